@@ -1,0 +1,120 @@
+import Type, { type Static } from "typebox";
+
+/** Schemas of the admin API (`/admin/*` on the daemon's Unix socket). All times are epoch milliseconds. */
+
+const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+export const DeathStatus = Type.Object({
+  at: Type.Number(),
+  cause: Type.String(),
+  message: Type.String(),
+  exitCode: Nullable(Type.Number()),
+  signal: Nullable(Type.String()),
+});
+
+export const InstanceStatus = Type.Object({
+  id: Type.String(),
+  model: Type.String(),
+  device: Type.String(),
+  engine: Type.String(),
+  state: Type.String(),
+  pid: Nullable(Type.Number()),
+  socketPath: Nullable(Type.String()),
+  slots: Type.Number(),
+  contextTokens: Type.Number({ description: "context of one slot, tokens" }),
+  threads: Type.Number(),
+  startedAt: Nullable(Type.Number()),
+  readyAt: Nullable(Type.Number()),
+  attempts: Type.Number(),
+  retryAt: Nullable(Type.Number()),
+  lastDeath: Nullable(DeathStatus),
+  memoryBytes: Nullable(Type.Number()),
+  logFile: Type.String(),
+  loadProgress: Nullable(Type.Number()),
+  inFlight: Type.Number({ description: "requests on the instance now" }),
+  load: Type.Number({ description: "work in flight ÷ capacity" }),
+  decodeTokensPerSecond: Nullable(Type.Number({ description: "recent output of the whole instance" })),
+  prefillTokensPerSecond: Nullable(Type.Number()),
+  requestsServed: Type.Number(),
+  lastUsedAt: Nullable(Type.Number()),
+  idleStopAt: Nullable(Type.Number()),
+  pinned: Type.Boolean(),
+});
+export type InstanceStatus = Static<typeof InstanceStatus>;
+
+export const ModelStatus = Type.Object({
+  name: Type.String(),
+  aliases: Type.Array(Type.String()),
+  kind: Type.String(),
+  engine: Type.String(),
+  queued: Type.Number(),
+  instances: Type.Number({ description: "instances that are ready" }),
+  pinned: Type.Boolean(),
+  error: Nullable(Type.String({ description: "why the model cannot be served now" })),
+});
+export type ModelStatus = Static<typeof ModelStatus>;
+
+export const DeviceStatus = Type.Object({
+  id: Type.String(),
+  vendor: Type.String(),
+  name: Type.String(),
+  memoryTotalBytes: Type.Number(),
+  memoryFreeBytes: Type.Number(),
+  utilizationPercent: Nullable(Type.Number()),
+  temperatureCelsius: Nullable(Type.Number()),
+});
+export type DeviceStatus = Static<typeof DeviceStatus>;
+
+export const NoticeStatus = Type.Object({
+  severity: Type.String(),
+  file: Type.String(),
+  line: Nullable(Type.Number()),
+  key: Nullable(Type.String()),
+  message: Type.String(),
+});
+
+export const DaemonStatus = Type.Object({
+  version: Type.String(),
+  pid: Type.Number(),
+  startedAt: Type.Number(),
+  now: Type.Number(),
+  state: Type.Union([Type.Literal("running"), Type.Literal("stopping")]),
+  url: Nullable(Type.String({ description: "where OpenAI clients connect, without /v1" })),
+  configFile: Type.String(),
+  dataDir: Type.String(),
+  logFile: Type.String(),
+  rssBytes: Type.Number(),
+  requestsServed: Type.Number(),
+  queued: Type.Number(),
+  models: Type.Array(ModelStatus),
+  instances: Type.Array(InstanceStatus),
+  devices: Type.Array(DeviceStatus),
+  notices: Type.Array(NoticeStatus),
+  hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),
+});
+export type DaemonStatus = Static<typeof DaemonStatus>;
+
+export const InstanceAction = Type.Object({ action: Type.Union([Type.Literal("stop"), Type.Literal("restart"), Type.Literal("pin"), Type.Literal("unpin")]) });
+export type InstanceAction = Static<typeof InstanceAction>;
+
+/** Every error of the admin API and the OpenAI door. */
+export const ErrorBody = Type.Object({
+  error: Type.Object({
+    message: Type.String(),
+    type: Type.String(),
+    param: Nullable(Type.String()),
+    code: Type.String(),
+    remedy: Type.Optional(Type.String()),
+    request_id: Type.Optional(Type.String()),
+  }),
+});
+export type ErrorBody = Static<typeof ErrorBody>;
+
+/** Admin routes, as client and gateway share them. */
+export const adminRoutes = {
+  status: "/admin/status",
+  instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
+  model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
+  reload: "/admin/reload",
+  shutdown: "/admin/shutdown",
+} as const;

@@ -1,0 +1,24 @@
+/** Time as an argument, so that tests and the simulator can turn it. All values are milliseconds. */
+export interface Clock {
+  /** Epoch milliseconds. */
+  now(): number;
+  /** Monotonic milliseconds, for durations. */
+  monotonic(): number;
+  /** Calls back once after `delayMs`. The timer does not keep the process alive. */
+  after(delayMs: number, callback: () => void): Timer;
+}
+
+export interface Timer extends Disposable {
+  cancel(): void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs);
+    handle.unref();
+    const cancel = (): void => clearTimeout(handle);
+    return { cancel, [Symbol.dispose]: cancel };
+  },
+};

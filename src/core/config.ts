@@ -1,0 +1,79 @@
+import type { ModelSpec } from "./model.ts";
+
+/** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
+export interface Paths {
+  readonly configFile: string;
+  /** Where model files (TOML) are, unless the config says otherwise. */
+  readonly modelConfigDir: string;
+  /** Pulled weights, built engines, keys. */
+  readonly dataDir: string;
+  /** Pulled weights. */
+  readonly weightsDir: string;
+  readonly enginesDir: string;
+  /** Logs. */
+  readonly logDir: string;
+  /** Lock, run record and sockets; mode 0700, short enough for Unix sockets. */
+  readonly runDir: string;
+  readonly adminSocket: string;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Something of a configuration file that does not do what its writer may expect. */
+export interface ConfigNotice {
+  readonly severity: "error" | "warning";
+  readonly file: string;
+  /** 1-based, or null where no line can be blamed. */
+  readonly line: number | null;
+  /** Dotted key, such as `scheduler.max_load`, or null. */
+  readonly key: string | null;
+  /** What is wrong, what was expected, what to write instead. */
+  readonly message: string;
+}
+
+/** Hash of an API key; the key itself is never kept. */
+export interface ApiKey {
+  /** Shown in logs and `ps`; the tenant of requests that carry it. */
+  readonly name: string;
+  /** SHA-256 of the key, lower-case hex. */
+  readonly sha256: string;
+}
+
+/** The whole configuration, validated and frozen. */
+export interface Config {
+  readonly paths: Paths;
+  readonly http: ListenAddress | null;
+  readonly grpc: ListenAddress | null;
+  readonly apiKeys: readonly ApiKey[];
+  /** Origins allowed besides local pages; `*` for all. */
+  readonly corsOrigins: readonly string[];
+  /** Host names accepted besides loopback ones and the bound address. */
+  readonly allowedHosts: readonly string[];
+  readonly bodyLimitBytes: number;
+  readonly scheduler: SchedulerSettings;
+  readonly models: readonly ModelSpec[];
+  /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
+  readonly llamaServerPath: string | null;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+  /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
+  readonly restartFingerprint: string;
+  /** Warnings and per-model errors; a model with an error is left out of `models`, the others serve. */
+  readonly notices: readonly ConfigNotice[];
+}
+
+export interface SchedulerSettings {
+  readonly maxInstances: number;
+  /** Load (work in flight ÷ capacity) from which an instance takes no more work that could go elsewhere. 0–1. */
+  readonly maxLoad: number;
+  /** Waiting requests per model before `queue_full`. */
+  readonly maxQueuedPerModel: number;
+  /** Threads that all instances together may use. */
+  readonly threadBudget: number;
+  /** Milliseconds an instance may take to start before it counts as failed. */
+  readonly startTimeoutMs: number;
+  /** Milliseconds that running requests get when an instance drains. */
+  readonly drainTimeoutMs: number;
+}

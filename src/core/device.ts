@@ -1,0 +1,27 @@
+export type DeviceVendor = "nvidia" | "amd" | "intel" | "apple" | "cpu";
+
+/** A place where a local instance runs: one GPU, or the CPU. */
+export interface Device {
+  /** `cuda:0`, `rocm:1`, `metal:0`, `cpu`. Stable as long as the hardware is. */
+  readonly id: string;
+  readonly vendor: DeviceVendor;
+  readonly name: string;
+  readonly memoryTotalBytes: number;
+  /** Free when last probed; other programs' use is already subtracted. */
+  readonly memoryFreeBytes: number;
+  /** 0–100, or null where it cannot be read. */
+  readonly utilizationPercent: number | null;
+  readonly temperatureCelsius: number | null;
+  /** Environment that makes an engine see this device alone, such as `CUDA_VISIBLE_DEVICES`. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a probe of this machine found. */
+export interface Hardware {
+  readonly devices: readonly Device[];
+  readonly cpu: { readonly model: string; readonly physicalCores: number; readonly logicalCores: number };
+  readonly memoryTotalBytes: number;
+  readonly memoryAvailableBytes: number;
+  /** Probes that failed although their hardware seems present, one sentence each. */
+  readonly problems: readonly string[];
+}

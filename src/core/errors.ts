@@ -1,0 +1,115 @@
+/**
+ * Every error that may reach a user, once. `status` is the HTTP status, `type` the OpenAI error type, `exit` the
+ * exit code of a command that fails with it, `retry` whether the same call may succeed later.
+ * docs/errors.md is generated from this table.
+ */
+export const errorCatalogue = {
+  // Requests
+  invalid_request: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "A field of the request is missing or has the wrong type." },
+  invalid_json: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The body is not JSON." },
+  empty_body: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The request needs a body and has none." },
+  body_too_large: { status: 413, type: "invalid_request_error", exit: 2, retry: false, about: "The body is over `[server] body_limit_mib`." },
+  unsupported_media_type: { status: 415, type: "invalid_request_error", exit: 2, retry: false, about: "The body's content type is not one this route reads." },
+  context_length_exceeded: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The prompt is longer than the context of the model." },
+  model_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No configured model has this name or alias." },
+  wrong_model_kind: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The model exists but does not do this (a chat request to an embedding model, for example)." },
+  route_not_found: { status: 404, type: "invalid_request_error", exit: 1, retry: false, about: "No such path." },
+  method_not_allowed: { status: 405, type: "invalid_request_error", exit: 1, retry: false, about: "The path exists, but not with this method." },
+  missing_api_key: { status: 401, type: "authentication_error", exit: 1, retry: false, about: "The daemon requires an API key and the request has none." },
+  invalid_api_key: { status: 401, type: "authentication_error", exit: 1, retry: false, about: "The API key is not one of the daemon's." },
+  host_not_allowed: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The Host header names no address of this daemon (a guard against DNS rebinding)." },
+  origin_not_allowed: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The page's origin is not on the list `[server] cors_origins`." },
+  // Capacity
+  queue_full: { status: 429, type: "rate_limit_error", exit: 1, retry: true, about: "Too many requests wait for this model." },
+  deadline_exceeded: { status: 504, type: "timeout_error", exit: 1, retry: true, about: "The request's own deadline passed before an answer could start." },
+  no_capacity: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "No device has room for the model and nothing may be evicted." },
+  shutting_down: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "The daemon is stopping." },
+  // Models and engines
+  model_failed: { status: 503, type: "server_error", exit: 1, retry: true, about: "The model's instances cannot be started; the message says why." },
+  model_not_pulled: { status: 503, type: "server_error", exit: 4, retry: false, about: "The model is configured but its file is not on this machine." },
+  model_invalid: { status: 422, type: "server_error", exit: 1, retry: false, about: "The model's file is not a GGUF that can be read." },
+  engine_unavailable: { status: 503, type: "server_error", exit: 5, retry: false, about: "The engine the model asks for is not on this machine." },
+  engine_lost: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine died or was stopped while it answered." },
+  engine_error: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine answered with something that is not an answer." },
+  engine_build_failed: { status: 500, type: "server_error", exit: 5, retry: false, about: "llama-server could not be built." },
+  pull_failed: { status: 502, type: "server_error", exit: 1, retry: true, about: "No source could deliver the model; each one is listed with its reason." },
+  digest_mismatch: { status: 502, type: "server_error", exit: 1, retry: true, about: "What was downloaded is not what was expected." },
+  unknown_source: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "A model reference that names nothing that can be pulled." },
+  // Daemon and machine
+  config_invalid: { status: 500, type: "server_error", exit: 78, retry: false, about: "A configuration file has a mistake; the message names file, line and key." },
+  file_exists: { status: 409, type: "invalid_request_error", exit: 1, retry: false, about: "A file would be overwritten; `--force` allows it." },
+  daemon_not_running: { status: 503, type: "server_error", exit: 3, retry: false, about: "No daemon answers for this data directory." },
+  daemon_start_failed: { status: 500, type: "server_error", exit: 1, retry: false, about: "The daemon ended before it was ready; the message says why." },
+  address_in_use: { status: 500, type: "server_error", exit: 1, retry: false, about: "Another program listens on the address." },
+  not_writable: { status: 500, type: "server_error", exit: 1, retry: false, about: "A directory or file cannot be written." },
+  disk_full: { status: 507, type: "server_error", exit: 1, retry: false, about: "The disk has no room for what is to be written." },
+  instance_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No instance has this id." },
+  usage: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "A command was called with arguments that do not fit." },
+  internal: { status: 500, type: "server_error", exit: 70, retry: false, about: "A fault of Assistant's own. Please report it." },
+} as const satisfies Record<string, ErrorKind>;
+
+interface ErrorKind {
+  readonly status: number;
+  readonly type: string;
+  readonly exit: number;
+  readonly retry: boolean;
+  readonly about: string;
+}
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+export interface ErrorDetails {
+  /** The request field, config key or option that is wrong. */
+  readonly param?: string;
+  /** What to do about it, one sentence in the imperative. */
+  readonly remedy?: string;
+  /** Seconds after which a retry is worth while; rendered as `Retry-After`. */
+  readonly retryAfterS?: number;
+  readonly cause?: unknown;
+}
+
+const brand = Symbol.for("assistant.error");
+
+/** An error with everything the edge needs to render it. `message` says what was expected and what was found. */
+export class AssistantError extends Error {
+  readonly code: ErrorCode;
+  readonly param: string | null;
+  readonly remedy: string | null;
+  readonly retryAfterS: number | null;
+  readonly [brand] = true;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "AssistantError";
+    this.code = code;
+    this.param = details.param ?? null;
+    this.remedy = details.remedy ?? null;
+    this.retryAfterS = details.retryAfterS ?? null;
+  }
+
+  get status(): number {
+    return errorCatalogue[this.code].status;
+  }
+  get type(): string {
+    return errorCatalogue[this.code].type;
+  }
+  get exitCode(): number {
+    return errorCatalogue[this.code].exit;
+  }
+  get retryable(): boolean {
+    return errorCatalogue[this.code].retry;
+  }
+}
+
+/** Recognises the error across copies of this module (worker processes, tests). */
+export const isAssistantError = (error: unknown): error is AssistantError => typeof error === "object" && error !== null && brand in error;
+
+/** Turns anything thrown into an AssistantError; what is not one becomes `internal` with the original as cause. */
+export function toAssistantError(error: unknown): AssistantError {
+  if (isAssistantError(error)) return error;
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  const message = error instanceof Error ? error.message : String(error);
+  if (code === "ENOSPC") return new AssistantError("disk_full", message, { remedy: "Free some room, then try again.", cause: error });
+  if (code === "EACCES" || code === "EROFS" || code === "EPERM") return new AssistantError("not_writable", message, { cause: error });
+  return new AssistantError("internal", message, { cause: error });
+}

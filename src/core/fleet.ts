@@ -1,0 +1,34 @@
+import type { Device } from "./device.ts";
+import type { Death, InstanceSnapshot } from "./instance.ts";
+import type { ModelSpec } from "./model.ts";
+
+export interface StartOrder {
+  readonly instanceId: string;
+  readonly model: ModelSpec;
+  readonly device: Device;
+  readonly threads: number;
+}
+
+/** Causes for which the scheduler or an operator ends an instance. */
+export type StopCause = Extract<Death["cause"], "stopped" | "evicted" | "idle" | "reload">;
+
+/**
+ * What the scheduler may ask of the fleet. Calls return at once; the result arrives as FleetEvents. An order that
+ * does not fit the instance's state (start of a ready one, stop of an absent one) is ignored.
+ */
+export interface FleetPort {
+  start(order: StartOrder): void;
+  /** No new work will be sent; running requests go on. */
+  drain(instanceId: string): void;
+  /** Back from draining to ready. */
+  resume(instanceId: string): void;
+  /** SIGTERM to the process group, after `graceMs` SIGKILL; then `absent`. */
+  stop(instanceId: string, cause: StopCause): void;
+}
+
+/** Every transition, in order. The snapshot is the state after it. */
+export interface FleetEvent {
+  readonly type: "transition";
+  readonly from: InstanceSnapshot["state"];
+  readonly snapshot: InstanceSnapshot;
+}

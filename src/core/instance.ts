@@ -1,0 +1,46 @@
+import type { EngineId } from "./model.ts";
+
+/**
+ * Life cycle of an instance. One owner loop per instance changes it; everybody else sees snapshots.
+ *
+ *   absent -> starting -> ready <-> draining -> stopping -> absent
+ *                |          |                      ^
+ *                +-> failed-+--- crash / wedged ---+     failed -> (backoff) -> starting
+ */
+export type InstanceState = "absent" | "starting" | "ready" | "draining" | "stopping" | "failed";
+
+/** Why an instance is no longer up, as `ps` shows it. */
+export interface Death {
+  readonly at: number;
+  readonly cause: "exit" | "signal" | "start-timeout" | "spawn-error" | "probe-failed" | "wedged" | "stopped" | "evicted" | "idle" | "reload";
+  /** One sentence for people, with exit code or signal and the last telling line of the engine's log. */
+  readonly message: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+export interface InstanceSnapshot {
+  /** `<model>@<device>`, and `#2` and so on for further ones on the same device. */
+  readonly id: string;
+  readonly model: string;
+  readonly device: string;
+  readonly engine: EngineId;
+  readonly state: InstanceState;
+  readonly pid: number | null;
+  /** Where it answers HTTP, once it has been spawned. */
+  readonly socketPath: string | null;
+  readonly slots: number;
+  readonly contextTokens: number;
+  readonly threads: number;
+  readonly startedAt: number | null;
+  readonly readyAt: number | null;
+  /** Starts since the last success; drives the backoff. */
+  readonly attempts: number;
+  /** When a failed instance is started again, or null. */
+  readonly retryAt: number | null;
+  readonly lastDeath: Death | null;
+  readonly memoryBytes: number | null;
+  readonly logFile: string;
+  /** 0–1 while loading where the engine tells, else null. */
+  readonly loadProgress: number | null;
+}

@@ -1,0 +1,87 @@
+/** What a model is for. It decides which endpoints answer for it and how its engine is started. */
+export type ModelKind = "chat" | "embedding";
+
+export type EngineId = "llama-server" | "node-llama-cpp";
+
+/** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
+export type ModelSource =
+  | { readonly type: "file"; readonly path: string }
+  | { readonly type: "catalog"; readonly name: string }
+  | { readonly type: "huggingface"; readonly repo: string; readonly file: string };
+
+/** Sampling used when a request does not say otherwise. `null`: the engine's own default. */
+export interface SamplingDefaults {
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly topK: number | null;
+  readonly minP: number | null;
+  readonly repeatPenalty: number | null;
+  readonly presencePenalty: number | null;
+  readonly frequencyPenalty: number | null;
+  /** Most tokens of one answer; -1: until the context is full. */
+  readonly maxTokens: number;
+  readonly stop: readonly string[];
+  /** GBNF text that every answer must match; "" for none. */
+  readonly grammar: string;
+  /** JSON Schema text that every answer must match; "" for none. */
+  readonly jsonSchema: string;
+}
+
+/** How an engine loads a model. Every value is effective: nothing here is "auto" but `threads`. */
+export interface LoadSettings {
+  /** Tokens of context that each single request may use (prompt and answer together). */
+  readonly contextTokens: number;
+  /** Requests decoded at once by one instance. */
+  readonly slots: number;
+  readonly batchTokens: number;
+  readonly microBatchTokens: number;
+  /** Threads of one instance; "auto": its share of the cores, from the thread governor. */
+  readonly threads: number | "auto";
+  /** Layers offloaded to the GPU; ignored on a CPU device. */
+  readonly gpuLayers: number;
+  readonly splitMode: "none" | "layer" | "row";
+  readonly mainGpu: number;
+  /** Share of the model per GPU, in device order; empty: by memory. */
+  readonly tensorSplit: readonly number[];
+  readonly mmap: boolean;
+  readonly cacheTypeK: string;
+  readonly cacheTypeV: string;
+  /** Host memory, in MiB, that keeps the KV state of conversations that lost their slot; 0: none. */
+  readonly hostCacheMib: number;
+  /** Name of a built-in chat template (`chatml`, …), or "" for the model's own. */
+  readonly chatTemplate: string;
+  /** Path of a multimodal projector, or "". */
+  readonly projectorPath: string;
+  readonly pooling: "none" | "mean" | "cls" | "last" | "rank" | null;
+  /** Further arguments for llama-server, passed as they are. */
+  readonly extraArgs: readonly string[];
+}
+
+/** A model as the configuration describes it. Frozen; a reload makes a new one. */
+export interface ModelSpec {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly kind: ModelKind;
+  readonly engine: EngineId | "auto";
+  readonly source: ModelSource;
+  readonly load: LoadSettings;
+  readonly sampling: SamplingDefaults;
+  /** Whether a streamed answer ends with usage even where the client did not ask for it. */
+  readonly includeUsage: boolean;
+  /** Devices it may run on, by id; empty: any (all GPUs where there are some, else the CPU). */
+  readonly devices: readonly string[];
+  /** Most instances at once. "auto": one per GPU, or one on the CPU. */
+  readonly replicas: number | "auto";
+  /** Milliseconds without a request after which an instance is stopped; null: never. */
+  readonly idleTtlMs: number | null;
+  /** Started with the daemon. */
+  readonly preload: boolean;
+  /** Never evicted and never stopped for idleness. */
+  readonly pinned: boolean;
+  /** Loopback addresses (`host:port`) at which this model alone answers, whatever a request's `model` says. */
+  readonly ownAddresses: readonly string[];
+  /** The file this entry was read from, for messages. */
+  readonly file: string;
+  /** Equal fingerprints mean that running instances need no restart. Covers what reaches the engine. */
+  readonly fingerprint: string;
+}

@@ -1,0 +1,26 @@
+/** Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. */
+export function nearestNames(given: string, candidates: Iterable<string>, limit = 3): string[] {
+  const wanted = given.toLowerCase();
+  const scored: { name: string; distance: number }[] = [];
+  for (const name of candidates) {
+    const lower = name.toLowerCase();
+    const distance = lower.includes(wanted) || wanted.includes(lower) ? 0.5 : editDistance(wanted, lower);
+    if (distance <= Math.max(2, Math.ceil(wanted.length / 3))) scored.push({ name, distance });
+  }
+  scored.sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name));
+  return scored.slice(0, limit).map((entry) => entry.name);
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

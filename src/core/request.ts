@@ -1,0 +1,73 @@
+import type { AssistantError } from "./errors.ts";
+import type { EngineId } from "./model.ts";
+
+/** One boundary of a prompt: everything up to here hashes to `hash` and is about `tokens` tokens long. */
+export interface PrefixMark {
+  readonly hash: string;
+  readonly tokens: number;
+}
+
+/** What the scheduler knows of a request. The body stays with the gateway. */
+export interface RequestFacts {
+  readonly id: string;
+  /** Canonical model name, aliases already resolved. */
+  readonly model: string;
+  readonly tenant: string;
+  /** 0–100, higher first. */
+  readonly priority: number;
+  /** Estimated prompt length, tokens. */
+  readonly promptTokens: number;
+  /** Most tokens the answer may have; an estimate where the client set no limit. */
+  readonly maxTokens: number;
+  /** Prefix boundaries, shortest first. */
+  readonly prefix: readonly PrefixMark[];
+  /** Epoch milliseconds after which an answer is of no use, or null. */
+  readonly deadlineAt: number | null;
+}
+
+/** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */
+export interface RequestOutcome {
+  readonly end: "complete" | "cancelled" | "engine-error" | "client-error";
+  readonly promptTokens: number | null;
+  readonly cachedTokens: number | null;
+  readonly completionTokens: number | null;
+  readonly promptMs: number | null;
+  readonly completionMs: number | null;
+}
+
+/** A slot on an instance, held by one request. Gives itself back: dispose it on every path. */
+export interface Lease extends Disposable {
+  readonly requestId: string;
+  readonly instanceId: string;
+  readonly model: string;
+  readonly engine: EngineId;
+  readonly socketPath: string;
+  readonly noticesDepartedClients: boolean;
+  /** Milliseconds between arrival and dispatch. */
+  readonly queuedMs: number;
+  /** The first byte of the answer has arrived. */
+  firstToken(): void;
+  /** States the outcome and gives the slot back. Disposing without it counts as cancelled. Later calls do nothing. */
+  finish(outcome: RequestOutcome): void;
+  /** Aborted when the instance dies or is stopped under the request, with the reason. */
+  readonly lost: AbortSignal;
+}
+
+/** The gateway's only way to an engine. */
+export interface Dispatcher {
+  /**
+   * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`, `deadline_exceeded`, …),
+   * or with the signal's reason once aborted; a request that was aborted in the queue causes no start and no dispatch.
+   * `onWaiting` is told what the wait is for, so that a long one can be made visible.
+   */
+  acquire(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
+}
+
+export interface Waiting {
+  readonly reason: "queued" | "loading";
+  /** 1-based place among the waiting requests for this model. */
+  readonly place: number;
+  readonly expectedStartMs: number | null;
+}
+
+export type DispatchError = AssistantError;
