@@ -1,0 +1,92 @@
+import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AssistantError } from "../core/errors.ts";
+import { processStartTime } from "../core/process.ts";
+
+/** Who holds a data directory. The start time tells a live holder from another process that got its pid. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+export interface DaemonLock {
+  release(): Promise<void>;
+}
+
+const fileOf = (dataDir: string): string => join(dataDir, "daemon.lock");
+
+/** The daemon that owns `dataDir` and is alive, or null. */
+export async function lockHolder(dataDir: string): Promise<LockHolder | null> {
+  const holder = await readLock(fileOf(dataDir));
+  return holder && (await isAlive(holder)) ? holder : null;
+}
+
+/**
+ * Takes the lock of a data directory for this process. Throws `daemon_start_failed` while another live daemon
+ * holds it. A lock whose holder has died, or whose pid now belongs to another program, is taken over.
+ */
+export async function acquireLock(dataDir: string): Promise<DaemonLock> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const file = fileOf(dataDir);
+  const mine: LockHolder = { pid: process.pid, startTime: (await processStartTime(process.pid)) ?? "" };
+  const draft = `${file}.${process.pid}`;
+  await writeFile(draft, JSON.stringify(mine), { mode: 0o600 });
+  try {
+    for (;;) {
+      // link() either makes the complete file appear or fails: no reader ever sees half a lock.
+      if (await linked(draft, file)) return { release: () => releaseLock(file, mine) };
+      const holder = await readLock(file);
+      if (holder && (await isAlive(holder))) {
+        throw new AssistantError("daemon_start_failed", `Another daemon (pid ${holder.pid}) already serves ${dataDir}.`, {
+          remedy: "Use it, or end it with `assistant stop`.",
+        });
+      }
+      await discardStale(file, holder);
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+async function linked(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Moves a stale lock aside before deleting it: of several starters that saw it, one alone moves it. */
+async function discardStale(file: string, seen: LockHolder | null): Promise<void> {
+  const aside = `${file}.stale.${process.pid}`;
+  try {
+    await rename(file, aside);
+  } catch {
+    return;
+  }
+  const moved = await readLock(aside);
+  // Between reading and moving, a quicker starter may have put its own lock there: give it back.
+  if (moved && (moved.pid !== seen?.pid || moved.startTime !== seen?.startTime)) await linked(aside, file);
+  await rm(aside, { force: true });
+}
+
+async function releaseLock(file: string, mine: LockHolder): Promise<void> {
+  const holder = await readLock(file);
+  if (holder?.pid === mine.pid && holder.startTime === mine.startTime) await rm(file, { force: true });
+}
+
+async function readLock(file: string): Promise<LockHolder | null> {
+  try {
+    const value = JSON.parse(await readFile(file, "utf8")) as Partial<LockHolder>;
+    return typeof value.pid === "number" && typeof value.startTime === "string" ? { pid: value.pid, startTime: value.startTime } : null;
+  } catch {
+    return null;
+  }
+}
+
+async function isAlive(holder: LockHolder): Promise<boolean> {
+  const startTime = await processStartTime(holder.pid);
+  return startTime !== null && startTime === holder.startTime;
+}

@@ -1,0 +1,97 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { execa, type Options } from "execa";
+import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
+
+export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const program = join(packageRoot, "bin/assistant.js");
+
+/** One installation in a temporary directory, driven through the real command line. */
+export interface TestAssistant extends AsyncDisposable {
+  readonly root: string;
+  readonly env: Record<string, string>;
+  /** Runs `assistant ...args`; never rejects for an exit code. */
+  run(args: readonly string[], options?: Options): Promise<{ exitCode: number; stdout: string; stderr: string }>;
+  /** `assistant serve`, then the URL from `status`. */
+  serve(): Promise<string>;
+  status(): Promise<DaemonStatus>;
+  writeModel(name: string, toml: string): Promise<void>;
+  daemonLog(): Promise<string>;
+}
+
+export interface TestSetup {
+  /** Lines added to config.toml; `[server] http_addr` is set already. */
+  readonly config?: string;
+  /** Model files, name -> TOML. */
+  readonly models?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function installAssistant(setup: TestSetup = {}): Promise<TestAssistant> {
+  const root = await mkdtemp(join(tmpdir(), "assistant-e2e-"));
+  const configFile = join(root, "config.toml");
+  const modelDir = join(root, "models");
+  await mkdir(modelDir);
+  await writeFile(configFile, `[server]\nhttp_addr = "127.0.0.1:0"\n\n${setup.config ?? ""}\n\n[scheduler]\nconfig_dir = "${modelDir}"\nmax_instances = 4\n`);
+  const env: Record<string, string> = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: root,
+    ASSISTANT_CONFIG: configFile,
+    ASSISTANT_DATA_DIR: join(root, "data"),
+    ...setup.env,
+  };
+  const run: TestAssistant["run"] = async (args, options = {}) => {
+    const result = await execa(process.execPath, [program, ...args], { env, extendEnv: false, reject: false, cwd: root, ...options });
+    return { exitCode: result.exitCode ?? -1, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? "") };
+  };
+  const status = async (): Promise<DaemonStatus> => JSON.parse((await run(["status", "--json"])).stdout) as DaemonStatus;
+  const assistant: TestAssistant = {
+    root,
+    env,
+    run,
+    status,
+    async serve() {
+      const started = await run(["serve"]);
+      if (started.exitCode !== 0) throw new Error(`serve failed (${started.exitCode}):\n${started.stdout}\n${started.stderr}`);
+      const { url } = await status();
+      if (!url) throw new Error("the daemon listens on no address");
+      return url;
+    },
+    async writeModel(name, toml) {
+      await writeFile(join(modelDir, `${name}.toml`), toml);
+    },
+    daemonLog: async () => readFile((await status()).logFile, "utf8"),
+    async [Symbol.asyncDispose]() {
+      await run(["stop", "--now"]);
+      await rm(root, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+  for (const [name, toml] of Object.entries(setup.models ?? {})) await assistant.writeModel(name, toml);
+  return assistant;
+}
+
+/** Polls until `probe` gives something other than undefined or false; fails with `what` after `timeoutMs`. */
+export async function eventually<T>(what: string, probe: () => Promise<T | undefined | false> | T | undefined | false, timeoutMs = 30_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export const readyInstances = (status: DaemonStatus, model: string): InstanceStatus[] =>
+  status.instances.filter((instance) => instance.model === model && instance.state === "ready");
+
+/** Whether a process is still running (a zombie is not). */
+export async function isRunning(pid: number): Promise<boolean> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) !== "Z";
+  } catch {
+    return false;
+  }
+}
