@@ -110,11 +110,4 @@ export const ErrorBody = Type.Object({
 });
 export type ErrorBody = Static<typeof ErrorBody>;
 
-/** Admin routes, as client and gateway share them. */
-export const adminRoutes = {
-  status: "/admin/status",
-  instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
-  model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
-  reload: "/admin/reload",
-  shutdown: "/admin/shutdown",
-} as const;
+export { adminRoutes } from "./routes.ts";

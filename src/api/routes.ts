@@ -1,0 +1,8 @@
+/** Admin routes, as client and gateway share them. Apart from the schemas, so that a command need not load the schema library. */
+export const adminRoutes = {
+  status: "/admin/status",
+  instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
+  model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
+  reload: "/admin/reload",
+  shutdown: "/admin/shutdown",
+} as const;
