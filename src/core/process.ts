@@ -1,0 +1,45 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+
+/**
+ * When a process was started, as text that is only good for comparing: together with the pid it names one process for
+ * ever, also after the pid went to another program. Null when no such process runs (a zombie does not run).
+ */
+export async function processStartTime(pid: number): Promise<string | null> {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return null;
+  return process.platform === "linux" ? fromProc(pid) : fromPs(pid);
+}
+
+/** Ticks since boot, with the boot's own id: after a reboot the same ticks mean another process. */
+async function fromProc(pid: number): Promise<string | null> {
+  try {
+    const [stat, boot] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), bootId()]);
+    // The name in parentheses may itself hold spaces and parentheses: count fields from the last one.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state] = fields;
+    const ticks = fields[19];
+    return state === "Z" || state === "X" || ticks === undefined ? null : `${boot}:${ticks}`;
+  } catch {
+    return null;
+  }
+}
+
+let boot: Promise<string> | null = null;
+
+function bootId(): Promise<string> {
+  boot ??= readFile("/proc/sys/kernel/random/boot_id", "utf8").then(
+    (id) => id.trim(),
+    () => "",
+  );
+  return boot;
+}
+
+function fromPs(pid: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    // LC_ALL=C and UTC: the same moment must read the same whatever the caller's locale is.
+    execFile("ps", ["-o", "stat=,lstart=", "-p", String(pid)], { env: { PATH: "/bin:/usr/bin", LC_ALL: "C", TZ: "UTC" } }, (error, stdout) => {
+      const [state = "", ...start] = stdout.trim().split(/\s+/);
+      resolve(error || state === "" || state.startsWith("Z") ? null : start.join(" "));
+    });
+  });
+}
