@@ -1,0 +1,41 @@
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** What lies beside a llama-server that `engine build` made, and says what it is. */
+export interface BuildManifest {
+  /** Version of this file's shape. */
+  readonly schema: 1;
+  readonly engine: "llama-server";
+  /** llama.cpp release that the source bundle carries, such as `v0.5.0`. */
+  readonly sourceTag: string;
+  readonly sourceCommit: string;
+  readonly patches: readonly { readonly name: string; readonly sha256: string }[];
+  /** Arguments of cmake's configuration step, without directories. */
+  readonly flags: readonly string[];
+  readonly backends: readonly string[];
+  /** First line of `c++ --version`. */
+  readonly compiler: string;
+  /** ISO 8601, UTC. */
+  readonly builtAt: string;
+  readonly buildSeconds: number;
+  /** Size of the binary: a file of another size is not the one this describes. */
+  readonly binaryBytes: number;
+}
+
+export const MANIFEST_NAME = "manifest.json";
+
+/** The patch that makes a busy server notice that a client has left. */
+export const DEPARTED_CLIENTS_PATCH = "0001-notice-departed-clients.patch";
+
+/** The manifest beside `binary`, or null where there is none or it describes another binary. */
+export async function readManifest(binary: string): Promise<BuildManifest | null> {
+  try {
+    const [text, info] = await Promise.all([readFile(join(dirname(binary), MANIFEST_NAME), "utf8"), stat(binary)]);
+    const manifest = JSON.parse(text) as BuildManifest;
+    return manifest.schema === 1 && manifest.binaryBytes === info.size && Array.isArray(manifest.patches) ? manifest : null;
+  } catch {
+    return null;
+  }
+}
+
+export const carriesPatch = (manifest: BuildManifest | null, name: string): boolean => manifest?.patches.some((patch) => patch.name === name) ?? false;

@@ -1,0 +1,105 @@
+import { execFile } from "node:child_process";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
+import type { Paths } from "../../core/config.ts";
+import type { EngineAvailability } from "../../core/engine.ts";
+import { readEngineChoice } from "../choice.ts";
+import { type BuildManifest, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
+
+/** How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`. */
+export type EngineOrigin = "configured" | "chosen" | "built" | "path";
+
+export type FoundEngine =
+  | (Extract<EngineAvailability, { available: true }> & {
+      readonly origin: EngineOrigin;
+      /** Null for a binary that `assistant engine build` did not make. */
+      readonly manifest: BuildManifest | null;
+    })
+  | (Extract<EngineAvailability, { available: false }> & { readonly path: string | null; readonly origin: EngineOrigin | null });
+
+const PROBE_TIMEOUT_MS = 10_000;
+const BUILD_REMEDY = "Run `assistant engine build` to build it from the source that came with the installation.";
+
+/** Where `assistant engine build` puts its result; with `stock`, the one without our patches. */
+export const builtBinary = (enginesDir: string, stock = false): string => join(enginesDir, stock ? "llama-server-stock" : "llama-server", "llama-server");
+
+/**
+ * The llama-server that is used here: the configured one, else the chosen one, else the built one, else the first on
+ * `pathVariable`. One that was named but cannot run is the answer too, as unavailable: falling back silently would
+ * serve with a program the user did not mean. Runs the binary once (`--version`), milliseconds without a GPU.
+ */
+export async function findLlamaServer(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine> {
+  const [first] = await candidates(paths, configuredPath, pathVariable);
+  if (first) return inspect(first.path, first.origin);
+  return { available: false, path: null, origin: null, reason: "No llama-server is configured, built or on the PATH.", remedy: BUILD_REMEDY };
+}
+
+/** Every llama-server there is, the used one first. For `engine list`. */
+export async function listLlamaServers(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine[]> {
+  return Promise.all((await candidates(paths, configuredPath, pathVariable)).map(({ path, origin }) => inspect(path, origin)));
+}
+
+interface Candidate {
+  readonly path: string;
+  readonly origin: EngineOrigin;
+}
+
+async function candidates(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  if (configuredPath !== null) found.push({ path: configuredPath, origin: "configured" });
+  const { llamaServerPath } = await readEngineChoice(paths.enginesDir);
+  if (llamaServerPath !== null) found.push({ path: llamaServerPath, origin: "chosen" });
+  const built = builtBinary(paths.enginesDir);
+  if (await isExecutable(built)) found.push({ path: built, origin: "built" });
+  for (const folder of pathVariable.split(delimiter)) {
+    // A relative entry of the PATH would mean another program in every directory.
+    const path = join(folder, "llama-server");
+    if (isAbsolute(folder) && (await isExecutable(path))) found.push({ path, origin: "path" });
+  }
+  return found.filter((candidate, index) => found.findIndex(({ path }) => path === candidate.path) === index);
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+async function inspect(path: string, origin: EngineOrigin): Promise<FoundEngine> {
+  const manifest = await readManifest(path);
+  const [versionText, devicesText] = await Promise.all([output(path, "--version"), manifest ? "" : output(path, "--list-devices")]);
+  const version = versionText instanceof Error ? null : /^version:\s*(.+)$/mu.exec(versionText)?.[1]?.trim();
+  if (version === null || version === undefined) {
+    const reason =
+      versionText instanceof Error ? `${path} does not run: ${versionText.message.trim()}` : `${path} --version does not answer as a llama-server would.`;
+    return { available: false, path, origin, reason, remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin) };
+  }
+  const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
+  return { available: true, path, origin, version, backends, noticesDepartedClients: carriesPatch(manifest, DEPARTED_CLIENTS_PATCH), manifest };
+}
+
+const remedyFor = (origin: EngineOrigin): string => {
+  if (origin === "configured") return "Correct `[engine] llama_server_path` in config.toml, or remove it.";
+  if (origin === "chosen") return "Run `assistant engine use auto`, or `assistant engine use PATH` with a llama-server that runs.";
+  return BUILD_REMEDY;
+};
+
+/** `CUDA0: NVIDIA …` lines name the devices of every GPU backend; the CPU has no line. */
+export function backendsOf(listDevices: string): string[] {
+  const names = [...listDevices.matchAll(/^\s+([A-Za-z]+)\d*: /gmu)].map((match) => (match[1] ?? "").toLowerCase());
+  return ["cpu", ...new Set(names.filter((name) => name !== "cpu" && name !== "blas"))];
+}
+
+/** What the program prints on both streams, or why it could not be run. */
+function output(path: string, argument: string): Promise<string | Error> {
+  return new Promise((resolve) => {
+    execFile(path, [argument], { timeout: PROBE_TIMEOUT_MS, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
+      if (!error) resolve(`${stdout}\n${stderr}`);
+      else resolve(error.killed ? new Error(`no answer to ${argument} within ${PROBE_TIMEOUT_MS / 1000} s`) : new Error(stderr.trim() || error.message));
+    });
+  });
+}
