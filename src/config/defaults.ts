@@ -1,0 +1,57 @@
+/** Values that hold where a file says nothing and that do not depend on the machine. */
+export const defaults = {
+  httpAddr: "127.0.0.1:8080",
+  grpcAddr: "127.0.0.1:50051",
+  bodyLimitMib: 64,
+  maxInstances: 10,
+  maxLoad: 0.8,
+  maxQueuedPerModel: 512,
+  startTimeoutS: 300,
+  drainTimeoutS: 30,
+  logLevel: "info",
+  contextTokens: 4096,
+  // The window that most embedding models were trained with.
+  embeddingContextTokens: 512,
+  slots: 4,
+  gpuLayers: 100,
+  // Users of other local model managers know five minutes, and memory is worth more than a start of a few seconds.
+  idleTtlS: 300,
+} as const;
+
+/** The stable facts of the machine that defaults are made from. Free memory is not among them: a reload must not change what nobody changed. */
+export interface Machine {
+  readonly physicalCores: number;
+  readonly logicalCores: number;
+  readonly memoryTotalBytes: number;
+  /** Ids of the GPUs, in order. */
+  readonly gpus: readonly string[];
+  /** Whether the list of GPUs comes from a probe; without one, unknown device names cannot be told. */
+  readonly probed: boolean;
+}
+
+const GPU_BATCH_TOKENS = 2048;
+const GPU_MICRO_BATCH_TOKENS = 512;
+const LARGEST_HOST_CACHE_MIB = 8192;
+
+/**
+ * Tokens of one prefill batch. A prompt whose client has left is given up between batches only, so one should last
+ * about 200 ms: a 135M model prefills about 75 tokens a second per core, hence 16 tokens a core. Smaller batches than
+ * 32 would cost throughput (139, 154, 165, 147, 133 tokens/s at 32, 64, 128, 256, 512 on two cores); GPUs need large
+ * ones and finish them in time.
+ */
+export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number; microBatch: number } {
+  if (onGpu) return { batch: GPU_BATCH_TOKENS, microBatch: GPU_MICRO_BATCH_TOKENS };
+  const batch = 2 ** Math.floor(Math.log2(Math.max(1, machine.physicalCores) * 16));
+  const fitting = Math.min(512, Math.max(32, batch));
+  return { batch: fitting, microBatch: fitting };
+}
+
+/**
+ * MiB of host memory, per instance, for the KV state of conversations that lost their slot: an eighth of the memory
+ * shared by as many instances as there are devices, in steps of 256, at most 8 GiB. Not divided by the number of
+ * models, or adding one would restart all others.
+ */
+export function defaultHostCacheMib(machine: Machine): number {
+  const share = machine.memoryTotalBytes / 2 ** 20 / 8 / Math.max(1, machine.gpus.length);
+  return Math.min(LARGEST_HOST_CACHE_MIB, Math.floor(share / 256) * 256);
+}

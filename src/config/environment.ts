@@ -1,0 +1,25 @@
+/** Values of environment variables; an argument everywhere else, so that tests need not touch the process's own. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Variables that Assistant reads, for docs/configuration.md. `key` is the configuration key that the variable overrides, if any. */
+export const environmentVariables = [
+  { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` wins over it." },
+  { name: "ASSISTANT_DATA_DIR", key: null, about: "Directory of pulled weights, built engines and logs. One daemon runs per data directory." },
+  { name: "ASSISTANT_SYSTEM", key: null, about: "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`)." },
+  { name: "ASSISTANT_API_KEY", key: "server.api_key_sha256", about: "A key, in plain, that is accepted besides those of the file. It is hashed when read and never stored." },
+  { name: "ASSISTANT_HTTP_ADDR", key: "server.http_addr", about: "Address of the OpenAI-compatible API." },
+  { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
+  { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
+  { name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR", key: null, about: "Base directories, as the XDG specification defines them." },
+] as const;
+
+/** A snapshot of the process's environment. The only place of the product that reads it. */
+export function readEnvironment(): Environment {
+  return Object.freeze({ ...process.env });
+}
+
+/** An empty value counts as unset, as shells make it easy to export one by accident. */
+export function variable(env: Environment, name: string): string | null {
+  const value = env[name];
+  return value === undefined || value === "" ? null : value;
+}

@@ -1,0 +1,81 @@
+import type { ConfigNotice } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { KeyPath, Locator } from "./locate.ts";
+
+/** A parsed configuration file with what is needed to say where something in it stands. */
+export interface SourceFile {
+  readonly file: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly locator: Locator;
+}
+
+/** A place that a message can name: a key of a file. */
+export interface Place {
+  readonly source: SourceFile;
+  readonly path: KeyPath;
+}
+
+/**
+ * Collects what is wrong with a configuration, so that one look at the output is enough to mend all of it.
+ * A *mistake* stops the file it stands in: the whole configuration when that is the main file, one model otherwise.
+ */
+export class Findings {
+  readonly notices: ConfigNotice[] = [];
+  readonly #mistakes: ConfigNotice[] = [];
+
+  /** A mistake of the main file: the configuration cannot be used. */
+  mistake(place: Place, message: string): void {
+    this.#mistakes.push(notice("error", place, message));
+  }
+
+  /** Part of the configuration is left out; the rest serves. */
+  error(place: Place, message: string): void {
+    this.notices.push(notice("error", place, message));
+  }
+
+  /** Something is honoured differently from how it is written. */
+  warning(place: Place, message: string): void {
+    this.notices.push(notice("warning", place, message));
+  }
+
+  get mistakes(): readonly ConfigNotice[] {
+    return this.#mistakes;
+  }
+
+  /** Throws `config_invalid` with all mistakes of the main file, if there are any. */
+  throwMistakes(): void {
+    const [first] = this.#mistakes;
+    if (first === undefined) return;
+    const lines = this.#mistakes.map(noticeText);
+    const message = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} mistakes in the configuration:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+    throw new AssistantError("config_invalid", message, {
+      ...(first.key === null ? {} : { param: first.key }),
+      remedy: `Correct ${lines.length === 1 ? "the line" : "these lines"}, then try again; \`assistant init --stdout\` prints a file that is valid.`,
+    });
+  }
+}
+
+function notice(severity: ConfigNotice["severity"], { source, path }: Place, message: string): ConfigNotice {
+  return Object.freeze({ severity, file: source.file, line: source.locator.line(path), key: path.length === 0 ? null : dottedKey(path), message });
+}
+
+/** `file:line: key: message`, the way compilers write it, so that editors can jump there. */
+export function noticeText({ file, line, key, message }: ConfigNotice): string {
+  return [line === null ? file : `${file}:${line}`, ...(key === null ? [] : [key]), message].join(": ");
+}
+
+/** `llama_servers[0].port`; parts that TOML would need to quote are quoted. */
+export function dottedKey(path: KeyPath): string {
+  let text = "";
+  for (const part of path) {
+    if (typeof part === "number") text += `[${part}]`;
+    else text += `${text === "" ? "" : "."}${/^[A-Za-z0-9_-]+$/.test(part) ? part : JSON.stringify(part)}`;
+  }
+  return text;
+}
+
+/** `file:line` of a place, for messages that name a second one. */
+export function placeText({ source, path }: Place): string {
+  const line = source.locator.line(path);
+  return line === null ? source.file : `${source.file}:${line}`;
+}

@@ -1,0 +1,66 @@
+import { createHash } from "node:crypto";
+import { userInfo } from "node:os";
+import path from "node:path";
+import type { Paths } from "../core/config.ts";
+import { type Environment, variable } from "./environment.ts";
+
+// Unix socket paths end at 107 bytes on Linux and 103 on macOS; an instance's socket adds up to 30 to this.
+const LONGEST_RUN_DIR = 70;
+
+/**
+ * Where everything of this installation lies. Pure but for the user id.
+ *
+ * `overrides.configFile` (the `--config` flag) wins over `ASSISTANT_CONFIG`, which wins over the XDG directory, or
+ * over `/etc/assistant` when `ASSISTANT_SYSTEM=1`. With `ASSISTANT_DATA_DIR` set, logs lie inside it, so that one
+ * variable is enough to keep two installations apart. No directory is made here.
+ */
+export function resolvePaths(env: Environment, overrides: { configFile?: string | undefined } = {}): Paths {
+  const system = variable(env, "ASSISTANT_SYSTEM") === "1";
+  const home = variable(env, "HOME") ?? userInfo().homedir;
+  const base = (name: string, fallback: string): string => {
+    const value = variable(env, name);
+    // The XDG specification asks to ignore relative values.
+    return path.join(value !== null && path.isAbsolute(value) ? value : path.join(home, fallback), "assistant");
+  };
+
+  const chosen = overrides.configFile ?? variable(env, "ASSISTANT_CONFIG");
+  const configDir = system ? "/etc/assistant" : base("XDG_CONFIG_HOME", ".config");
+  const configFile = chosen === null ? path.join(configDir, "config.toml") : path.resolve(expandHome(chosen, home));
+
+  const chosenData = variable(env, "ASSISTANT_DATA_DIR");
+  const dataDir = chosenData !== null ? path.resolve(expandHome(chosenData, home)) : system ? "/var/lib/assistant" : base("XDG_DATA_HOME", ".local/share");
+  const logDir = chosenData !== null ? path.join(dataDir, "log") : system ? "/var/log/assistant" : path.join(base("XDG_STATE_HOME", ".local/state"), "log");
+  const runDir = system && chosenData === null ? "/run/assistant" : userRunDir(env, dataDir);
+
+  return Object.freeze({
+    configFile,
+    modelConfigDir: path.join(path.dirname(configFile), "models"),
+    dataDir,
+    weightsDir: path.join(dataDir, "models"),
+    enginesDir: path.join(dataDir, "engines"),
+    logDir,
+    runDir,
+    adminSocket: path.join(runDir, "admin.sock"),
+  });
+}
+
+function userRunDir(env: Environment, dataDir: string): string {
+  const uid = process.getuid?.() ?? 0;
+  const leaf = `assistant-${uid}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
+  for (const name of ["XDG_RUNTIME_DIR", "TMPDIR"]) {
+    const value = variable(env, name);
+    if (value !== null && path.isAbsolute(value) && path.join(value, leaf).length <= LONGEST_RUN_DIR) return path.join(value, leaf);
+  }
+  return path.join("/tmp", leaf);
+}
+
+/** `~` and `~/x` as a shell would expand them; anything else unchanged. */
+export function expandHome(file: string, home: string): string {
+  if (file === "~") return home;
+  return file.startsWith("~/") ? path.join(home, file.slice(2)) : file;
+}
+
+/** A path written in a configuration file: `~` is the home directory, and what is relative is relative to that file. */
+export function pathIn(file: string, written: string, env: Environment): string {
+  return path.resolve(path.dirname(file), expandHome(written, variable(env, "HOME") ?? userInfo().homedir));
+}

@@ -1,0 +1,65 @@
+import Type from "typebox";
+
+/** What the reference system's file says of a key, and what becomes of it here: a row of the table in docs/configuration.md. */
+export interface SpecNote {
+  /** Value in its default file, as TOML; null where it has none. */
+  readonly value: string | null;
+  readonly becomes: string;
+}
+
+/** Facts of a key that JSON Schema has no word for. */
+export interface KeyFacts {
+  /** Shown as the default, where it is no constant. */
+  readonly defaultText?: string;
+  readonly unit?: string;
+  readonly spec?: SpecNote;
+  /** The value may be a secret: messages never show it. */
+  readonly secret?: boolean;
+  readonly required?: boolean;
+}
+
+interface Common extends KeyFacts {
+  readonly default?: unknown;
+}
+
+/** A key's schema as data, which validation, documentation and messages all read. */
+export interface SchemaNode extends KeyFacts {
+  readonly type?: "string" | "integer" | "number" | "boolean" | "array" | "object";
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly minLength?: number;
+  readonly pattern?: string;
+  readonly patternText?: string;
+  readonly const?: string;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly SchemaNode[];
+  readonly items?: SchemaNode;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+}
+
+export const text = (description: string, options: Common & { pattern?: string; patternText?: string; minLength?: number } = {}) =>
+  Type.Optional(Type.String({ description, ...options }));
+export const requiredText = (description: string, options: Common & { pattern?: string; patternText?: string; minLength?: number } = {}) =>
+  Type.String({ description, required: true, ...options });
+export const flag = (description: string, options: Common = {}) => Type.Optional(Type.Boolean({ description, ...options }));
+export const integer = (description: string, options: Common & { minimum?: number; maximum?: number } = {}) =>
+  Type.Optional(Type.Integer({ description, ...options }));
+export const decimal = (description: string, options: Common & { minimum?: number; maximum?: number; exclusiveMinimum?: number } = {}) =>
+  Type.Optional(Type.Number({ description, ...options }));
+export const list = <T extends Type.TSchema>(items: T, description: string, options: Common = {}) =>
+  Type.Optional(Type.Array(items, { description, ...options }));
+export const section = <T extends Type.TProperties>(properties: T, description: string, options: Common = {}) =>
+  Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
+
+/** One of a few words. */
+export const choice = <const T extends string[]>(words: readonly [...T], description: string, options: Common = {}) =>
+  Type.Optional(Type.Enum([...words] as [...T], { description, ...options }));
+
+/** A positive integer, or a word that lets Assistant choose. */
+export const integerOrAuto = (description: string, options: Common & { minimum?: number } = {}) => {
+  const { minimum = 1, ...rest } = options;
+  return Type.Optional(Type.Union([Type.Integer({ minimum }), Type.Literal("auto")], { description, ...rest }));
+};

@@ -1,0 +1,115 @@
+import Type, { type Static } from "typebox";
+import { defaults } from "../defaults.ts";
+import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text } from "./kit.ts";
+
+const RemoteServer = Type.Object(
+  {
+    name: text("Name in messages.", { spec: { value: '"…"', becomes: "kept" } }),
+    grpc_addr: text("Address of the other machine's gRPC service.", { spec: { value: '"…"', becomes: "kept" } }),
+    weight: integer("Share of the work it gets, relative to the others.", { minimum: 0, spec: { value: "1", becomes: "kept" } }),
+    enabled: flag("Whether it is used.", {
+      spec: { value: "true", becomes: "not served by this version: a warning where it is `true` or missing; write `enabled = false`, or remove the entry" },
+    }),
+  },
+  { additionalProperties: false, description: "Other machines that take work when this one is busy. **Not served by this version**: an enabled entry gives a warning." },
+);
+
+const LlamaServer = Type.Object(
+  {
+    name: requiredText("Name by which clients ask for the chat model (for the embedding model, where the entry has no chat model).", {
+      spec: { value: '"…"', becomes: "the model's name" },
+    }),
+    chat_model_path: text("Weights of the chat model, a GGUF file; relative to this file.", {
+      spec: { value: '"…"', becomes: "the source of a chat model; `\"\"`: none" },
+    }),
+    embedding_model_path: text("Weights of the embedding model, a GGUF file. Its name is `[embedding] model_name`, or `NAME-embedding` where the entry has a chat model too.", {
+      spec: { value: '"…"', becomes: "the source of an embedding model; `\"\"`: none" },
+    }),
+    tts_model_path: text("**Refused**: speech is not served by this version.", {
+      spec: { value: '"…"', becomes: "refused with an error notice where it is not `\"\"` (speech is not served by this version; remove the key); the entry's other models serve" },
+    }),
+    config_path: text("Model file with the settings of these models; relative to this file.", {
+      spec: { value: '"…"', becomes: "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then yields no further models of its own" },
+    }),
+    port: integer("Port, on loopback, at which these models alone answer, whatever a request's `model` says.", {
+      minimum: 1,
+      maximum: 65535,
+      spec: { value: "8000", becomes: "honoured, on 127.0.0.1 (on 0.0.0.0 with `allow_remote = true`)" },
+    }),
+  },
+  { additionalProperties: false, description: "A model, or a chat and an embedding model, by the paths of their weights. Instances start when first asked for." },
+);
+
+const ApiKeyEntry = Type.Object(
+  {
+    name: requiredText("Whoever holds the key; shown in logs, and the tenant of its requests.", { minLength: 1 }),
+    sha256: requiredText("SHA-256 of the key, 64 hex digits: `printf %s KEY | sha256sum`. The key itself is never stored.", {
+      pattern: "^[0-9A-Fa-f]{64}$",
+      patternText: "64 hex digits, as `printf %s KEY | sha256sum` prints them",
+      secret: true,
+    }),
+  },
+  { additionalProperties: false, description: "One key." },
+);
+
+/** config.toml. The one source of its types, validation and documentation. */
+export const MainFile = Type.Object(
+  {
+    server: section(
+      {
+        http_addr: text("Address of the OpenAI-compatible API, `host:port`; `\"\"`: none; port 0: any free one.", {
+          default: defaults.httpAddr,
+          spec: {
+            value: '"0.0.0.0:8080"',
+            becomes: "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
+          },
+        }),
+        grpc_addr: text("Address of the gRPC service. **Not served by this version.**", {
+          default: defaults.grpcAddr,
+          spec: { value: '"0.0.0.0:50051"', becomes: "checked and kept, but not served by this version: a warning says so; remove the key" },
+        }),
+        allow_remote: flag("Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.", { default: false }),
+        cors_origins: list(Type.String({ pattern: "^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$", patternText: 'an origin such as "https://chat.example.org", or "*"' }), "Origins of web pages that may call the API, besides pages of this machine; `\"*\"` for all.", { default: [] }),
+        allowed_hosts: list(Type.String({ pattern: "^[^\\s/:]+$|^\\[?[0-9A-Fa-f:]+\\]?$", patternText: "a host name without scheme and port" }), "Host names under which clients may address the API, besides loopback ones and the bound address.", { default: [] }),
+        body_limit_mib: integer("Largest request body.", { minimum: 1, maximum: 4096, default: defaults.bodyLimitMib, unit: "MiB" }),
+        api_key_sha256: list(ApiKeyEntry, "Keys, of which every request must carry one. Without any, requests need no key.", { default: [], secret: true }),
+      },
+      "Where and for whom the daemon answers.",
+    ),
+    scheduler: section(
+      {
+        config_dir: text("Directory of the model files, `NAME.toml` each.", {
+          defaultText: "`models` beside this file",
+          spec: { value: '"/etc/assistant/models"', becomes: "honoured; every `NAME.toml` in it is a model of its own, unless a `config_path` names it" },
+        }),
+        max_instances: integer("Most instances at once, over all models and devices.", {
+          minimum: 1,
+          default: defaults.maxInstances,
+          spec: { value: "10", becomes: "honoured; at the limit an idle instance makes room, and requests wait instead of failing" },
+        }),
+        max_load: decimal("Load of an instance (work in flight ÷ capacity) from which it takes no work that another can take.", {
+          exclusiveMinimum: 0,
+          maximum: 1,
+          default: defaults.maxLoad,
+          spec: { value: "0.8", becomes: "honoured; compares work in flight with capacity, not the number of instances" },
+        }),
+        max_queued_per_model: integer("Waiting requests per model, above which a request is refused with 429 and `Retry-After`.", { minimum: 0, default: defaults.maxQueuedPerModel }),
+        thread_budget: integerOrAuto("Threads that all instances together may use.", { default: "auto", defaultText: '`"auto"`: the physical cores' }),
+        start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", { exclusiveMinimum: 0, default: defaults.startTimeoutS, unit: "s" }),
+        drain_timeout_s: decimal("Time that running requests get when an instance or the daemon stops.", { minimum: 0, default: defaults.drainTimeoutS, unit: "s" }),
+      },
+      "How work is shared out.",
+    ),
+    llama_servers: Type.Optional(Type.Array(LlamaServer, { description: LlamaServer.description })),
+    remote_servers: Type.Optional(Type.Array(RemoteServer, { description: RemoteServer.description })),
+    engine: section(
+      {
+        llama_server_path: text("llama-server binary to use.", { defaultText: "the one that `assistant engine build` made, then the one on the PATH" }),
+      },
+      "The programs that run models.",
+    ),
+    log: section({ level: choice(["debug", "info", "warn", "error"], "How much the daemon logs.", { default: defaults.logLevel }) }, "The daemon's own log."),
+  },
+  { additionalProperties: false },
+);
+export type MainFile = Static<typeof MainFile>;

@@ -1,0 +1,27 @@
+import type { ModelSource } from "../core/model.ts";
+
+/**
+ * What a reference to weights means: `hf:ORG/REPO/FILE.gguf`, a path (it holds a `/`, begins with `.` or `~`, or ends
+ * in `.gguf`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
+ */
+export function parseSource(reference: string, toPath: (written: string) => string): ModelSource | string {
+  const expected = "expected a catalog name such as \"smollm2\", \"hf:ORG/REPO/FILE.gguf\", or the path of a GGUF file";
+  if (reference.startsWith("hf:")) {
+    const [org, repo, ...rest] = reference.slice("hf:".length).split("/");
+    const parts = [org ?? "", repo ?? "", ...rest];
+    if (rest.length === 0 || !parts.every((part) => /^[\w][\w.-]*$/.test(part)) || !reference.endsWith(".gguf")) {
+      return `expected hf:ORG/REPO/FILE.gguf, found ${JSON.stringify(reference)}`;
+    }
+    return { type: "huggingface", repo: `${org}/${repo}`, file: rest.join("/") };
+  }
+  if (/^\w+:\/\//.test(reference)) return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
+  if (reference.includes("/") || /^[.~]/.test(reference) || reference.endsWith(".gguf")) return { type: "file", path: toPath(reference) };
+  if (/^[A-Za-z0-9][\w.:-]*$/.test(reference)) return { type: "catalog", name: reference };
+  return `${expected}, found ${JSON.stringify(reference)}`;
+}
+
+/** A source as a model file would write it. */
+export function sourceText(source: ModelSource): string {
+  if (source.type === "file") return source.path;
+  return source.type === "catalog" ? source.name : `hf:${source.repo}/${source.file}`;
+}
