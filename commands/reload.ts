@@ -1,0 +1,19 @@
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import { connect, type ReloadReport } from "../src/client/daemon-client.ts";
+import { reloadMessage } from "../src/client/reload-message.ts";
+
+export default class Reload extends BaseCommand {
+  static override summary = "Make the daemon read its configuration again";
+  static override description =
+    "Only models whose settings changed are drained and started anew; everything else goes on undisturbed. " +
+    "The daemon also reloads by itself when a file changes, and on SIGHUP.";
+  static override examples = [{ description: "After editing a file", command: "<%= config.bin %> reload" }];
+
+  async run(): Promise<ReloadReport> {
+    const { flags } = await this.parse(Reload);
+    const { client } = await connect(this.context(flags).paths);
+    const report = await client.reload();
+    for (const line of reloadMessage(report)) this.log(line);
+    return report;
+  }
+}

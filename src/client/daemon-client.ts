@@ -1,0 +1,66 @@
+import { adminRoutes } from "../api/routes.ts";
+import type { DaemonStatus, InstanceAction } from "../api/status.ts";
+import type { Paths } from "../core/config.ts";
+import { isAssistantError } from "../core/errors.ts";
+import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
+import { callJson } from "./unix-http.ts";
+
+/** The daemon as commands see it. Every call throws AssistantError; `daemon_not_running` when nobody answers. */
+export interface DaemonClient {
+  readonly socketPath: string;
+  status(): Promise<DaemonStatus>;
+  /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
+  act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
+  /** Reads the configuration again; running instances whose settings did not change go on. */
+  reload(): Promise<ReloadReport>;
+  /** Asks it to end: after running requests have finished or, with `now`, at once. Returns when it has accepted. */
+  shutdown(options: { readonly now: boolean }): Promise<void>;
+  /** Streams one chat answer. Ends with `done`; leaving the loop, or aborting the signal, cancels the work. */
+  chat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent>;
+}
+
+/** What a reload did. Fields that the daemon leaves out did not change. */
+export interface ReloadReport {
+  readonly added?: readonly string[];
+  readonly removed?: readonly string[];
+  readonly changed?: readonly string[];
+  readonly unchanged?: readonly string[];
+  /** Settings that only a restart of the daemon brings into force. */
+  readonly restartNeeded?: boolean;
+  readonly notices?: readonly { readonly severity: string; readonly file: string; readonly line: number | null; readonly message: string }[];
+}
+
+// The admin routes read memory; a daemon that needs longer than this is stuck.
+const ADMIN_SILENCE_MS = 10_000;
+
+/** A client for the daemon of these paths. Nothing is sent yet. */
+export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
+  const socketPath = paths.adminSocket;
+  const post = <Answer>(path: string, body: unknown): Promise<Answer> =>
+    callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs: ADMIN_SILENCE_MS });
+  return {
+    socketPath,
+    status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
+    act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
+    // A reload may have to wait for model files to be read from a slow disk.
+    reload: () => callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
+    shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),
+    chat: (request, signal) => streamChat(socketPath, request, signal),
+  };
+}
+
+/** The client and a first status. Throws `daemon_not_running`. */
+export async function connect(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus }> {
+  const client = daemonClient(paths);
+  return { client, status: await client.status() };
+}
+
+/** Like `connect`, but null where no daemon runs. Other errors are thrown. */
+export async function connectIfRunning(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus } | null> {
+  try {
+    return await connect(paths);
+  } catch (error) {
+    if (isAssistantError(error) && error.code === "daemon_not_running") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,131 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type FailedMessage, type HandshakeMessage, isHandshakeMessage, type ReadyMessage } from "../api/handshake.ts";
+import type { DaemonStatus } from "../api/status.ts";
+import type { Paths } from "../core/config.ts";
+import { AssistantError, toAssistantError } from "../core/errors.ts";
+import { connectIfRunning, type DaemonClient } from "./daemon-client.ts";
+
+export interface StartOptions {
+  readonly paths: Pick<Paths, "adminSocket" | "configFile" | "dataDir" | "logDir">;
+  /** Environment of the daemon; the caller's, as a service manager would hand it over. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `[server] http_addr` for this start alone, or null. */
+  readonly httpAddr: string | null;
+  /** Called about every 100 ms while the daemon is not ready yet, with the seconds since it was spawned. */
+  readonly onWaiting?: (elapsedS: number) => void;
+  /** Program to run; the daemon of this installation by default. */
+  readonly program?: string;
+}
+
+export interface RunningDaemon {
+  readonly client: DaemonClient;
+  readonly status: DaemonStatus;
+  /** False where it ran already. */
+  readonly started: boolean;
+}
+
+/** The entry program of the daemon beside this file, built or as source. */
+const daemonProgram = (): string => fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../daemon/main.ts" : "../daemon/main.js", import.meta.url));
+
+/** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
+export const startupLog = (logDir: string): string => join(logDir, "startup.log");
+
+/** The running daemon, or a new one. Throws what made the start fail, `daemon_start_failed` where it died without a word. */
+export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon> {
+  const running = await connectIfRunning(options.paths);
+  if (running !== null) return { ...running, started: false };
+  await startDaemon(options);
+  const started = await connectIfRunning(options.paths);
+  if (started === null) throw diedAfterwards(options.paths.logDir);
+  return { ...started, started: true };
+}
+
+/** Spawns a daemon that outlives this process, and waits until it says that it is ready. */
+export async function startDaemon(options: StartOptions): Promise<ReadyMessage> {
+  const logFile = startupLog(options.paths.logDir);
+  const child = spawnDetached(options, logFile);
+  const startedAt = performance.now();
+  const ticker = setInterval(() => options.onWaiting?.((performance.now() - startedAt) / 1000), 100);
+  try {
+    const message = await firstWord(child);
+    if (message.type === "ready") return message;
+    throw failure(message);
+  } catch (error) {
+    throw error instanceof EarlyExit ? await withLastLines(error, logFile) : error;
+  } finally {
+    clearInterval(ticker);
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+function spawnDetached(options: StartOptions, logFile: string): ChildProcess {
+  let log: number;
+  try {
+    mkdirSync(options.paths.logDir, { recursive: true, mode: 0o700 });
+    log = openSync(logFile, "w", 0o600);
+  } catch (error) {
+    const { code, message } = toAssistantError(error);
+    throw new AssistantError(code, `The log directory ${options.paths.logDir} cannot be written: ${message}`, {
+      remedy: "Make it writable for you, or choose other directories with ASSISTANT_DATA_DIR.",
+      cause: error,
+    });
+  }
+  try {
+    return spawn(process.execPath, [options.program ?? daemonProgram()], {
+      detached: true,
+      // Not the shell's directory: a daemon must not keep a file system from being unmounted.
+      cwd: "/",
+      stdio: ["ignore", log, log, "ipc"],
+      env: {
+        ...options.env,
+        ASSISTANT_CONFIG: options.paths.configFile,
+        // Relative to the shell's directory where the user set it so.
+        ...(options.env["ASSISTANT_DATA_DIR"] ? { ASSISTANT_DATA_DIR: options.paths.dataDir } : {}),
+        ...(options.httpAddr === null ? {} : { ASSISTANT_HTTP_ADDR: options.httpAddr }),
+      },
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** The daemon ended, or could not be run, before it said anything. */
+class EarlyExit extends Error {}
+
+function firstWord(child: ChildProcess): Promise<HandshakeMessage> {
+  return new Promise((resolve, reject) => {
+    child.on("message", (message) => {
+      if (isHandshakeMessage(message)) resolve(message);
+    });
+    child.once("error", (error) => reject(new EarlyExit(error.message, { cause: error })));
+    child.once("exit", (code, signal) => {
+      const end = (): void => reject(new EarlyExit(signal === null ? `exit code ${code}` : `signal ${signal}`));
+      // `exit` may come before a message that was sent just before the end: what was said counts.
+      if (child.connected) child.once("disconnect", end);
+      else end();
+    });
+  });
+}
+
+const failure = ({ error }: FailedMessage): AssistantError =>
+  new AssistantError(error.code, error.message, error.remedy === null ? {} : { remedy: error.remedy });
+
+async function withLastLines(exit: EarlyExit, logFile: string): Promise<AssistantError> {
+  const text = await readFile(logFile, "utf8").catch(() => "");
+  const lines = text.trimEnd().split("\n").slice(-8).filter((line) => line !== "");
+  const said = lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  return new AssistantError("daemon_start_failed", `The daemon ended before it was ready (${exit.message}). ${said}`, {
+    remedy: "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",
+    cause: exit,
+  });
+}
+
+const diedAfterwards = (logDir: string): AssistantError =>
+  new AssistantError("daemon_start_failed", "The daemon was ready and ended right after.", {
+    remedy: `Its last words are in ${startupLog(logDir)} and in \`assistant logs\`.`,
+  });
