@@ -9,6 +9,9 @@ export interface SourceFile {
   readonly locator: Locator;
 }
 
+/** What stands in for a file that is not there. */
+export const noFile = (file: string): SourceFile => ({ file, data: {}, locator: { line: () => null } });
+
 /** A place that a message can name: a key of a file. */
 export interface Place {
   readonly source: SourceFile;
@@ -22,6 +25,17 @@ export interface Place {
 export class Findings {
   readonly notices: ConfigNotice[] = [];
   readonly #mistakes: ConfigNotice[] = [];
+  readonly #mainFile: string;
+
+  constructor(mainFile: string) {
+    this.#mainFile = mainFile;
+  }
+
+  /** A mistake where it stands in the main file, an error where it stands in another. */
+  problem(place: Place, message: string): void {
+    if (place.source.file === this.#mainFile) this.mistake(place, message);
+    else this.error(place, message);
+  }
 
   /** A mistake of the main file: the configuration cannot be used. */
   mistake(place: Place, message: string): void {
@@ -36,6 +50,11 @@ export class Findings {
   /** Something is honoured differently from how it is written. */
   warning(place: Place, message: string): void {
     this.notices.push(notice("warning", place, message));
+  }
+
+  /** A whole file, for a reason that stands at `line`. */
+  fileError(file: string, line: number | null, message: string): void {
+    this.notices.push(Object.freeze({ severity: "error", file, line, key: null, message }));
   }
 
   get mistakes(): readonly ConfigNotice[] {

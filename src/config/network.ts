@@ -4,6 +4,9 @@ import type { ListenAddress } from "../core/config.ts";
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
+const everywhere = new BlockList();
+everywhere.addAddress("0.0.0.0", "ipv4");
+everywhere.addAddress("::", "ipv6");
 
 /** Parses `host:port` with an IPv4 address, a bracketed IPv6 address or a name. Returns a sentence on what is wrong instead of throwing. */
 export function parseAddress(text: string): ListenAddress | string {
@@ -30,7 +33,8 @@ export function isLoopback(host: string): boolean {
 }
 
 export function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || (isIPv6(host) && /^[0:]+(\.0)*$|^0*:*ffff:0\.0\.0\.0$/i.test(host.replace(/:0+(?=:|$)/g, ":")) && !isLoopback(host));
+  const family = isIP(host);
+  return family !== 0 && everywhere.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
 /** Who may reach the daemon from other machines. */

@@ -51,8 +51,6 @@ export function parseToml(file: string, given: string): SourceFile {
   }
 }
 
-export const noFile = (file: string): SourceFile => ({ file, data: {}, locator: { line: () => null } });
-
 /** The parser's tables carry symbols and getters of its own; what follows wants plain values. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);

@@ -63,3 +63,6 @@ export const integerOrAuto = (description: string, options: Common & { minimum?:
   const { minimum = 1, ...rest } = options;
   return Type.Optional(Type.Union([Type.Integer({ minimum }), Type.Literal("auto")], { description, ...rest }));
 };
+
+/** A schema as plain data. */
+export const schemaNode = (schema: Type.TSchema): SchemaNode => schema as SchemaNode;

@@ -11,8 +11,9 @@ const RemoteServer = Type.Object(
       spec: { value: "true", becomes: "not served by this version: a warning where it is `true` or missing; write `enabled = false`, or remove the entry" },
     }),
   },
-  { additionalProperties: false, description: "Other machines that take work when this one is busy. **Not served by this version**: an enabled entry gives a warning." },
+  { additionalProperties: false },
 );
+const remoteServersText = "Other machines that take work when this one is busy. **Not served by this version**: an enabled entry gives a warning.";
 
 const LlamaServer = Type.Object(
   {
@@ -37,8 +38,9 @@ const LlamaServer = Type.Object(
       spec: { value: "8000", becomes: "honoured, on 127.0.0.1 (on 0.0.0.0 with `allow_remote = true`)" },
     }),
   },
-  { additionalProperties: false, description: "A model, or a chat and an embedding model, by the paths of their weights. Instances start when first asked for." },
+  { additionalProperties: false },
 );
+const llamaServersText = "A model, or a chat and an embedding model, by the paths of their weights. Instances start when first asked for.";
 
 const ApiKeyEntry = Type.Object(
   {
@@ -100,8 +102,8 @@ export const MainFile = Type.Object(
       },
       "How work is shared out.",
     ),
-    llama_servers: Type.Optional(Type.Array(LlamaServer, { description: LlamaServer.description })),
-    remote_servers: Type.Optional(Type.Array(RemoteServer, { description: RemoteServer.description })),
+    llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
+    remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     engine: section(
       {
         llama_server_path: text("llama-server binary to use.", { defaultText: "the one that `assistant engine build` made, then the one on the PATH" }),

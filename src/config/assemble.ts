@@ -1,0 +1,124 @@
+import type { ListenAddress } from "../core/config.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { defaults, type Machine } from "./defaults.ts";
+import { at, type ModelDraft, type PlacedAddress, type PlacedName, type ReadContext } from "./draft.ts";
+import { dottedKey, type Place, placeText } from "./findings.ts";
+import { fingerprint } from "./fingerprint.ts";
+import { addressText, isWildcard } from "./network.ts";
+import { pathIn } from "./paths.ts";
+import { deviceSetting, loadSettings, type SectionContext, samplingDefaults } from "./section.ts";
+
+/** Names become parts of instance ids, log lines and headers. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$/;
+const NAME_TEXT = "up to 128 letters, digits and . _ : + -, beginning with a letter or digit";
+
+export interface AssembleContext extends ReadContext {
+  readonly machine: Machine;
+  readonly llamaServerPath: string | null;
+  /** Addresses of the daemon itself. */
+  readonly taken: readonly PlacedAddress[];
+}
+
+/** Gives every draft its name, aliases and addresses, first come first served, and turns it into a model. */
+export function assemble(context: AssembleContext, drafts: readonly ModelDraft[]): ModelSpec[] {
+  const names = new Map<string, Place>();
+  const named = drafts.filter((draft) => claimName(context, names, draft.name));
+  const addresses = claimAddresses(context, named);
+  const models: ModelSpec[] = [];
+  for (const draft of named) {
+    const aliases = draft.aliases.filter((alias) => claimAlias(context, names, alias, draft.name.name));
+    const model = build(context, draft, aliases, addresses.get(draft.group) ?? []);
+    if (model !== null) models.push(model);
+  }
+  return models;
+}
+
+function claimName({ findings }: AssembleContext, names: Map<string, Place>, { name, place }: PlacedName): boolean {
+  const other = names.get(name);
+  if (!NAME.test(name)) findings.problem(place, `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}${place.path.at(-1) === "name" ? "" : "; write `model_name`"}`);
+  else if (other !== undefined) findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one. This one is left out`);
+  else {
+    names.set(name, place);
+    return true;
+  }
+  return false;
+}
+
+/** A model without one of its aliases still serves, so a clash only warns. */
+function claimAlias({ findings }: AssembleContext, names: Map<string, Place>, { name, place }: PlacedName, model: string): boolean {
+  const other = names.get(name);
+  if (!NAME.test(name)) findings.warning(place, `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`);
+  else if (other !== undefined) findings.warning(place, `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} goes without it. Write another one`);
+  else {
+    names.set(name, place);
+    return true;
+  }
+  return false;
+}
+
+/** The addresses that each group of models gets. The models of a group share theirs; two groups never do. */
+function claimAddresses({ findings, taken }: AssembleContext, drafts: readonly ModelDraft[]): Map<string, string[]> {
+  const claimed: PlacedAddress[] = [...taken];
+  const granted = new Map<string, string[]>();
+  for (const draft of drafts) {
+    if (granted.has(draft.group)) continue;
+    const own: string[] = [];
+    for (const wanted of draft.addresses) {
+      const other = claimed.find(({ address }) => overlap(address, wanted.address));
+      if (other === undefined) {
+        claimed.push(wanted);
+        own.push(addressText(wanted.address));
+      } else {
+        const where = other.place.path.length === 0 ? placeText(other.place) : `${dottedKey(other.place.path)} at ${placeText(other.place)}`;
+        findings.problem(wanted.place, `${addressText(wanted.address)} is used twice, also by ${where}; give one of them another port`);
+      }
+    }
+    granted.set(draft.group, own);
+  }
+  return granted;
+}
+
+function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a.host) || isWildcard(b.host));
+}
+
+function build(context: AssembleContext, draft: ModelDraft, aliases: readonly PlacedName[], ownAddresses: readonly string[]): ModelSpec | null {
+  const { findings, env, machine, llamaServerPath } = context;
+  const { keys, kind, section } = draft;
+  let refused = false;
+  const of: SectionContext = {
+    kind,
+    keys,
+    machine,
+    toPath: (written) => pathIn(section.source.file, written, env),
+    refuse(key, message) {
+      refused = true;
+      findings.error(at(section, key), `${message}. The model ${JSON.stringify(draft.name.name)} is left out`);
+    },
+    warn: (key, message) => findings.warning(at(section, key), message),
+  };
+  const devices = deviceSetting(of);
+  const load = loadSettings(of, devices);
+  const sampling = samplingDefaults(of);
+  if (refused) return null;
+  const engine = keys.engine ?? "auto";
+  const ttl = keys.idle_ttl_s ?? defaults.idleTtlS;
+  return {
+    name: draft.name.name,
+    aliases: aliases.map(({ name }) => name),
+    kind,
+    engine,
+    source: draft.source,
+    load,
+    sampling,
+    includeUsage: keys.include_usage ?? false,
+    devices,
+    replicas: keys.replicas ?? "auto",
+    idleTtlMs: ttl === -1 ? null : ttl * 1000,
+    preload: keys.preload ?? false,
+    pinned: keys.pin ?? false,
+    ownAddresses,
+    file: section.source.file,
+    fingerprint: fingerprint({ kind, engine, source: draft.source, load, sampling, devices, binary: engine === "node-llama-cpp" ? null : llamaServerPath }),
+  };
+}

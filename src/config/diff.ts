@@ -1,0 +1,26 @@
+import type { Config } from "../core/config.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { canonicalJson } from "./fingerprint.ts";
+
+/** What a reload has to do. Models in none of the lists are as they were. */
+export interface ModelDiff {
+  readonly added: readonly ModelSpec[];
+  /** As they were before. */
+  readonly removed: readonly ModelSpec[];
+  /** New specifications whose running instances must be drained and started anew. */
+  readonly restart: readonly ModelSpec[];
+  /** New specifications that running instances can go on with. */
+  readonly updated: readonly ModelSpec[];
+}
+
+export function diffModels(before: Pick<Config, "models">, after: Pick<Config, "models">): ModelDiff {
+  const old = new Map(before.models.map((model) => [model.name, model]));
+  const names = new Set(after.models.map((model) => model.name));
+  const changed = after.models.filter((model) => old.has(model.name) && canonicalJson(old.get(model.name)) !== canonicalJson(model));
+  return {
+    added: after.models.filter((model) => !old.has(model.name)),
+    removed: before.models.filter((model) => !names.has(model.name)),
+    restart: changed.filter((model) => old.get(model.name)?.fingerprint !== model.fingerprint),
+    updated: changed.filter((model) => old.get(model.name)?.fingerprint === model.fingerprint),
+  };
+}

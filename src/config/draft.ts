@@ -1,0 +1,99 @@
+import type { ListenAddress } from "../core/config.ts";
+import type { ModelKind, ModelSource } from "../core/model.ts";
+import type { Environment } from "./environment.ts";
+import type { Findings, Place } from "./findings.ts";
+import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
+import { pathIn } from "./paths.ts";
+import type { SectionKeys } from "./section.ts";
+import { parseSource } from "./source.ts";
+
+/** What reading models needs besides their files. */
+export interface ReadContext {
+  readonly env: Environment;
+  readonly findings: Findings;
+  readonly policy: RemotePolicy;
+}
+
+export interface PlacedName {
+  readonly name: string;
+  readonly place: Place;
+}
+
+export interface PlacedAddress {
+  readonly address: ListenAddress;
+  readonly place: Place;
+}
+
+/** A model before its name and addresses are known to be free. */
+export interface ModelDraft {
+  readonly kind: ModelKind;
+  readonly name: PlacedName;
+  readonly aliases: readonly PlacedName[];
+  readonly source: ModelSource;
+  readonly keys: SectionKeys;
+  /** The section, for messages about its keys. */
+  readonly section: Place;
+  /** Addresses of the entry or file; the chat and the embedding model of one entry share them. */
+  readonly addresses: readonly PlacedAddress[];
+  /** Equal for the models of one entry or file. */
+  readonly group: string;
+}
+
+/** What stands for "no name of its own" in files written for the reference system. */
+export const UNNAMED = "default";
+
+export const at = (place: Place, ...keys: (string | number)[]): Place => ({ source: place.source, path: [...place.path, ...keys] });
+
+/** The section's own weights, or null if it names none or names them wrongly (which is told). */
+export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
+  const { source = "", model_path: modelPath = "" } = keys;
+  if (source !== "" && modelPath !== "") {
+    findings.error(at(section, "model_path"), "`source` names the weights too; keep one of the two");
+    return null;
+  }
+  const toPath = (written: string): string => pathIn(section.source.file, written, env);
+  if (modelPath !== "") return { type: "file", path: toPath(modelPath) };
+  if (source === "") return null;
+  const parsed = parseSource(source, toPath);
+  if (typeof parsed !== "string") return parsed;
+  findings.error(at(section, "source"), parsed);
+  return null;
+}
+
+/** Aliases of a section: `model_alias` and `aliases`, and `model_name` where the entry names the model otherwise. */
+export function aliasesOf(keys: SectionKeys, section: Place, name: string, withModelName: boolean): PlacedName[] {
+  const written: [string | undefined, Place][] = [
+    ...(withModelName ? [[keys.model_name, at(section, "model_name")] as [string | undefined, Place]] : []),
+    [keys.model_alias, at(section, "model_alias")],
+    ...(keys.aliases ?? []).map((alias, index): [string, Place] => [alias, at(section, "aliases", index)]),
+  ];
+  const seen = new Set(["", UNNAMED, name]);
+  const found: PlacedName[] = [];
+  for (const [alias, place] of written) {
+    if (alias === undefined || seen.has(alias)) continue;
+    seen.add(alias);
+    found.push({ name: alias, place });
+  }
+  return found;
+}
+
+/** An address of an entry or file, checked and narrowed; null where there is none or it cannot be had (which is told). */
+export function ownAddress({ findings, policy }: ReadContext, written: string, place: Place): PlacedAddress | null {
+  if (written === "") return null;
+  const parsed = parseAddress(written);
+  if (typeof parsed === "string") {
+    findings.problem(place, parsed);
+    return null;
+  }
+  if (parsed.port === 0) {
+    findings.problem(place, `expected a port from 1 to 65535, found ${addressText(parsed)}`);
+    return null;
+  }
+  const bound = bind(parsed, policy);
+  if (bound.outcome === "refused") {
+    findings.problem(place, bound.message);
+    return null;
+  }
+  if (bound.message !== null) findings.warning(place, bound.message);
+  return { address: bound.address, place };
+}

@@ -1,0 +1,83 @@
+import type { ModelSource } from "../core/model.ts";
+import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedAddress, type ReadContext, UNNAMED } from "./draft.ts";
+import { noFile, type Place, type SourceFile } from "./findings.ts";
+import { type ModelFileContent, readModelFile } from "./model-files.ts";
+import { pathIn } from "./paths.ts";
+import type { MainFile } from "./schema/main.ts";
+import type { SectionKeys } from "./section.ts";
+
+type Entry = NonNullable<MainFile["llama_servers"]>[number];
+
+/** The models of the `[[llama_servers]]` entries, and the model files they have read. */
+export async function draftsOfEntries(context: ReadContext, main: SourceFile, entries: readonly Entry[]): Promise<{ drafts: ModelDraft[]; files: Set<string> }> {
+  const drafts: ModelDraft[] = [];
+  const files = new Set<string>();
+  for (const [index, entry] of entries.entries()) {
+    const place: Place = { source: main, path: ["llama_servers", index] };
+    const file = entry.config_path ? pathIn(main.file, entry.config_path, context.env) : null;
+    if (file !== null) files.add(file);
+    if (entry.tts_model_path) {
+      context.findings.error(at(place, "tts_model_path"), "speech is not served by this version; remove the key (the entry's other models serve)");
+    }
+    const content = await settingsOf(context, place, file);
+    if (content === null) continue;
+    drafts.push(...draftsOfEntry(context, entry, place, content));
+  }
+  return { drafts, files };
+}
+
+/** The entry's model file; an empty one where it names none; null where it names one that cannot be used. */
+async function settingsOf(context: ReadContext, place: Place, file: string | null): Promise<ModelFileContent | null> {
+  if (file === null) return { source: noFile(place.source.file), keys: {} };
+  const content = await readModelFile(context, file);
+  if (content !== "missing") return content;
+  context.findings.error(at(place, "config_path"), `there is no file ${file}; write it (\`assistant init --model-config\` shows one) or remove the key to use defaults. The entry's models are left out`);
+  return null;
+}
+
+function draftsOfEntry(context: ReadContext, entry: Entry, place: Place, { source, keys }: ModelFileContent): ModelDraft[] {
+  const sections = (["chat", "embedding"] as const).flatMap((kind) => {
+    const section: SectionKeys = keys[kind] ?? {};
+    const pathKey = `${kind}_model_path` as const;
+    // Where the entry has no model file, messages about settings point at the entry itself.
+    const sectionPlace: Place = entry.config_path ? { source, path: [kind] } : at(place, pathKey);
+    const weights = weightsOf(context, entry[pathKey], at(place, pathKey), section, sectionPlace);
+    return weights === null ? [] : [{ kind, section, place: sectionPlace, weights }];
+  });
+  if (sections.length === 0 && !entry.tts_model_path) {
+    context.findings.mistake(place, "names no weights: write `chat_model_path` or `embedding_model_path`");
+  }
+  const addresses = sections.length === 0 ? [] : addressesOf(context, entry, place, { source, keys });
+  return sections.map(({ kind, section, place: sectionPlace, weights }, index) => {
+    const given = section.model_name ?? UNNAMED;
+    const named = given !== UNNAMED && given !== "";
+    const first = index === 0;
+    const name = first ? entry.name : named ? given : `${entry.name}-embedding`;
+    return {
+      kind,
+      name: { name, place: first ? at(place, "name") : named ? at(sectionPlace, "model_name") : at(place, "name") },
+      aliases: aliasesOf(section, sectionPlace, name, first),
+      source: weights,
+      keys: section,
+      section: sectionPlace,
+      addresses,
+      group: `entry ${place.path.join(".")}`,
+    };
+  });
+}
+
+function weightsOf(context: ReadContext, written: string | undefined, place: Place, section: SectionKeys, sectionPlace: Place): ModelSource | null {
+  if (!written) return ownSource(context, section, sectionPlace);
+  const path = pathIn(place.source.file, written, context.env);
+  const overridden = section.source ? "source" : section.model_path ? "model_path" : null;
+  if (overridden !== null) context.findings.warning(at(sectionPlace, overridden), `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`);
+  return { type: "file", path };
+}
+
+function addressesOf(context: ReadContext, entry: Entry, place: Place, { source, keys }: ModelFileContent): PlacedAddress[] {
+  const host = context.policy.allowRemote ? "0.0.0.0" : "127.0.0.1";
+  const own = entry.port === undefined ? null : ownAddress(context, `${host}:${entry.port}`, at(place, "port"));
+  const ofFile = ownAddress(context, keys.server?.socket_addr ?? "", { source, path: ["server", "socket_addr"] });
+  if (own !== null && ofFile !== null && own.address.port === ofFile.address.port) return [ofFile];
+  return [own, ofFile].filter((address) => address !== null);
+}

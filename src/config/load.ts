@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto";
+import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
+import type { Hardware } from "../core/device.ts";
+import { AssistantError } from "../core/errors.ts";
+import { assemble } from "./assemble.ts";
+import { defaults, type Machine } from "./defaults.ts";
+import { at, type PlacedAddress } from "./draft.ts";
+import { draftsOfEntries } from "./entries.ts";
+import { type Environment, variable } from "./environment.ts";
+import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
+import { deepFreeze, fingerprint } from "./fingerprint.ts";
+import { machineFrom } from "./machine.ts";
+import { draftsOfDirectory } from "./model-files.ts";
+import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
+import { pathIn, resolvePaths } from "./paths.ts";
+import { schemaNode } from "./schema/kit.ts";
+import { MainFile } from "./schema/main.ts";
+import { readToml, UnreadableFile } from "./toml.ts";
+import { validate, valueProblem } from "./validate.ts";
+
+export interface LoadOptions {
+  readonly env: Environment;
+  /** The `--config` flag. */
+  readonly configFile?: string | undefined;
+  /** What a probe found. Without it defaults are made for a machine without GPUs, and device names are not checked. */
+  readonly hardware?: Hardware | undefined;
+  /** Flags that win over environment and file. */
+  readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
+}
+
+type Server = NonNullable<MainFile["server"]>;
+
+/**
+ * Reads the configuration: flags over environment over files over defaults. Writes nothing. A missing main file means
+ * defaults. Throws `config_invalid` listing every mistake of the main file; what is wrong with a model's file becomes
+ * an error notice, and the other models serve.
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const { env } = options;
+  const base = resolvePaths(env, { configFile: options.configFile });
+  const findings = new Findings(base.configFile);
+  const main = await readMain(base, findings, options.configFile !== undefined || variable(env, "ASSISTANT_CONFIG") !== null);
+  const keys = main.data as MainFile;
+  const root: Place = { source: main, path: [] };
+  const server = at(root, "server");
+  const machine = machineFrom(options.hardware);
+
+  const apiKeys = apiKeysOf(keys.server, env);
+  const policy: RemotePolicy = { hasKeys: apiKeys.length > 0, allowRemote: keys.server?.allow_remote ?? false };
+  const given = options.overrides?.httpAddr ?? variable(env, "ASSISTANT_HTTP_ADDR");
+  const httpPlace: Place =
+    given === null || given === undefined ? at(server, "http_addr") : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
+  const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace, false);
+  const grpc = listen(findings, policy, keys.server?.grpc_addr ?? defaults.grpcAddr, at(server, "grpc_addr"), true);
+  unserved(findings, keys, root);
+
+  const chosenDir = keys.scheduler?.config_dir;
+  const modelConfigDir = chosenDir ? pathIn(main.file, chosenDir, env) : base.modelConfigDir;
+  const llamaServerPath = chosenBinary(keys, main, env);
+  const context = { env, findings, policy };
+  const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
+  const files = await draftsOfDirectory(context, modelConfigDir, entries.files, chosenDir ? at(root, "scheduler", "config_dir") : null);
+  const taken: PlacedAddress[] = http === null ? [] : [{ address: http, place: httpPlace }];
+  const models = assemble({ ...context, machine, llamaServerPath, taken }, [...entries.drafts, ...files]);
+  const paths: Paths = { ...base, modelConfigDir };
+  const scheduler = schedulerOf(keys, machine, findings, root);
+  const logLevel = logLevelOf(options, keys, findings);
+  findings.throwMistakes();
+
+  const bodyLimitBytes = (keys.server?.body_limit_mib ?? defaults.bodyLimitMib) * 2 ** 20;
+  return deepFreeze<Config>({
+    paths,
+    http,
+    grpc,
+    apiKeys,
+    corsOrigins: keys.server?.cors_origins ?? [],
+    allowedHosts: keys.server?.allowed_hosts ?? [],
+    bodyLimitBytes,
+    scheduler,
+    models,
+    llamaServerPath,
+    logLevel,
+    restartFingerprint: fingerprint({ http, grpc, bodyLimitBytes, own: models.flatMap((model) => model.ownAddresses).sort(), paths: { ...paths, modelConfigDir: null } }),
+    notices: inOrder(findings.notices),
+  });
+}
+
+/** The main file, checked against its schema; an empty one if there is none. Throws `config_invalid`. */
+async function readMain(paths: Paths, findings: Findings, chosen: boolean): Promise<SourceFile> {
+  try {
+    const source = await readToml(paths.configFile);
+    if (source === null) {
+      const empty = noFile(paths.configFile);
+      if (chosen) findings.warning({ source: empty, path: [] }, "this configuration file does not exist, so defaults hold; `assistant init` writes it");
+      return empty;
+    }
+    // What does not have the right shape cannot be read further, so these mistakes are told first.
+    validate(schemaNode(MainFile), source, (path, message) => findings.mistake({ source, path }, message));
+    findings.throwMistakes();
+    return source;
+  } catch (error) {
+    throw error instanceof UnreadableFile ? error.toAssistantError() : error;
+  }
+}
+
+function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
+  const keys = (server?.api_key_sha256 ?? []).map(({ name, sha256 }) => ({ name, sha256: sha256.toLowerCase() }));
+  const plain = variable(env, "ASSISTANT_API_KEY");
+  if (plain !== null) keys.push({ name: "environment", sha256: createHash("sha256").update(plain).digest("hex") });
+  return keys;
+}
+
+/** An address of the daemon; null where it is switched off or wrong. A `quiet` one is not served, so that how it is narrowed concerns nobody. */
+function listen(findings: Findings, policy: RemotePolicy, written: string, place: Place, quiet: boolean): ListenAddress | null {
+  if (written === "") return null;
+  const parsed = parseAddress(written);
+  const bound = typeof parsed === "string" ? ({ outcome: "refused", message: parsed } as const) : bind(parsed, policy);
+  if (bound.outcome === "refused") {
+    if (!quiet || typeof parsed === "string") findings.mistake(place, bound.message);
+    return null;
+  }
+  if (bound.message !== null && !quiet) findings.warning(place, bound.message);
+  return bound.address;
+}
+
+/** Keys that existing files may have and that this version does not serve. */
+function unserved(findings: Findings, keys: MainFile, root: Place): void {
+  const grpc = keys.server?.grpc_addr;
+  if (grpc !== undefined && grpc !== "") findings.warning(at(root, "server", "grpc_addr"), "gRPC is not served by this version, so nothing listens there; remove the key");
+  for (const [index, remote] of (keys.remote_servers ?? []).entries()) {
+    if (remote.enabled === false) continue;
+    const name = remote.name === undefined ? "it" : JSON.stringify(remote.name);
+    findings.warning(at(root, "remote_servers", index), `remote servers are not used by this version, so ${name} gets no work; write \`enabled = false\`, or remove the entry`);
+  }
+}
+
+function schedulerOf({ scheduler }: MainFile, machine: Machine, findings: Findings, root: Place): SchedulerSettings {
+  const budget = scheduler?.thread_budget ?? "auto";
+  if (budget !== "auto" && budget > machine.logicalCores) {
+    findings.warning(at(root, "scheduler", "thread_budget"), `${budget} threads on ${machine.logicalCores} logical cores slow every model down; write \`thread_budget = "auto"\``);
+  }
+  return {
+    maxInstances: scheduler?.max_instances ?? defaults.maxInstances,
+    maxLoad: scheduler?.max_load ?? defaults.maxLoad,
+    maxQueuedPerModel: scheduler?.max_queued_per_model ?? defaults.maxQueuedPerModel,
+    threadBudget: budget === "auto" ? machine.physicalCores : budget,
+    startTimeoutMs: (scheduler?.start_timeout_s ?? defaults.startTimeoutS) * 1000,
+    drainTimeoutMs: (scheduler?.drain_timeout_s ?? defaults.drainTimeoutS) * 1000,
+  };
+}
+
+function chosenBinary(keys: MainFile, main: SourceFile, env: Environment): string | null {
+  const given = variable(env, "ASSISTANT_LLAMA_SERVER");
+  if (given !== null) return pathIn(`${process.cwd()}/ASSISTANT_LLAMA_SERVER`, given, env);
+  const written = keys.engine?.llama_server_path;
+  return written ? pathIn(main.file, written, env) : null;
+}
+
+function logLevelOf({ overrides, env }: LoadOptions, keys: MainFile, findings: Findings): Config["logLevel"] {
+  const given = overrides?.logLevel ?? variable(env, "ASSISTANT_LOG_LEVEL");
+  if (given === null) return keys.log?.level ?? defaults.logLevel;
+  const node = schemaNode(MainFile).properties?.["log"]?.properties?.["level"];
+  const problem = node === undefined ? null : valueProblem(node, given);
+  if (problem !== null) findings.mistake({ source: noFile(overrides?.logLevel === undefined ? "ASSISTANT_LOG_LEVEL" : "--log-level"), path: [] }, problem);
+  return given as Config["logLevel"];
+}
+
+/** Errors first, then by file and line, so that lists of notices read the same every time. */
+function inOrder(notices: readonly ConfigNotice[]): ConfigNotice[] {
+  const rank = ({ severity }: ConfigNotice): number => (severity === "error" ? 0 : 1);
+  return [...notices].sort((a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : a.file > b.file ? 1 : (a.line ?? 0) - (b.line ?? 0)));
+}

@@ -1,0 +1,81 @@
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedName, type ReadContext, UNNAMED } from "./draft.ts";
+import type { Place, SourceFile } from "./findings.ts";
+import { ModelFile } from "./schema/model.ts";
+import { schemaNode } from "./schema/kit.ts";
+import { readToml, UnreadableFile } from "./toml.ts";
+import { validate } from "./validate.ts";
+
+export interface ModelFileContent {
+  readonly source: SourceFile;
+  readonly keys: ModelFile;
+}
+
+/** Reads and checks one model file. Null if it cannot be used, which is told; "missing" if there is none. */
+export async function readModelFile({ findings }: ReadContext, file: string): Promise<ModelFileContent | "missing" | null> {
+  try {
+    const source = await readToml(file);
+    if (source === null) return "missing";
+    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) => findings.error({ source, path: keyPath }, `${message}; the models of this file are left out`));
+    return valid ? { source, keys: source.data as ModelFile } : null;
+  } catch (error) {
+    if (!(error instanceof UnreadableFile)) throw error;
+    findings.fileError(error.file, error.line, `${error.message}; the models of this file are left out`);
+    return null;
+  }
+}
+
+/**
+ * The models of every `NAME.toml` in `directory`, in the order of the names, without the files that `used` says an
+ * entry of the main file has already read. `chosen`: where the main file names the directory, to tell when it is missing.
+ */
+export async function draftsOfDirectory(context: ReadContext, directory: string, used: ReadonlySet<string>, chosen: Place | null): Promise<ModelDraft[]> {
+  let names: string[];
+  try {
+    names = (await readdir(directory)).filter((name) => name.endsWith(".toml") && !name.startsWith(".")).sort();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${code ?? message})`;
+    if (chosen !== null) context.findings.warning(chosen, `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`);
+    else if (code !== "ENOENT") context.findings.fileError(directory, null, `the directory of the model files ${reason}`);
+    return [];
+  }
+  const files = names.map((name) => path.join(directory, name)).filter((file) => !used.has(file));
+  const contents = await Promise.all(files.map((file) => readModelFile(context, file)));
+  return contents.flatMap((content) => (content === null || content === "missing" ? [] : draftsOfFile(context, content)));
+}
+
+function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent): ModelDraft[] {
+  const base = path.basename(source.file, ".toml");
+  const root: Place = { source, path: [] };
+  const sections = (["chat", "embedding"] as const).flatMap((kind) => {
+    const section = keys[kind];
+    const place = at(root, kind);
+    const weights = section === undefined ? null : ownSource(context, section, place);
+    return section === undefined || weights === null ? [] : [{ kind, section, place, weights }];
+  });
+  if (sections.length === 0) {
+    const tells = context.findings.notices.some((notice) => notice.severity === "error" && notice.file === source.file);
+    if (!tells) context.findings.warning(root, 'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat] or [embedding]');
+    return [];
+  }
+  const address = ownAddress(context, keys.server?.socket_addr ?? "", at(root, "server", "socket_addr"));
+  let baseIsFree = true;
+  return sections.map(({ kind, section, place, weights }) => {
+    const given = section.model_name ?? UNNAMED;
+    const name: PlacedName =
+      given !== UNNAMED && given !== "" ? { name: given, place: at(place, "model_name") } : { name: baseIsFree ? base : `${base}-embedding`, place };
+    if (name.name === base) baseIsFree = false;
+    return {
+      kind,
+      name,
+      aliases: aliasesOf(section, place, name.name, false),
+      source: weights,
+      keys: section,
+      section: place,
+      addresses: address === null ? [] : [address],
+      group: source.file,
+    };
+  });
+}
