@@ -78,7 +78,10 @@ export interface ModelSpec {
   readonly preload: boolean;
   /** Never evicted and never stopped for idleness. */
   readonly pinned: boolean;
-  /** Loopback addresses (`host:port`) at which this model alone answers, whatever a request's `model` says. */
+  /**
+   * Addresses (`host:port`, IPv6 in brackets) at which this model alone answers, whatever a request's `model` says. The
+   * chat and the embedding model of one configuration entry may have the same one; the kind of the request then decides.
+   */
   readonly ownAddresses: readonly string[];
   /** The file this entry was read from, for messages. */
   readonly file: string;
