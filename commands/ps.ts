@@ -1,0 +1,41 @@
+import { Flags } from "@oclif/core";
+import type { DaemonStatus } from "../src/api/status.ts";
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import { connect } from "../src/client/daemon-client.ts";
+import { watchStatus, watchTail } from "../src/client/watch.ts";
+import { psText } from "../src/ui/ps-text.ts";
+
+const EVERY_MS = 1000;
+
+export default class Ps extends BaseCommand {
+  static override summary = "Watch running instances: slots, speed, queue, memory, devices";
+  static override description =
+    "Live on a terminal, with keys to select, sort, stop, restart, pin and read logs (press ? there). " +
+    "A plain table, printed once, where the output is not a terminal or with --once.";
+  static override examples = [
+    { description: "Watch", command: "<%= config.bin %> ps" },
+    { description: "Print once", command: "<%= config.bin %> ps --once" },
+    { description: "For a script", command: "<%= config.bin %> ps --json | jq '.instances[].state'" },
+  ];
+  static override flags = {
+    once: Flags.boolean({ description: "print a plain table and end" }),
+  };
+
+  async run(): Promise<DaemonStatus | undefined> {
+    const { flags } = await this.parse(Ps);
+    const { client, status } = await connect(this.context(flags).paths);
+    if (this.jsonEnabled()) return status;
+    if (flags.once || process.stdout.isTTY !== true || process.stdin.isTTY !== true) {
+      for (const line of psText(status)) this.log(line);
+      return undefined;
+    }
+    // Loaded here and not above: ink's import takes longer than all of the rest.
+    const { showPs } = await import("../src/ui/ps/mount.tsx");
+    await showPs({
+      watch: (listener) => watchStatus(client, EVERY_MS, listener),
+      act: (id, action) => client.act(id, action),
+      followLog: watchTail,
+    });
+    return undefined;
+  }
+}

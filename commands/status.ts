@@ -1,0 +1,26 @@
+import type { DaemonStatus } from "../src/api/status.ts";
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import { connectIfRunning } from "../src/client/daemon-client.ts";
+import { statusText } from "../src/ui/status-text.ts";
+
+export default class Status extends BaseCommand {
+  static override summary = "Say whether the daemon runs, and what it serves";
+  static override description = "Exit code 0 when the daemon runs and 3 when it does not, as systemctl has it.";
+  static override examples = [
+    { description: "For people", command: "<%= config.bin %> status" },
+    { description: "For scripts", command: "<%= config.bin %> status --json" },
+  ];
+
+  async run(): Promise<DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }> {
+    const { flags } = await this.parse(Status);
+    const { paths } = this.context(flags);
+    const running = await connectIfRunning(paths);
+    if (running !== null) {
+      for (const line of statusText(running.status, process.stdout.isTTY === true)) this.log(line);
+      return running.status;
+    }
+    this.endWith("daemon_not_running");
+    this.log(`Assistant: the daemon is not running\n    Config: ${paths.configFile}\n      Data: ${paths.dataDir}\nStart it with \`assistant serve\`.`);
+    return { state: "stopped", configFile: paths.configFile, dataDir: paths.dataDir };
+  }
+}

@@ -1,0 +1,46 @@
+import { styleText } from "node:util";
+import type { DaemonStatus, ModelStatus } from "../api/status.ts";
+import { formatBytes, formatDuration, plural } from "./format.ts";
+import { visibleRows } from "./rows.ts";
+import { deathSentence, deviceFacts } from "./summary.ts";
+import { alignColumns } from "./table.ts";
+
+/** What `assistant status` prints of a running daemon, in the manner of systemctl. Pure. */
+export function statusText(status: DaemonStatus, colour: boolean): string[] {
+  const paint = (style: "green" | "red" | "yellow" | "bold", text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text);
+  const state = status.state === "running" ? paint("green", "running") : paint("yellow", "stopping");
+  const rows = visibleRows(status);
+  const inFlight = rows.reduce((sum, row) => sum + row.instance.inFlight, 0);
+  const facts: [string, string][] = [
+    ["State", `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`],
+    ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
+    ["Requests", `${inFlight} running, ${status.queued} waiting, ${status.requestsServed} served`],
+    ["Config", status.configFile],
+    ["Data", status.dataDir],
+    ["Log", status.logFile],
+  ];
+  const deaths = rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []);
+  return [
+    `${paint("bold", "Assistant")}: the daemon is ${status.state}`,
+    ...facts.map(([name, value]) => `${name.padStart(10)}: ${value}`),
+    "",
+    ...section("Models", status.models.map(modelRow), "none configured: `assistant init` writes a first one"),
+    "",
+    ...section("Devices", status.devices.map((device) => [device.id, device.name, deviceFacts(device).join(", ")]), "none found"),
+    ...block("Trouble", [...deaths, ...status.notices.map((notice) => `${notice.severity}: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`)], (line) =>
+      paint(line.startsWith("warning") ? "yellow" : "red", line),
+    ),
+    ...block("Hints", status.hints, (line) => line),
+  ];
+}
+
+function modelRow(model: ModelStatus): string[] {
+  const state = model.error !== null ? model.error : model.instances > 0 ? `${plural(model.instances, "instance")} ready` : "not loaded";
+  const notes = [...(model.queued > 0 ? [`${model.queued} waiting`] : []), ...(model.pinned ? ["pinned"] : []), ...(model.aliases.length > 0 ? [`also ${model.aliases.join(", ")}`] : [])];
+  return [model.name, model.kind, model.engine, [state, ...notes].join(", ")];
+}
+
+const section = (title: string, rows: string[][], empty: string): string[] => [`${title}:`, ...(rows.length === 0 ? [`  ${empty}`] : alignColumns(rows).map((line) => `  ${line}`))];
+
+const block = (title: string, lines: readonly string[], paint: (line: string) => string): string[] =>
+  lines.length === 0 ? [] : ["", `${title}:`, ...lines.map((line) => `  ${paint(line)}`)];

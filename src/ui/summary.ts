@@ -1,0 +1,53 @@
+import type { DaemonStatus, DeviceStatus, InstanceStatus } from "../api/status.ts";
+import { formatBytes, formatDuration, formatRate, plural } from "./format.ts";
+import { diedByFault } from "./rows.ts";
+
+/** Facts about the daemon in the order of their weight: the last ones leave first where the line is short. */
+export function headline(status: DaemonStatus): string[] {
+  const up = status.instances.filter((instance) => instance.state === "ready").length;
+  const inFlight = status.instances.reduce((sum, instance) => sum + instance.inFlight, 0);
+  const rate = status.instances.reduce((sum, instance) => sum + (instance.decodeTokensPerSecond ?? 0), 0);
+  return [
+    status.state === "stopping" ? "stopping" : `up ${formatDuration(status.now - status.startedAt)}`,
+    status.url ?? "no HTTP",
+    `${plural(up, "instance")} ready`,
+    `${inFlight} running`,
+    `${status.queued} waiting`,
+    `${formatRate(rate)} tok/s`,
+    `${status.requestsServed} served`,
+  ];
+}
+
+/** As many parts as fit into `width`, joined. */
+export function joinThatFits(parts: readonly string[], width: number, separator = " · "): string {
+  let line = "";
+  for (const part of parts) {
+    const next = line === "" ? part : line + separator + part;
+    if (next.length > width) break;
+    line = next;
+  }
+  return line;
+}
+
+/** Why an instance is not up, and what happens next; null while all is well with it. */
+export function deathSentence(instance: InstanceStatus, now: number): string | null {
+  const death = instance.lastDeath;
+  if (death === null || instance.state === "ready" || !diedByFault(instance)) return null;
+  const next =
+    instance.state === "starting" ? "starting again" : instance.retryAt === null ? "not started again by itself" : `next try in ${formatDuration(Math.max(0, instance.retryAt - now))}`;
+  const tries = instance.attempts > 1 ? `, ${plural(instance.attempts, "try").replace("trys", "tries")} so far` : "";
+  return `${instance.id}: ${death.message.replace(/\.$/u, "")} (${formatDuration(now - death.at)} ago${tries}; ${next})`;
+}
+
+/** How much of a device's memory is taken, 0–1. */
+export const memoryUsed = (device: DeviceStatus): number =>
+  device.memoryTotalBytes > 0 ? (device.memoryTotalBytes - device.memoryFreeBytes) / device.memoryTotalBytes : 0;
+
+/** `12.3 GiB of 80 GiB`, then load and heat where they can be read. */
+export function deviceFacts(device: DeviceStatus): string[] {
+  return [
+    `${formatBytes(device.memoryTotalBytes - device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)}`,
+    ...(device.utilizationPercent === null ? [] : [`${Math.round(device.utilizationPercent)}% busy`]),
+    ...(device.temperatureCelsius === null ? [] : [`${Math.round(device.temperatureCelsius)} °C`]),
+  ];
+}
