@@ -19,7 +19,7 @@ export function watchStatus(client: DaemonClient, everyMs: number, listener: (sn
     try {
       status = await client.status();
     } catch (error) {
-      problem = `${toAssistantError(error).message} Waiting for it to come back.`;
+      problem = `${toAssistantError(error).message} Waiting for it…`;
     }
     if (stopped) return;
     listener({ status, problem });
