@@ -6,6 +6,7 @@ import type { Paths } from "../../core/config.ts";
 import type { EngineAvailability } from "../../core/engine.ts";
 import { readEngineChoice } from "../choice.ts";
 import { type BuildManifest, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
+import { builtBinary } from "./layout.ts";
 
 /** How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`. */
 export type EngineOrigin = "configured" | "chosen" | "built" | "path";
@@ -20,9 +21,6 @@ export type FoundEngine =
 
 const PROBE_TIMEOUT_MS = 10_000;
 const BUILD_REMEDY = "Run `assistant engine build` to build it from the source that came with the installation.";
-
-/** Where `assistant engine build` puts its result; with `stock`, the one without our patches. */
-export const builtBinary = (enginesDir: string, stock = false): string => join(enginesDir, stock ? "llama-server-stock" : "llama-server", "llama-server");
 
 /**
  * The llama-server that is used here: the configured one, else the chosen one, else the built one, else the first on

@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { AssistantError } from "../../../core/errors.ts";
+import type { RunTool } from "./tool.ts";
+
+/** llama.cpp's source as node-llama-cpp's package carries it, and what we change in it. */
+export interface Source {
+  /** git bundle; cloning it needs no network. */
+  readonly bundle: string;
+  readonly tag: string;
+  readonly commit: string;
+  readonly patches: readonly { readonly name: string; readonly file: string; readonly sha256: string }[];
+}
+
+/** Facts of the source on this machine. With `stock` without our patches. */
+export async function findSource(run: RunTool, stock: boolean): Promise<Source> {
+  const folder = join(dirname(fileURLToPath(import.meta.resolve("node-llama-cpp"))), "..", "llama");
+  const bundle = join(folder, "gitRelease.bundle");
+  if (!existsSync(bundle)) {
+    throw new AssistantError("engine_build_failed", `The source bundle of llama.cpp should be at ${bundle}, and is not.`, {
+      remedy: "Run ./install.sh again: it restores the package that carries it.",
+    });
+  }
+  const { tag } = JSON.parse(await readFile(join(folder, "llama.cpp.info.json"), "utf8")) as { tag: string };
+  const heads = await run("git", ["bundle", "list-heads", bundle]).catch(() => "");
+  return { bundle, tag, commit: heads.slice(0, 12), patches: stock ? [] : await findPatches() };
+}
+
+async function findPatches(): Promise<Source["patches"]> {
+  const folder = join(packageRoot(), "src", "engines", "llama-server", "patches");
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".patch")).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const file = join(folder, name);
+      return {
+        name,
+        file,
+        sha256: createHash("sha256")
+          .update(await readFile(file))
+          .digest("hex"),
+      };
+    }),
+  );
+}
+
+/** Patches stay where the sources are: the compiled program in dist/ has none of its own. */
+function packageRoot(): string {
+  let folder = import.meta.dirname;
+  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
+  return folder;
+}
+
+/** Unpacks and patches the source into `target`, or leaves it as it is where that was done before. */
+export async function prepareSource(run: RunTool, source: Source, target: string): Promise<void> {
+  if (existsSync(target)) return;
+  // Only a complete, patched tree gets the final name: an interrupted unpacking starts anew.
+  const partial = `${target}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  await run("git", ["-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "clone", "--quiet", source.bundle, partial]);
+  for (const patch of source.patches) await run("git", ["-C", partial, "apply", "--whitespace=nowarn", patch.file]);
+  await rename(partial, target);
+}
