@@ -1,0 +1,87 @@
+import path from "node:path";
+import { Args, Flags } from "@oclif/core";
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import { type Environment } from "../src/config/environment.ts";
+import { expandHome } from "../src/config/paths.ts";
+import { parseSource, sourceText } from "../src/config/source.ts";
+import { ensureConfig, type ModelFileOrder, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
+import { AssistantError } from "../src/core/errors.ts";
+import { probeHardware } from "../src/fleet/hardware.ts";
+import { catalogEntry } from "../src/models/catalog.ts";
+
+const DEFAULT_MODEL = "smollm2";
+
+interface InitResult {
+  /** Files, in the order they were looked at; empty with `--stdout`. */
+  readonly files: readonly WrittenFile[];
+  /** Texts by file, with `--stdout`. */
+  readonly texts?: Readonly<Record<string, string>>;
+}
+
+export default class Init extends BaseCommand {
+  static override summary = "Write a configuration that fits this machine.";
+  static override description =
+    "Writes config.toml or, with --model-config, the file of one model (and config.toml where there is none). Every value is explained by a comment. A file that exists is not overwritten without --force.";
+
+  static override examples = [
+    { description: "Write config.toml", command: "<%= config.bin %> init" },
+    { description: "Write settings for the default model too", command: "<%= config.bin %> init --model-config" },
+    { description: "Settings for a GGUF file of yours", command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf" },
+    { description: "Look at what would be written", command: "<%= config.bin %> init --model-config --stdout" },
+  ];
+
+  static override args = {
+    name: Args.string({ description: `model to write settings for, with --model-config (default: ${DEFAULT_MODEL})` }),
+  };
+
+  static override flags = {
+    "model-config": Flags.boolean({ description: "write the settings of a model" }),
+    source: Flags.string({ description: "weights: a catalog name, hf:ORG/REPO/FILE.gguf or a path (default: NAME in the catalog)", dependsOn: ["model-config"] }),
+    embedding: Flags.boolean({ description: "the model computes embeddings", dependsOn: ["model-config"] }),
+    force: Flags.boolean({ char: "f", description: "overwrite the file (with --model-config: the model's)" }),
+    stdout: Flags.boolean({ description: "print, write nothing", exclusive: ["force"] }),
+  };
+
+  async run(): Promise<InitResult> {
+    const { args, flags } = await this.parse(Init);
+    if (args.name !== undefined && !flags["model-config"]) {
+      throw new AssistantError("usage", `\`init\` takes a name only with --model-config, found ${JSON.stringify(args.name)}.`, { remedy: `Write \`assistant init --model-config ${args.name}\`.` });
+    }
+    const { env, paths } = this.context(flags);
+    const hardware = await probeHardware(env);
+    const order = flags["model-config"] ? { ...modelOrder(env, args.name, flags.source, flags.embedding), hardware } : null;
+
+    if (flags.stdout) {
+      const [file, text] = order === null ? [paths.configFile, await renderConfig(hardware)] : [modelConfigFile(paths, order.name), await renderModelConfig(order)];
+      if (!this.jsonEnabled()) process.stdout.write(text);
+      return { files: [], texts: { [file]: text } };
+    }
+    if (order === null) {
+      await writeNew(paths.configFile, await renderConfig(hardware), { force: flags.force });
+      return this.#done([{ file: paths.configFile, written: true }]);
+    }
+    const file = modelConfigFile(paths, order.name);
+    await writeNew(file, await renderModelConfig(order), { force: flags.force });
+    return this.#done([await ensureConfig(paths, hardware), { file, written: true }]);
+  }
+
+  #done(files: readonly WrittenFile[]): InitResult {
+    for (const { file, written } of files) this.log(`${written ? "Wrote" : "Kept "} ${file}`);
+    return { files };
+  }
+}
+
+/** Name and source of the model, whichever of the two were given. */
+function modelOrder(env: Environment, name: string | undefined, source: string | undefined, embedding: boolean): Omit<ModelFileOrder, "hardware"> {
+  const reference = source ?? name ?? DEFAULT_MODEL;
+  const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env["HOME"] ?? "")));
+  if (typeof parsed === "string") throw new AssistantError("usage", `${source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
+  const known = parsed.type === "catalog" ? catalogEntry(parsed.name) : null;
+  if (parsed.type === "catalog" && known === null) {
+    throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is not in the catalog.`, { remedy: "Say where the weights are: `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant pull --help` lists the catalog." });
+  }
+  // A reference may stand where the name is expected: its file's name then names the model.
+  const file = parsed.type === "catalog" ? parsed.name : path.basename(parsed.type === "file" ? parsed.path : parsed.file, ".gguf");
+  const named = source === undefined ? file : (name ?? file);
+  return { name: named, source: sourceText(parsed), kind: embedding ? "embedding" : (known?.kind ?? "chat") };
+}

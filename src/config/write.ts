@@ -1,0 +1,108 @@
+import { existsSync } from "node:fs";
+import { link, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Paths } from "../core/config.ts";
+import type { Hardware } from "../core/device.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { ModelKind } from "../core/model.ts";
+import { isName, NAME_TEXT } from "./assemble.ts";
+import { fitConfig, fitModel, type Values } from "./fit.ts";
+import { schemaNode } from "./schema/kit.ts";
+import { MainFile } from "./schema/main.ts";
+import { ModelFile } from "./schema/model.ts";
+import { parseToml } from "./toml.ts";
+import { validate } from "./validate.ts";
+
+/** A file that is or could be there. `written` false: there was one already, and it was left alone. */
+export interface WrittenFile {
+  readonly file: string;
+  readonly written: boolean;
+}
+
+export interface ModelFileOrder {
+  /** The model's name and, with `.toml`, its file's. */
+  readonly name: string;
+  /** Anything that `source` of a model file takes; paths must be absolute. */
+  readonly source: string;
+  readonly kind?: ModelKind;
+  readonly hardware: Hardware;
+}
+
+/** Text of a config.toml that fits the machine. */
+export async function renderConfig(hardware: Hardware): Promise<string> {
+  return checked(await template("config.toml"), fitConfig(hardware), "config.toml", MainFile);
+}
+
+/** Text of a model file that fits the machine. Throws `usage` for a name that no model can have. */
+export async function renderModelConfig({ name, source, kind = "chat", hardware }: ModelFileOrder): Promise<string> {
+  if (!isName(name)) throw new AssistantError("usage", `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}.`, { param: "name" });
+  const values = { ...fitModel(hardware, kind), name: tomlText(name), source: tomlText(source) };
+  return checked(await template(`${kind}-model.toml`), values, `${name}.toml`, ModelFile);
+}
+
+/** Writes config.toml where there is none. */
+export async function ensureConfig(paths: Paths, hardware: Hardware): Promise<WrittenFile> {
+  if (existsSync(paths.configFile)) return { file: paths.configFile, written: false };
+  return ensure(paths.configFile, await renderConfig(hardware));
+}
+
+/** Writes NAME.toml into the directory of the model files (`Config.paths`, as `config_dir` may have moved it) where there is none. */
+export async function ensureModelConfig(paths: Paths, order: ModelFileOrder): Promise<WrittenFile> {
+  const text = await renderModelConfig(order);
+  return ensure(modelConfigFile(paths, order.name), text);
+}
+
+export const modelConfigFile = (paths: Paths, name: string): string => path.join(paths.modelConfigDir, `${name}.toml`);
+
+async function ensure(file: string, text: string): Promise<WrittenFile> {
+  try {
+    await writeNew(file, text, { force: false });
+    return { file, written: true };
+  } catch (error) {
+    // Somebody else may have written it in between; what counts is that it is there.
+    if (error instanceof AssistantError && error.code === "file_exists") return { file, written: false };
+    throw error;
+  }
+}
+
+/** Writes a whole file or nothing. Throws `file_exists` unless `force`; nothing is lost when the disk is full or two do it at once. */
+export async function writeNew(file: string, text: string, { force }: { readonly force: boolean }): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true });
+  // With `force` a link to a file elsewhere stays one.
+  const target = force && existsSync(file) ? await realpath(file) : file;
+  const temporary = `${target}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, text, { mode: 0o644, flush: true });
+    if (force) await rename(temporary, target);
+    // Unlike a rename, a link fails where the name is taken.
+    else await link(temporary, target);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    throw new AssistantError("file_exists", `${file} exists already and was left as it is.`, { remedy: "Add `--force` to replace it, or `--stdout` to print instead of writing." });
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** The templates lie beside package.json; the compiled sources are one directory deeper than the originals. */
+async function template(name: string): Promise<string> {
+  const here = path.dirname(fileURLToPath(import.meta.url));
+  for (const up of ["../..", "../../.."]) {
+    const file = path.join(here, up, "templates", name);
+    if (existsSync(file)) return readFile(file, "utf8");
+  }
+  throw new AssistantError("internal", `The template ${name} is missing from this installation.`, { remedy: "Install Assistant again." });
+}
+
+/** Fills in the placeholders and reads the result back, so that a file which would not load is never written. */
+function checked(text: string, values: Values, file: string, schema: typeof MainFile | typeof ModelFile): string {
+  const filled = text.replace(/\{\{(\w+)\}\}/g, (placeholder, key: string) => String(values[key] ?? placeholder));
+  const problems: string[] = /\{\{\w+\}\}/.exec(filled)?.slice() ?? [];
+  validate(schemaNode(schema), parseToml(file, filled), (keyPath, message) => problems.push(`${keyPath.join(".")}: ${message}`));
+  if (problems.length > 0) throw new AssistantError("internal", `The template of ${file} does not make a valid file: ${problems.join("; ")}`);
+  return filled;
+}
+
+/** The inside of a TOML string in double quotes. JSON's escapes are a subset of TOML's. */
+const tomlText = (text: string): string => JSON.stringify(text).slice(1, -1);
