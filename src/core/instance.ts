@@ -1,3 +1,4 @@
+import type { ErrorCode } from "./errors.ts";
 import type { EngineId } from "./model.ts";
 
 /**
@@ -17,6 +18,8 @@ export interface Death {
   readonly message: string;
   readonly exitCode: number | null;
   readonly signal: string | null;
+  /** What was missing, where nothing could be started at all: `model_not_pulled`, `engine_unavailable`, … */
+  readonly error?: ErrorCode;
 }
 
 export interface InstanceSnapshot {

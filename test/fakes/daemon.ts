@@ -41,7 +41,8 @@ async function body(request: IncomingMessage): Promise<Record<string, unknown>> 
   return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
 }
 
-const json = (response: ServerResponse, code: number, value: unknown): void => void response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
+const json = (response: ServerResponse, code: number, value: unknown): void =>
+  void response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
 const failure = (response: ServerResponse, code: number, name: string, message: string): void =>
   json(response, code, { error: { message, type: "invalid_request_error", param: null, code: name, remedy: "Do something else." } });
 

@@ -110,6 +110,13 @@ export const manyInstances = (count: number): DaemonStatus =>
       }),
     ),
     devices: Array.from({ length: count }, (_, index) =>
-      fakeDevice({ id: `cuda:${index}`, vendor: "nvidia", name: "NVIDIA H100 80GB HBM3", memoryTotalBytes: 80 * 1024 ** 3, memoryFreeBytes: 50 * 1024 ** 3, temperatureCelsius: 61 }),
+      fakeDevice({
+        id: `cuda:${index}`,
+        vendor: "nvidia",
+        name: "NVIDIA H100 80GB HBM3",
+        memoryTotalBytes: 80 * 1024 ** 3,
+        memoryFreeBytes: 50 * 1024 ** 3,
+        temperatureCelsius: 61,
+      }),
     ),
   });

@@ -35,7 +35,13 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
 /** Calls an engine's socket; the body is sent as JSON, the answer returned as text. */
 export function callEngine(socketPath: string, path: string, body?: unknown, signal?: AbortSignal): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, method: body === undefined ? "GET" : "POST", headers: { "content-type": "application/json" }, ...(signal ? { signal } : {}) });
+    const call = request({
+      socketPath,
+      path,
+      method: body === undefined ? "GET" : "POST",
+      headers: { "content-type": "application/json" },
+      ...(signal ? { signal } : {}),
+    });
     call.on("error", reject);
     call.on("response", (response) => {
       let text = "";

@@ -101,7 +101,9 @@ export const describeSlot = (slot: Slot, contextTokens: number): object => ({
   n_prompt_tokens_processed: slot.promptDone,
   n_prompt_tokens_cache: slot.cacheN,
   params: {},
-  next_token: [{ has_next_token: slot.busy, has_new_line: false, n_remain: slot.busy ? slot.maxTokens - slot.decoded : -1, n_decoded: slot.busy ? slot.decoded : 0 }],
+  next_token: [
+    { has_next_token: slot.busy, has_new_line: false, n_remain: slot.busy ? slot.maxTokens - slot.decoded : -1, n_decoded: slot.busy ? slot.decoded : 0 },
+  ],
 });
 
 /** Evaluates the prompt in steps of about 50 ms, as micro-batches do. Resolves early when `stop` says so. */

@@ -1,0 +1,45 @@
+import type { Death } from "../core/instance.ts";
+import { tellingLine } from "./engine-log.ts";
+import type { Exit } from "./engine-process.ts";
+
+type Phase = "starting" | "up";
+
+/** Exit codes of a shell whose `exec` failed. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+/** Why an engine that ended by itself did, in a sentence. `log` is what it printed in this life. */
+export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): Death {
+  const line = tellingLine(log);
+  const why = line === null ? "" : ` Its last telling line: ${line}`;
+  const when = phase === "starting" ? "while it was starting" : "while it was serving";
+  if (exit.spawnError !== null || (phase === "starting" && (exit.code === NOT_FOUND || exit.code === NOT_EXECUTABLE))) {
+    const reason = exit.spawnError ?? line ?? `exit code ${exit.code}`;
+    return { at, cause: "spawn-error", message: `The engine's program could not be run: ${reason}`, exitCode: exit.code, signal: null };
+  }
+  if (exit.signal !== null) {
+    // Nobody here sent it, so the likeliest sender of a SIGKILL is the kernel.
+    const hint = exit.signal === "SIGKILL" ? " (perhaps by the system, for lack of memory)" : "";
+    return { at, cause: "signal", message: `The engine was killed by ${exit.signal}${hint} ${when}.${why}`, exitCode: null, signal: exit.signal };
+  }
+  return { at, cause: "exit", message: `The engine ended with exit code ${exit.code} ${when}.${why}`, exitCode: exit.code, signal: null };
+}
+
+const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error">, string> = {
+  "start-timeout": "It was not ready in time",
+  "probe-failed": "It said that it was ready and gave no token",
+  wedged: "It was wedged",
+  stopped: "Stopped",
+  evicted: "Stopped to make room for another model",
+  idle: "Stopped, since nobody had used it for a while",
+  reload: "Stopped, since its configuration changed",
+};
+
+/** Why we ended an engine. `detail` follows the sentence after a colon. */
+export const deathByUs = (cause: keyof typeof sentences, at: number, detail = ""): Death => ({
+  at,
+  cause,
+  message: detail === "" ? `${sentences[cause]}.` : `${sentences[cause]}: ${detail}`,
+  exitCode: null,
+  signal: null,
+});

@@ -1,0 +1,77 @@
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, open, rename, rm, stat, truncate } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+const KEPT = 3;
+const LONGEST_LINE = 300;
+const TAIL_BYTES = 32 * 1024;
+
+/** A file name for an instance id, which may hold a model name with slashes. Distinct ids get distinct names. */
+export function logFileOf(logDir: string, instanceId: string): string {
+  const name = instanceId.replace(/[:#]/g, "-");
+  const safe = name.replace(/[^A-Za-z0-9._@-]/g, "_");
+  const suffix = safe === name ? "" : `-${createHash("sha256").update(instanceId).digest("hex").slice(0, 6)}`;
+  return join(logDir, `${safe}${suffix}.log`);
+}
+
+/** Before a start: makes the directory and moves a file that has grown over `maxBytes` aside. Returns where new output will begin. */
+export async function prepareLog(file: string, maxBytes: number): Promise<number> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const size = await sizeOf(file);
+  if (size < maxBytes) return size;
+  await shift(file);
+  await rename(file, `${file}.1`);
+  return 0;
+}
+
+/** While the engine writes: it appends, so its file can be copied and emptied under it. Returns whether that was due. */
+export async function trimLog(file: string, maxBytes: number): Promise<boolean> {
+  if ((await sizeOf(file)) < maxBytes) return false;
+  await shift(file);
+  await copyFile(file, `${file}.1`);
+  await truncate(file);
+  return true;
+}
+
+async function shift(file: string): Promise<void> {
+  await rm(`${file}.${KEPT}`, { force: true });
+  for (let index = KEPT - 1; index >= 1; index--) await rename(`${file}.${index}`, `${file}.${index + 1}`).catch(() => {});
+}
+
+/** The last `lines` lines, at most 32 KiB of them, and nothing before byte `from`. "" where there is no file. */
+export async function tailOf(file: string, lines: number, from = 0): Promise<string> {
+  const size = await sizeOf(file);
+  const start = Math.max(from > size ? 0 : from, size - TAIL_BYTES);
+  if (size === start) return "";
+  const handle = await open(file, "r");
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - start), 0, size - start, start);
+    const text = buffer.toString("utf8", 0, bytesRead);
+    return text.trimEnd().split("\n").slice(-lines).join("\n");
+  } finally {
+    await handle.close();
+  }
+}
+
+const telling =
+  /error|fail|fatal|abort|assert|out of memory|cannot|can't|couldn't|could not|unable|exception|not found|no such|invalid|unknown|refused|denied|in use/i;
+// These say that something went wrong and not what.
+const general = /exiting due to|cleaning up before exit|failed to load model, '|\bmain: error: unable to load model\b/i;
+
+/** The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where it said nothing. */
+export function tellingLine(log: string): string | null {
+  const lines = log
+    .split("\n")
+    .map((line) => line.replace(/^[\d.:\-TZ ]+ ?([A-Z] )?/, "").trim())
+    .filter((line) => line !== "");
+  const complaints = lines.filter((line) => telling.test(line));
+  const line = complaints.findLast((text) => !general.test(text)) ?? complaints.at(-1) ?? lines.at(-1);
+  if (line === undefined) return null;
+  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line;
+}
+
+const sizeOf = async (file: string): Promise<number> =>
+  stat(file).then(
+    (facts) => facts.size,
+    () => 0,
+  );

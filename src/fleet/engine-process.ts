@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import type { ProcessSpec } from "../core/engine.ts";
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Set where the program could not be run at all. */
+  readonly spawnError: string | null;
+}
+
+/** A running engine and everything it has started: one process group. */
+export interface EngineProcess {
+  readonly pid: number;
+  /** Resolves when the engine itself is gone, whoever still holds its files open. Never rejects. */
+  readonly exited: Promise<Exit>;
+  /** Sends a signal to the whole group; a group that is gone is no error. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+export type SpawnEngine = (spec: ProcessSpec, logFile: string, baseEnv: Readonly<Record<string, string>>) => EngineProcess;
+
+/**
+ * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard: a
+ * shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the daemon dies, the read
+ * ends, and the guard kills its own group. It ignores SIGTERM, which the daemon sends to the group, or it would be gone
+ * before an engine that does not obey. `$$` is the first shell's pid in the subshell too; exec makes it the engine's, and
+ * it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is the pipe; the engine does not get it.
+ */
+const GUARD = `( trap '' TERM INT HUP; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &
+exec "$@" 3<&-`;
+
+export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
+  const log = openSync(logFile, "a", 0o600);
+  try {
+    const child = spawn("/bin/sh", ["-c", GUARD, "sh", spec.command, ...spec.args], {
+      detached: true,
+      env: { ...baseEnv, ...spec.env },
+      // Files, not pipes: what the engine prints is kept even while the daemon is busy, and nobody can block on it.
+      stdio: ["ignore", log, log, "pipe"],
+    });
+    return watch(child);
+  } finally {
+    closeSync(log);
+  }
+};
+
+function watch(child: ChildProcess): EngineProcess {
+  const pid = child.pid ?? -1;
+  const line = child.stdio[3];
+  // An engine that dies resets the pipe; its exit is reported by `exit`, this is no news.
+  line?.on("error", () => {});
+  let gone = false;
+  const kill = (signal: "SIGTERM" | "SIGKILL"): void => {
+    if (gone || pid <= 0) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // ESRCH: the group is gone.
+    }
+  };
+  const exited = new Promise<Exit>((resolve) => {
+    const end = (exit: Exit): void => {
+      // The guard and whatever the engine left behind end here. The guard is a member of the group, so that the
+      // number cannot have gone to a new group in the meantime.
+      kill("SIGKILL");
+      gone = true;
+      line?.destroy();
+      resolve(exit);
+    };
+    child.once("exit", (code, signal) => end({ code, signal, spawnError: null }));
+    child.once("error", (error) => end({ code: null, signal: null, spawnError: error.message }));
+  });
+  return { pid, exited, kill };
+}

@@ -1,0 +1,98 @@
+import { AssistantError } from "../core/errors.ts";
+import type { FleetPort, StartOrder, StopCause } from "../core/fleet.ts";
+import type { InstanceSnapshot } from "../core/instance.ts";
+import { nearestNames } from "../core/nearest.ts";
+import { tailOf } from "./engine-log.ts";
+import { Instance } from "./instance.ts";
+import { defaultFleetSettings, type FleetOptions, type FleetSettings } from "./ports.ts";
+import { RunRecord } from "./run-record.ts";
+
+/** All instances of this machine. Every call posts to the instance's own loop; what comes of it arrives as events. */
+export class Fleet implements FleetPort {
+  readonly #options: FleetOptions;
+  readonly #settings: FleetSettings;
+  readonly #record: RunRecord;
+  readonly #instances = new Map<string, Instance>();
+  #closing = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#settings = { ...defaultFleetSettings, ...options.settings };
+    this.#record = new RunRecord(options.runDir);
+  }
+
+  /** Ignored while the instance is up, and while a failed one has to wait (`retryAt`). */
+  start(order: StartOrder): void {
+    if (this.#closing) return;
+    let instance = this.#instances.get(order.instanceId);
+    if (!instance) {
+      instance = new Instance(order, this.#options, this.#settings, this.#record);
+      this.#instances.set(order.instanceId, instance);
+    }
+    instance.post({ type: "start", order, byOperator: false });
+  }
+
+  drain(instanceId: string): void {
+    this.#instances.get(instanceId)?.post({ type: "drain" });
+  }
+
+  resume(instanceId: string): void {
+    this.#instances.get(instanceId)?.post({ type: "resume" });
+  }
+
+  stop(instanceId: string, cause: StopCause): void {
+    this.#instances.get(instanceId)?.post({ type: "stop", cause, graceMs: null });
+  }
+
+  /** For operators: stops a running instance and starts it again with its last order; a failed one starts without waiting. Throws `instance_not_found`. */
+  restart(instanceId: string): void {
+    this.#known(instanceId).post({ type: "restart" });
+  }
+
+  /** Its answers were errors: have a look whether it still produces tokens. */
+  suspect(instanceId: string): void {
+    this.#instances.get(instanceId)?.post({ type: "suspect" });
+  }
+
+  /** Every instance that was ever ordered and not forgotten, absent ones included. */
+  snapshots(): readonly InstanceSnapshot[] {
+    return [...this.#instances.values()].map((instance) => instance.snapshot);
+  }
+
+  /** Drops an instance that is absent or failed without a process, so that it is no longer listed. */
+  forget(instanceId: string): void {
+    const instance = this.#instances.get(instanceId);
+    const state = instance?.snapshot.state;
+    if (!instance || instance.snapshot.pid !== null || (state !== "absent" && state !== "failed")) return;
+    this.#instances.delete(instanceId);
+    instance.post({ type: "close", graceMs: 0, done: () => {} });
+  }
+
+  /** The last lines that the instance's engine printed. Throws `instance_not_found`. */
+  logTail(instanceId: string, lines: number): Promise<string> {
+    return tailOf(this.#known(instanceId).snapshot.logFile, lines);
+  }
+
+  /** Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing runs any more, or when what is left cannot be ended. */
+  async close(graceMs: number = this.#settings.stopGraceMs): Promise<void> {
+    this.#closing = true;
+    const ends = [...this.#instances.values()].map((instance) => new Promise<void>((done) => instance.post({ type: "close", graceMs, done })));
+    await Promise.all(ends);
+    await this.#record.written();
+  }
+
+  /** During `close`: SIGKILL to all groups now. */
+  hurry(): void {
+    for (const instance of this.#instances.values()) instance.post({ type: "hurry" });
+  }
+
+  #known(instanceId: string): Instance {
+    const instance = this.#instances.get(instanceId);
+    if (instance) return instance;
+    const near = nearestNames(instanceId, this.#instances.keys());
+    const known = near.length > 0 ? ` Near it: ${near.join(", ")}.` : "";
+    throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.${known}`, {
+      remedy: "`assistant ps` lists the instances.",
+    });
+  }
+}

@@ -1,0 +1,420 @@
+import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Timer } from "../core/clock.ts";
+import type { LaunchPlan, ProcessSpec } from "../core/engine.ts";
+import { AssistantError, toAssistantError } from "../core/errors.ts";
+import type { StartOrder, StopCause } from "../core/fleet.ts";
+import type { Death, InstanceSnapshot } from "../core/instance.ts";
+import { Mailbox } from "../core/mailbox.ts";
+import type { EngineId } from "../core/model.ts";
+import { deathByExit, deathByUs } from "./death.ts";
+import { logFileOf, prepareLog, tailOf } from "./engine-log.ts";
+import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
+import type { FleetOptions, FleetSettings } from "./ports.ts";
+import { becomeReady } from "./readiness.ts";
+import { decideRestart, restartLimits } from "./restart-policy.ts";
+import type { RunRecord } from "./run-record.ts";
+import { nextState, type Trigger } from "./transitions.ts";
+import { examine, type WatchedEngine, watchEngine } from "./watch.ts";
+
+/** What others may post. Only the owner loop acts on it. */
+export type Order =
+  | { readonly type: "start"; readonly order: StartOrder; readonly byOperator: boolean }
+  | { readonly type: "drain" | "resume" | "restart" | "suspect" | "hurry" }
+  | { readonly type: "stop"; readonly cause: StopCause; readonly graceMs: number | null }
+  | { readonly type: "close"; readonly graceMs: number; readonly done: () => void };
+
+/** What happened to one life of the instance; news of an earlier life is dropped. */
+type News =
+  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number }
+  | { readonly type: "not-prepared"; readonly error: AssistantError }
+  | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
+  | { readonly type: "no-token"; readonly reason: string }
+  | { readonly type: "wedged"; readonly evidence: string }
+  | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
+
+/** From one start to the end of its process. */
+interface Life {
+  readonly order: StartOrder;
+  /** Ends everything that watches or waits for this life. */
+  readonly over: AbortController;
+  readonly timers: Timer[];
+  /** Until it has spawned one: what an earlier life left, killed and not yet gone. */
+  process: EngineProcess | null;
+  spawned: boolean;
+  logStart: number;
+  readySince: number | null;
+  stopCause: StopCause;
+}
+
+type Message = Order | { readonly type: "news"; readonly life: Life; readonly news: News };
+
+/** One instance: the loop in `run` owns all of its state, everybody else posts to it and reads snapshots. */
+export class Instance {
+  readonly id: string;
+  readonly #options: FleetOptions;
+  readonly #settings: FleetSettings;
+  readonly #record: RunRecord;
+  readonly #mailbox = new Mailbox<Message>();
+  #snapshot: InstanceSnapshot;
+  #life: Life | null = null;
+  #failures = 0;
+  /** Start again as soon as the running stop is over: an operator's restart. */
+  #startAgain = false;
+  #closing = false;
+  #whenGone: (() => void)[] = [];
+
+  constructor(first: StartOrder, options: FleetOptions, settings: FleetSettings, record: RunRecord) {
+    this.id = first.instanceId;
+    this.#options = options;
+    this.#settings = settings;
+    this.#record = record;
+    const name = createHash("sha256").update(this.id).digest("hex").slice(0, 10);
+    this.#snapshot = {
+      ...loadFacts(first),
+      id: this.id,
+      engine: "llama-server",
+      state: "absent",
+      pid: null,
+      socketPath: join(options.runDir, `${name}.sock`),
+      startedAt: null,
+      readyAt: null,
+      attempts: 0,
+      retryAt: null,
+      lastDeath: null,
+      memoryBytes: null,
+      logFile: logFileOf(options.logDir, this.id),
+      loadProgress: null,
+    };
+    void this.#run();
+  }
+
+  get snapshot(): InstanceSnapshot {
+    return this.#snapshot;
+  }
+
+  post(order: Order): void {
+    if (!this.#mailbox.post(order) && order.type === "close") order.done();
+  }
+
+  async #run(): Promise<void> {
+    for (let message = await this.#mailbox.next(); message; message = await this.#mailbox.next()) {
+      try {
+        await this.#handle(message);
+      } catch (error) {
+        this.#options.log.error({ instance: this.id, message: message.type, err: error }, "an instance's owner loop met a fault of its own");
+      }
+    }
+  }
+
+  #handle(message: Message): Promise<void> | void {
+    switch (message.type) {
+      case "start":
+        return this.#start(message.order, message.byOperator);
+      case "drain":
+      case "resume":
+        return void this.#step(message.type, {});
+      case "stop":
+        return this.#stop(message.cause, message.graceMs ?? this.#settings.stopGraceMs);
+      case "restart":
+        return this.#restart();
+      case "suspect":
+        return this.#suspect();
+      case "hurry":
+        return this.#life?.process?.kill("SIGKILL");
+      case "close":
+        this.#closing = true;
+        this.#startAgain = false;
+        this.#whenGone.push(message.done);
+        this.#stop("stopped", message.graceMs);
+        return this.#tellGone();
+      case "news":
+        return message.life === this.#life ? this.#hear(message.life, message.news) : undefined;
+    }
+  }
+
+  #start(order: StartOrder, byOperator: boolean): void {
+    const { state, retryAt } = this.#snapshot;
+    if (this.#closing || nextState(state, "start") === null) return;
+    if (!byOperator && retryAt !== null && this.#options.clock.now() < retryAt) return;
+    const lingering = this.#life?.process ?? null;
+    const life: Life = {
+      order,
+      over: new AbortController(),
+      timers: [],
+      process: lingering,
+      spawned: false,
+      logStart: 0,
+      readySince: null,
+      stopCause: "stopped",
+    };
+    this.#life = life;
+    this.#later(life, this.#settings.startTimeoutMs, { type: "start-timeout" });
+    const { attempts } = this.#snapshot;
+    this.#step("start", {
+      ...loadFacts(order),
+      pid: null,
+      startedAt: this.#options.clock.now(),
+      readyAt: null,
+      attempts: attempts + 1,
+      retryAt: null,
+      memoryBytes: null,
+    });
+    if (lingering) this.#follow(life, lingering);
+    this.#prepare(order, lingering).then(
+      (news) => this.#tell(life, news),
+      (error: unknown) => this.#tell(life, { type: "not-prepared", error: toAssistantError(error) }),
+    );
+  }
+
+  async #prepare(order: StartOrder, lingering: EngineProcess | null): Promise<News> {
+    const { model, device, threads, instanceId } = order;
+    const socketPath = this.#socketPath();
+    const [engine, modelPath, logStart] = await Promise.all([
+      this.#options.engineFor(model),
+      this.#options.resolveWeights(model),
+      prepareLog(this.#snapshot.logFile, this.#settings.maxLogBytes),
+      // What was killed and has not ended yet still holds the socket and the memory.
+      lingering?.exited,
+    ]);
+    const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath };
+    await rm(socketPath, { force: true });
+    return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart };
+  }
+
+  #socketPath(): string {
+    const path = this.#snapshot.socketPath ?? "";
+    if (Buffer.byteLength(path) <= 100) return path;
+    throw new AssistantError(
+      "config_invalid",
+      `The run directory ${this.#options.runDir} is too long for Unix sockets: a socket's path has at most 100 bytes.`,
+      {
+        remedy: "Choose a shorter data or runtime directory.",
+      },
+    );
+  }
+
+  #hear(life: Life, news: News): Promise<void> | void {
+    const { state } = this.#snapshot;
+    const starting = state === "starting";
+    switch (news.type) {
+      case "prepared":
+        return starting ? this.#spawn(life, news) : undefined;
+      case "not-prepared":
+        return starting ? this.#fail(life, notPrepared(news.error, this.#options.clock.now()), "preparing") : undefined;
+      case "up":
+        return starting ? this.#up(life) : undefined;
+      case "no-token":
+        return starting ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting") : undefined;
+      case "start-timeout":
+        return starting ? this.#timedOut(life) : undefined;
+      case "wedged":
+        return this.#fail(life, deathByUs("wedged", this.#options.clock.now(), news.evidence), "up");
+      case "grace-over":
+        if (state !== "stopping") return;
+        life.process?.kill("SIGKILL");
+        return this.#later(life, this.#settings.killWaitMs, { type: "unkillable" });
+      case "unkillable":
+        return this.#unkillable();
+      case "exited":
+        return this.#exited(life, news.process, news.exit);
+    }
+  }
+
+  #spawn(life: Life, news: Extract<News, { type: "prepared" }>): void {
+    const { device, model } = life.order;
+    const spec = { ...news.spec, env: { ...device.env, ...news.spec.env } };
+    const process = (this.#options.spawn ?? spawnEngine)(spec, this.#snapshot.logFile, this.#options.baseEnv);
+    life.process = process;
+    life.spawned = true;
+    life.logStart = news.logStart;
+    this.#update({ engine: news.engine, pid: process.pid > 0 ? process.pid : null });
+    this.#follow(life, process);
+    const socketPath = this.#socketPath();
+    this.#recorded(
+      this.#record
+        .add(this.id, process.pid, socketPath)
+        .then(() => process.exited)
+        .then(() => this.#record.remove(process.pid)),
+    );
+    becomeReady(this.#options.probe, socketPath, model.kind, this.#options.clock, life.over.signal, this.#settings.lookTimeoutMs).then(
+      () => this.#tell(life, { type: "up" }),
+      (error: unknown) => this.#tell(life, { type: "no-token", reason: toAssistantError(error).message }),
+    );
+    this.#options.log.info({ instance: this.id, pid: process.pid, engine: news.engine, threads: life.order.threads }, "engine started");
+  }
+
+  #up(life: Life): void {
+    cancelTimers(life);
+    life.readySince = this.#options.clock.monotonic();
+    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0 });
+    const engine = this.#watched(life);
+    if (!engine) return;
+    void watchEngine(engine, this.#options.probe, this.#options.clock, this.#settings, life.over.signal, {
+      memory: (memoryBytes) => {
+        if (this.#life === life && !life.over.signal.aborted) this.#update({ memoryBytes });
+      },
+      wedged: (evidence) => this.#tell(life, { type: "wedged", evidence }),
+    });
+  }
+
+  #suspect(): void {
+    const life = this.#life;
+    const engine = life?.readySince ? this.#watched(life) : null;
+    if (!life || !engine) return;
+    void examine(engine, this.#options.probe, this.#settings, life.over.signal).then((evidence) => {
+      if (evidence !== null) this.#tell(life, { type: "wedged", evidence });
+    });
+  }
+
+  #watched(life: Life): WatchedEngine | null {
+    const { socketPath, logFile } = this.#snapshot;
+    if (!life.process || socketPath === null) return null;
+    return { pid: life.process.pid, socketPath, kind: life.order.model.kind, logFile, computesOnCpu: life.order.device.vendor === "cpu" };
+  }
+
+  #stop(cause: StopCause, graceMs: number): void {
+    const life = this.#life;
+    if (this.#snapshot.state === "failed") return this.#stopFailed();
+    if (!life || nextState(this.#snapshot.state, "stop") === null) return;
+    life.stopCause = cause;
+    cancelTimers(life);
+    life.over.abort(new Error("the instance is being stopped"));
+    this.#step("stop", { retryAt: null });
+    if (!life.process) return this.#gone(life);
+    life.process.kill("SIGTERM");
+    this.#later(life, graceMs, { type: "grace-over" });
+  }
+
+  #stopFailed(): void {
+    const life = this.#life;
+    const lingers = life?.process ?? null;
+    this.#step(lingers ? "stop-lingering" : "stop", { retryAt: null });
+    if (life && lingers) this.#later(life, this.#settings.killWaitMs, { type: "unkillable" });
+    this.#tellGone();
+  }
+
+  #restart(): void {
+    const { state } = this.#snapshot;
+    const order = this.#life?.order;
+    if (!order || this.#closing) return;
+    if (state === "absent" || state === "failed") return this.#start(order, true);
+    this.#startAgain = true;
+    this.#stop("stopped", this.#settings.stopGraceMs);
+  }
+
+  #follow(life: Life, process: EngineProcess): void {
+    void process.exited.then((exit) => this.#tell(life, { type: "exited", process, exit }));
+  }
+
+  async #exited(life: Life, process: EngineProcess, exit: Exit): Promise<void> {
+    if (process !== life.process) return;
+    life.process = null;
+    // Only what an earlier life had left: the start goes on.
+    if (!life.spawned && this.#snapshot.state === "starting") return;
+    cancelTimers(life);
+    await rm(this.#socketPath(), { force: true }).catch(() => {});
+    this.#update({ pid: null, memoryBytes: null });
+    const { state } = this.#snapshot;
+    if (state === "stopping") return this.#gone(life);
+    if (state === "failed") return;
+    const log = await tailOf(this.#snapshot.logFile, 60, life.logStart).catch(() => "");
+    const phase = state === "starting" ? "starting" : "up";
+    this.#fail(life, deathByExit(exit, phase, log, this.#options.clock.now()), phase);
+  }
+
+  async #timedOut(life: Life): Promise<void> {
+    const log = await tailOf(this.#snapshot.logFile, 1, life.logStart).catch(() => "");
+    const seconds = this.#settings.startTimeoutMs / 1000;
+    const saying = log === "" ? "it printed nothing" : `its last line: ${log}`;
+    this.#fail(life, deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`), "starting");
+  }
+
+  #fail(life: Life, death: Death, phase: "preparing" | "starting" | "up"): void {
+    if (nextState(this.#snapshot.state, "lost") === null) return;
+    const { clock, random, log } = this.#options;
+    const upMs = life.readySince === null ? 0 : clock.monotonic() - life.readySince;
+    const decision = decideRestart({ cause: death.cause, phase, upMs, failuresBefore: this.#failures }, random);
+    this.#failures = decision.failures;
+    cancelTimers(life);
+    life.over.abort(new Error(death.message));
+    life.process?.kill("SIGKILL");
+    log.warn(
+      { instance: this.id, cause: death.cause, exitCode: death.exitCode, signal: death.signal, retryInMs: decision.delayMs },
+      `${death.message} ${decision.sentence}`,
+    );
+    this.#step("lost", { lastDeath: death, retryAt: death.at + decision.delayMs, readyAt: null });
+  }
+
+  #unkillable(): void {
+    if (this.#snapshot.state !== "stopping") return;
+    const { pid } = this.#snapshot;
+    const message = `Process ${pid} does not end even by SIGKILL: it is stuck inside a system call, most likely in a driver, and may still hold its memory.`;
+    this.#options.log.error({ instance: this.id, pid }, message);
+    const lastDeath: Death = { at: this.#options.clock.now(), cause: "stopped", message, exitCode: null, signal: null };
+    this.#startAgain = false;
+    this.#step("unkillable", { lastDeath, retryAt: this.#options.clock.now() + restartLimits.longestDelayMs });
+    this.#tellGone(true);
+  }
+
+  #gone(life: Life): void {
+    this.#step("gone", { lastDeath: deathByUs(life.stopCause, this.#options.clock.now()), readyAt: null, startedAt: null, attempts: 0 });
+    this.#tellGone();
+    if (!this.#startAgain) return;
+    this.#startAgain = false;
+    this.#start(life.order, true);
+  }
+
+  /** Answers those who wait for the end of this instance, and then ends the loop. */
+  #tellGone(whatever = false): void {
+    if (!this.#closing || (!whatever && this.#snapshot.state !== "absent")) return;
+    this.#mailbox.close();
+    for (const done of this.#whenGone.splice(0)) done();
+  }
+
+  #later(life: Life, delayMs: number, news: News): void {
+    life.timers.push(this.#options.clock.after(delayMs, () => this.#tell(life, news)));
+  }
+
+  #tell(life: Life, news: News): void {
+    this.#mailbox.post({ type: "news", life, news });
+  }
+
+  #recorded(write: Promise<void>): void {
+    write.catch((error: unknown) => this.#options.log.warn({ instance: this.id, err: error }, "the record of running engines could not be written"));
+  }
+
+  #update(changes: Partial<InstanceSnapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...changes };
+  }
+
+  #step(trigger: Trigger, changes: Partial<InstanceSnapshot>): void {
+    const from = this.#snapshot.state;
+    const state = nextState(from, trigger);
+    if (state === null) return;
+    this.#update({ ...changes, state });
+    this.#options.onEvent({ type: "transition", from, snapshot: this.#snapshot });
+  }
+}
+
+const loadFacts = ({ model, device, threads }: StartOrder) => ({
+  model: model.name,
+  device: device.id,
+  slots: model.load.slots,
+  contextTokens: model.load.contextTokens,
+  threads,
+});
+
+const notPrepared = (error: AssistantError, at: number): Death => ({
+  at,
+  cause: "spawn-error",
+  message: error.remedy ? `${error.message} ${error.remedy}` : error.message,
+  exitCode: null,
+  signal: null,
+  error: error.code,
+});
+
+function cancelTimers(life: Life): void {
+  for (const timer of life.timers.splice(0)) timer.cancel();
+}

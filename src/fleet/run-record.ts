@@ -1,0 +1,106 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { processStartTime } from "../core/process.ts";
+
+interface Entry {
+  readonly instanceId: string;
+  readonly pid: number;
+  readonly startTime: string;
+  readonly socketPath: string;
+}
+
+const fileOf = (runDir: string): string => join(runDir, "engines.json");
+
+/** Which engines run, on disk: what the next daemon needs to end those that this one could not. */
+export class RunRecord {
+  readonly #file: string;
+  readonly #entries = new Map<number, Entry>();
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(runDir: string) {
+    this.#file = fileOf(runDir);
+  }
+
+  async add(instanceId: string, pid: number, socketPath: string): Promise<void> {
+    const startTime = await processStartTime(pid);
+    if (startTime === null) return;
+    this.#entries.set(pid, { instanceId, pid, startTime, socketPath });
+    await this.#write();
+  }
+
+  async remove(pid: number): Promise<void> {
+    if (this.#entries.delete(pid)) await this.#write();
+  }
+
+  /** Resolves when the file says what the last change said. */
+  written(): Promise<void> {
+    return this.#writing.catch(() => {});
+  }
+
+  /** One write at a time: the file must end up as the last change left the map. */
+  #write(): Promise<void> {
+    this.#writing = this.#writing
+      .catch(() => {})
+      .then(async () => {
+        if (this.#entries.size === 0) await rm(this.#file, { force: true });
+        else await writeFileAtomic(this.#file, `${JSON.stringify([...this.#entries.values()], null, 1)}\n`, { mode: 0o600, fsync: false });
+      });
+    return this.#writing;
+  }
+}
+
+export interface Leftover {
+  readonly instanceId: string;
+  readonly pid: number;
+  /** Whether it is gone now. */
+  readonly ended: boolean;
+}
+
+const END_WITHIN_MS = 5_000;
+
+/**
+ * Ends the engines that an earlier daemon left running and forgets its record. Call it before the first start, while
+ * holding the daemon's lock. A process that has got the pid of a dead engine is left alone: its start time differs.
+ */
+export async function sweepLeftovers(runDir: string): Promise<Leftover[]> {
+  const swept = await Promise.all((await readRecord(runDir)).map(endLeftover));
+  await rm(fileOf(runDir), { force: true });
+  return swept.filter((leftover) => leftover !== null);
+}
+
+async function endLeftover(entry: Entry): Promise<Leftover | null> {
+  const alive = async (): Promise<boolean> => (await processStartTime(entry.pid)) === entry.startTime;
+  const wasAlive = await alive();
+  if (wasAlive) {
+    try {
+      process.kill(-entry.pid, "SIGKILL");
+    } catch {
+      // It ended by itself just now.
+    }
+  }
+  const deadline = performance.now() + END_WITHIN_MS;
+  while (wasAlive && performance.now() < deadline && (await alive())) await new Promise((resolve) => setTimeout(resolve, 10));
+  await rm(entry.socketPath, { force: true });
+  return wasAlive ? { instanceId: entry.instanceId, pid: entry.pid, ended: !(await alive()) } : null;
+}
+
+async function readRecord(runDir: string): Promise<Entry[]> {
+  try {
+    const value = JSON.parse(await readFile(fileOf(runDir), "utf8")) as unknown;
+    return Array.isArray(value) ? value.filter(isEntry) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isEntry(value: unknown): value is Entry {
+  const entry = value as Partial<Entry> | null;
+  return (
+    typeof entry?.pid === "number" &&
+    entry.pid > 1 &&
+    typeof entry.startTime === "string" &&
+    typeof entry.instanceId === "string" &&
+    typeof entry.socketPath === "string"
+  );
+}
