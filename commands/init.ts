@@ -1,7 +1,9 @@
 import path from "node:path";
 import { Args, Flags } from "@oclif/core";
 import { BaseCommand } from "../src/client/cli/base-command.ts";
-import { type Environment } from "../src/config/environment.ts";
+import type { Environment } from "../src/config/environment.ts";
+import { noticeText } from "../src/config/findings.ts";
+import { loadConfig } from "../src/config/load.ts";
 import { expandHome } from "../src/config/paths.ts";
 import { parseSource, sourceText } from "../src/config/source.ts";
 import { ensureConfig, type ModelFileOrder, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
@@ -36,7 +38,10 @@ export default class Init extends BaseCommand {
 
   static override flags = {
     "model-config": Flags.boolean({ description: "write the settings of a model" }),
-    source: Flags.string({ description: "weights: a catalog name, hf:ORG/REPO/FILE.gguf or a path (default: NAME in the catalog)", dependsOn: ["model-config"] }),
+    source: Flags.string({
+      description: "weights: a catalog name, hf:ORG/REPO/FILE.gguf or a path (default: NAME in the catalog)",
+      dependsOn: ["model-config"],
+    }),
     embedding: Flags.boolean({ description: "the model computes embeddings", dependsOn: ["model-config"] }),
     force: Flags.boolean({ char: "f", description: "overwrite the file (with --model-config: the model's)" }),
     stdout: Flags.boolean({ description: "print, write nothing", exclusive: ["force"] }),
@@ -45,14 +50,17 @@ export default class Init extends BaseCommand {
   async run(): Promise<InitResult> {
     const { args, flags } = await this.parse(Init);
     if (args.name !== undefined && !flags["model-config"]) {
-      throw new AssistantError("usage", `\`init\` takes a name only with --model-config, found ${JSON.stringify(args.name)}.`, { remedy: `Write \`assistant init --model-config ${args.name}\`.` });
+      throw new AssistantError("usage", `\`init\` takes a name only with --model-config, found ${JSON.stringify(args.name)}.`, {
+        remedy: `Write \`assistant init --model-config ${args.name}\`.`,
+      });
     }
     const { env, paths } = this.context(flags);
     const hardware = await probeHardware(env);
     const order = flags["model-config"] ? { ...modelOrder(env, args.name, flags.source, flags.embedding), hardware } : null;
 
     if (flags.stdout) {
-      const [file, text] = order === null ? [paths.configFile, await renderConfig(hardware)] : [modelConfigFile(paths, order.name), await renderModelConfig(order)];
+      const [file, text] =
+        order === null ? [paths.configFile, await renderConfig(hardware)] : [modelConfigFile(paths, order.name), await renderModelConfig(order)];
       if (!this.jsonEnabled()) process.stdout.write(text);
       return { files: [], texts: { [file]: text } };
     }
@@ -60,9 +68,14 @@ export default class Init extends BaseCommand {
       await writeNew(paths.configFile, await renderConfig(hardware), { force: flags.force });
       return this.#done([{ file: paths.configFile, written: true }]);
     }
-    const file = modelConfigFile(paths, order.name);
+    const load = () => loadConfig({ env, configFile: flags.config, hardware });
+    const { modelConfigDir } = (await load()).paths;
+    const file = modelConfigFile({ ...paths, modelConfigDir }, order.name);
     await writeNew(file, await renderModelConfig(order), { force: flags.force });
-    return this.#done([await ensureConfig(paths, hardware), { file, written: true }]);
+    const files = [await ensureConfig(paths, hardware), { file, written: true }];
+    // What the new file means beside the others, such as a name that is taken, shows only in the whole.
+    for (const notice of (await load()).notices) if (notice.file === file) this.say(noticeText(notice));
+    return this.#done(files);
   }
 
   #done(files: readonly WrittenFile[]): InitResult {
@@ -78,7 +91,9 @@ function modelOrder(env: Environment, name: string | undefined, source: string |
   if (typeof parsed === "string") throw new AssistantError("usage", `${source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
   const known = parsed.type === "catalog" ? catalogEntry(parsed.name) : null;
   if (parsed.type === "catalog" && known === null) {
-    throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is not in the catalog.`, { remedy: "Say where the weights are: `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant pull --help` lists the catalog." });
+    throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is not in the catalog.`, {
+      remedy: "Say where the weights are: `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant pull --help` lists the catalog.",
+    });
   }
   // A reference may stand where the name is expected: its file's name then names the model.
   const file = parsed.type === "catalog" ? parsed.name : path.basename(parsed.type === "file" ? parsed.path : parsed.file, ".gguf");

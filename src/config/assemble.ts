@@ -37,8 +37,13 @@ export function assemble(context: AssembleContext, drafts: readonly ModelDraft[]
 
 function claimName({ findings }: AssembleContext, names: Map<string, Place>, { name, place }: PlacedName): boolean {
   const other = names.get(name);
-  if (!isName(name)) findings.problem(place, `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}${place.path.at(-1) === "name" ? "" : "; write `model_name`"}`);
-  else if (other !== undefined) findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one. This one is left out`);
+  if (!isName(name))
+    findings.problem(
+      place,
+      `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}${place.path.at(-1) === "name" ? "" : "; write `model_name`"}`,
+    );
+  else if (other !== undefined)
+    findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one. This one is left out`);
   else {
     names.set(name, place);
     return true;
@@ -49,8 +54,13 @@ function claimName({ findings }: AssembleContext, names: Map<string, Place>, { n
 /** A model without one of its aliases still serves, so a clash only warns. */
 function claimAlias({ findings }: AssembleContext, names: Map<string, Place>, { name, place }: PlacedName, model: string): boolean {
   const other = names.get(name);
-  if (!isName(name)) findings.warning(place, `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`);
-  else if (other !== undefined) findings.warning(place, `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} goes without it. Write another one`);
+  if (!isName(name))
+    findings.warning(place, `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`);
+  else if (other !== undefined)
+    findings.warning(
+      place,
+      `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} goes without it. Write another one`,
+    );
   else {
     names.set(name, place);
     return true;

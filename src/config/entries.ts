@@ -9,7 +9,11 @@ import type { SectionKeys } from "./section.ts";
 type Entry = NonNullable<MainFile["llama_servers"]>[number];
 
 /** The models of the `[[llama_servers]]` entries, and the model files they have read. */
-export async function draftsOfEntries(context: ReadContext, main: SourceFile, entries: readonly Entry[]): Promise<{ drafts: ModelDraft[]; files: Set<string> }> {
+export async function draftsOfEntries(
+  context: ReadContext,
+  main: SourceFile,
+  entries: readonly Entry[],
+): Promise<{ drafts: ModelDraft[]; files: Set<string> }> {
   const drafts: ModelDraft[] = [];
   const files = new Set<string>();
   for (const [index, entry] of entries.entries()) {
@@ -31,7 +35,10 @@ async function settingsOf(context: ReadContext, place: Place, file: string | nul
   if (file === null) return { source: noFile(place.source.file), keys: {} };
   const content = await readModelFile(context, file);
   if (content !== "missing") return content;
-  context.findings.error(at(place, "config_path"), `there is no file ${file}; write it (\`assistant init --model-config\` shows one) or remove the key to use defaults. The entry's models are left out`);
+  context.findings.error(
+    at(place, "config_path"),
+    `there is no file ${file}; write it (\`assistant init --model-config\` shows one) or remove the key to use defaults. The entry's models are left out`,
+  );
   return null;
 }
 
@@ -70,7 +77,8 @@ function weightsOf(context: ReadContext, written: string | undefined, place: Pla
   if (!written) return ownSource(context, section, sectionPlace);
   const path = pathIn(place.source.file, written, context.env);
   const overridden = section.source ? "source" : section.model_path ? "model_path" : null;
-  if (overridden !== null) context.findings.warning(at(sectionPlace, overridden), `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`);
+  if (overridden !== null)
+    context.findings.warning(at(sectionPlace, overridden), `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`);
   return { type: "file", path };
 }
 

@@ -5,8 +5,16 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const environmentVariables = [
   { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` wins over it." },
   { name: "ASSISTANT_DATA_DIR", key: null, about: "Directory of pulled weights, built engines and logs. One daemon runs per data directory." },
-  { name: "ASSISTANT_SYSTEM", key: null, about: "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`)." },
-  { name: "ASSISTANT_API_KEY", key: "server.api_key_sha256", about: "A key, in plain, that is accepted besides those of the file. It is hashed when read and never stored." },
+  {
+    name: "ASSISTANT_SYSTEM",
+    key: null,
+    about: "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`).",
+  },
+  {
+    name: "ASSISTANT_API_KEY",
+    key: "server.api_key_sha256",
+    about: "A key, in plain, that is accepted besides those of the file. It is hashed when read and never stored.",
+  },
   { name: "ASSISTANT_HTTP_ADDR", key: "server.http_addr", about: "Address of the OpenAI-compatible API." },
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },

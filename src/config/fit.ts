@@ -25,7 +25,10 @@ export function fitConfig(hardware: Hardware): Values {
   return {
     machine: machineText(hardware),
     maxInstances: Math.max(1, gpus.length, Math.min(32, byMemory)),
-    instancesReason: gpus.length > 0 ? `Most instances at once: about one for every 2 GiB of the GPUs' memory.` : "Most instances at once: about one for every 2 GiB of this machine's memory.",
+    instancesReason:
+      gpus.length > 0
+        ? `Most instances at once: about one for every 2 GiB of the GPUs' memory.`
+        : "Most instances at once: about one for every 2 GiB of this machine's memory.",
     threadBudget: cores,
     threadsReason: `Threads of all instances together: the ${plural(cores, "physical core")} of this machine; more make every model slower.`,
   };

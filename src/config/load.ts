@@ -49,7 +49,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const policy: RemotePolicy = { hasKeys: apiKeys.length > 0, allowRemote: keys.server?.allow_remote ?? false };
   const given = options.overrides?.httpAddr ?? variable(env, "ASSISTANT_HTTP_ADDR");
   const httpPlace: Place =
-    given === null || given === undefined ? at(server, "http_addr") : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
+    given === null || given === undefined
+      ? at(server, "http_addr")
+      : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
   const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace, false);
   const grpc = listen(findings, policy, keys.server?.grpc_addr ?? defaults.grpcAddr, at(server, "grpc_addr"), true);
   unserved(findings, keys, root);
@@ -80,7 +82,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     models,
     llamaServerPath,
     logLevel,
-    restartFingerprint: fingerprint({ http, grpc, bodyLimitBytes, own: models.flatMap((model) => model.ownAddresses).sort(), paths: { ...paths, modelConfigDir: null } }),
+    restartFingerprint: fingerprint({
+      http,
+      grpc,
+      bodyLimitBytes,
+      own: models.flatMap((model) => model.ownAddresses).sort(),
+      paths: { ...paths, modelConfigDir: null },
+    }),
     notices: inOrder(findings.notices),
   });
 }
@@ -126,18 +134,25 @@ function listen(findings: Findings, policy: RemotePolicy, written: string, place
 /** Keys that existing files may have and that this version does not serve. */
 function unserved(findings: Findings, keys: MainFile, root: Place): void {
   const grpc = keys.server?.grpc_addr;
-  if (grpc !== undefined && grpc !== "") findings.warning(at(root, "server", "grpc_addr"), "gRPC is not served by this version, so nothing listens there; remove the key");
+  if (grpc !== undefined && grpc !== "")
+    findings.warning(at(root, "server", "grpc_addr"), "gRPC is not served by this version, so nothing listens there; remove the key");
   for (const [index, remote] of (keys.remote_servers ?? []).entries()) {
     if (remote.enabled === false) continue;
     const name = remote.name === undefined ? "it" : JSON.stringify(remote.name);
-    findings.warning(at(root, "remote_servers", index), `remote servers are not used by this version, so ${name} gets no work; write \`enabled = false\`, or remove the entry`);
+    findings.warning(
+      at(root, "remote_servers", index),
+      `remote servers are not used by this version, so ${name} gets no work; write \`enabled = false\`, or remove the entry`,
+    );
   }
 }
 
 function schedulerOf({ scheduler }: MainFile, machine: Machine, findings: Findings, root: Place): SchedulerSettings {
   const budget = scheduler?.thread_budget ?? "auto";
   if (budget !== "auto" && budget > machine.logicalCores) {
-    findings.warning(at(root, "scheduler", "thread_budget"), `${budget} threads on ${machine.logicalCores} logical cores slow every model down; write \`thread_budget = "auto"\``);
+    findings.warning(
+      at(root, "scheduler", "thread_budget"),
+      `${budget} threads on ${machine.logicalCores} logical cores slow every model down; write \`thread_budget = "auto"\``,
+    );
   }
   return {
     maxInstances: scheduler?.max_instances ?? defaults.maxInstances,

@@ -2,8 +2,8 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedName, type ReadContext, UNNAMED } from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
-import { ModelFile } from "./schema/model.ts";
 import { schemaNode } from "./schema/kit.ts";
+import { ModelFile } from "./schema/model.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate } from "./validate.ts";
 
@@ -17,7 +17,9 @@ export async function readModelFile({ findings }: ReadContext, file: string): Pr
   try {
     const source = await readToml(file);
     if (source === null) return "missing";
-    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) => findings.error({ source, path: keyPath }, `${message}; the models of this file are left out`));
+    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) =>
+      findings.error({ source, path: keyPath }, `${message}; the models of this file are left out`),
+    );
     return valid ? { source, keys: source.data as ModelFile } : null;
   } catch (error) {
     if (!(error instanceof UnreadableFile)) throw error;
@@ -37,7 +39,8 @@ export async function draftsOfDirectory(context: ReadContext, directory: string,
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${code ?? message})`;
-    if (chosen !== null) context.findings.warning(chosen, `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`);
+    if (chosen !== null)
+      context.findings.warning(chosen, `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`);
     else if (code !== "ENOENT") context.findings.fileError(directory, null, `the directory of the model files ${reason}`);
     return [];
   }
@@ -57,7 +60,11 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
   });
   if (sections.length === 0) {
     const tells = context.findings.notices.some((notice) => notice.severity === "error" && notice.file === source.file);
-    if (!tells) context.findings.warning(root, 'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat] or [embedding]');
+    if (!tells)
+      context.findings.warning(
+        root,
+        'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat] or [embedding]',
+      );
     return [];
   }
   const address = ownAddress(context, keys.server?.socket_addr ?? "", at(root, "server", "socket_addr"));

@@ -53,10 +53,18 @@ export type Bind =
  */
 export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePolicy): Bind {
   if (isLoopback(address.host) || hasKeys || allowRemote) return { outcome: "ok", address, message: null };
-  const ways = "set a key (ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everybody who reaches it";
+  const ways =
+    "set a key (ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everybody who reaches it";
   if (!isWildcard(address.host)) {
-    return { outcome: "refused", message: `${addressText(address)} can be reached from other machines, and no API key is set: ${ways}, or use 127.0.0.1:${address.port}` };
+    return {
+      outcome: "refused",
+      message: `${addressText(address)} can be reached from other machines, and no API key is set: ${ways}, or use 127.0.0.1:${address.port}`,
+    };
   }
   const narrowed = { host: isIPv6(address.host) ? "::1" : "127.0.0.1", port: address.port };
-  return { outcome: "narrowed", address: narrowed, message: `${addressText(address)} would answer everybody on the network without a key, so only ${addressText(narrowed)} is used: ${ways}` };
+  return {
+    outcome: "narrowed",
+    address: narrowed,
+    message: `${addressText(address)} would answer everybody on the network without a key, so only ${addressText(narrowed)} is used: ${ways}`,
+  };
 }

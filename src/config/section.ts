@@ -29,13 +29,20 @@ export function deviceSetting({ keys, machine, warn }: SectionContext): readonly
     for (const device of devices) {
       if (known.includes(device)) continue;
       const [near] = nearestNames(device, known, 1);
-      warn("devices", `this machine has no device ${JSON.stringify(device)}; it has ${known.join(", ")}${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`}`);
+      warn(
+        "devices",
+        `this machine has no device ${JSON.stringify(device)}; it has ${known.join(", ")}${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`}`,
+      );
     }
   }
   if (devices.length > 0 || mainGpu === 0) return devices;
   const gpu = machine.gpus[mainGpu];
   if (gpu !== undefined) return [gpu];
-  if (machine.probed) warn("main_gpu", `this machine has ${machine.gpus.length} GPUs, so there is no GPU ${mainGpu}; the model may run on any device. Name devices with \`devices = ["cuda:0"]\` instead`);
+  if (machine.probed)
+    warn(
+      "main_gpu",
+      `this machine has ${machine.gpus.length} GPUs, so there is no GPU ${mainGpu}; the model may run on any device. Name devices with \`devices = ["cuda:0"]\` instead`,
+    );
   return [];
 }
 
@@ -49,9 +56,13 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
   if (keys.mmap !== undefined && keys.no_mmap === keys.mmap) refuse("no_mmap", `contradicts \`mmap = ${keys.mmap}\`; keep one of the two`);
   const threads = keys.threads ?? "auto";
   if (threads !== "auto" && threads > machine.physicalCores) {
-    warn("threads", `${threads} threads on ${machine.physicalCores} cores make a model many times slower, so it gets ${machine.physicalCores} at most; write \`threads = "auto"\``);
+    warn(
+      "threads",
+      `${threads} threads on ${machine.physicalCores} cores make a model many times slower, so it gets ${machine.physicalCores} at most; write \`threads = "auto"\``,
+    );
   }
-  if ((keys.extra_args ?? []).length > 0 && keys.engine === "node-llama-cpp") refuse("extra_args", 'they are arguments of llama-server; write `engine = "llama-server"` or remove them');
+  if ((keys.extra_args ?? []).length > 0 && keys.engine === "node-llama-cpp")
+    refuse("extra_args", 'they are arguments of llama-server; write `engine = "llama-server"` or remove them');
   const layers = keys.n_gpu_layers ?? defaults.gpuLayers;
   return {
     contextTokens,
@@ -81,7 +92,10 @@ function chatBatch({ keys, machine, warn }: SectionContext, onGpu: boolean): Bat
   const batch = keys.batch_size ?? Math.max(standard.batch, keys.ubatch_size ?? 0);
   const wanted = keys.ubatch_size ?? (onGpu ? standard.microBatch : batch);
   if (keys.ubatch_size !== undefined && keys.ubatch_size > batch) {
-    warn("ubatch_size", `${keys.ubatch_size} is above \`batch_size = ${batch}\`, and a micro-batch is never larger than its batch: ${batch} is used; write \`ubatch_size = ${batch}\``);
+    warn(
+      "ubatch_size",
+      `${keys.ubatch_size} is above \`batch_size = ${batch}\`, and a micro-batch is never larger than its batch: ${batch} is used; write \`ubatch_size = ${batch}\``,
+    );
   }
   return { batchTokens: batch, microBatchTokens: Math.min(batch, wanted) };
 }
@@ -92,7 +106,10 @@ function embeddingBatch({ keys, warn }: SectionContext, contextTokens: number): 
   const micro = Math.min(batch, keys.ubatch_size ?? batch);
   if (micro < contextTokens) {
     const key = keys.ubatch_size === micro ? "ubatch_size" : "batch_size";
-    warn(key, `inputs above ${micro} tokens will be refused although \`ctx_size\` is ${contextTokens}, because an input is computed at once; write \`${key} = ${contextTokens}\``);
+    warn(
+      key,
+      `inputs above ${micro} tokens will be refused although \`ctx_size\` is ${contextTokens}, because an input is computed at once; write \`${key} = ${contextTokens}\``,
+    );
   }
   return { batchTokens: batch, microBatchTokens: micro };
 }
@@ -105,7 +122,8 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
     refuse("tensor_split", `expected shares of at least 0, such as "3,1" or [3, 1], found ${JSON.stringify(written)}`);
     return [];
   }
-  if (shares.filter((share) => share > 0).length > 1) warn("tensor_split", "has no effect in this version, where each instance runs on one GPU; remove it, and choose GPUs with `devices`");
+  if (shares.filter((share) => share > 0).length > 1)
+    warn("tensor_split", "has no effect in this version, where each instance runs on one GPU; remove it, and choose GPUs with `devices`");
   return shares;
 }
 
@@ -151,7 +169,20 @@ export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): 
 
 /** Keys of an [embedding] section that are set to something other than what the reference's default file says, yet do nothing. */
 function idleKeys(keys: SectionKeys): string[] {
-  const idle = { prompt_template: "embedding", reverse_prompt: "", n_predict: -1, temp: 1, top_p: 1, repeat_penalty: 1.1, presence_penalty: 0, frequency_penalty: 0, grammar: "", json_schema: "", llava_mmproj: "", include_usage: false } as const;
+  const idle = {
+    prompt_template: "embedding",
+    reverse_prompt: "",
+    n_predict: -1,
+    temp: 1,
+    top_p: 1,
+    repeat_penalty: 1.1,
+    presence_penalty: 0,
+    frequency_penalty: 0,
+    grammar: "",
+    json_schema: "",
+    llava_mmproj: "",
+    include_usage: false,
+  } as const;
   return (Object.keys(idle) as (keyof typeof idle)[]).filter((key) => keys[key] !== undefined && keys[key] !== "" && keys[key] !== idle[key]);
 }
 

@@ -5,7 +5,7 @@ import type { ModelSource } from "../core/model.ts";
  * in `.gguf`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
  */
 export function parseSource(reference: string, toPath: (written: string) => string): ModelSource | string {
-  const expected = "expected a catalog name such as \"smollm2\", \"hf:ORG/REPO/FILE.gguf\", or the path of a GGUF file";
+  const expected = 'expected a catalog name such as "smollm2", "hf:ORG/REPO/FILE.gguf", or the path of a GGUF file';
   if (reference.startsWith("hf:")) {
     const [org, repo, ...rest] = reference.slice("hf:".length).split("/");
     const parts = [org ?? "", repo ?? "", ...rest];

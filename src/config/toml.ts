@@ -31,7 +31,11 @@ export async function readToml(file: string): Promise<SourceFile | null> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return null;
-    const reasons: Record<string, string> = { EACCES: "this user may not read it", EISDIR: "it is a directory, not a file", ENOTDIR: "a part of its path is not a directory" };
+    const reasons: Record<string, string> = {
+      EACCES: "this user may not read it",
+      EISDIR: "it is a directory, not a file",
+      ENOTDIR: "a part of its path is not a directory",
+    };
     throw new UnreadableFile(file, null, `cannot be read: ${reasons[code ?? ""] ?? message}`);
   }
   return parseToml(file, text);

@@ -9,8 +9,10 @@ type Report = (path: KeyPath, message: string) => void;
 
 /** Keys that people write and that have another name here, with what to write. */
 const knownMistakes: Readonly<Record<string, string>> = {
-  api_key: "keys are stored hashed: write `[server] api_key_sha256 = [{ name = \"me\", sha256 = \"…\" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY",
-  api_keys: "keys are stored hashed: write `[server] api_key_sha256 = [{ name = \"me\", sha256 = \"…\" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY",
+  api_key:
+    'keys are stored hashed: write `[server] api_key_sha256 = [{ name = "me", sha256 = "…" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY',
+  api_keys:
+    'keys are stored hashed: write `[server] api_key_sha256 = [{ name = "me", sha256 = "…" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY',
   keep_alive: "write `idle_ttl_s`, in seconds; -1 for never",
   temperature: "write `temp`",
   max_tokens: "write `n_predict`",
@@ -74,7 +76,8 @@ function unknownKey(root: SchemaNode, node: SchemaNode, key: string, path: KeyPa
   // A key of another section, spelled right, is rather misplaced than misspelled.
   const homes = Object.entries(root.properties ?? {}).filter(([, section]) => Object.hasOwn(section.properties ?? section.items?.properties ?? {}, key));
   const [home] = homes;
-  if (home !== undefined) return `${what}; it belongs in ${homes.map(([name, section]) => (section.items === undefined ? `[${name}]` : `[[${name}]]`)).join(" or ")}`;
+  if (home !== undefined)
+    return `${what}; it belongs in ${homes.map(([name, section]) => (section.items === undefined ? `[${name}]` : `[[${name}]]`)).join(" or ")}`;
   if (nearest !== undefined) return `${what}; did you mean \`${nearest}\`?`;
   return `${what}; known are ${known.join(", ")}`;
 }

@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { link, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { constants, existsSync } from "node:fs";
+import { copyFile, link, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Paths } from "../core/config.ts";
@@ -68,20 +68,44 @@ async function ensure(file: string, text: string): Promise<WrittenFile> {
 
 /** Writes a whole file or nothing. Throws `file_exists` unless `force`; nothing is lost when the disk is full or two do it at once. */
 export async function writeNew(file: string, text: string, { force }: { readonly force: boolean }): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeDirectory(path.dirname(file));
   // With `force` a link to a file elsewhere stays one.
   const target = force && existsSync(file) ? await realpath(file) : file;
   const temporary = `${target}.${process.pid}.tmp`;
   try {
     await writeFile(temporary, text, { mode: 0o644, flush: true });
     if (force) await rename(temporary, target);
-    // Unlike a rename, a link fails where the name is taken.
-    else await link(temporary, target);
+    else await publish(temporary, target);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    throw new AssistantError("file_exists", `${file} exists already and was left as it is.`, { remedy: "Add `--force` to replace it, or `--stdout` to print instead of writing." });
+    throw new AssistantError("file_exists", `${file} exists already and was left as it is.`, {
+      remedy: "Add `--force` to replace it, or `--stdout` to print instead of writing.",
+    });
   } finally {
     await rm(temporary, { force: true });
+  }
+}
+
+/** Unlike a rename, a link fails where the name is taken. Some file systems have no links; a copy there is not atomic, but as careful. */
+async function publish(temporary: string, target: string): Promise<void> {
+  try {
+    await link(temporary, target);
+  } catch (error) {
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    await copyFile(temporary, target, constants.COPYFILE_EXCL);
+  }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === "EEXIST" || code === "ENOTDIR" ? "a file is in the way" : message;
+    throw new AssistantError("not_writable", `The directory ${directory} cannot be made: ${reason}.`, {
+      remedy: "Choose another place with `--config` or ASSISTANT_CONFIG.",
+      cause: error,
+    });
   }
 }
 

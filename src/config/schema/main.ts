@@ -4,9 +4,14 @@ import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, sect
 
 const RemoteServer = Type.Object(
   {
-    name: text("Name in messages.", { spec: { value: '"…"', becomes: "kept" } }),
-    grpc_addr: text("Address of the other machine's gRPC service.", { spec: { value: '"…"', becomes: "kept" } }),
-    weight: integer("Share of the work it gets, relative to the others.", { minimum: 0, spec: { value: "1", becomes: "kept" } }),
+    name: text("Name in messages.", { spec: { value: '"…"', becomes: "checked, but not used by this version (see `enabled`)" } }),
+    grpc_addr: text("Address of the other machine's gRPC service.", {
+      spec: { value: '"…"', becomes: "checked, but not used by this version (see `enabled`)" },
+    }),
+    weight: integer("Share of the work it gets, relative to the others.", {
+      minimum: 0,
+      spec: { value: "1", becomes: "checked, but not used by this version (see `enabled`)" },
+    }),
     enabled: flag("Whether it is used.", {
       spec: { value: "true", becomes: "not served by this version: a warning where it is `true` or missing; write `enabled = false`, or remove the entry" },
     }),
@@ -21,13 +26,19 @@ const LlamaServer = Type.Object(
       spec: { value: '"…"', becomes: "the model's name" },
     }),
     chat_model_path: text("Weights of the chat model, a GGUF file; relative to this file.", {
-      spec: { value: '"…"', becomes: "the source of a chat model; `\"\"`: none" },
+      spec: { value: '"…"', becomes: 'the source of a chat model; `""`: none' },
     }),
-    embedding_model_path: text("Weights of the embedding model, a GGUF file. Its name is `[embedding] model_name`, or `NAME-embedding` where the entry has a chat model too.", {
-      spec: { value: '"…"', becomes: "the source of an embedding model; `\"\"`: none" },
-    }),
+    embedding_model_path: text(
+      "Weights of the embedding model, a GGUF file. Its name is `[embedding] model_name`, or `NAME-embedding` where the entry has a chat model too.",
+      {
+        spec: { value: '"…"', becomes: 'the source of an embedding model; `""`: none' },
+      },
+    ),
     tts_model_path: text("**Refused**: speech is not served by this version.", {
-      spec: { value: '"…"', becomes: "refused with an error notice where it is not `\"\"` (speech is not served by this version; remove the key); the entry's other models serve" },
+      spec: {
+        value: '"…"',
+        becomes: 'refused with an error notice where it is not `""` (speech is not served by this version; remove the key); the entry\'s other models serve',
+      },
     }),
     config_path: text("Model file with the settings of these models; relative to this file.", {
       spec: { value: '"…"', becomes: "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then yields no further models of its own" },
@@ -59,20 +70,31 @@ export const MainFile = Type.Object(
   {
     server: section(
       {
-        http_addr: text("Address of the OpenAI-compatible API, `host:port`; `\"\"`: none; port 0: any free one.", {
+        http_addr: text('Address of the OpenAI-compatible API, `host:port`; `""`: none; port 0: any free one.', {
           default: defaults.httpAddr,
           spec: {
             value: '"0.0.0.0:8080"',
-            becomes: "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
+            becomes:
+              "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
           },
         }),
         grpc_addr: text("Address of the gRPC service. **Not served by this version.**", {
           default: defaults.grpcAddr,
           spec: { value: '"0.0.0.0:50051"', becomes: "checked and kept, but not served by this version: a warning says so; remove the key" },
         }),
-        allow_remote: flag("Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.", { default: false }),
-        cors_origins: list(Type.String({ pattern: "^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$", patternText: 'an origin such as "https://chat.example.org", or "*"' }), "Origins of web pages that may call the API, besides pages of this machine; `\"*\"` for all.", { default: [] }),
-        allowed_hosts: list(Type.String({ pattern: "^[^\\s/:]+$|^\\[?[0-9A-Fa-f:]+\\]?$", patternText: "a host name without scheme and port" }), "Host names under which clients may address the API, besides loopback ones and the bound address.", { default: [] }),
+        allow_remote: flag("Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.", {
+          default: false,
+        }),
+        cors_origins: list(
+          Type.String({ pattern: "^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$", patternText: 'an origin such as "https://chat.example.org", or "*"' }),
+          'Origins of web pages that may call the API, besides pages of this machine; `"*"` for all.',
+          { default: [] },
+        ),
+        allowed_hosts: list(
+          Type.String({ pattern: "^[^\\s/:]+$|^\\[?[0-9A-Fa-f:]+\\]?$", patternText: "a host name without scheme and port" }),
+          "Host names under which clients may address the API, besides loopback ones and the bound address.",
+          { default: [] },
+        ),
         body_limit_mib: integer("Largest request body.", { minimum: 1, maximum: 4096, default: defaults.bodyLimitMib, unit: "MiB" }),
         api_key_sha256: list(ApiKeyEntry, "Keys, of which every request must carry one. Without any, requests need no key.", { default: [], secret: true }),
       },
@@ -95,10 +117,21 @@ export const MainFile = Type.Object(
           default: defaults.maxLoad,
           spec: { value: "0.8", becomes: "honoured; compares work in flight with capacity, not the number of instances" },
         }),
-        max_queued_per_model: integer("Waiting requests per model, above which a request is refused with 429 and `Retry-After`.", { minimum: 0, default: defaults.maxQueuedPerModel }),
+        max_queued_per_model: integer("Waiting requests per model, above which a request is refused with 429 and `Retry-After`.", {
+          minimum: 0,
+          default: defaults.maxQueuedPerModel,
+        }),
         thread_budget: integerOrAuto("Threads that all instances together may use.", { default: "auto", defaultText: '`"auto"`: the physical cores' }),
-        start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", { exclusiveMinimum: 0, default: defaults.startTimeoutS, unit: "s" }),
-        drain_timeout_s: decimal("Time that running requests get when an instance or the daemon stops.", { minimum: 0, default: defaults.drainTimeoutS, unit: "s" }),
+        start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", {
+          exclusiveMinimum: 0,
+          default: defaults.startTimeoutS,
+          unit: "s",
+        }),
+        drain_timeout_s: decimal("Time that running requests get when an instance or the daemon stops.", {
+          minimum: 0,
+          default: defaults.drainTimeoutS,
+          unit: "s",
+        }),
       },
       "How work is shared out.",
     ),

@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { defaults } from "../defaults.ts";
-import { choice, decimal, flag, integer, integerOrAuto, list, section, type SpecNote, text } from "./kit.ts";
+import { choice, decimal, flag, integer, integerOrAuto, list, type SpecNote, section, text } from "./kit.ts";
 
 const kept = (value: string, becomes = "honoured"): SpecNote => ({ value, becomes });
 const cacheTypes = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
@@ -8,15 +8,23 @@ const engineDefault = "the engine's own";
 
 /** Keys that say which model it is and where its weights are. */
 const identity = {
-  source: text("Weights: a name of the catalog (`smollm2`), `hf:ORG/REPO/FILE.gguf`, or the path of a GGUF file. A section without `source` serves nothing unless a `[[llama_servers]]` entry brings the path."),
+  source: text(
+    "Weights: a name of the catalog (`smollm2`), `hf:ORG/REPO/FILE.gguf`, or the path of a GGUF file. A section without `source` serves nothing unless a `[[llama_servers]]` entry brings the path.",
+  ),
   model_path: text("Weights, as a path; relative to this file. Instead of `source`."),
   aliases: list(Type.String({ minLength: 1 }), "Further names by which clients may ask for it.", { default: [] }),
-  engine: choice(["auto", "llama-server", "node-llama-cpp"], "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp.", { default: "auto" }),
+  engine: choice(
+    ["auto", "llama-server", "node-llama-cpp"],
+    "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp.",
+    { default: "auto" },
+  ),
 };
 
 /** Keys of ours about where, when and how many instances run. */
 const placement = {
-  devices: list(Type.String({ minLength: 1 }), 'Devices it may run on, such as `["cuda:0", "cuda:1"]` or `["cpu"]`; `assistant doctor` lists them.', { defaultText: "all GPUs, or the CPU where there is none" }),
+  devices: list(Type.String({ minLength: 1 }), 'Devices it may run on, such as `["cuda:0", "cuda:1"]` or `["cpu"]`; `assistant doctor` lists them.', {
+    defaultText: "all GPUs, or the CPU where there is none",
+  }),
   replicas: integerOrAuto("Most instances at once.", { default: "auto", defaultText: '`"auto"`: one per GPU, or one on the CPU' }),
   idle_ttl_s: integer("Time without a request after which an instance is stopped; -1: never.", { minimum: -1, default: defaults.idleTtlS, unit: "s" }),
   preload: flag("Start it with the daemon instead of at the first request.", { default: false }),
@@ -27,8 +35,15 @@ const placement = {
 const loading = {
   slots: integer("Requests decoded at once by one instance. Each has a context of its own.", { minimum: 1, maximum: 256, default: defaults.slots }),
   n_gpu_layers: integer("Layers held by the GPU; -1: all. No effect on the CPU.", { minimum: -1, default: defaults.gpuLayers, spec: kept("100") }),
-  split_mode: choice(["none", "layer", "row"], "How a model is split where an instance sees several GPUs.", { default: "layer", spec: kept('"layer"', "honoured; an instance sees one GPU in this version, so it has no effect there") }),
-  main_gpu: integer("Index of the GPU to run on, where `devices` is not given.", { minimum: 0, default: 0, spec: kept("0", "0: any GPU; N above 0: becomes `devices` with the N-th GPU, since an instance sees one GPU only") }),
+  split_mode: choice(["none", "layer", "row"], "How a model is split where an instance sees several GPUs.", {
+    default: "layer",
+    spec: kept('"layer"', "honoured; an instance sees one GPU in this version, so it has no effect there"),
+  }),
+  main_gpu: integer("Index of the GPU to run on, where `devices` is not given.", {
+    minimum: 0,
+    default: 0,
+    spec: kept("0", "0: any GPU; N above 0: becomes `devices` with the N-th GPU, since an instance sees one GPU only"),
+  }),
   tensor_split: Type.Optional(
     Type.Union([Type.String(), Type.Array(Type.Number({ minimum: 0 }))], {
       description: 'Share of the model per GPU, such as `"3,1"` or `[3, 1]`; empty: by memory.',
@@ -42,7 +57,10 @@ const loading = {
     spec: kept("2", "honoured, capped by the thread budget; above the cores a warning says so"),
   }),
   mmap: flag("Map the weights into memory instead of reading them: starts faster, and instances share the pages.", { default: true }),
-  no_mmap: flag("The opposite of `mmap`.", { default: false, spec: kept("true", "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared between instances") }),
+  no_mmap: flag("The opposite of `mmap`.", {
+    default: false,
+    spec: kept("true", "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared between instances"),
+  }),
   cache_type_k: choice([...cacheTypes], "Type of the keys in the KV cache.", { default: "f16" }),
   cache_type_v: choice([...cacheTypes], "Type of the values in the KV cache.", { default: "f16" }),
   pooling: choice(["none", "mean", "cls", "last", "rank"], "How token vectors become one embedding.", { defaultText: "what the model's file says" }),
@@ -54,7 +72,10 @@ const microSpec = "honoured, but never above `batch_size`: the file's 512 with a
 
 const ChatSection = section(
   {
-    model_name: text("Name by which clients ask for it.", { defaultText: "the file's name without `.toml`", spec: kept('"default"', 'the model\'s name; `"default"` stands for the file\'s name (for `name` of the `[[llama_servers]]` entry)') }),
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name without `.toml`",
+      spec: kept('"default"', "the model's name; `\"default\"` stands for the file's name (for `name` of the `[[llama_servers]]` entry)"),
+    }),
     model_alias: text("A further name.", { spec: kept('"default"', 'an alias; `"default"` stands for none') }),
     ...identity,
     ctx_size: integer("Context of each single request, prompt and answer together. An instance holds `slots` times as much.", {
@@ -63,26 +84,60 @@ const ChatSection = section(
       unit: "tokens",
       spec: kept("4096", "honoured as what one request may use, however many slots there are"),
     }),
-    batch_size: integer("Tokens of one prefill batch. A request whose client left is given up between batches.", { minimum: 1, unit: "tokens", defaultText: "2048 on a GPU; on a CPU 16 per core, 32 to 512", spec: kept("128", batchSpec) }),
-    ubatch_size: integer("Tokens computed at once; at most `batch_size`.", { minimum: 1, unit: "tokens", defaultText: "512 on a GPU, on a CPU `batch_size`", spec: kept("512", microSpec) }),
-    prompt_template: text("Chat template by name, such as `chatml` or `llama3`; `\"\"`: the one in the model's file.", {
-      default: "",
-      spec: kept('"chatml"', "honoured; the reference's names (`llama-2-chat`, `mistral-instruct`, …) become llama.cpp's; default: the template in the model's file"),
+    batch_size: integer("Tokens of one prefill batch. A request whose client left is given up between batches.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "2048 on a GPU; on a CPU 16 per core, 32 to 512",
+      spec: kept("128", batchSpec),
     }),
-    reverse_prompt: text("Text that ends an answer; `\"\"`: none.", { default: "", spec: kept('""', "a stop string of every request") }),
+    ubatch_size: integer("Tokens computed at once; at most `batch_size`.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "512 on a GPU, on a CPU `batch_size`",
+      spec: kept("512", microSpec),
+    }),
+    prompt_template: text('Chat template by name, such as `chatml` or `llama3`; `""`: the one in the model\'s file.', {
+      default: "",
+      spec: kept(
+        '"chatml"',
+        "honoured; the reference's names (`llama-2-chat`, `mistral-instruct`, …) become llama.cpp's; default: the template in the model's file",
+      ),
+    }),
+    reverse_prompt: text('Text that ends an answer; `""`: none.', { default: "", spec: kept('""', "a stop string of every request") }),
     n_predict: integer("Most tokens of one answer; -1: until the context is full.", { minimum: -1, default: -1, unit: "tokens", spec: kept("-1") }),
     temp: decimal("Sampling temperature where a request gives none.", { minimum: 0, defaultText: engineDefault, spec: kept("1.0") }),
     top_p: decimal("Nucleus sampling where a request gives none.", { minimum: 0, maximum: 1, defaultText: engineDefault, spec: kept("1.0") }),
     top_k: integer("Candidates kept where a request does not say; 0: all.", { minimum: 0, defaultText: engineDefault }),
     min_p: decimal("Least probability, relative to the best candidate, where a request gives none.", { minimum: 0, maximum: 1, defaultText: engineDefault }),
-    repeat_penalty: decimal("Penalty of repeated tokens where a request gives none; 1: none.", { exclusiveMinimum: 0, defaultText: engineDefault, spec: kept("1.1") }),
-    presence_penalty: decimal("OpenAI's presence penalty where a request gives none.", { minimum: -2, maximum: 2, defaultText: engineDefault, spec: kept("0") }),
-    frequency_penalty: decimal("OpenAI's frequency penalty where a request gives none.", { minimum: -2, maximum: 2, defaultText: engineDefault, spec: kept("0") }),
-    grammar: text("GBNF grammar that every answer must match; `\"\"`: none.", { default: "", spec: kept('""') }),
-    json_schema: text("JSON Schema, as text, that every answer must match; `\"\"`: none.", { default: "", spec: kept('""', "honoured; must be JSON; not together with `grammar`") }),
-    llava_mmproj: text("Multimodal projector, a GGUF file; relative to this file; `\"\"`: none.", { default: "", spec: kept('""') }),
+    repeat_penalty: decimal("Penalty of repeated tokens where a request gives none; 1: none.", {
+      exclusiveMinimum: 0,
+      defaultText: engineDefault,
+      spec: kept("1.1"),
+    }),
+    presence_penalty: decimal("OpenAI's presence penalty where a request gives none.", {
+      minimum: -2,
+      maximum: 2,
+      defaultText: engineDefault,
+      spec: kept("0"),
+    }),
+    frequency_penalty: decimal("OpenAI's frequency penalty where a request gives none.", {
+      minimum: -2,
+      maximum: 2,
+      defaultText: engineDefault,
+      spec: kept("0"),
+    }),
+    grammar: text('GBNF grammar that every answer must match; `""`: none.', { default: "", spec: kept('""') }),
+    json_schema: text('JSON Schema, as text, that every answer must match; `""`: none.', {
+      default: "",
+      spec: kept('""', "honoured; must be JSON; not together with `grammar`"),
+    }),
+    llava_mmproj: text('Multimodal projector, a GGUF file; relative to this file; `""`: none.', { default: "", spec: kept('""') }),
     include_usage: flag("End every streamed answer with its usage, even if the request did not ask.", { default: false, spec: kept("false") }),
-    host_cache_mib: integer("Host memory that keeps the KV state of conversations which lost their slot; 0: none.", { minimum: 0, unit: "MiB", defaultText: "an eighth of the memory, divided by the GPUs, at most 8192" }),
+    host_cache_mib: integer("Host memory that keeps the KV state of conversations which lost their slot; 0: none.", {
+      minimum: 0,
+      unit: "MiB",
+      defaultText: "an eighth of the memory, divided by the GPUs, at most 8192",
+    }),
     ...loading,
     ...placement,
   },
@@ -90,16 +145,28 @@ const ChatSection = section(
 );
 
 // What the reference's [embedding] section carries only because it shares its keys with [chat].
-const chatOnly = (value: string | null): { spec: SpecNote } => ({ spec: { value, becomes: "accepted, without effect on embeddings; a warning says so where it is set to something" } });
+const chatOnly = (value: string | null): { spec: SpecNote } => ({
+  spec: { value, becomes: "accepted, without effect on embeddings; a warning says so where it is set to something" },
+});
 
 const EmbeddingSection = section(
   {
-    model_name: text("Name by which clients ask for it.", { defaultText: "the file's name, or that and `-embedding` where the file has a chat model too", spec: kept('"default"', 'the model\'s name; `"default"` stands for the default') }),
-    model_alias: text("A further name.", { spec: kept('"embedding"', 'an alias; `"default"` stands for none. Where two models have the same alias, the first keeps it and a warning says so') }),
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name, or that and `-embedding` where the file has a chat model too",
+      spec: kept('"default"', 'the model\'s name; `"default"` stands for the default'),
+    }),
+    model_alias: text("A further name.", {
+      spec: kept('"embedding"', 'an alias; `"default"` stands for none. Where two models have the same alias, the first keeps it and a warning says so'),
+    }),
     ...identity,
     ctx_size: integer("Longest input.", { minimum: 8, default: defaults.embeddingContextTokens, unit: "tokens", spec: kept("384") }),
     batch_size: integer("Tokens of one batch.", { minimum: 1, unit: "tokens", defaultText: "`ctx_size`, at least 512", spec: kept("512") }),
-    ubatch_size: integer("Tokens computed at once; an input must fit in it, so a smaller one limits the inputs.", { minimum: 1, unit: "tokens", defaultText: "`batch_size`", spec: kept("512") }),
+    ubatch_size: integer("Tokens computed at once; an input must fit in it, so a smaller one limits the inputs.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "`batch_size`",
+      spec: kept("512"),
+    }),
     prompt_template: text("No effect.", chatOnly('"embedding"')),
     reverse_prompt: text("No effect.", chatOnly('""')),
     n_predict: integer("No effect.", chatOnly("-1")),
@@ -143,7 +210,10 @@ export const ModelFile = Type.Object(
       {
         socket_addr: text("Address, `host:port`, at which this file's models alone answer, whatever a request's `model` says; `\"\"`: none.", {
           default: "",
-          spec: kept('"0.0.0.0:8010"', "honoured; 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `[server] allow_remote = true` is written in config.toml"),
+          spec: kept(
+            '"0.0.0.0:8010"',
+            "honoured; 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `[server] allow_remote = true` is written in config.toml",
+          ),
         }),
       },
       "An address of this file's models.",
