@@ -1,0 +1,30 @@
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance } from "fastify";
+import Type from "typebox";
+import { adminRoutes } from "../../api/routes.ts";
+import { DaemonStatus, InstanceAction } from "../../api/status.ts";
+import type { ControlPort } from "../ports.ts";
+
+const ModelAction = Type.Object({ action: Type.Union([Type.Literal("load"), Type.Literal("unload")]) });
+const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
+const Named = Type.Object({ name: Type.String() });
+const accepted = { accepted: true } as const;
+
+/** Routes of the admin API. The caller sees to it that they are reachable over the Unix socket alone. */
+export function registerAdminRoutes(instance: FastifyInstance, control: ControlPort): void {
+  const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+  app.get(adminRoutes.status, { schema: { response: { 200: DaemonStatus } } }, async () => await control.status());
+  app.post("/admin/instances/:name", { schema: { params: Named, body: InstanceAction } }, async (request, reply) => {
+    await control.act(request.params.name, request.body.action);
+    return await reply.code(202).send(accepted);
+  });
+  app.post("/admin/models/:name", { schema: { params: Named, body: ModelAction } }, async (request, reply) => {
+    await control.modelAct(request.params.name, request.body.action);
+    return await reply.code(202).send(accepted);
+  });
+  app.post(adminRoutes.reload, async () => await control.reload());
+  app.post(adminRoutes.shutdown, { schema: { body: Shutdown } }, async (request, reply) => {
+    control.shutdown({ now: request.body.now ?? false });
+    return await reply.code(202).send(accepted);
+  });
+}

@@ -1,0 +1,29 @@
+import { hash, timingSafeEqual } from "node:crypto";
+import type { ApiKey } from "../../core/config.ts";
+import { AssistantError } from "../../core/errors.ts";
+
+/** Tenant of requests where no keys are configured, and of the Unix socket. */
+export const LOCAL_TENANT = "local";
+
+/**
+ * The tenant an Authorization header stands for. Throws `missing_api_key` or `invalid_api_key`.
+ * Every configured key is compared, each in constant time, so that the answer's delay tells nothing.
+ */
+export function tenantOf(authorization: string | undefined, keys: readonly ApiKey[]): string {
+  if (keys.length === 0) return LOCAL_TENANT;
+  const given = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  if (given === undefined) {
+    throw new AssistantError("missing_api_key", "This daemon asks for an API key, and the request carries none.", {
+      remedy: "Send it as `Authorization: Bearer KEY`.",
+    });
+  }
+  const digest = hash("sha256", given, "buffer");
+  let tenant: string | null = null;
+  for (const key of keys) {
+    const known = Buffer.from(key.sha256, "hex");
+    if (known.length === digest.length && timingSafeEqual(known, digest)) tenant = key.name;
+  }
+  if (tenant === null)
+    throw new AssistantError("invalid_api_key", "The API key is not one of this daemon's.", { remedy: "Check the key that the client sends." });
+  return tenant;
+}

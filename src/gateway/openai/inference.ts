@@ -1,0 +1,215 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { AssistantError } from "../../core/errors.ts";
+import type { ModelSpec } from "../../core/model.ts";
+import type { Lease, RequestFacts, RequestOutcome } from "../../core/request.ts";
+import { readBody } from "../front/body.ts";
+import { ClientGone, departureOf } from "../front/departure.ts";
+import { errorBody, presentable, sendError } from "../front/error-body.ts";
+import type { DoorContext, GatewaySettings, InferenceRoute } from "../ports.ts";
+import { ClientStream } from "../relay/client-stream.ts";
+import { AnswerBroken, EngineUnreachable, relay } from "../relay/relay.ts";
+import { driveBody } from "../relay/stock.ts";
+import { type AnswerFacts, NO_FACTS } from "../relay/tail.ts";
+import { encodePost } from "../relay/upstream.ts";
+import { checkFields } from "./fields.ts";
+import { answerTokens, checkContentType, deadlineOf, parseBody, priorityOf } from "./parse.ts";
+import { resolveModel } from "./resolve-model.ts";
+import { type SignTimes, WaitingSigns } from "./waiting-signs.ts";
+
+/** One HTTP request that has passed the guards. */
+export interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly id: string;
+  readonly tenant: string;
+  readonly settings: GatewaySettings;
+  /** Headers of every answer to it: name, value, name, value, … */
+  readonly headers: readonly string[];
+  /** Monotonic milliseconds. */
+  readonly arrivedAt: number;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** Serves one request to an engine from its body to its log line. Never rejects. */
+export async function serveInference(context: DoorContext, route: InferenceRoute, call: Call, signTimes: SignTimes): Promise<void> {
+  const departure = departureOf(call.request.socket);
+  const inference = new Inference(context, route, call, signTimes, departure.signal);
+  try {
+    await inference.run();
+  } catch (error) {
+    inference.fail(error);
+  } finally {
+    departure.done();
+    inference.log();
+  }
+}
+
+class Inference {
+  readonly #context: DoorContext;
+  readonly #route: InferenceRoute;
+  readonly #call: Call;
+  readonly #signTimes: SignTimes;
+  readonly #gone: AbortSignal;
+  #client: ClientStream;
+  #model: ModelSpec | null = null;
+  #streamed = false;
+  #lease: Lease | null = null;
+  #firstByteAt: number | null = null;
+  #facts: AnswerFacts = NO_FACTS;
+  #end: RequestOutcome["end"] | "rejected" = "rejected";
+  #error: AssistantError | null = null;
+
+  constructor(context: DoorContext, route: InferenceRoute, call: Call, signTimes: SignTimes, gone: AbortSignal) {
+    this.#context = context;
+    this.#route = route;
+    this.#call = call;
+    this.#signTimes = signTimes;
+    this.#gone = gone;
+    this.#client = new ClientStream(call.response, call.headers);
+  }
+
+  async run(): Promise<void> {
+    const { request, settings } = this.#call;
+    checkContentType(request);
+    const bytes = await readBody(request, settings.bodyLimitBytes, this.#gone);
+    const body = parseBody(bytes);
+    checkFields(this.#route.name, body);
+    const model = resolveModel(this.#context.directory, body.model, this.#route.kind, this.#context.onlyModel);
+    this.#model = model;
+    this.#streamed = body.stream === true && this.#route.name !== "embedding";
+    this.#client = new ClientStream(this.#call.response, this.#call.headers.concat("x-assistant-model", model.name));
+    await this.#dispatch(this.#requestFacts(body, model), body, bytes, model);
+  }
+
+  #requestFacts(body: Body, model: ModelSpec): RequestFacts {
+    const { promptTokens, prefix } = this.#context.fingerprint(body, model);
+    const { id, request, tenant } = this.#call;
+    return {
+      id,
+      model: model.name,
+      tenant,
+      priority: priorityOf(request),
+      promptTokens,
+      maxTokens: answerTokens(this.#route, body, model),
+      prefix,
+      deadlineAt: deadlineOf(request),
+    };
+  }
+
+  /** An engine that cannot be reached has not seen the request: once, another one may get it. */
+  async #dispatch(facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      using lease = await this.#acquire(facts);
+      this.#lease = lease;
+      try {
+        this.#facts = await this.#relay(lease, body, bytes, model);
+        this.#finish(lease, "complete");
+        return;
+      } catch (error) {
+        this.#finish(lease, endOf(error));
+        if (!(error instanceof EngineUnreachable)) throw error;
+        if (attempt === 2 || this.#gone.aborted) throw unreachable(model, error);
+      }
+    }
+  }
+
+  async #acquire(facts: RequestFacts): Promise<Lease> {
+    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#gone);
+    using signs = new WaitingSigns(this.#client, [], this.#signTimes);
+    return await this.#context.dispatcher.acquire(facts, this.#gone, signs.told);
+  }
+
+  #relay(lease: Lease, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
+    const { name, path } = this.#route;
+    const asked = (body.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true;
+    const wantsUsage = asked || model.includeUsage;
+    const driven = !lease.noticesDepartedClients && name !== "embedding";
+    let payload = bytes;
+    if (driven) payload = Buffer.from(JSON.stringify(driveBody(body)));
+    else if (this.#streamed && wantsUsage && !asked) payload = Buffer.from(JSON.stringify(withUsage(body)));
+    return relay({
+      lease,
+      request: encodePost(path, payload),
+      client: this.#client,
+      headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs))],
+      gone: this.#gone,
+      stock: driven ? { route: name, streamed: this.#streamed, wantsUsage, wantsProgress: body.return_progress === true } : null,
+      onFirstByte: () => {
+        this.#firstByteAt = performance.now();
+        lease.firstToken();
+      },
+    });
+  }
+
+  #finish(lease: Lease, end: RequestOutcome["end"]): void {
+    this.#end = end;
+    const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
+    lease.finish({ end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs });
+  }
+
+  /** Tells the client, in whatever way is still open, why there is no answer or no more of it. */
+  fail(thrown: unknown): void {
+    const { response, id } = this.#call;
+    if (thrown instanceof ClientGone || this.#gone.aborted) {
+      this.#end = "cancelled";
+      response.destroy();
+      return;
+    }
+    const broken = thrown instanceof AnswerBroken ? thrown : null;
+    const error = presentable(broken?.reason ?? thrown);
+    this.#error = error;
+    if (error.code === "internal") this.#context.log.error({ id, err: thrown }, "a request failed inside the daemon");
+    if (!this.#client.headSent) {
+      const instance = this.#lease === null ? [] : ["x-assistant-instance", this.#lease.instanceId];
+      const model = this.#model === null ? [] : ["x-assistant-model", this.#model.name];
+      sendError(response, error, id, [...this.#call.headers, ...model, ...instance]);
+    } else if (this.#streamed && (broken?.betweenEvents ?? true)) {
+      this.#client.endBroken(Buffer.from(`data: ${JSON.stringify(errorBody(error, id))}\n\n`));
+    } else {
+      this.#client.destroy();
+    }
+  }
+
+  log(): void {
+    const { id, tenant, arrivedAt, response } = this.#call;
+    const { promptTokens, cachedTokens, completionTokens, finishReason } = this.#facts;
+    const fields = {
+      id,
+      route: this.#route.path,
+      model: this.#model?.name ?? null,
+      instance: this.#lease?.instanceId ?? null,
+      tenant,
+      status: this.#end === "cancelled" ? null : response.statusCode,
+      stream: this.#streamed,
+      queueMs: rounded(this.#lease?.queuedMs ?? null),
+      ttftMs: rounded(this.#firstByteAt === null ? null : this.#firstByteAt - arrivedAt),
+      totalMs: rounded(performance.now() - arrivedAt),
+      promptTokens,
+      cachedTokens,
+      completionTokens,
+      finish: finishReason,
+      end: this.#end,
+      ...(this.#error === null ? {} : { code: this.#error.code, error: this.#error.message }),
+    };
+    if (this.#error !== null && this.#error.status >= 500) this.#context.log.warn(fields, "request");
+    else this.#context.log.info(fields, "request");
+  }
+}
+
+function endOf(error: unknown): RequestOutcome["end"] {
+  if (error instanceof ClientGone) return "cancelled";
+  const reason = error instanceof AnswerBroken ? error.reason : error;
+  return reason instanceof AssistantError && reason.status < 500 ? "client-error" : "engine-error";
+}
+
+const withUsage = (body: Body): Record<string, unknown> => ({ ...body, stream_options: { ...(body.stream_options as object | null), include_usage: true } });
+
+const unreachable = (model: ModelSpec, cause: Error): AssistantError =>
+  new AssistantError("engine_lost", `The engine of "${model.name}" could not be reached.`, {
+    remedy: "Try again; `assistant ps` says what became of the instance.",
+    retryAfterS: 1,
+    cause,
+  });
+
+const rounded = (milliseconds: number | null): number | null => (milliseconds === null ? null : Math.round(milliseconds * 10) / 10);

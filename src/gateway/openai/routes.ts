@@ -1,0 +1,91 @@
+import type { FastifyInstance } from "fastify";
+import { AssistantError } from "../../core/errors.ts";
+import type { ModelSpec } from "../../core/model.ts";
+import type { DoorContext, InferenceRoute } from "../ports.ts";
+import { notFound } from "./resolve-model.ts";
+
+const chat: InferenceRoute = { name: "chat", kind: "chat", path: "/v1/chat/completions" };
+const completion: InferenceRoute = { name: "completion", kind: "chat", path: "/v1/completions" };
+const embedding: InferenceRoute = { name: "embedding", kind: "embedding", path: "/v1/embeddings" };
+
+/** Paths that reach an engine. Without `/v1` too, for clients that were given the address alone. */
+export const inferenceRoutes: ReadonlyMap<string, InferenceRoute> = new Map([
+  ["/v1/chat/completions", chat],
+  ["/chat/completions", chat],
+  ["/v1/completions", completion],
+  ["/completions", completion],
+  ["/v1/embeddings", embedding],
+  ["/embeddings", embedding],
+]);
+
+/** Paths that a probe may ask without a key: they tell nothing but that the daemon is there. */
+export const publicPaths: ReadonlySet<string> = new Set(["/health", "/v1/health"]);
+
+/** Routes that answer from memory. `port` is what /v1/info tells of the listener, as text. */
+export function registerOpenAiRoutes(app: FastifyInstance, context: DoorContext, isStopping: () => boolean): void {
+  const models = (): readonly ModelSpec[] => {
+    const { directory, onlyModel } = context;
+    return onlyModel === null ? directory.all() : directory.all().filter((model) => model.name === onlyModel);
+  };
+  const health = async (): Promise<object> => {
+    if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
+    return { status: "ok" };
+  };
+  const list = async (): Promise<object> => ({ object: "list", data: models().map((model) => describe(model, context)) });
+  const one = async (request: { params: unknown }): Promise<object> => {
+    const name = (request.params as { "*": string })["*"];
+    const model = context.directory.find(name);
+    if (model === undefined || !models().includes(model)) throw notFound(context.directory, name);
+    return describe(model, context);
+  };
+  const info = async (request: { socket: { localPort?: number | undefined } }): Promise<object> => describeServer(models(), context, request.socket.localPort);
+
+  for (const prefix of ["", "/v1"]) {
+    app.get(`${prefix}/health`, health);
+    app.get(`${prefix}/models`, list);
+    // Names may hold slashes, and clients do not always escape them.
+    app.get(`${prefix}/models/*`, one);
+    app.get(`${prefix}/info`, info);
+  }
+}
+
+const describe = (model: ModelSpec, { directory }: DoorContext): object => ({
+  id: model.name,
+  object: "model",
+  created: Math.floor(directory.createdAt(model.name) / 1000),
+  owned_by: "assistant",
+  aliases: model.aliases,
+  kind: model.kind,
+  context_length: model.load.contextTokens,
+});
+
+function describeServer(models: readonly ModelSpec[], { version, directory }: DoorContext, port: number | undefined): object {
+  const first = (kind: ModelSpec["kind"]): object | undefined => {
+    const preferred = directory.find("default");
+    const model = preferred?.kind === kind && models.includes(preferred) ? preferred : models.find((candidate) => candidate.kind === kind);
+    return model === undefined ? undefined : describeSettings(model);
+  };
+  return {
+    api_server: { type: "assistant", version, ...(port === undefined ? {} : { port: String(port) }) },
+    chat_model: first("chat") ?? null,
+    embedding_model: first("embedding") ?? null,
+    extras: { models: models.map((model) => model.name) },
+  };
+}
+
+/** A model in the words of LlamaEdge's /v1/info. */
+const describeSettings = ({ name, kind, load, sampling }: ModelSpec): object => ({
+  type: kind,
+  name,
+  ctx_size: load.contextTokens,
+  batch_size: load.batchTokens,
+  ubatch_size: load.microBatchTokens,
+  prompt_template: load.chatTemplate === "" ? null : load.chatTemplate,
+  n_predict: sampling.maxTokens,
+  n_gpu_layers: load.gpuLayers,
+  temperature: sampling.temperature,
+  top_p: sampling.topP,
+  repeat_penalty: sampling.repeatPenalty,
+  presence_penalty: sampling.presencePenalty,
+  frequency_penalty: sampling.frequencyPenalty,
+});

@@ -1,0 +1,78 @@
+import { AssistantError } from "../../core/errors.ts";
+
+const CR = 13;
+const LF = 10;
+
+/** Wraps bytes as one chunk of `Transfer-Encoding: chunked`. */
+export const frameChunk = (bytes: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, "latin1"), bytes, Buffer.from("\r\n", "latin1")]);
+
+/** The chunk that ends a chunked body without trailers. */
+export const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
+
+/** Whether bytes that arrived so far end a chunked body. SSE and JSON never hold a line that is a lone `0`. */
+export const endsBody = (tail: Buffer): boolean => {
+  const length = tail.length;
+  if (length < 5 || tail[length - 1] !== LF || tail[length - 3] !== LF) return false;
+  const last = tail.toString("latin1", Math.max(0, length - 7));
+  return last === "\r\n0\r\n\r\n" || last === "0\r\n\r\n";
+};
+
+type State = "size" | "data" | "data-end" | "trailer" | "done";
+
+/** Takes the framing off a chunked body that arrives in pieces of any size. Throws `engine_error` on what is no chunk. */
+export class ChunkDecoder {
+  #state: State = "size";
+  #line = "";
+  #left = 0;
+
+  get done(): boolean {
+    return this.#state === "done";
+  }
+
+  /** The payload within `bytes`, in order. Bytes behind the last chunk are ignored. */
+  push(bytes: Buffer): Buffer[] {
+    const payload: Buffer[] = [];
+    let at = 0;
+    while (at < bytes.length && this.#state !== "done") {
+      if (this.#state === "data") {
+        const end = Math.min(bytes.length, at + this.#left);
+        payload.push(bytes.subarray(at, end));
+        this.#left -= end - at;
+        at = end;
+        if (this.#left === 0) this.#state = "data-end";
+      } else {
+        at = this.#readLine(bytes, at);
+      }
+    }
+    return payload;
+  }
+
+  #readLine(bytes: Buffer, from: number): number {
+    const end = bytes.indexOf(LF, from);
+    this.#line += bytes.toString("latin1", from, end < 0 ? bytes.length : end);
+    if (this.#line.length > 4096) throw malformed(this.#line);
+    if (end < 0) return bytes.length;
+    const line = this.#line.charCodeAt(this.#line.length - 1) === CR ? this.#line.slice(0, -1) : this.#line;
+    this.#line = "";
+    this.#lineRead(line);
+    return end + 1;
+  }
+
+  #lineRead(line: string): void {
+    if (this.#state === "data-end") {
+      if (line !== "") throw malformed(line);
+      this.#state = "size";
+    } else if (this.#state === "size") {
+      const size = /^([0-9a-fA-F]{1,8})\s*(?:;.*)?$/.exec(line)?.[1];
+      if (size === undefined) throw malformed(line);
+      this.#left = Number.parseInt(size, 16);
+      this.#state = this.#left === 0 ? "trailer" : "data";
+    } else if (line === "") {
+      this.#state = "done";
+    }
+  }
+}
+
+const malformed = (line: string): AssistantError =>
+  new AssistantError("engine_error", `The engine's chunked answer is broken at ${JSON.stringify(line.slice(0, 40))}.`);

@@ -1,0 +1,170 @@
+import { AssistantError, toAssistantError } from "../../core/errors.ts";
+import type { Lease } from "../../core/request.ts";
+import type { ClientStream } from "./client-stream.ts";
+import type { EngineHead } from "./head.ts";
+import { ErrorAnswer, FixedLength, RawChunks, type Receiver, Reframed, truncated } from "./receivers.ts";
+import { makeStockReceiver, type StockDrive } from "./stock.ts";
+import type { AnswerFacts } from "./tail.ts";
+import { type CallPhase, UpstreamCall } from "./upstream.ts";
+
+export interface RelayJob {
+  readonly lease: Lease;
+  /** The whole request to the engine, head included. */
+  readonly request: Buffer;
+  readonly client: ClientStream;
+  /** Headers of this answer alone, name, value, …; those of every answer are the client stream's. */
+  readonly headers: readonly string[];
+  /** Aborted when the client leaves. */
+  readonly gone: AbortSignal;
+  /** Set where the engine is made to stream so that it notices departures. */
+  readonly stock: StockDrive | null;
+  readonly onFirstByte: () => void;
+}
+
+/** The engine could not be reached; not a byte of the request was read, so that it may be sent to another. */
+export class EngineUnreachable extends Error {
+  constructor(cause: unknown) {
+    super("the engine could not be reached", { cause });
+    this.name = "EngineUnreachable";
+  }
+}
+
+/** An engine's answer broke off after part of it had gone to the client. */
+export class AnswerBroken extends Error {
+  readonly reason: AssistantError;
+  /** One more event may be appended: the stream broke between two. */
+  readonly betweenEvents: boolean;
+
+  constructor(reason: AssistantError, betweenEvents: boolean) {
+    super(reason.message, { cause: reason });
+    this.name = "AnswerBroken";
+    this.reason = reason;
+    this.betweenEvents = betweenEvents;
+  }
+}
+
+/**
+ * Sends one request to the leased engine and its answer to the client, until the answer is complete. Rejects with the
+ * signal's reason when the client leaves, `EngineUnreachable`, `AnswerBroken`, or the AssistantError that the engine's
+ * answer amounts to. Whatever happens, the connection to the engine is closed when this settles.
+ */
+export const relay = (job: RelayJob): Promise<AnswerFacts> => new Promise((resolve, reject) => new Relay(job, resolve, reject).start());
+
+class Relay {
+  readonly #job: RelayJob;
+  readonly #resolve: (facts: AnswerFacts) => void;
+  readonly #reject: (error: unknown) => void;
+  #call: UpstreamCall | null = null;
+  #receiver: Receiver | null = null;
+  #firstByte = true;
+  #settled = false;
+
+  constructor(job: RelayJob, resolve: (facts: AnswerFacts) => void, reject: (error: unknown) => void) {
+    this.#job = job;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { gone, lease, request } = this.#job;
+    // Taken away between being chosen and being used: nothing was sent, another may take it.
+    if (gone.aborted || lease.lost.aborted) {
+      this.#settle(() => this.#reject(gone.aborted ? gone.reason : new EngineUnreachable(lease.lost.reason)));
+      return;
+    }
+    gone.addEventListener("abort", this.#onGone);
+    lease.lost.addEventListener("abort", this.#onLost);
+    this.#call = new UpstreamCall(lease.socketPath, request, {
+      onHead: (head) => this.#guard(() => this.#onHead(head)),
+      onBody: (bytes) => this.#guard(() => this.#onBody(bytes)) ?? true,
+      onEnd: (failure, phase) => this.#onEnd(failure, phase),
+    });
+  }
+
+  readonly #onGone = (): void => this.#settle(() => this.#reject(this.#job.gone.reason));
+  readonly #onLost = (): void => this.#fail(lostError(this.#job.lease));
+
+  #onHead(head: EngineHead): void {
+    this.#receiver = this.#receiverFor(head);
+  }
+
+  #receiverFor(head: EngineHead): Receiver {
+    const { client, headers, lease, stock } = this.#job;
+    if (head.status !== 200) return new ErrorAnswer(head.status, head.framing, lease.model);
+    const streams = head.contentType.startsWith("text/event-stream");
+    if (!streams && !head.contentType.startsWith("application/json")) {
+      throw new AssistantError("engine_error", `The engine of "${lease.model}" answered with the content type "${head.contentType}".`);
+    }
+    if (stock !== null && streams) return makeStockReceiver(stock, client, headers, lease.model, head.framing);
+    const all = streams ? ["Content-Type", head.contentType, ...SSE_HEADERS, ...headers] : ["Content-Type", head.contentType, ...headers];
+    const { framing } = head;
+    if (framing.type === "length" && !client.headSent) return new FixedLength(client, framing.bytes, () => client.begin(200, all, { bytes: framing.bytes }));
+    // A head that a keep-alive comment has sent is raw as well, unless the client speaks HTTP/1.0.
+    const raw = framing.type === "chunked" && !client.isHttp10;
+    const begin = (): void => client.begin(200, all, raw ? "raw" : "plain");
+    return raw ? new RawChunks(client, begin) : new Reframed(client, framing, begin);
+  }
+
+  #onBody(bytes: Buffer): boolean {
+    const receiver = this.#receiver as Receiver;
+    if (this.#firstByte && !(receiver instanceof ErrorAnswer)) {
+      this.#firstByte = false;
+      this.#job.onFirstByte();
+    }
+    const verdict = receiver.body(bytes);
+    if (verdict === "done") this.#complete();
+    if (verdict === "pause") this.#job.client.onDrain(() => this.#call?.resume());
+    return verdict !== "pause";
+  }
+
+  #onEnd(failure: Error | null, phase: CallPhase): void {
+    if (phase === "connect") {
+      this.#settle(() => this.#reject(new EngineUnreachable(failure)));
+      return;
+    }
+    this.#guard(() => {
+      if (this.#receiver === null) throw failure instanceof AssistantError ? failure : truncated();
+      if (failure !== null) throw truncated();
+      this.#receiver.closed();
+      this.#complete();
+    });
+  }
+
+  #guard<Result>(step: () => Result): Result | undefined {
+    if (this.#settled) return undefined;
+    try {
+      return step();
+    } catch (error) {
+      this.#fail(error as Error);
+      return undefined;
+    }
+  }
+
+  #complete(): void {
+    this.#settle(() => this.#resolve((this.#receiver as Receiver).facts()));
+  }
+
+  #fail(error: Error): void {
+    const broken = this.#job.client.headSent ? new AnswerBroken(toAssistantError(error), this.#receiver?.betweenEvents() ?? true) : error;
+    this.#settle(() => this.#reject(broken));
+  }
+
+  #settle(report: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#job.gone.removeEventListener("abort", this.#onGone);
+    this.#job.lease.lost.removeEventListener("abort", this.#onLost);
+    this.#call?.destroy();
+    report();
+    this.#receiver?.dispose();
+  }
+}
+
+// Proxies in front of us must not collect tokens, and nothing may keep an answer.
+const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
+
+function lostError(lease: Lease): AssistantError {
+  const reason: unknown = lease.lost.reason;
+  const why = reason instanceof Error ? reason.message : "it was stopped";
+  return new AssistantError("engine_lost", `The engine of "${lease.model}" was lost while it answered: ${why}`, { cause: reason });
+}

@@ -1,0 +1,135 @@
+import { createParser, type EventSourceParser } from "eventsource-parser";
+import { AssistantError } from "../../core/errors.ts";
+import { Aggregate } from "./aggregate.ts";
+import { ChunkDecoder } from "./chunked.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { engineErrorOf } from "./engine-error.ts";
+import type { Framing } from "./head.ts";
+import { type Receiver, truncated, type Verdict } from "./receivers.ts";
+import { type AnswerFacts, readFacts, Tail } from "./tail.ts";
+
+/**
+ * A stock llama-server looks whether its client is still there only when it has something to write. So it is always
+ * asked to stream, with a progress event for every batch of the prompt; what the client did not ask for is taken out
+ * of the stream again, or the stream is put together into one answer.
+ */
+export interface StockDrive {
+  readonly route: "chat" | "completion";
+  /** The client asked for a stream. */
+  readonly streamed: boolean;
+  /** The client asked for usage in the stream. */
+  readonly wantsUsage: boolean;
+  /** The client asked for the progress events. */
+  readonly wantsProgress: boolean;
+}
+
+/** What is added to a request's body for such an engine. */
+export function driveBody(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const options = typeof body.stream_options === "object" && body.stream_options !== null ? body.stream_options : {};
+  return { ...body, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
+}
+
+/** Takes the answer of an engine that was driven so. */
+export const makeStockReceiver = (drive: StockDrive, client: ClientStream, headers: readonly string[], model: string, framing: Framing): Receiver =>
+  new StockReceiver(drive, client, headers, model, framing);
+
+interface ParsedEvent {
+  readonly error?: { readonly code?: unknown };
+  readonly prompt_progress?: unknown;
+  readonly choices?: readonly unknown[];
+  readonly usage?: unknown;
+}
+
+class StockReceiver implements Receiver {
+  readonly #drive: StockDrive;
+  readonly #client: ClientStream;
+  readonly #headers: readonly string[];
+  readonly #model: string;
+  readonly #decoder: ChunkDecoder | null;
+  readonly #parser: EventSourceParser;
+  readonly #text = new TextDecoder("utf-8");
+  readonly #aggregate: Aggregate;
+  readonly #tail = new Tail();
+  #finished = false;
+  #flowing = true;
+
+  constructor(drive: StockDrive, client: ClientStream, headers: readonly string[], model: string, framing: Framing) {
+    this.#drive = drive;
+    this.#client = client;
+    this.#headers = headers;
+    this.#model = model;
+    this.#decoder = framing.type === "chunked" ? new ChunkDecoder() : null;
+    this.#aggregate = new Aggregate(drive.route);
+    this.#parser = createParser({ onEvent: (event) => this.#event(event.data) });
+  }
+
+  body(bytes: Buffer): Verdict {
+    this.#flowing = true;
+    for (const piece of this.#decoder?.push(bytes) ?? [bytes]) {
+      this.#tail.push(piece);
+      this.#parser.feed(this.#text.decode(piece, { stream: true }));
+    }
+    if (this.#decoder?.done) {
+      this.closed();
+      return "done";
+    }
+    return this.#flowing ? "more" : "pause";
+  }
+
+  closed(): void {
+    if (!this.#finished) throw truncated();
+    if (this.#drive.streamed) {
+      this.#client.endPayload();
+      return;
+    }
+    const whole = this.#aggregate.result();
+    if (whole === null) throw truncated();
+    const json = Buffer.from(JSON.stringify(whole));
+    this.#client.begin(200, ["Content-Type", "application/json; charset=utf-8", ...this.#headers], { bytes: json.length });
+    this.#client.end(json);
+  }
+
+  facts(): AnswerFacts {
+    return readFacts(this.#tail.bytes());
+  }
+  betweenEvents(): boolean {
+    return true;
+  }
+  dispose(): void {
+    this.#tail.release();
+  }
+
+  #event(data: string): void {
+    if (data === "[DONE]") {
+      this.#finished = true;
+      if (this.#drive.streamed) this.#send(data);
+      return;
+    }
+    const event = this.#parse(data);
+    if (event.error !== undefined) {
+      throw engineErrorOf(typeof event.error.code === "number" ? event.error.code : 500, event as { error: { message?: unknown } }, this.#model);
+    }
+    if (event.prompt_progress !== undefined && !this.#drive.wantsProgress) return;
+    if (!this.#drive.streamed) this.#aggregate.add(event as Parameters<Aggregate["add"]>[0]);
+    else if (event.usage === undefined || this.#drive.wantsUsage) this.#send(data);
+    // Usage that nobody asked for: a chunk of its own in a chat, a field of the last chunk in a completion.
+    else if (event.choices?.length !== 0) this.#send(JSON.stringify({ ...event, usage: undefined }));
+  }
+
+  #parse(data: string): ParsedEvent {
+    try {
+      return JSON.parse(data) as ParsedEvent;
+    } catch {
+      throw new AssistantError("engine_error", `The engine of "${this.#model}" sent an event that is not JSON: ${JSON.stringify(data.slice(0, 80))}.`);
+    }
+  }
+
+  #send(data: string): void {
+    this.#client.begin(
+      200,
+      ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no", ...this.#headers],
+      this.#client.isHttp10 ? "plain" : "raw",
+    );
+    this.#flowing = this.#client.payload(Buffer.from(`data: ${data}\n\n`)) && this.#flowing;
+  }
+}
