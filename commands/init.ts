@@ -87,7 +87,7 @@ export default class Init extends BaseCommand {
 /** Name and source of the model, whichever of the two were given. */
 function modelOrder(env: Environment, name: string | undefined, source: string | undefined, embedding: boolean): Omit<ModelFileOrder, "hardware"> {
   const reference = source ?? name ?? DEFAULT_MODEL;
-  const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env["HOME"] ?? "")));
+  const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env.HOME ?? "")));
   if (typeof parsed === "string") throw new AssistantError("usage", `${source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
   const known = parsed.type === "catalog" ? catalogEntry(parsed.name) : null;
   if (parsed.type === "catalog" && known === null) {

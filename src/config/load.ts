@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
-import { AssistantError } from "../core/errors.ts";
 import { assemble } from "./assemble.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type PlacedAddress } from "./draft.ts";
@@ -11,7 +10,7 @@ import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
 import { deepFreeze, fingerprint } from "./fingerprint.ts";
 import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
-import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
+import { bind, parseAddress, type RemotePolicy } from "./network.ts";
 import { pathIn, resolvePaths } from "./paths.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
@@ -174,7 +173,7 @@ function chosenBinary(keys: MainFile, main: SourceFile, env: Environment): strin
 function logLevelOf({ overrides, env }: LoadOptions, keys: MainFile, findings: Findings): Config["logLevel"] {
   const given = overrides?.logLevel ?? variable(env, "ASSISTANT_LOG_LEVEL");
   if (given === null) return keys.log?.level ?? defaults.logLevel;
-  const node = schemaNode(MainFile).properties?.["log"]?.properties?.["level"];
+  const node = schemaNode(MainFile).properties?.log?.properties?.level;
   const problem = node === undefined ? null : valueProblem(node, given);
   if (problem !== null) findings.mistake({ source: noFile(overrides?.logLevel === undefined ? "ASSISTANT_LOG_LEVEL" : "--log-level"), path: [] }, problem);
   return given as Config["logLevel"];

@@ -100,36 +100,36 @@ class Scanner {
 
   #array(path: KeyPath): void {
     this.#skip(1);
-    for (let index = 0; ; ) {
-      this.#blank();
-      const char = this.#peek();
-      if (char === "]" || char === "") return this.#skip(1);
-      if (char === ",") {
+    let index = 0;
+    while (!this.#closes("]")) {
+      const start = this.#at;
+      if (this.#peek() === ",") {
         this.#skip(1);
         index++;
-        continue;
+      } else {
+        this.#note([...path, index], this.#line);
+        this.#value([...path, index]);
       }
-      const start = this.#at;
-      this.#note([...path, index], this.#line);
-      this.#value([...path, index]);
       if (this.#at === start) return;
     }
   }
 
   #inlineTable(path: KeyPath): void {
     this.#skip(1);
-    for (;;) {
-      this.#blank();
-      const char = this.#peek();
-      if (char === "}" || char === "") return this.#skip(1);
-      if (char === ",") {
-        this.#skip(1);
-        continue;
-      }
+    while (!this.#closes("}")) {
       const start = this.#at;
-      this.#pair(path);
+      if (this.#peek() === ",") this.#skip(1);
+      else this.#pair(path);
       if (this.#at === start) return;
     }
+  }
+
+  /** Passes over the bracket if it comes next; the end of the text counts as one. */
+  #closes(bracket: string): boolean {
+    this.#blank();
+    if (this.#peek() !== bracket && this.#peek() !== "") return false;
+    this.#skip(1);
+    return true;
   }
 
   /** A key, dotted or not, each part bare or quoted. */
@@ -164,7 +164,7 @@ class Scanner {
     this.#skip(delimiter.length);
     // A multi-line string may end in up to two quotes of its own before the three that close it.
     if (delimiter.length === 3) while (this.#peek() === quote) this.#skip(1);
-    return quote === '"' && delimiter.length === 1 ? unescape(content) : content;
+    return quote === '"' && delimiter.length === 1 ? decodeEscapes(content) : content;
   }
 
   #note(path: KeyPath, line: number, replace = true): void {
@@ -196,7 +196,7 @@ class Scanner {
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { b: "\b", t: "\t", n: "\n", f: "\f", r: "\r", '"': '"', "\\": "\\" };
 
-function unescape(content: string): string {
+function decodeEscapes(content: string): string {
   return content.replace(/\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))/gs, (whole, short?: string, long?: string, letter?: string) => {
     const hex = short ?? long;
     return hex === undefined ? (SHORT_ESCAPES[letter ?? ""] ?? whole) : String.fromCodePoint(Number.parseInt(hex, 16));
