@@ -1,0 +1,79 @@
+import type { Paths } from "../core/config.ts";
+import type { Engine } from "../core/engine.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { EngineId, ModelSpec } from "../core/model.ts";
+import { readEngineChoice } from "./choice.ts";
+import { createLlamaServerEngine } from "./llama-server/engine.ts";
+import { type FoundEngine, findLlamaServer } from "./llama-server/installation.ts";
+import { createEmbeddedEngine } from "./node-llama-cpp/engine.ts";
+
+export { supportsDevice } from "./backends.ts";
+export { createEngineProbe } from "./surface.ts";
+
+export interface EngineOptions {
+  readonly paths: Paths;
+  /** `[engine] llama_server_path` of config.toml, or null. */
+  readonly llamaServerPath: string | null;
+  /** The value of `PATH`, where a llama-server of the system's may be. */
+  readonly pathVariable: string;
+  /** The Node program that runs the embedded engine's worker; normally the daemon's own (`process.execPath`). */
+  readonly nodePath: string;
+}
+
+/** The engines of this machine. What was found is remembered: make a new set to look again. */
+export interface EngineSet {
+  readonly all: readonly Engine[];
+  get(id: EngineId): Engine;
+  /**
+   * The engine that serves `spec`. `auto`: what `assistant engine use` has set, else the native engine where there is one, else the
+   * embedded one. Throws `engine_unavailable` when the engine asked for is not on this machine; an engine that somebody named and
+   * that does not run is never replaced silently.
+   */
+  choose(spec: Pick<ModelSpec, "engine">): Promise<Engine>;
+  /** One sentence for people whose models would run faster natively, or null when they already do. */
+  hint(): Promise<string | null>;
+}
+
+/** Measured side by side on the default chat model and two CPU cores; docs/engines.md says how. */
+export const nativeSpeedup = "1.5 to 2.5 times";
+
+export function createEngines(options: EngineOptions): EngineSet {
+  let search: Promise<FoundEngine> | null = null;
+  const find = (): Promise<FoundEngine> => {
+    search ??= findLlamaServer(options.paths, options.llamaServerPath, options.pathVariable);
+    return search;
+  };
+  const native = createLlamaServerEngine(find);
+  const embedded = createEmbeddedEngine({ nodePath: options.nodePath });
+  const get = (id: EngineId): Engine => (id === "llama-server" ? native : embedded);
+
+  const usable = async (id: EngineId): Promise<Engine> => {
+    const engine = get(id);
+    const availability = await engine.availability();
+    if (availability.available) return engine;
+    throw new AssistantError("engine_unavailable", `The engine ${id} cannot be used: ${availability.reason}`, { remedy: availability.remedy });
+  };
+
+  const automatic = async (): Promise<EngineId> => {
+    const { engine } = await readEngineChoice(options.paths.enginesDir);
+    if (engine !== "auto") return engine;
+    const found = await find();
+    const named = found.origin === "configured" || found.origin === "chosen";
+    return found.available || named ? "llama-server" : "node-llama-cpp";
+  };
+
+  return {
+    all: [native, embedded],
+    get,
+    async choose(spec) {
+      const engine = await usable(spec.engine === "auto" ? await automatic() : spec.engine);
+      return engine;
+    },
+    async hint() {
+      if ((await automatic()) === "llama-server") return null;
+      const found = await find();
+      const how = found.available ? "assistant engine use auto" : "assistant engine build";
+      return `The native engine answers ${nativeSpeedup} as fast as the embedded one on a CPU: \`${how}\`.`;
+    },
+  };
+}

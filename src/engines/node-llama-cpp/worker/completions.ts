@@ -1,0 +1,161 @@
+import type { Token } from "node-llama-cpp";
+import { contextExceeded, invalid } from "./errors.ts";
+import { type Body, flagOf, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
+import { type Answer, generate, type Job, type Timings } from "./generate.ts";
+import type { LoadedModel } from "./model.ts";
+import { chunk, completion, type Dialect, type Envelope, newEnvelope, sumTimings, timingsBody, type Usage, usageChunk } from "./openai.ts";
+import { refuseUnsupported, type Sampling, samplingOf } from "./sampling.ts";
+import type { HeldSlot } from "./slots.ts";
+
+/** Where an answer goes. The first call decides the status; after it no error can change it. */
+export interface Output {
+  json(body: object): void;
+  /** One server-sent event. A promise: the client reads more slowly than the model writes. */
+  event(...data: readonly object[]): Promise<void> | undefined;
+  /** Ends a stream. */
+  done(): void;
+}
+
+interface Request {
+  readonly prompts: readonly Token[][];
+  /** Answers per prompt. */
+  readonly n: number;
+  readonly stream: boolean;
+  /** Whether a stream ends with an event of its own for the usage. */
+  readonly includeUsage: boolean;
+  readonly returnProgress: boolean;
+  readonly sampling: Sampling;
+  job(prompt: readonly Token[], answer: number): Job;
+}
+
+/** Answers `/v1/chat/completions` and `/v1/completions`. Rejects with a SurfaceError, or with the signal's reason. */
+export async function complete(
+  loaded: LoadedModel,
+  dialect: Dialect,
+  body: Body,
+  signal: AbortSignal,
+  output: Output,
+  log: (line: string) => void,
+): Promise<void> {
+  const request = requestOf(loaded, dialect, body);
+  const envelope = newEnvelope(dialect, textOf(body, "model") ?? loaded.config.modelName, `node-llama-cpp-${loaded.llama.llamaCppRelease.release}`);
+  const [first = []] = request.prompts;
+  using held = await loaded.slots.acquire(first, signal);
+  const answers: { text: string; answer: Answer }[] = [];
+  for (const [promptIndex, prompt] of request.prompts.entries()) {
+    for (let i = 0; i < request.n; i++) {
+      const index = promptIndex * request.n + i;
+      const made = await one(loaded, request, held, envelope, { prompt, index, answer: i }, signal, output);
+      answers.push(made);
+      log(summary(held, made.answer));
+      const isLast = answers.length === request.prompts.length * request.n;
+      if (request.stream) await end(envelope, request, index, answers, isLast, output);
+    }
+  }
+  if (!request.stream) output.json(completion(envelope, answers, usageOf(request, answers), totals(answers)));
+}
+
+function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
+  refuseUnsupported(body);
+  const { prompts: reader, config, evaluation } = loaded;
+  const prompts = dialect === "chat" ? [reader.tokenize(reader.render(body))] : reader.ofCompletion(body);
+  for (const prompt of prompts) {
+    if (prompt.length === 0) throw invalid("The prompt is empty");
+    if (prompt.length >= evaluation.contextTokens) throw contextExceeded(prompt.length, evaluation.contextTokens);
+  }
+  const sampling = samplingOf(body, config.sampling, loaded.llama, loaded.model);
+  const requested =
+    numberOf(body, "max_completion_tokens", { integer: true }) ??
+    numberOf(body, "max_tokens", { integer: true }) ??
+    numberOf(body, "n_predict", { integer: true });
+  const maxTokens = requested ?? config.sampling.maxTokens;
+  const stop = textsOf(body, "stop") ?? [];
+  const stops = [...(stop.length > 0 ? stop : config.sampling.stop), ...sampling.structureStops];
+  const ignoreEos = flagOf(body, "ignore_eos") ?? false;
+  const cachePrompt = flagOf(body, "cache_prompt") ?? true;
+  const streamOptions = objectOf(body, "stream_options");
+  const stream = flagOf(body, "stream") ?? false;
+  return {
+    prompts,
+    n: numberOf(body, "n", { min: 1, max: config.slots, integer: true }) ?? 1,
+    stream,
+    includeUsage: streamOptions !== null && (flagOf(streamOptions, "include_usage") ?? false),
+    returnProgress: stream && (flagOf(body, "return_progress") ?? false),
+    sampling,
+    job: (tokens, answer) => ({
+      ...{ tokens, stops, ignoreEos, cachePrompt, maxTokens: maxTokens < 0 ? Number.POSITIVE_INFINITY : maxTokens },
+      options: (all) => sampling.options(answer, all),
+    }),
+  };
+}
+
+interface Place {
+  readonly prompt: readonly Token[];
+  readonly index: number;
+  readonly answer: number;
+}
+
+async function one(
+  loaded: LoadedModel,
+  request: Request,
+  held: HeldSlot,
+  envelope: Envelope,
+  place: Place,
+  signal: AbortSignal,
+  output: Output,
+): Promise<{ text: string; answer: Answer }> {
+  let text = "";
+  let opened = envelope.dialect === "text";
+  const opening = (): object[] => {
+    const events = opened ? [] : [chunk(envelope, place.index, null)];
+    opened = true;
+    return events;
+  };
+  const answer = await generate(held, request.job(place.prompt, place.answer), loaded.evaluation, signal, {
+    text(piece) {
+      text += piece;
+      return request.stream ? output.event(...opening(), chunk(envelope, place.index, piece)) : undefined;
+    },
+    progress(done, elapsedMs) {
+      if (!request.returnProgress) return;
+      const progress = { total: place.prompt.length, cache: held.work.promptCached, processed: done, time_ms: Math.round(elapsedMs) };
+      void output.event({ ...chunk(envelope, place.index, null), prompt_progress: progress });
+    },
+  });
+  if (request.stream && !opened) await output.event(...opening());
+  return { text, answer };
+}
+
+async function end(
+  envelope: Envelope,
+  request: Request,
+  index: number,
+  answers: readonly { answer: Answer }[],
+  isLast: boolean,
+  output: Output,
+): Promise<void> {
+  const finish = chunk(envelope, index, null, answers.at(-1)?.answer.finish ?? "stop");
+  if (!isLast) return output.event(finish);
+  const timings = timingsBody(totals(answers));
+  const usage = usageOf(request, answers);
+  if (envelope.dialect === "chat" && !request.includeUsage) await output.event({ ...finish, timings });
+  else if (envelope.dialect === "chat") await output.event(finish, { ...usageChunk(envelope, usage), timings });
+  // llama-server always tells the usage of a text completion, in its last choice.
+  else await output.event({ ...finish, ...{ usage: (usageChunk(envelope, usage) as { usage: object }).usage }, timings });
+  output.done();
+}
+
+const totals = (answers: readonly { answer: Answer }[]): Timings => sumTimings(answers.map(({ answer }) => answer.timings));
+
+function usageOf(request: Request, answers: readonly { answer: Answer }[]): Usage {
+  return {
+    promptTokens: request.prompts.reduce((sum, prompt) => sum + prompt.length, 0),
+    cachedTokens: answers[0]?.answer.timings.cached ?? 0,
+    completionTokens: totals(answers).predicted,
+  };
+}
+
+function summary({ slot, work }: HeldSlot, { finish, timings }: Answer): string {
+  const prompt = `prompt ${timings.prompt} tokens in ${timings.promptMs.toFixed(1)} ms (${timings.cached} cached)`;
+  return `slot ${slot.id} task ${work.task}: ${prompt}, answer ${timings.predicted} tokens in ${timings.predictedMs.toFixed(1)} ms, ${finish}`;
+}

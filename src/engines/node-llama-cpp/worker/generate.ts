@@ -1,0 +1,150 @@
+import type { LlamaContextSequence, SequenceEvaluateOptions, Token } from "node-llama-cpp";
+import type { HeldSlot, SlotWork } from "./slots.ts";
+import { AnswerText, type Detokenize } from "./text.ts";
+
+/** One answer to be made. */
+export interface Job {
+  readonly tokens: readonly Token[];
+  /** Most tokens of the answer; the context's rest where that is less. */
+  readonly maxTokens: number;
+  readonly stops: readonly string[];
+  /** Goes on past the model's own end mark. */
+  readonly ignoreEos: boolean;
+  /** Whether tokens that the slot still holds need no evaluation. */
+  readonly cachePrompt: boolean;
+  options(tokens: readonly Token[]): SequenceEvaluateOptions;
+}
+
+/** The instance's facts that generation needs. */
+export interface Evaluation {
+  readonly contextTokens: number;
+  /** Most prompt tokens to evaluate before the next look at the signal. */
+  readonly chunkTokens: () => number;
+  readonly isEnd: (token: Token) => boolean;
+  readonly detokenize: Detokenize<Token>;
+}
+
+export interface Timings {
+  readonly cached: number;
+  readonly prompt: number;
+  readonly promptMs: number;
+  readonly predicted: number;
+  readonly predictedMs: number;
+}
+
+export interface Answer {
+  readonly finish: "stop" | "length";
+  readonly timings: Timings;
+}
+
+export interface Listener {
+  /** Text that may be shown. A promise delays the next token: the client is slow. */
+  text(text: string): Promise<void> | undefined;
+  /** Prompt tokens done so far, cached ones included. */
+  progress(done: number, elapsedMs: number): void;
+}
+
+/**
+ * Makes one answer in a slot. Rejects with the signal's reason within one evaluation of its abort: between two chunks of the
+ * prompt, or before the next token.
+ */
+export async function generate(held: HeldSlot, job: Job, evaluation: Evaluation, signal: AbortSignal, listener: Listener): Promise<Answer> {
+  const sequence = held.slot.sequence;
+  if (!sequence) throw new Error("this instance has no sequences to generate with");
+  try {
+    return await answer(sequence, held.work, job, evaluation, signal, listener);
+  } catch (error) {
+    // After a failed evaluation nobody knows which tokens the sequence holds.
+    if (!signal.aborted) await sequence.clearHistory();
+    throw error;
+  }
+}
+
+async function answer(
+  sequence: LlamaContextSequence,
+  work: SlotWork,
+  job: Job,
+  evaluation: Evaluation,
+  signal: AbortSignal,
+  listener: Listener,
+): Promise<Answer> {
+  const started = performance.now();
+  const cached = await keepCommonPrefix(sequence, job);
+  Object.assign(work, { promptTokens: job.tokens.length, promptCached: cached, promptProcessed: 0, decoded: 0 });
+  const last = await prefill(sequence, work, job, evaluation, signal, (done) => listener.progress(done, performance.now() - started));
+
+  const all = [...job.tokens];
+  const text = new AnswerText(evaluation.detokenize, job.stops, job.tokens);
+  const most = Math.min(job.maxTokens, evaluation.contextTokens - job.tokens.length);
+  const tokens = sequence.evaluate(last, { ...job.options(all), yieldEogToken: true });
+  let firstAt = 0;
+  let finish: Answer["finish"] = "length";
+  try {
+    for await (const token of tokens) {
+      if (work.decoded === 0) {
+        firstAt = performance.now();
+        work.promptProcessed = job.tokens.length - cached;
+        listener.progress(job.tokens.length, firstAt - started);
+      }
+      signal.throwIfAborted();
+      if (most <= 0) break;
+      work.decoded++;
+      const isEnd = evaluation.isEnd(token);
+      if (isEnd && !job.ignoreEos) {
+        finish = "stop";
+        break;
+      }
+      all.push(token);
+      const shown = isEnd ? "" : text.push(token);
+      if (shown !== "") await listener.text(shown);
+      if (text.stoppedBy !== null) {
+        finish = "stop";
+        break;
+      }
+      if (work.decoded >= most) break;
+    }
+  } finally {
+    await tokens.return();
+  }
+  const rest = text.finish();
+  if (rest !== "") await listener.text(rest);
+  if (text.stoppedBy !== null) finish = "stop";
+  const ended = performance.now();
+  return {
+    finish,
+    timings: { cached, prompt: job.tokens.length - cached, promptMs: firstAt - started, predicted: work.decoded, predictedMs: ended - firstAt },
+  };
+}
+
+/** Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of them. */
+async function keepCommonPrefix(sequence: LlamaContextSequence, job: Job): Promise<number> {
+  const common = job.cachePrompt ? sequence.compareContextTokens([...job.tokens]).firstDifferentIndex : 0;
+  const kept = Math.min(common, job.tokens.length - 1);
+  if (kept === sequence.nextTokenIndex) return kept;
+  // Models with recurrent state or a sliding window cannot be cut anywhere: they would evaluate all again in one go, deaf to aborts.
+  if (kept === 0 || sequence.needsCheckpoints) await sequence.clearHistory();
+  else await sequence.eraseContextTokenRanges([{ start: kept, end: sequence.nextTokenIndex }]);
+  return sequence.nextTokenIndex;
+}
+
+/** Evaluates the prompt but for its last chunk, which is returned. */
+async function prefill(
+  sequence: LlamaContextSequence,
+  work: SlotWork,
+  job: Job,
+  evaluation: Evaluation,
+  signal: AbortSignal,
+  progress: (done: number) => void,
+): Promise<Token[]> {
+  let done = work.promptCached;
+  progress(done);
+  for (;;) {
+    signal.throwIfAborted();
+    const chunk = Math.max(1, evaluation.chunkTokens());
+    if (job.tokens.length - done <= chunk) return job.tokens.slice(done);
+    await sequence.evaluateWithoutGeneratingNewTokens(job.tokens.slice(done, done + chunk));
+    done += chunk;
+    work.promptProcessed = done - work.promptCached;
+    progress(done);
+  }
+}

@@ -1,0 +1,67 @@
+import { getLlama, type Llama, type LlamaContextSequence, LlamaLogLevel, type LlamaModel, type Token } from "node-llama-cpp";
+import type { WorkerConfig } from "./config.ts";
+import { type Embedder, loadEmbedder } from "./embeddings.ts";
+import type { Evaluation } from "./generate.ts";
+import { Prompts } from "./prompt.ts";
+import { Slots } from "./slots.ts";
+
+/** Everything that serves requests once the weights are in memory. */
+export interface LoadedModel {
+  readonly config: WorkerConfig;
+  readonly llama: Llama;
+  readonly model: LlamaModel;
+  readonly prompts: Prompts;
+  readonly slots: Slots;
+  readonly evaluation: Evaluation;
+  /** Null in a chat instance. */
+  readonly embedder: Embedder | null;
+}
+
+/** Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an error. */
+export async function loadModel(config: WorkerConfig, onProgress: (share: number) => void, log: (line: string) => void): Promise<LoadedModel> {
+  const llama = await getLlama({
+    ...{ gpu: config.gpu ?? false, build: "never", skipDownload: true, progressLogs: false, maxThreads: config.threads },
+    logLevel: LlamaLogLevel.warn,
+    logger: (level, message) => log(`llama.cpp ${level}: ${message.trimEnd()}`),
+  });
+  const model = await llama.loadModel({
+    modelPath: config.modelPath,
+    gpuLayers: config.gpu === null ? 0 : config.gpuLayers < 0 ? "max" : config.gpuLayers,
+    useMmap: config.mmap,
+    // Whether it fits is decided before the start, for all engines alike.
+    ignoreMemorySafetyChecks: true,
+    onLoadProgress: onProgress,
+  });
+  const contextTokens = Math.min(config.contextTokens, model.trainContextSize);
+  if (contextTokens < config.contextTokens) log(`the model was trained for ${contextTokens} tokens of context; ${config.contextTokens} were asked for`);
+  const prompts = new Prompts(model, config.chatTemplate);
+  const embedder = config.kind === "embedding" ? await loadEmbedder(model, { ...config, contextTokens }) : null;
+  const sequences = embedder ? Array.from({ length: config.slots }, () => null) : await chatSequences(model, config, contextTokens);
+  const slots = new Slots(sequences);
+  const evaluation: Evaluation = {
+    contextTokens,
+    // Slots that decode have their place in the batch; a prompt takes what they leave.
+    chunkTokens: () => config.batchTokens - (slots.active - 1),
+    isEnd: (token: Token) => model.isEogToken(token),
+    detokenize: prompts.detokenize,
+  };
+  return { config, llama, model, prompts, slots, evaluation, embedder };
+}
+
+async function chatSequences(model: LlamaModel, config: WorkerConfig, contextTokens: number): Promise<LlamaContextSequence[]> {
+  const context = await model.createContext({
+    ...{ sequences: config.slots, contextSize: contextTokens, batchSize: config.batchTokens },
+    threads: { ideal: config.threads, min: config.threads },
+    ...cacheTypes(config),
+    ignoreMemorySafetyChecks: true,
+    failedCreationRemedy: false,
+  });
+  return Array.from({ length: config.slots }, () => context.getSequence());
+}
+
+function cacheTypes({ cacheTypeK, cacheTypeV }: WorkerConfig) {
+  type CacheType = NonNullable<NonNullable<Parameters<LlamaModel["createContext"]>[0]>["experimentalKvCacheKeyType"]>;
+  const named = (type: string): CacheType => type.toUpperCase() as CacheType;
+  if (cacheTypeK === "f16" && cacheTypeV === "f16") return {};
+  return { experimentalKvCacheKeyType: named(cacheTypeK), experimentalKvCacheValueType: named(cacheTypeV) };
+}

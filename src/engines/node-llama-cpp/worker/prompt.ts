@@ -1,0 +1,107 @@
+import { Template } from "@huggingface/jinja";
+import type { LlamaModel, Token } from "node-llama-cpp";
+import { invalid, unsupported } from "./errors.ts";
+import { type Body, flagOf, isObject, nameOfType, objectOf } from "./fields.ts";
+
+/** The plainest template there is, for models that bring none. */
+const CHATML =
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/** Turns requests into tokens exactly as llama-server does, so that both engines see the same prompt. */
+export class Prompts {
+  readonly #model: LlamaModel;
+  readonly #template: Template;
+  readonly templateText: string;
+
+  constructor(model: LlamaModel, chatTemplate: string) {
+    this.#model = model;
+    const own = model.fileInfo.metadata.tokenizer?.chat_template;
+    this.templateText = chatTemplate === "" ? (own ?? CHATML) : CHATML;
+    this.#template = new Template(this.templateText);
+  }
+
+  /** The text that the model sees for a chat request. */
+  render(body: Body): string {
+    const messages = messagesOf(body);
+    const last = messages.at(-1);
+    // An answer that has begun is continued: the template ends where the model's own words would start.
+    const begun = last?.role === "assistant" && flagOf(body, "add_generation_prompt") !== true ? last.content : null;
+    if (begun !== null && messages.at(-2)?.role === "assistant") throw invalid("Cannot have 2 or more assistant messages at the end of the list.");
+    try {
+      const text = this.#template.render({
+        messages: begun === null ? messages : messages.slice(0, -1),
+        add_generation_prompt: begun !== null || (flagOf(body, "add_generation_prompt") ?? true),
+        bos_token: this.#model.tokens.bosString ?? "",
+        eos_token: this.#model.tokens.eosString ?? "",
+        ...objectOf(body, "chat_template_kwargs"),
+      });
+      return this.#withoutBos(text) + (begun ?? "");
+    } catch (error) {
+      throw invalid(`The chat template refuses these messages: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** Text with marks of special tokens, as templates write them. */
+  tokenize(text: string, addSpecial = true): Token[] {
+    const tokens = this.#model.tokenize(text, true);
+    const { bos, shouldPrependBosToken } = this.#model.tokens;
+    return addSpecial && shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
+  }
+
+  detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string => this.#model.detokenize(tokens, false, preceding);
+
+  /** Prompts of a completion request: one text, one list of token ids, or a list of either. */
+  ofCompletion(body: Body): Token[][] {
+    const prompt = body["prompt"];
+    const list: unknown[] = Array.isArray(prompt) && !isTokenList(prompt) ? prompt : [prompt];
+    if (list.length === 0) throw invalid("Field 'prompt': must not be empty");
+    return list.map((item) => {
+      if (typeof item === "string") return this.tokenize(item);
+      if (isTokenList(item)) return item as Token[];
+      throw invalid(
+        prompt === undefined ? "'prompt' is required" : `Field 'prompt': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`,
+      );
+    });
+  }
+
+  /** `tokenize` adds the BOS token itself; templates that write it too must not get it twice. */
+  #withoutBos(text: string): string {
+    const { bosString, shouldPrependBosToken } = this.#model.tokens;
+    return shouldPrependBosToken && bosString && text.startsWith(bosString) ? text.slice(bosString.length) : text;
+  }
+}
+
+const isTokenList = (value: unknown): value is number[] => Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0);
+
+interface Message {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+function messagesOf(body: Body): Message[] {
+  const messages = body["messages"];
+  if (messages === undefined || messages === null) throw invalid("'messages' is required");
+  if (!Array.isArray(messages)) throw invalid("Expected 'messages' to be an array");
+  if (messages.length === 0) throw invalid("'messages' must not be empty");
+  return messages.map((message: unknown, index) => {
+    if (!isObject(message)) throw invalid(`Field 'messages[${index}]': must be an object, but is ${nameOfType(message)}`);
+    const role = message["role"];
+    if (typeof role !== "string") throw invalid(`Field 'messages[${index}].role': must be a string`);
+    return { ...message, role, content: contentOf(message["content"], role, index) };
+  });
+}
+
+function contentOf(content: unknown, role: string, index: number): string {
+  if (typeof content === "string") return content;
+  if ((content === undefined || content === null) && role === "assistant") return "";
+  if (!Array.isArray(content)) throw invalid("All non-assistant messages must contain 'content'");
+  const texts = content.map((part: unknown) => {
+    if (!isObject(part)) throw invalid(`Field 'messages[${index}].content': each part must be an object`);
+    if (part["type"] !== "text") throw unsupported(`A content part of type ${JSON.stringify(part["type"])}`);
+    if (typeof part["text"] !== "string") throw invalid(`Field 'messages[${index}].content': each text part needs a 'text'`);
+    return part["text"];
+  });
+  return texts.join("\n");
+}

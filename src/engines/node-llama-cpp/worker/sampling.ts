@@ -1,0 +1,149 @@
+import { randomInt } from "node:crypto";
+import {
+  type GbnfJsonSchema,
+  type Llama,
+  LlamaGrammar,
+  LlamaGrammarEvaluationState,
+  LlamaJsonSchemaGrammar,
+  type LlamaModel,
+  type SequenceEvaluateOptions,
+  type Token,
+  TokenBias,
+} from "node-llama-cpp";
+import type { SamplingDefaults } from "../../../core/model.ts";
+import { invalid, unsupported } from "./errors.ts";
+import { type Body, isObject, numberOf, objectOf, textOf } from "./fields.ts";
+import { grammarSchema } from "./schema.ts";
+
+/** What llama-server uses where neither the request nor the model's configuration says anything. */
+const engineDefaults = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, repeatLastN: 64 };
+
+/** Request fields that would change the answer and that this engine cannot honour, each with the values that ask for nothing. */
+const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
+  logprobs: [false, 0],
+  top_logprobs: [0],
+  n_probs: [0],
+  typical_p: [1],
+  mirostat: [0],
+  dynatemp_range: [0],
+  top_n_sigma: [-1],
+  dry_multiplier: [0],
+  samplers: [],
+  lora: [],
+  suffix: [""],
+  echo: [false],
+  best_of: [1],
+  audio: [],
+};
+
+export function refuseUnsupported(body: Body): void {
+  for (const [field, neutral] of Object.entries(neutralValues)) {
+    const value = body[field];
+    if (value !== undefined && value !== null && !neutral.includes(value)) throw unsupported(`\`${field}\``);
+  }
+  const tools = body["tools"];
+  if (Array.isArray(tools) && tools.length > 0 && body["tool_choice"] !== "none") throw unsupported("`tools`");
+}
+
+/** How one request is sampled. `options` makes fresh state for each of its answers. */
+export interface Sampling {
+  /** Stop strings that end a structured answer; they belong to the grammar and not to the request. */
+  readonly structureStops: readonly string[];
+  /** `answer` numbers the answers of one request; `tokens` is read for the repetition penalties. */
+  options(answer: number, tokens: readonly Token[]): SequenceEvaluateOptions;
+}
+
+export function samplingOf(body: Body, defaults: SamplingDefaults, llama: Llama, model: LlamaModel): Sampling {
+  const temperature = numberOf(body, "temperature", { min: 0 }) ?? defaults.temperature ?? engineDefaults.temperature;
+  const topK = numberOf(body, "top_k", { integer: true }) ?? defaults.topK ?? engineDefaults.topK;
+  const topP = numberOf(body, "top_p", { min: 0 }) ?? defaults.topP ?? engineDefaults.topP;
+  const minP = numberOf(body, "min_p", { min: 0, max: 1 }) ?? defaults.minP ?? engineDefaults.minP;
+  const seed = seedOf(body);
+  const penalties = penaltiesOf(body, defaults);
+  const bias = biasOf(body, model);
+  const grammar = grammarOf(body, defaults, llama);
+  const xtc = {
+    probability: numberOf(body, "xtc_probability", { min: 0, max: 1 }) ?? 0,
+    threshold: numberOf(body, "xtc_threshold", { min: 0, max: 1 }) ?? 0.1,
+  };
+  return {
+    structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
+    options: (answer, tokens) => ({
+      ...{ temperature, topK: Math.max(0, topK), topP, minP, seed: (seed + answer) % 2 ** 32 },
+      ...(penalties === null ? {} : { repeatPenalty: { ...penalties, punishTokens: () => tokens.slice(-penalties.maxPunishTokens) } }),
+      ...(bias === null ? {} : { tokenBias: bias }),
+      ...(grammar === null ? {} : { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
+      ...(xtc.probability > 0 ? { xtc } : {}),
+    }),
+  };
+}
+
+function seedOf(body: Body): number {
+  const seed = numberOf(body, "seed", { integer: true });
+  return seed === null || seed < 0 ? randomInt(2 ** 32) : seed % 2 ** 32;
+}
+
+function penaltiesOf(body: Body, defaults: SamplingDefaults) {
+  const penalty = numberOf(body, "repeat_penalty", { min: 0 }) ?? defaults.repeatPenalty ?? engineDefaults.repeatPenalty;
+  const presencePenalty = numberOf(body, "presence_penalty", { min: -2, max: 2 }) ?? defaults.presencePenalty ?? engineDefaults.presencePenalty;
+  const frequencyPenalty = numberOf(body, "frequency_penalty", { min: -2, max: 2 }) ?? defaults.frequencyPenalty ?? engineDefaults.frequencyPenalty;
+  const maxPunishTokens = numberOf(body, "repeat_last_n", { min: 0, integer: true }) ?? engineDefaults.repeatLastN;
+  const none = maxPunishTokens === 0 || (penalty === 1 && presencePenalty === 0 && frequencyPenalty === 0);
+  return none ? null : { penalty, presencePenalty, frequencyPenalty, maxPunishTokens };
+}
+
+/** OpenAI's object of token ids, or llama-server's list of pairs; false means never. */
+function biasOf(body: Body, model: LlamaModel): TokenBias | null {
+  const given = body["logit_bias"];
+  if (given === undefined || given === null) return null;
+  if (!Array.isArray(given) && !isObject(given)) throw invalid("Field 'logit_bias': must be an object of token ids or a list of pairs");
+  const pairs: readonly unknown[] = Array.isArray(given) ? given : Object.entries(given).map(([id, value]) => [Number(id), value]);
+  const bias = TokenBias.for(model);
+  for (const pair of pairs) {
+    const [what, value] = Array.isArray(pair) ? (pair as unknown[]) : [];
+    const tokens = typeof what === "string" ? model.tokenize(what) : Number.isInteger(what) ? [what as Token] : null;
+    if (tokens === null || (typeof value !== "number" && value !== false))
+      throw invalid("Field 'logit_bias': each entry needs a token id (or text) and a number or false");
+    // 100 and -100 are OpenAI's words for always and never.
+    for (const token of tokens) bias.set([token], value === false || value <= -100 ? "never" : { logit: value });
+  }
+  return bias;
+}
+
+/** The constructor infers the type of the answers from a literal schema; ours is only known at run time. */
+const SchemaGrammar = LlamaJsonSchemaGrammar as unknown as new (llama: Llama, schema: GbnfJsonSchema) => LlamaGrammar;
+
+function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaGrammar | null {
+  const given = textOf(body, "grammar") ?? "";
+  const schema = requestedSchema(body);
+  if (given !== "" && schema !== null) throw invalid("Either 'grammar' or a JSON Schema can be given, not both");
+  if (schema !== null) return compile(() => new SchemaGrammar(llama, grammarSchema(schema)), "JSON Schema");
+  if (given !== "") return compile(() => new LlamaGrammar(llama, { grammar: given }), "grammar");
+  if (defaults.grammar !== "") return compile(() => new LlamaGrammar(llama, { grammar: defaults.grammar }), "grammar");
+  if (defaults.jsonSchema !== "") return compile(() => new SchemaGrammar(llama, grammarSchema(JSON.parse(defaults.jsonSchema))), "JSON Schema");
+  return null;
+}
+
+function requestedSchema(body: Body): unknown {
+  const format = objectOf(body, "response_format");
+  const direct = body["json_schema"] ?? null;
+  if (format === null) return direct;
+  const anyObject = { type: "object", additionalProperties: true };
+  if (format["type"] === "text") return direct;
+  if (format["type"] === "json_object") return format["schema"] ?? direct ?? anyObject;
+  if (format["type"] === "json_schema") {
+    const schema = objectOf(format, "json_schema")?.["schema"] ?? format["schema"];
+    if (schema === undefined) throw invalid("Field 'response_format': json_schema.schema is missing");
+    return schema;
+  }
+  throw invalid(`response_format type must be one of "text", "json_object" or "json_schema", but got: ${JSON.stringify(format["type"])}`);
+}
+
+function compile<G extends LlamaGrammar>(make: () => G, what: string): G {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof Error && "status" in error) throw error;
+    throw invalid(`The ${what} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

@@ -1,0 +1,115 @@
+import type { GbnfJsonSchema } from "node-llama-cpp";
+import { invalid, unsupported } from "./errors.ts";
+import { type Body, isObject } from "./fields.ts";
+
+type Loose = Record<string, unknown>;
+
+/** Says nothing about which values fit. */
+const annotations = new Set(["title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "strict"]);
+const kept = new Set(["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"]);
+const handled = new Set(["type", "enum", "const", "anyOf", "oneOf", "properties", "required", "additionalProperties", "items", "prefixItems", "format"]);
+const references = new Set(["$ref", "$defs", "definitions"]);
+const scalarTypes = new Set(["string", "number", "integer", "boolean", "null"]);
+const formats = new Set(["date-time", "date", "time"]);
+
+const anything: Loose = { oneOf: [{ type: ["string", "number", "boolean", "null"] }, { type: "object", additionalProperties: true }, { type: "array" }] };
+
+/**
+ * Rewrites a JSON Schema into the part of the language that node-llama-cpp turns into a grammar. What that part cannot express is
+ * refused: an answer that only seems to fit its schema is worse than an error.
+ */
+export function grammarSchema(schema: unknown): GbnfJsonSchema {
+  if (!isObject(schema)) throw invalid("The JSON Schema must be an object.");
+  return convert(schema, "schema") as unknown as GbnfJsonSchema;
+}
+
+function convert(schema: unknown, at: string): Loose {
+  if (schema === true) return anything;
+  if (!isObject(schema)) throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema must be.`);
+  for (const keyword of Object.keys(schema)) {
+    if (!annotations.has(keyword) && !kept.has(keyword) && !handled.has(keyword) && !references.has(keyword)) {
+      throw unsupported(`The JSON Schema keyword \`${keyword}\` (at ${at})`);
+    }
+  }
+  const defs = { ...definitions(schema["definitions"], at), ...definitions(schema["$defs"], at) };
+  return { ...body(schema, at), ...(Object.keys(defs).length > 0 ? { $defs: defs } : {}) };
+}
+
+function definitions(defs: unknown, at: string): Loose {
+  if (!isObject(defs)) return {};
+  return Object.fromEntries(Object.entries(defs).map(([name, def]) => [name, convert(def, `${at}.$defs.${name}`)]));
+}
+
+function body(schema: Body, at: string): Loose {
+  if (typeof schema["$ref"] === "string") {
+    const name = /^#\/(?:\$defs|definitions)\/([^/]+)$/u.exec(schema["$ref"])?.[1];
+    if (name === undefined) throw unsupported(`The reference ${schema["$ref"]} (at ${at})`);
+    return { $ref: `#/$defs/${name}` };
+  }
+  const choices = schema["anyOf"] ?? schema["oneOf"];
+  if (choices !== undefined) {
+    if (!Array.isArray(choices) || choices.length === 0) throw invalid(`The JSON Schema needs a list of schemas at ${at}.anyOf.`);
+    return { oneOf: choices.map((choice, index) => convert(choice, `${at}.anyOf[${index}]`)) };
+  }
+  if (schema["const"] !== undefined || schema["enum"] !== undefined) return literal(schema, at);
+  return typed(schema, at);
+}
+
+function literal(schema: Body, at: string): Loose {
+  const values = schema["enum"] === undefined ? [schema["const"]] : schema["enum"];
+  if (!Array.isArray(values) || values.length === 0) throw invalid(`The JSON Schema needs a list of values at ${at}.enum.`);
+  if (values.some((value) => typeof value === "object" && value !== null)) throw unsupported(`A list or object as a fixed value (at ${at})`);
+  return { enum: values };
+}
+
+function typed(schema: Body, at: string): Loose {
+  const type = schema["type"] ?? inferredType(schema);
+  if (type === undefined) return anything;
+  const types: unknown[] = Array.isArray(type) ? type : [type];
+  const [only] = types;
+  if (types.length > 1) return { oneOf: types.map((one) => typed({ ...schema, type: one }, at)) };
+  if (only === "object") return object(schema, at);
+  if (only === "array") return array(schema, at);
+  if (typeof only !== "string" || !scalarTypes.has(only)) throw invalid(`The JSON Schema has the unknown type ${JSON.stringify(only)} at ${at}.`);
+  return only === "string" ? text(schema, at) : { type: only };
+}
+
+function inferredType(schema: Body): string | undefined {
+  if (schema["properties"] !== undefined || schema["additionalProperties"] !== undefined || schema["required"] !== undefined) return "object";
+  return schema["items"] !== undefined || schema["prefixItems"] !== undefined ? "array" : undefined;
+}
+
+function text(schema: Body, at: string): Loose {
+  const format = schema["format"];
+  if (format === undefined) return { type: "string", ...limits(schema, "minLength", "maxLength") };
+  if (typeof format !== "string" || !formats.has(format)) throw unsupported(`The string format ${JSON.stringify(format)} (at ${at})`);
+  return { type: "string", format };
+}
+
+function object(schema: Body, at: string): Loose {
+  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  const required: unknown[] = Array.isArray(schema["required"]) ? schema["required"] : [];
+  // The grammar writes every listed property, so that `required` holds by itself, but it cannot invent one.
+  for (const name of required)
+    if (typeof name !== "string" || !(name in properties)) throw unsupported(`\`required\` with ${JSON.stringify(name)}, which is no property (at ${at}),`);
+  const more = schema["additionalProperties"] ?? Object.keys(properties).length === 0;
+  return {
+    type: "object",
+    properties: Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, convert(value, `${at}.${name}`)])),
+    additionalProperties: typeof more === "boolean" ? more : convert(more, `${at}.additionalProperties`),
+    ...limits(schema, "minProperties", "maxProperties"),
+  };
+}
+
+function array(schema: Body, at: string): Loose {
+  const prefix = schema["prefixItems"];
+  return {
+    type: "array",
+    ...(schema["items"] === undefined ? {} : { items: convert(schema["items"], `${at}[]`) }),
+    ...(Array.isArray(prefix) ? { prefixItems: prefix.map((item, index) => convert(item, `${at}[${index}]`)) } : {}),
+    ...limits(schema, "minItems", "maxItems"),
+  };
+}
+
+const limits = (schema: Body, ...keywords: readonly string[]): Loose =>
+  Object.fromEntries(keywords.filter((keyword) => typeof schema[keyword] === "number").map((keyword) => [keyword, schema[keyword]]));

@@ -1,0 +1,116 @@
+import type { LlamaContextSequence, Token } from "node-llama-cpp";
+
+/** What a slot is doing, in the numbers that `/slots` shows. */
+export interface SlotWork {
+  task: number;
+  promptTokens: number;
+  promptProcessed: number;
+  promptCached: number;
+  decoded: number;
+}
+
+export interface Slot {
+  readonly id: number;
+  /** Null in an embedding instance, whose slots share one context. */
+  readonly sequence: LlamaContextSequence | null;
+  busy: boolean;
+  lastUsed: number;
+  work: SlotWork | null;
+}
+
+/** A slot in use. Disposing gives it to whoever waits longest. */
+export interface HeldSlot extends Disposable {
+  readonly slot: Slot;
+  readonly work: SlotWork;
+}
+
+interface Waiter {
+  readonly tokens: readonly Token[];
+  readonly give: (slot: Slot) => void;
+}
+
+/** The parallel sequences of the instance. Requests beyond them wait in order of arrival. */
+export class Slots {
+  readonly all: readonly Slot[];
+  #waiters: Waiter[] = [];
+  #uses = 0;
+
+  constructor(sequences: readonly (LlamaContextSequence | null)[]) {
+    this.all = sequences.map((sequence, id) => ({ id, sequence, busy: false, lastUsed: 0, work: null }));
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** Slots in use now. */
+  get active(): number {
+    return this.all.filter((slot) => slot.busy).length;
+  }
+
+  /** Waits for a slot; rejects with the signal's reason, and leaves the queue, when it aborts first. */
+  acquire(tokens: readonly Token[], signal: AbortSignal): Promise<HeldSlot> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const leave = (): void => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        reject(signal.reason);
+      };
+      const waiter: Waiter = {
+        tokens,
+        give: (slot) => {
+          signal.removeEventListener("abort", leave);
+          resolve(this.#hold(slot, tokens));
+        },
+      };
+      signal.addEventListener("abort", leave, { once: true });
+      this.#waiters.push(waiter);
+      this.#serve();
+    });
+  }
+
+  #serve(): void {
+    while (this.#waiters.length > 0) {
+      const waiter = this.#waiters[0];
+      const slot = waiter && bestSlot(this.all, waiter.tokens);
+      if (!waiter || !slot) return;
+      this.#waiters.shift();
+      slot.busy = true;
+      waiter.give(slot);
+    }
+  }
+
+  #hold(slot: Slot, tokens: readonly Token[]): HeldSlot {
+    const work: SlotWork = { task: ++this.#uses, promptTokens: tokens.length, promptProcessed: 0, promptCached: 0, decoded: 0 };
+    slot.work = work;
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      slot.busy = false;
+      slot.lastUsed = ++this.#uses;
+      this.#serve();
+    };
+    return { slot, work, [Symbol.dispose]: release };
+  }
+}
+
+/**
+ * The idle slot whose cached text the prompt continues; else the one unused for longest. A slot that shares only a small part
+ * of what it holds (a system prompt, say) is not taken for that: the conversation in it would be lost for little.
+ */
+export function bestSlot(slots: readonly Slot[], tokens: readonly Token[]): Slot | null {
+  let best: Slot | null = null;
+  let bestShared = 0;
+  for (const slot of slots) {
+    if (slot.busy) continue;
+    const cached = slot.sequence?.nextTokenIndex ?? 0;
+    const common = slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0;
+    const shared = common * 2 >= cached ? common : 0;
+    if (best === null || shared > bestShared || (shared === bestShared && slot.lastUsed < best.lastUsed)) {
+      best = slot;
+      bestShared = shared;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,83 @@
+import { request } from "node:http";
+import { AssistantError } from "../core/errors.ts";
+import type { ModelKind } from "../core/model.ts";
+import type { EngineProbe, SlotProgress } from "../core/probe.ts";
+
+/** How the fleet looks at an engine of either kind: both answer the same surface on their sockets. */
+export function createEngineProbe(): EngineProbe {
+  return {
+    async health(socketPath, signal) {
+      const { status, body } = await call(socketPath, "GET", "/health", null, signal);
+      if (status === 200) return "ready";
+      if (status === 503) return "loading";
+      throw unexpected("/health", status, body);
+    },
+    async slots(socketPath, signal) {
+      const { status, body } = await call(socketPath, "GET", "/slots", null, signal);
+      const parsed = status === 200 ? parse(body) : null;
+      if (!Array.isArray(parsed)) throw unexpected("/slots", status, body);
+      return parsed.map(slotProgress);
+    },
+    async token(socketPath, kind, signal) {
+      const [path, question] = probes[kind];
+      const { status, body } = await call(socketPath, "POST", path, question, signal);
+      if (status !== 200 || !answered(kind, parse(body))) throw unexpected(path, status, body);
+    },
+  };
+}
+
+const probes: Readonly<Record<ModelKind, readonly [path: string, body: object]>> = {
+  // An unfinished sentence, so that the first token is a word and not the end mark; uncached, so that it is computed.
+  chat: ["/v1/completions", { prompt: "One, two,", max_tokens: 1, temperature: 0, cache_prompt: false }],
+  embedding: ["/v1/embeddings", { input: "One, two, three." }],
+};
+
+function answered(kind: ModelKind, body: unknown): boolean {
+  const answer = body as { choices?: unknown[]; usage?: { completion_tokens?: number }; data?: { embedding?: unknown[] }[] } | null;
+  if (kind === "embedding") return (answer?.data?.[0]?.embedding?.length ?? 0) > 0;
+  return (answer?.usage?.completion_tokens ?? 0) > 0;
+}
+
+interface RawSlot {
+  readonly id: number;
+  readonly is_processing: boolean;
+  readonly n_prompt_tokens_processed?: number;
+  readonly n_prompt_tokens_cache?: number;
+  readonly next_token?: readonly { readonly n_decoded?: number }[];
+}
+
+function slotProgress(slot: RawSlot): SlotProgress {
+  return {
+    id: slot.id,
+    busy: slot.is_processing,
+    promptTokensDone: (slot.n_prompt_tokens_cache ?? 0) + (slot.n_prompt_tokens_processed ?? 0),
+    tokensDecoded: slot.next_token?.[0]?.n_decoded ?? 0,
+  };
+}
+
+/** A fresh connection each time: a kept one may be stale, and over a Unix socket a new one costs microseconds. */
+function call(socketPath: string, method: string, path: string, body: object | null, signal: AbortSignal): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const text = body === null ? null : JSON.stringify(body);
+    const headers = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const outgoing = request({ socketPath, method, path, signal, agent: false, headers: { ...headers, connection: "close", host: "engine" } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }));
+    });
+    outgoing.on("error", reject);
+    outgoing.end(text ?? undefined);
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const unexpected = (path: string, status: number, body: string): AssistantError =>
+  new AssistantError("engine_error", `The engine answered ${path} with status ${status}: ${body.slice(0, 300)}`);
