@@ -68,7 +68,7 @@ function normalized(vector: readonly number[]): number[] {
 export async function embeddingsResponse(embedder: Embedder, body: Body, held: HeldSlot, model: string, signal: AbortSignal): Promise<object> {
   const format = textOf(body, "encoding_format") ?? "float";
   if (format !== "float" && format !== "base64") throw invalid('Field \'encoding_format\': must be "float" or "base64"');
-  if (body["dimensions"] !== undefined && body["dimensions"] !== null) throw unsupported("`dimensions`");
+  if (body.dimensions !== undefined && body.dimensions !== null) throw unsupported("`dimensions`");
   const inputs = embeddingInputs(body);
   const data: object[] = [];
   let promptTokens = 0;
@@ -82,7 +82,7 @@ export async function embeddingsResponse(embedder: Embedder, body: Body, held: H
 }
 
 export function embeddingInputs(body: Body): EmbeddingInput[] {
-  const input = body["input"] ?? body["content"];
+  const input = body.input ?? body.content;
   if (input === undefined || input === null) throw invalid("'input' is required");
   const isTokens = (value: unknown): value is Token[] => Array.isArray(value) && value.length > 0 && value.every(Number.isInteger);
   const list: unknown[] = Array.isArray(input) && !isTokens(input) ? input : [input];

@@ -53,7 +53,7 @@ export class Prompts {
 
   /** Prompts of a completion request: one text, one list of token ids, or a list of either. */
   ofCompletion(body: Body): Token[][] {
-    const prompt = body["prompt"];
+    const prompt = body.prompt;
     const list: unknown[] = Array.isArray(prompt) && !isTokenList(prompt) ? prompt : [prompt];
     if (list.length === 0) throw invalid("Field 'prompt': must not be empty");
     return list.map((item) => {
@@ -81,15 +81,15 @@ interface Message {
 }
 
 function messagesOf(body: Body): Message[] {
-  const messages = body["messages"];
+  const messages = body.messages;
   if (messages === undefined || messages === null) throw invalid("'messages' is required");
   if (!Array.isArray(messages)) throw invalid("Expected 'messages' to be an array");
   if (messages.length === 0) throw invalid("'messages' must not be empty");
   return messages.map((message: unknown, index) => {
     if (!isObject(message)) throw invalid(`Field 'messages[${index}]': must be an object, but is ${nameOfType(message)}`);
-    const role = message["role"];
+    const role = message.role;
     if (typeof role !== "string") throw invalid(`Field 'messages[${index}].role': must be a string`);
-    return { ...message, role, content: contentOf(message["content"], role, index) };
+    return { ...message, role, content: contentOf(message.content, role, index) };
   });
 }
 
@@ -99,9 +99,9 @@ function contentOf(content: unknown, role: string, index: number): string {
   if (!Array.isArray(content)) throw invalid("All non-assistant messages must contain 'content'");
   const texts = content.map((part: unknown) => {
     if (!isObject(part)) throw invalid(`Field 'messages[${index}].content': each part must be an object`);
-    if (part["type"] !== "text") throw unsupported(`A content part of type ${JSON.stringify(part["type"])}`);
-    if (typeof part["text"] !== "string") throw invalid(`Field 'messages[${index}].content': each text part needs a 'text'`);
-    return part["text"];
+    if (part.type !== "text") throw unsupported(`A content part of type ${JSON.stringify(part.type)}`);
+    if (typeof part.text !== "string") throw invalid(`Field 'messages[${index}].content': each text part needs a 'text'`);
+    return part.text;
   });
   return texts.join("\n");
 }

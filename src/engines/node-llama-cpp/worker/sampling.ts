@@ -41,8 +41,8 @@ export function refuseUnsupported(body: Body): void {
     const value = body[field];
     if (value !== undefined && value !== null && !neutral.includes(value)) throw unsupported(`\`${field}\``);
   }
-  const tools = body["tools"];
-  if (Array.isArray(tools) && tools.length > 0 && body["tool_choice"] !== "none") throw unsupported("`tools`");
+  const tools = body.tools;
+  if (Array.isArray(tools) && tools.length > 0 && body.tool_choice !== "none") throw unsupported("`tools`");
 }
 
 /** How one request is sampled. `options` makes fresh state for each of its answers. */
@@ -94,7 +94,7 @@ function penaltiesOf(body: Body, defaults: SamplingDefaults) {
 
 /** OpenAI's object of token ids, or llama-server's list of pairs; false means never. */
 function biasOf(body: Body, model: LlamaModel): TokenBias | null {
-  const given = body["logit_bias"];
+  const given = body.logit_bias;
   if (given === undefined || given === null) return null;
   if (!Array.isArray(given) && !isObject(given)) throw invalid("Field 'logit_bias': must be an object of token ids or a list of pairs");
   const pairs: readonly unknown[] = Array.isArray(given) ? given : Object.entries(given).map(([id, value]) => [Number(id), value]);
@@ -126,17 +126,17 @@ function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaG
 
 function requestedSchema(body: Body): unknown {
   const format = objectOf(body, "response_format");
-  const direct = body["json_schema"] ?? null;
+  const direct = body.json_schema ?? null;
   if (format === null) return direct;
   const anyObject = { type: "object", additionalProperties: true };
-  if (format["type"] === "text") return direct;
-  if (format["type"] === "json_object") return format["schema"] ?? direct ?? anyObject;
-  if (format["type"] === "json_schema") {
-    const schema = objectOf(format, "json_schema")?.["schema"] ?? format["schema"];
+  if (format.type === "text") return direct;
+  if (format.type === "json_object") return format.schema ?? direct ?? anyObject;
+  if (format.type === "json_schema") {
+    const schema = objectOf(format, "json_schema")?.schema ?? format.schema;
     if (schema === undefined) throw invalid("Field 'response_format': json_schema.schema is missing");
     return schema;
   }
-  throw invalid(`response_format type must be one of "text", "json_object" or "json_schema", but got: ${JSON.stringify(format["type"])}`);
+  throw invalid(`response_format type must be one of "text", "json_object" or "json_schema", but got: ${JSON.stringify(format.type)}`);
 }
 
 function compile<G extends LlamaGrammar>(make: () => G, what: string): G {

@@ -31,7 +31,7 @@ function convert(schema: unknown, at: string): Loose {
       throw unsupported(`The JSON Schema keyword \`${keyword}\` (at ${at})`);
     }
   }
-  const defs = { ...definitions(schema["definitions"], at), ...definitions(schema["$defs"], at) };
+  const defs = { ...definitions(schema.definitions, at), ...definitions(schema.$defs, at) };
   return { ...body(schema, at), ...(Object.keys(defs).length > 0 ? { $defs: defs } : {}) };
 }
 
@@ -41,29 +41,29 @@ function definitions(defs: unknown, at: string): Loose {
 }
 
 function body(schema: Body, at: string): Loose {
-  if (typeof schema["$ref"] === "string") {
-    const name = /^#\/(?:\$defs|definitions)\/([^/]+)$/u.exec(schema["$ref"])?.[1];
-    if (name === undefined) throw unsupported(`The reference ${schema["$ref"]} (at ${at})`);
+  if (typeof schema.$ref === "string") {
+    const name = /^#\/(?:\$defs|definitions)\/([^/]+)$/u.exec(schema.$ref)?.[1];
+    if (name === undefined) throw unsupported(`The reference ${schema.$ref} (at ${at})`);
     return { $ref: `#/$defs/${name}` };
   }
-  const choices = schema["anyOf"] ?? schema["oneOf"];
+  const choices = schema.anyOf ?? schema.oneOf;
   if (choices !== undefined) {
     if (!Array.isArray(choices) || choices.length === 0) throw invalid(`The JSON Schema needs a list of schemas at ${at}.anyOf.`);
     return { oneOf: choices.map((choice, index) => convert(choice, `${at}.anyOf[${index}]`)) };
   }
-  if (schema["const"] !== undefined || schema["enum"] !== undefined) return literal(schema, at);
+  if (schema.const !== undefined || schema.enum !== undefined) return literal(schema, at);
   return typed(schema, at);
 }
 
 function literal(schema: Body, at: string): Loose {
-  const values = schema["enum"] === undefined ? [schema["const"]] : schema["enum"];
+  const values = schema.enum === undefined ? [schema.const] : schema.enum;
   if (!Array.isArray(values) || values.length === 0) throw invalid(`The JSON Schema needs a list of values at ${at}.enum.`);
   if (values.some((value) => typeof value === "object" && value !== null)) throw unsupported(`A list or object as a fixed value (at ${at})`);
   return { enum: values };
 }
 
 function typed(schema: Body, at: string): Loose {
-  const type = schema["type"] ?? inferredType(schema);
+  const type = schema.type ?? inferredType(schema);
   if (type === undefined) return anything;
   const types: unknown[] = Array.isArray(type) ? type : [type];
   const [only] = types;
@@ -75,24 +75,24 @@ function typed(schema: Body, at: string): Loose {
 }
 
 function inferredType(schema: Body): string | undefined {
-  if (schema["properties"] !== undefined || schema["additionalProperties"] !== undefined || schema["required"] !== undefined) return "object";
-  return schema["items"] !== undefined || schema["prefixItems"] !== undefined ? "array" : undefined;
+  if (schema.properties !== undefined || schema.additionalProperties !== undefined || schema.required !== undefined) return "object";
+  return schema.items !== undefined || schema.prefixItems !== undefined ? "array" : undefined;
 }
 
 function text(schema: Body, at: string): Loose {
-  const format = schema["format"];
+  const format = schema.format;
   if (format === undefined) return { type: "string", ...limits(schema, "minLength", "maxLength") };
   if (typeof format !== "string" || !formats.has(format)) throw unsupported(`The string format ${JSON.stringify(format)} (at ${at})`);
   return { type: "string", format };
 }
 
 function object(schema: Body, at: string): Loose {
-  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
-  const required: unknown[] = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const properties = isObject(schema.properties) ? schema.properties : {};
+  const required: unknown[] = Array.isArray(schema.required) ? schema.required : [];
   // The grammar writes every listed property, so that `required` holds by itself, but it cannot invent one.
   for (const name of required)
     if (typeof name !== "string" || !(name in properties)) throw unsupported(`\`required\` with ${JSON.stringify(name)}, which is no property (at ${at}),`);
-  const more = schema["additionalProperties"] ?? Object.keys(properties).length === 0;
+  const more = schema.additionalProperties ?? Object.keys(properties).length === 0;
   return {
     type: "object",
     properties: Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, convert(value, `${at}.${name}`)])),
@@ -102,10 +102,10 @@ function object(schema: Body, at: string): Loose {
 }
 
 function array(schema: Body, at: string): Loose {
-  const prefix = schema["prefixItems"];
+  const prefix = schema.prefixItems;
   return {
     type: "array",
-    ...(schema["items"] === undefined ? {} : { items: convert(schema["items"], `${at}[]`) }),
+    ...(schema.items === undefined ? {} : { items: convert(schema.items, `${at}[]`) }),
     ...(Array.isArray(prefix) ? { prefixItems: prefix.map((item, index) => convert(item, `${at}[${index}]`)) } : {}),
     ...limits(schema, "minItems", "maxItems"),
   };

@@ -59,7 +59,7 @@ async function handle(
 
 function fail(response: ServerResponse, error: unknown, log: (line: string) => void): void {
   const known = error instanceof SurfaceError ? error : new SurfaceError(500, "server_error", error instanceof Error ? error.message : String(error));
-  if (known.status >= 500 && known.status !== 503) log(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  if (known.type === "server_error") log(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   if (response.headersSent) response.end(`data: ${JSON.stringify(known.body)}\n\n`);
   else json(response, known.body, known.status);
 }
@@ -114,7 +114,7 @@ function tokenize({ prompts }: LoadedModel, body: Body): object {
 }
 
 function detokenize({ prompts }: LoadedModel, body: Body): object {
-  const tokens = body["tokens"];
+  const tokens = body.tokens;
   if (!Array.isArray(tokens) || !tokens.every((id) => Number.isInteger(id) && id >= 0)) throw invalid("Field 'tokens': must be a list of token ids");
   return { content: prompts.detokenize(tokens) };
 }
