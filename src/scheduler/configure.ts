@@ -1,0 +1,81 @@
+import type { Device } from "../core/device.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { SchedulerConfig } from "./events.ts";
+import { leave, rejectAll } from "./lifecycle.ts";
+import { accountAll, roomChanged } from "./places.ts";
+import { eligibleDevices, replicasOf } from "./placement.ts";
+import { preload, shrink } from "./scaling.ts";
+import { type ModelRecord, type SchedulerState, createModel } from "./state.ts";
+import { type Turn, disarm, refusal } from "./turn.ts";
+
+/**
+ * Takes over a configuration, at start or on reload. Only models whose fingerprint differs, or that are gone, leave;
+ * a model that keeps its name keeps its queue.
+ */
+export function configured(turn: Turn, config: SchedulerConfig): void {
+  const { state } = turn;
+  state.settings = config.settings;
+  takeDevices(state, config.devices);
+  const names = new Set(config.models.map((spec) => spec.name));
+  for (const model of [...state.models.values()]) if (!names.has(model.name)) removeModel(turn, model);
+  const toPreload: ModelRecord[] = [];
+  for (const spec of config.models) {
+    const memoryBytes = config.memoryBytes.get(spec.name) ?? null;
+    const known = state.models.get(spec.name);
+    const wasWanted = known !== undefined && !known.removed && known.spec.fingerprint === spec.fingerprint && known.spec.preload;
+    const model = known ?? createModel(spec);
+    if (known === undefined) state.models.set(spec.name, model);
+    takeModel(turn, model, spec, memoryBytes);
+    if (spec.preload && !wasWanted) toPreload.push(model);
+  }
+  roomChanged(turn);
+  for (const model of toPreload) preload(turn, model, replicasOf(model));
+}
+
+/** What our own processes use is missing in what the probe calls free, and is ours to plan with. */
+function takeDevices(state: SchedulerState, devices: readonly Device[]): void {
+  const ids = new Set(devices.map((device) => device.id));
+  for (const id of [...state.devices.keys()]) if (!ids.has(id)) state.devices.delete(id);
+  for (const device of devices) {
+    let record = state.devices.get(device.id);
+    if (record === undefined) {
+      record = { id: device.id, device, budgetBytes: null, instances: new Set(), evictable: new Set(), live: 0, liveBytes: 0, future: 0, futureBytes: 0, pinnedBytes: 0 };
+      state.devices.set(device.id, record);
+    }
+    record.device = device;
+    const total = device.memoryTotalBytes;
+    record.budgetBytes = total > 0 ? Math.min(total, device.memoryFreeBytes + record.liveBytes) : null;
+  }
+}
+
+function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memoryBytes: number | null): void {
+  const changed = model.spec.fingerprint !== spec.fingerprint;
+  accountAll(turn, model.instances, () => {
+    model.spec = spec;
+  });
+  model.removed = false;
+  model.memoryBytes = memoryBytes ?? (changed ? null : model.memoryBytes);
+  model.eligible = eligibleDevices(turn.state, model);
+  model.placement = null;
+  turn.state.dirty.add(model);
+  if (changed) {
+    model.failure = null;
+    disarm(turn, model.retry);
+  }
+  for (const instance of [...model.instances]) {
+    const stays = model.eligible.includes(instance.device);
+    if (!stays) leave(turn, instance, "reload");
+    else if (changed && instance.leaving === null) leave(turn, instance, "reload", true);
+  }
+  shrink(turn, model);
+}
+
+function removeModel(turn: Turn, model: ModelRecord): void {
+  if (model.removed) return;
+  model.removed = true;
+  rejectAll(turn, model, refusal("model_not_found", `Model "${model.name}" was removed from the configuration while the request waited`));
+  disarm(turn, model.retry);
+  for (const instance of [...model.instances]) leave(turn, instance, "reload");
+  if (model.instances.size === 0) turn.state.models.delete(model.name);
+  turn.state.dirty.add(model);
+}

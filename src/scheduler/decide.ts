@@ -1,0 +1,98 @@
+import { configured } from "./configure.ts";
+import type { Effect } from "./effects.ts";
+import type { SchedulerEvent } from "./events.ts";
+import { orderUnanswered, transitioned } from "./fleet-events.ts";
+import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
+import { noticeArrival } from "./notices.ts";
+import { operated } from "./operate.ts";
+import { refresh } from "./places.ts";
+import { place, replicasOf } from "./placement.ts";
+import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
+import { isWantedAnyway, preload, settle } from "./scaling.ts";
+import { type Due, type InstanceRecord, type ModelRecord, type SchedulerState, isPinned } from "./state.ts";
+import { type Turn, refusal } from "./turn.ts";
+
+/**
+ * Decides what follows from one event. Pure in all but one thing: it changes the state it is given, and nobody else
+ * does. Equal states and events give equal effects; time comes in as `now` (epoch milliseconds) and never goes back.
+ * The caller carries out the effects, in order, before it decides the next event.
+ */
+export function decide(state: SchedulerState, event: SchedulerEvent, now: number): Effect[] {
+  const turn: Turn = { state, now, effects: [] };
+  apply(turn, event);
+  settle(turn);
+  if (event.type === "arrived") {
+    const request = state.requests.get(event.facts.id);
+    if (request?.queued) noticeArrival(turn, request);
+  }
+  return turn.effects;
+}
+
+function apply(turn: Turn, event: SchedulerEvent): void {
+  switch (event.type) {
+    case "arrived":
+      return arrived(turn, event.facts);
+    case "cancelled":
+      return cancelled(turn, event.requestId);
+    case "first-token":
+      return firstToken(turn, event.requestId);
+    case "finished":
+      return finished(turn, event.requestId, event.outcome);
+    case "instance":
+      return transitioned(turn, event.event);
+    case "tick":
+      return tick(turn);
+    case "configured":
+      return configured(turn, event.config);
+    case "operate":
+      return operated(turn, event.operation, event.target);
+    case "closing":
+      return closing(turn);
+  }
+}
+
+function tick(turn: Turn): void {
+  const { dues } = turn.state;
+  for (let due = dues.peek(); due !== undefined && due.at <= turn.now; due = dues.peek()) {
+    dues.remove(due);
+    cameDue(turn, due.what);
+  }
+}
+
+function cameDue(turn: Turn, what: Due["what"]): void {
+  switch (what.type) {
+    case "deadline":
+      return deadlinePassed(turn, what.request);
+    case "idle":
+      if (what.instance.evictable && !isPinned(what.instance)) leave(turn, what.instance, "idle");
+      return;
+    case "suspect":
+      turn.state.dirty.add(what.instance.model);
+      return refresh(turn, what.instance);
+    case "retry":
+      return retry(turn, what.model);
+    case "phase":
+      return phaseOverdue(turn, what.instance);
+  }
+}
+
+/** The pause after a failure is over. Waiting requests start the model by themselves; this is for who else wants it. */
+function retry(turn: Turn, model: ModelRecord): void {
+  turn.state.dirty.add(model);
+  if (model.removed || turn.state.closing || model.queue.size > 0) return;
+  if (isWantedAnyway(model)) preload(turn, model, model.spec.preload ? replicasOf(model) : 1);
+  else if (model.failure?.waitersStay && model.future === 0) place(turn, model, "restart", false);
+}
+
+function phaseOverdue(turn: Turn, instance: InstanceRecord): void {
+  if (instance.leaving !== null) stopNow(turn, instance);
+  else if (instance.phase === "ordered" || instance.phase === "starting") orderUnanswered(turn, instance);
+}
+
+function closing(turn: Turn): void {
+  const { state } = turn;
+  state.closing = true;
+  const refused = refusal("shutting_down", "The daemon is stopping; the request had not begun", "Try again when it has started again.", 1);
+  for (const model of state.models.values()) rejectAll(turn, model, refused);
+  for (const instance of [...state.plans]) remove(turn, instance);
+}

@@ -1,0 +1,35 @@
+import type { SchedulerSettings } from "../core/config.ts";
+import type { Device } from "../core/device.ts";
+import type { FleetEvent } from "../core/fleet.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+
+/** What an operator may ask for. `start` of a model loads it without a request. */
+export type Operation = "start" | "stop" | "restart" | "drain" | "resume" | "pin" | "unpin";
+
+export type OperationTarget = { readonly instance: string } | { readonly model: string };
+
+/** Everything the scheduler works with that does not come from requests or instances. */
+export interface SchedulerConfig {
+  readonly models: readonly ModelSpec[];
+  readonly devices: readonly Device[];
+  readonly settings: SchedulerSettings;
+  /** Bytes that one instance of a model takes on its device, by model name. A missing entry: not known, always fits. */
+  readonly memoryBytes: ReadonlyMap<string, number>;
+}
+
+/** What may happen. All of it reaches `decide` one at a time, in the order in which it happened. */
+export type SchedulerEvent =
+  | { readonly type: "arrived"; readonly facts: RequestFacts }
+  /** The client left. In the queue this costs nobody anything; with a slot it gives the slot back. */
+  | { readonly type: "cancelled"; readonly requestId: string }
+  | { readonly type: "first-token"; readonly requestId: string }
+  | { readonly type: "finished"; readonly requestId: string; readonly outcome: RequestOutcome }
+  | { readonly type: "instance"; readonly event: FleetEvent }
+  /** The time `nextDueAt` named has come. */
+  | { readonly type: "tick" }
+  /** Start or reload. */
+  | { readonly type: "configured"; readonly config: SchedulerConfig }
+  | { readonly type: "operate"; readonly operation: Operation; readonly target: OperationTarget }
+  /** The daemon stops: nobody waits any longer, nothing new begins. */
+  | { readonly type: "closing" };

@@ -1,0 +1,48 @@
+import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "./state.ts";
+
+/**
+ * The instances that must go so that one more of `model` has a place on `device`, least recently used first; an empty
+ * list when there is room; null when those that may go are not enough. Looks only, changes nothing.
+ *
+ * Room is counted as it will be when everything decided has happened, so that a place that is being freed for one
+ * waiter is not given to a second, and an instance that is leaving is never chosen again.
+ */
+export function victimsFor(state: SchedulerState, model: ModelRecord, device: DeviceRecord, mayEvict: boolean): InstanceRecord[] | null {
+  const victims: InstanceRecord[] = [];
+  const bytes = model.memoryBytes ?? 0;
+  const budget = device.budgetBytes;
+  if (budget !== null && bytes > 0) {
+    let futureBytes = device.futureBytes;
+    let future = device.future;
+    const candidates = mayEvict ? device.evictable.values() : [].values();
+    // An estimate that does not fit beside what other programs use may still be right about the bare device: alone
+    // there, the model is tried, and the engine has the last word.
+    while (futureBytes + bytes > budget && future > 0) {
+      const victim = candidates.next().value;
+      if (victim === undefined) return null;
+      if (victim.model === model) continue;
+      victims.push(victim);
+      futureBytes -= victim.bytes;
+      future -= 1;
+    }
+  }
+  const hasPlace = (): boolean => state.future - victims.length < state.settings.maxInstances;
+  if (hasPlace() || !mayEvict) return hasPlace() ? victims : null;
+  for (const victim of state.evictable) {
+    if (victim.model === model || victims.includes(victim)) continue;
+    victims.push(victim);
+    if (hasPlace()) return victims;
+  }
+  return null;
+}
+
+/** The instances over the limit that may go now, after a reload lowered it. */
+export function surplus(state: SchedulerState): InstanceRecord[] {
+  const count = state.future - state.settings.maxInstances;
+  const victims: InstanceRecord[] = [];
+  for (const instance of state.evictable) {
+    if (victims.length >= count) break;
+    victims.push(instance);
+  }
+  return victims;
+}

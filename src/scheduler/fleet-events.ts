@@ -1,0 +1,114 @@
+import type { FleetEvent } from "../core/fleet.ts";
+import type { InstanceSnapshot, InstanceState } from "../core/instance.ts";
+import { learn } from "./average.ts";
+import { loseRequests, plan, remove } from "./lifecycle.ts";
+import { account, setPhase } from "./places.ts";
+import type { InstanceRecord } from "./state.ts";
+import { type Turn, arm, disarm } from "./turn.ts";
+
+/** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */
+const SOON_MS = 15_000;
+/** Pause after a failed start where the fleet names none. */
+const DEFAULT_PAUSE_MS = 10_000;
+
+/** Takes over what the fleet says of an instance. What it says of one we do not know is not for us. */
+export function transitioned(turn: Turn, event: FleetEvent): void {
+  const instance = turn.state.instances.get(event.snapshot.id);
+  if (instance === undefined) return;
+  const { state } = event.snapshot;
+  if (state === "absent") absent(turn, instance, event);
+  else if (state === "failed") failed(turn, instance, event.from, event.snapshot);
+  else if (instance.leaving === null) up(turn, instance, state, event.snapshot);
+}
+
+function up(turn: Turn, instance: InstanceRecord, state: "starting" | "ready" | "draining" | "stopping", snapshot: InstanceSnapshot): void {
+  if (state === "starting") {
+    turn.state.plans.delete(instance);
+    // The fleet may start again by itself what had failed.
+    if (instance.phase === "failed") instance.startedAt = turn.now;
+    if (instance.threads === 0) instance.threads = snapshot.threads;
+    setPhase(turn, instance, "starting");
+  } else if (state === "ready") {
+    ready(turn, instance, snapshot);
+  } else if (state === "draining") {
+    setPhase(turn, instance, "draining");
+  } else {
+    // Somebody else stops it: the same as if we had.
+    account(turn, instance, (record) => {
+      record.leaving = "stopped";
+      record.phase = "stopping";
+    });
+    loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`);
+  }
+}
+
+function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot): void {
+  const { model } = instance;
+  const loaded = instance.phase === "ordered" || instance.phase === "starting";
+  if (loaded) {
+    learn(model.averages.loadMs, turn.now - instance.startedAt);
+    instance.lastUsedAt = turn.now;
+    disarm(turn, instance.phaseDue);
+    if (![...model.instances].some((other) => other.phase === "failed")) {
+      model.failure = null;
+      disarm(turn, model.retry);
+    }
+  }
+  if (snapshot.slots > 0) instance.slots = snapshot.slots;
+  if (snapshot.contextTokens > 0) instance.contextTokens = snapshot.contextTokens;
+  model.memoryBytes ??= snapshot.memoryBytes;
+  account(turn, instance, (record) => {
+    if (record.bytes === 0) record.bytes = snapshot.memoryBytes ?? 0;
+    record.phase = "ready";
+  });
+}
+
+function absent(turn: Turn, instance: InstanceRecord, event: FleetEvent): void {
+  // The echo of an order that ended its predecessor of the same name.
+  if (instance.leaving === null && (instance.phase === "ordered" || instance.phase === "planned")) return;
+  gone(turn, instance, event.snapshot.lastDeath?.message ?? `Instance ${instance.id} was stopped`);
+}
+
+/** The process is away. Its requests are lost, its room is free, and it comes back if that was the intention. */
+export function gone(turn: Turn, instance: InstanceRecord, message: string): void {
+  const { model, device, restart, pinOverride } = instance;
+  loseRequests(turn, instance, message);
+  remove(turn, instance);
+  if (!restart || model.removed || turn.state.closing || !model.eligible.includes(device)) return;
+  const successor = plan(turn, model, device, "restart");
+  account(turn, successor, (record) => {
+    record.pinOverride = pinOverride;
+  });
+}
+
+function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snapshot: InstanceSnapshot): void {
+  const { model } = instance;
+  const message = snapshot.lastDeath?.message ?? `Instance ${instance.id} failed and no reason is known`;
+  if (instance.leaving !== null) {
+    // It has ended another way than ordered. The fleet must not start it again on its own.
+    if (!instance.restart) turn.effects.push({ type: "stop", instanceId: instance.id, cause: instance.leaving });
+    gone(turn, instance, message);
+    return;
+  }
+  if (instance.phase === "planned") return;
+  const crashed = from === "ready" || from === "draining";
+  loseRequests(turn, instance, message);
+  disarm(turn, instance.phaseDue);
+  model.prefixes.clear(instance);
+  setPhase(turn, instance, "failed");
+  const retryAt = snapshot.retryAt ?? (crashed ? turn.now : turn.now + DEFAULT_PAUSE_MS);
+  model.failure = { message, waitersStay: crashed && retryAt - turn.now <= SOON_MS };
+  if (crashed && retryAt <= turn.now && !turn.state.closing) plan(turn, model, instance.device, "restart");
+  else arm(turn, model.retry, retryAt);
+}
+
+/** The fleet has said nothing about an order for longer than a start may take. */
+export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
+  const { model } = instance;
+  model.failure = { message: `instance ${instance.id} did not start in time`, waitersStay: false };
+  arm(turn, model.retry, turn.now + DEFAULT_PAUSE_MS);
+  turn.effects.push({ type: "stop", instanceId: instance.id, cause: "stopped" });
+  // Nothing more is to be expected of it; a fleet that did start it has the order to stop it.
+  remove(turn, instance);
+}
+

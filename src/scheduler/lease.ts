@@ -1,0 +1,83 @@
+import { AssistantError } from "../core/errors.ts";
+import type { EngineId } from "../core/model.ts";
+import type { Lease, RequestOutcome } from "../core/request.ts";
+
+/** What the gateway needs to reach an instance. */
+export interface Endpoint {
+  readonly engine: EngineId;
+  readonly socketPath: string;
+  readonly noticesDepartedClients: boolean;
+}
+
+export interface LeaseFacts extends Endpoint {
+  readonly requestId: string;
+  readonly instanceId: string;
+  readonly model: string;
+  readonly queuedMs: number;
+}
+
+/** Where a lease reports to. */
+export interface LeaseOwner {
+  firstToken(requestId: string): void;
+  finished(requestId: string, outcome: RequestOutcome): void;
+}
+
+const unknownOutcome: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
+
+/** A lease that gives itself back exactly once, whichever of `finish`, dispose and the instance's death comes first. */
+export class SlotLease implements Lease {
+  readonly requestId: string;
+  readonly instanceId: string;
+  readonly model: string;
+  readonly engine: EngineId;
+  readonly socketPath: string;
+  readonly noticesDepartedClients: boolean;
+  readonly queuedMs: number;
+  readonly #owner: LeaseOwner;
+  #open = true;
+  #answering = false;
+  // Made when somebody looks at it, which few requests live long enough to need: it costs as much as the decision.
+  #lost: AbortController | null = null;
+  #lostReason: AssistantError | null = null;
+
+  constructor(owner: LeaseOwner, facts: LeaseFacts) {
+    this.#owner = owner;
+    this.requestId = facts.requestId;
+    this.instanceId = facts.instanceId;
+    this.model = facts.model;
+    this.engine = facts.engine;
+    this.socketPath = facts.socketPath;
+    this.noticesDepartedClients = facts.noticesDepartedClients;
+    this.queuedMs = facts.queuedMs;
+  }
+
+  get lost(): AbortSignal {
+    if (this.#lost === null) {
+      this.#lost = new AbortController();
+      if (this.#lostReason !== null) this.#lost.abort(this.#lostReason);
+    }
+    return this.#lost.signal;
+  }
+
+  firstToken(): void {
+    if (!this.#open || this.#answering) return;
+    this.#answering = true;
+    this.#owner.firstToken(this.requestId);
+  }
+
+  finish(outcome: RequestOutcome): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#owner.finished(this.requestId, outcome);
+  }
+
+  [Symbol.dispose](): void {
+    this.finish(unknownOutcome);
+  }
+
+  /** For the owner: the slot is gone. The holder hears of it and still disposes the lease. */
+  lose(reason: AssistantError): void {
+    this.#lostReason = reason;
+    this.#lost?.abort(reason);
+  }
+}

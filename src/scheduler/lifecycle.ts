@@ -1,0 +1,196 @@
+import type { StopCause } from "../core/fleet.ts";
+import { emptyPrefixes } from "./prefix-index.ts";
+import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
+import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
+import type { Refusal } from "./effects.ts";
+import type { ThreadHolder } from "./threads.ts";
+import { TokenMeter } from "./token-meter.ts";
+import { type Turn, arm, disarm, refusal } from "./turn.ts";
+
+/** How much longer than its own start time-out the fleet may be silent about an order before we take it as not given. */
+const ORDER_GRACE_MS = 10_000;
+
+/** Registers an instance that is to start as soon as there is room: `order` gives the order. */
+export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpose: Purpose): InstanceRecord {
+  const { state } = turn;
+  // The new start takes the place, and the name, of one that failed here.
+  let pinOverride: boolean | null = null;
+  for (const former of model.instances) {
+    if (former.phase !== "failed" || former.device !== device) continue;
+    pinOverride = former.pinOverride;
+    remove(turn, former);
+    break;
+  }
+  const instance = createInstance(state, model, device, purpose);
+  instance.pinOverride = pinOverride;
+  instance.bytes = model.memoryBytes ?? 0;
+  state.instances.set(instance.id, instance);
+  model.instances.add(instance);
+  device.instances.add(instance);
+  state.plans.add(instance);
+  setPhase(turn, instance, "planned");
+  // Plans are looked at once all that this event leads to is decided; there may be room already.
+  state.roomChanged = true;
+  return instance;
+}
+
+/** Gives the order to start. The caller has seen to the room. */
+export function order(turn: Turn, instance: InstanceRecord): void {
+  const { state, now } = turn;
+  const { model, device } = instance;
+  state.plans.delete(instance);
+  const running: ThreadHolder[] = [];
+  for (const other of state.instances.values()) {
+    if (other !== instance && other.phase !== "planned" && other.phase !== "failed") running.push({ threads: other.threads, device: other.device.id });
+  }
+  instance.threads = state.grantThreads(running, device.id, model.spec.load.threads, state.settings.threadBudget);
+  instance.startedAt = now;
+  setPhase(turn, instance, "ordered");
+  arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
+  turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads: instance.threads } });
+}
+
+/**
+ * Ends an instance: at once when it is idle or not up, else when its requests have ended or the drain time-out has
+ * passed. It takes no new work from this moment. With `restart` it starts again, with the model's settings of then.
+ */
+export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, restart = false): void {
+  if (instance.phase === "planned") {
+    if (!restart) remove(turn, instance);
+    return;
+  }
+  if (instance.leaving !== null) {
+    account(turn, instance, (record) => {
+      record.restart = restart;
+    });
+    return;
+  }
+  if (instance.phase === "failed") {
+    turn.effects.push({ type: "stop", instanceId: instance.id, cause });
+    remove(turn, instance);
+    return;
+  }
+  const wasReady = instance.phase === "ready";
+  account(turn, instance, (record) => {
+    record.leaving = cause;
+    record.restart = restart;
+    if (wasReady) record.phase = "draining";
+  });
+  if (wasReady) turn.effects.push({ type: "drain", instanceId: instance.id });
+  if (instance.inFlight.size === 0) stopNow(turn, instance);
+  else arm(turn, instance.phaseDue, turn.now + turn.state.settings.drainTimeoutMs);
+}
+
+/** Stops a leaving instance; requests that it still has are lost. */
+export function stopNow(turn: Turn, instance: InstanceRecord): void {
+  const cause = instance.leaving ?? "stopped";
+  loseRequests(turn, instance, `Instance ${instance.id} was stopped (${cause}) before the answer had ended`);
+  turn.effects.push({ type: "stop", instanceId: instance.id, cause });
+  setPhase(turn, instance, "stopping");
+  // The fleet kills what does not stop; there is nothing to wait for by the clock.
+  disarm(turn, instance.phaseDue);
+}
+
+/** Takes the slots away from all requests of an instance. */
+export function loseRequests(turn: Turn, instance: InstanceRecord, message: string): void {
+  const lost: Refusal = refusal("engine_lost", message, "Send the request again.", 1);
+  for (const request of instance.inFlight) {
+    turn.state.requests.delete(request.facts.id);
+    turn.effects.push({ type: "lost", requestId: request.facts.id, instanceId: instance.id, refusal: lost });
+  }
+  instance.inFlight.clear();
+  instance.prefillTokens = 0;
+  instance.decodeTokens = 0;
+}
+
+/** Forgets an instance that has no process. */
+export function remove(turn: Turn, instance: InstanceRecord): void {
+  const { state } = turn;
+  setPhase(turn, instance, "gone");
+  for (const due of [instance.idle, instance.phaseDue, instance.suspect]) disarm(turn, due);
+  instance.model.prefixes.clear(instance);
+  instance.model.instances.delete(instance);
+  state.instances.delete(instance.id);
+  state.plans.delete(instance);
+  if (instance.model.removed && instance.model.instances.size === 0) state.models.delete(instance.model.name);
+  roomChanged(turn);
+}
+
+/** Takes a waiting request out of its queue. */
+export function unqueue(turn: Turn, request: RequestRecord): void {
+  const { model } = request;
+  if (!model.queue.remove(request)) return;
+  turn.state.queued -= 1;
+  if (request.deadline !== null) disarm(turn, request.deadline);
+  turn.state.dirty.add(model);
+  if (model.queue.size === 0) demandChanged(turn, model);
+}
+
+export function rejectWaiting(turn: Turn, request: RequestRecord, refused: Refusal): void {
+  unqueue(turn, request);
+  turn.state.requests.delete(request.facts.id);
+  turn.effects.push({ type: "reject", requestId: request.facts.id, refusal: refused });
+}
+
+export function rejectAll(turn: Turn, model: ModelRecord, refused: Refusal): void {
+  for (const request of model.queue) rejectWaiting(turn, request, refused);
+}
+
+/** The model's queue went from empty to not empty, or back: what loads for it is wanted, or no longer. */
+export function demandChanged(turn: Turn, model: ModelRecord): void {
+  for (const instance of model.coming) refreshEvictable(turn, instance);
+}
+
+function createInstance(state: SchedulerState, model: ModelRecord, device: DeviceRecord, purpose: Purpose): InstanceRecord {
+  state.serial += 1;
+  const due = (type: "idle" | "phase" | "suspect"): Due => ({
+    at: 0,
+    heapIndex: -1,
+    what: {
+      type,
+      get instance() {
+        return instance;
+      },
+    },
+  });
+  const instance: InstanceRecord = {
+    id: freeId(state, model.name, device.id),
+    model,
+    device,
+    serial: state.serial,
+    heapIndex: -1,
+    phase: "gone",
+    leaving: null,
+    restart: false,
+    held: false,
+    purpose,
+    bytes: 0,
+    threads: 0,
+    slots: model.spec.load.slots,
+    contextTokens: model.spec.load.contextTokens,
+    inFlight: new Set(),
+    prefillTokens: 0,
+    decodeTokens: 0,
+    startedAt: 0,
+    lastUsedAt: 0,
+    pinOverride: null,
+    evictable: false,
+    suspect: due("suspect"),
+    idle: due("idle"),
+    phaseDue: due("phase"),
+    prefixes: emptyPrefixes(),
+    decodeMeter: new TokenMeter(),
+    prefillMeter: new TokenMeter(),
+    served: 0,
+  };
+  return instance;
+}
+
+function freeId(state: SchedulerState, model: string, device: string): string {
+  const first = `${model}@${device}`;
+  if (!state.instances.has(first)) return first;
+  for (let number = 2; ; number++) {
+    const id = `${first}#${number}`;
+    if (!state.instances.has(id)) return id;
+  }
+}

@@ -1,0 +1,262 @@
+import type { Clock, Timer } from "../core/clock.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { FleetEvent, FleetPort } from "../core/fleet.ts";
+import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
+import { decide } from "./decide.ts";
+import type { Effect, Refusal } from "./effects.ts";
+import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "./events.ts";
+import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
+import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
+import { type SchedulerState, createState, nextDueAt } from "./state.ts";
+import type { GrantThreads } from "./threads.ts";
+
+/** The part of a logger that is used here. */
+export interface SchedulerLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface SchedulerPorts {
+  readonly fleet: FleetPort;
+  readonly clock: Clock;
+  readonly log: SchedulerLog;
+  /** How to reach an instance that is ready; null when it is not known (any more). */
+  describe(instanceId: string): Endpoint | null;
+  /** Default: what is asked for, as far as threads are free. */
+  readonly grantThreads?: GrantThreads;
+}
+
+/** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
+export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, number> };
+
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A call of `acquire` that has no lease yet. */
+interface Waiter {
+  readonly facts: RequestFacts;
+  readonly signal: AbortSignal;
+  readonly onAbort: () => void;
+  readonly onWaiting: ((wait: Waiting) => void) | undefined;
+  readonly resolve: (lease: Lease) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * The owner loop around `decide`. Everything that happens is posted to it; it decides one event at a time and carries
+ * the effects out before the next, all in the same tick: nothing is read now and acted on later. What an effect causes
+ * at once (a fleet that answers an order synchronously) waits its turn in the inbox.
+ */
+export class Scheduler implements Dispatcher {
+  readonly #ports: SchedulerPorts;
+  readonly #state: SchedulerState;
+  readonly #waiters = new Map<string, Waiter>();
+  readonly #leases = new Map<string, SlotLease>();
+  readonly #inbox: SchedulerEvent[] = [];
+  readonly #leaseOwner: LeaseOwner;
+  #deciding = false;
+  #closed = false;
+  #timer: Timer | null = null;
+  #timerAt: number | null = null;
+  #lastNow = 0;
+  #whenIdle: (() => void) | null = null;
+
+  constructor(ports: SchedulerPorts) {
+    this.#ports = ports;
+    this.#state = createState(ports.grantThreads);
+    this.#leaseOwner = {
+      firstToken: (requestId) => this.#post({ type: "first-token", requestId }),
+      finished: (requestId, outcome) => this.#release(requestId, outcome),
+    };
+  }
+
+  /** Takes a configuration over, at start and on reload. Starts what is to be preloaded. */
+  configure(config: SchedulerConfiguration): void {
+    this.#post({ type: "configured", config: { ...config, memoryBytes: config.memoryBytes ?? new Map() } });
+  }
+
+  /** Every transition of the fleet, in order. */
+  onFleetEvent(event: FleetEvent): void {
+    this.#post({ type: "instance", event });
+  }
+
+  /** An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it has happened. */
+  operate(operation: Operation, target: OperationTarget): void {
+    if ("instance" in target && !this.#state.instances.has(target.instance)) {
+      throw new AssistantError("instance_not_found", `No instance is called "${target.instance}"`, { remedy: "See `assistant ps` for their names." });
+    }
+    if ("model" in target && !this.#state.models.has(target.model)) {
+      throw new AssistantError("model_not_found", `No configured model is called "${target.model}"`, { remedy: "See `assistant list` for their names." });
+    }
+    this.#ports.log.info({ operation, ...target }, "operator");
+    this.#post({ type: "operate", operation, target });
+  }
+
+  snapshot(): SchedulerSnapshot {
+    return snapshotOf(this.#state, this.#now());
+  }
+
+  /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the abort still has to be disposed. */
+  acquire(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (this.#waiters.has(facts.id) || this.#leases.has(facts.id)) {
+      return Promise.reject(new AssistantError("internal", `The request id ${facts.id} is in use`));
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        if (!this.#waiters.delete(facts.id)) return;
+        reject(signal.reason);
+        this.#post({ type: "cancelled", requestId: facts.id });
+      };
+      this.#waiters.set(facts.id, { facts, signal, onAbort, onWaiting, resolve, reject });
+      this.#post({ type: "arrived", facts });
+      if (this.#waiters.has(facts.id)) signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  /**
+   * Rejects all who wait with `shutting_down` and takes nobody new. Resolves when all leases are back, or after
+   * `deadlineMs`; returns how many were not.
+   */
+  async close(deadlineMs: number): Promise<number> {
+    this.#post({ type: "closing" });
+    if (this.#leases.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#whenIdle = resolve;
+      // Awaited, so that the deadline holds even where nothing else keeps the process alive.
+      using _deadline = this.#ports.clock.after(deadlineMs, resolve);
+      await promise;
+    }
+    this.#closed = true;
+    this.#timer?.cancel();
+    return this.#leases.size;
+  }
+
+  #post(event: SchedulerEvent): void {
+    this.#inbox.push(event);
+    if (this.#deciding) return;
+    this.#deciding = true;
+    try {
+      for (let next = this.#inbox.shift(); next !== undefined; next = this.#inbox.shift()) {
+        for (const effect of decide(this.#state, next, this.#now())) this.#tryOut(effect);
+      }
+    } finally {
+      this.#deciding = false;
+    }
+    this.#armTimer();
+  }
+
+  /** Epoch milliseconds that never go back, whatever is done to the machine's clock. */
+  #now(): number {
+    this.#lastNow = Math.max(this.#lastNow, this.#ports.clock.now());
+    return this.#lastNow;
+  }
+
+  /** One port that throws must not cost the effects that come after. */
+  #tryOut(effect: Effect): void {
+    try {
+      this.#carryOut(effect);
+    } catch (error) {
+      this.#ports.log.error({ err: error, effect: effect.type }, "an effect of the scheduler failed");
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    const { fleet, log } = this.#ports;
+    switch (effect.type) {
+      case "dispatch":
+        return this.#dispatch(effect.requestId, effect.instanceId, effect.queuedMs);
+      case "reject":
+        return this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
+      case "waiting":
+        return this.#tellWaiter(effect.requestId, effect.wait);
+      case "lost":
+        return this.#lose(effect.requestId, effect.refusal);
+      case "start":
+        log.info({ instance: effect.order.instanceId, threads: effect.order.threads }, "start");
+        return fleet.start(effect.order);
+      case "drain":
+        log.debug({ instance: effect.instanceId }, "drain");
+        return fleet.drain(effect.instanceId);
+      case "resume":
+        log.debug({ instance: effect.instanceId }, "resume");
+        return fleet.resume(effect.instanceId);
+      case "stop":
+        log.info({ instance: effect.instanceId, cause: effect.cause }, "stop");
+        return fleet.stop(effect.instanceId, effect.cause);
+      case "forward":
+        return this.#takeWaiter(effect.requestId)?.reject(new AssistantError("internal", `There is no way to node "${effect.node}"`));
+    }
+  }
+
+  #dispatch(requestId: string, instanceId: string, queuedMs: number): void {
+    const waiter = this.#takeWaiter(requestId);
+    const endpoint = this.#ports.describe(instanceId);
+    if (waiter === undefined || endpoint === null) {
+      // The client left while this was being decided, or the fleet knows better than its last event: the slot goes back.
+      waiter?.reject(new AssistantError("engine_lost", `Instance ${instanceId} is gone`, { remedy: "Send the request again.", retryAfterS: 1 }));
+      this.#post({ type: "cancelled", requestId });
+      return;
+    }
+    const lease = new SlotLease(this.#leaseOwner, { ...endpoint, requestId, instanceId, model: waiter.facts.model, queuedMs });
+    this.#leases.set(requestId, lease);
+    waiter.resolve(lease);
+  }
+
+  #takeWaiter(requestId: string): Waiter | undefined {
+    const waiter = this.#waiters.get(requestId);
+    if (waiter === undefined) return undefined;
+    this.#waiters.delete(requestId);
+    waiter.signal.removeEventListener("abort", waiter.onAbort);
+    return waiter;
+  }
+
+  #tellWaiter(requestId: string, wait: Waiting): void {
+    const tell = this.#waiters.get(requestId)?.onWaiting;
+    // The listener is the gateway's; what it does must not run in the middle of our effects.
+    if (tell !== undefined) queueMicrotask(() => this.#waiters.has(requestId) && tell(wait));
+  }
+
+  #lose(requestId: string, refused: Refusal): void {
+    const lease = this.#leases.get(requestId);
+    if (lease === undefined) return;
+    this.#leases.delete(requestId);
+    lease.lose(errorOf(refused));
+    this.#noticeIdle();
+  }
+
+  #release(requestId: string, outcome: RequestOutcome): void {
+    // A lease that was lost is known to nobody here: its slot went with the instance.
+    if (!this.#leases.delete(requestId)) return;
+    this.#post({ type: "finished", requestId, outcome });
+    this.#noticeIdle();
+  }
+
+  #noticeIdle(): void {
+    if (this.#leases.size === 0) this.#whenIdle?.();
+  }
+
+  /**
+   * One timer for the next due moment; none when nothing is due. A timer that is early is left as it is: every request
+   * moves its instance's idle time, and a tick too many costs less than a timer for each request.
+   */
+  #armTimer(): void {
+    const at = nextDueAt(this.#state);
+    if (at === null || this.#closed || (this.#timerAt !== null && this.#timerAt <= at)) return;
+    this.#timer?.cancel();
+    this.#timerAt = at;
+    const delayMs = Math.min(LONGEST_TIMER_MS, Math.max(0, Math.ceil(at - this.#now())));
+    this.#timer = this.#ports.clock.after(delayMs, () => {
+      this.#timerAt = null;
+      this.#post({ type: "tick" });
+    });
+  }
+}
+
+function errorOf(refused: Refusal): AssistantError {
+  return new AssistantError(refused.code, refused.message, {
+    ...(refused.remedy === null ? {} : { remedy: refused.remedy }),
+    ...(refused.retryAfterS === null ? {} : { retryAfterS: refused.retryAfterS }),
+  });
+}

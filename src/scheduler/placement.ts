@@ -1,0 +1,105 @@
+import type { Refusal } from "./effects.ts";
+import { victimsFor } from "./eviction.ts";
+import { leave, plan } from "./lifecycle.ts";
+import { retryAfterS } from "./limits.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose, SchedulerState } from "./state.ts";
+import { type Turn, refusal } from "./turn.ts";
+
+/** Devices the model may run on: those it names, else all GPUs, else the CPU. */
+export function eligibleDevices(state: SchedulerState, model: ModelRecord): DeviceRecord[] {
+  const named = model.spec.devices;
+  const all = [...state.devices.values()];
+  if (named.length > 0) return all.filter((record) => named.includes(record.id));
+  const gpus = all.filter((record) => record.device.vendor !== "cpu");
+  return gpus.length > 0 ? gpus : all;
+}
+
+/** Most instances of the model at once. "auto": one per GPU it may use, or one on the CPU. */
+export function replicasOf(model: ModelRecord): number {
+  return model.spec.replicas === "auto" ? model.eligible.length : model.spec.replicas;
+}
+
+interface Option {
+  readonly device: DeviceRecord;
+  readonly victims: readonly InstanceRecord[];
+  /** Lower is better, the first difference decides. */
+  readonly rank: readonly number[];
+}
+
+/**
+ * Finds a device for one more instance of the model, makes room there and plans the start. Returns false when there is
+ * no room now. Only the first instance of a model that is waited for may push others out (`mayEvict`).
+ */
+export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict: boolean): boolean {
+  let best: Option | null = null;
+  for (const device of model.eligible) {
+    if (neverFits(model, device)) continue;
+    const victims = victimsFor(turn.state, model, device, mayEvict);
+    if (victims === null) continue;
+    const option = { device, victims, rank: rankOf(model, device, victims) };
+    if (best === null || isBetter(option.rank, best.rank)) best = option;
+  }
+  if (best === null) return false;
+  for (const victim of best.victims) leave(turn, victim, "evicted");
+  plan(turn, model, best.device, purpose);
+  return true;
+}
+
+/** Fewest victims, then where it has not failed, then fewest instances of this model, then most free memory. */
+function rankOf(model: ModelRecord, device: DeviceRecord, victims: readonly InstanceRecord[]): number[] {
+  let failed = 0;
+  let same = 0;
+  for (const instance of model.instances) {
+    if (instance.device !== device) continue;
+    if (instance.phase === "failed") failed = 1;
+    else same += 1;
+  }
+  const freeBytes = (device.budgetBytes ?? device.device.memoryFreeBytes) - device.futureBytes;
+  return [victims.length, failed, same, device.future, -freeBytes];
+}
+
+function isBetter(a: readonly number[], b: readonly number[]): boolean {
+  for (let index = 0; index < a.length; index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}
+
+/** Larger than the bare device: no eviction helps. */
+function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
+  const total = device.device.memoryTotalBytes;
+  return total > 0 && (model.memoryBytes ?? 0) > total;
+}
+
+/**
+ * Why nothing that could happen by itself gives the model a place, or null where waiting may help. A place that is
+ * busy, loading or leaving may become free; a pinned one does not.
+ */
+export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
+  const { state } = turn;
+  if (model.eligible.length === 0) {
+    const wanted = model.spec.devices.map((id) => `"${id}"`).join(", ");
+    const found = [...state.devices.keys()].map((id) => `"${id}"`).join(", ");
+    return noCapacity(turn, model, `is bound to the devices ${wanted || "(none)"}; this machine has ${found || "none"}`, `Change \`devices\` in ${model.spec.file}.`);
+  }
+  if (state.settings.maxInstances - state.pinned <= 0) {
+    const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
+    return noCapacity(turn, model, message, "Unpin a model, or raise max_instances.");
+  }
+  const bytes = model.memoryBytes ?? 0;
+  const fitting = model.eligible.filter((device) => !neverFits(model, device));
+  const open = fitting.filter((device) => device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes);
+  if (open.length > 0) return null;
+  const largest = model.eligible.reduce((most, device) => Math.max(most, device.device.memoryTotalBytes), 0);
+  if (fitting.length === 0) {
+    return noCapacity(turn, model, `needs about ${gib(bytes)} of memory; its largest device has ${gib(largest)}`, "Use a smaller model, a shorter context or fewer slots.");
+  }
+  return noCapacity(turn, model, `needs about ${gib(bytes)} of memory, and pinned models leave less than that on its devices`, "Unpin a model, or use a smaller one.");
+}
+
+function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): Refusal {
+  return refusal("no_capacity", `Model "${model.name}" ${message}`, remedy, retryAfterS(model, turn.now));
+}
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

@@ -1,0 +1,105 @@
+import type { PrefixMark } from "../core/request.ts";
+
+/** What one instance is believed to hold in its cache. */
+export interface InstancePrefixes {
+  /** By longest mark, least recently used first. */
+  readonly conversations: Map<string, Conversation>;
+  tokens: number;
+}
+
+interface Conversation {
+  readonly marks: readonly PrefixMark[];
+  readonly tokens: number;
+  /** Grows with every use on any instance of the model. */
+  readonly use: number;
+}
+
+export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
+
+/**
+ * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
+ * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
+ *
+ * It is a belief, not a fact: it is set at dispatch, and `correct` mends it by what the engine reports.
+ */
+export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
+  /** How many conversations of an instance go through a mark. */
+  readonly #holders = new Map<string, Map<Owner, number>>();
+  #uses = 0;
+
+  /** Who holds the prefix, or undefined. */
+  holders(hash: string): ReadonlyMap<Owner, number> | undefined {
+    return this.#holders.get(hash);
+  }
+
+  /** Tokens of the longest prefix that the instance holds. */
+  cachedTokens(owner: Owner, marks: readonly PrefixMark[]): number {
+    for (let index = marks.length - 1; index >= 0; index--) {
+      const mark = marks[index];
+      if (mark !== undefined && this.#holders.get(mark.hash)?.has(owner)) return mark.tokens;
+    }
+    return 0;
+  }
+
+  /**
+   * The instance works on a prompt with these marks now; what no longer fits into `capacityTokens` is forgotten, the
+   * least recently used first. Returns the number of the conversation's previous use there, or 0 when it is new.
+   */
+  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): number {
+    const tip = marks[marks.length - 1];
+    if (tip === undefined) return 0;
+    const held = owner.prefixes;
+    let previous = 0;
+    // A conversation that goes on replaces its own beginning.
+    for (const mark of marks) {
+      const beginning = held.conversations.get(mark.hash);
+      if (beginning === undefined) continue;
+      previous = beginning.use;
+      this.forget(owner, mark.hash);
+    }
+    for (const mark of marks) {
+      let holders = this.#holders.get(mark.hash);
+      if (holders === undefined) this.#holders.set(mark.hash, (holders = new Map()));
+      holders.set(owner, (holders.get(owner) ?? 0) + 1);
+    }
+    this.#uses += 1;
+    held.conversations.set(tip.hash, { marks, tokens: promptTokens, use: this.#uses });
+    held.tokens += promptTokens;
+    for (const oldest of held.conversations.keys()) {
+      if (held.tokens <= capacityTokens || oldest === tip.hash) break;
+      this.forget(owner, oldest);
+    }
+    return previous;
+  }
+
+  /**
+   * The engine had less than promised of a conversation that it last worked on at `use`: it has thrown away more than
+   * we thought. Caches drop the oldest first, so whatever was used before that is gone too.
+   */
+  correct(owner: Owner, use: number): void {
+    for (const [tip, conversation] of owner.prefixes.conversations) {
+      if (conversation.use >= use) break;
+      this.forget(owner, tip);
+    }
+  }
+
+  /** Forgets one conversation, for example one whose prompt was given up. */
+  forget(owner: Owner, tip: string): void {
+    const held = owner.prefixes;
+    const conversation = held.conversations.get(tip);
+    if (conversation === undefined) return;
+    held.conversations.delete(tip);
+    held.tokens -= conversation.tokens;
+    for (const mark of conversation.marks) {
+      const holders = this.#holders.get(mark.hash);
+      const count = holders?.get(owner) ?? 0;
+      if (count > 1) holders?.set(owner, count - 1);
+      else if (holders?.delete(owner) && holders.size === 0) this.#holders.delete(mark.hash);
+    }
+  }
+
+  /** The instance is gone, and its cache with it. */
+  clear(owner: Owner): void {
+    for (const tip of [...owner.prefixes.conversations.keys()]) this.forget(owner, tip);
+  }
+}

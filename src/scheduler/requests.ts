@@ -1,0 +1,188 @@
+import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+import type { Refusal } from "./effects.ts";
+import { learn } from "./average.ts";
+import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
+import { expectedCompletion } from "./load.ts";
+import { queueRefusal, secondsOf } from "./limits.ts";
+import { refresh } from "./places.ts";
+import { choose } from "./routing.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
+import { type Turn, arm, refusal } from "./turn.ts";
+
+/** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
+const SUSPECT_MS = 100;
+/** An engine that had less than this share of the promised prefix has lost it. The rest is error of estimation. */
+const KEPT_SHARE = 0.75;
+
+export function arrived(turn: Turn, facts: RequestFacts): void {
+  const { state, now } = turn;
+  const model = state.models.get(facts.model);
+  const refused = refusalOf(turn, model, facts);
+  if (refused !== null || model === undefined) {
+    if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
+    return;
+  }
+  const request = createRequest(facts, model, now);
+  state.requests.set(facts.id, request);
+  if (model.queue.size === 0 && dispatch(turn, request)) return;
+  model.queue.push(request);
+  state.queued += 1;
+  if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
+  state.dirty.add(model);
+  if (model.queue.size === 1) demandChanged(turn, model);
+}
+
+function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFacts): Refusal | null {
+  const { state, now } = turn;
+  if (state.closing) return refusal("shutting_down", "The daemon is stopping and takes no new requests", "Try again when it has started again.", 1);
+  if (model === undefined || model.removed) return refusal("model_not_found", `No configured model is called "${facts.model}"`);
+  if (state.requests.has(facts.id)) return refusal("internal", `The request id ${facts.id} is in use`);
+  if (facts.deadlineAt !== null && facts.deadlineAt <= now) return deadlineRefusal(facts, 0);
+  const failed = model.serving + model.coming.size === 0 ? failureRefusal(model, now) : null;
+  if (failed !== null) return failed;
+  // A request that needs not wait is not kept out by a queue's limit.
+  return model.queue.size === 0 && model.available.size > 0 ? null : queueRefusal(state, model, now);
+}
+
+/** Null unless a start failed and the next one is not due yet. */
+export function failureRefusal(model: ModelRecord, now: number): Refusal | null {
+  if (model.failure === null || model.failure.waitersStay || model.retry.heapIndex < 0) return null;
+  const message = `Model "${model.name}" could not be started: ${model.failure.message}`;
+  return refusal("model_failed", message, "See the instance's log (assistant logs) for the reason; the next request after the pause tries again.", secondsOf(model.retry.at - now));
+}
+
+export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
+  refusal("deadline_exceeded", `The deadline of the request passed after it had waited ${waitedMs} ms for model "${facts.model}"`, "Allow more time, or send fewer requests at once.");
+
+export function cancelled(turn: Turn, requestId: string): void {
+  const request = turn.state.requests.get(requestId);
+  if (request === undefined) return;
+  if (request.instance !== null) {
+    finished(turn, requestId, { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null });
+    return;
+  }
+  unqueue(turn, request);
+  turn.state.requests.delete(requestId);
+}
+
+export function deadlinePassed(turn: Turn, request: RequestRecord): void {
+  rejectWaiting(turn, request, deadlineRefusal(request.facts, turn.now - request.arrivedAt));
+}
+
+/** Gives waiting requests the slots that are free. */
+export function serve(turn: Turn, model: ModelRecord): void {
+  for (;;) {
+    const request = model.queue.peek();
+    if (request === null || model.available.size === 0) return;
+    unqueue(turn, request);
+    dispatch(turn, request);
+  }
+}
+
+/** Returns false when no instance has a free slot. */
+function dispatch(turn: Turn, request: RequestRecord): boolean {
+  const { state, now } = turn;
+  const { model, facts } = request;
+  const choice = choose(model, request, state.settings.maxLoad);
+  if (choice === null) return false;
+  const { instance, cachedTokens } = choice;
+  request.instance = instance;
+  request.dispatchedAt = now;
+  request.promisedTokens = cachedTokens;
+  request.prefillTokens = facts.promptTokens - cachedTokens;
+  request.decodeTokens = expectedCompletion(model, facts.maxTokens);
+  request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, instance.slots * instance.contextTokens);
+  instance.inFlight.add(request);
+  instance.prefillTokens += request.prefillTokens;
+  instance.decodeTokens += request.decodeTokens;
+  refresh(turn, instance);
+  turn.effects.push({ type: "dispatch", requestId: facts.id, instanceId: instance.id, queuedMs: now - request.arrivedAt });
+  return true;
+}
+
+/** The prompt is worked off; what is left is the answer. */
+export function firstToken(turn: Turn, requestId: string): void {
+  const request = turn.state.requests.get(requestId);
+  if (request === undefined || request.instance === null || request.answering) return;
+  request.answering = true;
+  request.instance.prefillTokens -= request.prefillTokens;
+  request.prefillTokens = 0;
+  refresh(turn, request.instance);
+}
+
+/** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
+export function finished(turn: Turn, requestId: string, outcome: RequestOutcome): void {
+  const request = turn.state.requests.get(requestId);
+  const instance = request?.instance;
+  if (!request || !instance) return;
+  turn.state.requests.delete(requestId);
+  instance.inFlight.delete(request);
+  instance.prefillTokens -= request.prefillTokens;
+  instance.decodeTokens -= request.decodeTokens;
+  // Sums of fractions leave a rest that would grow over a million requests.
+  if (instance.inFlight.size === 0) {
+    instance.prefillTokens = 0;
+    instance.decodeTokens = 0;
+  }
+  instance.lastUsedAt = turn.now;
+  instance.served += 1;
+  learnFrom(turn, request, instance, outcome);
+  if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
+  turn.state.dirty.add(request.model);
+  refresh(turn, instance);
+  if (instance.leaving !== null && instance.inFlight.size === 0) stopNow(turn, instance);
+}
+
+function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord, outcome: RequestOutcome): void {
+  const { model, facts } = request;
+  const { averages } = model;
+  learn(averages.holdMs, turn.now - request.dispatchedAt);
+  const prefilled = outcome.promptTokens === null ? null : outcome.promptTokens - (outcome.cachedTokens ?? 0);
+  if (prefilled !== null && outcome.promptMs !== null) instance.prefillMeter.add(prefilled, outcome.promptMs, turn.now - (outcome.completionMs ?? 0));
+  if (outcome.completionTokens !== null) {
+    if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
+    if (outcome.end === "complete") {
+      learn(averages.completionTokens, outcome.completionTokens);
+      learn(averages.workTokens, (prefilled ?? facts.promptTokens - request.promisedTokens) + outcome.completionTokens);
+    }
+  }
+  const tip = facts.prefix[facts.prefix.length - 1];
+  if (tip === undefined) return;
+  const promised = request.promisedTokens;
+  if (outcome.cachedTokens !== null && request.previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE) model.prefixes.correct(instance, request.previousUse);
+  // A prompt that was given up, or that broke the engine, is not in the cache.
+  if (outcome.end !== "complete" && !request.answering) model.prefixes.forget(instance, tip.hash);
+}
+
+function createRequest(facts: RequestFacts, model: ModelRecord, now: number): RequestRecord {
+  const request: RequestRecord = {
+    facts,
+    priority: facts.priority,
+    model,
+    arrivedAt: now,
+    deadline:
+      facts.deadlineAt === null
+        ? null
+        : {
+            at: 0,
+            heapIndex: -1,
+            what: {
+              type: "deadline",
+              get request() {
+                return request;
+              },
+            },
+          },
+    previous: null,
+    next: null,
+    queued: false,
+    instance: null,
+    dispatchedAt: 0,
+    prefillTokens: 0,
+    decodeTokens: 0,
+    promisedTokens: 0,
+    previousUse: 0,
+    answering: false,
+  };
+  return request;
+}

@@ -1,0 +1,117 @@
+import type { Refusal } from "./effects.ts";
+import { surplus } from "./eviction.ts";
+import { leave, order, rejectAll, remove } from "./lifecycle.ts";
+import { loadOf } from "./load.ts";
+import { noticeQueue } from "./notices.ts";
+import { hopeless, place, replicasOf } from "./placement.ts";
+import { failureRefusal, serve } from "./requests.ts";
+import { type InstanceRecord, type ModelRecord, isPinned, isModelPinned } from "./state.ts";
+import type { Turn } from "./turn.ts";
+
+/**
+ * Draws the conclusions of what an event changed: free slots go to who waits, models that are waited for get instances,
+ * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
+ */
+export function settle(turn: Turn): void {
+  const { state } = turn;
+  while (state.dirty.size > 0 || state.roomChanged) {
+    for (const model of state.dirty) {
+      state.dirty.delete(model);
+      serve(turn, model);
+      ensureInstances(turn, model);
+      noticeQueue(turn, model);
+    }
+    if (!state.roomChanged) continue;
+    state.roomChanged = false;
+    for (const instance of surplus(state)) leave(turn, instance, "evicted");
+    for (const instance of state.plans) if (hasRoom(turn, instance)) order(turn, instance);
+    for (const model of byUrgency(state.blocked)) ensureInstances(turn, model);
+  }
+}
+
+/** Starts what the waiting requests of a model need, if there is room, and gives up what nobody needs any longer. */
+function ensureInstances(turn: Turn, model: ModelRecord): void {
+  const { state } = turn;
+  if (model.queue.size === 0 || model.removed || state.closing) {
+    state.blocked.delete(model);
+    for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
+    return;
+  }
+  // Single flight: while one instance is on its way, nobody starts a second.
+  if (model.coming.size > 0) return;
+  if (model.retry.heapIndex >= 0) {
+    const refused = model.serving === 0 ? failureRefusal(model, turn.now) : null;
+    if (refused !== null) rejectAll(turn, model, refused);
+    return;
+  }
+  const growth = model.serving > 0;
+  if (model.future >= replicasOf(model) && model.eligible.length > 0) return;
+  if (growth && !isSaturated(turn, model)) return;
+  const known = model.placement;
+  if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
+    if (known.refusal !== null && !growth) rejectAll(turn, model, known.refusal);
+    return;
+  }
+  seekRoom(turn, model, growth);
+}
+
+function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
+  const { state } = turn;
+  if (place(turn, model, "demand", !growth)) {
+    state.blocked.delete(model);
+    model.placement = null;
+    return;
+  }
+  const refused: Refusal | null = growth ? null : hopeless(turn, model);
+  model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
+  if (refused === null) state.blocked.add(model);
+  else rejectAll(turn, model, refused);
+}
+
+/** Requests wait, and no running instance is below max_load. */
+function isSaturated(turn: Turn, model: ModelRecord): boolean {
+  for (const instance of model.instances) {
+    if (instance.phase === "ready" && instance.leaving === null && !instance.held && loadOf(instance) < turn.state.settings.maxLoad) return false;
+  }
+  return true;
+}
+
+/** Whether a planned instance can start now: its place and its memory are really free, the victims gone. */
+function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
+  const { state } = turn;
+  const { device } = instance;
+  if (state.closing || state.live >= state.settings.maxInstances) return false;
+  if (device.budgetBytes === null || instance.bytes === 0) return true;
+  return device.live === 0 || device.liveBytes + instance.bytes <= device.budgetBytes;
+}
+
+/** Highest priority first, then who has waited longest. */
+function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
+  const list = [...models];
+  if (list.length < 2) return list;
+  const head = (model: ModelRecord) => model.queue.peek();
+  return list.sort((a, b) => (head(b)?.priority ?? -1) - (head(a)?.priority ?? -1) || (head(a)?.arrivedAt ?? 0) - (head(b)?.arrivedAt ?? 0));
+}
+
+/** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */
+export function preload(turn: Turn, model: ModelRecord, most: number): void {
+  while (model.future < Math.min(most, replicasOf(model))) {
+    if (!place(turn, model, "preload", false)) return;
+  }
+}
+
+/** Whether the model is to be up although nobody waits for it. */
+export const isWantedAnyway = (model: ModelRecord): boolean => model.spec.preload || isModelPinned(model);
+
+/** Ends the instances over the model's limit of replicas, those first that miss least: not yet up, then idle. */
+export function shrink(turn: Turn, model: ModelRecord): void {
+  let count = model.future - replicasOf(model);
+  if (count <= 0) return;
+  const order = [...model.instances].filter((instance) => instance.leaving === null && instance.phase !== "failed");
+  order.sort((a, b) => Number(isPinned(a)) - Number(isPinned(b)) || a.inFlight.size - b.inFlight.size || a.lastUsedAt - b.lastUsedAt || b.serial - a.serial);
+  for (const instance of order) {
+    if (count <= 0) return;
+    leave(turn, instance, "reload");
+    count -= 1;
+  }
+}

@@ -1,0 +1,80 @@
+import { expectedWaitMs } from "./limits.ts";
+import { loadOf } from "./load.ts";
+import { type InstanceRecord, type ModelRecord, type SchedulerState, isModelPinned, isPinned } from "./state.ts";
+
+/** What the scheduler knows of one model now. Times are epoch milliseconds. */
+export interface ModelLoad {
+  readonly queued: number;
+  readonly inFlight: number;
+  /** Instances that are ready and take work. */
+  readonly serving: number;
+  readonly pinned: boolean;
+  /** Milliseconds a request that joins now would wait; 0 where a slot is free; null where nothing was measured. */
+  readonly expectedWaitMs: number | null;
+  /** Why the model cannot be served now, or null. */
+  readonly error: string | null;
+  /** When the next start is tried after a failure, or null. */
+  readonly retryAt: number | null;
+}
+
+/** What the scheduler knows of one instance now. */
+export interface InstanceLoad {
+  readonly model: string;
+  readonly inFlight: number;
+  /** Work in flight ÷ capacity; see docs/scheduler.md. */
+  readonly load: number;
+  /** Tokens per second of the whole instance over the last five seconds; null until an answer has ended. */
+  readonly decodeTokensPerSecond: number | null;
+  readonly prefillTokensPerSecond: number | null;
+  readonly requestsServed: number;
+  /** When the last request ended; null before the first. */
+  readonly lastUsedAt: number | null;
+  readonly idleStopAt: number | null;
+  readonly pinned: boolean;
+}
+
+export interface SchedulerSnapshot {
+  readonly queued: number;
+  readonly inFlight: number;
+  readonly models: ReadonlyMap<string, ModelLoad>;
+  /** By instance id. */
+  readonly instances: ReadonlyMap<string, InstanceLoad>;
+}
+
+/** A copy for readers; looks at every model and instance, so it is for people and metrics, not for requests. */
+export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapshot {
+  const models = new Map<string, ModelLoad>();
+  for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(model, now));
+  const instances = new Map<string, InstanceLoad>();
+  for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
+  return { queued: state.queued, inFlight: state.requests.size - state.queued, models, instances };
+}
+
+function modelLoad(model: ModelRecord, now: number): ModelLoad {
+  let inFlight = 0;
+  for (const instance of model.instances) inFlight += instance.inFlight.size;
+  const free = model.queue.size === 0 && model.available.size > 0;
+  return {
+    queued: model.queue.size,
+    inFlight,
+    serving: model.serving,
+    pinned: isModelPinned(model),
+    expectedWaitMs: free ? 0 : expectedWaitMs(model, model.queue.size + 1, now),
+    error: model.serving > 0 ? null : (model.failure?.message ?? model.placement?.refusal?.message ?? null),
+    retryAt: model.retry.heapIndex < 0 ? null : model.retry.at,
+  };
+}
+
+function instanceLoad(instance: InstanceRecord, now: number): InstanceLoad {
+  return {
+    model: instance.model.name,
+    inFlight: instance.inFlight.size,
+    load: loadOf(instance),
+    decodeTokensPerSecond: instance.decodeMeter.perSecond(now),
+    prefillTokensPerSecond: instance.prefillMeter.perSecond(now),
+    requestsServed: instance.served,
+    lastUsedAt: instance.served > 0 ? instance.lastUsedAt : null,
+    idleStopAt: instance.idle.heapIndex < 0 ? null : instance.idle.at,
+    pinned: isPinned(instance),
+  };
+}

@@ -1,0 +1,260 @@
+import type { SchedulerSettings } from "../core/config.ts";
+import type { Device } from "../core/device.ts";
+import type { StopCause } from "../core/fleet.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { RequestFacts } from "../core/request.ts";
+import type { Refusal } from "./effects.ts";
+import { type HeapItem, IndexedHeap } from "./heap.ts";
+import { type Average, average } from "./average.ts";
+import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
+import { type Queued, RequestQueue } from "./queue.ts";
+import type { TokenMeter } from "./token-meter.ts";
+import { type GrantThreads, grantFreeThreads } from "./threads.ts";
+
+/** A moment at which something is to be looked at again. */
+export interface Due extends HeapItem {
+  at: number;
+  readonly what:
+    | { readonly type: "deadline"; readonly request: RequestRecord }
+    | { readonly type: "idle" | "phase" | "suspect"; readonly instance: InstanceRecord }
+    | { readonly type: "retry"; readonly model: ModelRecord };
+}
+
+/** A request from its arrival to its end. */
+export interface RequestRecord extends Queued<RequestRecord> {
+  readonly facts: RequestFacts;
+  readonly priority: number;
+  readonly model: ModelRecord;
+  readonly arrivedAt: number;
+  readonly deadline: Due | null;
+  /** Null while it waits. */
+  instance: InstanceRecord | null;
+  dispatchedAt: number;
+  /** Outstanding work on the instance, tokens; see load.ts. */
+  prefillTokens: number;
+  decodeTokens: number;
+  /** Cached tokens the index promised, and when the instance last worked on this conversation. */
+  promisedTokens: number;
+  previousUse: number;
+  answering: boolean;
+}
+
+/**
+ * What the scheduler has decided about an instance. It runs ahead of the fleet's state: an ordered stop counts from the
+ * moment of the order, so that nothing is sent into a stopping process.
+ *
+ *   planned -> ordered -> starting -> ready <-> draining -> stopping -> (gone)
+ *      |          |           |         |          |
+ *      v          v           v         v          v
+ *   (gone)      failed <------+---------+----------+      failed -> ordered
+ *
+ * planned: waits for room. ordered: the fleet has the order and has not answered yet.
+ */
+export type Phase = "planned" | "ordered" | "starting" | "ready" | "draining" | "stopping" | "failed" | "gone";
+
+/** Why an instance was started: one that was started for waiting requests alone may be given up when they have gone. */
+export type Purpose = "demand" | "preload" | "restart";
+
+export interface InstanceRecord extends HeapItem {
+  readonly id: string;
+  readonly model: ModelRecord;
+  readonly device: DeviceRecord;
+  /** Order of creation; breaks ties, so that equal histories decide equally. */
+  readonly serial: number;
+  phase: Phase;
+  /** Set once it has been decided that the process ends; it takes no new work from then on. */
+  leaving: StopCause | null;
+  /** Starts again once it is gone. */
+  restart: boolean;
+  /** An operator drains it: it stays up and takes no new work. */
+  held: boolean;
+  purpose: Purpose;
+  /** Estimated memory on the device; 0 where it is not known. */
+  bytes: number;
+  threads: number;
+  slots: number;
+  /** Tokens of one slot. */
+  contextTokens: number;
+  readonly inFlight: Set<RequestRecord>;
+  prefillTokens: number;
+  decodeTokens: number;
+  startedAt: number;
+  /** When the last request ended; the time it got ready before that. */
+  lastUsedAt: number;
+  /** An operator's word; null: the model's setting. */
+  pinOverride: boolean | null;
+  /** Member of the sets of instances that may be evicted. */
+  evictable: boolean;
+  /** Its last answer broke off; it may be dead without our knowing. No work until the fleet spoke or this has passed. */
+  suspect: Due;
+  readonly idle: Due;
+  readonly phaseDue: Due;
+  readonly prefixes: InstancePrefixes;
+  readonly decodeMeter: TokenMeter;
+  readonly prefillMeter: TokenMeter;
+  served: number;
+}
+
+export interface ModelRecord {
+  readonly name: string;
+  spec: ModelSpec;
+  /** No longer configured; kept while instances of it are leaving. */
+  removed: boolean;
+  memoryBytes: number | null;
+  /** Devices it may run on now. */
+  eligible: readonly DeviceRecord[];
+  readonly queue: RequestQueue<RequestRecord>;
+  readonly instances: Set<InstanceRecord>;
+  /** Instances on their way up: planned, ordered, starting, or leaving in order to start again. */
+  readonly coming: Set<InstanceRecord>;
+  /** Instances that are ready and take work. */
+  serving: number;
+  /** Instances there will be once everything decided has happened. */
+  future: number;
+  /** Ready instances with a free slot, least work first. */
+  readonly available: IndexedHeap<InstanceRecord>;
+  readonly prefixes: PrefixIndex<InstanceRecord>;
+  pinOverride: boolean | null;
+  /** No start before this; `failure` says why. */
+  readonly retry: Due;
+  failure: { readonly message: string; readonly waitersStay: boolean } | null;
+  /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
+  placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: Refusal | null } | null;
+  noticedAt: number;
+  readonly averages: {
+    /** Milliseconds a request holds a slot. */
+    readonly holdMs: Average;
+    readonly completionTokens: Average;
+    /** Prompt tokens not cached plus completion tokens of one request. */
+    readonly workTokens: Average;
+    /** Milliseconds from the order to ready. */
+    readonly loadMs: Average;
+  };
+}
+
+export interface DeviceRecord {
+  readonly id: string;
+  device: Device;
+  /** Bytes our instances may use together; null: not known, no limit. */
+  budgetBytes: number | null;
+  readonly instances: Set<InstanceRecord>;
+  /** Least recently used first. */
+  readonly evictable: Set<InstanceRecord>;
+  /** Processes that live, and their bytes. */
+  live: number;
+  liveBytes: number;
+  /** The same once everything decided has happened. */
+  future: number;
+  futureBytes: number;
+  /** Bytes of the future ones that may not be evicted. */
+  pinnedBytes: number;
+}
+
+/**
+ * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it
+ * concerns, whatever the number of instances and requests.
+ */
+export interface SchedulerState {
+  settings: SchedulerSettings;
+  closing: boolean;
+  readonly grantThreads: GrantThreads;
+  readonly models: Map<string, ModelRecord>;
+  readonly instances: Map<string, InstanceRecord>;
+  readonly devices: Map<string, DeviceRecord>;
+  /** Waiting and in flight. */
+  readonly requests: Map<string, RequestRecord>;
+  queued: number;
+  readonly dues: IndexedHeap<Due>;
+  /** Planned starts, oldest first. */
+  readonly plans: Set<InstanceRecord>;
+  /** Models whose requests wait for room, in the order in which they found none. */
+  readonly blocked: Set<ModelRecord>;
+  /** Least recently used first. */
+  readonly evictable: Set<InstanceRecord>;
+  /** Processes that live, that will once everything decided has happened, and of those the pinned. */
+  live: number;
+  future: number;
+  pinned: number;
+  /** Models whose supply or demand changed in this decision. */
+  readonly dirty: Set<ModelRecord>;
+  /** Counts changes of the room; see `ModelRecord.placement`. */
+  roomEpoch: number;
+  /** The room changed in this decision. */
+  roomChanged: boolean;
+  serial: number;
+}
+
+const unconfigured: SchedulerSettings = {
+  maxInstances: 0,
+  maxLoad: 1,
+  maxQueuedPerModel: 0,
+  threadBudget: 1,
+  startTimeoutMs: 0,
+  drainTimeoutMs: 0,
+};
+
+/** An empty state: no models until the first `configured`. */
+export function createState(grantThreads: GrantThreads = grantFreeThreads): SchedulerState {
+  return {
+    settings: unconfigured,
+    closing: false,
+    grantThreads,
+    models: new Map(),
+    instances: new Map(),
+    devices: new Map(),
+    requests: new Map(),
+    queued: 0,
+    dues: new IndexedHeap((a, b) => a.at < b.at),
+    plans: new Set(),
+    blocked: new Set(),
+    evictable: new Set(),
+    live: 0,
+    future: 0,
+    pinned: 0,
+    dirty: new Set(),
+    roomEpoch: 0,
+    roomChanged: false,
+    serial: 0,
+  };
+}
+
+/** Epoch milliseconds at which a `tick` is wanted, or null. */
+export const nextDueAt = (state: SchedulerState): number | null => state.dues.peek()?.at ?? null;
+
+export function createModel(spec: ModelSpec): ModelRecord {
+  const model: ModelRecord = {
+    name: spec.name,
+    spec,
+    removed: false,
+    memoryBytes: null,
+    eligible: [],
+    queue: new RequestQueue(),
+    instances: new Set(),
+    coming: new Set(),
+    serving: 0,
+    future: 0,
+    available: new IndexedHeap(lessWork),
+    prefixes: new PrefixIndex(),
+    pinOverride: null,
+    retry: { at: 0, heapIndex: -1, what: { type: "retry", get model() { return model; } } },
+    failure: null,
+    placement: null,
+    noticedAt: 0,
+    averages: { holdMs: average(), completionTokens: average(), workTokens: average(), loadMs: average() },
+  };
+  return model;
+}
+
+/** Order among instances that could take a request: least work, then least taken slots, then the most recently used. */
+function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
+  const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;
+  if (work !== 0) return work < 0;
+  const taken = a.inFlight.size * b.slots - b.inFlight.size * a.slots;
+  if (taken !== 0) return taken < 0;
+  if (a.lastUsedAt !== b.lastUsedAt) return a.lastUsedAt > b.lastUsedAt;
+  return a.serial < b.serial;
+}
+
+export const isPinned = (instance: InstanceRecord): boolean => instance.pinOverride ?? isModelPinned(instance.model);
+
+export const isModelPinned = (model: ModelRecord): boolean => model.pinOverride ?? model.spec.pinned;
