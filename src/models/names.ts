@@ -1,0 +1,29 @@
+import { AssistantError } from "../core/errors.ts";
+
+// The name becomes a file name: no separator, no leading dot, nothing that a shell or a URL would need quoted.
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+export const isModelName = (name: string): boolean => NAME.test(name);
+
+/** `name` itself, or `usage` with the rule it breaks. Every path of the store is made from a name that passed here. */
+export function checkModelName(name: string): string {
+  if (isModelName(name)) return name;
+  throw new AssistantError(
+    "usage",
+    `A model's name must begin with a letter or digit and hold only letters, digits, ".", "_" and "-" (at most 100); found ${JSON.stringify(name)}.`,
+    {
+      param: "name",
+      remedy: "Choose another name with `--name`.",
+    },
+  );
+}
+
+/** A valid name made from a file name or the last part of a URL: without `.gguf`, other characters become "-". */
+export function nameFromFile(file: string): string {
+  const base = file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1).replace(/\.gguf$/i, "");
+  const cleaned = base
+    .replace(/[^A-Za-z0-9._-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 100);
+  return cleaned === "" ? "model" : cleaned;
+}

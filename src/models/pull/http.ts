@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isAssistantError } from "../../core/errors.ts";
+import { HttpFailure, inWords } from "./http-failure.ts";
+import { type Answer, type HttpAccess, httpSession } from "./http-session.ts";
+import type { Delivery, Expected, PullOptions, Source } from "./types.ts";
+
+// A transfer that goes on after a break may break again; without any progress it is given up after this many.
+const FRUITLESS_ATTEMPTS = 3;
+
+/** A plain address. */
+export function urlSource(url: URL, options: PullOptions): Source {
+  return httpSource(url.host, url, { allowPrivate: options.allowPrivate ?? false, bearer: null });
+}
+
+/**
+ * A file behind HTTP. The transfer is ours, on undici, and not node-llama-cpp's downloader (ipull): that one loads the
+ * whole library (0.4 s), has no time limit for the connection or for silence, preallocates and writes in parallel
+ * chunks whose state lies in its own file, and gives no hook for addresses, redirects, or a digest before the rename.
+ */
+export function httpSource(label: string, url: URL, access: HttpAccess): Source {
+  return {
+    label,
+    async deliver(delivery) {
+      const { into, signal, timing, report } = delivery;
+      await using session = httpSession(delivery, access);
+      await into.begin(url.href, signal, (bytes) => report("verify", bytes, delivery.expected.bytes));
+      for (let fruitless = 0, atStart = into.bytes; ; ) {
+        const before = into.bytes;
+        try {
+          return await transfer(session.get, url, delivery);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (into.bytes > before) fruitless = 0;
+          const hopeful = into.bytes > atStart && ++fruitless < FRUITLESS_ATTEMPTS && isBroken(error);
+          if (!hopeful) throw inWords(error, url, timing);
+          await sleep(timing.retryMs * 2 ** (fruitless - 1), undefined, { signal });
+        }
+      }
+    },
+  };
+}
+
+/** Whether a later attempt may go on where this one broke. A wrong answer stays wrong; a full disk stays full. */
+function isBroken(error: unknown): boolean {
+  if (isAssistantError(error)) return false;
+  if (error instanceof HttpFailure) return error.status >= 500 || error.status === 429;
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  return !["ENOSPC", "EACCES", "EROFS", "EIO", "EDQUOT"].includes(code);
+}
+
+/** One request: from where the partial file ends, to the end. */
+async function transfer(get: (url: URL, headers: Record<string, string>) => Promise<Answer>, url: URL, delivery: Delivery): Promise<Expected> {
+  const { into, expected, report } = delivery;
+  const answer = await get(url, rangeHeaders(delivery));
+  try {
+    const start = await placeOf(answer, url, delivery);
+    if (start === "complete") return answer.told;
+    const total = answer.length === null ? null : start + answer.length;
+    if (expected.bytes !== null && total !== null && total !== expected.bytes) {
+      throw new HttpFailure(answer.status, `the file there has ${total} bytes, expected ${expected.bytes}`);
+    }
+    if (total !== null) await delivery.needRoom(total - start);
+    for await (const chunk of answer.body) {
+      await into.append(chunk);
+      if (expected.bytes !== null && into.bytes > expected.bytes)
+        throw new HttpFailure(answer.status, `it sent more than the ${expected.bytes} bytes expected`);
+      report("download", into.bytes, total ?? expected.bytes);
+    }
+    if (total !== null && into.bytes !== total) throw new Error(`the transfer ended at ${into.bytes} of ${total} bytes`);
+    return answer.told;
+  } finally {
+    answer.body.destroy();
+  }
+}
+
+function rangeHeaders({ into, expected }: Delivery): Record<string, string> {
+  const { bytes, validator } = into;
+  // Without a validator only a known digest can tell whether old and new bytes belong together.
+  if (bytes === 0 || (validator === null && expected.sha256 === null)) return {};
+  return { range: `bytes=${bytes}-`, ...(validator === null ? {} : { "if-range": validator }) };
+}
+
+/** The offset at which the answer's bytes go; the partial file is made to end there. */
+async function placeOf(answer: Answer, url: URL, { into }: Delivery): Promise<number | "complete"> {
+  if (answer.status === 206) {
+    if (answer.rangeStart !== into.bytes)
+      throw new HttpFailure(206, `it was asked for bytes from ${into.bytes} on and sent those from ${answer.rangeStart} on`);
+    into.continued ||= into.bytes > 0;
+    return into.bytes;
+  }
+  if (answer.status === 416) {
+    if (into.bytes > 0 && answer.rangeTotal === into.bytes) return "complete";
+    // What is here is longer than what is there: the source changed.
+    await into.restart(url.href);
+    throw new Error("the source has changed since the download began");
+  }
+  if (answer.status !== 200) throw new HttpFailure(answer.status, null);
+  await into.restart(url.href, answer.validator);
+  return 0;
+}

@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { lock } from "proper-lockfile";
+
+const STALE_MS = 20_000;
+const LOOK_EVERY_MS = 150;
+
+/** Released on disposal; `lost` is aborted when the lock was taken away (the machine slept, the disk hung). */
+export interface PullLock extends AsyncDisposable {
+  readonly lost: AbortSignal;
+}
+
+/**
+ * Waits until this process is the only one that pulls into `file`. `onWait` is called each time it is found taken.
+ * A lock whose holder died counts as free after 20 s. Rejects with the signal's reason once aborted.
+ */
+export async function lockPull(file: string, lockfilePath: string, signal: AbortSignal, onWait: () => void): Promise<PullLock> {
+  const lost = new AbortController();
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const release = await lock(file, { lockfilePath, realpath: false, stale: STALE_MS, update: STALE_MS / 4, onCompromised: (error) => lost.abort(error) });
+      return { lost: lost.signal, [Symbol.asyncDispose]: () => release().catch(() => {}) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
+      onWait();
+      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+}
