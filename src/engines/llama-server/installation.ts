@@ -8,8 +8,11 @@ import { readEngineChoice } from "../choice.ts";
 import { type BuildManifest, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
 import { builtBinary } from "./layout.ts";
 
-/** How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`. */
-export type EngineOrigin = "configured" | "chosen" | "built" | "path";
+/**
+ * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `stock`:
+ * built without our patches, which only counts where it was chosen by its path.
+ */
+export type EngineOrigin = "configured" | "chosen" | "built" | "path" | "stock";
 
 export type FoundEngine =
   | (Extract<EngineAvailability, { available: true }> & {
@@ -29,13 +32,16 @@ const BUILD_REMEDY = "Run `assistant engine build` to build it from the source t
  */
 export async function findLlamaServer(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine> {
   const [first] = await candidates(paths, configuredPath, pathVariable);
-  if (first) return inspect(first.path, first.origin);
+  if (first) return inspectLlamaServer(first.path, first.origin);
   return { available: false, path: null, origin: null, reason: "No llama-server is configured, built or on the PATH.", remedy: BUILD_REMEDY };
 }
 
 /** Every llama-server there is, the used one first. For `engine list`. */
 export async function listLlamaServers(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine[]> {
-  return Promise.all((await candidates(paths, configuredPath, pathVariable)).map(({ path, origin }) => inspect(path, origin)));
+  const found = await candidates(paths, configuredPath, pathVariable);
+  const stock = builtBinary(paths.enginesDir, true);
+  if (!found.some(({ path }) => path === stock) && (await isExecutable(stock))) found.push({ path: stock, origin: "stock" });
+  return Promise.all(found.map(({ path, origin }) => inspectLlamaServer(path, origin)));
 }
 
 interface Candidate {
@@ -67,7 +73,8 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-async function inspect(path: string, origin: EngineOrigin): Promise<FoundEngine> {
+/** What the llama-server at `path` is, or why it cannot be used. */
+export async function inspectLlamaServer(path: string, origin: EngineOrigin): Promise<FoundEngine> {
   const manifest = await readManifest(path);
   const [versionText, devicesText] = await Promise.all([output(path, "--version"), manifest ? "" : output(path, "--list-devices")]);
   const version = versionText instanceof Error ? null : /^version:\s*(.+)$/mu.exec(versionText)?.[1]?.trim();

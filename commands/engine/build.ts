@@ -1,0 +1,70 @@
+import { Flags } from "@oclif/core";
+import { BaseCommand } from "../../src/client/cli/base-command.ts";
+import { showProgress } from "../../src/client/progress.ts";
+import { type BuildResult, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
+import { buildStatusLine } from "../../src/engines/llama-server/build/status-line.ts";
+
+export default class EngineBuild extends BaseCommand {
+  static override summary = "Build llama-server, the fast native engine, for this machine";
+  static override description =
+    "Compiles the llama.cpp source that came with the installation; nothing is downloaded. Takes about five minutes on two cores. " +
+    "Needs git, cmake, make or ninja, and a C++ compiler; uses CUDA where nvcc and an NVIDIA GPU are found. " +
+    "An interrupted build goes on where it stopped.";
+  static override examples = [
+    { description: "Build it", command: "<%= config.bin %> engine build" },
+    { description: "Build it again although nothing has changed", command: "<%= config.bin %> engine build --force" },
+    { description: "Build a second one without Assistant's patches, for comparison", command: "<%= config.bin %> engine build --stock" },
+  ];
+  static override flags = {
+    force: Flags.boolean({ description: "build although the same build is installed" }),
+    stock: Flags.boolean({ description: "leave Assistant's patches out; installed beside the patched one and not used by itself" }),
+    cuda: Flags.boolean({ description: "use CUDA where it is found", default: true, allowNo: true }),
+    jobs: Flags.integer({ char: "j", min: 1, description: "compilers at once (default: one per core, fewer where memory is short)" }),
+    keep: Flags.boolean({ description: "keep the source and object files (about 600 MB)" }),
+  };
+
+  async run(): Promise<BuildResult> {
+    const { flags } = await this.parse(EngineBuild);
+    const { paths } = this.context(flags);
+    const abort = new AbortController();
+    // The compilers get the terminal's Ctrl-C too; this makes the command wait for them and end with a sentence.
+    const interrupt = (): void => abort.abort(new Error("interrupted"));
+    process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+    const silent = { write: () => true };
+    const line = showProgress(this.jsonEnabled() ? silent : process.stderr, "Looking for compilers");
+    let compileStartedMs: number | null = null;
+    try {
+      const result = await buildLlamaServer({
+        enginesDir: paths.enginesDir,
+        stock: flags.stock,
+        force: flags.force,
+        keep: flags.keep,
+        cuda: flags.cuda,
+        jobs: flags.jobs ?? null,
+        signal: abort.signal,
+        onProgress: (progress) => {
+          if (progress.phase === "compile") compileStartedMs ??= progress.elapsedMs;
+          line.update(buildStatusLine(progress, compileStartedMs));
+        },
+      });
+      line.stop();
+      this.#print(result, flags.stock);
+      return result;
+    } catch (error) {
+      line.stop();
+      if (!abort.signal.aborted) throw error;
+      this.say("Interrupted. What is compiled is kept: `assistant engine build` goes on from here.");
+      this.exit(130);
+    } finally {
+      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    }
+  }
+
+  #print({ path, manifest, built }: BuildResult, stock: boolean): void {
+    const { sourceTag, backends, buildSeconds, builtAt } = manifest;
+    const what = `llama-server ${sourceTag} (${backends.join(", ")}${stock ? ", without patches" : ""})`;
+    if (!built) this.log(`${what} is there already, built ${builtAt}: ${path}\n\`--force\` builds it again.`);
+    else this.log(`Built ${what} in ${buildSeconds} s: ${path}`);
+    if (built && !stock) this.log('Models with engine = "auto" use it from the daemon\'s next start.');
+  }
+}
