@@ -5,7 +5,7 @@ import { leave, rejectAll } from "./lifecycle.ts";
 import { accountAll, roomChanged } from "./places.ts";
 import { eligibleDevices, replicasOf } from "./placement.ts";
 import { preload, shrink } from "./scaling.ts";
-import { type ModelRecord, type SchedulerState, createModel } from "./state.ts";
+import { type ModelRecord, type SchedulerState, createDevice, createModel } from "./state.ts";
 import { type Turn, disarm, refusal } from "./turn.ts";
 
 /**
@@ -39,7 +39,7 @@ function takeDevices(state: SchedulerState, devices: readonly Device[]): void {
   for (const device of devices) {
     let record = state.devices.get(device.id);
     if (record === undefined) {
-      record = { id: device.id, device, budgetBytes: null, instances: new Set(), evictable: new Set(), live: 0, liveBytes: 0, future: 0, futureBytes: 0, pinnedBytes: 0 };
+      record = createDevice(device);
       state.devices.set(device.id, record);
     }
     record.device = device;

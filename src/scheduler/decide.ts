@@ -23,7 +23,7 @@ export function decide(state: SchedulerState, event: SchedulerEvent, now: number
   settle(turn);
   if (event.type === "arrived") {
     const request = state.requests.get(event.facts.id);
-    if (request?.queued) noticeArrival(turn, request);
+    if (request?.queued && request.facts === event.facts) noticeArrival(turn, request);
   }
   return turn.effects;
 }

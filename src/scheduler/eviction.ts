@@ -8,30 +8,34 @@ import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "
  * waiter is not given to a second, and an instance that is leaving is never chosen again.
  */
 export function victimsFor(state: SchedulerState, model: ModelRecord, device: DeviceRecord, mayEvict: boolean): InstanceRecord[] | null {
+  const { settings } = state;
   const victims: InstanceRecord[] = [];
+  let { futureBytes, futureThreads, future } = device;
   const bytes = model.memoryBytes ?? 0;
-  const budget = device.budgetBytes;
-  if (budget !== null && bytes > 0) {
-    let futureBytes = device.futureBytes;
-    let future = device.future;
-    const candidates = mayEvict ? device.evictable.values() : [].values();
-    // An estimate that does not fit beside what other programs use may still be right about the bare device: alone
-    // there, the model is tried, and the engine has the last word.
-    while (futureBytes + bytes > budget && future > 0) {
-      const victim = candidates.next().value;
-      if (victim === undefined) return null;
+  // An estimate that does not fit beside what other programs use may still be right about the bare device: alone
+  // there, the model is tried, and the engine has the last word.
+  const lacksMemory = (): boolean => device.budgetBytes !== null && bytes > 0 && future > 0 && futureBytes + bytes > device.budgetBytes;
+  const lacksThreads = (): boolean => device.isCpu && futureThreads >= settings.threadBudget;
+  const lacksPlace = (): boolean => state.future - victims.length >= settings.maxInstances;
+
+  if (lacksMemory() || lacksThreads()) {
+    if (!mayEvict) return null;
+    for (const victim of device.evictable) {
       if (victim.model === model) continue;
       victims.push(victim);
       futureBytes -= victim.bytes;
+      futureThreads -= victim.threads;
       future -= 1;
+      if (!lacksMemory() && !lacksThreads()) break;
     }
+    if (lacksMemory() || lacksThreads()) return null;
   }
-  const hasPlace = (): boolean => state.future - victims.length < state.settings.maxInstances;
-  if (hasPlace() || !mayEvict) return hasPlace() ? victims : null;
+  if (!lacksPlace()) return victims;
+  if (!mayEvict) return null;
   for (const victim of state.evictable) {
     if (victim.model === model || victims.includes(victim)) continue;
     victims.push(victim);
-    if (hasPlace()) return victims;
+    if (!lacksPlace()) return victims;
   }
   return null;
 }

@@ -26,7 +26,6 @@ function up(turn: Turn, instance: InstanceRecord, state: "starting" | "ready" | 
     turn.state.plans.delete(instance);
     // The fleet may start again by itself what had failed.
     if (instance.phase === "failed") instance.startedAt = turn.now;
-    if (instance.threads === 0) instance.threads = snapshot.threads;
     setPhase(turn, instance, "starting");
   } else if (state === "ready") {
     ready(turn, instance, snapshot);
@@ -85,8 +84,8 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   const { model } = instance;
   const message = snapshot.lastDeath?.message ?? `Instance ${instance.id} failed and no reason is known`;
   if (instance.leaving !== null) {
-    // It has ended another way than ordered. The fleet must not start it again on its own.
-    if (!instance.restart) turn.effects.push({ type: "stop", instanceId: instance.id, cause: instance.leaving });
+    // It has ended another way than ordered; the fleet is to forget the failure, and the pause that comes with it.
+    turn.effects.push({ type: "stop", instanceId: instance.id, cause: instance.leaving });
     gone(turn, instance, message);
     return;
   }
@@ -95,17 +94,19 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   loseRequests(turn, instance, message);
   disarm(turn, instance.phaseDue);
   model.prefixes.clear(instance);
+  instance.retryAt = snapshot.retryAt ?? 0;
   setPhase(turn, instance, "failed");
   const retryAt = snapshot.retryAt ?? (crashed ? turn.now : turn.now + DEFAULT_PAUSE_MS);
-  model.failure = { message, waitersStay: crashed && retryAt - turn.now <= SOON_MS };
+  const code = snapshot.lastDeath?.error ?? "model_failed";
+  model.failure = { message, code, waitersStay: crashed && retryAt - turn.now <= SOON_MS };
   if (crashed && retryAt <= turn.now && !turn.state.closing) plan(turn, model, instance.device, "restart");
-  else arm(turn, model.retry, retryAt);
+  else arm(turn, model.retry, model.retry.heapIndex < 0 ? retryAt : Math.max(model.retry.at, retryAt));
 }
 
 /** The fleet has said nothing about an order for longer than a start may take. */
 export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
-  model.failure = { message: `instance ${instance.id} did not start in time`, waitersStay: false };
+  model.failure = { message: `instance ${instance.id} did not start in time`, code: "model_failed", waitersStay: false };
   arm(turn, model.retry, turn.now + DEFAULT_PAUSE_MS);
   turn.effects.push({ type: "stop", instanceId: instance.id, cause: "stopped" });
   // Nothing more is to be expected of it; a fleet that did start it has the order to stop it.

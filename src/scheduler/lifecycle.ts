@@ -3,7 +3,7 @@ import { emptyPrefixes } from "./prefix-index.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import type { Refusal } from "./effects.ts";
-import type { ThreadHolder } from "./threads.ts";
+import { threadRequest } from "./threads.ts";
 import { TokenMeter } from "./token-meter.ts";
 import { type Turn, arm, disarm, refusal } from "./turn.ts";
 
@@ -18,6 +18,8 @@ export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpo
   for (const former of model.instances) {
     if (former.phase !== "failed" || former.device !== device) continue;
     pinOverride = former.pinOverride;
+    // Who orders a start before its time does so on purpose; a stop makes the fleet forget the pause.
+    if (former.retryAt > turn.now) turn.effects.push({ type: "stop", instanceId: former.id, cause: "stopped" });
     remove(turn, former);
     break;
   }
@@ -39,15 +41,14 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   const { state, now } = turn;
   const { model, device } = instance;
   state.plans.delete(instance);
-  const running: ThreadHolder[] = [];
-  for (const other of state.instances.values()) {
-    if (other !== instance && other.phase !== "planned" && other.phase !== "failed") running.push({ threads: other.threads, device: other.device.id });
-  }
-  instance.threads = state.grantThreads(running, device.id, model.spec.load.threads, state.settings.threadBudget);
+  const threads = Math.max(1, Math.floor(state.grantThreads(threadRequest(state, instance))));
   instance.startedAt = now;
-  setPhase(turn, instance, "ordered");
+  account(turn, instance, (record) => {
+    record.threads = threads;
+    record.phase = "ordered";
+  });
   arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
-  turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads: instance.threads } });
+  turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads } });
 }
 
 /**
@@ -165,13 +166,14 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     held: false,
     purpose,
     bytes: 0,
-    threads: 0,
+    threads: 1,
     slots: model.spec.load.slots,
     contextTokens: model.spec.load.contextTokens,
     inFlight: new Set(),
     prefillTokens: 0,
     decodeTokens: 0,
     startedAt: 0,
+    retryAt: 0,
     lastUsedAt: 0,
     pinOverride: null,
     evictable: false,

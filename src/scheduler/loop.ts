@@ -8,7 +8,7 @@ import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { type SchedulerState, createState, nextDueAt } from "./state.ts";
-import type { GrantThreads } from "./threads.ts";
+import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
 export interface SchedulerLog {
@@ -64,7 +64,7 @@ export class Scheduler implements Dispatcher {
 
   constructor(ports: SchedulerPorts) {
     this.#ports = ports;
-    this.#state = createState(ports.grantThreads);
+    this.#state = createState(ports.grantThreads ?? grantFreeThreads);
     this.#leaseOwner = {
       firstToken: (requestId) => this.#post({ type: "first-token", requestId }),
       finished: (requestId, outcome) => this.#release(requestId, outcome),

@@ -89,8 +89,12 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   }
   const bytes = model.memoryBytes ?? 0;
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
-  const open = fitting.filter((device) => device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes);
-  if (open.length > 0) return null;
+  const hasMemory = (device: DeviceRecord): boolean => device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes;
+  const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || device.pinnedThreads < state.settings.threadBudget;
+  if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
+  if (fitting.some(hasMemory)) {
+    return noCapacity(turn, model, `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`, "Unpin a model, or give it fewer threads.");
+  }
   const largest = model.eligible.reduce((most, device) => Math.max(most, device.device.memoryTotalBytes), 0);
   if (fitting.length === 0) {
     return noCapacity(turn, model, `needs about ${gib(bytes)} of memory; its largest device has ${gib(largest)}`, "Use a smaller model, a shorter context or fewer slots.");

@@ -46,6 +46,7 @@ function count(turn: Turn, instance: InstanceRecord, sign: 1 | -1): void {
     state.live += sign;
     device.live += sign;
     device.liveBytes += sign * instance.bytes;
+    device.liveThreads += sign * instance.threads;
     if (sign < 0) roomChanged(turn);
   }
   if (staying && (hasProcess(phase) || phase === "planned")) {
@@ -53,9 +54,11 @@ function count(turn: Turn, instance: InstanceRecord, sign: 1 | -1): void {
     model.future += sign;
     device.future += sign;
     device.futureBytes += sign * instance.bytes;
+    device.futureThreads += sign * instance.threads;
     if (isPinned(instance)) {
       state.pinned += sign;
       device.pinnedBytes += sign * instance.bytes;
+      device.pinnedThreads += sign * instance.threads;
     }
   }
   if (phase === "ready" && instance.leaving === null && !instance.held) model.serving += sign;

@@ -47,8 +47,11 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
 /** Null unless a start failed and the next one is not due yet. */
 export function failureRefusal(model: ModelRecord, now: number): Refusal | null {
   if (model.failure === null || model.failure.waitersStay || model.retry.heapIndex < 0) return null;
-  const message = `Model "${model.name}" could not be started: ${model.failure.message}`;
-  return refusal("model_failed", message, "See the instance's log (assistant logs) for the reason; the next request after the pause tries again.", secondsOf(model.retry.at - now));
+  const { code, message } = model.failure;
+  const seconds = secondsOf(model.retry.at - now);
+  // A cause with a code of its own says what to do about it already.
+  if (code !== "model_failed") return refusal(code, `Model "${model.name}" could not be started: ${message}`, null, seconds);
+  return refusal(code, `Model "${model.name}" could not be started: ${message}`, "See the instance's log (assistant logs); the next request after the pause tries again.", seconds);
 }
 
 export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
@@ -126,6 +129,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   }
   instance.lastUsedAt = turn.now;
   instance.served += 1;
+  turn.state.served += 1;
   learnFrom(turn, request, instance, outcome);
   if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
   turn.state.dirty.add(request.model);

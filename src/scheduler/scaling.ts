@@ -81,6 +81,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device } = instance;
   if (state.closing || state.live >= state.settings.maxInstances) return false;
+  if (device.isCpu && device.liveThreads >= state.settings.threadBudget) return false;
   if (device.budgetBytes === null || instance.bytes === 0) return true;
   return device.live === 0 || device.liveBytes + instance.bytes <= device.budgetBytes;
 }

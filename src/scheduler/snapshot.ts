@@ -36,6 +36,8 @@ export interface InstanceLoad {
 export interface SchedulerSnapshot {
   readonly queued: number;
   readonly inFlight: number;
+  /** Requests that had a slot and gave it back, since the start. */
+  readonly requestsServed: number;
   readonly models: ReadonlyMap<string, ModelLoad>;
   /** By instance id. */
   readonly instances: ReadonlyMap<string, InstanceLoad>;
@@ -47,7 +49,7 @@ export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapsho
   for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(model, now));
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
-  return { queued: state.queued, inFlight: state.requests.size - state.queued, models, instances };
+  return { queued: state.queued, inFlight: state.requests.size - state.queued, requestsServed: state.served, models, instances };
 }
 
 function modelLoad(model: ModelRecord, now: number): ModelLoad {

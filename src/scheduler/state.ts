@@ -1,5 +1,6 @@
 import type { SchedulerSettings } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RequestFacts } from "../core/request.ts";
@@ -9,7 +10,7 @@ import { type Average, average } from "./average.ts";
 import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
 import { type Queued, RequestQueue } from "./queue.ts";
 import type { TokenMeter } from "./token-meter.ts";
-import { type GrantThreads, grantFreeThreads } from "./threads.ts";
+import type { GrantThreads } from "./threads.ts";
 
 /** A moment at which something is to be looked at again. */
 export interface Due extends HeapItem {
@@ -71,6 +72,7 @@ export interface InstanceRecord extends HeapItem {
   purpose: Purpose;
   /** Estimated memory on the device; 0 where it is not known. */
   bytes: number;
+  /** Granted with the order; 1 until then. */
   threads: number;
   slots: number;
   /** Tokens of one slot. */
@@ -79,6 +81,8 @@ export interface InstanceRecord extends HeapItem {
   prefillTokens: number;
   decodeTokens: number;
   startedAt: number;
+  /** While failed: the fleet ignores a start before this. */
+  retryAt: number;
   /** When the last request ended; the time it got ready before that. */
   lastUsedAt: number;
   /** An operator's word; null: the model's setting. */
@@ -117,7 +121,7 @@ export interface ModelRecord {
   pinOverride: boolean | null;
   /** No start before this; `failure` says why. */
   readonly retry: Due;
-  failure: { readonly message: string; readonly waitersStay: boolean } | null;
+  failure: { readonly message: string; readonly code: ErrorCode; readonly waitersStay: boolean } | null;
   /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
   placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: Refusal | null } | null;
   noticedAt: number;
@@ -135,19 +139,24 @@ export interface ModelRecord {
 export interface DeviceRecord {
   readonly id: string;
   device: Device;
+  /** Threads are a resource of the CPU alone; an instance on a GPU needs next to none. */
+  readonly isCpu: boolean;
   /** Bytes our instances may use together; null: not known, no limit. */
   budgetBytes: number | null;
   readonly instances: Set<InstanceRecord>;
   /** Least recently used first. */
   readonly evictable: Set<InstanceRecord>;
-  /** Processes that live, and their bytes. */
+  /** Processes that live, their bytes and threads. */
   live: number;
   liveBytes: number;
+  liveThreads: number;
   /** The same once everything decided has happened. */
   future: number;
   futureBytes: number;
-  /** Bytes of the future ones that may not be evicted. */
+  futureThreads: number;
+  /** What those of the future ones use that may not be evicted. */
   pinnedBytes: number;
+  pinnedThreads: number;
 }
 
 /**
@@ -182,6 +191,8 @@ export interface SchedulerState {
   /** The room changed in this decision. */
   roomChanged: boolean;
   serial: number;
+  /** Requests that had a slot and gave it back. */
+  served: number;
 }
 
 const unconfigured: SchedulerSettings = {
@@ -194,7 +205,7 @@ const unconfigured: SchedulerSettings = {
 };
 
 /** An empty state: no models until the first `configured`. */
-export function createState(grantThreads: GrantThreads = grantFreeThreads): SchedulerState {
+export function createState(grantThreads: GrantThreads): SchedulerState {
   return {
     settings: unconfigured,
     closing: false,
@@ -215,6 +226,7 @@ export function createState(grantThreads: GrantThreads = grantFreeThreads): Sche
     roomEpoch: 0,
     roomChanged: false,
     serial: 0,
+    served: 0,
   };
 }
 
@@ -244,6 +256,23 @@ export function createModel(spec: ModelSpec): ModelRecord {
   };
   return model;
 }
+
+export const createDevice = (device: Device): DeviceRecord => ({
+  id: device.id,
+  device,
+  isCpu: device.vendor === "cpu",
+  budgetBytes: null,
+  instances: new Set(),
+  evictable: new Set(),
+  live: 0,
+  liveBytes: 0,
+  liveThreads: 0,
+  future: 0,
+  futureBytes: 0,
+  futureThreads: 0,
+  pinnedBytes: 0,
+  pinnedThreads: 0,
+});
 
 /** Order among instances that could take a request: least work, then least taken slots, then the most recently used. */
 function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {

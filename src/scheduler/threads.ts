@@ -1,22 +1,59 @@
-/** An instance that holds threads already. */
-export interface ThreadHolder {
-  readonly threads: number;
-  readonly device: string;
+import { replicasOf } from "./placement.ts";
+import { type InstanceRecord, type SchedulerState, isModelPinned } from "./state.ts";
+
+/** What the governor is asked. */
+export interface ThreadRequest {
+  /** Threads that all instances together may use. */
+  readonly budget: number;
+  /** The other instances. */
+  readonly running: readonly { readonly threads: number }[];
+  /** One on a GPU only feeds it. */
+  readonly computesOn: "cpu" | "gpu";
+  /** The model's setting. */
+  readonly wanted: number | "auto";
+  /** CPU instances that may start later and run beside this one. */
+  readonly furtherCpuInstances: number;
+}
+
+/** Says how many threads an instance that is about to start gets. Less than 1 is taken as 1: the room was seen to before. */
+export type GrantThreads = (request: ThreadRequest) => number;
+
+/** The grant used where no other is supplied: what is asked for, or an even share on a CPU, or one thread on a GPU, never more than is free. */
+export const grantFreeThreads: GrantThreads = ({ budget, running, computesOn, wanted, furtherCpuInstances }) => {
+  const free = budget - running.reduce((sum, holder) => sum + holder.threads, 0);
+  if (wanted !== "auto") return Math.min(wanted, free);
+  return computesOn === "gpu" ? Math.min(1, free) : Math.floor(free / (1 + furtherCpuInstances));
+};
+
+/** Puts the question for an instance that is about to be ordered. */
+export function threadRequest(state: SchedulerState, instance: InstanceRecord): ThreadRequest {
+  const running: { threads: number }[] = [];
+  for (const other of state.instances.values()) {
+    if (other !== instance && other.phase !== "planned" && other.phase !== "failed") running.push({ threads: other.threads });
+  }
+  return {
+    budget: state.settings.threadBudget,
+    running,
+    computesOn: instance.device.isCpu ? "cpu" : "gpu",
+    wanted: instance.model.spec.load.threads,
+    furtherCpuInstances: furtherCpuInstances(state, instance),
+  };
 }
 
 /**
- * Says how many threads an instance that is about to start on `device` gets, at least 1. `running` are the other
- * instances, `wanted` the model's setting, `budget` what all together may use.
+ * CPU instances to leave threads for: those decided on, the missing replicas of this model and of models that are to be
+ * up anyway, and one more where any other model may be asked for. Leaving a share for each model of a long list would
+ * slow down the only one in use; leaving none would make every second model a swap.
  */
-export type GrantThreads = (running: readonly ThreadHolder[], device: string, wanted: number | "auto", budget: number) => number;
-
-/**
- * The grant used where no other is supplied: what is asked for, or on a CPU all that is free, or one thread on a GPU
- * (its work is done elsewhere), never more than what is free.
- */
-export const grantFreeThreads: GrantThreads = (running, device, wanted, budget) => {
-  const used = running.reduce((sum, holder) => sum + holder.threads, 0);
-  const free = Math.max(1, budget - used);
-  if (wanted !== "auto") return Math.max(1, Math.min(wanted, free));
-  return device === "cpu" ? free : 1;
-};
+function furtherCpuInstances(state: SchedulerState, instance: InstanceRecord): number {
+  let further = 0;
+  let maybe = 0;
+  for (const planned of state.plans) if (planned !== instance && planned.device.isCpu) further += 1;
+  for (const model of state.models.values()) {
+    if (model.removed || !model.eligible[0]?.isCpu) continue;
+    const missing = Math.max(0, replicasOf(model) - model.future);
+    if (model === instance.model || model.spec.preload || isModelPinned(model)) further += missing;
+    else if (model.future === 0) maybe = 1;
+  }
+  return further + maybe;
+}

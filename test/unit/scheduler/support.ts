@@ -1,0 +1,302 @@
+import type { SchedulerSettings } from "../../../src/core/config.ts";
+import type { Device } from "../../../src/core/device.ts";
+import type { FleetEvent, StartOrder } from "../../../src/core/fleet.ts";
+import type { Death, InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
+import type { LoadSettings, ModelSpec } from "../../../src/core/model.ts";
+import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
+import { decide } from "../../../src/scheduler/decide.ts";
+import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
+import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
+import { createState, nextDueAt } from "../../../src/scheduler/state.ts";
+import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
+
+export const GIB = 2 ** 30;
+
+const load: LoadSettings = {
+  contextTokens: 4096,
+  slots: 2,
+  batchTokens: 512,
+  microBatchTokens: 128,
+  threads: 1,
+  gpuLayers: 0,
+  splitMode: "none",
+  mainGpu: 0,
+  tensorSplit: [],
+  mmap: true,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+  hostCacheMib: 0,
+  chatTemplate: "",
+  projectorPath: "",
+  pooling: null,
+  extraArgs: [],
+};
+
+export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> & Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads">>;
+
+export function model(name: string, options: ModelOptions = {}): ModelSpec {
+  const { slots = load.slots, contextTokens = load.contextTokens, threads = load.threads, ...rest } = options;
+  return {
+    name,
+    aliases: [],
+    kind: "chat",
+    engine: "auto",
+    source: { type: "file", path: `/models/${name}.gguf` },
+    load: { ...load, slots, contextTokens, threads },
+    sampling: { temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null, maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
+    includeUsage: false,
+    devices: [],
+    replicas: "auto",
+    idleTtlMs: null,
+    preload: false,
+    pinned: false,
+    ownAddresses: [],
+    file: `/etc/assistant/models/${name}.toml`,
+    fingerprint: `${name}-1`,
+    ...rest,
+  };
+}
+
+export function gpu(index: number, memoryGib = 24): Device {
+  const bytes = memoryGib * GIB;
+  return { ...cpu(memoryGib), id: `cuda:${index}`, vendor: "nvidia", name: `GPU ${index}`, memoryTotalBytes: bytes, memoryFreeBytes: bytes };
+}
+
+export function cpu(memoryGib = 64): Device {
+  const bytes = memoryGib * GIB;
+  return { id: "cpu", vendor: "cpu", name: "CPU", memoryTotalBytes: bytes, memoryFreeBytes: bytes, utilizationPercent: null, temperatureCelsius: null, env: {} };
+}
+
+export const defaultSettings: SchedulerSettings = { maxInstances: 10, maxLoad: 0.8, maxQueuedPerModel: 100, threadBudget: 16, startTimeoutMs: 60_000, drainTimeoutMs: 30_000 };
+
+export const outcome = (changes: Partial<RequestOutcome> = {}): RequestOutcome => ({
+  end: "complete",
+  promptTokens: 10,
+  cachedTokens: 0,
+  completionTokens: 20,
+  promptMs: 10,
+  completionMs: 100,
+  ...changes,
+});
+
+export type RequestState = { readonly status: "waiting" | "cancelled" | "done" } | { readonly status: "running" | "lost"; readonly instanceId: string } | { readonly status: "rejected"; readonly refusal: Refusal };
+
+interface FakeInstance {
+  readonly order: StartOrder;
+  state: InstanceState;
+  retryAt: number | null;
+  lastDeath: Death | null;
+}
+
+/**
+ * A fleet of the imagination around the real `decide`: it follows orders as the fleet's transition table says, and the
+ * test says when a start or a stop is over. Everything that happened is kept.
+ */
+export class World {
+  now = 1_000_000;
+  readonly state = createState(grantFreeThreads);
+  readonly requests = new Map<string, RequestState>();
+  readonly fleet = new Map<string, FakeInstance>();
+  readonly effects: Effect[] = [];
+  /** Request ids in the order in which they got a slot. */
+  readonly dispatched: string[] = [];
+  /** Looks at the world after every decision. */
+  check: (effects: readonly Effect[], event: SchedulerEvent) => void = () => {};
+  #config: SchedulerConfig;
+  #requestCount = 0;
+
+  constructor(models: readonly ModelSpec[], options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number> } = {}) {
+    this.#config = {
+      models,
+      devices: options.devices ?? [cpu()],
+      settings: { ...defaultSettings, ...options.settings },
+      memoryBytes: new Map(Object.entries(options.memoryGib ?? {}).map(([name, size]) => [name, size * GIB])),
+    };
+    this.post({ type: "configured", config: this.#config });
+  }
+
+  reload(changes: Partial<SchedulerConfig>): void {
+    this.#config = { ...this.#config, ...changes };
+    this.post({ type: "configured", config: this.#config });
+  }
+
+  get config(): SchedulerConfig {
+    return this.#config;
+  }
+
+  post(event: SchedulerEvent): Effect[] {
+    const effects = decide(this.state, event, this.now);
+    this.effects.push(...effects);
+    const answers: FleetEvent[] = [];
+    for (const effect of effects) {
+      const answer = this.#carryOut(effect);
+      if (answer !== null) answers.push(answer);
+    }
+    this.check(effects, event);
+    for (const answer of answers) effects.push(...this.post({ type: "instance", event: answer }));
+    return effects;
+  }
+
+  arrive(modelName: string, facts: Partial<RequestFacts> = {}): string {
+    this.#requestCount += 1;
+    const id = facts.id ?? `r${this.#requestCount}`;
+    this.requests.set(id, { status: "waiting" });
+    this.post({ type: "arrived", facts: { id, model: modelName, tenant: "t", priority: 50, promptTokens: 10, maxTokens: 20, prefix: [], deadlineAt: null, ...facts } });
+    return id;
+  }
+
+  cancel(id: string): void {
+    if (this.requests.get(id)?.status === "waiting" || this.requests.get(id)?.status === "running") this.requests.set(id, { status: "cancelled" });
+    this.post({ type: "cancelled", requestId: id });
+  }
+
+  finish(id: string, changes: Partial<RequestOutcome> = {}): void {
+    if (this.requests.get(id)?.status === "running") this.requests.set(id, { status: "done" });
+    this.post({ type: "finished", requestId: id, outcome: outcome(changes) });
+  }
+
+  operate(operation: Operation, target: OperationTarget): void {
+    this.post({ type: "operate", operation, target });
+  }
+
+  /** Lets time pass, with a tick at every due moment. */
+  advance(ms: number): void {
+    const until = this.now + ms;
+    for (let due = nextDueAt(this.state); due !== null && due <= until; due = nextDueAt(this.state)) {
+      this.now = Math.max(this.now, due);
+      this.post({ type: "tick" });
+    }
+    this.now = until;
+  }
+
+  /** The start is over. */
+  up(id: string): void {
+    this.step(id, ["starting"], "ready");
+  }
+
+  /** The stop is over. */
+  gone(id: string): void {
+    this.step(id, ["stopping"], "absent", { death: { cause: "stopped", message: "was stopped" } });
+  }
+
+  /** The process died. */
+  die(id: string, message = "died by SIGKILL", retryInMs = 0): void {
+    this.step(id, ["starting", "ready", "draining"], "failed", { death: { cause: "signal", message }, retryAt: this.now + retryInMs });
+  }
+
+  /** Starts a model by a request and ends that request, so that the instance is idle. */
+  warm(modelName: string): string {
+    const request = this.arrive(modelName);
+    const id = this.starting()[0];
+    if (id !== undefined) this.up(id);
+    this.finish(request);
+    const instance = this.instancesOf(modelName).find((candidate) => this.fleet.get(candidate)?.state === "ready");
+    if (instance === undefined) throw new Error(`${modelName} did not become ready`);
+    return instance;
+  }
+
+  status(id: string): RequestState["status"] | undefined {
+    return this.requests.get(id)?.status;
+  }
+
+  instanceOf(id: string): string | null {
+    const request = this.requests.get(id);
+    return request !== undefined && "instanceId" in request ? request.instanceId : null;
+  }
+
+  refusalOf(id: string): Refusal | null {
+    const request = this.requests.get(id);
+    return request !== undefined && "refusal" in request ? request.refusal : null;
+  }
+
+  inState(...states: InstanceState[]): string[] {
+    return [...this.fleet].filter(([, instance]) => states.includes(instance.state)).map(([id]) => id);
+  }
+
+  starting = (): string[] => this.inState("starting");
+
+  instancesOf(modelName: string): string[] {
+    return [...this.fleet].filter(([, instance]) => instance.order.model.name === modelName && instance.state !== "absent").map(([id]) => id);
+  }
+
+  /** Effects of one kind, of the whole history. */
+  all<Type extends Effect["type"]>(type: Type): Extract<Effect, { type: Type }>[] {
+    return this.effects.filter((effect): effect is Extract<Effect, { type: Type }> => effect.type === type);
+  }
+
+  step(id: string, from: readonly InstanceState[], to: InstanceState, news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {}): void {
+    const event = this.#move(id, from, to, news);
+    if (event !== null) this.post({ type: "instance", event });
+  }
+
+  #move(id: string, from: readonly InstanceState[], to: InstanceState, news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {}): FleetEvent | null {
+    const instance = this.fleet.get(id);
+    if (instance === undefined || !from.includes(instance.state)) return null;
+    const before = instance.state;
+    instance.state = to;
+    instance.retryAt = news.retryAt ?? null;
+    if (news.death) instance.lastDeath = { at: this.now, exitCode: null, signal: null, ...news.death };
+    return { type: "transition", from: before, snapshot: this.#snapshot(id, instance) };
+  }
+
+  #carryOut(effect: Effect): FleetEvent | null {
+    switch (effect.type) {
+      case "dispatch":
+        this.requests.set(effect.requestId, { status: "running", instanceId: effect.instanceId });
+        this.dispatched.push(effect.requestId);
+        return null;
+      case "reject":
+        this.requests.set(effect.requestId, { status: "rejected", refusal: effect.refusal });
+        return null;
+      case "lost":
+        this.requests.set(effect.requestId, { status: "lost", instanceId: effect.instanceId });
+        return null;
+      case "start":
+        return this.#start(effect.order);
+      case "drain":
+        return this.#move(effect.instanceId, ["ready"], "draining");
+      case "resume":
+        return this.#move(effect.instanceId, ["draining"], "ready");
+      case "stop": {
+        const failed = this.#move(effect.instanceId, ["failed"], "absent");
+        return failed ?? this.#move(effect.instanceId, ["starting", "ready", "draining"], "stopping");
+      }
+      default:
+        return null;
+    }
+  }
+
+  #start(order: StartOrder): FleetEvent | null {
+    const known = this.fleet.get(order.instanceId);
+    if (known !== undefined && known.state === "failed" && known.retryAt !== null && known.retryAt > this.now) return null;
+    if (known !== undefined && known.state !== "failed" && known.state !== "absent") return null;
+    const from = known?.state ?? "absent";
+    const instance: FakeInstance = { order, state: "starting", retryAt: null, lastDeath: known?.lastDeath ?? null };
+    this.fleet.set(order.instanceId, instance);
+    return { type: "transition", from, snapshot: this.#snapshot(order.instanceId, instance) };
+  }
+
+  #snapshot(id: string, instance: FakeInstance): InstanceSnapshot {
+    const { order } = instance;
+    return {
+      id,
+      model: order.model.name,
+      device: order.device.id,
+      engine: "llama-server",
+      state: instance.state,
+      pid: null,
+      socketPath: null,
+      slots: order.model.load.slots,
+      contextTokens: order.model.load.contextTokens,
+      threads: order.threads,
+      startedAt: null,
+      readyAt: null,
+      attempts: 1,
+      retryAt: instance.retryAt,
+      lastDeath: instance.lastDeath,
+      memoryBytes: null,
+      logFile: "",
+      loadProgress: null,
+    };
+  }
+}
