@@ -1,0 +1,20 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+function findRoot(): string {
+  // Sources run from src/, builds from dist/src/: the root is where package.json lies in both.
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json"))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error("this installation has no package.json; reinstall it");
+    folder = parent;
+  }
+  return folder;
+}
+
+/** The installation's directory: where package.json, templates and patches are. */
+export const packageRoot: string = findRoot();
+
+/** The product's version, from package.json. */
+export const version: string = (JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string }).version;

@@ -1,0 +1,265 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { DaemonStatus } from "../api/status.ts";
+import { diffModels } from "../config/diff.ts";
+import type { Environment } from "../config/environment.ts";
+import { loadConfig } from "../config/load.ts";
+import { resolvePaths } from "../config/paths.ts";
+import { systemClock } from "../core/clock.ts";
+import type { Config } from "../core/config.ts";
+import type { Hardware } from "../core/device.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { FleetEvent } from "../core/fleet.ts";
+import { version } from "../core/package.ts";
+import { createEngineProbe, createEngines, type EngineSet } from "../engines/index.ts";
+import { engineEnvironment } from "../fleet/environment.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { probeHardware, refreshDevices } from "../fleet/hardware.ts";
+import { sweepLeftovers } from "../fleet/run-record.ts";
+import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
+import { resolveWeights } from "../models/resolve.ts";
+import { Scheduler } from "../scheduler/loop.ts";
+import { type Logger, openLog } from "../telemetry/log.ts";
+import { assembleStatus } from "./control.ts";
+import { Directory } from "./directory.ts";
+import { Endpoints } from "./endpoints.ts";
+import { Listeners } from "./listeners.ts";
+import { acquireLock, type DaemonLock } from "./lock.ts";
+import { watchConfig } from "./watch.ts";
+
+export interface DaemonOptions {
+  readonly env: Environment;
+  readonly foreground: boolean;
+}
+
+/** How long engines get to end after SIGTERM when the daemon stops, milliseconds. */
+const ENGINE_GRACE_MS = 5_000;
+/** A live view asks every second; devices are probed no more often than this. */
+const DEVICE_REFRESH_MS = 2_000;
+
+/** The composition root: makes every part, connects them, and takes them down in the opposite order. */
+export class Daemon {
+  readonly stopped: Promise<void>;
+  readonly #resolveStopped: () => void;
+  readonly #env: Environment;
+  readonly #clock = systemClock;
+  readonly #startedAt = Date.now();
+  readonly #directory = new Directory();
+  readonly #endpoints = new Endpoints();
+  readonly #lock: DaemonLock;
+  readonly #log: Logger;
+  readonly #flushLog: () => Promise<void>;
+  readonly #fleet: Fleet;
+  readonly #scheduler: Scheduler;
+  readonly #listeners: Listeners;
+  #config: Config;
+  #hardware: Hardware;
+  #hardwareAt = 0;
+  #engines: EngineSet;
+  #watcher: Disposable | null = null;
+  #reloading: Promise<ReloadReport> | null = null;
+  #state: DaemonStatus["state"] = "running";
+
+  /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const paths = resolvePaths(options.env);
+    await mkdir(paths.runDir, { recursive: true, mode: 0o700 });
+    await chmod(paths.runDir, 0o700);
+    const lock = await acquireLock(paths.dataDir);
+    try {
+      // Engines of a daemon that was killed would hold memory that the new ones need.
+      const [leftovers, hardware] = await Promise.all([sweepLeftovers(paths.runDir), probeHardware(options.env)]);
+      const config = await loadConfig({ env: options.env, hardware });
+      const { log, flush } = await openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null });
+      for (const leftover of leftovers) log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
+      const daemon = new Daemon(options, lock, config, hardware, log, flush);
+      await daemon.#open();
+      return daemon;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: Logger, flushLog: () => Promise<void>) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.stopped = promise;
+    this.#resolveStopped = resolve;
+    this.#env = options.env;
+    this.#lock = lock;
+    this.#config = config;
+    this.#hardware = hardware;
+    this.#log = log;
+    this.#flushLog = flushLog;
+    this.#engines = this.#findEngines();
+    this.#fleet = new Fleet({
+      engineFor: (model) => this.#endpoints.engineFor(this.#engines, model),
+      resolveWeights: (model) => resolveWeights(model.source, this.#config.paths),
+      probe: createEngineProbe(),
+      clock: this.#clock,
+      random: Math.random,
+      runDir: config.paths.runDir,
+      logDir: join(config.paths.logDir, "instances"),
+      log: log.child({ part: "fleet" }),
+      settings: { startTimeoutMs: config.scheduler.startTimeoutMs },
+      baseEnv: engineEnvironment(options.env),
+      onEvent: (event) => this.#onFleetEvent(event),
+    });
+    this.#scheduler = new Scheduler({
+      fleet: this.#fleet,
+      clock: this.#clock,
+      log: log.child({ part: "scheduler" }),
+      describe: (instanceId) => this.#endpoints.describe(instanceId),
+    });
+    this.#listeners = new Listeners({
+      dispatcher: this.#scheduler,
+      directory: this.#directory,
+      control: this.#control(),
+      settings: () => this.#config,
+      version,
+      log: log.child({ part: "gateway" }),
+    });
+  }
+
+  /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
+  get url(): string | null {
+    return this.#listeners.url;
+  }
+
+  /** Begins to stop: running requests finish within the drain time, with `now` or at a second call they do not. */
+  stop(options: { readonly now: boolean }): void {
+    if (this.#state === "stopping") {
+      this.#listeners.abort();
+      this.#fleet.hurry();
+      return;
+    }
+    this.#state = "stopping";
+    this.#log.info({ now: options.now }, "stopping");
+    void this.#close(options.now).finally(this.#resolveStopped);
+  }
+
+  /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
+  reload(): Promise<ReloadReport> {
+    // Quick edits follow each other; the one in progress may have read the older file, so the next waits for it.
+    const before = this.#reloading ?? Promise.resolve();
+    this.#reloading = before.then(
+      () => this.#reload(),
+      () => this.#reload(),
+    );
+    return this.#reloading;
+  }
+
+  async #open(): Promise<void> {
+    this.#configure();
+    try {
+      await this.#listeners.open(this.#config);
+    } catch (error) {
+      await this.#close(true);
+      throw error;
+    }
+    this.#watch();
+    this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
+    for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
+  }
+
+  #onFleetEvent(event: FleetEvent): void {
+    this.#endpoints.onFleetEvent(event);
+    this.#scheduler.onFleetEvent(event);
+  }
+
+  #configure(): void {
+    this.#directory.replace(this.#config, Date.now());
+    this.#scheduler.configure({ models: this.#config.models, devices: this.#hardware.devices, settings: this.#config.scheduler, memoryBytes: new Map() });
+  }
+
+  #findEngines(): EngineSet {
+    return createEngines({ paths: this.#config.paths, llamaServerPath: this.#config.llamaServerPath, pathVariable: this.#env["PATH"] ?? "", nodePath: process.execPath });
+  }
+
+  #watch(): void {
+    this.#watcher?.[Symbol.dispose]();
+    this.#watcher = watchConfig(this.#config.paths.configFile, [this.#config.paths.modelConfigDir], this.#clock, () => void this.reload().catch(() => {}));
+  }
+
+  async #reload(): Promise<ReloadReport> {
+    let next: Config;
+    try {
+      next = await loadConfig({ env: this.#env, hardware: this.#hardware });
+    } catch (error) {
+      this.#log.error({ error: String(error) }, "reload refused; the configuration stays as it was");
+      throw error;
+    }
+    const before = this.#config;
+    const diff = diffModels(before, next);
+    this.#config = next;
+    // A llama-server may have been built or chosen since.
+    this.#engines = this.#findEngines();
+    this.#log.level = next.logLevel;
+    this.#configure();
+    if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
+    const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
+    const changed = [...names(diff.restart), ...names(diff.updated)];
+    const touched = new Set([...names(diff.added), ...changed]);
+    const report: ReloadReport = {
+      added: names(diff.added),
+      removed: names(diff.removed),
+      changed,
+      unchanged: names(next.models).filter((name) => !touched.has(name)),
+      restartNeeded: next.restartFingerprint !== before.restartFingerprint,
+      notices: next.notices,
+    };
+    this.#log.info({ ...report, notices: next.notices.length }, "reloaded");
+    return report;
+  }
+
+  #control(): ControlPort {
+    return {
+      status: () => this.#status(),
+      act: async (instanceId, action) => {
+        if (!this.#fleet.snapshots().some((snapshot) => snapshot.id === instanceId)) {
+          throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, { remedy: "`assistant ps` lists the instances." });
+        }
+        this.#scheduler.operate(action, { instance: instanceId });
+      },
+      modelAct: async (name, action) => this.#scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
+      reload: () => this.reload(),
+      shutdown: (options) => this.stop(options),
+    };
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    const now = Date.now();
+    if (now - this.#hardwareAt > DEVICE_REFRESH_MS) {
+      this.#hardwareAt = now;
+      this.#hardware = { ...this.#hardware, devices: await refreshDevices(this.#hardware.devices, this.#env) };
+    }
+    const scheduler = this.#scheduler.snapshot();
+    const hint = await this.#engines.hint();
+    return assembleStatus({
+      version,
+      startedAt: this.#startedAt,
+      now,
+      state: this.#state,
+      url: this.url,
+      config: this.#config,
+      logFile: join(this.#config.paths.logDir, "current.log"),
+      hardware: this.#hardware,
+      instances: this.#fleet.snapshots(),
+      scheduler,
+      requestsServed: [...scheduler.instances.values()].reduce((sum, instance) => sum + instance.requestsServed, 0),
+      hints: hint === null ? [] : [hint],
+    });
+  }
+
+  async #close(now: boolean): Promise<void> {
+    this.#watcher?.[Symbol.dispose]();
+    // Waiters are told at once; what runs may finish, unless there is a hurry.
+    const drained = this.#scheduler.close(now ? 0 : this.#config.scheduler.drainTimeoutMs);
+    if (now) this.#listeners.abort();
+    await drained;
+    await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS)]);
+    this.#log.info({}, "stopped");
+    await this.#flushLog();
+    await this.#lock.release();
+  }
+}

@@ -1,0 +1,56 @@
+import { parseAddress } from "../config/network.ts";
+import type { Config, ListenAddress } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gateway.ts";
+
+/**
+ * Every door of the daemon: the OpenAI port, the admin socket, and one port for each model that has an address of its own.
+ * Addresses are bound once; changing them takes a restart, which a reload reports.
+ */
+export class Listeners {
+  readonly #options: GatewayOptions;
+  readonly #gateways: Gateway[] = [];
+  #url: string | null = null;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
+  get url(): string | null {
+    return this.#url;
+  }
+
+  /** Rejects with `address_in_use` or `not_writable`; call `close` then. */
+  async open(config: Config): Promise<void> {
+    const main = await this.#add({});
+    if (config.http) this.#url = await main.listen(config.http);
+    for (const model of config.models) {
+      for (const address of model.ownAddresses) await (await this.#add({ onlyModel: model.name })).listen(listenAddress(address));
+    }
+    // Last, since this is what tells other commands that the daemon is there.
+    await main.listen({ path: config.paths.adminSocket });
+  }
+
+  /** Takes no new requests and resolves when the running ones have ended. */
+  async close(): Promise<void> {
+    await Promise.all(this.#gateways.map((gateway) => gateway.close()));
+  }
+
+  /** Ends running requests now. */
+  abort(): void {
+    for (const gateway of this.#gateways) void gateway.close({ now: true });
+  }
+
+  async #add(extra: Partial<GatewayOptions>): Promise<Gateway> {
+    const gateway = await createGateway({ ...this.#options, ...extra });
+    this.#gateways.push(gateway);
+    return gateway;
+  }
+}
+
+function listenAddress(text: string): ListenAddress {
+  const address = parseAddress(text);
+  if (typeof address === "string") throw new AssistantError("config_invalid", address);
+  return address;
+}
