@@ -31,7 +31,7 @@ export function deviceSetting({ keys, machine, warn }: SectionContext): readonly
       const [near] = nearestNames(device, known, 1);
       warn(
         "devices",
-        `this machine has no device ${JSON.stringify(device)}; it has ${known.join(", ")}${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`}`,
+        `this machine has no device ${JSON.stringify(device)}; it has ${known.join(", ")}${near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`}`,
       );
     }
   }

@@ -63,7 +63,7 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
 
 function mismatch(node: SchemaNode, value: unknown): string {
   const near = node.enum !== undefined && typeof value === "string" ? nearestNames(value, node.enum, 1)[0] : undefined;
-  const hint = near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`;
+  const hint = near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`;
   return `expected ${expectation(node)}, found ${node.secret ? "something else (not shown, as it may be a secret)" : shown(value)}${hint}`;
 }
 
@@ -78,7 +78,7 @@ function unknownKey(root: SchemaNode, node: SchemaNode, key: string, path: KeyPa
   const [home] = homes;
   if (home !== undefined)
     return `${what}; it belongs in ${homes.map(([name, section]) => (section.items === undefined ? `[${name}]` : `[[${name}]]`)).join(" or ")}`;
-  if (nearest !== undefined) return `${what}; did you mean \`${nearest}\`?`;
+  if (nearest !== undefined) return `${what} (did you mean \`${nearest}\`?)`;
   return `${what}; known are ${known.join(", ")}`;
 }
 
