@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { constants, existsSync } from "node:fs";
 import { copyFile, link, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -71,7 +72,7 @@ export async function writeNew(file: string, text: string, { force }: { readonly
   await makeDirectory(path.dirname(file));
   // With `force` a link to a file elsewhere stays one.
   const target = force && existsSync(file) ? await realpath(file) : file;
-  const temporary = `${target}.${process.pid}.tmp`;
+  const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await writeFile(temporary, text, { mode: 0o644, flush: true });
     if (force) await rename(temporary, target);

@@ -14,8 +14,9 @@ describe("an address", () => {
     ["box.lan:1", { host: "box.lan", port: 1 }],
   ])("%s is read", (text, expected) => expect(parseAddress(text)).toEqual(expected));
 
-  it.each(["8080", "127.0.0.1", "::1:80", "[::1]", "[nonsense]:80", "host:port", "host:70000", "http://x:1/", "a b:1", ""])("%j is refused with what was expected", (text) =>
-    expect(parseAddress(text)).toMatch(/^expected /),
+  it.each(["8080", "127.0.0.1", "::1:80", "[::1]", "[nonsense]:80", "host:port", "host:70000", "http://x:1/", "a b:1", ""])(
+    "%j is refused with what was expected",
+    (text) => expect(parseAddress(text)).toMatch(/^expected /),
   );
 
   it.each(["127.0.0.1", "127.9.9.9", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost", "api.localhost"])("%s is loopback", (host) => {
@@ -42,7 +43,9 @@ it("the warning about a narrowed address says what to write", async () => {
   await using at = await site({ "config.toml": '[server]\nhttp_addr = "0.0.0.0:8080"\n' });
   const config = await at.load();
   expect(config.http).toEqual({ host: "127.0.0.1", port: 8080 });
-  expect(noticeLines(config, at)).toEqual([expect.stringMatching(/^warning config\.toml:2: server\.http_addr: .*only 127\.0\.0\.1:8080.*ASSISTANT_API_KEY.*api_key_sha256.*allow_remote = true/)]);
+  expect(noticeLines(config, at)).toEqual([
+    expect.stringMatching(/^warning config\.toml:2: server\.http_addr: .*only 127\.0\.0\.1:8080.*ASSISTANT_API_KEY.*api_key_sha256.*allow_remote = true/),
+  ]);
 });
 
 it("a key in the file, a key in the environment, or permission by name obey a wildcard silently", async () => {
@@ -61,7 +64,9 @@ it("a key in the file, a key in the environment, or permission by name obey a wi
 
 it("an outside address without a key is a mistake", async () => {
   await using at = await site({ "config.toml": '[server]\nhttp_addr = "192.168.1.5:8080"\n' });
-  expect((await at.failure()).message).toMatch(/config\.toml:2: server\.http_addr: 192\.168\.1\.5:8080 can be reached from other machines.*or use 127\.0\.0\.1:8080/);
+  expect((await at.failure()).message).toMatch(
+    /config\.toml:2: server\.http_addr: 192\.168\.1\.5:8080 can be reached from other machines.*or use 127\.0\.0\.1:8080/,
+  );
   expect((await at.load({ env: { ASSISTANT_API_KEY: "abc" } })).http).toEqual({ host: "192.168.1.5", port: 8080 });
 });
 
@@ -117,7 +122,9 @@ it("two model files with one address: the first keeps it, the second serves with
   const config = await at.load();
   expect(model(config, "a").ownAddresses).toEqual(["127.0.0.1:8010"]);
   expect(model(config, "b").ownAddresses).toEqual([]);
-  expect(noticeLines(config, at).at(0)).toBe("error models/b.toml:2: server.socket_addr: 127.0.0.1:8010 is used twice, also by server.socket_addr at models/a.toml:2; give one of them another port");
+  expect(noticeLines(config, at).at(0)).toBe(
+    "error models/b.toml:2: server.socket_addr: 127.0.0.1:8010 is used twice, also by server.socket_addr at models/a.toml:2; give one of them another port",
+  );
 });
 
 it("an entry's port is served to others only where that is allowed", async () => {

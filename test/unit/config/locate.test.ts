@@ -25,7 +25,8 @@ it("counts the elements of arrays of tables, with tables below them", () => {
 });
 
 it("is not misled by brackets, comments and keys inside strings and arrays", () => {
-  const text = 'a = """\n[b]\nc = 1 \\""" # still inside\n"""\nd = \'\'\'\nx = "\n\'\'\'\ne = [\n  "]", # ]\n  { f = 1, g = [ 2,\n  3 ] },\n]\nh = "\\"]"\n[b]\nc = 2\n';
+  const text =
+    'a = """\n[b]\nc = 1 \\""" # still inside\n"""\nd = \'\'\'\nx = "\n\'\'\'\ne = [\n  "]", # ]\n  { f = 1, g = [ 2,\n  3 ] },\n]\nh = "\\"]"\n[b]\nc = 2\n';
   expect(parse(text)).toHaveProperty("h", '"]');
   expect(lineOf(text, "b", "c")).toBe(15);
   expect(lineOf(text, "e", 0)).toBe(9);

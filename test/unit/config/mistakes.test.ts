@@ -20,7 +20,10 @@ describe("a mistake in the main file names line, key, expectation, value and the
     ["[scheduler]\nmax_load = 0", "config.toml:2: scheduler.max_load: expected a number above 0 and at most 1, found 0"],
     ['[scheduler]\nmax_instances = "ten"', 'config.toml:2: scheduler.max_instances: expected an integer of at least 1, found "ten"'],
     ["[scheduler]\nmax_instances = 2.5", "config.toml:2: scheduler.max_instances: expected an integer of at least 1, found 2.5"],
-    ["[scheduler]\nmax_instances = 99999999999999999999", "config.toml:2: scheduler.max_instances: expected an integer of at least 1, found a number too large"],
+    [
+      "[scheduler]\nmax_instances = 99999999999999999999",
+      "config.toml:2: scheduler.max_instances: expected an integer of at least 1, found a number too large",
+    ],
     ['[scheduler]\nthread_budget = "all"', 'config.toml:2: scheduler.thread_budget: expected an integer of at least 1 or "auto", found "all"'],
     ["max_load = 0.5", "config.toml:1: max_load: unknown key or section; it belongs in [scheduler]"],
     ['[log]\nlevel = "warning"', 'config.toml:2: log.level: expected one of "debug", "info", "warn", "error", found "warning" (did you mean "warn"?)'],
@@ -28,11 +31,17 @@ describe("a mistake in the main file names line, key, expectation, value and the
     ["[llama_servers]\nname = 'x'", "config.toml:1: llama_servers: expected an array of tables, found a table"],
     ["[[llama_servers]]\nport = 8000", "config.toml:1: llama_servers[0]: `name` is missing: expected a string"],
     ['[[llama_servers]]\nname = "a"', "config.toml:1: llama_servers[0]: names no weights: write `chat_model_path` or `embedding_model_path`"],
-    ['[[llama_servers]]\nname = "a b"\nchat_model_path = "x.gguf"', /^config\.toml:2: llama_servers\[0\]\.name: "a b" cannot be a model's name: expected up to 128 letters/],
+    [
+      '[[llama_servers]]\nname = "a b"\nchat_model_path = "x.gguf"',
+      /^config\.toml:2: llama_servers\[0\]\.name: "a b" cannot be a model's name: expected up to 128 letters/,
+    ],
     ['[server]\nhttp_addr = "127.0.0.1"', /^config\.toml:2: server\.http_addr: expected host:port .* found "127\.0\.0\.1"; the port is missing$/],
     ['[server]\nhttp_addr = "http://localhost:80"', /; leave out the scheme$/],
     ['[server]\nhttp_addr = "127.0.0.1:99999"', /^config\.toml:2: server\.http_addr: expected host:port with a port from 0 to 65535/],
-    ['[server]\ncors_origins = [\n  "http://a",\n  "a.example"\n]', 'config.toml:4: server.cors_origins[1]: expected an origin such as "https://chat.example.org", or "*", found "a.example"'],
+    [
+      '[server]\ncors_origins = [\n  "http://a",\n  "a.example"\n]',
+      'config.toml:4: server.cors_origins[1]: expected an origin such as "https://chat.example.org", or "*", found "a.example"',
+    ],
     ['[server]\napi_key = "s3cret"', /^config\.toml:2: server\.api_key: unknown key in \[server\]; keys are stored hashed: write/],
     ["quux = 1979-05-27", "config.toml:1: quux: unknown key or section; known are server, scheduler, llama_servers, remote_servers, engine, log"],
   ])("%j", async (text, expected) => {
@@ -43,9 +52,16 @@ describe("a mistake in the main file names line, key, expectation, value and the
 });
 
 it("all mistakes are listed at once", async () => {
-  const message = await complaint("a = 1\n[server]\nbody_limit_mib = 0\n[scheduler]\nmax_load = 3\nmax_instances = -1\nfoo = 1\n[log]\nlevel = 3\n[engine]\nllama_server_path = 1\nbar = 2\nbaz = 3\n");
+  const message = await complaint(
+    "a = 1\n[server]\nbody_limit_mib = 0\n[scheduler]\nmax_load = 3\nmax_instances = -1\nfoo = 1\n[log]\nlevel = 3\n[engine]\nllama_server_path = 1\nbar = 2\nbaz = 3\n",
+  );
   expect(message.split("\n")[0]).toBe("9 mistakes in the configuration:");
-  expect(message.split("\n").slice(1).map((line) => /:(\d+):/.exec(line)?.[1])).toEqual(["1", "3", "5", "6", "7", "9", "11", "12", "13"]);
+  expect(
+    message
+      .split("\n")
+      .slice(1)
+      .map((line) => /:(\d+):/.exec(line)?.[1]),
+  ).toEqual(["1", "3", "5", "6", "7", "9", "11", "12", "13"]);
 });
 
 it("a pasted key never appears in a message", async () => {
@@ -81,10 +97,11 @@ it("one bad model file never stops the others", async () => {
   const lines = noticeLines(config, at).filter((line) => !line.includes("config.toml"));
   expect(lines).toEqual([
     expect.stringMatching(/^error models\/a-syntax\.toml:2: not valid TOML/),
-    expect.stringMatching(/^error models\/b-key\.toml:3: chat\.ctx_sise: unknown key in \[chat\] \(did you mean `ctx_size`\?\); the models of this file are left out$/),
+    expect.stringMatching(
+      /^error models\/b-key\.toml:3: chat\.ctx_sise: unknown key in \[chat\] \(did you mean `ctx_size`\?\); the models of this file are left out$/,
+    ),
     expect.stringMatching(/^error models\/b-key\.toml:4: chat\.temp: expected a number of at least 0, found "hot"/),
     expect.stringMatching(/^error models\/d-template\.toml:3: chat\.prompt_template: .*found "chatlm".*"chatml"\?\). The model "d-template" is left out/),
     expect.stringMatching(/^error models\/e-source\.toml:2: chat\.source: expected a catalog name .*download the file/),
   ]);
 });
-

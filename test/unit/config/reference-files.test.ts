@@ -83,7 +83,9 @@ it("the reference's model file may stand alone in config_dir, and says how it ge
   await using at = await site({ "models/sample.toml": await fixture("reference-model.toml") });
   const config = await at.load();
   expect(config.models).toEqual([]);
-  expect(noticeLines(config, at).filter((line) => line.includes("sample"))).toEqual([expect.stringMatching(/^warning models\/sample\.toml: serves nothing.*source = "smollm2"/)]);
+  expect(noticeLines(config, at).filter((line) => line.includes("sample"))).toEqual([
+    expect.stringMatching(/^warning models\/sample\.toml: serves nothing.*source = "smollm2"/),
+  ]);
 });
 
 it("every key of the reference's files has a row in the table of what becomes of it", async () => {

@@ -61,7 +61,9 @@ export interface Site extends AsyncDisposable {
 /** Writes `files` (paths relative to the directory) and offers to load them. Hardware is a CPU with 4 cores unless a test says otherwise. */
 export async function site(files: Readonly<Record<string, string>>): Promise<Site> {
   const root = await mkdtemp(path.join(tmpdir(), "assistant-config-"));
-  for (const [name, text] of Object.entries(files)) {
+  // Model files alone are not about the main file: an empty one keeps its absence out of the notices.
+  const main = "config.toml" in files || Object.keys(files).every((name) => !name.startsWith("models/")) ? {} : { "config.toml": "" };
+  for (const [name, text] of Object.entries({ ...files, ...main })) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
     await writeFile(path.join(root, name), text);
   }
