@@ -104,7 +104,8 @@ function output(path: string, argument: string): Promise<string | Error> {
   return new Promise((resolve) => {
     execFile(path, [argument], { timeout: PROBE_TIMEOUT_MS, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
       if (!error) resolve(`${stdout}\n${stderr}`);
-      else resolve(error.killed ? new Error(`no answer to ${argument} within ${PROBE_TIMEOUT_MS / 1000} s`) : new Error(stderr.trim() || error.message));
+      else if (error.code === "ENOENT") resolve(new Error("there is no such file"));
+      else resolve(new Error(error.killed ? `no answer to ${argument} within ${PROBE_TIMEOUT_MS / 1000} s` : stderr.trim() || error.message));
     });
   });
 }

@@ -1,0 +1,109 @@
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Paths } from "../../../../src/core/config.ts";
+import { readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
+import { DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
+import { backendsOf, findLlamaServer, listLlamaServers } from "../../../../src/engines/llama-server/installation.ts";
+import { builtBinary } from "../../../../src/engines/llama-server/layout.ts";
+
+let root: string;
+let paths: Paths;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "assistant-found-"));
+  paths = { enginesDir: join(root, "engines") } as Paths;
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** A program that answers as llama-server does. */
+async function fakeServer(path: string, version: string, devices = ""): Promise<string> {
+  await mkdir(dirname(path), { recursive: true });
+  const script = `#!/bin/sh\ncase $1 in --version) echo "version: ${version}" >&2;; --list-devices) printf 'Available devices:\\n${devices}';; esac\n`;
+  await writeFile(path, script);
+  await chmod(path, 0o755);
+  return path;
+}
+
+async function addManifest(binary: string, patches: readonly string[], binaryBytes?: number): Promise<void> {
+  const manifest = {
+    schema: 1,
+    patches: patches.map((name) => ({ name, sha256: "" })),
+    backends: ["cpu", "cuda"],
+    binaryBytes: binaryBytes ?? (await stat(binary)).size,
+  };
+  await writeFile(join(dirname(binary), "manifest.json"), JSON.stringify(manifest));
+}
+
+describe("finding llama-server", () => {
+  it("says what to do where there is none", async () => {
+    const found = await findLlamaServer(paths, null, `${join(root, "bin")}:/nowhere`);
+    expect(found).toMatchObject({ available: false, path: null, remedy: expect.stringContaining("assistant engine build") });
+  });
+
+  it("prefers configured over chosen over built over the PATH", async () => {
+    const onPath = await fakeServer(join(root, "bin/llama-server"), "path");
+    const find = (configured: string | null) => findLlamaServer(paths, configured, dirname(onPath));
+    expect(await find(null)).toMatchObject({ available: true, origin: "path", version: "path", path: onPath });
+    await fakeServer(builtBinary(paths.enginesDir), "built");
+    expect(await find(null)).toMatchObject({ origin: "built", version: "built" });
+    const chosen = await fakeServer(join(root, "own/llama-server"), "chosen");
+    await writeEngineChoice(paths.enginesDir, { engine: "llama-server", llamaServerPath: chosen });
+    expect(await find(null)).toMatchObject({ origin: "chosen", version: "chosen" });
+    expect(await find(await fakeServer(join(root, "configured"), "configured"))).toMatchObject({ origin: "configured", version: "configured" });
+    expect((await listLlamaServers(paths, null, dirname(onPath))).map(({ origin }) => origin)).toEqual(["chosen", "built", "path"]);
+  });
+
+  it("never replaces a binary that somebody named and that does not run", async () => {
+    const onPath = await fakeServer(join(root, "bin/llama-server"), "path");
+    const found = await findLlamaServer(paths, join(root, "missing"), dirname(onPath));
+    expect(found).toMatchObject({
+      available: false,
+      origin: "configured",
+      reason: expect.stringContaining("no such file"),
+      remedy: expect.stringContaining("llama_server_path"),
+    });
+    expect(await findLlamaServer(paths, "/bin/true", "")).toMatchObject({ available: false });
+  });
+
+  it("knows a patched build by the manifest beside it, and only while it describes that very file", async () => {
+    const built = await fakeServer(builtBinary(paths.enginesDir), "1");
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null, backends: ["cpu"] });
+    await addManifest(built, [DEPARTED_CLIENTS_PATCH]);
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: true, backends: ["cpu", "cuda"] });
+    await addManifest(built, []);
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false });
+    await addManifest(built, [DEPARTED_CLIENTS_PATCH], 1);
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null });
+  });
+
+  it("lists a build without patches last and never takes it by itself", async () => {
+    await fakeServer(builtBinary(paths.enginesDir, true), "stock");
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ available: false });
+    expect(await listLlamaServers(paths, null, "")).toMatchObject([{ origin: "stock", version: "stock" }]);
+  });
+
+  it("reads the backends from the devices a binary names", async () => {
+    const own = await fakeServer(join(root, "own"), "1", "  CUDA0: NVIDIA H100 (81079 MiB)\\n  CUDA1: NVIDIA H100 (81079 MiB)\\n");
+    expect(await findLlamaServer(paths, own, "")).toMatchObject({ backends: ["cpu", "cuda"] });
+    expect(backendsOf("Available devices:\n  Vulkan0: Radeon\n  BLAS: OpenBLAS\n")).toEqual(["cpu", "vulkan"]);
+    expect(backendsOf("Available devices:\n  (none)\n")).toEqual(["cpu"]);
+  });
+});
+
+describe("the remembered choice", () => {
+  it("is auto until one is made, and survives", async () => {
+    expect(await readEngineChoice(paths.enginesDir)).toEqual({ engine: "auto", llamaServerPath: null });
+    await writeEngineChoice(paths.enginesDir, { engine: "node-llama-cpp", llamaServerPath: null });
+    expect(await readEngineChoice(paths.enginesDir)).toEqual({ engine: "node-llama-cpp", llamaServerPath: null });
+  });
+
+  it("is refused, with the way out, when the file is broken", async () => {
+    const file = await writeEngineChoice(paths.enginesDir, { engine: "auto", llamaServerPath: null });
+    for (const text of ["{", "null", '{"engine":"vllm","llamaServerPath":null}', '{"engine":"auto"}']) {
+      await writeFile(file, text);
+      await expect(readEngineChoice(paths.enginesDir)).rejects.toMatchObject({ code: "config_invalid", remedy: expect.stringContaining("engine use auto") });
+    }
+  });
+});
