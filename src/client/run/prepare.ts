@@ -5,14 +5,15 @@ import { sourceText } from "../../config/source.ts";
 import { ensureConfig, ensureModelConfig } from "../../config/write.ts";
 import type { Config } from "../../core/config.ts";
 import type { Hardware } from "../../core/device.ts";
-import { AssistantError } from "../../core/errors.ts";
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
 import type { ModelKind, ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import { catalog, catalogEntry } from "../../models/catalog.ts";
 import { formatBytes } from "../../models/format.ts";
 import { type PulledModel, type PullProgress, pull } from "../../models/pull.ts";
-import { findByReference, getModel } from "../../models/store.ts";
+import { resolveWeights } from "../../models/resolve.ts";
+import { getModel } from "../../models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../progress.ts";
 
@@ -62,9 +63,12 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 /** A model of the configuration: only its weights may be missing. */
 async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Promise<string> {
   needChat(model.name, model.kind);
-  if (model.source.type !== "file") {
-    const reference = sourceText(model.source);
-    if ((await findByReference(options.context.paths.weightsDir, reference)) === null) await pullShown(reference, options);
+  try {
+    await resolveWeights(model.source, options.context.paths);
+  } catch (error) {
+    // A file of the user's own cannot be pulled: the error says where it should be.
+    if (model.source.type === "file" || !isAssistantError(error) || error.code !== "model_not_pulled") throw error;
+    await pullShown(sourceText(model.source), options);
   }
   return model.name;
 }
