@@ -1,54 +1,21 @@
-import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import type { Timer } from "../core/clock.ts";
-import type { LaunchPlan, ProcessSpec } from "../core/engine.ts";
-import { AssistantError, toAssistantError } from "../core/errors.ts";
+import { type AssistantError, toAssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
 import type { Death, InstanceSnapshot } from "../core/instance.ts";
 import { Mailbox } from "../core/mailbox.ts";
-import type { EngineId } from "../core/model.ts";
 import { deathByExit, deathByUs } from "./death.ts";
-import { logFileOf, prepareLog, tailOf } from "./engine-log.ts";
+import { tailOf } from "./engine-log.ts";
 import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
+import { blankSnapshot, cancelTimers, type Life, loadFacts, type Message, type News, newLife, type Order, type Place, placeOf } from "./life.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
-import { becomeReady } from "./readiness.ts";
+import { prepareStart } from "./prepare.ts";
+import { becomeReady, sleep } from "./readiness.ts";
 import { decideRestart, restartLimits } from "./restart-policy.ts";
 import type { RunRecord } from "./run-record.ts";
 import { nextState, type Trigger } from "./transitions.ts";
 import { examine, type WatchedEngine, watchEngine } from "./watch.ts";
 
-/** What others may post. Only the owner loop acts on it. */
-export type Order =
-  | { readonly type: "start"; readonly order: StartOrder; readonly byOperator: boolean }
-  | { readonly type: "drain" | "resume" | "restart" | "suspect" | "hurry" }
-  | { readonly type: "stop"; readonly cause: StopCause; readonly graceMs: number | null }
-  | { readonly type: "close"; readonly graceMs: number; readonly done: () => void };
-
-/** What happened to one life of the instance; news of an earlier life is dropped. */
-type News =
-  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number }
-  | { readonly type: "not-prepared"; readonly error: AssistantError }
-  | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
-  | { readonly type: "no-token"; readonly reason: string }
-  | { readonly type: "wedged"; readonly evidence: string }
-  | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
-
-/** From one start to the end of its process. */
-interface Life {
-  readonly order: StartOrder;
-  /** Ends everything that watches or waits for this life. */
-  readonly over: AbortController;
-  readonly timers: Timer[];
-  /** Until it has spawned one: what an earlier life left, killed and not yet gone. */
-  process: EngineProcess | null;
-  spawned: boolean;
-  logStart: number;
-  readySince: number | null;
-  stopCause: StopCause;
-}
-
-type Message = Order | { readonly type: "news"; readonly life: Life; readonly news: News };
+const EXIT_NEWS_MS = 500;
 
 /** One instance: the loop in `run` owns all of its state, everybody else posts to it and reads snapshots. */
 export class Instance {
@@ -56,6 +23,7 @@ export class Instance {
   readonly #options: FleetOptions;
   readonly #settings: FleetSettings;
   readonly #record: RunRecord;
+  readonly #place: Place;
   readonly #mailbox = new Mailbox<Message>();
   #snapshot: InstanceSnapshot;
   #life: Life | null = null;
@@ -70,23 +38,8 @@ export class Instance {
     this.#options = options;
     this.#settings = settings;
     this.#record = record;
-    const name = createHash("sha256").update(this.id).digest("hex").slice(0, 10);
-    this.#snapshot = {
-      ...loadFacts(first),
-      id: this.id,
-      engine: "llama-server",
-      state: "absent",
-      pid: null,
-      socketPath: join(options.runDir, `${name}.sock`),
-      startedAt: null,
-      readyAt: null,
-      attempts: 0,
-      retryAt: null,
-      lastDeath: null,
-      memoryBytes: null,
-      logFile: logFileOf(options.logDir, this.id),
-      loadProgress: null,
-    };
+    this.#place = placeOf(first.instanceId, options);
+    this.#snapshot = blankSnapshot(first, this.#place);
     void this.#run();
   }
 
@@ -108,7 +61,7 @@ export class Instance {
     }
   }
 
-  #handle(message: Message): Promise<void> | void {
+  async #handle(message: Message): Promise<void> {
     switch (message.type) {
       case "start":
         return this.#start(message.order, message.byOperator);
@@ -116,6 +69,8 @@ export class Instance {
       case "resume":
         return void this.#step(message.type, {});
       case "stop":
+        // Whoever orders an end after a restart wants the end.
+        this.#startAgain = false;
         return this.#stop(message.cause, message.graceMs ?? this.#settings.stopGraceMs);
       case "restart":
         return this.#restart();
@@ -139,16 +94,7 @@ export class Instance {
     if (this.#closing || nextState(state, "start") === null) return;
     if (!byOperator && retryAt !== null && this.#options.clock.now() < retryAt) return;
     const lingering = this.#life?.process ?? null;
-    const life: Life = {
-      order,
-      over: new AbortController(),
-      timers: [],
-      process: lingering,
-      spawned: false,
-      logStart: 0,
-      readySince: null,
-      stopCause: "stopped",
-    };
+    const life = newLife(order, lingering);
     this.#life = life;
     this.#later(life, this.#settings.startTimeoutMs, { type: "start-timeout" });
     const { attempts } = this.#snapshot;
@@ -162,40 +108,13 @@ export class Instance {
       memoryBytes: null,
     });
     if (lingering) this.#follow(life, lingering);
-    this.#prepare(order, lingering).then(
+    prepareStart(order, this.#place, this.#settings.maxLogBytes, this.#options, lingering).then(
       (news) => this.#tell(life, news),
       (error: unknown) => this.#tell(life, { type: "not-prepared", error: toAssistantError(error) }),
     );
   }
 
-  async #prepare(order: StartOrder, lingering: EngineProcess | null): Promise<News> {
-    const { model, device, threads, instanceId } = order;
-    const socketPath = this.#socketPath();
-    const [engine, modelPath, logStart] = await Promise.all([
-      this.#options.engineFor(model),
-      this.#options.resolveWeights(model),
-      prepareLog(this.#snapshot.logFile, this.#settings.maxLogBytes),
-      // What was killed and has not ended yet still holds the socket and the memory.
-      lingering?.exited,
-    ]);
-    const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath };
-    await rm(socketPath, { force: true });
-    return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart };
-  }
-
-  #socketPath(): string {
-    const path = this.#snapshot.socketPath ?? "";
-    if (Buffer.byteLength(path) <= 100) return path;
-    throw new AssistantError(
-      "config_invalid",
-      `The run directory ${this.#options.runDir} is too long for Unix sockets: a socket's path has at most 100 bytes.`,
-      {
-        remedy: "Choose a shorter data or runtime directory.",
-      },
-    );
-  }
-
-  #hear(life: Life, news: News): Promise<void> | void {
+  async #hear(life: Life, news: News): Promise<void> {
     const { state } = this.#snapshot;
     const starting = state === "starting";
     switch (news.type) {
@@ -225,13 +144,19 @@ export class Instance {
   #spawn(life: Life, news: Extract<News, { type: "prepared" }>): void {
     const { device, model } = life.order;
     const spec = { ...news.spec, env: { ...device.env, ...news.spec.env } };
-    const process = (this.#options.spawn ?? spawnEngine)(spec, this.#snapshot.logFile, this.#options.baseEnv);
+    let process: EngineProcess;
+    try {
+      process = (this.#options.spawn ?? spawnEngine)(spec, this.#place.logFile, this.#options.baseEnv);
+    } catch (error) {
+      this.#fail(life, notPrepared(toAssistantError(error), this.#options.clock.now()), "preparing");
+      return;
+    }
     life.process = process;
     life.spawned = true;
     life.logStart = news.logStart;
     this.#update({ engine: news.engine, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
-    const socketPath = this.#socketPath();
+    const { socketPath } = this.#place;
     this.#recorded(
       this.#record
         .add(this.id, process.pid, socketPath)
@@ -240,7 +165,11 @@ export class Instance {
     );
     becomeReady(this.#options.probe, socketPath, model.kind, this.#options.clock, life.over.signal, this.#settings.lookTimeoutMs).then(
       () => this.#tell(life, { type: "up" }),
-      (error: unknown) => this.#tell(life, { type: "no-token", reason: toAssistantError(error).message }),
+      async (error: unknown) => {
+        // A process that just died has broken the probe; its exit says more, and comes within moments.
+        await Promise.race([process.exited, sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
+        this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
+      },
     );
     this.#options.log.info({ instance: this.id, pid: process.pid, engine: news.engine, threads: life.order.threads }, "engine started");
   }
@@ -269,22 +198,29 @@ export class Instance {
   }
 
   #watched(life: Life): WatchedEngine | null {
-    const { socketPath, logFile } = this.#snapshot;
-    if (!life.process || socketPath === null) return null;
+    const { socketPath, logFile } = this.#place;
+    if (!life.process) return null;
     return { pid: life.process.pid, socketPath, kind: life.order.model.kind, logFile, computesOnCpu: life.order.device.vendor === "cpu" };
   }
 
   #stop(cause: StopCause, graceMs: number): void {
     const life = this.#life;
-    if (this.#snapshot.state === "failed") return this.#stopFailed();
-    if (!life || nextState(this.#snapshot.state, "stop") === null) return;
+    if (this.#snapshot.state === "failed") this.#stopFailed();
+    else if (life) this.#stopLiving(life, cause, graceMs);
+  }
+
+  #stopLiving(life: Life, cause: StopCause, graceMs: number): void {
+    if (nextState(this.#snapshot.state, "stop") === null) return;
     life.stopCause = cause;
     cancelTimers(life);
     life.over.abort(new Error("the instance is being stopped"));
     this.#step("stop", { retryAt: null });
-    if (!life.process) return this.#gone(life);
-    life.process.kill("SIGTERM");
-    this.#later(life, graceMs, { type: "grace-over" });
+    if (life.process) {
+      life.process.kill("SIGTERM");
+      this.#later(life, graceMs, { type: "grace-over" });
+    } else {
+      this.#gone(life);
+    }
   }
 
   #stopFailed(): void {
@@ -299,9 +235,12 @@ export class Instance {
     const { state } = this.#snapshot;
     const order = this.#life?.order;
     if (!order || this.#closing) return;
-    if (state === "absent" || state === "failed") return this.#start(order, true);
-    this.#startAgain = true;
-    this.#stop("stopped", this.#settings.stopGraceMs);
+    if (state === "absent" || state === "failed") {
+      this.#start(order, true);
+    } else {
+      this.#startAgain = true;
+      this.#stop("stopped", this.#settings.stopGraceMs);
+    }
   }
 
   #follow(life: Life, process: EngineProcess): void {
@@ -314,18 +253,18 @@ export class Instance {
     // Only what an earlier life had left: the start goes on.
     if (!life.spawned && this.#snapshot.state === "starting") return;
     cancelTimers(life);
-    await rm(this.#socketPath(), { force: true }).catch(() => {});
+    await rm(this.#place.socketPath, { force: true }).catch(() => {});
     this.#update({ pid: null, memoryBytes: null });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);
     if (state === "failed") return;
-    const log = await tailOf(this.#snapshot.logFile, 60, life.logStart).catch(() => "");
+    const log = await tailOf(this.#place.logFile, 60, life.logStart).catch(() => "");
     const phase = state === "starting" ? "starting" : "up";
     this.#fail(life, deathByExit(exit, phase, log, this.#options.clock.now()), phase);
   }
 
   async #timedOut(life: Life): Promise<void> {
-    const log = await tailOf(this.#snapshot.logFile, 1, life.logStart).catch(() => "");
+    const log = await tailOf(this.#place.logFile, 1, life.logStart).catch(() => "");
     const seconds = this.#settings.startTimeoutMs / 1000;
     const saying = log === "" ? "it printed nothing" : `its last line: ${log}`;
     this.#fail(life, deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`), "starting");
@@ -359,7 +298,9 @@ export class Instance {
   }
 
   #gone(life: Life): void {
-    this.#step("gone", { lastDeath: deathByUs(life.stopCause, this.#options.clock.now()), readyAt: null, startedAt: null, attempts: 0 });
+    // What had failed before it was stopped keeps its own reason.
+    const lastDeath = life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#options.clock.now());
+    this.#step("gone", { lastDeath, readyAt: null, startedAt: null, attempts: 0 });
     this.#tellGone();
     if (!this.#startAgain) return;
     this.#startAgain = false;
@@ -398,14 +339,7 @@ export class Instance {
   }
 }
 
-const loadFacts = ({ model, device, threads }: StartOrder) => ({
-  model: model.name,
-  device: device.id,
-  slots: model.load.slots,
-  contextTokens: model.load.contextTokens,
-  threads,
-});
-
+/** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
 const notPrepared = (error: AssistantError, at: number): Death => ({
   at,
   cause: "spawn-error",
@@ -414,7 +348,3 @@ const notPrepared = (error: AssistantError, at: number): Death => ({
   signal: null,
   error: error.code,
 });
-
-function cancelTimers(life: Life): void {
-  for (const timer of life.timers.splice(0)) timer.cancel();
-}

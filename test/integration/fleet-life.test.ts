@@ -259,6 +259,7 @@ test("the run record lists what runs, and nothing once all is stopped", async ()
   await using t = await startFleet(fakeEngine());
   const pid = await ready(t);
   const file = join(t.dir, "engines.json");
+  await eventually("the record is written", () => exists(file));
   expect(JSON.parse(await readFile(file, "utf8"))).toMatchObject([{ instanceId: "fake@cpu", pid }]);
   await t.fleet.close();
   await eventually("the record is gone", async () => !(await exists(file)));

@@ -44,8 +44,8 @@ function reading(path: string, response: ServerResponse): void {
     "/v1/models": { object: "list", data: [model] },
   };
   const answer = answers[path];
-  if (answer === undefined) return sendJson(response, 404, errorBody(404, "File Not Found", "not_found_error"));
-  sendJson(response, 200, answer);
+  if (answer === undefined) sendJson(response, 404, errorBody(404, "File Not Found", "not_found_error"));
+  else sendJson(response, 200, answer);
 }
 
 async function posting(path: string, request: IncomingMessage, response: ServerResponse, text: string): Promise<void> {
@@ -76,7 +76,10 @@ function embeddings(response: ServerResponse, body: Record<string, unknown>): vo
   record.began();
   record.ended(false);
   if (knobs.hangBeforeHeaders || knobs.wedged) return;
-  if (knobs.failStatus !== null) return sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, "the fake engine was told to fail", "server_error"));
+  if (knobs.failStatus !== null) {
+    sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, "the fake engine was told to fail", "server_error"));
+    return;
+  }
   const inputs = (Array.isArray(body["input"]) ? body["input"] : [body["input"]]).map(String);
   const tokens = inputs.reduce((sum, input) => sum + tokenize(input).length, 0);
   record.completed();

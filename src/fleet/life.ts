@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Timer } from "../core/clock.ts";
+import type { ProcessSpec } from "../core/engine.ts";
+import type { AssistantError } from "../core/errors.ts";
+import type { StartOrder, StopCause } from "../core/fleet.ts";
+import type { InstanceSnapshot } from "../core/instance.ts";
+import type { EngineId } from "../core/model.ts";
+import { logFileOf } from "./engine-log.ts";
+import type { EngineProcess, Exit } from "./engine-process.ts";
+import type { FleetOptions } from "./ports.ts";
+
+/** What others may post. Only the owner loop acts on it. */
+export type Order =
+  | { readonly type: "start"; readonly order: StartOrder; readonly byOperator: boolean }
+  | { readonly type: "drain" | "resume" | "restart" | "suspect" | "hurry" }
+  | { readonly type: "stop"; readonly cause: StopCause; readonly graceMs: number | null }
+  | { readonly type: "close"; readonly graceMs: number; readonly done: () => void };
+
+/** What happened to one life of the instance; news of an earlier life is dropped. */
+export type News =
+  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number }
+  | { readonly type: "not-prepared"; readonly error: AssistantError }
+  | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
+  | { readonly type: "no-token"; readonly reason: string }
+  | { readonly type: "wedged"; readonly evidence: string }
+  | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
+
+/** From one start to the end of its process. */
+export interface Life {
+  readonly order: StartOrder;
+  /** Ends everything that watches or waits for this life. */
+  readonly over: AbortController;
+  readonly timers: Timer[];
+  /** Until it has spawned one: what an earlier life left, killed and not yet gone. */
+  process: EngineProcess | null;
+  spawned: boolean;
+  logStart: number;
+  readySince: number | null;
+  /** Null while nobody has ordered its end. */
+  stopCause: StopCause | null;
+}
+
+export type Message = Order | { readonly type: "news"; readonly life: Life; readonly news: News };
+
+export const newLife = (order: StartOrder, lingering: EngineProcess | null): Life => ({
+  order,
+  over: new AbortController(),
+  timers: [],
+  process: lingering,
+  spawned: false,
+  logStart: 0,
+  readySince: null,
+  stopCause: null,
+});
+
+export function cancelTimers(life: Life): void {
+  for (const timer of life.timers.splice(0)) timer.cancel();
+}
+
+/** What an order says about the instance, for its snapshot. */
+export const loadFacts = ({ model, device, threads }: StartOrder) => ({
+  model: model.name,
+  device: device.id,
+  slots: model.load.slots,
+  contextTokens: model.load.contextTokens,
+  threads,
+});
+
+/** Where an instance's files are. */
+export interface Place {
+  readonly socketPath: string;
+  readonly logFile: string;
+}
+
+/** Ids may be long and hold slashes, a socket's path may not. */
+export const placeOf = (instanceId: string, options: FleetOptions): Place => ({
+  socketPath: join(options.runDir, `${createHash("sha256").update(instanceId).digest("hex").slice(0, 10)}.sock`),
+  logFile: logFileOf(options.logDir, instanceId),
+});
+
+/** An instance before its first start. */
+export const blankSnapshot = (order: StartOrder, place: Place): InstanceSnapshot => ({
+  ...loadFacts(order),
+  ...place,
+  id: order.instanceId,
+  engine: "llama-server",
+  state: "absent",
+  pid: null,
+  startedAt: null,
+  readyAt: null,
+  attempts: 0,
+  retryAt: null,
+  lastDeath: null,
+  memoryBytes: null,
+  loadProgress: null,
+});

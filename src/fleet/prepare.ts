@@ -1,0 +1,41 @@
+import { rm } from "node:fs/promises";
+import type { LaunchPlan } from "../core/engine.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { StartOrder } from "../core/fleet.ts";
+import { prepareLog } from "./engine-log.ts";
+import type { EngineProcess } from "./engine-process.ts";
+import type { News, Place } from "./life.ts";
+import type { FleetOptions } from "./ports.ts";
+
+const LONGEST_SOCKET_PATH_BYTES = 100;
+
+/** Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that says what is missing. */
+export async function prepareStart(
+  order: StartOrder,
+  place: Place,
+  maxLogBytes: number,
+  options: FleetOptions,
+  lingering: EngineProcess | null,
+): Promise<News> {
+  const { model, device, threads, instanceId } = order;
+  const { socketPath } = place;
+  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH_BYTES) {
+    throw new AssistantError(
+      "config_invalid",
+      `The run directory ${options.runDir} is too long: a Unix socket's path has at most ${LONGEST_SOCKET_PATH_BYTES} bytes.`,
+      {
+        remedy: "Choose a shorter data or runtime directory.",
+      },
+    );
+  }
+  const [engine, modelPath, logStart] = await Promise.all([
+    options.engineFor(model),
+    options.resolveWeights(model),
+    prepareLog(place.logFile, maxLogBytes),
+    // What was killed and has not ended yet still holds the socket and the memory.
+    lingering?.exited,
+  ]);
+  const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath };
+  await rm(socketPath, { force: true });
+  return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart };
+}
