@@ -128,9 +128,10 @@ class Inference {
     let payload = bytes;
     if (driven) payload = Buffer.from(JSON.stringify(driveBody(body)));
     else if (this.#streamed && wantsUsage && !asked) payload = Buffer.from(JSON.stringify(withUsage(body)));
+    const reusable = !this.#streamed && !driven;
     return relay({
       lease,
-      request: encodePost(path, payload),
+      request: { socketPath: lease.socketPath, bytes: encodePost(path, payload, reusable), reusable },
       client: this.#client,
       headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs))],
       gone: this.#gone,

@@ -8,6 +8,8 @@ export interface EngineHead {
   readonly status: number;
   readonly contentType: string;
   readonly framing: Framing;
+  /** The engine will leave the connection open. */
+  readonly keepsOpen: boolean;
 }
 
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -47,16 +49,18 @@ function statusOf(text: string): number {
 function headOf(status: number, text: string): EngineHead {
   let contentType = "";
   let framing: Framing = { type: "until-close" };
+  let keepsOpen = text.startsWith("HTTP/1.1");
   const lines = text.split("\r\n");
   for (let index = 1; index < lines.length; index++) {
     const line = lines[index] as string;
     const colon = line.indexOf(":");
     const name = line.slice(0, colon).toLowerCase();
     if (name === "content-type") contentType = line.slice(colon + 1).trim();
+    else if (name === "connection" && /\bclose\b/i.test(line)) keepsOpen = false;
     else if (name === "transfer-encoding" && /\bchunked\s*$/i.test(line)) framing = { type: "chunked" };
     else if (name === "content-length" && framing.type !== "chunked") framing = { type: "length", bytes: lengthOf(line.slice(colon + 1).trim()) };
   }
-  return { status, contentType, framing };
+  return { status, contentType, framing, keepsOpen };
 }
 
 function lengthOf(text: string): number {

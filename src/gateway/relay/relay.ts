@@ -5,12 +5,11 @@ import type { EngineHead } from "./head.ts";
 import { ErrorAnswer, FixedLength, RawChunks, type Receiver, Reframed, truncated } from "./receivers.ts";
 import { makeStockReceiver, type StockDrive } from "./stock.ts";
 import type { AnswerFacts } from "./tail.ts";
-import { type CallPhase, UpstreamCall } from "./upstream.ts";
+import { type CallPhase, UpstreamCall, type UpstreamRequest } from "./upstream.ts";
 
 export interface RelayJob {
   readonly lease: Lease;
-  /** The whole request to the engine, head included. */
-  readonly request: Buffer;
+  readonly request: UpstreamRequest;
   readonly client: ClientStream;
   /** Headers of this answer alone, name, value, …; those of every answer are the client stream's. */
   readonly headers: readonly string[];
@@ -46,7 +45,8 @@ export class AnswerBroken extends Error {
 /**
  * Sends one request to the leased engine and its answer to the client, until the answer is complete. Rejects with the
  * signal's reason when the client leaves, `EngineUnreachable`, `AnswerBroken`, or the AssistantError that the engine's
- * answer amounts to. Whatever happens, the connection to the engine is closed when this settles.
+ * answer amounts to. Unless the
+ * answer is complete, the connection to the engine is closed when this settles.
  */
 export const relay = (job: RelayJob): Promise<AnswerFacts> => new Promise((resolve, reject) => new Relay(job, resolve, reject).start());
 
@@ -74,7 +74,7 @@ class Relay {
     }
     gone.addEventListener("abort", this.#onGone);
     lease.lost.addEventListener("abort", this.#onLost);
-    this.#call = new UpstreamCall(lease.socketPath, request, {
+    this.#call = new UpstreamCall(request, {
       onHead: (head) => this.#guard(() => this.#onHead(head)),
       onBody: (bytes) => this.#guard(() => this.#onBody(bytes)) ?? true,
       onEnd: (failure, phase) => this.#onEnd(failure, phase),
@@ -154,7 +154,7 @@ class Relay {
     this.#settled = true;
     this.#job.gone.removeEventListener("abort", this.#onGone);
     this.#job.lease.lost.removeEventListener("abort", this.#onLost);
-    this.#call?.destroy();
+    this.#call?.close();
     report();
     this.#receiver?.dispose();
   }

@@ -1,0 +1,45 @@
+/** The gateway of the product, with API keys and its log on, in front of one instance that is always free. */
+import { createHash } from "node:crypto";
+import { pino } from "pino";
+import type { Dispatcher } from "../../src/core/request.ts";
+import { createGateway } from "../../src/gateway/gateway.ts";
+import { testModel } from "../../test/support/fake-engine.ts";
+import { reportArm } from "../lib/arm.ts";
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; key: string; logFile: string };
+const model = testModel({ name: "stub" });
+const never = new AbortController().signal;
+
+const dispatcher: Dispatcher = {
+  acquire: async ({ id }) => ({
+    requestId: id,
+    instanceId: "stub@cpu",
+    model: "stub",
+    engine: "llama-server",
+    socketPath: settings.socketPath,
+    noticesDepartedClients: true,
+    queuedMs: 0,
+    firstToken() {},
+    finish() {},
+    lost: never,
+    [Symbol.dispose]() {},
+  }),
+};
+
+const sha256 = createHash("sha256").update(settings.key).digest("hex");
+const gateway = await createGateway({
+  dispatcher,
+  directory: { find: (name) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 },
+  control: {
+    status: () => Promise.reject(new Error("not measured")),
+    act: async () => {},
+    modelAct: async () => {},
+    reload: async () => ({}),
+    shutdown() {},
+  },
+  settings: () => ({ apiKeys: [{ name: "bench", sha256 }], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 }),
+  version: "bench",
+  log: pino({ base: null }, pino.destination({ dest: settings.logFile, sync: false, minLength: 4096 })),
+});
+const url = await gateway.listen({ host: "127.0.0.1", port: 0 });
+reportArm(Number(new URL(url).port));

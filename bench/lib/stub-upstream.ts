@@ -1,0 +1,76 @@
+/**
+ * An upstream that costs next to nothing: a raw socket server that answers a chat request with bytes made in advance,
+ * whole, or as an SSE stream of `chunks` events every `everyMs`. Listens on a Unix socket (for the arms) and on TCP
+ * (for the direct baseline). Tells its parent when it is ready.
+ */
+import { createServer, type Socket } from "node:net";
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; chunks: number; everyMs: number };
+
+const common = '"created":1700000000,"id":"chatcmpl-0123456789abcdef0123456789abcdef","model":"stub","system_fingerprint":"b1-stub"';
+const timings = '"timings":{"cache_n":12,"prompt_n":20,"prompt_ms":198.3,"predicted_n":200,"predicted_ms":2000.1}';
+const usage = '"usage":{"completion_tokens":200,"prompt_tokens":32,"total_tokens":232,"prompt_tokens_details":{"cached_tokens":12}}';
+const whole = `{"choices":[{"finish_reason":"length","index":0,"message":{"role":"assistant","content":"Hello! How"}}],${common},"object":"chat.completion",${usage},${timings}}`;
+const event = chunk(`data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":" there"}}],${common},"object":"chat.completion.chunk"}\n\n`);
+const lastEvent = chunk(`data: {"choices":[{"finish_reason":"length","index":0,"delta":{}}],${common},"object":"chat.completion.chunk",${timings}}\n\n`);
+const ending = Buffer.concat([lastEvent, chunk("data: [DONE]\n\n"), Buffer.from("0\r\n\r\n")]);
+
+function chunk(text: string): Buffer {
+  return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+}
+
+const head = (lines: string, close: boolean): string => `HTTP/1.1 200 OK\r\nServer: stub\r\n${lines}\r\nConnection: ${close ? "close" : "keep-alive"}\r\n\r\n`;
+const wholeAnswer = (close: boolean): Buffer =>
+  Buffer.from(head(`Content-Type: application/json; charset=utf-8\r\nContent-Length: ${whole.length}`, close) + whole);
+const answers = { close: wholeAnswer(true), keep: wholeAnswer(false) };
+const streamHead = (close: boolean): Buffer => Buffer.from(head("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked", close));
+
+function serve(socket: Socket): void {
+  let seen = "";
+  socket.setNoDelay(true);
+  socket.on("error", () => socket.destroy());
+  socket.on("data", (bytes: Buffer) => {
+    seen += bytes.toString("latin1");
+    for (;;) {
+      const end = seen.indexOf("\r\n\r\n");
+      if (end < 0) return;
+      const length = Number(/content-length: *(\d+)/i.exec(seen.slice(0, end))?.[1] ?? 0);
+      if (seen.length < end + 4 + length) return;
+      const request = seen.slice(0, end + 4 + length);
+      seen = seen.slice(end + 4 + length);
+      answer(socket, /connection: *close/i.test(request.slice(0, end)), request.includes('"stream":true'));
+    }
+  });
+}
+
+function answer(socket: Socket, close: boolean, streamed: boolean): void {
+  if (streamed) return stream(socket, close);
+  if (close) socket.end(answers.close);
+  else socket.write(answers.keep);
+}
+
+function stream(socket: Socket, close: boolean): void {
+  let sent = 0;
+  socket.write(streamHead(close));
+  const timer = setInterval(() => {
+    if (socket.destroyed) return clearInterval(timer);
+    if (++sent <= settings.chunks) return void socket.write(event);
+    clearInterval(timer);
+    if (close) socket.end(ending);
+    else socket.write(ending);
+  }, settings.everyMs);
+}
+
+const onPath = createServer(serve).listen(settings.socketPath, () => {
+  const onPort = createServer(serve).listen(0, "127.0.0.1", () => {
+    const address = onPort.address();
+    process.send?.({ port: typeof address === "object" ? address?.port : 0 });
+  });
+});
+process.on("disconnect", () => process.exit(0));
+process.on("message", (message) => {
+  if (message === "usage") process.send?.({ cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000, rssBytes: process.memoryUsage.rss() });
+});
+onPath.on("error", (error) => {
+  throw error;
+});

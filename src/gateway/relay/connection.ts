@@ -1,0 +1,116 @@
+import { connect, type Socket } from "node:net";
+
+/** Who has a connection at the moment. */
+export interface ConnectionUser {
+  /** Bytes to keep. False pauses reading until `resume`. */
+  read(bytes: Buffer): boolean;
+  /** The connection is over; null: closed by the engine in good order. Called once. */
+  ended(failure: NodeJS.ErrnoException | null): void;
+}
+
+// All connections read into one buffer: a read and its callback are one step of the event loop on Unix, and what the
+// callback keeps it copies. A buffer of its own for every read costs several times the copy of a few hundred bytes.
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** A connection to an engine's Unix socket. */
+export class Connection {
+  readonly socketPath: string;
+  readonly #socket: Socket;
+  #user: ConnectionUser | null;
+  #over = false;
+  connected = false;
+  /** It has carried an answer before. */
+  used = false;
+  idleSince = 0;
+
+  constructor(socketPath: string, user: ConnectionUser) {
+    this.socketPath = socketPath;
+    this.#user = user;
+    this.#socket = connect({ path: socketPath, onread: { buffer: readBuffer, callback: (count) => this.#read(count) } });
+    this.#socket.once("connect", () => {
+      this.connected = true;
+    });
+    this.#socket.once("end", () => this.#end(null));
+    this.#socket.once("error", (error) => this.#end(error));
+    this.#socket.once("close", () => this.#end(null));
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  write(bytes: Buffer): void {
+    this.#socket.write(bytes);
+  }
+  resume(): void {
+    this.#socket.resume();
+  }
+  /** Hands the connection over; null leaves it idle. */
+  use(user: ConnectionUser | null): void {
+    this.#user = user;
+  }
+  /** Closes it without telling its user. */
+  destroy(): void {
+    this.#over = true;
+    this.#user = null;
+    this.#socket.destroy();
+  }
+
+  #read(count: number): boolean {
+    if (this.#user !== null) return this.#user.read(Buffer.from(readBuffer.subarray(0, count)));
+    // Bytes that nobody asked for: whatever they are, they must not become part of the next answer.
+    this.destroy();
+    return true;
+  }
+
+  #end(failure: NodeJS.ErrnoException | null): void {
+    if (this.#over) return;
+    const user = this.#user;
+    this.destroy();
+    user?.ended(failure);
+  }
+}
+
+/** An engine closes an idle connection after seconds; ours is closed long before, so that the two never meet. */
+const MAX_IDLE_MS = 1_000;
+const idle = new Map<string, Connection[]>();
+let sweeper: NodeJS.Timeout | null = null;
+
+/** A connection that has just become free, the freshest first, or a new one. */
+export function takeConnection(socketPath: string, user: ConnectionUser): Connection {
+  const waiting = idle.get(socketPath);
+  for (let kept = waiting?.pop(); kept !== undefined; kept = waiting?.pop()) {
+    if (kept.over || performance.now() - kept.idleSince > MAX_IDLE_MS) {
+      kept.destroy();
+      continue;
+    }
+    kept.use(user);
+    return kept;
+  }
+  return new Connection(socketPath, user);
+}
+
+/** Keeps a connection whose last answer was read to its exact end. */
+export function keepConnection(connection: Connection): void {
+  if (connection.over) return;
+  connection.use(null);
+  connection.used = true;
+  connection.idleSince = performance.now();
+  const waiting = idle.get(connection.socketPath);
+  if (waiting === undefined) idle.set(connection.socketPath, [connection]);
+  else waiting.push(connection);
+  sweeper ??= setInterval(sweep, MAX_IDLE_MS).unref();
+}
+
+function sweep(): void {
+  const now = performance.now();
+  for (const [socketPath, waiting] of idle) {
+    const fresh = waiting.filter((connection) => !connection.over && now - connection.idleSince <= MAX_IDLE_MS);
+    for (const connection of waiting) if (!fresh.includes(connection)) connection.destroy();
+    if (fresh.length === 0) idle.delete(socketPath);
+    else idle.set(socketPath, fresh);
+  }
+  if (idle.size > 0 || sweeper === null) return;
+  clearInterval(sweeper);
+  sweeper = null;
+}
