@@ -41,7 +41,7 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   const { state, now } = turn;
   const { model, device } = instance;
   state.plans.delete(instance);
-  const threads = Math.max(1, Math.floor(state.grantThreads(threadRequest(state, instance))));
+  const threads = Math.max(1, Math.min(Math.floor(state.grantThreads(threadRequest(state, instance))), threadsLeft(state, device)));
   instance.startedAt = now;
   account(turn, instance, (record) => {
     record.threads = threads;
@@ -49,6 +49,12 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   });
   arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
   turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads } });
+}
+
+/** What the governor may grant at most: one thread is kept for each other instance that has a place and no order yet. */
+function threadsLeft(state: SchedulerState, device: DeviceRecord): number {
+  if (!device.isCpu) return state.settings.threadBudget;
+  return state.settings.threadBudget - Math.max(device.liveThreads, device.futureThreads - 1);
 }
 
 /**

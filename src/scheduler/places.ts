@@ -91,7 +91,9 @@ export function refreshEvictable(turn: Turn, instance: InstanceRecord): void {
   const { phase, model } = instance;
   const up = phase === "ready" || (phase === "draining" && instance.held);
   const unwanted = (phase === "ordered" || phase === "starting") && instance.purpose === "demand" && model.queue.size === 0;
-  const evictable = (up || unwanted) && instance.leaving === null && instance.inFlight.size === 0 && !isPinned(instance);
+  // A restart that nobody waits for must not keep a place from those who do.
+  const patient = phase === "planned" && instance.purpose !== "demand" && model.queue.size === 0;
+  const evictable = (up || unwanted || patient) && instance.leaving === null && instance.inFlight.size === 0 && !isPinned(instance);
   if (evictable === instance.evictable) return;
   instance.evictable = evictable;
   for (const set of [turn.state.evictable, instance.device.evictable]) {

@@ -24,7 +24,10 @@ export function settle(turn: Turn): void {
     if (!state.roomChanged) continue;
     state.roomChanged = false;
     for (const instance of surplus(state)) leave(turn, instance, "evicted");
-    for (const instance of state.plans) if (hasRoom(turn, instance)) order(turn, instance);
+    for (const instance of state.plans) {
+      if (hasRoom(turn, instance)) order(turn, instance);
+      else if (instance.purpose !== "demand") state.dirty.add(instance.model);
+    }
     for (const model of byUrgency(state.blocked)) ensureInstances(turn, model);
   }
 }
@@ -37,6 +40,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
     for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
+  // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
+  for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance)) remove(turn, instance);
   // Single flight: while one instance is on its way, nobody starts a second.
   if (model.coming.size > 0) return;
   if (model.retry.heapIndex >= 0) {
@@ -49,7 +54,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   if (growth && !isSaturated(turn, model)) return;
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
-    if (known.refusal !== null && !growth) rejectAll(turn, model, known.refusal);
+    if (known.refusal === null) state.blocked.add(model);
+    else rejectAll(turn, model, known.refusal);
     return;
   }
   seekRoom(turn, model, growth);
