@@ -1,7 +1,7 @@
 import path from "node:path";
 import { Args, Flags } from "@oclif/core";
 import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { Environment } from "../src/config/environment.ts";
+import type { CommandContext } from "../src/client/cli/context.ts";
 import { noticeText } from "../src/config/findings.ts";
 import { loadConfig } from "../src/config/load.ts";
 import { expandHome } from "../src/config/paths.ts";
@@ -9,7 +9,9 @@ import { parseSource, sourceText } from "../src/config/source.ts";
 import { ensureConfig, type ModelFileOrder, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
 import { AssistantError } from "../src/core/errors.ts";
 import { probeHardware } from "../src/fleet/hardware.ts";
-import { catalogEntry } from "../src/models/catalog.ts";
+import { catalog, catalogEntry } from "../src/models/catalog.ts";
+import { isModelName } from "../src/models/names.ts";
+import { getModel } from "../src/models/store.ts";
 
 const DEFAULT_MODEL = "smollm2";
 
@@ -56,7 +58,7 @@ export default class Init extends BaseCommand {
     }
     const { env, paths } = this.context(flags);
     const hardware = await probeHardware(env);
-    const order = flags["model-config"] ? { ...modelOrder(env, args.name, flags.source, flags.embedding), hardware } : null;
+    const order = flags["model-config"] ? { ...(await modelOrder(this.context(flags), args.name, flags)), hardware } : null;
 
     if (flags.stdout) {
       const [file, text] =
@@ -84,19 +86,26 @@ export default class Init extends BaseCommand {
   }
 }
 
-/** Name and source of the model, whichever of the two were given. */
-function modelOrder(env: Environment, name: string | undefined, source: string | undefined, embedding: boolean): Omit<ModelFileOrder, "hardware"> {
-  const reference = source ?? name ?? DEFAULT_MODEL;
+/** Name and source of the model, whichever of the two were given. A reference may stand where the name is expected. */
+async function modelOrder(
+  { env, paths }: CommandContext,
+  name: string | undefined,
+  flags: { readonly source?: string | undefined; readonly embedding: boolean },
+): Promise<Omit<ModelFileOrder, "hardware">> {
+  const reference = flags.source ?? name ?? DEFAULT_MODEL;
   const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env.HOME ?? "")));
-  if (typeof parsed === "string") throw new AssistantError("usage", `${source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
-  const known = parsed.type === "catalog" ? catalogEntry(parsed.name) : null;
-  if (parsed.type === "catalog" && known === null) {
-    throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is not in the catalog.`, {
-      remedy: "Say where the weights are: `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant pull --help` lists the catalog.",
-    });
+  if (typeof parsed === "string") throw new AssistantError("usage", `${flags.source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
+  const kind = flags.embedding ? "embedding" : "chat";
+  if (parsed.type !== "catalog") {
+    const own = path.basename(parsed.type === "file" ? parsed.path : parsed.file).replace(/\.gguf(@.*)?$/i, "");
+    return { name: flags.source === undefined ? own : (name ?? own), source: sourceText(parsed), kind };
   }
-  // A reference may stand where the name is expected: its file's name then names the model.
-  const file = parsed.type === "catalog" ? parsed.name : path.basename(parsed.type === "file" ? parsed.path : parsed.file, ".gguf");
-  const named = source === undefined ? file : (name ?? file);
-  return { name: named, source: sourceText(parsed), kind: embedding ? "embedding" : (known?.kind ?? "chat") };
+  const known = catalogEntry(parsed.name);
+  if (known !== null) return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
+  const stored = isModelName(parsed.name) ? await getModel(paths.weightsDir, parsed.name) : null;
+  if (stored !== null) return { name: name ?? stored.name, source: stored.file, kind };
+  const names = catalog.map((entry) => entry.name).join(", ");
+  throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`, {
+    remedy: `Say where the weights are with \`--source hf:ORG/REPO/FILE.gguf\` or \`--source PATH\`; the catalog has ${names}.`,
+  });
 }

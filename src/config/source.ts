@@ -1,18 +1,20 @@
 import type { ModelSource } from "../core/model.ts";
 
 /**
- * What a reference to weights means: `hf:ORG/REPO/FILE.gguf`, a path (it holds a `/`, begins with `.` or `~`, or ends
+ * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
  * in `.gguf`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
  */
 export function parseSource(reference: string, toPath: (written: string) => string): ModelSource | string {
   const expected = 'expected a catalog name such as "smollm2", "hf:ORG/REPO/FILE.gguf", or the path of a GGUF file';
   if (reference.startsWith("hf:")) {
     const [org, repo, ...rest] = reference.slice("hf:".length).split("/");
-    const parts = [org ?? "", repo ?? "", ...rest];
-    if (rest.length === 0 || !parts.every((part) => /^[\w][\w.-]*$/.test(part)) || !reference.endsWith(".gguf")) {
+    // A revision other than the main one follows the file's name.
+    const [file = "", revision = "main", ...more] = (rest.pop() ?? "").split("@");
+    const parts = [org ?? "", repo ?? "", ...rest, file, revision];
+    if (more.length > 0 || !parts.every((part) => /^\w[\w.-]*$/.test(part)) || !file.toLowerCase().endsWith(".gguf")) {
       return `expected hf:ORG/REPO/FILE.gguf, found ${JSON.stringify(reference)}`;
     }
-    return { type: "huggingface", repo: `${org}/${repo}`, file: rest.join("/") };
+    return { type: "huggingface", repo: `${org}/${repo}`, file: [...rest, revision === "main" ? file : `${file}@${revision}`].join("/") };
   }
   if (/^\w+:\/\//.test(reference)) return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
   if (reference.includes("/") || /^[.~]/.test(reference) || reference.endsWith(".gguf")) return { type: "file", path: toPath(reference) };

@@ -7,6 +7,7 @@ export type EngineId = "llama-server" | "node-llama-cpp";
 export type ModelSource =
   | { readonly type: "file"; readonly path: string }
   | { readonly type: "catalog"; readonly name: string }
+  /** `file` ends in `@REVISION` where that is not `main`. */
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string };
 
 /** Sampling used when a request does not say otherwise. `null`: the engine's own default. */

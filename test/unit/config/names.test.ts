@@ -121,6 +121,8 @@ it("weights are named in one way only", async () => {
 it.each([
   ["smollm2", { type: "catalog", name: "smollm2" }],
   ["hf:org/repo/dir/file.gguf", { type: "huggingface", repo: "org/repo", file: "dir/file.gguf" }],
+  ["hf:org/repo/file.gguf@v1.0", { type: "huggingface", repo: "org/repo", file: "file.gguf@v1.0" }],
+  ["hf:org/repo/file.gguf@main", { type: "huggingface", repo: "org/repo", file: "file.gguf" }],
   ["/abs/x.gguf", { type: "file", path: "/abs/x.gguf" }],
 ])("source %s is read", async (source, expected) => {
   await using at = await site({ "models/a.toml": `[chat]\nsource = "${source}"\n` });
@@ -137,7 +139,10 @@ it("paths are relative to the file, and ~ is the home directory", async () => {
   expect(config.llamaServerPath).toBe(at.file("bin/llama-server"));
 });
 
-it.each(["hf:org/repo", "hf:../x/y.gguf", "hf:org/../y.gguf", "hf:org/repo/../../y.gguf", "hf:org/repo/x.bin"])("source %s is refused", async (source) => {
-  await using at = await site({ "models/a.toml": `[chat]\nsource = "${source}"\n` });
-  expect(noticeLines(await at.load(), at)).toEqual([expect.stringContaining("chat.source: expected hf:ORG/REPO/FILE.gguf")]);
-});
+it.each(["hf:org/repo", "hf:../x/y.gguf", "hf:org/../y.gguf", "hf:org/repo/../../y.gguf", "hf:org/repo/x.bin", "hf:org/repo/x.gguf@a@b", "hf:org/x.gguf"])(
+  "source %s is refused",
+  async (source) => {
+    await using at = await site({ "models/a.toml": `[chat]\nsource = "${source}"\n` });
+    expect(noticeLines(await at.load(), at)).toEqual([expect.stringContaining("chat.source: expected hf:ORG/REPO/FILE.gguf")]);
+  },
+);
