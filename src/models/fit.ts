@@ -1,0 +1,104 @@
+import type { GgmlType } from "node-llama-cpp";
+import type { LoadSettings, ModelKind } from "../core/model.ts";
+import { readHeader } from "./facts.ts";
+
+/** The settings that decide how much memory an instance takes. `gpuLayers` 0: all on the CPU. */
+export type FitSettings = Pick<LoadSettings, "contextTokens" | "slots" | "microBatchTokens" | "gpuLayers" | "cacheTypeK" | "cacheTypeV"> & {
+  readonly kind: ModelKind;
+};
+
+/** Bytes of one part, where they lie. */
+export interface MemoryShare {
+  readonly hostBytes: number;
+  readonly gpuBytes: number;
+}
+
+/** Memory of one instance. `total` is the sum of the others. */
+export interface MemoryEstimate {
+  readonly weights: MemoryShare;
+  /** KV cache of all slots at full context. */
+  readonly cache: MemoryShare;
+  /** Buffers that evaluation needs, and the program itself. */
+  readonly compute: MemoryShare;
+  readonly total: MemoryShare;
+}
+
+// llama-server without a model's weights: program, vocabulary, threads, HTTP. Measured: 34 MB when started, 40 MB after requests.
+const PROGRAM_BYTES = 40e6;
+
+/**
+ * Memory that one instance of `file` will hold when every slot is full. Weights and cache are llama.cpp's own figures
+ * (node-llama-cpp simulates the allocation; no backend is loaded); what evaluation touches on a CPU is a formula,
+ * within 10 % of what llama-server was seen to hold (docs/models.md). Takes about 0.5 s the first time.
+ *
+ * Throws `model_invalid`.
+ */
+export async function estimateMemory(file: string, settings: FitSettings): Promise<MemoryEstimate> {
+  const { info } = await readHeader(file);
+  const { GgufInsights } = await import("node-llama-cpp");
+  const insights = await GgufInsights.from(info);
+  const layers = Math.min(settings.gpuLayers, insights.totalLayers);
+  const weights = await insights.estimateModelResourceRequirementsV2({ gpuLayers: layers, useMmap: true });
+  const context = async (batchSize: number): Promise<number> => {
+    const { cpuRam, gpuVram } = await insights.estimateContextResourceRequirementsV2({
+      contextSize: settings.contextTokens,
+      sequences: settings.slots,
+      batchSize,
+      modelGpuLayers: layers,
+      isEmbeddingContext: settings.kind === "embedding",
+      flashAttention: "auto",
+      ...(await cacheTypes(settings)),
+    });
+    return cpuRam + gpuVram;
+  };
+  // With a batch of one token hardly anything but the cache is left.
+  const cacheBytes = await context(1);
+  const reservedBytes = (await context(settings.microBatchTokens)) - cacheBytes;
+  const onGpu = insights.totalLayers === 0 ? 0 : layers / insights.totalLayers;
+  const shape = info.architectureMetadata;
+  const activations = activationBytes(settings, {
+    embedding: shape?.embedding_length ?? 0,
+    feedForward: first(shape?.feed_forward_length),
+    heads: first(shape?.attention?.head_count),
+  });
+  return sum(
+    { hostBytes: weights.cpuRam, gpuBytes: weights.gpuVram },
+    { hostBytes: Math.round(cacheBytes * (1 - onGpu)), gpuBytes: Math.round(cacheBytes * onGpu) },
+    layers > 0 ? { hostBytes: PROGRAM_BYTES, gpuBytes: Math.max(0, reservedBytes) } : { hostBytes: PROGRAM_BYTES + activations, gpuBytes: 0 },
+  );
+}
+
+interface Shape {
+  readonly embedding: number;
+  readonly feedForward: number;
+  readonly heads: number;
+}
+
+/**
+ * Bytes of a CPU's compute buffers that are really touched. llama.cpp reserves room for the logits of a whole
+ * micro-batch (100 MB for a vocabulary of 49,152), but only the last token's are written, and untouched pages
+ * take no memory. An encoder keeps whole attention matrices besides.
+ */
+function activationBytes({ microBatchTokens, contextTokens, kind }: FitSettings, { embedding, feedForward, heads }: Shape): number {
+  const perToken = 3 * feedForward + 4 * embedding + (kind === "embedding" ? 2 * heads * Math.min(contextTokens, microBatchTokens) : 0);
+  return microBatchTokens * perToken * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Some architectures give one figure for each layer. */
+const first = (value: unknown): number => {
+  const [one] = Array.isArray(value) ? (value as unknown[]) : [value];
+  return typeof one === "number" ? one : 0;
+};
+
+async function cacheTypes({ cacheTypeK, cacheTypeV }: FitSettings): Promise<{ kvCacheKeyType?: GgmlType; kvCacheValueType?: GgmlType }> {
+  const { GgmlType: types } = await import("node-llama-cpp");
+  const typeOf = (name: string): GgmlType | undefined => types[name.toUpperCase() as keyof typeof types];
+  const key = typeOf(cacheTypeK);
+  const value = typeOf(cacheTypeV);
+  return { ...(key === undefined ? {} : { kvCacheKeyType: key }), ...(value === undefined ? {} : { kvCacheValueType: value }) };
+}
+
+function sum(weights: MemoryShare, cache: MemoryShare, compute: MemoryShare): MemoryEstimate {
+  const add = (part: "hostBytes" | "gpuBytes"): number => weights[part] + cache[part] + compute[part];
+  return { weights, cache, compute, total: { hostBytes: add("hostBytes"), gpuBytes: add("gpuBytes") } };
+}

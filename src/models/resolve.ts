@@ -1,0 +1,58 @@
+import { stat } from "node:fs/promises";
+import type { Paths } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { ModelSource } from "../core/model.ts";
+import { nearestNames } from "../core/nearest.ts";
+import { catalog, catalogEntry } from "./catalog.ts";
+import { checkGgufMagic } from "./gguf-magic.ts";
+import { findByReference, listModels } from "./store.ts";
+
+/**
+ * The absolute path of a model's weights on this machine. A `catalog` source is any name of the store, so that imported
+ * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
+ * a file that is no GGUF. Cheap: it reads the first bytes only.
+ */
+export async function resolveWeights(source: ModelSource, paths: Pick<Paths, "weightsDir">): Promise<string> {
+  const file = source.type === "file" ? await existing(source.path) : await stored(source, paths.weightsDir);
+  await checkGgufMagic(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EACCES") throw error;
+    throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
+      remedy: "Make the file readable for the user that runs the daemon.",
+      cause: error,
+    });
+  });
+  return file;
+}
+
+async function existing(path: string): Promise<string> {
+  const found = await stat(path).catch(() => null);
+  if (found?.isFile()) return path;
+  throw new AssistantError("model_not_pulled", `The weights ${path} are not there${found === null ? "" : " (it is not a file)"}.`, {
+    param: "source",
+    remedy: "Correct the path in the model's file, or write a name that `assistant pull` knows as its `source`.",
+  });
+}
+
+async function stored(source: Exclude<ModelSource, { type: "file" }>, weightsDir: string): Promise<string> {
+  const reference = source.type === "catalog" ? catalogName(source.name) : `hf:${source.repo}/${source.file}`;
+  const model = await findByReference(weightsDir, reference);
+  if (model !== null) return model.file;
+  throw new AssistantError("model_not_pulled", `The weights of ${reference} are not on this machine.`, {
+    param: "source",
+    remedy: await remedy(source, reference, weightsDir),
+  });
+}
+
+/** As `pull` reads it: letter case and `:latest` do not matter for names of the catalog. */
+function catalogName(name: string): string {
+  return catalogEntry(name.replace(/:latest$/, ""))?.name ?? name;
+}
+
+async function remedy(source: ModelSource, reference: string, weightsDir: string): Promise<string> {
+  if (source.type === "huggingface" || catalogEntry(reference) !== null) return `Run \`assistant pull ${reference}\`.`;
+  const names = [...(await listModels(weightsDir)).map((model) => model.name), ...catalog.map((entry) => entry.name)];
+  const near = nearestNames(reference, new Set(names));
+  return near.length > 0
+    ? `Did you mean ${near.join(" or ")}?`
+    : `The catalog has no ${reference}: run \`assistant pull hf:ORG/REPO/FILE.gguf --name ${reference}\`, or import a local file.`;
+}
