@@ -38,7 +38,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { env } = options;
   const base = resolvePaths(env, { configFile: options.configFile });
   const findings = new Findings(base.configFile);
-  const main = await readMain(base, findings, options.configFile !== undefined || variable(env, "ASSISTANT_CONFIG") !== null);
+  // Programs of ours pass the usual path on explicitly; only another one was asked for by somebody.
+  const unusual = base.configFile !== resolvePaths({ ...env, ASSISTANT_CONFIG: undefined }).configFile;
+  const main = await readMain(base, findings, unusual);
   const keys = main.data as MainFile;
   const root: Place = { source: main, path: [] };
   const server = at(root, "server");
@@ -93,12 +95,12 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
 }
 
 /** The main file, checked against its schema; an empty one if there is none. Throws `config_invalid`. */
-async function readMain(paths: Paths, findings: Findings, chosen: boolean): Promise<SourceFile> {
+async function readMain(paths: Paths, findings: Findings, unusual: boolean): Promise<SourceFile> {
   try {
     const source = await readToml(paths.configFile);
     if (source === null) {
       const empty = noFile(paths.configFile);
-      if (chosen) findings.warning({ source: empty, path: [] }, "this configuration file does not exist, so defaults hold; `assistant init` writes it");
+      if (unusual) findings.warning({ source: empty, path: [] }, "this configuration file does not exist, so defaults hold; `assistant init` writes it");
       return empty;
     }
     // What does not have the right shape cannot be read further, so these mistakes are told first.

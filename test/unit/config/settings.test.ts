@@ -143,4 +143,5 @@ it("a missing file means defaults, with a word only where it was asked for", asy
   expect(asked.models).toEqual([]);
   expect(noticeLines(asked, at)).toEqual([expect.stringMatching(/^warning config\.toml: this configuration file does not exist/)]);
   expect((await at.load({ configFile: undefined })).notices).toEqual([]);
+  expect((await at.load({ configFile: undefined, env: { ASSISTANT_CONFIG: at.file(".config/assistant/config.toml") } })).notices).toEqual([]);
 });
