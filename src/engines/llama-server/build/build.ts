@@ -10,7 +10,7 @@ import { builtBinary } from "../layout.ts";
 import { type BuildManifest, MANIFEST_NAME, readManifest } from "./manifest.ts";
 import { type BuildPlan, jobCount, planBuild, sameBuild, sameSource } from "./plan.ts";
 import { type BuildPhase, type BuildProgress, fractionOf, reasonOf } from "./progress.ts";
-import { findSource, prepareSource } from "./source.ts";
+import { findSource, prepareSource, type Source } from "./source.ts";
 import { streamLines, type ToolOptions, toolRunner } from "./tool.ts";
 import { findToolchain, missingToolchain, type Toolchain } from "./toolchain.ts";
 
@@ -26,6 +26,8 @@ export interface BuildOptions extends ToolOptions {
   readonly cuda: boolean;
   /** Compilers at once; null: as many as cores, less where memory is short. */
   readonly jobs: number | null;
+  /** Another source than the one that comes with the packages. */
+  readonly source?: Source;
   readonly onProgress: (progress: BuildProgress) => void;
 }
 
@@ -44,7 +46,11 @@ export interface BuildResult {
 export async function buildLlamaServer(options: BuildOptions): Promise<BuildResult> {
   const run = toolRunner(options);
   const path = builtBinary(options.enginesDir, options.stock);
-  const [search, source, installed] = await Promise.all([findToolchain(run, options.cuda), findSource(run, options.stock), readManifest(path)]);
+  const [search, source, installed] = await Promise.all([
+    findToolchain(run, options.cuda),
+    options.source ?? findSource(run, options.stock),
+    readManifest(path),
+  ]);
   if (!search.complete) {
     // The tools may have gone since; what they built is as good as before. Without git the commit cannot be compared.
     if (installed && !options.force && (sameSource(installed, source) || source.commit === "")) return { path, manifest: installed, built: false };
@@ -55,7 +61,8 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
 
   const workRoot = join(options.enginesDir, ".build");
   await mkdir(workRoot, { recursive: true });
-  const release = await lockfile.lock(workRoot, { stale: 30_000 }).catch((error: NodeJS.ErrnoException) => {
+  // A lock that was lost (its folder deleted by hand) is no reason to throw into the void, as the default does.
+  const release = await lockfile.lock(workRoot, { stale: 30_000, onCompromised: () => {} }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ELOCKED") throw error;
     throw new AssistantError("engine_build_failed", `Another build is under way in ${workRoot}.`, {
       remedy: "Wait for it to end, then try again.",
@@ -69,7 +76,7 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
     if (!options.keep) await rm(work, { recursive: true, force: true });
     return { path, manifest, built: true };
   } finally {
-    await release();
+    await release().catch(() => {});
   }
 }
 

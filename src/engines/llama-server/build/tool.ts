@@ -22,7 +22,7 @@ export const toolRunner =
 
 /**
  * Runs a long program and hands over each line of its two streams as it comes. Rejects with execa's error when it
- * fails; when aborted the program gets SIGTERM first, so that ninja ends its compilers.
+ * fails. The signal ends the program and everything it has started: cmake does not tell ninja, nor ninja the compilers.
  */
 export async function streamLines(
   program: string,
@@ -30,9 +30,24 @@ export async function streamLines(
   options: ToolOptions & { cwd: string },
   onLine: (line: string) => void,
 ): Promise<void> {
-  const subprocess = execa(program, [...args], { ...environment(options), cwd: options.cwd, all: true, buffer: false });
-  for await (const line of subprocess.iterable({ from: "all" })) onLine(line);
-  await subprocess;
+  const { env, signal } = options;
+  // A process group of its own, so that one signal reaches all of it.
+  const subprocess = execa(program, [...args], { ...environment({ env }), cwd: options.cwd, all: true, buffer: false, detached: true });
+  const end = (): void => {
+    try {
+      if (subprocess.pid !== undefined) process.kill(-subprocess.pid, "SIGTERM");
+    } catch {
+      // It has ended meanwhile.
+    }
+  };
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end, { once: true });
+  try {
+    for await (const line of subprocess.iterable({ from: "all" })) onLine(line);
+    await subprocess;
+  } finally {
+    signal?.removeEventListener("abort", end);
+  }
 }
 
 export const firstLine = (text: string): string => text.split("\n", 1)[0]?.trim() ?? "";

@@ -1,0 +1,153 @@
+import { execFile } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type BuildOptions, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
+import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import type { BuildProgress } from "../../src/engines/llama-server/build/progress.ts";
+import type { Source } from "../../src/engines/llama-server/build/source.ts";
+
+const run = promisify(execFile);
+
+/** A source of one file, in a bundle as the real one is: unpacking that takes seconds. */
+let small: Source;
+let smallRoot: string;
+
+beforeAll(async () => {
+  smallRoot = await mkdtemp(join(tmpdir(), "assistant-source-"));
+  const script =
+    "git init -q . && touch CMakeLists.txt && git add . && git -c user.name=t -c user.email=t@t commit -qm 1 && git bundle create -q small.bundle HEAD";
+  await run("sh", ["-c", script], { cwd: smallRoot });
+  small = { bundle: join(smallRoot, "small.bundle"), tag: "v0", commit: "0123456789ab", patches: [] };
+});
+afterAll(() => rm(smallRoot, { recursive: true, force: true }));
+
+/** Real git; compilers that take no time. */
+let root: string;
+let bin: string;
+let progress: BuildProgress[];
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "assistant-build-"));
+  bin = join(root, "bin");
+  await mkdir(bin);
+  progress = [];
+  const { stdout } = await run("sh", ["-c", "for tool in git sh cat cp mkdir touch sleep; do command -v $tool; done"]);
+  for (const tool of stdout.trim().split("\n")) await symlink(tool, join(bin, tool.slice(tool.lastIndexOf("/") + 1)));
+  await program("c++", 'echo "c++ (test) 1.0"');
+  await program("ninja", "echo 1.11");
+  await program("cmake", cmake());
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+async function program(name: string, script: string): Promise<void> {
+  await rm(join(bin, name), { force: true });
+  await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
+  await chmod(join(bin, name), 0o755);
+}
+
+/** Notes its calls and, in the build step, runs `compile` before it leaves a program where the real one would. */
+const cmake = (compile = "true"): string => `
+[ "$1" = --version ] && { echo "cmake version 3.25.1"; exit 0; }
+echo "$*" >> "${root}/calls"
+[ "$1" = --build ] || exit 0
+echo "[1/2] Building a.o"
+${compile} || exit 1
+mkdir -p "$2/bin"
+printf '#!/bin/sh\\necho "version: test"\\n' > "$2/bin/llama-server"
+echo "[2/2] Linking"`;
+
+const options = (more: Partial<BuildOptions> = {}): BuildOptions => ({
+  enginesDir: join(root, "engines"),
+  stock: false,
+  force: false,
+  keep: false,
+  cuda: true,
+  jobs: 1,
+  env: { PATH: bin, HOME: root },
+  onProgress: (step) => progress.push(step),
+  ...more,
+});
+
+const calls = async (): Promise<string[]> => (await readFile(join(root, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean);
+
+describe("assistant engine build", () => {
+  it("unpacks, patches, configures, compiles and installs with a manifest, then has nothing to do", async () => {
+    let patched = "";
+    await program("cmake", cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`));
+    const result = await buildLlamaServer(options());
+    patched = await readFile(join(root, "seen.cpp"), "utf8");
+    expect(patched).toContain("wait_until(lock, deadline)");
+    expect(result).toMatchObject({ built: true, manifest: { sourceTag: expect.stringMatching(/^v?\d/u), backends: ["cpu"], compiler: "c++ (test) 1.0" } });
+    expect(result.manifest.patches.map(({ name }) => name)).toContain(DEPARTED_CLIENTS_PATCH);
+    expect(progress.map(({ phase, fraction }) => `${phase} ${fraction}`)).toEqual([
+      "unpack null",
+      "configure null",
+      "compile 0",
+      "compile 0.5",
+      "compile 1",
+      "install null",
+    ]);
+    expect((await readdir(join(root, "engines", "llama-server"))).sort()).toEqual(["llama-server", "manifest.json"]);
+    expect(await readdir(join(root, "engines", ".build"))).toEqual([]);
+
+    expect(await buildLlamaServer(options())).toEqual({ ...result, built: false });
+    expect((await calls()).length).toBe(2);
+  });
+
+  it("leaves the patches out with stock, beside the patched build", async () => {
+    await program("cmake", cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`));
+    const stock = await buildLlamaServer(options({ stock: true }));
+    expect(stock.manifest.patches).toEqual([]);
+    expect(stock.path).toContain("llama-server-stock");
+    expect(await readFile(join(root, "seen.cpp"), "utf8")).not.toContain("wait_until(lock, deadline)");
+  });
+
+  it("tells the compiler's error and the log, keeps what is installed, and goes on from there", async () => {
+    await buildLlamaServer(options({ source: small }));
+    await program("cmake", cmake('echo "a.cpp:1:1: error: broken" && touch "$2.touched" && false'));
+    await expect(buildLlamaServer(options({ source: small, force: true }))).rejects.toMatchObject({
+      code: "engine_build_failed",
+      message: expect.stringContaining("a.cpp:1:1: error: broken"),
+      remedy: expect.stringContaining("build.log"),
+    });
+    expect(await readdir(join(root, "engines", "llama-server"))).toEqual(["llama-server", "manifest.json"]);
+    const [work] = await readdir(join(root, "engines", ".build"));
+    expect(work).toBeDefined();
+    // The unpacked source is used again, and not unpacked a second time over it.
+    await writeFile(join(root, "engines", ".build", work ?? "", "source", "kept"), "");
+    await program("cmake", cmake(`[ -f "${root}/engines/.build/${work}/source/kept" ]`));
+    expect((await buildLlamaServer(options({ source: small, force: true }))).built).toBe(true);
+  });
+
+  it("names what is missing, unless the same build is there already", async () => {
+    await rm(join(bin, "c++"));
+    await expect(buildLlamaServer(options({ source: small }))).rejects.toMatchObject({
+      code: "engine_build_failed",
+      message: expect.stringContaining("lacks a C++ compiler"),
+      remedy: expect.any(String),
+    });
+    await program("c++", "echo c++");
+    await buildLlamaServer(options({ source: small }));
+    await rm(join(bin, "c++"));
+    expect((await buildLlamaServer(options({ source: small }))).built).toBe(false);
+  });
+
+  it("refuses a second build at the same time, and ends its compilers when interrupted", async () => {
+    await program("cmake", cmake(`touch "${root}/compiling" && sleep 60`));
+    const abort = new AbortController();
+    let interrupted: Promise<unknown> = Promise.resolve();
+    await new Promise<void>((resolve) => {
+      const first = buildLlamaServer(options({ source: small, signal: abort.signal, onProgress: ({ fraction }) => fraction === 0.5 && resolve() }));
+      first.catch(() => {});
+      interrupted = first;
+    });
+    await expect(buildLlamaServer(options({ source: small }))).rejects.toMatchObject({ message: expect.stringContaining("Another build is under way") });
+    abort.abort(new Error("stop"));
+    await expect(interrupted).rejects.toThrow("stop");
+    await program("cmake", cmake());
+    expect((await buildLlamaServer(options({ source: small }))).built).toBe(true);
+  });
+});
