@@ -1,0 +1,139 @@
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { execa } from "execa";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { packageRoot } from "../support/assistant.ts";
+
+/** A checkout of one command, with an npm that links the packages that are here instead of fetching them. */
+let root: string;
+let checkout: string;
+let home: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "assistant-install-"));
+  // A blank and a quote: paths that a careless script breaks at.
+  checkout = join(root, "it's here");
+  home = join(root, "home");
+  await mkdir(join(checkout, "src"), { recursive: true });
+  await mkdir(home);
+  for (const name of ["install.sh", ".fit-lock.cjs", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "bin"]) {
+    await cp(join(packageRoot, name), join(checkout, name), { recursive: true });
+  }
+  await mkdir(join(checkout, "commands"));
+  await writeFile(join(checkout, "commands/nothing.ts"), "export default 1;\n");
+  await mkdir(join(root, "bin"));
+  await fakeNpm(`
+[ "$1" = ci ] && [ "$2" = --prefix ] || { echo "unexpected: $*" >&2; exit 9; }
+cp "$3/package-lock.json" "${root}/fitted.json"
+mkdir -p "$3/node_modules/.bin"
+cp "${packageRoot}/node_modules/.package-lock.json" "$3/node_modules/"
+for package in "${packageRoot}"/node_modules/*; do ln -s "$package" "$3/node_modules/"; done
+ln -s "${process.execPath}" "$3/node_modules/.bin/node"`);
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+async function fakeNpm(script: string): Promise<void> {
+  await writeFile(join(root, "bin/npm"), `#!/bin/sh\necho "$*" >> "${root}/npm-calls"\n${script}\n`);
+  await chmod(join(root, "bin/npm"), 0o755);
+}
+
+const npmCalls = async (): Promise<number> => (await readFile(join(root, "npm-calls"), "utf8").catch(() => "")).split("\n").filter(Boolean).length;
+
+async function install(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  const env = { PATH: [join(root, "bin"), process.env["PATH"] ?? ""].join(delimiter), HOME: home, LANG: "C" };
+  const { exitCode, stdout, stderr } = await execa("sh", [join(checkout, "install.sh"), ...args], { env, extendEnv: false, reject: false, stdin: "ignore" });
+  return { exitCode: exitCode ?? -1, stdout, stderr };
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+describe("install.sh", () => {
+  it("explains itself and refuses what it does not know, touching nothing", async () => {
+    const help = await install("--help");
+    expect(help).toMatchObject({ exitCode: 0, stderr: "" });
+    for (const option of ["--prefix", "--native", "--uninstall", "--help"]) expect(help.stdout).toContain(option);
+    expect(await install("--bogus")).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("unknown option --bogus") });
+    expect(await install("--prefix")).toMatchObject({ exitCode: 2 });
+    expect(await install("--purge")).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--uninstall") });
+    expect(await exists(join(checkout, "node_modules"))).toBe(false);
+    expect(await npmCalls()).toBe(0);
+  });
+
+  it("installs, has nothing to do the second time, and compiles again when a source changes", async () => {
+    const first = await install();
+    expect(first).toMatchObject({ exitCode: 0, stdout: "", stderr: expect.stringContaining("~/.local/bin/assistant") });
+    expect(first.stderr).toContain('export PATH="$HOME/.local/bin:$PATH"');
+    const launcher = join(home, ".local/bin/assistant");
+    const { version } = JSON.parse(await readFile(join(checkout, "package.json"), "utf8")) as { version: string };
+    expect((await execa(launcher, ["--version"])).stdout).toBe(`assistant ${version}`);
+
+    const began = performance.now();
+    expect(await install()).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("Nothing to do") });
+    expect(performance.now() - began).toBeLessThan(3000);
+    expect(await npmCalls()).toBe(1);
+
+    await writeFile(join(checkout, "commands/added.ts"), "export default 2;\n");
+    await rm(join(checkout, "commands/nothing.ts"));
+    expect(await install()).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("Compiling") });
+    expect(await exists(join(checkout, "dist/commands/added.js"))).toBe(true);
+    expect(await exists(join(checkout, "dist/commands/nothing.js"))).toBe(false);
+    expect(await npmCalls()).toBe(1);
+  });
+
+  it("hands further arguments to the program, whose output stands alone on stdout", async () => {
+    const { stdout, exitCode } = await install("--prefix", join(root, "other"), "--version");
+    expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 2 });
+    const { version } = JSON.parse(await readFile(join(checkout, "package.json"), "utf8")) as { version: string };
+    expect(await install("--prefix", join(root, "other"), "version")).toMatchObject({ exitCode: 0, stdout: `assistant ${version}` });
+  });
+
+  it("asks npm for nothing that this machine cannot use", async () => {
+    await install("--dev");
+    const { packages } = JSON.parse(await readFile(join(root, "fitted.json"), "utf8")) as { packages: Record<string, unknown> };
+    const binaries = Object.keys(packages).filter((path) => path.startsWith("node_modules/@node-llama-cpp/"));
+    expect(binaries).toHaveLength(1);
+    expect(binaries[0]).toContain(process.arch);
+    expect(await exists(join(home, ".local"))).toBe(false);
+  });
+
+  it("keeps the installation and tells npm's reason when the packages cannot be had", async () => {
+    await install();
+    await fakeNpm('echo "npm error network: no route to host" >&2; exit 1');
+    await writeFile(join(checkout, "package-lock.json"), `${await readFile(join(checkout, "package-lock.json"), "utf8")}\n`);
+    await rm(join(checkout, "node_modules/.package-lock.json"));
+    expect(await install()).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("no route to host") });
+    expect((await execa(join(home, ".local/bin/assistant"), ["--version"])).exitCode).toBe(0);
+  });
+
+  it("never replaces a program that is not its own", async () => {
+    const other = join(root, "other/bin/assistant");
+    await mkdir(join(root, "other/bin"), { recursive: true });
+    await writeFile(other, "#!/bin/sh\n");
+    expect(await install("--prefix", join(root, "other"))).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("--prefix") });
+    expect(await readFile(other, "utf8")).toBe("#!/bin/sh\n");
+    expect(await install("--prefix", join(root, "other"), "--uninstall")).toMatchObject({ exitCode: 0 });
+    expect(await exists(other)).toBe(true);
+  });
+
+  it("uninstalls what it made, names what it leaves, and removes that too with --purge", async () => {
+    await install();
+    const settings = join(home, ".config/assistant");
+    await mkdir(settings, { recursive: true });
+    await symlink("/nowhere", join(checkout, "mine"));
+    const { exitCode, stderr } = await install("--uninstall");
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("~/.config/assistant");
+    for (const gone of [".local/bin/assistant"]) expect(await exists(join(home, gone))).toBe(false);
+    for (const gone of ["node_modules", "dist"]) expect(await exists(join(checkout, gone))).toBe(false);
+    expect(await exists(settings)).toBe(true);
+    expect((await install("--uninstall", "--purge")).exitCode).toBe(0);
+    expect(await exists(settings)).toBe(false);
+    // What the packages are linked from is not ours to delete.
+    expect(await exists(join(packageRoot, "node_modules/typescript/package.json"))).toBe(true);
+  });
+});
