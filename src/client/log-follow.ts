@@ -32,8 +32,9 @@ export async function lastLines(file: string, count: number): Promise<{ readonly
  */
 export async function* followLines(file: string, offset: number, signal: AbortSignal): AsyncGenerator<string[]> {
   let at = offset;
-  let identity = await identityOf(file);
   let handle = await openIfThere(file);
+  // Of the open file and not of the path, which may name another one already.
+  let identity = handle === null ? null : identityText(await handle.stat());
   let rest = "";
   const decoder = new TextDecoder();
   try {
@@ -49,7 +50,7 @@ export async function* followLines(file: string, offset: number, signal: AbortSi
       if (before !== null && before !== identity) {
         await handle?.close();
         handle = await openIfThere(file);
-        identity = before;
+        identity = handle === null ? null : identityText(await handle.stat());
         at = 0;
         continue;
       }
@@ -70,10 +71,11 @@ async function openIfThere(file: string): Promise<FileHandle | null> {
   }
 }
 
+const identityText = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string => `${dev}:${ino}`;
+
 async function identityOf(file: string): Promise<string | null> {
   try {
-    const { dev, ino } = await stat(file);
-    return `${dev}:${ino}`;
+    return identityText(await stat(file));
   } catch {
     return null;
   }

@@ -1,0 +1,81 @@
+import type { Command } from "@oclif/core";
+
+/** A command and the words that call it, such as `engine list`. */
+export interface DocumentedCommand {
+  readonly name: string;
+  readonly command: Command.Class;
+}
+
+interface DescribedFlag {
+  readonly type: string;
+  readonly char?: string | undefined;
+  readonly helpValue?: string | readonly string[] | undefined;
+  readonly description?: string | undefined;
+  readonly summary?: string | undefined;
+  readonly default?: unknown;
+  readonly options?: readonly string[] | undefined;
+  readonly allowNo?: boolean | undefined;
+}
+
+const INTRODUCTION = `# Commands
+
+This page is made from the command objects; a test compares it with them. \`assistant help COMMAND\` shows the same in a terminal.
+
+Options of every command: \`--config FILE\` chooses the configuration file, \`--help\` explains the command and, where a command prints
+data, \`--json\` prints it as JSON; an error is then \`{"error": {"code", "message", "remedy"}}\` on standard output.
+
+Exit codes: 0 done · 1 failed · 2 wrong arguments · 3 the daemon is not running · 4 no such model or instance · 5 no such engine here ·
+70 a fault of Assistant's own · 78 a mistake in the configuration · 130 interrupted.
+`;
+
+/** docs/commands.md: every command with usage, arguments, options and examples, in the order of their names. Pure. */
+export function commandsPage(commands: readonly DocumentedCommand[], bin: string): string {
+  const sorted = [...commands].sort((a, b) => a.name.localeCompare(b.name));
+  return [INTRODUCTION, ...sorted.map((entry) => section(entry, bin))].join("\n");
+}
+
+function section({ name, command }: DocumentedCommand, bin: string): string {
+  const flags = Object.entries((command.flags ?? {}) as unknown as Record<string, DescribedFlag>);
+  const args = Object.entries(command.args ?? {}).map(([key, arg]) => `| \`${key.toUpperCase()}\` | ${cell(arg.description ?? "")} |`);
+  const options = flags.map(([key, flag]) => `| ${flagName(key, flag)} | ${flagText(flag)} |`);
+  const examples = (command.examples ?? []).map((example) => exampleText(example, bin));
+  return [
+    `## ${bin} ${name}`,
+    "",
+    command.summary ?? "",
+    "",
+    ...(command.description === undefined ? [] : [command.description.replaceAll("<%= config.bin %>", bin), ""]),
+    "```",
+    usage(name, command, bin),
+    "```",
+    "",
+    ...(args.length === 0 ? [] : ["| argument | |", "|---|---|", ...args, ""]),
+    ...(options.length === 0 ? [] : ["| option | |", "|---|---|", ...options, ""]),
+    ...(examples.length === 0 ? [] : ["```sh", ...examples, "```", ""]),
+  ].join("\n");
+}
+
+function usage(name: string, command: Command.Class, bin: string): string {
+  if (typeof command.usage === "string") return `${bin} ${command.usage}`;
+  const args = Object.entries(command.args ?? {}).map(([key, arg]) => (arg.required === true ? key.toUpperCase() : `[${key.toUpperCase()}]`));
+  return [bin, name, ...args, ...(Object.keys(command.flags ?? {}).length > 0 ? ["[OPTIONS]"] : [])].join(" ");
+}
+
+function flagName(key: string, flag: DescribedFlag): string {
+  const value = flag.type === "boolean" ? "" : ` ${flag.options?.join("\\|") ?? flag.helpValue ?? "VALUE"}`;
+  const long = flag.type === "boolean" && flag.allowNo === true ? `--[no-]${key}` : `--${key}`;
+  return `\`${flag.char === undefined ? "" : `-${flag.char}, `}${long}${value}\``;
+}
+
+function flagText(flag: DescribedFlag): string {
+  const text = cell(flag.summary ?? flag.description ?? "");
+  const isPlain = typeof flag.default === "string" || typeof flag.default === "number";
+  return isPlain && !text.includes("default") ? `${text} (default: ${String(flag.default)})` : text;
+}
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+function exampleText(example: Command.Example, bin: string): string {
+  const { description, command } = typeof example === "string" ? { description: null, command: example } : example;
+  return `${description === null ? "" : `# ${description}\n`}${command.replaceAll("<%= config.bin %>", bin).replaceAll("<%= command.id %>", "")}`;
+}
