@@ -11,7 +11,7 @@ const NOT_EXECUTABLE = 126;
 /** Why an engine that ended by itself did, in a sentence. `log` is what it printed in this life. */
 export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): Death {
   const line = tellingLine(log);
-  const why = line === null ? "" : ` Its last telling line: ${line}`;
+  const why = line === null ? "" : ` Its last words: ${line}`;
   const when = phase === "starting" ? "while it was starting" : "while it was serving";
   if (exit.spawnError !== null || (phase === "starting" && (exit.code === NOT_FOUND || exit.code === NOT_EXECUTABLE))) {
     const reason = exit.spawnError ?? line ?? `exit code ${exit.code}`;

@@ -56,7 +56,7 @@ export async function tailOf(file: string, lines: number, from = 0): Promise<str
 const telling =
   /error|fail|fatal|abort|assert|out of memory|cannot|can't|couldn't|could not|unable|exception|not found|no such|invalid|unknown|refused|denied|in use/i;
 // These say that something went wrong and not what.
-const general = /exiting due to|cleaning up before exit|failed to load model, '|\bmain: error: unable to load model\b/i;
+const general = /exiting due to|cleaning up before exit|failed to load model|unable to load model|failed to initialize/i;
 
 /** The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where it said nothing. */
 export function tellingLine(log: string): string | null {

@@ -35,6 +35,8 @@ export async function prepareStart(
     // What was killed and has not ended yet still holds the socket and the memory.
     lingering?.exited,
   ]);
+  const availability = await engine.availability();
+  if (!availability.available) throw new AssistantError("engine_unavailable", availability.reason, { remedy: availability.remedy });
   const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath };
   await rm(socketPath, { force: true });
   return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart };

@@ -233,6 +233,14 @@ test("missing weights fail with their own error and may be tried again after a s
   expect((retryAt ?? 0) - (lastDeath?.at ?? 0)).toBe(1_000);
 });
 
+test("an engine that is not on this machine is said with what to do", async () => {
+  const engine = { ...fakeEngine(), availability: async () => ({ available: false as const, reason: "No llama-server was found.", remedy: "Build one." }) };
+  await using t = await startFleet(engine);
+  t.fleet.start(order());
+  await reaches(t, "failed");
+  expect(t.snapshot().lastDeath).toMatchObject({ error: "engine_unavailable", message: "No llama-server was found. Build one." });
+});
+
 test("a program that does not exist is a spawn error that names it", async () => {
   const engine = { ...fakeEngine(), launch: () => ({ command: "/nowhere/llama-server", args: [], env: {} }) };
   await using t = await startFleet(engine);
