@@ -17,7 +17,7 @@ Usage: ./install.sh [OPTIONS] [ARGUMENTS FOR ASSISTANT...]
 Options:
   --prefix DIR   put the launcher at DIR/bin/assistant (default: ~/.local)
   --native       also build llama-server (about 5 minutes on 2 cores; needs git, cmake and a C++ compiler)
-  --no-cuda      do not add the CUDA binaries (160 MB) where there is an NVIDIA GPU
+  --no-cuda      do not add the CUDA binaries (180 MB) where there is an NVIDIA GPU
   --dev          only the packages, with those for tests and lint, and the compiled program; no launcher
   --uninstall    remove the launcher, the packages and the compiled program
   --purge        with --uninstall: also remove settings, pulled models, built engines and logs
