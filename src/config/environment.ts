@@ -19,7 +19,7 @@ export const environmentVariables = [
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   { name: "ASSISTANT_DEBUG", key: null, about: "Set to anything: errors of the command line come with their stack." },
-  { name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR", key: null, about: "Base directories, as the XDG specification defines them." },
+  { name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME", key: null, about: "Base directories, as the XDG specification defines them." },
 ] as const;
 
 /** A snapshot of the process's environment. The only place of the product that reads it. */

@@ -30,7 +30,7 @@ export function resolvePaths(env: Environment, overrides: { configFile?: string 
   const chosenData = variable(env, "ASSISTANT_DATA_DIR");
   const dataDir = chosenData !== null ? path.resolve(expandHome(chosenData, home)) : system ? "/var/lib/assistant" : base("XDG_DATA_HOME", ".local/share");
   const logDir = chosenData !== null ? path.join(dataDir, "log") : system ? "/var/log/assistant" : path.join(base("XDG_STATE_HOME", ".local/state"), "log");
-  const runDir = system && chosenData === null ? "/run/assistant" : userRunDir(env, dataDir);
+  const runDir = system && chosenData === null ? "/run/assistant" : userRunDir(dataDir);
 
   return Object.freeze({
     configFile,
@@ -44,14 +44,12 @@ export function resolvePaths(env: Environment, overrides: { configFile?: string 
   });
 }
 
-function userRunDir(env: Environment, dataDir: string): string {
+function userRunDir(dataDir: string): string {
+  const inside = path.join(dataDir, "run");
+  // Not XDG_RUNTIME_DIR: a shell without a login session lacks it, and would not find the daemon of one that has it.
+  if (Buffer.byteLength(inside) <= LONGEST_RUN_DIR) return inside;
   const uid = process.getuid?.() ?? 0;
-  const leaf = `assistant-${uid}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`;
-  for (const name of ["XDG_RUNTIME_DIR", "TMPDIR"]) {
-    const value = variable(env, name);
-    if (value !== null && path.isAbsolute(value) && path.join(value, leaf).length <= LONGEST_RUN_DIR) return path.join(value, leaf);
-  }
-  return path.join("/tmp", leaf);
+  return path.join("/tmp", `assistant-${uid}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`);
 }
 
 /** `~` and `~/x` as a shell would expand them; anything else unchanged. */

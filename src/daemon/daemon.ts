@@ -1,4 +1,3 @@
-import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
 import { diffModels } from "../config/diff.ts";
@@ -25,6 +24,7 @@ import { Directory } from "./directory.ts";
 import { Endpoints } from "./endpoints.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
+import { secureRunDir } from "./run-dir.ts";
 import { watchConfig } from "./watch.ts";
 
 export interface DaemonOptions {
@@ -63,8 +63,7 @@ export class Daemon {
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const paths = resolvePaths(options.env);
-    await mkdir(paths.runDir, { recursive: true, mode: 0o700 });
-    await chmod(paths.runDir, 0o700);
+    await secureRunDir(paths.runDir);
     const lock = await acquireLock(paths.dataDir);
     try {
       // Engines of a daemon that was killed would hold memory that the new ones need.

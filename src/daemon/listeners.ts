@@ -25,9 +25,7 @@ export class Listeners {
   async open(config: Config): Promise<void> {
     const main = await this.#add({});
     if (config.http) this.#url = await main.listen(config.http);
-    for (const model of config.models) {
-      for (const address of model.ownAddresses) await (await this.#add({ onlyModel: model.name })).listen(listenAddress(address));
-    }
+    for (const [address, onlyModels] of modelsByAddress(config)) await (await this.#add({ onlyModels })).listen(listenAddress(address));
     // Last, since this is what tells other commands that the daemon is there.
     await main.listen({ path: config.paths.adminSocket });
   }
@@ -47,6 +45,15 @@ export class Listeners {
     this.#gateways.push(gateway);
     return gateway;
   }
+}
+
+/** The chat and the embedding model of one server share its address. */
+function modelsByAddress(config: Config): Map<string, string[]> {
+  const byAddress = new Map<string, string[]>();
+  for (const { name, ownAddresses } of config.models) {
+    for (const address of ownAddresses) byAddress.set(address, [...(byAddress.get(address) ?? []), name]);
+  }
+  return byAddress;
 }
 
 function listenAddress(text: string): ListenAddress {

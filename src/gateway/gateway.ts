@@ -24,8 +24,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
-  /** Serves this model alone, whatever a request says. Default: all. */
-  readonly onlyModel?: string;
+  /** Serves these models alone, one of each kind, whatever a request's `model` says. Default: all. */
+  readonly onlyModels?: readonly string[];
   /** Default: a sign of life after 2 s of waiting, then every 5 s. */
   readonly signTimes?: SignTimes;
 }
@@ -48,7 +48,7 @@ const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { control, log } = options;
-  const context: DoorContext = { ...options, fingerprint: options.fingerprint ?? fingerprintByLength, onlyModel: options.onlyModel ?? null };
+  const context: DoorContext = { ...options, fingerprint: options.fingerprint ?? fingerprintByLength, onlyModels: options.onlyModels ?? null };
   const signTimes = options.signTimes ?? usualSignTimes;
   const servers = new Set<Server>();
   let stopping = false;

@@ -74,8 +74,8 @@ export interface DoorContext {
   readonly fingerprint: Fingerprint;
   readonly version: string;
   readonly log: Log;
-  /** The listener serves this model alone, whatever a request says. */
-  readonly onlyModel: string | null;
+  /** The listener serves these models alone, whatever a request says; null: all. */
+  readonly onlyModels: readonly string[] | null;
 }
 
 /** Paths that reach an engine, and the kind of model they need. */

@@ -75,7 +75,7 @@ class Inference {
     const bytes = await readBody(request, settings.bodyLimitBytes, this.#gone);
     const body = parseBody(bytes);
     checkFields(this.#route.name, body);
-    const model = resolveModel(this.#context.directory, body.model, this.#route.kind, this.#context.onlyModel);
+    const model = resolveModel(this.#context.directory, body.model, this.#route.kind, this.#context.onlyModels);
     this.#model = model;
     this.#streamed = body.stream === true && this.#route.name !== "embedding";
     this.#client = new ClientStream(this.#call.response, this.#call.headers.concat("x-assistant-model", model.name));

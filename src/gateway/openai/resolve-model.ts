@@ -7,17 +7,21 @@ import type { ModelDirectory } from "../ports.ts";
 const DEFAULT_NAME = "default";
 
 /**
- * The model of a request. Without a name: the one called `default`, else the only one of the kind. `onlyModel` stands
- * for every name on a listener that serves one model. Throws `model_not_found`, `wrong_model_kind`, `invalid_request`.
+ * The model of a request. Without a name: the one called `default`, else the only one of the kind. On a
+ * listener that serves `onlyModels`, the one of the right kind stands for every name. Throws `model_not_found`, `wrong_model_kind`, `invalid_request`.
  */
-export function resolveModel(directory: ModelDirectory, wanted: unknown, kind: ModelKind, onlyModel: string | null): ModelSpec {
-  const name = onlyModel ?? (typeof wanted === "string" ? wanted : "");
+export function resolveModel(directory: ModelDirectory, wanted: unknown, kind: ModelKind, onlyModels: readonly string[] | null): ModelSpec {
+  const name = onlyModels === null ? (typeof wanted === "string" ? wanted : "") : boundName(directory, kind, onlyModels);
   if (name === "") return defaultModel(directory, kind);
   const model = directory.find(name);
   if (model === undefined) throw notFound(directory, name);
   if (model.kind !== kind) throw wrongKind(directory, model, kind);
   return model;
 }
+
+/** The model of a bound listener that does what the route asks for, else its first: the caller says what is wrong with that. */
+const boundName = (directory: ModelDirectory, kind: ModelKind, names: readonly string[]): string =>
+  names.find((name) => directory.find(name)?.kind === kind) ?? names[0] ?? "";
 
 /** `model_not_found` with the nearest names. */
 export function notFound(directory: ModelDirectory, name: string): AssistantError {

@@ -24,8 +24,8 @@ export const publicPaths: ReadonlySet<string> = new Set(["/health", "/v1/health"
 /** Routes that answer from memory. `port` is what /v1/info tells of the listener, as text. */
 export function registerOpenAiRoutes(app: FastifyInstance, context: DoorContext, isStopping: () => boolean): void {
   const models = (): readonly ModelSpec[] => {
-    const { directory, onlyModel } = context;
-    return onlyModel === null ? directory.all() : directory.all().filter((model) => model.name === onlyModel);
+    const { directory, onlyModels } = context;
+    return onlyModels === null ? directory.all() : directory.all().filter((model) => onlyModels.includes(model.name));
   };
   const health = async (): Promise<object> => {
     if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
