@@ -8,11 +8,29 @@ const UNKNOWN_LOAD_MS = 5_000;
 /** Nobody is told to stay away longer than this on the strength of an estimate. */
 const LONGEST_RETRY_S = 300;
 
+/** What the waits of one model's queue follow from, so that many places cost one look at the instances. */
+export interface WaitEstimate {
+  /** Milliseconds until an instance serves. */
+  readonly loadingMs: number;
+  /** Places, from the first, that are served as soon as one does. */
+  readonly atOnce: number;
+  /** Milliseconds from one place to the next; null where nothing was measured. */
+  readonly perPlaceMs: number | null;
+}
+
 /**
  * Milliseconds until the request at this place (1-based) of the model's queue gets a slot, at the rate at which slots
  * have been given back lately: place × mean time a slot is held ÷ slots. Null where nothing has been measured.
  */
-export function expectedWaitMs(model: ModelRecord, place: number, now: number): number | null {
+export function expectedWaitMs(estimate: WaitEstimate | null, place: number): number | null {
+  if (estimate === null) return null;
+  const behind = Math.max(0, place - estimate.atOnce);
+  if (behind > 0 && estimate.perPlaceMs === null) return null;
+  return estimate.loadingMs + behind * (estimate.perPlaceMs ?? 0);
+}
+
+/** Null where nothing was measured that an estimate could start from. */
+export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | null {
   let slots = 0;
   let startedAt: number | null = null;
   // At most as many as the model has replicas, and only when a request must wait.
@@ -21,18 +39,18 @@ export function expectedWaitMs(model: ModelRecord, place: number, now: number): 
     else if (instance.phase === "ordered" || instance.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
   }
   const hold = model.averages.holdMs.value;
-  if (slots > 0) return hold === null ? null : (place * hold) / slots;
+  if (slots > 0) return hold === null ? null : { loadingMs: 0, atOnce: 0, perPlaceMs: hold / slots };
   const load = model.averages.loadMs.value;
   if (load === null) return null;
-  const loading = startedAt === null ? load : Math.max(0, load - (now - startedAt));
-  // The first requests start with the instance; how many, only the instance will say: one slot is certain.
-  return loading + (place - 1) * (hold ?? 0);
+  const loadingMs = startedAt === null ? load : Math.max(0, load - (now - startedAt));
+  const atOnce = model.spec.load.slots;
+  return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };
 }
 
 /** Whole seconds, 1 to 300, after which a place in a queue as long as the model's is likely to be had. */
 export function retryAfterS(model: ModelRecord, now: number): number {
   const place = Math.max(1, model.queue.size);
-  const estimate = expectedWaitMs(model, place, now) ?? UNKNOWN_LOAD_MS + place * (model.averages.holdMs.value ?? UNKNOWN_HOLD_MS);
+  const estimate = expectedWaitMs(waitEstimate(model, now), place) ?? UNKNOWN_LOAD_MS + place * (model.averages.holdMs.value ?? UNKNOWN_HOLD_MS);
   return secondsOf(estimate);
 }
 

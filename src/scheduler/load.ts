@@ -1,14 +1,14 @@
-import { type InstanceRecord, type ModelRecord } from "./state.ts";
+import type { InstanceRecord, ModelRecord } from "./state.ts";
 
 /** What an answer is taken to be long where neither the client nor experience says so, tokens. */
 const UNKNOWN_COMPLETION_TOKENS = 256;
 /** What a request is taken to be worth before the first one of its model has ended, tokens. */
 const UNKNOWN_WORK_TOKENS = 512;
 
-/** Tokens an answer will probably have: the model's recent mean, never more than the client allows. */
+/** Tokens an answer will probably have: the model's recent mean, never more than the client allows; a negative `maxTokens` allows all. */
 export function expectedCompletion(model: ModelRecord, maxTokens: number): number {
   const usual = model.averages.completionTokens.value ?? UNKNOWN_COMPLETION_TOKENS;
-  return maxTokens > 0 ? Math.min(maxTokens, usual) : usual;
+  return maxTokens >= 0 ? Math.min(maxTokens, usual) : usual;
 }
 
 /** Prefill and decode tokens that the instance still has to do for the requests it holds. */

@@ -1,4 +1,4 @@
-import { expectedWaitMs } from "./limits.ts";
+import { type WaitEstimate, expectedWaitMs, waitEstimate } from "./limits.ts";
 import type { ModelRecord, RequestRecord } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
@@ -9,23 +9,23 @@ const NOTICED_PLACES = 64;
 
 /** Tells a request that has just joined the queue. */
 export function noticeArrival(turn: Turn, request: RequestRecord): void {
-  notice(turn, request, request.model.queue.lastPlace(request.priority));
+  notice(turn, request, request.model.queue.lastPlace(request.priority), waitEstimate(request.model, turn.now));
 }
 
 /** Tells the first of a queue where they stand now. */
 export function noticeQueue(turn: Turn, model: ModelRecord): void {
   if (model.queue.size === 0 || turn.now - model.noticedAt < NOTICE_INTERVAL_MS) return;
   model.noticedAt = turn.now;
+  const estimate = waitEstimate(model, turn.now);
   let place = 0;
   for (const request of model.queue) {
     place += 1;
     if (place > NOTICED_PLACES) return;
-    notice(turn, request, place);
+    notice(turn, request, place, estimate);
   }
 }
 
-function notice(turn: Turn, request: RequestRecord, place: number): void {
-  const { model } = request;
-  const reason = model.serving === 0 ? "loading" : "queued";
-  turn.effects.push({ type: "waiting", requestId: request.facts.id, wait: { reason, place, expectedStartMs: expectedWaitMs(model, place, turn.now) } });
+function notice(turn: Turn, request: RequestRecord, place: number, estimate: WaitEstimate | null): void {
+  const reason = request.model.serving === 0 ? "loading" : "queued";
+  turn.effects.push({ type: "waiting", requestId: request.facts.id, wait: { reason, place, expectedStartMs: expectedWaitMs(estimate, place) } });
 }

@@ -1,4 +1,4 @@
-import { expectedWaitMs } from "./limits.ts";
+import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import { loadOf } from "./load.ts";
 import { type InstanceRecord, type ModelRecord, type SchedulerState, isModelPinned, isPinned } from "./state.ts";
 
@@ -61,7 +61,7 @@ function modelLoad(model: ModelRecord, now: number): ModelLoad {
     inFlight,
     serving: model.serving,
     pinned: isModelPinned(model),
-    expectedWaitMs: free ? 0 : expectedWaitMs(model, model.queue.size + 1, now),
+    expectedWaitMs: free ? 0 : expectedWaitMs(waitEstimate(model, now), model.queue.size + 1),
     error: model.serving > 0 ? null : (model.failure?.message ?? model.placement?.refusal?.message ?? null),
     retryAt: model.retry.heapIndex < 0 ? null : model.retry.at,
   };

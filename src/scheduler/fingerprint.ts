@@ -1,0 +1,116 @@
+import { createHash, type Hash } from "node:crypto";
+import type { PrefixMark } from "../core/request.ts";
+
+/** What of a request body its prefixes are made of. The fields are the body's, unchecked. */
+export interface PromptFacts {
+  /** Requests of different tenants never share a prefix; pass the same text for all where they shall. */
+  readonly tenant: string;
+  /** Chat messages, in order. */
+  readonly messages?: unknown;
+  /** Prompt of a completion: a text, or a list with one text. */
+  readonly prompt?: unknown;
+  /** Tools are written into the beginning of the prompt by chat templates. */
+  readonly tools?: unknown;
+}
+
+/**
+ * Boundaries that are kept: the first ones, which many share, and the last ones, which the next turn continues or an
+ * edited turn goes back to. Every mark costs the decision about a third of a microsecond.
+ */
+const FIRST_MARKS = 6;
+const LAST_MARKS = 14;
+/** UTF-8 bytes of one token. English text has about 4.5, code and other languages less. */
+const BYTES_PER_TOKEN = 4;
+/** Tokens a chat template adds around a message. */
+const TOKENS_PER_MESSAGE = 4;
+/** Taken for an image or a sound; what really is used depends on the projector. */
+const TOKENS_PER_MEDIUM = 512;
+/** First block of a completion prompt, characters. Blocks grow by a third, so that 400 KB make 17 marks. */
+const FIRST_BLOCK = 1024;
+const BLOCK_GROWTH = 4 / 3;
+/** 16 bytes: among a million prefixes two are equal by chance with a probability of 10^-27. */
+const HASH_DIGITS = 32;
+
+/** Estimated tokens of a text: UTF-8 bytes ÷ 4, rounded up. */
+export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
+
+/**
+ * Marks of the prefixes of a prompt, shortest first, at most 20 for a chat and about 20 for a completion of 400 KB: one
+ * at each of the first 6 and the last 14 message boundaries, or at the ends of blocks that grow by a third. Equal
+ * hashes mean equal beginnings; `tokens` are estimates. The last mark is the whole prompt. Empty where nothing is to be
+ * shared: no messages, or several prompts in one request.
+ */
+export function fingerprintPrefix(facts: PromptFacts): PrefixMark[] {
+  const hash = createHash("sha1");
+  hash.update(framed(facts.tenant));
+  let bytes = 0;
+  if (Array.isArray(facts.tools) && facts.tools.length > 0) {
+    const text = JSON.stringify(facts.tools);
+    hash.update(framed(text));
+    bytes += Buffer.byteLength(text);
+  }
+  if (Array.isArray(facts.messages)) return chatMarks(hash, facts.messages, bytes);
+  const prompt = Array.isArray(facts.prompt) && facts.prompt.length === 1 ? facts.prompt[0] : facts.prompt;
+  return typeof prompt === "string" && prompt !== "" ? textMarks(hash, prompt) : [];
+}
+
+function chatMarks(hash: Hash, messages: readonly unknown[], bytesBefore: number): PrefixMark[] {
+  const marks: PrefixMark[] = [];
+  let tokens = Math.ceil(bytesBefore / BYTES_PER_TOKEN);
+  for (let index = 0; index < messages.length; index++) {
+    const message = messages[index];
+    hash.update(framed(textOf(message)));
+    tokens += TOKENS_PER_MESSAGE + tokensOf(message);
+    if (index < FIRST_MARKS || index >= messages.length - LAST_MARKS) marks.push({ hash: digest(hash), tokens });
+  }
+  return marks;
+}
+
+function textMarks(hash: Hash, prompt: string): PrefixMark[] {
+  const marks: PrefixMark[] = [];
+  let tokens = 0;
+  let block = FIRST_BLOCK;
+  for (let start = 0; start < prompt.length; ) {
+    const end = Math.min(prompt.length, start + Math.floor(block));
+    const text = prompt.slice(start, end);
+    // Half a surrogate pair would be hashed as a replacement character, and so be equal to another half: harmless for
+    // an estimate of what is cached, and the same for every request.
+    hash.update(text);
+    tokens += estimateTokens(text);
+    // The end of the whole prompt is marked apart from a block boundary at the same place: it hashes the same bytes.
+    marks.push({ hash: digest(hash), tokens });
+    start = end;
+    block *= BLOCK_GROWTH;
+  }
+  return marks;
+}
+
+/** A copy is closed, the running hash goes on: every boundary hashes all that is before it at the cost of one pass. */
+const digest = (hash: Hash): string => hash.copy().digest("hex").slice(0, HASH_DIGITS);
+
+/** With its length before it, so that two texts cannot be divided another way and hash the same. */
+const framed = (text: string): string => `${text.length}:${text}`;
+
+/** Everything of a message that reaches the prompt: role, content, names, tool calls. */
+function textOf(message: unknown): string {
+  if (isPlainMessage(message)) return `${message.role}\n${message.content}`;
+  return JSON.stringify(message) ?? "";
+}
+
+const isPlainMessage = (message: unknown): message is { role: string; content: string } => {
+  if (typeof message !== "object" || message === null) return false;
+  const { role, content } = message as { role?: unknown; content?: unknown };
+  return typeof role === "string" && typeof content === "string" && Object.keys(message).length === 2;
+};
+
+function tokensOf(message: unknown): number {
+  if (typeof message !== "object" || message === null) return 0;
+  const { content, tool_calls: calls } = message as { content?: unknown; tool_calls?: unknown };
+  const own = typeof content === "string" ? estimateTokens(content) : Array.isArray(content) ? content.reduce<number>((sum, part) => sum + tokensOfPart(part), 0) : 0;
+  return calls === undefined ? own : own + estimateTokens(JSON.stringify(calls));
+}
+
+function tokensOfPart(part: unknown): number {
+  const text = (part as { text?: unknown } | null)?.text;
+  return typeof text === "string" ? estimateTokens(text) : TOKENS_PER_MEDIUM;
+}
