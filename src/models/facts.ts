@@ -14,7 +14,7 @@ export interface ModelFacts {
   readonly title: string | null;
   /** Counted from the tensors. */
   readonly parameters: number;
-  /** Of most tensors, such as `Q4_1`. */
+  /** The file's own word for it, such as `Q4_K_M`. */
   readonly quantization: string | null;
   /** Repeating blocks; an engine that offloads all of them and the output offloads one more. */
   readonly layers: number | null;
@@ -37,27 +37,30 @@ const POOLING: readonly NonNullable<ModelFacts["pooling"]>[] = ["none", "mean", 
  */
 export async function readModelFacts(file: string): Promise<ModelFacts> {
   const { bytes, info } = await readHeader(file);
-  const { GgufInsights, GgmlType } = await import("node-llama-cpp");
-  const insights = await GgufInsights.from(info);
+  const { GgufFileType } = await import("node-llama-cpp");
   const { metadata, architectureMetadata } = info;
   const { general, tokenizer } = metadata;
   const pooling = architectureMetadata?.pooling_type;
   const hasChatTemplate = tokenizer?.chat_template !== undefined;
-  const type = insights.dominantTensorType;
+  const fileType = general.file_type;
   return {
     bytes,
     architecture: general.architecture,
     title: general.name ?? null,
-    parameters: insights.totalParameters,
-    quantization: type === undefined ? null : (GgmlType[type] ?? null),
+    parameters: countParameters(info),
+    quantization: fileType === undefined ? null : (GgufFileType[fileType]?.replace(/^(MOSTLY|ALL)_/, "") ?? null),
     layers: architectureMetadata?.block_count ?? null,
-    trainContextTokens: insights.trainContextSize ?? null,
-    embeddingLength: insights.embeddingVectorSize ?? null,
+    trainContextTokens: architectureMetadata?.context_length ?? null,
+    embeddingLength: architectureMetadata?.embedding_length ?? null,
     hasChatTemplate,
     pooling: pooling === undefined ? null : (POOLING[pooling] ?? null),
     licence: general.license ?? null,
     kind: !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false) ? "embedding" : "chat",
   };
+}
+
+function countParameters({ fullTensorInfo }: GgufFileInfo): number {
+  return (fullTensorInfo ?? []).reduce((sum, { dimensions }) => sum + dimensions.reduce<number>((product, size) => product * Number(size), 1), 0);
 }
 
 /** The parsed header and the file's size. */

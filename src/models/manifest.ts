@@ -1,3 +1,5 @@
+import type { ModelFacts } from "./facts.ts";
+
 /** What is known of a stored file: `<name>.json` beside `<name>.gguf`. */
 export interface Manifest {
   readonly name: string;
@@ -12,6 +14,8 @@ export interface Manifest {
   readonly licence: string | null;
   /** ISO 8601. */
   readonly pulledAt: string;
+  /** What the file's header says, kept from the first time it was read; listing models need not load the reader then. */
+  readonly facts?: ModelFacts;
 }
 
 /** The manifest in `text`, or null where it is not one: a damaged manifest must not hide the model. */

@@ -1,0 +1,35 @@
+import { Args, Flags } from "@oclif/core";
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import type { Removal } from "../src/client/models/remove.ts";
+
+export default class Rm extends BaseCommand {
+  static override strict = false;
+  static override usage = "rm NAME...";
+  static override summary = "Delete pulled models";
+  static override description = "Deletes the weights. Model files (TOML) stay; a model that is loaded, or whose weights are a file of your own, is refused.";
+  static override examples = [
+    { description: "Asks first, on a terminal", command: "<%= config.bin %> rm smollm2" },
+    { description: "Does not ask", command: "<%= config.bin %> rm smollm2 other --yes" },
+  ];
+  static override args = { name: Args.string({ required: true, description: "name (see `assistant list`); several may follow" }) };
+  static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask" }) };
+
+  async run(): Promise<{ removed: readonly Removal[] }> {
+    const { argv, flags } = await this.parse(Rm);
+    const [{ planRemoval, removeAll }, { formatBytes }] = await Promise.all([import("../src/client/models/remove.ts"), import("../src/models/format.ts")]);
+    const context = this.context(flags);
+    const removals = await planRemoval(argv as string[], context);
+    const list = removals.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ");
+    if (process.stdin.isTTY === true && process.stderr.isTTY === true && !flags.yes && !this.jsonEnabled()) {
+      const { confirmed } = await import("../src/client/models/confirm.ts");
+      if (!(await confirmed(`Delete ${list}?`))) {
+        this.log("Nothing was deleted.");
+        return { removed: [] };
+      }
+    }
+    await removeAll(removals, context);
+    this.log(`Deleted ${list}.`);
+    for (const file of removals.flatMap(({ configFiles }) => configFiles)) this.say(`${file} still names it; \`assistant run\` would pull it again.`);
+    return { removed: removals };
+  }
+}

@@ -1,0 +1,18 @@
+import { Args } from "@oclif/core";
+import { BaseCommand } from "../src/client/cli/base-command.ts";
+import type { ShownModel } from "../src/client/models/show.ts";
+
+export default class Show extends BaseCommand {
+  static override summary = "What is known of a model";
+  static override description = "Facts from the file's header, licence, digest, configuration, and the memory that one instance of it takes.";
+  static override examples = [{ description: "One model", command: "<%= config.bin %> show smollm2" }];
+  static override args = { name: Args.string({ required: true, description: "name or alias (see `assistant list`), or a name of the catalog" }) };
+
+  async run(): Promise<ShownModel> {
+    const { args, flags } = await this.parse(Show);
+    const { shownModel, showText } = await import("../src/client/models/show.ts");
+    const model = await shownModel(args.name, this.context(flags));
+    this.log(showText(model));
+    return model;
+  }
+}

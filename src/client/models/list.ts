@@ -1,0 +1,68 @@
+import { formatAge, formatBytes } from "../../models/format.ts";
+import { alignColumns } from "../../ui/table.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
+
+/** One model as `list --json` prints it. */
+export interface ListedModel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly kind: string | null;
+  readonly bytes: number | null;
+  readonly quantization: string | null;
+  readonly trainContextTokens: number | null;
+  readonly source: string;
+  readonly file: string | null;
+  /** Epoch milliseconds, or null. */
+  readonly pulledAt: number | null;
+  readonly configured: boolean;
+  readonly loaded: boolean;
+}
+
+export interface ModelList {
+  readonly models: readonly ListedModel[];
+  readonly problem: string | null;
+}
+
+export async function listedModels(context: CommandContext): Promise<ModelList> {
+  const { entries, problem } = await takeInventory(context);
+  return { models: await Promise.all(entries.map((entry) => listed(entry, context.paths.weightsDir))), problem };
+}
+
+async function listed(entry: InventoryEntry, weightsDir: string): Promise<ListedModel> {
+  const facts = await factsOf(entry, weightsDir);
+  return {
+    name: entry.name,
+    aliases: entry.aliases,
+    kind: entry.config?.kind ?? facts?.kind ?? null,
+    bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
+    quantization: facts?.quantization ?? null,
+    trainContextTokens: facts?.trainContextTokens ?? null,
+    source: entry.source,
+    file: entry.file,
+    pulledAt: entry.stored?.modifiedAt ?? null,
+    configured: entry.config !== null,
+    loaded: entry.loaded,
+  };
+}
+
+/** A table, or what to do where there is none. `now` in epoch milliseconds. */
+export function listText(models: readonly ListedModel[], now: number): string {
+  if (models.length === 0) return "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+  const rows = models.map((model) => [
+    model.name,
+    model.kind ?? "-",
+    model.bytes === null ? "-" : formatBytes(model.bytes),
+    model.quantization ?? "-",
+    model.trainContextTokens === null ? "-" : String(model.trainContextTokens),
+    model.pulledAt === null ? "-" : formatAge(model.pulledAt, now),
+    stateOf(model),
+  ]);
+  return alignColumns([["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows]).join("\n");
+}
+
+function stateOf(model: ListedModel): string {
+  if (model.file === null) return "not pulled";
+  if (model.loaded) return "loaded";
+  return model.configured ? "ready to run" : "not configured";
+}

@@ -1,0 +1,129 @@
+import { AssistantError } from "../../core/errors.ts";
+import type { ModelSpec } from "../../core/model.ts";
+import { nearestNames } from "../../core/nearest.ts";
+import { catalogEntry } from "../../models/catalog.ts";
+import type { ModelFacts } from "../../models/facts.ts";
+import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../models/fit.ts";
+import { formatBytes, formatParameters } from "../../models/format.ts";
+import { alignColumns } from "../../ui/table.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
+
+/** What `show --json` prints. */
+export interface ShownModel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly source: string;
+  readonly file: string | null;
+  readonly bytes: number | null;
+  /** Null where the file was not pulled. */
+  readonly sha256: string | null;
+  readonly licence: string | null;
+  /** Where the bytes came from. */
+  readonly origin: string | null;
+  readonly facts: ModelFacts | null;
+  readonly loaded: boolean;
+  /** The model file (TOML), or null where it is not configured. */
+  readonly configFile: string | null;
+  readonly load: FitSettings | null;
+  readonly memory: MemoryEstimate | null;
+}
+
+/** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
+export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
+  const { entries } = await takeInventory(context);
+  const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
+  if (entry === undefined) return ofCatalog(name, entries);
+  const facts = await factsOf(entry, context.paths.weightsDir);
+  const load = facts === null ? null : settingsOf(entry.config, facts);
+  const manifest = entry.stored?.manifest ?? null;
+  return {
+    name: entry.name,
+    aliases: entry.aliases,
+    source: entry.source,
+    file: entry.file,
+    bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
+    sha256: manifest?.sha256 ?? null,
+    licence: manifest?.licence ?? facts?.licence ?? null,
+    origin: manifest?.source ?? null,
+    facts,
+    loaded: entry.loaded,
+    configFile: entry.config?.file ?? null,
+    load,
+    memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
+  };
+}
+
+function ofCatalog(name: string, entries: readonly InventoryEntry[]): ShownModel {
+  const entry = catalogEntry(name);
+  if (entry === null) {
+    const near = nearestNames(name, new Set(entries.map((known) => known.name)));
+    throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`, {
+      param: name,
+      remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+    });
+  }
+  const { bytes, sha256, licence } = entry;
+  return {
+    name: entry.name,
+    aliases: [],
+    source: entry.name,
+    file: null,
+    bytes,
+    sha256,
+    licence,
+    origin: null,
+    facts: null,
+    loaded: false,
+    configFile: null,
+    load: null,
+    memory: null,
+  };
+}
+
+// A model that is not configured is reckoned with one conversation of usual length.
+const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
+
+function settingsOf(config: ModelSpec | null, facts: ModelFacts): FitSettings {
+  const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV } = config?.load ?? {
+    ...USUAL,
+    contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
+  };
+  return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
+}
+
+/** The same for people. */
+export function showText(model: ShownModel): string {
+  const { facts, load, memory } = model;
+  const rows: [string, string | null][] = [
+    ["name", [model.name, ...model.aliases].join(", ")],
+    ["title", facts?.title ?? null],
+    ["kind", facts?.kind ?? null],
+    ["architecture", facts?.architecture ?? null],
+    ["parameters", facts === null ? null : formatParameters(facts.parameters)],
+    ["quantization", facts?.quantization ?? null],
+    ["layers", numberText(facts?.layers)],
+    ["trained context", numberText(facts?.trainContextTokens, " tokens")],
+    ["embedding length", numberText(facts?.embeddingLength)],
+    ["chat template", facts === null ? null : facts.hasChatTemplate ? "in the file" : "none"],
+    ["pooling", facts?.pooling ?? null],
+    ["licence", model.licence],
+    ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
+    ["source", model.source],
+    ["came from", model.origin],
+    ["file", model.file ?? `not on this machine; \`assistant pull ${model.source}\` brings it`],
+    ["sha256", model.sha256],
+    ["configured in", model.configFile ?? "nothing yet"],
+    ["loaded", model.loaded ? "yes" : "no"],
+    ["memory", memory === null || load === null ? null : memoryText(memory, load)],
+  ];
+  return alignColumns(rows.filter((row): row is [string, string] => row[1] !== null)).join("\n");
+}
+
+function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {
+  const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);
+  const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU if there is one` : "";
+  return `about ${place(total)}${gpu}: weights ${place(weights)}, cache ${place(cache)} (${load.slots} × ${load.contextTokens} tokens), work ${place(compute)}`;
+}
+
+const numberText = (value: number | null | undefined, unit = ""): string | null => (value === null || value === undefined ? null : `${value}${unit}`);
