@@ -9,6 +9,7 @@ const NOTICED_PLACES = 64;
 
 /** Tells a request that has just joined the queue. */
 export function noticeArrival(turn: Turn, request: RequestRecord): void {
+  if (request.noticed) return;
   notice(turn, request, request.model.queue.lastPlace(request.priority), waitEstimate(request.model, turn.now));
 }
 
@@ -26,6 +27,7 @@ export function noticeQueue(turn: Turn, model: ModelRecord): void {
 }
 
 function notice(turn: Turn, request: RequestRecord, place: number, estimate: WaitEstimate | null): void {
+  request.noticed = true;
   const reason = request.model.serving === 0 ? "loading" : "queued";
   turn.effects.push({ type: "waiting", requestId: request.facts.id, wait: { reason, place, expectedStartMs: expectedWaitMs(estimate, place) } });
 }

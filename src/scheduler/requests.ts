@@ -186,6 +186,7 @@ function createRequest(facts: RequestFacts, model: ModelRecord, now: number): Re
     decodeTokens: 0,
     promisedTokens: 0,
     previousUse: 0,
+    noticed: false,
     answering: false,
   };
   return request;

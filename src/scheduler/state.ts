@@ -37,6 +37,8 @@ export interface RequestRecord extends Queued<RequestRecord> {
   /** Cached tokens the index promised, and when the instance last worked on this conversation. */
   promisedTokens: number;
   previousUse: number;
+  /** Has been told its place at least once. */
+  noticed: boolean;
   answering: boolean;
 }
 

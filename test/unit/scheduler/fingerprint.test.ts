@@ -1,0 +1,72 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { estimateTokens, fingerprintPrefix } from "../../../src/scheduler/fingerprint.ts";
+
+const message = (role: string, content: string) => ({ role, content });
+const hashes = (facts: Parameters<typeof fingerprintPrefix>[0]): string[] => fingerprintPrefix(facts).map((mark) => mark.hash);
+const chat = (messages: unknown[], tenant = "t"): string[] => hashes({ tenant, messages });
+
+test("the whole prompt of a turn is a prefix of the next turn, however long the conversation", () => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ role: fc.constantFrom("user", "assistant"), content: fc.string() }), { minLength: 1, maxLength: 60 }), fc.string(), fc.string(), (messages, answer, question) => {
+      const before = chat(messages);
+      const after = chat([...messages, message("assistant", answer), message("user", question)]);
+      expect(after).toContain(before.at(-1));
+      expect(after.length).toBeLessThanOrEqual(20);
+    }),
+  );
+});
+
+test("a difference anywhere changes every later mark and no earlier one", () => {
+  const messages = ["one", "two", "three", "four"].map((content) => message("user", content));
+  const changed = messages.with(2, message("user", "other"));
+  const [a, b] = [chat(messages), chat(changed)];
+  expect(a.slice(0, 2)).toEqual(b.slice(0, 2));
+  expect(a[2]).not.toBe(b[2]);
+  expect(a[3]).not.toBe(b[3]);
+});
+
+test("role, tools, tool calls and parts of content are part of the prefix", () => {
+  const base = hashes({ tenant: "t", messages: [message("user", "hi")] });
+  expect(chat([message("system", "hi")])).not.toEqual(base);
+  expect(chat([{ ...message("user", "hi"), name: "bob" }])).not.toEqual(base);
+  expect(chat([{ role: "user", content: [{ type: "text", text: "hi" }] }])).not.toEqual(base);
+  expect(hashes({ tenant: "t", messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] })).not.toEqual(base);
+});
+
+test("texts cannot be divided another way and be taken for equal", () => {
+  expect(chat([message("user", "ab"), message("user", "c")]).at(-1)).not.toBe(chat([message("user", "a"), message("user", "bc")]).at(-1));
+  expect(hashes({ tenant: "ab", messages: [message("c", "d")] })).not.toEqual(hashes({ tenant: "a", messages: [message("bc", "d")] }));
+});
+
+test("tenants share no prefix, unless they are given the same name for it", () => {
+  const messages = [message("system", "the same for all"), message("user", "hi")];
+  expect(chat(messages, "alice")).not.toEqual(chat(messages, "bob"));
+  for (const hash of chat(messages, "alice")) expect(chat(messages, "bob")).not.toContain(hash);
+  expect(chat(messages, "")).toEqual(chat(messages, ""));
+});
+
+test("a longer completion prompt keeps the marks of a shorter one at its blocks", () => {
+  const text = "All happy families are alike. ".repeat(500);
+  const short = hashes({ tenant: "t", prompt: text.slice(0, 9000) });
+  const long = hashes({ tenant: "t", prompt: text });
+  expect(long.slice(0, short.length - 1)).toEqual(short.slice(0, -1));
+  expect(hashes({ tenant: "t", prompt: [text] })).toEqual(long);
+});
+
+test("marks grow in tokens, and 400 KB make a bounded number of them", () => {
+  const marks = fingerprintPrefix({ tenant: "t", prompt: "x".repeat(400_000) });
+  expect(marks.length).toBeLessThanOrEqual(20);
+  expect(marks.at(-1)?.tokens).toBeGreaterThanOrEqual(100_000);
+  expect(marks.map((mark) => mark.tokens)).toEqual(marks.map((mark) => mark.tokens).toSorted((a, b) => a - b));
+});
+
+test("tokens are UTF-8 bytes ÷ 4, so that other scripts are not underestimated", () => {
+  expect(estimateTokens("abcd")).toBe(1);
+  expect(estimateTokens("你好世界")).toBe(3);
+});
+
+test("what is no prompt has no marks, and nothing a client sends throws", () => {
+  for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]]) expect(hashes({ tenant: "t", prompt })).toEqual([]);
+  for (const messages of [[null], [5], [{}], [{ role: 1, content: [null, { text: 3 }] }], [undefined]]) expect(chat(messages)).toHaveLength(1);
+});

@@ -1,0 +1,267 @@
+import { expect, test, vi } from "vitest";
+import type { Clock } from "../../../src/core/clock.ts";
+import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
+import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../../../src/core/fleet.ts";
+import type { InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
+import type { Lease, RequestFacts, Waiting } from "../../../src/core/request.ts";
+import { Scheduler } from "../../../src/scheduler/loop.ts";
+import { cpu, defaultSettings, type ModelOptions, model, outcome } from "./support.ts";
+
+class FakeClock implements Clock {
+  time = 1_000_000;
+  readonly timers = new Set<{ at: number; callback: () => void }>();
+  now = (): number => this.time;
+  monotonic = (): number => this.time;
+  after(delayMs: number, callback: () => void) {
+    const timer = { at: this.time + delayMs, callback };
+    this.timers.add(timer);
+    const cancel = (): void => void this.timers.delete(timer);
+    return { cancel, [Symbol.dispose]: cancel };
+  }
+  advance(ms: number): void {
+    const until = this.time + ms;
+    for (;;) {
+      const [next] = [...this.timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at);
+      if (next === undefined) break;
+      this.time = Math.max(this.time, next.at);
+      this.timers.delete(next);
+      next.callback();
+    }
+    this.time = until;
+  }
+}
+
+/** Answers each order at once, in the middle of the call, as the worst of fleets would. */
+class HastyFleet implements FleetPort {
+  readonly calls: string[] = [];
+  listener: (event: FleetEvent) => void = () => {};
+  readonly states = new Map<string, InstanceState>();
+  orders = new Map<string, StartOrder>();
+  autoReady = true;
+
+  start(order: StartOrder): void {
+    this.calls.push(`start ${order.instanceId}`);
+    this.orders.set(order.instanceId, order);
+    this.to(order.instanceId, "starting");
+    if (this.autoReady) this.to(order.instanceId, "ready");
+  }
+  drain(id: string): void {
+    this.calls.push(`drain ${id}`);
+    this.to(id, "draining");
+  }
+  resume(id: string): void {
+    this.calls.push(`resume ${id}`);
+    this.to(id, "ready");
+  }
+  stop(id: string, cause: StopCause): void {
+    this.calls.push(`stop ${id} ${cause}`);
+    this.to(id, "stopping");
+    this.to(id, "absent");
+  }
+  to(id: string, state: InstanceState, changes: Partial<InstanceSnapshot> = {}): void {
+    const from = this.states.get(id) ?? "absent";
+    this.states.set(id, state);
+    const order = this.orders.get(id);
+    if (order === undefined) throw new Error(`${id} was never ordered`);
+    const snapshot: InstanceSnapshot = {
+      id, model: order.model.name, device: order.device.id, engine: "llama-server", state, pid: 1, socketPath: "/run/a.sock", slots: order.model.load.slots,
+      contextTokens: order.model.load.contextTokens, threads: order.threads, startedAt: null, readyAt: null, attempts: 0, retryAt: null, lastDeath: null, memoryBytes: null,
+      logFile: "", loadProgress: null, ...changes,
+    };
+    this.listener({ type: "transition", from, snapshot });
+  }
+}
+
+function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSettings> = {}) {
+  const clock = new FakeClock();
+  const fleet = new HastyFleet();
+  const error = vi.fn();
+  const scheduler = new Scheduler({
+    fleet,
+    clock,
+    log: { debug: () => {}, info: () => {}, error },
+    describe: (id) => (fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining" ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true } : null),
+  });
+  fleet.listener = (event) => scheduler.onFleetEvent(event);
+  scheduler.configure({ models: [model("a", { slots: 1, ...options })], devices: [cpu()], settings: { ...defaultSettings, ...settings } });
+  return { clock, fleet, scheduler, error };
+}
+
+let count = 0;
+const facts = (changes: Partial<RequestFacts> = {}): RequestFacts => {
+  count += 1;
+  return { id: `q${count}`, model: "a", tenant: "t", priority: 50, promptTokens: 10, maxTokens: 10, prefix: [], deadlineAt: null, ...changes };
+};
+const forever = (): AbortSignal => new AbortController().signal;
+const codeOf = (error: unknown): string => (isAssistantError(error) ? error.code : String(error));
+
+test("acquire on an idle ready instance resolves within the tick, with all that is needed to reach it", async () => {
+  const { scheduler, clock } = setUp();
+  (await scheduler.acquire(facts(), forever())).finish(outcome());
+  clock.time += 5;
+  let lease: Lease | null = null;
+  void scheduler.acquire(facts({ id: "now" }), forever()).then((value) => {
+    lease = value;
+  });
+  await Promise.resolve();
+  expect(lease).toMatchObject({ requestId: "now", instanceId: "a@cpu", model: "a", engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true, queuedMs: 0 });
+});
+
+test("a lease gives its slot back exactly once, by finish or by dispose", async () => {
+  const { scheduler } = setUp();
+  {
+    using first = await scheduler.acquire(facts(), forever());
+    first.firstToken();
+    first.finish(outcome());
+    first.finish(outcome());
+  }
+  const second = await scheduler.acquire(facts(), forever());
+  expect(scheduler.snapshot().instances.get("a@cpu")).toMatchObject({ inFlight: 1, requestsServed: 1 });
+  second[Symbol.dispose]();
+  expect(scheduler.snapshot()).toMatchObject({ inFlight: 0, queued: 0, requestsServed: 2 });
+});
+
+test("a request aborted in the queue rejects with the signal's reason and takes no slot", async () => {
+  const { scheduler } = setUp();
+  const first = await scheduler.acquire(facts(), forever());
+  const controller = new AbortController();
+  const waiting = scheduler.acquire(facts(), controller.signal);
+  expect(scheduler.snapshot().queued).toBe(1);
+  controller.abort(new Error("client left"));
+  await expect(waiting).rejects.toThrow("client left");
+  expect(scheduler.snapshot().queued).toBe(0);
+  first.finish(outcome());
+  expect(scheduler.snapshot().inFlight).toBe(0);
+});
+
+test("a request that was aborted before causes no start", async () => {
+  const { scheduler, fleet } = setUp();
+  await expect(scheduler.acquire(facts(), AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
+  expect(fleet.calls).toEqual([]);
+});
+
+test("the death of the instance aborts `lost` with the reason, whenever it is looked at", async () => {
+  const { scheduler, fleet } = setUp({ slots: 2 });
+  const [watched, unwatched] = [await scheduler.acquire(facts(), forever()), await scheduler.acquire(facts(), forever())];
+  const signal = watched.lost;
+  expect(signal.aborted).toBe(false);
+  const lastDeath = { at: 0, cause: "signal", message: "was ended by SIGKILL", exitCode: null, signal: "SIGKILL" } as const;
+  fleet.autoReady = false;
+  fleet.to("a@cpu", "failed", { lastDeath });
+  expect(codeOf(signal.reason)).toBe("engine_lost");
+  expect((unwatched.lost.reason as Error).message).toContain("SIGKILL");
+  watched.finish(outcome());
+  unwatched[Symbol.dispose]();
+  expect(scheduler.snapshot().inFlight).toBe(0);
+});
+
+test("refusals carry code, remedy and the time to retry", async () => {
+  const { scheduler } = setUp({}, { maxQueuedPerModel: 0 });
+  await expect(scheduler.acquire(facts({ model: "nothing" }), forever())).rejects.toMatchObject({ code: "model_not_found", status: 404 });
+  const error: unknown = await scheduler.acquire(facts(), forever()).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(AssistantError);
+  expect(error).toMatchObject({ code: "queue_full", status: 429 });
+  expect((error as AssistantError).retryAfterS).toBeGreaterThan(0);
+});
+
+test("who waits is told of it, and is not told any more once served", async () => {
+  const { scheduler, fleet } = setUp();
+  fleet.autoReady = false;
+  const heard: Waiting[] = [];
+  const waiting = scheduler.acquire(facts(), forever(), (wait) => heard.push(wait));
+  await Promise.resolve();
+  expect(heard).toMatchObject([{ reason: "loading", place: 1 }]);
+  fleet.to("a@cpu", "ready");
+  (await waiting).finish(outcome());
+  expect(heard).toHaveLength(1);
+});
+
+test("deadlines and idle times need no polling: one timer, and none when nothing is due", async () => {
+  const { scheduler, clock, fleet } = setUp({ idleTtlMs: 10_000 });
+  expect(clock.timers.size).toBe(0);
+  const lease = await scheduler.acquire(facts(), forever());
+  const late = scheduler.acquire(facts({ deadlineAt: clock.time + 50 }), forever()).catch(codeOf);
+  expect(clock.timers.size).toBe(1);
+  clock.advance(50);
+  expect(await late).toBe("deadline_exceeded");
+  lease.finish(outcome());
+  clock.advance(9_999);
+  expect(fleet.calls).toEqual(["start a@cpu"]);
+  clock.advance(1);
+  expect(fleet.calls).toEqual(["start a@cpu", "drain a@cpu", "stop a@cpu idle"]);
+  expect(clock.timers.size).toBe(0);
+});
+
+test("an idle time longer than a timer can be neither fires early nor spins", async () => {
+  const { scheduler, clock, fleet } = setUp({ idleTtlMs: 40 * 86_400_000 });
+  (await scheduler.acquire(facts(), forever())).finish(outcome());
+  clock.advance(30 * 86_400_000);
+  expect(fleet.calls).toEqual(["start a@cpu"]);
+  clock.advance(10 * 86_400_000 + 1);
+  expect(fleet.calls.at(-1)).toBe("stop a@cpu idle");
+});
+
+test("close refuses who waits, and resolves when the last lease is back", async () => {
+  const { scheduler } = setUp();
+  const lease = await scheduler.acquire(facts(), forever());
+  const waiting = scheduler.acquire(facts(), forever()).catch(codeOf);
+  let left: number | null = null;
+  const closing = scheduler.close(60_000).then((value) => {
+    left = value;
+  });
+  expect(await waiting).toBe("shutting_down");
+  expect(await scheduler.acquire(facts(), forever()).catch(codeOf)).toBe("shutting_down");
+  expect(left).toBeNull();
+  lease.finish(outcome());
+  await closing;
+  expect(left).toBe(0);
+});
+
+test("close does not wait for ever for a lease that does not come back", async () => {
+  const { scheduler, clock } = setUp();
+  await scheduler.acquire(facts(), forever());
+  const closing = scheduler.close(5_000);
+  clock.advance(5_000);
+  expect(await closing).toBe(1);
+  expect(clock.timers.size).toBe(0);
+});
+
+test("an instance the fleet no longer knows gives an error to the request, not a wait without end", async () => {
+  const { scheduler, fleet } = setUp();
+  (await scheduler.acquire(facts(), forever())).finish(outcome());
+  fleet.states.set("a@cpu", "stopping");
+  expect(await scheduler.acquire(facts(), forever()).catch(codeOf)).toBe("engine_lost");
+  expect(scheduler.snapshot().inFlight).toBe(0);
+});
+
+test("a fleet that throws costs one effect and no later one", async () => {
+  const { scheduler, fleet, error } = setUp();
+  const start = fleet.start.bind(fleet);
+  fleet.start = () => {
+    throw new Error("no such engine");
+  };
+  const waiting = scheduler.acquire(facts(), forever());
+  expect(error).toHaveBeenCalledOnce();
+  fleet.start = start;
+  const last = fleet.orders;
+  expect(last.size).toBe(0);
+  scheduler.operate("restart", { instance: "a@cpu" });
+  expect(scheduler.snapshot().queued).toBe(1);
+  await scheduler.close(0);
+  expect(await waiting.catch(codeOf)).toBe("shutting_down");
+});
+
+test("an operator's word about something unknown is refused by name", () => {
+  const { scheduler } = setUp();
+  expect(() => scheduler.operate("stop", { instance: "x@cpu" })).toThrow(/x@cpu/);
+  expect(() => scheduler.operate("start", { model: "x" })).toThrow(/"x"/);
+});
+
+test("a gateway that asks again from within `lost` is served by the restarted instance", async () => {
+  const { scheduler, fleet } = setUp();
+  const lease = await scheduler.acquire(facts(), forever());
+  const again: Promise<Lease>[] = [];
+  lease.lost.addEventListener("abort", () => again.push(scheduler.acquire(facts({ id: "again" }), forever())));
+  fleet.to("a@cpu", "failed", { lastDeath: { at: 0, cause: "exit", message: "exited", exitCode: 1, signal: null } });
+  expect((await again[0])?.instanceId).toBe("a@cpu");
+});

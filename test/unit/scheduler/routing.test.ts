@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import type { PrefixMark } from "../../../src/core/request.ts";
+import { loadOf } from "../../../src/scheduler/load.ts";
+import type { InstanceRecord } from "../../../src/scheduler/state.ts";
+import { cpu, gpu, model, World } from "./support.ts";
+
+const two = (options: Parameters<typeof model>[1] = {}): World => {
+  const world = new World([model("a", { preload: true, slots: 4, ...options })], { devices: [gpu(0), gpu(1), cpu()] });
+  for (const id of world.starting()) world.up(id);
+  return world;
+};
+const marks = (...entries: [string, number][]): PrefixMark[] => entries.map(([hash, tokens]) => ({ hash, tokens }));
+const record = (world: World, id: string | null): InstanceRecord => {
+  const found = world.state.instances.get(id ?? "");
+  if (found === undefined) throw new Error(`no instance ${id}`);
+  return found;
+};
+
+test("the instance with the least outstanding work is chosen, whatever the count of requests", () => {
+  const world = two();
+  const long = world.arrive("a", { promptTokens: 3000, maxTokens: 500 });
+  const short = [world.arrive("a"), world.arrive("a"), world.arrive("a")];
+  for (const id of short) expect(world.instanceOf(id)).not.toBe(world.instanceOf(long));
+});
+
+test("a conversation goes back to the instance that has its beginning", () => {
+  const world = two();
+  const first = world.arrive("a", { promptTokens: 1000, prefix: marks(["s", 500], ["u1", 1000]) });
+  const home = world.instanceOf(first);
+  const other = world.arrive("a", { promptTokens: 10 });
+  expect(world.instanceOf(other)).not.toBe(home);
+  world.finish(first, { promptTokens: 1000 });
+  world.now += 1;
+  world.finish(other);
+  // The other instance was used later; without the prefix it would be chosen.
+  const next = world.arrive("a", { promptTokens: 1200, prefix: marks(["s", 500], ["u1", 1000], ["a1", 1100], ["u2", 1200]) });
+  expect(world.instanceOf(next)).toBe(home);
+  expect(record(world, home).prefillTokens).toBe(200);
+});
+
+test("a cached prefix does not outweigh a longer queue of work", () => {
+  const world = two();
+  const first = world.arrive("a", { promptTokens: 200, prefix: marks(["s", 200]) });
+  const home = world.instanceOf(first);
+  world.finish(first);
+  const heavy = world.arrive("a", { promptTokens: 3000, prefix: marks(["s", 200], ["h", 3000]) });
+  expect(world.instanceOf(heavy)).toBe(home);
+  const next = world.arrive("a", { promptTokens: 250, prefix: marks(["s", 200], ["n", 250]) });
+  expect(world.instanceOf(next)).not.toBe(home);
+});
+
+test("an instance at max_load takes nothing while another is below it, even what it has cached", () => {
+  const world = two();
+  world.reload({ settings: { ...world.config.settings, maxLoad: 0.5 } });
+  const ask = (): string => world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 2000]) });
+  const first = ask();
+  const home = world.instanceOf(first);
+  world.finish(first);
+  const [second, third] = [ask(), ask()];
+  expect([world.instanceOf(second), world.instanceOf(third)]).toEqual([home, home]);
+  expect(loadOf(record(world, home))).toBe(0.5);
+  expect(world.instanceOf(ask())).not.toBe(home);
+});
+
+test("what the engine says was cached corrects what is believed", () => {
+  const world = two({ replicas: 1 });
+  const say = (hash: string, cachedTokens: number): void => world.finish(world.arrive("a", { promptTokens: 1000, prefix: marks([hash, 1000]) }), { promptTokens: 1000, cachedTokens });
+  say("one", 0);
+  say("two", 0);
+  say("three", 0);
+  const [instance] = world.state.instances.values();
+  expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["one", "two", "three"]);
+  // The engine has lost "two", and so "one", which it used before; "three" it used later.
+  say("two", 0);
+  expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["three", "two"]);
+});
+
+test("what does not fit into slots × context is forgotten, the least recently used first", () => {
+  const world = two({ replicas: 1, slots: 2, contextTokens: 1000 });
+  for (const hash of ["one", "two", "three"]) world.finish(world.arrive("a", { promptTokens: 900, maxTokens: 0, prefix: marks([hash, 900]) }));
+  const [instance] = world.state.instances.values();
+  expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["two", "three"]);
+});
+
+test("a prompt that was given up is not taken for cached, an answered one is", () => {
+  const world = two({ replicas: 1 });
+  world.cancel(world.arrive("a", { prefix: marks(["gone", 10]) }));
+  const answered = world.arrive("a", { prefix: marks(["kept", 10]) });
+  world.post({ type: "first-token", requestId: answered });
+  world.cancel(answered);
+  const [instance] = world.state.instances.values();
+  expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["kept"]);
+});
+
+test("a dead instance holds no prefix", () => {
+  const world = two();
+  const first = world.arrive("a", { promptTokens: 1000, prefix: marks(["s", 1000]) });
+  const home = world.instanceOf(first) ?? "";
+  world.finish(first);
+  world.die(home, "died", 60_000);
+  expect(world.state.models.get("a")?.prefixes.holders("s")).toBeUndefined();
+});
+
+test("the first token ends the prefill part of the work, the end of the answer all of it", () => {
+  const world = two({ replicas: 1 });
+  const request = world.arrive("a", { promptTokens: 400, maxTokens: 100 });
+  const instance = record(world, world.instanceOf(request));
+  expect([instance.prefillTokens, instance.decodeTokens]).toEqual([400, 100]);
+  world.post({ type: "first-token", requestId: request });
+  expect([instance.prefillTokens, instance.decodeTokens]).toEqual([0, 100]);
+  world.finish(request);
+  expect([instance.prefillTokens, instance.decodeTokens]).toEqual([0, 0]);
+});
+
+test("load counts work against what a usual request is, and a full instance is never below 1", () => {
+  const world = two({ replicas: 1, slots: 4 });
+  for (let count = 0; count < 50; count++) world.finish(world.arrive("a"), { promptTokens: 100, cachedTokens: 0, completionTokens: 100 });
+  const instance = record(world, world.instancesOf("a")[0] ?? null);
+  const long = world.arrive("a", { promptTokens: 1500, maxTokens: 100 });
+  expect(loadOf(instance)).toBeCloseTo(1600 / (4 * 200), 5);
+  world.finish(long);
+  for (let count = 0; count < 4; count++) world.arrive("a", { promptTokens: 1, maxTokens: 0 });
+  expect(loadOf(instance)).toBe(1);
+});
