@@ -19,7 +19,7 @@ const server = createServer((request, response) => {
         onRequestStart() {},
         onResponseStart(_controller, status, headers) {
           const { "content-type": type, "content-length": length } = headers;
-          response.writeHead(status, { ...(type ? { "content-type": type } : {}), ...(length ? { "content-length": length } : {}) });
+          response.writeHead(status, { ...(type ? { "content-type": String(type) } : {}), ...(length ? { "content-length": String(length) } : {}) });
         },
         onResponseData(controller, chunk) {
           if (!response.write(chunk)) {

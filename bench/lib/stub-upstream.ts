@@ -53,11 +53,13 @@ function stream(socket: Socket, close: boolean): void {
   let sent = 0;
   socket.write(streamHead(close));
   const timer = setInterval(() => {
-    if (socket.destroyed) return clearInterval(timer);
-    if (++sent <= settings.chunks) return void socket.write(event);
+    if (!socket.destroyed && ++sent <= settings.chunks) {
+      socket.write(event);
+      return;
+    }
     clearInterval(timer);
     if (close) socket.end(ending);
-    else socket.write(ending);
+    else if (!socket.destroyed) socket.write(ending);
   }, settings.everyMs);
 }
 

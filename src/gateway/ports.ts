@@ -55,8 +55,8 @@ export interface PromptFacts {
   readonly prefix: readonly PrefixMark[];
 }
 
-/** Computes the prompt facts of a parsed request body. */
-export type Fingerprint = (body: Readonly<Record<string, unknown>>, model: ModelSpec) => PromptFacts;
+/** Computes the prompt facts of a parsed request body. Requests of different tenants share no prefix. */
+export type Fingerprint = (body: Readonly<Record<string, unknown>>, model: ModelSpec, tenant: string) => PromptFacts;
 
 /** The methods of a pino logger that the gateway uses. */
 export interface Log {

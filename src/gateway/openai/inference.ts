@@ -83,8 +83,8 @@ class Inference {
   }
 
   #requestFacts(body: Body, model: ModelSpec): RequestFacts {
-    const { promptTokens, prefix } = this.#context.fingerprint(body, model);
     const { id, request, tenant } = this.#call;
+    const { promptTokens, prefix } = this.#context.fingerprint(body, model, tenant);
     return {
       id,
       model: model.name,

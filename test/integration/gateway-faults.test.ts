@@ -1,0 +1,166 @@
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { eventually } from "../support/assistant.ts";
+import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
+import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
+
+let running: TestGateway | null = null;
+const start: typeof testGateway = async (...args) => {
+  running = await testGateway(...args);
+  return running;
+};
+afterEach(async () => {
+  await running?.[Symbol.asyncDispose]();
+  running = null;
+});
+
+const path = "/v1/chat/completions";
+const events = chatEvents(["The", " Rhine"]);
+const begun = events.slice(0, 3).map(chunk).join("");
+
+interface ErrorAnswer {
+  readonly error: { readonly code: string; readonly message: string; readonly type: string; readonly request_id: string };
+}
+
+async function post(url: string, body: object): Promise<{ status: number; headers: Headers; json: ErrorAnswer }> {
+  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return { status: answer.status, headers: answer.headers, json: (await answer.json()) as ErrorAnswer };
+}
+
+test("an engine that dies between two events ends the stream with an error event", async () => {
+  const { port, dispatcher } = await start((socket) => void socket.write(sseHead + begun, () => socket.destroy()));
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ stream: true })));
+  const body = bodyOf(await client.untilClosed());
+  expect(body.startsWith(begun)).toBe(true);
+  const rest = body.slice(begun.length);
+  const event = /^[0-9a-f]+\r\ndata: (\{.*\})\n\n\r\n0\r\n\r\n$/.exec(rest)?.[1];
+  expect((JSON.parse(event ?? "{}") as ErrorAnswer).error.code).toBe("engine_lost");
+  expect(dispatcher.granted[0]?.outcome?.end).toBe("engine-error");
+});
+
+test("an engine that dies within a chunk leaves the stream visibly broken", async () => {
+  const half = chunk(events[3] ?? "").slice(0, 40);
+  const { port } = await start((socket) => void socket.write(sseHead + begun + half, () => socket.destroy()));
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ stream: true })));
+  const body = bodyOf(await client.untilClosed());
+  expect(body).toBe(begun + half);
+  expect(body).not.toContain(LAST_CHUNK);
+});
+
+test("an engine that dies between two events of one chunk leaves the stream visibly broken", async () => {
+  // Both events are announced as one chunk, of which only the first arrives.
+  const both = chunk(`${events[2]}${events[3]}`);
+  const cut = both.slice(0, both.indexOf("\n\n") + 2);
+  const { port } = await start((socket) => void socket.write(sseHead + cut, () => socket.destroy()));
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ stream: true })));
+  expect(bodyOf(await client.untilClosed())).toBe(cut);
+});
+
+test("an engine that dies before its answer is a 502", async () => {
+  const { url, dispatcher } = await start((socket) => socket.destroy());
+  const { status, json } = await post(url, chatBody());
+  expect([status, json.error.code, json.error.type]).toEqual([502, "engine_lost", "server_error"]);
+  // It may have begun to work on it: a second engine must not get the same request.
+  expect(dispatcher.granted).toHaveLength(1);
+});
+
+test("an engine that dies after the head of a stream is a 502 as well", async () => {
+  const { url } = await start((socket) => void socket.write(sseHead, () => socket.destroy()));
+  const { status, json } = await post(url, chatBody({ stream: true }));
+  expect([status, json.error.code]).toEqual([502, "engine_lost"]);
+});
+
+test("half an answer in one piece breaks the connection", async () => {
+  const { port } = await start(
+    (socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"choices":[', () => socket.destroy()),
+  );
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody()));
+  const answer = await client.untilClosed();
+  expect(bodyOf(answer)).toBe('{"choices":[');
+  expect(answer).toMatch(/content-length: 400/i);
+});
+
+describe("answers that are none", () => {
+  test.each([
+    ["incomplete JSON", jsonAnswer('{"choices":[{"index":0,')],
+    ["no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n"],
+    ["HTML", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"],
+    ["an absurd length", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: x\r\n\r\n{}"],
+    ["a server error without JSON", "HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\noops"],
+    ["an unexpected status", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"],
+  ])("%s is an engine_error", async (_, bytes) => {
+    const { url } = await start((socket) => socket.end(bytes));
+    const { status, json } = await post(url, chatBody());
+    expect([status, json.error.code]).toEqual([502, "engine_error"]);
+    expect(json.error.request_id).toMatch(/^req_/);
+  });
+});
+
+test("the engine's refusal of a long prompt is context_length_exceeded, with the numbers", async () => {
+  const refusal =
+    '{"error":{"code":400,"message":"request (4001 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4001,"n_ctx":512}}';
+  const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer(refusal, "400 Bad Request")));
+  const { status, json } = await post(url, chatBody({ stream: true }));
+  expect([status, json.error.code]).toEqual([400, "context_length_exceeded"]);
+  expect(json.error.message).toContain("4001");
+  expect(json.error.message).toContain("512");
+  expect(dispatcher.granted[0]?.outcome?.end).toBe("client-error");
+});
+
+test("an engine's refusal in chunks is understood too", async () => {
+  const refusal = chunk('{"error":{"code":400,"message":"[json.exception.type_error.302] type must be number","type":"invalid_request_error"}}');
+  const { url } = await start(
+    (socket) => void socket.write(`HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${refusal}${LAST_CHUNK}`),
+  );
+  const { status, json } = await post(url, chatBody());
+  expect([status, json.error.code, json.error.message]).toEqual([400, "invalid_request", "type must be number."]);
+});
+
+test("a request whose engine cannot be reached goes to another one, once", async () => {
+  const { url, dispatcher, upstream, directory } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+  dispatcher.socketPaths = [join(directory, "gone.sock"), upstream.socketPath];
+  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  expect(await answer.json()).toEqual({ n: 1 });
+  expect(dispatcher.granted.map((granted) => granted.outcome?.end)).toEqual(["engine-error", "complete"]);
+});
+
+test("two engines that cannot be reached are a 502", async () => {
+  const { url, dispatcher, directory } = await start(() => {});
+  dispatcher.socketPaths = [join(directory, "gone.sock")];
+  const { status, json } = await post(url, chatBody());
+  expect([status, json.error.code]).toEqual([502, "engine_lost"]);
+  expect(dispatcher.granted).toHaveLength(2);
+  expect(dispatcher.granted.every((granted) => granted.disposed)).toBe(true);
+});
+
+test("an instance that is taken away under a stream ends it with the reason", async () => {
+  const { port, dispatcher, upstream } = await start((socket) => void socket.write(sseHead + begun));
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ stream: true })));
+  await client.until("Rhine");
+  dispatcher.granted[0]?.lose(new Error("it was killed by signal SIGKILL"));
+  const body = bodyOf(await client.untilClosed());
+  expect(body).toContain("killed by signal SIGKILL");
+  expect(body.endsWith(LAST_CHUNK)).toBe(true);
+  await eventually("the connection to it is closed", () => upstream.closed() === 1);
+});
+
+test("an instance that is taken away before the request was sent is replaced", async () => {
+  const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+  const acquire = dispatcher.acquire.bind(dispatcher);
+  let first = true;
+  dispatcher.acquire = async (...args) => {
+    const lease = await acquire(...args);
+    if (first) dispatcher.granted[0]?.lose(new Error("evicted"));
+    first = false;
+    return lease;
+  };
+  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  expect(await answer.json()).toEqual({ n: 1 });
+  expect(dispatcher.granted).toHaveLength(2);
+});
