@@ -51,7 +51,19 @@ const spec = (index: number): ModelSpec => ({
     pooling: null,
     extraArgs: [],
   },
-  sampling: { temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null, maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
+  sampling: {
+    temperature: null,
+    topP: null,
+    topK: null,
+    minP: null,
+    repeatPenalty: null,
+    presencePenalty: null,
+    frequencyPenalty: null,
+    maxTokens: -1,
+    stop: [],
+    grammar: "",
+    jsonSchema: "",
+  },
   includeUsage: false,
   devices: [],
   replicas: Math.ceil(instances / MODELS),
@@ -74,14 +86,24 @@ const device = (index: number): Device => ({
   env: {},
 });
 
-const settings: SchedulerSettings = { maxInstances: instances, maxLoad: 0.8, maxQueuedPerModel: queued, threadBudget: instances, startTimeoutMs: 60_000, drainTimeoutMs: 30_000 };
+const settings: SchedulerSettings = {
+  maxInstances: instances,
+  maxLoad: 0.8,
+  maxQueuedPerModel: queued,
+  threadBudget: instances,
+  startTimeoutMs: 60_000,
+  drainTimeoutMs: 30_000,
+};
 
 /** Conversations of a shared system prompt that grow by two messages a turn. */
 const conversations = Array.from({ length: 5000 }, (_, index) => ({ index, turns: 1 + Math.floor(random() * 20) }));
 function prefixOf(conversation: { index: number; turns: number }): PrefixMark[] {
   const messages = [{ role: "system", content: "You are the shared beginning of all conversations. ".repeat(20) }];
   for (let turn = 0; turn < conversation.turns; turn++) {
-    messages.push({ role: "user", content: `question ${conversation.index}.${turn} ${"and some more of it ".repeat(10)}` }, { role: "assistant", content: `answer ${turn} ${"with many words ".repeat(20)}` });
+    messages.push(
+      { role: "user", content: `question ${conversation.index}.${turn} ${"and some more of it ".repeat(10)}` },
+      { role: "assistant", content: `answer ${turn} ${"with many words ".repeat(20)}` },
+    );
   }
   messages.push({ role: "user", content: "last" });
   return fingerprintPrefix({ tenant: "t", messages });
@@ -93,7 +115,16 @@ function facts(now: number): RequestFacts {
   count += 1;
   const prefix = prefixes[Math.floor(random() * prefixes.length)] ?? [];
   const promptTokens = (prefix.at(-1)?.tokens ?? 0) + 4;
-  return { id: `r${count}`, model: `model-${count % MODELS}`, tenant: `t${count % 50}`, priority: [0, 50, 100][count % 3] ?? 0, promptTokens, maxTokens: 256, prefix, deadlineAt: count % 4 === 0 ? now + 600_000 : null };
+  return {
+    id: `r${count}`,
+    model: `model-${count % MODELS}`,
+    tenant: `t${count % 50}`,
+    priority: [0, 50, 100][count % 3] ?? 0,
+    promptTokens,
+    maxTokens: 256,
+    prefix,
+    deadlineAt: count % 4 === 0 ? now + 600_000 : null,
+  };
 }
 
 function round(): Map<string, number[]> {
@@ -102,8 +133,24 @@ function round(): Map<string, number[]> {
   const running: string[] = [];
   const times = new Map<string, number[]>();
   const snapshot = (id: string, model: string, on: string, instanceState: InstanceState): InstanceSnapshot => ({
-    id, model, device: on, engine: "llama-server", state: instanceState, pid: 1, socketPath: "/s", slots: SLOTS, contextTokens: 8192, threads: 1,
-    startedAt: now, readyAt: now, attempts: 0, retryAt: null, lastDeath: null, memoryBytes: null, logFile: "", loadProgress: null,
+    id,
+    model,
+    device: on,
+    engine: "llama-server",
+    state: instanceState,
+    pid: 1,
+    socketPath: "/s",
+    slots: SLOTS,
+    contextTokens: 8192,
+    threads: 1,
+    startedAt: now,
+    readyAt: now,
+    attempts: 0,
+    retryAt: null,
+    lastDeath: null,
+    memoryBytes: null,
+    logFile: "",
+    loadProgress: null,
   });
   const post = (event: SchedulerEvent, kind: string | null): void => {
     const before = process.hrtime.bigint();
@@ -116,10 +163,32 @@ function round(): Map<string, number[]> {
     }
     for (const effect of effects) {
       if (effect.type === "dispatch") running.push(effect.requestId);
-      if (effect.type === "start") for (const [from, to] of [["absent", "starting"], ["starting", "ready"]] as const) post({ type: "instance", event: { type: "transition", from, snapshot: snapshot(effect.order.instanceId, effect.order.model.name, effect.order.device.id, to) } }, null);
+      if (effect.type === "start")
+        for (const [from, to] of [
+          ["absent", "starting"],
+          ["starting", "ready"],
+        ] as const)
+          post(
+            {
+              type: "instance",
+              event: { type: "transition", from, snapshot: snapshot(effect.order.instanceId, effect.order.model.name, effect.order.device.id, to) },
+            },
+            null,
+          );
     }
   };
-  post({ type: "configured", config: { models: Array.from({ length: MODELS }, (_, index) => spec(index)), devices: Array.from({ length: 64 }, (_, index) => device(index)), settings, memoryBytes: new Map() } }, null);
+  post(
+    {
+      type: "configured",
+      config: {
+        models: Array.from({ length: MODELS }, (_, index) => spec(index)),
+        devices: Array.from({ length: 64 }, (_, index) => device(index)),
+        settings,
+        memoryBytes: new Map(),
+      },
+    },
+    null,
+  );
   while (state.requests.size < instances * SLOTS * 0.9) post({ type: "arrived", facts: facts(now) }, "arrived, a slot is free");
   while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, state.queued > queued * 0.9 ? "arrived, queued" : null);
   for (let index = 0; index < EVENTS; index++) {
@@ -130,7 +199,14 @@ function round(): Map<string, number[]> {
     running.pop();
     if (index % 10 === 0) post({ type: "cancelled", requestId: `r${count - Math.floor(random() * queued * 0.5)}` }, "cancelled in the queue");
     post({ type: "first-token", requestId: id }, "first-token");
-    post({ type: "finished", requestId: id, outcome: { end: "complete", promptTokens: 900, cachedTokens: 0, completionTokens: 100, promptMs: 100, completionMs: 1000 } }, "finished, next dispatched");
+    post(
+      {
+        type: "finished",
+        requestId: id,
+        outcome: { end: "complete", promptTokens: 900, cachedTokens: 0, completionTokens: 100, promptMs: 100, completionMs: 1000 },
+      },
+      "finished, next dispatched",
+    );
     while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, "arrived, queued");
     if (index % 100 === 0) post({ type: "tick" }, "tick");
   }
@@ -148,5 +224,19 @@ for (let index = 0; index <= rounds; index++) {
 for (const [event, list] of all) {
   const sorted = list.sort((a, b) => a - b);
   const [p50, p99, most] = [percentile(sorted, 0.5), percentile(sorted, 0.99), sorted.at(-1) ?? 0].map((value) => Math.round(value * 10) / 10);
-  console.log(JSON.stringify({ bench: "scheduler", event, instances, queued, decisions: sorted.length, p50Us: p50, p99Us: p99, maxUs: most, goalP99Us: GOAL_P99_US, met: (p99 ?? 0) <= GOAL_P99_US, node: process.version }));
+  console.log(
+    JSON.stringify({
+      bench: "scheduler",
+      event,
+      instances,
+      queued,
+      decisions: sorted.length,
+      p50Us: p50,
+      p99Us: p99,
+      maxUs: most,
+      goalP99Us: GOAL_P99_US,
+      met: (p99 ?? 0) <= GOAL_P99_US,
+      node: process.version,
+    }),
+  );
 }

@@ -3,10 +3,10 @@ import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
 import { accountAll, roomChanged } from "./places.ts";
-import { eligibleDevices, replicasOf } from "./placement.ts";
+import { eligibleDevices, replicasOf } from "./replicas.ts";
 import { preload, shrink } from "./scaling.ts";
-import { type ModelRecord, type SchedulerState, createDevice, createModel } from "./state.ts";
-import { type Turn, disarm, refusal } from "./turn.ts";
+import { createDevice, createModel, type ModelRecord, type SchedulerState } from "./state.ts";
+import { disarm, refusal, type Turn } from "./turn.ts";
 
 /**
  * Takes over a configuration, at start or on reload. Only models whose fingerprint differs, or that are gone, leave;

@@ -5,12 +5,13 @@ import { orderUnanswered, transitioned } from "./fleet-events.ts";
 import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
 import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
+import { place } from "./placement.ts";
 import { refresh } from "./places.ts";
-import { place, replicasOf } from "./placement.ts";
+import { replicasOf } from "./replicas.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
 import { isWantedAnyway, preload, settle } from "./scaling.ts";
-import { type Due, type InstanceRecord, type ModelRecord, type SchedulerState, isPinned } from "./state.ts";
-import { type Turn, refusal } from "./turn.ts";
+import { type Due, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import { refusal, type Turn } from "./turn.ts";
 
 /**
  * Decides what follows from one event. Pure in all but one thing: it changes the state it is given, and nobody else
@@ -31,23 +32,32 @@ export function decide(state: SchedulerState, event: SchedulerEvent, now: number
 function apply(turn: Turn, event: SchedulerEvent): void {
   switch (event.type) {
     case "arrived":
-      return arrived(turn, event.facts);
+      arrived(turn, event.facts);
+      break;
     case "cancelled":
-      return cancelled(turn, event.requestId);
+      cancelled(turn, event.requestId);
+      break;
     case "first-token":
-      return firstToken(turn, event.requestId);
+      firstToken(turn, event.requestId);
+      break;
     case "finished":
-      return finished(turn, event.requestId, event.outcome);
+      finished(turn, event.requestId, event.outcome);
+      break;
     case "instance":
-      return transitioned(turn, event.event);
+      transitioned(turn, event.event);
+      break;
     case "tick":
-      return tick(turn);
+      tick(turn);
+      break;
     case "configured":
-      return configured(turn, event.config);
+      configured(turn, event.config);
+      break;
     case "operate":
-      return operated(turn, event.operation, event.target);
+      operated(turn, event.operation, event.target);
+      break;
     case "closing":
-      return closing(turn);
+      closing(turn);
+      break;
   }
 }
 
@@ -62,17 +72,21 @@ function tick(turn: Turn): void {
 function cameDue(turn: Turn, what: Due["what"]): void {
   switch (what.type) {
     case "deadline":
-      return deadlinePassed(turn, what.request);
+      deadlinePassed(turn, what.request);
+      break;
     case "idle":
       if (what.instance.evictable && !isPinned(what.instance)) leave(turn, what.instance, "idle");
-      return;
+      break;
     case "suspect":
       turn.state.dirty.add(what.instance.model);
-      return refresh(turn, what.instance);
+      refresh(turn, what.instance);
+      break;
     case "retry":
-      return retry(turn, what.model);
+      retry(turn, what.model);
+      break;
     case "phase":
-      return phaseOverdue(turn, what.instance);
+      phaseOverdue(turn, what.instance);
+      break;
   }
 }
 

@@ -4,7 +4,7 @@ import { learn } from "./average.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { account, setPhase } from "./places.ts";
 import type { InstanceRecord } from "./state.ts";
-import { type Turn, arm, disarm } from "./turn.ts";
+import { arm, disarm, type Turn } from "./turn.ts";
 
 /** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */
 const SOON_MS = 15_000;
@@ -112,4 +112,3 @@ export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
   // Nothing more is to be expected of it; a fleet that did start it has the order to stop it.
   remove(turn, instance);
 }
-

@@ -1,4 +1,4 @@
-import { AssistantError } from "../core/errors.ts";
+import type { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
 import type { Lease, RequestOutcome } from "../core/request.ts";
 

@@ -1,11 +1,11 @@
 import type { StopCause } from "../core/fleet.ts";
-import { emptyPrefixes } from "./prefix-index.ts";
-import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
-import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import type { Refusal } from "./effects.ts";
-import { threadRequest } from "./threads.ts";
+import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
+import { emptyPrefixes } from "./prefix-index.ts";
+import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
+import { threadRequest } from "./thread-request.ts";
 import { TokenMeter } from "./token-meter.ts";
-import { type Turn, arm, disarm, refusal } from "./turn.ts";
+import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
 /** How much longer than its own start time-out the fleet may be silent about an order before we take it as not given. */
 const ORDER_GRACE_MS = 10_000;

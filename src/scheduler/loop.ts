@@ -7,7 +7,7 @@ import type { Effect, Refusal } from "./effects.ts";
 import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "./events.ts";
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
-import { type SchedulerState, createState, nextDueAt } from "./state.ts";
+import { createState, nextDueAt, type SchedulerState } from "./state.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
@@ -124,9 +124,9 @@ export class Scheduler implements Dispatcher {
     if (this.#leases.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#whenIdle = resolve;
-      // Awaited, so that the deadline holds even where nothing else keeps the process alive.
-      using _deadline = this.#ports.clock.after(deadlineMs, resolve);
+      const deadline = this.#ports.clock.after(deadlineMs, resolve);
       await promise;
+      deadline.cancel();
     }
     this.#closed = true;
     this.#timer?.cancel();
@@ -166,27 +166,36 @@ export class Scheduler implements Dispatcher {
     const { fleet, log } = this.#ports;
     switch (effect.type) {
       case "dispatch":
-        return this.#dispatch(effect.requestId, effect.instanceId, effect.queuedMs);
+        this.#dispatch(effect.requestId, effect.instanceId, effect.queuedMs);
+        break;
       case "reject":
-        return this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
+        this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
+        break;
       case "waiting":
-        return this.#tellWaiter(effect.requestId, effect.wait);
+        this.#tellWaiter(effect.requestId, effect.wait);
+        break;
       case "lost":
-        return this.#lose(effect.requestId, effect.refusal);
+        this.#lose(effect.requestId, effect.refusal);
+        break;
       case "start":
         log.info({ instance: effect.order.instanceId, threads: effect.order.threads }, "start");
-        return fleet.start(effect.order);
+        fleet.start(effect.order);
+        break;
       case "drain":
         log.debug({ instance: effect.instanceId }, "drain");
-        return fleet.drain(effect.instanceId);
+        fleet.drain(effect.instanceId);
+        break;
       case "resume":
         log.debug({ instance: effect.instanceId }, "resume");
-        return fleet.resume(effect.instanceId);
+        fleet.resume(effect.instanceId);
+        break;
       case "stop":
         log.info({ instance: effect.instanceId, cause: effect.cause }, "stop");
-        return fleet.stop(effect.instanceId, effect.cause);
+        fleet.stop(effect.instanceId, effect.cause);
+        break;
       case "forward":
-        return this.#takeWaiter(effect.requestId)?.reject(new AssistantError("internal", `There is no way to node "${effect.node}"`));
+        this.#takeWaiter(effect.requestId)?.reject(new AssistantError("internal", `There is no way to node "${effect.node}"`));
+        break;
     }
   }
 

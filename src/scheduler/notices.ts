@@ -1,4 +1,4 @@
-import { type WaitEstimate, expectedWaitMs, waitEstimate } from "./limits.ts";
+import { expectedWaitMs, type WaitEstimate, waitEstimate } from "./limits.ts";
 import type { ModelRecord, RequestRecord } from "./state.ts";
 import type { Turn } from "./turn.ts";
 

@@ -3,7 +3,7 @@ import { leave, plan } from "./lifecycle.ts";
 import { account, accountAll } from "./places.ts";
 import { preload } from "./scaling.ts";
 import type { InstanceRecord, ModelRecord } from "./state.ts";
-import { type Turn, disarm } from "./turn.ts";
+import { disarm, type Turn } from "./turn.ts";
 
 /**
  * Carries out an operator's word. A target that does not exist changes nothing; the loop has told the operator.

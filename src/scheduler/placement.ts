@@ -2,22 +2,8 @@ import type { Refusal } from "./effects.ts";
 import { victimsFor } from "./eviction.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { retryAfterS } from "./limits.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose, SchedulerState } from "./state.ts";
-import { type Turn, refusal } from "./turn.ts";
-
-/** Devices the model may run on: those it names, else all GPUs, else the CPU. */
-export function eligibleDevices(state: SchedulerState, model: ModelRecord): DeviceRecord[] {
-  const named = model.spec.devices;
-  const all = [...state.devices.values()];
-  if (named.length > 0) return all.filter((record) => named.includes(record.id));
-  const gpus = all.filter((record) => record.device.vendor !== "cpu");
-  return gpus.length > 0 ? gpus : all;
-}
-
-/** Most instances of the model at once. "auto": one per GPU it may use, or one on the CPU. */
-export function replicasOf(model: ModelRecord): number {
-  return model.spec.replicas === "auto" ? model.eligible.length : model.spec.replicas;
-}
+import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./state.ts";
+import { refusal, type Turn } from "./turn.ts";
 
 interface Option {
   readonly device: DeviceRecord;
@@ -81,7 +67,12 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   if (model.eligible.length === 0) {
     const wanted = model.spec.devices.map((id) => `"${id}"`).join(", ");
     const found = [...state.devices.keys()].map((id) => `"${id}"`).join(", ");
-    return noCapacity(turn, model, `is bound to the devices ${wanted || "(none)"}; this machine has ${found || "none"}`, `Change \`devices\` in ${model.spec.file}.`);
+    return noCapacity(
+      turn,
+      model,
+      `is bound to the devices ${wanted || "(none)"}; this machine has ${found || "none"}`,
+      `Change \`devices\` in ${model.spec.file}.`,
+    );
   }
   if (state.settings.maxInstances - state.pinned <= 0) {
     const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
@@ -89,7 +80,8 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   }
   const bytes = model.memoryBytes ?? 0;
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
-  const hasMemory = (device: DeviceRecord): boolean => device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes;
+  const hasMemory = (device: DeviceRecord): boolean =>
+    device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes;
   const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || device.pinnedThreads < state.settings.threadBudget;
   if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
   if (fitting.some(hasMemory)) {
@@ -97,9 +89,19 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   }
   const largest = model.eligible.reduce((most, device) => Math.max(most, device.device.memoryTotalBytes), 0);
   if (fitting.length === 0) {
-    return noCapacity(turn, model, `needs about ${gib(bytes)} of memory; its largest device has ${gib(largest)}`, "Use a smaller model, a shorter context or fewer slots.");
+    return noCapacity(
+      turn,
+      model,
+      `needs about ${gib(bytes)} of memory; its largest device has ${gib(largest)}`,
+      "Use a smaller model, a shorter context or fewer slots.",
+    );
   }
-  return noCapacity(turn, model, `needs about ${gib(bytes)} of memory, and pinned models leave less than that on its devices`, "Unpin a model, or use a smaller one.");
+  return noCapacity(
+    turn,
+    model,
+    `needs about ${gib(bytes)} of memory, and pinned models leave less than that on its devices`,
+    "Unpin a model, or use a smaller one.",
+  );
 }
 
 function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): Refusal {

@@ -1,5 +1,5 @@
-import { type InstanceRecord, type Phase, isPinned } from "./state.ts";
-import { type Turn, arm, disarm } from "./turn.ts";
+import { type InstanceRecord, isPinned, type Phase } from "./state.ts";
+import { arm, disarm, type Turn } from "./turn.ts";
 
 const hasProcess = (phase: Phase): boolean => phase === "ordered" || phase === "starting" || phase === "ready" || phase === "draining" || phase === "stopping";
 

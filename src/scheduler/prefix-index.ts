@@ -59,7 +59,10 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     }
     for (const mark of marks) {
       let holders = this.#holders.get(mark.hash);
-      if (holders === undefined) this.#holders.set(mark.hash, (holders = new Map()));
+      if (holders === undefined) {
+        holders = new Map();
+        this.#holders.set(mark.hash, holders);
+      }
       holders.set(owner, (holders.get(owner) ?? 0) + 1);
     }
     this.#uses += 1;

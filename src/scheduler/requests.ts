@@ -1,13 +1,13 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
-import type { Refusal } from "./effects.ts";
 import { learn } from "./average.ts";
+import type { Refusal } from "./effects.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
-import { expectedCompletion } from "./load.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
+import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
 import { choose } from "./routing.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
-import { type Turn, arm, refusal } from "./turn.ts";
+import { arm, refusal, type Turn } from "./turn.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
 const SUSPECT_MS = 100;
@@ -51,11 +51,20 @@ export function failureRefusal(model: ModelRecord, now: number): Refusal | null 
   const seconds = secondsOf(model.retry.at - now);
   // A cause with a code of its own says what to do about it already.
   if (code !== "model_failed") return refusal(code, `Model "${model.name}" could not be started: ${message}`, null, seconds);
-  return refusal(code, `Model "${model.name}" could not be started: ${message}`, "See the instance's log (assistant logs); the next request after the pause tries again.", seconds);
+  return refusal(
+    code,
+    `Model "${model.name}" could not be started: ${message}`,
+    "See the instance's log (assistant logs); the next request after the pause tries again.",
+    seconds,
+  );
 }
 
 export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
-  refusal("deadline_exceeded", `The deadline of the request passed after it had waited ${waitedMs} ms for model "${facts.model}"`, "Allow more time, or send fewer requests at once.");
+  refusal(
+    "deadline_exceeded",
+    `The deadline of the request passed after it had waited ${waitedMs} ms for model "${facts.model}"`,
+    "Allow more time, or send fewer requests at once.",
+  );
 
 export function cancelled(turn: Turn, requestId: string): void {
   const request = turn.state.requests.get(requestId);
@@ -153,7 +162,8 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
   const tip = facts.prefix[facts.prefix.length - 1];
   if (tip === undefined) return;
   const promised = request.promisedTokens;
-  if (outcome.cachedTokens !== null && request.previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE) model.prefixes.correct(instance, request.previousUse);
+  if (outcome.cachedTokens !== null && request.previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE)
+    model.prefixes.correct(instance, request.previousUse);
   // A prompt that was given up, or that broke the engine, is not in the cache.
   if (outcome.end !== "complete" && !request.answering) model.prefixes.forget(instance, tip.hash);
 }

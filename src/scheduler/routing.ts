@@ -1,5 +1,5 @@
-import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { loadOf, outstandingTokens } from "./load.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
 const MOST_HOLDERS = 16;

@@ -3,9 +3,10 @@ import { surplus } from "./eviction.ts";
 import { leave, order, rejectAll, remove } from "./lifecycle.ts";
 import { loadOf } from "./load.ts";
 import { noticeQueue } from "./notices.ts";
-import { hopeless, place, replicasOf } from "./placement.ts";
+import { hopeless, place } from "./placement.ts";
+import { replicasOf } from "./replicas.ts";
 import { failureRefusal, serve } from "./requests.ts";
-import { type InstanceRecord, type ModelRecord, isPinned, isModelPinned } from "./state.ts";
+import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import { loadOf } from "./load.ts";
-import { type InstanceRecord, type ModelRecord, type SchedulerState, isModelPinned, isPinned } from "./state.ts";
+import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
 
 /** What the scheduler knows of one model now. Times are epoch milliseconds. */
 export interface ModelLoad {

@@ -4,13 +4,13 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RequestFacts } from "../core/request.ts";
+import { type Average, average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
 import { type HeapItem, IndexedHeap } from "./heap.ts";
-import { type Average, average } from "./average.ts";
 import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
 import { type Queued, RequestQueue } from "./queue.ts";
-import type { TokenMeter } from "./token-meter.ts";
 import type { GrantThreads } from "./threads.ts";
+import type { TokenMeter } from "./token-meter.ts";
 
 /** A moment at which something is to be looked at again. */
 export interface Due extends HeapItem {
@@ -250,7 +250,16 @@ export function createModel(spec: ModelSpec): ModelRecord {
     available: new IndexedHeap(lessWork),
     prefixes: new PrefixIndex(),
     pinOverride: null,
-    retry: { at: 0, heapIndex: -1, what: { type: "retry", get model() { return model; } } },
+    retry: {
+      at: 0,
+      heapIndex: -1,
+      what: {
+        type: "retry",
+        get model() {
+          return model;
+        },
+      },
+    },
     failure: null,
     placement: null,
     noticedAt: 0,

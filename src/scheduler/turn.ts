@@ -16,4 +16,9 @@ export function arm(turn: Turn, due: Due, at: number): void {
 
 export const disarm = (turn: Turn, due: Due): void => turn.state.dues.remove(due);
 
-export const refusal = (code: Refusal["code"], message: string, remedy: string | null = null, retryAfterS: number | null = null): Refusal => ({ code, message, remedy, retryAfterS });
+export const refusal = (code: Refusal["code"], message: string, remedy: string | null = null, retryAfterS: number | null = null): Refusal => ({
+  code,
+  message,
+  remedy,
+  retryAfterS,
+});

@@ -8,12 +8,17 @@ const chat = (messages: unknown[], tenant = "t"): string[] => hashes({ tenant, m
 
 test("the whole prompt of a turn is a prefix of the next turn, however long the conversation", () => {
   fc.assert(
-    fc.property(fc.array(fc.record({ role: fc.constantFrom("user", "assistant"), content: fc.string() }), { minLength: 1, maxLength: 60 }), fc.string(), fc.string(), (messages, answer, question) => {
-      const before = chat(messages);
-      const after = chat([...messages, message("assistant", answer), message("user", question)]);
-      expect(after).toContain(before.at(-1));
-      expect(after.length).toBeLessThanOrEqual(20);
-    }),
+    fc.property(
+      fc.array(fc.record({ role: fc.constantFrom("user", "assistant"), content: fc.string() }), { minLength: 1, maxLength: 60 }),
+      fc.string(),
+      fc.string(),
+      (messages, answer, question) => {
+        const before = chat(messages);
+        const after = chat([...messages, message("assistant", answer), message("user", question)]);
+        expect(after).toContain(before.at(-1));
+        expect(after.length).toBeLessThanOrEqual(20);
+      },
+    ),
   );
 });
 

@@ -64,9 +64,25 @@ class HastyFleet implements FleetPort {
     const order = this.orders.get(id);
     if (order === undefined) throw new Error(`${id} was never ordered`);
     const snapshot: InstanceSnapshot = {
-      id, model: order.model.name, device: order.device.id, engine: "llama-server", state, pid: 1, socketPath: "/run/a.sock", slots: order.model.load.slots,
-      contextTokens: order.model.load.contextTokens, threads: order.threads, startedAt: null, readyAt: null, attempts: 0, retryAt: null, lastDeath: null, memoryBytes: null,
-      logFile: "", loadProgress: null, ...changes,
+      id,
+      model: order.model.name,
+      device: order.device.id,
+      engine: "llama-server",
+      state,
+      pid: 1,
+      socketPath: "/run/a.sock",
+      slots: order.model.load.slots,
+      contextTokens: order.model.load.contextTokens,
+      threads: order.threads,
+      startedAt: null,
+      readyAt: null,
+      attempts: 0,
+      retryAt: null,
+      lastDeath: null,
+      memoryBytes: null,
+      logFile: "",
+      loadProgress: null,
+      ...changes,
     };
     this.listener({ type: "transition", from, snapshot });
   }
@@ -80,7 +96,10 @@ function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSetti
     fleet,
     clock,
     log: { debug: () => {}, info: () => {}, error },
-    describe: (id) => (fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining" ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true } : null),
+    describe: (id) =>
+      fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining"
+        ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true }
+        : null,
   });
   fleet.listener = (event) => scheduler.onFleetEvent(event);
   scheduler.configure({ models: [model("a", { slots: 1, ...options })], devices: [cpu()], settings: { ...defaultSettings, ...settings } });
@@ -104,7 +123,15 @@ test("acquire on an idle ready instance resolves within the tick, with all that 
     lease = value;
   });
   await Promise.resolve();
-  expect(lease).toMatchObject({ requestId: "now", instanceId: "a@cpu", model: "a", engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true, queuedMs: 0 });
+  expect(lease).toMatchObject({
+    requestId: "now",
+    instanceId: "a@cpu",
+    model: "a",
+    engine: "llama-server",
+    socketPath: "/run/a.sock",
+    noticesDepartedClients: true,
+    queuedMs: 0,
+  });
 });
 
 test("a lease gives its slot back exactly once, by finish or by dispose", async () => {

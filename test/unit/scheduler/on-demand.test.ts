@@ -30,7 +30,10 @@ test("a ready instance with a free slot takes a request in the same decision, an
   const world = new World([model("a")]);
   world.warm("a");
   const before = world.all("waiting").length;
-  const effects = world.post({ type: "arrived", facts: { id: "x", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null } });
+  const effects = world.post({
+    type: "arrived",
+    facts: { id: "x", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null },
+  });
   expect(effects.map((effect) => effect.type)).toEqual(["dispatch"]);
   expect(world.all("waiting")).toHaveLength(before);
 });
@@ -43,7 +46,10 @@ test("a model that is not configured is refused by name", () => {
 test("a request id that is in use is refused and leaves the first request alone", () => {
   const world = new World([model("a")]);
   const first = world.arrive("a", { id: "same" });
-  const effects = world.post({ type: "arrived", facts: { id: "same", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null } });
+  const effects = world.post({
+    type: "arrived",
+    facts: { id: "same", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null },
+  });
   expect(effects).toMatchObject([{ type: "reject", refusal: { code: "internal" } }]);
   world.requests.set(first, { status: "waiting" });
   world.up("a@cpu");

@@ -18,14 +18,39 @@ const configuration = fc.record({
 });
 
 const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant("arrive" as const), model: fc.constantFrom(...names), priority: fc.constantFrom(0, 50, 100), deadline: fc.option(fc.integer({ min: 1, max: 5_000 })) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("arrive" as const),
+      model: fc.constantFrom(...names),
+      priority: fc.constantFrom(0, 50, 100),
+      deadline: fc.option(fc.integer({ min: 1, max: 5_000 })),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("cancel" as const), pick: fc.nat() }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("finish" as const), pick: fc.nat(), end: fc.constantFrom("complete" as const, "cancelled" as const, "engine-error" as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("finish" as const),
+      pick: fc.nat(),
+      end: fc.constantFrom("complete" as const, "cancelled" as const, "engine-error" as const),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("up" as const, "gone" as const), pick: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("die" as const), pick: fc.nat(), retryInMs: fc.constantFrom(0, 1_000, 60_000) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 20_000 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("operate" as const), operation: fc.constantFrom("start", "stop", "restart", "drain", "resume", "pin", "unpin"), pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("reload" as const), changed: fc.constantFrom(...names), removed: fc.option(fc.constantFrom(...names)) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("operate" as const),
+      operation: fc.constantFrom("start", "stop", "restart", "drain", "resume", "pin", "unpin"),
+      pick: fc.nat(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("reload" as const), changed: fc.constantFrom(...names), removed: fc.option(fc.constantFrom(...names)) }),
+  },
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 type Configuration = typeof configuration extends fc.Arbitrary<infer Value> ? Value : never;
@@ -42,7 +67,11 @@ function makeWorld(config: Configuration): World {
   );
   const gpus = Array.from({ length: config.gpus }, (_, index) => gpu(index, 16));
   const memoryGib = Object.fromEntries(names.map((name, index) => [name, config.memoryGib[index] ?? 0] as const).filter(([, size]) => size > 0));
-  return new World(models, { devices: [...gpus, cpu(16)], settings: { maxInstances: MAX_INSTANCES, threadBudget: config.threadBudget, maxQueuedPerModel: 5 }, memoryGib });
+  return new World(models, {
+    devices: [...gpus, cpu(16)],
+    settings: { maxInstances: MAX_INSTANCES, threadBudget: config.threadBudget, maxQueuedPerModel: 5 },
+    memoryGib,
+  });
 }
 
 const at = <Item>(list: readonly Item[], pick: number): Item | undefined => (list.length === 0 ? undefined : list[pick % list.length]);
@@ -59,18 +88,25 @@ function take(world: World, action: Step, version: { count: number }): void {
       return;
     }
     case "finish": {
-      const id = at(requests.filter((request) => world.status(request) === "running"), action.pick);
+      const id = at(
+        requests.filter((request) => world.status(request) === "running"),
+        action.pick,
+      );
       if (id !== undefined) world.finish(id, { end: action.end });
       return;
     }
     case "up":
-      return world.up(at(world.inState("starting"), action.pick) ?? "");
+      world.up(at(world.inState("starting"), action.pick) ?? "");
+      return;
     case "gone":
-      return world.gone(at(world.inState("stopping"), action.pick) ?? "");
+      world.gone(at(world.inState("stopping"), action.pick) ?? "");
+      return;
     case "die":
-      return world.die(at(world.inState("starting", "ready", "draining"), action.pick) ?? "", "died", action.retryInMs);
+      world.die(at(world.inState("starting", "ready", "draining"), action.pick) ?? "", "died", action.retryInMs);
+      return;
     case "wait":
-      return world.advance(action.ms);
+      world.advance(action.ms);
+      return;
     case "operate": {
       const instance = at([...world.fleet.keys()], action.pick);
       if (instance !== undefined) world.operate(action.operation as "stop", { instance });
@@ -78,7 +114,9 @@ function take(world: World, action: Step, version: { count: number }): void {
     }
     case "reload": {
       version.count += 1;
-      const models = world.config.models.filter((spec) => spec.name !== action.removed).map((spec) => (spec.name === action.changed ? { ...spec, fingerprint: `${spec.name}-${version.count}` } : spec));
+      const models = world.config.models
+        .filter((spec) => spec.name !== action.removed)
+        .map((spec) => (spec.name === action.changed ? { ...spec, fingerprint: `${spec.name}-${version.count}` } : spec));
       world.reload({ models });
     }
   }
@@ -123,7 +161,8 @@ function consistent(world: World): void {
     expect(device.live).toBe(here.length);
     expect(device.liveBytes).toBe(here.reduce((sum, record) => sum + record.bytes, 0));
     expect(device.liveThreads).toBe(here.reduce((sum, record) => sum + record.threads, 0));
-    if (device.budgetBytes !== null && device.live > 1 && here.every((record) => record.bytes > 0)) expect(device.liveBytes).toBeLessThanOrEqual(device.budgetBytes);
+    if (device.budgetBytes !== null && device.live > 1 && here.every((record) => record.bytes > 0))
+      expect(device.liveBytes).toBeLessThanOrEqual(device.budgetBytes);
   }
   for (const record of state.evictable) expect(record.inFlight.size).toBe(0);
   for (const each of state.models.values()) {
@@ -154,7 +193,8 @@ test("whatever happens, every request ends in exactly one way, limits hold and c
       windDown(world);
       for (const [id, request] of world.requests) expect(["done", "cancelled", "rejected", "lost"], id).toContain(request.status);
       const answers = new Map<string, number>();
-      for (const effect of world.effects) if (effect.type === "dispatch" || effect.type === "reject") answers.set(effect.requestId, (answers.get(effect.requestId) ?? 0) + 1);
+      for (const effect of world.effects)
+        if (effect.type === "dispatch" || effect.type === "reject") answers.set(effect.requestId, (answers.get(effect.requestId) ?? 0) + 1);
       for (const [id, count] of answers) expect(count, `answers to ${id}`).toBe(1);
       expect(world.state.requests.size).toBe(0);
       expect(world.state.queued).toBe(0);

@@ -5,7 +5,12 @@ import { model, World } from "./support.ts";
 
 test("higher priority first, then first come first served", () => {
   const world = new World([model("a", { slots: 1 })]);
-  const order = [world.arrive("a", { priority: 10 }), world.arrive("a", { priority: 90 }), world.arrive("a", { priority: 90 }), world.arrive("a", { priority: 50 })];
+  const order = [
+    world.arrive("a", { priority: 10 }),
+    world.arrive("a", { priority: 90 }),
+    world.arrive("a", { priority: 90 }),
+    world.arrive("a", { priority: 50 }),
+  ];
   world.up("a@cpu");
   for (let count = 0; count < order.length; count++) world.finish(world.dispatched.at(-1) ?? "");
   expect(world.dispatched).toEqual([order[1], order[2], order[3], order[0]]);
@@ -47,7 +52,11 @@ test("who waits is told the place, and again when it has changed, at most once a
   const world = new World([model("a", { slots: 1 })]);
   world.warm("a");
   const [first, , third] = [world.arrive("a"), world.arrive("a"), world.arrive("a")];
-  const placesOf = (id: string): number[] => world.all("waiting").filter((effect) => effect.requestId === id).map((effect) => effect.wait.place);
+  const placesOf = (id: string): number[] =>
+    world
+      .all("waiting")
+      .filter((effect) => effect.requestId === id)
+      .map((effect) => effect.wait.place);
   expect(placesOf(third)).toEqual([2]);
   world.now += 1500;
   world.finish(first);

@@ -17,7 +17,10 @@ test("waiters who are let in all at once still get no more slots than there are"
 
 test("models that wait for room never start more instances than max_instances between them", () => {
   const names = ["a", "b", "c", "d", "e"];
-  const world = new World(names.map((name) => model(name)), { settings: { maxInstances: 2 } });
+  const world = new World(
+    names.map((name) => model(name)),
+    { settings: { maxInstances: 2 } },
+  );
   for (const name of names) world.arrive(name);
   expect(world.starting()).toHaveLength(2);
 });

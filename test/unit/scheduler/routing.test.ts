@@ -64,7 +64,8 @@ test("an instance at max_load takes nothing while another is below it, even what
 
 test("what the engine says was cached corrects what is believed", () => {
   const world = two({ replicas: 1 });
-  const say = (hash: string, cachedTokens: number): void => world.finish(world.arrive("a", { promptTokens: 1000, prefix: marks([hash, 1000]) }), { promptTokens: 1000, cachedTokens });
+  const say = (hash: string, cachedTokens: number): void =>
+    world.finish(world.arrive("a", { promptTokens: 1000, prefix: marks([hash, 1000]) }), { promptTokens: 1000, cachedTokens });
   say("one", 0);
   say("two", 0);
   say("three", 0);

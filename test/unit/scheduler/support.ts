@@ -43,7 +43,19 @@ export function model(name: string, options: ModelOptions = {}): ModelSpec {
     engine: "auto",
     source: { type: "file", path: `/models/${name}.gguf` },
     load: { ...load, slots, contextTokens, threads },
-    sampling: { temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null, maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
+    sampling: {
+      temperature: null,
+      topP: null,
+      topK: null,
+      minP: null,
+      repeatPenalty: null,
+      presencePenalty: null,
+      frequencyPenalty: null,
+      maxTokens: -1,
+      stop: [],
+      grammar: "",
+      jsonSchema: "",
+    },
     includeUsage: false,
     devices: [],
     replicas: "auto",
@@ -64,10 +76,26 @@ export function gpu(index: number, memoryGib = 24): Device {
 
 export function cpu(memoryGib = 64): Device {
   const bytes = memoryGib * GIB;
-  return { id: "cpu", vendor: "cpu", name: "CPU", memoryTotalBytes: bytes, memoryFreeBytes: bytes, utilizationPercent: null, temperatureCelsius: null, env: {} };
+  return {
+    id: "cpu",
+    vendor: "cpu",
+    name: "CPU",
+    memoryTotalBytes: bytes,
+    memoryFreeBytes: bytes,
+    utilizationPercent: null,
+    temperatureCelsius: null,
+    env: {},
+  };
 }
 
-export const defaultSettings: SchedulerSettings = { maxInstances: 10, maxLoad: 0.8, maxQueuedPerModel: 100, threadBudget: 16, startTimeoutMs: 60_000, drainTimeoutMs: 30_000 };
+export const defaultSettings: SchedulerSettings = {
+  maxInstances: 10,
+  maxLoad: 0.8,
+  maxQueuedPerModel: 100,
+  threadBudget: 16,
+  startTimeoutMs: 60_000,
+  drainTimeoutMs: 30_000,
+};
 
 export const outcome = (changes: Partial<RequestOutcome> = {}): RequestOutcome => ({
   end: "complete",
@@ -79,7 +107,10 @@ export const outcome = (changes: Partial<RequestOutcome> = {}): RequestOutcome =
   ...changes,
 });
 
-export type RequestState = { readonly status: "waiting" | "cancelled" | "done" } | { readonly status: "running" | "lost"; readonly instanceId: string } | { readonly status: "rejected"; readonly refusal: Refusal };
+export type RequestState =
+  | { readonly status: "waiting" | "cancelled" | "done" }
+  | { readonly status: "running" | "lost"; readonly instanceId: string }
+  | { readonly status: "rejected"; readonly refusal: Refusal };
 
 interface FakeInstance {
   readonly order: StartOrder;
@@ -105,7 +136,10 @@ export class World {
   #config: SchedulerConfig;
   #requestCount = 0;
 
-  constructor(models: readonly ModelSpec[], options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number> } = {}) {
+  constructor(
+    models: readonly ModelSpec[],
+    options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number> } = {},
+  ) {
     this.#config = {
       models,
       devices: options.devices ?? [cpu()],
@@ -141,7 +175,10 @@ export class World {
     this.#requestCount += 1;
     const id = facts.id ?? `r${this.#requestCount}`;
     this.requests.set(id, { status: "waiting" });
-    this.post({ type: "arrived", facts: { id, model: modelName, tenant: "t", priority: 50, promptTokens: 10, maxTokens: 20, prefix: [], deadlineAt: null, ...facts } });
+    this.post({
+      type: "arrived",
+      facts: { id, model: modelName, tenant: "t", priority: 50, promptTokens: 10, maxTokens: 20, prefix: [], deadlineAt: null, ...facts },
+    });
     return id;
   }
 
@@ -229,7 +266,12 @@ export class World {
     if (event !== null) this.post({ type: "instance", event });
   }
 
-  #move(id: string, from: readonly InstanceState[], to: InstanceState, news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {}): FleetEvent | null {
+  #move(
+    id: string,
+    from: readonly InstanceState[],
+    to: InstanceState,
+    news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {},
+  ): FleetEvent | null {
     const instance = this.fleet.get(id);
     if (instance === undefined || !from.includes(instance.state)) return null;
     const before = instance.state;
