@@ -40,6 +40,8 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     ...(load.mmap ? ["--load-mode", "mmap"] : ["--load-mode", "none"]),
     ...["--cache-type-k", load.cacheTypeK, "--cache-type-v", load.cacheTypeV, "--cache-ram", String(load.hostCacheMib)],
     ...(kind === "embedding" ? embeddingArguments(plan) : [...chatArguments(plan), ...samplingArguments(sampling)]),
+    // Its end waits for open streams, and looks at them only when a ping is due: 30 s by default.
+    ...["--sse-ping-interval", "5"],
     // A full context ends an answer; it never forgets the beginning of the prompt.
     ...["--no-context-shift", "--fit", "off", "--offline", "--no-ui", "--slots", "--metrics", "--log-colors", "off"],
     ...extraArguments(plan),

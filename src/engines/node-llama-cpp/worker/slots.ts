@@ -96,20 +96,23 @@ export class Slots {
 }
 
 /**
- * The idle slot whose cached text the prompt continues; else the one unused for longest. A slot that shares only a small part
+ * The idle slot whose cached text the prompt continues; else an empty one, else the one unused for longest. A slot that shares only a small part
  * of what it holds (a system prompt, say) is not taken for that: the conversation in it would be lost for little.
  */
 export function bestSlot(slots: readonly Slot[], tokens: readonly Token[]): Slot | null {
   let best: Slot | null = null;
   let bestShared = 0;
+  let bestAge = 0;
   for (const slot of slots) {
     if (slot.busy) continue;
     const cached = slot.sequence?.nextTokenIndex ?? 0;
     const common = slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0;
     const shared = common * 2 >= cached ? common : 0;
-    if (best === null || shared > bestShared || (shared === bestShared && slot.lastUsed < best.lastUsed)) {
+    const age = cached === 0 ? -1 : slot.lastUsed;
+    if (best === null || shared > bestShared || (shared === bestShared && age < bestAge)) {
       best = slot;
       bestShared = shared;
+      bestAge = age;
     }
   }
   return best;

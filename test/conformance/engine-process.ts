@@ -1,0 +1,214 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Device } from "../../src/core/device.ts";
+import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
+import type { EngineId, ModelKind, ModelSpec } from "../../src/core/model.ts";
+import type { SlotProgress } from "../../src/core/probe.ts";
+import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
+import { nativeEngineFile } from "../support/native-engine.ts";
+
+export const bothEngines: readonly EngineId[] = ["llama-server", "node-llama-cpp"];
+
+export const cpu: Device = {
+  id: "cpu",
+  vendor: "cpu",
+  name: "CPU",
+  memoryTotalBytes: 8e9,
+  memoryFreeBytes: 4e9,
+  utilizationPercent: null,
+  temperatureCelsius: null,
+  env: {},
+};
+
+interface ModelOverrides {
+  readonly kind?: ModelKind;
+  readonly load?: Partial<ModelSpec["load"]>;
+  readonly sampling?: Partial<ModelSpec["sampling"]>;
+}
+
+export function modelSpec(engine: EngineId, file: string, overrides: ModelOverrides = {}): ModelSpec {
+  return {
+    ...{ name: "smol", aliases: [], kind: overrides.kind ?? "chat", engine, source: { type: "file", path: file } },
+    load: {
+      ...{ contextTokens: 1024, slots: 2, batchTokens: 32, microBatchTokens: 32, threads: 2, gpuLayers: 0, splitMode: "layer", mainGpu: 0, tensorSplit: [] },
+      ...{ mmap: true, cacheTypeK: "f16", cacheTypeV: "f16", hostCacheMib: 0, chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
+      ...overrides.load,
+    },
+    sampling: {
+      ...{ temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null },
+      ...{ maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
+      ...overrides.sampling,
+    },
+    ...{ includeUsage: false, devices: [], replicas: 1, idleTtlMs: null, preload: false, pinned: false, ownAddresses: [], file: "smol.toml", fingerprint: "1" },
+  };
+}
+
+export const planFor = (model: ModelSpec, modelPath: string, socketPath: string): LaunchPlan => ({
+  ...{ instanceId: `${model.name}@cpu`, model, modelPath, device: cpu, threads: 2, socketPath },
+});
+
+/** The engine as the product finds it, with the binary that the test run has built. */
+export async function engineFor(id: EngineId, folder: string): Promise<Engine> {
+  const file = join(folder, "unused");
+  const paths = {
+    configFile: file,
+    modelConfigDir: file,
+    dataDir: folder,
+    weightsDir: file,
+    enginesDir: file,
+    logDir: file,
+    runDir: folder,
+    adminSocket: file,
+  };
+  const llamaServerPath = id === "llama-server" ? nativeEngineFile() : null;
+  const engines = createEngines({ paths, llamaServerPath, pathVariable: "", nodePath: process.execPath });
+  return engines.choose({ engine: id });
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: answers are read field by field, and a missing field must fail the test
+  readonly body: any;
+}
+
+/** A real engine process, as the product would start it. */
+export class EngineProcess implements AsyncDisposable {
+  readonly socketPath: string;
+  readonly child: ChildProcess;
+  readonly exited: Promise<{ code: number | null; signal: string | null }>;
+  readonly #folder: string;
+  #log = "";
+
+  private constructor(folder: string, child: ChildProcess, socketPath: string) {
+    this.#folder = folder;
+    this.child = child;
+    this.socketPath = socketPath;
+    const collect = (chunk: Buffer): void => {
+      this.#log += chunk.toString("utf8");
+    };
+    child.stdout?.on("data", collect);
+    child.stderr?.on("data", collect);
+    this.exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+  }
+
+  static async spawn(id: EngineId, file: string, overrides: ModelOverrides = {}): Promise<EngineProcess> {
+    const folder = await mkdtemp(join(tmpdir(), "engine-"));
+    const engine = await engineFor(id, folder);
+    const socketPath = join(folder, "e.sock");
+    const spec = engine.launch(planFor(modelSpec(id, file, overrides), file, socketPath));
+    const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
+    // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.
+    return new EngineProcess(folder, spawn(spec.command, spec.args, { env, stdio: ["pipe", "pipe", "pipe"] }), socketPath);
+  }
+
+  static async start(id: EngineId, file: string, overrides: ModelOverrides = {}): Promise<EngineProcess> {
+    const engine = await EngineProcess.spawn(id, file, overrides);
+    await engine.ready();
+    return engine;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  async ready(): Promise<void> {
+    const probe = createEngineProbe();
+    let ended = false;
+    void this.exited.then(() => {
+      ended = true;
+    });
+    await until(async () => {
+      if (ended) throw new Error(`the engine ended while starting:\n${this.#log}`);
+      return (await probe.health(this.socketPath, AbortSignal.timeout(5000)).catch(() => "loading")) === "ready";
+    }, 60_000);
+  }
+
+  get(path: string): Promise<Answer> {
+    return this.#call("GET", path, null);
+  }
+
+  post(path: string, body: object | string): Promise<Answer> {
+    return this.#call("POST", path, typeof body === "string" ? body : JSON.stringify(body));
+  }
+
+  /** Events of a stream, as parsed JSON, without `[DONE]`, which must be the last one. */
+  // biome-ignore lint/suspicious/noExplicitAny: as in Answer
+  async stream(path: string, body: object): Promise<any[]> {
+    const answer = await this.post(path, { ...body, stream: true });
+    if (answer.status !== 200) throw new Error(`status ${answer.status}: ${answer.text}`);
+    const events = answer.text.split("\n\n").filter((event) => event.startsWith("data: "));
+    if (events.pop() !== "data: [DONE]") throw new Error(`the stream does not end with [DONE]:\n${answer.text.slice(-500)}`);
+    return events.map((event) => JSON.parse(event.slice("data: ".length)));
+  }
+
+  /** Sends a request on a raw connection that the test may cut. */
+  raw(path: string, body: object): Socket {
+    const text = JSON.stringify(body);
+    const socket = connect({ path: this.socketPath, allowHalfOpen: true });
+    socket.on("error", () => undefined);
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+    );
+    socket.resume();
+    return socket;
+  }
+
+  slots(): Promise<readonly SlotProgress[]> {
+    return createEngineProbe().slots(this.socketPath, AbortSignal.timeout(20_000));
+  }
+
+  async busySlots(): Promise<number> {
+    return (await this.slots()).filter((slot) => slot.busy).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.exited;
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #call(method: string, path: string, text: string | null): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const headers = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+      const outgoing = request({ socketPath: this.socketPath, method, path, agent: false, headers: { ...headers, connection: "close" } }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const all = Buffer.concat(chunks).toString("utf8");
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, text: all, body: parsed(all) });
+        });
+      });
+      outgoing.on("error", reject);
+      outgoing.end(text ?? undefined);
+    });
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Waits until `condition` holds; returns how many milliseconds that took. Throws after `deadlineMs`. */
+export async function until(condition: () => Promise<boolean>, deadlineMs: number): Promise<number> {
+  const started = performance.now();
+  for (;;) {
+    if (await condition()) return performance.now() - started;
+    if (performance.now() - started > deadlineMs) throw new Error(`still not so after ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A prompt of about `words` tokens that no cache holds. */
+export const longPrompt = (words: number): string =>
+  Array.from({ length: words }, (_, i) => ["river", "stone", "cloud", "green", "seven"][(i * 7 + words) % 5]).join(" ");
