@@ -63,7 +63,7 @@ async function deliver(job: Job, options: PullOptions, report: Report, signal: A
       await fill(source, delivery);
       return await store(job, source, partial, weightsDir);
     } catch (error) {
-      await partial.close();
+      await (partial.bytes === 0 ? partial.discard() : partial.close());
       signal.throwIfAborted();
       if (isOwnFault(error)) throw await explained(error, weightsDir, free);
       failures.push({ source, error });

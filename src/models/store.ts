@@ -50,6 +50,7 @@ export async function removeModel(weightsDir: string, name: string): Promise<boo
   const model = await getModel(weightsDir, name);
   // The manifest goes last: a deletion that is cut short leaves no weights of unknown origin.
   for (const file of [weightsFile(weightsDir, name), ...partialFiles(weightsDir, name), manifestFile(weightsDir, name)]) await rm(file, { force: true });
+  await rm(`${partialFiles(weightsDir, name)[0]}.pip`, { force: true, recursive: true });
   return model !== null;
 }
 

@@ -2,7 +2,7 @@ import { loadConfig } from "../../config/load.ts";
 import { ensureModelConfig } from "../../config/write.ts";
 import type { Config } from "../../core/config.ts";
 import { isAssistantError } from "../../core/errors.ts";
-import type { ModelSource } from "../../core/model.ts";
+import type { ModelKind, ModelSource } from "../../core/model.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import { catalogEntry } from "../../models/catalog.ts";
 import { factsOfStored } from "../../models/known-facts.ts";
@@ -14,6 +14,7 @@ import type { CommandContext } from "../cli/context.ts";
 export interface Configured {
   /** Name by which the model is addressed; null where no configuration could be written. */
   readonly model: string | null;
+  readonly kind: ModelKind | null;
   readonly file: string | null;
   readonly written: boolean;
   /** Why there is none. */
@@ -28,16 +29,16 @@ export async function configurePulled(pulled: PulledModel, context: CommandConte
   try {
     const config = await loadConfig({ env: context.env, configFile: context.paths.configFile });
     const user = (await usersOf(config, pulled.file))[0];
-    if (user !== undefined) return { model: user.name, file: user.file, written: false, problem: null };
+    if (user !== undefined) return { model: user.name, kind: user.kind, file: user.file, written: false, problem: null };
     const source = pulled.reference.startsWith("hf:") ? pulled.reference : pulled.name;
     const order = { name: pulled.name, source, kind: await kindOf(pulled, config.paths.weightsDir), hardware: await probeHardware(context.env) };
     const { file, written } = await ensureModelConfig(config.paths, order);
     return written
-      ? { model: pulled.name, file, written, problem: null }
-      : { model: null, file, written, problem: `${file} is there already and names other weights` };
+      ? { model: pulled.name, kind: order.kind, file, written, problem: null }
+      : { model: null, kind: null, file, written, problem: `${file} is there already and names other weights` };
   } catch (error) {
     if (!isAssistantError(error)) throw error;
-    return { model: null, file: null, written: false, problem: error.message };
+    return { model: null, kind: null, file: null, written: false, problem: error.message };
   }
 }
 
@@ -50,7 +51,7 @@ export async function usersOf(config: Config, file: string): Promise<readonly Co
 /** The file of a source, or null where it is not here. */
 export const fileOf = (source: ModelSource, config: Pick<Config, "paths">): Promise<string | null> => resolveWeights(source, config.paths).catch(() => null);
 
-async function kindOf(pulled: PulledModel, weightsDir: string): Promise<"chat" | "embedding"> {
+async function kindOf(pulled: PulledModel, weightsDir: string): Promise<ModelKind> {
   const entry = catalogEntry(pulled.reference);
   if (entry !== null) return entry.kind;
   const stored = await getModel(weightsDir, pulled.name);

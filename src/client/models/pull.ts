@@ -56,7 +56,8 @@ export function pulledText({ configuration, ...pulled }: PulledModel & { configu
   const head = pulled.alreadyPresent ? `${pulled.name} is here already` : `Pulled ${pulled.name} from ${pulled.source}`;
   const lines = [`${head} (${formatBytes(pulled.bytes)}): ${pulled.file}`];
   if (configuration.written) lines.push(`Wrote ${configuration.file}`);
-  if (configuration.model !== null) lines.push(`Run it: assistant run ${configuration.model}`);
+  if (configuration.kind === "embedding") lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${configuration.model}"`);
+  else if (configuration.model !== null) lines.push(`Run it: assistant run ${configuration.model}`);
   else lines.push(`It is not configured: ${configuration.problem}`);
   return lines.join("\n");
 }

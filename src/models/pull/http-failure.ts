@@ -50,4 +50,5 @@ function reason(error: NodeJS.ErrnoException, host: string, timing: Pick<PullTim
 }
 
 const nameIn = (error: NodeJS.ErrnoException): string | null => (error as { hostname?: string }).hostname ?? null;
-const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
+/** `0.4 s`, `15 s`. */
+export const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;

@@ -80,6 +80,8 @@ const header = (headers: Headers, name: string): string | null => {
 };
 
 function read(status: number, headers: Headers, body: Readable, told: Expected): Answer {
+  // Whoever reads the body sees its errors; a body that is given up unread must not bring the process down.
+  body.on("error", () => {});
   const length = header(headers, "content-length");
   const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(header(headers, "content-range") ?? "");
   const etag = header(headers, "etag");

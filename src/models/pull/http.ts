@@ -24,15 +24,18 @@ export function httpSource(label: string, url: URL, access: HttpAccess): Source 
       const { into, signal, timing, report } = delivery;
       await using session = httpSession(delivery, access);
       await into.begin(url.href, signal, (bytes) => report("verify", bytes, delivery.expected.bytes));
-      for (let fruitless = 0, atStart = into.bytes; ; ) {
+      let fruitless = 0;
+      let answered = into.bytes > 0;
+      for (;;) {
         const before = into.bytes;
         try {
-          return await transfer(session.get, url, delivery);
+          const answer = await session.get(url, rangeHeaders(delivery));
+          answered ||= answer.status < 300;
+          return await receive(answer, url, delivery);
         } catch (error) {
           signal.throwIfAborted();
           if (into.bytes > before) fruitless = 0;
-          const hopeful = into.bytes > atStart && ++fruitless < FRUITLESS_ATTEMPTS && isBroken(error);
-          if (!hopeful) throw inWords(error, url, timing);
+          if (!answered || !isBroken(error, into.bytes > 0) || ++fruitless >= FRUITLESS_ATTEMPTS) throw inWords(error, url, timing);
           await sleep(timing.retryMs * 2 ** (fruitless - 1), undefined, { signal });
         }
       }
@@ -40,18 +43,18 @@ export function httpSource(label: string, url: URL, access: HttpAccess): Source 
   };
 }
 
-/** Whether a later attempt may go on where this one broke. A wrong answer stays wrong; a full disk stays full. */
-function isBroken(error: unknown): boolean {
+/** Whether another attempt may go on where this one broke. A wrong answer stays wrong, a full disk stays full, and a source that never sent a byte is not waited for again. */
+function isBroken(error: unknown, hasBytes: boolean): boolean {
   if (isAssistantError(error)) return false;
   if (error instanceof HttpFailure) return error.status >= 500 || error.status === 429;
   const code = (error as NodeJS.ErrnoException).code ?? "";
+  if (!hasBytes && code === "UND_ERR_BODY_TIMEOUT") return false;
   return !["ENOSPC", "EACCES", "EROFS", "EIO", "EDQUOT"].includes(code);
 }
 
-/** One request: from where the partial file ends, to the end. */
-async function transfer(get: (url: URL, headers: Record<string, string>) => Promise<Answer>, url: URL, delivery: Delivery): Promise<Expected> {
+/** Writes one answer's bytes: from where the partial file ends, to the end. */
+async function receive(answer: Answer, url: URL, delivery: Delivery): Promise<Expected> {
   const { into, expected, report } = delivery;
-  const answer = await get(url, rangeHeaders(delivery));
   try {
     const start = await placeOf(answer, url, delivery);
     if (start === "complete") return answer.told;

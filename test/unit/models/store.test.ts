@@ -1,0 +1,126 @@
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Manifest } from "../../../src/models/manifest.ts";
+import { isModelName, nameFromFile } from "../../../src/models/names.ts";
+import { resolveWeights } from "../../../src/models/resolve.ts";
+import { findByReference, getModel, listModels, removeModel, weightsFile, writeManifest } from "../../../src/models/store.ts";
+
+let weightsDir: string;
+beforeEach(async () => {
+  weightsDir = await mkdtemp(join(tmpdir(), "assistant-store-"));
+});
+afterEach(() => rm(weightsDir, { recursive: true, force: true }));
+
+async function put(name: string, manifest: Partial<Manifest> | null, content = "GGUF..."): Promise<void> {
+  await writeFile(join(weightsDir, `${name}.gguf`), content);
+  if (manifest === null) return;
+  await writeManifest(weightsDir, {
+    name,
+    reference: name,
+    source: "test",
+    bytes: content.length,
+    sha256: "0".repeat(64),
+    licence: null,
+    pulledAt: "2026-01-01T00:00:00.000Z",
+    ...manifest,
+  });
+}
+
+describe("the store", () => {
+  it("lists the newest first, files put there by hand included, and nothing else", async () => {
+    await put("old", { pulledAt: "2020-01-01T00:00:00.000Z" });
+    await put("new", { pulledAt: "2026-05-05T00:00:00.000Z" });
+    await put("by-hand", null);
+    await utimes(join(weightsDir, "by-hand.gguf"), 0, Date.parse("2023-01-01T00:00:00Z") / 1000);
+    await writeFile(join(weightsDir, ".half.partial"), "GG");
+    await writeFile(join(weightsDir, ".hidden.gguf"), "GG");
+    await mkdir(join(weightsDir, "folder.gguf"));
+    expect((await listModels(weightsDir)).map(({ name, manifest }) => [name, manifest?.source ?? null])).toEqual([
+      ["new", "test"],
+      ["by-hand", null],
+      ["old", "test"],
+    ]);
+  });
+
+  it("is empty where there is no directory", async () => {
+    expect(await listModels(join(weightsDir, "none"))).toEqual([]);
+  });
+
+  it("shows a model whose manifest is damaged", async () => {
+    await put("m", null);
+    await writeFile(join(weightsDir, "m.json"), '{"name": 3');
+    expect(await getModel(weightsDir, "m")).toMatchObject({ name: "m", manifest: null, bytes: 7 });
+  });
+
+  it("finds by reference, a model of that name first", async () => {
+    await put("mine", { reference: "hf:a/b/c.gguf" });
+    await put("smollm2", { reference: "/home/x.gguf" });
+    expect((await findByReference(weightsDir, "hf:a/b/c.gguf"))?.name).toBe("mine");
+    expect((await findByReference(weightsDir, "smollm2"))?.name).toBe("smollm2");
+    expect(await findByReference(weightsDir, "hf:a/b/other.gguf")).toBeNull();
+  });
+
+  it("removes everything of a model and nothing of another", async () => {
+    await put("a", {});
+    await put("ab", {});
+    await writeFile(join(weightsDir, ".a.partial"), "GG");
+    expect(await removeModel(weightsDir, "a")).toBe(true);
+    expect((await readdir(weightsDir)).sort()).toEqual(["ab.gguf", "ab.json"]);
+    expect(await removeModel(weightsDir, "a")).toBe(false);
+  });
+
+  it("makes no path from a name that is none", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.constantFrom("..", "a/b", "a\\b", "a\0b", ".a")), (name) => {
+        if (isModelName(name)) expect(weightsFile("/w", name)).toBe(`/w/${name}.gguf`);
+        else expect(() => weightsFile("/w", name)).toThrow(expect.objectContaining({ code: "usage" }));
+      }),
+    );
+  });
+
+  it("names any file so that the name is valid", () => {
+    fc.assert(fc.property(fc.string(), (file) => isModelName(nameFromFile(file))));
+    expect(nameFromFile("/a/My Model (v2).Q4_K_M.GGUF")).toBe("My-Model-v2-.Q4_K_M");
+  });
+});
+
+describe("weights of a configured model", () => {
+  it("are found by name, by hub reference and by path", async () => {
+    await put("smollm2", { reference: "smollm2" });
+    await put("mine", { reference: "hf:a/b/c.gguf" });
+    const paths = { weightsDir };
+    expect(await resolveWeights({ type: "catalog", name: "SmolLM2:latest" }, paths)).toBe(join(weightsDir, "smollm2.gguf"));
+    expect(await resolveWeights({ type: "catalog", name: "mine" }, paths)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, paths)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "file", path: join(weightsDir, "mine.gguf") }, paths)).toBe(join(weightsDir, "mine.gguf"));
+  });
+
+  it("that are missing come with the command that brings them", async () => {
+    const paths = { weightsDir };
+    await expect(resolveWeights({ type: "catalog", name: "smollm2" }, paths)).rejects.toMatchObject({
+      code: "model_not_pulled",
+      remedy: "Run `assistant pull smollm2`.",
+    });
+    await expect(resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, paths)).rejects.toMatchObject({
+      remedy: "Run `assistant pull hf:a/b/c.gguf`.",
+    });
+    await expect(resolveWeights({ type: "catalog", name: "smolm2" }, paths)).rejects.toMatchObject({ remedy: "Did you mean smollm2?" });
+    await expect(resolveWeights({ type: "file", path: join(weightsDir, "x.gguf") }, paths)).rejects.toMatchObject({ code: "model_not_pulled" });
+  });
+
+  it.each([
+    ["", "an empty file"],
+    ["<html>", "a web page"],
+    ["version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"],
+    ['\u0010\0\0\0\0\0\0\0{"a":1}', "safetensors"],
+  ])("that are no GGUF (%j) are called what they are", async (content, called) => {
+    await put("m", null, content);
+    await expect(resolveWeights({ type: "catalog", name: "m" }, { weightsDir })).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringContaining(called),
+    });
+  });
+});
