@@ -44,8 +44,8 @@ function serve(socket: Socket): void {
 }
 
 function answer(socket: Socket, close: boolean, streamed: boolean): void {
-  if (streamed) return stream(socket, close);
-  if (close) socket.end(answers.close);
+  if (streamed) stream(socket, close);
+  else if (close) socket.end(answers.close);
   else socket.write(answers.keep);
 }
 

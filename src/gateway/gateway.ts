@@ -128,17 +128,16 @@ function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError 
   }
 }
 
+// Connections that were told to stay open before the end was decided become idle one by one.
+const IDLE_SWEEP_MS = 50;
+
 function closeServer(server: Server, now: boolean): Promise<void> {
-  return new Promise((resolve) => {
-    if (server.listening) {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-    } else {
-      server.once("close", resolve);
-      server.getConnections((_, count) => {
-        if (count === 0) resolve();
-      });
-    }
-    if (now) server.closeAllConnections();
+  if (now) server.closeAllConnections();
+  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+  const closed = new Promise<void>((resolve) => {
+    // A server that was told before keeps its answer to the first caller; the later ones see its connections end.
+    if (server.listening) server.close(() => resolve());
+    else server.getConnections((_, count) => (count === 0 ? resolve() : server.once("close", resolve)));
   });
+  return closed.finally(() => clearInterval(sweep));
 }

@@ -18,7 +18,9 @@ export function coldApp(log: Log, bodyLimitBytes: number): FastifyInstance {
     reply.hijack();
     sendError(reply.raw, shown, id, []);
   });
-  app.setNotFoundHandler((request, reply) => {
+  // Before the body is looked at: what it holds does not matter where there is nothing to send it to.
+  app.addHook("onRequest", async (request, reply) => {
+    if (!request.is404) return;
     const path = request.url.split("?")[0] ?? "";
     const allowed = METHODS.filter((method) => matches(app, method, path));
     if (allowed.length > 0) throw methodNotAllowed(request.method, path, reply.raw, allowed);
