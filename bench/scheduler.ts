@@ -3,6 +3,7 @@
  *
  *   node bench/scheduler.ts [instances] [queued] [rounds]
  */
+import { systemClock } from "../src/core/clock.ts";
 import type { SchedulerSettings } from "../src/core/config.ts";
 import type { Device } from "../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../src/core/instance.ts";
@@ -12,6 +13,7 @@ import { decide } from "../src/scheduler/decide.ts";
 import type { Effect } from "../src/scheduler/effects.ts";
 import type { SchedulerEvent } from "../src/scheduler/events.ts";
 import { fingerprintPrefix } from "../src/scheduler/fingerprint.ts";
+import { Scheduler } from "../src/scheduler/loop.ts";
 import { createState } from "../src/scheduler/state.ts";
 
 const [instances = 1000, queued = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
@@ -86,6 +88,27 @@ const device = (index: number): Device => ({
   env: {},
 });
 
+const baseSnapshot: InstanceSnapshot = {
+  id: "",
+  model: "",
+  device: "",
+  engine: "llama-server",
+  state: "absent",
+  pid: 1,
+  socketPath: "/s",
+  slots: SLOTS,
+  contextTokens: 8192,
+  threads: 1,
+  startedAt: 0,
+  readyAt: 0,
+  attempts: 0,
+  retryAt: null,
+  lastDeath: null,
+  memoryBytes: null,
+  logFile: "",
+  loadProgress: null,
+};
+
 const settings: SchedulerSettings = {
   maxInstances: instances,
   maxLoad: 0.8,
@@ -132,26 +155,7 @@ function round(): Map<string, number[]> {
   let now = 1_000_000;
   const running: string[] = [];
   const times = new Map<string, number[]>();
-  const snapshot = (id: string, model: string, on: string, instanceState: InstanceState): InstanceSnapshot => ({
-    id,
-    model,
-    device: on,
-    engine: "llama-server",
-    state: instanceState,
-    pid: 1,
-    socketPath: "/s",
-    slots: SLOTS,
-    contextTokens: 8192,
-    threads: 1,
-    startedAt: now,
-    readyAt: now,
-    attempts: 0,
-    retryAt: null,
-    lastDeath: null,
-    memoryBytes: null,
-    logFile: "",
-    loadProgress: null,
-  });
+  const snapshot = (id: string, model: string, on: string, state: InstanceState): InstanceSnapshot => ({ ...baseSnapshot, id, model, device: on, state });
   const post = (event: SchedulerEvent, kind: string | null): void => {
     const before = process.hrtime.bigint();
     const effects: Effect[] = decide(state, event, now);
@@ -203,7 +207,7 @@ function round(): Map<string, number[]> {
       {
         type: "finished",
         requestId: id,
-        outcome: { end: "complete", promptTokens: 900, cachedTokens: 0, completionTokens: 100, promptMs: 100, completionMs: 1000 },
+        outcome: { end: "complete", promptTokens: 900, cachedTokens: null, completionTokens: 100, promptMs: 100, completionMs: 1000 },
       },
       "finished, next dispatched",
     );
@@ -214,28 +218,77 @@ function round(): Map<string, number[]> {
   return times;
 }
 
-const percentile = (sorted: readonly number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-const all = new Map<string, number[]>();
+const percentile = (list: readonly number[], share: number): number => {
+  const sorted = list.toSorted((a, b) => a - b);
+  return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 10) / 10;
+};
+
+/** Microseconds of one `acquire` with its `finish` on an idle, ready instance, the promise included. */
+async function acquireTimes(): Promise<number[]> {
+  const snapshot = (id: string, state: InstanceState): InstanceSnapshot => ({
+    ...baseSnapshot,
+    id,
+    model: "model-0",
+    device: "cuda:0",
+    state,
+  });
+  const scheduler: Scheduler = new Scheduler({
+    fleet: {
+      start: ({ instanceId }) => {
+        scheduler.onFleetEvent({ type: "transition", from: "absent", snapshot: snapshot(instanceId, "starting") });
+        scheduler.onFleetEvent({ type: "transition", from: "starting", snapshot: snapshot(instanceId, "ready") });
+      },
+      drain: () => {},
+      resume: () => {},
+      stop: () => {},
+    },
+    clock: systemClock,
+    log: { debug: () => {}, info: () => {}, error: () => {} },
+    describe: () => ({ engine: "llama-server", socketPath: "/s", noticesDepartedClients: true }),
+  });
+  scheduler.configure({ models: [spec(0)], devices: [device(0)], settings });
+  const signal = new AbortController().signal;
+  const times: number[] = [];
+  for (let index = 0; index < EVENTS; index++) {
+    const request = { ...facts(Date.now()), model: "model-0" };
+    const before = process.hrtime.bigint();
+    const lease = await scheduler.acquire(request, signal);
+    lease.finish({ end: "complete", promptTokens: 900, cachedTokens: null, completionTokens: 100, promptMs: 100, completionMs: 1000 });
+    if (index > EVENTS / 4) times.push(Number(process.hrtime.bigint() - before) / 1000);
+  }
+  await scheduler.close(0);
+  return times;
+}
+
+/** By event, the times of each round. */
+const byEvent = new Map<string, number[][]>();
 for (let index = 0; index <= rounds; index++) {
   const times = round();
+  times.set("acquire and finish, a slot is free", await acquireTimes());
   // The first round compiles.
-  if (index > 0) for (const [kind, list] of times) all.set(kind, (all.get(kind) ?? []).concat(list));
+  if (index > 0) for (const [event, list] of times) byEvent.set(event, [...(byEvent.get(event) ?? []), list]);
 }
-for (const [event, list] of all) {
-  const sorted = list.sort((a, b) => a - b);
-  const [p50, p99, most] = [percentile(sorted, 0.5), percentile(sorted, 0.99), sorted.at(-1) ?? 0].map((value) => Math.round(value * 10) / 10);
+for (const [event, lists] of byEvent) {
+  // Other programs' work shows in p99 first; the median of the rounds and the best of them say how much that was.
+  const p99s = lists.map((list) => percentile(list, 0.99));
+  const p99Us = percentile(p99s, 0.5);
+  const figures = {
+    decisions: lists.flat().length,
+    p50Us: percentile(lists.flat(), 0.5),
+    p99Us,
+    p99BestRoundUs: Math.min(...p99s),
+    p99WorstRoundUs: Math.max(...p99s),
+  };
   console.log(
     JSON.stringify({
       bench: "scheduler",
       event,
       instances,
       queued,
-      decisions: sorted.length,
-      p50Us: p50,
-      p99Us: p99,
-      maxUs: most,
+      rounds,
+      ...figures,
       goalP99Us: GOAL_P99_US,
-      met: (p99 ?? 0) <= GOAL_P99_US,
+      met: p99Us <= GOAL_P99_US,
       node: process.version,
     }),
   );

@@ -17,8 +17,8 @@ export interface PromptFacts {
  * Boundaries that are kept: the first ones, which many share, and the last ones, which the next turn continues or an
  * edited turn goes back to. Every mark costs the decision about a third of a microsecond.
  */
-const FIRST_MARKS = 6;
-const LAST_MARKS = 14;
+const FIRST_MARKS = 4;
+const LAST_MARKS = 12;
 /** UTF-8 bytes of one token. English text has about 4.5, code and other languages less. */
 const BYTES_PER_TOKEN = 4;
 /** Tokens a chat template adds around a message. */
@@ -35,8 +35,8 @@ const HASH_DIGITS = 32;
 export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
 
 /**
- * Marks of the prefixes of a prompt, shortest first, at most 20 for a chat and about 20 for a completion of 400 KB: one
- * at each of the first 6 and the last 14 message boundaries, or at the ends of blocks that grow by a third. Equal
+ * Marks of the prefixes of a prompt, shortest first, at most 16 for a chat and about 20 for a completion of 400 KB: one
+ * at each of the first 4 and the last 12 message boundaries, or at the ends of blocks that grow by a third. Equal
  * hashes mean equal beginnings; `tokens` are estimates. The last mark is the whole prompt. Empty where nothing is to be
  * shared: no messages, or several prompts in one request.
  */
@@ -52,6 +52,27 @@ export function fingerprintPrefix(facts: PromptFacts): PrefixMark[] {
   if (Array.isArray(facts.messages)) return chatMarks(hash, facts.messages, bytes);
   const prompt = Array.isArray(facts.prompt) && facts.prompt.length === 1 ? facts.prompt[0] : facts.prompt;
   return typeof prompt === "string" && prompt !== "" ? textMarks(hash, prompt) : [];
+}
+
+/**
+ * What a request body tells the scheduler of its prompt: the estimated length and the marks. Reads `messages`, `tools`,
+ * `prompt` and `input`; several texts in one request add up and share no prefix.
+ */
+export function promptFacts(
+  body: Readonly<Record<string, unknown>>,
+  tenant: string,
+): { readonly promptTokens: number; readonly prefix: readonly PrefixMark[] } {
+  const prefix = fingerprintPrefix({ tenant, messages: body["messages"], prompt: body["prompt"], tools: body["tools"] });
+  const whole = prefix[prefix.length - 1];
+  if (whole !== undefined) return { promptTokens: whole.tokens, prefix };
+  return { promptTokens: tokensOfTexts(body["prompt"] ?? body["input"]), prefix };
+}
+
+/** A text, token numbers, or lists of either. */
+function tokensOfTexts(value: unknown): number {
+  if (typeof value === "string") return estimateTokens(value);
+  if (typeof value === "number") return 1;
+  return Array.isArray(value) ? value.reduce<number>((sum, each) => sum + tokensOfTexts(each), 0) : 0;
 }
 
 function chatMarks(hash: Hash, messages: readonly unknown[], bytesBefore: number): PrefixMark[] {

@@ -84,6 +84,9 @@ export class Scheduler implements Dispatcher {
   /** An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it has happened. */
   operate(operation: Operation, target: OperationTarget): void {
     if ("instance" in target && !this.#state.instances.has(target.instance)) {
+      // One that has ended is still listed; to start it means to start its model.
+      const model = target.instance.slice(0, target.instance.lastIndexOf("@"));
+      if ((operation === "start" || operation === "restart") && this.#state.models.has(model)) return this.operate("start", { model });
       throw new AssistantError("instance_not_found", `No instance is called "${target.instance}"`, { remedy: "See `assistant ps` for their names." });
     }
     if ("model" in target && !this.#state.models.has(target.model)) {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { estimateTokens, fingerprintPrefix } from "../../../src/scheduler/fingerprint.ts";
+import { estimateTokens, fingerprintPrefix, promptFacts } from "../../../src/scheduler/fingerprint.ts";
 
 const message = (role: string, content: string) => ({ role, content });
 const hashes = (facts: Parameters<typeof fingerprintPrefix>[0]): string[] => fingerprintPrefix(facts).map((mark) => mark.hash);
@@ -16,7 +16,7 @@ test("the whole prompt of a turn is a prefix of the next turn, however long the 
         const before = chat(messages);
         const after = chat([...messages, message("assistant", answer), message("user", question)]);
         expect(after).toContain(before.at(-1));
-        expect(after.length).toBeLessThanOrEqual(20);
+        expect(after.length).toBeLessThanOrEqual(16);
       },
     ),
   );
@@ -74,4 +74,15 @@ test("tokens are UTF-8 bytes ÷ 4, so that other scripts are not underestimated"
 test("what is no prompt has no marks, and nothing a client sends throws", () => {
   for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]]) expect(hashes({ tenant: "t", prompt })).toEqual([]);
   for (const messages of [[null], [5], [{}], [{ role: 1, content: [null, { text: 3 }] }], [undefined]]) expect(chat(messages)).toHaveLength(1);
+});
+
+test("the length of a prompt is estimated whatever its form", () => {
+  const tokens = (body: Record<string, unknown>): number => promptFacts(body, "t").promptTokens;
+  expect(tokens({ prompt: "x".repeat(400) })).toBe(100);
+  expect(tokens({ prompt: ["x".repeat(400), "y".repeat(40)] })).toBe(110);
+  expect(tokens({ input: ["x".repeat(400), "y".repeat(40)] })).toBe(110);
+  expect(tokens({ prompt: [1, 2, 3] })).toBe(3);
+  expect(tokens({ messages: [message("user", "x".repeat(400))] })).toBeGreaterThanOrEqual(100);
+  expect(tokens({})).toBe(0);
+  expect(promptFacts({ prompt: "hello" }, "t").prefix).toEqual(fingerprintPrefix({ tenant: "t", prompt: "hello" }));
 });

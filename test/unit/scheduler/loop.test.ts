@@ -284,6 +284,15 @@ test("an operator's word about something unknown is refused by name", () => {
   expect(() => scheduler.operate("start", { model: "x" })).toThrow(/"x"/);
 });
 
+test("an instance that has ended is started again on an operator's word", async () => {
+  const { scheduler, fleet } = setUp();
+  (await scheduler.acquire(facts(), forever())).finish(outcome());
+  scheduler.operate("stop", { instance: "a@cpu" });
+  expect(fleet.calls.at(-1)).toBe("stop a@cpu stopped");
+  scheduler.operate("restart", { instance: "a@cpu" });
+  expect(fleet.calls.at(-1)).toBe("start a@cpu");
+});
+
 test("a gateway that asks again from within `lost` is served by the restarted instance", async () => {
   const { scheduler, fleet } = setUp();
   const lease = await scheduler.acquire(facts(), forever());

@@ -139,6 +139,14 @@ function watch(world: World): void {
     expect(world.state.live).toBeLessThanOrEqual(MAX_INSTANCES);
     for (const effect of effects) {
       if (effect.type === "dispatch") expect(world.fleet.get(effect.instanceId)?.state, `dispatch to ${effect.instanceId}`).toBe("ready");
+      if (effect.type === "dispatch") {
+        const request = world.state.requests.get(effect.requestId);
+        expect(request?.model.queue.peek()?.priority ?? -1, "a more urgent request was passed over").toBeLessThanOrEqual(request?.priority ?? -1);
+      }
+      if (effect.type === "start") {
+        const record = world.state.instances.get(effect.order.instanceId);
+        if (record?.purpose === "demand") expect(record.model.queue.size, `waiters for ${record.id}`).toBeGreaterThan(0);
+      }
       if (effect.type === "stop" && effect.cause === "evicted") {
         expect(held.get(effect.instanceId) ?? 0, "requests of a victim").toBe(0);
         const record = world.state.instances.get(effect.instanceId);
