@@ -86,7 +86,10 @@ export class Scheduler implements Dispatcher {
     if ("instance" in target && !this.#state.instances.has(target.instance)) {
       // One that has ended is still listed; to start it means to start its model.
       const model = target.instance.slice(0, target.instance.lastIndexOf("@"));
-      if ((operation === "start" || operation === "restart") && this.#state.models.has(model)) return this.operate("start", { model });
+      if ((operation === "start" || operation === "restart") && this.#state.models.has(model)) {
+        this.operate("start", { model });
+        return;
+      }
       throw new AssistantError("instance_not_found", `No instance is called "${target.instance}"`, { remedy: "See `assistant ps` for their names." });
     }
     if ("model" in target && !this.#state.models.has(target.model)) {
