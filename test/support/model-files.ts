@@ -1,6 +1,10 @@
-import { join } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { pull } from "../../src/models/pull.ts";
+import { getModel } from "../../src/models/store.ts";
 import { packageRoot } from "./assistant.ts";
+import { convertMiniLm } from "./minilm.ts";
 
 /** Weights that test runs keep between them; not in the repository. */
 export const testWeightsDir = join(packageRoot, ".cache/test-models");
@@ -24,15 +28,26 @@ export async function chatModelFile(): Promise<string> {
 /** Vectors that the sentence-transformers library gives for the embedding model. */
 export const embeddingReferenceFile = join(packageRoot, "test/fixtures/all-MiniLM-L6-v2.reference.json");
 
-/** all-MiniLM-L6-v2 in F16 (384 dimensions, mean pooling, at most 256 tokens), and a JSON file with its reference vectors. */
+/**
+ * all-MiniLM-L6-v2 (384 dimensions, mean pooling, at most 256 tokens) as a file, and a JSON file with its reference vectors. In F16 from
+ * the folder that ASSISTANT_TEST_SEED names; else in F32, converted from a Python package.
+ */
 export async function embeddingModelFile(): Promise<{ model: string; reference: string }> {
   const folder = seed();
-  if (folder === null) throw new Error("the embedding model has no package to come from: set ASSISTANT_TEST_SEED to a folder with all-MiniLM-L6-v2.F16.gguf");
-  const { file } = await pull(join(folder, "all-MiniLM-L6-v2.F16.gguf"), {
-    weightsDir: testWeightsDir,
-    env: process.env,
-    name: "all-minilm-l6-v2",
-    sha256: EMBEDDING_SHA256,
-  });
-  return { model: file, reference: embeddingReferenceFile };
+  const options = { weightsDir: testWeightsDir, env: process.env };
+  if (folder !== null) {
+    const { file } = await pull(join(folder, "all-MiniLM-L6-v2.F16.gguf"), { ...options, name: "all-minilm-l6-v2", sha256: EMBEDDING_SHA256 });
+    return { model: file, reference: embeddingReferenceFile };
+  }
+  const name = "all-minilm-l6-v2-f32";
+  const stored = await getModel(testWeightsDir, name);
+  if (stored !== null) return { model: stored.file, reference: embeddingReferenceFile };
+  // Converted aside and imported: test processes that run at once never see half a file.
+  const made = join(await mkdtemp(join(tmpdir(), "assistant-embedding-")), `${name}.gguf`);
+  try {
+    await convertMiniLm(made);
+    return { model: (await pull(made, { ...options, name })).file, reference: embeddingReferenceFile };
+  } finally {
+    await rm(dirname(made), { recursive: true, force: true });
+  }
 }
