@@ -122,7 +122,11 @@ is_ours() { [ -f "$1" ] && grep -qF "$mark" "$1" 2>/dev/null; }
 child=
 staging=$cache/install.$$
 clean_up() {
-  [ -z "$child" ] || kill "$child" 2>/dev/null || true
+  if [ -n "$child" ]; then
+    kill "$child" 2>/dev/null || true
+    # Only when it has ended does it stop writing into the folder that is removed now.
+    wait "$child" 2>/dev/null || true
+  fi
   rm -rf "$staging"
 }
 trap 'clean_up' EXIT
