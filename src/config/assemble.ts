@@ -90,7 +90,8 @@ function claimAddresses({ findings, taken }: AssembleContext, drafts: readonly M
   return granted;
 }
 
-function overlap(a: ListenAddress, b: ListenAddress): boolean {
+/** Whether two listeners cannot have both. */
+export function overlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a.host) || isWildcard(b.host));
 }
 

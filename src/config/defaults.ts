@@ -2,6 +2,7 @@
 export const defaults = {
   httpAddr: "127.0.0.1:8080",
   grpcAddr: "127.0.0.1:50051",
+  remoteWeight: 1,
   bodyLimitMib: 64,
   maxInstances: 10,
   maxLoad: 0.8,

@@ -16,6 +16,7 @@ export const environmentVariables = [
     about: "A key, in plain, that is accepted besides those of the file. It is hashed when read and never stored.",
   },
   { name: "ASSISTANT_HTTP_ADDR", key: "server.http_addr", about: "Address of the OpenAI-compatible API." },
+  { name: "ASSISTANT_GRPC_ADDR", key: "server.grpc_addr", about: "Address of the gRPC service." },
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   { name: "ASSISTANT_DEBUG", key: null, about: "Set to anything: errors of the command line come with their stack." },

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
-import { assemble } from "./assemble.ts";
+import { assemble, overlap } from "./assemble.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
@@ -10,8 +10,9 @@ import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
 import { deepFreeze, fingerprint } from "./fingerprint.ts";
 import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
-import { bind, parseAddress, type RemotePolicy } from "./network.ts";
+import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
 import { pathIn, resolvePaths } from "./paths.ts";
+import { remotesOf } from "./remotes.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
@@ -53,9 +54,17 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     given === null || given === undefined
       ? at(server, "http_addr")
       : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
-  const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace, false);
-  const grpc = listen(findings, policy, keys.server?.grpc_addr ?? defaults.grpcAddr, at(server, "grpc_addr"), true);
-  unserved(findings, keys, root);
+  const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace);
+  const givenGrpc = variable(env, "ASSISTANT_GRPC_ADDR");
+  const grpcPlace: Place = givenGrpc === null ? at(server, "grpc_addr") : { source: noFile("ASSISTANT_GRPC_ADDR"), path: [] };
+  const chosenGrpc = givenGrpc ?? keys.server?.grpc_addr;
+  const grpc = listen(findings, policy, chosenGrpc ?? defaults.grpcAddr, grpcPlace);
+  if (grpc !== null && http !== null && overlap(grpc, http))
+    findings.mistake(
+      chosenGrpc === undefined ? httpPlace : grpcPlace,
+      `\`http_addr\` and \`grpc_addr\` are both ${addressText(grpc)}; give one of them another port`,
+    );
+  const remotes = remotesOf(findings, keys.remote_servers ?? [], root, env);
 
   const chosenDir = keys.scheduler?.config_dir;
   const modelConfigDir = chosenDir ? pathIn(main.file, chosenDir, env) : base.modelConfigDir;
@@ -63,7 +72,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const context = { env, findings, policy };
   const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
   const files = await draftsOfDirectory(context, modelConfigDir, entries.files, chosenDir ? at(root, "scheduler", "config_dir") : null);
-  const taken: PlacedAddress[] = http === null ? [] : [{ address: http, place: httpPlace }];
+  const taken: PlacedAddress[] = [];
+  if (http !== null) taken.push({ address: http, place: httpPlace });
+  // The usual gRPC address gives way to a model's own.
+  if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const models = assemble({ ...context, machine, llamaServerPath, taken }, [...entries.drafts, ...files]);
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = schedulerOf(keys, machine, findings, root);
@@ -75,6 +87,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     paths,
     http,
     grpc,
+    grpcChosen: chosenGrpc !== undefined,
+    remotes,
     apiKeys,
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
@@ -119,32 +133,17 @@ function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
   return keys;
 }
 
-/** An address of the daemon; null where it is switched off or wrong. A `quiet` one is not served, so that how it is narrowed concerns nobody. */
-function listen(findings: Findings, policy: RemotePolicy, written: string, place: Place, quiet: boolean): ListenAddress | null {
+/** An address of the daemon; null where it is switched off or wrong. */
+function listen(findings: Findings, policy: RemotePolicy, written: string, place: Place): ListenAddress | null {
   if (written === "") return null;
   const parsed = parseAddress(written);
   const bound = typeof parsed === "string" ? ({ outcome: "refused", message: parsed } as const) : bind(parsed, policy);
   if (bound.outcome === "refused") {
-    if (!quiet || typeof parsed === "string") findings.mistake(place, bound.message);
+    findings.mistake(place, bound.message);
     return null;
   }
-  if (bound.message !== null && !quiet) findings.warning(place, bound.message);
+  if (bound.message !== null) findings.warning(place, bound.message);
   return bound.address;
-}
-
-/** Keys that existing files may have and that this version does not serve. */
-function unserved(findings: Findings, keys: MainFile, root: Place): void {
-  const grpc = keys.server?.grpc_addr;
-  if (grpc !== undefined && grpc !== "")
-    findings.warning(at(root, "server", "grpc_addr"), "gRPC is not served by this version, so nothing listens there; remove the key");
-  for (const [index, remote] of (keys.remote_servers ?? []).entries()) {
-    if (remote.enabled === false) continue;
-    const name = remote.name === undefined ? "it" : JSON.stringify(remote.name);
-    findings.warning(
-      at(root, "remote_servers", index),
-      `remote servers are not used by this version, so ${name} gets no work; write \`enabled = false\`, or remove the entry`,
-    );
-  }
 }
 
 function schedulerOf({ scheduler }: MainFile, machine: Machine, findings: Findings, root: Place): SchedulerSettings {

@@ -42,11 +42,27 @@ export interface ApiKey {
   readonly sha256: string;
 }
 
+/** One `[[remote_servers]]` entry. */
+export interface RemoteServer {
+  /** Unique among them. */
+  readonly name: string;
+  readonly address: ListenAddress;
+  /** Share of the work, relative to the others; 0: only where no other can. */
+  readonly weight: number;
+  readonly enabled: boolean;
+  /** Sent with every call, or null. Never shown or logged. */
+  readonly apiKey: string | null;
+}
+
 /** The whole configuration, validated and frozen. */
 export interface Config {
   readonly paths: Paths;
   readonly http: ListenAddress | null;
   readonly grpc: ListenAddress | null;
+  /** Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program. */
+  readonly grpcChosen: boolean;
+  /** Machines that take work when this one is busy, or that have models which this one has not. */
+  readonly remotes: readonly RemoteServer[];
   readonly apiKeys: readonly ApiKey[];
   /** Origins allowed besides local pages; `*` for all. */
   readonly corsOrigins: readonly string[];

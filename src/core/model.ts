@@ -84,6 +84,11 @@ export interface ModelSpec {
    * chat and the embedding model of one configuration entry may have the same one; the kind of the request then decides.
    */
   readonly ownAddresses: readonly string[];
+  /**
+   * Set for a model that is configured on other machines alone: the names of the remote servers that have it. Nothing is
+   * ever started for it here, and its loading settings are what those servers tell.
+   */
+  readonly nodes?: readonly string[];
   /** The file this entry was read from, for messages. */
   readonly file: string;
   /** Equal fingerprints mean that running instances need no restart. Covers what reaches the engine. */

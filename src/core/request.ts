@@ -23,6 +23,8 @@ export interface RequestFacts {
   readonly prefix: readonly PrefixMark[];
   /** Epoch milliseconds after which an answer is of no use, or null. */
   readonly deadlineAt: number | null;
+  /** Ids of the daemons that have forwarded it, first to last; none where it came from a client. */
+  readonly hops?: readonly string[];
 }
 
 /** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */
@@ -38,9 +40,10 @@ export interface RequestOutcome {
 /** A slot on an instance, held by one request. Gives itself back: dispose it on every path. */
 export interface Lease extends Disposable {
   readonly requestId: string;
+  /** `remote:NAME` where another machine serves it. */
   readonly instanceId: string;
   readonly model: string;
-  readonly engine: EngineId;
+  readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
   /** Milliseconds between arrival and dispatch. */

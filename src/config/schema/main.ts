@@ -4,21 +4,27 @@ import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, sect
 
 const RemoteServer = Type.Object(
   {
-    name: text("Name in messages.", { spec: { value: '"…"', becomes: "checked, but not used by this version (see `enabled`)" } }),
-    grpc_addr: text("Address of the other machine's gRPC service.", {
-      spec: { value: '"…"', becomes: "checked, but not used by this version (see `enabled`)" },
+    name: text("Name in messages and in `assistant node list`.", { defaultText: "its address", spec: { value: '"…"', becomes: "honoured" } }),
+    grpc_addr: text("Address of the other machine's gRPC service, `host:port`.", {
+      defaultText: "required where the entry is enabled",
+      spec: { value: '"…"', becomes: "honoured" },
     }),
-    weight: integer("Share of the work it gets, relative to the others.", {
+    weight: integer("Share of the work it gets, relative to the other servers; 0: only what no other can take.", {
       minimum: 0,
-      spec: { value: "1", becomes: "checked, but not used by this version (see `enabled`)" },
+      default: defaults.remoteWeight,
+      spec: { value: "1", becomes: "honoured (the reference ignores it)" },
     }),
-    enabled: flag("Whether it is used.", {
-      spec: { value: "true", becomes: "not served by this version: a warning where it is `true` or missing; write `enabled = false`, or remove the entry" },
+    enabled: flag("Whether it is used.", { default: true, spec: { value: "true", becomes: "honoured" } }),
+    api_key: text("Key that the other machine asks for, in plain; see `api_key_env`.", { secret: true, minLength: 1 }),
+    api_key_env: text("Name of the environment variable of the daemon that holds that key.", {
+      pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+      patternText: "the name of an environment variable",
     }),
   },
   { additionalProperties: false },
 );
-const remoteServersText = "Other machines that take work when this one is busy. **Not served by this version**: an enabled entry gives a warning.";
+const remoteServersText =
+  "Other machines with a daemon of their own. They take requests when all instances of the model here are at `max_load`, and serve the models that only they have.";
 
 const LlamaServer = Type.Object(
   {
@@ -78,10 +84,17 @@ export const MainFile = Type.Object(
               "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
           },
         }),
-        grpc_addr: text("Address of the gRPC service. **Not served by this version.**", {
-          default: defaults.grpcAddr,
-          spec: { value: '"0.0.0.0:50051"', becomes: "checked and kept, but not served by this version: a warning says so; remove the key" },
-        }),
+        grpc_addr: text(
+          'Address of the gRPC service, `host:port`; `""`: none; port 0: any free one. Where it is not written and taken, the daemon goes on without it.',
+          {
+            default: defaults.grpcAddr,
+            spec: {
+              value: '"0.0.0.0:50051"',
+              becomes:
+                "honoured; default 127.0.0.1:50051. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
+            },
+          },
+        ),
         allow_remote: flag("Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.", {
           default: false,
         }),

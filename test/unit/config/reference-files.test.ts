@@ -70,8 +70,7 @@ it("what is not honoured as written is told with its line and what to write", as
   const starts = noticeLines(await at.load(), at).map((line) => line.slice(0, 100));
   expect(starts).toEqual([
     expect.stringMatching(/^error config\.toml:19: llama_servers\[0\]\.tts_model_path: speech is not served by this version/),
-    expect.stringMatching(/^warning config\.toml:2: remote_servers\[0\]: remote servers are not used/),
-    expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: gRPC is not served/),
+    expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: 0\.0\.0\.0:50051 would answer everybody/),
     expect.stringMatching(/^warning config\.toml:8: server\.http_addr: 0\.0\.0\.0:8080 would answer everybody/),
     expect.stringMatching(/^warning config\.toml:11: scheduler\.config_dir: the directory \/etc\/assistant\/models does not exist/),
     expect.stringMatching(/^warning reference-model\.toml:2: server\.socket_addr: 0\.0\.0\.0:8010 would answer/),
