@@ -11,7 +11,7 @@ type Overrides = Parameters<typeof modelSpec>[2];
 const plan = (overrides: Overrides = {}, device = cpu) => ({ ...planFor(modelSpec("llama-server", "/m.gguf", overrides), "/m.gguf", "/run/e.sock"), device });
 
 /** The value after a flag. Fails where the flag is missing or given twice. */
-function valueOf(args: readonly string[], flag: string): string | undefined {
+function valueAfter(args: readonly string[], flag: string): string | undefined {
   expect(args.filter((argument) => argument === flag)).toHaveLength(1);
   return args[args.indexOf(flag) + 1];
 }
@@ -29,23 +29,23 @@ function refusal(run: () => unknown): string {
 describe("arguments of llama-server", () => {
   test("the context of all slots together is asked for", () => {
     const args = llamaServerArguments(plan({ load: { contextTokens: 4096, slots: 3 } }));
-    expect(valueOf(args, "--ctx-size")).toBe("12288");
-    expect(valueOf(args, "--parallel")).toBe("3");
+    expect(valueAfter(args, "--ctx-size")).toBe("12288");
+    expect(valueAfter(args, "--parallel")).toBe("3");
     expect(args).toContain("--no-context-shift");
   });
 
   test("on the CPU no GPU is touched, whatever the model's file says", () => {
     const args = llamaServerArguments(plan({ load: { gpuLayers: 99 } }));
-    expect(valueOf(args, "--device")).toBe("none");
-    expect(valueOf(args, "--gpu-layers")).toBe("0");
+    expect(valueAfter(args, "--device")).toBe("none");
+    expect(valueAfter(args, "--gpu-layers")).toBe("0");
   });
 
   test("on a GPU the layers go there, and -1 means all", () => {
-    expect(valueOf(llamaServerArguments(plan({ load: { gpuLayers: 20 } }, gpu)), "--gpu-layers")).toBe("20");
+    expect(valueAfter(llamaServerArguments(plan({ load: { gpuLayers: 20 } }, gpu)), "--gpu-layers")).toBe("20");
     const args = llamaServerArguments(plan({ load: { gpuLayers: -1, tensorSplit: [3, 1], mainGpu: 1 } }, gpu));
-    expect(valueOf(args, "--gpu-layers")).toBe("all");
-    expect(valueOf(args, "--tensor-split")).toBe("3,1");
-    expect(valueOf(args, "--main-gpu")).toBe("0");
+    expect(valueAfter(args, "--gpu-layers")).toBe("all");
+    expect(valueAfter(args, "--tensor-split")).toBe("3,1");
+    expect(valueAfter(args, "--main-gpu")).toBe("0");
     expect(args).not.toContain("--device");
   });
 
@@ -53,7 +53,7 @@ describe("arguments of llama-server", () => {
     const sampling = { temperature: 0.2, topP: 0.9, topK: 7, minP: 0.1, repeatPenalty: 1.1, presencePenalty: 0.3, frequencyPenalty: 0.4 };
     const args = llamaServerArguments(plan({ sampling: { ...sampling, maxTokens: 99, stop: ["</s>", "\n\n"], grammar: 'root ::= "a"' } }));
     const flags = ["--temp", "--top-p", "--top-k", "--min-p", "--repeat-penalty", "--presence-penalty", "--frequency-penalty", "--predict", "--grammar"];
-    expect(flags.map((flag) => valueOf(args, flag))).toEqual(["0.2", "0.9", "7", "0.1", "1.1", "0.3", "0.4", "99", 'root ::= "a"']);
+    expect(flags.map((flag) => valueAfter(args, flag))).toEqual(["0.2", "0.9", "7", "0.1", "1.1", "0.3", "0.4", "99", 'root ::= "a"']);
     expect(args.filter((_, index) => args[index - 1] === "--reverse-prompt")).toEqual(["</s>", "\n\n"]);
     expect(llamaServerArguments(plan())).not.toContain("--temp");
   });
@@ -61,7 +61,7 @@ describe("arguments of llama-server", () => {
   test("an embedding model is started as one", () => {
     const args = llamaServerArguments(plan({ kind: "embedding", load: { pooling: "mean", batchTokens: 512, microBatchTokens: 512 } }));
     expect(args).toContain("--embeddings");
-    expect(valueOf(args, "--pooling")).toBe("mean");
+    expect(valueAfter(args, "--pooling")).toBe("mean");
     expect(args).not.toContain("--jinja");
   });
 
@@ -78,7 +78,7 @@ describe("arguments of llama-server", () => {
     };
     const args = llamaServerArguments(plan({ load }));
     const flags = ["--load-mode", "--cache-type-k", "--cache-type-v", "--cache-ram", "--batch-size", "--ubatch-size", "--chat-template", "--mmproj"];
-    expect(flags.map((flag) => valueOf(args, flag))).toEqual(["none", "q8_0", "q4_0", "512", "64", "64", "llama3", "/p.gguf"]);
+    expect(flags.map((flag) => valueAfter(args, flag))).toEqual(["none", "q8_0", "q4_0", "512", "64", "64", "llama3", "/p.gguf"]);
   });
 
   test("further arguments come last, but not those that Assistant sets itself", () => {

@@ -20,6 +20,8 @@ export interface Evaluation {
   readonly contextTokens: number;
   /** Most prompt tokens to evaluate before the next look at the signal. */
   readonly chunkTokens: () => number;
+  /** Told of every step: decoding one token, or `tokens` of a prompt. */
+  readonly onStep: (tokens: number, ms: number) => void;
   readonly isEnd: (token: Token) => boolean;
   readonly detokenize: Detokenize<Token>;
 }
@@ -78,6 +80,7 @@ async function answer(
   const most = Math.min(job.maxTokens, evaluation.contextTokens - job.tokens.length);
   const tokens = sequence.evaluate(last, { ...job.options(all), yieldEogToken: true });
   let firstAt = 0;
+  let askedAt = performance.now();
   let finish: Answer["finish"] = "length";
   try {
     for await (const token of tokens) {
@@ -87,6 +90,7 @@ async function answer(
         listener.progress(job.tokens.length, firstAt - started);
       }
       signal.throwIfAborted();
+      evaluation.onStep(work.decoded === 0 ? last.length : 1, performance.now() - askedAt);
       if (most <= 0) break;
       work.decoded++;
       const isEnd = evaluation.isEnd(token);
@@ -102,6 +106,7 @@ async function answer(
         break;
       }
       if (work.decoded >= most) break;
+      askedAt = performance.now();
     }
   } finally {
     await tokens.return();
@@ -142,7 +147,9 @@ async function prefill(
     signal.throwIfAborted();
     const chunk = Math.max(1, evaluation.chunkTokens());
     if (job.tokens.length - done <= chunk) return job.tokens.slice(done);
+    const askedAt = performance.now();
     await sequence.evaluateWithoutGeneratingNewTokens(job.tokens.slice(done, done + chunk));
+    evaluation.onStep(chunk, performance.now() - askedAt);
     done += chunk;
     work.promptProcessed = done - work.promptCached;
     progress(done);

@@ -4,6 +4,7 @@ import { type Embedder, loadEmbedder } from "./embeddings.ts";
 import type { Evaluation } from "./generate.ts";
 import { Prompts } from "./prompt.ts";
 import { Slots } from "./slots.ts";
+import { ThreadGovernor } from "./threads.ts";
 
 /** Everything that serves requests once the weights are in memory. */
 export interface LoadedModel {
@@ -38,8 +39,12 @@ export async function loadModel(config: WorkerConfig, onProgress: (share: number
   const embedder = config.kind === "embedding" ? await loadEmbedder(model, { ...config, contextTokens }) : null;
   const sequences = embedder ? Array.from({ length: config.slots }, () => null) : await chatSequences(model, config, contextTokens);
   const slots = new Slots(sequences);
+  const governor = new ThreadGovernor(embedder ? 1 : config.threads, (threads) => {
+    llama.maxThreads = threads;
+  });
   const evaluation: Evaluation = {
     contextTokens,
+    onStep: (tokens, ms) => governor.observe(stepKind(slots, tokens), ms, performance.now()),
     // Slots that decode have their place in the batch; a prompt takes what they leave.
     chunkTokens: () => config.batchTokens - (slots.active - 1),
     isEnd: (token: Token) => model.isEogToken(token),
@@ -48,10 +53,16 @@ export async function loadModel(config: WorkerConfig, onProgress: (share: number
   return { config, llama, model, prompts, slots, evaluation, embedder };
 }
 
+/** Steps take as long as the whole batch they are part of: only those with equal company can be compared. */
+function stepKind(slots: Slots, tokens: number): string {
+  const prompts = slots.all.filter((slot) => slot.busy && slot.work?.decoded === 0).length;
+  return `${slots.active} ${prompts} ${tokens === 1 ? "decode" : `prompt ${tokens}`}`;
+}
+
 async function chatSequences(model: LlamaModel, config: WorkerConfig, contextTokens: number): Promise<LlamaContextSequence[]> {
   const context = await model.createContext({
     ...{ sequences: config.slots, contextSize: contextTokens, batchSize: config.batchTokens },
-    threads: { ideal: config.threads, min: config.threads },
+    threads: { ideal: config.threads, min: 1 },
     ...cacheTypes(config),
     ignoreMemorySafetyChecks: true,
     failedCreationRemedy: false,
