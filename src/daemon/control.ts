@@ -15,7 +15,6 @@ export interface StatusParts {
   readonly hardware: Hardware;
   readonly instances: readonly InstanceSnapshot[];
   readonly scheduler: SchedulerSnapshot;
-  readonly requestsServed: number;
   readonly hints: readonly string[];
 }
 
@@ -34,7 +33,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     dataDir: config.paths.dataDir,
     logFile: parts.logFile,
     rssBytes: process.memoryUsage.rss(),
-    requestsServed: parts.requestsServed,
+    requestsServed: scheduler.requestsServed,
     queued: scheduler.queued,
     models: config.models.map((model): ModelStatus => {
       const view = scheduler.models.get(model.name);

@@ -17,6 +17,7 @@ import { probeHardware, refreshDevices } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
 import { resolveWeights } from "../models/resolve.ts";
+import { promptFacts } from "../scheduler/fingerprint.ts";
 import { Scheduler } from "../scheduler/loop.ts";
 import { type Logger, openLog } from "../telemetry/log.ts";
 import { assembleStatus } from "./control.ts";
@@ -115,6 +116,7 @@ export class Daemon {
       directory: this.#directory,
       control: this.#control(),
       settings: () => this.#config,
+      fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
       version,
       log: log.child({ part: "gateway" }),
     });
@@ -245,7 +247,6 @@ export class Daemon {
       hardware: this.#hardware,
       instances: this.#fleet.snapshots(),
       scheduler,
-      requestsServed: [...scheduler.instances.values()].reduce((sum, instance) => sum + instance.requestsServed, 0),
       hints: hint === null ? [] : [hint],
     });
   }
