@@ -23,8 +23,9 @@ const INTERRUPTED = 130;
 export async function pullAndConfigure(reference: string, request: PullRequest): Promise<PulledModel & { configuration: Configured }> {
   const { context, name, sha256, allowPrivate } = request;
   const stop = new AbortController();
-  const interrupt = (): void => stop.abort();
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  // Not `once`: libraries that clean up at signals end the process when they find no listener but their own.
+  const interrupt = (): void => (stop.signal.aborted ? process.exit(INTERRUPTED) : stop.abort());
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   const progress = showProgress(request.progress ?? SILENT, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   try {

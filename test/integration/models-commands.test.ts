@@ -1,0 +1,109 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { resolvePaths } from "../../src/config/paths.ts";
+import { installAssistant, type TestAssistant } from "../support/assistant.ts";
+import { chatModelFile } from "../support/model-files.ts";
+
+let assistant: TestAssistant;
+let weights: string;
+
+beforeEach(async () => {
+  weights = await chatModelFile();
+  assistant = await installAssistant();
+});
+afterEach(() => assistant[Symbol.asyncDispose]());
+
+const json = async <T>(...args: string[]): Promise<T> => JSON.parse((await assistant.run([...args, "--json"])).stdout) as T;
+
+/** Stands where the daemon's admin socket is, and says that `model` is loaded. */
+async function daemonWith(model: string): Promise<AsyncDisposable> {
+  const { adminSocket } = resolvePaths(assistant.env);
+  await mkdir(dirname(adminSocket), { recursive: true });
+  const status = { version: "0", pid: 1, instances: [{ id: `${model}@cpu`, model, state: "ready" }], models: [], devices: [], notices: [], hints: [] };
+  const server = createServer((_, response) => response.setHeader("content-type", "application/json").end(JSON.stringify(status)));
+  await new Promise<void>((resolve) => server.listen(adminSocket, resolve));
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(adminSocket, { force: true });
+    },
+  };
+}
+
+describe("pull, list, show, rm", () => {
+  it("take a model from a file to a configured one, and away again", async () => {
+    const pulled = await assistant.run(["pull", weights, "--name", "smollm2"]);
+    expect(pulled).toMatchObject({ exitCode: 0 });
+    expect(pulled.stdout).toContain(join(assistant.root, "data/models/smollm2.gguf"));
+    expect(pulled.stdout).toContain("Run it: assistant run smollm2");
+    expect(await readFile(join(assistant.root, "models/smollm2.toml"), "utf8")).toContain('source = "smollm2"');
+
+    expect((await assistant.run(["ls"])).stdout).toMatch(/^NAME +KIND +SIZE[^\n]+\nsmollm2 +chat +98\.4 MB +Q4_1 +8192 +just now +ready to run$/);
+    expect(await json("list")).toMatchObject({ models: [{ name: "smollm2", bytes: 98_362_432, configured: true, loaded: false }] });
+
+    const shown = await json<{ memory: { total: { hostBytes: number } } }>("show", "smollm2");
+    expect(shown).toMatchObject({
+      licence: "Apache-2.0",
+      sha256: expect.stringMatching(/^b179c952/),
+      facts: { architecture: "llama", layers: 30 },
+      loaded: false,
+    });
+    expect(shown.memory.total.hostBytes).toBeGreaterThan(98_362_432);
+    expect((await assistant.run(["show", "smollm2"])).stdout).toMatch(/^memory +about \d+ MB: weights 96\.6 MB/m);
+
+    const removed = await assistant.run(["rm", "smollm2"]);
+    expect(removed).toMatchObject({ exitCode: 0, stdout: "Deleted smollm2 (98.4 MB)." });
+    expect(removed.stderr).toContain("smollm2.toml still names it");
+    expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(false);
+    expect(existsSync(weights)).toBe(true);
+    expect((await assistant.run(["list"])).stdout).toContain("not pulled");
+  });
+
+  it("leave a model file of the user's as it is", async () => {
+    await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "smollm2"\n`);
+    const result = await json<{ configuration: object }>("pull", weights, "--name", "smollm2");
+    expect(result.configuration).toMatchObject({ model: "mine", written: false, file: join(assistant.root, "models/mine.toml") });
+    expect(existsSync(join(assistant.root, "models/smollm2.toml"))).toBe(false);
+  });
+
+  it("refuse to delete what is loaded, unknown, or a file of the user's", async () => {
+    await assistant.run(["pull", weights, "--name", "smollm2"]);
+    await assistant.writeModel("own", `[chat]\nmodel_name = "own"\nsource = "${weights}"\n`);
+    {
+      await using _daemon = await daemonWith("smollm2");
+      const refused = await assistant.run(["rm", "smollm2", "--yes"]);
+      expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("smollm2 is loaded by the daemon") });
+      expect((await assistant.run(["list"])).stdout).toMatch(/smollm2 .*loaded/);
+    }
+    expect(await assistant.run(["rm", "smolm2"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("Did you mean smollm2?") });
+    expect(await assistant.run(["rm", "smollm2", "own"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("it is left alone") });
+    expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
+  });
+
+  it("list files although the configuration is broken", async () => {
+    await assistant.run(["pull", weights, "--name", "smollm2"]);
+    await writeFile(join(assistant.root, "config.toml"), "[server\n");
+    const listed = await assistant.run(["list"]);
+    expect(listed).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("The configuration cannot be read") });
+    expect(listed.stdout).toMatch(/smollm2 .*not configured/);
+  });
+
+  it("answer with the exit codes of the catalogue, and errors as JSON where asked", async () => {
+    expect(await assistant.run(["pull", "smolm2"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("Did you mean smollm2?") });
+    expect(await assistant.run(["pull", "./none.gguf"])).toMatchObject({ exitCode: 4 });
+    expect(await assistant.run(["pull", weights, "--name", "../x"])).toMatchObject({ exitCode: 2 });
+    expect(await assistant.run(["show", "none"])).toMatchObject({ exitCode: 4 });
+    expect(await json("pull", "smolm2")).toMatchObject({ error: { code: "unknown_source" } });
+  });
+
+  it("stop at Ctrl-C with exit code 130", async () => {
+    const env = { ...assistant.env, HF_ENDPOINT: "http://127.0.0.1:9", PATH: join(assistant.root, "bin") };
+    await mkdir(join(assistant.root, "bin"));
+    await writeFile(join(assistant.root, "bin/python3"), "#!/bin/sh\nkill -INT $PPID\nexec /bin/sleep 60\n", { mode: 0o755 });
+    expect(await assistant.run(["pull", "smollm2"], { env })).toMatchObject({ exitCode: 130, stderr: expect.stringContaining("What has arrived is kept") });
+  });
+});
