@@ -24,6 +24,8 @@ export interface TestAssistant extends AsyncDisposable {
 export interface TestSetup {
   /** Lines added to config.toml; `[server] http_addr` is set already. */
   readonly config?: string;
+  /** Lines added to its `[scheduler]` section. */
+  readonly scheduler?: string;
   /** Model files, name -> TOML. */
   readonly models?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
@@ -34,7 +36,10 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
   const configFile = join(root, "config.toml");
   const modelDir = join(root, "models");
   await mkdir(modelDir);
-  await writeFile(configFile, `[server]\nhttp_addr = "127.0.0.1:0"\n\n${setup.config ?? ""}\n\n[scheduler]\nconfig_dir = "${modelDir}"\nmax_instances = 4\n`);
+  await writeFile(
+    configFile,
+    `[server]\nhttp_addr = "127.0.0.1:0"\n\n${setup.config ?? ""}\n\n[scheduler]\nconfig_dir = "${modelDir}"\nmax_instances = 4\n${setup.scheduler ?? ""}\n`,
+  );
   const env: Record<string, string> = {
     PATH: process.env["PATH"] ?? "",
     HOME: root,

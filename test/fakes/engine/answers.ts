@@ -34,6 +34,17 @@ const chatChunk = (answer: Answer, delta: object, finish: string | null): object
 /** The chunk before the first token, where there is one. */
 export const openingChunk = (answer: Answer): object | null => (answer.kind === "chat" ? chatChunk(answer, { role: "assistant", content: null }, null) : null);
 
+/** What `return_progress` adds after every batch of the prompt. */
+export const progressChunk = (answer: Answer, slot: Slot): object => ({
+  ...(answer.kind === "chat" ? chatChunk(answer, { role: "assistant", content: null }, null) : tokenChunk(answer, "")),
+  prompt_progress: {
+    total: slot.promptTokens,
+    cache: slot.cacheN,
+    processed: slot.cacheN + slot.promptDone,
+    time_ms: Math.round(performance.now() - answer.startedAt),
+  },
+});
+
 export const tokenChunk = (answer: Answer, text: string): object =>
   answer.kind === "chat"
     ? chatChunk(answer, { content: text }, null)

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Answer, closingChunks, errorBody, type Kind, openingChunk, tokenChunk, tokenText, wholeAnswer } from "./answers.ts";
+import { type Answer, closingChunks, errorBody, type Kind, openingChunk, progressChunk, tokenChunk, tokenText, wholeAnswer } from "./answers.ts";
 import { type Knobs, knobsForPrompt } from "./knobs.ts";
 import type { RecordBook } from "./record.ts";
 import { delay, prefill, type Slot, type SlotPool, tokenize } from "./slots.ts";
@@ -60,13 +60,17 @@ async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSig
   const { body, response } = job;
   const answer = newAnswer(job);
   slot.maxTokens = limitOf(body, knobs);
-  const stop = (): boolean => departed.aborted && knobs.noticesDepartedClients;
+  const writes = body.stream === true && knobs.noticesWhenWriting;
+  const stop = (): boolean => departed.aborted && (knobs.noticesDepartedClients || writes);
+  // Without progress events nothing is written during prefill, so that a stock server notices nothing either.
+  const stopPrefill = (): boolean => departed.aborted && (knobs.noticesDepartedClients || (writes && body.return_progress === true));
   // A wedged engine does not even notice that its client has left.
   if (knobs.wedged) return await new Promise<void>(() => {});
-  await prefill(slot, knobs, stop);
+  const progress = body.stream === true && body.return_progress === true ? (): void => tellProgress(slot, answer, response) : () => {};
+  await prefill(slot, knobs, stopPrefill, progress);
   record.prefilled(slot.promptDone);
   answer.promptMs = performance.now() - answer.startedAt;
-  if (stop()) return;
+  if (stopPrefill() || stop()) return;
   answer.firstTokenAt = performance.now();
   if (body.stream) await stream(slot, answer, response, knobs, departed, stop, record);
   else await gather(slot, answer, response, knobs, departed, stop, record);
@@ -81,7 +85,7 @@ async function stream(
   stop: () => boolean,
   record: RecordBook,
 ): Promise<void> {
-  response.writeHead(200, { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "" });
+  beginStream(response);
   const opening = openingChunk(answer);
   if (opening) await send(response, opening, departed);
   while (slot.decoded < slot.maxTokens && !stop()) {
@@ -102,6 +106,16 @@ async function stream(
   for (const chunk of closingChunks(answer, slot, finishOf(slot, knobs))) await send(response, chunk, departed);
   await ended(response, "data: [DONE]\n\n");
   record.completed();
+}
+
+function beginStream(response: ServerResponse): void {
+  if (response.headersSent) return;
+  response.writeHead(200, { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "" });
+}
+
+function tellProgress(slot: Slot, answer: Answer, response: ServerResponse): void {
+  beginStream(response);
+  response.write(`data: ${JSON.stringify(progressChunk(answer, slot))}\n\n`);
 }
 
 async function gather(

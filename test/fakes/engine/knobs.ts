@@ -46,6 +46,8 @@ export interface Knobs {
   readonly failStatus: number | null;
   /** Whether work stops when its client leaves, as our patched build does. */
   readonly noticesDepartedClients: boolean;
+  /** Otherwise: as a stock llama-server, which looks for its client only when it has something to write. */
+  readonly noticesWhenWriting: boolean;
   /** Text of every token, for tests of long or non-ASCII chunks. */
   readonly tokenText: string;
 }
@@ -74,6 +76,7 @@ export const defaultKnobs: Knobs = {
   malformedJson: false,
   failStatus: null,
   noticesDepartedClients: true,
+  noticesWhenWriting: false,
   tokenText: "",
 };
 

@@ -107,7 +107,7 @@ export const describeSlot = (slot: Slot, contextTokens: number): object => ({
 });
 
 /** Evaluates the prompt in steps of about 50 ms, as micro-batches do. Resolves early when `stop` says so. */
-export async function prefill(slot: Slot, knobs: Knobs, stop: () => boolean): Promise<void> {
+export async function prefill(slot: Slot, knobs: Knobs, stop: () => boolean, onStep: () => void): Promise<void> {
   const total = slot.promptTokens - slot.cacheN;
   const rate = knobs.prefillTokensPerSecond;
   if (rate <= 0) {
@@ -119,6 +119,7 @@ export async function prefill(slot: Slot, knobs: Knobs, stop: () => boolean): Pr
     const tokens = Math.min(step, total - slot.promptDone);
     await delay((tokens / rate) * 1000);
     slot.promptDone += tokens;
+    onStep();
   }
 }
 

@@ -1,0 +1,34 @@
+/**
+ * The fake engine behind llama-server's command line, so that a real daemon runs it. Engines inherit next to nothing of an
+ * environment, so the knobs lie beside the weights: `MODEL.gguf.knobs.json` holds one set, or a list with one for each launch
+ * (the last one holds for all further). Every launch adds a line to `MODEL.gguf.launches`.
+ */
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import type { Knobs } from "../engine/knobs.ts";
+import { readServerArguments } from "./arguments.ts";
+
+const argv = process.argv.slice(2);
+if (argv.includes("--version")) {
+  console.error("version: 1 (fake)\nbuilt with nothing for tests");
+  process.exit(0);
+}
+if (argv.includes("--list-devices")) {
+  console.log("Available devices:");
+  process.exit(0);
+}
+
+const { socketPath, modelPath, slots, contextTokens } = readServerArguments(argv);
+const launchFile = `${modelPath}.launches`;
+const earlier = existsSync(launchFile) ? readFileSync(launchFile, "utf8").trimEnd().split("\n").length : 0;
+appendFileSync(launchFile, `${JSON.stringify({ pid: process.pid, argv })}\n`);
+
+function knobsOfLaunch(): Partial<Knobs> {
+  const file = `${modelPath}.knobs.json`;
+  if (!existsSync(file)) return {};
+  const given = JSON.parse(readFileSync(file, "utf8")) as Partial<Knobs> | readonly Partial<Knobs>[];
+  return Array.isArray(given) ? (given[Math.min(earlier, given.length - 1)] ?? {}) : (given as Partial<Knobs>);
+}
+
+process.env["FAKE_ENGINE"] = JSON.stringify({ slots, contextTokens, ...knobsOfLaunch() });
+process.argv = [process.argv[0] ?? "", process.argv[1] ?? "", "--socket", socketPath];
+await import("../engine/main.ts");
