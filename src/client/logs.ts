@@ -44,7 +44,9 @@ function instanceLog(status: DaemonStatus, name: string): string {
   const found = status.instances.find((instance) => instance.id === name) ?? status.instances.find((instance) => instance.model === (model?.name ?? name));
   if (found !== undefined) return found.logFile;
   if (model !== undefined) {
-    throw new AssistantError("instance_not_found", `${model.name} has had no instance since the daemon started, so there is no log yet.`, { remedy: "The first request to the model starts one." });
+    throw new AssistantError("instance_not_found", `${model.name} has had no instance since the daemon started, so there is no log yet.`, {
+      remedy: "The first request to the model starts one.",
+    });
   }
   const [nearest] = nearestNames(name, [...status.instances.map((instance) => instance.id), ...status.models.map((entry) => entry.name)]);
   throw new AssistantError("instance_not_found", `There is no instance or model \`${name}\`.`, {

@@ -117,7 +117,11 @@ const failure = ({ error }: FailedMessage): AssistantError =>
 
 async function withLastLines(exit: EarlyExit, logFile: string): Promise<AssistantError> {
   const text = await readFile(logFile, "utf8").catch(() => "");
-  const lines = text.trimEnd().split("\n").slice(-8).filter((line) => line !== "");
+  const lines = text
+    .trimEnd()
+    .split("\n")
+    .slice(-8)
+    .filter((line) => line !== "");
   const said = lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
   return new AssistantError("daemon_start_failed", `The daemon ended before it was ready (${exit.message}). ${said}`, {
     remedy: "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",

@@ -72,7 +72,10 @@ export function explain(error: Error, socketPath: string): Error {
       return new AssistantError("daemon_not_running", "The daemon is not running.", { remedy: "Start it with `assistant serve`.", cause: error });
     case "ECONNRESET":
     case "EPIPE":
-      return new AssistantError("daemon_not_running", "The daemon ended while it answered.", { remedy: "`assistant logs` shows its last lines.", cause: error });
+      return new AssistantError("daemon_not_running", "The daemon ended while it answered.", {
+        remedy: "`assistant logs` shows its last lines.",
+        cause: error,
+      });
     case "EACCES":
       return new AssistantError("not_writable", `The daemon's socket ${socketPath} belongs to another user.`, {
         remedy: "Run the command as the user who runs the daemon.",

@@ -91,7 +91,12 @@ export const columns: readonly Column[] = [
     cell: ({ instance }) => ({ text: `${instance.inFlight}/${instance.slots}`, tone: instance.inFlight > 0 ? "busy" : "plain" }),
     sortKey: (row) => row.instance.inFlight,
   }),
-  column({ title: "TOK/S", priority: 3, cell: (row) => plain(formatRate(row.instance.decodeTokensPerSecond)), sortKey: (row) => row.instance.decodeTokensPerSecond ?? -1 }),
+  column({
+    title: "TOK/S",
+    priority: 3,
+    cell: (row) => plain(formatRate(row.instance.decodeTokensPerSecond)),
+    sortKey: (row) => row.instance.decodeTokensPerSecond ?? -1,
+  }),
   column({
     title: "LOAD",
     align: "left",
@@ -106,9 +111,26 @@ export const columns: readonly Column[] = [
   column({ title: "MEMORY", priority: 6, cell: (row) => plain(formatBytes(row.instance.memoryBytes)), sortKey: (row) => row.instance.memoryBytes ?? -1 }),
   column({ title: "UPTIME", priority: 7, cell: (row) => plain(formatDuration(uptimeMs(row))), sortKey: (row) => uptimeMs(row) ?? -1 }),
   column({ title: "CONTEXT", priority: 11, cell: (row) => plain(String(row.instance.contextTokens)), sortKey: (row) => row.instance.contextTokens }),
-  column({ title: "PREFILL/S", priority: 10, cell: (row) => plain(formatRate(row.instance.prefillTokensPerSecond)), sortKey: (row) => row.instance.prefillTokensPerSecond ?? -1 }),
+  column({
+    title: "PREFILL/S",
+    priority: 10,
+    cell: (row) => plain(formatRate(row.instance.prefillTokensPerSecond)),
+    sortKey: (row) => row.instance.prefillTokensPerSecond ?? -1,
+  }),
   column({ title: "THREADS", priority: 13, cell: (row) => plain(String(row.instance.threads)), sortKey: (row) => row.instance.threads }),
   column({ title: "SERVED", priority: 12, cell: (row) => plain(formatCount(row.instance.requestsServed)), sortKey: (row) => row.instance.requestsServed }),
-  column({ title: "STOPS IN", priority: 14, cell: (row) => plain(formatDuration(idleMs(row))), sortKey: (row) => idleMs(row) ?? Number.MAX_VALUE, highFirst: false }),
-  column({ title: "PID", priority: 15, cell: (row) => plain(row.instance.pid === null ? "-" : String(row.instance.pid)), sortKey: (row) => row.instance.pid ?? -1, highFirst: false }),
+  column({
+    title: "STOPS IN",
+    priority: 14,
+    cell: (row) => plain(formatDuration(idleMs(row))),
+    sortKey: (row) => idleMs(row) ?? Number.MAX_VALUE,
+    highFirst: false,
+  }),
+  column({
+    title: "PID",
+    priority: 15,
+    cell: (row) => plain(row.instance.pid === null ? "-" : String(row.instance.pid)),
+    sortKey: (row) => row.instance.pid ?? -1,
+    highFirst: false,
+  }),
 ];

@@ -26,9 +26,15 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
     "",
     ...section("Models", status.models.map(modelRow), "none configured: `assistant init` writes a first one"),
     "",
-    ...section("Devices", status.devices.map((device) => [device.id, device.name, deviceFacts(device).join(", ")]), "none found"),
-    ...block("Trouble", [...deaths, ...status.notices.map((notice) => `${notice.severity}: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`)], (line) =>
-      paint(line.startsWith("warning") ? "yellow" : "red", line),
+    ...section(
+      "Devices",
+      status.devices.map((device) => [device.id, device.name, deviceFacts(device).join(", ")]),
+      "none found",
+    ),
+    ...block(
+      "Trouble",
+      [...deaths, ...status.notices.map((notice) => `${notice.severity}: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`)],
+      (line) => paint(line.startsWith("warning") ? "yellow" : "red", line),
     ),
     ...block("Hints", status.hints, (line) => line),
   ];
@@ -36,11 +42,18 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
 
 function modelRow(model: ModelStatus): string[] {
   const state = model.error !== null ? model.error : model.instances > 0 ? `${plural(model.instances, "instance")} ready` : "not loaded";
-  const notes = [...(model.queued > 0 ? [`${model.queued} waiting`] : []), ...(model.pinned ? ["pinned"] : []), ...(model.aliases.length > 0 ? [`also ${model.aliases.join(", ")}`] : [])];
+  const notes = [
+    ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
+    ...(model.pinned ? ["pinned"] : []),
+    ...(model.aliases.length > 0 ? [`also ${model.aliases.join(", ")}`] : []),
+  ];
   return [model.name, model.kind, model.engine, [state, ...notes].join(", ")];
 }
 
-const section = (title: string, rows: string[][], empty: string): string[] => [`${title}:`, ...(rows.length === 0 ? [`  ${empty}`] : alignColumns(rows).map((line) => `  ${line}`))];
+const section = (title: string, rows: string[][], empty: string): string[] => [
+  `${title}:`,
+  ...(rows.length === 0 ? [`  ${empty}`] : alignColumns(rows).map((line) => `  ${line}`)),
+];
 
 const block = (title: string, lines: readonly string[], paint: (line: string) => string): string[] =>
   lines.length === 0 ? [] : ["", `${title}:`, ...lines.map((line) => `  ${paint(line)}`)];

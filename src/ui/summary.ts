@@ -34,7 +34,11 @@ export function deathSentence(instance: InstanceStatus, now: number): string | n
   const death = instance.lastDeath;
   if (death === null || instance.state === "ready" || !diedByFault(instance)) return null;
   const next =
-    instance.state === "starting" ? "starting again" : instance.retryAt === null ? "not started again by itself" : `next try in ${formatDuration(Math.max(0, instance.retryAt - now))}`;
+    instance.state === "starting"
+      ? "starting again"
+      : instance.retryAt === null
+        ? "not started again by itself"
+        : `next try in ${formatDuration(Math.max(0, instance.retryAt - now))}`;
   const tries = instance.attempts > 1 ? `, ${plural(instance.attempts, "try").replace("trys", "tries")} so far` : "";
   return `${instance.id}: ${death.message.replace(/\.$/u, "")} (${formatDuration(now - death.at)} ago${tries}; ${next})`;
 }

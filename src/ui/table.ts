@@ -57,7 +57,12 @@ export function alignColumns(rows: readonly (readonly string[])[]): string[] {
   for (const row of rows) {
     for (const [index, text] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, text.length);
   }
-  return rows.map((row) => row.map((text, index) => text.padEnd(widths[index] ?? 0)).join("  ").trimEnd());
+  return rows.map((row) =>
+    row
+      .map((text, index) => text.padEnd(widths[index] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 /** The whole table as plain text, nothing cut: for files, pipes and `grep`. */

@@ -48,7 +48,10 @@ const failure = (response: ServerResponse, code: number, name: string, message: 
 
 function actOn(id: string, action: string, response: ServerResponse): void {
   const found = instances.find((entry) => entry.id === id);
-  if (found === undefined) return failure(response, 404, "instance_not_found", `No instance has the id ${id}.`);
+  if (found === undefined) {
+    failure(response, 404, "instance_not_found", `No instance has the id ${id}.`);
+    return;
+  }
   record(`${action} ${id}`);
   if (action === "stop") instances = instances.filter((entry) => entry !== found);
   if (action === "pin" || action === "unpin") instances = instances.map((entry) => (entry === found ? { ...found, pinned: action === "pin" } : entry));

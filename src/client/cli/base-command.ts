@@ -18,6 +18,12 @@ export abstract class BaseCommand extends Command {
     }),
   };
 
+  protected override async init(): Promise<void> {
+    await super.init();
+    // oclif would fill an argument that is missing from standard input, which is the prompt of `run` and a script's own elsewhere.
+    for (const argument of Object.values(this.ctor.args)) argument.ignoreStdin = true;
+  }
+
   /** Paths and settings of the installation that `--config` and the environment select. */
   protected context(flags: { readonly config?: string | undefined }): CommandContext {
     return loadContext({ configFile: flags.config ?? null });
@@ -39,7 +45,7 @@ export abstract class BaseCommand extends Command {
       process.exitCode = exit;
       return;
     }
-    const error = toReportable(thrown);
+    const error = toReportable(thrown, Object.keys({ ...this.ctor.flags, ...this.ctor.baseFlags }));
     process.exitCode = error.exitCode;
     if (this.jsonEnabled()) this.logJson(reportJson(error));
     else process.stderr.write(reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }));

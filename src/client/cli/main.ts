@@ -22,7 +22,10 @@ export function normaliseArguments(argv: readonly string[]): string[] {
 /** The sentence for a command that does not exist, with the names that come near. */
 export function unknownCommand(id: string, known: readonly string[]): AssistantError {
   const given = id.replaceAll(":", " ");
-  const [nearest, ...others] = nearestNames(given, known.map((name) => name.replaceAll(":", " ")));
+  const [nearest, ...others] = nearestNames(
+    given,
+    known.map((name) => name.replaceAll(":", " ")),
+  );
   const guess = nearest === undefined ? "" : `Did you mean \`assistant ${[nearest, ...others].join("`, `assistant ")}\`? `;
   return new AssistantError("usage", `There is no command \`${given}\`.`, { param: given, remedy: `${guess}\`assistant help\` lists all commands.` });
 }
@@ -50,7 +53,11 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
 async function loadConfigFor(args: readonly string[], root: string): Promise<Config> {
   const pjson = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as Interfaces.PJSON;
   const file = commandFile(args, join(root, COMMANDS));
-  if (file !== null) return Config.load({ root, pjson: { ...pjson, oclif: { ...pjson.oclif, plugins: [], commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] } } } });
+  if (file !== null)
+    return Config.load({
+      root,
+      pjson: { ...pjson, oclif: { ...pjson.oclif, plugins: [], commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] } } },
+    });
   const config = await Config.load({ root, pjson });
   if (namesCommand(args, config)) return config;
   const given = args.slice(0, config.findTopic(args[0] ?? "") === undefined ? 1 : 2).join(" ");

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { AssistantError, isAssistantError, toAssistantError } from "../../core/errors.ts";
+import { nearestNames } from "../../core/nearest.ts";
 
 /** The error as `--json` prints it. */
 export interface ErrorReport {
@@ -9,14 +10,22 @@ export interface ErrorReport {
 /** oclif's own errors (wrong flags, missing arguments) carry their exit code here. */
 interface OclifError extends Error {
   readonly oclif?: { readonly exit?: number };
+  /** Options that do not exist, as they were typed. */
+  readonly flags?: readonly string[];
 }
 
-/** Turns whatever a command threw into the catalogue's error; complaints of oclif's parser become `usage`. */
-export function toReportable(error: unknown): AssistantError {
+/**
+ * Turns whatever a command threw into the catalogue's error; complaints of oclif's parser become `usage`. `options`:
+ * the names of the command's options, of which the nearest is suggested for one that does not exist.
+ */
+export function toReportable(error: unknown, options: readonly string[] = []): AssistantError {
   if (isAssistantError(error)) return error;
   if (error instanceof Error && (error as OclifError).oclif !== undefined) {
     const message = error.message.replace(/\n?See more help with --help\s*$/u, "").trim();
-    return new AssistantError("usage", message, { remedy: "Add `--help` to the command to see what it takes.", cause: error });
+    const [wrong] = (error as OclifError).flags ?? [];
+    const [nearest] = wrong === undefined ? [] : nearestNames(wrong.replace(/^-+/u, ""), options, 1);
+    const guess = nearest === undefined ? "" : `Did you mean \`--${nearest}\`? `;
+    return new AssistantError("usage", message, { remedy: `${guess}Add \`--help\` to the command to see what it takes.`, cause: error });
   }
   return toAssistantError(error);
 }
@@ -37,6 +46,7 @@ export function reportText(error: AssistantError, options: { readonly colour: bo
   const lines = [`${label} ${error.message}`];
   if (error.remedy !== null) lines.push(error.remedy);
   if (options.debug) lines.push(error.stack ?? "", error.cause === undefined ? "" : `caused by ${(error.cause as Error).stack ?? String(error.cause)}`);
-  else if (error.code === "internal") lines.push("This is a fault of Assistant's own. Run it again with ASSISTANT_DEBUG=1 for the details, and please report it.");
+  else if (error.code === "internal")
+    lines.push("This is a fault of Assistant's own. Run it again with ASSISTANT_DEBUG=1 for the details, and please report it.");
   return `${lines.filter((line) => line !== "").join("\n")}\n`;
 }

@@ -4,8 +4,8 @@ import { loadConfig } from "../../config/load.ts";
 import type { Config } from "../../core/config.ts";
 import { toAssistantError } from "../../core/errors.ts";
 import { createEngines } from "../../engines/index.ts";
-import { missingToolchain, findToolchain } from "../../engines/llama-server/build/toolchain.ts";
 import { toolRunner } from "../../engines/llama-server/build/tool.ts";
+import { findToolchain, missingToolchain } from "../../engines/llama-server/build/toolchain.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { connectIfRunning } from "../daemon-client.ts";
@@ -24,14 +24,22 @@ export async function diagnose(context: CommandContext, version: string): Promis
     (error: unknown) => ({ error }),
   );
   const config: Config | null = "config" in loaded ? loaded.config : null;
-  const engines = createEngines({ paths, llamaServerPath: config?.llamaServerPath ?? null, pathVariable: variable(env, "PATH") ?? "", nodePath: process.execPath });
+  const engines = createEngines({
+    paths,
+    llamaServerPath: config?.llamaServerPath ?? null,
+    pathVariable: variable(env, "PATH") ?? "",
+    nodePath: process.execPath,
+  });
   const areas = await Promise.all([
     machineFindings(process.version, hardware),
     guarded("engines", engineFindings(engines, hardware.devices, toolchainGap)),
     guarded("files", fileFindings(paths)),
     configFindings(loaded),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),
-    guarded("daemon", connectIfRunning(paths).then((running) => daemonFindings(running?.status ?? null, version, config?.http ?? null))),
+    guarded(
+      "daemon",
+      connectIfRunning(paths).then((running) => daemonFindings(running?.status ?? null, version, config?.http ?? null)),
+    ),
   ]);
   return areas.flat();
 }

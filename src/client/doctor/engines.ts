@@ -13,14 +13,26 @@ export async function engineFindings(engines: EngineSet, devices: readonly Devic
   const states = await Promise.all(engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })));
   const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
   const usable = states.filter(({ availability }) => availability.available);
-  if (usable.length === 0) findings.push(finding("engines", "broken", "no engine can be used, so no model can run", "Run ./install.sh again, or `assistant engine build`."));
+  if (usable.length === 0)
+    findings.push(finding("engines", "broken", "no engine can be used, so no model can run", "Run ./install.sh again, or `assistant engine build`."));
   for (const device of devices) {
     if (device.vendor === "cpu" || usable.length === 0 || usable.some(({ availability }) => supportsDevice(availability, device))) continue;
-    findings.push(finding(device.id, "warning", `no engine here was built for it, so it stays idle`, "`assistant engine build` builds one for it where the vendor's compiler is installed."));
+    findings.push(
+      finding(
+        device.id,
+        "warning",
+        `no engine here was built for it, so it stays idle`,
+        "`assistant engine build` builds one for it where the vendor's compiler is installed.",
+      ),
+    );
   }
   if (!states.some(({ engine, availability }) => engine.id === "llama-server" && availability.available)) {
     const gap = await toolchain();
-    findings.push(gap === null ? finding("toolchain", "ok", "complete: `assistant engine build` can build llama-server") : finding("toolchain", "info", `llama-server cannot be built: ${gap.missing}`, gap.remedy));
+    findings.push(
+      gap === null
+        ? finding("toolchain", "ok", "complete: `assistant engine build` can build llama-server")
+        : finding("toolchain", "info", `llama-server cannot be built: ${gap.missing}`, gap.remedy),
+    );
   }
   const hint = await engines.hint();
   if (hint !== null) findings.push(finding("speed", "info", hint));

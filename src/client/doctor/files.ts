@@ -16,7 +16,9 @@ export async function fileFindings(paths: Paths): Promise<Finding[]> {
     ["logs", paths.logDir],
     ["runtime", paths.runDir],
   ];
-  const writable = await Promise.all(directories.map(([name, directory]) => directoryFinding(name, directory, name === "configuration" ? "warning" : "broken")));
+  const writable = await Promise.all(
+    directories.map(([name, directory]) => directoryFinding(name, directory, name === "configuration" ? "warning" : "broken")),
+  );
   return [...writable, await diskFinding(paths.dataDir), ...(await privacyFindings(paths))];
 }
 
@@ -35,17 +37,24 @@ async function diskFinding(dataDir: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(await nearestExisting(dataDir));
   const free = bavail * bsize;
   const found = `${formatBytes(free)} free for models`;
-  return free < LOW_DISK_BYTES ? finding("disk", "warning", found, "Free some room (`assistant rm NAME` deletes a model), or point ASSISTANT_DATA_DIR at a larger disk.") : finding("disk", "ok", found);
+  return free < LOW_DISK_BYTES
+    ? finding("disk", "warning", found, "Free some room (`assistant rm NAME` deletes a model), or point ASSISTANT_DATA_DIR at a larger disk.")
+    : finding("disk", "ok", found);
 }
 
 /** Whoever can open the admin socket can use and stop the daemon. */
 async function privacyFindings(paths: Paths): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [name, file] of [["runtime", paths.runDir], ["admin socket", paths.adminSocket]] as const) {
+  for (const [name, file] of [
+    ["runtime", paths.runDir],
+    ["admin socket", paths.adminSocket],
+  ] as const) {
     const found = await stat(file).catch(() => null);
     if (found === null) continue;
-    if ((found.mode & 0o077) !== 0) findings.push(finding(name, "warning", `${file} is open to other users (mode ${(found.mode & 0o777).toString(8)})`, `Run \`chmod go-rwx ${file}\`.`));
-    if (process.getuid !== undefined && found.uid !== process.getuid()) findings.push(finding(name, "broken", `${file} belongs to another user`, "Run the command as that user, or set ASSISTANT_DATA_DIR."));
+    if ((found.mode & 0o077) !== 0)
+      findings.push(finding(name, "warning", `${file} is open to other users (mode ${(found.mode & 0o777).toString(8)})`, `Run \`chmod go-rwx ${file}\`.`));
+    if (process.getuid !== undefined && found.uid !== process.getuid())
+      findings.push(finding(name, "broken", `${file} belongs to another user`, "Run the command as that user, or set ASSISTANT_DATA_DIR."));
   }
   return findings;
 }

@@ -21,7 +21,11 @@ export function configFindings(loaded: { readonly config: Config; readonly exist
       ? ofConfig("config.toml", "ok", config.paths.configFile)
       : ofConfig("config.toml", "info", `${config.paths.configFile} is not there, so defaults hold`, "`assistant init` writes one that fits this machine."),
     ...config.notices.map((notice) =>
-      ofConfig(notice.key ?? "file", notice.severity === "error" ? "broken" : "warning", `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`),
+      ofConfig(
+        notice.key ?? "file",
+        notice.severity === "error" ? "broken" : "warning",
+        `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+      ),
     ),
   ];
 }
@@ -35,7 +39,12 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
         return ofModels(model.name, "ok", await resolveWeights(model.source, config.paths));
       } catch (error) {
         const { message, remedy } = toAssistantError(error);
-        return ofModels(model.name, "warning", message, remedy ?? (model.source.type === "catalog" ? `\`assistant pull ${model.source.name}\` brings it.` : null));
+        return ofModels(
+          model.name,
+          "warning",
+          message,
+          remedy ?? (model.source.type === "catalog" ? `\`assistant pull ${model.source.name}\` brings it.` : null),
+        );
       }
     }),
   );
@@ -49,7 +58,8 @@ export async function daemonFindings(status: DaemonStatus | null, version: strin
     findings.push(ofDaemon("version", "warning", `the daemon is ${status.version} and this command ${version}`, "Run `assistant stop` and `assistant serve`."));
   }
   for (const instance of status.instances) {
-    if (instance.state === "failed" && instance.lastDeath !== null) findings.push(ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`));
+    if (instance.state === "failed" && instance.lastDeath !== null)
+      findings.push(ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`));
   }
   return findings;
 }
@@ -61,7 +71,12 @@ function portFinding({ host, port }: ListenAddress): Promise<Finding> {
     server.once("error", (error: NodeJS.ErrnoException) =>
       resolve(
         error.code === "EADDRINUSE"
-          ? ofDaemon("port", "broken", `another program listens on ${address}`, "End it, or choose another address: `[server] http_addr`, or `assistant serve --http-addr`.")
+          ? ofDaemon(
+              "port",
+              "broken",
+              `another program listens on ${address}`,
+              "End it, or choose another address: `[server] http_addr`, or `assistant serve --http-addr`.",
+            )
           : ofDaemon("port", "broken", `${address} cannot be listened on: ${error.message}`, "Correct `[server] http_addr`."),
       ),
     );

@@ -2,19 +2,21 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { loadConfig } from "../../config/load.ts";
 import { sourceText } from "../../config/source.ts";
-import { ensureConfig, ensureModelConfig } from "../../config/write.ts";
+import { ensureConfig } from "../../config/write.ts";
 import type { Config } from "../../core/config.ts";
-import type { Hardware } from "../../core/device.ts";
 import { AssistantError, isAssistantError } from "../../core/errors.ts";
 import type { ModelKind, ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import { catalog, catalogEntry } from "../../models/catalog.ts";
 import { formatBytes } from "../../models/format.ts";
-import { type PulledModel, type PullProgress, pull } from "../../models/pull.ts";
+import { isModelName } from "../../models/names.ts";
+import { type PulledModel, pull } from "../../models/pull.ts";
 import { resolveWeights } from "../../models/resolve.ts";
 import { getModel } from "../../models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { configurePulled } from "../models/configure.ts";
+import { pullLines } from "../models/pull-progress.ts";
 import { type ProgressStream, showProgress } from "../progress.ts";
 
 export interface PrepareOptions {
@@ -42,10 +44,8 @@ const DEFAULT_MODEL = "smollm2";
 export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
   const { context, say } = options;
   const { env, paths } = context;
-  let found: Promise<Hardware> | null = null;
-  const hardware = (): Promise<Hardware> => (found ??= probeHardware(env));
   if (!existsSync(paths.configFile)) {
-    const { file, written } = await ensureConfig(paths, await hardware());
+    const { file, written } = await ensureConfig(paths, await probeHardware(env));
     if (written) say(`Wrote ${file}`);
   }
   const config = await loadConfig({ env, configFile: paths.configFile });
@@ -54,10 +54,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 
   throwOwnMistake(config, wanted);
-  const weights = await obtain(wanted, config, options);
-  const written = await ensureModelConfig(config.paths, { ...weights, hardware: await hardware() });
-  if (written.written) say(`Wrote ${written.file}`);
-  return { name: weights.name, configured: true };
+  return { name: await obtain(wanted, config, options), configured: true };
 }
 
 /** A model of the configuration: only its weights may be missing. */
@@ -73,33 +70,44 @@ async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Pro
   return model.name;
 }
 
-/** What the model file of a name that is not configured is to say; the weights are here when this returns. */
-async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<{ name: string; source: string; kind: ModelKind }> {
-  const entry = catalogEntry(wanted);
-  if (entry !== null) {
-    needChat(entry.name, entry.kind);
-    await pullShown(entry.name, options);
-    return { name: entry.name, source: entry.name, kind: entry.kind };
-  }
-  if (/[/:]|\.gguf$/iu.test(wanted)) {
-    const pulled = await pullShown(wanted, options);
-    return { name: pulled.name, source: pulled.reference.startsWith("hf:") ? pulled.reference : pulled.file, kind: "chat" };
-  }
-  const stored = /^[\w.-]+$/u.test(wanted) ? await getModel(config.paths.weightsDir, wanted).catch(() => null) : null;
-  if (stored !== null) return { name: stored.name, source: stored.file, kind: "chat" };
-  throw unknownModel(wanted, config);
+/** Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run by. */
+async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<string> {
+  const pulled = catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted) ? await pullShown(wanted, options) : await storedModel(wanted, config);
+  if (pulled === null) throw unknownModel(wanted, config);
+  const { model, kind, file, written, problem } = await configurePulled(pulled, options.context);
+  if (model === null || kind === null)
+    throw new AssistantError("config_invalid", `${pulled.name} is here but cannot be run: ${problem}.`, {
+      remedy: `Correct the file, or look at \`assistant show ${pulled.name}\`.`,
+    });
+  if (written) options.say(`Wrote ${file}`);
+  needChat(model, kind);
+  return model;
+}
+
+/** A model that somebody put into the store, or pulled and took out of the configuration. */
+async function storedModel(name: string, config: Config): Promise<PulledModel | null> {
+  if (!isModelName(name)) return null;
+  const stored = await getModel(config.paths.weightsDir, name);
+  if (stored === null) return null;
+  const { manifest, file, bytes } = stored;
+  const known = manifest ?? { reference: name, sha256: "", source: "the store", licence: null };
+  return { name, file, bytes, reference: known.reference, sha256: known.sha256, source: known.source, licence: known.licence, alreadyPresent: true };
 }
 
 function needChat(name: string, kind: ModelKind): void {
   if (kind === "chat") return;
-  throw new AssistantError("wrong_model_kind", `${name} is an ${kind} model: it answers no chats.`, { remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".` });
+  throw new AssistantError("wrong_model_kind", `${name} is an ${kind} model: it answers no chats.`, {
+    remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,
+  });
 }
 
 /** A model whose own file has a mistake is not unknown: say what is wrong with it. */
 function throwOwnMistake(config: Config, wanted: string): void {
   const mistake = config.notices.find((notice) => notice.severity === "error" && basename(notice.file, ".toml") === wanted);
   if (mistake === undefined) return;
-  throw new AssistantError("config_invalid", `${mistake.file}${mistake.line === null ? "" : `:${mistake.line}`}: ${mistake.message}`, { remedy: "Correct the file, then run this again." });
+  throw new AssistantError("config_invalid", `${mistake.file}${mistake.line === null ? "" : `:${mistake.line}`}: ${mistake.message}`, {
+    remedy: "Correct the file, then run this again.",
+  });
 }
 
 function unknownModel(wanted: string, config: Config): AssistantError {
@@ -107,29 +115,23 @@ function unknownModel(wanted: string, config: Config): AssistantError {
   const [nearest] = nearestNames(wanted, new Set(known), 1);
   return new AssistantError("model_not_found", `There is no model \`${wanted}\`: it is neither configured nor in the catalog.`, {
     param: wanted,
-    remedy: nearest === undefined ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.` : `Did you mean \`${nearest}\`?`,
+    remedy:
+      nearest === undefined
+        ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.`
+        : `Did you mean \`${nearest}\`?`,
   });
 }
 
 async function pullShown(reference: string, { context, say, progress: stream, signal }: PrepareOptions): Promise<PulledModel> {
   using progress = showProgress(stream, `pulling ${reference}`);
+  const line = pullLines(reference.length > 30 ? "pulling" : reference);
   const pulled = await pull(reference, {
     weightsDir: context.paths.weightsDir,
     env: context.env,
     signal,
-    onProgress: (now) => progress.update(pullText(reference, now)),
+    onProgress: (now) => progress.update(line(now)),
   });
   progress.stop();
   if (!pulled.alreadyPresent) say(`Pulled ${pulled.name} (${formatBytes(pulled.bytes)}) from ${pulled.source}`);
   return pulled;
-}
-
-/** `pulling smollm2: 41.0 of 93.8 MiB (43 %) from huggingface.co`. Pure. */
-export function pullText(reference: string, progress: PullProgress): string {
-  const verb = { wait: "waiting for", download: "pulling", extract: "unpacking", verify: "checking" }[progress.phase];
-  const amount =
-    progress.totalBytes === null || progress.totalBytes === 0
-      ? formatBytes(progress.bytes)
-      : `${Math.floor((progress.bytes / progress.totalBytes) * 100)} % of ${formatBytes(progress.totalBytes)}`;
-  return `${verb} ${reference}: ${amount} from ${progress.source}`;
 }

@@ -63,9 +63,11 @@ export class TerminalPrompt {
       const take = (line: string, goesOn: boolean): void => {
         this.#options.onLine(line);
         const added = message.add(line, goesOn);
-        if (added.type === "message") return finish(added);
-        readline.setPrompt(continuation);
-        readline.prompt();
+        if (added.type === "message") finish(added);
+        else {
+          readline.setPrompt(continuation);
+          readline.prompt();
+        }
       };
       input.prependListener("keypress", keys.listener);
       readline.on("line", (line) => (result === null ? take(line, keys.takeGoesOn()) : this.#aheadLines.push(line)));

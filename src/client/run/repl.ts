@@ -34,7 +34,14 @@ export class Repl {
     this.#options = options;
     this.#verbose = options.verbose;
     const { input, output } = options;
-    this.#prompt = new TerminalPrompt({ input, output, prompt: PROMPT, continuation: CONTINUATION, history: this.#history, onLine: (line) => this.#keep(line) });
+    this.#prompt = new TerminalPrompt({
+      input,
+      output,
+      prompt: PROMPT,
+      continuation: CONTINUATION,
+      history: this.#history,
+      onLine: (line) => this.#keep(line),
+    });
   }
 
   async run(): Promise<void> {
@@ -47,7 +54,7 @@ export class Repl {
       const command = parseSlash(message);
       if (command === null) await this.#answer(message);
       else if (command.type === "bye") return;
-      else this.#obey(command);
+      else this.#print(this.#obey(command));
     }
   }
 
@@ -85,27 +92,28 @@ export class Repl {
     }
   }
 
-  #obey(command: Exclude<SlashCommand, { type: "bye" }>): void {
+  /** Does what a command asks for, and returns what to answer. */
+  #obey(command: Exclude<SlashCommand, { type: "bye" }>): string {
     const { session } = this.#options;
     switch (command.type) {
       case "clear":
         session.clear();
-        return this.#print("The chat is forgotten.");
+        return "The chat is forgotten.";
       case "help":
-        return this.#print(helpLines(command.topic).join("\n"));
+        return helpLines(command.topic).join("\n");
       case "system":
         session.setSystem(command.text);
-        return this.#print(command.text === null ? "The system message is gone." : "The system message is set.");
+        return command.text === null ? "The system message is gone." : "The system message is set.";
       case "parameter":
         session.setParameter(command.name, command.value);
-        return this.#print(command.value === null ? `${command.name} is the model's own again.` : `${command.name} is ${command.value}.`);
+        return command.value === null ? `${command.name} is the model's own again.` : `${command.name} is ${command.value}.`;
       case "verbose":
         this.#verbose = command.on;
-        return this.#print(command.on ? "Counts and speed are shown." : "Counts and speed are not shown.");
+        return command.on ? "Counts and speed are shown." : "Counts and speed are not shown.";
       case "show":
-        return this.#print(showLines(session).join("\n"));
+        return showLines(session).join("\n");
       case "mistake":
-        return this.#print(command.message);
+        return command.message;
     }
   }
 

@@ -5,10 +5,10 @@ import type { DaemonClient } from "../daemon-client.ts";
 import { showProgress } from "../progress.ts";
 import { ensureDaemon } from "../start-daemon.ts";
 import { streamAnswer } from "./answer.ts";
+import { historyFile } from "./history.ts";
 import { prepareModel } from "./prepare.ts";
 import { Repl } from "./repl.ts";
-import { type ChatSettings, ChatSession } from "./session.ts";
-import { historyFile } from "./history.ts";
+import { ChatSession, type ChatSettings } from "./session.ts";
 import { joinPrompt, readStdin } from "./stdin.ts";
 import { timingLines } from "./timings.ts";
 
@@ -35,7 +35,9 @@ export async function runModel(options: RunOptions): Promise<number> {
   try {
     const prompt = joinPrompt(options.words, await readStdin(streams.input, options.words.length > 0));
     if (prompt === null && streams.input.isTTY !== true) {
-      throw new AssistantError("usage", "There is no prompt: standard input is empty.", { remedy: 'Write it behind the model: assistant run MODEL "Name three rivers."' });
+      throw new AssistantError("usage", "There is no prompt: standard input is empty.", {
+        remedy: 'Write it behind the model: assistant run MODEL "Name three rivers."',
+      });
     }
     const prepared = await prepareModel({ context, wanted: options.model, say, progress: streams.errors, signal: stop.signal });
     const client = await runningDaemon(options, prepared.configured, say);

@@ -92,5 +92,12 @@ export function helpLines(topic: "all" | "set" | "shortcuts"): string[] {
   ];
   if (topic === "set") return set;
   if (topic === "shortcuts") return shortcuts;
-  return ["  /bye                        leave", "  /clear                      forget the chat so far", "  /show                       the model and the settings", ...set, "", ...shortcuts];
+  return [
+    "  /bye                        leave",
+    "  /clear                      forget the chat so far",
+    "  /show                       the model and the settings",
+    ...set,
+    "",
+    ...shortcuts,
+  ];
 }

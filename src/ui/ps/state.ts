@@ -20,7 +20,21 @@ export type PsKey = "up" | "down" | "sort" | "stop" | "restart" | "pin" | "logs"
 /** What the view is to do besides showing the new state. */
 export type PsEffect = { readonly type: "act"; readonly id: string; readonly action: InstanceAction["action"] } | { readonly type: "quit" };
 
-const KEYS: Readonly<Record<string, PsKey>> = { k: "up", j: "down", s: "sort", x: "stop", r: "restart", p: "pin", l: "logs", "?": "help", h: "help", q: "quit", y: "yes", Y: "yes", n: "no" };
+const KEYS: Readonly<Record<string, PsKey>> = {
+  k: "up",
+  j: "down",
+  s: "sort",
+  x: "stop",
+  r: "restart",
+  p: "pin",
+  l: "logs",
+  "?": "help",
+  h: "help",
+  q: "quit",
+  y: "yes",
+  Y: "yes",
+  n: "no",
+};
 
 interface PressedKey {
   readonly upArrow?: boolean;

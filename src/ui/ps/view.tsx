@@ -71,9 +71,22 @@ function Header({ status, problem, width }: { status: DaemonStatus; problem: str
   );
 }
 
-function Instances({ rows, state, width, room, modelCount }: { rows: InstanceRow[]; state: PsState; width: number; room: number; modelCount: number }): ReactNode {
+function Instances({
+  rows,
+  state,
+  width,
+  room,
+  modelCount,
+}: {
+  rows: InstanceRow[];
+  state: PsState;
+  width: number;
+  room: number;
+  modelCount: number;
+}): ReactNode {
   if (rows.length === 0) {
-    const text = modelCount === 0 ? "No models are configured: `assistant init` writes a first one." : "No model is loaded. The first request for one loads it.";
+    const text =
+      modelCount === 0 ? "No models are configured: `assistant init` writes a first one." : "No model is loaded. The first request for one loads it.";
     return <Text color="gray">{`  ${truncate(text, width - MARGIN)}`}</Text>;
   }
   const selected = selectedRow(rows, state);
@@ -107,7 +120,9 @@ function Row({ cells, selected }: { cells: readonly Cell[]; selected: boolean })
       {cells.map((cell, index) => {
         const colour = COLOURS[cell.tone];
         // Cells have no identity but their place.
-        return <Text key={columns[index]?.title ?? index} {...(colour === undefined ? {} : { color: colour })}>{`${index === 0 ? "" : "  "}${cell.text}`}</Text>;
+        return (
+          <Text key={columns[index]?.title ?? index} {...(colour === undefined ? {} : { color: colour })}>{`${index === 0 ? "" : "  "}${cell.text}`}</Text>
+        );
       })}
     </Text>
   );
@@ -133,7 +148,10 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
     ...rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []).map((text) => ({ text, colour: "red" })),
     ...status.models.flatMap((model) => (model.error === null ? [] : [{ text: `${model.name}: ${model.error}`, colour: "red" }])),
     ...waiting(status).map((text) => ({ text, colour: "yellow" })),
-    ...status.notices.map((notice) => ({ text: `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`, colour: notice.severity === "error" ? "red" : "yellow" })),
+    ...status.notices.map((notice) => ({
+      text: `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+      colour: notice.severity === "error" ? "red" : "yellow",
+    })),
     ...status.hints.map((text) => ({ text: `Hint: ${text}`, colour: "gray" })),
   ].map(({ text, colour }) => (
     <Text key={text} color={colour} wrap="truncate">
@@ -157,10 +175,12 @@ function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: r
     <Box flexDirection="column">
       <Text> </Text>
       <Text color="cyan" bold>{`  ${truncate(title, width - MARGIN, true)}`}</Text>
-      {lines.slice(-logPaneLines(height)).map((line, index) => (
-        // Lines of a log have no identity but their place.
-        <Text key={`${index}:${line}`} wrap="truncate">{`  ${truncate(line, width - MARGIN)}`}</Text>
-      ))}
+      <Text>
+        {lines
+          .slice(-logPaneLines(height))
+          .map((line) => `  ${truncate(line, width - MARGIN)}`)
+          .join("\n")}
+      </Text>
     </Box>
   );
 }
@@ -168,7 +188,12 @@ function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: r
 const KEY_HINTS = ["q quit", "? help", "↑↓ select", "x stop", "l logs", "s sort", "r restart", "p pin"];
 
 function Footer({ state, width }: { state: PsState; width: number }): ReactNode {
-  if (state.confirmStop !== null) return <Text color="yellow" bold>{truncate(`Stop ${state.confirmStop}? Running requests may finish. y/n`, width)}</Text>;
+  if (state.confirmStop !== null)
+    return (
+      <Text color="yellow" bold>
+        {truncate(`Stop ${state.confirmStop}? Running requests may finish. y/n`, width)}
+      </Text>
+    );
   if (state.message !== null) return <Text color="yellow">{truncate(state.message, width)}</Text>;
   return <Text color="gray">{joinThatFits([...KEY_HINTS, `sorted by ${sortColumn(state).title.toLowerCase()}`], width, "   ")}</Text>;
 }

@@ -23,6 +23,9 @@ test("every command has a summary and an example that calls it", async () => {
   for (const { name, command } of await allCommands()) {
     expect(command.summary, name).toBeTruthy();
     const examples = (command.examples ?? []).map((example) => (typeof example === "string" ? example : example.command));
-    expect(examples.some((example) => example.replaceAll("<%= config.bin %>", "assistant").includes(`assistant ${name}`)), `an example of ${name}`).toBe(true);
+    expect(
+      examples.some((example) => example.replaceAll("<%= config.bin %>", "assistant").includes(`assistant ${name}`)),
+      `an example of ${name}`,
+    ).toBe(true);
   }
 });

@@ -23,6 +23,11 @@ describe("errors of a command", () => {
     expect(error).toMatchObject({ code: "usage", exitCode: 2, message: "Nonexistent flag: --foo" });
   });
 
+  test("an option that does not exist names the nearest", () => {
+    const error = Object.assign(oclifError("Nonexistent flag: --temprature", 2), { flags: ["--temprature"] });
+    expect(toReportable(error, ["temperature", "seed"]).remedy).toMatch(/^Did you mean `--temperature`\?/u);
+  });
+
   test("anything else is internal, exit code 70, and asks for a report", () => {
     const error = toReportable(new TypeError("x is not a function"));
     expect(error.exitCode).toBe(70);

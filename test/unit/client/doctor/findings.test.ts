@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -15,7 +15,16 @@ import { AssistantError } from "../../../../src/core/errors.ts";
 import type { EngineSet } from "../../../../src/engines/index.ts";
 import { failedInstance, fakeStatus } from "../../../fakes/status.ts";
 
-const gpu: Device = { id: "cuda:0", vendor: "nvidia", name: "H100", memoryTotalBytes: 80e9, memoryFreeBytes: 70e9, utilizationPercent: 0, temperatureCelsius: 40, env: {} };
+const gpu: Device = {
+  id: "cuda:0",
+  vendor: "nvidia",
+  name: "H100",
+  memoryTotalBytes: 80e9,
+  memoryFreeBytes: 70e9,
+  utilizationPercent: 0,
+  temperatureCelsius: 40,
+  env: {},
+};
 const hardware: Hardware = {
   devices: [gpu],
   cpu: { model: "CPU", physicalCores: 2, logicalCores: 4 },
@@ -95,7 +104,9 @@ describe("files", () => {
   test("a runtime directory that others can enter is a warning", async () => {
     await mkdir(paths().runDir);
     await chmod(paths().runDir, 0o755);
-    expect(await fileFindings(paths())).toContainEqual(expect.objectContaining({ subject: "runtime", level: "warning", remedy: expect.stringContaining("chmod go-rwx") }));
+    expect(await fileFindings(paths())).toContainEqual(
+      expect.objectContaining({ subject: "runtime", level: "warning", remedy: expect.stringContaining("chmod go-rwx") }),
+    );
   });
 });
 

@@ -22,7 +22,10 @@ test.each([
   [['"""a\\', 'b"""'], ["a\\\nb"]],
   [['say """ in the middle'], ['say """ in the middle']],
   [['/set system """one', 'two"""'], ["/set system one\ntwo"]],
-  [["first", "second"], ["first", "second"]],
+  [
+    ["first", "second"],
+    ["first", "second"],
+  ],
 ])("%j makes %j", (lines, messages) => {
   expect(type(...lines)).toEqual(messages);
 });

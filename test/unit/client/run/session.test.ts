@@ -28,7 +28,16 @@ test("clear forgets the chat and keeps the settings", () => {
   session.setSystem("s");
   session.remember("a", "b");
   session.clear();
-  expect(session.request("c")).toEqual({ model: "m", temperature: 0, seed: null, maxTokens: null, messages: [{ role: "system", content: "s" }, { role: "user", content: "c" }] });
+  expect(session.request("c")).toEqual({
+    model: "m",
+    temperature: 0,
+    seed: null,
+    maxTokens: null,
+    messages: [
+      { role: "system", content: "s" },
+      { role: "user", content: "c" },
+    ],
+  });
 });
 
 test("the prompt is the words, then standard input", () => {

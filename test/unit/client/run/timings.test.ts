@@ -4,7 +4,10 @@ import { timingLines } from "../../../../src/client/run/timings.ts";
 import { fakeInstance, fakeModel, fakeStatus } from "../../../fakes/status.ts";
 
 test("counts and rates; the rate of the prompt leaves cached tokens out", () => {
-  const lines = timingLines({ promptTokens: 120, cachedTokens: 20, completionTokens: 50, promptMs: 500, completionMs: 1000 }, { totalMs: 1600, firstTextMs: 520 });
+  const lines = timingLines(
+    { promptTokens: 120, cachedTokens: 20, completionTokens: 50, promptMs: 500, completionMs: 1000 },
+    { totalMs: 1600, firstTextMs: 520 },
+  );
   expect(lines).toContain("prompt cached count:  20 tokens");
   expect(lines).toContain("prompt eval rate:     200.00 tokens/s");
   expect(lines).toContain("eval rate:            50.00 tokens/s");
@@ -13,7 +16,10 @@ test("counts and rates; the rate of the prompt leaves cached tokens out", () => 
 });
 
 test("what the engine did not tell is left out", () => {
-  const lines = timingLines({ promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null }, { totalMs: 5, firstTextMs: null });
+  const lines = timingLines(
+    { promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null },
+    { totalMs: 5, firstTextMs: null },
+  );
   expect(lines).toEqual(["total duration:       5.0 ms"]);
 });
 
