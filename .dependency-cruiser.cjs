@@ -49,8 +49,8 @@ module.exports = {
     ...arrow,
   ],
   options: {
-    // TypeScript 7 has no parser that tools can call; swc reads the same syntax, type-only imports included.
-    parser: "swc",
+    // Through .typescript-for-lint.mjs; type-only imports count too.
+    parser: "tsc",
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
     enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"], extensions: [".ts", ".tsx", ".js", ".json"] },
