@@ -11,10 +11,10 @@ export default class List extends BaseCommand {
 
   async run(): Promise<{ models: readonly ListedModel[] }> {
     const { flags } = await this.parse(List);
-    const { listedModels, listText } = await import("../src/client/models/list.ts");
+    const [{ listedModels, listRows, NO_MODELS }, { alignColumns }] = await Promise.all([import("../src/client/models/list.ts"), import("../src/ui/table.ts")]);
     const { models, problem } = await listedModels(this.context(flags));
     if (problem !== null) this.say(`The configuration cannot be read, so only files are listed:\n${problem}`);
-    this.log(listText(models, Date.now()));
+    this.log(models.length === 0 ? NO_MODELS : alignColumns(listRows(models, Date.now())).join("\n"));
     return { models };
   }
 }

@@ -10,9 +10,9 @@ export default class Show extends BaseCommand {
 
   async run(): Promise<ShownModel> {
     const { args, flags } = await this.parse(Show);
-    const { shownModel, showText } = await import("../src/client/models/show.ts");
+    const [{ shownModel, showRows }, { alignColumns }] = await Promise.all([import("../src/client/models/show.ts"), import("../src/ui/table.ts")]);
     const model = await shownModel(args.name, this.context(flags));
-    this.log(showText(model));
+    this.log(alignColumns(showRows(model)).join("\n"));
     return model;
   }
 }

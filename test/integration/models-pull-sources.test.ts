@@ -95,6 +95,10 @@ describe("the hub", () => {
       licence: "mit",
       sha256: sha256(body),
     });
+    // What is here is not asked for again: the network may be gone by now.
+    const asked = hub.requests.length;
+    expect(await store.pull("hf:acme/tiny/tiny-Q8_0.gguf", { env: env() })).toMatchObject({ name: "tiny-Q8_0", alreadyPresent: true });
+    expect(hub.requests).toHaveLength(asked);
   });
 
   it("gets the token, and the storage it redirects to does not", async () => {

@@ -1,5 +1,4 @@
 import { formatAge, formatBytes } from "../../models/format.ts";
-import { alignColumns } from "../../ui/table.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
 
@@ -46,9 +45,10 @@ async function listed(entry: InventoryEntry, weightsDir: string): Promise<Listed
   };
 }
 
-/** A table, or what to do where there is none. `now` in epoch milliseconds. */
-export function listText(models: readonly ListedModel[], now: number): string {
-  if (models.length === 0) return "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+export const NO_MODELS = "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+
+/** The cells of a table, titles first. `now` in epoch milliseconds. */
+export function listRows(models: readonly ListedModel[], now: number): string[][] {
   const rows = models.map((model) => [
     model.name,
     model.kind ?? "-",
@@ -58,7 +58,7 @@ export function listText(models: readonly ListedModel[], now: number): string {
     model.pulledAt === null ? "-" : formatAge(model.pulledAt, now),
     stateOf(model),
   ]);
-  return alignColumns([["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows]).join("\n");
+  return [["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows];
 }
 
 function stateOf(model: ListedModel): string {

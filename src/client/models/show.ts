@@ -5,7 +5,6 @@ import { catalogEntry } from "../../models/catalog.ts";
 import type { ModelFacts } from "../../models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../models/fit.ts";
 import { formatBytes, formatParameters } from "../../models/format.ts";
-import { alignColumns } from "../../ui/table.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
 
@@ -92,8 +91,8 @@ function settingsOf(config: ModelSpec | null, facts: ModelFacts): FitSettings {
   return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
 }
 
-/** The same for people. */
-export function showText(model: ShownModel): string {
+/** The same for people: pairs of a word and what it is. */
+export function showRows(model: ShownModel): string[][] {
   const { facts, load, memory } = model;
   const rows: [string, string | null][] = [
     ["name", [model.name, ...model.aliases].join(", ")],
@@ -117,7 +116,7 @@ export function showText(model: ShownModel): string {
     ["loaded", model.loaded ? "yes" : "no"],
     ["memory", memory === null || load === null ? null : memoryText(memory, load)],
   ];
-  return alignColumns(rows.filter((row): row is [string, string] => row[1] !== null)).join("\n");
+  return rows.filter((row): row is [string, string] => row[1] !== null);
 }
 
 function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {

@@ -1,9 +1,10 @@
 import { AssistantError, isAssistantError, toAssistantError } from "../../core/errors.ts";
 import { type CatalogEntry, type CatalogSource, catalogEntry } from "../catalog.ts";
 import { checkModelName, nameFromFile } from "../names.ts";
-import { canonicalReference, parseReference } from "../reference.ts";
+import { canonicalReference, type HubFile, parseReference, type Reference } from "../reference.ts";
+import { findByReference } from "../store.ts";
 import { urlSource } from "./http.ts";
-import { findHubFile, hubSource } from "./huggingface.ts";
+import { type FoundHubFile, findHubFile, hubSource } from "./huggingface.ts";
 import { localSource } from "./local.ts";
 import { pipSource } from "./pip.ts";
 import type { Expected, PullOptions, Source } from "./types.ts";
@@ -49,7 +50,7 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
       return build({ name: entry.name, reference: canonicalReference(reference), licence: entry.licence, expected: entry, sources });
     }
     case "huggingface": {
-      const found = await findHubFile(reference, options, signal);
+      const found = (await inStore(reference, options.weightsDir)) ?? (await findHubFile(reference, options, signal));
       const canonical = canonicalReference(found.file);
       return build({
         name: nameFromFile(found.file.file),
@@ -77,6 +78,14 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
         path: reference.path,
       });
   }
+}
+
+/** A file of the hub that was pulled before is known without asking: the network may be gone by now. */
+async function inStore(reference: Extract<Reference, { type: "huggingface" }>, weightsDir: string): Promise<FoundHubFile | null> {
+  if (reference.file === null) return null;
+  const file: HubFile = { type: "huggingface", repo: reference.repo, revision: reference.revision, file: reference.file };
+  const manifest = (await findByReference(weightsDir, canonicalReference(file)))?.manifest ?? null;
+  return manifest === null ? null : { file, expected: manifest, licence: manifest.licence };
 }
 
 function catalogSource(source: CatalogSource, options: PullOptions): Source {

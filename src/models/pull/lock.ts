@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { lock } from "proper-lockfile";
+import { AssistantError } from "../../core/errors.ts";
 
 const STALE_MS = 20_000;
 const LOOK_EVERY_MS = 150;
@@ -18,7 +19,13 @@ export async function lockPull(file: string, lockfilePath: string, signal: Abort
   for (;;) {
     signal.throwIfAborted();
     try {
-      const release = await lock(file, { lockfilePath, realpath: false, stale: STALE_MS, update: STALE_MS / 4, onCompromised: (error) => lost.abort(error) });
+      const release = await lock(file, {
+        lockfilePath,
+        realpath: false,
+        stale: STALE_MS,
+        update: STALE_MS / 4,
+        onCompromised: (error) => lost.abort(takenOver(error)),
+      });
       return { lost: lost.signal, [Symbol.asyncDispose]: () => release().catch(() => {}) };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
@@ -27,3 +34,9 @@ export async function lockPull(file: string, lockfilePath: string, signal: Abort
     }
   }
 }
+
+const takenOver = (cause: Error): AssistantError =>
+  new AssistantError("pull_failed", "This pull was halted for so long (the machine slept, or its disk hung) that another one may have taken over.", {
+    remedy: "Run the same command again; it goes on where this one stopped.",
+    cause,
+  });
