@@ -190,6 +190,21 @@ test("the outcome of a stream is read from its end", async () => {
   });
 });
 
+test("an engine's comments are relayed, and are not the first token", async () => {
+  let answer: () => void = () => {};
+  const { port, dispatcher } = await start((socket) => {
+    socket.write(sseHead + chunk(": ping\n\n"));
+    answer = () => void socket.end(framed);
+  });
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ stream: true })));
+  await client.until(": ping\n\n");
+  expect(dispatcher.granted[0]?.firstToken).toBe(false);
+  answer();
+  await client.until(LAST_CHUNK);
+  expect(dispatcher.granted[0]?.firstToken).toBe(true);
+});
+
 test("embeddings tell their usage before a long body", async () => {
   const vector = Array.from({ length: 4000 }, (_, index) => index / 7);
   const body = JSON.stringify({

@@ -55,7 +55,7 @@ class Inference {
   #model: ModelSpec | null = null;
   #streamed = false;
   #lease: Lease | null = null;
-  #firstByteAt: number | null = null;
+  #firstTokenAt: number | null = null;
   #facts: AnswerFacts = NO_FACTS;
   #end: RequestOutcome["end"] | "rejected" = "rejected";
   #error: AssistantError | null = null;
@@ -136,8 +136,8 @@ class Inference {
       headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs))],
       gone: this.#gone,
       stock: driven ? { route: name, streamed: this.#streamed, wantsUsage, wantsProgress: body.return_progress === true } : null,
-      onFirstByte: () => {
-        this.#firstByteAt = performance.now();
+      onFirstToken: () => {
+        this.#firstTokenAt = performance.now();
         lease.firstToken();
       },
     });
@@ -184,7 +184,7 @@ class Inference {
       status: this.#end === "cancelled" ? null : response.statusCode,
       stream: this.#streamed,
       queueMs: rounded(this.#lease?.queuedMs ?? null),
-      ttftMs: rounded(this.#firstByteAt === null ? null : this.#firstByteAt - arrivedAt),
+      ttftMs: rounded(this.#firstTokenAt === null ? null : this.#firstTokenAt - arrivedAt),
       totalMs: rounded(performance.now() - arrivedAt),
       promptTokens,
       cachedTokens,

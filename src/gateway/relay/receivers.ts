@@ -11,6 +11,8 @@ export type Verdict = "more" | "pause" | "done";
 /** Takes the body of one engine answer. Exactly one is made per answer. */
 export interface Receiver {
   body(bytes: Buffer): Verdict;
+  /** Whether part of the answer itself has been seen: engines send comments and progress before it. */
+  readonly begun: boolean;
   /** The engine has closed the connection before `done`: returns where that is the end, throws where it is not. */
   closed(): void;
   facts(): AnswerFacts;
@@ -32,6 +34,7 @@ export class RawChunks implements Receiver {
   readonly #client: ClientStream;
   readonly #tail = new Tail();
   readonly #begin: () => void;
+  begun = false;
 
   /** `begin` sends the client's head, once the engine has shown that it answers. */
   constructor(client: ClientStream, begin: () => void) {
@@ -41,6 +44,7 @@ export class RawChunks implements Receiver {
 
   body(bytes: Buffer): Verdict {
     if (!this.#client.headSent) this.#begin();
+    this.begun ||= bytes.includes("data:");
     this.#tail.push(bytes);
     if (!this.#tail.endsBody()) return verdict(this.#client.write(bytes));
     this.#client.end(bytes);
@@ -66,6 +70,7 @@ export class FixedLength implements Receiver {
   readonly #client: ClientStream;
   readonly #tail = new Tail();
   readonly #begin: () => void;
+  readonly begun = true;
   #head = NOTHING;
   #left: number;
 
@@ -118,6 +123,7 @@ export class Reframed implements Receiver {
   readonly #decoder: ChunkDecoder | null;
   readonly #endsByClosing: boolean;
   readonly #begin: () => void;
+  readonly begun = true;
   #left: number;
 
   constructor(client: ClientStream, framing: Framing, begin: () => void) {
@@ -163,6 +169,7 @@ export class ErrorAnswer implements Receiver {
   readonly #status: number;
   readonly #framing: Framing;
   readonly #model: string;
+  readonly begun = false;
   #bytes = NOTHING;
 
   constructor(status: number, framing: Framing, model: string) {

@@ -17,7 +17,7 @@ export interface RelayJob {
   readonly gone: AbortSignal;
   /** Set where the engine is made to stream so that it notices departures. */
   readonly stock: StockDrive | null;
-  readonly onFirstByte: () => void;
+  readonly onFirstToken: () => void;
 }
 
 /** The engine could not be reached; not a byte of the request was read, so that it may be sent to another. */
@@ -56,7 +56,7 @@ class Relay {
   readonly #reject: (error: unknown) => void;
   #call: UpstreamCall | null = null;
   #receiver: Receiver | null = null;
-  #firstByte = true;
+  #begun = false;
   #settled = false;
 
   constructor(job: RelayJob, resolve: (facts: AnswerFacts) => void, reject: (error: unknown) => void) {
@@ -107,11 +107,11 @@ class Relay {
 
   #onBody(bytes: Buffer): boolean {
     const receiver = this.#receiver as Receiver;
-    if (this.#firstByte && !(receiver instanceof ErrorAnswer)) {
-      this.#firstByte = false;
-      this.#job.onFirstByte();
-    }
     const verdict = receiver.body(bytes);
+    if (!this.#begun && receiver.begun) {
+      this.#begun = true;
+      this.#job.onFirstToken();
+    }
     if (verdict === "done") this.#complete();
     if (verdict === "pause") this.#job.client.onDrain(() => this.#call?.resume());
     return verdict !== "pause";

@@ -50,6 +50,7 @@ class StockReceiver implements Receiver {
   readonly #text = new TextDecoder("utf-8");
   readonly #aggregate: Aggregate;
   readonly #tail = new Tail();
+  begun = false;
   #finished = false;
   #flowing = true;
 
@@ -109,7 +110,8 @@ class StockReceiver implements Receiver {
     if (event.error !== undefined) {
       throw engineErrorOf(typeof event.error.code === "number" ? event.error.code : 500, event as { error: { message?: unknown } }, this.#model);
     }
-    if (event.prompt_progress !== undefined && !this.#drive.wantsProgress) return;
+    if (event.prompt_progress === undefined) this.begun = true;
+    else if (!this.#drive.wantsProgress) return;
     if (!this.#drive.streamed) this.#aggregate.add(event as Parameters<Aggregate["add"]>[0]);
     else if (event.usage === undefined || this.#drive.wantsUsage) this.#send(data);
     // Usage that nobody asked for: a chunk of its own in a chat, a field of the last chunk in a completion.
