@@ -3,6 +3,7 @@ import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
 import { accountAll, roomChanged } from "./places.ts";
+import { isRemoteOnly } from "./remotes.ts";
 import { eligibleDevices, replicasOf } from "./replicas.ts";
 import { preload, shrink } from "./scaling.ts";
 import { createDevice, createModel, type ModelRecord, type SchedulerState } from "./state.ts";
@@ -17,7 +18,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   state.settings = config.settings;
   takeDevices(state, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
-  for (const model of [...state.models.values()]) if (!names.has(model.name)) removeModel(turn, model);
+  for (const model of [...state.models.values()]) if (!names.has(model.name) && !isRemoteOnly(model)) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
     const memoryBytes = config.memoryBytes.get(spec.name) ?? null;

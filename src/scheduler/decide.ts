@@ -7,6 +7,7 @@ import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
 import { place } from "./placement.ts";
 import { refresh } from "./places.ts";
+import { remoteDue, remotesChanged } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
 import { isWantedAnyway, preload, settle } from "./scaling.ts";
@@ -55,6 +56,9 @@ function apply(turn: Turn, event: SchedulerEvent): void {
     case "operate":
       operated(turn, event.operation, event.target);
       break;
+    case "remotes":
+      remotesChanged(turn, event.change);
+      break;
     case "closing":
       closing(turn);
       break;
@@ -80,6 +84,9 @@ function cameDue(turn: Turn, what: Due["what"]): void {
     case "suspect":
       turn.state.dirty.add(what.instance.model);
       refresh(turn, what.instance);
+      break;
+    case "remote":
+      remoteDue(turn, what.remote);
       break;
     case "retry":
       retry(turn, what.model);

@@ -18,8 +18,8 @@ export interface Refusal {
 export type Effect =
   /** The request has a slot on the instance. */
   | { readonly type: "dispatch"; readonly requestId: string; readonly instanceId: string; readonly queuedMs: number }
-  /** The request goes to another node. No rule of this version makes one. */
-  | { readonly type: "forward"; readonly requestId: string; readonly node: string }
+  /** The request goes to another machine. */
+  | { readonly type: "forward"; readonly requestId: string; readonly node: string; readonly queuedMs: number }
   | { readonly type: "start"; readonly order: StartOrder }
   | { readonly type: "drain"; readonly instanceId: string }
   | { readonly type: "resume"; readonly instanceId: string }

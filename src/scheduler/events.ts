@@ -2,6 +2,7 @@ import type { SchedulerSettings } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
+import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 
 /** What an operator may ask for. `start` of a model loads it without a request. */
@@ -18,6 +19,15 @@ export interface SchedulerConfig {
   readonly memoryBytes: ReadonlyMap<string, number>;
 }
 
+/** Other machines, as measured now. */
+export interface RemoteChange {
+  /** This daemon's own id in hop lists. */
+  readonly nodeId: string;
+  readonly candidates: readonly RemoteCandidate[];
+  /** Models that no file of this machine names; their `nodes` is set. */
+  readonly models: readonly ModelSpec[];
+}
+
 /** What may happen. All of it reaches `decide` one at a time, in the order in which it happened. */
 export type SchedulerEvent =
   | { readonly type: "arrived"; readonly facts: RequestFacts }
@@ -31,5 +41,7 @@ export type SchedulerEvent =
   /** Start or reload. */
   | { readonly type: "configured"; readonly config: SchedulerConfig }
   | { readonly type: "operate"; readonly operation: Operation; readonly target: OperationTarget }
+  /** Other machines were measured, or came or went. */
+  | { readonly type: "remotes"; readonly change: RemoteChange }
   /** The daemon stops: nobody waits any longer, nothing new begins. */
   | { readonly type: "closing" };

@@ -4,7 +4,7 @@ import type { Lease, RequestOutcome } from "../core/request.ts";
 
 /** What the gateway needs to reach an instance. */
 export interface Endpoint {
-  readonly engine: EngineId;
+  readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
 }
@@ -29,7 +29,7 @@ export class SlotLease implements Lease {
   readonly requestId: string;
   readonly instanceId: string;
   readonly model: string;
-  readonly engine: EngineId;
+  readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
   readonly queuedMs: number;

@@ -1,10 +1,11 @@
 import type { Clock, Timer } from "../core/clock.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
+import { remoteInstanceId } from "../core/remote.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
-import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "./events.ts";
+import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
@@ -21,7 +22,7 @@ export interface SchedulerPorts {
   readonly fleet: FleetPort;
   readonly clock: Clock;
   readonly log: SchedulerLog;
-  /** How to reach an instance that is ready; null when it is not known (any more). */
+  /** How to reach an instance that is ready, or another machine (`remote:NAME`); null when it is not known (any more). */
   describe(instanceId: string): Endpoint | null;
   /** Default: what is asked for, as far as threads are free. */
   readonly grantThreads?: GrantThreads;
@@ -79,6 +80,11 @@ export class Scheduler implements Dispatcher {
   /** Every transition of the fleet, in order. */
   onFleetEvent(event: FleetEvent): void {
     this.#post({ type: "instance", event });
+  }
+
+  /** What was measured of other machines. */
+  onRemotes(change: RemoteChange): void {
+    this.#post({ type: "remotes", change });
   }
 
   /** An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it has happened. */
@@ -200,7 +206,8 @@ export class Scheduler implements Dispatcher {
         fleet.stop(effect.instanceId, effect.cause);
         break;
       case "forward":
-        this.#takeWaiter(effect.requestId)?.reject(new AssistantError("internal", `There is no way to node "${effect.node}"`));
+        log.debug({ request: effect.requestId, node: effect.node }, "forward");
+        this.#dispatch(effect.requestId, remoteInstanceId(effect.node), effect.queuedMs);
         break;
     }
   }

@@ -5,6 +5,7 @@ import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
 import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
+import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
 import { choose } from "./routing.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
@@ -24,7 +25,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   }
   const request = createRequest(facts, model, now);
   state.requests.set(facts.id, request);
-  if (model.queue.size === 0 && dispatch(turn, request)) return;
+  if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatch(turn, request))) return;
   model.queue.push(request);
   state.queued += 1;
   if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
@@ -38,10 +39,13 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
   if (model === undefined || model.removed) return refusal("model_not_found", `No configured model is called "${facts.model}"`);
   if (state.requests.has(facts.id)) return refusal("internal", `The request id ${facts.id} is in use`);
   if (facts.deadlineAt !== null && facts.deadlineAt <= now) return deadlineRefusal(facts, 0);
-  const failed = model.serving + model.coming.size === 0 ? failureRefusal(model, now) : null;
-  if (failed !== null) return failed;
+  if (!mayForward(turn, facts)) {
+    if (isRemoteOnly(model)) return unreachable(turn, model);
+    const failed = model.serving + model.coming.size === 0 ? failureRefusal(model, now) : null;
+    if (failed !== null) return failed;
+  }
   // A request that needs not wait is not kept out by a queue's limit.
-  return model.queue.size === 0 && model.available.size > 0 ? null : queueRefusal(state, model, now);
+  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, facts)) ? null : queueRefusal(state, model, now);
 }
 
 /** Null unless a start failed and the next one is not due yet. */
@@ -69,7 +73,7 @@ export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal 
 export function cancelled(turn: Turn, requestId: string): void {
   const request = turn.state.requests.get(requestId);
   if (request === undefined) return;
-  if (request.instance !== null) {
+  if (request.instance !== null || request.remote !== null) {
     finished(turn, requestId, { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null });
     return;
   }
@@ -125,6 +129,10 @@ export function firstToken(turn: Turn, requestId: string): void {
 /** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
 export function finished(turn: Turn, requestId: string, outcome: RequestOutcome): void {
   const request = turn.state.requests.get(requestId);
+  if (request?.remote) {
+    remoteFinished(turn, request, request.remote, outcome);
+    return;
+  }
   const instance = request?.instance;
   if (!request || !instance) return;
   turn.state.requests.delete(requestId);
@@ -191,6 +199,7 @@ function createRequest(facts: RequestFacts, model: ModelRecord, now: number): Re
     next: null,
     queued: false,
     instance: null,
+    remote: null,
     dispatchedAt: 0,
     prefillTokens: 0,
     decodeTokens: 0,

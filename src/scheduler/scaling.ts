@@ -1,9 +1,10 @@
 import type { Refusal } from "./effects.ts";
 import { surplus } from "./eviction.ts";
-import { leave, order, rejectAll, remove } from "./lifecycle.ts";
+import { leave, order, remove } from "./lifecycle.ts";
 import { loadOf } from "./load.ts";
 import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
+import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
 import { failureRefusal, serve } from "./requests.ts";
 import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
@@ -14,6 +15,16 @@ import type { Turn } from "./turn.ts";
  * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
  */
 export function settle(turn: Turn): void {
+  const touched = new Set<ModelRecord>();
+  do {
+    settleHere(turn, touched);
+    // Last, so that what is started here for who waits has its order before other machines take them.
+    for (const model of touched) overflow(turn, model);
+    touched.clear();
+  } while (turn.state.dirty.size > 0);
+}
+
+function settleHere(turn: Turn, touched: Set<ModelRecord>): void {
   const { state } = turn;
   while (state.dirty.size > 0 || state.roomChanged) {
     for (const model of state.dirty) {
@@ -21,6 +32,7 @@ export function settle(turn: Turn): void {
       serve(turn, model);
       ensureInstances(turn, model);
       noticeQueue(turn, model);
+      if (state.remotes.size > 0) touched.add(model);
     }
     if (!state.roomChanged) continue;
     state.roomChanged = false;
@@ -41,13 +53,17 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
     for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
+  if (isRemoteOnly(model)) {
+    giveUp(turn, model, unreachable(turn, model));
+    return;
+  }
   // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
   for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance)) remove(turn, instance);
   // Single flight: while one instance is on its way, nobody starts a second.
   if (model.coming.size > 0) return;
   if (model.retry.heapIndex >= 0) {
     const refused = model.serving === 0 ? failureRefusal(model, turn.now) : null;
-    if (refused !== null) rejectAll(turn, model, refused);
+    if (refused !== null) giveUp(turn, model, refused);
     return;
   }
   const growth = model.serving > 0;
@@ -56,7 +72,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
     if (known.refusal === null) state.blocked.add(model);
-    else rejectAll(turn, model, known.refusal);
+    else giveUp(turn, model, known.refusal);
     return;
   }
   seekRoom(turn, model, growth);
@@ -72,7 +88,7 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   const refused: Refusal | null = growth ? null : hopeless(turn, model);
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);
-  else rejectAll(turn, model, refused);
+  else giveUp(turn, model, refused);
 }
 
 /** Requests wait, and no running instance is below max_load. */

@@ -3,6 +3,7 @@ import type { Device } from "../core/device.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
+import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts } from "../core/request.ts";
 import { type Average, average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
@@ -18,7 +19,8 @@ export interface Due extends HeapItem {
   readonly what:
     | { readonly type: "deadline"; readonly request: RequestRecord }
     | { readonly type: "idle" | "phase" | "suspect"; readonly instance: InstanceRecord }
-    | { readonly type: "retry"; readonly model: ModelRecord };
+    | { readonly type: "retry"; readonly model: ModelRecord }
+    | { readonly type: "remote"; readonly remote: RemoteRecord };
 }
 
 /** A request from its arrival to its end. */
@@ -28,8 +30,10 @@ export interface RequestRecord extends Queued<RequestRecord> {
   readonly model: ModelRecord;
   readonly arrivedAt: number;
   readonly deadline: Due | null;
-  /** Null while it waits. */
+  /** Null while it waits, and while another machine has it. */
   instance: InstanceRecord | null;
+  /** The other machine that has it. */
+  remote: RemoteRecord | null;
   dispatchedAt: number;
   /** Outstanding work on the instance, tokens; see load.ts. */
   prefillTokens: number;
@@ -99,6 +103,21 @@ export interface InstanceRecord extends HeapItem {
   readonly decodeMeter: TokenMeter;
   readonly prefillMeter: TokenMeter;
   served: number;
+}
+
+/** Another machine that takes requests. */
+export interface RemoteRecord {
+  readonly name: string;
+  facts: RemoteCandidate;
+  readonly inFlight: Set<RequestRecord>;
+  /** Requests of others, by model, at the last measurement. */
+  others: ReadonlyMap<string, number>;
+  /** By model: no work before `until`, after a refusal or a failure. */
+  readonly pauses: Map<string, { readonly until: number; readonly lengthMs: number }>;
+  /** When the next pause is over. */
+  readonly due: Due;
+  /** Requests it got ÷ weight: who is furthest behind its share has the least. */
+  turns: number;
 }
 
 export interface ModelRecord {
@@ -172,6 +191,10 @@ export interface SchedulerState {
   readonly models: Map<string, ModelRecord>;
   readonly instances: Map<string, InstanceRecord>;
   readonly devices: Map<string, DeviceRecord>;
+  /** Other machines, by name. */
+  readonly remotes: Map<string, RemoteRecord>;
+  /** This daemon's id in hop lists. */
+  nodeId: string;
   /** Waiting and in flight. */
   readonly requests: Map<string, RequestRecord>;
   queued: number;
@@ -215,6 +238,8 @@ export function createState(grantThreads: GrantThreads): SchedulerState {
     models: new Map(),
     instances: new Map(),
     devices: new Map(),
+    remotes: new Map(),
+    nodeId: "",
     requests: new Map(),
     queued: 0,
     dues: new IndexedHeap((a, b) => a.at < b.at),
