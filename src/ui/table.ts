@@ -3,7 +3,7 @@ import type { Cell, Column, InstanceRow } from "./rows.ts";
 
 const GAP = 2;
 
-export interface FittedColumn {
+interface FittedColumn {
   readonly column: Column;
   readonly width: number;
 }

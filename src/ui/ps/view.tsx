@@ -25,7 +25,7 @@ const FIXED_LINES = 5;
 const COLOURS: Readonly<Record<Tone, string | undefined>> = { plain: undefined, good: "green", busy: "yellow", bad: "red", dim: "gray" };
 
 /** The table as it fits into this terminal: what the view draws and what `s` may sort by. */
-export function tableFor(rows: readonly InstanceRow[], width: number): FittedTable {
+function tableFor(rows: readonly InstanceRow[], width: number): FittedTable {
   return fitTable(columns, rows, width - MARGIN);
 }
 
