@@ -10,7 +10,24 @@ const LINE_HEIGHT = 19;
 const PADDING = 14;
 const FOREGROUND = "#d4d7dd";
 const BACKGROUND = "#16181d";
-const palette = ["#3b4048", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d4d7dd", "#7f848e", "#ef8b93", "#b5dba0", "#f2d5a0", "#8cc8ff", "#d8a0ea", "#86d0da", "#ffffff"];
+const palette = [
+  "#3b4048",
+  "#e06c75",
+  "#98c379",
+  "#e5c07b",
+  "#61afef",
+  "#c678dd",
+  "#56b6c2",
+  "#d4d7dd",
+  "#7f848e",
+  "#ef8b93",
+  "#b5dba0",
+  "#f2d5a0",
+  "#8cc8ff",
+  "#d8a0ea",
+  "#86d0da",
+  "#ffffff",
+];
 
 interface Style {
   color: string;
@@ -25,7 +42,10 @@ function extended(codes: number[]): string {
   if (codes.shift() === 2) return `rgb(${codes.splice(0, 3).join(",")})`;
   const index = codes.shift() ?? 7;
   if (index < 16) return palette[index] ?? FOREGROUND;
-  if (index >= 232) return `rgb(${Array(3).fill(8 + (index - 232) * 10).join(",")})`;
+  if (index >= 232)
+    return `rgb(${Array(3)
+      .fill(8 + (index - 232) * 10)
+      .join(",")})`;
   const level = (step: number): number => (step === 0 ? 0 : 55 + step * 40);
   return `rgb(${level(Math.floor((index - 16) / 36))},${level(Math.floor((index - 16) / 6) % 6)},${level((index - 16) % 6)})`;
 }
@@ -86,7 +106,9 @@ for (const [row, line] of lines.entries()) {
 }
 const width = Math.ceil(columns * CELL_WIDTH + 2 * PADDING);
 const height = lines.length * LINE_HEIGHT + 2 * PADDING;
-console.log(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">`);
+console.log(
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">`,
+);
 console.log(`<rect width="100%" height="100%" rx="8" fill="${BACKGROUND}"/>`);
 console.log(drawn.filter(Boolean).join("\n"));
 console.log("</svg>");

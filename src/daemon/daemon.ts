@@ -174,7 +174,12 @@ export class Daemon {
   }
 
   #findEngines(): EngineSet {
-    return createEngines({ paths: this.#config.paths, llamaServerPath: this.#config.llamaServerPath, pathVariable: this.#env["PATH"] ?? "", nodePath: process.execPath });
+    return createEngines({
+      paths: this.#config.paths,
+      llamaServerPath: this.#config.llamaServerPath,
+      pathVariable: this.#env["PATH"] ?? "",
+      nodePath: process.execPath,
+    });
   }
 
   #watch(): void {
@@ -218,7 +223,9 @@ export class Daemon {
       status: () => this.#status(),
       act: async (instanceId, action) => {
         if (!this.#fleet.snapshots().some((snapshot) => snapshot.id === instanceId)) {
-          throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, { remedy: "`assistant ps` lists the instances." });
+          throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, {
+            remedy: "`assistant ps` lists the instances.",
+          });
         }
         this.#scheduler.operate(action, { instance: instanceId });
       },

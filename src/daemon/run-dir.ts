@@ -11,7 +11,11 @@ export async function secureRunDir(directory: string): Promise<void> {
   const uid = process.getuid?.();
   const foreign = uid !== undefined && found.uid !== uid;
   if (found.isDirectory() && !foreign && (found.mode & 0o077) === 0) return;
-  const problem = !found.isDirectory() ? "is not a directory" : foreign ? `belongs to user ${found.uid}` : `lets others in (mode ${(found.mode & 0o777).toString(8)})`;
+  const problem = !found.isDirectory()
+    ? "is not a directory"
+    : foreign
+      ? `belongs to user ${found.uid}`
+      : `lets others in (mode ${(found.mode & 0o777).toString(8)})`;
   throw new AssistantError("not_writable", `The daemon's socket directory ${directory} ${problem}; expected a directory of your own with mode 700.`, {
     remedy: "Remove it, or choose another data directory with ASSISTANT_DATA_DIR.",
   });

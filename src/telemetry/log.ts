@@ -32,7 +32,12 @@ export async function openLog(target: LogTarget): Promise<{ log: Logger; flush()
   });
   // A full disk must not take the daemon down with it: requests matter more than their log lines.
   file.on("error", () => {});
-  const streams = target.alsoTo ? [{ stream: file, level: target.level }, { stream: target.alsoTo, level: target.level }] : null;
+  const streams = target.alsoTo
+    ? [
+        { stream: file, level: target.level },
+        { stream: target.alsoTo, level: target.level },
+      ]
+    : null;
   const options = { level: target.level, base: null, redact: { paths: SECRET_PATHS, censor: "[redacted]" } };
   const log = streams ? pino(options, pino.multistream(streams)) : pino(options, file);
   return {

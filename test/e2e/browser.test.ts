@@ -20,7 +20,15 @@ beforeAll(async () => {
   page = createServer((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end("<title>chat</title>")).listen(0, "127.0.0.1");
   browser = await chromium.launch({
     executablePath: process.env["ASSISTANT_TEST_CHROMIUM"] ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
   });
 });
 afterAll(async () => {

@@ -10,8 +10,10 @@ afterEach(async () => {
   assistant = null;
 });
 
-const story = (stream: boolean) => JSON.stringify({ model: "smol", messages: [{ role: "user", content: "Write a long story." }], max_tokens: 800, stream, ignore_eos: true });
-const ask = (url: string, stream: boolean) => fetch(`${url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: story(stream) });
+const story = (stream: boolean) =>
+  JSON.stringify({ model: "smol", messages: [{ role: "user", content: "Write a long story." }], max_tokens: 800, stream, ignore_eos: true });
+const ask = (url: string, stream: boolean) =>
+  fetch(`${url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: story(stream) });
 
 test("an engine killed mid-stream ends the stream with an error, and the model answers again", async () => {
   assistant = await installAssistant({ models: { smol: chatModelToml(await chatModelFile(), "llama-server") }, config: nativeEngineConfig() });
@@ -44,7 +46,10 @@ test("an engine killed mid-stream ends the stream with an error, and the model a
 });
 
 test("no engine outlives a daemon that was killed", async () => {
-  assistant = await installAssistant({ models: { smol: chatModelToml(await chatModelFile(), "llama-server", "preload = true") }, config: nativeEngineConfig() });
+  assistant = await installAssistant({
+    models: { smol: chatModelToml(await chatModelFile(), "llama-server", "preload = true") },
+    config: nativeEngineConfig(),
+  });
   await assistant.serve();
   const installation = assistant;
   const pid = await eventually("an instance is ready", async () => readyInstances(await installation.status(), "smol")[0]?.pid ?? undefined);

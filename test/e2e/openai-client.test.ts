@@ -55,7 +55,12 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("an aborted stream frees the engine's slot", async () => {
-    const stream = await client.chat.completions.create({ model: "smol", messages: [{ role: "user", content: "Write a very long story." }], max_tokens: 1500, stream: true });
+    const stream = await client.chat.completions.create({
+      model: "smol",
+      messages: [{ role: "user", content: "Write a very long story." }],
+      max_tokens: 1500,
+      stream: true,
+    });
     for await (const chunk of stream) {
       if (chunk.choices[0]?.delta.content) break;
     }
@@ -75,7 +80,9 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("a prompt over the context is refused, not cut", async () => {
-    const failure = await client.chat.completions.create({ model: "smol", messages: [{ role: "user", content: "river ".repeat(4000) }] }).catch((error: unknown) => error);
+    const failure = await client.chat.completions
+      .create({ model: "smol", messages: [{ role: "user", content: "river ".repeat(4000) }] })
+      .catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(OpenAI.BadRequestError);
     expect((failure as InstanceType<typeof OpenAI.BadRequestError>).code).toBe("context_length_exceeded");
   });

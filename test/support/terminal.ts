@@ -21,7 +21,18 @@ export async function openTerminal(command: readonly string[], options: { env: R
   const environment = Object.entries(options.env).flatMap(([key, value]) => ["-e", `${key}=${value}`]);
   const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   // The pane stays after the command has ended, so that its last words and its exit code can be read.
-  await tmux("-f", "/dev/null", "new-session", "-d", "-x", String(options.columns), "-y", String(options.rows), ...environment, `${line}; echo "[exit $?]"; cat`);
+  await tmux(
+    "-f",
+    "/dev/null",
+    "new-session",
+    "-d",
+    "-x",
+    String(options.columns),
+    "-y",
+    String(options.rows),
+    ...environment,
+    `${line}; echo "[exit $?]"; cat`,
+  );
   const screen = async () => (await tmux("capture-pane", "-p", "-J")).stdout;
   return {
     type: async (text) => void (await tmux("send-keys", "-l", text)),
@@ -29,10 +40,14 @@ export async function openTerminal(command: readonly string[], options: { env: R
     screen,
     until: async (pattern, timeoutMs = 60_000) => {
       let last = "";
-      return eventually(`the screen shows ${pattern}`, async () => {
-        last = await screen();
-        return pattern.test(last) && last;
-      }, timeoutMs).catch((error: unknown) => {
+      return eventually(
+        `the screen shows ${pattern}`,
+        async () => {
+          last = await screen();
+          return pattern.test(last) && last;
+        },
+        timeoutMs,
+      ).catch((error: unknown) => {
         throw new Error(`${String(error)}\n--- last screen\n${last}`);
       });
     },
