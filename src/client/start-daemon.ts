@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type FailedMessage, type HandshakeMessage, isHandshakeMessage, type ReadyMessage } from "../api/handshake.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import type { Paths } from "../core/config.ts";
-import { AssistantError, toAssistantError } from "../core/errors.ts";
+import { AssistantError, isAssistantError, toAssistantError } from "../core/errors.ts";
 import { connectIfRunning, type DaemonClient } from "./daemon-client.ts";
 
 export interface StartOptions {
@@ -34,11 +35,27 @@ const daemonProgram = (): string => fileURLToPath(new URL(import.meta.url.endsWi
 /** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");
 
+// Somebody else's start may have to end engines that a killed daemon left, and to wait for a busy machine.
+const OTHERS_START_MS = 60_000;
+const OTHERS_START_POLL_MS = 100;
+
 /** The running daemon, or a new one. Throws what made the start fail, `daemon_start_failed` where it died without a word. */
 export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon> {
   const running = await connectIfRunning(options.paths);
   if (running !== null) return { ...running, started: false };
-  await startDaemon(options);
+  const deadline = performance.now() + OTHERS_START_MS;
+  for (;;) {
+    try {
+      await startDaemon(options);
+      break;
+    } catch (error) {
+      // Somebody else started one at the same moment: it is the one to use, as soon as it answers.
+      if (!isAssistantError(error) || error.code !== "daemon_running" || performance.now() > deadline) throw error;
+      await delay(OTHERS_START_POLL_MS);
+      const theirs = await connectIfRunning(options.paths);
+      if (theirs !== null) return { ...theirs, started: false };
+    }
+  }
   const started = await connectIfRunning(options.paths);
   if (started === null) throw diedAfterwards(options.paths.logDir);
   return { ...started, started: true };

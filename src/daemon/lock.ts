@@ -22,7 +22,7 @@ export async function lockHolder(dataDir: string): Promise<LockHolder | null> {
 }
 
 /**
- * Takes the lock of a data directory for this process. Throws `daemon_start_failed` while another live daemon
+ * Takes the lock of a data directory for this process. Throws `daemon_running` while another live daemon
  * holds it. A lock whose holder has died, or whose pid now belongs to another program, is taken over.
  */
 export async function acquireLock(dataDir: string): Promise<DaemonLock> {
@@ -37,7 +37,7 @@ export async function acquireLock(dataDir: string): Promise<DaemonLock> {
       if (await linked(draft, file)) return { release: () => releaseLock(file, mine) };
       const holder = await readLock(file);
       if (holder && (await isAlive(holder))) {
-        throw new AssistantError("daemon_start_failed", `Another daemon (pid ${holder.pid}) already serves ${dataDir}.`, {
+        throw new AssistantError("daemon_running", `Another daemon (pid ${holder.pid}) already serves ${dataDir}.`, {
           remedy: "Use it, or end it with `assistant stop`.",
         });
       }
