@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { type FailedMessage, type HandshakeMessage, isHandshakeMessage, type ReadyMessage } from "../api/handshake.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import type { Paths } from "../core/config.ts";
-import { AssistantError, isAssistantError, toAssistantError } from "../core/errors.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
+import { writeFailure } from "../core/writing.ts";
 import { connectIfRunning, type DaemonClient } from "./daemon-client.ts";
 
 export interface StartOptions {
@@ -86,11 +87,7 @@ function spawnDetached(options: StartOptions, logFile: string): ChildProcess {
     mkdirSync(options.paths.logDir, { recursive: true, mode: 0o700 });
     log = openSync(logFile, "w", 0o600);
   } catch (error) {
-    const { code, message } = toAssistantError(error);
-    throw new AssistantError(code, `The log directory ${options.paths.logDir} cannot be written: ${message}`, {
-      remedy: "Make it writable for you, or choose other directories with ASSISTANT_DATA_DIR.",
-      cause: error,
-    });
+    throw writeFailure("log directory", options.paths.logDir, error);
   }
   try {
     return spawn(process.execPath, [options.program ?? daemonProgram()], {

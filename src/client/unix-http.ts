@@ -68,6 +68,8 @@ const silent = (socketPath: string, waitedMs: number): AssistantError =>
 export function explain(error: Error, socketPath: string): Error {
   switch ((error as NodeJS.ErrnoException).code) {
     case "ENOENT":
+    // Below a file: nobody can have made it.
+    case "ENOTDIR":
     case "ECONNREFUSED":
       return new AssistantError("daemon_not_running", "The daemon is not running.", { remedy: "Start it with `assistant serve`.", cause: error });
     case "ECONNRESET":

@@ -10,6 +10,7 @@ import type { Hardware } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import { version } from "../core/package.ts";
+import { writing } from "../core/writing.ts";
 import { createEngineProbe, createEngines, type EngineSet } from "../engines/index.ts";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { Fleet } from "../fleet/fleet.ts";
@@ -52,6 +53,7 @@ export class Daemon {
   readonly #flushLog: () => Promise<void>;
   readonly #fleet: Fleet;
   readonly #scheduler: Scheduler;
+  readonly #remotes: Remotes;
   readonly #listeners: Listeners;
   #config: Config;
   #hardware: Hardware;
@@ -64,13 +66,15 @@ export class Daemon {
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const paths = resolvePaths(options.env);
-    await secureRunDir(paths.runDir);
-    const lock = await acquireLock(paths.dataDir);
+    await writing("socket directory", paths.runDir, () => secureRunDir(paths.runDir));
+    const lock = await writing("data directory", paths.dataDir, () => acquireLock(paths.dataDir));
     try {
       // Engines of a daemon that was killed would hold memory that the new ones need.
       const [leftovers, hardware] = await Promise.all([sweepLeftovers(paths.runDir), probeHardware(options.env)]);
       const config = await loadConfig({ env: options.env, hardware });
-      const { log, flush } = await openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null });
+      const { log, flush } = await writing("log directory", paths.logDir, () =>
+        openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null }),
+      );
       for (const leftover of leftovers) log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
       const daemon = new Daemon(options, lock, config, hardware, log, flush);
       await daemon.#open();
@@ -109,8 +113,9 @@ export class Daemon {
       fleet: this.#fleet,
       clock: this.#clock,
       log: log.child({ part: "scheduler" }),
-      describe: (instanceId) => this.#endpoints.describe(instanceId),
+      describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
     });
+    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.child({ part: "cluster" }), directory: this.#directory, scheduler: this.#scheduler });
     this.#listeners = new Listeners({
       dispatcher: this.#scheduler,
       directory: this.#directory,
@@ -118,6 +123,8 @@ export class Daemon {
       settings: () => this.#config,
       fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
       version,
+      nodeId: this.#remotes.nodeId,
+      info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
       log: log.child({ part: "gateway" }),
     });
   }
@@ -151,13 +158,16 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
-    this.#configure();
+    // Engines of `preload` start when nothing can refuse the start any more.
+    this.#configure({ ...this.#config, models: this.#config.models.map((model) => ({ ...model, preload: false })) });
     try {
       await this.#listeners.open(this.#config);
     } catch (error) {
       await this.#close(true);
       throw error;
     }
+    this.#configure(this.#config);
+    this.#remotes.configure(this.#config);
     this.#watch();
     this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
     for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
@@ -168,9 +178,9 @@ export class Daemon {
     this.#scheduler.onFleetEvent(event);
   }
 
-  #configure(): void {
-    this.#directory.replace(this.#config, Date.now());
-    this.#scheduler.configure({ models: this.#config.models, devices: this.#hardware.devices, settings: this.#config.scheduler, memoryBytes: new Map() });
+  #configure(config: Config): void {
+    this.#directory.replace(config, Date.now());
+    this.#scheduler.configure({ models: config.models, devices: this.#hardware.devices, settings: config.scheduler, memoryBytes: new Map() });
   }
 
   #findEngines(): EngineSet {
@@ -201,7 +211,7 @@ export class Daemon {
     // A llama-server may have been built or chosen since.
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
-    this.#configure();
+    this.#configure(next);
     if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
     const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
     const changed = [...names(diff.restart), ...names(diff.updated)];

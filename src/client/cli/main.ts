@@ -56,9 +56,10 @@ async function loadConfigFor(args: readonly string[], root: string): Promise<Con
   if (file !== null)
     return Config.load({
       root,
+      userPlugins: false,
       pjson: { ...pjson, oclif: { ...pjson.oclif, plugins: [], commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] } } },
     });
-  const config = await Config.load({ root, pjson });
+  const config = await Config.load({ root, pjson, userPlugins: false });
   if (namesCommand(args, config)) return config;
   const given = args.slice(0, config.findTopic(args[0] ?? "") === undefined ? 1 : 2).join(" ");
   throw unknownCommand(given, config.commandIDs);

@@ -14,6 +14,7 @@ export interface CompletionBody {
   readonly max_completion_tokens?: number;
   readonly model?: string;
   readonly id_slot?: number;
+  readonly return_progress?: boolean;
 }
 
 export interface Job {
