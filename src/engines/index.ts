@@ -35,7 +35,7 @@ export interface EngineSet {
 }
 
 /** Measured side by side on the default chat model and two CPU cores; docs/engines.md says how. */
-export const nativeSpeedup = "1.5 to 2.5 times";
+export const nativeSpeedup = "1 to 1.5 times as fast as the embedded one with one client and about twice as fast with eight";
 
 export function createEngines(options: EngineOptions): EngineSet {
   let search: Promise<FoundEngine> | null = null;
@@ -73,7 +73,7 @@ export function createEngines(options: EngineOptions): EngineSet {
       if ((await automatic()) === "llama-server") return null;
       const found = await find();
       const how = found.available ? "assistant engine use auto" : "assistant engine build";
-      return `The native engine answers ${nativeSpeedup} as fast as the embedded one on a CPU: \`${how}\`.`;
+      return `The native engine answers ${nativeSpeedup} (on a CPU), and can use tools: \`${how}\`.`;
     },
   };
 }
