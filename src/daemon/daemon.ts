@@ -53,7 +53,6 @@ export class Daemon {
   readonly #flushLog: () => Promise<void>;
   readonly #fleet: Fleet;
   readonly #scheduler: Scheduler;
-  readonly #remotes: Remotes;
   readonly #listeners: Listeners;
   #config: Config;
   #hardware: Hardware;
@@ -113,9 +112,8 @@ export class Daemon {
       fleet: this.#fleet,
       clock: this.#clock,
       log: log.child({ part: "scheduler" }),
-      describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
+      describe: (instanceId) => this.#endpoints.describe(instanceId),
     });
-    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.child({ part: "cluster" }), directory: this.#directory, scheduler: this.#scheduler });
     this.#listeners = new Listeners({
       dispatcher: this.#scheduler,
       directory: this.#directory,
@@ -123,8 +121,6 @@ export class Daemon {
       settings: () => this.#config,
       fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
       version,
-      nodeId: this.#remotes.nodeId,
-      info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
       log: log.child({ part: "gateway" }),
     });
   }
@@ -167,7 +163,6 @@ export class Daemon {
       throw error;
     }
     this.#configure(this.#config);
-    this.#remotes.configure(this.#config);
     this.#watch();
     this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
     for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
