@@ -35,7 +35,7 @@ export interface EngineSet {
 }
 
 /** Measured side by side on the default chat model and two CPU cores; docs/engines.md says how. */
-export const nativeSpeedup = "1 to 1.5 times as fast as the embedded one with one client and about twice as fast with eight";
+export const nativeSpeedup = "about 1.4 times as fast as the embedded one with one client and more than twice as fast with eight";
 
 export function createEngines(options: EngineOptions): EngineSet {
   let search: Promise<FoundEngine> | null = null;
