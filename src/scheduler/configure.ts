@@ -2,11 +2,12 @@ import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
+import { budgetOf, forgetFigures, type MemoryNeed } from "./memory.ts";
 import { accountAll, roomChanged } from "./places.ts";
 import { isRemoteOnly } from "./remotes.ts";
 import { eligibleDevices, replicasOf } from "./replicas.ts";
 import { preload, shrink } from "./scaling.ts";
-import { createDevice, createModel, type ModelRecord, type SchedulerState } from "./state.ts";
+import { createDevice, createModel, type ModelRecord } from "./state.ts";
 import { disarm, refusal, type Turn } from "./turn.ts";
 
 /**
@@ -16,46 +17,51 @@ import { disarm, refusal, type Turn } from "./turn.ts";
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
   state.settings = config.settings;
-  takeDevices(state, config.devices);
+  takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
   for (const model of [...state.models.values()]) if (!names.has(model.name) && !isRemoteOnly(model)) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
-    const memoryBytes = config.memoryBytes.get(spec.name) ?? null;
+    const memory = config.memoryBytes.get(spec.name) ?? null;
     const known = state.models.get(spec.name);
     const wasWanted = known !== undefined && !known.removed && known.spec.fingerprint === spec.fingerprint && known.spec.preload;
     const model = known ?? createModel(spec);
     if (known === undefined) state.models.set(spec.name, model);
-    takeModel(turn, model, spec, memoryBytes);
+    takeModel(turn, model, spec, memory);
+    model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
     if (spec.preload && !wasWanted) toPreload.push(model);
   }
   roomChanged(turn);
   for (const model of toPreload) preload(turn, model, replicasOf(model));
 }
 
-/** What our own processes use is missing in what the probe calls free, and is ours to plan with. */
-function takeDevices(state: SchedulerState, devices: readonly Device[]): void {
+function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {
   const ids = new Set(devices.map((device) => device.id));
   for (const id of [...state.devices.keys()]) if (!ids.has(id)) state.devices.delete(id);
   for (const device of devices) {
     let record = state.devices.get(device.id);
+    if (record !== undefined && state.measures) {
+      // What was measured since the daemon's start is newer than what comes with a reload.
+      forgetFigures(record);
+      continue;
+    }
     if (record === undefined) {
       record = createDevice(device);
       state.devices.set(device.id, record);
     }
     record.device = device;
-    const total = device.memoryTotalBytes;
-    record.budgetBytes = total > 0 ? Math.min(total, device.memoryFreeBytes + record.liveBytes) : null;
+    record.budgetBytes = budgetOf(device, record.liveBytes);
+    record.measuredAt = now;
   }
 }
 
-function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memoryBytes: number | null): void {
+function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memory: MemoryNeed | null): void {
   const changed = model.spec.fingerprint !== spec.fingerprint;
   accountAll(turn, model.instances, () => {
     model.spec = spec;
   });
   model.removed = false;
-  model.memoryBytes = memoryBytes ?? (changed ? null : model.memoryBytes);
+  model.memory = memory ?? (changed ? null : model.memory);
   model.eligible = eligibleDevices(turn.state, model);
   model.placement = null;
   turn.state.dirty.add(model);

@@ -3,6 +3,7 @@ import type { Effect } from "./effects.ts";
 import type { SchedulerEvent } from "./events.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
 import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
+import { devicesMeasured, lookAgain } from "./memory.ts";
 import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
 import { place } from "./placement.ts";
@@ -10,7 +11,7 @@ import { refresh } from "./places.ts";
 import { remoteDue, remotesChanged } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
-import { isWantedAnyway, preload, settle } from "./scaling.ts";
+import { informed, isWantedAnyway, preload, settle } from "./scaling.ts";
 import { type Due, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
 import { refusal, type Turn } from "./turn.ts";
 
@@ -50,8 +51,13 @@ function apply(turn: Turn, event: SchedulerEvent): void {
     case "tick":
       tick(turn);
       break;
+    case "devices":
+      devicesMeasured(turn, event.devices, event.use);
+      informed(turn);
+      break;
     case "configured":
       configured(turn, event.config);
+      informed(turn);
       break;
     case "operate":
       operated(turn, event.operation, event.target);
@@ -106,7 +112,10 @@ function retry(turn: Turn, model: ModelRecord): void {
 }
 
 function phaseOverdue(turn: Turn, instance: InstanceRecord): void {
-  if (instance.leaving !== null) stopNow(turn, instance);
+  if (instance.phase === "planned") {
+    // Others were quicker with the memory: who waits is placed anew, by what is known now.
+    if (!lookAgain(turn, instance)) remove(turn, instance);
+  } else if (instance.leaving !== null) stopNow(turn, instance);
   else if (instance.phase === "ordered" || instance.phase === "starting") orderUnanswered(turn, instance);
 }
 

@@ -21,6 +21,8 @@ export type Effect =
   /** The request goes to another machine. */
   | { readonly type: "forward"; readonly requestId: string; readonly node: string; readonly queuedMs: number }
   | { readonly type: "start"; readonly order: StartOrder }
+  /** The free memory of the devices is wanted; `devices` answers. */
+  | { readonly type: "measure" }
   | { readonly type: "drain"; readonly instanceId: string }
   | { readonly type: "resume"; readonly instanceId: string }
   | { readonly type: "stop"; readonly instanceId: string; readonly cause: StopCause }

@@ -4,6 +4,7 @@ import type { FleetEvent } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+import type { MemoryNeed, MemoryUse } from "./memory.ts";
 
 /** What an operator may ask for. `start` of a model loads it without a request. */
 export type Operation = "start" | "stop" | "restart" | "drain" | "resume" | "pin" | "unpin";
@@ -16,7 +17,9 @@ export interface SchedulerConfig {
   readonly devices: readonly Device[];
   readonly settings: SchedulerSettings;
   /** Bytes that one instance of a model takes on its device, by model name. A missing entry: not known, always fits. */
-  readonly memoryBytes: ReadonlyMap<string, number>;
+  readonly memoryBytes: ReadonlyMap<string, MemoryNeed>;
+  /** Models whose figure is on its way with another `configured`. */
+  readonly memoryPending?: ReadonlySet<string>;
 }
 
 /** Other machines, as measured now. */
@@ -38,6 +41,8 @@ export type SchedulerEvent =
   | { readonly type: "instance"; readonly event: FleetEvent }
   /** The time `nextDueAt` named has come. */
   | { readonly type: "tick" }
+  /** The answer to `measure`: free memory of the devices, and what each instance uses, by id. */
+  | { readonly type: "devices"; readonly devices: readonly Device[]; readonly use: ReadonlyMap<string, MemoryUse> }
   /** Start or reload. */
   | { readonly type: "configured"; readonly config: SchedulerConfig }
   | { readonly type: "operate"; readonly operation: Operation; readonly target: OperationTarget }

@@ -1,3 +1,4 @@
+import { aloneBytes, bytesOn } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "./state.ts";
 
 /**
@@ -11,10 +12,9 @@ export function victimsFor(state: SchedulerState, model: ModelRecord, device: De
   const { settings } = state;
   const victims: InstanceRecord[] = [];
   let { futureBytes, futureThreads, future } = device;
-  const bytes = model.memoryBytes ?? 0;
-  // An estimate that does not fit beside what other programs use may still be right about the bare device: alone
-  // there, the model is tried, and the engine has the last word.
-  const lacksMemory = (): boolean => device.budgetBytes !== null && bytes > 0 && future > 0 && futureBytes + bytes > device.budgetBytes;
+  const bytes = bytesOn(model, device);
+  const lacksMemory = (): boolean =>
+    device.budgetBytes !== null && bytes > 0 && futureBytes + bytes > (future > 0 ? device.budgetBytes : aloneBytes({ state }, device));
   const lacksThreads = (): boolean => device.isCpu && futureThreads >= settings.threadBudget;
   const lacksPlace = (): boolean => state.future - victims.length >= settings.maxInstances;
 

@@ -2,6 +2,7 @@ import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../core/instance.ts";
 import { learn } from "./average.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
+import { forgetFigures } from "./memory.ts";
 import { account, setPhase } from "./places.ts";
 import type { InstanceRecord } from "./state.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
@@ -55,7 +56,7 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
   }
   if (snapshot.slots > 0) instance.slots = snapshot.slots;
   if (snapshot.contextTokens > 0) instance.contextTokens = snapshot.contextTokens;
-  model.memoryBytes ??= snapshot.memoryBytes;
+  model.memory ??= snapshot.memoryBytes;
   account(turn, instance, (record) => {
     if (record.bytes === 0) record.bytes = snapshot.memoryBytes ?? 0;
     record.phase = "ready";
@@ -72,6 +73,7 @@ function absent(turn: Turn, instance: InstanceRecord, event: FleetEvent): void {
 export function gone(turn: Turn, instance: InstanceRecord, message: string): void {
   const { model, device, restart, pinOverride } = instance;
   loseRequests(turn, instance, message);
+  forgetFigures(device);
   remove(turn, instance);
   if (!restart || model.removed || turn.state.closing || !model.eligible.includes(device)) return;
   const successor = plan(turn, model, device, "restart");
@@ -94,6 +96,7 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   loseRequests(turn, instance, message);
   disarm(turn, instance.phaseDue);
   model.prefixes.clear(instance);
+  forgetFigures(instance.device);
   instance.retryAt = snapshot.retryAt ?? 0;
   setPhase(turn, instance, "failed");
   const retryAt = snapshot.retryAt ?? (crashed ? turn.now : turn.now + DEFAULT_PAUSE_MS);

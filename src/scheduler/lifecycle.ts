@@ -1,5 +1,6 @@
 import type { StopCause } from "../core/fleet.ts";
 import type { Refusal } from "./effects.ts";
+import { bytesOn } from "./memory.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
@@ -25,7 +26,7 @@ export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpo
   }
   const instance = createInstance(state, model, device, purpose);
   instance.pinOverride = pinOverride;
-  instance.bytes = model.memoryBytes ?? 0;
+  instance.bytes = bytesOn(model, device);
   state.instances.set(instance.id, instance);
   model.instances.add(instance);
   device.instances.add(instance);
@@ -172,6 +173,7 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     held: false,
     purpose,
     bytes: 0,
+    shortSince: 0,
     threads: 1,
     slots: model.spec.load.slots,
     contextTokens: model.spec.load.contextTokens,

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../core/clock.ts";
+import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
 import { remoteInstanceId } from "../core/remote.ts";
@@ -7,6 +8,7 @@ import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
 import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
+import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
@@ -24,12 +26,17 @@ export interface SchedulerPorts {
   readonly log: SchedulerLog;
   /** How to reach an instance that is ready, or another machine (`remote:NAME`); null when it is not known (any more). */
   describe(instanceId: string): Endpoint | null;
+  /**
+   * Measures the devices and answers, always, with `onDevices`. Without it the figures of the configuration are taken
+   * for what they are worth.
+   */
+  measure?(): void;
   /** Default: what is asked for, as far as threads are free. */
   readonly grantThreads?: GrantThreads;
 }
 
 /** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
-export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, number> };
+export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, MemoryNeed> };
 
 /** Node fires a longer timer at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -65,7 +72,7 @@ export class Scheduler implements Dispatcher {
 
   constructor(ports: SchedulerPorts) {
     this.#ports = ports;
-    this.#state = createState(ports.grantThreads ?? grantFreeThreads);
+    this.#state = createState(ports.grantThreads ?? grantFreeThreads, ports.measure !== undefined);
     this.#leaseOwner = {
       firstToken: (requestId) => this.#post({ type: "first-token", requestId }),
       finished: (requestId, outcome) => this.#release(requestId, outcome),
@@ -80,6 +87,11 @@ export class Scheduler implements Dispatcher {
   /** Every transition of the fleet, in order. */
   onFleetEvent(event: FleetEvent): void {
     this.#post({ type: "instance", event });
+  }
+
+  /** The free memory of the devices, and what each instance, by id, uses. */
+  onDevices(devices: readonly Device[], use: ReadonlyMap<string, MemoryUse>): void {
+    this.#post({ type: "devices", devices, use });
   }
 
   /** What was measured of other machines. */
@@ -192,6 +204,9 @@ export class Scheduler implements Dispatcher {
       case "start":
         log.info({ instance: effect.order.instanceId, threads: effect.order.threads }, "start");
         fleet.start(effect.order);
+        break;
+      case "measure":
+        this.#ports.measure?.();
         break;
       case "drain":
         log.debug({ instance: effect.instanceId }, "drain");

@@ -2,6 +2,7 @@ import type { Refusal } from "./effects.ts";
 import { victimsFor } from "./eviction.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { retryAfterS } from "./limits.ts";
+import { aloneBytes, bytesOn, isInformed, neverFits } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./state.ts";
 import { refusal, type Turn } from "./turn.ts";
 
@@ -14,9 +15,13 @@ interface Option {
 
 /**
  * Finds a device for one more instance of the model, makes room there and plans the start. Returns false when there is
- * no room now. Only the first instance of a model that is waited for may push others out (`mayEvict`).
+ * no room now, or when more has to be known first (`uninformed`). Only the first instance of a model that is waited for may push others out (`mayEvict`).
  */
 export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict: boolean): boolean {
+  if (!isInformed(turn, model)) {
+    turn.state.uninformed.set(model, purpose === "demand" ? 0 : 1);
+    return false;
+  }
   let best: Option | null = null;
   for (const device of model.eligible) {
     if (neverFits(model, device)) continue;
@@ -52,12 +57,6 @@ function isBetter(a: readonly number[], b: readonly number[]): boolean {
   return false;
 }
 
-/** Larger than the bare device: no eviction helps. */
-function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
-  const total = device.device.memoryTotalBytes;
-  return total > 0 && (model.memoryBytes ?? 0) > total;
-}
-
 /**
  * Why nothing that could happen by itself gives the model a place, or null where waiting may help. A place that is
  * busy, loading or leaving may become free; a pinned one does not.
@@ -78,30 +77,31 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
     const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
     return noCapacity(turn, model, message, "Unpin a model, or raise max_instances.");
   }
-  const bytes = model.memoryBytes ?? 0;
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
   const hasMemory = (device: DeviceRecord): boolean =>
-    device.budgetBytes === null || device.pinnedBytes === 0 || device.pinnedBytes + bytes <= device.budgetBytes;
+    device.budgetBytes === null || device.pinnedBytes + bytesOn(model, device) <= (device.pinnedBytes > 0 ? device.budgetBytes : aloneBytes(turn, device));
   const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || device.pinnedThreads < state.settings.threadBudget;
   if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
   if (fitting.some(hasMemory)) {
     return noCapacity(turn, model, `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`, "Unpin a model, or give it fewer threads.");
   }
-  const largest = model.eligible.reduce((most, device) => Math.max(most, device.device.memoryTotalBytes), 0);
-  if (fitting.length === 0) {
-    return noCapacity(
-      turn,
-      model,
-      `needs about ${gib(bytes)} of memory; its largest device has ${gib(largest)}`,
-      "Use a smaller model, a shorter context or fewer slots.",
-    );
+  return lacksMemory(turn, model);
+}
+
+/** Not even with everything evicted that may be: the figures of the device that comes nearest. */
+function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
+  const roomOn = ({ device, budgetBytes, pinnedBytes }: DeviceRecord): number => (budgetBytes ?? device.memoryTotalBytes) - pinnedBytes;
+  const largest = model.eligible.reduce((best, device) => (roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best));
+  const total = largest.device.memoryTotalBytes;
+  const needs = `needs about ${gib(bytesOn(model, largest))} of memory`;
+  const smaller = "Use a smaller model, a shorter context or fewer slots";
+  if (neverFits(model, largest)) return noCapacity(turn, model, `${needs}; its largest device has ${gib(total)}`, `${smaller}.`);
+  if (largest.pinnedBytes > 0) {
+    const message = `${needs}, and pinned models leave ${gib(Math.max(0, roomOn(largest)))} of the ${gib(total)} on ${largest.id}`;
+    return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);
   }
-  return noCapacity(
-    turn,
-    model,
-    `needs about ${gib(bytes)} of memory, and pinned models leave less than that on its devices`,
-    "Unpin a model, or use a smaller one.",
-  );
+  const message = `${needs}, and other programs leave ${gib(roomOn(largest))} of the ${gib(total)} on ${largest.id}`;
+  return noCapacity(turn, model, message, `End what else uses the device. ${smaller}.`);
 }
 
 function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): Refusal {

@@ -2,6 +2,7 @@ import type { Refusal } from "./effects.ts";
 import { surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { loadOf } from "./load.ts";
+import { hasMemory } from "./memory.ts";
 import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
 import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
@@ -85,6 +86,10 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
     model.placement = null;
     return;
   }
+  if (state.uninformed.has(model)) {
+    state.blocked.add(model);
+    return;
+  }
   const refused: Refusal | null = growth ? null : hopeless(turn, model);
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);
@@ -105,8 +110,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { device } = instance;
   if (state.closing || state.live >= state.settings.maxInstances) return false;
   if (device.isCpu && device.liveThreads >= state.settings.threadBudget) return false;
-  if (device.budgetBytes === null || instance.bytes === 0) return true;
-  return device.live === 0 || device.liveBytes + instance.bytes <= device.budgetBytes;
+  return hasMemory(turn, instance);
 }
 
 /** Highest priority first, then who has waited longest. */
@@ -120,7 +124,20 @@ function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
 /** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */
 export function preload(turn: Turn, model: ModelRecord, most: number): void {
   while (model.future < Math.min(most, replicasOf(model))) {
-    if (!place(turn, model, "preload", false)) return;
+    if (place(turn, model, "preload", false)) continue;
+    if (turn.state.uninformed.has(model)) turn.state.uninformed.set(model, most);
+    return;
+  }
+}
+
+/** More is known now: the places that wait for it are chosen. */
+export function informed(turn: Turn): void {
+  const waiting = [...turn.state.uninformed];
+  turn.state.uninformed.clear();
+  for (const [model, most] of waiting) {
+    turn.state.dirty.add(model);
+    model.placement = null;
+    if (most > 0 && !model.removed && !turn.state.closing && model.queue.size === 0) preload(turn, model, most);
   }
 }
 

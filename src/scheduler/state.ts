@@ -8,6 +8,7 @@ import type { RequestFacts } from "../core/request.ts";
 import { type Average, average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
 import { type HeapItem, IndexedHeap } from "./heap.ts";
+import type { MemoryNeed } from "./memory.ts";
 import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
 import { type Queued, RequestQueue } from "./queue.ts";
 import type { GrantThreads } from "./threads.ts";
@@ -76,8 +77,10 @@ export interface InstanceRecord extends HeapItem {
   /** An operator drains it: it stays up and takes no new work. */
   held: boolean;
   purpose: Purpose;
-  /** Estimated memory on the device; 0 where it is not known. */
+  /** Memory on the device, estimated or measured, whichever is more; 0 where it is not known. */
   bytes: number;
+  /** While planned: since when its memory should be free and is not; 0: not so. */
+  shortSince: number;
   /** Granted with the order; 1 until then. */
   threads: number;
   slots: number;
@@ -125,7 +128,10 @@ export interface ModelRecord {
   spec: ModelSpec;
   /** No longer configured; kept while instances of it are leaving. */
   removed: boolean;
-  memoryBytes: number | null;
+  /** What one instance takes; null: not known. */
+  memory: MemoryNeed | null;
+  /** An estimate of it is being made. */
+  memoryPending: boolean;
   /** Devices it may run on now. */
   eligible: readonly DeviceRecord[];
   readonly queue: RequestQueue<RequestRecord>;
@@ -164,6 +170,8 @@ export interface DeviceRecord {
   readonly isCpu: boolean;
   /** Bytes our instances may use together; null: not known, no limit. */
   budgetBytes: number | null;
+  /** When that was last measured; -Infinity: before something that has changed it. */
+  measuredAt: number;
   readonly instances: Set<InstanceRecord>;
   /** Least recently used first. */
   readonly evictable: Set<InstanceRecord>;
@@ -188,6 +196,10 @@ export interface SchedulerState {
   settings: SchedulerSettings;
   closing: boolean;
   readonly grantThreads: GrantThreads;
+  /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
+  readonly measures: boolean;
+  /** A `measure` effect has not been answered yet. */
+  measuring: boolean;
   readonly models: Map<string, ModelRecord>;
   readonly instances: Map<string, InstanceRecord>;
   readonly devices: Map<string, DeviceRecord>;
@@ -203,6 +215,8 @@ export interface SchedulerState {
   readonly plans: Set<InstanceRecord>;
   /** Models whose requests wait for room, in the order in which they found none. */
   readonly blocked: Set<ModelRecord>;
+  /** Models whose place is chosen once more is known, and how many instances are wanted besides what requests ask for. */
+  readonly uninformed: Map<ModelRecord, number>;
   /** Least recently used first. */
   readonly evictable: Set<InstanceRecord>;
   /** Processes that live, that will once everything decided has happened, and of those the pinned. */
@@ -230,11 +244,13 @@ const unconfigured: SchedulerSettings = {
 };
 
 /** An empty state: no models until the first `configured`. */
-export function createState(grantThreads: GrantThreads): SchedulerState {
+export function createState(grantThreads: GrantThreads, measures = false): SchedulerState {
   return {
     settings: unconfigured,
     closing: false,
     grantThreads,
+    measures,
+    measuring: false,
     models: new Map(),
     instances: new Map(),
     devices: new Map(),
@@ -245,6 +261,7 @@ export function createState(grantThreads: GrantThreads): SchedulerState {
     dues: new IndexedHeap((a, b) => a.at < b.at),
     plans: new Set(),
     blocked: new Set(),
+    uninformed: new Map(),
     evictable: new Set(),
     live: 0,
     future: 0,
@@ -265,7 +282,8 @@ export function createModel(spec: ModelSpec): ModelRecord {
     name: spec.name,
     spec,
     removed: false,
-    memoryBytes: null,
+    memory: null,
+    memoryPending: false,
     eligible: [],
     queue: new RequestQueue(),
     instances: new Set(),
@@ -298,6 +316,7 @@ export const createDevice = (device: Device): DeviceRecord => ({
   device,
   isCpu: device.vendor === "cpu",
   budgetBytes: null,
+  measuredAt: Number.NEGATIVE_INFINITY,
   instances: new Set(),
   evictable: new Set(),
   live: 0,

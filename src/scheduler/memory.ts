@@ -1,0 +1,147 @@
+import type { Device } from "../core/device.ts";
+import { account, roomChanged } from "./places.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord } from "./state.ts";
+import { arm, type Turn } from "./turn.ts";
+
+/** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
+export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
+
+/** What an instance was measured to use. */
+export interface MemoryUse {
+  /** All that is resident on its device, weights included. */
+  readonly bytes: number;
+  /**
+   * What of it is missing in the device's free memory. On a CPU less than `bytes`: pages of a mapped weights file count as
+   * available to whoever else needs them.
+   */
+  readonly heldBytes: number;
+}
+
+/** Other programs come and go; figures of a device are good for so long. */
+const FRESH_MS = 2_000;
+/** Between two looks at memory that should have come back and has not. */
+const AGAIN_MS = 250;
+/** After so long it is not expected back. */
+const PATIENCE_MS = 10_000;
+/** How far an estimate may be off: by so much alone no model is refused. */
+const TOLERANCE = 1.1;
+
+/** Bytes of one instance there; 0 where it is not known. */
+export function bytesOn(model: ModelRecord, device: DeviceRecord): number {
+  const { memory } = model;
+  if (memory === null || typeof memory === "number") return memory ?? 0;
+  return device.isCpu ? memory.cpuBytes : memory.gpuBytes;
+}
+
+/** Larger than the bare device: no eviction helps. */
+export function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
+  const total = device.device.memoryTotalBytes;
+  return total > 0 && bytesOn(model, device) > total;
+}
+
+/**
+ * Bytes that may be used by an instance that is alone on the device. Figures that were read at start only may be long
+ * out of date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good for.
+ */
+export function aloneBytes(turn: Pick<Turn, "state">, device: DeviceRecord): number {
+  if (device.budgetBytes === null || !turn.state.measures) return Number.POSITIVE_INFINITY;
+  return device.budgetBytes * TOLERANCE;
+}
+
+/**
+ * Whether enough is known to choose a place for the model. If not, what is missing has been asked for, and the model is
+ * looked at again when it is there.
+ */
+export function isInformed(turn: Turn, model: ModelRecord): boolean {
+  const { state } = turn;
+  // Alone on its device a model is tried without an estimate; only beside others the answer is worth a wait.
+  if (model.memoryPending && model.eligible.some((device) => device.future > 0)) return false;
+  if (!state.measures) return true;
+  const stale = model.eligible.some((device) => bytesOn(model, device) > 0 && device.budgetBytes !== null && !isFresh(turn, device));
+  if (stale) askFigures(turn);
+  return !stale;
+}
+
+/** Whether the memory that a planned instance needs is really free now. */
+export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
+  const { device, bytes } = instance;
+  if (device.budgetBytes === null || bytes === 0) return true;
+  const enough = device.liveBytes + bytes <= (device.live === 0 ? aloneBytes(turn, device) : device.budgetBytes);
+  if (!turn.state.measures) return enough;
+  if (!isFresh(turn, device)) {
+    askFigures(turn);
+    return false;
+  }
+  if (enough) return true;
+  for (const other of device.instances) if (other.leaving !== null) return false;
+  // All that was to go has gone and its memory is not back: drivers take their time, and others may have been quicker.
+  if (instance.shortSince === 0) instance.shortSince = turn.now;
+  if (instance.phaseDue.heapIndex < 0) arm(turn, instance.phaseDue, turn.now + AGAIN_MS);
+  return false;
+}
+
+/** A planned instance has waited for memory once more. Returns whether it goes on waiting. */
+export function lookAgain(turn: Turn, instance: InstanceRecord): boolean {
+  if (turn.now - instance.shortSince > PATIENCE_MS) return false;
+  forgetFigures(instance.device);
+  roomChanged(turn);
+  return true;
+}
+
+/** What the device's figures said holds no longer: a process there has ended. */
+export function forgetFigures(device: DeviceRecord): void {
+  device.measuredAt = Number.NEGATIVE_INFINITY;
+}
+
+/** Takes over fresh figures: what is free, and what each instance (by id) uses. */
+export function devicesMeasured(turn: Turn, devices: readonly Device[], use: ReadonlyMap<string, MemoryUse>): void {
+  turn.state.measuring = false;
+  for (const device of devices) {
+    const record = turn.state.devices.get(device.id);
+    if (record !== undefined) deviceMeasured(turn, record, device, use);
+  }
+  roomChanged(turn);
+}
+
+function deviceMeasured(turn: Turn, record: DeviceRecord, device: Device, use: ReadonlyMap<string, MemoryUse>): void {
+  let heldBytes = 0;
+  let settled = true;
+  for (const instance of [...record.instances]) {
+    if (instance.phase === "planned" || instance.phase === "failed") continue;
+    const measured = use.get(instance.id);
+    const isUp = instance.phase === "ready" || instance.phase === "draining";
+    if (measured !== undefined && isUp) learnUse(turn, instance, measured);
+    if (measured !== undefined) heldBytes += measured.heldBytes;
+    else if (isUp) heldBytes += instance.bytes;
+    else if (instance.phase !== "ordered") settled = false;
+  }
+  record.device = device;
+  record.measuredAt = turn.now;
+  // While something that cannot be measured loads or ends, nobody can say whose the missing memory is.
+  if (settled || record.budgetBytes === null) record.budgetBytes = budgetOf(device, heldBytes);
+}
+
+/** What our own processes use is missing in what the probe calls free, and is ours to plan with. */
+export function budgetOf(device: Device, ownBytes: number): number | null {
+  const total = device.memoryTotalBytes;
+  return total > 0 ? Math.min(total, device.memoryFreeBytes + ownBytes) : null;
+}
+
+/** An instance counts with what it will need when full, or with what it takes where that is more. */
+function learnUse(turn: Turn, instance: InstanceRecord, { bytes }: MemoryUse): void {
+  const { model, device } = instance;
+  model.memory ??= bytes;
+  const counted = Math.max(bytesOn(model, device), bytes);
+  if (counted === instance.bytes) return;
+  account(turn, instance, (record) => {
+    record.bytes = counted;
+  });
+}
+
+const isFresh = (turn: Turn, device: DeviceRecord): boolean => turn.now - device.measuredAt <= FRESH_MS;
+
+function askFigures({ state, effects }: Turn): void {
+  if (state.measuring) return;
+  state.measuring = true;
+  effects.push({ type: "measure" });
+}
