@@ -7,7 +7,7 @@ import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts"
 import { decide } from "../../../src/scheduler/decide.ts";
 import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
 import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
-import { createState, nextDueAt } from "../../../src/scheduler/state.ts";
+import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
 
 export const GIB = 2 ** 30;
@@ -125,7 +125,7 @@ interface FakeInstance {
  */
 export class World {
   now = 1_000_000;
-  readonly state = createState(grantFreeThreads);
+  readonly state: SchedulerState;
   readonly requests = new Map<string, RequestState>();
   readonly fleet = new Map<string, FakeInstance>();
   readonly effects: Effect[] = [];
@@ -138,8 +138,9 @@ export class World {
 
   constructor(
     models: readonly ModelSpec[],
-    options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number> } = {},
+    options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number>; measures?: boolean } = {},
   ) {
+    this.state = createState(grantFreeThreads, options.measures);
     this.#config = {
       models,
       devices: options.devices ?? [cpu()],
