@@ -34,6 +34,7 @@ const gateway = await createGateway({
     status: () => Promise.reject(new Error("not measured")),
     act: async () => {},
     modelAct: async () => {},
+    nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     reload: async () => ({}),
     shutdown() {},
   },

@@ -39,10 +39,11 @@ export interface InfoResponse {
 /** Fields of a message to send may be left out. */
 export type Sent<Message> = Partial<Message>;
 
+/** Under the names that grpc-js takes besides those of the definition. */
 export interface AssistantHandlers {
-  readonly ForwardRequest: handleUnaryCall<ForwardRequest, Sent<ForwardResponse>>;
-  readonly ForwardRequestStream: handleServerStreamingCall<ForwardRequest, Sent<ForwardResponse>>;
-  readonly GetInfo: handleUnaryCall<object, InfoResponse>;
+  readonly forwardRequest: handleUnaryCall<ForwardRequest, Sent<ForwardResponse>>;
+  readonly forwardRequestStream: handleServerStreamingCall<ForwardRequest, Sent<ForwardResponse>>;
+  readonly getInfo: handleUnaryCall<object, InfoResponse>;
 }
 
 /** The client that grpc-js makes of the service. */

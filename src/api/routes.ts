@@ -3,6 +3,7 @@ export const adminRoutes = {
   status: "/admin/status",
   instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
   model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
+  nodes: "/admin/nodes",
   reload: "/admin/reload",
   shutdown: "/admin/shutdown",
 } as const;

@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { NodeStatus } from "./nodes.ts";
 
 /** Schemas of the admin API (`/admin/*` on the daemon's Unix socket). All times are epoch milliseconds. */
 
@@ -90,6 +91,8 @@ export const DaemonStatus = Type.Object({
   instances: Type.Array(InstanceStatus),
   devices: Type.Array(DeviceStatus),
   notices: Type.Array(NoticeStatus),
+  grpc: Type.Optional(Nullable(Type.String({ description: "where gRPC is served, host:port" }))),
+  nodes: Type.Optional(Type.Array(NodeStatus, { description: "remote servers" })),
   hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),
 });
 export type DaemonStatus = Static<typeof DaemonStatus>;

@@ -1,3 +1,4 @@
+import type { NodesReport } from "../api/nodes.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { Paths } from "../core/config.ts";
@@ -9,6 +10,8 @@ import { callJson } from "./unix-http.ts";
 export interface DaemonClient {
   readonly socketPath: string;
   status(): Promise<DaemonStatus>;
+  /** The remote servers, as the daemon sees them. */
+  nodes(): Promise<NodesReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Reads the configuration again; running instances whose settings did not change go on. */
@@ -40,6 +43,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs: ADMIN_SILENCE_MS });
   return {
     socketPath,
+    nodes: () => callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
     status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
     // A reload may have to wait for model files to be read from a slow disk.

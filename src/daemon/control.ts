@@ -1,7 +1,9 @@
+import type { NodeStatus } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
 import type { Config } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
+import type { ModelSpec } from "../core/model.ts";
 import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
 
 export interface StatusParts {
@@ -15,6 +17,11 @@ export interface StatusParts {
   readonly hardware: Hardware;
   readonly instances: readonly InstanceSnapshot[];
   readonly scheduler: SchedulerSnapshot;
+  readonly nodes: readonly NodeStatus[];
+  /** Where gRPC is served, or null. */
+  readonly grpc: string | null;
+  /** Models that only other machines have. */
+  readonly remoteModels: readonly ModelSpec[];
   readonly hints: readonly string[];
 }
 
@@ -35,13 +42,13 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     rssBytes: process.memoryUsage.rss(),
     requestsServed: scheduler.requestsServed,
     queued: scheduler.queued,
-    models: config.models.map((model): ModelStatus => {
+    models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {
       const view = scheduler.models.get(model.name);
       return {
         name: model.name,
         aliases: [...model.aliases],
         kind: model.kind,
-        engine: model.engine,
+        engine: model.nodes === undefined ? model.engine : "remote",
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
@@ -51,6 +58,8 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     instances,
     devices: parts.hardware.devices.map(({ env: _env, ...device }) => device),
     notices: config.notices.map((notice) => ({ ...notice })),
+    grpc: parts.grpc,
+    nodes: [...parts.nodes],
     hints: [...parts.hints],
   };
 }

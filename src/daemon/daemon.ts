@@ -26,6 +26,7 @@ import { Directory } from "./directory.ts";
 import { Endpoints } from "./endpoints.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
+import { Remotes } from "./remotes.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { watchConfig } from "./watch.ts";
 
@@ -53,6 +54,7 @@ export class Daemon {
   readonly #flushLog: () => Promise<void>;
   readonly #fleet: Fleet;
   readonly #scheduler: Scheduler;
+  readonly #remotes: Remotes;
   readonly #listeners: Listeners;
   #config: Config;
   #hardware: Hardware;
@@ -112,8 +114,9 @@ export class Daemon {
       fleet: this.#fleet,
       clock: this.#clock,
       log: log.child({ part: "scheduler" }),
-      describe: (instanceId) => this.#endpoints.describe(instanceId),
+      describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
     });
+    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.child({ part: "cluster" }), directory: this.#directory, scheduler: this.#scheduler });
     this.#listeners = new Listeners({
       dispatcher: this.#scheduler,
       directory: this.#directory,
@@ -121,6 +124,8 @@ export class Daemon {
       settings: () => this.#config,
       fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
       version,
+      nodeId: this.#remotes.nodeId,
+      info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
       log: log.child({ part: "gateway" }),
     });
   }
@@ -163,6 +168,7 @@ export class Daemon {
       throw error;
     }
     this.#configure(this.#config);
+    this.#remotes.configure(this.#config);
     this.#watch();
     this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
     for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
@@ -207,6 +213,7 @@ export class Daemon {
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
     this.#configure(next);
+    this.#remotes.configure(next);
     if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
     const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
     const changed = [...names(diff.restart), ...names(diff.updated)];
@@ -235,6 +242,7 @@ export class Daemon {
         this.#scheduler.operate(action, { instance: instanceId });
       },
       modelAct: async (name, action) => this.#scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
+      nodes: () => ({ nodeId: this.#remotes.nodeId, grpc: this.#listeners.grpc, nodes: this.#remotes.status() }),
       reload: () => this.reload(),
       shutdown: (options) => this.stop(options),
     };
@@ -259,7 +267,10 @@ export class Daemon {
       hardware: this.#hardware,
       instances: this.#fleet.snapshots(),
       scheduler,
-      hints: hint === null ? [] : [hint],
+      nodes: this.#remotes.status(),
+      grpc: this.#listeners.grpc,
+      remoteModels: this.#directory.remote(),
+      hints: [...(hint === null ? [] : [hint]), ...this.#listeners.problems],
     });
   }
 
@@ -269,7 +280,7 @@ export class Daemon {
     const drained = this.#scheduler.close(now ? 0 : this.#config.scheduler.drainTimeoutMs);
     if (now) this.#listeners.abort();
     await drained;
-    await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS)]);
+    await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS), this.#remotes.close()]);
     this.#log.info({}, "stopped");
     await this.#flushLog();
     await this.#lock.release();

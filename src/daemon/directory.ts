@@ -1,31 +1,49 @@
 import type { Config } from "../core/config.ts";
 import type { ModelSpec } from "../core/model.ts";
 
-/** The configured models by name and alias. Replaced as a whole by a reload. */
+/** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
   #byName = new Map<string, ModelSpec>();
   #models: readonly ModelSpec[] = [];
+  #remoteByName = new Map<string, ModelSpec>();
+  #remote: readonly ModelSpec[] = [];
   #createdAt = new Map<string, number>();
 
   replace(config: Config, now: number): void {
     this.#models = config.models;
-    this.#byName = new Map();
-    // Names win over aliases, whatever the order of files: the loader has refused real clashes already.
-    for (const model of config.models) for (const alias of model.aliases) this.#byName.set(alias, model);
-    for (const model of config.models) this.#byName.set(model.name, model);
-    for (const model of config.models) if (!this.#createdAt.has(model.name)) this.#createdAt.set(model.name, now);
+    this.#byName = this.#index(config.models, now);
+  }
+
+  /** Other machines came, went, or told of other models. */
+  replaceRemote(models: readonly ModelSpec[], now: number): void {
+    this.#remote = models;
+    this.#remoteByName = this.#index(models, now);
   }
 
   find(nameOrAlias: string): ModelSpec | undefined {
-    return this.#byName.get(nameOrAlias);
+    return this.#byName.get(nameOrAlias) ?? this.#remoteByName.get(nameOrAlias);
   }
 
   all(): readonly ModelSpec[] {
-    return this.#models;
+    return this.#remote.length === 0 ? this.#models : [...this.#models, ...this.#remote];
+  }
+
+  /** Those that only other machines have. */
+  remote(): readonly ModelSpec[] {
+    return this.#remote;
   }
 
   /** Epoch milliseconds at which this daemon first knew the model. */
   createdAt(name: string): number {
     return this.#createdAt.get(name) ?? 0;
+  }
+
+  #index(models: readonly ModelSpec[], now: number): Map<string, ModelSpec> {
+    const byName = new Map<string, ModelSpec>();
+    // Names win over aliases, whatever the order of files: the loader has refused real clashes already.
+    for (const model of models) for (const alias of model.aliases) byName.set(alias, model);
+    for (const model of models) byName.set(model.name, model);
+    for (const model of models) if (!this.#createdAt.has(model.name)) this.#createdAt.set(model.name, now);
+    return byName;
   }
 }

@@ -5,7 +5,7 @@ import type { EngineId, ModelSpec } from "../core/model.ts";
 import type { EngineSet } from "../engines/index.ts";
 
 export interface Endpoint {
-  readonly engine: EngineId;
+  readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
 }

@@ -1,18 +1,32 @@
+import { join } from "node:path";
+import type { InfoResponse } from "../api/assistant-service.ts";
 import { parseAddress } from "../config/network.ts";
 import type { Config, ListenAddress } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gateway.ts";
+import type { GrpcListener } from "../gateway/grpc/listener.ts";
+import { openGrpc } from "./grpc.ts";
+
+export interface ListenersOptions extends GatewayOptions {
+  /** What gRPC's GetInfo answers. */
+  readonly info: () => InfoResponse;
+}
 
 /**
  * Every door of the daemon: the OpenAI port, the admin socket, and one port for each model that has an address of its own.
  * Addresses are bound once; changing them takes a restart, which a reload reports.
  */
 export class Listeners {
-  readonly #options: GatewayOptions;
+  readonly #options: ListenersOptions;
+  #grpc: { readonly listener: GrpcListener | null; readonly address: string | null; readonly problem: string | null } = {
+    listener: null,
+    address: null,
+    problem: null,
+  };
   readonly #gateways: Gateway[] = [];
   #url: string | null = null;
 
-  constructor(options: GatewayOptions) {
+  constructor(options: ListenersOptions) {
     this.#options = options;
   }
 
@@ -21,23 +35,43 @@ export class Listeners {
     return this.#url;
   }
 
+  /** Where gRPC is served (`host:port`), or null. */
+  get grpc(): string | null {
+    return this.#grpc.address;
+  }
+
+  /** What is wrong with a door that the daemon goes on without, one sentence each. */
+  get problems(): string[] {
+    return this.#grpc.problem === null ? [] : [this.#grpc.problem];
+  }
+
   /** Rejects with `address_in_use` or `not_writable`; call `close` then. */
   async open(config: Config): Promise<void> {
     const main = await this.#add({});
     if (config.http) this.#url = await main.listen(config.http);
     for (const [address, onlyModels] of modelsByAddress(config)) await (await this.#add({ onlyModels })).listen(listenAddress(address));
+    await this.#openGrpc(main, config);
     // Last, since this is what tells other commands that the daemon is there.
     await main.listen({ path: config.paths.adminSocket });
   }
 
   /** Takes no new requests and resolves when the running ones have ended. */
   async close(): Promise<void> {
-    await Promise.all(this.#gateways.map((gateway) => gateway.close()));
+    await Promise.all([...this.#gateways.map((gateway) => gateway.close()), this.#grpc.listener?.close({ now: false })]);
   }
 
   /** Ends running requests now. */
   abort(): void {
     for (const gateway of this.#gateways) void gateway.close({ now: true });
+    void this.#grpc.listener?.close({ now: true });
+  }
+
+  /** gRPC's calls reach the gateway over a socket of its own, where the same is asked of them as of HTTP's. */
+  async #openGrpc(main: Gateway, config: Config): Promise<void> {
+    const { settings, info, log } = this.#options;
+    const innerSocket = join(config.paths.runDir, "grpc.sock");
+    this.#grpc = await openGrpc(config, { innerSocket, settings, info, log });
+    if (this.#grpc.listener !== null) await main.listen({ path: innerSocket, guarded: true });
   }
 
   async #add(extra: Partial<GatewayOptions>): Promise<Gateway> {

@@ -21,6 +21,8 @@ export interface GatewayOptions {
   /** Read anew on every request. */
   readonly settings: () => GatewaySettings;
   readonly version: string;
+  /** This daemon's id in the hop lists of forwarded requests. Default "": requests are not forwarded. */
+  readonly nodeId?: string;
   readonly log: Log;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
@@ -28,6 +30,12 @@ export interface GatewayOptions {
   readonly onlyModels?: readonly string[];
   /** Default: a sign of life after 2 s of waiting, then every 5 s. */
   readonly signTimes?: SignTimes;
+}
+
+export interface UnixAddress {
+  readonly path: string;
+  /** Answers as a network address does: keys are asked for, and there is no admin API. Default false. */
+  readonly guarded?: boolean;
 }
 
 export interface Gateway {
@@ -38,7 +46,7 @@ export interface Gateway {
    * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for.
    * Throws `address_in_use` or `not_writable`.
    */
-  listen(address: ListenAddress | { readonly path: string }): Promise<string>;
+  listen(address: ListenAddress | UnixAddress): Promise<string>;
   /** Takes no new connections and resolves when the running requests have ended; with `now`, ends them. Callable again to hurry. */
   close(options?: { readonly now?: boolean }): Promise<void>;
 }
@@ -48,7 +56,12 @@ const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { control, log } = options;
-  const context: DoorContext = { ...options, fingerprint: options.fingerprint ?? fingerprintByLength, onlyModels: options.onlyModels ?? null };
+  const context: DoorContext = {
+    ...options,
+    nodeId: options.nodeId ?? "",
+    fingerprint: options.fingerprint ?? fingerprintByLength,
+    onlyModels: options.onlyModels ?? null,
+  };
   const signTimes = options.signTimes ?? usualSignTimes;
   const servers = new Set<Server>();
   let stopping = false;
@@ -63,7 +76,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     app,
     async listen(address) {
       await app.ready();
-      const local = "path" in address;
+      const local = "path" in address && address.guarded !== true;
       const cold: Parameters<typeof makeFront>[0]["cold"] = (request, response) => {
         const target = local && request.url?.startsWith("/admin/") ? admin : app;
         target.routing(request, response);
@@ -88,7 +101,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-async function open(server: Server, address: ListenAddress | { readonly path: string }): Promise<string> {
+async function open(server: Server, address: ListenAddress | UnixAddress): Promise<string> {
   if ("path" in address) {
     // The caller holds the daemon's lock: a socket that lies there belongs to nobody.
     await rm(address.path, { force: true });

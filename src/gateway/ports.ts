@@ -1,3 +1,4 @@
+import type { NodesReport } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { ApiKey } from "../core/config.ts";
 import type { ModelKind, ModelSpec } from "../core/model.ts";
@@ -32,6 +33,8 @@ export interface ControlPort {
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Resolves once accepted; `model_not_found` otherwise. */
   modelAct(name: string, action: ModelVerb): Promise<void>;
+  /** Other machines, as this daemon sees them. */
+  nodes(): NodesReport;
   reload(): Promise<ReloadReport>;
   /** Returns at once; the daemon drains, or with `now` ends its requests. */
   shutdown(options: { readonly now: boolean }): void;
@@ -73,6 +76,8 @@ export interface DoorContext {
   readonly settings: () => GatewaySettings;
   readonly fingerprint: Fingerprint;
   readonly version: string;
+  /** This daemon's id in the hop lists of forwarded requests. */
+  readonly nodeId: string;
   readonly log: Log;
   /** The listener serves these models alone, whatever a request says; null: all. */
   readonly onlyModels: readonly string[] | null;

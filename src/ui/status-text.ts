@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
 import type { DaemonStatus, ModelStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, plural } from "./format.ts";
+import { nodesSummary } from "./nodes-text.ts";
 import { visibleRows } from "./rows.ts";
 import { deathSentence, deviceFacts } from "./summary.ts";
 import { alignColumns } from "./table.ts";
@@ -14,6 +15,8 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
   const facts: [string, string][] = [
     ["State", `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`],
     ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
+    ...(status.grpc ? [["gRPC", status.grpc] as [string, string]] : []),
+    ...((status.nodes ?? []).length === 0 ? [] : [["Nodes", nodesSummary(status.nodes ?? [])] as [string, string]]),
     ["Requests", `${inFlight} running, ${status.queued} waiting, ${status.requestsServed} served`],
     ["Config", status.configFile],
     ["Data", status.dataDir],
@@ -41,7 +44,14 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
 }
 
 function modelRow(model: ModelStatus): string[] {
-  const state = model.error !== null ? model.error : model.instances > 0 ? `${plural(model.instances, "instance")} ready` : "not loaded";
+  const state =
+    model.error !== null
+      ? model.error
+      : model.engine === "remote"
+        ? "on a remote server"
+        : model.instances > 0
+          ? `${plural(model.instances, "instance")} ready`
+          : "not loaded";
   const notes = [
     ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
     ...(model.pinned ? ["pinned"] : []),

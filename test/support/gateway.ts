@@ -88,6 +88,7 @@ function recordedControl(): RecordedControl {
       if (instanceId !== "river@cpu") throw new AssistantError("instance_not_found", `No instance is called "${instanceId}".`);
       calls.push(["act", instanceId, action]);
     },
+    nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     modelAct: async (name, action) => void calls.push(["modelAct", name, action]),
     reload: async () => ({ changed: ["river"] }),
     shutdown: (options) => void calls.push(["shutdown", options]),

@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
+import { NodesReport } from "../../api/nodes.ts";
 import { adminRoutes } from "../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../api/status.ts";
 import type { ControlPort } from "../ports.ts";
@@ -14,6 +15,7 @@ const accepted = { accepted: true } as const;
 export function registerAdminRoutes(instance: FastifyInstance, control: ControlPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   app.get(adminRoutes.status, { schema: { response: { 200: DaemonStatus } } }, async () => await control.status());
+  app.get(adminRoutes.nodes, { schema: { response: { 200: NodesReport } } }, async () => control.nodes());
   app.post("/admin/instances/:name", { schema: { params: Named, body: InstanceAction } }, async (request, reply) => {
     await control.act(request.params.name, request.body.action);
     return await reply.code(202).send(accepted);

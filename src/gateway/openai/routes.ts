@@ -53,7 +53,7 @@ const describe = (model: ModelSpec, { directory }: DoorContext): object => ({
   id: model.name,
   object: "model",
   created: Math.floor(directory.createdAt(model.name) / 1000),
-  owned_by: "assistant",
+  owned_by: model.nodes?.join(", ") ?? "assistant",
   aliases: model.aliases,
   kind: model.kind,
   context_length: model.load.contextTokens,

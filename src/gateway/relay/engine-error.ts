@@ -1,7 +1,16 @@
-import { AssistantError } from "../../core/errors.ts";
+import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/errors.ts";
 
 interface EngineErrorBody {
   readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly n_prompt_tokens?: unknown; readonly n_ctx?: unknown } | string;
+}
+
+/** What another daemon's error answer has besides. */
+interface OurError {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly param?: unknown;
+  readonly remedy?: unknown;
+  readonly retry_after_s?: unknown;
 }
 
 /** What an engine's error answer means to the client. `model` names it in messages. */
@@ -19,6 +28,8 @@ export function engineError(status: number, body: string, model: string): Assist
 export function engineErrorOf(status: number, body: EngineErrorBody, model: string): AssistantError {
   const error = typeof body.error === "object" && body.error !== null ? body.error : {};
   const text = typeof body.error === "string" ? body.error : typeof error.message === "string" ? error.message : "";
+  const ours = ourError(error);
+  if (ours !== null) return ours;
   if (error.type === "exceed_context_size_error") return contextExceeded(error, model);
   switch (status) {
     case 400:
@@ -35,6 +46,16 @@ export function engineErrorOf(status: number, body: EngineErrorBody, model: stri
     default:
       return new AssistantError("engine_error", `The engine of "${model}" failed with status ${status}: ${sentence(text)}`);
   }
+}
+
+/** An error that a daemon like this one has worded already; engines' codes are numbers. */
+function ourError({ code, message, param, remedy, retry_after_s: seconds }: OurError): AssistantError | null {
+  if (typeof code !== "string" || !Object.hasOwn(errorCatalogue, code) || typeof message !== "string") return null;
+  return new AssistantError(code as ErrorCode, message, {
+    ...(typeof param === "string" ? { param } : {}),
+    ...(typeof remedy === "string" ? { remedy } : {}),
+    ...(typeof seconds === "number" ? { retryAfterS: seconds } : {}),
+  });
 }
 
 function contextExceeded(error: { readonly n_prompt_tokens?: unknown; readonly n_ctx?: unknown }, model: string): AssistantError {

@@ -117,8 +117,8 @@ const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean => failure?.
 
 const requestHeads = new Map<string, Buffer>();
 
-/** The bytes of a whole POST with a JSON body. `keep`: the engine is to leave the connection open. */
-export function encodePost(path: string, body: Buffer, keep: boolean): Buffer {
+/** The bytes of a whole POST with a JSON body. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
+export function encodePost(path: string, body: Buffer, keep: boolean, headers: readonly string[] = []): Buffer {
   const name = `${path} ${keep}`;
   let head = requestHeads.get(name);
   if (head === undefined) {
@@ -126,5 +126,5 @@ export function encodePost(path: string, body: Buffer, keep: boolean): Buffer {
     head = Buffer.from(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Type: application/json\r\nContent-Length: `, "latin1");
     requestHeads.set(name, head);
   }
-  return Buffer.concat([head, Buffer.from(`${body.length}\r\n\r\n`, "latin1"), body]);
+  return Buffer.concat([head, Buffer.from(`${[body.length, ...headers].join("\r\n")}\r\n\r\n`, "latin1"), body]);
 }

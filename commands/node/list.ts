@@ -1,0 +1,26 @@
+import type { NodesReport } from "../../src/api/nodes.ts";
+import { BaseCommand } from "../../src/client/cli/base-command.ts";
+import { connect } from "../../src/client/daemon-client.ts";
+import { nodesText } from "../../src/ui/nodes-text.ts";
+
+export default class NodeList extends BaseCommand {
+  static override summary = "List the remote servers and how they are";
+  static override description =
+    "They are the [[remote_servers]] of the configuration: machines that take requests when this one is busy, or that have models which this one has not.";
+  static override examples = [
+    { description: "For people", command: "<%= config.bin %> node list" },
+    { description: "For scripts", command: "<%= config.bin %> node list --json" },
+  ];
+
+  async run(): Promise<NodesReport> {
+    const { flags } = await this.parse(NodeList);
+    const { client } = await connect(this.context(flags).paths);
+    const report = await client.nodes();
+    if (report.nodes.length === 0) {
+      this.log("No remote servers are configured.");
+      this.log(`Add one to config.toml:\n  [[remote_servers]]\n  name = "other"\n  grpc_addr = "192.168.1.20:50051"`);
+    } else for (const line of nodesText(report.nodes, Date.now())) this.log(line);
+    if (report.grpc !== null) this.log(`This machine is ${report.nodeId} and takes requests at ${report.grpc} (gRPC).`);
+    return report;
+  }
+}

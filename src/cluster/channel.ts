@@ -1,0 +1,52 @@
+import type { ClientReadableStream } from "@grpc/grpc-js";
+import {
+  type AssistantClient,
+  type ForwardRequest,
+  type ForwardResponse,
+  type InfoResponse,
+  loadAssistantService,
+  SERVICE_NAME,
+} from "../api/assistant-service.ts";
+import { addressText } from "../config/network.ts";
+import type { RemoteServer } from "../core/config.ts";
+
+// A machine that was switched off sends nothing: pings find out, within about 15 seconds.
+const PING_EVERY_MS = 10_000;
+const PING_ANSWER_MS = 5_000;
+
+/** The connection to one other machine. It connects by itself, again and again, once it is used. */
+export interface NodeChannel {
+  /** Rejects with what grpc-js says (`failure.ts` reads it), at the latest after `timeoutMs`. */
+  info(timeoutMs: number): Promise<InfoResponse>;
+  /** The answer as it arrives. `cancel` on it ends the work there. */
+  forward(request: ForwardRequest): ClientReadableStream<ForwardResponse>;
+  close(): void;
+}
+
+export async function openChannel({ address, apiKey }: Pick<RemoteServer, "address" | "apiKey">): Promise<NodeChannel> {
+  const { grpc, service } = await loadAssistantService();
+  const Service = grpc.makeGenericClientConstructor(service, SERVICE_NAME);
+  const client = new Service(addressText(address), grpc.credentials.createInsecure(), {
+    // Answers are as long as they are; what comes in is read as fast as its reader takes it.
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.keepalive_time_ms": PING_EVERY_MS,
+    "grpc.keepalive_timeout_ms": PING_ANSWER_MS,
+    "grpc.initial_reconnect_backoff_ms": 250,
+    "grpc.max_reconnect_backoff_ms": 5_000,
+    // Whether a request may be sent again is decided by the gateway, which knows what its client has seen.
+    "grpc.enable_retries": 0,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+  }) as unknown as AssistantClient;
+  const metadata = new grpc.Metadata();
+  if (apiKey !== null) metadata.set("authorization", `Bearer ${apiKey}`);
+  return {
+    info: (timeoutMs) =>
+      new Promise((resolve, reject) => {
+        client.GetInfo({}, metadata, { deadline: Date.now() + timeoutMs }, (error, answer) => (answer === undefined ? reject(error) : resolve(answer)));
+      }),
+    forward: (request) => client.ForwardRequestStream(request, metadata),
+    close: () => client.close(),
+  };
+}

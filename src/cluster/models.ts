@@ -1,0 +1,96 @@
+import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
+import type { LoadSettings, ModelKind, ModelSpec, SamplingDefaults } from "../core/model.ts";
+
+/** What one machine told last. */
+export interface NodeModels {
+  readonly name: string;
+  readonly info: InfoResponse | null;
+}
+
+/**
+ * The models that other machines have and this one's files do not name, each once, with the machines that have it.
+ * `taken` are the names and aliases of this machine.
+ */
+export function remoteModels(nodes: readonly NodeModels[], taken: ReadonlySet<string>): ModelSpec[] {
+  const found = new Map<string, { readonly info: ModelInfo; readonly nodes: string[] }>();
+  for (const { name: node, info } of nodes) {
+    const details = new Map(info?.modelDetails.map((detail) => [detail.name, detail]));
+    for (const name of info?.models ?? []) {
+      if (taken.has(name)) continue;
+      const known = found.get(name);
+      if (known === undefined) found.set(name, { info: details.get(name) ?? byName(name), nodes: [node] });
+      else known.nodes.push(node);
+    }
+  }
+  return [...found.values()].map(({ info, nodes: owners }) => specOf(info, owners, taken));
+}
+
+/** A server that tells names alone: what the name says has to do. */
+const byName = (name: string): ModelInfo => ({
+  name,
+  aliases: [],
+  kind: /embed|minilm|\bbge\b|\be5\b/i.test(name) ? "embedding" : "chat",
+  contextTokens: 4096,
+  slots: 4,
+  inFlight: 0,
+  queued: 0,
+  loaded: true,
+});
+
+function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<string>): ModelSpec {
+  const kind: ModelKind = info.kind === "embedding" ? "embedding" : "chat";
+  return {
+    name: info.name,
+    aliases: info.aliases.filter((alias) => !taken.has(alias)),
+    kind,
+    engine: "auto",
+    // Never looked at: nothing is started for a model with nodes.
+    source: { type: "catalog", name: info.name },
+    load: { ...load, contextTokens: info.contextTokens, slots: info.slots },
+    sampling,
+    includeUsage: false,
+    devices: [],
+    replicas: 0,
+    idleTtlMs: null,
+    preload: false,
+    pinned: false,
+    ownAddresses: [],
+    nodes,
+    file: "",
+    fingerprint: `remote ${info.name}`,
+  };
+}
+
+const load: LoadSettings = {
+  contextTokens: 0,
+  slots: 0,
+  batchTokens: 0,
+  microBatchTokens: 0,
+  threads: 1,
+  gpuLayers: 0,
+  splitMode: "none",
+  mainGpu: 0,
+  tensorSplit: [],
+  mmap: true,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+  hostCacheMib: 0,
+  chatTemplate: "",
+  projectorPath: "",
+  pooling: null,
+  extraArgs: [],
+};
+
+const sampling: SamplingDefaults = {
+  temperature: null,
+  topP: null,
+  topK: null,
+  minP: null,
+  repeatPenalty: null,
+  presencePenalty: null,
+  frequencyPenalty: null,
+  maxTokens: -1,
+  stop: [],
+  grammar: "",
+  jsonSchema: "",
+};

@@ -1,0 +1,188 @@
+import type { InfoResponse } from "../api/assistant-service.ts";
+import type { NodeStatus } from "../api/nodes.ts";
+import { addressText } from "../config/network.ts";
+import type { Clock, Timer } from "../core/clock.ts";
+import type { RemoteServer } from "../core/config.ts";
+import type { RemoteCandidate, RemoteModel } from "../core/remote.ts";
+import { Bridge } from "./bridge.ts";
+import { type NodeChannel, openChannel } from "./channel.ts";
+import { failureOf, isAway, isTimeout } from "./failure.ts";
+
+/** Between two looks at a machine that is up, and the longest wait for an answer. */
+const LOOK_EVERY_MS = 2_000;
+const LOOK_TIMEOUT_MS = 3_000;
+/** Between two looks at one that is not: doubling, with jitter. */
+const FIRST_BACKOFF_MS = 500;
+const LONGEST_BACKOFF_MS = 10_000;
+/** One answer that is late may be a busy machine; so many are one that is away. */
+const MOST_TIMEOUTS = 2;
+/** What is taken to be there where the machine tells only names. */
+const UNKNOWN_SLOTS = 4;
+/** Weight of the newest of a series of measurements. */
+const NEWEST = 0.2;
+
+export interface NodeOptions {
+  readonly server: RemoteServer;
+  readonly socketPath: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** State, models or load changed. */
+  onChange(): void;
+  log(event: "up" | "down", error: string | null): void;
+}
+
+/** One other machine: looks at it from time to time, and is the way to it. */
+export class RemoteNode {
+  readonly #options: NodeOptions;
+  #channel: NodeChannel | null = null;
+  #bridge: Bridge | null = null;
+  #info: InfoResponse | null = null;
+  #state: "connecting" | "up" | "down" = "connecting";
+  #failures = 0;
+  #timeouts = 0;
+  #latencyMs: number | null = null;
+  #firstByteMs: number | null = null;
+  #served = 0;
+  #lastError: string | null = null;
+  #seenAt: number | null = null;
+  #timer: Timer | null = null;
+  #looking = false;
+  #closed = false;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+  }
+
+  get server(): RemoteServer {
+    return this.#options.server;
+  }
+
+  /** What it told last, also while it is down. */
+  get info(): InfoResponse | null {
+    return this.#info;
+  }
+
+  /** Where it is reached as an HTTP endpoint; null while it is not up. */
+  get socketPath(): string | null {
+    return this.#state === "up" ? this.#options.socketPath : null;
+  }
+
+  /** Opens the way and begins to look. A machine that is away is not an error. */
+  async open(): Promise<void> {
+    const { server, socketPath } = this.#options;
+    this.#channel = await openChannel(server);
+    this.#bridge = new Bridge({
+      node: server.name,
+      socketPath,
+      channel: this.#channel,
+      onFirstByte: (ms) => {
+        this.#firstByteMs = smoothed(this.#firstByteMs, ms);
+      },
+      onEnd: (failure) => this.#ended(failure),
+    });
+    await this.#bridge.open();
+    await this.#look();
+  }
+
+  /** Looks no more; requests that run go on until they end, or with `now` are ended. */
+  async close(options: { readonly now: boolean }): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#bridge?.close(options);
+    this.#channel?.close();
+  }
+
+  candidate(): RemoteCandidate {
+    const { name, weight } = this.#options.server;
+    return { name, weight, nodeId: this.#info?.nodeId ?? "", up: this.#state === "up", models: modelsOf(this.#info) };
+  }
+
+  status(): NodeStatus {
+    const { name, address, weight } = this.#options.server;
+    return {
+      name,
+      address: addressText(address),
+      state: this.#state,
+      version: this.#info?.version ?? null,
+      models: [...(this.#info?.models ?? [])],
+      weight,
+      inFlight: this.#bridge?.inFlight ?? 0,
+      requestsServed: this.#served,
+      latencyMs: this.#latencyMs,
+      firstByteMs: this.#firstByteMs,
+      lastError: this.#lastError,
+      seenAt: this.#seenAt,
+    };
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking || this.#closed || this.#channel === null) return;
+    this.#looking = true;
+    this.#timer?.cancel();
+    const begun = performance.now();
+    try {
+      const info = await this.#channel.info(LOOK_TIMEOUT_MS);
+      this.#latencyMs = smoothed(this.#latencyMs, performance.now() - begun);
+      this.#answered(info);
+    } catch (error) {
+      this.#missed(error);
+    }
+    this.#looking = false;
+    if (!this.#closed) this.#timer = this.#options.clock.after(this.#pauseMs(), () => void this.#look());
+  }
+
+  #answered(info: InfoResponse): void {
+    this.#seenAt = this.#options.clock.now();
+    this.#failures = 0;
+    this.#timeouts = 0;
+    this.#info = info;
+    if (this.#state !== "up") this.#options.log("up", null);
+    this.#state = "up";
+    if (!this.#closed) this.#options.onChange();
+  }
+
+  #missed(error: unknown): void {
+    if (this.#closed) return;
+    this.#lastError = failureOf(this.#options.server.name, error).message;
+    if (isTimeout(error) && ++this.#timeouts < MOST_TIMEOUTS && this.#state === "up") return;
+    this.#down();
+  }
+
+  #down(): void {
+    this.#failures += 1;
+    if (this.#state !== "down") this.#options.log("down", this.#lastError);
+    this.#state = "down";
+    this.#options.onChange();
+  }
+
+  #ended(failure: unknown): void {
+    if (failure === null) {
+      this.#served += 1;
+      return;
+    }
+    this.#lastError = failureOf(this.#options.server.name, failure).message;
+    // The next request should not have to find out the same; whether the machine is back is asked soon.
+    if (!isAway(failure) || this.#state !== "up" || this.#closed) return;
+    this.#down();
+    void this.#look();
+  }
+
+  #pauseMs(): number {
+    if (this.#state === "up") return LOOK_EVERY_MS;
+    const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.max(0, this.#failures - 1));
+    return backoff * (0.75 + this.#options.random() / 2);
+  }
+}
+
+/** By name and alias. A machine that tells names alone is taken to have them loaded. */
+function modelsOf(info: InfoResponse | null): Map<string, RemoteModel> {
+  const models = new Map<string, RemoteModel>();
+  for (const name of info?.models ?? []) models.set(name, { slots: UNKNOWN_SLOTS, inFlight: 0, loaded: true });
+  for (const { aliases, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) {
+    for (const alias of aliases) if (!models.has(alias)) models.set(alias, { slots, inFlight: inFlight + queued, loaded });
+  }
+  for (const { name, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) models.set(name, { slots, inFlight: inFlight + queued, loaded });
+  return models;
+}
+
+const smoothed = (before: number | null, now: number): number => (before === null ? now : before + (now - before) * NEWEST);
