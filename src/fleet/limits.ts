@@ -45,14 +45,14 @@ async function readV2(directory: string): Promise<GroupLimits> {
   return {
     cpus: quota && period ? quota / period : null,
     memoryBytes,
-    memoryUsedBytes: memoryBytes === null ? null : used(current, stat, "inactive_file"),
+    memoryUsedBytes: memoryBytes === null ? null : used(current, stat, ["inactive_file", "active_file"]),
   };
 }
 
 async function readV1Memory(directory: string): Promise<GroupLimits> {
   const [max, current, stat] = await Promise.all(["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"].map((name) => text(join(directory, name))));
   const memoryBytes = limitOf(max);
-  return { cpus: null, memoryBytes, memoryUsedBytes: memoryBytes === null ? null : used(current, stat, "total_inactive_file") };
+  return { cpus: null, memoryBytes, memoryUsedBytes: memoryBytes === null ? null : used(current, stat, ["total_inactive_file", "total_active_file"]) };
 }
 
 async function readV1Cpu(directory: string): Promise<GroupLimits> {
@@ -66,7 +66,10 @@ const limitOf = (value: string | null | undefined): number | null => {
   return Number.isFinite(bytes) && bytes > 0 && bytes < 2 ** 60 ? bytes : null;
 };
 
-const used = (current: string | null | undefined, stat: string | null | undefined, droppable: string): number =>
-  Math.max(0, Number(current ?? 0) - Number(new RegExp(`^${droppable} (\\d+)`, "m").exec(stat ?? "")?.[1] ?? 0));
+/** Pages of files, mapped weights among them, can be dropped and read again: the machine's own figure of what is available leaves them out too. */
+function used(current: string | null | undefined, stat: string | null | undefined, droppable: readonly string[]): number {
+  const bytesOf = (name: string): number => Number(new RegExp(`^${name} (\\d+)`, "m").exec(stat ?? "")?.[1] ?? 0);
+  return Math.max(0, Number(current ?? 0) - droppable.reduce((sum, name) => sum + bytesOf(name), 0));
+}
 
 const text = (file: string): Promise<string | null> => readFile(file, "utf8").catch(() => null);

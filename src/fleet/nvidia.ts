@@ -27,6 +27,19 @@ export async function probeNvidia(env: Environment, timeoutMs: number): Promise<
   return { devices: visible.map((gpu) => gpu.device), problems };
 }
 
+/** Bytes of GPU memory by process, or null where it cannot be read (inside some containers processes are not told). */
+export async function nvidiaUse(env: Environment, timeoutMs: number): Promise<ReadonlyMap<number, number> | null> {
+  const result = await runTool("nvidia-smi", ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"], env, timeoutMs);
+  if (result.outcome !== "ok") return null;
+  const use = new Map<number, number>();
+  for (const line of result.stdout.split("\n")) {
+    const [pid, mib] = line.split(",").map((cell) => cell.trim());
+    // One line for each GPU that a process uses.
+    if (/^\d+$/.test(pid ?? "") && /^\d+$/.test(mib ?? "")) use.set(Number(pid), (use.get(Number(pid)) ?? 0) + Number(mib) * MIB);
+  }
+  return use;
+}
+
 function parseRow(line: string): { index: number; uuid: string; device: Device } | null {
   const cells = line.split(",").map((cell) => cell.trim());
   if (cells.length < FIELDS.length) return null;

@@ -2,7 +2,10 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 
 export interface GroupUse {
+  /** Resident, pages of mapped files (the weights) included. */
   readonly memoryBytes: number;
+  /** Resident without such pages: what nobody else can have while it runs. All of it where the system does not tell. */
+  readonly heldBytes: number;
   readonly cpuMs: number;
 }
 
@@ -19,19 +22,23 @@ async function treeUse(pid: number): Promise<GroupUse | null> {
       readFile(`/proc/${pid}/stat`, "utf8"),
       readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => ""),
     ]);
-    const memoryBytes = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+    const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
+    const own = { memoryBytes: kib("VmRSS") * 1024, heldBytes: (kib("RssAnon") + kib("RssShmem")) * 1024 };
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const cpuMs = (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
     const pids = children.split(" ").filter((text) => text !== "");
     const uses = await Promise.all(pids.map((child) => treeUse(Number(child))));
-    return uses.reduce<GroupUse>((sum, use) => ({ memoryBytes: sum.memoryBytes + (use?.memoryBytes ?? 0), cpuMs: sum.cpuMs + (use?.cpuMs ?? 0) }), {
-      memoryBytes,
-      cpuMs,
-    });
+    return uses.filter((use) => use !== null).reduce<GroupUse>(add, { ...own, cpuMs });
   } catch {
     return null;
   }
 }
+
+const add = (a: GroupUse, b: GroupUse): GroupUse => ({
+  memoryBytes: a.memoryBytes + b.memoryBytes,
+  heldBytes: a.heldBytes + b.heldBytes,
+  cpuMs: a.cpuMs + b.cpuMs,
+});
 
 function psUse(pid: number): Promise<GroupUse | null> {
   return new Promise((resolve) => {
@@ -41,8 +48,10 @@ function psUse(pid: number): Promise<GroupUse | null> {
         .map((line) => line.trim().split(/\s+/))
         .filter(([group]) => Number(group) === pid);
       if (error || rows.length === 0) return resolve(null);
+      const memoryBytes = rows.reduce((sum, row) => sum + Number(row[1]) * 1024, 0);
       resolve({
-        memoryBytes: rows.reduce((sum, row) => sum + Number(row[1]) * 1024, 0),
+        memoryBytes,
+        heldBytes: memoryBytes,
         cpuMs: rows.reduce((sum, row) => sum + clockMs(row[2] ?? ""), 0),
       });
     });

@@ -1,0 +1,55 @@
+import { readFile } from "node:fs/promises";
+import type { InstanceSnapshot } from "../core/instance.ts";
+import { nvidiaUse } from "./nvidia.ts";
+import { groupUse } from "./vitals.ts";
+
+/** What a running instance takes on its device. */
+export interface InstanceUse {
+  readonly bytes: number;
+  /** What of it is missing in the device's free memory: less than `bytes` where weights are mapped pages of a file. */
+  readonly heldBytes: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Running = Pick<InstanceSnapshot, "id" | "pid" | "device">;
+
+const TIMEOUT_MS = 2_000;
+
+/**
+ * Memory of every running instance, by id: of the CPU's memory what is resident, of a GPU's what its driver tells for the
+ * processes of the instance. An instance whose use cannot be told is missing. Never rejects.
+ */
+export async function measureUse(instances: readonly Running[], env: Environment): Promise<ReadonlyMap<string, InstanceUse>> {
+  const running = instances.filter((instance): instance is Running & { readonly pid: number } => instance.pid !== null);
+  const onNvidia = running.filter(({ device }) => device.startsWith("cuda:"));
+  const [byGroup, host] = await Promise.all([
+    onNvidia.length > 0 ? nvidiaUseByGroup(env) : null,
+    Promise.all(running.filter(({ device }) => sharesHostMemory(device)).map(async (instance) => [instance.id, await groupUse(instance.pid)] as const)),
+  ]);
+  const use = new Map<string, InstanceUse>();
+  for (const [id, group] of host) if (group !== null) use.set(id, { bytes: group.memoryBytes, heldBytes: group.heldBytes });
+  for (const { id, pid } of onNvidia) {
+    const bytes = byGroup?.get(pid);
+    if (bytes !== undefined) use.set(id, { bytes, heldBytes: bytes });
+  }
+  return use;
+}
+
+export const sharesHostMemory = (device: string): boolean => device === "cpu" || device.startsWith("metal:");
+
+/** An engine leads its process group, so that what it has started counts for it. */
+async function nvidiaUseByGroup(env: Environment): Promise<ReadonlyMap<number, number> | null> {
+  const byPid = await nvidiaUse(env, TIMEOUT_MS);
+  if (byPid === null) return null;
+  const groups = await Promise.all([...byPid].map(async ([pid, bytes]) => [await groupOf(pid), bytes] as const));
+  const byGroup = new Map<number, number>();
+  for (const [group, bytes] of groups) byGroup.set(group, (byGroup.get(group) ?? 0) + bytes);
+  return byGroup;
+}
+
+async function groupOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  // The name in parentheses may itself hold spaces and parentheses.
+  const group = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
+  return group === undefined ? pid : Number(group);
+}

@@ -1,0 +1,98 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import writeFileAtomic from "write-file-atomic";
+import { version } from "../core/package.ts";
+import type { FitSettings, MemoryEstimate } from "./fit.ts";
+
+export interface EstimateJob {
+  /** Names file, its bytes, the settings and the version of the reckoning. */
+  readonly key: string;
+  readonly file: string;
+  readonly settings: FitSettings;
+}
+
+export interface EstimateAnswer {
+  readonly key: string;
+  /** Null: the file cannot be read as a model. */
+  readonly estimate: MemoryEstimate | null;
+}
+
+const TIMEOUT_MS = 20_000;
+/** Entries of the file; the oldest go first. */
+const KEPT = 500;
+/** Raised when the formula of fit.ts changes. */
+const RECKONING = 2;
+
+/** Beside this file: the sources in a checkout, the compiled program in an installation. */
+const program = fileURLToPath(new URL(`estimate-program${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+
+/** A job for these weights as they are now. Rejects where the file is not there. */
+export async function estimateJob(file: string, settings: FitSettings): Promise<EstimateJob> {
+  const { size, mtimeMs } = await stat(file);
+  const key = createHash("sha256").update(JSON.stringify([RECKONING, version, file, size, mtimeMs, settings]));
+  return { key: key.digest("hex").slice(0, 32), file, settings };
+}
+
+/**
+ * Memory estimates, kept in a file, so that a daemon knows them when it starts. What is missing is reckoned by a
+ * short-lived process: half a second of one core, and nothing of it stays in this one.
+ */
+export class Estimates {
+  readonly #file: string;
+  readonly #nodePath: string;
+  #known: Map<string, MemoryEstimate | null> | null = null;
+
+  /** `file` need not exist; `nodePath` is the Node that runs the process. */
+  constructor(file: string, nodePath: string) {
+    this.#file = file;
+    this.#nodePath = nodePath;
+  }
+
+  /** What is known of these jobs already, by key. Reads the file once; never rejects. */
+  async recall(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
+    this.#known ??= await readKnown(this.#file);
+    const found = new Map<string, MemoryEstimate | null>();
+    for (const { key } of jobs) {
+      const estimate = this.#known.get(key);
+      if (estimate !== undefined) found.set(key, estimate);
+    }
+    return found;
+  }
+
+  /** Estimates for all jobs, by key; a job that could not be reckoned in time is missing. Rejects when the process cannot be run. */
+  async of(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
+    const found = await this.recall(jobs);
+    const missing = jobs.filter(({ key }) => !found.has(key));
+    if (missing.length === 0) return found;
+    for (const { key, estimate } of await reckon(missing, this.#nodePath)) {
+      found.set(key, estimate);
+      this.#known?.set(key, estimate);
+    }
+    const entries = [...(this.#known ?? found)].slice(-KEPT);
+    // What cannot be kept is reckoned again next time.
+    await writeFileAtomic(this.#file, JSON.stringify(entries), { mode: 0o600, fsync: false }).catch(() => {});
+    return found;
+  }
+}
+
+async function readKnown(file: string): Promise<Map<string, MemoryEstimate | null>> {
+  try {
+    const entries = JSON.parse(await readFile(file, "utf8")) as [string, MemoryEstimate | null][];
+    return new Map(entries);
+  } catch {
+    return new Map();
+  }
+}
+
+async function reckon(jobs: readonly EstimateJob[], nodePath: string): Promise<EstimateAnswer[]> {
+  const child = spawn(nodePath, [program], { env: { NODE_NO_WARNINGS: "1" }, stdio: ["pipe", "pipe", "pipe"], timeout: TIMEOUT_MS, killSignal: "SIGKILL" });
+  const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
+  // A child that dies early breaks the pipe; its exit code says so.
+  child.stdin.on("error", () => {}).end(JSON.stringify(jobs));
+  const [out, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  if (code !== 0) throw new Error(`the process that reckons memory ended with ${code ?? "a signal"}: ${complaint.trim().slice(0, 500)}`);
+  return JSON.parse(out) as EstimateAnswer[];
+}
