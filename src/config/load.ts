@@ -78,7 +78,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const models = assemble({ ...context, machine, llamaServerPath, taken }, [...entries.drafts, ...files]);
   const paths: Paths = { ...base, modelConfigDir };
-  const scheduler = schedulerOf(keys, machine, findings, root);
+  const scheduler = schedulerOf(keys, apiKeys, machine, findings, root);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -127,7 +127,11 @@ async function readMain(paths: Paths, findings: Findings, unusual: boolean): Pro
 }
 
 function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
-  const keys = (server?.api_key_sha256 ?? []).map(({ name, sha256 }) => ({ name, sha256: sha256.toLowerCase() }));
+  const keys = (server?.api_key_sha256 ?? []).map(({ name, sha256, weight }): ApiKey => ({
+    name,
+    sha256: sha256.toLowerCase(),
+    ...(weight === undefined ? {} : { weight }),
+  }));
   const plain = variable(env, "ASSISTANT_API_KEY");
   if (plain !== null) keys.push({ name: "environment", sha256: createHash("sha256").update(plain).digest("hex") });
   return keys;
@@ -146,7 +150,7 @@ function listen(findings: Findings, policy: RemotePolicy, written: string, place
   return bound.address;
 }
 
-function schedulerOf({ scheduler }: MainFile, machine: Machine, findings: Findings, root: Place): SchedulerSettings {
+function schedulerOf({ scheduler }: MainFile, apiKeys: readonly ApiKey[], machine: Machine, findings: Findings, root: Place): SchedulerSettings {
   const budget = scheduler?.thread_budget ?? "auto";
   if (budget !== "auto" && budget > machine.logicalCores) {
     findings.warning(
@@ -158,6 +162,11 @@ function schedulerOf({ scheduler }: MainFile, machine: Machine, findings: Findin
     maxInstances: scheduler?.max_instances ?? defaults.maxInstances,
     maxLoad: scheduler?.max_load ?? defaults.maxLoad,
     maxQueuedPerModel: scheduler?.max_queued_per_model ?? defaults.maxQueuedPerModel,
+    maxQueuedPerTenant: scheduler?.max_queued_per_tenant ?? defaults.maxQueuedPerTenant,
+    policy: scheduler?.policy ?? defaults.policy,
+    maxWaitMs: (scheduler?.max_wait_s ?? defaults.maxWaitS) * 1000,
+    maxSwapWaitMs: (scheduler?.max_swap_wait_s ?? defaults.maxSwapWaitS) * 1000,
+    tenantWeights: new Map(apiKeys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const]))),
     threadBudget: budget === "auto" ? machine.physicalCores : budget,
     startTimeoutMs: (scheduler?.start_timeout_s ?? defaults.startTimeoutS) * 1000,
     drainTimeoutMs: (scheduler?.drain_timeout_s ?? defaults.drainTimeoutS) * 1000,

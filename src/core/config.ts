@@ -40,6 +40,8 @@ export interface ApiKey {
   readonly name: string;
   /** SHA-256 of the key, lower-case hex. */
   readonly sha256: string;
+  /** Share of the machine relative to other tenants while all have work; 1 where it is missing. */
+  readonly weight?: number;
 }
 
 /** One `[[remote_servers]]` entry. */
@@ -80,12 +82,26 @@ export interface Config {
   readonly notices: readonly ConfigNotice[];
 }
 
+/** How the instance for a request is chosen; docs/scheduler.md compares them. */
+export const routingPolicies = ["expected-time", "least-outstanding", "bounded-hash", "round-robin"] as const;
+export type RoutingPolicyName = (typeof routingPolicies)[number];
+
 export interface SchedulerSettings {
   readonly maxInstances: number;
   /** Load (work in flight ÷ capacity) from which an instance takes no more work that could go elsewhere. 0–1. */
   readonly maxLoad: number;
   /** Waiting requests per model before `queue_full`. */
   readonly maxQueuedPerModel: number;
+  /** Waiting requests per tenant, over all models, before `queue_full`. */
+  readonly maxQueuedPerTenant: number;
+  /** How the instance for a request is chosen. */
+  readonly policy: RoutingPolicyName;
+  /** Milliseconds after which a request is served before all that are younger, whatever their priority. */
+  readonly maxWaitMs: number;
+  /** Milliseconds that a model waits for the place of another one that is in use. */
+  readonly maxSwapWaitMs: number;
+  /** Shares of tenants relative to each other, by name; 1 where nothing is said. */
+  readonly tenantWeights: ReadonlyMap<string, number>;
   /** Threads that all instances together may use. */
   readonly threadBudget: number;
   /** Milliseconds an instance may take to start before it counts as failed. */

@@ -1,9 +1,10 @@
 import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
-import { leave, rejectAll } from "./lifecycle.ts";
+import { leave, rejectAll, unpark } from "./lifecycle.ts";
 import { budgetOf, forgetFigures, type MemoryNeed } from "./memory.ts";
-import { accountAll, roomChanged } from "./places.ts";
+import { accountAll, refresh, roomChanged } from "./places.ts";
+import { policies } from "./policies/index.ts";
 import { isRemoteOnly } from "./remotes.ts";
 import { eligibleDevices, replicasOf } from "./replicas.ts";
 import { preload, shrink } from "./scaling.ts";
@@ -17,6 +18,14 @@ import { disarm, refusal, type Turn } from "./turn.ts";
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
   state.settings = config.settings;
+  const policy = policies[config.settings.policy];
+  if (state.policy !== policy) {
+    state.policy = policy;
+    for (const instance of state.instances.values()) {
+      unpark(turn, instance);
+      refresh(turn, instance);
+    }
+  }
   takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
   for (const model of [...state.models.values()]) if (!names.has(model.name) && !isRemoteOnly(model)) removeModel(turn, model);

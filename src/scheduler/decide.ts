@@ -2,7 +2,7 @@ import { configured } from "./configure.ts";
 import type { Effect } from "./effects.ts";
 import type { SchedulerEvent } from "./events.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
-import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
+import { leave, rejectAll, remove, stopNow, unpark } from "./lifecycle.ts";
 import { devicesMeasured, lookAgain } from "./memory.ts";
 import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
@@ -26,7 +26,7 @@ export function decide(state: SchedulerState, event: SchedulerEvent, now: number
   settle(turn);
   if (event.type === "arrived") {
     const request = state.requests.get(event.facts.id);
-    if (request?.queued && request.facts === event.facts) noticeArrival(turn, request);
+    if (request !== undefined && request.lane !== null && request.facts === event.facts) noticeArrival(turn, request);
   }
   return turn.effects;
 }
@@ -90,6 +90,12 @@ function cameDue(turn: Turn, what: Due["what"]): void {
     case "suspect":
       turn.state.dirty.add(what.instance.model);
       refresh(turn, what.instance);
+      break;
+    case "parked":
+      unpark(turn, what.instance);
+      break;
+    case "serve":
+      turn.state.dirty.add(what.model);
       break;
     case "remote":
       remoteDue(turn, what.remote);

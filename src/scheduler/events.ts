@@ -20,6 +20,8 @@ export interface SchedulerConfig {
   readonly memoryBytes: ReadonlyMap<string, MemoryNeed>;
   /** Models whose figure is on its way with another `configured`. */
   readonly memoryPending?: ReadonlySet<string>;
+  /** Prompt tokens that one instance keeps in its slots and its host cache, by model name. A missing entry: what its slots hold. */
+  readonly cacheTokens?: ReadonlyMap<string, number>;
 }
 
 /** Other machines, as measured now. */

@@ -19,6 +19,11 @@ export class IndexedHeap<Item extends HeapItem> {
     return this.#items.length;
   }
 
+  /** In the heap's order: the children of index i are at 2i + 1 and 2i + 2. */
+  get items(): readonly Item[] {
+    return this.#items;
+  }
+
   peek(): Item | undefined {
     return this.#items[0];
   }

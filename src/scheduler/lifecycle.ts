@@ -5,6 +5,7 @@ import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import { threadRequest } from "./thread-request.ts";
+import { rate } from "./rates.ts";
 import { TokenMeter } from "./token-meter.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
@@ -29,6 +30,7 @@ export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpo
   instance.bytes = bytesOn(model, device);
   state.instances.set(instance.id, instance);
   model.instances.add(instance);
+  model.membership += 1;
   device.instances.add(instance);
   state.plans.add(instance);
   setPhase(turn, instance, "planned");
@@ -106,29 +108,50 @@ export function loseRequests(turn: Turn, instance: InstanceRecord, message: stri
     turn.state.requests.delete(request.facts.id);
     turn.effects.push({ type: "lost", requestId: request.facts.id, instanceId: instance.id, refusal: lost });
   }
+  instance.model.inFlight -= instance.inFlight.size;
   instance.inFlight.clear();
   instance.prefillTokens = 0;
   instance.decodeTokens = 0;
+  instance.unanswered = 0;
 }
 
 /** Forgets an instance that has no process. */
 export function remove(turn: Turn, instance: InstanceRecord): void {
   const { state } = turn;
   setPhase(turn, instance, "gone");
-  for (const due of [instance.idle, instance.phaseDue, instance.suspect]) disarm(turn, due);
+  for (const due of [instance.idle, instance.phaseDue, instance.suspect, instance.parkedDue]) disarm(turn, due);
   instance.model.prefixes.clear(instance);
   instance.model.instances.delete(instance);
+  instance.model.membership += 1;
   state.instances.delete(instance.id);
   state.plans.delete(instance);
   if (instance.model.removed && instance.model.instances.size === 0) state.models.delete(instance.model.name);
   roomChanged(turn);
 }
 
+/** Who waits for this instance in particular is looked at again: it has changed, or is not what it was hoped to be. */
+export function unpark(turn: Turn, instance: InstanceRecord): void {
+  disarm(turn, instance.parkedDue);
+  if (instance.parked.size === 0) return;
+  for (const request of instance.parked) {
+    request.parkedOn = null;
+    instance.model.queue.unpark(request);
+  }
+  instance.parked.clear();
+  turn.state.dirty.add(instance.model);
+}
+
 /** Takes a waiting request out of its queue. */
 export function unqueue(turn: Turn, request: RequestRecord): void {
   const { model } = request;
   if (!model.queue.remove(request)) return;
+  request.parkedOn?.parked.delete(request);
+  request.parkedOn = null;
+  const { queuedByTenant } = turn.state;
   turn.state.queued -= 1;
+  const left = (queuedByTenant.get(request.tenant) ?? 1) - 1;
+  if (left > 0) queuedByTenant.set(request.tenant, left);
+  else queuedByTenant.delete(request.tenant);
   if (request.deadline !== null) disarm(turn, request.deadline);
   turn.state.dirty.add(model);
   if (model.queue.size === 0) demandChanged(turn, model);
@@ -151,7 +174,7 @@ export function demandChanged(turn: Turn, model: ModelRecord): void {
 
 function createInstance(state: SchedulerState, model: ModelRecord, device: DeviceRecord, purpose: Purpose): InstanceRecord {
   state.serial += 1;
-  const due = (type: "idle" | "phase" | "suspect"): Due => ({
+  const due = (type: "idle" | "phase" | "suspect" | "parked"): Due => ({
     at: 0,
     heapIndex: -1,
     what: {
@@ -180,6 +203,14 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     inFlight: new Set(),
     prefillTokens: 0,
     decodeTokens: 0,
+    unanswered: 0,
+    prefilledAt: 0,
+    prefillRate: rate(),
+    decodeRate: rate(),
+    parked: new Set(),
+    parkedDue: due("parked"),
+    rank: 0,
+    lastDispatch: 0,
     startedAt: 0,
     retryAt: 0,
     lastUsedAt: 0,

@@ -10,7 +10,7 @@ const NOTICED_PLACES = 64;
 /** Tells a request that has just joined the queue. */
 export function noticeArrival(turn: Turn, request: RequestRecord): void {
   if (request.noticed) return;
-  notice(turn, request, request.model.queue.lastPlace(request.priority), waitEstimate(request.model, turn.now));
+  notice(turn, request, request.model.queue.placeOf(request), waitEstimate(request.model, turn.now));
 }
 
 /** Tells the first of a queue where they stand now. */

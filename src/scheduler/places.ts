@@ -71,6 +71,7 @@ function count(turn: Turn, instance: InstanceRecord, sign: 1 | -1): void {
 export function refresh(turn: Turn, instance: InstanceRecord): void {
   const { model, device } = instance;
   const takesWork = instance.phase === "ready" && instance.leaving === null && !instance.held && instance.suspect.heapIndex < 0;
+  instance.rank = turn.state.policy.rank(instance);
   if (takesWork && instance.inFlight.size < instance.slots) model.available.update(instance);
   else model.available.remove(instance);
   refreshEvictable(turn, instance);

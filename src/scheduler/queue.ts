@@ -1,98 +1,258 @@
-/** A link of a `RequestQueue`. The queue owns all fields but `priority`. */
-export interface Queued<Item> {
+import { type HeapItem, IndexedHeap } from "./heap.ts";
+import { order, serving } from "./queue-order.ts";
+
+/** What a `RequestQueue` holds. It owns `lane`, `previous`, `next` and `heapIndex`. */
+export interface Queued<Item> extends HeapItem {
   readonly priority: number;
+  readonly tenant: string;
+  readonly arrivedAt: number;
+  /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
+  readonly turnAt: number;
+  lane: Lane<Item> | null;
   previous: Item | null;
   next: Item | null;
-  queued: boolean;
 }
 
-interface Lane<Item> {
-  readonly priority: number;
+export interface Tenant {
+  readonly name: string;
+  /** Tokens it got ÷ its weight. */
+  counter: number;
+  lanes: number;
+}
+
+/** The waiting requests of one tenant and one priority. */
+export interface Lane<Item> extends HeapItem {
+  readonly tenant: Tenant;
+  readonly level: Level<Item>;
+  /** Those that may be served now: all but the parked. */
+  readonly ready: IndexedHeap<Item & Queued<Item>>;
+  readonly parked: Set<Item>;
+  /** All, oldest first. */
   first: Item | null;
   last: Item | null;
   size: number;
+  /** When it was last served, or its oldest request came if that is later. */
+  readonly hunger: HeapItem & { since: number; readonly lane: Lane<Item> };
+  servedAt: number;
 }
 
+export interface Level<Item> {
+  readonly priority: number;
+  /** Lanes with a request that may be served, least served tenant first. */
+  readonly lanes: IndexedHeap<Lane<Item>>;
+  readonly all: Map<string, Lane<Item>>;
+  size: number;
+}
+
+/** Tenants without a waiting request whose counters are kept. */
+const MOST_ABSENT = 1000;
+
 /**
- * The waiting requests of one model: higher priority first, then first come, first served. Adding, taking and removing
- * from the middle are O(number of distinct priorities), never O(number of requests).
+ * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
+ * counters); within a tenant the least `turnAt`. A tenant's priority that has not been served for `maxWaitMs` although
+ * it waits has the next turn, with its oldest request, whatever the others' priorities.
  *
- * Everything outside sees only `peek`, `push`, `remove`, `place` and iteration in serving order: fairness between
- * tenants changes what `peek` returns and nothing else.
+ * Adding, taking and removing are O(log n) and O(number of distinct priorities).
  */
 export class RequestQueue<Item extends Queued<Item>> {
-  /** Highest priority first. Empty lanes are removed, so that clients cannot make the list long for ever. */
-  readonly #lanes: Lane<Item>[] = [];
+  /** Highest priority first. Empty levels are removed, so that clients cannot make the list long for ever. */
+  readonly #levels: Level<Item>[] = [];
+  readonly #tenants = new Map<string, Tenant>();
+  readonly #hungry = new IndexedHeap<Lane<Item>["hunger"]>((a, b) => a.since < b.since);
+  /** The least counter of those who waited when somebody was last served. */
+  #floor = 0;
   #size = 0;
+  maxWaitMs = 60_000;
 
   get size(): number {
     return this.#size;
   }
 
-  /** The request to be served next. */
-  peek(): Item | null {
-    return this.#lanes[0]?.first ?? null;
+  /** The request to be served next, or null: nobody waits, or all are parked. */
+  peek(now: number): Item | null {
+    return this.overdue(now) ?? this.#levels.find((level) => level.lanes.size > 0)?.lanes.peek()?.ready.peek() ?? null;
+  }
+
+  /** The oldest request of the lane that has waited longest, if that is too long. Parked or not. */
+  overdue(now: number): Item | null {
+    const longest = this.#hungry.peek();
+    return longest !== undefined && now - longest.since >= this.maxWaitMs ? longest.lane.first : null;
+  }
+
+  /** Highest priority that waits, and the longest wait's beginning. Infinity: nobody waits. */
+  get urgency(): { readonly priority: number; readonly since: number } {
+    return { priority: this.#levels[0]?.priority ?? -1, since: this.#hungry.peek()?.since ?? Number.POSITIVE_INFINITY };
   }
 
   push(item: Item): void {
-    const lane = this.#laneOf(item.priority);
+    const level = this.#levelOf(item.priority);
+    const lane = this.#laneOf(level, item);
+    item.lane = lane;
     item.previous = lane.last;
     item.next = null;
-    item.queued = true;
     if (lane.last === null) lane.first = item;
     else lane.last.next = item;
     lane.last = item;
     lane.size += 1;
+    level.size += 1;
     this.#size += 1;
+    this.#changed(lane, item);
   }
 
   /** Takes the request out, wherever it stands. Returns false when it was not queued. */
   remove(item: Item): boolean {
-    if (!item.queued) return false;
-    const index = this.#lanes.findIndex((lane) => lane.priority === item.priority);
-    const lane = this.#lanes[index];
-    if (lane === undefined) return false;
+    const { lane } = item;
+    if (lane === null) return false;
+    lane.ready.remove(item);
+    lane.parked.delete(item);
     if (item.previous === null) lane.first = item.next;
     else item.previous.next = item.next;
     if (item.next === null) lane.last = item.previous;
     else item.next.previous = item.previous;
     item.previous = null;
     item.next = null;
-    item.queued = false;
+    item.lane = null;
     lane.size -= 1;
+    lane.level.size -= 1;
     this.#size -= 1;
-    if (lane.size === 0) this.#lanes.splice(index, 1);
+    if (lane.size === 0) this.#drop(lane);
+    else this.#changed(lane, null);
     return true;
   }
 
-  /** 1-based place that a request of this priority has when it joins, or has as the last of its priority. */
-  lastPlace(priority: number): number {
-    let ahead = 0;
-    for (const lane of this.#lanes) if (lane.priority >= priority) ahead += lane.size;
-    return Math.max(1, ahead);
+  /** The request keeps its place and its age, and is not offered until `unpark`. */
+  park(item: Item): void {
+    const { lane } = item;
+    if (lane === null) return;
+    lane.ready.remove(item);
+    lane.parked.add(item);
+    this.#changed(lane, null);
   }
 
-  /** In serving order. Removing the item that was just yielded is allowed. */
-  *[Symbol.iterator](): Generator<Item, void> {
-    for (const lane of [...this.#lanes]) {
-      let item = lane.first;
-      while (item !== null) {
-        const next: Item | null = item.next;
-        yield item;
-        item = next;
-      }
+  unpark(item: Item): void {
+    if (item.lane?.parked.delete(item)) this.#changed(item.lane, item);
+  }
+
+  /** Call before the request is taken out to be served. */
+  served(item: Item, now: number): void {
+    if (item.lane === null) return;
+    item.lane.servedAt = now;
+    this.#floor = Math.max(this.#floor, this.#leastCounter() ?? 0);
+  }
+
+  /** Counts what a tenant got, tokens ÷ weight; negative where it was less than expected. */
+  charge(name: string, tokens: number): void {
+    const tenant = this.#tenantOf(name);
+    tenant.counter += tokens;
+    if (tenant.lanes === 0) return;
+    for (const level of this.#levels) {
+      const lane = level.all.get(name);
+      if (lane !== undefined && lane.heapIndex >= 0) level.lanes.update(lane);
     }
   }
 
-  #laneOf(priority: number): Lane<Item> {
-    let index = 0;
-    for (; index < this.#lanes.length; index++) {
-      const lane = this.#lanes[index];
-      if (lane === undefined || lane.priority < priority) break;
-      if (lane.priority === priority) return lane;
+  /** 1-based place of a waiting request, as far as it can be told: others' later turns and arrivals may change it. */
+  placeOf(item: Item): number {
+    const { lane } = item;
+    if (lane === null) return 0;
+    let ahead = lane.size;
+    for (const level of this.#levels) {
+      if (level.priority < item.priority) break;
+      if (level.priority > item.priority) ahead += level.size;
+      // Tenants take turns: of each other one, as many go first as of one's own.
+      else if (level.size > lane.size) for (const other of level.all.values()) if (other !== lane) ahead += Math.min(other.size, lane.size);
     }
-    const lane: Lane<Item> = { priority, first: null, last: null, size: 0 };
-    this.#lanes.splice(index, 0, lane);
+    return Math.min(ahead, this.#size);
+  }
+
+  /** In the order in which they would be served now. Removing the item that was just yielded is allowed. */
+  [Symbol.iterator](): Generator<Item, void> {
+    return serving(this.#levels);
+  }
+
+  #changed(lane: Lane<Item>, ready: Item | null): void {
+    if (ready !== null) lane.ready.update(ready);
+    if (lane.ready.size > 0) lane.level.lanes.update(lane);
+    else lane.level.lanes.remove(lane);
+    lane.hunger.since = Math.max(lane.servedAt, lane.first?.arrivedAt ?? 0);
+    this.#hungry.update(lane.hunger);
+  }
+
+  #drop(lane: Lane<Item>): void {
+    const { level, tenant } = lane;
+    level.lanes.remove(lane);
+    this.#hungry.remove(lane.hunger);
+    level.all.delete(tenant.name);
+    tenant.lanes -= 1;
+    if (level.all.size === 0) this.#levels.splice(this.#levels.indexOf(level), 1);
+    if (tenant.lanes > 0) return;
+    // To the end: the tenants that have been away longest are forgotten first.
+    this.#tenants.delete(tenant.name);
+    this.#tenants.set(tenant.name, tenant);
+    if (this.#tenants.size <= MOST_ABSENT) return;
+    for (const [name, other] of this.#tenants) {
+      if (other.lanes > 0) continue;
+      this.#tenants.delete(name);
+      return;
+    }
+  }
+
+  #tenantOf(name: string): Tenant {
+    let tenant = this.#tenants.get(name);
+    if (tenant === undefined) {
+      tenant = { name, counter: this.#leastCounter() ?? this.#floor, lanes: 0 };
+      this.#tenants.set(name, tenant);
+    }
+    return tenant;
+  }
+
+  #leastCounter(): number | null {
+    let least: number | null = null;
+    for (const { lanes } of this.#levels) {
+      const first = lanes.peek()?.tenant.counter;
+      if (first !== undefined && (least === null || first < least)) least = first;
+    }
+    return least;
+  }
+
+  #laneOf(level: Level<Item>, { tenant: name }: Item): Lane<Item> {
+    const known = level.all.get(name);
+    if (known !== undefined) return known;
+    const tenant = this.#tenantOf(name);
+    // Who was away has no claim on what the others got meanwhile.
+    if (tenant.lanes === 0) tenant.counter = Math.max(tenant.counter, this.#leastCounter() ?? this.#floor);
+    tenant.lanes += 1;
+    const lane: Lane<Item> = {
+      tenant,
+      level,
+      ready: new IndexedHeap((a, b) => order(a, b) < 0),
+      parked: new Set(),
+      first: null,
+      last: null,
+      size: 0,
+      hunger: {
+        heapIndex: -1,
+        since: 0,
+        get lane() {
+          return lane;
+        },
+      },
+      servedAt: 0,
+      heapIndex: -1,
+    };
+    level.all.set(name, lane);
     return lane;
+  }
+
+  #levelOf(priority: number): Level<Item> {
+    let index = 0;
+    for (; index < this.#levels.length; index++) {
+      const level = this.#levels[index];
+      if (level === undefined || level.priority < priority) break;
+      if (level.priority === priority) return level;
+    }
+    const level: Level<Item> = { priority, lanes: new IndexedHeap((a, b) => a.tenant.counter < b.tenant.counter), all: new Map(), size: 0 };
+    this.#levels.splice(index, 0, level);
+    return level;
   }
 }

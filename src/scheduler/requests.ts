@@ -1,12 +1,13 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { learn } from "./average.ts";
+import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
-import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
+import { demandChanged, rejectWaiting, stopNow, unpark, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
-import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
 import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
-import { choose } from "./routing.ts";
+import { learnRate, prefillEnded, prefillGivenUp } from "./rates.ts";
+import { createRequest } from "./request-record.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
@@ -23,11 +24,12 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
     if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
     return;
   }
-  const request = createRequest(facts, model, now);
+  const request = createRequest(turn, facts, model);
   state.requests.set(facts.id, request);
-  if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatch(turn, request))) return;
+  if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;
   model.queue.push(request);
   state.queued += 1;
+  state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
   if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
   state.dirty.add(model);
   if (model.queue.size === 1) demandChanged(turn, model);
@@ -85,37 +87,6 @@ export function deadlinePassed(turn: Turn, request: RequestRecord): void {
   rejectWaiting(turn, request, deadlineRefusal(request.facts, turn.now - request.arrivedAt));
 }
 
-/** Gives waiting requests the slots that are free. */
-export function serve(turn: Turn, model: ModelRecord): void {
-  for (;;) {
-    const request = model.queue.peek();
-    if (request === null || model.available.size === 0) return;
-    unqueue(turn, request);
-    dispatch(turn, request);
-  }
-}
-
-/** Returns false when no instance has a free slot. */
-function dispatch(turn: Turn, request: RequestRecord): boolean {
-  const { state, now } = turn;
-  const { model, facts } = request;
-  const choice = choose(model, request, state.settings.maxLoad);
-  if (choice === null) return false;
-  const { instance, cachedTokens } = choice;
-  request.instance = instance;
-  request.dispatchedAt = now;
-  request.promisedTokens = cachedTokens;
-  request.prefillTokens = facts.promptTokens - cachedTokens;
-  request.decodeTokens = expectedCompletion(model, facts.maxTokens);
-  request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, instance.slots * instance.contextTokens);
-  instance.inFlight.add(request);
-  instance.prefillTokens += request.prefillTokens;
-  instance.decodeTokens += request.decodeTokens;
-  refresh(turn, instance);
-  turn.effects.push({ type: "dispatch", requestId: facts.id, instanceId: instance.id, queuedMs: now - request.arrivedAt });
-  return true;
-}
-
 /** The prompt is worked off; what is left is the answer. */
 export function firstToken(turn: Turn, requestId: string): void {
   const request = turn.state.requests.get(requestId);
@@ -123,7 +94,10 @@ export function firstToken(turn: Turn, requestId: string): void {
   request.answering = true;
   request.instance.prefillTokens -= request.prefillTokens;
   request.prefillTokens = 0;
+  prefillEnded(request.instance, request, turn.now);
   refresh(turn, request.instance);
+  unpark(turn, request.instance);
+  if (request.model.queue.size > 0) turn.state.dirty.add(request.model);
 }
 
 /** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
@@ -137,6 +111,8 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   if (!request || !instance) return;
   turn.state.requests.delete(requestId);
   instance.inFlight.delete(request);
+  request.model.inFlight -= 1;
+  if (!request.answering) prefillGivenUp(instance, request, turn.now);
   instance.prefillTokens -= request.prefillTokens;
   instance.decodeTokens -= request.decodeTokens;
   // Sums of fractions leave a rest that would grow over a million requests.
@@ -151,6 +127,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
   turn.state.dirty.add(request.model);
   refresh(turn, instance);
+  unpark(turn, instance);
   if (instance.leaving !== null && instance.inFlight.size === 0) stopNow(turn, instance);
 }
 
@@ -160,8 +137,12 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
   learn(averages.holdMs, turn.now - request.dispatchedAt);
   const prefilled = outcome.promptTokens === null ? null : outcome.promptTokens - (outcome.cachedTokens ?? 0);
   if (prefilled !== null && outcome.promptMs !== null) instance.prefillMeter.add(prefilled, outcome.promptMs, turn.now - (outcome.completionMs ?? 0));
+  if (prefilled !== null && outcome.promptMs !== null)
+    for (const rate of [instance.prefillRate, model.prefillRate]) learnRate(rate, prefilled, outcome.promptMs);
   if (outcome.completionTokens !== null) {
     if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
+    if (outcome.completionMs !== null) learnRate(instance.decodeRate, outcome.completionTokens, outcome.completionMs);
+    charge(turn, request, (prefilled ?? facts.promptTokens - request.promisedTokens) + OUTPUT_WEIGHT * outcome.completionTokens);
     if (outcome.end === "complete") {
       learn(averages.completionTokens, outcome.completionTokens);
       learn(averages.workTokens, (prefilled ?? facts.promptTokens - request.promisedTokens) + outcome.completionTokens);
@@ -174,39 +155,4 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
     model.prefixes.correct(instance, request.previousUse);
   // A prompt that was given up, or that broke the engine, is not in the cache.
   if (outcome.end !== "complete" && !request.answering) model.prefixes.forget(instance, tip.hash);
-}
-
-function createRequest(facts: RequestFacts, model: ModelRecord, now: number): RequestRecord {
-  const request: RequestRecord = {
-    facts,
-    priority: facts.priority,
-    model,
-    arrivedAt: now,
-    deadline:
-      facts.deadlineAt === null
-        ? null
-        : {
-            at: 0,
-            heapIndex: -1,
-            what: {
-              type: "deadline",
-              get request() {
-                return request;
-              },
-            },
-          },
-    previous: null,
-    next: null,
-    queued: false,
-    instance: null,
-    remote: null,
-    dispatchedAt: 0,
-    prefillTokens: 0,
-    decodeTokens: 0,
-    promisedTokens: 0,
-    previousUse: 0,
-    noticed: false,
-    answering: false,
-  };
-  return request;
 }

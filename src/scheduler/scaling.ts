@@ -1,4 +1,5 @@
 import type { Refusal } from "./effects.ts";
+import { serve } from "./dispatch.ts";
 import { surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { loadOf } from "./load.ts";
@@ -7,7 +8,7 @@ import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
 import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
-import { failureRefusal, serve } from "./requests.ts";
+import { failureRefusal } from "./requests.ts";
 import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
@@ -117,8 +118,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
 function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
   const list = [...models];
   if (list.length < 2) return list;
-  const head = (model: ModelRecord) => model.queue.peek();
-  return list.sort((a, b) => (head(b)?.priority ?? -1) - (head(a)?.priority ?? -1) || (head(a)?.arrivedAt ?? 0) - (head(b)?.arrivedAt ?? 0));
+  return list.sort((a, b) => b.queue.urgency.priority - a.queue.urgency.priority || a.queue.urgency.since - b.queue.urgency.since);
 }
 
 /** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */

@@ -10,7 +10,10 @@ import type { Refusal } from "./effects.ts";
 import { type HeapItem, IndexedHeap } from "./heap.ts";
 import type { MemoryNeed } from "./memory.ts";
 import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
+import { policies } from "./policies/index.ts";
+import type { RoutingPolicy } from "./policies/policy.ts";
 import { type Queued, RequestQueue } from "./queue.ts";
+import { type Rate, rate } from "./rates.ts";
 import type { GrantThreads } from "./threads.ts";
 import type { TokenMeter } from "./token-meter.ts";
 
@@ -19,8 +22,8 @@ export interface Due extends HeapItem {
   at: number;
   readonly what:
     | { readonly type: "deadline"; readonly request: RequestRecord }
-    | { readonly type: "idle" | "phase" | "suspect"; readonly instance: InstanceRecord }
-    | { readonly type: "retry"; readonly model: ModelRecord }
+    | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
+    | { readonly type: "retry" | "serve"; readonly model: ModelRecord }
     | { readonly type: "remote"; readonly remote: RemoteRecord };
 }
 
@@ -28,14 +31,24 @@ export interface Due extends HeapItem {
 export interface RequestRecord extends Queued<RequestRecord> {
   readonly facts: RequestFacts;
   readonly priority: number;
+  readonly tenant: string;
   readonly model: ModelRecord;
   readonly arrivedAt: number;
+  readonly turnAt: number;
+  /** Prompt tokens that were cached nowhere when it came. */
+  readonly expectedPrefill: number;
   readonly deadline: Due | null;
+  /** The instance it waits for while it could begin elsewhere. */
+  parkedOn: InstanceRecord | null;
   /** Null while it waits, and while another machine has it. */
   instance: InstanceRecord | null;
   /** The other machine that has it. */
   remote: RemoteRecord | null;
   dispatchedAt: number;
+  /** When the first token is expected; see rates.ts. */
+  prefilledAt: number;
+  /** What the tenant was charged for it, tokens. */
+  charged: number;
   /** Outstanding work on the instance, tokens; see load.ts. */
   prefillTokens: number;
   decodeTokens: number;
@@ -89,6 +102,18 @@ export interface InstanceRecord extends HeapItem {
   readonly inFlight: Set<RequestRecord>;
   prefillTokens: number;
   decodeTokens: number;
+  /** Requests in flight without a first token, and when they are expected to have theirs (epoch ms). */
+  unanswered: number;
+  prefilledAt: number;
+  readonly prefillRate: Rate;
+  readonly decodeRate: Rate;
+  /** Requests that wait for this instance in particular, and when to look at them again. */
+  readonly parked: Set<RequestRecord>;
+  readonly parkedDue: Due;
+  /** Order among available instances; the policy's. */
+  rank: number;
+  /** Number of the last dispatch, counted over all. */
+  lastDispatch: number;
   startedAt: number;
   /** While failed: the fleet ignores a start before this. */
   retryAt: number;
@@ -142,7 +167,17 @@ export interface ModelRecord {
   serving: number;
   /** Instances there will be once everything decided has happened. */
   future: number;
-  /** Ready instances with a free slot, least work first. */
+  /** Changes when an instance comes or goes. */
+  membership: number;
+  /** Requests on its instances. */
+  inFlight: number;
+  /** Of all its instances; for those that have not worked yet. */
+  readonly prefillRate: Rate;
+  /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
+  cacheTokens: number | null;
+  /** When waiting requests are to be looked at although nothing happens. */
+  readonly serveDue: Due;
+  /** Ready instances with a free slot, in the policy's order, then least work first. */
   readonly available: IndexedHeap<InstanceRecord>;
   readonly prefixes: PrefixIndex<InstanceRecord>;
   pinOverride: boolean | null;
@@ -194,6 +229,7 @@ export interface DeviceRecord {
  */
 export interface SchedulerState {
   settings: SchedulerSettings;
+  policy: RoutingPolicy;
   closing: boolean;
   readonly grantThreads: GrantThreads;
   /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
@@ -232,12 +268,21 @@ export interface SchedulerState {
   serial: number;
   /** Requests that had a slot and gave it back. */
   served: number;
+  /** Requests that got a slot, ever. */
+  dispatches: number;
+  /** Waiting requests by tenant, over all models; no entry for none. */
+  readonly queuedByTenant: Map<string, number>;
 }
 
 const unconfigured: SchedulerSettings = {
   maxInstances: 0,
   maxLoad: 1,
   maxQueuedPerModel: 0,
+  maxQueuedPerTenant: 0,
+  policy: "expected-time",
+  maxWaitMs: 0,
+  maxSwapWaitMs: 0,
+  tenantWeights: new Map(),
   threadBudget: 1,
   startTimeoutMs: 0,
   drainTimeoutMs: 0,
@@ -247,6 +292,7 @@ const unconfigured: SchedulerSettings = {
 export function createState(grantThreads: GrantThreads, measures = false): SchedulerState {
   return {
     settings: unconfigured,
+    policy: policies[unconfigured.policy],
     closing: false,
     grantThreads,
     measures,
@@ -271,6 +317,8 @@ export function createState(grantThreads: GrantThreads, measures = false): Sched
     roomChanged: false,
     serial: 0,
     served: 0,
+    dispatches: 0,
+    queuedByTenant: new Map(),
   };
 }
 
@@ -290,6 +338,20 @@ export function createModel(spec: ModelSpec): ModelRecord {
     coming: new Set(),
     serving: 0,
     future: 0,
+    membership: 0,
+    inFlight: 0,
+    prefillRate: rate(),
+    cacheTokens: null,
+    serveDue: {
+      at: 0,
+      heapIndex: -1,
+      what: {
+        type: "serve",
+        get model() {
+          return model;
+        },
+      },
+    },
     available: new IndexedHeap(lessWork),
     prefixes: new PrefixIndex(),
     pinOverride: null,
@@ -329,8 +391,9 @@ export const createDevice = (device: Device): DeviceRecord => ({
   pinnedThreads: 0,
 });
 
-/** Order among instances that could take a request: least work, then least taken slots, then the most recently used. */
+/** Order among instances that could take a request: the policy's, then least work, then least taken slots, then the most recently used. */
 function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank;
   const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;
   if (work !== 0) return work < 0;
   const taken = a.inFlight.size * b.slots - b.inFlight.size * a.slots;

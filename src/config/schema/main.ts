@@ -1,4 +1,5 @@
 import Type, { type Static } from "typebox";
+import { routingPolicies } from "../../core/config.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text } from "./kit.ts";
 
@@ -67,6 +68,7 @@ const ApiKeyEntry = Type.Object(
       patternText: "64 hex digits, as `printf %s KEY | sha256sum` prints them",
       secret: true,
     }),
+    weight: decimal("Share of the machine, relative to other keys, while more is asked for than it can do.", { exclusiveMinimum: 0, default: 1 }),
   },
   { additionalProperties: false, description: "One key." },
 );
@@ -133,6 +135,21 @@ export const MainFile = Type.Object(
         max_queued_per_model: integer("Waiting requests per model, above which a request is refused with 429 and `Retry-After`.", {
           minimum: 0,
           default: defaults.maxQueuedPerModel,
+        }),
+        max_queued_per_tenant: integer("Waiting requests of one tenant (API key), over all models, above which a request is refused with 429 and `Retry-After`.", {
+          minimum: 0,
+          default: defaults.maxQueuedPerTenant,
+        }),
+        policy: choice([...routingPolicies], "How the instance for a request is chosen; docs/scheduler.md compares them.", { default: defaults.policy }),
+        max_wait_s: decimal("Wait after which the oldest request of a tenant and priority has the next turn, whatever the others' priorities.", {
+          minimum: 0,
+          default: defaults.maxWaitS,
+          unit: "s",
+        }),
+        max_swap_wait_s: decimal("Time that a model waits for the place of another one that is in use before that one has to make room.", {
+          minimum: 0,
+          default: defaults.maxSwapWaitS,
+          unit: "s",
         }),
         thread_budget: integerOrAuto("Threads that all instances together may use.", { default: "auto", defaultText: '`"auto"`: the physical cores' }),
         start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", {

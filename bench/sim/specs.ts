@@ -1,0 +1,107 @@
+import type { SchedulerSettings } from "../../src/core/config.ts";
+import type { Device } from "../../src/core/device.ts";
+import type { InstanceSnapshot, InstanceState } from "../../src/core/instance.ts";
+import type { ModelSpec } from "../../src/core/model.ts";
+
+/** The configuration of a simulated machine, in the words of the real one. */
+export function modelSpec(name: string, slots: number, batchTokens: number, replicas: number, preload: boolean): ModelSpec {
+  return {
+    name,
+    aliases: [],
+    kind: "chat",
+    engine: "auto",
+    source: { type: "file", path: "/model.gguf" },
+    load: {
+      contextTokens: 131_072,
+      slots,
+      batchTokens,
+      microBatchTokens: Math.min(512, batchTokens),
+      threads: 1,
+      gpuLayers: 99,
+      splitMode: "none",
+      mainGpu: 0,
+      tensorSplit: [],
+      mmap: true,
+      cacheTypeK: "f16",
+      cacheTypeV: "f16",
+      hostCacheMib: 0,
+      chatTemplate: "",
+      projectorPath: "",
+      pooling: null,
+      extraArgs: [],
+    },
+    sampling: {
+      temperature: null,
+      topP: null,
+      topK: null,
+      minP: null,
+      repeatPenalty: null,
+      presencePenalty: null,
+      frequencyPenalty: null,
+      maxTokens: -1,
+      stop: [],
+      grammar: "",
+      jsonSchema: "",
+    },
+    includeUsage: false,
+    devices: [],
+    replicas,
+    idleTtlMs: null,
+    preload,
+    pinned: false,
+    ownAddresses: [],
+    file: "model.toml",
+    fingerprint: name,
+  };
+}
+
+export const gpu = (index: number): Device => ({
+  id: `cuda:${index}`,
+  vendor: "nvidia",
+  name: "GPU",
+  memoryTotalBytes: 80 * 2 ** 30,
+  memoryFreeBytes: 80 * 2 ** 30,
+  utilizationPercent: null,
+  temperatureCelsius: null,
+  env: {},
+});
+
+export function settingsOf(maxInstances: number, changes: Partial<SchedulerSettings>): SchedulerSettings {
+  return {
+    maxInstances,
+    maxLoad: 0.8,
+    maxQueuedPerModel: 1_000_000,
+    maxQueuedPerTenant: 1_000_000,
+    threadBudget: maxInstances,
+    startTimeoutMs: 600_000,
+    drainTimeoutMs: 30_000,
+    maxSwapWaitMs: 30_000,
+    maxWaitMs: 60_000,
+    policy: "expected-time",
+    tenantWeights: new Map(),
+    ...changes,
+  };
+}
+
+export function snapshot(id: string, model: string, device: string, state: InstanceState, slots: number): InstanceSnapshot {
+  return {
+    id,
+    model,
+    device,
+    engine: "llama-server",
+    state,
+    pid: 1,
+    socketPath: "/s",
+    slots,
+    contextTokens: 131_072,
+    threads: 1,
+    startedAt: 0,
+    readyAt: 0,
+    attempts: 0,
+    retryAt: null,
+    lastDeath: null,
+    memoryBytes: null,
+    logFile: "",
+    loadProgress: null,
+  };
+}

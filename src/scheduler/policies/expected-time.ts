@@ -1,0 +1,109 @@
+import { expectedCompletion } from "../load.ts";
+import { isMeasured, prefillPerMs, prefillWaitMs } from "../rates.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord } from "../state.ts";
+import { cachedOn, type Routing, type RoutingPolicy } from "./policy.ts";
+
+/** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
+const MOST_HOLDERS = 16;
+/** With this many instances or fewer, all are compared, with free slots or not. */
+const FEW = 8;
+/**
+ * Prompts are handed to an instance so that it has work for this long. More would take them out of our hands, in which
+ * they could still go elsewhere or give way to shorter ones; less would leave it idle between two prompts.
+ */
+const AHEAD_MS = 100;
+/** Requests that may wait for one instance while they could begin elsewhere. */
+const MOST_WAITING = 4;
+/** To wait must be quicker by this share: estimates are estimates, and a slot in the hand is not. */
+const MARGIN = 1.1;
+/** Weight of the sequences that an instance decodes already: each slows down its answer a little. */
+const DECODE_SHARE = 0.1;
+
+interface Candidate {
+  readonly instance: InstanceRecord;
+  readonly cachedTokens: number;
+  readonly costMs: number;
+}
+
+/**
+ * The instance that will give the first token soonest.
+ *
+ *   cost = (prompt tokens not cached there + prompt tokens queued there) ÷ its prefill rate
+ *        + wait for a slot + share of its decoding
+ *
+ * A request waits for an instance that holds its beginning where that is quicker than to start cold now, and all wait
+ * while every instance has prompts enough.
+ */
+export const expectedTime: RoutingPolicy = {
+  name: "expected-time",
+  shortestFirst: true,
+  rank: (instance) => (instance.unanswered === 0 ? 0 : instance.prefilledAt),
+  route(model, request, now, urgent) {
+    let open: Candidate | null = null;
+    let closed: Candidate | null = null;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const { instance, cachedTokens } of candidates(model, request)) {
+      const candidate = { instance, cachedTokens, costMs: costOf(model, instance, request, cachedTokens, now) };
+      const free = instance.heapIndex >= 0;
+      if (free) soonest = Math.min(soonest, now + prefillWaitMs(instance, now));
+      if (free && (urgent || takesNow(instance, now))) {
+        if (open === null || isBetter(candidate, open)) open = candidate;
+      } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
+    }
+    if (open === null) return { type: "hold", untilMs: Math.max(now + 1, soonest - AHEAD_MS) };
+    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MOST_WAITING)
+      return { type: "wait-for", instance: closed.instance, untilMs: now + Math.max(1, waitMs(model, closed.instance, now) - AHEAD_MS) };
+    return { type: "dispatch", instance: open.instance, cachedTokens: open.cachedTokens };
+  },
+};
+
+/** Where nothing was measured yet, a free slot is all that counts. */
+const takesNow = (instance: InstanceRecord, now: number): boolean => !isMeasured(instance) || prefillWaitMs(instance, now) <= AHEAD_MS;
+
+/** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt. */
+function* candidates(model: ModelRecord, request: RequestRecord): Generator<{ readonly instance: InstanceRecord; readonly cachedTokens: number }> {
+  if (model.instances.size <= FEW) {
+    for (const instance of model.instances) if (isServing(instance)) yield { instance, cachedTokens: cachedOn(model, instance, request) };
+    return;
+  }
+  const least = model.available.peek();
+  if (least !== undefined) yield { instance: least, cachedTokens: cachedOn(model, least, request) };
+  const { prefix, promptTokens } = request.facts;
+  let looked = 0;
+  for (let index = prefix.length - 1; index >= 0 && looked < MOST_HOLDERS; index--) {
+    const mark = prefix[index];
+    const holders = mark && model.prefixes.holders(mark.hash);
+    if (mark === undefined || holders === undefined) continue;
+    // Holders of a longer prefix come a second time here, with fewer tokens and so never better.
+    for (const instance of holders.keys()) {
+      if (looked >= MOST_HOLDERS) break;
+      looked += 1;
+      if (isServing(instance)) yield { instance, cachedTokens: Math.min(mark.tokens, promptTokens) };
+    }
+  }
+}
+
+const isServing = (instance: InstanceRecord): boolean =>
+  instance.heapIndex >= 0 || (instance.phase === "ready" && instance.leaving === null && !instance.held && instance.suspect.heapIndex < 0);
+
+/** Milliseconds until the instance could begin with one more prompt. */
+function waitMs(model: ModelRecord, instance: InstanceRecord, now: number): number {
+  const slot = instance.inFlight.size < instance.slots ? 0 : (model.averages.holdMs.value ?? 0) / Math.max(1, instance.slots);
+  return prefillWaitMs(instance, now) + slot;
+}
+
+function costOf(model: ModelRecord, instance: InstanceRecord, request: RequestRecord, cachedTokens: number, now: number): number {
+  const perMs = prefillPerMs(instance);
+  const decodes = instance.inFlight.size - instance.unanswered;
+  const share = DECODE_SHARE * expectedCompletion(model, request.facts.maxTokens) * (decodes / Math.max(1, instance.slots)) * (instance.decodeRate.ms > 0 ? instance.decodeRate.ms / instance.decodeRate.tokens : 0);
+  let parkedTokens = 0;
+  for (const other of instance.parked) parkedTokens += other.expectedPrefill;
+  return waitMs(model, instance, now) + (request.facts.promptTokens - cachedTokens + parkedTokens) / perMs + share;
+}
+
+function isBetter(a: Candidate, b: Candidate): boolean {
+  if (a.costMs !== b.costMs) return a.costMs < b.costMs;
+  const work = a.instance.prefillTokens + a.instance.decodeTokens - b.instance.prefillTokens - b.instance.decodeTokens;
+  if (work !== 0) return work < 0;
+  return a.instance.lastUsedAt !== b.instance.lastUsedAt ? a.instance.lastUsedAt > b.instance.lastUsedAt : a.instance.serial < b.instance.serial;
+}

@@ -1,0 +1,9 @@
+import { firstFree, type RoutingPolicy } from "./policy.ts";
+
+/** The instance that has gone longest without a new request. */
+export const roundRobin: RoutingPolicy = {
+  name: "round-robin",
+  shortestFirst: false,
+  rank: (instance) => instance.lastDispatch,
+  route: firstFree,
+};
