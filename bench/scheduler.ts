@@ -120,6 +120,7 @@ const settings: SchedulerSettings = {
   tenantWeights: new Map(),
   threadBudget: instances,
   startTimeoutMs: 60_000,
+  wedgeAfterMs: 60_000,
   drainTimeoutMs: 30_000,
 };
 

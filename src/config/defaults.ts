@@ -12,6 +12,7 @@ export const defaults = {
   maxWaitS: 60,
   maxSwapWaitS: 30,
   startTimeoutS: 300,
+  wedgeAfterS: 60,
   drainTimeoutS: 30,
   logLevel: "info",
   contextTokens: 4096,

@@ -169,6 +169,7 @@ function schedulerOf({ scheduler }: MainFile, apiKeys: readonly ApiKey[], machin
     tenantWeights: new Map(apiKeys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const]))),
     threadBudget: budget === "auto" ? machine.physicalCores : budget,
     startTimeoutMs: (scheduler?.start_timeout_s ?? defaults.startTimeoutS) * 1000,
+    wedgeAfterMs: (scheduler?.wedge_after_s ?? defaults.wedgeAfterS) * 1000,
     drainTimeoutMs: (scheduler?.drain_timeout_s ?? defaults.drainTimeoutS) * 1000,
   };
 }

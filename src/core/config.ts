@@ -106,6 +106,8 @@ export interface SchedulerSettings {
   readonly threadBudget: number;
   /** Milliseconds an instance may take to start before it counts as failed. */
   readonly startTimeoutMs: number;
+  /** Milliseconds that busy slots may go without any progress before their engine counts as wedged. */
+  readonly wedgeAfterMs: number;
   /** Milliseconds that running requests get when an instance drains. */
   readonly drainTimeoutMs: number;
 }

@@ -9,18 +9,21 @@ import type { Config } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent } from "../core/fleet.ts";
+import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { createEngineProbe, createEngines, type EngineSet } from "../engines/index.ts";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { Fleet } from "../fleet/fleet.ts";
 import { probeHardware, refreshDevices } from "../fleet/hardware.ts";
+import type { FleetSettings } from "../fleet/ports.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { promptFacts } from "../scheduler/fingerprint.ts";
 import { Scheduler } from "../scheduler/loop.ts";
 import { type Logger, openLog } from "../telemetry/log.ts";
+import { Complaints } from "./complaints.ts";
 import { assembleStatus } from "./control.ts";
 import { Directory } from "./directory.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -40,6 +43,17 @@ const ENGINE_GRACE_MS = 5_000;
 /** A live view asks every second; devices are probed no more often than this. */
 const DEVICE_REFRESH_MS = 2_000;
 
+/** A wedge is only found at a look, so that short times need frequent ones. */
+const USUAL_POLL_MS = 3_000;
+const SHORTEST_POLL_MS = 50;
+const LOOKS_PER_WEDGE = 6;
+
+const fleetSettings = ({ scheduler: { startTimeoutMs, wedgeAfterMs } }: Config): Partial<FleetSettings> => ({
+  startTimeoutMs,
+  wedgeAfterMs,
+  pollMs: Math.max(SHORTEST_POLL_MS, Math.min(USUAL_POLL_MS, wedgeAfterMs / LOOKS_PER_WEDGE)),
+});
+
 /** The composition root: makes every part, connects them, and takes them down in the opposite order. */
 export class Daemon {
   readonly stopped: Promise<void>;
@@ -53,6 +67,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #flushLog: () => Promise<void>;
   readonly #fleet: Fleet;
+  readonly #complaints = new Complaints((instanceId) => this.#fleet.suspect(instanceId));
   readonly #scheduler: Scheduler;
   readonly #remotes: Remotes;
   readonly #listeners: Listeners;
@@ -106,7 +121,7 @@ export class Daemon {
       runDir: config.paths.runDir,
       logDir: join(config.paths.logDir, "instances"),
       log: log.child({ part: "fleet" }),
-      settings: { startTimeoutMs: config.scheduler.startTimeoutMs },
+      settings: fleetSettings(config),
       baseEnv: engineEnvironment(options.env),
       onEvent: (event) => this.#onFleetEvent(event),
     });
@@ -115,6 +130,7 @@ export class Daemon {
       clock: this.#clock,
       log: log.child({ part: "scheduler" }),
       describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
+      ended: (instanceId, end, answered) => this.#complaints.ended(instanceId, end, answered),
     });
     this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.child({ part: "cluster" }), directory: this.#directory, scheduler: this.#scheduler });
     this.#listeners = new Listeners({
@@ -177,6 +193,14 @@ export class Daemon {
   #onFleetEvent(event: FleetEvent): void {
     this.#endpoints.onFleetEvent(event);
     this.#scheduler.onFleetEvent(event);
+    const { id, state } = event.snapshot;
+    if (state === "starting") this.#complaints.forget(id);
+    if (state === "absent") this.#forgetStranger(event.snapshot);
+  }
+
+  /** What no model of the configuration can use again is listed no longer. */
+  #forgetStranger({ id, model }: InstanceSnapshot): void {
+    if (!this.#config.models.some(({ name }) => name === model)) this.#fleet.forget(id);
   }
 
   #configure(config: Config): void {
@@ -212,8 +236,10 @@ export class Daemon {
     // A llama-server may have been built or chosen since.
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
+    this.#fleet.retune(fleetSettings(next));
     this.#configure(next);
     this.#remotes.configure(next);
+    for (const snapshot of this.#fleet.snapshots()) this.#forgetStranger(snapshot);
     if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
     const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
     const changed = [...names(diff.restart), ...names(diff.updated)];

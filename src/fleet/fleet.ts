@@ -10,7 +10,8 @@ import { RunRecord } from "./run-record.ts";
 /** All instances of this machine. Every call posts to the instance's own loop; what comes of it arrives as events. */
 export class Fleet implements FleetPort {
   readonly #options: FleetOptions;
-  readonly #settings: FleetSettings;
+  /** One object for all instances, so that a change reaches those that run. */
+  readonly #settings: { -readonly [Key in keyof FleetSettings]: FleetSettings[Key] };
   readonly #record: RunRecord;
   readonly #instances = new Map<string, Instance>();
   #closing = false;
@@ -19,6 +20,11 @@ export class Fleet implements FleetPort {
     this.#options = options;
     this.#settings = { ...defaultFleetSettings, ...options.settings };
     this.#record = new RunRecord(options.runDir);
+  }
+
+  /** Takes over settings of a new configuration. What is being waited for already keeps its time. */
+  retune(settings: Partial<FleetSettings>): void {
+    Object.assign(this.#settings, settings);
   }
 
   /** Ignored while the instance is up, and while a failed one has to wait (`retryAt`). */

@@ -51,6 +51,11 @@ export class SlotLease implements Lease {
     this.queuedMs = facts.queuedMs;
   }
 
+  /** Whether a byte of the answer has come. */
+  get answering(): boolean {
+    return this.#answering;
+  }
+
   get lost(): AbortSignal {
     if (this.#lost === null) {
       this.#lost = new AbortController();

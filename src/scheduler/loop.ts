@@ -33,6 +33,8 @@ export interface SchedulerPorts {
   measure?(): void;
   /** Default: what is asked for, as far as threads are free. */
   readonly grantThreads?: GrantThreads;
+  /** Told of the end of every request that gave its slot back; `answered`: a byte of the answer had come. Must not throw. */
+  ended?(instanceId: string, end: RequestOutcome["end"], answered: boolean): void;
 }
 
 /** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
@@ -265,7 +267,10 @@ export class Scheduler implements Dispatcher {
 
   #release(requestId: string, outcome: RequestOutcome): void {
     // A lease that was lost is known to nobody here: its slot went with the instance.
-    if (!this.#leases.delete(requestId)) return;
+    const lease = this.#leases.get(requestId);
+    if (lease === undefined) return;
+    this.#leases.delete(requestId);
+    this.#ports.ended?.(lease.instanceId, outcome.end, lease.answering);
     this.#post({ type: "finished", requestId, outcome });
     this.#noticeIdle();
   }

@@ -285,6 +285,7 @@ const unconfigured: SchedulerSettings = {
   tenantWeights: new Map(),
   threadBudget: 1,
   startTimeoutMs: 0,
+  wedgeAfterMs: 0,
   drainTimeoutMs: 0,
 };
 

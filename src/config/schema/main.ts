@@ -157,6 +157,11 @@ export const MainFile = Type.Object(
           default: defaults.startTimeoutS,
           unit: "s",
         }),
+        wedge_after_s: decimal("Time that busy slots may go without progress before their engine is taken for dead and started again.", {
+          exclusiveMinimum: 0,
+          default: defaults.wedgeAfterS,
+          unit: "s",
+        }),
         drain_timeout_s: decimal("Time that running requests get when an instance or the daemon stops.", {
           minimum: 0,
           default: defaults.drainTimeoutS,

@@ -99,6 +99,7 @@ export const defaultSettings: SchedulerSettings = {
   tenantWeights: new Map(),
   threadBudget: 16,
   startTimeoutMs: 60_000,
+  wedgeAfterMs: 60_000,
   drainTimeoutMs: 30_000,
 };
 

@@ -1,0 +1,31 @@
+import type { RequestOutcome } from "../core/request.ts";
+
+/** Answers without a token in a row, after which an engine has to prove that it still produces any. */
+const COMPLAINTS_BEFORE_A_LOOK = 3;
+
+/**
+ * Counts what came of the requests of each instance. One failure may be the request's own fault, and one client may just be
+ * impatient; several in a row without a single token between them are worth a look at the engine.
+ */
+export class Complaints {
+  readonly #inARow = new Map<string, number>();
+  readonly #suspect: (instanceId: string) => void;
+
+  constructor(suspect: (instanceId: string) => void) {
+    this.#suspect = suspect;
+  }
+
+  /** `answered`: at least one byte of an answer has come. */
+  ended(instanceId: string, end: RequestOutcome["end"], answered: boolean): void {
+    const fine = end === "complete" || end === "client-error" || (end === "cancelled" && answered);
+    const count = fine ? 0 : (this.#inARow.get(instanceId) ?? 0) + 1;
+    if (count === 0) this.#inARow.delete(instanceId);
+    else this.#inARow.set(instanceId, count % COMPLAINTS_BEFORE_A_LOOK);
+    if (count >= COMPLAINTS_BEFORE_A_LOOK) this.#suspect(instanceId);
+  }
+
+  /** A new process has done nothing wrong yet. */
+  forget(instanceId: string): void {
+    this.#inARow.delete(instanceId);
+  }
+}
