@@ -74,6 +74,7 @@ export function settingsOf(maxInstances: number, changes: Partial<SchedulerSetti
     maxQueuedPerTenant: 1_000_000,
     threadBudget: maxInstances,
     startTimeoutMs: 600_000,
+    wedgeAfterMs: 60_000,
     drainTimeoutMs: 30_000,
     maxSwapWaitMs: 30_000,
     maxWaitMs: 60_000,
