@@ -17,6 +17,11 @@ export interface StatusParts {
   readonly hardware: Hardware;
   readonly instances: readonly InstanceSnapshot[];
   readonly scheduler: SchedulerSnapshot;
+  readonly memory: {
+    /** Bytes on its device; null where not known. */
+    measured(snapshot: InstanceSnapshot): number | null;
+    estimateFor(model: string, device: string): number | null;
+  };
   readonly nodes: readonly NodeStatus[];
   /** Where gRPC is served, or null. */
   readonly grpc: string | null;
@@ -28,7 +33,7 @@ export interface StatusParts {
 /** What `/admin/status` answers, put together from the parts that own it. Pure. */
 export function assembleStatus(parts: StatusParts): DaemonStatus {
   const { config, scheduler } = parts;
-  const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id)));
+  const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
   return {
     version: parts.version,
     pid: process.pid,
@@ -64,9 +69,11 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
   };
 }
 
-function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined): InstanceStatus {
+function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined, memory: StatusParts["memory"]): InstanceStatus {
   return {
     ...snapshot,
+    memoryBytes: memory.measured(snapshot),
+    estimatedMemoryBytes: memory.estimateFor(snapshot.model, snapshot.device),
     inFlight: view?.inFlight ?? 0,
     load: view?.load ?? 0,
     decodeTokensPerSecond: view?.decodeTokensPerSecond ?? null,

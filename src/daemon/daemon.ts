@@ -15,7 +15,7 @@ import { writing } from "../core/writing.ts";
 import { createEngineProbe, createEngines, type EngineSet } from "../engines/index.ts";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { Fleet } from "../fleet/fleet.ts";
-import { probeHardware, refreshDevices } from "../fleet/hardware.ts";
+import { probeHardware } from "../fleet/hardware.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
@@ -29,6 +29,7 @@ import { Directory } from "./directory.ts";
 import { Endpoints } from "./endpoints.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
+import { Memory } from "./memory.ts";
 import { Remotes } from "./remotes.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { watchConfig } from "./watch.ts";
@@ -70,10 +71,12 @@ export class Daemon {
   readonly #complaints = new Complaints((instanceId) => this.#fleet.suspect(instanceId));
   readonly #scheduler: Scheduler;
   readonly #remotes: Remotes;
+  readonly #memory: Memory;
   readonly #listeners: Listeners;
   #config: Config;
   #hardware: Hardware;
   #hardwareAt = 0;
+  #opened = false;
   #engines: EngineSet;
   #watcher: Disposable | null = null;
   #reloading: Promise<ReloadReport> | null = null;
@@ -93,6 +96,7 @@ export class Daemon {
       );
       for (const leftover of leftovers) log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
       const daemon = new Daemon(options, lock, config, hardware, log, flush);
+      await daemon.#memory.take(config);
       await daemon.#open();
       return daemon;
     } catch (error) {
@@ -125,8 +129,23 @@ export class Daemon {
       baseEnv: engineEnvironment(options.env),
       onEvent: (event) => this.#onFleetEvent(event),
     });
+    this.#memory = new Memory({
+      env: options.env,
+      dataDir: config.paths.dataDir,
+      log: log.child({ part: "memory" }),
+      devices: () => this.#hardware.devices,
+      instances: () => this.#fleet.snapshots(),
+      onMeasured: (devices, use) => {
+        this.#hardware = { ...this.#hardware, devices };
+        this.#scheduler.onDevices(devices, use);
+      },
+      onEstimated: () => {
+        if (this.#opened) this.#configure(this.#config);
+      },
+    });
     this.#scheduler = new Scheduler({
       fleet: this.#fleet,
+      measure: () => void this.#memory.measure(),
       clock: this.#clock,
       log: log.child({ part: "scheduler" }),
       describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
@@ -183,6 +202,7 @@ export class Daemon {
       await this.#close(true);
       throw error;
     }
+    this.#opened = true;
     this.#configure(this.#config);
     this.#remotes.configure(this.#config);
     this.#watch();
@@ -205,7 +225,13 @@ export class Daemon {
 
   #configure(config: Config): void {
     this.#directory.replace(config, Date.now());
-    this.#scheduler.configure({ models: config.models, devices: this.#hardware.devices, settings: config.scheduler, memoryBytes: new Map() });
+    this.#scheduler.configure({
+      models: config.models,
+      devices: this.#hardware.devices,
+      settings: config.scheduler,
+      memoryBytes: this.#memory.needs,
+      memoryPending: this.#memory.pending,
+    });
   }
 
   #findEngines(): EngineSet {
@@ -236,6 +262,7 @@ export class Daemon {
     // A llama-server may have been built or chosen since.
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
+    await this.#memory.take(next);
     this.#fleet.retune(fleetSettings(next));
     this.#configure(next);
     this.#remotes.configure(next);
@@ -278,7 +305,7 @@ export class Daemon {
     const now = Date.now();
     if (now - this.#hardwareAt > DEVICE_REFRESH_MS) {
       this.#hardwareAt = now;
-      this.#hardware = { ...this.#hardware, devices: await refreshDevices(this.#hardware.devices, this.#env) };
+      await this.#memory.measure();
     }
     const scheduler = this.#scheduler.snapshot();
     const hint = await this.#engines.hint();
@@ -292,6 +319,7 @@ export class Daemon {
       logFile: join(this.#config.paths.logDir, "current.log"),
       hardware: this.#hardware,
       instances: this.#fleet.snapshots(),
+      memory: this.#memory,
       scheduler,
       nodes: this.#remotes.status(),
       grpc: this.#listeners.grpc,

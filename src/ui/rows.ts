@@ -109,6 +109,12 @@ export const columns: readonly Column[] = [
   }),
   column({ title: "QUEUE", priority: 4, cell: (row) => ({ text: String(row.queued), tone: row.queued > 0 ? "busy" : "plain" }), sortKey: (row) => row.queued }),
   column({ title: "MEMORY", priority: 6, cell: (row) => plain(formatBytes(row.instance.memoryBytes)), sortKey: (row) => row.instance.memoryBytes ?? -1 }),
+  column({
+    title: "ESTIMATE",
+    priority: 16,
+    cell: (row) => plain(formatBytes(row.instance.estimatedMemoryBytes)),
+    sortKey: (row) => row.instance.estimatedMemoryBytes ?? -1,
+  }),
   column({ title: "UPTIME", priority: 7, cell: (row) => plain(formatDuration(uptimeMs(row))), sortKey: (row) => uptimeMs(row) ?? -1 }),
   column({ title: "CONTEXT", priority: 11, cell: (row) => plain(String(row.instance.contextTokens)), sortKey: (row) => row.instance.contextTokens }),
   column({

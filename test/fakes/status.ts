@@ -20,6 +20,7 @@ export const fakeInstance = (fields: Partial<InstanceStatus> = {}): InstanceStat
   retryAt: null,
   lastDeath: null,
   memoryBytes: 412 * 1024 ** 2,
+  estimatedMemoryBytes: 430 * 1024 ** 2,
   logFile: "/var/log/assistant/smollm2@cpu.log",
   loadProgress: null,
   inFlight: 0,

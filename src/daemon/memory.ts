@@ -1,0 +1,159 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Environment } from "../config/environment.ts";
+import type { Config } from "../core/config.ts";
+import type { Device } from "../core/device.ts";
+import type { InstanceSnapshot } from "../core/instance.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { refreshDevices } from "../fleet/hardware.ts";
+import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
+import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
+import { resolveWeights } from "../models/resolve.ts";
+import type { MemoryNeed } from "../scheduler/memory.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+export interface MemoryPorts {
+  readonly env: Environment;
+  readonly dataDir: string;
+  readonly log: Logger;
+  devices(): readonly Device[];
+  instances(): readonly InstanceSnapshot[];
+  /** Fresh figures: free memory, and what each instance uses. */
+  onMeasured(devices: readonly Device[], use: ReadonlyMap<string, InstanceUse>): void;
+  /** Estimates have come in; `needs` and `pending` say more than before. */
+  onEstimated(): void;
+}
+
+interface ModelEstimate {
+  readonly fingerprint: string;
+  /** Null while it is being made, or where it cannot be. */
+  readonly need: { readonly cpuBytes: number; readonly gpuBytes: number } | null;
+}
+
+/** What models will need, and what instances use now. */
+export class Memory {
+  readonly #ports: MemoryPorts;
+  readonly #estimates: Estimates;
+  readonly #byModel = new Map<string, ModelEstimate>();
+  #pending: ReadonlySet<string> = new Set();
+  #use: ReadonlyMap<string, InstanceUse> = new Map();
+  #measuring: Promise<void> | null = null;
+  #round = 0;
+
+  constructor(ports: MemoryPorts) {
+    this.#ports = ports;
+    this.#estimates = new Estimates(join(ports.dataDir, "memory-estimates.json"), process.execPath);
+  }
+
+  /** For the scheduler: bytes of one instance, by model. */
+  get needs(): ReadonlyMap<string, MemoryNeed> {
+    return new Map([...this.#byModel].flatMap(([name, { need }]) => (need === null ? [] : [[name, need] as const])));
+  }
+
+  /** Models whose estimate is being made. */
+  get pending(): ReadonlySet<string> {
+    return this.#pending;
+  }
+
+  /** Bytes that one instance of the model is reckoned to take on the device; null where that is not known. */
+  estimateFor(model: string, device: string): number | null {
+    const need = this.#byModel.get(model)?.need ?? null;
+    if (need === null) return null;
+    return device === "cpu" ? need.cpuBytes : need.gpuBytes;
+  }
+
+  /** Bytes that an instance takes on its device as last measured; null where that is not known. */
+  measured({ id, device, memoryBytes }: InstanceSnapshot): number | null {
+    return sharesHostMemory(device) ? memoryBytes : (this.#use.get(id)?.bytes ?? null);
+  }
+
+  /** Reads devices and instances anew, once at a time, and tells. Never rejects. */
+  measure(): Promise<void> {
+    this.#measuring ??= this.#measure().finally(() => {
+      this.#measuring = null;
+    });
+    return this.#measuring;
+  }
+
+  /**
+   * Takes the models of a configuration over: resolves once what is known of them from earlier is there, a few
+   * milliseconds. The rest is reckoned behind that, and `onEstimated` called.
+   */
+  async take(config: Pick<Config, "models" | "paths">): Promise<void> {
+    const round = ++this.#round;
+    const jobs = await Promise.all(config.models.map((model) => this.#jobsOf(model, config)));
+    const all = jobs.filter((job) => job !== null);
+    const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
+    if (round !== this.#round) return;
+    const names = new Set(config.models.map((model) => model.name));
+    for (const name of this.#byModel.keys()) if (!names.has(name)) this.#byModel.delete(name);
+    const missing = all.filter((job) => !this.#store(job, known));
+    this.#pending = new Set(missing.map(({ model }) => model.name));
+    if (missing.length > 0) void this.#reckon(missing, round);
+  }
+
+  async #reckon(missing: readonly ModelJobs[], round: number): Promise<void> {
+    try {
+      const found = await this.#estimates.of(missing.flatMap((job) => job.jobs));
+      if (round === this.#round) for (const job of missing) this.#store(job, found);
+    } catch (error) {
+      this.#ports.log.warn({ err: error }, "the memory of models could not be reckoned; they are taken to fit");
+    }
+    if (round !== this.#round) return;
+    this.#pending = new Set();
+    this.#ports.onEstimated();
+  }
+
+  /** Returns whether all its figures are there. */
+  #store({ model, jobs: [cpu, gpu], projectorBytes }: ModelJobs, found: Awaited<ReturnType<Estimates["recall"]>>): boolean {
+    const onCpu = found.get(cpu.key);
+    const onGpu = found.get(gpu.key);
+    if (onCpu === undefined || onGpu === undefined) return false;
+    const apple = this.#ports.devices().some((device) => device.vendor === "apple");
+    const gpuBytes = (onGpu?.total.gpuBytes ?? 0) + (apple ? (onGpu?.total.hostBytes ?? 0) : 0);
+    const need = onCpu && onGpu ? { cpuBytes: onCpu.total.hostBytes + projectorBytes, gpuBytes: gpuBytes + projectorBytes } : null;
+    this.#byModel.set(model.name, { fingerprint: model.fingerprint, need });
+    return true;
+  }
+
+  /** Null where the weights are not here, or cannot be read: nothing can be reckoned then, and nothing started. */
+  async #jobsOf(model: ModelSpec, { paths }: Pick<Config, "paths">): Promise<ModelJobs | null> {
+    if (this.#byModel.get(model.name)?.fingerprint !== model.fingerprint) this.#byModel.delete(model.name);
+    const file = await resolveWeights(model.source, paths).catch(() => null);
+    if (file === null) return null;
+    const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
+    const settings = { contextTokens, slots, microBatchTokens, cacheTypeK, cacheTypeV, kind: model.kind };
+    const hasGpu = this.#ports.devices().some((device) => device.vendor !== "cpu");
+    try {
+      const [cpu, gpu, projector] = await Promise.all([
+        estimateJob(file, { ...settings, gpuLayers: 0 }),
+        estimateJob(file, { ...settings, gpuLayers: hasGpu ? gpuLayers : 0 }),
+        projectorPath === "" ? null : stat(projectorPath).catch(() => null),
+      ]);
+      return { model, jobs: [cpu, gpu], projectorBytes: projector?.size ?? 0 };
+    } catch {
+      return null;
+    }
+  }
+
+  async #measure(): Promise<void> {
+    const { env } = this.#ports;
+    const before = this.#ports.devices();
+    try {
+      const [devices, use] = await Promise.all([refreshDevices(before, env), measureUse(this.#ports.instances(), env)]);
+      this.#use = use;
+      this.#ports.onMeasured(devices, use);
+    } catch (error) {
+      this.#ports.log.error({ err: error }, "the devices could not be measured");
+      // Whoever waits for figures must not wait for ever.
+      this.#ports.onMeasured(before, this.#use);
+    }
+  }
+}
+
+interface ModelJobs {
+  readonly model: ModelSpec;
+  readonly jobs: readonly [cpu: EstimateJob, gpu: EstimateJob];
+  /** A multimodal projector is loaded whole. */
+  readonly projectorBytes: number;
+}
