@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { AssistantError } from "../../core/errors.ts";
+import { ClientGone, type Departure } from "./departure.ts";
 
 /** How much of a body that is too large is still read, so that the client gets to read the refusal. */
 const DRAIN_BYTES = 64 * 1024 * 1024;
@@ -7,16 +8,16 @@ const DRAIN_MS = 2_000;
 
 /**
  * The bytes of a request's body. Throws `body_too_large` over the limit, once the client has stopped sending or has
- * been listened to for long enough, and the signal's reason when the client leaves. Empty bodies are returned as such.
+ * been listened to for long enough, and `ClientGone`. Empty bodies are returned as such.
  */
-export function readBody(request: IncomingMessage, limitBytes: number, gone: AbortSignal): Promise<Buffer> {
+export function readBody(request: IncomingMessage, limitBytes: number, departure: Departure): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let length = 0;
     let drainTimer: NodeJS.Timeout | null = null;
     const settle = (result: () => void): void => {
       request.off("data", onData).off("end", onEnd).off("error", onError);
-      gone.removeEventListener("abort", onGone);
+      departure.onLeave = null;
       if (drainTimer) clearTimeout(drainTimer);
       result();
     };
@@ -31,11 +32,11 @@ export function readBody(request: IncomingMessage, limitBytes: number, gone: Abo
       if (length > limitBytes) refuse();
       else settle(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     };
-    const onError = (error: Error): void => settle(() => reject(gone.aborted ? gone.reason : error));
-    const onGone = (): void => settle(() => reject(gone.reason));
+    const onError = (error: Error): void => settle(() => reject(departure.gone ? new ClientGone() : error));
+    const onGone = (): void => settle(() => reject(new ClientGone()));
     request.on("data", onData).once("end", onEnd).once("error", onError);
-    gone.addEventListener("abort", onGone);
-    if (gone.aborted) onGone();
+    departure.onLeave = onGone;
+    if (departure.gone) onGone();
   });
 }
 

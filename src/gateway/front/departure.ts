@@ -9,7 +9,7 @@ export class ClientGone extends Error {
   }
 }
 
-const watched = new WeakMap<Socket, Set<AbortController>>();
+const watched = new WeakMap<Socket, Set<Departure>>();
 
 /**
  * Makes every connection of a server abort its running requests as soon as the client closes it, wholly or half:
@@ -17,12 +17,11 @@ const watched = new WeakMap<Socket, Set<AbortController>>();
  */
 export function watchDepartures(server: Server): void {
   server.on("connection", (socket: Socket) => {
-    const running = new Set<AbortController>();
+    const running = new Set<Departure>();
     watched.set(socket, running);
     const leave = (): void => {
       if (running.size === 0) return;
-      for (const controller of running) controller.abort(new ClientGone());
-      running.clear();
+      for (const departure of [...running]) departure.leave();
       // A half-closed client that does not read would otherwise keep the connection for ever.
       socket.destroy();
     };
@@ -31,11 +30,39 @@ export function watchDepartures(server: Server): void {
   });
 }
 
-/** A signal that aborts with `ClientGone` when the connection's client leaves before `done` is called. */
-export function departureOf(socket: Socket): { readonly signal: AbortSignal; done(): void } {
-  const controller = new AbortController();
-  const running = watched.get(socket);
-  if (running === undefined || socket.destroyed) controller.abort(new ClientGone());
-  else running.add(controller);
-  return { signal: controller.signal, done: () => running?.delete(controller) };
+/**
+ * The leaving of one request's client. One step of a request waits at a time, so that one callback is enough; adding
+ * and removing listeners of an AbortSignal costs microseconds, and there are several steps.
+ */
+export class Departure {
+  readonly #controller = new AbortController();
+  readonly #running: Set<Departure> | undefined;
+  /** Called once when the client leaves. Whoever sets it takes it away again. */
+  onLeave: (() => void) | null = null;
+
+  constructor(socket: Socket) {
+    this.#running = watched.get(socket);
+    if (this.#running === undefined || socket.destroyed) this.leave();
+    else this.#running.add(this);
+  }
+
+  get gone(): boolean {
+    return this.#controller.signal.aborted;
+  }
+  /** Aborts with `ClientGone`, for those who want a signal. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  leave(): void {
+    this.done();
+    if (this.gone) return;
+    this.#controller.abort(new ClientGone());
+    this.onLeave?.();
+  }
+
+  /** The request is over; its client may go. */
+  done(): void {
+    this.#running?.delete(this);
+  }
 }

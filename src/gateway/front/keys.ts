@@ -20,10 +20,21 @@ export function tenantOf(authorization: string | undefined, keys: readonly ApiKe
   const digest = hash("sha256", given, "buffer");
   let tenant: string | null = null;
   for (const key of keys) {
-    const known = Buffer.from(key.sha256, "hex");
+    const known = bytesOf(key);
     if (known.length === digest.length && timingSafeEqual(known, digest)) tenant = key.name;
   }
   if (tenant === null)
     throw new AssistantError("invalid_api_key", "The API key is not one of this daemon's.", { remedy: "Check the key that the client sends." });
   return tenant;
+}
+
+const decoded = new WeakMap<ApiKey, Buffer>();
+
+function bytesOf(key: ApiKey): Buffer {
+  let bytes = decoded.get(key);
+  if (bytes === undefined) {
+    bytes = Buffer.from(key.sha256, "hex");
+    decoded.set(key, bytes);
+  }
+  return bytes;
 }

@@ -3,7 +3,7 @@ import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import type { Lease, RequestFacts, RequestOutcome } from "../../core/request.ts";
 import { readBody } from "../front/body.ts";
-import { ClientGone, departureOf } from "../front/departure.ts";
+import { ClientGone, Departure } from "../front/departure.ts";
 import { errorBody, presentable, sendError } from "../front/error-body.ts";
 import type { DoorContext, GatewaySettings, InferenceRoute } from "../ports.ts";
 import { ClientStream } from "../relay/client-stream.ts";
@@ -13,6 +13,7 @@ import { type AnswerFacts, NO_FACTS } from "../relay/tail.ts";
 import { encodePost } from "../relay/upstream.ts";
 import { checkFields } from "./fields.ts";
 import { answerTokens, checkContentType, deadlineOf, parseBody, priorityOf } from "./parse.ts";
+import { encodeRemotePost, hopsOf, MOST_TRIES, mayTryElsewhere } from "./remote.ts";
 import { resolveModel } from "./resolve-model.ts";
 import { type SignTimes, WaitingSigns } from "./waiting-signs.ts";
 
@@ -33,8 +34,8 @@ type Body = Readonly<Record<string, unknown>>;
 
 /** Serves one request to an engine from its body to its log line. Never rejects. */
 export async function serveInference(context: DoorContext, route: InferenceRoute, call: Call, signTimes: SignTimes): Promise<void> {
-  const departure = departureOf(call.request.socket);
-  const inference = new Inference(context, route, call, signTimes, departure.signal);
+  const departure = new Departure(call.request.socket);
+  const inference = new Inference(context, route, call, signTimes, departure);
   try {
     await inference.run();
   } catch (error) {
@@ -50,7 +51,7 @@ class Inference {
   readonly #route: InferenceRoute;
   readonly #call: Call;
   readonly #signTimes: SignTimes;
-  readonly #gone: AbortSignal;
+  readonly #departure: Departure;
   #client: ClientStream;
   #model: ModelSpec | null = null;
   #streamed = false;
@@ -60,19 +61,19 @@ class Inference {
   #end: RequestOutcome["end"] | "rejected" = "rejected";
   #error: AssistantError | null = null;
 
-  constructor(context: DoorContext, route: InferenceRoute, call: Call, signTimes: SignTimes, gone: AbortSignal) {
+  constructor(context: DoorContext, route: InferenceRoute, call: Call, signTimes: SignTimes, departure: Departure) {
     this.#context = context;
     this.#route = route;
     this.#call = call;
     this.#signTimes = signTimes;
-    this.#gone = gone;
+    this.#departure = departure;
     this.#client = new ClientStream(call.response, call.headers);
   }
 
   async run(): Promise<void> {
     const { request, settings } = this.#call;
     checkContentType(request);
-    const bytes = await readBody(request, settings.bodyLimitBytes, this.#gone);
+    const bytes = await readBody(request, settings.bodyLimitBytes, this.#departure);
     const body = parseBody(bytes);
     checkFields(this.#route.name, body);
     const model = resolveModel(this.#context.directory, body.model, this.#route.kind, this.#context.onlyModels);
@@ -94,33 +95,39 @@ class Inference {
       maxTokens: answerTokens(this.#route, body, model),
       prefix,
       deadlineAt: deadlineOf(request),
+      hops: hopsOf(request),
     };
   }
 
-  /** An engine that cannot be reached has not seen the request: once, another one may get it. */
+  /**
+   * An engine that cannot be reached has not seen the request: once, another one may get it. One that another machine has
+   * failed is tried elsewhere until the client has seen a byte of an answer.
+   */
   async #dispatch(facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       using lease = await this.#acquire(facts);
       this.#lease = lease;
       try {
-        this.#facts = await this.#relay(lease, body, bytes, model);
+        this.#facts = await this.#relay(lease, facts, body, bytes, model);
         this.#finish(lease, "complete");
         return;
       } catch (error) {
-        this.#finish(lease, endOf(error));
+        const elsewhere = lease.engine === "remote" && this.#firstTokenAt === null && mayTryElsewhere(error);
+        this.#finish(lease, elsewhere ? "engine-error" : endOf(error));
+        if (elsewhere && attempt < MOST_TRIES && !this.#departure.gone) continue;
         if (!(error instanceof EngineUnreachable)) throw error;
-        if (attempt === 2 || this.#gone.aborted) throw unreachable(model, error);
+        if (attempt >= 2 || this.#departure.gone) throw unreachable(model, error);
       }
     }
   }
 
   async #acquire(facts: RequestFacts): Promise<Lease> {
-    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#gone);
+    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#departure.signal);
     using signs = new WaitingSigns(this.#client, [], this.#signTimes);
-    return await this.#context.dispatcher.acquire(facts, this.#gone, signs.told);
+    return await this.#context.dispatcher.acquire(facts, this.#departure.signal, signs.told);
   }
 
-  #relay(lease: Lease, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
+  #relay(lease: Lease, facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
     const { name, path } = this.#route;
     const asked = (body.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true;
     const wantsUsage = asked || model.includeUsage;
@@ -129,12 +136,14 @@ class Inference {
     if (driven) payload = Buffer.from(JSON.stringify(driveBody(body)));
     else if (this.#streamed && wantsUsage && !asked) payload = Buffer.from(JSON.stringify(withUsage(body)));
     const reusable = !this.#streamed && !driven;
+    const { nodeId } = this.#context;
+    const encoded = lease.engine === "remote" ? encodeRemotePost({ path, payload, body, model, facts, nodeId, reusable }) : encodePost(path, payload, reusable);
     return relay({
       lease,
-      request: { socketPath: lease.socketPath, bytes: encodePost(path, payload, reusable), reusable },
+      request: { socketPath: lease.socketPath, bytes: encoded, reusable },
       client: this.#client,
       headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs))],
-      gone: this.#gone,
+      departure: this.#departure,
       stock: driven ? { route: name, streamed: this.#streamed, wantsUsage, wantsProgress: body.return_progress === true } : null,
       onFirstToken: () => {
         this.#firstTokenAt = performance.now();
@@ -152,7 +161,7 @@ class Inference {
   /** Tells the client, in whatever way is still open, why there is no answer or no more of it. */
   fail(thrown: unknown): void {
     const { response, id } = this.#call;
-    if (thrown instanceof ClientGone || this.#gone.aborted) {
+    if (thrown instanceof ClientGone || this.#departure.gone) {
       this.#end = "cancelled";
       response.destroy();
       return;

@@ -4,6 +4,8 @@ import { frameChunk, LAST_CHUNK } from "./chunked.ts";
 /** `raw`: chunks are framed by the engine or by us. `plain`: node frames, or for HTTP/1.0 the connection's end does. */
 export type ClientFraming = "raw" | "plain" | { readonly bytes: number };
 
+const ONE_PIECE_BYTES = 16 * 1024;
+
 /**
  * The client's side of a relayed answer. Node's own response object keeps the books of keep-alive and pipelining; once
  * its head is out, bytes go straight to the socket, which spares two layers for every token.
@@ -68,6 +70,8 @@ export class ClientStream {
   /** The answer is complete; `last` are its last bytes, framed already. */
   end(last?: Buffer): void {
     if (last === undefined) this.#response.end();
+    // A short answer that is seen whole leaves with its head in one string, which node writes in one piece.
+    else if (!this.#written && last.length < ONE_PIECE_BYTES) this.#response.end(last.toString("latin1"), "latin1");
     else this.#response.end(last);
   }
 

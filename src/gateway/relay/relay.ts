@@ -1,5 +1,6 @@
 import { AssistantError, toAssistantError } from "../../core/errors.ts";
 import type { Lease } from "../../core/request.ts";
+import { ClientGone, type Departure } from "../front/departure.ts";
 import type { ClientStream } from "./client-stream.ts";
 import type { EngineHead } from "./head.ts";
 import { ErrorAnswer, FixedLength, RawChunks, type Receiver, Reframed, truncated } from "./receivers.ts";
@@ -13,8 +14,7 @@ export interface RelayJob {
   readonly client: ClientStream;
   /** Headers of this answer alone, name, value, …; those of every answer are the client stream's. */
   readonly headers: readonly string[];
-  /** Aborted when the client leaves. */
-  readonly gone: AbortSignal;
+  readonly departure: Departure;
   /** Set where the engine is made to stream so that it notices departures. */
   readonly stock: StockDrive | null;
   readonly onFirstToken: () => void;
@@ -43,8 +43,8 @@ export class AnswerBroken extends Error {
 }
 
 /**
- * Sends one request to the leased engine and its answer to the client, until the answer is complete. Rejects with the
- * signal's reason when the client leaves, `EngineUnreachable`, `AnswerBroken`, or the AssistantError that the engine's
+ * Sends one request to the leased engine and its answer to the client, until the answer is complete. Rejects with
+ * `ClientGone`, `EngineUnreachable`, `AnswerBroken`, or the AssistantError that the engine's
  * answer amounts to. Unless the
  * answer is complete, the connection to the engine is closed when this settles.
  */
@@ -66,13 +66,13 @@ class Relay {
   }
 
   start(): void {
-    const { gone, lease, request } = this.#job;
+    const { departure, lease, request } = this.#job;
     // Taken away between being chosen and being used: nothing was sent, another may take it.
-    if (gone.aborted || lease.lost.aborted) {
-      this.#settle(() => this.#reject(gone.aborted ? gone.reason : new EngineUnreachable(lease.lost.reason)));
+    if (departure.gone || lease.lost.aborted) {
+      this.#settle(() => this.#reject(departure.gone ? new ClientGone() : new EngineUnreachable(lease.lost.reason)));
       return;
     }
-    gone.addEventListener("abort", this.#onGone);
+    departure.onLeave = () => this.#settle(() => this.#reject(new ClientGone()));
     lease.lost.addEventListener("abort", this.#onLost);
     this.#call = new UpstreamCall(request, {
       onHead: (head) => this.#guard(() => this.#onHead(head)),
@@ -81,7 +81,6 @@ class Relay {
     });
   }
 
-  readonly #onGone = (): void => this.#settle(() => this.#reject(this.#job.gone.reason));
   readonly #onLost = (): void => this.#fail(lostError(this.#job.lease));
 
   #onHead(head: EngineHead): void {
@@ -152,7 +151,7 @@ class Relay {
   #settle(report: () => void): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#job.gone.removeEventListener("abort", this.#onGone);
+    this.#job.departure.onLeave = null;
     this.#job.lease.lost.removeEventListener("abort", this.#onLost);
     this.#call?.close();
     report();
