@@ -1,0 +1,128 @@
+import { rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { eventually } from "../support/assistant.ts";
+import { ask, type FakeInstallation, type FakeModel, fake, installFakes, open } from "../support/fake-installation.ts";
+
+let assistant: FakeInstallation;
+let url = "";
+afterEach(() => assistant[Symbol.asyncDispose]());
+
+async function start(models: Record<string, FakeModel>): Promise<void> {
+  assistant = await installFakes({ models });
+  url = await assistant.serve();
+  await Promise.all(Object.keys(models).map((name) => ask(url, name, "wake up")));
+}
+const pidOf = async (name: string): Promise<number> => (await assistant.ready(name)).pid ?? 0;
+const reloads = async (): Promise<number> => (await assistant.daemonLog()).split('"msg":"reloaded"').length - 1;
+const edit = (name: string, model: FakeModel): Promise<void> => assistant.writeModel(name, assistant.toml(name, model));
+
+/** A stream that is under way; `rest` is all of it once it has ended. */
+async function underWay(name: string, tokens: number): Promise<{ rest: Promise<string> }> {
+  const response = await open(url, name, `tell me ${fake({ tokens, decodeDelayMs: 20 })}`, { stream: true });
+  const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+  const first = (await reader.read()).value ?? "";
+  const rest = (async () => {
+    let text = first;
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+    return text;
+  })();
+  return { rest };
+}
+
+test("a changed file restarts its model alone, after its running answers; the other keeps process and stream", async () => {
+  await start({ river: {}, brook: {} });
+  const [river, brook] = [await pidOf("river"), await pidOf("brook")];
+  const streams = [await underWay("river", 50), await underWay("brook", 100)];
+  await edit("river", { contextTokens: 1024 });
+  // Watched, so that nobody has to say anything.
+  await eventually("river drains", async () => (await assistant.state()).instances.some(({ model, state }) => model === "river" && state === "draining"));
+  // Meanwhile a request for it waits and then gets the new one.
+  const waiting = ask(url, "river", "after the change");
+  for (const { rest } of streams) expect(await rest).toContain("[DONE]");
+  expect((await waiting).status).toBe(200);
+  const changed = await assistant.ready("river");
+  expect(changed).toMatchObject({ contextTokens: 1024, lastDeath: { cause: "reload" } });
+  expect(changed.pid).not.toBe(river);
+  expect(await pidOf("brook")).toBe(brook);
+  expect(await assistant.launches("brook")).toBe(1);
+  expect(await assistant.launches("river")).toBe(2);
+});
+
+test("quick edits one after the other start nothing twice", async () => {
+  await start({ river: {} });
+  for (const contextTokens of [512, 768, 1024, 1280, 1536]) {
+    await edit("river", { contextTokens });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await eventually("the last one is in force", async () => {
+    const instance = (await assistant.state()).instances.find(({ model }) => model === "river");
+    return instance?.state === "absent" || instance?.contextTokens === 1536;
+  });
+  await ask(url, "river", "wake up");
+  expect(await assistant.ready("river")).toMatchObject({ contextTokens: 1536 });
+  expect(await assistant.launches("river")).toBe(2);
+});
+
+test("an edit that changes nothing that matters restarts nothing", async () => {
+  await start({ river: {} });
+  const pid = await pidOf("river");
+  await writeFile(join(assistant.modelDir, "river.toml"), `# a comment\n${assistant.toml("river")}\n`);
+  await eventually("it was read again", async () => (await reloads()) === 1);
+  expect(await pidOf("river")).toBe(pid);
+});
+
+test("an editor that replaces files by renaming is noticed", async () => {
+  await start({ river: {} });
+  const file = join(assistant.modelDir, "river.toml");
+  await writeFile(`${file}.swp`, assistant.toml("river", { slots: 3 }));
+  await rename(`${file}.swp`, file);
+  await eventually("it was read again", async () => (await reloads()) === 1);
+  await ask(url, "river", "hello");
+  await eventually("the new slots", async () => (await assistant.ready("river")).slots === 3);
+});
+
+test("SIGHUP reads the configuration again, and a mistake changes nothing", async () => {
+  await start({ river: {} });
+  const { pid } = await assistant.state();
+  const engine = await pidOf("river");
+  process.kill(pid, "SIGHUP");
+  await eventually("it was read again", async () => (await reloads()) === 1);
+  const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
+  await writeFile(file, "[scheduler\n");
+  process.kill(pid, "SIGHUP");
+  await eventually("it was refused", async () => (await assistant.daemonLog()).includes("reload refused"));
+  expect(await assistant.daemonLog()).toContain(file);
+  expect(await pidOf("river")).toBe(engine);
+  expect((await ask(url, "river", "hello")).status).toBe(200);
+});
+
+test("a new file adds a model, a removed one takes its model away after its running answers", async () => {
+  await start({ river: {}, brook: {} });
+  await rm(join(assistant.modelDir, "brook.toml"));
+  const { rest } = await underWay("brook", 60);
+  await eventually("brook is unknown", async () => (await ask(url, "brook", "hello")).status === 404);
+  expect(await rest).toContain("[DONE]");
+  await eventually("its instance is listed no longer", async () => !(await assistant.state()).instances.some(({ model }) => model === "brook"));
+  await edit("brook", {});
+  await eventually("brook is back", async () => (await ask(url, "brook", "hello")).status === 200);
+});
+
+test("a mistake in one file takes that model away and no other, and mending it brings it back", async () => {
+  await start({ river: {}, brook: {} });
+  const brook = await pidOf("brook");
+  await assistant.writeModel("river", `${assistant.toml("river")}\nslotz = 3\n`);
+  await eventually("river is left out", async () => (await ask(url, "river", "hello")).status === 404);
+  expect((await assistant.state()).notices).toContainEqual(expect.objectContaining({ severity: "error", file: join(assistant.modelDir, "river.toml") }));
+  expect((await ask(url, "brook", "hello")).status).toBe(200);
+  await edit("river", {});
+  await eventually("river is back", async () => (await ask(url, "river", "hello")).status === 200);
+  expect(await pidOf("brook")).toBe(brook);
+});
+
+test("a model that is set to preload by an edit starts without a request", async () => {
+  assistant = await installFakes({ models: { river: {} } });
+  url = await assistant.serve();
+  await edit("river", { toml: "preload = true" });
+  await assistant.ready("river");
+});
