@@ -65,7 +65,7 @@ export class Estimates {
   /** Estimates for all jobs, by key; a job that could not be reckoned in time is missing. Rejects when the process cannot be run. */
   async of(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
     const found = await this.recall(jobs);
-    const missing = jobs.filter(({ key }) => !found.has(key));
+    const missing = jobs.filter(({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index);
     if (missing.length === 0) return found;
     for (const { key, estimate } of await reckon(missing, this.#nodePath)) {
       found.set(key, estimate);

@@ -114,7 +114,7 @@ const manifestOf = async (binary: string): Promise<object> => ({
   sourceCommit: "0",
   patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }],
   flags: [],
-  backends: ["cpu"],
+  backends: ["cpu", "cuda"],
   compiler: "none",
   builtAt: "2026-01-01T00:00:00Z",
   buildSeconds: 0,

@@ -1,9 +1,11 @@
 /**
  * The fake engine behind llama-server's command line, so that a real daemon runs it. Engines inherit next to nothing of an
  * environment, so the knobs lie beside the weights: `MODEL.gguf.knobs.json` holds one set, or a list with one for each launch
- * (the last one holds for all further). Every launch adds a line to `MODEL.gguf.launches`.
+ * (the last one holds for all further). Every launch adds a line to `MODEL.gguf.launches`. Where `MODEL.gguf.gpu.json` names a
+ * folder and MiB, the process counts as using that much memory in the eyes of the fake nvidia-smi.
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Knobs } from "../engine/knobs.ts";
 import { readServerArguments } from "./arguments.ts";
 
@@ -21,6 +23,11 @@ const { socketPath, modelPath, slots, contextTokens } = readServerArguments(argv
 const launchFile = `${modelPath}.launches`;
 const earlier = existsSync(launchFile) ? readFileSync(launchFile, "utf8").trimEnd().split("\n").length : 0;
 appendFileSync(launchFile, `${JSON.stringify({ pid: process.pid, argv })}\n`);
+
+if (existsSync(`${modelPath}.gpu.json`)) {
+  const { folder, mib } = JSON.parse(readFileSync(`${modelPath}.gpu.json`, "utf8")) as { folder: string; mib: number };
+  writeFileSync(join(folder, String(process.pid)), String(mib));
+}
 
 function knobsOfLaunch(): Partial<Knobs> {
   const file = `${modelPath}.knobs.json`;
