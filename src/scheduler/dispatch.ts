@@ -18,7 +18,7 @@ export function serve(turn: Turn, model: ModelRecord): void {
     const overdue = model.queue.overdue(now);
     const request = overdue ?? model.queue.peek(now);
     if (request === null) return;
-    const routing = state.policy.route(model, request, now, overdue !== null);
+    const routing = state.policy.route(model, request, now, state.settings.maxLoad, overdue !== null);
     if (routing.type === "hold") {
       arm(turn, model.serveDue, routing.untilMs);
       return;
@@ -39,7 +39,7 @@ export function serve(turn: Turn, model: ModelRecord): void {
 /** For a request that nobody is before. False: it has to wait. */
 export function dispatchAtOnce(turn: Turn, request: RequestRecord): boolean {
   if (request.model.available.size === 0) return false;
-  const routing = turn.state.policy.route(request.model, request, turn.now, false);
+  const routing = turn.state.policy.route(request.model, request, turn.now, turn.state.settings.maxLoad, false);
   if (routing.type !== "dispatch") return false;
   dispatch(turn, request, routing.instance, routing.cachedTokens);
   return true;

@@ -49,4 +49,4 @@ function* inLane<Item extends Queued<Item>>(lane: Lane<Item>): Generator<Item, v
 
 /** Within a lane: the least `turnAt`, then the oldest. */
 export const order = <Item>(a: Queued<Item> | undefined, b: Queued<Item> | undefined): number =>
-  a === undefined || b === undefined ? 0 : a.turnAt - b.turnAt || a.arrivedAt - b.arrivedAt;
+  a === undefined || b === undefined ? 0 : a.turnAt - b.turnAt || a.serial - b.serial;

@@ -1,7 +1,7 @@
 import { type HeapItem, IndexedHeap } from "./heap.ts";
 import { order, serving } from "./queue-order.ts";
 
-/** What a `RequestQueue` holds. It owns `lane`, `previous`, `next` and `heapIndex`. */
+/** What a `RequestQueue` holds. It owns `lane`, `serial`, `previous`, `next` and `heapIndex`. */
 export interface Queued<Item> extends HeapItem {
   readonly priority: number;
   readonly tenant: string;
@@ -9,6 +9,8 @@ export interface Queued<Item> extends HeapItem {
   /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
   readonly turnAt: number;
   lane: Lane<Item> | null;
+  /** Order of arrival; equal times are told apart by it. */
+  serial: number;
   previous: Item | null;
   next: Item | null;
 }
@@ -62,6 +64,7 @@ export class RequestQueue<Item extends Queued<Item>> {
   /** The least counter of those who waited when somebody was last served. */
   #floor = 0;
   #size = 0;
+  #serial = 0;
   maxWaitMs = 60_000;
 
   get size(): number {
@@ -88,6 +91,8 @@ export class RequestQueue<Item extends Queued<Item>> {
     const level = this.#levelOf(item.priority);
     const lane = this.#laneOf(level, item);
     item.lane = lane;
+    this.#serial += 1;
+    item.serial = this.#serial;
     item.previous = lane.last;
     item.next = null;
     if (lane.last === null) lane.first = item;

@@ -32,6 +32,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
           },
     heapIndex: -1,
     lane: null,
+    serial: 0,
     previous: null,
     next: null,
     parkedOn: null,

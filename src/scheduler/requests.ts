@@ -97,7 +97,8 @@ export function firstToken(turn: Turn, requestId: string): void {
   prefillEnded(request.instance, request, turn.now);
   refresh(turn, request.instance);
   unpark(turn, request.instance);
-  if (request.model.queue.size > 0) turn.state.dirty.add(request.model);
+  // They wait for prompts to be worked off, not for slots; it may have come to that sooner than expected.
+  if (request.model.serveDue.heapIndex >= 0) turn.state.dirty.add(request.model);
 }
 
 /** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */

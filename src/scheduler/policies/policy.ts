@@ -20,7 +20,7 @@ export interface RoutingPolicy {
   readonly shortestFirst: boolean;
   rank(instance: InstanceRecord): number;
   /** Called only while an instance of the model has a free slot. `now` is epoch ms; an `urgent` request waits for nobody. */
-  route(model: ModelRecord, request: RequestRecord, now: number, urgent: boolean): Routing;
+  route(model: ModelRecord, request: RequestRecord, now: number, maxLoad: number, urgent: boolean): Routing;
 }
 
 /** A free slot, taken as it is. The caller has seen that there is one. */

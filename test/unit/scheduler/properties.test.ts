@@ -141,7 +141,7 @@ function watch(world: World): void {
       if (effect.type === "dispatch") expect(world.fleet.get(effect.instanceId)?.state, `dispatch to ${effect.instanceId}`).toBe("ready");
       if (effect.type === "dispatch") {
         const request = world.state.requests.get(effect.requestId);
-        expect(request?.model.queue.peek()?.priority ?? -1, "a more urgent request was passed over").toBeLessThanOrEqual(request?.priority ?? -1);
+        expect(request?.model.queue.peek(world.now)?.priority ?? -1, "a more urgent request was passed over").toBeLessThanOrEqual(request?.priority ?? -1);
       }
       if (effect.type === "start") {
         const record = world.state.instances.get(effect.order.instanceId);

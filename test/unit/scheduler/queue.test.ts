@@ -67,33 +67,129 @@ interface Item extends Queued<Item> {
   readonly number: number;
 }
 
-test("the queue serves as a sorted list would, whatever is added and removed", () => {
+let numbers = 0;
+function item(facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedAt" | "turnAt">> = {}): Item {
+  numbers += 1;
+  const arrivedAt = facts.arrivedAt ?? 0;
+  return { number: numbers, priority: 50, tenant: "t", arrivedAt, turnAt: arrivedAt, lane: null, serial: 0, heapIndex: -1, previous: null, next: null, ...facts };
+}
+
+/** The next one, taken out as the scheduler does. */
+function take(queue: RequestQueue<Item>, now: number, tokens = 0): Item | null {
+  const head = queue.peek(now);
+  if (head === null) return null;
+  queue.served(head, now);
+  queue.remove(head);
+  queue.charge(head.tenant, tokens);
+  return head;
+}
+
+test("the queue serves as a sorted list would, whatever is added, removed, parked and let go again", () => {
+  const step = fc.oneof(fc.record({ push: fc.nat({ max: 5 }), later: fc.nat({ max: 3 }) }), fc.record({ remove: fc.nat() }), fc.record({ park: fc.nat() }), fc.constant("take" as const));
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.record({ push: fc.nat({ max: 5 }) }), fc.record({ remove: fc.nat() }), fc.constant("take" as const))), (steps) => {
+    fc.property(fc.array(step), (steps) => {
       const queue = new RequestQueue<Item>();
       const expected: Item[] = [];
-      let number = 0;
-      for (const step of steps) {
-        if (step === "take") {
-          const head = queue.peek();
-          expect(head?.number).toBe(expected[0]?.number);
-          if (head !== null) queue.remove(head);
-          expected.shift();
-        } else if ("push" in step) {
-          number += 1;
-          const item: Item = { number, priority: step.push, previous: null, next: null, queued: false };
-          queue.push(item);
-          expected.push(item);
-          expected.sort((a, b) => b.priority - a.priority || a.number - b.number);
-          expect(queue.lastPlace(item.priority)).toBe(expected.indexOf(item) + 1);
+      const parked = new Set<Item>();
+      for (const each of steps) {
+        const ready = expected.filter((one) => !parked.has(one));
+        if (each === "take") {
+          const head = take(queue, 0);
+          expect(head?.number).toBe(ready[0]?.number);
+          if (head !== null) expected.splice(expected.indexOf(head), 1);
+        } else if ("push" in each) {
+          const added = item({ priority: each.push, turnAt: each.later });
+          queue.push(added);
+          expected.push(added);
+          expected.sort((a, b) => b.priority - a.priority || a.turnAt - b.turnAt || a.number - b.number);
+        } else if ("park" in each) {
+          const chosen = expected[each.park % Math.max(1, expected.length)];
+          if (chosen === undefined) continue;
+          if (parked.delete(chosen)) queue.unpark(chosen);
+          else {
+            parked.add(chosen);
+            queue.park(chosen);
+          }
         } else if (expected.length > 0) {
-          const [item] = expected.splice(step.remove % expected.length, 1);
-          if (item) expect([queue.remove(item), queue.remove(item)]).toEqual([true, false]);
+          const [gone] = expected.splice(each.remove % expected.length, 1);
+          if (gone) expect([queue.remove(gone), queue.remove(gone)]).toEqual([true, false]);
         }
-        expect([...queue].map((item) => item.number)).toEqual(expected.map((item) => item.number));
+        expect([...queue].map(({ number }) => number).sort((a, b) => a - b)).toEqual(expected.map(({ number }) => number).sort((a, b) => a - b));
+        if (![...parked].some((one) => expected.includes(one))) expect([...queue].map(({ number }) => number)).toEqual(expected.map(({ number }) => number));
         expect(queue.size).toBe(expected.length);
       }
     }),
     { numRuns: 200 },
+  );
+});
+
+test("the order of a long queue is told as it would be served", () => {
+  const queue = new RequestQueue<Item>();
+  for (let index = 0; index < 300; index++) queue.push(item({ turnAt: (index * 7919) % 1009 }));
+  const told = [...queue].map(({ turnAt }) => turnAt);
+  expect(told).toEqual(told.toSorted((a, b) => a - b));
+});
+
+test("tenants take turns by the tokens they got, and a greater weight gets more", () => {
+  const queue = new RequestQueue<Item>();
+  for (let index = 0; index < 60; index++) for (const tenant of ["a", "b"]) queue.push(item({ tenant }));
+  const got = { a: 0, b: 0 };
+  // Requests of b are three times as long, and b has twice the weight.
+  for (let turn = 0; turn < 50; turn++) {
+    const { tenant } = take(queue, 0) ?? { tenant: "" };
+    const tokens = tenant === "a" ? 100 : 300;
+    got[tenant as "a" | "b"] += tokens;
+    queue.charge(tenant, tokens / (tenant === "a" ? 1 : 2));
+  }
+  expect(got.b / got.a).toBeGreaterThan(1.8);
+  expect(got.b / got.a).toBeLessThan(2.2);
+});
+
+test("a tenant that was away has no claim on what the others got meanwhile, and keeps what it owes", () => {
+  const queue = new RequestQueue<Item>();
+  for (let index = 0; index < 40; index++) queue.push(item({ tenant: "steady" }));
+  for (let index = 0; index < 20; index++) take(queue, 0, 1000);
+  for (let index = 0; index < 10; index++) queue.push(item({ tenant: "returning" }));
+  const turns = Array.from({ length: 10 }, () => take(queue, 0, 1000)?.tenant);
+  expect(turns.filter((tenant) => tenant === "returning")).toHaveLength(5);
+});
+
+test("no lane waits longer than the bound and a turn of each other, and nobody is overtaken by who comes after the bound", () => {
+  const MAX_WAIT = 1000;
+  const arrival = fc.record({ gap: fc.nat({ max: 400 }), tenant: fc.constantFrom("a", "b", "c"), priority: fc.constantFrom(0, 50, 100), setBack: fc.nat({ max: MAX_WAIT }), tokens: fc.nat({ max: 5000 }) });
+  fc.assert(
+    fc.property(fc.array(arrival, { minLength: 20, maxLength: 200 }), fc.integer({ min: 20, max: 300 }), (arrivals, serviceMs) => {
+      const queue = new RequestQueue<Item>();
+      queue.maxWaitMs = MAX_WAIT;
+      const waiting = new Map<string, { items: Item[]; since: number }>();
+      const tokens = new Map<Item, number>();
+      let now = 0;
+      let next = 0;
+      let arrivesAt = 0;
+      for (let turn = 0; next < arrivals.length || queue.size > 0; turn++) {
+        now = turn * serviceMs;
+        for (let one = arrivals[next]; one !== undefined && arrivesAt + one.gap <= now; one = arrivals[next]) {
+          arrivesAt += one.gap;
+          next += 1;
+          const added = item({ tenant: one.tenant, priority: one.priority, arrivedAt: arrivesAt, turnAt: arrivesAt + one.setBack });
+          tokens.set(added, one.tokens);
+          queue.push(added);
+          const lane = waiting.get(`${one.tenant}${one.priority}`) ?? { items: [], since: arrivesAt };
+          if (lane.items.length === 0) lane.since = Math.max(lane.since, arrivesAt);
+          lane.items.push(added);
+          waiting.set(`${one.tenant}${one.priority}`, lane);
+        }
+        const head = queue.peek(now);
+        if (head === null) continue;
+        take(queue, now, tokens.get(head));
+        const lane = waiting.get(`${head.tenant}${head.priority}`);
+        if (lane === undefined) throw new Error("unknown lane");
+        for (const other of lane.items) expect(head.arrivedAt - other.arrivedAt, "overtaken").toBeLessThanOrEqual(MAX_WAIT);
+        lane.items.splice(lane.items.indexOf(head), 1);
+        lane.since = now;
+        for (const { items, since } of waiting.values()) if (items.length > 0) expect(now - since, "lane's wait").toBeLessThanOrEqual(MAX_WAIT + 9 * serviceMs);
+      }
+    }),
+    { numRuns: 300 },
   );
 });
