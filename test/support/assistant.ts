@@ -26,6 +26,8 @@ export interface TestSetup {
   readonly config?: string;
   /** Lines added to its `[scheduler]` section. */
   readonly scheduler?: string;
+  /** Default: 4. */
+  readonly maxInstances?: number;
   /** Model files, name -> TOML. */
   readonly models?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
@@ -38,7 +40,7 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
   await mkdir(modelDir);
   await writeFile(
     configFile,
-    `[server]\nhttp_addr = "127.0.0.1:0"\n\n${setup.config ?? ""}\n\n[scheduler]\nconfig_dir = "${modelDir}"\nmax_instances = 4\n${setup.scheduler ?? ""}\n`,
+    `[server]\nhttp_addr = "127.0.0.1:0"\n\n${setup.config ?? ""}\n\n[scheduler]\nconfig_dir = "${modelDir}"\nmax_instances = ${setup.maxInstances ?? 4}\n${setup.scheduler ?? ""}\n`,
   );
   const env: Record<string, string> = {
     PATH: process.env["PATH"] ?? "",

@@ -1,0 +1,99 @@
+import { connect, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { eventually } from "../support/assistant.ts";
+import { ask, type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+import { postBytes } from "../support/raw-http.ts";
+
+let assistant: FakeInstallation;
+afterEach(() => assistant[Symbol.asyncDispose]());
+
+interface Client {
+  readonly socket: Socket;
+  text(): string;
+}
+
+async function send(port: number, prompt: string, stream: boolean): Promise<Client> {
+  const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+  let text = "";
+  socket.on("data", (part) => (text += String(part)));
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("connect", resolve));
+  socket.write(postBytes("/v1/chat/completions", { model: "river", messages: [{ role: "user", content: prompt }], stream }));
+  return { socket, text: () => text };
+}
+
+const departures = {
+  "closes the connection": (socket: Socket) => socket.destroy(),
+  "closes its half alone": (socket: Socket) => socket.end(),
+} as const;
+
+const prompts = {
+  prefill: `${Array.from({ length: 400 }, (_, index) => `w${index}`).join(" ")} ${fake({ prefillTokensPerSecond: 20 })}`,
+  decode: `go on ${fake({ tokens: 100_000, decodeDelayMs: 5 })}`,
+} as const;
+
+const cases = [true, false].flatMap((patched) =>
+  [true, false].flatMap((stream) =>
+    (["prefill", "decode"] as const).flatMap((phase) =>
+      (Object.keys(departures) as (keyof typeof departures)[]).map((departure) => ({ patched, stream, phase, departure })),
+    ),
+  ),
+);
+
+describe.each([true, false])("with an engine that notices departed clients: %s", (patched) => {
+  test("a client that leaves in any phase, by any way, frees its slot while another client is served", async () => {
+    const knobs = { noticesDepartedClients: patched, noticesWhenWriting: !patched };
+    assistant = await installFakes({ models: { river: { knobs, slots: 2 } }, patched });
+    const url = await assistant.serve();
+    const port = Number(new URL(url).port);
+    await ask(url, "river", "wake up");
+    const other = await send(port, `the other ${fake({ tokens: 100_000, decodeDelayMs: 20 })}`, true);
+    await eventually("the other is served", () => other.text().includes("word1"));
+    for (const { stream, phase, departure } of cases.filter((one) => one.patched === patched)) {
+      const what = `${stream ? "streamed" : "whole"}, in ${phase}, ${departure}`;
+      const leaver = await send(port, prompts[phase], stream);
+      await eventually(`both are at work (${what})`, async () => (await assistant.record("river")).inFlight === 2);
+      if (phase === "decode" && stream) await eventually("tokens come", () => leaver.text().includes("word3"));
+      departures[departure](leaver.socket);
+      await eventually(`the engine has stopped (${what})`, async () => (await assistant.record("river")).inFlight === 1, 2_000);
+      await eventually(`the slot is free (${what})`, async () => (await assistant.ready("river")).inFlight === 1, 2_000);
+      leaver.socket.destroy();
+    }
+    const seen = other.text().length;
+    await eventually("the other goes on", () => other.text().length > seen);
+    other.socket.destroy();
+  });
+});
+
+test("a client that leaves the queue is dispatched to nobody", async () => {
+  assistant = await installFakes({ models: { river: { slots: 1 } } });
+  const url = await assistant.serve();
+  const port = Number(new URL(url).port);
+  await ask(url, "river", "wake up");
+  const holder = await send(port, prompts.decode, true);
+  await eventually("the slot is taken", () => holder.text().includes("word1"));
+  const { requests } = await assistant.record("river");
+  const waiting = await Promise.all(Array.from({ length: 10 }, (_, index) => send(port, "waiting", index % 2 === 0)));
+  await eventually("they wait", async () => (await assistant.state()).queued === 10);
+  for (const [index, { socket }] of waiting.entries()) {
+    if (index < 5) socket.destroy();
+    else socket.end();
+  }
+  await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
+  holder.socket.destroy();
+  await eventually("the slot is free", async () => (await assistant.ready("river")).inFlight === 0);
+  expect((await assistant.record("river")).requests).toBe(requests);
+});
+
+test("a client that leaves while its model loads causes no dispatch, and the model is there for the next", async () => {
+  assistant = await installFakes({ models: { river: { knobs: { startDelayMs: 800 } } } });
+  const url = await assistant.serve();
+  const leaver = await send(Number(new URL(url).port), "hello", false);
+  await eventually("it waits", async () => (await assistant.state()).queued === 1);
+  leaver.socket.destroy();
+  await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
+  await ask(url, "river", "hello");
+  // The engine's own question at its start, and one request.
+  expect((await assistant.record("river")).requests).toBe(2);
+  expect(await assistant.launches("river")).toBe(1);
+});
