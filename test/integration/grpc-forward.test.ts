@@ -1,0 +1,244 @@
+import { afterEach, expect, test } from "vitest";
+import { eventually } from "../support/assistant.ts";
+import { allUp, chatBody, freeAddress, type NodeSetup, postChat, startNode, type TestNode } from "../support/nodes.ts";
+
+// Whole daemons on loopback, each with a fake engine behind its models.
+const started: TestNode[] = [];
+const start = async (setup: NodeSetup): Promise<TestNode> => {
+  const node = await startNode(setup);
+  started.push(node);
+  return node;
+};
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((node) => node[Symbol.asyncDispose]()));
+});
+
+const one = { tokens: 1 };
+const served = (response: Response): string | null => response.headers.get("x-assistant-instance");
+const inFlight = async (node: TestNode): Promise<number> => (await node.status()).instances.reduce((sum, instance) => sum + instance.inFlight, 0);
+
+test("a model that only another machine has is listed, found by its aliases, and served from there", async () => {
+  const b = await start({ models: { river: 'model_alias = "stream"\n' } });
+  const a = await start({ models: { lake: "" }, remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  const list = (await (await fetch(`${a.url}/v1/models`)).json()) as { data: { id: string; owned_by: string }[] };
+  expect(list.data.map(({ id, owned_by: owner }) => [id, owner])).toEqual([
+    ["lake", "assistant"],
+    ["river", "b"],
+  ]);
+  const response = await postChat(a.url, chatBody("stream", one), { "x-request-id": "through-1" });
+  expect(response.status).toBe(200);
+  expect(served(response)).toBe("remote:b");
+  expect(response.headers.get("x-request-id")).toBe("through-1");
+  // The other machine is asked by the model's own name.
+  expect((await b.record()).bodies.map((body) => (JSON.parse(body) as { model: string }).model)).toContain("river");
+  const status = await a.status();
+  expect(status.models.find(({ name }) => name === "river")).toMatchObject({ engine: "remote", error: null });
+  expect(status.instances).toEqual([]);
+
+  const listed = await a.assistant.run(["node", "list"]);
+  expect(listed.stdout).toMatch(/^b +127\.0\.0\.1:\d+ +up +\d+\.\d+\.\d+ +1 +0 +1 /m);
+  expect(listed.stdout).toContain("river");
+});
+
+test("what another machine refuses about a request is the client's to read", async () => {
+  const b = await start({ models: { river: "ctx_size = 512\n" } });
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  const long = JSON.stringify({ model: "river", messages: [{ role: "user", content: "word ".repeat(2_000) }] });
+  const response = await postChat(a.url, long);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ error: { code: "context_length_exceeded" } });
+});
+
+test("tokens come one by one through another machine, and the client's leaving stops its engine", async () => {
+  const b = await start({ models: { river: "" } });
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  await postChat(a.url, chatBody("river", one));
+  const before = await b.record();
+  const abort = new AbortController();
+  const response = await postChat(a.url, chatBody("river", { tokens: 3_000, decodeDelayMs: 30 }, true), {}, abort.signal);
+  const times: number[] = [];
+  const reader = response.body?.getReader();
+  while (times.length < 8) if ((await reader?.read())?.value) times.push(performance.now());
+  expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(100);
+  abort.abort();
+  await reader?.closed.catch(() => {});
+  await eventually("the engine over there has stopped", async () => (await b.record()).aborted === before.aborted + 1, 5_000);
+  await eventually("nothing is in flight", async () => (await a.nodes())[0]?.inFlight === 0 && (await inFlight(b)) === 0, 5_000);
+});
+
+test("another machine gets what comes while all instances here are busy, and nothing else", async () => {
+  const b = await start({ models: { river: "slots = 4\n" } });
+  const a = await start({ models: { river: "slots = 1\n" }, remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  // What is not loaded here is loaded here: a start comes before another machine.
+  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
+  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
+  const abort = new AbortController();
+  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(() => null);
+  await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
+  const answers = await Promise.all([1, 2, 3].map(() => postChat(a.url, chatBody("river", one))));
+  expect(answers.map(served)).toEqual(["remote:b", "remote:b", "remote:b"]);
+  abort.abort();
+  await long;
+  await eventually("the instance here is free", async () => (await inFlight(a)) === 0);
+  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
+});
+
+test("work is shared out by weight, and a disabled server gets none", async () => {
+  const [b, c, d] = await Promise.all([
+    start({ models: { river: "preload = true\n" } }),
+    start({ models: { river: "preload = true\n" } }),
+    start({ models: { river: "" } }),
+  ]);
+  const a = await start({
+    remotes: [
+      { name: "b", grpc: b.grpc, extra: "weight = 3" },
+      { name: "c", grpc: c.grpc, extra: "weight = 1" },
+      { name: "d", grpc: d.grpc, extra: "enabled = false" },
+    ],
+  });
+  await eventually("both have the model loaded", async () =>
+    (await Promise.all([b, c].map((node) => node.status()))).every(({ models }) => models[0]?.instances === 1),
+  );
+  await eventually("both are up, and known to have it loaded", async () => {
+    const nodes = await a.nodes();
+    return nodes[0]?.state === "up" && nodes[1]?.state === "up";
+  });
+  const counts: Record<string, number> = {};
+  for (let index = 0; index < 40; index++) {
+    const name = served(await postChat(a.url, chatBody("river", one))) ?? "none";
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  expect(Object.keys(counts).sort()).toEqual(["remote:b", "remote:c"]);
+  expect(counts["remote:b"]).toBeGreaterThanOrEqual(28);
+  expect(counts["remote:b"]).toBeLessThanOrEqual(32);
+  expect((await a.nodes()).map(({ name, state }) => [name, state])).toEqual([
+    ["b", "up"],
+    ["c", "up"],
+    ["d", "disabled"],
+  ]);
+});
+
+test("machines that name each other send a request in no circle", async () => {
+  const [addressA, addressB] = [await freeAddress(), await freeAddress()];
+  const a = await start({
+    models: { river: "slots = 1\n" },
+    env: { ASSISTANT_GRPC_ADDR: addressA },
+    remotes: [{ name: "b", grpc: addressB }],
+  });
+  const b = await start({
+    models: { river: "slots = 1\n" },
+    env: { ASSISTANT_GRPC_ADDR: addressB },
+    remotes: [{ name: "a", grpc: addressA }],
+  });
+  await Promise.all([allUp(a), allUp(b)]);
+  await Promise.all([a, b].map((node) => postChat(node.url, chatBody("river", one))));
+  const completed = async (): Promise<number> => (await Promise.all([a.record(), b.record()])).reduce((sum, record) => sum + record.completed, 0);
+  const before = await completed();
+  const sent = 12;
+  const answers = await Promise.all(
+    Array.from({ length: sent }, (_, index) => postChat(index % 2 === 0 ? a.url : b.url, chatBody("river", { tokens: 4, decodeDelayMs: 20 }))),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: sent }, () => 200));
+  expect(await completed()).toBe(before + sent);
+  // A request that has been here is served here or nowhere.
+  const { nodeId } = JSON.parse((await a.assistant.run(["node", "list", "--json"])).stdout) as { nodeId: string };
+  const abort = new AbortController();
+  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(() => null);
+  await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
+  const returned = postChat(a.url, chatBody("river", one), { "x-assistant-hops": `other, ${nodeId}` });
+  await eventually("it waits here", async () => (await a.status()).queued === 1, 5_000);
+  abort.abort();
+  await long;
+  expect(served(await returned)).toBe("river@cpu");
+});
+
+test("a request that may not be forwarded again is refused where only others have the model", async () => {
+  const b = await start({ models: { river: "" } });
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  const response = await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "n1,n2,n3,n4" });
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ error: { code: "node_unavailable" } });
+  expect((await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "not an id!" })).status).toBe(400);
+});
+
+test("a machine that dies under load costs no request whose answer had not begun", async () => {
+  const [b, c] = await Promise.all([start({ models: { river: "slots = 4\npreload = true\n" } }), start({ models: { river: "slots = 4\npreload = true\n" } })]);
+  const a = await start({
+    remotes: [
+      { name: "b", grpc: b.grpc },
+      { name: "c", grpc: c.grpc },
+    ],
+  });
+  await allUp(a);
+  await Promise.all([b, c].map((node) => eventually("it is loaded", async () => (await node.status()).models[0]?.instances === 1)));
+  const whole = Array.from({ length: 16 }, () => postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 })));
+  const streamed = postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 }, true));
+  await eventually("both work", async () => (await a.nodes()).every((node) => node.inFlight > 1));
+  process.kill((await b.status()).pid, "SIGKILL");
+  const answers = await Promise.all(whole);
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  // The one that had begun ends, one way or the other; none hangs.
+  await (await streamed).text();
+  expect((await a.nodes()).map(({ name, state }) => [name, state])).toEqual([
+    ["b", "down"],
+    ["c", "up"],
+  ]);
+  expect((await a.nodes())[0]?.lastError).toMatch(/"b"/);
+
+  // With the last one gone there is nobody to wait for, and the client is told so.
+  process.kill((await c.status()).pid, "SIGKILL");
+  await eventually("it is known to be away", async () => (await a.nodes())[1]?.state === "down", 10_000);
+  const refused = await postChat(a.url, chatBody("river", one));
+  expect(refused.status).toBe(503);
+  expect(refused.headers.get("retry-after")).not.toBeNull();
+  expect(await refused.json()).toMatchObject({ error: { code: "node_unavailable" } });
+});
+
+test("a machine that comes back is used again", async () => {
+  const setup = { models: { river: "" }, env: { ASSISTANT_GRPC_ADDR: await freeAddress() } };
+  const b = await startNode(setup);
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  await b[Symbol.asyncDispose]();
+  await eventually("it is known to be away", async () => (await a.nodes())[0]?.state === "down", 10_000);
+  await start(setup);
+  await allUp(a);
+  expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
+});
+
+test("a machine with keys is called with the one of its entry, and says so where that is wrong", async () => {
+  const b = await start({ models: { river: "" }, env: { ASSISTANT_API_KEY: "bs-key" } });
+  const a = await start({
+    env: { KEY_OF_B: "bs-key" },
+    remotes: [
+      { name: "right", grpc: b.grpc, extra: 'api_key_env = "KEY_OF_B"' },
+      { name: "wrong", grpc: b.grpc, extra: 'api_key = "not-it"' },
+    ],
+  });
+  await eventually("the first is up", async () => (await a.nodes())[0]?.state === "up");
+  await eventually("the second is not", async () => (await a.nodes())[1]?.state === "down");
+  expect((await a.nodes())[1]?.lastError).toMatch(/refuses us: The API key is not one of this daemon's/);
+  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("remote:right");
+});
+
+test("a reload takes other servers up and lets removed ones go", async () => {
+  const b = await start({ models: { river: "" } });
+  const a = await start({ models: { lake: "" } });
+  expect((await postChat(a.url, chatBody("river", one))).status).toBe(404);
+  const { readFile, writeFile } = await import("node:fs/promises");
+  const file = a.assistant.env["ASSISTANT_CONFIG"] ?? "";
+  const before = await readFile(file, "utf8");
+  await writeFile(file, `${before}\n[[remote_servers]]\nname = "b"\ngrpc_addr = "${b.grpc}"\n`);
+  await a.assistant.run(["reload"]);
+  await allUp(a);
+  expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
+  await writeFile(file, before);
+  await a.assistant.run(["reload"]);
+  await eventually("the model has gone with its server", async () => (await postChat(a.url, chatBody("river", one))).status === 404, 5_000);
+  expect(await a.nodes()).toEqual([]);
+});
