@@ -57,7 +57,7 @@ export async function text(target: Target, path: string, body: object | null = n
 /** Streams one chat to its end. Tokens are the engine's own count. */
 export async function stream(target: Target, prompt: string, maxTokens: number): Promise<StreamFigures> {
   const startedAt = performance.now();
-  const answer = await open(target, "/v1/chat/completions", chatBody(prompt, maxTokens, { stream: true })).answer;
+  const answer = await open(target, "/v1/chat/completions", chatBody(prompt, maxTokens, { stream: true, stream_options: { include_usage: true } })).answer;
   answer.setEncoding("utf8");
   let firstTokenMs = Number.NaN;
   let tail = "";
@@ -65,7 +65,7 @@ export async function stream(target: Target, prompt: string, maxTokens: number):
     if (Number.isNaN(firstTokenMs) && String(part).includes("data:")) firstTokenMs = performance.now() - startedAt;
     tail = (tail + String(part)).slice(-4096);
   }
-  const tokens = Number(/"predicted_n":(\d+)/.exec(tail)?.[1]);
+  const tokens = Number(/"completion_tokens":(\d+)/.exec(tail)?.[1]);
   if (answer.statusCode !== 200 || !(tokens > 0)) throw new Error(`no complete stream: ${tail.slice(-300)}`);
   return { tokens, firstTokenMs, totalMs: performance.now() - startedAt };
 }

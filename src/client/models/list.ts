@@ -1,3 +1,4 @@
+import PQueue from "p-queue";
 import { formatAge, formatBytes } from "../../models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
@@ -23,9 +24,13 @@ export interface ModelList {
   readonly problem: string | null;
 }
 
+// A header holds the whole vocabulary: tens of megabytes each while it is read, of which a collection has hundreds.
+const HEADERS_AT_ONCE = 4;
+
 export async function listedModels(context: CommandContext): Promise<ModelList> {
   const { entries, problem } = await takeInventory(context);
-  return { models: await Promise.all(entries.map((entry) => listed(entry, context.paths.weightsDir))), problem };
+  const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
+  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, context.paths.weightsDir))), problem };
 }
 
 async function listed(entry: InventoryEntry, weightsDir: string): Promise<ListedModel> {
