@@ -14,6 +14,8 @@ export const defaults = {
   startTimeoutS: 300,
   wedgeAfterS: 60,
   drainTimeoutS: 30,
+  // Two to four full conversations of a model of 8 billion parameters, hundreds of a small one.
+  slotCacheMib: 4096,
   logLevel: "info",
   contextTokens: 4096,
   // The window that most embedding models were trained with.

@@ -96,6 +96,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     scheduler,
     models,
     llamaServerPath,
+    slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,
     logLevel,
     restartFingerprint: fingerprint({
       http,
@@ -127,11 +128,13 @@ async function readMain(paths: Paths, findings: Findings, unusual: boolean): Pro
 }
 
 function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
-  const keys = (server?.api_key_sha256 ?? []).map(({ name, sha256, weight }): ApiKey => ({
-    name,
-    sha256: sha256.toLowerCase(),
-    ...(weight === undefined ? {} : { weight }),
-  }));
+  const keys = (server?.api_key_sha256 ?? []).map(
+    ({ name, sha256, weight }): ApiKey => ({
+      name,
+      sha256: sha256.toLowerCase(),
+      ...(weight === undefined ? {} : { weight }),
+    }),
+  );
   const plain = variable(env, "ASSISTANT_API_KEY");
   if (plain !== null) keys.push({ name: "environment", sha256: createHash("sha256").update(plain).digest("hex") });
   return keys;

@@ -75,6 +75,8 @@ export interface Config {
   readonly models: readonly ModelSpec[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;
+  /** Disk for conversations of models that are not loaded; 0: they are not kept. */
+  readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
   /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
   readonly restartFingerprint: string;

@@ -27,6 +27,8 @@ export interface LaunchPlan {
   readonly threads: number;
   /** Unix socket it must listen on; at most 100 bytes, ends in `.sock`. */
   readonly socketPath: string;
+  /** Directory in which slots may be saved and restored; absent: they never are. */
+  readonly slotDir?: string;
 }
 
 /** A program to run. The fleet spawns it in a process group of its own. */

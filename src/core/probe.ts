@@ -8,6 +8,10 @@ export interface SlotProgress {
   readonly promptTokensDone: number;
   /** Tokens generated for the current request. */
   readonly tokensDecoded: number;
+  /** Tokens whose state it holds, prompt and answer; undefined where the engine does not tell, as of a slot without a request so far. */
+  readonly cachedTokens?: number;
+  /** Number of its last request: the higher, the later. */
+  readonly task?: number;
 }
 
 /** How the fleet looks at a running engine. Every call rejects when the engine cannot be reached or the signal aborts. */
@@ -16,4 +20,8 @@ export interface EngineProbe {
   slots(socketPath: string, signal: AbortSignal): Promise<readonly SlotProgress[]>;
   /** Resolves once the engine has produced one real token (or one embedding). Costs a slot's cached prefix. */
   token(socketPath: string, kind: ModelKind, signal: AbortSignal): Promise<void>;
+  /** Writes what an idle slot holds to a file of that name in the launch plan's `slotDir`. Rejects where the engine cannot. */
+  saveSlot?(socketPath: string, slot: number, file: string, signal: AbortSignal): Promise<{ readonly tokens: number; readonly bytes: number }>;
+  /** Reads it back into a slot; resolves with its tokens. Rejects when the file does not fit. */
+  restoreSlot?(socketPath: string, slot: number, file: string, signal: AbortSignal): Promise<number>;
 }

@@ -18,6 +18,7 @@ import { Fleet } from "../fleet/fleet.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
+import { SlotCache } from "../fleet/slot-cache.ts";
 import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { promptFacts } from "../scheduler/fingerprint.ts";
@@ -72,6 +73,7 @@ export class Daemon {
   readonly #scheduler: Scheduler;
   readonly #remotes: Remotes;
   readonly #memory: Memory;
+  readonly #slotCache: SlotCache;
   readonly #listeners: Listeners;
   #config: Config;
   #hardware: Hardware;
@@ -116,10 +118,19 @@ export class Daemon {
     this.#log = log;
     this.#flushLog = flushLog;
     this.#engines = this.#findEngines();
+    const probe = createEngineProbe();
+    this.#slotCache = new SlotCache({
+      directory: join(config.paths.dataDir, "slots"),
+      budgetBytes: () => this.#config.slotCacheBytes,
+      probe,
+      log: log.child({ part: "slots" }),
+    });
     this.#fleet = new Fleet({
       engineFor: (model) => this.#endpoints.engineFor(this.#engines, model),
       resolveWeights: (model) => resolveWeights(model.source, this.#config.paths),
-      probe: createEngineProbe(),
+      probe,
+      slotCache: this.#slotCache,
+      isCurrent: ({ name, fingerprint }) => this.#config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
       clock: this.#clock,
       random: Math.random,
       runDir: config.paths.runDir,
@@ -203,6 +214,7 @@ export class Daemon {
       throw error;
     }
     this.#opened = true;
+    void this.#slotCache.keepOnly(this.#config.models);
     this.#configure(this.#config);
     this.#remotes.configure(this.#config);
     this.#watch();
@@ -263,6 +275,7 @@ export class Daemon {
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
     await this.#memory.take(next);
+    void this.#slotCache.keepOnly(next.models);
     this.#fleet.retune(fleetSettings(next));
     this.#configure(next);
     this.#remotes.configure(next);

@@ -23,6 +23,20 @@ export function createEngineProbe(): EngineProbe {
       const { status, body } = await call(socketPath, "POST", path, question, signal);
       if (status !== 200 || !answered(kind, parse(body))) throw unexpected(path, status, body);
     },
+    async saveSlot(socketPath, slot, file, signal) {
+      const path = `/slots/${slot}?action=save`;
+      const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
+      const saved = status === 200 ? (parse(body) as { n_saved?: number; n_written?: number } | null) : null;
+      if (saved?.n_saved === undefined) throw unexpected(path, status, body);
+      return { tokens: saved.n_saved, bytes: saved.n_written ?? 0 };
+    },
+    async restoreSlot(socketPath, slot, file, signal) {
+      const path = `/slots/${slot}?action=restore`;
+      const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
+      const restored = status === 200 ? (parse(body) as { n_restored?: number } | null) : null;
+      if (restored?.n_restored === undefined) throw unexpected(path, status, body);
+      return restored.n_restored;
+    },
   };
 }
 
@@ -41,6 +55,8 @@ function answered(kind: ModelKind, body: unknown): boolean {
 interface RawSlot {
   readonly id: number;
   readonly is_processing: boolean;
+  readonly id_task?: number;
+  readonly n_prompt_tokens?: number;
   readonly n_prompt_tokens_processed?: number;
   readonly n_prompt_tokens_cache?: number;
   readonly next_token?: readonly { readonly n_decoded?: number }[];
@@ -52,6 +68,8 @@ function slotProgress(slot: RawSlot): SlotProgress {
     busy: slot.is_processing,
     promptTokensDone: (slot.n_prompt_tokens_cache ?? 0) + (slot.n_prompt_tokens_processed ?? 0),
     tokensDecoded: slot.next_token?.[0]?.n_decoded ?? 0,
+    ...(slot.n_prompt_tokens === undefined ? {} : { cachedTokens: slot.n_prompt_tokens }),
+    ...(slot.id_task === undefined ? {} : { task: slot.id_task }),
   };
 }
 

@@ -26,8 +26,10 @@ export type SpawnEngine = (spec: ProcessSpec, logFile: string, baseEnv: Readonly
  * ends, and the guard kills its own group. It ignores SIGTERM, which the daemon sends to the group, or it would be gone
  * before an engine that does not obey. `$$` is the first shell's pid in the subshell too; exec makes it the engine's, and
  * it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is the pipe; the engine does not get it.
+ * What an engine writes is for its user alone (umask): saved slots hold conversations.
  */
-const GUARD = `( trap '' TERM INT HUP; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &
+const GUARD = `umask 077
+( trap '' TERM INT HUP; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &
 exec "$@" 3<&-`;
 
 export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {

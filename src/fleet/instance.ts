@@ -81,6 +81,7 @@ export class Instance {
       case "close":
         this.#closing = true;
         this.#startAgain = false;
+        this.#life?.saving?.abort();
         this.#whenGone.push(message.done);
         this.#stop("stopped", message.graceMs);
         return this.#tellGone();
@@ -130,6 +131,8 @@ export class Instance {
         return starting ? this.#timedOut(life) : undefined;
       case "wedged":
         return this.#fail(life, deathByUs("wedged", this.#options.clock.now(), news.evidence), "up");
+      case "saved":
+        return this.#saved(life);
       case "grace-over":
         if (state !== "stopping") return;
         life.process?.kill("SIGKILL");
@@ -154,6 +157,7 @@ export class Instance {
     life.process = process;
     life.spawned = true;
     life.logStart = news.logStart;
+    life.slotPlace = news.slotPlace;
     this.#update({ engine: news.engine, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
     const { socketPath } = this.#place;
@@ -163,14 +167,18 @@ export class Instance {
         .then(() => process.exited)
         .then(() => this.#record.remove(process.pid)),
     );
-    becomeReady(this.#options.probe, socketPath, model.kind, this.#options.clock, life.over.signal, this.#settings.lookTimeoutMs).then(
-      () => this.#tell(life, { type: "up" }),
-      async (error: unknown) => {
-        // A process that just died has broken the probe; its exit says more, and comes within moments.
-        await Promise.race([process.exited, sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
-        this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
-      },
-    );
+    const ready = becomeReady(this.#options.probe, socketPath, model.kind, this.#options.clock, life.over.signal, this.#settings.lookTimeoutMs);
+    // Before anybody knows that it is ready: what is restored must not meet requests.
+    ready
+      .then(() => this.#restoreSlots(life))
+      .then(
+        () => this.#tell(life, { type: "up" }),
+        async (error: unknown) => {
+          // A process that just died has broken the probe; its exit says more, and comes within moments.
+          await Promise.race([process.exited, sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
+          this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
+        },
+      );
     this.#options.log.info({ instance: this.id, pid: process.pid, engine: news.engine, threads: life.order.threads }, "engine started");
   }
 
@@ -215,12 +223,37 @@ export class Instance {
     cancelTimers(life);
     life.over.abort(new Error("the instance is being stopped"));
     this.#step("stop", { retryAt: null });
-    if (life.process) {
-      life.process.kill("SIGTERM");
-      this.#later(life, graceMs, { type: "grace-over" });
-    } else {
-      this.#gone(life);
-    }
+    if (!life.process) return this.#gone(life);
+    life.graceMs = graceMs;
+    if (!this.#saveSlots(life, cause)) this.#terminate(life);
+  }
+
+  #terminate(life: Life): void {
+    life.process?.kill("SIGTERM");
+    this.#later(life, life.graceMs, { type: "grace-over" });
+  }
+
+  /** Begins to save what conversations left in the slots, where they may come back. The end waits for it, but not long. */
+  #saveSlots(life: Life, cause: StopCause): boolean {
+    const { slotCache, isCurrent } = this.#options;
+    const comesBack = cause === "idle" || cause === "evicted" || (cause === "reload" && (isCurrent?.(life.order.model) ?? false));
+    if (!slotCache || !life.slotPlace || life.readySince === null || !comesBack || this.#closing) return false;
+    const saving = new AbortController();
+    life.saving = saving;
+    const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
+    void slotCache.save(life.slotPlace, this.#place.socketPath, signal).then(() => this.#tell(life, { type: "saved" }));
+    return true;
+  }
+
+  #saved(life: Life): void {
+    life.saving = null;
+    if (this.#snapshot.state === "stopping") this.#terminate(life);
+  }
+
+  async #restoreSlots(life: Life): Promise<void> {
+    const { slotCache } = this.#options;
+    if (!slotCache || !life.slotPlace) return;
+    await slotCache.restore(life.slotPlace, this.#place.socketPath, AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]));
   }
 
   #stopFailed(): void {

@@ -9,6 +9,7 @@ import type { EngineId } from "../core/model.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
 import type { FleetOptions } from "./ports.ts";
+import type { SlotPlace } from "./slot-cache.ts";
 
 /** What others may post. Only the owner loop acts on it. */
 export type Order =
@@ -19,9 +20,9 @@ export type Order =
 
 /** What happened to one life of the instance; news of an earlier life is dropped. */
 export type News =
-  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number }
+  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number; readonly slotPlace: SlotPlace | null }
   | { readonly type: "not-prepared"; readonly error: AssistantError }
-  | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
+  | { readonly type: "up" | "start-timeout" | "saved" | "grace-over" | "unkillable" }
   | { readonly type: "no-token"; readonly reason: string }
   | { readonly type: "wedged"; readonly evidence: string }
   | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
@@ -37,6 +38,12 @@ export interface Life {
   spawned: boolean;
   logStart: number;
   readySince: number | null;
+  /** Where its conversations are saved; null: nowhere. */
+  slotPlace: SlotPlace | null;
+  /** While its conversations are saved; aborted when there is no time for that. */
+  saving: AbortController | null;
+  /** Between SIGTERM and SIGKILL, once its end was ordered. */
+  graceMs: number;
   /** Null while nobody has ordered its end. */
   stopCause: StopCause | null;
 }
@@ -51,6 +58,9 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   spawned: false,
   logStart: 0,
   readySince: null,
+  slotPlace: null,
+  saving: null,
+  graceMs: 0,
   stopCause: null,
 });
 

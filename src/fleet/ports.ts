@@ -4,6 +4,7 @@ import type { FleetEvent } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
 import type { SpawnEngine } from "./engine-process.ts";
+import type { SlotCache } from "./slot-cache.ts";
 
 /** The part of a logger that the fleet uses; pino's fits. */
 export interface FleetLog {
@@ -18,6 +19,8 @@ export interface FleetSettings {
   readonly startTimeoutMs: number;
   /** Between SIGTERM and SIGKILL. */
   readonly stopGraceMs: number;
+  /** What saving or restoring the conversations of an instance may take. */
+  readonly slotsMs: number;
   /** After SIGKILL, before a process is given up as unkillable. */
   readonly killWaitMs: number;
   /** Busy slots without any progress for so long: the engine is wedged. */
@@ -35,6 +38,7 @@ export interface FleetSettings {
 export const defaultFleetSettings: FleetSettings = {
   startTimeoutMs: 600_000,
   stopGraceMs: 5_000,
+  slotsMs: 10_000,
   killWaitMs: 10_000,
   wedgeAfterMs: 60_000,
   pollMs: 3_000,
@@ -61,6 +65,10 @@ export interface FleetOptions {
   readonly baseEnv: Readonly<Record<string, string>>;
   /** Told of every transition, in order, while nothing else of that instance can happen. Must not throw. */
   onEvent(event: FleetEvent): void;
+  /** Keeps conversations of instances that are not up; without it they are lost with the instance. */
+  readonly slotCache?: SlotCache;
+  /** Whether what a stopped instance of the model held will still fit the next one. */
+  isCurrent?(model: ModelSpec): boolean;
   /** How a process is made; the real one unless a test says otherwise. */
   readonly spawn?: SpawnEngine;
 }

@@ -1,3 +1,5 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { removeModel } from "../../models/store.ts";
@@ -11,6 +13,8 @@ export interface Removal {
   readonly bytes: number;
   /** Model files (TOML) that go on naming it. */
   readonly configFiles: readonly string[];
+  /** Names of the configured models that use it. */
+  readonly users: readonly string[];
 }
 
 /**
@@ -31,12 +35,23 @@ export async function planRemoval(names: readonly string[], context: CommandCont
         remedy: "Stop its instances (`assistant ps`, key s) or the daemon (`assistant stop`), then remove it.",
       });
     }
-    return { name: stored.name, file: stored.file, bytes: stored.bytes, configFiles: users.flatMap(({ config }) => (config === null ? [] : [config.file])) };
+    const configured = users.flatMap(({ config }) => config ?? []);
+    return {
+      name: stored.name,
+      file: stored.file,
+      bytes: stored.bytes,
+      configFiles: configured.map((config) => config.file),
+      users: configured.map((config) => config.name),
+    };
   });
 }
 
 export async function removeAll(removals: readonly Removal[], context: CommandContext): Promise<void> {
-  for (const { name } of removals) await removeModel(context.paths.weightsDir, name);
+  for (const { name, users } of removals) {
+    await removeModel(context.paths.weightsDir, name);
+    // Conversations with the model that are kept on disk go with it.
+    for (const user of users) await rm(join(context.paths.dataDir, "slots", user), { recursive: true, force: true });
+  }
 }
 
 function find(name: string, { entries }: Inventory): InventoryEntry {

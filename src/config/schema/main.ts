@@ -136,10 +136,13 @@ export const MainFile = Type.Object(
           minimum: 0,
           default: defaults.maxQueuedPerModel,
         }),
-        max_queued_per_tenant: integer("Waiting requests of one tenant (API key), over all models, above which a request is refused with 429 and `Retry-After`.", {
-          minimum: 0,
-          default: defaults.maxQueuedPerTenant,
-        }),
+        max_queued_per_tenant: integer(
+          "Waiting requests of one tenant (API key), over all models, above which a request is refused with 429 and `Retry-After`.",
+          {
+            minimum: 0,
+            default: defaults.maxQueuedPerTenant,
+          },
+        ),
         policy: choice([...routingPolicies], "How the instance for a request is chosen; docs/scheduler.md compares them.", { default: defaults.policy }),
         max_wait_s: decimal("Wait after which the oldest request of a tenant and priority has the next turn, whatever the others' priorities.", {
           minimum: 0,
@@ -162,6 +165,10 @@ export const MainFile = Type.Object(
           default: defaults.wedgeAfterS,
           unit: "s",
         }),
+        slot_cache_mib: integer(
+          "Disk, in the data directory, for conversations of models that were stopped while idle, so that they are not computed again when they come back; 0: none.",
+          { minimum: 0, default: defaults.slotCacheMib, unit: "MiB" },
+        ),
         drain_timeout_s: decimal("Time that running requests get when an instance or the daemon stops.", {
           minimum: 0,
           default: defaults.drainTimeoutS,

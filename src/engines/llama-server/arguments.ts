@@ -20,6 +20,7 @@ const ownFlags = new Map(
     slots: "-np --parallel -c --ctx-size -kvu --kv-unified --kv-unified-per-slot --no-slots --context-shift -fit --fit",
     threads: "-t --threads -tb --threads-batch",
     kind: "--embedding --embeddings --rerank --reranking",
+    "saved slots": "--slot-save-path",
   }).flatMap(([topic, flags]) => flags.split(" ").map((flag) => [flag, topic] as const)),
 );
 
@@ -44,6 +45,7 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     ...["--sse-ping-interval", "5"],
     // A full context ends an answer; it never forgets the beginning of the prompt.
     ...["--no-context-shift", "--fit", "off", "--offline", "--no-ui", "--slots", "--metrics", "--log-colors", "off"],
+    ...(plan.slotDir === undefined ? [] : ["--slot-save-path", plan.slotDir]),
     ...extraArguments(plan),
   ];
 }
