@@ -1,7 +1,7 @@
 import { expectedCompletion, loadOf } from "../load.ts";
 import { isMeasured, prefillPerMs, prefillWaitMs } from "../rates.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "../state.ts";
-import { cachedOn, type Routing, type RoutingPolicy } from "./policy.ts";
+import { cachedOn, firstFree, type RoutingPolicy } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
 const MOST_HOLDERS = 16;
@@ -25,9 +25,12 @@ const MISS_WEIGHT = 3;
 /** Weight of the sequences that an instance decodes already: each slows down its answer a little. */
 const DECODE_SHARE = 0.1;
 
-interface Candidate {
+interface Holder {
   readonly instance: InstanceRecord;
   readonly cachedTokens: number;
+}
+
+interface Candidate extends Holder {
   readonly costMs: number;
   /** At max_load or above: takes only what no other can take. */
   readonly loaded: boolean;
@@ -47,18 +50,18 @@ export const expectedTime: RoutingPolicy = {
   shortestFirst: true,
   rank: (instance) => (instance.unanswered === 0 ? 0 : instance.prefilledAt),
   route(model, request, now, maxLoad, urgent) {
+    const first = model.available.peek();
+    // The first of them is the one that is free soonest: where it is not, none is, and nothing more need be looked at.
+    if (first !== undefined && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + prefillWaitMs(first, now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
-    let soonest = Number.POSITIVE_INFINITY;
     for (const { instance, cachedTokens } of candidates(model, request)) {
       const candidate = { instance, cachedTokens, costMs: costOf(model, instance, request, cachedTokens, now), loaded: loadOf(instance) >= maxLoad };
-      const free = instance.heapIndex >= 0;
-      if (free) soonest = Math.min(soonest, now + prefillWaitMs(instance, now));
-      if (free && (urgent || takesNow(instance, now))) {
+      if (instance.heapIndex >= 0 && (urgent || takesNow(instance, now))) {
         if (open === null || isBetter(candidate, open)) open = candidate;
       } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
     }
-    if (open === null) return { type: "hold", untilMs: Math.max(now + 1, soonest - AHEAD_MS) };
+    if (open === null) return firstFree(model, request);
     if (closed !== null && !urgent && closed.loaded <= open.loaded && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MOST_WAITING)
       return { type: "wait-for", instance: closed.instance, untilMs: now + Math.max(1, waitMs(model, closed.instance, now) - AHEAD_MS) };
     return { type: "dispatch", instance: open.instance, cachedTokens: open.cachedTokens };
@@ -69,26 +72,31 @@ export const expectedTime: RoutingPolicy = {
 const takesNow = (instance: InstanceRecord, now: number): boolean => !isMeasured(instance) || prefillWaitMs(instance, now) <= AHEAD_MS;
 
 /** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt. */
-function* candidates(model: ModelRecord, request: RequestRecord): Generator<{ readonly instance: InstanceRecord; readonly cachedTokens: number }> {
+function candidates(model: ModelRecord, request: RequestRecord): Holder[] {
+  const found: Holder[] = [];
   if (model.instances.size <= FEW) {
-    for (const instance of model.instances) if (isServing(instance)) yield { instance, cachedTokens: cachedOn(model, instance, request) };
-    return;
+    for (const instance of model.instances) if (isServing(instance)) found.push({ instance, cachedTokens: cachedOn(model, instance, request) });
+    return found;
   }
-  const least = model.available.peek();
-  if (least !== undefined) yield { instance: least, cachedTokens: cachedOn(model, least, request) };
+  const first = model.available.peek();
+  let cachedOnFirst = 0;
   const { prefix, promptTokens } = request.facts;
-  let looked = 0;
-  for (let index = prefix.length - 1; index >= 0 && looked < MOST_HOLDERS; index--) {
+  for (let index = prefix.length - 1; index >= 0 && found.length < MOST_HOLDERS; index--) {
     const mark = prefix[index];
     const holders = mark && model.prefixes.holders(mark.hash);
     if (mark === undefined || holders === undefined) continue;
-    // Holders of a longer prefix come a second time here, with fewer tokens and so never better.
+    const cachedTokens = Math.min(mark.tokens, promptTokens);
+    if (first !== undefined && cachedOnFirst === 0 && holders.has(first)) cachedOnFirst = cachedTokens;
+    let looked = 0;
     for (const instance of holders.keys()) {
-      if (looked >= MOST_HOLDERS) break;
       looked += 1;
-      if (isServing(instance)) yield { instance, cachedTokens: Math.min(mark.tokens, promptTokens) };
+      if (looked > MOST_HOLDERS || found.length >= MOST_HOLDERS) break;
+      // Who holds a longer part was found before, and is not better with a shorter one.
+      if (isServing(instance) && !found.some((other) => other.instance === instance)) found.push({ instance, cachedTokens });
     }
   }
+  if (first !== undefined && !found.some(({ instance }) => instance === first)) found.push({ instance: first, cachedTokens: cachedOnFirst });
+  return found;
 }
 
 const isServing = (instance: InstanceRecord): boolean =>
