@@ -223,9 +223,9 @@ export class Instance {
     cancelTimers(life);
     life.over.abort(new Error("the instance is being stopped"));
     this.#step("stop", { retryAt: null });
-    if (!life.process) return this.#gone(life);
     life.graceMs = graceMs;
-    if (!this.#saveSlots(life, cause)) this.#terminate(life);
+    if (!life.process) this.#gone(life);
+    else if (!this.#saveSlots(life, cause)) this.#terminate(life);
   }
 
   #terminate(life: Life): void {

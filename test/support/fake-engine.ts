@@ -26,7 +26,7 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
       return {
         command: process.execPath,
         args: [fakeEngineProgram, "--socket", plan.socketPath],
-        env: { FAKE_ENGINE: JSON.stringify({ slots, contextTokens, ...chosen }), NODE_NO_WARNINGS: "1" },
+        env: { FAKE_ENGINE: JSON.stringify({ slots, contextTokens, slotDir: plan.slotDir ?? "", ...chosen }), NODE_NO_WARNINGS: "1" },
       };
     },
   };

@@ -48,6 +48,10 @@ export interface Knobs {
   readonly noticesDepartedClients: boolean;
   /** Otherwise: as a stock llama-server, which looks for its client only when it has something to write. */
   readonly noticesWhenWriting: boolean;
+  /** Where slots are saved and restored; "": they cannot be, as without --slot-save-path. */
+  readonly slotDir: string;
+  /** A save is never answered. */
+  readonly slotSaveHang: boolean;
   /** Text of every token, for tests of long or non-ASCII chunks. */
   readonly tokenText: string;
 }
@@ -77,6 +81,8 @@ export const defaultKnobs: Knobs = {
   failStatus: null,
   noticesDepartedClients: true,
   noticesWhenWriting: false,
+  slotDir: "",
+  slotSaveHang: false,
   tokenText: "",
 };
 

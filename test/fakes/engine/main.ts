@@ -1,6 +1,8 @@
 /** A program that speaks llama-server's HTTP surface on a Unix socket and can go wrong in every known way. */
 import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { join } from "node:path";
 import { embed, errorBody, tokenId } from "./answers.ts";
 import { type CompletionBody, complete, sendJson } from "./inference.ts";
 import { readKnobs, withKnobs } from "./knobs.ts";
@@ -32,6 +34,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (!ready) return sendJson(response, 503, errorBody(503, "Loading model", "unavailable_error"));
   if (path === "/slots" && knobs.slotsHang) return;
   if (request.method === "GET") return reading(path, response);
+  if (/^\/slots\/\d+$/.test(path)) return slotAction(request.url ?? "", body, response);
   await posting(path, request, response, body);
 }
 
@@ -46,6 +49,30 @@ function reading(path: string, response: ServerResponse): void {
   const answer = answers[path];
   if (answer === undefined) sendJson(response, 404, errorBody(404, "File Not Found", "not_found_error"));
   else sendJson(response, 200, answer);
+}
+
+/** Saves the words that a slot holds, one a line, as llama-server saves its state. */
+function slotAction(url: string, text: string, response: ServerResponse): void {
+  const { pathname, searchParams } = new URL(url, "http://engine");
+  const slot = pool.slots[Number(pathname.slice("/slots/".length))];
+  if (knobs.slotDir === "" || slot === undefined)
+    return sendJson(response, 501, errorBody(501, "This server does not support slots action", "not_supported_error"));
+    return;
+  }
+  if (knobs.slotSaveHang && searchParams.get("action") === "save") return;
+  const file = join(knobs.slotDir, (JSON.parse(text) as { filename: string }).filename);
+  try {
+    if (searchParams.get("action") === "save") {
+      const state = slot.cached.join("\n");
+      writeFileSync(file, state);
+      sendJson(response, 200, { id_slot: slot.id, n_saved: slot.cached.length, n_written: state.length });
+    } else {
+      slot.cached = readFileSync(file, "utf8").split("\n");
+      sendJson(response, 200, { id_slot: slot.id, n_restored: slot.cached.length });
+    }
+  } catch (error) {
+    sendJson(response, 400, errorBody(400, `Unable to save or restore slot: ${String(error)}`, "invalid_request_error"));
+  }
 }
 
 async function posting(path: string, request: IncomingMessage, response: ServerResponse, text: string): Promise<void> {
