@@ -94,6 +94,10 @@ function cameDue(turn: Turn, what: Due["what"]): void {
     case "parked":
       unpark(turn, what.instance);
       break;
+    case "room":
+      what.model.placement = null;
+      turn.state.dirty.add(what.model);
+      break;
     case "serve":
       turn.state.dirty.add(what.model);
       break;

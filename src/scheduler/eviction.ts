@@ -1,43 +1,110 @@
 import { aloneBytes, bytesOn } from "./memory.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "./state.ts";
+import { type DeviceRecord, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import type { Turn } from "./turn.ts";
+
+/** A model that was loaded for a stream of requests keeps its place for this many times the time of a load. */
+const RESIDENCE_LOADS = 4;
+/** A stream has ended when nothing came for this many times its usual gap. */
+const DRY_GAPS = 3;
+/** What a load is taken to take where none was measured: weights at a gigabyte a second. */
+const BYTES_PER_MS = 1e6;
+/** Idle times shorter than this are all alike. */
+const SHORTEST_IDLE_MS = 1000;
 
 /**
- * The instances that must go so that one more of `model` has a place on `device`, least recently used first; an empty
- * list when there is room; null when those that may go are not enough. Looks only, changes nothing.
+ * The instances that must go so that one more of `model` has a place on `device`, those first that are least worth
+ * keeping; an empty list when there is room; null when those that may go are not enough. Looks only, changes nothing.
  *
  * Room is counted as it will be when everything decided has happened, so that a place that is being freed for one
  * waiter is not given to a second, and an instance that is leaving is never chosen again.
  */
-export function victimsFor(state: SchedulerState, model: ModelRecord, device: DeviceRecord, mayEvict: boolean): InstanceRecord[] | null {
+export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord, mayEvict: boolean): InstanceRecord[] | null {
+  const { state } = turn;
   const { settings } = state;
-  const victims: InstanceRecord[] = [];
-  let { futureBytes, futureThreads, future } = device;
   const bytes = bytesOn(model, device);
-  const lacksMemory = (): boolean =>
-    device.budgetBytes !== null && bytes > 0 && futureBytes + bytes > (future > 0 ? device.budgetBytes : aloneBytes({ state }, device));
-  const lacksThreads = (): boolean => device.isCpu && futureThreads >= settings.threadBudget;
-  const lacksPlace = (): boolean => state.future - victims.length >= settings.maxInstances;
-
-  if (lacksMemory() || lacksThreads()) {
-    if (!mayEvict) return null;
-    for (const victim of device.evictable) {
-      if (victim.model === model) continue;
-      victims.push(victim);
+  const fits = (victims: readonly InstanceRecord[]): boolean => {
+    let { futureBytes, futureThreads, future } = device;
+    for (const victim of victims) {
+      if (victim.device !== device) continue;
       futureBytes -= victim.bytes;
       futureThreads -= victim.threads;
       future -= 1;
-      if (!lacksMemory() && !lacksThreads()) break;
     }
-    if (lacksMemory() || lacksThreads()) return null;
-  }
-  if (!lacksPlace()) return victims;
+    if (device.isCpu && futureThreads >= settings.threadBudget) return false;
+    return device.budgetBytes === null || bytes === 0 || futureBytes + bytes <= (future > 0 ? device.budgetBytes : aloneBytes({ state }, device));
+  };
+  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.future - victims.length < settings.maxInstances;
+
+  if (fits([]) && hasPlace([])) return [];
   if (!mayEvict) return null;
-  for (const victim of state.evictable) {
-    if (victim.model === model || victims.includes(victim)) continue;
+  const victims: InstanceRecord[] = [];
+  if (!fits([])) {
+    for (const victim of candidates(turn, model, device)) {
+      victims.push(victim);
+      if (fits(victims)) break;
+    }
+    if (!fits(victims)) return null;
+    // A small one that went first may not be needed beside the large one that came last.
+    for (const victim of [...victims]) {
+      const others = victims.filter((other) => other !== victim);
+      if (fits(others)) victims.splice(victims.indexOf(victim), 1);
+    }
+  }
+  if (hasPlace(victims)) return victims;
+  for (const victim of candidates(turn, model, null)) {
+    if (victims.includes(victim)) continue;
     victims.push(victim);
-    if (!lacksPlace()) return victims;
+    if (hasPlace(victims)) return victims;
   }
   return null;
+}
+
+/** Who may go now for `waiter`, least worth first: idle ones, then, when it has waited too long, busy ones. */
+function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null): InstanceRecord[] {
+  const { state, now } = turn;
+  const free = (instance: InstanceRecord): boolean => instance.model !== waiter && mayGoAt(turn, instance, waiter) <= now;
+  const idle = [...(device ?? state).evictable].filter(free).sort((a, b) => worth(a, now) - worth(b, now));
+  if (now < overdueAt(turn, waiter)) return idle;
+  const all = device === null ? [...state.instances.values()] : [...device.instances];
+  const busy = all.filter((instance) => !instance.evictable && free(instance)).sort((a, b) => a.inFlight.size - b.inFlight.size || a.readyAt - b.readyAt);
+  return [...idle, ...busy];
+}
+
+/** What is lost with an idle instance: its load, the more likely to be needed again the more recently it was used. */
+function worth(instance: InstanceRecord, now: number): number {
+  const reloadMs = instance.model.averages.loadMs.value ?? instance.bytes / BYTES_PER_MS;
+  return (reloadMs + 1) / Math.max(SHORTEST_IDLE_MS, now - instance.lastUsedAt);
+}
+
+const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue.urgency.since + state.settings.maxSwapWaitMs;
+
+/** Epoch ms from which the instance may be ended for the waiter; Infinity: not by the clock alone. */
+function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): number {
+  const { maxSwapWaitMs } = turn.state.settings;
+  if (instance.evictable) return Math.min(overdueAt(turn, waiter), keptUntil(instance));
+  const busy = instance.phase === "ready" && instance.leaving === null && !instance.held && !isPinned(instance);
+  return busy ? Math.max(overdueAt(turn, waiter), instance.readyAt + maxSwapWaitMs) : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Until when an idle instance keeps its place although another model waits for it. Models that are asked for in turn
+ * would else swap at every request; one whose requests come further apart than a load takes gives way at once.
+ */
+function keptUntil({ model, readyAt }: InstanceRecord): number {
+  const { arrivalGapMs, loadMs } = model.averages;
+  if (arrivalGapMs.value === null || loadMs.value === null || arrivalGapMs.value > loadMs.value) return 0;
+  return Math.min(readyAt + RESIDENCE_LOADS * loadMs.value, model.lastArrivedAt + DRY_GAPS * arrivalGapMs.value);
+}
+
+/** When it is worth looking again for room that no event will announce; null: never. */
+export function lookAgainAt(turn: Turn, waiter: ModelRecord): number | null {
+  let at = Number.POSITIVE_INFINITY;
+  for (const instance of turn.state.instances.values()) {
+    if (instance.model === waiter) continue;
+    const from = mayGoAt(turn, instance, waiter);
+    if (from > turn.now) at = Math.min(at, from);
+  }
+  return Number.isFinite(at) ? at : null;
 }
 
 /** The instances over the limit that may go now, after a reload lowered it. */

@@ -48,6 +48,7 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
   if (loaded) {
     learn(model.averages.loadMs, turn.now - instance.startedAt);
     instance.lastUsedAt = turn.now;
+    instance.readyAt = turn.now;
     disarm(turn, instance.phaseDue);
     if (![...model.instances].some((other) => other.phase === "failed")) {
       model.failure = null;

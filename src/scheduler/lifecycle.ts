@@ -88,7 +88,8 @@ export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, re
   });
   if (wasReady) turn.effects.push({ type: "drain", instanceId: instance.id });
   if (instance.inFlight.size === 0) stopNow(turn, instance);
-  else arm(turn, instance.phaseDue, turn.now + turn.state.settings.drainTimeoutMs);
+  // Who gives way to another model ends its answers first, however long they are; nobody has asked for a stop.
+  else if (cause !== "evicted") arm(turn, instance.phaseDue, turn.now + turn.state.settings.drainTimeoutMs);
 }
 
 /** Stops a leaving instance; requests that it still has are lost. */
@@ -212,6 +213,7 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     rank: 0,
     lastDispatch: 0,
     startedAt: 0,
+    readyAt: 0,
     retryAt: 0,
     lastUsedAt: 0,
     pinOverride: null,

@@ -25,7 +25,7 @@ export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict
   let best: Option | null = null;
   for (const device of model.eligible) {
     if (neverFits(model, device)) continue;
-    const victims = victimsFor(turn.state, model, device, mayEvict);
+    const victims = victimsFor(turn, model, device, mayEvict);
     if (victims === null) continue;
     const option = { device, victims, rank: rankOf(model, device, victims) };
     if (best === null || isBetter(option.rank, best.rank)) best = option;

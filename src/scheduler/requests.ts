@@ -24,6 +24,8 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
     if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
     return;
   }
+  if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
+  model.lastArrivedAt = now;
   const request = createRequest(turn, facts, model);
   state.requests.set(facts.id, request);
   if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;

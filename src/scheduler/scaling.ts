@@ -1,6 +1,6 @@
 import type { Refusal } from "./effects.ts";
 import { serve } from "./dispatch.ts";
-import { surplus } from "./eviction.ts";
+import { lookAgainAt, surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { loadOf } from "./load.ts";
 import { hasMemory } from "./memory.ts";
@@ -10,7 +10,7 @@ import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
 import { failureRefusal } from "./requests.ts";
 import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
-import type { Turn } from "./turn.ts";
+import { arm, disarm, type Turn } from "./turn.ts";
 
 /**
  * Draws the conclusions of what an event changed: free slots go to who waits, models that are waited for get instances,
@@ -52,6 +52,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   const { state } = turn;
   if (model.queue.size === 0 || model.removed || state.closing) {
     state.blocked.delete(model);
+    disarm(turn, model.roomDue);
     for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
@@ -91,6 +92,8 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
     state.blocked.add(model);
     return;
   }
+  const at = growth ? null : lookAgainAt(turn, model);
+  if (at !== null) arm(turn, model.roomDue, at);
   const refused: Refusal | null = growth ? null : hopeless(turn, model);
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);

@@ -23,7 +23,7 @@ export interface Due extends HeapItem {
   readonly what:
     | { readonly type: "deadline"; readonly request: RequestRecord }
     | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
-    | { readonly type: "retry" | "serve"; readonly model: ModelRecord }
+    | { readonly type: "retry" | "serve" | "room"; readonly model: ModelRecord }
     | { readonly type: "remote"; readonly remote: RemoteRecord };
 }
 
@@ -115,6 +115,8 @@ export interface InstanceRecord extends HeapItem {
   /** Number of the last dispatch, counted over all. */
   lastDispatch: number;
   startedAt: number;
+  /** When it last came up. */
+  readyAt: number;
   /** While failed: the fleet ignores a start before this. */
   retryAt: number;
   /** When the last request ended; the time it got ready before that. */
@@ -175,6 +177,9 @@ export interface ModelRecord {
   readonly prefillRate: Rate;
   /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
   cacheTokens: number | null;
+  lastArrivedAt: number;
+  /** When room is to be looked for again although nothing happens. */
+  readonly roomDue: Due;
   /** When waiting requests are to be looked at although nothing happens. */
   readonly serveDue: Due;
   /** Ready instances with a free slot, in the policy's order, then least work first. */
@@ -195,6 +200,8 @@ export interface ModelRecord {
     readonly workTokens: Average;
     /** Milliseconds from the order to ready. */
     readonly loadMs: Average;
+    /** Milliseconds between two arrivals. */
+    readonly arrivalGapMs: Average;
   };
 }
 
@@ -343,6 +350,17 @@ export function createModel(spec: ModelSpec): ModelRecord {
     inFlight: 0,
     prefillRate: rate(),
     cacheTokens: null,
+    lastArrivedAt: 0,
+    roomDue: {
+      at: 0,
+      heapIndex: -1,
+      what: {
+        type: "room",
+        get model() {
+          return model;
+        },
+      },
+    },
     serveDue: {
       at: 0,
       heapIndex: -1,
@@ -369,7 +387,7 @@ export function createModel(spec: ModelSpec): ModelRecord {
     failure: null,
     placement: null,
     noticedAt: 0,
-    averages: { holdMs: average(), completionTokens: average(), workTokens: average(), loadMs: average() },
+    averages: { holdMs: average(), completionTokens: average(), workTokens: average(), loadMs: average(), arrivalGapMs: average() },
   };
   return model;
 }
