@@ -55,8 +55,8 @@ function reading(path: string, response: ServerResponse): void {
 function slotAction(url: string, text: string, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, "http://engine");
   const slot = pool.slots[Number(pathname.slice("/slots/".length))];
-  if (knobs.slotDir === "" || slot === undefined)
-    return sendJson(response, 501, errorBody(501, "This server does not support slots action", "not_supported_error"));
+  if (knobs.slotDir === "" || slot === undefined) {
+    sendJson(response, 501, errorBody(501, "This server does not support slots action", "not_supported_error"));
     return;
   }
   if (knobs.slotSaveHang && searchParams.get("action") === "save") return;
