@@ -200,12 +200,17 @@ class Inference {
       completionTokens,
       finish: finishReason,
       end: this.#end,
-      ...(this.#error === null ? {} : { code: this.#error.code, error: this.#error.message }),
+      ...(this.#error === null ? {} : errorFields(this.#error)),
     };
     if (this.#error !== null && this.#error.status >= 500) this.#context.log.warn(fields, "request");
     else this.#context.log.info(fields, "request");
   }
 }
+
+/** These say what they found in the body, and what a user wrote belongs into no log. */
+const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);
+
+const errorFields = ({ code, param, message }: AssistantError): object => (QUOTING.has(code) ? { code, param } : { code, error: message });
 
 function endOf(error: unknown): RequestOutcome["end"] {
   if (error instanceof ClientGone) return "cancelled";
