@@ -1,4 +1,4 @@
-import { PrefixIndex, emptyPrefixes, type InstancePrefixes } from "../../src/scheduler/prefix-index.ts";
+import { emptyPrefixes, type InstancePrefixes, PrefixIndex } from "../../src/scheduler/prefix-index.ts";
 import type { SimRequest } from "./requests.ts";
 
 /** How fast a simulated instance is, and what it holds. */
@@ -67,7 +67,14 @@ export class SimEngine {
     const cached = this.#cache.cachedTokens(this.#cacheOwner, request.blocks);
     // The last token is always computed: the answer begins with what follows it.
     const cachedTokens = Math.min(cached, request.promptTokens - 1);
-    this.#prefilling.push({ request, cachedTokens, startedAt: now, prefillLeft: request.promptTokens - cachedTokens, outputLeft: request.outputTokens, firstTokenAt: 0 });
+    this.#prefilling.push({
+      request,
+      cachedTokens,
+      startedAt: now,
+      prefillLeft: request.promptTokens - cachedTokens,
+      outputLeft: request.outputTokens,
+      firstTokenAt: 0,
+    });
     const step = this.#step;
     if (step === null) this.#begin(now);
     else if (step.tokens === 0) {

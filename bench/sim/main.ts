@@ -9,9 +9,9 @@ import { type RoutingPolicyName, routingPolicies } from "../../src/core/config.t
 import { printTable } from "../lib/report.ts";
 import type { EngineProfile } from "./engine.ts";
 import { type Measures, measure } from "./measure.ts";
+import { MODEL, type SimRequest } from "./requests.ts";
 import { readTrace, replay } from "./trace.ts";
 import { simulate } from "./world.ts";
-import { MODEL, type SimRequest } from "./requests.ts";
 
 const { values } = parseArgs({
   options: {
@@ -51,7 +51,14 @@ export function runPolicy(requests: readonly SimRequest[], instances: number, pr
 
 /** Prompt tokens a second that least-outstanding gets done when there is always more to do: a load of 1. */
 function saturation(requests: readonly SimRequest[], instances: number): number {
-  const run = simulate(requests, { models: [MODEL], devices: instances, maxInstances: instances, profile: PROFILE, settings: { policy: "least-outstanding" }, preload: true });
+  const run = simulate(requests, {
+    models: [MODEL],
+    devices: instances,
+    maxInstances: instances,
+    profile: PROFILE,
+    settings: { policy: "least-outstanding" },
+    preload: true,
+  });
   return requests.reduce((sum, { promptTokens }) => sum + promptTokens, 0) / (run.spanMs / 1000);
 }
 
@@ -64,7 +71,18 @@ for (const instances of values.instances.split(",").map(Number)) {
     const requests = replay(trace, load * capacity, copies, Number(values.most));
     const rows = [["policy", "TTFT p50", "p99", "mean", "total p50", "hits", "good/s", "good", "busy", "us"]];
     const show = (name: string, m: Measures): void => {
-      rows.push([name, m.ttftP50S.toFixed(2), m.ttftP99S.toFixed(2), m.ttftMeanS.toFixed(2), m.totalP50S.toFixed(2), m.hitRate.toFixed(3), m.goodputPerSecond.toFixed(2), m.goodShare.toFixed(3), m.busyShare.toFixed(3), m.usPerDecision.toFixed(1)]);
+      rows.push([
+        name,
+        m.ttftP50S.toFixed(2),
+        m.ttftP99S.toFixed(2),
+        m.ttftMeanS.toFixed(2),
+        m.totalP50S.toFixed(2),
+        m.hitRate.toFixed(3),
+        m.goodputPerSecond.toFixed(2),
+        m.goodShare.toFixed(3),
+        m.busyShare.toFixed(3),
+        m.usPerDecision.toFixed(1),
+      ]);
     };
     show("pooled", runPolicy(requests, 1, pooled(PROFILE, instances), "least-outstanding"));
     for (const policy of values.policies.split(",")) show(policy, runPolicy(requests, instances, PROFILE, policy as RoutingPolicyName));

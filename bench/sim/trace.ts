@@ -33,7 +33,7 @@ export function replay(trace: readonly TraceLine[], promptTokensPerSecond: numbe
     for (const [index, line] of lines.entries()) {
       const blocks = line.hash_ids.map((id, block) => ({ hash: `${copy}:${id}`, tokens: Math.min(line.input_length, (block + 1) * BLOCK_TOKENS) }));
       // Copies that beat in time would be bursts that no service has.
-      const at = line.timestamp / speed + (copy * 977) % 3000;
+      const at = line.timestamp / speed + ((copy * 977) % 3000);
       const { input_length: promptTokens, output_length: outputTokens } = line;
       requests.push({ id: `${copy}.${index}`, model: MODEL, tenant: "t", priority: 50, at, promptTokens, outputTokens, blocks });
     }

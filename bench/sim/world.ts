@@ -46,7 +46,10 @@ export function simulate(requests: readonly SimRequest[], fleet: SimFleet): SimR
   return new Simulation(requests, fleet).run();
 }
 
-type Happening = { readonly type: "engine"; readonly id: string; readonly engine: SimEngine } | { readonly type: "up"; readonly id: string } | { readonly type: "gone"; readonly id: string };
+type Happening =
+  | { readonly type: "engine"; readonly id: string; readonly engine: SimEngine }
+  | { readonly type: "up"; readonly id: string }
+  | { readonly type: "gone"; readonly id: string };
 
 class Simulation {
   readonly #fleet: SimFleet;
@@ -211,6 +214,9 @@ class Simulation {
       this.#busyMs += this.#engines.get(id)?.busyMs ?? 0;
       this.#engines.delete(id);
     }
-    this.#post({ type: "instance", event: { type: "transition", from, snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile.slots) } });
+    this.#post({
+      type: "instance",
+      event: { type: "transition", from, snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile.slots) },
+    });
   }
 }

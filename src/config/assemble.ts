@@ -127,6 +127,8 @@ function build(context: AssembleContext, draft: ModelDraft, aliases: readonly Pl
     includeUsage: keys.include_usage ?? false,
     devices,
     replicas: keys.replicas ?? "auto",
+    replicasMin: keys.replicas_min ?? 0,
+    exclusive: keys.exclusive ?? false,
     idleTtlMs: ttl === -1 ? null : ttl * 1000,
     preload: keys.preload ?? false,
     pinned: keys.pin ?? false,

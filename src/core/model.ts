@@ -77,6 +77,10 @@ export interface ModelSpec {
   readonly idleTtlMs: number | null;
   /** Started with the daemon. */
   readonly preload: boolean;
+  /** Fewest instances: so many are started with the daemon and are not stopped for idleness. Missing: 0. */
+  readonly replicasMin?: number;
+  /** While one of its requests runs, nothing else runs on that device. Missing: false. */
+  readonly exclusive?: boolean;
   /** Never evicted and never stopped for idleness. */
   readonly pinned: boolean;
   /**

@@ -1,13 +1,13 @@
 import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
-import { leave, rejectAll, unpark } from "./lifecycle.ts";
+import { leave, rejectAll } from "./lifecycle.ts";
 import { budgetOf, forgetFigures, type MemoryNeed } from "./memory.ts";
-import { accountAll, refresh, roomChanged } from "./places.ts";
+import { accountAll, refresh, roomChanged, unpark } from "./places.ts";
 import { policies } from "./policies/index.ts";
 import { isRemoteOnly } from "./remotes.ts";
-import { eligibleDevices, replicasOf } from "./replicas.ts";
-import { preload, shrink } from "./scaling.ts";
+import { eligibleDevices } from "./replicas.ts";
+import { preload, shrink, wantedInstances } from "./scaling.ts";
 import { createDevice, createModel, type ModelRecord } from "./state.ts";
 import { disarm, refusal, type Turn } from "./turn.ts";
 
@@ -18,6 +18,7 @@ import { disarm, refusal, type Turn } from "./turn.ts";
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
   state.settings = config.settings;
+  state.exclusiveModels = config.models.filter((spec) => spec.exclusive).length;
   const policy = policies[config.settings.policy];
   if (state.policy !== policy) {
     state.policy = policy;
@@ -33,15 +34,19 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   for (const spec of config.models) {
     const memory = config.memoryBytes.get(spec.name) ?? null;
     const known = state.models.get(spec.name);
-    const wasWanted = known !== undefined && !known.removed && known.spec.fingerprint === spec.fingerprint && known.spec.preload;
+    const wasWanted =
+      known !== undefined &&
+      !known.removed &&
+      known.spec.fingerprint === spec.fingerprint &&
+      (known.spec.preload || known.spec.replicasMin === spec.replicasMin);
     const model = known ?? createModel(spec);
     if (known === undefined) state.models.set(spec.name, model);
     takeModel(turn, model, spec, memory);
     model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
-    if (spec.preload && !wasWanted) toPreload.push(model);
+    if ((spec.preload || (spec.replicasMin ?? 0) > 0) && !wasWanted) toPreload.push(model);
   }
   roomChanged(turn);
-  for (const model of toPreload) preload(turn, model, replicasOf(model));
+  for (const model of toPreload) preload(turn, model, wantedInstances(model));
 }
 
 function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {

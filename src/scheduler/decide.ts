@@ -2,18 +2,19 @@ import { configured } from "./configure.ts";
 import type { Effect } from "./effects.ts";
 import type { SchedulerEvent } from "./events.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
-import { leave, rejectAll, remove, stopNow, unpark } from "./lifecycle.ts";
+import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
 import { devicesMeasured, lookAgain } from "./memory.ts";
 import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
 import { place } from "./placement.ts";
-import { refresh } from "./places.ts";
+import { refresh, unpark } from "./places.ts";
 import { remoteDue, remotesChanged } from "./remotes.ts";
-import { replicasOf } from "./replicas.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
-import { informed, isWantedAnyway, preload, settle } from "./scaling.ts";
+import { informed, isWantedAnyway, preload, settle, wantedInstances } from "./scaling.ts";
 import { type Due, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
-import { refusal, type Turn } from "./turn.ts";
+import { arm, refusal, type Turn } from "./turn.ts";
+
+const IDLE_RECHECK_MS = 60_000;
 
 /**
  * Decides what follows from one event. Pure in all but one thing: it changes the state it is given, and nobody else
@@ -85,7 +86,7 @@ function cameDue(turn: Turn, what: Due["what"]): void {
       deadlinePassed(turn, what.request);
       break;
     case "idle":
-      if (what.instance.evictable && !isPinned(what.instance)) leave(turn, what.instance, "idle");
+      idleLongEnough(turn, what.instance);
       break;
     case "suspect":
       turn.state.dirty.add(what.instance.model);
@@ -113,11 +114,19 @@ function cameDue(turn: Turn, what: Due["what"]): void {
   }
 }
 
+function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
+  const { model } = instance;
+  if (!instance.evictable || isPinned(instance)) return;
+  // The last ones stay for the next request; it is looked at again in case another one comes up meanwhile.
+  if (model.future <= (model.spec.replicasMin ?? 0)) arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
+  else leave(turn, instance, "idle");
+}
+
 /** The pause after a failure is over. Waiting requests start the model by themselves; this is for who else wants it. */
 function retry(turn: Turn, model: ModelRecord): void {
   turn.state.dirty.add(model);
   if (model.removed || turn.state.closing || model.queue.size > 0) return;
-  if (isWantedAnyway(model)) preload(turn, model, model.spec.preload ? replicasOf(model) : 1);
+  if (isWantedAnyway(model)) preload(turn, model, wantedInstances(model));
   else if (model.failure?.waitersStay && model.future === 0) place(turn, model, "restart", false);
 }
 

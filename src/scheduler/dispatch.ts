@@ -1,3 +1,4 @@
+import { claim, occupy } from "./exclusive.ts";
 import { unqueue } from "./lifecycle.ts";
 import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
@@ -14,6 +15,7 @@ const MOST_PARKED_AT_ONCE = 8;
 export function serve(turn: Turn, model: ModelRecord): void {
   const { state, now } = turn;
   disarm(turn, model.serveDue);
+  if (state.exclusiveModels > 0) claim(turn, model);
   for (let parked = 0; model.available.size > 0; ) {
     const overdue = model.queue.overdue(now);
     const request = overdue ?? model.queue.peek(now);
@@ -63,6 +65,7 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   instance.decodeTokens += request.decodeTokens;
   prefillBegins(instance, request, now);
   charge(turn, request, request.prefillTokens + OUTPUT_WEIGHT * request.decodeTokens);
+  occupy(turn, instance, request);
   refresh(turn, instance);
   turn.effects.push({ type: "dispatch", requestId: facts.id, instanceId: instance.id, queuedMs: now - request.arrivedAt });
 }

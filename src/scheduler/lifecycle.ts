@@ -1,11 +1,12 @@
 import type { StopCause } from "../core/fleet.ts";
 import type { Refusal } from "./effects.ts";
+import { unclaim, vacate } from "./exclusive.ts";
 import { bytesOn } from "./memory.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
+import { rate } from "./rates.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import { threadRequest } from "./thread-request.ts";
-import { rate } from "./rates.ts";
 import { TokenMeter } from "./token-meter.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
@@ -110,6 +111,7 @@ export function loseRequests(turn: Turn, instance: InstanceRecord, message: stri
     turn.effects.push({ type: "lost", requestId: request.facts.id, instanceId: instance.id, refusal: lost });
   }
   instance.model.inFlight -= instance.inFlight.size;
+  for (const request of instance.inFlight) vacate(turn, instance, request);
   instance.inFlight.clear();
   instance.prefillTokens = 0;
   instance.decodeTokens = 0;
@@ -120,6 +122,7 @@ export function loseRequests(turn: Turn, instance: InstanceRecord, message: stri
 export function remove(turn: Turn, instance: InstanceRecord): void {
   const { state } = turn;
   setPhase(turn, instance, "gone");
+  unclaim(turn, instance);
   for (const due of [instance.idle, instance.phaseDue, instance.suspect, instance.parkedDue]) disarm(turn, due);
   instance.model.prefixes.clear(instance);
   instance.model.instances.delete(instance);
@@ -128,18 +131,6 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   state.plans.delete(instance);
   if (instance.model.removed && instance.model.instances.size === 0) state.models.delete(instance.model.name);
   roomChanged(turn);
-}
-
-/** Who waits for this instance in particular is looked at again: it has changed, or is not what it was hoped to be. */
-export function unpark(turn: Turn, instance: InstanceRecord): void {
-  disarm(turn, instance.parkedDue);
-  if (instance.parked.size === 0) return;
-  for (const request of instance.parked) {
-    request.parkedOn = null;
-    instance.model.queue.unpark(request);
-  }
-  instance.parked.clear();
-  turn.state.dirty.add(instance.model);
 }
 
 /** Takes a waiting request out of its queue. */

@@ -56,10 +56,16 @@ export function retryAfterS(model: ModelRecord, now: number): number {
 
 export const secondsOf = (ms: number): number => Math.min(LONGEST_RETRY_S, Math.max(1, Math.ceil(ms / 1000)));
 
-/** Null when one more request of the model may wait. */
-export function queueRefusal(state: SchedulerState, model: ModelRecord, now: number): Refusal | null {
+/** Null when one more request of the tenant may wait for the model. */
+export function queueRefusal(state: SchedulerState, model: ModelRecord, tenant: string, now: number): Refusal | null {
+  const ofTenant = state.queuedByTenant.get(tenant) ?? 0;
+  const { maxQueuedPerTenant } = state.settings;
+  if (ofTenant >= maxQueuedPerTenant) {
+    const message = `${ofTenant} requests of "${tenant}" wait; the limit is ${maxQueuedPerTenant}`;
+    return refusal("queue_full", message, "Send fewer at once, or raise max_queued_per_tenant in [scheduler].", retryAfterS(model, now));
+  }
   const limit = state.settings.maxQueuedPerModel;
   if (model.queue.size < limit) return null;
   const message = `${model.queue.size} requests wait for model "${model.name}"; the limit is ${limit}`;
-  return refusal("queue_full", message, "Try again later, or raise the limit of waiting requests in [scheduler].", retryAfterS(model, now));
+  return refusal("queue_full", message, "Try again later, or raise max_queued_per_model in [scheduler].", retryAfterS(model, now));
 }

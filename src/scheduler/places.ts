@@ -13,6 +13,7 @@ export function account(turn: Turn, instance: InstanceRecord, change: (instance:
   count(turn, instance, 1);
   turn.state.dirty.add(instance.model);
   refresh(turn, instance);
+  if (instance.phase !== "ready" || instance.leaving !== null) unpark(turn, instance);
 }
 
 /** The same for several instances and a change that concerns them all, such as a setting of their model. */
@@ -70,7 +71,7 @@ function count(turn: Turn, instance: InstanceRecord, sign: 1 | -1): void {
 /** Brings the indexes that an instance is found by up to date. Call after its requests or its phase changed. */
 export function refresh(turn: Turn, instance: InstanceRecord): void {
   const { model, device } = instance;
-  const takesWork = instance.phase === "ready" && instance.leaving === null && !instance.held && instance.suspect.heapIndex < 0;
+  const takesWork = instance.phase === "ready" && instance.leaving === null && !instance.held && instance.suspect.heapIndex < 0 && isAdmitted(instance);
   instance.rank = turn.state.policy.rank(instance);
   if (takesWork && instance.inFlight.size < instance.slots) model.available.update(instance);
   else model.available.remove(instance);
@@ -82,6 +83,24 @@ export function refresh(turn: Turn, instance: InstanceRecord): void {
     if (instance.idle.heapIndex < 0 || instance.idle.at !== at) arm(turn, instance.idle, at);
   } else if (instance.idle.heapIndex >= 0) disarm(turn, instance.idle);
   if (instance.phase === "gone") device.instances.delete(instance);
+}
+
+/** Who waits for this instance in particular is looked at again: it has changed, or is not what it was hoped to be. */
+export function unpark(turn: Turn, instance: InstanceRecord): void {
+  disarm(turn, instance.parkedDue);
+  if (instance.parked.size === 0) return;
+  for (const request of instance.parked) {
+    request.parkedOn = null;
+    instance.model.queue.unpark(request);
+  }
+  instance.parked.clear();
+  turn.state.dirty.add(instance.model);
+}
+
+/** Whether the device's other work, and who needs it alone, let the instance take a request; see exclusive.ts. */
+function isAdmitted({ device, model }: InstanceRecord): boolean {
+  if (device.holder !== null) return false;
+  return model.spec.exclusive ? device.inFlight === 0 : device.claim === null;
 }
 
 /**

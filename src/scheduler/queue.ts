@@ -73,7 +73,14 @@ export class RequestQueue<Item extends Queued<Item>> {
 
   /** The request to be served next, or null: nobody waits, or all are parked. */
   peek(now: number): Item | null {
-    return this.overdue(now) ?? this.#levels.find((level) => level.lanes.size > 0)?.lanes.peek()?.ready.peek() ?? null;
+    return (
+      this.overdue(now) ??
+      this.#levels
+        .find((level) => level.lanes.size > 0)
+        ?.lanes.peek()
+        ?.ready.peek() ??
+      null
+    );
   }
 
   /** The oldest request of the lane that has waited longest, if that is too long. Parked or not. */

@@ -4,6 +4,8 @@ import type { Turn } from "./turn.ts";
 
 /** A prompt yields to those that come within this many times its own prefill after it, and are shorter. */
 const SET_BACK = 10;
+/** Share of an estimate that a request may be refused on. */
+const SAFE_SHARE = 0.5;
 
 /** What the scheduler keeps of a request, as it is at its arrival. */
 export function createRequest({ state, now }: Turn, facts: RequestFacts, model: ModelRecord): RequestRecord {
@@ -49,6 +51,12 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     answering: false,
   };
   return request;
+}
+
+/** What the first token takes at the very least, by half of what was measured: a deadline nearer than that cannot be met. */
+export function leastPrefillMs({ model, expectedPrefill }: RequestRecord): number {
+  const { tokens, ms } = model.prefillRate;
+  return ms > 0 ? (SAFE_SHARE * expectedPrefill * ms) / tokens : 0;
 }
 
 /** Tokens of the longest beginning that any instance holds. */

@@ -2,12 +2,13 @@ import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { learn } from "./average.ts";
 import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
-import { demandChanged, rejectWaiting, stopNow, unpark, unqueue } from "./lifecycle.ts";
+import { vacate } from "./exclusive.ts";
+import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
-import { refresh } from "./places.ts";
-import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
+import { refresh, unpark } from "./places.ts";
 import { learnRate, prefillEnded, prefillGivenUp } from "./rates.ts";
-import { createRequest } from "./request-record.ts";
+import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
+import { createRequest, leastPrefillMs } from "./request-record.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
@@ -32,7 +33,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   model.queue.push(request);
   state.queued += 1;
   state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
-  if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
+  if (request.deadline !== null) arm(turn, request.deadline, Math.max(now, (facts.deadlineAt ?? 0) - leastPrefillMs(request)));
   state.dirty.add(model);
   if (model.queue.size === 1) demandChanged(turn, model);
 }
@@ -49,7 +50,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
     if (failed !== null) return failed;
   }
   // A request that needs not wait is not kept out by a queue's limit.
-  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, facts)) ? null : queueRefusal(state, model, now);
+  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, facts)) ? null : queueRefusal(state, model, facts.tenant, now);
 }
 
 /** Null unless a start failed and the next one is not due yet. */
@@ -123,6 +124,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
     instance.prefillTokens = 0;
     instance.decodeTokens = 0;
   }
+  vacate(turn, instance, request);
   instance.lastUsedAt = turn.now;
   instance.served += 1;
   turn.state.served += 1;

@@ -1,7 +1,8 @@
-import type { Refusal } from "./effects.ts";
 import { serve } from "./dispatch.ts";
+import type { Refusal } from "./effects.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
+import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import { loadOf } from "./load.ts";
 import { hasMemory } from "./memory.ts";
 import { noticeQueue } from "./notices.ts";
@@ -71,7 +72,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   }
   const growth = model.serving > 0;
   if (model.future >= replicasOf(model) && model.eligible.length > 0) return;
-  if (growth && !isSaturated(turn, model)) return;
+  if (growth && !isSaturated(turn, model) && !isBacklogged(turn, model)) return;
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
     if (known.refusal === null) state.blocked.add(model);
@@ -98,6 +99,13 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);
   else giveUp(turn, model, refused);
+}
+
+/** The last who waits would wait longer than a load takes. */
+function isBacklogged(turn: Turn, model: ModelRecord): boolean {
+  const { loadMs } = model.averages;
+  const wait = expectedWaitMs(waitEstimate(model, turn.now), model.queue.size);
+  return loadMs.value !== null && wait !== null && wait > loadMs.value;
 }
 
 /** Requests wait, and no running instance is below max_load. */
@@ -144,8 +152,14 @@ export function informed(turn: Turn): void {
   }
 }
 
-/** Whether the model is to be up although nobody waits for it. */
-export const isWantedAnyway = (model: ModelRecord): boolean => model.spec.preload || isModelPinned(model);
+/** Instances that the model is to have although nobody waits for it. */
+export function wantedInstances(model: ModelRecord): number {
+  const least = Math.min(model.spec.replicasMin ?? 0, replicasOf(model));
+  if (model.spec.preload) return replicasOf(model);
+  return isModelPinned(model) ? Math.max(1, least) : least;
+}
+
+export const isWantedAnyway = (model: ModelRecord): boolean => wantedInstances(model) > 0;
 
 /** Ends the instances over the model's limit of replicas, those first that miss least: not yet up, then idle. */
 export function shrink(turn: Turn, model: ModelRecord): void {

@@ -41,6 +41,8 @@ export interface SchedulerSnapshot {
   readonly models: ReadonlyMap<string, ModelLoad>;
   /** By instance id. */
   readonly instances: ReadonlyMap<string, InstanceLoad>;
+  /** Devices that one request has to itself: request ids by device id. */
+  readonly exclusive: ReadonlyMap<string, string>;
 }
 
 /** A copy for readers; looks at every model and instance, so it is for people and metrics, not for requests. */
@@ -49,7 +51,12 @@ export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapsho
   for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(model, now));
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
-  return { queued: state.queued, inFlight: state.requests.size - state.queued, requestsServed: state.served, models, instances };
+  return { queued: state.queued, inFlight: state.requests.size - state.queued, requestsServed: state.served, models, instances, exclusive: holders(state) };
+}
+
+function holders(state: SchedulerState): Map<string, string> {
+  const held = [...state.devices.values()].flatMap(({ id, holder }) => (holder === null ? [] : [[id, holder.facts.id] as const]));
+  return new Map(held);
 }
 
 function modelLoad(model: ModelRecord, now: number): ModelLoad {

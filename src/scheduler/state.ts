@@ -9,9 +9,9 @@ import { type Average, average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
 import { type HeapItem, IndexedHeap } from "./heap.ts";
 import type { MemoryNeed } from "./memory.ts";
-import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
 import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
+import { type InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
 import { type Queued, RequestQueue } from "./queue.ts";
 import { type Rate, rate } from "./rates.ts";
 import type { GrantThreads } from "./threads.ts";
@@ -217,6 +217,12 @@ export interface DeviceRecord {
   readonly instances: Set<InstanceRecord>;
   /** Least recently used first. */
   readonly evictable: Set<InstanceRecord>;
+  /** Requests on all its instances. */
+  inFlight: number;
+  /** The request that has the device to itself. */
+  holder: RequestRecord | null;
+  /** The model that waits to have it to itself: nothing else begins there until then. */
+  claim: ModelRecord | null;
   /** Processes that live, their bytes and threads. */
   live: number;
   liveBytes: number;
@@ -275,6 +281,8 @@ export interface SchedulerState {
   serial: number;
   /** Requests that had a slot and gave it back. */
   served: number;
+  /** Models that need their device alone. */
+  exclusiveModels: number;
   /** Requests that got a slot, ever. */
   dispatches: number;
   /** Waiting requests by tenant, over all models; no entry for none. */
@@ -325,6 +333,7 @@ export function createState(grantThreads: GrantThreads, measures = false): Sched
     roomChanged: false,
     serial: 0,
     served: 0,
+    exclusiveModels: 0,
     dispatches: 0,
     queuedByTenant: new Map(),
   };
@@ -400,6 +409,9 @@ export const createDevice = (device: Device): DeviceRecord => ({
   measuredAt: Number.NEGATIVE_INFINITY,
   instances: new Set(),
   evictable: new Set(),
+  inFlight: 0,
+  holder: null,
+  claim: null,
   live: 0,
   liveBytes: 0,
   liveThreads: 0,

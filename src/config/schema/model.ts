@@ -26,6 +26,8 @@ const placement = {
     defaultText: "all GPUs, or the CPU where there is none",
   }),
   replicas: integerOrAuto("Most instances at once.", { default: "auto", defaultText: '`"auto"`: one per GPU, or one on the CPU' }),
+  replicas_min: integer("Fewest instances: so many are started with the daemon and are not stopped for idleness.", { minimum: 0, default: 0 }),
+  exclusive: flag("While one of its requests runs, nothing else runs on that device.", { default: false }),
   idle_ttl_s: integer("Time without a request after which an instance is stopped; -1: never.", { minimum: -1, default: defaults.idleTtlS, unit: "s" }),
   preload: flag("Start it with the daemon instead of at the first request.", { default: false }),
   pin: flag("Never stop it, neither for idleness nor to make room.", { default: false }),

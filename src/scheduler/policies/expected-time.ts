@@ -52,7 +52,8 @@ export const expectedTime: RoutingPolicy = {
   route(model, request, now, maxLoad, urgent) {
     const first = model.available.peek();
     // The first of them is the one that is free soonest: where it is not, none is, and nothing more need be looked at.
-    if (first !== undefined && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + prefillWaitMs(first, now) - AHEAD_MS) };
+    if (first !== undefined && !urgent && !takesNow(first, now))
+      return { type: "hold", untilMs: Math.max(now + 1, now + prefillWaitMs(first, now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
     for (const { instance, cachedTokens } of candidates(model, request)) {

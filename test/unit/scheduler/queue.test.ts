@@ -71,7 +71,19 @@ let numbers = 0;
 function item(facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedAt" | "turnAt">> = {}): Item {
   numbers += 1;
   const arrivedAt = facts.arrivedAt ?? 0;
-  return { number: numbers, priority: 50, tenant: "t", arrivedAt, turnAt: arrivedAt, lane: null, serial: 0, heapIndex: -1, previous: null, next: null, ...facts };
+  return {
+    number: numbers,
+    priority: 50,
+    tenant: "t",
+    arrivedAt,
+    turnAt: arrivedAt,
+    lane: null,
+    serial: 0,
+    heapIndex: -1,
+    previous: null,
+    next: null,
+    ...facts,
+  };
 }
 
 /** The next one, taken out as the scheduler does. */
@@ -85,7 +97,12 @@ function take(queue: RequestQueue<Item>, now: number, tokens = 0): Item | null {
 }
 
 test("the queue serves as a sorted list would, whatever is added, removed, parked and let go again", () => {
-  const step = fc.oneof(fc.record({ push: fc.nat({ max: 5 }), later: fc.nat({ max: 3 }) }), fc.record({ remove: fc.nat() }), fc.record({ park: fc.nat() }), fc.constant("take" as const));
+  const step = fc.oneof(
+    fc.record({ push: fc.nat({ max: 5 }), later: fc.nat({ max: 3 }) }),
+    fc.record({ remove: fc.nat() }),
+    fc.record({ park: fc.nat() }),
+    fc.constant("take" as const),
+  );
   fc.assert(
     fc.property(fc.array(step), (steps) => {
       const queue = new RequestQueue<Item>();
@@ -156,7 +173,13 @@ test("a tenant that was away has no claim on what the others got meanwhile, and 
 
 test("no lane waits longer than the bound and a turn of each other, and nobody is overtaken by who comes after the bound", () => {
   const MAX_WAIT = 1000;
-  const arrival = fc.record({ gap: fc.nat({ max: 400 }), tenant: fc.constantFrom("a", "b", "c"), priority: fc.constantFrom(0, 50, 100), setBack: fc.nat({ max: MAX_WAIT }), tokens: fc.nat({ max: 5000 }) });
+  const arrival = fc.record({
+    gap: fc.nat({ max: 400 }),
+    tenant: fc.constantFrom("a", "b", "c"),
+    priority: fc.constantFrom(0, 50, 100),
+    setBack: fc.nat({ max: MAX_WAIT }),
+    tokens: fc.nat({ max: 5000 }),
+  });
   fc.assert(
     fc.property(fc.array(arrival, { minLength: 20, maxLength: 200 }), fc.integer({ min: 20, max: 300 }), (arrivals, serviceMs) => {
       const queue = new RequestQueue<Item>();

@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { gpu, model, World } from "./support.ts";
+
+test("a tenant with too many waiting requests is refused, over all models; others are not", () => {
+  const world = new World([model("a", { slots: 1 }), model("b", { slots: 1 })], { settings: { maxQueuedPerTenant: 2 } });
+  const [first] = [world.arrive("a", { tenant: "many" }), world.arrive("b", { tenant: "many" })];
+  const refusal = world.refusalOf(world.arrive("a", { tenant: "many" }));
+  expect(refusal?.code).toBe("queue_full");
+  expect(refusal?.message).toContain('"many"');
+  expect(refusal?.retryAfterS).toBeGreaterThan(0);
+  expect(world.status(world.arrive("a", { tenant: "one" }))).toBe("waiting");
+  world.cancel(first ?? "");
+  expect(world.status(world.arrive("a", { tenant: "many" }))).toBe("waiting");
+});
+
+test("a deadline that a long prompt can no longer meet is refused before it passes", () => {
+  const world = new World([model("a", { slots: 1 })]);
+  world.warm("a");
+  // 1000 tokens a second.
+  world.finish(world.arrive("a", { promptTokens: 1000 }), { promptTokens: 1000, promptMs: 1000 });
+  world.arrive("a");
+  const long = world.arrive("a", { promptTokens: 8000, deadlineAt: world.now + 10_000 });
+  const short = world.arrive("a", { promptTokens: 10, deadlineAt: world.now + 10_000 });
+  world.advance(6500);
+  expect(world.refusalOf(long)?.code).toBe("deadline_exceeded");
+  expect(world.status(short)).toBe("waiting");
+});
+
+test("replicas_min are started with the daemon and outlive idleness, and the others do not", () => {
+  const world = new World([model("a", { replicas: 2, replicasMin: 1, slots: 1, idleTtlMs: 1000 })], { devices: [gpu(0), gpu(1)] });
+  expect(world.starting()).toHaveLength(1);
+  world.up(world.starting()[0] ?? "");
+  const requests = Array.from({ length: 3 }, () => world.arrive("a"));
+  for (const id of world.starting()) world.up(id);
+  expect(world.inState("ready")).toHaveLength(2);
+  for (const id of requests) world.finish(id);
+  world.advance(5000);
+  for (const id of world.inState("stopping")) world.gone(id);
+  expect(world.inState("ready")).toHaveLength(1);
+  world.advance(300_000);
+  expect(world.inState("ready")).toHaveLength(1);
+});
+
+test("who waits for a conversation's instance is served elsewhere when that one is away", () => {
+  const world = new World([model("a", { preload: true, slots: 2 })], { devices: [gpu(0), gpu(1)] });
+  for (const id of world.starting()) world.up(id);
+  const prefix = [{ hash: "long", tokens: 8000 }];
+  const first = world.arrive("a", { promptTokens: 8000, prefix });
+  const home = world.instanceOf(first);
+  world.post({ type: "first-token", requestId: first });
+  world.finish(first, { promptTokens: 8000, promptMs: 8000, cachedTokens: 0 });
+  world.arrive("a", { promptTokens: 9000, prefix: [...prefix, { hash: "x", tokens: 9000 }] });
+  const next = world.arrive("a", { promptTokens: 8100, prefix: [...prefix, { hash: "next", tokens: 8100 }] });
+  // Home is busy for a second; eight seconds of prefill elsewhere are worth the wait.
+  expect(world.status(next)).toBe("waiting");
+  world.die(home ?? "", "died", 60_000);
+  expect(world.status(next)).toBe("running");
+  expect(world.instanceOf(next)).not.toBe(home);
+});
