@@ -1,4 +1,4 @@
-import type { InstanceRecord, ModelRecord } from "./state.ts";
+import type { InstanceRecord, ModelRecord } from "./records.ts";
 
 /** What an answer is taken to be long where neither the client nor experience says so, tokens. */
 const UNKNOWN_COMPLETION_TOKENS = 256;

@@ -3,8 +3,7 @@ import { account, roomChanged } from "./places.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./state.ts";
 import { arm, type Turn } from "./turn.ts";
 
-/** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
-export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
+export type { MemoryNeed } from "./records.ts";
 
 /** What an instance was measured to use. */
 export interface MemoryUse {

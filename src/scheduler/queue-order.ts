@@ -1,4 +1,4 @@
-import type { Lane, Level, Queued } from "./queue.ts";
+import type { Lane, Level, Queued } from "./lanes.ts";
 
 /** What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost. */
 const TURN_TOKENS = 1000;

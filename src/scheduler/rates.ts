@@ -1,10 +1,4 @@
-import type { InstanceRecord, RequestRecord } from "./state.ts";
-
-/** Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are mostly overhead. */
-export interface Rate {
-  tokens: number;
-  ms: number;
-}
+import type { InstanceRecord, Rate, RequestRecord } from "./records.ts";
 
 /** What is left of the past with each sample: about the last ten count. */
 const FADING = 0.9;

@@ -1,5 +1,5 @@
-import type { InstanceRecord, ModelRecord } from "../state.ts";
-import { firstFree, type RoutingPolicy, take } from "./policy.ts";
+import type { InstanceRecord, ModelRecord, RoutingPolicy } from "../records.ts";
+import { firstFree, take } from "./policy.ts";
 
 /** An instance with more than this share of the mean number of requests is passed over. */
 const BOUND = 1.25;

@@ -1,7 +1,7 @@
 import { expectedCompletion, loadOf } from "../load.ts";
 import { isMeasured, prefillPerMs, prefillWaitMs } from "../rates.ts";
-import type { InstanceRecord, ModelRecord, RequestRecord } from "../state.ts";
-import { cachedOn, firstFree, type RoutingPolicy } from "./policy.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord, RoutingPolicy } from "../records.ts";
+import { cachedOn, firstFree } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
 const MOST_HOLDERS = 16;

@@ -1,4 +1,5 @@
-import { firstFree, type RoutingPolicy } from "./policy.ts";
+import type { RoutingPolicy } from "../records.ts";
+import { firstFree } from "./policy.ts";
 
 /** The instance with the fewest requests for its slots, as load balancers do that know nothing of prompts. */
 export const leastOutstanding: RoutingPolicy = {

@@ -1,4 +1,5 @@
-import { firstFree, type RoutingPolicy } from "./policy.ts";
+import type { RoutingPolicy } from "../records.ts";
+import { firstFree } from "./policy.ts";
 
 /** The instance that has gone longest without a new request. */
 export const roundRobin: RoutingPolicy = {

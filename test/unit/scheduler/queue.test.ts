@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Queued, RequestQueue } from "../../../src/scheduler/queue.ts";
+import type { Queued } from "../../../src/scheduler/lanes.ts";
+import { RequestQueue } from "../../../src/scheduler/queue.ts";
 import { model, World } from "./support.ts";
 
 test("higher priority first, then first come first served", () => {

@@ -1,0 +1,46 @@
+import type { HeapItem, IndexedHeap } from "./heap.ts";
+
+/** What a `RequestQueue` holds. It owns `lane`, `serial`, `previous`, `next` and `heapIndex`. */
+export interface Queued<Item> extends HeapItem {
+  readonly priority: number;
+  readonly tenant: string;
+  readonly arrivedAt: number;
+  /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
+  readonly turnAt: number;
+  lane: Lane<Item> | null;
+  /** Order of arrival; equal times are told apart by it. */
+  serial: number;
+  previous: Item | null;
+  next: Item | null;
+}
+
+export interface Tenant {
+  readonly name: string;
+  /** Tokens it got ÷ its weight. */
+  counter: number;
+  lanes: number;
+}
+
+/** The waiting requests of one tenant and one priority. */
+export interface Lane<Item> extends HeapItem {
+  readonly tenant: Tenant;
+  readonly level: Level<Item>;
+  /** Those that may be served now: all but the parked. */
+  readonly ready: IndexedHeap<Item & Queued<Item>>;
+  readonly parked: Set<Item>;
+  /** All, oldest first. */
+  first: Item | null;
+  last: Item | null;
+  size: number;
+  /** When it was last served, or its oldest request came if that is later. */
+  readonly hunger: HeapItem & { since: number; readonly lane: Lane<Item> };
+  servedAt: number;
+}
+
+export interface Level<Item> {
+  readonly priority: number;
+  /** Lanes with a request that may be served, least served tenant first. */
+  readonly lanes: IndexedHeap<Lane<Item>>;
+  readonly all: Map<string, Lane<Item>>;
+  size: number;
+}
