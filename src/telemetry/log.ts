@@ -1,5 +1,5 @@
 import { type Logger, pino } from "pino";
-import { openRollingFile } from "./rolling-file.ts";
+import { RollingFile } from "./rolling-file.ts";
 
 export type { Logger };
 
@@ -19,15 +19,15 @@ const SECRET_PATHS = ["authorization", "*.authorization", "headers.authorization
 
 /** Opens the daemon's log: JSON lines in files of 10 MB, five of which are kept. */
 export async function openLog(target: LogTarget): Promise<{ log: Logger; flush(): Promise<void> }> {
-  const file = await openRollingFile({ directory: target.directory, name: "assistant", maxBytes: MAX_FILE_BYTES, kept: KEPT_FILES });
+  const file = await RollingFile.open({ directory: target.directory, name: "assistant", maxBytes: MAX_FILE_BYTES, kept: KEPT_FILES });
   const streams = target.alsoTo
     ? [
-        { stream: file.stream, level: target.level },
+        { stream: file, level: target.level },
         { stream: target.alsoTo, level: target.level },
       ]
     : null;
   const options = { level: target.level, base: null, redact: { paths: SECRET_PATHS, censor: "[redacted]" } };
-  const log = streams ? pino(options, pino.multistream(streams)) : pino(options, file.stream);
+  const log = streams ? pino(options, pino.multistream(streams)) : pino(options, file);
   return {
     log,
     flush: () => file.flush(),

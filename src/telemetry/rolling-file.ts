@@ -1,6 +1,5 @@
-import { mkdir, readdir, rename, rm, stat, symlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { pino } from "pino";
 
 export interface RollingOptions {
   readonly directory: string;
@@ -11,66 +10,94 @@ export interface RollingOptions {
   readonly kept: number;
 }
 
-export interface RollingFile {
-  /** For pino. */
-  readonly stream: ReturnType<typeof pino.destination>;
-  /** Resolves when everything that was logged is in the file. Never rejects. */
-  flush(): Promise<void>;
-}
+/** Lines that wait for a slow disk; further ones are dropped, since memory is worth more than a log. */
+const MOST_WAITING_CHARACTERS = 4 * 2 ** 20;
 
 /**
  * A log file that gives way to the next one when it is full. `current.log` is a link that always names the one being written:
  * it is replaced by renaming, so that whoever follows the log never finds it missing.
+ *
+ * What cannot be written is lost, and nothing else happens: a full disk must not take the daemon down, nor keep it from
+ * ending, as a writer does that insists.
  */
-export async function openRollingFile(options: RollingOptions): Promise<RollingFile> {
-  const { directory, name, maxBytes, kept } = options;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const fileOf = (number: number): string => `${name}.${number}.log`;
-  let number = Math.max(1, ...(await numbersOf(directory, name)));
-  let size = await stat(join(directory, fileOf(number))).then(
-    (found) => found.size,
-    () => 0,
-  );
-  const stream = pino.destination({ dest: join(directory, fileOf(number)), sync: false, mode: 0o600 });
-  await new Promise<void>((resolve, reject) => stream.once("ready", resolve).once("error", reject));
-  // A full disk must not take the daemon down with it: requests matter more than their log lines.
-  stream.on("error", () => {});
-  await pointTo(directory, fileOf(number));
+export class RollingFile {
+  readonly #options: RollingOptions;
+  #number: number;
+  #handle: FileHandle;
+  #size: number;
+  #waiting: string[] = [];
+  #waitingCharacters = 0;
+  #draining: Promise<void> | null = null;
 
-  let turning: Promise<void> = Promise.resolve();
-  const turn = async (): Promise<void> => {
-    const next = fileOf(++number);
-    size = 0;
-    stream.reopen(join(directory, next));
-    await pointTo(directory, next);
-    const old = (await numbersOf(directory, name)).filter((one) => one <= number - kept);
-    await Promise.all(old.map((one) => rm(join(directory, fileOf(one)), { force: true })));
-  };
-  stream.on("write", (bytes: number) => {
-    size += bytes;
-    if (size >= maxBytes) {
-      size = 0;
-      turning = turning.then(turn).catch(() => {});
+  /** Makes the directory where it is missing. Rejects where the file cannot be opened. */
+  static async open(options: RollingOptions): Promise<RollingFile> {
+    await mkdir(options.directory, { recursive: true, mode: 0o700 });
+    const number = Math.max(1, ...(await numbersOf(options)));
+    const handle = await open(pathOf(options, number), "a", 0o600);
+    const { size } = await handle.stat();
+    await pointTo(options, number);
+    return new RollingFile(options, number, handle, size);
+  }
+
+  private constructor(options: RollingOptions, number: number, handle: FileHandle, size: number) {
+    this.#options = options;
+    this.#number = number;
+    this.#handle = handle;
+    this.#size = size;
+  }
+
+  /** Takes a line for writing and returns at once. */
+  write(line: string): void {
+    if (this.#waitingCharacters > MOST_WAITING_CHARACTERS) return;
+    this.#waiting.push(line);
+    this.#waitingCharacters += line.length;
+    this.#draining ??= this.#drain();
+  }
+
+  /** Resolves when every line that was taken is in the file, or is lost. Never rejects. */
+  async flush(): Promise<void> {
+    while (this.#draining !== null) await this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    // What one tick logs goes out in one piece.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const piece = Buffer.from(this.#waiting.join(""));
+      this.#waiting = [];
+      this.#waitingCharacters = 0;
+      await this.#handle.appendFile(piece).catch(() => {});
+      this.#size += piece.length;
+      if (this.#size >= this.#options.maxBytes) await this.#turn().catch(() => {});
     }
-  });
-  return {
-    stream,
-    async flush() {
-      await new Promise<void>((resolve) => stream.flush(() => resolve()));
-      await turning;
-    },
-  };
+    this.#draining = null;
+  }
+
+  async #turn(): Promise<void> {
+    this.#size = 0;
+    const next = await open(pathOf(this.#options, this.#number + 1), "a", 0o600);
+    const full = this.#handle;
+    this.#handle = next;
+    this.#number++;
+    await full.close();
+    await pointTo(this.#options, this.#number);
+    const old = (await numbersOf(this.#options)).filter((number) => number <= this.#number - this.#options.kept);
+    await Promise.all(old.map((number) => rm(pathOf(this.#options, number), { force: true })));
+  }
 }
 
-async function numbersOf(directory: string, name: string): Promise<number[]> {
+const fileOf = ({ name }: RollingOptions, number: number): string => `${name}.${number}.log`;
+const pathOf = (options: RollingOptions, number: number): string => join(options.directory, fileOf(options, number));
+
+async function numbersOf({ directory, name }: RollingOptions): Promise<number[]> {
   const pattern = new RegExp(`^${name}\\.(\\d+)\\.log$`);
   return (await readdir(directory)).map((file) => Number(pattern.exec(file)?.[1] ?? 0)).filter((number) => number > 0);
 }
 
 /** Relative, so that a directory that is moved or mounted elsewhere keeps a link that works. */
-async function pointTo(directory: string, file: string): Promise<void> {
-  const draft = join(directory, `current.log.${process.pid}`);
+async function pointTo(options: RollingOptions, number: number): Promise<void> {
+  const draft = join(options.directory, `current.log.${process.pid}`);
   await rm(draft, { force: true });
-  await symlink(file, draft);
-  await rename(draft, join(directory, "current.log"));
+  await symlink(fileOf(options, number), draft);
+  await rename(draft, join(options.directory, "current.log"));
 }
