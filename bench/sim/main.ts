@@ -1,92 +1,93 @@
-/**
- * Replays workloads through the scheduler's own code with a simulated clock and fleet.
- *
- *   npm run bench -- sim --trace FILE.jsonl
- *   node bench/sim/main.ts --trace FILE.jsonl [--instances 4] [--load 0.8,0.98] [--policies a,b] [--most N]
- */
-import { parseArgs } from "node:util";
-import { type RoutingPolicyName, routingPolicies } from "../../src/core/config.ts";
-import { printTable } from "../lib/report.ts";
-import type { EngineProfile } from "./engine.ts";
+/** Replays workloads through the scheduler's own code with a simulated clock and fleet; see docs/scheduler.md. */
+import { routingPolicies } from "../../src/core/config.ts";
+import { printTable, Report } from "../lib/report.ts";
 import { type Measures, measure } from "./measure.ts";
-import { MODEL, type SimRequest } from "./requests.ts";
+import type { SimRequest } from "./requests.ts";
+import { flooder, noReuse, PROFILE, pooled, run, runPolicy, saturation, swaps } from "./scenarios.ts";
 import { readTrace, replay } from "./trace.ts";
-import { simulate } from "./world.ts";
 
-const { values } = parseArgs({
-  options: {
-    trace: { type: "string" },
-    instances: { type: "string", default: "4" },
-    load: { type: "string", default: "0.8,0.98" },
-    policies: { type: "string", default: routingPolicies.join(",") },
-    most: { type: "string", default: "12031" },
-  },
-});
-
-/** About an 8B model on one large GPU. */
-export const PROFILE: EngineProfile = {
-  slots: 32,
-  prefillTokensPerSecond: 12_000,
-  decodeBaseMs: 8,
-  decodeEachMs: 0.25,
-  batchTokens: 512,
-  cacheTokens: 2_000_000,
-  loadMs: 10_000,
-};
-
-/** The bound: one machine as fast as all together, with all their slots and caches. */
-export const pooled = (profile: EngineProfile, instances: number): EngineProfile => ({
-  ...profile,
-  slots: profile.slots * instances,
-  prefillTokensPerSecond: profile.prefillTokensPerSecond * instances,
-  decodeBaseMs: profile.decodeBaseMs,
-  decodeEachMs: profile.decodeEachMs / instances,
-  batchTokens: profile.batchTokens * instances,
-  cacheTokens: profile.cacheTokens * instances,
-});
-
-export function runPolicy(requests: readonly SimRequest[], instances: number, profile: EngineProfile, policy: RoutingPolicyName): Measures {
-  return measure(simulate(requests, { models: [MODEL], devices: instances, maxInstances: instances, profile, settings: { policy }, preload: true }));
+export interface SimOptions {
+  /** A trace of requests, JSON lines. Null: synthetic workloads alone. */
+  readonly trace: string | null;
+  readonly instances: readonly number[];
+  /** Shares of what least-outstanding can do. */
+  readonly loads: readonly number[];
+  /** Most requests of one replay. */
+  readonly most: number;
+  readonly save: boolean;
 }
 
-/** Prompt tokens a second that least-outstanding gets done when there is always more to do: a load of 1. */
-function saturation(requests: readonly SimRequest[], instances: number): number {
-  const run = simulate(requests, {
-    models: [MODEL],
-    devices: instances,
-    maxInstances: instances,
-    profile: PROFILE,
-    settings: { policy: "least-outstanding" },
-    preload: true,
-  });
-  return requests.reduce((sum, { promptTokens }) => sum + promptTokens, 0) / (run.spanMs / 1000);
-}
+const heading = ["policy", "TTFT p50", "p99", "mean", "of least-outstanding", "hits", "of pooled", "good/s", "good", "fairness"];
 
-const trace = readTrace(values.trace ?? "");
-for (const instances of values.instances.split(",").map(Number)) {
-  const copies = Math.max(1, Math.round(instances / 4));
-  const capacity = saturation(replay(trace, 3 * instances * PROFILE.prefillTokensPerSecond, copies, Number(values.most)), instances);
-  console.log("capacity", capacity);
-  for (const load of values.load.split(",").map(Number)) {
-    const requests = replay(trace, load * capacity, copies, Number(values.most));
-    const rows = [["policy", "TTFT p50", "p99", "mean", "total p50", "hits", "good/s", "good", "busy", "us"]];
-    const show = (name: string, m: Measures): void => {
-      rows.push([
-        name,
-        m.ttftP50S.toFixed(2),
-        m.ttftP99S.toFixed(2),
-        m.ttftMeanS.toFixed(2),
-        m.totalP50S.toFixed(2),
-        m.hitRate.toFixed(3),
-        m.goodputPerSecond.toFixed(2),
-        m.goodShare.toFixed(3),
-        m.busyShare.toFixed(3),
-        m.usPerDecision.toFixed(1),
-      ]);
-    };
-    show("pooled", runPolicy(requests, 1, pooled(PROFILE, instances), "least-outstanding"));
-    for (const policy of values.policies.split(",")) show(policy, runPolicy(requests, instances, PROFILE, policy as RoutingPolicyName));
-    console.log(`${instances} instances, load ${load}, ${requests.length} requests`);
-    printTable(rows);
+/** Runs everything, prints a table for each workload and a JSON line for each figure, and keeps them in bench/results/sim.json. */
+export function benchSim(options: SimOptions): void {
+  const report = new Report("sim");
+  if (options.trace !== null) {
+    const trace = readTrace(options.trace);
+    for (const instances of options.instances) {
+      const copies = Math.max(1, Math.round(instances / 4));
+      const at = (tokensPerSecond: number): SimRequest[] => replay(trace, tokensPerSecond, copies, options.most);
+      const capacity = saturation(at(3 * instances * PROFILE.prefillTokensPerSecond), instances);
+      for (const load of options.loads) traceAtLoad(report, at(load * capacity), instances, load);
+    }
   }
+  synthetic(report);
+  if (options.save) report.save({ profile: PROFILE });
 }
+
+function traceAtLoad(report: Report, requests: readonly SimRequest[], instances: number, load: number): void {
+  const bound = measure(run(requests, 1, "least-outstanding", pooled(instances)));
+  const base = runPolicy(requests, instances, "least-outstanding");
+  const rows = [heading];
+  const show = (policy: string, measures: Measures): void => {
+    report.add({
+      bench: "sim",
+      measure: "trace",
+      instances,
+      load,
+      policy,
+      ...rounded(measures),
+      p50OfLeastOutstanding: round(measures.ttftP50S / base.ttftP50S),
+      hitsOfPooled: round(measures.hitRate / bound.hitRate),
+    });
+    rows.push([
+      policy,
+      ...[measures.ttftP50S, measures.ttftP99S, measures.ttftMeanS, measures.ttftP50S / base.ttftP50S].map((value) => value.toFixed(2)),
+      ...[measures.hitRate, measures.hitRate / bound.hitRate, measures.goodputPerSecond, measures.goodShare, measures.fairness].map((value) =>
+        value.toFixed(3),
+      ),
+    ]);
+  };
+  show("one pooled machine", bound);
+  for (const policy of routingPolicies) show(policy, policy === "least-outstanding" ? base : runPolicy(requests, instances, policy));
+  console.log(`\n${instances} instances, load ${load}, ${requests.length} requests`);
+  printTable(rows);
+}
+
+function synthetic(report: Report): void {
+  const base = noReuse("least-outstanding", 4);
+  const rows = [["4 instances", "no reuse: TTFT p50", "of least-outstanding", "light client: p99 alone", "beside a flooder", "ratio"]];
+  for (const policy of routingPolicies) {
+    const plain = noReuse(policy, 4);
+    const light = flooder(policy, 4);
+    const ratio = light.besideP99S / light.aloneP99S;
+    report.add({
+      bench: "sim",
+      measure: "no reuse",
+      instances: 4,
+      policy,
+      ...rounded(plain),
+      p50OfLeastOutstanding: round(plain.ttftP50S / base.ttftP50S),
+      p99OfLeastOutstanding: round(plain.ttftP99S / base.ttftP99S),
+    });
+    report.add({ bench: "sim", measure: "light client beside a flooder", instances: 4, policy, ...light, ratio: round(ratio) });
+    rows.push([policy, ...[plain.ttftP50S, plain.ttftP50S / base.ttftP50S, light.aloneP99S, light.besideP99S, ratio].map((value) => value.toFixed(2))]);
+  }
+  console.log("");
+  printTable(rows);
+  report.add({ bench: "sim", measure: "two models in turn", ...swaps(300) });
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+const rounded = (measures: Measures): Record<string, number> =>
+  Object.fromEntries(Object.entries(measures).map(([name, value]) => [name, round(value as number)]));

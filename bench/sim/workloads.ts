@@ -1,0 +1,40 @@
+import { MODEL, poissonGapMs, randomSource, type SimRequest } from "./requests.ts";
+
+export interface Stream {
+  readonly tenant: string;
+  readonly perSecond: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+}
+
+/** Requests of independent tenants that share no prefix. Prompts vary between half and one and a half of the mean. */
+export function streams(list: readonly Stream[], forMs: number, seed: number): SimRequest[] {
+  const requests: SimRequest[] = [];
+  for (const [index, { tenant, perSecond, promptTokens, outputTokens }] of list.entries()) {
+    // A seed each: a stream beside others is the same stream as alone.
+    const random = randomSource(seed + index);
+    let number = 0;
+    for (let at = poissonGapMs(random, perSecond); at < forMs; at += poissonGapMs(random, perSecond)) {
+      number += 1;
+      const id = `${tenant}.${number}`;
+      const tokens = Math.round(promptTokens * (0.5 + random()));
+      const answer = Math.max(1, Math.round(outputTokens * (0.5 + random())));
+      requests.push({ id, model: MODEL, tenant, priority: 50, at, promptTokens: tokens, outputTokens: answer, blocks: [{ hash: id, tokens }] });
+    }
+  }
+  return requests.sort((a, b) => a.at - b.at);
+}
+
+/** Requests for two models in turn. */
+export function alternating(count: number, gapMs: number): SimRequest[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `${index}`,
+    model: index % 2 === 0 ? "first" : "second",
+    tenant: "t",
+    priority: 50,
+    at: index * gapMs,
+    promptTokens: 1000,
+    outputTokens: 100,
+    blocks: [{ hash: `${index}`, tokens: 1000 }],
+  }));
+}
