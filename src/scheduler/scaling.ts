@@ -18,6 +18,10 @@ import { arm, disarm, type Turn } from "./turn.ts";
  * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
  */
 export function settle(turn: Turn): void {
+  if (turn.state.remotes.size === 0) {
+    settleHere(turn, null);
+    return;
+  }
   const touched = new Set<ModelRecord>();
   do {
     settleHere(turn, touched);
@@ -27,7 +31,7 @@ export function settle(turn: Turn): void {
   } while (turn.state.dirty.size > 0);
 }
 
-function settleHere(turn: Turn, touched: Set<ModelRecord>): void {
+function settleHere(turn: Turn, touched: Set<ModelRecord> | null): void {
   const { state } = turn;
   while (state.dirty.size > 0 || state.roomChanged) {
     for (const model of state.dirty) {
@@ -35,7 +39,7 @@ function settleHere(turn: Turn, touched: Set<ModelRecord>): void {
       serve(turn, model);
       ensureInstances(turn, model);
       noticeQueue(turn, model);
-      if (state.remotes.size > 0) touched.add(model);
+      touched?.add(model);
     }
     if (!state.roomChanged) continue;
     state.roomChanged = false;
