@@ -98,7 +98,6 @@ export class Daemon {
       );
       for (const leftover of leftovers) log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
       const daemon = new Daemon(options, lock, config, hardware, log, flush);
-      await daemon.#memory.take(config);
       await daemon.#open();
       return daemon;
     } catch (error) {
@@ -146,12 +145,13 @@ export class Daemon {
       log: log.child({ part: "memory" }),
       devices: () => this.#hardware.devices,
       instances: () => this.#fleet.snapshots(),
+      engineOf: async (model) => (await this.#engines.choose(model)).id,
       onMeasured: (devices, use) => {
         this.#hardware = { ...this.#hardware, devices };
         this.#scheduler.onDevices(devices, use);
       },
       onEstimated: () => {
-        if (this.#opened) this.#configure(this.#config);
+        if (this.#opened && this.#state === "running") this.#configure(this.#config);
       },
     });
     this.#scheduler = new Scheduler({
@@ -214,6 +214,7 @@ export class Daemon {
       throw error;
     }
     this.#opened = true;
+    this.#memory.take(this.#config);
     void this.#slotCache.keepOnly(this.#config.models);
     this.#configure(this.#config);
     this.#remotes.configure(this.#config);
@@ -227,6 +228,8 @@ export class Daemon {
     this.#scheduler.onFleetEvent(event);
     const { id, state } = event.snapshot;
     if (state === "starting") this.#complaints.forget(id);
+    // Its weights have come since the configuration was read.
+    if (state === "starting" && !this.#memory.knows(event.snapshot.model)) this.#memory.take(this.#config);
     if (state === "absent") this.#forgetStranger(event.snapshot);
   }
 
@@ -274,7 +277,7 @@ export class Daemon {
     // A llama-server may have been built or chosen since.
     this.#engines = this.#findEngines();
     this.#log.level = next.logLevel;
-    await this.#memory.take(next);
+    this.#memory.take(next);
     void this.#slotCache.keepOnly(next.models);
     this.#fleet.retune(fleetSettings(next));
     this.#configure(next);

@@ -4,7 +4,7 @@ import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
-import type { ModelSpec } from "../core/model.ts";
+import type { EngineId, ModelSpec } from "../core/model.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
@@ -18,6 +18,8 @@ export interface MemoryPorts {
   readonly log: Logger;
   devices(): readonly Device[];
   instances(): readonly InstanceSnapshot[];
+  /** The engine that would run the model here; rejects where there is none. */
+  engineOf(model: ModelSpec): Promise<EngineId>;
   /** Fresh figures: free memory, and what each instance uses. */
   onMeasured(devices: readonly Device[], use: ReadonlyMap<string, InstanceUse>): void;
   /** Estimates have come in; `needs` and `pending` say more than before. */
@@ -26,7 +28,7 @@ export interface MemoryPorts {
 
 interface ModelEstimate {
   readonly fingerprint: string;
-  /** Null while it is being made, or where it cannot be. */
+  /** Null where the file cannot be read as a model. */
   readonly need: { readonly cpuBytes: number; readonly gpuBytes: number } | null;
 }
 
@@ -55,6 +57,11 @@ export class Memory {
     return this.#pending;
   }
 
+  /** Whether the model has been looked at, or is being. Not where its weights were missing. */
+  knows(model: string): boolean {
+    return this.#byModel.has(model) || this.#pending.has(model);
+  }
+
   /** Bytes that one instance of the model is reckoned to take on the device; null where that is not known. */
   estimateFor(model: string, device: string): number | null {
     const need = this.#byModel.get(model)?.need ?? null;
@@ -75,32 +82,34 @@ export class Memory {
     return this.#measuring;
   }
 
-  /**
-   * Takes the models of a configuration over: resolves once what is known of them from earlier is there, a few
-   * milliseconds. The rest is reckoned behind that, and `onEstimated` called.
-   */
-  async take(config: Pick<Config, "models" | "paths">): Promise<void> {
+  /** Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is reckoned behind that. */
+  take(config: Pick<Config, "models" | "paths">): void {
     const round = ++this.#round;
+    const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));
+    for (const [name, { fingerprint }] of this.#byModel) if (current.get(name) !== fingerprint) this.#byModel.delete(name);
+    this.#pending = new Set(config.models.map((model) => model.name).filter((name) => !this.#byModel.has(name)));
+    void this.#learn(config, round).catch((error: unknown) => {
+      this.#ports.log.warn({ err: error }, "the memory of models could not be reckoned; they are taken to fit");
+      if (round === this.#round) this.#settle(new Set());
+    });
+  }
+
+  async #learn(config: Pick<Config, "models" | "paths">, round: number): Promise<void> {
     const jobs = await Promise.all(config.models.map((model) => this.#jobsOf(model, config)));
     const all = jobs.filter((job) => job !== null);
     const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
     if (round !== this.#round) return;
-    const names = new Set(config.models.map((model) => model.name));
-    for (const name of this.#byModel.keys()) if (!names.has(name)) this.#byModel.delete(name);
     const missing = all.filter((job) => !this.#store(job, known));
-    this.#pending = new Set(missing.map(({ model }) => model.name));
-    if (missing.length > 0) void this.#reckon(missing, round);
+    this.#settle(new Set(missing.map(({ model }) => model.name)));
+    if (missing.length === 0) return;
+    const found = await this.#estimates.of(missing.flatMap((job) => job.jobs));
+    if (round !== this.#round) return;
+    for (const job of missing) this.#store(job, found);
+    this.#settle(new Set());
   }
 
-  async #reckon(missing: readonly ModelJobs[], round: number): Promise<void> {
-    try {
-      const found = await this.#estimates.of(missing.flatMap((job) => job.jobs));
-      if (round === this.#round) for (const job of missing) this.#store(job, found);
-    } catch (error) {
-      this.#ports.log.warn({ err: error }, "the memory of models could not be reckoned; they are taken to fit");
-    }
-    if (round !== this.#round) return;
-    this.#pending = new Set();
+  #settle(pending: ReadonlySet<string>): void {
+    this.#pending = pending;
     this.#ports.onEstimated();
   }
 
@@ -118,11 +127,11 @@ export class Memory {
 
   /** Null where the weights are not here, or cannot be read: nothing can be reckoned then, and nothing started. */
   async #jobsOf(model: ModelSpec, { paths }: Pick<Config, "paths">): Promise<ModelJobs | null> {
-    if (this.#byModel.get(model.name)?.fingerprint !== model.fingerprint) this.#byModel.delete(model.name);
     const file = await resolveWeights(model.source, paths).catch(() => null);
     if (file === null) return null;
     const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
-    const settings = { contextTokens, slots, microBatchTokens, cacheTypeK, cacheTypeV, kind: model.kind };
+    const engine = await this.#ports.engineOf(model).catch(() => "llama-server" as const);
+    const settings = { contextTokens, slots, microBatchTokens, cacheTypeK, cacheTypeV, kind: model.kind, engine };
     const hasGpu = this.#ports.devices().some((device) => device.vendor !== "cpu");
     try {
       const [cpu, gpu, projector] = await Promise.all([

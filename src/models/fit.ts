@@ -1,10 +1,12 @@
 import type { GgmlType } from "node-llama-cpp";
-import type { LoadSettings, ModelKind } from "../core/model.ts";
+import type { EngineId, LoadSettings, ModelKind } from "../core/model.ts";
 import { readHeader } from "./facts.ts";
 
 /** The settings that decide how much memory an instance takes. `gpuLayers` 0: all on the CPU. */
 export type FitSettings = Pick<LoadSettings, "contextTokens" | "slots" | "microBatchTokens" | "gpuLayers" | "cacheTypeK" | "cacheTypeV"> & {
   readonly kind: ModelKind;
+  /** Default: llama-server. */
+  readonly engine?: EngineId;
 };
 
 /** Bytes of one part, where they lie. */
@@ -25,6 +27,8 @@ export interface MemoryEstimate {
 
 // llama-server without a model's weights: program, vocabulary, threads, HTTP. Measured: 34 MB when started, 40 MB after requests.
 const PROGRAM_BYTES = 40e6;
+// The embedded engine's: Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by tens of MB.
+const EMBEDDED_BYTES: Readonly<Record<ModelKind, number>> = { chat: 240e6, embedding: 160e6 };
 
 /**
  * Memory that one instance of `file` will hold when every slot is full. Weights and cache are llama.cpp's own figures
@@ -56,6 +60,7 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
   const reservedBytes = (await context(settings.microBatchTokens)) - cacheBytes;
   const onGpu = insights.totalLayers === 0 ? 0 : layers / insights.totalLayers;
   const shape = info.architectureMetadata;
+  const program = settings.engine === "node-llama-cpp" ? EMBEDDED_BYTES[settings.kind] : PROGRAM_BYTES;
   const activations = activationBytes(settings, {
     embedding: shape?.embedding_length ?? 0,
     feedForward: first(shape?.feed_forward_length),
@@ -64,7 +69,7 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
   return sum(
     { hostBytes: weights.cpuRam, gpuBytes: weights.gpuVram },
     { hostBytes: Math.round(cacheBytes * (1 - onGpu)), gpuBytes: Math.round(cacheBytes * onGpu) },
-    layers > 0 ? { hostBytes: PROGRAM_BYTES, gpuBytes: Math.max(0, reservedBytes) } : { hostBytes: PROGRAM_BYTES + activations, gpuBytes: 0 },
+    layers > 0 ? { hostBytes: program, gpuBytes: Math.max(0, reservedBytes) } : { hostBytes: program + activations, gpuBytes: 0 },
   );
 }
 
@@ -77,11 +82,13 @@ interface Shape {
 /**
  * Bytes of a CPU's compute buffers that are really touched. llama.cpp reserves room for the logits of a whole
  * micro-batch (100 MB for a vocabulary of 49,152), but only the last token's are written, and untouched pages
- * take no memory. An encoder keeps whole attention matrices besides.
+ * take no memory. An encoder evaluates the inputs of all slots together, as far as they fit a micro-batch, and keeps
+ * four attention matrices over all of its tokens.
  */
-function activationBytes({ microBatchTokens, contextTokens, kind }: FitSettings, { embedding, feedForward, heads }: Shape): number {
-  const perToken = 3 * feedForward + 4 * embedding + (kind === "embedding" ? 2 * heads * Math.min(contextTokens, microBatchTokens) : 0);
-  return microBatchTokens * perToken * Float32Array.BYTES_PER_ELEMENT;
+function activationBytes({ microBatchTokens, contextTokens, slots, kind }: FitSettings, { embedding, feedForward, heads }: Shape): number {
+  const tokens = Math.min(microBatchTokens, slots * contextTokens);
+  const attention = kind === "embedding" ? 4 * heads * tokens * tokens : 0;
+  return (tokens * (3 * feedForward + 4 * embedding) + attention) * Float32Array.BYTES_PER_ELEMENT;
 }
 
 /** Some architectures give one figure for each layer. */
