@@ -38,7 +38,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
       known !== undefined &&
       !known.removed &&
       known.spec.fingerprint === spec.fingerprint &&
-      (known.spec.preload || known.spec.replicasMin === spec.replicasMin);
+      (known.spec.preload || (!spec.preload && known.spec.replicasMin === spec.replicasMin));
     const model = known ?? createModel(spec);
     if (known === undefined) state.models.set(spec.name, model);
     takeModel(turn, model, spec, memory);

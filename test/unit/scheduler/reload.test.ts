@@ -106,3 +106,9 @@ test("a model that comes back while its old instances drain is served", () => {
   for (const id of world.starting()) world.up(id);
   expect(world.status(request)).toBe("running");
 });
+
+test("a model that is to be preloaded from now on is started, though nothing else of it changed", () => {
+  const world = new World([model("a")]);
+  world.reload({ models: [model("a", { preload: true })] });
+  expect(world.starting()).toEqual(["a@cpu"]);
+});
