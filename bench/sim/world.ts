@@ -24,6 +24,8 @@ export interface SimFleet {
 /** What became of one request. Milliseconds from its arrival; null where it did not come to that. */
 export interface SimResult {
   readonly request: SimRequest;
+  /** Time until it had a slot. */
+  queuedMs: number;
   ttftMs: number | null;
   totalMs: number | null;
   cachedTokens: number;
@@ -120,7 +122,7 @@ class Simulation {
   }
 
   #arrive(request: SimRequest): void {
-    const result: SimResult = { request, ttftMs: null, totalMs: null, cachedTokens: 0 };
+    const result: SimResult = { request, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 };
     this.#results.push(result);
     this.#resultOf.set(request.id, result);
     const { id, model, tenant, priority, promptTokens, blocks } = request;
@@ -184,6 +186,7 @@ class Simulation {
         const engine = this.#engines.get(effect.instanceId);
         const result = this.#resultOf.get(effect.requestId);
         if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.instanceId}, which is not there`);
+        result.queuedMs = effect.queuedMs;
         engine.admit(result.request, this.#now);
         this.#schedule(effect.instanceId, engine);
         break;

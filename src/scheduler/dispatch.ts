@@ -3,6 +3,7 @@ import { unqueue } from "./lifecycle.ts";
 import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
 import { prefillBegins } from "./rates.ts";
+import { holdSlot, isReserved } from "./reserve.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
@@ -20,6 +21,10 @@ export function serve(turn: Turn, model: ModelRecord): void {
     const overdue = model.queue.overdue(now);
     const request = overdue ?? model.queue.peek(now);
     if (request === null) return;
+    if (overdue === null && isReserved(model, request, now)) {
+      arm(turn, model.serveDue, model.othersUntil);
+      return;
+    }
     const routing = state.policy.route(model, request, now, state.settings.maxLoad, overdue !== null);
     if (routing.type === "hold") {
       arm(turn, model.serveDue, routing.untilMs);
@@ -40,7 +45,7 @@ export function serve(turn: Turn, model: ModelRecord): void {
 
 /** For a request that nobody is before. False: it has to wait. */
 export function dispatchAtOnce(turn: Turn, request: RequestRecord): boolean {
-  if (request.model.available.size === 0) return false;
+  if (request.model.available.size === 0 || isReserved(request.model, request, turn.now)) return false;
   const routing = turn.state.policy.route(request.model, request, turn.now, turn.state.settings.maxLoad, false);
   if (routing.type !== "dispatch") return false;
   dispatch(turn, request, routing.instance, routing.cachedTokens);
@@ -58,7 +63,7 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   const capacity = model.cacheTokens ?? instance.slots * instance.contextTokens;
   request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, capacity);
   instance.inFlight.add(request);
-  model.inFlight += 1;
+  holdSlot(instance, request, 1);
   state.dispatches += 1;
   instance.lastDispatch = state.dispatches;
   instance.prefillTokens += request.prefillTokens;

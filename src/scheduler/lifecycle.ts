@@ -5,6 +5,7 @@ import { bytesOn } from "./memory.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
 import { rate } from "./rates.ts";
+import { holdSlot } from "./reserve.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import { threadRequest } from "./thread-request.ts";
 import { TokenMeter } from "./token-meter.ts";
@@ -110,8 +111,10 @@ export function loseRequests(turn: Turn, instance: InstanceRecord, message: stri
     turn.state.requests.delete(request.facts.id);
     turn.effects.push({ type: "lost", requestId: request.facts.id, instanceId: instance.id, refusal: lost });
   }
-  instance.model.inFlight -= instance.inFlight.size;
-  for (const request of instance.inFlight) vacate(turn, instance, request);
+  for (const request of instance.inFlight) {
+    holdSlot(instance, request, -1);
+    vacate(turn, instance, request);
+  }
   instance.inFlight.clear();
   instance.prefillTokens = 0;
   instance.decodeTokens = 0;

@@ -34,6 +34,7 @@ export const prefillWaitMs = (instance: InstanceRecord, now: number): number => 
 /** A prompt joins those of the instance. */
 export function prefillBegins(instance: InstanceRecord, request: RequestRecord, now: number): void {
   instance.prefilledAt = now + prefillWaitMs(instance, now) + request.prefillTokens / prefillPerMs(instance);
+  request.alone = instance.unanswered === 0;
   instance.unanswered += 1;
   request.prefilledAt = instance.prefilledAt;
 }
@@ -42,6 +43,10 @@ export function prefillBegins(instance: InstanceRecord, request: RequestRecord, 
 export function prefillEnded(instance: InstanceRecord, request: RequestRecord, now: number): void {
   instance.unanswered -= 1;
   instance.prefilledAt += now - request.prefilledAt;
+  // The engine tells its times with the end of an answer only; until then this is better than a guess.
+  if (!request.alone || isMeasured(instance)) return;
+  for (const known of [instance.prefillRate, instance.model.prefillRate])
+    learnRate(known, request.facts.promptTokens - request.promisedTokens, now - request.dispatchedAt);
 }
 
 /** A prompt was given up: what was left of it falls away. */

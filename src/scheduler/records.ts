@@ -53,6 +53,8 @@ export interface RequestRecord extends Queued<RequestRecord> {
   dispatchedAt: number;
   /** When the first token is expected; see rates.ts. */
   prefilledAt: number;
+  /** No other prompt was on the instance when it came. */
+  alone: boolean;
   /** What the tenant was charged for it, tokens. */
   charged: number;
   /** Outstanding work on the instance, tokens; see load.ts. */
@@ -177,8 +179,12 @@ export interface ModelRecord {
   future: number;
   /** Changes when an instance comes or goes. */
   membership: number;
-  /** Requests on its instances. */
+  /** Requests on its instances, and those by tenant. */
   inFlight: number;
+  readonly inFlightByTenant: Map<string, number>;
+  /** Who asked last, and until when (epoch ms) more than one tenant is to be reckoned with. */
+  lastTenant: string | null;
+  othersUntil: number;
   /** Of all its instances; for those that have not worked yet. */
   readonly prefillRate: Rate;
   /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */

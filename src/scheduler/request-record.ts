@@ -42,6 +42,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     remote: null,
     dispatchedAt: 0,
     prefilledAt: 0,
+    alone: false,
     charged: 0,
     prefillTokens: 0,
     decodeTokens: 0,

@@ -9,6 +9,7 @@ import { refresh, unpark } from "./places.ts";
 import { learnRate, prefillEnded, prefillGivenUp } from "./rates.ts";
 import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
 import { createRequest, leastPrefillMs } from "./request-record.ts";
+import { holdSlot, noteTenant } from "./reserve.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
@@ -27,6 +28,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   }
   if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
   model.lastArrivedAt = now;
+  noteTenant(model, facts.tenant, now);
   const request = createRequest(turn, facts, model);
   state.requests.set(facts.id, request);
   if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;
@@ -115,7 +117,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   if (!request || !instance) return;
   turn.state.requests.delete(requestId);
   instance.inFlight.delete(request);
-  request.model.inFlight -= 1;
+  holdSlot(instance, request, -1);
   if (!request.answering) prefillGivenUp(instance, request, turn.now);
   instance.prefillTokens -= request.prefillTokens;
   instance.decodeTokens -= request.decodeTokens;

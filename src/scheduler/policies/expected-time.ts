@@ -11,7 +11,7 @@ const FEW = 8;
  * Prompts are handed to an instance so that it has work for this long. More would take them out of our hands, in which
  * they could still go elsewhere or give way to shorter ones; less would leave it idle between two prompts.
  */
-const AHEAD_MS = 100;
+const AHEAD_MS = 40;
 /** Requests that may wait for one instance while they could begin elsewhere. */
 const MOST_WAITING = 4;
 /** To wait must be quicker by this share: estimates are estimates, and a slot in the hand is not. */
