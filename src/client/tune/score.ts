@@ -3,7 +3,6 @@ import { BATCH_TOO_LONG, FAILED, type Standing, USABLE } from "./search.ts";
 
 /** `latency`: one request alone. `throughput`: many at once. `balanced`: both, as the geometric mean of the two. */
 export type Objective = "latency" | "throughput" | "balanced";
-export const objectives: readonly Objective[] = ["latency", "throughput", "balanced"];
 
 /** What one run, or the median of several, showed. Rates are tokens per second. */
 export interface Rates {
