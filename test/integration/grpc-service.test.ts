@@ -234,8 +234,8 @@ test("a daemon that is busy says RESOURCE_EXHAUSTED and when to come back", asyn
   using caller = await grpcClient(busy.grpc);
   const abort = new AbortController();
   const body = chatBody("river", { tokens: 5_000, decodeDelayMs: 10 });
-  const waiting = Array.from({ length: 600 }, () => postChat(busy.url, body, {}, abort.signal).catch(() => null));
-  await eventually("the queue is full", async () => (await busy.status()).queued >= 512);
+  const waiting = Array.from({ length: 300 }, () => postChat(busy.url, body, {}, abort.signal).catch(() => null));
+  await eventually("the queue is full", async () => (await busy.status()).queued >= 256);
   const error = await failure(caller.forward(chat()));
   expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);
   expect(error.metadata.get("x-assistant-code")).toEqual(["queue_full"]);
