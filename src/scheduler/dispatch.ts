@@ -19,12 +19,13 @@ export function serve(turn: Turn, model: ModelRecord): void {
   if (state.exclusiveModels > 0) claim(turn, model);
   for (let parked = 0; model.available.size > 0; ) {
     const overdue = model.queue.overdue(now);
-    const request = overdue ?? model.queue.peek(now);
-    if (request === null) return;
-    if (overdue === null && isReserved(model, request, now)) {
-      arm(turn, model.serveDue, model.othersUntil);
-      return;
+    let request = overdue ?? model.queue.peek(now);
+    if (overdue === null && request !== null && isReserved(model, request, now)) {
+      // More than half of the slots are one tenant's at most: no other is kept out.
+      request = model.queue.peekBeside(request.tenant);
+      if (request === null) arm(turn, model.serveDue, model.othersUntil);
     }
+    if (request === null) return;
     const routing = state.policy.route(model, request, now, state.settings.maxLoad, overdue !== null);
     if (routing.type === "hold") {
       arm(turn, model.serveDue, routing.untilMs);

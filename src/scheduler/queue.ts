@@ -39,6 +39,16 @@ export class RequestQueue<Item extends Queued<Item>> {
     );
   }
 
+  /** The next one of any tenant but this. */
+  peekBeside(tenant: string): Item | null {
+    for (const { lanes } of this.#levels) {
+      let best: Lane<Item> | null = null;
+      for (const lane of lanes.items) if (lane.tenant.name !== tenant && (best === null || lane.tenant.counter < best.tenant.counter)) best = lane;
+      if (best !== null) return best.ready.peek() ?? null;
+    }
+    return null;
+  }
+
   /** The oldest request of the lane that has waited longest, if that is too long. Parked or not. */
   overdue(now: number): Item | null {
     const longest = this.#hungry.peek();
@@ -219,8 +229,12 @@ export class RequestQueue<Item extends Queued<Item>> {
       if (level === undefined || level.priority < priority) break;
       if (level.priority === priority) return level;
     }
-    const level: Level<Item> = { priority, lanes: new IndexedHeap((a, b) => a.tenant.counter < b.tenant.counter), all: new Map(), size: 0 };
+    const level: Level<Item> = { priority, lanes: new IndexedHeap(isNext), all: new Map(), size: 0 };
     this.#levels.splice(index, 0, level);
     return level;
   }
 }
+
+/** Least served tenant first; of equals, as after a lift, the one that was served longest ago. */
+const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean =>
+  a.tenant.counter === b.tenant.counter ? a.servedAt < b.servedAt : a.tenant.counter < b.tenant.counter;
