@@ -45,6 +45,8 @@ export interface ProcessSpec {
  */
 export interface Engine {
   readonly id: EngineId;
+  /** Whether it saves and restores slots in a launch plan's `slotDir`. Default: no. */
+  readonly savesSlots?: boolean;
   /** Looks whether it can be used here. Cheap enough for every daemon start (tens of milliseconds); cached. */
   availability(): Promise<EngineAvailability>;
   /** Pure once `availability` said yes: the program and arguments that serve `plan`. Throws AssistantError on settings it cannot honour. */

@@ -19,6 +19,7 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
   let launches = 0;
   return {
     id: "llama-server",
+    savesSlots: true,
     availability: async () => ({ available: true, path: process.execPath, version: "fake-1", backends: ["cpu"], noticesDepartedClients: true }),
     launch(plan) {
       const chosen = typeof knobs === "function" ? knobs(plan, launches++) : knobs;

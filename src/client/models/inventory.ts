@@ -1,3 +1,4 @@
+import type { InstanceStatus } from "../../api/status.ts";
 import { loadConfig } from "../../config/load.ts";
 import { sourceText } from "../../config/source.ts";
 import type { Config } from "../../core/config.ts";
@@ -67,6 +68,16 @@ export async function takeInventory(context: CommandContext): Promise<Inventory>
 export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
   const connection = await connectIfRunning(context.paths);
   return new Set(connection?.status.instances.filter((instance) => HOLDING.includes(instance.state)).map((instance) => instance.model));
+}
+
+/** An instance that holds the model's weights, with what it takes on its device. */
+export type HoldingInstance = Pick<InstanceStatus, "id" | "memoryBytes" | "estimatedMemoryBytes">;
+
+/** The instances of a model that a running daemon has up or on the way. */
+export async function instancesOf(model: string, context: CommandContext): Promise<readonly HoldingInstance[]> {
+  const connection = await connectIfRunning(context.paths);
+  const instances = connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ?? [];
+  return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 }
 
 /** The facts of an entry's weights; null where they are not here or cannot be read. */

@@ -6,7 +6,7 @@ import type { ModelFacts } from "../../models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../models/fit.ts";
 import { formatBytes, formatParameters } from "../../models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
-import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
+import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
 
 /** What `show --json` prints. */
 export interface ShownModel {
@@ -26,6 +26,8 @@ export interface ShownModel {
   readonly configFile: string | null;
   readonly load: FitSettings | null;
   readonly memory: MemoryEstimate | null;
+  /** Instances of a running daemon, with what they were measured to take. */
+  readonly instances: readonly HoldingInstance[];
 }
 
 /** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
@@ -50,6 +52,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     configFile: entry.config?.file ?? null,
     load,
     memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
+    instances: entry.loaded ? await instancesOf(entry.name, context) : [],
   };
 }
 
@@ -77,6 +80,7 @@ function ofCatalog(name: string, entries: readonly InventoryEntry[]): ShownModel
     configFile: null,
     load: null,
     memory: null,
+    instances: [],
   };
 }
 
@@ -88,7 +92,8 @@ function settingsOf(config: ModelSpec | null, facts: ModelFacts): FitSettings {
     ...USUAL,
     contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
   };
-  return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
+  const settings = { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
+  return config === null || config.engine === "auto" ? settings : { ...settings, engine: config.engine };
 }
 
 /** The same for people: pairs of a word and what it is. */
@@ -115,6 +120,10 @@ export function showRows(model: ShownModel): string[][] {
     ["configured in", model.configFile ?? "nothing yet"],
     ["loaded", model.loaded ? "yes" : "no"],
     ["memory", memory === null || load === null ? null : memoryText(memory, load)],
+    ...model.instances.map(({ id, memoryBytes }): [string, string] => [
+      "measured",
+      `${memoryBytes === null ? "not known yet" : formatBytes(memoryBytes)} (${id})`,
+    ]),
   ];
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }

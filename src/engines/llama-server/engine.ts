@@ -18,6 +18,7 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
 
   return {
     id: "llama-server",
+    savesSlots: true,
     async availability() {
       looked ??= find();
       found = await looked;
