@@ -213,9 +213,9 @@ function round(): Map<string, number[]> {
       {
         type: "finished",
         requestId: id,
-        outcome: { end: "complete", promptTokens: 900, cachedTokens: null, completionTokens: 100, promptMs: 100, completionMs: 1000 },
+        outcome: { end: "complete", promptTokens: 900, cachedTokens: index % 5 === 0 ? 0 : null, completionTokens: 100, promptMs: 100, completionMs: 1000 },
       },
-      "finished, next dispatched",
+      index % 5 === 0 ? "finished, less cached than promised" : "finished, next dispatched",
     );
     while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, "arrived, queued");
     if ((nextDueAt(state) ?? Number.POSITIVE_INFINITY) <= now) post({ type: "tick" }, "tick");

@@ -14,6 +14,8 @@ interface Conversation {
   readonly use: number;
 }
 
+const MOST_FORGOTTEN = 8;
+
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
 
 /**
@@ -77,12 +79,15 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
 
   /**
    * The engine had less than promised of a conversation that it last worked on at `use`: it has thrown away more than
-   * we thought. Caches drop the oldest first, so whatever was used before that is gone too.
+   * we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are forgotten
+   * at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
    */
   correct(owner: Owner, use: number): void {
+    let forgotten = 0;
     for (const [tip, conversation] of owner.prefixes.conversations) {
-      if (conversation.use >= use) break;
+      if (conversation.use >= use || forgotten >= MOST_FORGOTTEN) break;
       this.forget(owner, tip);
+      forgotten += 1;
     }
   }
 
