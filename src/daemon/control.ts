@@ -61,7 +61,10 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
       };
     }),
     instances,
-    devices: parts.hardware.devices.map(({ env: _env, ...device }) => device),
+    devices: parts.hardware.devices.map(({ env: _env, ...device }) => {
+      const holder = scheduler.exclusive.get(device.id);
+      return holder === undefined ? device : { ...device, exclusiveRequest: holder };
+    }),
     notices: config.notices.map((notice) => ({ ...notice })),
     grpc: parts.grpc,
     nodes: [...parts.nodes],

@@ -245,6 +245,7 @@ export class Daemon {
       devices: this.#hardware.devices,
       settings: config.scheduler,
       memoryBytes: this.#memory.needs,
+      cacheTokens: this.#memory.cacheTokens,
       memoryPending: this.#memory.pending,
     });
   }

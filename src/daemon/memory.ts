@@ -30,6 +30,8 @@ interface ModelEstimate {
   readonly fingerprint: string;
   /** Null where the file cannot be read as a model. */
   readonly need: { readonly cpuBytes: number; readonly gpuBytes: number } | null;
+  /** Prompt tokens that one instance keeps, in its slots and in host memory; null where that is not known. */
+  readonly cacheTokens: number | null;
 }
 
 /** What models will need, and what instances use now. */
@@ -50,6 +52,11 @@ export class Memory {
   /** For the scheduler: bytes of one instance, by model. */
   get needs(): ReadonlyMap<string, MemoryNeed> {
     return new Map([...this.#byModel].flatMap(([name, { need }]) => (need === null ? [] : [[name, need] as const])));
+  }
+
+  /** For the scheduler: prompt tokens that one instance keeps, by model. */
+  get cacheTokens(): ReadonlyMap<string, number> {
+    return new Map([...this.#byModel].flatMap(([name, { cacheTokens }]) => (cacheTokens === null ? [] : [[name, cacheTokens] as const])));
   }
 
   /** Models whose estimate is being made. */
@@ -114,14 +121,15 @@ export class Memory {
   }
 
   /** Returns whether all its figures are there. */
-  #store({ model, jobs: [cpu, gpu], projectorBytes }: ModelJobs, found: Awaited<ReturnType<Estimates["recall"]>>): boolean {
+  #store({ model, engine, jobs: [cpu, gpu], projectorBytes }: ModelJobs, found: Awaited<ReturnType<Estimates["recall"]>>): boolean {
     const onCpu = found.get(cpu.key);
     const onGpu = found.get(gpu.key);
     if (onCpu === undefined || onGpu === undefined) return false;
     const apple = this.#ports.devices().some((device) => device.vendor === "apple");
     const gpuBytes = (onGpu?.total.gpuBytes ?? 0) + (apple ? (onGpu?.total.hostBytes ?? 0) : 0);
     const need = onCpu && onGpu ? { cpuBytes: onCpu.total.hostBytes + projectorBytes, gpuBytes: gpuBytes + projectorBytes } : null;
-    this.#byModel.set(model.name, { fingerprint: model.fingerprint, need });
+    const cacheTokens = onCpu ? keptTokens(model, engine, onCpu.cache.hostBytes) : null;
+    this.#byModel.set(model.name, { fingerprint: model.fingerprint, need, cacheTokens });
     return true;
   }
 
@@ -139,7 +147,7 @@ export class Memory {
         estimateJob(file, { ...settings, gpuLayers: hasGpu ? gpuLayers : 0 }),
         projectorPath === "" ? null : stat(projectorPath).catch(() => null),
       ]);
-      return { model, jobs: [cpu, gpu], projectorBytes: projector?.size ?? 0 };
+      return { model, engine, jobs: [cpu, gpu], projectorBytes: projector?.size ?? 0 };
     } catch {
       return null;
     }
@@ -160,8 +168,17 @@ export class Memory {
   }
 }
 
+/** Tokens in the slots and, with the native engine, in its host-memory cache: both hold the same bytes for each. */
+function keptTokens({ load, kind }: ModelSpec, engine: EngineId, slotBytes: number): number | null {
+  const inSlots = load.slots * load.contextTokens;
+  if (kind !== "chat" || slotBytes <= 0) return null;
+  const inHost = engine === "llama-server" ? (load.hostCacheMib * 2 ** 20) / (slotBytes / inSlots) : 0;
+  return Math.floor(inSlots + inHost);
+}
+
 interface ModelJobs {
   readonly model: ModelSpec;
+  readonly engine: EngineId;
   readonly jobs: readonly [cpu: EstimateJob, gpu: EstimateJob];
   /** A multimodal projector is loaded whole. */
   readonly projectorBytes: number;
