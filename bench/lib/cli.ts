@@ -38,7 +38,12 @@ switch (positionals[0]) {
     benchSim({ trace: values.trace ?? null, instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most), save: true });
     break;
   }
+  case "page": {
+    const { writePage } = await import("./page.ts");
+    console.log(`written: ${writePage()}`);
+    break;
+  }
   default:
-    console.error("usage: npm run bench -- gateway|engine|sim [--rounds N]");
+    console.error("usage: npm run bench -- gateway|engine|sim|page [--rounds N]");
     process.exitCode = 2;
 }

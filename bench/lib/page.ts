@@ -1,0 +1,118 @@
+/** `npm run bench -- page` writes docs/performance.md from the results under bench/results. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { benchRoot, type Row } from "./report.ts";
+
+interface Results {
+  readonly at: string;
+  readonly commit: string | null;
+  readonly node: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly model?: string;
+  readonly rows: readonly Row[];
+}
+
+const number = (value: unknown, digits = 2): string =>
+  typeof value === "number" ? (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : value.toFixed(digits)) : "";
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+const spread = (row: Row): string => `${number(row["median"])} (${number(row["low"])}–${number(row["high"])})`;
+
+const gatewayMeasures: Readonly<Record<string, string>> = {
+  requestsPerSecond1: "requests/s, 1 client",
+  p50Us: "latency p50, µs",
+  p99Us: "latency p99, µs",
+  requestsPerSecond32: "requests/s, 32 clients",
+  p99At32Us: "latency p99 at 32 clients, µs",
+  cpuPerChunkUs: "CPU per relayed chunk, µs",
+  gapP99Us: "gap between chunks p99, µs",
+};
+
+function gatewayPart({ rows }: Results): string {
+  const arms = ["direct", "skeleton", "ours"];
+  const figures = Object.entries(gatewayMeasures).map(([measure, title]) => {
+    const cells = arms.map((arm) => number(rows.find((row) => row["arm"] === arm && row.measure === measure)?.["median"], 1));
+    return [title, ...cells];
+  });
+  const ratios = rows.filter((row) => row["arm"] === "ours/skeleton").map((row) => [row.measure, spread(row), String(row["goal"] ?? "")]);
+  return [
+    "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *ours* the gateway with checks, routing and logging.",
+    table(["", ...arms], figures),
+    table(["ours ÷ skeleton", "median (low–high)", "goal"], ratios),
+  ].join("\n\n");
+}
+
+function enginePart({ rows, model }: Results): string {
+  const speed = rows
+    .filter((row) => row["streams"] !== undefined)
+    .map((row) => [`${row["streams"]}`, String(row["arm"] ?? "daemon ÷ direct"), row.measure, spread(row), String(row["goal"] ?? "")]);
+  const stops = rows
+    .filter((row) => row["phase"] !== undefined)
+    .map((row) => [
+      String(row["phase"]),
+      row["streamed"] ? "streamed" : "in one piece",
+      row["half"] ? "half-closed" : "closed",
+      number(row["p50"], 0),
+      number(row["p99"], 0),
+      String(row["count"]),
+      String(row["goal"]),
+    ]);
+  return [
+    `The native engine with ${model ?? "the chat model"}, bare and behind the daemon. First tokens per second and time to the first token:`,
+    table(["streams", "arm", "measure", "median (low–high)", "goal"], speed),
+    "Then, how long the engine works on for a client that has left, read from the engine's own slots while another client streams:",
+    table(["left in", "answer", "connection", "p50 ms", "p99 ms", "samples", "goal"], stops),
+  ].join("\n\n");
+}
+
+const swapPart = ({ rows }: Results): string =>
+  [
+    "Two models share one place. A conversation comes back after the other model has had its turn; its slots were saved to disk and restored, or not.",
+    table(
+      ["slots", "history, tokens", "found in the cache", "time to first token, ms"],
+      rows.map((row) => [row.measure, number(row["historyTokens"], 0), number(row["cachedTokens"], 0), number(row["ttftMs"], 0)]),
+    ),
+  ].join("\n\n");
+
+const memoryPart = ({ rows }: Results): string => {
+  const mib = (value: unknown): string => number(Number(value) / 2 ** 20, 0);
+  return [
+    "What is predicted before a model starts, and what its process takes.",
+    table(
+      ["case", "engine", "kind", "estimate MiB", "measured MiB", "difference"],
+      rows.map((row) => [
+        row.measure,
+        String(row["engine"]),
+        String(row["kind"]),
+        mib(row["estimateBytes"]),
+        mib(row["measuredBytes"]),
+        `${number(Number(row["difference"]) * 100, 1)} %`,
+      ]),
+    ),
+  ].join("\n\n");
+};
+
+const parts: readonly (readonly [name: string, title: string, command: string, part: (results: Results) => string])[] = [
+  ["gateway", "Gateway", "npm run bench -- gateway", gatewayPart],
+  ["engine", "Engine behind the daemon", "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM", enginePart],
+  ["swap", "Swaps", "node bench/swap.ts", swapPart],
+  ["memory", "Memory estimates", "node bench/memory.ts", memoryPart],
+];
+
+export function writePage(): string {
+  const sections = parts.flatMap(([name, title, command, part]) => {
+    const file = join(benchRoot, "results", `${name}.json`);
+    if (!existsSync(file)) return [];
+    const results = JSON.parse(readFileSync(file, "utf8")) as Results;
+    const when = `\`${command}\`, ${results.at.slice(0, 10)}, ${results.cores} cores (${results.cpu}), Node ${results.node}.`;
+    return [`## ${title}\n\n${when}\n\n${part(results)}`];
+  });
+  const intro =
+    "# Performance\n\nEvery figure comes from a command under `bench/`, which measures all arms in one run, interleaved, and keeps its results under `bench/results/`. " +
+    "Machines are noisy: a ratio within one run counts, an absolute time does not. No test asserts a time. This page is generated by `npm run bench -- page`.\n\n" +
+    "The scheduler's decisions and the simulation of whole fleets are in [scheduler.md](scheduler.md), the two engines side by side in [engines.md](engines.md).";
+  const page = join(benchRoot, "../docs/performance.md");
+  writeFileSync(page, `${[intro, ...sections].join("\n\n")}\n`);
+  return page;
+}
