@@ -120,10 +120,7 @@ export function showRows(model: ShownModel): string[][] {
     ["configured in", model.configFile ?? "nothing yet"],
     ["loaded", model.loaded ? "yes" : "no"],
     ["memory", memory === null || load === null ? null : memoryText(memory, load)],
-    ...model.instances.map(({ id, memoryBytes }): [string, string] => [
-      "measured",
-      `${memoryBytes === null ? "not known yet" : formatBytes(memoryBytes)} (${id})`,
-    ]),
+    ...model.instances.map((instance): [string, string] => ["measured", measuredText(instance)]),
   ];
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
@@ -132,6 +129,11 @@ function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: Fi
   const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);
   const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU if there is one` : "";
   return `about ${place(total)}${gpu}: weights ${place(weights)}, cache ${place(cache)} (${load.slots} × ${load.contextTokens} tokens), work ${place(compute)}`;
+}
+
+function measuredText({ id, memoryBytes, estimatedMemoryBytes }: HoldingInstance): string {
+  const reckoned = estimatedMemoryBytes === null ? "" : `, reckoned ${formatBytes(estimatedMemoryBytes)}`;
+  return `${memoryBytes === null ? "not yet" : formatBytes(memoryBytes)}${reckoned} (${id})`;
 }
 
 const numberText = (value: number | null | undefined, unit = ""): string | null => (value === null || value === undefined ? null : `${value}${unit}`);
