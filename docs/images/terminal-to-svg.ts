@@ -1,5 +1,5 @@
 /**
- * Draws a captured terminal screen as SVG: `tmux capture-pane -e -p | node docs/images/terminal-to-svg.ts > ps.svg`.
+ * Draws a captured terminal screen as SVG: `tmux capture-pane -e -p | node docs/images/terminal-to-svg.ts TITLE > ps.svg`.
  * Understands the colours and styles that ink writes: SGR 0–9, 22–29, 30–37, 39, 40–47, 49, 90–97, 38/48;5 and 38/48;2.
  */
 import { text } from "node:stream/consumers";
@@ -109,6 +109,7 @@ const height = lines.length * LINE_HEIGHT + 2 * PADDING;
 console.log(
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">`,
 );
+console.log(`<title>${escapeXml(process.argv[2] ?? "A terminal")}</title>`);
 console.log(`<rect width="100%" height="100%" rx="8" fill="${BACKGROUND}"/>`);
 console.log(drawn.filter(Boolean).join("\n"));
 console.log("</svg>");

@@ -43,7 +43,11 @@ test("over the limit of waiters a request is refused at once, with a time after 
 });
 
 test("a limit of one instance is kept under traffic to two models, and neither starves", async () => {
-  assistant = await installFakes({ models: { river: { knobs: { decodeDelayMs: 2 } }, brook: { knobs: { decodeDelayMs: 2 } } }, maxInstances: 1, scheduler: "max_swap_wait_s = 2" });
+  assistant = await installFakes({
+    models: { river: { knobs: { decodeDelayMs: 2 } }, brook: { knobs: { decodeDelayMs: 2 } } },
+    maxInstances: 1,
+    scheduler: "max_swap_wait_s = 2",
+  });
   const url = await assistant.serve();
   let most = 0;
   let over = false;
