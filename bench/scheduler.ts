@@ -15,6 +15,7 @@ import type { SchedulerEvent } from "../src/scheduler/events.ts";
 import { fingerprintPrefix } from "../src/scheduler/fingerprint.ts";
 import { Scheduler } from "../src/scheduler/loop.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
+import { testModel } from "../test/support/fake-engine.ts";
 
 const [instances = 1000, queued = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
 const MODELS = 10;
@@ -28,54 +29,11 @@ const random = (): number => {
   return seed / 2 ** 32;
 };
 
-const spec = (index: number): ModelSpec => ({
-  name: `model-${index}`,
-  aliases: [],
-  kind: "chat",
-  engine: "auto",
-  source: { type: "file", path: "/model.gguf" },
-  load: {
-    contextTokens: 8192,
-    slots: SLOTS,
-    batchTokens: 512,
-    microBatchTokens: 128,
-    threads: 1,
-    gpuLayers: 99,
-    splitMode: "none",
-    mainGpu: 0,
-    tensorSplit: [],
-    mmap: true,
-    cacheTypeK: "f16",
-    cacheTypeV: "f16",
-    hostCacheMib: 0,
-    chatTemplate: "",
-    projectorPath: "",
-    pooling: null,
-    extraArgs: [],
-  },
-  sampling: {
-    temperature: null,
-    topP: null,
-    topK: null,
-    minP: null,
-    repeatPenalty: null,
-    presencePenalty: null,
-    frequencyPenalty: null,
-    maxTokens: -1,
-    stop: [],
-    grammar: "",
-    jsonSchema: "",
-  },
-  includeUsage: false,
-  devices: [],
-  replicas: Math.ceil(instances / MODELS),
-  idleTtlMs: 600_000,
-  preload: true,
-  pinned: false,
-  ownAddresses: [],
-  file: "model.toml",
-  fingerprint: `${index}`,
-});
+const spec = (index: number): ModelSpec =>
+  testModel(
+    { name: `model-${index}`, engine: "auto", replicas: Math.ceil(instances / MODELS), idleTtlMs: 600_000, preload: true, fingerprint: `${index}` },
+    { contextTokens: 8192, slots: SLOTS, threads: 1, gpuLayers: 99 },
+  );
 
 const device = (index: number): Device => ({
   id: `cuda:${index}`,

@@ -2,57 +2,12 @@ import type { SchedulerSettings } from "../../src/core/config.ts";
 import type { Device } from "../../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../../src/core/instance.ts";
 import type { ModelSpec } from "../../src/core/model.ts";
+import { testModel } from "../../test/support/fake-engine.ts";
 
 /** The configuration of a simulated machine, in the words of the real one. */
 export function modelSpec(name: string, slots: number, batchTokens: number, replicas: number, preload: boolean): ModelSpec {
-  return {
-    name,
-    aliases: [],
-    kind: "chat",
-    engine: "auto",
-    source: { type: "file", path: "/model.gguf" },
-    load: {
-      contextTokens: 131_072,
-      slots,
-      batchTokens,
-      microBatchTokens: Math.min(512, batchTokens),
-      threads: 1,
-      gpuLayers: 99,
-      splitMode: "none",
-      mainGpu: 0,
-      tensorSplit: [],
-      mmap: true,
-      cacheTypeK: "f16",
-      cacheTypeV: "f16",
-      hostCacheMib: 0,
-      chatTemplate: "",
-      projectorPath: "",
-      pooling: null,
-      extraArgs: [],
-    },
-    sampling: {
-      temperature: null,
-      topP: null,
-      topK: null,
-      minP: null,
-      repeatPenalty: null,
-      presencePenalty: null,
-      frequencyPenalty: null,
-      maxTokens: -1,
-      stop: [],
-      grammar: "",
-      jsonSchema: "",
-    },
-    includeUsage: false,
-    devices: [],
-    replicas,
-    idleTtlMs: null,
-    preload,
-    pinned: false,
-    ownAddresses: [],
-    file: "model.toml",
-    fingerprint: name,
-  };
+  const load = { contextTokens: 131_072, slots, batchTokens, microBatchTokens: Math.min(512, batchTokens), threads: 1, gpuLayers: 99 };
+  return testModel({ name, engine: "auto", replicas, preload, fingerprint: name }, load);
 }
 
 export const gpu = (index: number): Device => ({

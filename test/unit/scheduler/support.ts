@@ -9,64 +9,16 @@ import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
 import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
+import { testModel } from "../../support/fake-engine.ts";
 
 export const GIB = 2 ** 30;
-
-const load: LoadSettings = {
-  contextTokens: 4096,
-  slots: 2,
-  batchTokens: 512,
-  microBatchTokens: 128,
-  threads: 1,
-  gpuLayers: 0,
-  splitMode: "none",
-  mainGpu: 0,
-  tensorSplit: [],
-  mmap: true,
-  cacheTypeK: "f16",
-  cacheTypeV: "f16",
-  hostCacheMib: 0,
-  chatTemplate: "",
-  projectorPath: "",
-  pooling: null,
-  extraArgs: [],
-};
 
 export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> & Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads">>;
 
 export function model(name: string, options: ModelOptions = {}): ModelSpec {
-  const { slots = load.slots, contextTokens = load.contextTokens, threads = load.threads, ...rest } = options;
-  return {
-    name,
-    aliases: [],
-    kind: "chat",
-    engine: "auto",
-    source: { type: "file", path: `/models/${name}.gguf` },
-    load: { ...load, slots, contextTokens, threads },
-    sampling: {
-      temperature: null,
-      topP: null,
-      topK: null,
-      minP: null,
-      repeatPenalty: null,
-      presencePenalty: null,
-      frequencyPenalty: null,
-      maxTokens: -1,
-      stop: [],
-      grammar: "",
-      jsonSchema: "",
-    },
-    includeUsage: false,
-    devices: [],
-    replicas: "auto",
-    idleTtlMs: null,
-    preload: false,
-    pinned: false,
-    ownAddresses: [],
-    file: `/etc/assistant/models/${name}.toml`,
-    fingerprint: `${name}-1`,
-    ...rest,
-  };
+  const { slots = 2, contextTokens = 4096, threads = 1, ...rest } = options;
+  const file = `/etc/assistant/models/${name}.toml`;
+  return testModel({ name, engine: "auto", replicas: "auto", file, fingerprint: `${name}-1`, ...rest }, { slots, contextTokens, threads });
 }
 
 export function gpu(index: number, memoryGib = 24): Device {
