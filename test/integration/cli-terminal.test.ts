@@ -11,8 +11,8 @@ beforeEach(async () => {
 });
 afterEach(() => fake[Symbol.asyncDispose]());
 
-const open = (args: readonly string[], columns = 100, rows = 30) =>
-  openTerminal([process.execPath, join(packageRoot, "bin/assistant.js"), ...args], { env: fake.assistant.env, columns, rows });
+const open = (args: readonly string[], columns = 100, rows = 30, env: Record<string, string> = {}) =>
+  openTerminal([process.execPath, join(packageRoot, "bin/assistant.js"), ...args], { env: { ...fake.assistant.env, ...env }, columns, rows });
 
 describe("the chat in a terminal", () => {
   test("messages of several lines: marks, a backslash, Alt-Enter, a paste", async () => {
@@ -117,6 +117,14 @@ describe("ps in a terminal", () => {
     await fake.start();
     const screen = await terminal.until(/· up \d/u);
     for (const line of screen.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
+  });
+
+  test.each(["true", "false"])("is live in a terminal whose environment says CI=%s", async (ci) => {
+    await fake.start();
+    await using terminal = await open(["ps"], 100, 30, { CI: ci });
+    await terminal.until(/smollm2@cpu +ready/u);
+    await terminal.press("q");
+    await terminal.until(/\[exit 0\]/u);
   });
 
   test("shows the log of an instance", async () => {
