@@ -3,6 +3,7 @@
  *
  *   node bench/scheduler.ts [instances] [queued] [rounds]
  */
+import { Cancellation } from "../src/core/cancellation.ts";
 import { systemClock } from "../src/core/clock.ts";
 import type { SchedulerSettings } from "../src/core/config.ts";
 import type { Device } from "../src/core/device.ts";
@@ -211,12 +212,12 @@ async function acquireTimes(): Promise<number[]> {
     describe: () => ({ engine: "llama-server", socketPath: "/s", noticesDepartedClients: true }),
   });
   scheduler.configure({ models: [spec(0)], devices: [device(0)], settings });
-  const signal = new AbortController().signal;
+  const client = new Cancellation();
   const times: number[] = [];
   for (let index = 0; index < EVENTS; index++) {
     const request = { ...facts(Date.now()), model: "model-0" };
     const before = process.hrtime.bigint();
-    const lease = await scheduler.acquire(request, signal);
+    const lease = await scheduler.acquire(request, client);
     lease.finish({ end: "complete", promptTokens: 900, cachedTokens: null, completionTokens: 100, promptMs: 100, completionMs: 1000 });
     if (index > EVENTS / 4) times.push(Number(process.hrtime.bigint() - before) / 1000);
   }

@@ -38,7 +38,7 @@ export async function benchGateway({ rounds, seconds }: { readonly rounds: numbe
   try {
     await using stub = await startArm("direct", join(benchRoot, "lib/stub-upstream.ts"), { socketPath, chunks: CHUNKS, everyMs: EVERY_MS });
     await using skeleton = await startArm("skeleton", join(benchRoot, "gateway/skeleton.ts"), { socketPath });
-    await using ours = await startArm("ours", join(benchRoot, "gateway/ours.ts"), { socketPath, key: KEY, logFile: join(directory, "log") });
+    await using ours = await startArm("ours", join(benchRoot, "gateway/ours.ts"), { socketPath, key: KEY, logDirectory: join(directory, "log") });
     await compare([stub, skeleton, ours], rounds, seconds * 1000, order);
   } finally {
     load.disconnect();

@@ -1,14 +1,17 @@
 /** The gateway of the product, with API keys and its log on, in front of one instance that is always free. */
 import { createHash } from "node:crypto";
-import { pino } from "pino";
+import { Cancellation } from "../../src/core/cancellation.ts";
 import type { Dispatcher } from "../../src/core/request.ts";
+import { keepRequestsYoung } from "../../src/daemon/heap.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
+import { openLog } from "../../src/telemetry/log.ts";
 import { testModel } from "../../test/support/fake-engine.ts";
 import { reportArm } from "../lib/arm.ts";
 
-const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; key: string; logFile: string };
+keepRequestsYoung();
+const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; key: string; logDirectory: string };
 const model = testModel({ name: "stub" });
-const never = new AbortController().signal;
+const never = new Cancellation();
 
 const dispatcher: Dispatcher = {
   acquire: async ({ id }) => ({
@@ -26,7 +29,9 @@ const dispatcher: Dispatcher = {
   }),
 };
 
+const { log } = await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null });
 const sha256 = createHash("sha256").update(settings.key).digest("hex");
+const gatewaySettings = { apiKeys: [{ name: "bench", sha256 }], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
 const gateway = await createGateway({
   dispatcher,
   directory: { find: (name) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 },
@@ -38,9 +43,9 @@ const gateway = await createGateway({
     reload: async () => ({}),
     shutdown() {},
   },
-  settings: () => ({ apiKeys: [{ name: "bench", sha256 }], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 }),
+  settings: () => gatewaySettings,
   version: "bench",
-  log: pino({ base: null }, pino.destination({ dest: settings.logFile, sync: false, minLength: 4096 })),
+  log,
 });
 const url = await gateway.listen({ host: "127.0.0.1", port: 0 });
 reportArm(Number(new URL(url).port));

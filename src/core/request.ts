@@ -1,3 +1,4 @@
+import type { Cancellation } from "./cancellation.ts";
 import type { AssistantError } from "./errors.ts";
 import type { EngineId } from "./model.ts";
 
@@ -52,18 +53,19 @@ export interface Lease extends Disposable {
   firstToken(): void;
   /** States the outcome and gives the slot back. Disposing without it counts as cancelled. Later calls do nothing. */
   finish(outcome: RequestOutcome): void;
-  /** Aborted when the instance dies or is stopped under the request, with the reason. */
-  readonly lost: AbortSignal;
+  /** Cancelled when the instance dies or is stopped under the request, with the reason. */
+  readonly lost: Cancellation;
 }
 
 /** The gateway's only way to an engine. */
 export interface Dispatcher {
   /**
    * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`, `deadline_exceeded`, …),
-   * or with the signal's reason once aborted; a request that was aborted in the queue causes no start and no dispatch.
+   * or with the reason once `departure` is cancelled, whose listener it is until it settles; a request that is cancelled in
+   * the queue causes no start and no dispatch.
    * `onWaiting` is told what the wait is for, so that a long one can be made visible.
    */
-  acquire(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
+  acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
 }
 
 export interface Waiting {

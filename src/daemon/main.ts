@@ -3,6 +3,7 @@ import type { HandshakeMessage } from "../api/handshake.ts";
 import { type Environment, readEnvironment } from "../config/environment.ts";
 import { toAssistantError } from "../core/errors.ts";
 import { Daemon } from "./daemon.ts";
+import { keepRequestsYoung } from "./heap.ts";
 
 export interface RunOptions {
   readonly env: Environment;
@@ -15,6 +16,7 @@ export interface RunOptions {
  * went. Rejects with the reason when the start fails.
  */
 export async function runDaemon(options: RunOptions): Promise<void> {
+  keepRequestsYoung();
   let daemon: Daemon;
   try {
     daemon = await Daemon.start({ env: options.env, foreground: options.foreground });

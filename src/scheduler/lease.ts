@@ -1,3 +1,4 @@
+import { Cancellation } from "../core/cancellation.ts";
 import type { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
 import type { Lease, RequestOutcome } from "../core/request.ts";
@@ -36,9 +37,7 @@ export class SlotLease implements Lease {
   readonly #owner: LeaseOwner;
   #open = true;
   #answering = false;
-  // Made when somebody looks at it, which few requests live long enough to need: it costs as much as the decision.
-  #lost: AbortController | null = null;
-  #lostReason: AssistantError | null = null;
+  readonly lost = new Cancellation();
 
   constructor(owner: LeaseOwner, facts: LeaseFacts) {
     this.#owner = owner;
@@ -54,14 +53,6 @@ export class SlotLease implements Lease {
   /** Whether a byte of the answer has come. */
   get answering(): boolean {
     return this.#answering;
-  }
-
-  get lost(): AbortSignal {
-    if (this.#lost === null) {
-      this.#lost = new AbortController();
-      if (this.#lostReason !== null) this.#lost.abort(this.#lostReason);
-    }
-    return this.#lost.signal;
   }
 
   firstToken(): void {
@@ -82,7 +73,6 @@ export class SlotLease implements Lease {
 
   /** For the owner: the slot is gone. The holder hears of it and still disposes the lease. */
   lose(reason: AssistantError): void {
-    this.#lostReason = reason;
-    this.#lost?.abort(reason);
+    this.lost.cancel(reason);
   }
 }

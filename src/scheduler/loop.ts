@@ -1,3 +1,4 @@
+import type { Cancellation } from "../core/cancellation.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
@@ -46,8 +47,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A call of `acquire` that has no lease yet. */
 interface Waiter {
   readonly facts: RequestFacts;
-  readonly signal: AbortSignal;
-  readonly onAbort: () => void;
+  readonly departure: Cancellation;
   readonly onWaiting: ((wait: Waiting) => void) | undefined;
   readonly resolve: (lease: Lease) => void;
   readonly reject: (reason: unknown) => void;
@@ -123,21 +123,21 @@ export class Scheduler implements Dispatcher {
     return snapshotOf(this.#state, this.#now());
   }
 
-  /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the abort still has to be disposed. */
-  acquire(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
-    if (signal.aborted) return Promise.reject(signal.reason);
+  /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation still has to be disposed. */
+  acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
+    if (departure.reason !== null) return Promise.reject(departure.reason);
     if (this.#waiters.has(facts.id) || this.#leases.has(facts.id)) {
       return Promise.reject(new AssistantError("internal", `The request id ${facts.id} is in use`));
     }
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      this.#waiters.set(facts.id, { facts, departure, onWaiting, resolve, reject });
+      this.#post({ type: "arrived", facts });
+      if (!this.#waiters.has(facts.id)) return;
+      departure.onCancel = (reason) => {
         if (!this.#waiters.delete(facts.id)) return;
-        reject(signal.reason);
+        reject(reason);
         this.#post({ type: "cancelled", requestId: facts.id });
       };
-      this.#waiters.set(facts.id, { facts, signal, onAbort, onWaiting, resolve, reject });
-      this.#post({ type: "arrived", facts });
-      if (this.#waiters.has(facts.id)) signal.addEventListener("abort", onAbort, { once: true });
     });
   }
 
@@ -247,7 +247,7 @@ export class Scheduler implements Dispatcher {
     const waiter = this.#waiters.get(requestId);
     if (waiter === undefined) return undefined;
     this.#waiters.delete(requestId);
-    waiter.signal.removeEventListener("abort", waiter.onAbort);
+    waiter.departure.onCancel = null;
     return waiter;
   }
 

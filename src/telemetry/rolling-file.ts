@@ -10,6 +10,9 @@ export interface RollingOptions {
   readonly kept: number;
 }
 
+/** Between two writes: a line is in the file within this time, and a burst costs twenty writes a second. */
+const WRITE_EVERY_MS = 50;
+
 /** Lines that wait for a slow disk; further ones are dropped, since memory is worth more than a log. */
 const MOST_WAITING_CHARACTERS = 4 * 2 ** 20;
 
@@ -28,6 +31,8 @@ export class RollingFile {
   #waiting: string[] = [];
   #waitingCharacters = 0;
   #draining: Promise<void> | null = null;
+  #hurry: (() => void) | null = null;
+  #hurried = false;
 
   /** Makes the directory where it is missing. Rejects where the file cannot be opened. */
   static async open(options: RollingOptions): Promise<RollingFile> {
@@ -56,7 +61,12 @@ export class RollingFile {
 
   /** Resolves when every line that was taken is in the file, or is lost. Never rejects. */
   async flush(): Promise<void> {
-    while (this.#draining !== null) await this.#draining;
+    this.#hurried = true;
+    while (this.#draining !== null) {
+      this.#hurry?.();
+      await this.#draining;
+    }
+    this.#hurried = false;
   }
 
   async #drain(): Promise<void> {
@@ -69,8 +79,21 @@ export class RollingFile {
       await this.#handle.appendFile(piece).catch(() => {});
       this.#size += piece.length;
       if (this.#size >= this.#options.maxBytes) await this.#turn().catch(() => {});
+      if (!this.#hurried) await this.#pause();
     }
     this.#draining = null;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, WRITE_EVERY_MS);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    }).then(() => {
+      this.#hurry = null;
+    });
   }
 
   async #turn(): Promise<void> {

@@ -1,3 +1,4 @@
+import { Cancellation } from "../../src/core/cancellation.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../../src/core/request.ts";
 
 /** A lease as the stub handed it out, with what became of it. */
@@ -40,40 +41,40 @@ export class StubDispatcher implements Dispatcher {
     for (const go of this.#queue.splice(0)) go();
   }
 
-  async acquire(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
+  async acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
     this.asked.push(facts);
-    signal.throwIfAborted();
+    if (departure.reason !== null) throw departure.reason;
     const arrivedAt = performance.now();
-    if (this.#held) await this.#wait(facts, signal, onWaiting);
+    if (this.#held) await this.#wait(facts, departure, onWaiting);
     if (this.refuse) throw this.refuse;
     return this.#grant(facts, performance.now() - arrivedAt);
   }
 
-  #wait(facts: RequestFacts, signal: AbortSignal, onWaiting?: (wait: Waiting) => void): Promise<void> {
+  #wait(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<void> {
     onWaiting?.(this.waiting);
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#queue = this.#queue.filter((entry) => entry !== resolve);
-        this.abandoned.push(facts);
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      this.#queue.push(() => {
-        signal.removeEventListener("abort", leave);
+      const go = (): void => {
+        departure.onCancel = null;
         resolve();
-      });
+      };
+      departure.onCancel = (reason) => {
+        this.#queue = this.#queue.filter((entry) => entry !== go);
+        this.abandoned.push(facts);
+        reject(reason);
+      };
+      this.#queue.push(go);
     });
   }
 
   #grant(facts: RequestFacts, queuedMs: number): Lease {
-    const lost = new AbortController();
+    const lost = new Cancellation();
     const socketPath = (this.socketPaths.length > 1 ? this.socketPaths.shift() : this.socketPaths[0]) as string;
     const granted: GrantedLease = {
       facts,
       outcome: null,
       firstToken: false,
       disposed: false,
-      lose: (reason) => lost.abort(reason),
+      lose: (reason) => lost.cancel(reason),
       lease: {
         requestId: facts.id,
         instanceId: this.instanceId,
@@ -82,7 +83,7 @@ export class StubDispatcher implements Dispatcher {
         socketPath,
         noticesDepartedClients: this.noticesDepartedClients,
         queuedMs,
-        lost: lost.signal,
+        lost,
         firstToken: () => {
           granted.firstToken = true;
         },

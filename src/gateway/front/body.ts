@@ -17,7 +17,7 @@ export function readBody(request: IncomingMessage, limitBytes: number, departure
     let drainTimer: NodeJS.Timeout | null = null;
     const settle = (result: () => void): void => {
       request.off("data", onData).off("end", onEnd).off("error", onError);
-      departure.onLeave = null;
+      departure.onCancel = null;
       if (drainTimer) clearTimeout(drainTimer);
       result();
     };
@@ -32,11 +32,11 @@ export function readBody(request: IncomingMessage, limitBytes: number, departure
       if (length > limitBytes) refuse();
       else settle(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     };
-    const onError = (error: Error): void => settle(() => reject(departure.gone ? new ClientGone() : error));
+    const onError = (error: Error): void => settle(() => reject(departure.cancelled ? new ClientGone() : error));
     const onGone = (): void => settle(() => reject(new ClientGone()));
     request.on("data", onData).once("end", onEnd).once("error", onError);
-    departure.onLeave = onGone;
-    if (departure.gone) onGone();
+    departure.onCancel = onGone;
+    if (departure.cancelled) onGone();
   });
 }
 

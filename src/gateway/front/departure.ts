@@ -1,7 +1,8 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import { Cancellation } from "../../core/cancellation.ts";
 
-/** The abort reason of a request whose client has left. Nobody is there to be told. */
+/** The reason of a request whose client has left. Nobody is there to be told. */
 export class ClientGone extends Error {
   constructor() {
     super("the client has left");
@@ -30,35 +31,20 @@ export function watchDepartures(server: Server): void {
   });
 }
 
-/**
- * The leaving of one request's client. One step of a request waits at a time, so that one callback is enough; adding
- * and removing listeners of an AbortSignal costs microseconds, and there are several steps.
- */
-export class Departure {
-  readonly #controller = new AbortController();
+/** The leaving of one request's client, with `ClientGone`. */
+export class Departure extends Cancellation {
   readonly #running: Set<Departure> | undefined;
-  /** Called once when the client leaves. Whoever sets it takes it away again. */
-  onLeave: (() => void) | null = null;
 
   constructor(socket: Socket) {
+    super();
     this.#running = watched.get(socket);
     if (this.#running === undefined || socket.destroyed) this.leave();
     else this.#running.add(this);
   }
 
-  get gone(): boolean {
-    return this.#controller.signal.aborted;
-  }
-  /** Aborts with `ClientGone`, for those who want a signal. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
   leave(): void {
     this.done();
-    if (this.gone) return;
-    this.#controller.abort(new ClientGone());
-    this.onLeave?.();
+    this.cancel(new ClientGone());
   }
 
   /** The request is over; its client may go. */

@@ -8,7 +8,7 @@ import { methodNotAllowed } from "./cold-app.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { presentable, sendError } from "./error-body.ts";
 import { checkHost, isLoopback } from "./hosts.ts";
-import { LOCAL_TENANT, tenantOf } from "./keys.ts";
+import { Doorkeeper, LOCAL_TENANT } from "./keys.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -26,6 +26,7 @@ export interface FrontOptions {
  * the relay, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
 export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): Handler {
+  const doorkeeper = new Doorkeeper();
   return (request, response) => {
     const arrivedAt = performance.now();
     const id = requestId(request);
@@ -39,7 +40,7 @@ export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): 
       }
       const route = inferenceRoutes.get(path);
       if (request.method === "OPTIONS") return sendOptions(request, response, headers, route === undefined ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
-      const tenant = guarded && !publicPaths.has(path) ? tenantOf(request.headers.authorization, settings.apiKeys) : LOCAL_TENANT;
+      const tenant = guarded && !publicPaths.has(path) ? doorkeeper.tenantOf(request.socket, request.headers.authorization, settings.apiKeys) : LOCAL_TENANT;
       if (route === undefined) {
         for (let index = 0; index < headers.length; index += 2) response.setHeader(headers[index] as string, headers[index + 1] as string);
         return cold(request, response);

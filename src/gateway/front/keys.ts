@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
+import type { Socket } from "node:net";
 import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 
@@ -26,6 +27,23 @@ export function tenantOf(authorization: string | undefined, keys: readonly ApiKe
   if (tenant === null)
     throw new AssistantError("invalid_api_key", "The API key is not one of this daemon's.", { remedy: "Check the key that the client sends." });
   return tenant;
+}
+
+/**
+ * `tenantOf` for the requests of one listener. A header that a connection has already been let in with is not hashed
+ * again while the keys are the same; it is compared with nothing but that connection's own.
+ */
+export class Doorkeeper {
+  readonly #known = new WeakMap<Socket, { readonly authorization: string | undefined; readonly keys: readonly ApiKey[]; readonly tenant: string }>();
+
+  tenantOf(socket: Socket, authorization: string | undefined, keys: readonly ApiKey[]): string {
+    if (keys.length === 0) return LOCAL_TENANT;
+    const known = this.#known.get(socket);
+    if (known !== undefined && known.keys === keys && known.authorization === authorization) return known.tenant;
+    const tenant = tenantOf(authorization, keys);
+    this.#known.set(socket, { authorization, keys, tenant });
+    return tenant;
+  }
 }
 
 const decoded = new WeakMap<ApiKey, Buffer>();

@@ -114,17 +114,17 @@ class Inference {
       } catch (error) {
         const elsewhere = lease.engine === "remote" && this.#firstTokenAt === null && mayTryElsewhere(error);
         this.#finish(lease, elsewhere ? "engine-error" : endOf(error));
-        if (elsewhere && attempt < MOST_TRIES && !this.#departure.gone) continue;
+        if (elsewhere && attempt < MOST_TRIES && !this.#departure.cancelled) continue;
         if (!(error instanceof EngineUnreachable)) throw error;
-        if (attempt >= 2 || this.#departure.gone) throw unreachable(model, error);
+        if (attempt >= 2 || this.#departure.cancelled) throw unreachable(model, error);
       }
     }
   }
 
   async #acquire(facts: RequestFacts): Promise<Lease> {
-    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#departure.signal);
+    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#departure);
     using signs = new WaitingSigns(this.#client, [], this.#signTimes);
-    return await this.#context.dispatcher.acquire(facts, this.#departure.signal, signs.told);
+    return await this.#context.dispatcher.acquire(facts, this.#departure, signs.told);
   }
 
   #relay(lease: Lease, facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
@@ -161,7 +161,7 @@ class Inference {
   /** Tells the client, in whatever way is still open, why there is no answer or no more of it. */
   fail(thrown: unknown): void {
     const { response, id } = this.#call;
-    if (thrown instanceof ClientGone || this.#departure.gone) {
+    if (thrown instanceof ClientGone || this.#departure.cancelled) {
       this.#end = "cancelled";
       response.destroy();
       return;

@@ -68,12 +68,12 @@ class Relay {
   start(): void {
     const { departure, lease, request } = this.#job;
     // Taken away between being chosen and being used: nothing was sent, another may take it.
-    if (departure.gone || lease.lost.aborted) {
-      this.#settle(() => this.#reject(departure.gone ? new ClientGone() : new EngineUnreachable(lease.lost.reason)));
+    if (departure.cancelled || lease.lost.cancelled) {
+      this.#settle(() => this.#reject(departure.cancelled ? new ClientGone() : new EngineUnreachable(lease.lost.reason)));
       return;
     }
-    departure.onLeave = () => this.#settle(() => this.#reject(new ClientGone()));
-    lease.lost.addEventListener("abort", this.#onLost);
+    departure.onCancel = () => this.#settle(() => this.#reject(new ClientGone()));
+    lease.lost.onCancel = this.#onLost;
     this.#call = new UpstreamCall(request, {
       onHead: (head) => this.#guard(() => this.#onHead(head)),
       onBody: (bytes) => this.#guard(() => this.#onBody(bytes)) ?? true,
@@ -151,8 +151,8 @@ class Relay {
   #settle(report: () => void): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#job.departure.onLeave = null;
-    this.#job.lease.lost.removeEventListener("abort", this.#onLost);
+    this.#job.departure.onCancel = null;
+    this.#job.lease.lost.onCancel = null;
     this.#call?.close();
     report();
     this.#receiver?.dispose();
@@ -163,7 +163,7 @@ class Relay {
 const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
 function lostError(lease: Lease): AssistantError {
-  const reason: unknown = lease.lost.reason;
-  const why = reason instanceof Error ? reason.message : "it was stopped";
+  const { reason } = lease.lost;
+  const why = reason?.message ?? "it was stopped";
   return new AssistantError("engine_lost", `The engine of "${lease.model}" was lost while it answered: ${why}`, { cause: reason });
 }

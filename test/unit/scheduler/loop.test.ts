@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { Cancellation } from "../../../src/core/cancellation.ts";
 import type { Clock } from "../../../src/core/clock.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../../../src/core/fleet.ts";
@@ -111,7 +112,7 @@ const facts = (changes: Partial<RequestFacts> = {}): RequestFacts => {
   count += 1;
   return { id: `q${count}`, model: "a", tenant: "t", priority: 50, promptTokens: 10, maxTokens: 10, prefix: [], deadlineAt: null, ...changes };
 };
-const forever = (): AbortSignal => new AbortController().signal;
+const forever = (): Cancellation => new Cancellation();
 const codeOf = (error: unknown): string => (isAssistantError(error) ? error.code : String(error));
 
 test("acquire on an idle ready instance resolves within the tick, with all that is needed to reach it", async () => {
@@ -148,34 +149,36 @@ test("a lease gives its slot back exactly once, by finish or by dispose", async 
   expect(scheduler.snapshot()).toMatchObject({ inFlight: 0, queued: 0, requestsServed: 2 });
 });
 
-test("a request aborted in the queue rejects with the signal's reason and takes no slot", async () => {
+test("a request cancelled in the queue rejects with the reason and takes no slot", async () => {
   const { scheduler } = setUp();
   const first = await scheduler.acquire(facts(), forever());
-  const controller = new AbortController();
-  const waiting = scheduler.acquire(facts(), controller.signal);
+  const departure = new Cancellation();
+  const waiting = scheduler.acquire(facts(), departure);
   expect(scheduler.snapshot().queued).toBe(1);
-  controller.abort(new Error("client left"));
+  departure.cancel(new Error("client left"));
   await expect(waiting).rejects.toThrow("client left");
   expect(scheduler.snapshot().queued).toBe(0);
   first.finish(outcome());
   expect(scheduler.snapshot().inFlight).toBe(0);
 });
 
-test("a request that was aborted before causes no start", async () => {
+test("a request that was cancelled before causes no start", async () => {
   const { scheduler, fleet } = setUp();
-  await expect(scheduler.acquire(facts(), AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
+  const departure = new Cancellation();
+  departure.cancel(new Error("gone"));
+  await expect(scheduler.acquire(facts(), departure)).rejects.toThrow("gone");
   expect(fleet.calls).toEqual([]);
 });
 
-test("the death of the instance aborts `lost` with the reason, whenever it is looked at", async () => {
+test("the death of the instance cancels `lost` with the reason, whenever it is looked at", async () => {
   const { scheduler, fleet } = setUp({ slots: 2 });
   const [watched, unwatched] = [await scheduler.acquire(facts(), forever()), await scheduler.acquire(facts(), forever())];
-  const signal = watched.lost;
-  expect(signal.aborted).toBe(false);
+  const { lost } = watched;
+  expect(lost.cancelled).toBe(false);
   const lastDeath = { at: 0, cause: "signal", message: "was ended by SIGKILL", exitCode: null, signal: "SIGKILL" } as const;
   fleet.autoReady = false;
   fleet.to("a@cpu", "failed", { lastDeath });
-  expect(codeOf(signal.reason)).toBe("engine_lost");
+  expect(codeOf(lost.reason)).toBe("engine_lost");
   expect((unwatched.lost.reason as Error).message).toContain("SIGKILL");
   watched.finish(outcome());
   unwatched[Symbol.dispose]();
@@ -297,7 +300,7 @@ test("a gateway that asks again from within `lost` is served by the restarted in
   const { scheduler, fleet } = setUp();
   const lease = await scheduler.acquire(facts(), forever());
   const again: Promise<Lease>[] = [];
-  lease.lost.addEventListener("abort", () => again.push(scheduler.acquire(facts({ id: "again" }), forever())));
+  lease.lost.onCancel = () => again.push(scheduler.acquire(facts({ id: "again" }), forever()));
   fleet.to("a@cpu", "failed", { lastDeath: { at: 0, cause: "exit", message: "exited", exitCode: 1, signal: null } });
   expect((await again[0])?.instanceId).toBe("a@cpu");
 });

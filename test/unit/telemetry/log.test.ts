@@ -1,0 +1,48 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openLog } from "../../../src/telemetry/log.ts";
+
+async function linesOf(write: (log: Awaited<ReturnType<typeof openLog>>["log"]) => void): Promise<Record<string, unknown>[]> {
+  const directory = await mkdtemp(join(tmpdir(), "assistant-log-"));
+  try {
+    const { log, flush } = await openLog({ level: "info", directory, alsoTo: null });
+    write(log);
+    await flush();
+    const text = await readFile(join(directory, "current.log"), "utf8");
+    return text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+test("secrets are hidden, in a line's fields and in the objects they hold, and the caller's objects stay as they are", async () => {
+  const headers = { Authorization: "Bearer s3cret", accept: "*/*" };
+  const [line] = await linesOf((log) => log.info({ headers, apiKey: "s3cret", remote: { token: "s3cret", name: "attic" }, tokens: 3, path: "/v1" }, "called"));
+  expect(line).toMatchObject({
+    headers: { Authorization: "[redacted]", accept: "*/*" },
+    apiKey: "[redacted]",
+    remote: { token: "[redacted]", name: "attic" },
+    tokens: 3,
+    path: "/v1",
+    msg: "called",
+  });
+  expect(JSON.stringify(line)).not.toContain("s3cret");
+  expect(headers.Authorization).toBe("Bearer s3cret");
+});
+
+test("errors keep their message and stack", async () => {
+  const [line] = await linesOf((log) => log.warn({ err: new Error("broke") }, "failed"));
+  expect(line).toMatchObject({ err: { message: "broke", stack: expect.stringContaining("broke") as string }, msg: "failed" });
+});
+
+test("what was logged is in the file, in order, once flushed", async () => {
+  const lines = await linesOf((log) => {
+    for (let index = 0; index < 100; index++) log.info({ index }, "line");
+  });
+  expect(lines.map((line) => line["index"])).toEqual(Array.from({ length: 100 }, (_, index) => index));
+});
