@@ -1,11 +1,18 @@
 /**
  * An upstream that costs next to nothing: a raw socket server that answers a chat request with bytes made in advance,
  * whole, or as an SSE stream of `chunks` events every `everyMs`. Listens on a Unix socket (for the arms) and on TCP
- * (for the direct baseline). Tells its parent when it is ready.
+ * (for the direct baseline). Tells its parent when it is ready. Called with llama-server's flags it is an engine that a
+ * daemon can start: idle whenever it is asked.
  */
 import { createServer, type Socket } from "node:net";
 
-const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; chunks: number; everyMs: number };
+const settings = readSettings(process.argv.slice(2));
+
+function readSettings(argv: readonly string[]): { readonly socketPath: string; readonly chunks: number; readonly everyMs: number; readonly slots: number } {
+  const value = (flag: string): string | undefined => argv[argv.indexOf(flag) + 1];
+  if (!argv.includes("--host")) return { slots: 0, ...JSON.parse(argv[0] ?? "{}") };
+  return { socketPath: value("--host") ?? "", slots: Number(value("--parallel")), chunks: 200, everyMs: 10 };
+}
 
 const common = '"created":1700000000,"id":"chatcmpl-0123456789abcdef0123456789abcdef","model":"stub","system_fingerprint":"b1-stub"';
 const timings = '"timings":{"cache_n":12,"prompt_n":20,"prompt_ms":198.3,"predicted_n":200,"predicted_ms":2000.1}';
@@ -37,10 +44,22 @@ function serve(socket: Socket): void {
       const length = Number(/content-length: *(\d+)/i.exec(seen.slice(0, end))?.[1] ?? 0);
       if (seen.length < end + 4 + length) return;
       const request = seen.slice(0, end + 4 + length);
+      if (request.startsWith("GET ")) {
+        seen = seen.slice(end + 4 + length);
+        look(socket, request.slice(4, request.indexOf(" ", 4)));
+        continue;
+      }
       seen = seen.slice(end + 4 + length);
       answer(socket, /connection: *close/i.test(request.slice(0, end)), request.includes('"stream":true'));
     }
   });
+}
+
+/** What the fleet asks an engine. */
+function look(socket: Socket, path: string): void {
+  const slots = Array.from({ length: settings.slots }, (_, id) => ({ id, is_processing: false }));
+  const body = JSON.stringify(path === "/slots" ? slots : { status: "ok" });
+  socket.end(Buffer.from(head(`Content-Type: application/json\r\nContent-Length: ${body.length}`, true) + body));
 }
 
 function answer(socket: Socket, close: boolean, streamed: boolean): void {

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { writeAtTurnEnd } from "./turn-end.ts";
 
 /** Who has a connection at the moment. */
 export interface ConnectionUser {
@@ -40,6 +41,7 @@ export class Connection {
   }
 
   write(bytes: Buffer): void {
+    writeAtTurnEnd(this.#socket);
     this.#socket.write(bytes);
   }
   resume(): void {

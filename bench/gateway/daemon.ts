@@ -1,0 +1,42 @@
+/** The whole daemon, as `serve` starts it: keys, fingerprints, scheduler, request log; its one engine is the stub. */
+import { createHash } from "node:crypto";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import { installAssistant } from "../../test/support/assistant.ts";
+import { benchRoot } from "../lib/report.ts";
+
+const { directory, key } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; key: string };
+
+// Linux counts a process's CPU in ticks of 10 ms.
+const TICK_MS = 10;
+
+const binary = join(directory, "llama-server");
+await writeFile(binary, `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${join(benchRoot, "lib/stub-upstream.ts")}" "$@"\n`);
+await chmod(binary, 0o755);
+const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }] };
+const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0, binaryBytes: (await stat(binary)).size };
+await writeFile(join(directory, "manifest.json"), JSON.stringify({ ...manifest, ...facts }));
+await writeFile(join(directory, "stub.gguf"), "GGUF");
+
+const sha256 = createHash("sha256").update(key).digest("hex");
+const assistant = await installAssistant({
+  config: `[[server.api_key_sha256]]\nname = "bench"\nsha256 = "${sha256}"\n\n[engine]\nllama_server_path = "${binary}"\n`,
+  models: {
+    stub: `[chat]\nmodel_name = "stub"\nsource = "${join(directory, "stub.gguf")}"\nengine = "llama-server"\nctx_size = 65536\nslots = 64\nthreads = 1\n`,
+  },
+});
+const url = await assistant.serve();
+const { pid } = await assistant.status();
+process.send?.({ port: Number(new URL(url).port) });
+process.on("message", (message) => {
+  if (message === "usage") void usageOf(pid).then((usage) => process.send?.(usage));
+});
+process.on("disconnect", () => void Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(0)));
+
+async function usageOf(pid: number | null): Promise<{ cpuMs: number; rssBytes: number }> {
+  const [text, status] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), readFile(`/proc/${pid}/status`, "utf8")]);
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  return { cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, rssBytes: rssKib * 1024 };
+}
