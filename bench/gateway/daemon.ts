@@ -12,7 +12,10 @@ const { directory, key } = JSON.parse(process.argv[2] ?? "{}") as { directory: s
 const TICK_MS = 10;
 
 const binary = join(directory, "llama-server");
-await writeFile(binary, `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${join(benchRoot, "lib/stub-upstream.ts")}" "$@"\n`);
+await writeFile(
+  binary,
+  `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${join(benchRoot, "lib/stub-upstream.ts")}" "$@"\n`,
+);
 await chmod(binary, 0o755);
 const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }] };
 const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0, binaryBytes: (await stat(binary)).size };

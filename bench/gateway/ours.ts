@@ -29,7 +29,7 @@ const dispatcher: Dispatcher = {
   }),
 };
 
-const { log } = await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null });
+const log = await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null });
 const sha256 = createHash("sha256").update(settings.key).digest("hex");
 const gatewaySettings = { apiKeys: [{ name: "bench", sha256 }], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
 const gateway = await createGateway({
@@ -45,7 +45,8 @@ const gateway = await createGateway({
   },
   settings: () => gatewaySettings,
   version: "bench",
-  log,
+  log: log.part("gateway"),
+  logRequest: log.requests("gateway"),
 });
 const url = await gateway.listen({ host: "127.0.0.1", port: 0 });
 reportArm(Number(new URL(url).port));

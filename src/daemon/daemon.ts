@@ -23,7 +23,7 @@ import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { promptFacts } from "../scheduler/fingerprint.ts";
 import { Scheduler } from "../scheduler/loop.ts";
-import { type Logger, openLog } from "../telemetry/log.ts";
+import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { Complaints } from "./complaints.ts";
 import { assembleStatus } from "./control.ts";
 import { Directory } from "./directory.ts";
@@ -66,8 +66,8 @@ export class Daemon {
   readonly #directory = new Directory();
   readonly #endpoints = new Endpoints();
   readonly #lock: DaemonLock;
-  readonly #log: Logger;
-  readonly #flushLog: () => Promise<void>;
+  readonly #daemonLog: DaemonLog;
+  readonly #log: DaemonLog["log"];
   readonly #fleet: Fleet;
   readonly #complaints = new Complaints((instanceId) => this.#fleet.suspect(instanceId));
   readonly #scheduler: Scheduler;
@@ -93,11 +93,11 @@ export class Daemon {
       // Engines of a daemon that was killed would hold memory that the new ones need.
       const [leftovers, hardware] = await Promise.all([sweepLeftovers(paths.runDir), probeHardware(options.env)]);
       const config = await loadConfig({ env: options.env, hardware });
-      const { log, flush } = await writing("log directory", paths.logDir, () =>
+      const log = await writing("log directory", paths.logDir, () =>
         openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null }),
       );
-      for (const leftover of leftovers) log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const daemon = new Daemon(options, lock, config, hardware, log, flush);
+      for (const leftover of leftovers) log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
+      const daemon = new Daemon(options, lock, config, hardware, log);
       await daemon.#open();
       return daemon;
     } catch (error) {
@@ -106,7 +106,7 @@ export class Daemon {
     }
   }
 
-  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: Logger, flushLog: () => Promise<void>) {
+  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: DaemonLog) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -114,15 +114,15 @@ export class Daemon {
     this.#lock = lock;
     this.#config = config;
     this.#hardware = hardware;
-    this.#log = log;
-    this.#flushLog = flushLog;
+    this.#daemonLog = log;
+    this.#log = log.log;
     this.#engines = this.#findEngines();
     const probe = createEngineProbe();
     this.#slotCache = new SlotCache({
       directory: join(config.paths.dataDir, "slots"),
       budgetBytes: () => this.#config.slotCacheBytes,
       probe,
-      log: log.child({ part: "slots" }),
+      log: log.part("slots"),
     });
     this.#fleet = new Fleet({
       engineFor: (model) => this.#endpoints.engineFor(this.#engines, model),
@@ -134,7 +134,7 @@ export class Daemon {
       random: Math.random,
       runDir: config.paths.runDir,
       logDir: join(config.paths.logDir, "instances"),
-      log: log.child({ part: "fleet" }),
+      log: log.part("fleet"),
       settings: fleetSettings(config),
       baseEnv: engineEnvironment(options.env),
       onEvent: (event) => this.#onFleetEvent(event),
@@ -142,7 +142,7 @@ export class Daemon {
     this.#memory = new Memory({
       env: options.env,
       dataDir: config.paths.dataDir,
-      log: log.child({ part: "memory" }),
+      log: log.part("memory"),
       devices: () => this.#hardware.devices,
       instances: () => this.#fleet.snapshots(),
       engineOf: async (model) => (await this.#engines.choose(model)).id,
@@ -158,11 +158,11 @@ export class Daemon {
       fleet: this.#fleet,
       measure: () => void this.#memory.measure(),
       clock: this.#clock,
-      log: log.child({ part: "scheduler" }),
+      log: log.part("scheduler"),
       describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
       ended: (instanceId, end, answered) => this.#complaints.ended(instanceId, end, answered),
     });
-    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.child({ part: "cluster" }), directory: this.#directory, scheduler: this.#scheduler });
+    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.part("cluster"), directory: this.#directory, scheduler: this.#scheduler });
     this.#listeners = new Listeners({
       dispatcher: this.#scheduler,
       directory: this.#directory,
@@ -172,7 +172,8 @@ export class Daemon {
       version,
       nodeId: this.#remotes.nodeId,
       info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
-      log: log.child({ part: "gateway" }),
+      log: log.part("gateway"),
+      logRequest: log.requests("gateway"),
     });
   }
 
@@ -277,7 +278,7 @@ export class Daemon {
     this.#config = next;
     // A llama-server may have been built or chosen since.
     this.#engines = this.#findEngines();
-    this.#log.level = next.logLevel;
+    this.#daemonLog.setLevel(next.logLevel);
     this.#memory.take(next);
     void this.#slotCache.keepOnly(next.models);
     this.#fleet.retune(fleetSettings(next));
@@ -353,7 +354,7 @@ export class Daemon {
     await drained;
     await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS), this.#remotes.close()]);
     this.#log.info({}, "stopped");
-    await this.#flushLog();
+    await this.#daemonLog.flush();
     await this.#lock.release();
   }
 }

@@ -12,7 +12,7 @@ import { makeFront } from "./front/front.ts";
 import { fingerprintByLength } from "./openai/parse.ts";
 import { registerOpenAiRoutes } from "./openai/routes.ts";
 import { type SignTimes, usualSignTimes } from "./openai/waiting-signs.ts";
-import type { ControlPort, DoorContext, Fingerprint, GatewaySettings, Log, ModelDirectory } from "./ports.ts";
+import type { ControlPort, DoorContext, Fingerprint, GatewaySettings, Log, ModelDirectory, RequestLog } from "./ports.ts";
 
 export interface GatewayOptions {
   readonly dispatcher: Dispatcher;
@@ -24,6 +24,8 @@ export interface GatewayOptions {
   /** This daemon's id in the hop lists of forwarded requests. Default "": requests are not forwarded. */
   readonly nodeId?: string;
   readonly log: Log;
+  /** Default: `log`, with the message "request". */
+  readonly logRequest?: RequestLog;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
   /** Serves these models alone, one of each kind, whatever a request's `model` says. Default: all. */
@@ -60,6 +62,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     ...options,
     nodeId: options.nodeId ?? "",
     fingerprint: options.fingerprint ?? fingerprintByLength,
+    logRequest: options.logRequest ?? ((level, fields) => log[level](fields, "request")),
     onlyModels: options.onlyModels ?? null,
   };
   const signTimes = options.signTimes ?? usualSignTimes;

@@ -69,6 +69,9 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** Writes the line of a finished request. `fields` are flat and hold no secrets. */
+export type RequestLog = (level: "info" | "warn", fields: object) => void;
+
 /** Everything that the doors (one per dialect) share. */
 export interface DoorContext {
   readonly dispatcher: Dispatcher;
@@ -79,6 +82,7 @@ export interface DoorContext {
   /** This daemon's id in the hop lists of forwarded requests. */
   readonly nodeId: string;
   readonly log: Log;
+  readonly logRequest: RequestLog;
   /** The listener serves these models alone, whatever a request says; null: all. */
   readonly onlyModels: readonly string[] | null;
 }

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { PrefixMark } from "../core/request.ts";
 
 /** What of a request body its prefixes are made of. The fields are the body's, unchecked. */
@@ -28,8 +28,6 @@ const TOKENS_PER_MEDIUM = 512;
 /** First block of a completion prompt, characters. Blocks grow by a third, so that 400 KB make 17 marks. */
 const FIRST_BLOCK = 1024;
 const BLOCK_GROWTH = 4 / 3;
-/** 16 bytes: among a million prefixes two are equal by chance with a probability of 10^-27. */
-const HASH_DIGITS = 32;
 
 /** Estimated tokens of a text: UTF-8 bytes ÷ 4, rounded up. */
 export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
@@ -41,17 +39,16 @@ export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLen
  * shared: no messages, or several prompts in one request.
  */
 export function fingerprintPrefix(facts: PromptFacts): PrefixMark[] {
-  const hash = createHash("sha1");
-  hash.update(framed(facts.tenant));
+  let before = framed(facts.tenant);
   let bytes = 0;
   if (Array.isArray(facts.tools) && facts.tools.length > 0) {
     const text = JSON.stringify(facts.tools);
-    hash.update(framed(text));
+    before += framed(text);
     bytes += Buffer.byteLength(text);
   }
-  if (Array.isArray(facts.messages)) return chatMarks(hash, facts.messages, bytes);
+  if (Array.isArray(facts.messages)) return chatMarks(before, facts.messages, bytes);
   const prompt = Array.isArray(facts.prompt) && facts.prompt.length === 1 ? facts.prompt[0] : facts.prompt;
-  return typeof prompt === "string" && prompt !== "" ? textMarks(hash, prompt) : [];
+  return typeof prompt === "string" && prompt !== "" ? textMarks(before, prompt) : [];
 }
 
 /**
@@ -75,20 +72,22 @@ function tokensOfTexts(value: unknown): number {
   return Array.isArray(value) ? value.reduce<number>((sum, each) => sum + tokensOfTexts(each), 0) : 0;
 }
 
-function chatMarks(hash: Hash, messages: readonly unknown[], bytesBefore: number): PrefixMark[] {
+function chatMarks(before: string, messages: readonly unknown[], bytesBefore: number): PrefixMark[] {
   const marks: PrefixMark[] = [];
+  let link = before;
   let tokens = Math.ceil(bytesBefore / BYTES_PER_TOKEN);
   for (let index = 0; index < messages.length; index++) {
     const message = messages[index];
-    hash.update(framed(textOf(message)));
+    link = chained(link, framed(textOf(message)));
     tokens += TOKENS_PER_MESSAGE + tokensOf(message);
-    if (index < FIRST_MARKS || index >= messages.length - LAST_MARKS) marks.push({ hash: digest(hash), tokens });
+    if (index < FIRST_MARKS || index >= messages.length - LAST_MARKS) marks.push({ hash: link, tokens });
   }
   return marks;
 }
 
-function textMarks(hash: Hash, prompt: string): PrefixMark[] {
+function textMarks(before: string, prompt: string): PrefixMark[] {
   const marks: PrefixMark[] = [];
+  let link = before;
   let tokens = 0;
   let block = FIRST_BLOCK;
   for (let start = 0; start < prompt.length; ) {
@@ -96,18 +95,17 @@ function textMarks(hash: Hash, prompt: string): PrefixMark[] {
     const text = prompt.slice(start, end);
     // Half a surrogate pair would be hashed as a replacement character, and so be equal to another half: harmless for
     // an estimate of what is cached, and the same for every request.
-    hash.update(text);
+    link = chained(link, text);
     tokens += estimateTokens(text);
-    // The end of the whole prompt is marked apart from a block boundary at the same place: it hashes the same bytes.
-    marks.push({ hash: digest(hash), tokens });
+    marks.push({ hash: link, tokens });
     start = end;
     block *= BLOCK_GROWTH;
   }
   return marks;
 }
 
-/** A copy is closed, the running hash goes on: every boundary hashes all that is before it at the cost of one pass. */
-const digest = (hash: Hash): string => hash.copy().digest("hex").slice(0, HASH_DIGITS);
+/** Every boundary hashes the one before it and what came since: one pass over the prompt, and no hash object to keep. */
+const chained = (previous: string, text: string): string => hash("sha1", previous + text, "hex");
 
 /** With its length before it, so that two texts cannot be divided another way and hash the same. */
 const framed = (text: string): string => `${text.length}:${text}`;

@@ -62,6 +62,8 @@ export class Scheduler implements Dispatcher {
   readonly #ports: SchedulerPorts;
   readonly #state: SchedulerState;
   readonly #waiters = new Map<string, Waiter>();
+  /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
+  #arriving: Waiter | null = null;
   readonly #leases = new Map<string, SlotLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
@@ -130,9 +132,14 @@ export class Scheduler implements Dispatcher {
       return Promise.reject(new AssistantError("internal", `The request id ${facts.id} is in use`));
     }
     return new Promise((resolve, reject) => {
-      this.#waiters.set(facts.id, { facts, departure, onWaiting, resolve, reject });
+      const waiter: Waiter = { facts, departure, onWaiting, resolve, reject };
+      if (this.#deciding) this.#waiters.set(facts.id, waiter);
+      else this.#arriving = waiter;
       this.#post({ type: "arrived", facts });
-      if (!this.#waiters.has(facts.id)) return;
+      if (this.#arriving === waiter) {
+        this.#arriving = null;
+        this.#waiters.set(facts.id, waiter);
+      } else if (!this.#waiters.has(facts.id)) return;
       departure.onCancel = (reason) => {
         if (!this.#waiters.delete(facts.id)) return;
         reject(reason);
@@ -244,15 +251,20 @@ export class Scheduler implements Dispatcher {
   }
 
   #takeWaiter(requestId: string): Waiter | undefined {
-    const waiter = this.#waiters.get(requestId);
+    const waiter = this.#waiterOf(requestId);
     if (waiter === undefined) return undefined;
-    this.#waiters.delete(requestId);
+    if (waiter === this.#arriving) this.#arriving = null;
+    else this.#waiters.delete(requestId);
     waiter.departure.onCancel = null;
     return waiter;
   }
 
+  #waiterOf(requestId: string): Waiter | undefined {
+    return this.#arriving?.facts.id === requestId ? this.#arriving : this.#waiters.get(requestId);
+  }
+
   #tellWaiter(requestId: string, wait: Waiting): void {
-    const tell = this.#waiters.get(requestId)?.onWaiting;
+    const tell = this.#waiterOf(requestId)?.onWaiting;
     // The listener is the gateway's; what it does must not run in the middle of our effects.
     if (tell !== undefined) queueMicrotask(() => this.#waiters.has(requestId) && tell(wait));
   }

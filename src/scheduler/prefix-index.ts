@@ -52,13 +52,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (tip === undefined) return 0;
     const held = owner.prefixes;
     let previous = 0;
-    // A conversation that goes on replaces its own beginning.
-    for (const mark of marks) {
-      const beginning = held.conversations.get(mark.hash);
-      if (beginning === undefined) continue;
-      previous = beginning.use;
-      this.forget(owner, mark.hash);
-    }
+    // Added before the beginning is forgotten: what both have need not be taken out and put in again.
     for (const mark of marks) {
       let holders = this.#holders.get(mark.hash);
       if (holders === undefined) {
@@ -66,6 +60,13 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
         this.#holders.set(mark.hash, holders);
       }
       holders.set(owner, (holders.get(owner) ?? 0) + 1);
+    }
+    // A conversation that goes on replaces its own beginning.
+    for (const mark of marks) {
+      const beginning = held.conversations.get(mark.hash);
+      if (beginning === undefined) continue;
+      previous = beginning.use;
+      this.forget(owner, mark.hash);
     }
     this.#uses += 1;
     held.conversations.set(tip.hash, { marks, tokens: promptTokens, use: this.#uses });

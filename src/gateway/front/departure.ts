@@ -10,7 +10,8 @@ export class ClientGone extends Error {
   }
 }
 
-const watched = new WeakMap<Socket, Set<Departure>>();
+/** The running requests of each connection: one, or a few where a client pipelines. */
+const watched = new WeakMap<Socket, Departure[]>();
 
 /**
  * Makes every connection of a server abort its running requests as soon as the client closes it, wholly or half:
@@ -18,10 +19,10 @@ const watched = new WeakMap<Socket, Set<Departure>>();
  */
 export function watchDepartures(server: Server): void {
   server.on("connection", (socket: Socket) => {
-    const running = new Set<Departure>();
+    const running: Departure[] = [];
     watched.set(socket, running);
     const leave = (): void => {
-      if (running.size === 0) return;
+      if (running.length === 0) return;
       for (const departure of [...running]) departure.leave();
       // A half-closed client that does not read would otherwise keep the connection for ever.
       socket.destroy();
@@ -33,13 +34,13 @@ export function watchDepartures(server: Server): void {
 
 /** The leaving of one request's client, with `ClientGone`. */
 export class Departure extends Cancellation {
-  readonly #running: Set<Departure> | undefined;
+  readonly #running: Departure[] | undefined;
 
   constructor(socket: Socket) {
     super();
     this.#running = watched.get(socket);
     if (this.#running === undefined || socket.destroyed) this.leave();
-    else this.#running.add(this);
+    else this.#running.push(this);
   }
 
   leave(): void {
@@ -49,6 +50,7 @@ export class Departure extends Cancellation {
 
   /** The request is over; its client may go. */
   done(): void {
-    this.#running?.delete(this);
+    const at = this.#running?.indexOf(this) ?? -1;
+    if (at >= 0) this.#running?.splice(at, 1);
   }
 }

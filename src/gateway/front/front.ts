@@ -7,7 +7,7 @@ import type { DoorContext } from "../ports.ts";
 import { methodNotAllowed } from "./cold-app.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { presentable, sendError } from "./error-body.ts";
-import { checkHost, isLoopback } from "./hosts.ts";
+import { HostCheck, isLoopback } from "./hosts.ts";
 import { Doorkeeper, LOCAL_TENANT } from "./keys.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -27,6 +27,7 @@ export interface FrontOptions {
  */
 export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): Handler {
   const doorkeeper = new Doorkeeper();
+  const hosts = new HostCheck();
   return (request, response) => {
     const arrivedAt = performance.now();
     const id = requestId(request);
@@ -35,7 +36,7 @@ export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): 
     try {
       const settings = context.settings();
       if (guarded) {
-        if (isLoopback(request.socket.localAddress)) checkHost(request.headers.host, settings.allowedHosts);
+        if (isLoopback(request.socket.localAddress)) hosts.check(request.headers.host, settings.allowedHosts);
         headers.push(...corsHeaders(request.headers.origin, request.headers.host, settings.corsOrigins));
       }
       const route = inferenceRoutes.get(path);

@@ -17,6 +17,19 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   });
 }
 
+/** `checkHost` for one listener, whose clients all use the same one or two names. */
+export class HostCheck {
+  #header: string | undefined;
+  #allowed: readonly string[] | null = null;
+
+  check(header: string | undefined, allowed: readonly string[]): void {
+    if (header === this.#header && allowed === this.#allowed) return;
+    checkHost(header, allowed);
+    this.#header = header;
+    this.#allowed = allowed;
+  }
+}
+
 /** The name without port and brackets, in lower case. */
 function hostName(header: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(header)?.[1];

@@ -202,8 +202,7 @@ class Inference {
       end: this.#end,
       ...(this.#error === null ? {} : errorFields(this.#error)),
     };
-    if (this.#error !== null && this.#error.status >= 500) this.#context.log.warn(fields, "request");
-    else this.#context.log.info(fields, "request");
+    this.#context.logRequest(this.#error !== null && this.#error.status >= 500 ? "warn" : "info", fields);
   }
 }
 

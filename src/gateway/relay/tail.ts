@@ -71,7 +71,8 @@ export class Tail {
  */
 export function readFacts(tail: Buffer): AnswerFacts {
   // A chunk boundary may lie within the event; JSON text itself holds no raw line break.
-  const text = tail.toString("latin1").replace(/\r\n[0-9a-fA-F]+\r\n/g, "");
+  const bytes = tail.toString("latin1");
+  const text = bytes.includes("\r\n") ? bytes.replace(/\r\n[0-9a-fA-F]+\r\n/g, "") : bytes;
   const cachedByTimings = numberOf(text, '"cache_n":');
   const prefilled = numberOf(text, '"prompt_n":');
   const fromTimings = prefilled === null ? null : prefilled + (cachedByTimings ?? 0);

@@ -46,3 +46,27 @@ test("what was logged is in the file, in order, once flushed", async () => {
   });
   expect(lines.map((line) => line["index"])).toEqual(Array.from({ length: 100 }, (_, index) => index));
 });
+
+test("a change of the level reaches the parts and the requests' lines", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "assistant-log-"));
+  const daemonLog = await openLog({ level: "warn", directory, alsoTo: null });
+  const part = daemonLog.part("fleet");
+  const logRequest = daemonLog.requests("gateway");
+  const say = (what: string): void => {
+    part.info({}, what);
+    logRequest("info", { id: what });
+  };
+  say("before");
+  daemonLog.setLevel("info");
+  say("after");
+  await daemonLog.flush();
+  const lines = (await readFile(join(directory, "current.log"), "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  await rm(directory, { recursive: true });
+  expect(lines).toMatchObject([
+    { level: 30, part: "fleet", msg: "after" },
+    { level: 30, part: "gateway", id: "after", msg: "request", time: expect.any(Number) as number },
+  ]);
+});
