@@ -1,13 +1,10 @@
 import { emptyPrefixes, type InstancePrefixes, PrefixIndex } from "../../src/scheduler/prefix-index.ts";
+import { type EngineRates, stepMs } from "../stub/time.ts";
 import type { SimRequest } from "./requests.ts";
 
 /** How fast a simulated instance is, and what it holds. */
-export interface EngineProfile {
+export interface EngineProfile extends EngineRates {
   readonly slots: number;
-  readonly prefillTokensPerSecond: number;
-  /** A step of decoding takes a + b × sequences. */
-  readonly decodeBaseMs: number;
-  readonly decodeEachMs: number;
   readonly batchTokens: number;
   /** Slots and host memory together. */
   readonly cacheTokens: number;
@@ -117,16 +114,15 @@ export class SimEngine {
   }
 
   #begin(now: number): void {
-    const { prefillTokensPerSecond, decodeBaseMs, decodeEachMs, batchTokens } = this.profile;
-    const decodeMs = this.#decoding.length === 0 ? 0 : decodeBaseMs + decodeEachMs * this.#decoding.length;
+    const decoding = this.#decoding.length;
     if (this.#prefilling.length > 0) {
       let tokens = 0;
-      for (const job of this.#prefilling) tokens = Math.min(batchTokens, tokens + job.prefillLeft);
-      this.#step = { at: now, ms: (tokens / prefillTokensPerSecond) * 1000 + decodeMs, count: 1, tokens };
+      for (const job of this.#prefilling) tokens = Math.min(this.profile.batchTokens, tokens + job.prefillLeft);
+      this.#step = { at: now, ms: stepMs(this.profile, { prefillTokens: tokens, decoding }), count: 1, tokens };
     } else if (this.#decoding.length > 0) {
       let count = Number.POSITIVE_INFINITY;
       for (const job of this.#decoding) count = Math.min(count, job.outputLeft);
-      this.#step = { at: now, ms: decodeMs, count: Math.max(1, count), tokens: 0 };
+      this.#step = { at: now, ms: stepMs(this.profile, { prefillTokens: 0, decoding }), count: Math.max(1, count), tokens: 0 };
     }
   }
 }
