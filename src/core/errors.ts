@@ -19,6 +19,7 @@ export const errorCatalogue = {
     retry: false,
     about: "The model exists but does not do this (a chat request to an embedding model, for example).",
   },
+  request_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No request with this id waits or runs." },
   route_not_found: { status: 404, type: "invalid_request_error", exit: 1, retry: false, about: "No such path." },
   method_not_allowed: { status: 405, type: "invalid_request_error", exit: 1, retry: false, about: "The path exists, but not with this method." },
   missing_api_key: { status: 401, type: "authentication_error", exit: 1, retry: false, about: "The daemon requires an API key and the request has none." },

@@ -75,4 +75,18 @@ export interface Waiting {
   readonly expectedStartMs: number | null;
 }
 
+/** Where a request stands that has not ended yet. */
+export interface RequestProgress {
+  readonly model: string;
+  readonly tenant: string;
+  /** Since its arrival, milliseconds. */
+  readonly ageMs: number;
+  /** Null once it runs. */
+  readonly wait: Waiting | null;
+  /** Null while it waits; `remote:NAME` where another machine serves it. */
+  readonly instanceId: string | null;
+  /** The first byte of its answer has come. */
+  readonly answering: boolean;
+}
+
 export type DispatchError = AssistantError;

@@ -20,6 +20,7 @@ import type { FleetSettings } from "../fleet/ports.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
+import { Handout } from "../models/handout.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { promptFacts } from "../scheduler/fingerprint.ts";
 import { Scheduler } from "../scheduler/loop.ts";
@@ -169,9 +170,11 @@ export class Daemon {
       control: this.#control(),
       settings: () => this.#config,
       fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
+      progress: (requestId) => this.#scheduler.progress(requestId),
       version,
       nodeId: this.#remotes.nodeId,
       info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
+      shelf: new Handout(() => this.#config),
       log: log.part("gateway"),
       logRequest: log.requests("gateway"),
     });

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { ListenAddress } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
-import type { Dispatcher } from "../core/request.ts";
+import type { Dispatcher, RequestProgress } from "../core/request.ts";
 import { registerAdminRoutes } from "./admin/routes.ts";
 import { coldApp } from "./front/cold-app.ts";
 import { watchDepartures } from "./front/departure.ts";
@@ -23,6 +23,8 @@ export interface GatewayOptions {
   readonly version: string;
   /** This daemon's id in the hop lists of forwarded requests. Default "": requests are not forwarded. */
   readonly nodeId?: string;
+  /** Where a request stands that has not ended yet. Default: nothing is known of any. */
+  readonly progress?: (requestId: string) => RequestProgress | null;
   readonly log: Log;
   /** Default: `log`, with the message "request". */
   readonly logRequest?: RequestLog;
@@ -62,6 +64,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     ...options,
     nodeId: options.nodeId ?? "",
     fingerprint: options.fingerprint ?? fingerprintByLength,
+    progress: options.progress ?? (() => null),
     logRequest: options.logRequest ?? ((level, fields) => log[level](fields, "request")),
     onlyModels: options.onlyModels ?? null,
   };

@@ -2,7 +2,7 @@ import type { NodesReport } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { ApiKey } from "../core/config.ts";
 import type { ModelKind, ModelSpec } from "../core/model.ts";
-import type { Dispatcher, PrefixMark } from "../core/request.ts";
+import type { Dispatcher, PrefixMark, RequestProgress } from "../core/request.ts";
 
 /** The configured models, as of now: a reload shows at the next call. */
 export interface ModelDirectory {
@@ -81,6 +81,8 @@ export interface DoorContext {
   readonly version: string;
   /** This daemon's id in the hop lists of forwarded requests. */
   readonly nodeId: string;
+  /** Where a request stands that has not ended yet. */
+  readonly progress: (requestId: string) => RequestProgress | null;
   readonly log: Log;
   readonly logRequest: RequestLog;
   /** The listener serves these models alone, whatever a request says; null: all. */

@@ -4,12 +4,13 @@ import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
 import { remoteInstanceId } from "../core/remote.ts";
-import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
+import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
 import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
 import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
+import { progressOf } from "./notices.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
@@ -123,6 +124,11 @@ export class Scheduler implements Dispatcher {
 
   snapshot(): SchedulerSnapshot {
     return snapshotOf(this.#state, this.#now());
+  }
+
+  /** Where a request stands; null for one that has ended or was never here. */
+  progress(requestId: string): RequestProgress | null {
+    return progressOf(this.#state, requestId, this.#now());
   }
 
   /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation still has to be disposed. */

@@ -1,5 +1,7 @@
+import { remoteInstanceId } from "../core/remote.ts";
+import type { RequestProgress, Waiting } from "../core/request.ts";
 import { expectedWaitMs, type WaitEstimate, waitEstimate } from "./limits.ts";
-import type { ModelRecord, RequestRecord } from "./state.ts";
+import type { ModelRecord, RequestRecord, SchedulerState } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** Waiting requests of a model are told of their places at most this often, and only when something happened. */
@@ -28,6 +30,27 @@ export function noticeQueue(turn: Turn, model: ModelRecord): void {
 
 function notice(turn: Turn, request: RequestRecord, place: number, estimate: WaitEstimate | null): void {
   request.noticed = true;
-  const reason = request.model.serving === 0 ? "loading" : "queued";
-  turn.effects.push({ type: "waiting", requestId: request.facts.id, wait: { reason, place, expectedStartMs: expectedWaitMs(estimate, place) } });
+  turn.effects.push({ type: "waiting", requestId: request.facts.id, wait: waitOf(request, place, estimate) });
+}
+
+const waitOf = ({ model }: RequestRecord, place: number, estimate: WaitEstimate | null): Waiting => ({
+  reason: model.serving === 0 ? "loading" : "queued",
+  place,
+  expectedStartMs: expectedWaitMs(estimate, place),
+});
+
+/** Where a request stands; null for one that has ended or was never here. */
+export function progressOf(state: SchedulerState, requestId: string, now: number): RequestProgress | null {
+  const request = state.requests.get(requestId);
+  if (request === undefined) return null;
+  const { model, tenant, instance, remote, answering } = request;
+  const waits = instance === null && remote === null;
+  return {
+    model: model.name,
+    tenant,
+    ageMs: now - request.arrivedAt,
+    wait: waits ? waitOf(request, model.queue.placeOf(request), waitEstimate(model, now)) : null,
+    instanceId: instance?.id ?? (remote === null ? null : remoteInstanceId(remote.name)),
+    answering,
+  };
 }

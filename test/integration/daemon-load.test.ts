@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { ask, type FakeInstallation, fake, installFakes, open } from "../support/fake-installation.ts";
@@ -66,4 +67,39 @@ test("a limit of one instance is kept under traffic to two models, and neither s
   over = true;
   await watching;
   expect(most).toBe(1);
+});
+
+test("where a request stands can be asked for by its id, with its own key alone", async () => {
+  const keys = ["ada", "bob"];
+  const sections = keys.map((key) => `[[server.api_key_sha256]]\nname = "${key}"\nsha256 = "${createHash("sha256").update(key).digest("hex")}"\n`);
+  assistant = await installFakes({ models: { river: { slots: 1 } }, config: sections.join("\n") });
+  const url = await assistant.serve();
+  const leaving = new AbortController();
+  const send = (id: string, key: string, content: string): Promise<Response> =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${key}`, "x-request-id": id },
+      body: JSON.stringify({ model: "river", stream: true, messages: [{ role: "user", content }] }),
+      signal: leaving.signal,
+    });
+  const where = async (id: string, key: string): Promise<{ status: number; body: Record<string, unknown> }> => {
+    const answer = await fetch(`${url}/v1/requests/${id}`, { headers: { authorization: `Bearer ${key}` } });
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+  };
+  const held = await send("first", "ada", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`);
+  const waiting = [send("second", "ada", "wait"), send("third", "bob", "wait")].map((answer) => answer.catch(() => null));
+  await eventually("two wait", async () => (await assistant.state()).queued === 2);
+  await eventually("the first answers", async () => (await where("first", "ada")).body["state"] === "answering");
+  expect((await where("first", "ada")).body).toMatchObject({ object: "request", model: "river", place: null, instance: "river@cpu" });
+  // Tenants take turns: each of the two may have to let the other one go first.
+  expect((await where("second", "ada")).body).toMatchObject({ state: "waiting", reason: "queued", place: 2, instance: null });
+  expect((await where("third", "bob")).body).toMatchObject({ state: "waiting", place: 2 });
+  const foreign = await where("third", "ada");
+  const unknown = await where("fourth", "ada");
+  expect([foreign.status, unknown.status]).toEqual([404, 404]);
+  expect(foreign.body).toMatchObject({ error: { code: "request_not_found" } });
+  leaving.abort();
+  await held.body?.cancel().catch(() => {});
+  await Promise.all(waiting);
+  await eventually("it has ended", async () => (await where("first", "ada")).status === 404);
 });

@@ -84,6 +84,23 @@ describe("the scheduler", () => {
     expect((facts?.deadlineAt ?? 0) - Date.now()).toBeGreaterThan(50_000);
   });
 
+  test.each([
+    [{ "x-request-timeout": "2.5" }, false, 2_500],
+    [{ "x-request-timeout": "30", "x-assistant-timeout-ms": "1000" }, true, 1_000],
+    [{ "x-stainless-timeout": "10" }, false, 11_000],
+    [{ "x-stainless-timeout": "10" }, true, null],
+  ])("is told the earliest deadline that %o states, streamed: %s", async (headers, stream, expectedMs) => {
+    const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const before = Date.now();
+    await post(url, chatBody({ stream }), headers);
+    const deadlineAt = dispatcher.asked[0]?.deadlineAt ?? null;
+    if (expectedMs === null) expect(deadlineAt).toBeNull();
+    else {
+      expect(deadlineAt).toBeGreaterThanOrEqual(before + expectedMs);
+      expect(deadlineAt).toBeLessThanOrEqual(Date.now() + expectedMs);
+    }
+  });
+
   test("is told a usual length and no deadline where the client set none", async () => {
     const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
     await post(url, chatBody());

@@ -37,7 +37,21 @@ test("the sign tells the place in the queue and the expected start", async () =>
   dispatcher.waiting = { reason: "queued", place: 3, expectedStartMs: 4_200 };
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
-  await client.until(": waiting in the queue, place 3, about 5 s to go\n\n");
+  const head = await client.until(": waiting in the queue, place 3, about 5 s to go\n\n");
+  expect(head).toMatch(/^x-assistant-queue-place: 3\r$/im);
+  expect(head).toMatch(/^x-assistant-expected-start-ms: 4200\r$/im);
+});
+
+test("an answer in one piece that had to wait tells how its wait began, one that had not tells nothing", async () => {
+  const { url, dispatcher } = await start(jsonAnswer('{"n":1}'));
+  dispatcher.waiting = { reason: "queued", place: 2, expectedStartMs: null };
+  const ask = (): Promise<Response> => fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  const waited = ask();
+  await eventually("it waits", () => dispatcher.asked.length === 1);
+  dispatcher.release();
+  expect((await waited).headers.get("x-assistant-queue-place")).toBe("2");
+  expect((await waited).headers.get("x-assistant-expected-start-ms")).toBeNull();
+  expect((await ask()).headers.get("x-assistant-queue-place")).toBeNull();
 });
 
 test("a failure after a sign is an event of the stream", async () => {

@@ -33,7 +33,13 @@ export function coldApp(log: Log, bodyLimitBytes: number): FastifyInstance {
 function matches(app: FastifyInstance, method: (typeof METHODS)[number], path: string): boolean {
   const wildcard = /^((?:\/v1)?\/models)\/.+$/.exec(path)?.[1];
   const named = /^(\/admin\/(?:instances|models))\/[^/]+$/.exec(path)?.[1];
-  const patterns = [path, ...(wildcard === undefined ? [] : [`${wildcard}/*`]), ...(named === undefined ? [] : [`${named}/:name`])];
+  const asked = /^((?:\/v1)?\/requests)\/[^/]+$/.exec(path)?.[1];
+  const patterns = [
+    path,
+    ...(asked === undefined ? [] : [`${asked}/:id`]),
+    ...(wildcard === undefined ? [] : [`${wildcard}/*`]),
+    ...(named === undefined ? [] : [`${named}/:name`]),
+  ];
   return patterns.some((url) => app.hasRoute({ method, url }));
 }
 

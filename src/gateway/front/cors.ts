@@ -7,7 +7,8 @@ import { AssistantError } from "../../core/errors.ts";
 const LOCAL_ORIGIN =
   /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
 
-const EXPOSED = "x-request-id, x-assistant-model, x-assistant-instance, x-assistant-queue-ms, retry-after";
+const EXPOSED =
+  "x-request-id, x-assistant-model, x-assistant-instance, x-assistant-queue-ms, x-assistant-queue-place, x-assistant-expected-start-ms, retry-after";
 const PREFLIGHT_AGE_S = 600;
 
 /**

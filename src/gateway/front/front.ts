@@ -8,7 +8,7 @@ import { methodNotAllowed } from "./cold-app.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { presentable, sendError } from "./error-body.ts";
 import { HostCheck, isLoopback } from "./hosts.ts";
-import { Doorkeeper, LOCAL_TENANT } from "./keys.ts";
+import { Doorkeeper, LOCAL_TENANT, rememberTenant } from "./keys.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -44,6 +44,7 @@ export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): 
       const tenant = guarded && !publicPaths.has(path) ? doorkeeper.tenantOf(request.socket, request.headers.authorization, settings.apiKeys) : LOCAL_TENANT;
       if (route === undefined) {
         for (let index = 0; index < headers.length; index += 2) response.setHeader(headers[index] as string, headers[index + 1] as string);
+        rememberTenant(request, tenant);
         return cold(request, response);
       }
       if (request.method !== "POST") throw methodNotAllowed(request.method ?? "", path, response, ["POST", "OPTIONS"]);

@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
@@ -45,6 +46,14 @@ export class Doorkeeper {
     return tenant;
   }
 }
+
+const tenants = new WeakMap<IncomingMessage, string>();
+
+/** For requests that go on through a router, which knows nothing of tenants. */
+export const rememberTenant = (request: IncomingMessage, tenant: string): void => void tenants.set(request, tenant);
+
+/** The tenant that was remembered; the local one where none was. */
+export const rememberedTenant = (request: IncomingMessage): string => tenants.get(request) ?? LOCAL_TENANT;
 
 const decoded = new WeakMap<ApiKey, Buffer>();
 

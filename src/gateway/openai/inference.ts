@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
-import type { Lease, RequestFacts, RequestOutcome } from "../../core/request.ts";
+import type { Lease, RequestFacts, RequestOutcome, Waiting } from "../../core/request.ts";
 import { readBody } from "../front/body.ts";
 import { ClientGone, Departure } from "../front/departure.ts";
 import { errorBody, presentable, sendError } from "../front/error-body.ts";
@@ -15,7 +15,7 @@ import { checkFields } from "./fields.ts";
 import { answerTokens, checkContentType, deadlineOf, parseBody, priorityOf } from "./parse.ts";
 import { encodeRemotePost, hopsOf, MOST_TRIES, mayTryElsewhere } from "./remote.ts";
 import { resolveModel } from "./resolve-model.ts";
-import { type SignTimes, WaitingSigns } from "./waiting-signs.ts";
+import { type SignTimes, WaitingSigns, waitHeaders } from "./waiting-signs.ts";
 
 /** One HTTP request that has passed the guards. */
 export interface Call {
@@ -55,6 +55,7 @@ class Inference {
   #client: ClientStream;
   #model: ModelSpec | null = null;
   #streamed = false;
+  #wait: Waiting | null = null;
   #lease: Lease | null = null;
   #firstTokenAt: number | null = null;
   #facts: AnswerFacts = NO_FACTS;
@@ -94,7 +95,7 @@ class Inference {
       promptTokens,
       maxTokens: answerTokens(this.#route, body, model),
       prefix,
-      deadlineAt: deadlineOf(request),
+      deadlineAt: deadlineOf(request, this.#streamed),
       hops: hopsOf(request),
     };
   }
@@ -122,9 +123,18 @@ class Inference {
   }
 
   async #acquire(facts: RequestFacts): Promise<Lease> {
-    if (!this.#streamed) return await this.#context.dispatcher.acquire(facts, this.#departure);
+    const { dispatcher } = this.#context;
+    if (!this.#streamed) return await dispatcher.acquire(facts, this.#departure, (wait) => this.#noteWait(wait));
     using signs = new WaitingSigns(this.#client, [], this.#signTimes);
-    return await this.#context.dispatcher.acquire(facts, this.#departure, signs.told);
+    return await dispatcher.acquire(facts, this.#departure, (wait) => {
+      this.#noteWait(wait);
+      signs.told(wait);
+    });
+  }
+
+  /** What the wait looked like at first is what its head tells. */
+  #noteWait(wait: Waiting): void {
+    this.#wait ??= wait;
   }
 
   #relay(lease: Lease, facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
@@ -142,7 +152,7 @@ class Inference {
       lease,
       request: { socketPath: lease.socketPath, bytes: encoded, reusable },
       client: this.#client,
-      headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs))],
+      headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs)), ...waitHeaders(this.#wait)],
       departure: this.#departure,
       stock: driven ? { route: name, streamed: this.#streamed, wantsUsage, wantsProgress: body.return_progress === true } : null,
       onFirstToken: () => {

@@ -59,10 +59,28 @@ export function priorityOf(request: IncomingMessage): number {
   return headerNumber(request, "x-assistant-priority", 100) ?? DEFAULT_PRIORITY;
 }
 
-/** `x-assistant-timeout-ms`: the wait after which an answer is of no use. Epoch milliseconds, or null. */
-export function deadlineOf(request: IncomingMessage): number | null {
-  const timeoutMs = headerNumber(request, "x-assistant-timeout-ms", 86_400_000);
-  return timeoutMs === null ? null : Date.now() + timeoutMs;
+/** What the official OpenAI clients tell of their own patience, and what others may say: seconds. */
+const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
+const LONGEST_TIMEOUT_MS = 86_400_000;
+
+/**
+ * Epoch milliseconds after which an answer that has not begun is of no use, or null: the earliest of
+ * `x-assistant-timeout-ms`, `x-request-timeout` (seconds) and `x-stainless-timeout` (seconds). The last one ends a
+ * client's wait for a head, which a waiting stream gets early; it counts for answers in one piece alone. Throws `invalid_request`.
+ */
+export function deadlineOf(request: IncomingMessage, streamed: boolean): number | null {
+  let timeoutMs = headerNumber(request, "x-assistant-timeout-ms", LONGEST_TIMEOUT_MS) ?? Number.POSITIVE_INFINITY;
+  for (const name of SECONDS_HEADERS) {
+    const text = request.headers[name];
+    if (text === undefined || (streamed && name === "x-stainless-timeout")) continue;
+    const seconds = typeof text === "string" && /^\d{1,9}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isNaN(seconds)) {
+      throw new AssistantError("invalid_request", `The header ${name} must be a number of seconds; found "${String(text).slice(0, 40)}".`, { param: name });
+    }
+    // The official client cuts the fraction off.
+    timeoutMs = Math.min(timeoutMs, (name === "x-stainless-timeout" ? seconds + 1 : seconds) * 1000);
+  }
+  return timeoutMs <= LONGEST_TIMEOUT_MS ? Date.now() + timeoutMs : null;
 }
 
 function headerNumber(request: IncomingMessage, name: string, most: number): number | null {

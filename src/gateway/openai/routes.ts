@@ -1,6 +1,9 @@
+import type { IncomingMessage } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
+import type { RequestProgress } from "../../core/request.ts";
+import { rememberedTenant } from "../front/keys.ts";
 import type { DoorContext, InferenceRoute } from "../ports.ts";
 import { notFound } from "./resolve-model.ts";
 
@@ -40,7 +43,20 @@ export function registerOpenAiRoutes(app: FastifyInstance, context: DoorContext,
   };
   const info = async (request: { socket: { localPort?: number | undefined } }): Promise<object> => describeServer(models(), context, request.socket.localPort);
 
+  const progress = async ({ params, raw }: { params: unknown; raw: IncomingMessage }): Promise<object> => {
+    const { id } = params as { id: string };
+    const found = context.progress(id);
+    // Somebody else's request is as little there as one that has ended.
+    if (found === null || found.tenant !== rememberedTenant(raw)) {
+      throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
+        remedy: "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
+      });
+    }
+    return describeProgress(id, found);
+  };
+
   for (const prefix of ["", "/v1"]) {
+    app.get(`${prefix}/requests/:id`, progress);
     app.get(`${prefix}/health`, health);
     app.get(`${prefix}/models`, list);
     // Names may hold slashes, and clients do not always escape them.
@@ -48,6 +64,18 @@ export function registerOpenAiRoutes(app: FastifyInstance, context: DoorContext,
     app.get(`${prefix}/info`, info);
   }
 }
+
+const describeProgress = (id: string, { model, ageMs, wait, instanceId, answering }: RequestProgress): object => ({
+  id,
+  object: "request",
+  model,
+  state: wait !== null ? "waiting" : answering ? "answering" : "prefilling",
+  reason: wait?.reason ?? null,
+  place: wait?.place ?? null,
+  expected_start_ms: wait?.expectedStartMs == null ? null : Math.round(wait.expectedStartMs),
+  age_ms: Math.round(ageMs),
+  instance: instanceId,
+});
 
 const describe = (model: ModelSpec, { directory }: DoorContext): object => ({
   id: model.name,

@@ -41,11 +41,18 @@ export class WaitingSigns implements Disposable {
   }
 
   #sign(): void {
-    const head = ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no", ...this.#headers];
+    const head = ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no", ...this.#headers, ...waitHeaders(this.#wait)];
     this.#client.begin(200, head, this.#client.isHttp10 ? "plain" : "raw");
     this.#client.payload(Buffer.from(`: ${describe(this.#wait)}\n\n`));
     this.#timer = setTimeout(() => this.#sign(), this.#times.everyMs);
   }
+}
+
+/** Place and expected start, for the head of an answer that has to wait or has waited; none for one that was served at once. */
+export function waitHeaders(wait: Waiting | null): string[] {
+  if (wait === null) return [];
+  const start = wait.expectedStartMs === null ? [] : ["x-assistant-expected-start-ms", String(Math.round(wait.expectedStartMs))];
+  return ["x-assistant-queue-place", String(wait.place), ...start];
 }
 
 function describe(wait: Waiting | null): string {

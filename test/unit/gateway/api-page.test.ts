@@ -14,9 +14,17 @@ test("docs/api.md lists every inference route with and without its prefix", () =
   }
 });
 
-test.each(["x-request-id", "x-assistant-model", "x-assistant-instance", "x-assistant-queue-ms", "x-assistant-priority", "x-assistant-timeout-ms"])(
-  "docs/api.md explains %s",
-  (header) => {
-    expect(page).toContain(`\`${header}\``);
-  },
-);
+test.each([
+  "x-request-id",
+  "x-assistant-model",
+  "x-assistant-instance",
+  "x-assistant-queue-ms",
+  "x-assistant-queue-place",
+  "x-assistant-expected-start-ms",
+  "x-assistant-priority",
+  "x-assistant-timeout-ms",
+  "x-request-timeout",
+  "x-stainless-timeout",
+])("docs/api.md explains %s", (header) => {
+  expect(page).toContain(`\`${header}\``);
+});
