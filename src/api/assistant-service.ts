@@ -56,9 +56,12 @@ export interface LoadedService {
   readonly grpc: typeof import("@grpc/grpc-js");
   readonly definition: PackageDefinition;
   readonly service: ServiceDefinition;
+  /** Of `model-service.ts`. */
+  readonly modelService: ServiceDefinition;
 }
 
 export const SERVICE_NAME = "assistant.AssistantService";
+export const MODEL_SERVICE_NAME = "assistant.ModelService";
 
 /** Metadata of a call that failed, besides status and text. */
 export const failureKeys = {
@@ -71,7 +74,7 @@ export const failureKeys = {
 
 let loaded: Promise<LoadedService> | null = null;
 
-/** The gRPC library and the service's definition. They take 75 ms and 30 MB, so they are loaded when first needed. */
+/** The gRPC library and the services' definitions. They take 75 ms and 30 MB, so they are loaded when first needed. */
 export function loadAssistantService(): Promise<LoadedService> {
   loaded ??= load();
   return loaded;
@@ -80,5 +83,10 @@ export function loadAssistantService(): Promise<LoadedService> {
 async function load(): Promise<LoadedService> {
   const [grpc, loader] = await Promise.all([import("@grpc/grpc-js"), import("@grpc/proto-loader")]);
   const definition = await loader.load(join(packageRoot, "src/api/assistant.proto"), { longs: String, defaults: true });
-  return { grpc, definition, service: definition[SERVICE_NAME] as ServiceDefinition };
+  return {
+    grpc,
+    definition,
+    service: definition[SERVICE_NAME] as ServiceDefinition,
+    modelService: definition[MODEL_SERVICE_NAME] as ServiceDefinition,
+  };
 }

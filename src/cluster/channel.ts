@@ -1,9 +1,10 @@
-import type { ClientReadableStream } from "@grpc/grpc-js";
+import type { Client, ClientReadableStream, Metadata, ServiceDefinition } from "@grpc/grpc-js";
 import {
   type AssistantClient,
   type ForwardRequest,
   type ForwardResponse,
   type InfoResponse,
+  type LoadedService,
   loadAssistantService,
   SERVICE_NAME,
 } from "../api/assistant-service.ts";
@@ -14,6 +15,8 @@ import type { RemoteServer } from "../core/config.ts";
 const PING_EVERY_MS = 10_000;
 const PING_ANSWER_MS = 5_000;
 
+export type NodeAddress = Pick<RemoteServer, "address" | "apiKey">;
+
 /** The connection to one other machine. It connects by itself, again and again, once it is used. */
 export interface NodeChannel {
   /** Rejects with what grpc-js says (`failure.ts` reads it), at the latest after `timeoutMs`. */
@@ -23,9 +26,27 @@ export interface NodeChannel {
   close(): void;
 }
 
-export async function openChannel({ address, apiKey }: Pick<RemoteServer, "address" | "apiKey">): Promise<NodeChannel> {
-  const { grpc, service } = await loadAssistantService();
-  const Service = grpc.makeGenericClientConstructor(service, SERVICE_NAME);
+export async function openChannel(server: NodeAddress): Promise<NodeChannel> {
+  const loaded = await loadAssistantService();
+  const { client, metadata } = connect<AssistantClient>(loaded, loaded.service, SERVICE_NAME, server);
+  return {
+    info: (timeoutMs) =>
+      new Promise((resolve, reject) => {
+        client.GetInfo({}, metadata, { deadline: Date.now() + timeoutMs }, (error, answer) => (answer === undefined ? reject(error) : resolve(answer)));
+      }),
+    forward: (request) => client.ForwardRequestStream(request, metadata),
+    close: () => client.close(),
+  };
+}
+
+/** A client of one of the services at a machine's address, and the metadata that its calls carry: the key. */
+export function connect<ServiceClient extends Client>(
+  { grpc }: LoadedService,
+  service: ServiceDefinition,
+  serviceName: string,
+  { address, apiKey }: NodeAddress,
+): { readonly client: ServiceClient; readonly metadata: Metadata } {
+  const Service = grpc.makeGenericClientConstructor(service, serviceName);
   const client = new Service(addressText(address), grpc.credentials.createInsecure(), {
     // Answers are as long as they are; what comes in is read as fast as its reader takes it.
     "grpc.max_receive_message_length": -1,
@@ -38,15 +59,8 @@ export async function openChannel({ address, apiKey }: Pick<RemoteServer, "addre
     "grpc.enable_retries": 0,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,
-  }) as unknown as AssistantClient;
+  }) as unknown as ServiceClient;
   const metadata = new grpc.Metadata();
   if (apiKey !== null) metadata.set("authorization", `Bearer ${apiKey}`);
-  return {
-    info: (timeoutMs) =>
-      new Promise((resolve, reject) => {
-        client.GetInfo({}, metadata, { deadline: Date.now() + timeoutMs }, (error, answer) => (answer === undefined ? reject(error) : resolve(answer)));
-      }),
-    forward: (request) => client.ForwardRequestStream(request, metadata),
-    close: () => client.close(),
-  };
+  return { client, metadata };
 }

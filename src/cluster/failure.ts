@@ -4,10 +4,12 @@ import { AssistantError, type ErrorCode, errorCatalogue } from "../core/errors.t
 
 // The numbers of gRPC's status codes; the library itself is loaded only where it is used.
 const CANCELLED = 1;
+const UNKNOWN = 2;
 const DEADLINE_EXCEEDED = 4;
 const PERMISSION_DENIED = 7;
 const RESOURCE_EXHAUSTED = 8;
 const UNIMPLEMENTED = 12;
+const INTERNAL = 13;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
@@ -50,6 +52,38 @@ export function failureOf(node: string, error: unknown): AssistantError {
     default:
       return make("engine_error", `The remote server "${node}" failed: ${text}`, null);
   }
+}
+
+/**
+ * The same for the transfer of a model. `node_unavailable` is a transfer that broke and may go on; what the other machine
+ * itself said keeps its own code.
+ */
+export function transferFailureOf(node: string, error: unknown): AssistantError {
+  const status = statusOf(error);
+  const text = textOf(error);
+  const code = codeOf(error);
+  if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
+    return new AssistantError("invalid_api_key", `The remote server "${node}" refuses us: ${text}`, {
+      remedy: "Set `api_key` of its [[remote_servers]] entry to a key it knows, or the variable that `api_key_env` names, for this command too.",
+      cause: error,
+    });
+  }
+  if (status === UNIMPLEMENTED) {
+    return new AssistantError("pull_failed", `The remote server "${node}" cannot hand out models: it has no ModelService.`, {
+      remedy: "It runs an older version, or something other than Assistant: update it, or pull the model from where it came from.",
+      cause: error,
+    });
+  }
+  const remedy = metadataValue(error, failureKeys.remedy);
+  if (code !== null && code !== "shutting_down") {
+    return new AssistantError(code, `The remote server "${node}" says: ${text}`, { ...(remedy === null ? {} : { remedy }), cause: error });
+  }
+  const broken = code === "shutting_down" || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(status ?? -1);
+  if (!broken) return failureOf(node, error);
+  return new AssistantError("node_unavailable", `The remote server "${node}" cannot be reached, or broke off: ${text}`, {
+    remedy: "`assistant node list` says how the servers are. The same command goes on where it stopped.",
+    cause: error,
+  });
 }
 
 const statusOf = (error: unknown): number | null => (typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null);

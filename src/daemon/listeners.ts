@@ -5,11 +5,14 @@ import type { Config, ListenAddress } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gateway.ts";
 import type { GrpcListener } from "../gateway/grpc/listener.ts";
+import type { Shelf } from "../gateway/grpc/model-handlers.ts";
 import { openGrpc } from "./grpc.ts";
 
 export interface ListenersOptions extends GatewayOptions {
   /** What gRPC's GetInfo answers. */
   readonly info: () => InfoResponse;
+  /** Weights that gRPC hands out. */
+  readonly shelf: Shelf;
 }
 
 /**
@@ -68,9 +71,9 @@ export class Listeners {
 
   /** gRPC's calls reach the gateway over a socket of its own, where the same is asked of them as of HTTP's. */
   async #openGrpc(main: Gateway, config: Config): Promise<void> {
-    const { settings, info, log } = this.#options;
+    const { settings, info, shelf, log } = this.#options;
     const innerSocket = join(config.paths.runDir, "grpc.sock");
-    this.#grpc = await openGrpc(config, { innerSocket, settings, info, log });
+    this.#grpc = await openGrpc(config, { innerSocket, settings, info, shelf, log });
     if (this.#grpc.listener !== null) await main.listen({ path: innerSocket, guarded: true });
   }
 

@@ -11,7 +11,7 @@ import { progressGate } from "./pull/progress.ts";
 import { type Delivery, defaultTiming, type Expected, type PulledModel, type PullOptions, type PullPhase, type Source } from "./pull/types.ts";
 import { partialFiles, weightsFile, writeManifest } from "./store.ts";
 
-export type { PulledModel, PullOptions, PullPhase, PullProgress, PullTiming } from "./pull/types.ts";
+export type { NodeModel, NodeStore, PulledModel, PullOptions, PullPhase, PullProgress, PullTiming } from "./pull/types.ts";
 
 /**
  * Brings a model into the store and returns when it is there, complete and checked. Sources are tried in order; of
@@ -19,7 +19,8 @@ export type { PulledModel, PullOptions, PullPhase, PullProgress, PullTiming } fr
  * size and digest (where known) are right.
  *
  * Throws AssistantError: `unknown_source`, `usage`, `pull_failed` (every source with its reason), `digest_mismatch`,
- * `model_invalid`, `disk_full`, `not_writable`, `file_exists`; and the signal's reason once aborted.
+ * `model_invalid`, `disk_full`, `not_writable`, `file_exists`; with `from` also what the other machine says and
+ * `node_unavailable`; and the signal's reason once aborted.
  */
 export async function pull(reference: string, options: PullOptions): Promise<PulledModel> {
   const signal = options.signal ?? new AbortController().signal;

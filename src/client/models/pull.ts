@@ -4,6 +4,7 @@ import { type PulledModel, pull } from "../../models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../progress.ts";
 import { type Configured, configurePulled } from "./configure.ts";
+import { openStoreOf } from "./node-store.ts";
 import { pullLines } from "./pull-progress.ts";
 
 export interface PullRequest {
@@ -11,6 +12,8 @@ export interface PullRequest {
   readonly name: string | null;
   readonly sha256: string | null;
   readonly allowPrivate: boolean;
+  /** Name or address of the remote server whose model it is; null: the reference says where it is. */
+  readonly from: string | null;
   /** Null: silent. */
   readonly progress: ProgressStream | null;
 }
@@ -22,6 +25,7 @@ const INTERRUPTED = 130;
 /** Pulls, and makes the model ready to run. Ctrl-C ends it with exit code 130; what has arrived is kept. */
 export async function pullAndConfigure(reference: string, request: PullRequest): Promise<PulledModel & { configuration: Configured }> {
   const { context, name, sha256, allowPrivate } = request;
+  using from = request.from === null ? null : await openStoreOf(request.from, context);
   const stop = new AbortController();
   // Not `once`: libraries that clean up at signals end the process when they find no listener but their own.
   const interrupt = (): void => (stop.signal.aborted ? process.exit(INTERRUPTED) : stop.abort());
@@ -35,6 +39,7 @@ export async function pullAndConfigure(reference: string, request: PullRequest):
       name,
       sha256,
       allowPrivate,
+      from,
       signal: stop.signal,
       onProgress: (now) => progress.update(line(now)),
     });

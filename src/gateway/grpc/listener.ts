@@ -5,12 +5,15 @@ import type { ListenAddress } from "../../core/config.ts";
 import type { GatewaySettings, Log } from "../ports.ts";
 import { InnerDoor } from "./forward.ts";
 import { makeHandlers } from "./handlers.ts";
+import { makeModelHandlers, type Shelf } from "./model-handlers.ts";
 
 export interface GrpcOptions {
   /** Where the gateway answers as on a network address: its guards are ours. */
   readonly innerSocket: string;
   readonly settings: () => GatewaySettings;
   readonly info: () => InfoResponse;
+  /** Weights that other machines may take over. */
+  readonly shelf: Shelf;
   readonly log: Log;
 }
 
@@ -25,7 +28,7 @@ interface Loaded {
 }
 
 /**
- * The address of `assistant.AssistantService`. The port is bound like any other; the gRPC library, which takes longer to
+ * The address of `assistant.AssistantService` and `assistant.ModelService`. The port is bound like any other; the gRPC library, which takes longer to
  * load than the rest of the daemon and 30 MB of memory, comes with the first connection.
  */
 export class GrpcListener {
@@ -83,14 +86,15 @@ export class GrpcListener {
   }
 
   async #load(): Promise<Loaded> {
-    const [{ grpc, definition, service }, { ReflectionService }] = await Promise.all([loadAssistantService(), import("@grpc/reflection")]);
-    const { settings, info, log } = this.#options;
+    const [{ grpc, definition, service, modelService }, { ReflectionService }] = await Promise.all([loadAssistantService(), import("@grpc/reflection")]);
+    const { settings, info, shelf, log } = this.#options;
     const server = new grpc.Server({
       "grpc.max_receive_message_length": settings().bodyLimitBytes + MESSAGE_ROOM_BYTES,
       "grpc.max_send_message_length": -1,
     });
     const handlers: AssistantHandlers = makeHandlers({ grpc, door: this.#door, settings, info, log });
     server.addService(service, { ...handlers });
+    server.addService(modelService, { ...makeModelHandlers({ grpc, shelf, settings, log }) });
     new ReflectionService(definition).addToServer(server);
     return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };
   }

@@ -37,6 +37,10 @@ function codeOf({ status }: Grpc, error: AssistantError): number {
     case "invalid_request":
     case "body_too_large":
       return status.INVALID_ARGUMENT;
+    case "model_not_found":
+      return status.NOT_FOUND;
+    case "digest_mismatch":
+      return status.FAILED_PRECONDITION;
     case "internal":
       return status.INTERNAL;
     default:

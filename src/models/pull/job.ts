@@ -6,8 +6,9 @@ import { findByReference } from "../store.ts";
 import { urlSource } from "./http.ts";
 import { type FoundHubFile, findHubFile, hubSource } from "./huggingface.ts";
 import { localSource } from "./local.ts";
+import { nodeReference, nodeSource } from "./node.ts";
 import { pipSource } from "./pip.ts";
-import type { Expected, PullOptions, Source } from "./types.ts";
+import { defaultTiming, type Expected, type NodeStore, type PullOptions, type Source } from "./types.ts";
 
 /** One pull, decided: what it is called, where it may come from, and what must come out. */
 export interface Job {
@@ -23,11 +24,19 @@ export interface Job {
   refusal(failures: readonly { readonly source: Source; readonly error: unknown }[]): AssistantError;
 }
 
-/** Reads the reference and looks up on the hub what it leaves open. Nothing is downloaded yet. */
+interface Facts {
+  readonly name: string;
+  readonly reference: string;
+  readonly licence: string | null;
+  readonly expected: Expected;
+  readonly sources: readonly Source[];
+  readonly path?: string;
+}
+
+/** Reads the reference and looks up, on the hub or the other machine, what it leaves open. Nothing is downloaded yet. */
 export async function planPull(text: string, options: PullOptions, signal: AbortSignal): Promise<Job> {
   const sha256 = checkDigest(options.sha256 ?? null);
-  const reference = parseReference(text, { cwd: options.cwd ?? process.cwd(), home: options.env["HOME"] ?? "/" });
-  const build = (facts: { name: string; reference: string; licence: string | null; expected: Expected; sources: Source[]; path?: string }): Job => {
+  const build = (facts: Facts): Job => {
     const name = checkModelName(options.name ?? facts.name);
     const entry = catalogEntry(name);
     // A file that is checked to be the catalog's is the catalog's, wherever it came from.
@@ -43,6 +52,8 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
       refusal: (failures) => refusal(name, failures),
     };
   };
+  if (options.from) return build(await factsOfNode(text, sha256, options.from, options, signal));
+  const reference = parseReference(text, { cwd: options.cwd ?? process.cwd(), home: options.env["HOME"] ?? "/" });
   switch (reference.type) {
     case "catalog": {
       const { entry } = reference;
@@ -78,6 +89,26 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
         path: reference.path,
       });
   }
+}
+
+async function factsOfNode(text: string, sha256: string | null, from: NodeStore, options: PullOptions, signal: AbortSignal): Promise<Facts> {
+  const model = await from.describe(text, { ...defaultTiming, ...options.timing }, signal);
+  if (sha256 !== null && sha256 !== model.sha256) {
+    throw new AssistantError(
+      "digest_mismatch",
+      `${model.name} of the remote server ${JSON.stringify(from.node)} has SHA-256 ${model.sha256}, expected ${sha256}.`,
+      {
+        param: "sha256",
+      },
+    );
+  }
+  return {
+    name: nameFromFile(model.name),
+    reference: nodeReference(from.node, model),
+    licence: model.licence || null,
+    expected: model,
+    sources: [nodeSource(from, model)],
+  };
 }
 
 /** A file of the hub that was pulled before is known without asking: the network may be gone by now. */

@@ -33,6 +33,31 @@ export interface PullTiming {
 
 export const defaultTiming: PullTiming = { connectMs: 5_000, stallMs: 15_000, retryMs: 500, pipStallMs: 30_000 };
 
+/** What another machine says of a model that it hands out. */
+export interface NodeModel {
+  readonly name: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** Where it came from at first, as that machine tells; "" where it does not. */
+  readonly reference: string;
+  /** SPDX id; "" where it is not known. */
+  readonly licence: string;
+}
+
+/** Another machine whose models can be taken over. */
+export interface NodeStore {
+  /** Name among the remote servers. */
+  readonly node: string;
+  /** Rejects with the other machine's own error where it does not have the model, `node_unavailable` where it does not answer. */
+  describe(model: string, timing: PullTiming, signal: AbortSignal): Promise<NodeModel>;
+  /**
+   * The bytes from `offset` on. What is not taken is not sent; ending the iteration ends the transfer there too. Throws
+   * `node_unavailable` for a transfer that broke and may go on, any other error for one that may not.
+   */
+  fetch(model: NodeModel, offset: number, timing: PullTiming, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
 export interface PullOptions {
   /** The store; made if it is not there. */
   readonly weightsDir: string;
@@ -44,6 +69,8 @@ export interface PullOptions {
   readonly name?: string | null;
   /** The file must have this SHA-256 (hex). */
   readonly sha256?: string | null;
+  /** The reference is the name of a model of this machine. Default: null. */
+  readonly from?: NodeStore | null;
   /** Whether addresses of this machine and of private networks may be reached. Default: no. */
   readonly allowPrivate?: boolean;
   /** Stops the pull; what was downloaded is kept for the next one. */
@@ -61,7 +88,7 @@ export interface PulledModel {
   readonly bytes: number;
   /** Lower-case hex. */
   readonly sha256: string;
-  /** Canonical: a catalog name, `hf:ORG/REPO/FILE`, a URL or a path. */
+  /** Canonical: a catalog name, `hf:ORG/REPO/FILE`, a URL, a path, or `node:NODE/MODEL`. */
   readonly reference: string;
   /** Which source delivered it. */
   readonly source: string;

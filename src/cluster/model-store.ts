@@ -1,0 +1,94 @@
+import type { ClientUnaryCall } from "@grpc/grpc-js";
+import { loadAssistantService, MODEL_SERVICE_NAME } from "../api/assistant-service.ts";
+import type { FetchPart, ModelClient, ModelDescription } from "../api/model-service.ts";
+import { addressText } from "../config/network.ts";
+import type { RemoteServer } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { NodeModel, NodeStore } from "../models/pull.ts";
+import { connect } from "./channel.ts";
+import { transferFailureOf } from "./failure.ts";
+
+/** The other machine may have to hash a large file first. That it is there at all shows sooner. */
+const DESCRIBE_TIMEOUT_MS = 600_000;
+
+/** The store of another machine, over a connection of its own: weights do not hold up requests. Dispose it after use. */
+export async function openNodeStore(server: Pick<RemoteServer, "name" | "address" | "apiKey">): Promise<NodeStore & Disposable> {
+  const loaded = await loadAssistantService();
+  const { client, metadata } = connect<ModelClient>(loaded, loaded.modelService, MODEL_SERVICE_NAME, server);
+  const { connectivityState } = loaded.grpc;
+  const silent = (ms: number): AssistantError =>
+    new AssistantError("node_unavailable", `The remote server "${server.name}" (${addressText(server.address)}) sent nothing for ${ms / 1000} s.`, {
+      remedy: "The same command goes on where it stopped.",
+    });
+  return {
+    node: server.name,
+    async describe(model, { connectMs }, signal) {
+      const { promise, resolve, reject } = Promise.withResolvers<ModelDescription>();
+      const call: ClientUnaryCall = client.Describe({ model }, metadata, { deadline: Date.now() + DESCRIBE_TIMEOUT_MS }, (error, answer) =>
+        answer === undefined ? reject(transferFailureOf(server.name, error)) : resolve(answer),
+      );
+      const stop = (): void => call.cancel();
+      signal.addEventListener("abort", stop);
+      const watch = setTimeout(() => {
+        if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+        reject(
+          new AssistantError(
+            "node_unavailable",
+            `No connection to the remote server "${server.name}" (${addressText(server.address)}) within ${connectMs / 1000} s.`,
+            {
+              remedy: "Check that its daemon runs and that `grpc_addr` of its [[remote_servers]] entry is right.",
+            },
+          ),
+        );
+        stop();
+      }, connectMs);
+      try {
+        return checked(server.name, await promise);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error;
+      } finally {
+        clearTimeout(watch);
+        signal.removeEventListener("abort", stop);
+      }
+    },
+    async *fetch({ name, sha256 }, offset, { stallMs }, signal) {
+      signal.throwIfAborted();
+      const call = client.Fetch({ model: name, sha256, offset: String(offset) }, metadata);
+      // A call that is cancelled says so here too, after whoever read it has left.
+      call.on("error", () => {});
+      const stop = (): void => call.cancel();
+      signal.addEventListener("abort", stop);
+      let stalled = false;
+      try {
+        const parts = call[Symbol.asyncIterator]() as AsyncIterator<FetchPart, undefined>;
+        for (;;) {
+          // Runs only while the machine is waited for: a slow disk of ours is no fault of its.
+          const timer = setTimeout(() => {
+            stalled = true;
+            stop();
+          }, stallMs);
+          const { done, value } = await parts.next().finally(() => clearTimeout(timer));
+          if (done === true) return;
+          yield value.data;
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        throw stalled ? silent(stallMs) : transferFailureOf(server.name, error);
+      } finally {
+        signal.removeEventListener("abort", stop);
+        call.cancel();
+      }
+    },
+    [Symbol.dispose]: () => client.close(),
+  };
+}
+
+/** What another machine says is checked like any input. */
+function checked(node: string, { name, bytes, sha256, reference, licence }: ModelDescription): NodeModel {
+  const size = Number(bytes);
+  if (name !== "" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256)) return { name, bytes: size, sha256, reference, licence };
+  throw new AssistantError("pull_failed", `The remote server "${node}" described the model without a name, a size or a SHA-256.`, {
+    remedy: "Update Assistant on that machine.",
+  });
+}

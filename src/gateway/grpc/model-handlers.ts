@@ -1,0 +1,125 @@
+import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { LoadedService } from "../../api/assistant-service.ts";
+import type { FetchPart, FetchRequest, ModelHandlers } from "../../api/model-service.ts";
+import { AssistantError } from "../../core/errors.ts";
+import { presentable } from "../front/error-body.ts";
+import { tenantOf } from "../front/keys.ts";
+import type { GatewaySettings, Log } from "../ports.ts";
+import { failureStatus } from "./status.ts";
+
+/** Weights that may be handed out. */
+export interface ShelfModel {
+  readonly name: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  readonly reference: string | null;
+  readonly licence: string | null;
+}
+
+export interface Shelf {
+  /** By name or alias. Rejects with `model_not_found`, `model_not_pulled`, or the signal's reason. */
+  find(nameOrAlias: string, signal: AbortSignal): Promise<ShelfModel>;
+  /** Takes what `find` gave. Ending the iteration lets the file go. */
+  read(model: ShelfModel, offset: number): AsyncIterable<Buffer>;
+}
+
+export interface ModelHandlerOptions {
+  readonly grpc: LoadedService["grpc"];
+  readonly shelf: Shelf;
+  readonly settings: () => GatewaySettings;
+  readonly log: Log;
+  /** A caller that takes nothing for so long is taken to be gone, milliseconds. */
+  readonly stallMs?: number;
+}
+
+const STALL_MS = 60_000;
+
+type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "cancelled" | "once">;
+
+/** The two calls of assistant.ModelService. */
+export function makeModelHandlers(options: ModelHandlerOptions): ModelHandlers {
+  const { grpc, shelf, settings } = options;
+  return {
+    describe: (call, callback) => {
+      const gone = departure(call);
+      const answer = async (): Promise<void> => {
+        tenantOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
+        const { name, bytes, sha256, reference, licence } = await shelf.find(call.request.model, gone);
+        callback(null, { name, bytes: String(bytes), sha256, reference: reference ?? "", licence: licence ?? "" });
+      };
+      answer().catch((thrown: unknown) => {
+        if (!gone.aborted) callback(failureStatus(grpc, told(thrown, options)));
+      });
+    },
+    fetch: (call) => {
+      const gone = departure(call);
+      transfer(options, call, gone).catch((thrown: unknown) => {
+        if (!gone.aborted) call.emit("error", failureStatus(grpc, told(thrown, options)));
+      });
+    },
+  };
+}
+
+async function transfer(
+  { shelf, settings, log, stallMs = STALL_MS }: ModelHandlerOptions,
+  call: ServerWritableStream<FetchRequest, FetchPart>,
+  gone: AbortSignal,
+) {
+  const tenant = tenantOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
+  const { model: asked, sha256, offset: from } = call.request;
+  const model = await shelf.find(asked, gone);
+  if (sha256 !== "" && sha256 !== model.sha256) {
+    throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`, {
+      remedy: "Run the same command again.",
+    });
+  }
+  const offset = Number(from);
+  if (!Number.isSafeInteger(offset) || offset > model.bytes) {
+    throw new AssistantError("invalid_request", `Expected an offset up to ${model.bytes}, the size of the weights; found ${from}.`, { param: "offset" });
+  }
+  const facts = { model: model.name, tenant, offset, bytes: model.bytes };
+  log.info(facts, "model transfer begins");
+  let sent = 0;
+  try {
+    for await (const data of shelf.read(model, offset)) {
+      if (gone.aborted) break;
+      sent += data.length;
+      // What the caller has not taken is not read: memory holds a few parts, however large the model is.
+      if (!call.write({ data })) await drained(call, gone, stallMs);
+    }
+  } finally {
+    log.info({ ...facts, sent }, gone.aborted ? "model transfer cancelled" : offset + sent === model.bytes ? "model transfer done" : "model transfer failed");
+  }
+  if (!gone.aborted) call.end();
+}
+
+/** Aborted when the caller leaves, its deadline passes or the connection breaks. */
+function departure(call: Call): AbortSignal {
+  const gone = new AbortController();
+  const leave = (): void => gone.abort(new Error("the caller has left"));
+  call.once("cancelled", leave);
+  if (call.cancelled) leave();
+  return gone.signal;
+}
+
+/** Resolves when more may be written, or the caller has left. */
+function drained(call: ServerWritableStream<FetchRequest, FetchPart>, gone: AbortSignal, stallMs: number): Promise<void> {
+  if (gone.aborted) return Promise.resolve();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const go = (): void => resolve();
+  const timer = setTimeout(() => reject(new AssistantError("deadline_exceeded", `Nothing was taken for ${stallMs / 1000} s.`)), stallMs);
+  call.once("drain", go);
+  gone.addEventListener("abort", go, { once: true });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    call.off("drain", go);
+    gone.removeEventListener("abort", go);
+  });
+}
+
+function told(thrown: unknown, { log }: ModelHandlerOptions): AssistantError {
+  const error = presentable(thrown);
+  if (error.code === "internal") log.error({ err: thrown }, "a model cannot be handed out");
+  return error;
+}

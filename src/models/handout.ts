@@ -1,0 +1,106 @@
+import { open, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import type { Config } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { nearestNames } from "../core/nearest.ts";
+import { catalogEntry } from "./catalog.ts";
+import { isModelName } from "./names.ts";
+import { sha256Of } from "./pull/present.ts";
+import { resolveWeights } from "./resolve.ts";
+import { getModel, type StoredModel } from "./store.ts";
+
+/** Weights that another machine may take over. */
+export interface HandedOut {
+  /** The configured model's own name. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** A catalog name or `hf:ORG/REPO/FILE`; null for what only means something on this machine. */
+  readonly reference: string | null;
+  /** SPDX id, or null. */
+  readonly licence: string | null;
+  /** Absolute. Never told to the other machine. */
+  readonly file: string;
+}
+
+/** Large enough for few messages, small enough that requests served meanwhile hardly notice one. */
+const PART_BYTES = 256 * 1024;
+const MOST_NAMES = 12;
+
+/** Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached through it. */
+export class Handout {
+  readonly #config: () => Pick<Config, "models" | "paths">;
+  /** Digests of files without a manifest, by path, each for one state of the file. */
+  readonly #digests = new Map<string, { readonly stamp: string; readonly sha256: string }>();
+
+  constructor(config: () => Pick<Config, "models" | "paths">) {
+    this.#config = config;
+  }
+
+  /**
+   * The weights of a configured model. Takes as long as hashing does for a file that was put there by hand, once. Throws
+   * `model_not_found` with the nearest names, `model_not_pulled` where the store does not hold them, and the signal's reason.
+   */
+  async find(nameOrAlias: string, signal: AbortSignal): Promise<HandedOut> {
+    const { models, paths } = this.#config();
+    const model = models.find(({ name }) => name === nameOrAlias) ?? models.find(({ aliases }) => aliases.includes(nameOrAlias));
+    if (model === undefined) throw unknown(nameOrAlias, models);
+    const stored = await storedWeights(model, paths.weightsDir);
+    const { manifest, bytes, file } = stored;
+    const sha256 = manifest !== null && manifest.bytes === bytes ? manifest.sha256 : await this.#digestOf(file, signal);
+    return { name: model.name, bytes, sha256, reference: publicReference(stored), licence: manifest?.licence ?? null, file };
+  }
+
+  /** Their bytes from `offset` on, in parts. Ending the iteration closes the file. Throws `digest_mismatch` for a file that was exchanged. */
+  async *read({ file, name, bytes }: HandedOut, offset: number): AsyncGenerator<Buffer> {
+    await using handle = await open(file, "r");
+    for (let at = offset; at < bytes; ) {
+      // Each part has memory of its own, since it may still wait to be sent when the next is read.
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(PART_BYTES, bytes - at)), { position: at });
+      if (bytesRead === 0) throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(name)} have changed during the transfer.`);
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  async #digestOf(file: string, signal: AbortSignal): Promise<string> {
+    const { size, mtimeMs, ino } = await stat(file);
+    const stamp = `${ino} ${size} ${mtimeMs}`;
+    const known = this.#digests.get(file);
+    if (known?.stamp === stamp) return known.sha256;
+    const sha256 = await sha256Of(file, signal);
+    this.#digests.set(file, { stamp, sha256 });
+    return sha256;
+  }
+}
+
+async function storedWeights(model: ModelSpec, weightsDir: string): Promise<StoredModel> {
+  // Its error may name paths of this machine, which are nobody else's business.
+  const file = await resolveWeights(model.source, { weightsDir }).catch(() => null);
+  const name = file === null ? "" : basename(file, ".gguf");
+  const stored = file !== null && dirname(file) === weightsDir && isModelName(name) ? await getModel(weightsDir, name) : null;
+  if (stored !== null && stored.file === file) return stored;
+  const found = file === null ? "are not on that machine" : "are a file outside its store, which is not handed out";
+  throw new AssistantError("model_not_pulled", `The weights of ${JSON.stringify(model.name)} ${found}.`, {
+    param: "model",
+    remedy: file === null ? "Pull the model there first." : "Pull that file into the store there first.",
+  });
+}
+
+function publicReference({ manifest, bytes }: StoredModel): string | null {
+  if (manifest === null || manifest.bytes !== bytes) return null;
+  const { reference } = manifest;
+  return reference.startsWith("hf:") || catalogEntry(reference) !== null ? reference : null;
+}
+
+function unknown(asked: string, models: readonly ModelSpec[]): AssistantError {
+  const names = models.flatMap(({ name, aliases }) => [name, ...aliases]);
+  const near = nearestNames(asked.slice(0, 128), new Set(names));
+  const listed = `${names.slice(0, MOST_NAMES).join(", ")}${names.length > MOST_NAMES ? " and others" : ""}`;
+  return new AssistantError("model_not_found", `There is no model ${JSON.stringify(asked.slice(0, 128))} on that machine.`, {
+    param: "model",
+    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : names.length > 0 ? `It has ${listed}.` : "It has no models at all.",
+  });
+}

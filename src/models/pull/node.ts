@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
+import { catalogEntry } from "../catalog.ts";
+import { parseReference } from "../reference.ts";
+import { type Delivery, type NodeModel, type NodeStore, nothingKnown, type Source } from "./types.ts";
+
+// As with addresses: without any progress a broken transfer is given up after this many attempts.
+const FRUITLESS_ATTEMPTS = 3;
+
+/** A model of another machine's store. */
+export function nodeSource(store: NodeStore, model: NodeModel): Source {
+  return {
+    label: `remote server ${store.node}`,
+    async deliver(delivery) {
+      const { into, signal, timing, report } = delivery;
+      // The digest is what says which bytes these are: what began at one machine goes on from another that has the same.
+      await into.begin(`sha256:${model.sha256}`, signal, (bytes) => report("verify", bytes, model.bytes));
+      if (into.bytes > model.bytes) await into.restart(`sha256:${model.sha256}`);
+      await delivery.needRoom(model.bytes - into.bytes);
+      for (let fruitless = 0; into.bytes < model.bytes; ) {
+        const before = into.bytes;
+        try {
+          await receive(store, model, delivery);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (into.bytes > before) fruitless = 0;
+          if (!(isAssistantError(error) && error.code === "node_unavailable") || ++fruitless >= FRUITLESS_ATTEMPTS) throw error;
+          await sleep(timing.retryMs * 2 ** (fruitless - 1), undefined, { signal });
+        }
+      }
+      return nothingKnown;
+    },
+  };
+}
+
+async function receive(store: NodeStore, model: NodeModel, { into, signal, timing, report }: Delivery): Promise<void> {
+  into.continued ||= into.bytes > 0;
+  for await (const part of store.fetch(model, into.bytes, timing, signal)) {
+    await into.append(part);
+    if (into.bytes > model.bytes) throw new AssistantError("pull_failed", `it sent more than the ${model.bytes} bytes that it told of`);
+    report("download", into.bytes, model.bytes);
+  }
+  signal.throwIfAborted();
+  if (into.bytes < model.bytes) throw new AssistantError("node_unavailable", `The transfer from ${store.node} ended at ${into.bytes} of ${model.bytes} bytes.`);
+}
+
+/**
+ * What the manifest calls the model: where it came from at first, so that a model file may name that, or else the machine.
+ * A catalog name is believed only with the catalog's digest.
+ */
+export function nodeReference(node: string, { name, reference, sha256 }: NodeModel): string {
+  if (catalogEntry(reference)?.sha256 === sha256) return reference;
+  return isHubFile(reference) ? reference : `node:${node}/${name}`;
+}
+
+function isHubFile(reference: string): boolean {
+  if (!reference.startsWith("hf:")) return false;
+  try {
+    const parsed = parseReference(reference, { cwd: "/", home: "/" });
+    return parsed.type === "huggingface" && parsed.file !== null;
+  } catch {
+    return false;
+  }
+}
