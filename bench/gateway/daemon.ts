@@ -29,13 +29,23 @@ const assistant = await installAssistant({
     stub: `[chat]\nmodel_name = "stub"\nsource = "${join(directory, "stub.gguf")}"\nengine = "llama-server"\nctx_size = 65536\nslots = 64\nthreads = 1\n`,
   },
 });
+// However this process is told to go, the daemon goes first; it outlives its parent otherwise.
+let ending: Promise<void> | undefined;
+const end = (code: number): void => {
+  ending ??= Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(code));
+};
+process.on("disconnect", () => end(0));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(1));
+process.on("uncaughtException", (error) => {
+  console.error(error);
+  end(1);
+});
 const url = await assistant.serve();
 const { pid } = await assistant.status();
 process.send?.({ port: Number(new URL(url).port) });
 process.on("message", (message) => {
   if (message === "usage") void usageOf(pid).then((usage) => process.send?.(usage));
 });
-process.on("disconnect", () => void Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(0)));
 
 async function usageOf(pid: number | null): Promise<{ cpuMs: number; rssBytes: number }> {
   const [text, status] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), readFile(`/proc/${pid}/status`, "utf8")]);

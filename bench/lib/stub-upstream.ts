@@ -2,23 +2,35 @@
  * An upstream that costs next to nothing: a raw socket server that answers a chat request with bytes made in advance,
  * whole, or as an SSE stream of `chunks` events every `everyMs`. Listens on a Unix socket (for the arms) and on TCP
  * (for the direct baseline). Tells its parent when it is ready. Called with llama-server's flags it is an engine that a
- * daemon can start: idle whenever it is asked.
+ * daemon can start: idle whenever it is asked. Every event of a stream is another one, so that a lost or moved one shows.
  */
 import { createServer, type Socket } from "node:net";
 
 const settings = readSettings(process.argv.slice(2));
 
-function readSettings(argv: readonly string[]): { readonly socketPath: string; readonly chunks: number; readonly everyMs: number; readonly slots: number } {
+interface Settings {
+  readonly socketPath: string;
+  /** On TCP; 0: any that is free. */
+  readonly port: number;
+  readonly chunks: number;
+  readonly everyMs: number;
+  readonly slots: number;
+}
+
+function readSettings(argv: readonly string[]): Settings {
   const value = (flag: string): string | undefined => argv[argv.indexOf(flag) + 1];
-  if (!argv.includes("--host")) return { slots: 0, ...JSON.parse(argv[0] ?? "{}") };
-  return { socketPath: value("--host") ?? "", slots: Number(value("--parallel")), chunks: 200, everyMs: 10 };
+  if (!argv.includes("--host")) return { port: 0, slots: 0, ...JSON.parse(argv[0] ?? "{}") };
+  return { socketPath: value("--host") ?? "", port: 0, slots: Number(value("--parallel")), chunks: 200, everyMs: 10 };
 }
 
 const common = '"created":1700000000,"id":"chatcmpl-0123456789abcdef0123456789abcdef","model":"stub","system_fingerprint":"b1-stub"';
 const timings = '"timings":{"cache_n":12,"prompt_n":20,"prompt_ms":198.3,"predicted_n":200,"predicted_ms":2000.1}';
 const usage = '"usage":{"completion_tokens":200,"prompt_tokens":32,"total_tokens":232,"prompt_tokens_details":{"cached_tokens":12}}';
 const whole = `{"choices":[{"finish_reason":"length","index":0,"message":{"role":"assistant","content":"Hello! How"}}],${common},"object":"chat.completion",${usage},${timings}}`;
-const event = chunk(`data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":" there"}}],${common},"object":"chat.completion.chunk"}\n\n`);
+const events = Array.from({ length: settings.chunks }, (_, index) => {
+  const content = ` ${String(index).padStart(5, "0")}`;
+  return chunk(`data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"${content}"}}],${common},"object":"chat.completion.chunk"}\n\n`);
+});
 const lastEvent = chunk(`data: {"choices":[{"finish_reason":"length","index":0,"delta":{}}],${common},"object":"chat.completion.chunk",${timings}}\n\n`);
 const ending = Buffer.concat([lastEvent, chunk("data: [DONE]\n\n"), Buffer.from("0\r\n\r\n")]);
 
@@ -50,15 +62,16 @@ function serve(socket: Socket): void {
         continue;
       }
       seen = seen.slice(end + 4 + length);
-      answer(socket, /connection: *close/i.test(request.slice(0, end)), request.includes('"stream":true'));
+      answer(socket, /connection: *close/i.test(request.slice(0, end)), /"stream": ?true/.test(request));
     }
   });
 }
 
-/** What the fleet asks an engine. */
+/** What a fleet, or a proxy that looks for models, asks an engine. */
 function look(socket: Socket, path: string): void {
   const slots = Array.from({ length: settings.slots }, (_, id) => ({ id, is_processing: false }));
-  const body = JSON.stringify(path === "/slots" ? slots : { status: "ok" });
+  const models = { object: "list", data: [{ id: "stub", object: "model", created: 1_700_000_000, owned_by: "stub" }] };
+  const body = JSON.stringify(path === "/slots" ? slots : path === "/v1/models" ? models : { status: "ok" });
   socket.end(Buffer.from(head(`Content-Type: application/json\r\nContent-Length: ${body.length}`, true) + body));
 }
 
@@ -72,7 +85,8 @@ function stream(socket: Socket, close: boolean): void {
   let sent = 0;
   socket.write(streamHead(close));
   const timer = setInterval(() => {
-    if (!socket.destroyed && ++sent <= settings.chunks) {
+    const event = socket.destroyed ? undefined : events[sent++];
+    if (event !== undefined) {
       socket.write(event);
       return;
     }
@@ -83,7 +97,7 @@ function stream(socket: Socket, close: boolean): void {
 }
 
 const onPath = createServer(serve).listen(settings.socketPath, () => {
-  const onPort = createServer(serve).listen(0, "127.0.0.1", () => {
+  const onPort = createServer(serve).listen(settings.port, "127.0.0.1", () => {
     const address = onPort.address();
     process.send?.({ port: typeof address === "object" ? address?.port : 0 });
   });
