@@ -1,4 +1,4 @@
-import type { Client, ClientReadableStream, Metadata, ServiceDefinition } from "@grpc/grpc-js";
+import type { ChannelOptions, Client, ClientReadableStream, Metadata, ServiceDefinition } from "@grpc/grpc-js";
 import {
   type AssistantClient,
   type ForwardRequest,
@@ -45,6 +45,7 @@ export function connect<ServiceClient extends Client>(
   service: ServiceDefinition,
   serviceName: string,
   { address, apiKey }: NodeAddress,
+  options: ChannelOptions = {},
 ): { readonly client: ServiceClient; readonly metadata: Metadata } {
   const Service = grpc.makeGenericClientConstructor(service, serviceName);
   const client = new Service(addressText(address), grpc.credentials.createInsecure(), {
@@ -59,6 +60,7 @@ export function connect<ServiceClient extends Client>(
     "grpc.enable_retries": 0,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,
+    ...options,
   }) as unknown as ServiceClient;
   const metadata = new grpc.Metadata();
   if (apiKey !== null) metadata.set("authorization", `Bearer ${apiKey}`);

@@ -10,11 +10,15 @@ import { transferFailureOf } from "./failure.ts";
 
 /** The other machine may have to hash a large file first. That it is there at all shows sooner. */
 const DESCRIBE_TIMEOUT_MS = 600_000;
+/** On the way at once. The usual 64 KiB would make 3 MB/s of a line with a round trip of 20 ms, however wide it is. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** The store of another machine, over a connection of its own: weights do not hold up requests. Dispose it after use. */
 export async function openNodeStore(server: Pick<RemoteServer, "name" | "address" | "apiKey">): Promise<NodeStore & Disposable> {
   const loaded = await loadAssistantService();
-  const { client, metadata } = connect<ModelClient>(loaded, loaded.modelService, MODEL_SERVICE_NAME, server);
+  const { client, metadata } = connect<ModelClient>(loaded, loaded.modelService, MODEL_SERVICE_NAME, server, {
+    "grpc-node.flow_control_window": WINDOW_BYTES,
+  });
   const { connectivityState } = loaded.grpc;
   const silent = (ms: number): AssistantError =>
     new AssistantError("node_unavailable", `The remote server "${server.name}" (${addressText(server.address)}) sent nothing for ${ms / 1000} s.`, {

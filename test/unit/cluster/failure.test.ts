@@ -1,6 +1,6 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { failureOf, isAway, isTimeout } from "../../../src/cluster/failure.ts";
+import { failureOf, isAway, isTimeout, transferFailureOf } from "../../../src/cluster/failure.ts";
 
 const failed = (code: number, details = "why", values: Record<string, string> = {}): Error => {
   const metadata = new Metadata();
@@ -40,4 +40,20 @@ test("a machine is away when nothing answers, not when its daemon refuses", () =
   expect(isAway(failed(status.RESOURCE_EXHAUSTED))).toBe(false);
   expect(isTimeout(failed(status.DEADLINE_EXCEEDED))).toBe(true);
   expect(isAway(new Error("x"))).toBe(false);
+});
+
+test.each([
+  [status.UNAVAILABLE, undefined, "node_unavailable"],
+  [status.CANCELLED, undefined, "node_unavailable"],
+  [status.INTERNAL, undefined, "node_unavailable"],
+  [status.UNAVAILABLE, "shutting_down", "node_unavailable"],
+  [status.INTERNAL, "internal", "internal"],
+  [status.NOT_FOUND, "model_not_found", "model_not_found"],
+  [status.UNAUTHENTICATED, "missing_api_key", "invalid_api_key"],
+  [status.UNIMPLEMENTED, undefined, "pull_failed"],
+  [status.FAILED_PRECONDITION, "digest_mismatch", "digest_mismatch"],
+])("of a transfer, status %i with code %s is %s", (code, told, expected) => {
+  const error = transferFailureOf("b", failed(code, "why", told === undefined ? {} : { "x-assistant-code": told }));
+  expect(error.code).toBe(expected);
+  expect(error.message).toContain('"b"');
 });
