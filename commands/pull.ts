@@ -22,7 +22,7 @@ export default class Pull extends BaseCommand {
     }),
   };
   static override flags = {
-    name: Flags.string({ helpValue: "NAME", description: "what to call it here (default: the catalog's name, or the file's)" }),
+    name: Flags.string({ helpValue: "NAME", description: "what to call it here (default: the catalog's name, the file's, or the one it has at NODE)" }),
     sha256: Flags.string({ helpValue: "HEX", description: "the file must have this digest" }),
     from: Flags.string({
       helpValue: "NODE",
