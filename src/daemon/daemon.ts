@@ -29,6 +29,7 @@ import { Complaints } from "./complaints.ts";
 import { assembleStatus } from "./control.ts";
 import { Directory } from "./directory.ts";
 import { Endpoints } from "./endpoints.ts";
+import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
 import { Memory } from "./memory.ts";
@@ -82,6 +83,7 @@ export class Daemon {
   #opened = false;
   #engines: EngineSet;
   #watcher: Disposable | null = null;
+  #tidying: Disposable | null = null;
   #reloading: Promise<ReloadReport> | null = null;
   #state: DaemonStatus["state"] = "running";
 
@@ -223,6 +225,7 @@ export class Daemon {
     this.#configure(this.#config);
     this.#remotes.configure(this.#config);
     this.#watch();
+    this.#tidying = tidyWhenQuiet({ clock: this.#clock, work: () => this.#scheduler.snapshot() });
     this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
     for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
   }
@@ -351,6 +354,7 @@ export class Daemon {
 
   async #close(now: boolean): Promise<void> {
     this.#watcher?.[Symbol.dispose]();
+    this.#tidying?.[Symbol.dispose]();
     // Waiters are told at once; what runs may finish, unless there is a hurry.
     const drained = this.#scheduler.close(now ? 0 : this.#config.scheduler.drainTimeoutMs);
     if (now) this.#listeners.abort();
