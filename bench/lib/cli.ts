@@ -1,6 +1,9 @@
 /**
  * `npm run bench -- gateway [--rounds N] [--seconds N]`
+ * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, or with `--install` to install those that can be had
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
+ * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
+ * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
@@ -8,7 +11,8 @@ import { parseArgs } from "node:util";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: "string", default: "5" },
+    rounds: { type: "string" },
+    only: { type: "string" },
     seconds: { type: "string", default: "2" },
     model: { type: "string" },
     "llama-server": { type: "string" },
@@ -16,20 +20,48 @@ const { values, positionals } = parseArgs({
     instances: { type: "string", default: "4" },
     load: { type: "string", default: "0.8,0.95,1" },
     most: { type: "string", default: "12031" },
+    arms: { type: "string" },
+    install: { type: "boolean", default: false },
     departures: { type: "string", default: "10" },
   },
 });
 
+const rounds = (otherwise: number): number => Number(values.rounds ?? otherwise);
+
 switch (positionals[0]) {
   case "gateway": {
     const { benchGateway } = await import("../gateway/main.ts");
-    await benchGateway({ rounds: Number(values.rounds), seconds: Number(values.seconds) });
+    await benchGateway({ rounds: rounds(5), seconds: Number(values.seconds) });
+    break;
+  }
+  case "peers": {
+    const path = process.env["PATH"] ?? "";
+    if (values.install) {
+      const { installPeers } = await import("../peers/find.ts");
+      installPeers(path);
+      break;
+    }
+    const { benchPeers } = await import("../peers/main.ts");
+    const [rounds, seconds, arms] = [Number(values.rounds), Number(values.seconds), values.arms?.split(",") ?? null];
+    await benchPeers({ rounds, seconds, arms, llamaServer: values["llama-server"] ?? null, path });
     break;
   }
   case "engine": {
     if (values.model === undefined || values["llama-server"] === undefined) throw new Error("bench engine needs --model FILE.gguf and --llama-server PROGRAM");
     const { benchEngine } = await import("../engine/main.ts");
-    await benchEngine({ rounds: Number(values.rounds), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
+    await benchEngine({ rounds: rounds(5), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
+    break;
+  }
+  case "calibrate": {
+    if (values.model === undefined || values["llama-server"] === undefined)
+      throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
+    const { calibrate } = await import("../stub/calibrate.ts");
+    await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(2) });
+    break;
+  }
+  case "workloads": {
+    const { benchWorkloads } = await import("../workloads/main.ts");
+    await benchWorkloads({ only: values.only?.split(",") ?? null, trace: values.trace ?? null, rounds: rounds(1) });
     break;
   }
   case "sim": {
@@ -44,6 +76,6 @@ switch (positionals[0]) {
     break;
   }
   default:
-    console.error("usage: npm run bench -- gateway|engine|sim|page [--rounds N]");
+    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|sim|page [--rounds N]");
     process.exitCode = 2;
 }

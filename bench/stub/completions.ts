@@ -46,6 +46,8 @@ export class Completions {
   readonly #calls = new Map<Job, Call>();
   #timer: NodeJS.Timeout | null = null;
   #served = 0;
+  /** No step ends any more, as when a driver hangs; health and slots still answer. */
+  #stalled = false;
 
   constructor(given: CompletionsOptions) {
     const { options, slots, batchTokens, hostCacheTokens, random } = given;
@@ -93,7 +95,7 @@ export class Completions {
 
   #arm(): void {
     const next = this.engine.nextAt;
-    if (this.#timer !== null || next === null) return;
+    if (this.#stalled || this.#timer !== null || next === null) return;
     const waitMs = (next - this.#now()) / this.#given.options.speed;
     this.#timer = setTimeout(() => this.#run(), Math.max(0, waitMs));
   }
@@ -101,12 +103,15 @@ export class Completions {
   #run(): void {
     const { record, options } = this.#given;
     this.#timer = null;
-    for (let next = this.engine.nextAt; next !== null && next <= this.#now(); next = this.engine.nextAt) {
+    for (let next = this.engine.nextAt; !this.#stalled && next !== null && next <= this.#now(); next = this.engine.nextAt) {
       const lateMs = (this.#now() - next) / options.speed;
       record.steps += 1;
       if (lateMs > LATE_MS) record.lateSteps += 1;
       record.latestMs = Math.max(record.latestMs, lateMs);
-      for (const job of this.engine.advance(lateMs > TOO_LATE_MS ? this.#now() : next)) this.#token(job);
+      for (const job of this.engine.advance(lateMs > TOO_LATE_MS ? this.#now() : next)) {
+        this.#token(job);
+        if (this.#stalled) break;
+      }
     }
     this.#arm();
   }
@@ -120,7 +125,7 @@ export class Completions {
     if (fault !== null && index >= fault.at) {
       if (fault.name === "die" || fault.name === "dieEarly") process.kill(process.pid, "SIGKILL");
       if (fault.name === "reset") return void response.socket?.resetAndDestroy();
-      if (fault.name === "stall") return;
+      if (fault.name === "stall") this.#stalled = true;
     }
     record.tokens += 1;
     if (index === 0) {

@@ -4,7 +4,7 @@ export interface Faults {
   readonly die: number;
   /** The connection is reset in the middle of the answer. */
   readonly reset: number;
-  /** The answer stops and the connection stays open. */
+  /** The whole engine stops where it is; connections stay open, health and slots answer. */
   readonly stall: number;
   /** The process ends before the first byte. */
   readonly dieEarly: number;

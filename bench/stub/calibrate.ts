@@ -1,0 +1,226 @@
+/** Measures a real llama-server, fits the stub's parameters to it, and says how far the stub is from it on requests that the fit has not seen. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { callEngine } from "../../test/support/fake-engine.ts";
+import { benchRoot, printTable, Report } from "../lib/report.ts";
+import { quantile } from "../lib/statistics.ts";
+import { randomSource } from "../sim/requests.ts";
+import type { Target } from "../workloads/stream.ts";
+import { type DecodeSample, fitDecode, fitMixed, fitPrefill, fitTokens, type MixedSample, type PrefillSample, relativeErrors } from "./fit.ts";
+import { type EngineParameters, writeParameters } from "./parameters.ts";
+import { type ChatTurn, decodeAt, prefillBeside, prefillOnce, prose } from "./probes.ts";
+import { heldOutMix, type Replayed, replayMix } from "./replay.ts";
+import { renderPrompt } from "./text.ts";
+
+export interface CalibrateOptions {
+  readonly model: string;
+  readonly llamaServer: string;
+  readonly rounds: number;
+}
+
+const SLOTS = 4;
+const THREADS = 2;
+const BATCH_TOKENS = 64;
+const MIX = { requests: 30, gapMs: 1300, seed: 7 };
+
+export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "bench-calibrate-"));
+  const report = new Report("calibrate");
+  try {
+    const weights = join(directory, "model.gguf");
+    await symlink(model, weights);
+    const loads: number[] = [];
+    for (let round = 0; round < 2; round++) {
+      await using engine = await start([llamaServer], weights, directory);
+      loads.push(engine.loadMs);
+    }
+    const mix = heldOutMix(MIX.requests, MIX.gapMs, MIX.seed);
+    let parameters: EngineParameters;
+    let real: Replayed[];
+    {
+      await using engine = await start([llamaServer], weights, directory);
+      const loadMs = quantile([...loads, engine.loadMs].sort(ascending), 0.5);
+      const samples = await measureSamples(engine.target, rounds, report);
+      parameters = { ...fitAll(samples), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
+      real = await replayMix(engine.target, mix);
+    }
+    await writeFile(`${weights}.stub.json`, JSON.stringify({ parameters, seed: 1 }));
+    await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], weights, directory);
+    const stubbed = await replayMix(stub.target, mix);
+    for (const [measure, value] of Object.entries(parameters)) report.add({ bench: "calibrate", measure, value });
+    const errors = compare(real, stubbed, report);
+    const from = {
+      at: new Date().toISOString(),
+      model: model.split("/").at(-1),
+      slots: SLOTS,
+      threads: THREADS,
+      batchTokens: BATCH_TOKENS,
+      rounds,
+      heldOut: { ...MIX, ...errors },
+    };
+    writeParameters({ from, parameters });
+    console.log(
+      `\nkept in ${report.save({ model: from.model, slots: SLOTS, threads: THREADS, batchTokens: BATCH_TOKENS, rounds })} and in bench/stub/parameters.json`,
+    );
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const ascending = (a: number, b: number): number => a - b;
+const user = (content: string): ChatTurn => ({ role: "user", content });
+
+interface Samples {
+  readonly lengths: { bytes: number; tokens: number }[];
+  readonly prefills: PrefillSample[];
+  readonly decodes: DecodeSample[];
+  readonly mixed: MixedSample[];
+}
+
+/** About a minute of the engine's time for two rounds, on an idle machine. */
+async function measureSamples(target: Target, rounds: number, report: Report): Promise<Samples> {
+  const random = randomSource(1);
+  let seed = 0;
+  const turn = (bytes: number): ChatTurn => user(prose(++seed, bytes, random));
+  const samples: Samples = { lengths: [], prefills: [], decodes: [], mixed: [] };
+  const keep = <Sample extends object>(measure: string, list: Sample[], sample: Sample): void => {
+    list.push(sample);
+    report.add({ bench: "calibrate", measure, ...sample });
+  };
+  await decodeAt(target, [[turn(100)]], 16);
+  for (let round = 0; round < rounds; round++) {
+    for (const bytes of [80, 400, 1200, 2600, 4400]) {
+      const messages = [turn(bytes)];
+      const sample = await prefillOnce(target, messages);
+      keep("prefill", samples.prefills, sample);
+      samples.lengths.push({ bytes: Buffer.byteLength(renderPrompt({ messages })), tokens: sample.promptTokens });
+      if (bytes > 1200) keep("prefill", samples.prefills, await prefillOnce(target, [...messages, { role: "assistant", content: "Good." }, turn(500)]));
+    }
+    for (const [active, bytes] of [1, 2, 4].flatMap((count) => [120, 1600].map((length) => [count, length] as const))) {
+      const prompts = Array.from({ length: active }, () => [turn(bytes)]);
+      // The first to begin must still be at it when the last does.
+      keep("decode", samples.decodes, await decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1)));
+    }
+    keep("prefill beside decode", samples.mixed, await prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS));
+  }
+  return samples;
+}
+
+function fitAll({ lengths, prefills, decodes, mixed }: Samples): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
+  const rates = { ...fitTokens(lengths), ...fitPrefill(prefills), ...fitDecode(decodes) };
+  return { ...rates, mixedDecodeShare: fitMixed(mixed, rates) };
+}
+
+function compare(real: readonly Replayed[], stubbed: readonly Replayed[], report: Report): Record<string, { median: number; p90: number }> {
+  const table = [["stub against the real engine, held-out requests", "real p50 ms", "stub p50 ms", "error: median", "p90"]];
+  const errors: Record<string, { median: number; p90: number }> = {};
+  for (const measure of ["ttftMs", "totalMs"] as const) {
+    const pairs = real.map((each, index) => ({ real: each[measure], stub: stubbed[index]?.[measure] ?? Number.NaN }));
+    const error = relativeErrors(pairs);
+    const p50 = (arm: "real" | "stub"): number => quantile(pairs.map((pair) => pair[arm]).sort(ascending), 0.5);
+    errors[measure] = error;
+    report.add({
+      bench: "calibrate",
+      measure: `relative error of ${measure}`,
+      requests: real.length,
+      realP50: p50("real"),
+      stubP50: p50("stub"),
+      ...error,
+      pairs,
+    });
+    table.push([measure, p50("real").toFixed(0), p50("stub").toFixed(0), `${(100 * error.median).toFixed(1)} %`, `${(100 * error.p90).toFixed(1)} %`]);
+  }
+  const cached = (list: readonly Replayed[]): number => list.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
+  report.add({ bench: "calibrate", measure: "cached tokens", real: cached(real), stub: cached(stubbed) });
+  console.log("");
+  printTable(table);
+  return errors;
+}
+
+/** From the header: keys and values of all layers, 2 bytes each. */
+async function kvBytes(model: string): Promise<number> {
+  const { readGgufFileInfo } = await import("node-llama-cpp");
+  const { architectureMetadata: facts } = await readGgufFileInfo(model);
+  const heads = Number(facts.attention?.head_count);
+  return 2 * 2 * Number(facts.block_count) * Number(facts.attention?.head_count_kv ?? heads) * (Number(facts.embedding_length) / heads);
+}
+
+interface Running extends AsyncDisposable {
+  readonly target: Target;
+  readonly loadMs: number;
+}
+
+/** Starts an engine with the daemon's kind of command line; resolves when it is healthy. */
+async function start([command = "", ...before]: readonly string[], weights: string, directory: string): Promise<Running> {
+  const socketPath = join(directory, `${performance.now().toFixed(0)}.sock`);
+  const numbers = {
+    "--parallel": SLOTS,
+    "--ctx-size": 2048 * SLOTS,
+    "--threads": THREADS,
+    "--threads-batch": THREADS,
+    "--cache-ram": 0,
+    "--batch-size": BATCH_TOKENS,
+    "--ubatch-size": BATCH_TOKENS,
+  };
+  const flags = [
+    "--device",
+    "none",
+    "--gpu-layers",
+    "0",
+    "--load-mode",
+    "mmap",
+    "--jinja",
+    "--fit",
+    "off",
+    "--offline",
+    "--no-ui",
+    "--slots",
+    "--no-context-shift",
+  ];
+  const startedAt = performance.now();
+  const args = [
+    ...before,
+    "--host",
+    socketPath,
+    "--model",
+    weights,
+    "--alias",
+    "bench",
+    ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]),
+    ...flags,
+  ];
+  const child = spawn(command, args, { stdio: "ignore" });
+  try {
+    await healthy(child, socketPath);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  }
+  return {
+    target: { socketPath },
+    loadMs: performance.now() - startedAt,
+    [Symbol.asyncDispose]: async () => {
+      const gone = once(child, "exit");
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
+
+const START_TIMEOUT_MS = 60_000;
+
+async function healthy(child: ChildProcess, socketPath: string): Promise<void> {
+  for (const deadline = performance.now() + START_TIMEOUT_MS; performance.now() < deadline; ) {
+    if (child.exitCode !== null) throw new Error(`the engine ended with code ${child.exitCode} while starting`);
+    const status = await callEngine(socketPath, "/health").then(
+      (answer) => answer.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`the engine was not healthy within ${START_TIMEOUT_MS / 1000} s`);
+}

@@ -1,0 +1,114 @@
+import type { RoutingPolicyName } from "../../src/core/config.ts";
+import { poissonGapMs, randomSource } from "../sim/requests.ts";
+import { readTrace, replay } from "../sim/trace.ts";
+import { largeGpu } from "../stub/parameters.ts";
+import { compareArms, type WorkloadContext } from "./arms.ts";
+import { installStubs, SPEED, type StubModel } from "./installation.ts";
+import { figures, type Planned, requireRight, type Sent, send } from "./plan.ts";
+import type { PromptPart } from "./prompts.ts";
+
+const INSTANCES = 3;
+/** Prompt tokens a second of all instances together, on the clients' clock. */
+const CAPACITY = INSTANCES * largeGpu.prefillTokensPerSecond * SPEED;
+const PATIENCE_MS = 60_000;
+
+async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests: readonly Planned[]): Promise<Sent[]> {
+  await using daemon = await installStubs({ policy, models: { m: { ...model, replicas: INSTANCES } } });
+  const sent = await send({ port: daemon.port, requests, patienceMs: PATIENCE_MS });
+  requireRight(policy, sent);
+  return sent;
+}
+
+const TRACE_SPAN_MS = 10_000;
+/** Of the trace's answers: what they add is decoding, which the policies share. */
+const ANSWER_SHARE = 1 / 8;
+/** Role and line ends of a message. */
+const FRAME_TOKENS = 2;
+
+/** W3: a slice of a real service's hour, at several rates; a rate of 1 asks for 0.7 of the prefill that there is. */
+export async function traceReplay(context: WorkloadContext): Promise<void> {
+  if (context.trace === null) {
+    context.report.add({ bench: "workloads", measure: "W3", missing: "no --trace FILE.jsonl was given" });
+    return;
+  }
+  const trace = readTrace(context.trace);
+  const mean = trace.reduce((sum, line) => sum + line.input_length, 0) / trace.length;
+  for (const rate of [0.5, 1, 2]) {
+    const perSecond = 0.7 * rate * CAPACITY;
+    const most = Math.round((perSecond / mean) * (TRACE_SPAN_MS / 1000));
+    const requests = replay(trace, perSecond, 1, most).map((each, id): Planned => {
+      const starts = each.blocks.map(({ tokens }, index) => tokens - (each.blocks[index - 1]?.tokens ?? 0));
+      const prompt = each.blocks.map(
+        ({ hash }, index): PromptPart => ({ role: "user", seed: `block ${hash}`, tokens: Math.max(8, (starts[index] ?? 0) - FRAME_TOKENS) }),
+      );
+      return { id, tag: "trace", atMs: each.at, model: "m", prompt, maxTokens: Math.max(1, Math.round(each.outputTokens * ANSWER_SHARE)) };
+    });
+    await compareArms(context, {
+      workload: "W3",
+      title: `trace × ${rate}, ${requests.length} requests, ${INSTANCES} instances`,
+      ...(rate === 1 ? {} : { policies: ["expected-time", "least-outstanding"] }),
+      facts: { rate, instances: INSTANCES },
+      run: async (policy) => ({ ...figures(await underPolicy(policy, { slots: 8, contextTokens: 131_072, hostCacheMib: 1024 }, requests)) }),
+    });
+  }
+}
+
+const AGENTS = { count: 24, turns: 5, sharedTokens: 6000, ownTokens: 400, answerTokens: 40, thinkMs: 1200, spreadMs: 4000 };
+
+/** W4: agents with one long system prompt, more of them than slots. */
+export async function agents(context: WorkloadContext): Promise<void> {
+  const { count, turns, sharedTokens, ownTokens, answerTokens, thinkMs, spreadMs } = AGENTS;
+  const random = randomSource(4);
+  const requests: Planned[] = [];
+  for (let agent = 0; agent < count; agent++) {
+    const beginsAt = random() * spreadMs;
+    const prompt: PromptPart[] = [{ role: "system", seed: "the agents' handbook", tokens: sharedTokens }];
+    for (let turn = 0; turn < turns; turn++) {
+      prompt.push({ role: "user", seed: `agent ${agent} in turn ${turn}`, tokens: Math.round(ownTokens * (0.5 + random())) });
+      const id = agent * turns + turn;
+      const before = turn > 0 ? { after: id - 1 } : {};
+      requests.push({
+        id,
+        tag: turn > 0 ? "later turn" : "first turn",
+        atMs: beginsAt + turn * thinkMs,
+        ...before,
+        model: "m",
+        prompt: [...prompt],
+        maxTokens: answerTokens,
+      });
+      prompt.push({ role: "assistant", tokens: answerTokens });
+    }
+  }
+  const later = requests.filter(({ after }) => after !== undefined);
+  const newTokens = later.reduce((sum, { prompt }) => sum + (prompt.at(-1)?.tokens ?? 0), 0);
+  await compareArms(context, {
+    workload: "W4",
+    title: `${count} agents with ${sharedTokens} shared tokens on ${INSTANCES} × 4 slots`,
+    facts: { ...AGENTS, instances: INSTANCES, slots: 4 },
+    more: ["prefilledOfNew"],
+    run: async (policy) => {
+      const sent = await underPolicy(policy, { slots: 4, contextTokens: 16_384, hostCacheMib: 256 }, requests);
+      // Of the first turns every slot has to compute the shared part once, whoever chooses.
+      return { ...figures(sent), prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };
+    },
+  });
+}
+
+/** W5: prompts that nobody has seen before, at 0.65 of the prefill that there is. */
+export async function noReuse(context: WorkloadContext): Promise<void> {
+  const meanTokens = 3000;
+  const random = randomSource(5);
+  const requests: Planned[] = [];
+  const perSecond = (0.65 * CAPACITY) / meanTokens;
+  for (let atMs = 0; atMs < 8000; atMs += poissonGapMs(random, perSecond)) {
+    const id = requests.length;
+    const prompt: PromptPart[] = [{ role: "user", seed: `question ${id}`, tokens: Math.round(meanTokens * (0.5 + random())) }];
+    requests.push({ id, tag: "new", atMs, model: "m", prompt, maxTokens: 10 + Math.floor(40 * random()) });
+  }
+  await compareArms(context, {
+    workload: "W5",
+    title: `no reuse, ${requests.length} requests, ${INSTANCES} instances`,
+    facts: { instances: INSTANCES, goal: "p50 ≤ 1.05" },
+    run: async (policy) => ({ ...figures(await underPolicy(policy, { slots: 8, contextTokens: 8192 }, requests)) }),
+  });
+}

@@ -1,0 +1,178 @@
+/** Workloads where one daemon is compared with itself, or with a bound. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { benchRoot, printTable } from "../lib/report.ts";
+import { quantile, shown, spread } from "../lib/statistics.ts";
+import { poissonGapMs, randomSource } from "../sim/requests.ts";
+import { largeGpu } from "../stub/parameters.ts";
+import type { WorkloadContext } from "./arms.ts";
+import { installStubs, SPEED } from "./installation.ts";
+import { errorsOf, figures, type Planned, requireRight, type Sent, send } from "./plan.ts";
+import type { PromptPart } from "./prompts.ts";
+
+const user = (seed: string, tokens: number): PromptPart[] => [{ role: "user", seed, tokens }];
+const ratioOf = (values: readonly number[], q: number): number =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    q,
+  );
+
+/** W6: a client with a few requests a second, alone and beside one who sends twice what can be done. */
+export async function flooder({ report, rounds }: WorkloadContext): Promise<void> {
+  const instances = 2;
+  const forMs = 10_000;
+  const tokens = 2000;
+  const flow = (tag: string, perSecond: number, firstId: number, seed: number, background: boolean): Planned[] => {
+    const random = randomSource(seed);
+    const list: Planned[] = [];
+    for (let atMs = 500 * random(); atMs < forMs; atMs += poissonGapMs(random, perSecond)) {
+      const id = firstId + list.length;
+      list.push({ id, tag, atMs, model: "m", prompt: user(`${tag} ${seed} ${id}`, tokens), maxTokens: 30, key: tag, background });
+    }
+    return list;
+  };
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await using daemon = await installStubs({ tenants: ["light", "flooder"], models: { m: { replicas: instances, slots: 8, contextTokens: 8192 } } });
+    const run = (requests: readonly Planned[]): Promise<Sent[]> => send({ port: daemon.port, requests, patienceMs: 60_000 });
+    const flood = (2 * instances * largeGpu.prefillTokensPerSecond * SPEED) / tokens;
+    const quiet = await run(flow("light", 4, 0, 100 + round, false));
+    const all = await run([...flow("light", 4, 0, 200 + round, false), ...flow("flooder", flood, 10_000, 300 + round, true)]);
+    for (const sent of [quiet, all]) requireRight("W6", sent);
+    const [alone, beside, flooded] = [figures(quiet, "light"), figures(all, "light"), figures(all, "flooder")];
+    for (const [client, result] of Object.entries({ alone, beside, flooded })) {
+      report.add({ bench: "workloads", measure: "W6", client, round, ...result });
+    }
+    ratios.push(beside.ttftP99Ms / alone.ttftP99Ms);
+  }
+  report.add({ bench: "workloads", measure: "W6: light client's TTFT p99, beside a flooder ÷ alone", goal: "≤ 1.5", rounds, ...spread(ratios) });
+  console.log(`\nW6: light client's TTFT p99 beside a flooder ÷ alone: ${shown(spread(ratios))}, goal ≤ 1.5`);
+}
+
+/** W7: two models in turn with room for one. First in, first out would load for every request. */
+export async function swaps({ report, rounds }: WorkloadContext): Promise<void> {
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const model = { cold: true, slots: 4, contextTokens: 8192, stub: { weightsBytes: 2 * 2 ** 30 } };
+    await using daemon = await installStubs({ maxInstances: 1, scheduler: "max_swap_wait_s = 4", models: { first: model, second: model } });
+    const requests = Array.from({ length: 100 }, (_, id): Planned => {
+      const name = id % 2 === 0 ? "first" : "second";
+      return { id, tag: name, atMs: id * 150, model: name, prompt: user(`for the ${name}, ${id}`, 500), maxTokens: 20 };
+    });
+    const sent = await send({ port: daemon.port, requests, patienceMs: 60_000 });
+    const result = figures(sent);
+    requireRight("W7", sent);
+    const loads = (await daemon.launches("first")) + (await daemon.launches("second"));
+    ratios.push(loads / requests.length);
+    report.add({ bench: "workloads", measure: "W7", round, loads, loadsFirstInFirstOut: requests.length, ...result });
+  }
+  report.add({ bench: "workloads", measure: "W7: loads ÷ those of first in, first out", goal: "≤ 0.2", rounds, ...spread(ratios) });
+  console.log(`\nW7: loads ÷ those of first in, first out: ${shown(spread(ratios))}, goal ≤ 0.2`);
+}
+
+/** W8: what the daemon adds to prompts of 1k, 10k and 100k tokens, and what bodies of 400 KB do to the streams of others. */
+export async function sizes({ report, rounds }: WorkloadContext): Promise<void> {
+  const added = new Map<number, number[]>();
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const quick = { parameters: { prefillTokensPerSecond: 2_000_000 } };
+    await using daemon = await installStubs({
+      models: { small: { slots: 8, contextTokens: 8192 }, big: { slots: 8, contextTokens: 131_072, stub: quick } },
+    });
+    const run = (requests: readonly Planned[]): Promise<Sent[]> => send({ port: daemon.port, requests, patienceMs: 60_000 });
+    for (const tokens of [1000, 10_000, 100_000]) {
+      const sent = await run(
+        Array.from(
+          { length: 8 },
+          (_, id): Planned => ({ id, tag: `${tokens}`, atMs: 300 * id, model: "big", prompt: user(`${tokens} of ${id}`, tokens), maxTokens: 4 }),
+        ),
+      );
+      requireRight("W8", sent);
+      const median = ratioOf(
+        sent.map(({ ttftMs, promptMs }) => ttftMs - promptMs),
+        0.5,
+      );
+      added.set(tokens, [...(added.get(tokens) ?? []), median]);
+      report.add({ bench: "workloads", measure: "W8", promptTokens: tokens, round, addedMs: median, ...figures(sent) });
+    }
+    const streams = Array.from(
+      { length: 4 },
+      (_, id): Planned => ({ id, tag: "stream", atMs: 0, model: "small", prompt: user(`stream ${id}`, 100), maxTokens: 1000, gaps: true }),
+    );
+    const bodies = Array.from(
+      { length: 40 },
+      (_, id): Planned => ({ id, tag: "body", atMs: 100 + id * 110, model: "big", prompt: user(`body ${id}`, 100_000), maxTokens: 2 }),
+    );
+    const gapP99 = (sent: readonly Sent[]): number =>
+      ratioOf(
+        sent.flatMap(({ gapsMs }) => gapsMs),
+        0.99,
+      );
+    const quiet = await run(streams);
+    // Of a process of their own each: what is measured is the daemon, not the generator.
+    const [beside, loud] = await Promise.all([run(streams), run(bodies)]);
+    for (const sent of [quiet, beside, loud]) requireRight("W8", sent);
+    const ratio = gapP99(beside) / gapP99(quiet);
+    ratios.push(ratio);
+    report.add({
+      bench: "workloads",
+      measure: "W8: small streams",
+      round,
+      gapP99QuietMs: gapP99(quiet),
+      gapP99BesideMs: gapP99(beside),
+      ratio,
+      bodies: figures(loud).ok,
+    });
+  }
+  report.add({ bench: "workloads", measure: "W8: small streams' gap p99, beside bodies of 400 KB ÷ alone", goal: "≤ 2", rounds, ...spread(ratios) });
+  console.log("\nW8: sizes of prompts");
+  printTable([["prompt tokens", "added to the engine's own TTFT, ms"], ...[...added].map(([tokens, list]) => [String(tokens), shown(spread(list))])]);
+  console.log(`small streams' gap p99 beside 400 KB bodies ÷ alone: ${shown(spread(ratios))}, goal ≤ 2`);
+}
+
+/** W9: most clients leave at random moments; nothing may be held afterwards. */
+export async function cancels({ report }: WorkloadContext): Promise<void> {
+  const program = join(benchRoot, "cancel-storm.ts");
+  // It exits with 1 where something leaked, which its rows say better.
+  const { stdout } = await promisify(execFile)(process.execPath, [program, "--requests", "1500", "--clients", "32"]).catch((error: { stdout?: string }) => ({
+    stdout: error.stdout ?? "",
+  }));
+  const rows = stdout.split("\n").filter((line) => line.startsWith("{"));
+  if (rows.length === 0) throw new Error("the cancel storm gave no result");
+  for (const line of rows) report.add({ ...(JSON.parse(line) as object), bench: "workloads", measure: "W9" });
+}
+
+/** W10: engines that die, stall, reset and refuse. Whatever is said to be complete has to be right, and nobody may wait for ever. */
+export async function chaos({ report, rounds }: WorkloadContext): Promise<void> {
+  const table = [["round", "requests", "ok", "told of a failure", "refused", "hung", "wrong", "launches"]];
+  for (let round = 0; round < rounds; round++) {
+    const faults = { die: 0.01, dieEarly: 0.01, reset: 0.02, stall: 0.005, error: 0.01, busy: 0.01 };
+    await using daemon = await installStubs({
+      scheduler: "wedge_after_s = 3",
+      models: { m: { replicas: 3, slots: 4, contextTokens: 8192, stub: { faults, seed: 1 + round } } },
+    });
+    const random = randomSource(10 + round);
+    const requests: Planned[] = [];
+    for (let atMs = 0; atMs < 15_000; atMs += poissonGapMs(random, 14)) {
+      const id = requests.length;
+      requests.push({
+        id,
+        tag: "chaos",
+        atMs,
+        model: "m",
+        prompt: user(`chaos ${round} ${id}`, 200 + Math.floor(1500 * random())),
+        maxTokens: 20 + Math.floor(60 * random()),
+        stream: random() < 0.7,
+      });
+    }
+    const sent = await send({ port: daemon.port, requests, patienceMs: 60_000 });
+    const result = figures(sent);
+    const errors = errorsOf(sent);
+    const launches = await daemon.launches("m");
+    report.add({ bench: "workloads", measure: "W10", round, goal: "hung and wrong 0", faults, launches, errors, ...result });
+    table.push([round, result.requests, result.ok, result.failed, result.refused, result.hung, result.wrong, launches].map(String));
+  }
+  console.log("\nW10: chaos");
+  printTable(table);
+}
