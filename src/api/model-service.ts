@@ -2,7 +2,7 @@ import type { Client, ClientReadableStream, ClientUnaryCall, handleServerStreami
 import type { Sent } from "./assistant-service.ts";
 
 /** Messages of ModelService in src/api/assistant.proto. 64-bit numbers come as text, as the loader's options have it. */
-export interface DescribeRequest {
+interface DescribeRequest {
   readonly model: string;
 }
 

@@ -117,3 +117,19 @@ test("a connection that hangs is given up after its time, tried again, and then 
     );
   });
 });
+
+test("a daemon that is stopped does not wait for a transfer", async () => {
+  const b = await start();
+  await giveModel(b, "river", weights);
+  await using way = await heldWay(b.grpc, HOLD_AFTER);
+  const a = await start({ remotes: [{ name: "b", grpc: way.address }] });
+  const pulling = beginPull(a);
+  await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
+  const begun = performance.now();
+  expect((await b.assistant.run(["stop"])).exitCode).toBe(0);
+  // The transfer itself would hang for 15 s at least.
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  const { exitCode, stderr } = await pulling;
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("The same command goes on where it stopped.");
+});

@@ -8,7 +8,7 @@ import type { GatewaySettings, Log } from "../ports.ts";
 import { failureStatus } from "./status.ts";
 
 /** Weights that may be handed out. */
-export interface ShelfModel {
+interface ShelfModel {
   readonly name: string;
   readonly bytes: number;
   /** Lower-case hex. */
