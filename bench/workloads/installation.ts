@@ -42,8 +42,9 @@ export interface StubInstallation extends AsyncDisposable {
   status(): Promise<DaemonStatus>;
   /** What the running engines of a model have counted. */
   records(model: string): Promise<StubRecord[]>;
-  sockets(model: string): Promise<string[]>;
   launches(model: string): Promise<number>;
+  /** Share of the engines' steps that ended over 10 ms late, and the latest: the machine was too busy for what it simulates. */
+  lateness(model: string): Promise<{ readonly lateStepShare: number; readonly latestStepMs: number }>;
 }
 
 /** How much faster than its parameters the stub is, in all workloads. */
@@ -81,12 +82,17 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
       if (!cold) await eventually(`${name} is up`, async () => readyInstances(await status(), name).length >= replicas);
     }
     const sockets = async (model: string): Promise<string[]> => readyInstances(await status(), model).flatMap(({ socketPath }) => socketPath ?? []);
+    const records = async (model: string): Promise<StubRecord[]> =>
+      Promise.all((await sockets(model)).map(async (socket) => JSON.parse((await callEngine(socket, "/__record")).text) as StubRecord));
     return {
       port,
       status,
-      sockets,
-      records: async (model) =>
-        Promise.all((await sockets(model)).map(async (socket) => JSON.parse((await callEngine(socket, "/__record")).text) as StubRecord)),
+      records,
+      lateness: async (model) => {
+        const all = await records(model);
+        const sum = (field: "steps" | "lateSteps"): number => all.reduce((total, record) => total + record[field], 0);
+        return { lateStepShare: sum("lateSteps") / Math.max(1, sum("steps")), latestStepMs: Math.max(0, ...all.map(({ latestMs }) => latestMs)) };
+      },
       launches: async (model) => (await readFile(`${weights(model)}.launches`, "utf8").catch(() => "")).split("\n").length - 1,
       [Symbol.asyncDispose]: dispose,
     };

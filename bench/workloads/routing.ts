@@ -3,8 +3,8 @@ import { poissonGapMs, randomSource } from "../sim/requests.ts";
 import { readTrace, replay } from "../sim/trace.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import { compareArms, type WorkloadContext } from "./arms.ts";
-import { installStubs, SPEED, type StubModel } from "./installation.ts";
-import { figures, type Planned, requireRight, type Sent, send } from "./plan.ts";
+import { installStubs, SPEED, type StubInstallation, type StubModel } from "./installation.ts";
+import { type Figures, figures, type Planned, requireRight, type Sent, send } from "./plan.ts";
 import type { PromptPart } from "./prompts.ts";
 
 const INSTANCES = 3;
@@ -12,11 +12,13 @@ const INSTANCES = 3;
 const CAPACITY = INSTANCES * largeGpu.prefillTokensPerSecond * SPEED;
 const PATIENCE_MS = 60_000;
 
-async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests: readonly Planned[]): Promise<Sent[]> {
+type Lateness = Awaited<ReturnType<StubInstallation["lateness"]>>;
+
+async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests: readonly Planned[]): Promise<{ sent: Sent[]; all: Figures & Lateness }> {
   await using daemon = await installStubs({ policy, models: { m: { ...model, replicas: INSTANCES } } });
   const sent = await send({ port: daemon.port, requests, patienceMs: PATIENCE_MS });
   requireRight(policy, sent);
-  return sent;
+  return { sent, all: { ...figures(sent), ...(await daemon.lateness("m")) } };
 }
 
 const TRACE_SPAN_MS = 10_000;
@@ -48,7 +50,7 @@ export async function traceReplay(context: WorkloadContext): Promise<void> {
       title: `trace × ${rate}, ${requests.length} requests, ${INSTANCES} instances`,
       ...(rate === 1 ? {} : { policies: ["expected-time", "least-outstanding"] }),
       facts: { rate, instances: INSTANCES },
-      run: async (policy) => ({ ...figures(await underPolicy(policy, { slots: 8, contextTokens: 131_072, hostCacheMib: 1024 }, requests)) }),
+      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 131_072, hostCacheMib: 1024 }, requests)).all }),
     });
   }
 }
@@ -87,9 +89,9 @@ export async function agents(context: WorkloadContext): Promise<void> {
     facts: { ...AGENTS, instances: INSTANCES, slots: 4 },
     more: ["prefilledOfNew"],
     run: async (policy) => {
-      const sent = await underPolicy(policy, { slots: 4, contextTokens: 16_384, hostCacheMib: 256 }, requests);
+      const { sent, all } = await underPolicy(policy, { slots: 4, contextTokens: 16_384, hostCacheMib: 256 }, requests);
       // Of the first turns every slot has to compute the shared part once, whoever chooses.
-      return { ...figures(sent), prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };
+      return { ...all, prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };
     },
   });
 }
@@ -109,6 +111,6 @@ export async function noReuse(context: WorkloadContext): Promise<void> {
     workload: "W5",
     title: `no reuse, ${requests.length} requests, ${INSTANCES} instances`,
     facts: { instances: INSTANCES, goal: "p50 ≤ 1.05" },
-    run: async (policy) => ({ ...figures(await underPolicy(policy, { slots: 8, contextTokens: 8192 }, requests)) }),
+    run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 8192 }, requests)).all }),
   });
 }

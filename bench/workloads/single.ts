@@ -41,8 +41,9 @@ export async function flooder({ report, rounds }: WorkloadContext): Promise<void
     const all = await run([...flow("light", 4, 0, 200 + round, false), ...flow("flooder", flood, 10_000, 300 + round, true)]);
     for (const sent of [quiet, all]) requireRight("W6", sent);
     const [alone, beside, flooded] = [figures(quiet, "light"), figures(all, "light"), figures(all, "flooder")];
+    const lateness = await daemon.lateness("m");
     for (const [client, result] of Object.entries({ alone, beside, flooded })) {
-      report.add({ bench: "workloads", measure: "W6", client, round, ...result });
+      report.add({ bench: "workloads", measure: "W6", client, round, ...result, ...lateness });
     }
     ratios.push(beside.ttftP99Ms / alone.ttftP99Ms);
   }
