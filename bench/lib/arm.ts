@@ -1,5 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { finished } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** A program under measurement, in a process of its own. It says `{port}` once it serves, and `{cpuMs, rssBytes}` when asked. */
 export interface Arm extends AsyncDisposable {
@@ -14,6 +16,7 @@ export interface Arm extends AsyncDisposable {
 const USAGE_WITHIN_MS = 10_000;
 // A daemon ends its engines first.
 const END_WITHIN_MS = 20_000;
+const LAST_OUTPUT_MS = 300;
 const KEPT_OUTPUT = 4000;
 
 /**
@@ -23,14 +26,18 @@ const KEPT_OUTPUT = 4000;
 export async function startArm(name: string, program: string, settings: object, { readyWithinMs = 60_000 } = {}): Promise<Arm> {
   const child = fork(program, [JSON.stringify(settings)], { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding("utf8").on("data", (text: string) => {
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  for (const stream of streams) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
       output = (output + text).slice(-KEPT_OUTPUT);
     });
   }
   const failure = (what: string): Error => new Error(`the arm "${name}" ${what}; its last output:\n${output.trim() || "(none)"}`);
-  // "close" comes after the last output, "exit" may come before it.
-  const crashed = once(child, "close").then(([code, signal]) => Promise.reject(failure(`ended with ${signal ?? `code ${String(code)}`}`)));
+  const crashed = once(child, "exit").then(async ([code, signal]) => {
+    // The last output may come after the end; what the child started may hold its streams open for ever. (There is no "close" after `disconnect`.)
+    await Promise.race([Promise.all(streams.map((stream) => finished(stream))), sleep(LAST_OUTPUT_MS)]).catch(() => {});
+    throw failure(`ended with ${signal ?? `code ${String(code)}`}`);
+  });
   crashed.catch(() => {});
   const answer = (withinMs: number, late: string): Promise<unknown> => Promise.race([crashed, nextMessage(child, withinMs, () => failure(late))]);
   const end = (): Promise<void> => endChild(child, crashed);
