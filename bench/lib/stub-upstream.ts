@@ -53,8 +53,8 @@ function serve(socket: Socket): void {
     for (;;) {
       const end = seen.indexOf("\r\n\r\n");
       if (end < 0) return;
-      const length = Number(/content-length: *(\d+)/i.exec(seen.slice(0, end))?.[1] ?? 0);
-      if (seen.length < end + 4 + length) return;
+      const length = lengthOfBody(seen, end);
+      if (length === null || seen.length < end + 4 + length) return;
       const request = seen.slice(0, end + 4 + length);
       if (request.startsWith("GET ")) {
         seen = seen.slice(end + 4 + length);
@@ -65,6 +65,17 @@ function serve(socket: Socket): void {
       answer(socket, /connection: *close/i.test(request.slice(0, end)), /"stream": ?true/.test(request));
     }
   });
+}
+
+/** Of the body after a head that ends at `end`; null while that cannot be known. Some proxies send what they read on in chunks. */
+function lengthOfBody(seen: string, end: number): number | null {
+  const head = seen.slice(0, end);
+  const length = /content-length: *(\d+)/i.exec(head)?.[1];
+  if (length !== undefined) return Number(length);
+  if (!/transfer-encoding: *chunked/i.test(head)) return 0;
+  // A line break within JSON text is escaped, so this is the last chunk.
+  const last = seen.indexOf("\r\n0\r\n\r\n", end);
+  return last < 0 ? null : last + 7 - (end + 4);
 }
 
 /** What a fleet, or a proxy that looks for models, asks an engine. */

@@ -9,6 +9,8 @@ export interface Place {
   /** The peer's own. */
   readonly port: number;
   readonly program: string;
+  /** Whether the bench runs as root. */
+  readonly asRoot: boolean;
   readonly stub: { readonly port: number; readonly socketPath: string };
   /** The Node that runs the bench, and the wrapper for engines that a router starts. */
   readonly node: string;
@@ -28,10 +30,12 @@ export interface Launch {
 
 export type PeerName = "nginx" | "llama-server-router" | "llama-swap" | "olla" | "portkey" | "litellm";
 
-export function nginxConfig({ directory, port, stub }: Place): string {
+export function nginxConfig({ directory, port, stub, asRoot }: Place): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `  ${kind}_temp_path ${directory}/${kind};`);
   return [
     "daemon off;",
+    // Its worker would change to a user who may not open the stub's socket.
+    ...(asRoot ? ["user root;"] : []),
     "worker_processes 1;",
     `pid ${directory}/nginx.pid;`,
     `error_log ${directory}/error.log warn;`,
@@ -118,8 +122,8 @@ export function launchOf(peer: PeerName, place: Place): Launch {
     case "litellm":
       return {
         args: ["--config", file("config.yaml"), "--host", "127.0.0.1", "--port", String(port), "--num_workers", "1"],
-        // Its list of prices comes from the network otherwise.
-        env: { LITELLM_LOCAL_MODEL_COST_MAP: "True", LITELLM_LOG: "ERROR", LITELLM_TELEMETRY: "False" },
+        // Its list of prices comes from the network otherwise; without a key it checks none.
+        env: { LITELLM_LOCAL_MODEL_COST_MAP: "True", LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: "true", LITELLM_LOG: "ERROR", LITELLM_TELEMETRY: "False" },
         files: { [file("config.yaml")]: liteLlmConfig(place) },
       };
     case "llama-server-router":

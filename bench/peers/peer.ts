@@ -28,7 +28,7 @@ const directory = mkdtempSync(join(tmpdir(), `bench-${peer}-`));
 const output = join(directory, "output.log");
 const port = await freePort();
 const routerChild = fileURLToPath(new URL("router-child.ts", import.meta.url));
-const launch = launchOf(peer, { directory, port, program, stub, node: process.execPath, routerChild });
+const launch = launchOf(peer, { directory, port, program, asRoot: process.getuid?.() === 0, stub, node: process.execPath, routerChild });
 for (const [file, text] of Object.entries(launch.files)) writeFileSync(file, text);
 if (launch.swapped) {
   copyFileSync(program, launch.swapped.copy);
