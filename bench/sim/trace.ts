@@ -3,7 +3,7 @@ import { MODEL, type SimRequest } from "./requests.ts";
 
 const BLOCK_TOKENS = 512;
 
-interface TraceLine {
+export interface TraceLine {
   readonly timestamp: number;
   readonly input_length: number;
   readonly output_length: number;

@@ -66,7 +66,8 @@ export class Completions {
     const signature = signatureOf(text);
     const own = 1 + (Number.parseInt(signature.slice(0, 6), 16) % (2 * options.answerTokens));
     const outputTokens = Math.max(1, Math.min(asked < 0 ? own : asked, contextTokens - tokens));
-    const fault = faultOf(options.faults, random());
+    // The daemon's own probes ask for one token; a fault there would be a failed start, and not a lost answer.
+    const fault = asked === 1 ? null : faultOf(options.faults, random());
     if (refused(response, fault, tokens, contextTokens)) return;
     const answerText = (count: number): string => Array.from({ length: count }, (_, index) => answerToken(signature, index)).join("");
     const slot = body.id_slot !== undefined && body.id_slot >= 0 ? body.id_slot : null;

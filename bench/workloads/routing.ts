@@ -1,6 +1,6 @@
 import type { RoutingPolicyName } from "../../src/core/config.ts";
-import { poissonGapMs, randomSource } from "../sim/requests.ts";
-import { readTrace, replay } from "../sim/trace.ts";
+import { poissonGapMs, randomSource, type SimRequest } from "../sim/requests.ts";
+import { readTrace, replay, type TraceLine } from "../sim/trace.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import { compareArms, type WorkloadContext } from "./arms.ts";
 import { installStubs, SPEED, type StubInstallation, type StubModel } from "./installation.ts";
@@ -21,36 +21,50 @@ async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests
   return { sent, all: { ...figures(sent), ...(await daemon.lateness("m")) } };
 }
 
-const TRACE_SPAN_MS = 10_000;
-/** Of the trace's answers: what they add is decoding, which the policies share. */
-const ANSWER_SHARE = 1 / 8;
+/** Of the trace's conversations; the others would make the hour too long to replay. */
+const TRACE_SHARE = 1 / 35;
+/** Prompts and answers are so much shorter, so that there are enough of them to see what is reused. */
+const SHRINK = 8;
 /** Role and line ends of a message. */
 const FRAME_TOKENS = 2;
 
-/** W3: a slice of a real service's hour, at several rates; a rate of 1 asks for 0.7 of the prefill that there is. */
+/** Whole conversations of a trace, which is what a prefix cache lives on. One is told by its second block: the first is a system prompt. */
+function sampled(trace: readonly TraceLine[]): TraceLine[] {
+  return trace.filter(({ hash_ids: [first = 0, second = first] }) => randomSource(second)() < TRACE_SHARE);
+}
+
+/** One message for each block: equal blocks are equal texts. */
+function blocksAsMessages(request: SimRequest): PromptPart[] {
+  return request.blocks.map(({ hash, tokens }, index) => {
+    const own = tokens - (request.blocks[index - 1]?.tokens ?? 0);
+    return { role: "user", seed: `block ${hash}`, tokens: Math.max(4, Math.round(own / SHRINK) - FRAME_TOKENS) };
+  });
+}
+
+/** W3: conversations of a real service's hour, at several rates; a rate of 1 asks for 0.7 of the prefill that there is. */
 export async function traceReplay(context: WorkloadContext): Promise<void> {
   if (context.trace === null) {
     context.report.add({ bench: "workloads", measure: "W3", missing: "no --trace FILE.jsonl was given" });
     return;
   }
-  const trace = readTrace(context.trace);
-  const mean = trace.reduce((sum, line) => sum + line.input_length, 0) / trace.length;
+  const trace = sampled(readTrace(context.trace));
   for (const rate of [0.5, 1, 2]) {
-    const perSecond = 0.7 * rate * CAPACITY;
-    const most = Math.round((perSecond / mean) * (TRACE_SPAN_MS / 1000));
-    const requests = replay(trace, perSecond, 1, most).map((each, id): Planned => {
-      const starts = each.blocks.map(({ tokens }, index) => tokens - (each.blocks[index - 1]?.tokens ?? 0));
-      const prompt = each.blocks.map(
-        ({ hash }, index): PromptPart => ({ role: "user", seed: `block ${hash}`, tokens: Math.max(8, (starts[index] ?? 0) - FRAME_TOKENS) }),
-      );
-      return { id, tag: "trace", atMs: each.at, model: "m", prompt, maxTokens: Math.max(1, Math.round(each.outputTokens * ANSWER_SHARE)) };
-    });
+    const requests = replay(trace, 0.7 * rate * CAPACITY * SHRINK, 1, trace.length).map(
+      (each, id): Planned => ({
+        id,
+        tag: "trace",
+        atMs: each.at,
+        model: "m",
+        prompt: blocksAsMessages(each),
+        maxTokens: Math.max(1, Math.round(each.outputTokens / SHRINK)),
+      }),
+    );
     await compareArms(context, {
       workload: "W3",
       title: `trace × ${rate}, ${requests.length} requests, ${INSTANCES} instances`,
       ...(rate === 1 ? {} : { policies: ["expected-time", "least-outstanding"] }),
       facts: { rate, instances: INSTANCES },
-      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 131_072, hostCacheMib: 1024 }, requests)).all }),
+      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 20_480, hostCacheMib: 512 }, requests)).all }),
     });
   }
 }
