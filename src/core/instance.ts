@@ -43,6 +43,8 @@ export interface InstanceSnapshot {
   readonly retryAt: number | null;
   readonly lastDeath: Death | null;
   readonly memoryBytes: number | null;
+  /** Conversations that it was given back from the disk when it started; left out where there were none. */
+  readonly restoredConversations?: number;
   readonly logFile: string;
   /** 0–1 while loading where the engine tells, else null. */
   readonly loadProgress: number | null;

@@ -185,7 +185,7 @@ export class Instance {
   #up(life: Life): void {
     cancelTimers(life);
     life.readySince = this.#options.clock.monotonic();
-    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0 });
+    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0, restoredConversations: life.restoredConversations });
     const engine = this.#watched(life);
     if (!engine) return;
     void watchEngine(engine, this.#options.probe, this.#options.clock, this.#settings, life.over.signal, {
@@ -253,7 +253,11 @@ export class Instance {
   async #restoreSlots(life: Life): Promise<void> {
     const { slotCache } = this.#options;
     if (!slotCache || !life.slotPlace) return;
-    await slotCache.restore(life.slotPlace, this.#place.socketPath, AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]));
+    life.restoredConversations = await slotCache.restore(
+      life.slotPlace,
+      this.#place.socketPath,
+      AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),
+    );
   }
 
   #stopFailed(): void {

@@ -40,6 +40,7 @@ export interface Life {
   readySince: number | null;
   /** Where its conversations are saved; null: nowhere. */
   slotPlace: SlotPlace | null;
+  restoredConversations: number;
   /** While its conversations are saved; aborted when there is no time for that. */
   saving: AbortController | null;
   /** Between SIGTERM and SIGKILL, once its end was ordered. */
@@ -59,6 +60,7 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   logStart: 0,
   readySince: null,
   slotPlace: null,
+  restoredConversations: 0,
   saving: null,
   graceMs: 0,
   stopCause: null,

@@ -82,27 +82,30 @@ export class SlotCache {
     if (tokens > 0) log.info({ place: place.directory, tokens, bytes, ms: Math.round(performance.now() - started) }, "conversations saved");
   }
 
-  /** Gives the conversations used last to an instance that has just started and has done nothing yet. */
-  async restore(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<void> {
+  /** Gives the conversations used last to an instance that has just started and has done nothing yet. Resolves to how many it took. */
+  async restore(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<number> {
     const { probe, log } = this.#options;
     const started = performance.now();
     const files = await this.#claim(place).catch(() => []);
     let tokens = 0;
+    let taken = 0;
     try {
       for (const [slot, file] of files.entries()) {
         if (signal.aborted || probe.restoreSlot === undefined) break;
-        tokens += await probe.restoreSlot(socketPath, slot, file, signal).catch((error: unknown) => {
+        const restored = await probe.restoreSlot(socketPath, slot, file, signal).catch((error: unknown) => {
           log.warn({ place: place.directory, file, err: error }, "a saved conversation was not taken back; it will be prefilled again");
           return 0;
         });
+        tokens += restored;
+        if (restored > 0) taken += 1;
         // What cannot be read now never can; what was read is in the slot, and saved anew when that ends.
         if (!signal.aborted) await rm(join(place.directory, file), { force: true });
       }
     } finally {
       for (const file of files) this.#taken.delete(join(place.directory, file));
     }
-    if (tokens > 0)
-      log.info({ place: place.directory, tokens, conversations: files.length, ms: Math.round(performance.now() - started) }, "conversations restored");
+    if (tokens > 0) log.info({ place: place.directory, tokens, conversations: taken, ms: Math.round(performance.now() - started) }, "conversations restored");
+    return taken;
   }
 
   /** Deletes the conversations of all models but these, and what is over the budget. */

@@ -4,6 +4,7 @@ import { learn } from "./average.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { forgetFigures } from "./memory.ts";
 import { account, setPhase } from "./places.ts";
+import { wake } from "./sleeping.ts";
 import type { InstanceRecord } from "./state.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
@@ -57,6 +58,7 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
   }
   if (snapshot.slots > 0) instance.slots = snapshot.slots;
   if (snapshot.contextTokens > 0) instance.contextTokens = snapshot.contextTokens;
+  if (loaded) wake(instance, snapshot.restoredConversations ?? 0);
   model.memory ??= snapshot.memoryBytes;
   account(turn, instance, (record) => {
     if (record.bytes === 0) record.bytes = snapshot.memoryBytes ?? 0;

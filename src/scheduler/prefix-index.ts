@@ -14,6 +14,9 @@ interface Conversation {
   readonly use: number;
 }
 
+/** One that was saved when its instance ended. */
+export type SleepingConversation = Pick<Conversation, "marks" | "tokens">;
+
 const MOST_FORGOTTEN = 8;
 
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
@@ -105,6 +108,12 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       if (count > 1) holders?.set(owner, count - 1);
       else if (holders?.delete(owner) && holders.size === 0) this.#holders.delete(mark.hash);
     }
+  }
+
+  /** What the instance worked on last, oldest first, at most `count`. */
+  latest(owner: Owner, count: number): SleepingConversation[] {
+    const all = [...owner.prefixes.conversations.values()].sort((a, b) => a.use - b.use);
+    return all.slice(Math.max(0, all.length - count)).map(({ marks, tokens }) => ({ marks, tokens }));
   }
 
   /** The instance is gone, and its cache with it. */

@@ -9,7 +9,7 @@ import type { Average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
 import type { HeapItem, IndexedHeap } from "./heap.ts";
 import type { Queued } from "./lanes.ts";
-import type { InstancePrefixes, PrefixIndex } from "./prefix-index.ts";
+import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix-index.ts";
 import type { RequestQueue } from "./queue.ts";
 import type { GrantThreads } from "./threads.ts";
 import type { TokenMeter } from "./token-meter.ts";
@@ -197,6 +197,8 @@ export interface ModelRecord {
   /** Ready instances with a free slot, in the policy's order, then least work first. */
   readonly available: IndexedHeap<InstanceRecord>;
   readonly prefixes: PrefixIndex<InstanceRecord>;
+  /** Saved when their instances ended, oldest first: what the next one to start is likely to be given back. */
+  sleeping: readonly SleepingConversation[];
   pinOverride: boolean | null;
   /** No start before this; `failure` says why. */
   readonly retry: Due;

@@ -108,6 +108,7 @@ export function createModel(spec: ModelSpec): ModelRecord {
     },
     available: new IndexedHeap(lessWork),
     prefixes: new PrefixIndex(),
+    sleeping: [],
     pinOverride: null,
     retry: {
       at: 0,

@@ -52,7 +52,7 @@ function setUp() {
     return found;
   };
   const save = async (at: SlotPlace): Promise<void> => cache.save(at, at.directory, AbortSignal.timeout(5_000));
-  const restore = async (at: SlotPlace): Promise<void> => cache.restore(at, at.directory, AbortSignal.timeout(5_000));
+  const restore = async (at: SlotPlace): Promise<number> => cache.restore(at, at.directory, AbortSignal.timeout(5_000));
   const files = async (name: string): Promise<string[]> => (await readdir(join(dir, "slots", name))).sort();
   return { engine, cache, place, save, restore, files };
 }
@@ -78,7 +78,7 @@ test("an instance gets the conversations used last, as many as it has slots, and
     await new Promise((resolve) => setImmediate(resolve));
   }
   await utimes(join(at.directory, (await files("a"))[0] ?? ""), 1, 1);
-  await restore(at);
+  expect(await restore(at)).toBe(2);
   expect(engine.restored.toSorted()).toEqual(["second", "third"]);
   engine.restored.length = 0;
   await restore(at);

@@ -77,6 +77,13 @@ interface FakeInstance {
   lastDeath: Death | null;
 }
 
+/** What a transition of the fleet tells besides the state. */
+interface News {
+  readonly death?: Pick<Death, "cause" | "message">;
+  readonly retryAt?: number;
+  readonly restored?: number;
+}
+
 /**
  * A fleet of the imagination around the real `decide`: it follows orders as the fleet's transition table says, and the
  * test says when a start or a stop is over. Everything that happened is kept.
@@ -220,24 +227,20 @@ export class World {
     return this.effects.filter((effect): effect is Extract<Effect, { type: Type }> => effect.type === type);
   }
 
-  step(id: string, from: readonly InstanceState[], to: InstanceState, news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {}): void {
+  step(id: string, from: readonly InstanceState[], to: InstanceState, news: News = {}): void {
     const event = this.#move(id, from, to, news);
     if (event !== null) this.post({ type: "instance", event });
   }
 
-  #move(
-    id: string,
-    from: readonly InstanceState[],
-    to: InstanceState,
-    news: { death?: Pick<Death, "cause" | "message">; retryAt?: number } = {},
-  ): FleetEvent | null {
+  #move(id: string, from: readonly InstanceState[], to: InstanceState, news: News = {}): FleetEvent | null {
     const instance = this.fleet.get(id);
     if (instance === undefined || !from.includes(instance.state)) return null;
     const before = instance.state;
     instance.state = to;
     instance.retryAt = news.retryAt ?? null;
     if (news.death) instance.lastDeath = { at: this.now, exitCode: null, signal: null, ...news.death };
-    return { type: "transition", from: before, snapshot: this.#snapshot(id, instance) };
+    const restored = news.restored === undefined ? {} : { restoredConversations: news.restored };
+    return { type: "transition", from: before, snapshot: { ...this.#snapshot(id, instance), ...restored } };
   }
 
   #carryOut(effect: Effect): FleetEvent | null {
