@@ -4,6 +4,7 @@
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
+ * `npm run bench -- soak [--requests N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
     instances: { type: "string", default: "4" },
     load: { type: "string", default: "0.8,0.95,1" },
     most: { type: "string", default: "12031" },
+    requests: { type: "string", default: "1000000" },
     arms: { type: "string" },
     install: { type: "boolean", default: false },
     departures: { type: "string", default: "10" },
@@ -56,12 +58,17 @@ switch (positionals[0]) {
     if (values.model === undefined || values["llama-server"] === undefined)
       throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
     const { calibrate } = await import("../stub/calibrate.ts");
-    await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(2) });
+    await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3) });
     break;
   }
   case "workloads": {
     const { benchWorkloads } = await import("../workloads/main.ts");
     await benchWorkloads({ only: values.only?.split(",") ?? null, trace: values.trace ?? null, rounds: rounds(1) });
+    break;
+  }
+  case "soak": {
+    const { benchSoak } = await import("../soak.ts");
+    await benchSoak({ requests: Number(values.requests) });
     break;
   }
   case "sim": {
@@ -76,6 +83,6 @@ switch (positionals[0]) {
     break;
   }
   default:
-    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|sim|page [--rounds N]");
+    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|soak|sim|page [--rounds N]");
     process.exitCode = 2;
 }

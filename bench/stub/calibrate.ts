@@ -9,7 +9,7 @@ import { benchRoot, printTable, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
 import { randomSource } from "../sim/requests.ts";
 import type { Target } from "../workloads/stream.ts";
-import { type DecodeSample, fitDecode, fitMixed, fitPrefill, fitTokens, type MixedSample, type PrefillSample, relativeErrors } from "./fit.ts";
+import { type DecodeSample, fastest, fitDecode, fitMixed, fitPrefill, fitTokens, type MixedSample, type PrefillSample, relativeErrors } from "./fit.ts";
 import { type EngineParameters, writeParameters } from "./parameters.ts";
 import { type ChatTurn, decodeAt, prefillBeside, prefillOnce, prose } from "./probes.ts";
 import { heldOutMix, type Replayed, replayMix } from "./replay.ts";
@@ -44,7 +44,7 @@ export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions
       await using engine = await start([llamaServer], weights, directory);
       const loadMs = quantile([...loads, engine.loadMs].sort(ascending), 0.5);
       const samples = await measureSamples(engine.target, rounds, report);
-      parameters = { ...fitAll(samples), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
+      parameters = { ...fitAll(samples, rounds), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
       real = await replayMix(engine.target, mix);
     }
     await writeFile(`${weights}.stub.json`, JSON.stringify({ parameters, seed: 1 }));
@@ -109,9 +109,9 @@ async function measureSamples(target: Target, rounds: number, report: Report): P
   return samples;
 }
 
-function fitAll({ lengths, prefills, decodes, mixed }: Samples): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
-  const rates = { ...fitTokens(lengths), ...fitPrefill(prefills), ...fitDecode(decodes) };
-  return { ...rates, mixedDecodeShare: fitMixed(mixed, rates) };
+function fitAll({ lengths, prefills, decodes, mixed }: Samples, rounds: number): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
+  const rates = { ...fitTokens(lengths), ...fitPrefill(fastest(prefills, rounds)), ...fitDecode(fastest(decodes, rounds)) };
+  return { ...rates, mixedDecodeShare: fitMixed(fastest(mixed, rounds), rates) };
 }
 
 function compare(real: readonly Replayed[], stubbed: readonly Replayed[], report: Report): Record<string, { median: number; p90: number }> {

@@ -23,6 +23,16 @@ export interface MixedSample extends PrefillSample {
   readonly batchTokens: number;
 }
 
+/** Of samples that every round took in the same order, the fastest of each: what else the machine did only makes them slower. */
+export function fastest<Sample extends { readonly ms: number }>(samples: readonly Sample[], rounds: number): Sample[] {
+  const each = samples.length / rounds;
+  return samples
+    .slice(0, each)
+    .map((first, index) =>
+      Array.from({ length: rounds }, (_, round) => samples[round * each + index] ?? first).reduce((best, sample) => (sample.ms < best.ms ? sample : best)),
+    );
+}
+
 /**
  * Factors, none below 0, that make `rows · factors` come nearest to `values`, by relative error. What would be negative is left out
  * and the rest fitted again. Throws where there are fewer rows than factors.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fitDecode, fitLinear, fitMixed, fitPrefill, fitTokens, relativeErrors } from "../../../bench/stub/fit.ts";
+import { fastest, fitDecode, fitLinear, fitMixed, fitPrefill, fitTokens, relativeErrors } from "../../../bench/stub/fit.ts";
 import { pairsOf, stepMs } from "../../../bench/stub/time.ts";
 
 const rates = { prefillTokensPerSecond: 250, prefillPairMs: 0.0005, promptBaseMs: 12, decodeBaseMs: 7, decodeEachMs: 4, decodeKvMsPerToken: 0.003 };
@@ -57,4 +57,9 @@ test("errors are relative to the real engine", () => {
       { real: 200, stub: 100 },
     ]),
   ).toEqual({ median: expect.closeTo(0.1, 9), p90: 0.5 });
+});
+
+test("of every sample the round counts in which nothing else held the machine up", () => {
+  const at = (what: string, ms: number) => ({ what, ms });
+  expect(fastest([at("a", 10), at("b", 90), at("a", 30), at("b", 20), at("a", 11), at("b", 25)], 3)).toEqual([at("a", 10), at("b", 20)]);
 });
