@@ -232,6 +232,8 @@ test("where the daemon has keys, each call needs one", async () => {
 test("a daemon that is busy says RESOURCE_EXHAUSTED and when to come back", async () => {
   await using busy = await startNode({ models: { river: "slots = 1\n" } });
   using caller = await grpcClient(busy.grpc);
+  // Loaded first: an instance that comes up while the queue is full takes one request and leaves a place.
+  await caller.forward(chat({ tokens: 1 }));
   const abort = new AbortController();
   const body = chatBody("river", { tokens: 5_000, decodeDelayMs: 10 });
   const waiting = Array.from({ length: 300 }, () => postChat(busy.url, body, {}, abort.signal).catch(() => null));
