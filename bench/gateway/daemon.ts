@@ -6,7 +6,7 @@ import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/man
 import { installAssistant } from "../../test/support/assistant.ts";
 import { benchRoot } from "../lib/report.ts";
 
-const { directory, key } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; key: string };
+const { directory, key, preload } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; key: string; preload?: string };
 
 // Linux counts a process's CPU in ticks of 10 ms.
 const TICK_MS = 10;
@@ -28,6 +28,7 @@ const assistant = await installAssistant({
   models: {
     stub: `[chat]\nmodel_name = "stub"\nsource = "${join(directory, "stub.gguf")}"\nengine = "llama-server"\nctx_size = 65536\nslots = 64\nthreads = 1\n`,
   },
+  ...(preload === undefined ? {} : { env: { NODE_OPTIONS: `--import ${preload}` } }),
 });
 // However this process is told to go, the daemon goes first; it outlives its parent otherwise.
 let ending: Promise<void> | undefined;
@@ -47,9 +48,9 @@ process.on("message", (message) => {
   if (message === "usage") void usageOf(pid).then((usage) => process.send?.(usage));
 });
 
-async function usageOf(pid: number | null): Promise<{ cpuMs: number; rssBytes: number }> {
+async function usageOf(pid: number | null): Promise<{ pid: number | null; cpuMs: number; rssBytes: number }> {
   const [text, status] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), readFile(`/proc/${pid}/status`, "utf8")]);
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  return { cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, rssBytes: rssKib * 1024 };
+  return { pid, cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, rssBytes: rssKib * 1024 };
 }

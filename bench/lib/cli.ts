@@ -5,6 +5,7 @@
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
+ * `npm run bench -- soak [--requests N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
@@ -21,6 +22,7 @@ const { values, positionals } = parseArgs({
     instances: { type: "string", default: "4" },
     load: { type: "string", default: "0.8,0.95,1" },
     most: { type: "string", default: "12031" },
+    requests: { type: "string", default: "1000000" },
     requests: { type: "string", default: "1000000" },
     arms: { type: "string" },
     install: { type: "boolean", default: false },
@@ -71,6 +73,11 @@ switch (positionals[0]) {
     await benchSoak({ requests: Number(values.requests) });
     break;
   }
+  case "soak": {
+    const { benchSoak } = await import("../soak.ts");
+    await benchSoak({ requests: Number(values.requests) });
+    break;
+  }
   case "sim": {
     const { benchSim } = await import("../sim/main.ts");
     const numbers = (list: string): number[] => list.split(",").map(Number);
@@ -83,6 +90,6 @@ switch (positionals[0]) {
     break;
   }
   default:
-    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|soak|sim|page [--rounds N]");
+    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|soak|soak|sim|page [--rounds N]");
     process.exitCode = 2;
 }
