@@ -47,6 +47,7 @@ test("a transfer whose server is killed goes on where it stopped when the server
   const pulling = beginPull(a);
   await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
   process.kill((await b.status()).pid, "SIGKILL");
+  way.cut();
   const broken = await pulling;
   expect(broken.exitCode).toBe(1);
   expect(broken.stderr).toContain('The remote server "b" cannot be reached, or broke off');
@@ -129,6 +130,7 @@ test("a daemon that is stopped does not wait for a transfer", async () => {
   expect((await b.assistant.run(["stop"])).exitCode).toBe(0);
   // The transfer itself would hang for 15 s at least.
   expect(performance.now() - begun).toBeLessThan(10_000);
+  way.cut();
   const { exitCode, stderr } = await pulling;
   expect(exitCode).toBe(1);
   expect(stderr).toContain("The same command goes on where it stopped.");

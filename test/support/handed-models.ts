@@ -40,11 +40,17 @@ export interface HeldWay extends AsyncDisposable {
   readonly passed: number;
   /** From now on everything passes. */
   release(): void;
+  /** Breaks the connections that there are: one that is held does not notice that its other end is gone. */
+  cut(): void;
 }
 
 export async function heldWay(target: string, holdAfterBytes: number): Promise<HeldWay> {
   const [host = "", port = ""] = target.split(":");
   const sockets = new Set<Socket>();
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
   let passed = 0;
   let holding = true;
   const server = createServer((near) => {
@@ -74,8 +80,9 @@ export async function heldWay(target: string, holdAfterBytes: number): Promise<H
       holding = false;
       for (const socket of sockets) socket.resume();
     },
+    cut,
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
+      cut();
       await new Promise((resolve) => server.close(resolve));
     },
   };
