@@ -31,9 +31,11 @@ const assistant = await installAssistant({
   ...(preload === undefined ? {} : { env: { NODE_OPTIONS: `--import ${preload}` } }),
 });
 // However this process is told to go, the daemon goes first; it outlives its parent otherwise.
-let ending: Promise<void> | undefined;
+let ending = false;
 const end = (code: number): void => {
-  ending ??= Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(code));
+  if (ending) return;
+  ending = true;
+  void Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(code));
 };
 process.on("disconnect", () => end(0));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(1));

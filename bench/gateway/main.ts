@@ -13,6 +13,7 @@ const CHUNKS = 200;
 const EVERY_MS = 10;
 const STREAMS = 32;
 const KEY = "bench-key";
+const ANSWER_WITHIN_MS = 60_000;
 
 interface Sample {
   readonly requestsPerSecond1: number;
@@ -31,7 +32,8 @@ export async function benchGateway({ rounds, seconds }: { readonly rounds: numbe
   await once(load, "message");
   const order = async (wanted: LoadOrder): Promise<LoadResult> => {
     load.send(wanted);
-    const [result] = (await once(load, "message")) as [LoadResult];
+    // An arm that answers no more must not hold the bench for ever.
+    const [result] = (await once(load, "message", { signal: AbortSignal.timeout(wanted.durationMs + ANSWER_WITHIN_MS) })) as [LoadResult];
     if (result.failures > 0) throw new Error(`${result.failures} requests failed`);
     return result;
   };
@@ -51,7 +53,7 @@ type Order = (order: LoadOrder) => Promise<LoadResult>;
 async function compare(arms: readonly Arm[], rounds: number, durationMs: number, order: Order): Promise<void> {
   const samples = new Map<string, Sample[]>(arms.map((arm) => [arm.name, []]));
   // The first requests of a process meet cold code.
-  for (const arm of arms) await order({ port: arm.port, key: KEY, clients: 8, durationMs: 1000, streamed: false });
+  for (const arm of arms) await arm.whileAlive(order({ port: arm.port, key: KEY, clients: 8, durationMs: 1000, streamed: false }));
   for (let round = 0; round < rounds; round++) {
     // Another order each round, so that no arm always runs after the same one.
     for (const arm of round % 2 === 0 ? arms : [...arms].reverse()) samples.get(arm.name)?.push(await measure(arm, durationMs, order));
@@ -59,7 +61,8 @@ async function compare(arms: readonly Arm[], rounds: number, durationMs: number,
   report(samples, rounds);
 }
 
-async function measure(arm: Arm, durationMs: number, order: Order): Promise<Sample> {
+async function measure(arm: Arm, durationMs: number, send: Order): Promise<Sample> {
+  const order: Order = (wanted) => arm.whileAlive(send(wanted));
   const one = await order({ port: arm.port, key: KEY, clients: 1, durationMs, streamed: false });
   const many = await order({ port: arm.port, key: KEY, clients: 32, durationMs, streamed: false });
   const before = arm.name === "direct" ? 0 : (await arm.usage()).cpuMs;

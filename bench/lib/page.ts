@@ -1,6 +1,7 @@
 /** `npm run bench -- page` writes docs/performance.md from the results under bench/results. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { peersPart } from "../peers/page.ts";
 import { calibratePart, workloadsPart } from "../workloads/page.ts";
 import { benchRoot, type Row } from "./report.ts";
 
@@ -42,49 +43,6 @@ function gatewayPart({ rows }: Results): string {
     "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *ours* the gateway with checks, routing and logging.",
     table(["", ...arms], figures),
     table(["ours ÷ skeleton", "median (low–high)", "goal"], ratios),
-  ].join("\n\n");
-}
-
-const peersMeasures: Readonly<Record<string, readonly [title: string, scale: number]>> = {
-  requestsPerSecond1: ["requests/s, 1 client", 1],
-  requestsPerSecond8: ["8 clients", 1],
-  requestsPerSecond32: ["32 clients", 1],
-  p50At1Us: ["p50, 1 client, µs", 1],
-  p99At32Us: ["p99, 32 clients, ms", 1000],
-  cpuPerChunkUs: ["CPU per chunk, µs", 1],
-  gapP99Us: ["gap p99, ms", 1000],
-};
-
-function peersPart({ rows, versions }: Results): string {
-  const arms = rows.filter((row) => row.measure === "arm");
-  const of = (arm: unknown, measure: string): string => {
-    const row = rows.find((one) => one["arm"] === arm && one.measure === measure && one["median"] !== undefined);
-    return row === undefined ? "–" : `${number(Number(row["median"]) / (peersMeasures[measure]?.[1] ?? 1), 1)}${row["bounded"] === true ? "*" : ""}`;
-  };
-  const measured = arms
-    .filter((row) => row["missing"] === undefined)
-    .map(({ arm }) => [String(arm), ...Object.keys(peersMeasures).map((measure) => of(arm, measure))]);
-  const notes = rows.flatMap(({ arm, measure, answers, missing, failed }) => {
-    const version = versions?.[String(arm)];
-    const given = Object.entries(answers ?? {}).map(([form, what]) => `${form} answers: ${String(what)}`);
-    if (measure === "arm" && missing === undefined) return [`- ${arm}${version ? ` (${version})` : ""}: ${given.join("; ")}.`];
-    const why = String(missing ?? failed ?? "").split("\n")[0];
-    return why ? [`- ${arm}${missing === undefined ? `, ${measure}` : ""}: not measured: ${why}`] : [];
-  });
-  const goals = rows.filter(({ arm, goal }) => String(arm).startsWith("daemon/") && goal !== undefined);
-  const ratios = goals.map((row) => [
-    `daemon ÷ ${String(row["arm"]).slice(7)}`,
-    row.measure,
-    spread(row),
-    String(row["goal"]),
-    row["met"] === null ? "" : row["met"] ? "yes" : "no",
-  ]);
-  return [
-    "The whole daemon, with a key, beside programs that do a part of its work, each with one worker, its log of requests off and no limits, in front of the stub. " +
-      "Streams: 32 at once, 200 chunks each, one every 10 ms. A `*` marks what the stub's own limit bounds.",
-    table(["", ...Object.values(peersMeasures).map(([title]) => title)], measured),
-    table(["", "measure", "median (low–high)", "goal", "met"], ratios),
-    notes.join("\n"),
   ].join("\n\n");
 }
 

@@ -1,5 +1,6 @@
 /** Which peers there are, where their programs lie, and how those that can be had are installed. */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { benchRoot } from "../lib/report.ts";
@@ -13,6 +14,8 @@ export const peerNames: readonly PeerName[] = ["nginx", "llama-server-router", "
 const cache = join(benchRoot, "../.cache/bench");
 const LITELLM = "1.106.2";
 const PORTKEY = "1.15.2";
+// With a newer one, which its package allows, this Portkey answers every stream with 500.
+const PORTKEY_SERVER = "1.13.8";
 const own: Readonly<Partial<Record<PeerName, string>>> = {
   nginx: join(cache, "nginx/usr/sbin/nginx"),
   litellm: join(cache, "litellm/bin/litellm"),
@@ -78,17 +81,21 @@ function versionOf(peer: PeerName, program: string): string {
   const flag = { nginx: "-v", "llama-swap": "-version", olla: "--version", litellm: "--version", "llama-server-router": "--version" }[peer];
   // They differ in where they print it, and in what else they say.
   const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: "True", NO_COLOR: "1" };
+  let said = "";
   try {
-    const text = execFileSync("/bin/sh", ["-c", '"$0" "$1" 2>&1', program, flag], { encoding: "utf8", timeout: 60_000, env });
-    return (
-      text
-        .split("\n")
-        .find((line) => /\d/.test(line) && /version|nginx|v\d/i.test(line))
-        ?.trim() ?? "unknown"
-    );
+    said = execFileSync("/bin/sh", ["-c", '"$0" "$1" 2>&1', program, flag], { encoding: "utf8", timeout: 60_000, env });
   } catch {
-    return "unknown";
+    // The digest names it all the same.
   }
+  const digest = createHash("sha256").update(readFileSync(program)).digest("hex").slice(0, 12);
+  return `${versionIn(said) ?? "unknown"}, sha256 ${digest}`;
+}
+
+/** The version in what a program prints of itself, among warnings and ornaments. */
+export function versionIn(text: string): string | null {
+  const lines = text.split("\n").map((line) => line.replaceAll(/[^ -~]/g, "").trim());
+  const line = lines.find((one) => /version|nginx|\bv\d/i.test(one) && /\d/.test(one) && !/warning|error/i.test(one));
+  return line?.replace(/^.*version[:= /]+/i, "") ?? null;
 }
 
 /** Installs what can be had from package repositories into the cache folder, saying each command. */
@@ -110,7 +117,7 @@ export function installPeers(path: string): void {
     const folder = join(cache, "portkey");
     mkdirSync(folder, { recursive: true });
     // Without a package.json of its own npm would take the project's.
-    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+    writeFileSync(join(folder, "package.json"), `${JSON.stringify({ private: true, overrides: { "@hono/node-server": PORTKEY_SERVER } })}\n`);
     run(folder, "npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", `@portkey-ai/gateway@${PORTKEY}`]);
   }
   if (!has("litellm")) {

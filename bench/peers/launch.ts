@@ -123,7 +123,12 @@ export function launchOf(peer: PeerName, place: Place): Launch {
       return {
         args: ["--config", file("config.yaml"), "--host", "127.0.0.1", "--port", String(port), "--num_workers", "1"],
         // Its list of prices comes from the network otherwise; without a key it checks none.
-        env: { LITELLM_LOCAL_MODEL_COST_MAP: "True", LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: "true", LITELLM_LOG: "ERROR", LITELLM_TELEMETRY: "False" },
+        env: {
+          LITELLM_LOCAL_MODEL_COST_MAP: "True",
+          LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: "true",
+          LITELLM_LOG: "ERROR",
+          LITELLM_TELEMETRY: "False",
+        },
         files: { [file("config.yaml")]: liteLlmConfig(place) },
       };
     case "llama-server-router":
