@@ -1,5 +1,5 @@
 import { open, stat } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import type { Config } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
@@ -80,7 +80,8 @@ async function storedWeights(model: ModelSpec, weightsDir: string): Promise<Stor
   // Its error may name paths of this machine, which are nobody else's business.
   const file = await resolveWeights(model.source, { weightsDir }).catch(() => null);
   const name = file === null ? "" : basename(file, ".gguf");
-  const stored = file !== null && dirname(file) === weightsDir && isModelName(name) ? await getModel(weightsDir, name) : null;
+  const stored = isModelName(name) ? await getModel(weightsDir, name) : null;
+  // A file elsewhere may have the name of one in the store.
   if (stored !== null && stored.file === file) return stored;
   const found = file === null ? "are not on that machine" : "are a file outside its store, which is not handed out";
   throw new AssistantError("model_not_pulled", `The weights of ${JSON.stringify(model.name)} ${found}.`, {

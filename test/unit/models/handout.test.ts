@@ -55,6 +55,7 @@ test("a file outside the store is not handed out, and its path is not told", asy
   await using elsewhere = await testStore();
   const file = join(elsewhere.dir, "own.gguf");
   await writeFile(file, body);
+  await put("own", "another of this name");
   models = [spec("own", { type: "file", path: file }), spec("gone", named("gone")), spec("sly", { type: "file", path: `${store.dir}/../${file}` })];
   for (const { name } of models) {
     const error = await handout.find(name, signal).catch((thrown: unknown) => thrown as Error);
