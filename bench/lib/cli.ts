@@ -5,7 +5,6 @@
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
- * `npm run bench -- soak [--requests N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
@@ -22,7 +21,6 @@ const { values, positionals } = parseArgs({
     instances: { type: "string", default: "4" },
     load: { type: "string", default: "0.8,0.95,1" },
     most: { type: "string", default: "12031" },
-    requests: { type: "string", default: "1000000" },
     requests: { type: "string", default: "1000000" },
     arms: { type: "string" },
     install: { type: "boolean", default: false },
@@ -46,8 +44,8 @@ switch (positionals[0]) {
       break;
     }
     const { benchPeers } = await import("../peers/main.ts");
-    const [rounds, seconds, arms] = [Number(values.rounds), Number(values.seconds), values.arms?.split(",") ?? null];
-    await benchPeers({ rounds, seconds, arms, llamaServer: values["llama-server"] ?? null, path });
+    const [llamaServer, arms] = [values["llama-server"] ?? null, values.arms?.split(",") ?? null];
+    await benchPeers({ rounds: rounds(5), seconds: Number(values.seconds), arms, llamaServer, path });
     break;
   }
   case "engine": {
@@ -73,11 +71,6 @@ switch (positionals[0]) {
     await benchSoak({ requests: Number(values.requests) });
     break;
   }
-  case "soak": {
-    const { benchSoak } = await import("../soak.ts");
-    await benchSoak({ requests: Number(values.requests) });
-    break;
-  }
   case "sim": {
     const { benchSim } = await import("../sim/main.ts");
     const numbers = (list: string): number[] => list.split(",").map(Number);
@@ -90,6 +83,6 @@ switch (positionals[0]) {
     break;
   }
   default:
-    console.error("usage: npm run bench -- gateway|engine|calibrate|workloads|soak|soak|sim|page [--rounds N]");
+    console.error("usage: npm run bench -- gateway|peers|engine|calibrate|workloads|soak|sim|page [--rounds N]");
     process.exitCode = 2;
 }
