@@ -178,10 +178,13 @@ async function closedLoops(entry: Entry, durationMs: number, load: Load): Promis
 /** W2: paced streams. */
 async function streams(entry: Entry, load: Load): Promise<Sample> {
   if (entry.failed["streamed"]) return {};
-  const before = await attempt(entry, "streamed", () => entry.arm.usage());
-  const result = await attempt(entry, "streamed", () => load(entry, { clients: STREAMS, durationMs: 0, streamed: true }));
-  const after = await attempt(entry, "streamed", () => entry.arm.usage());
-  if (before === null || result === null || after === null) return {};
+  const measured = await attempt(entry, "streamed", async () => {
+    const before = await entry.arm.usage();
+    const result = await load(entry, { clients: STREAMS, durationMs: 0, streamed: true });
+    return { ...result, before, after: await entry.arm.usage() };
+  });
+  if (measured === null) return {};
+  const { before, after, ...result } = measured;
   const expected = Array.from({ length: CHUNKS }, (_, index) => ` ${String(index).padStart(5, "0")}`).join("");
   if (result.requests !== STREAMS || result.contents.length !== 1 || result.contents[0] !== expected) {
     entry.failed["streamed"] =

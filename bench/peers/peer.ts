@@ -10,6 +10,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { launchOf, type PeerName, requestOf } from "./launch.ts";
 import { isStub, processes, treeOf } from "./tree.ts";
 
@@ -21,7 +22,7 @@ export interface PeerSettings {
 
 const TERM_MS = 8000;
 const READY_MS = 110_000;
-const KEPT_OUTPUT = 3000;
+const KEPT_OUTPUT = 800;
 
 const { peer, program, stub } = JSON.parse(process.argv[2] ?? "{}") as PeerSettings;
 const directory = mkdtempSync(join(tmpdir(), `bench-${peer}-`));
@@ -117,8 +118,12 @@ async function endAll(code: number): Promise<never> {
   process.exit(code);
 }
 
+/** Without colours, rulers and padding. */
 function lastOutput(): string {
-  return readFileSync(output, "utf8").slice(-KEPT_OUTPUT);
+  const text = stripVTControlCharacters(readFileSync(output, "utf8"))
+    .replaceAll(/[^\n -~]/g, "")
+    .replaceAll(/ {2,}|#{2,}/g, " ");
+  return text.slice(-KEPT_OUTPUT);
 }
 
 async function freePort(): Promise<number> {
