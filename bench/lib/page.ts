@@ -33,16 +33,22 @@ const gatewayMeasures: Readonly<Record<string, string>> = {
 };
 
 function gatewayPart({ rows }: Results): string {
-  const arms = ["direct", "skeleton", "ours"];
+  const arms = ["direct", "skeleton", "gateway", "daemon"];
   const figures = Object.entries(gatewayMeasures).map(([measure, title]) => {
     const cells = arms.map((arm) => number(rows.find((row) => row["arm"] === arm && row.measure === measure)?.["median"], 1));
     return [title, ...cells];
   });
-  const ratios = rows.filter((row) => row["arm"] === "ours/skeleton").map((row) => [row.measure, spread(row), String(row["goal"] ?? "")]);
+  const ratio = (arm: string, measure: string): string => {
+    const row = rows.find((other) => other["arm"] === `${arm}/skeleton` && other.measure === measure);
+    return row === undefined ? "" : spread(row);
+  };
+  const ratios = rows
+    .filter((row) => row["arm"] === "gateway/skeleton")
+    .map(({ measure, goal }) => [measure, ratio("gateway", measure), ratio("daemon", measure), String(goal ?? "")]);
   return [
-    "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *ours* the gateway with checks, routing and logging.",
+    "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *gateway* our front with checks, keys and request log before an engine that is always free, *daemon* the whole of `assistant serve` with scheduler, prefix index and fleet.",
     table(["", ...arms], figures),
-    table(["ours ÷ skeleton", "median (low–high)", "goal"], ratios),
+    table(["÷ skeleton, median (low–high)", "gateway", "daemon", "goal"], ratios),
   ].join("\n\n");
 }
 
