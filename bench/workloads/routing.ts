@@ -22,7 +22,7 @@ async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests
 }
 
 /** Of the trace's conversations; the others would make the hour too long to replay. */
-const TRACE_SHARE = 1 / 35;
+const TRACE_SHARE = 1 / 50;
 /** Prompts and answers are so much shorter, so that there are enough of them to see what is reused. */
 const SHRINK = 8;
 /** Role and line ends of a message. */

@@ -136,7 +136,7 @@ export async function sizes({ report, rounds }: WorkloadContext): Promise<void> 
 export async function cancels({ report }: WorkloadContext): Promise<void> {
   const program = join(benchRoot, "cancel-storm.ts");
   // It exits with 1 where something leaked, which its rows say better.
-  const { stdout } = await promisify(execFile)(process.execPath, [program, "--requests", "1500", "--clients", "32"]).catch((error: { stdout?: string }) => ({
+  const { stdout } = await promisify(execFile)(process.execPath, [program, "--requests", "4000", "--clients", "32"]).catch((error: { stdout?: string }) => ({
     stdout: error.stdout ?? "",
   }));
   const rows = stdout.split("\n").filter((line) => line.startsWith("{"));
