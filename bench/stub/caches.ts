@@ -37,7 +37,7 @@ export class SlotCaches {
     return this.#host.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
-  /** Takes the slot that is asked for, or the most similar, or the one unused for longest; null while none is free. With it the bytes of the prompt it holds. */
+  /** Takes the slot that is asked for, or the most similar, or the one unused for longest (the last of those never used); null while none is free. With it the bytes of the prompt it holds. */
   take(prompt: Buffer, wanted: number | null, reuse: boolean): { readonly slot: CacheSlot; readonly bytes: number } | null {
     const free = this.slots.filter((slot) => !slot.busy && (wanted === null || slot.id === wanted));
     let best: CacheSlot | undefined;
@@ -47,7 +47,7 @@ export class SlotCaches {
       if (common > bytes) [best, bytes] = [slot, common];
     }
     if (best === undefined || bytes < SIMILAR * prompt.length) {
-      best = free.toSorted((a, b) => a.lastUsed - b.lastUsed || a.id - b.id)[0];
+      best = free.toSorted((a, b) => a.lastUsed - b.lastUsed || b.id - a.id)[0];
       if (best === undefined) return null;
       bytes = reuse ? commonPrefix(best.held.text, prompt) : 0;
     }

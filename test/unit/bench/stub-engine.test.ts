@@ -90,7 +90,7 @@ test("what loses its slot comes back from the host cache, as far as that has roo
 
 test("a request without a slot waits for one, and for the one it names", () => {
   const stub = engine();
-  const jobs = [request("a".repeat(40), 5), request("b".repeat(40), 50), request("c".repeat(40), 1, { slot: 1 })].map((each) => stub.admit(each, 0));
+  const jobs = [request("a".repeat(40), 5), request("b".repeat(40), 50), request("c".repeat(40), 1, { slot: 0 })].map((each) => stub.admit(each, 0));
   expect(stub.active).toBe(2);
   const times = drain(stub);
   const [, second = [], third = []] = jobs.map((job) => times.get(job));
