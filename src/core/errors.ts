@@ -51,6 +51,13 @@ export const errorCatalogue = {
   model_in_use: { status: 409, type: "invalid_request_error", exit: 1, retry: true, about: "The model is loaded, and what was asked for needs it not to be." },
   engine_unavailable: { status: 503, type: "server_error", exit: 5, retry: false, about: "The engine the model asks for is not on this machine." },
   engine_lost: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine died or was stopped while it answered." },
+  engine_stopped: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: true,
+    about: "The instance was stopped, by an operator or to make room, while it answered.",
+  },
   engine_error: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine answered with something that is not an answer." },
   engine_build_failed: { status: 500, type: "server_error", exit: 5, retry: false, about: "llama-server could not be built." },
   pull_failed: { status: 502, type: "server_error", exit: 1, retry: true, about: "No source could deliver the model; each one is listed with its reason." },

@@ -39,7 +39,7 @@ function up(turn: Turn, instance: InstanceRecord, state: "starting" | "ready" | 
       record.leaving = "stopped";
       record.phase = "stopping";
     });
-    loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`);
+    loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`, "engine_stopped");
   }
 }
 

@@ -98,7 +98,7 @@ export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, re
 /** Stops a leaving instance; requests that it still has are lost. */
 export function stopNow(turn: Turn, instance: InstanceRecord): void {
   const cause = instance.leaving ?? "stopped";
-  loseRequests(turn, instance, `Instance ${instance.id} was stopped (${cause}) before the answer had ended`);
+  loseRequests(turn, instance, `Instance ${instance.id} was stopped (${cause}) before the answer had ended`, "engine_stopped");
   turn.effects.push({ type: "stop", instanceId: instance.id, cause });
   setPhase(turn, instance, "stopping");
   // The fleet kills what does not stop; there is nothing to wait for by the clock.
@@ -106,8 +106,9 @@ export function stopNow(turn: Turn, instance: InstanceRecord): void {
 }
 
 /** Takes the slots away from all requests of an instance. */
-export function loseRequests(turn: Turn, instance: InstanceRecord, message: string): void {
-  const lost: Refusal = refusal("engine_lost", message, "Send the request again.", 1);
+/** `engine_stopped` where that was the intention: nobody is to try at once what was just ended. */
+export function loseRequests(turn: Turn, instance: InstanceRecord, message: string, code: "engine_lost" | "engine_stopped" = "engine_lost"): void {
+  const lost: Refusal = refusal(code, message, "Send the request again.", 1);
   for (const request of instance.inFlight) {
     turn.state.requests.delete(request.facts.id);
     turn.effects.push({ type: "lost", requestId: request.facts.id, instanceId: instance.id, refusal: lost });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { AssistantError } from "../../src/core/errors.ts";
 import { eventually } from "../support/assistant.ts";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
@@ -60,11 +61,32 @@ test("an engine that dies between two events of one chunk leaves the stream visi
   expect(bodyOf(await client.untilClosed())).toBe(cut);
 });
 
-test("an engine that dies before its answer is a 502", async () => {
+test.each([false, true])("an engine that dies before its answer costs nothing but time: another one gets the request, streamed: %s", async (stream) => {
+  let died = 0;
+  const { url, dispatcher } = await start((socket) => {
+    if (died++ === 0) socket.destroy();
+    else socket.end(stream ? sseHead + events.map(chunk).join("") + LAST_CHUNK : jsonAnswer('{"n":1}'));
+  });
+  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody({ stream })) });
+  expect(answer.status).toBe(200);
+  expect(await answer.text()).toBe(stream ? events.join("") : '{"n":1}');
+  expect(dispatcher.granted.map(({ outcome }) => outcome?.end)).toEqual(["engine-error", "complete"]);
+});
+
+test("a request at which two engines die is a 502, and no third one gets it", async () => {
   const { url, dispatcher } = await start((socket) => socket.destroy());
   const { status, json } = await post(url, chatBody());
   expect([status, json.error.code, json.error.type]).toEqual([502, "engine_lost", "server_error"]);
-  // It may have begun to work on it: a second engine must not get the same request.
+  expect(dispatcher.granted).toHaveLength(2);
+});
+
+test("a request whose instance is stopped on purpose is not tried again", async () => {
+  const { url, dispatcher } = await start(() => {});
+  const asked = post(url, chatBody());
+  await eventually("it is at the engine", () => dispatcher.granted.length === 1);
+  dispatcher.granted[0]?.lose(new AssistantError("engine_stopped", "Instance river@cpu was stopped."));
+  const { status, json } = await asked;
+  expect([status, json.error.code]).toEqual([503, "engine_stopped"]);
   expect(dispatcher.granted).toHaveLength(1);
 });
 

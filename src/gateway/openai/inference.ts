@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AssistantError } from "../../core/errors.ts";
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import type { Lease, RequestFacts, RequestOutcome, Waiting } from "../../core/request.ts";
 import { readBody } from "../front/body.ts";
@@ -101,8 +101,8 @@ class Inference {
   }
 
   /**
-   * An engine that cannot be reached has not seen the request: once, another one may get it. One that another machine has
-   * failed is tried elsewhere until the client has seen a byte of an answer.
+   * Until the first byte of an answer has come another instance may be tried: once for an engine that could not be
+   * reached or died, which may well be what the request did to it; more often for other machines that failed it.
    */
   async #dispatch(facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -113,11 +113,12 @@ class Inference {
         this.#finish(lease, "complete");
         return;
       } catch (error) {
-        const elsewhere = lease.engine === "remote" && this.#firstTokenAt === null && mayTryElsewhere(error);
+        const unanswered = this.#firstTokenAt === null && !this.#departure.cancelled;
+        const elsewhere = unanswered && lease.engine === "remote" && mayTryElsewhere(error);
         this.#finish(lease, elsewhere ? "engine-error" : endOf(error));
-        if (elsewhere && attempt < MOST_TRIES && !this.#departure.cancelled) continue;
-        if (!(error instanceof EngineUnreachable)) throw error;
-        if (attempt >= 2 || this.#departure.cancelled) throw unreachable(model, error);
+        if (elsewhere && attempt < MOST_TRIES) continue;
+        if (unanswered && attempt < 2 && isEngineGone(error)) continue;
+        throw error instanceof EngineUnreachable ? unreachable(model, error) : error;
       }
     }
   }
@@ -225,6 +226,12 @@ function endOf(error: unknown): RequestOutcome["end"] {
   if (error instanceof ClientGone) return "cancelled";
   const reason = error instanceof AnswerBroken ? error.reason : error;
   return reason instanceof AssistantError && reason.status < 500 ? "client-error" : "engine-error";
+}
+
+/** It could not be reached, or it died; not one that was stopped on purpose. */
+function isEngineGone(error: unknown): boolean {
+  const reason = error instanceof AnswerBroken ? error.reason : error;
+  return error instanceof EngineUnreachable || (isAssistantError(reason) && reason.code === "engine_lost");
 }
 
 const withUsage = (body: Body): Record<string, unknown> => ({ ...body, stream_options: { ...(body.stream_options as object | null), include_usage: true } });

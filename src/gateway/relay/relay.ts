@@ -1,4 +1,4 @@
-import { AssistantError, toAssistantError } from "../../core/errors.ts";
+import { AssistantError, isAssistantError, toAssistantError } from "../../core/errors.ts";
 import type { Lease } from "../../core/request.ts";
 import { ClientGone, type Departure } from "../front/departure.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -164,6 +164,7 @@ const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
 function lostError(lease: Lease): AssistantError {
   const { reason } = lease.lost;
+  if (isAssistantError(reason) && reason.code === "engine_stopped") return reason;
   const why = reason?.message ?? "it was stopped";
   return new AssistantError("engine_lost", `The engine of "${lease.model}" was lost while it answered: ${why}`, { cause: reason });
 }
