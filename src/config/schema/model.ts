@@ -89,7 +89,7 @@ const ChatSection = section(
     batch_size: integer("Tokens of one prefill batch. A request whose client left is given up between batches.", {
       minimum: 1,
       unit: "tokens",
-      defaultText: "2048 on a GPU; on a CPU 16 per core, 32 to 512",
+      defaultText: "2048 on a GPU; on a CPU 12 per core, 24 to 512",
       spec: kept("128", batchSpec),
     }),
     ubatch_size: integer("Tokens computed at once; at most `batch_size`.", {

@@ -14,11 +14,11 @@ const gpus = { hardware: withGpus(2) };
 
 describe("batches", () => {
   it.each([
-    [1, 32],
-    [2, 32],
-    [4, 64],
-    [6, 64],
-    [16, 256],
+    [1, 24],
+    [2, 24],
+    [4, 48],
+    [6, 72],
+    [16, 192],
     [128, 512],
   ])("on a CPU with %i cores a batch is %i tokens", async (cores, batch) => {
     const { spec } = await read("", { hardware: cpuOnly(cores) });

@@ -46,7 +46,7 @@ it("values fit the machine", async () => {
     return { scheduler: config.scheduler, spec: model(config, "m") };
   };
   const cpu = await load(cpuOnly(2, 24));
-  expect(cpu.spec).toMatchObject({ devices: ["cpu"], load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 32 } });
+  expect(cpu.spec).toMatchObject({ devices: ["cpu"], load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 24 } });
   expect(cpu.scheduler).toMatchObject({ threadBudget: 2, maxInstances: 12 });
   const gpu = await load(withGpus(8));
   expect(gpu.spec.devices).toEqual(Array.from({ length: 8 }, (_, index) => `cuda:${index}`));
