@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { chatBody, open, type Target, text } from "./client.ts";
 
 export interface Leaving {
@@ -46,11 +47,15 @@ const decodes = ({ is_processing, next_token }: Slot): boolean => {
   return is_processing && (first?.n_decoded ?? 0) > 0;
 };
 
+/** Between two looks: each is a task of the engine's one loop, and without a pause they would be most of what it does. */
+const LOOK_EVERY_MS = 4;
+
 /** Asks the engine again and again; it answers between two batches. */
 async function until(engine: Target, reached: (slots: readonly Slot[]) => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     if (reached(JSON.parse(await text(engine, "/slots")) as Slot[])) return;
+    await setTimeout(LOOK_EVERY_MS);
     if (performance.now() > deadline) throw new Error(`the engine did not come to the expected state within ${PATIENCE_MS / 1000} s`);
   }
 }
