@@ -1,7 +1,7 @@
 /**
  * More conversations than slots, on a real model with two replicas: how many tokens are prefilled again in later turns,
  * as a multiple of the new ones, by routing policy and with another model swapped in between the turns.
- * `node bench/conversations.ts --llama-server PROGRAM --chat FILE.gguf [--rounds N]` (after `npm run build`).
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--rounds N]` (after `npm run build`).
  * Writes bench/results/conversations.json.
  */
 import { parseArgs } from "node:util";
@@ -20,7 +20,7 @@ const { values } = parseArgs({
   },
 });
 if (values["llama-server"] === undefined || values.chat === undefined) {
-  throw new Error("usage: node bench/conversations.ts --llama-server PROGRAM --chat FILE.gguf");
+  throw new Error("usage: npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf");
 }
 const CONVERSATIONS = Number(values.conversations);
 const TURNS = Number(values.turns);

@@ -1,5 +1,5 @@
 /**
- * How near memory estimates come to what engines take: `node bench/memory.ts --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`.
+ * How near memory estimates come to what engines take: `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`.
  * Starts each case, fills its slots, and compares the resident memory of the process with the estimate. Writes bench/results/memory.json.
  */
 import { mkdtemp, rm } from "node:fs/promises";
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 });
 const llamaServer = values["llama-server"];
 if (llamaServer === undefined || values.chat === undefined || values.embedding === undefined) {
-  throw new Error("usage: node bench/memory.ts --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf");
+  throw new Error("usage: npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf");
 }
 
 const base: LoadSettings = {

@@ -1,6 +1,6 @@
 /**
  * What a conversation waits for when its model was swapped out meanwhile, with and without saved slots:
- * `node bench/swap.ts --llama-server PROGRAM --chat FILE.gguf` (after `npm run build`). Writes bench/results/swap.json.
+ * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf` (after `npm run build`). Writes bench/results/swap.json.
  * Two models share one place; each conversation has a first turn and comes back after the other model was up.
  */
 import { readFile, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { printTable, Report } from "./lib/report.ts";
 const { values } = parseArgs({
   options: { "llama-server": { type: "string" }, chat: { type: "string" }, rounds: { type: "string", default: "3" } },
 });
-if (values["llama-server"] === undefined || values.chat === undefined) throw new Error("usage: node bench/swap.ts --llama-server PROGRAM --chat FILE.gguf");
+if (values["llama-server"] === undefined || values.chat === undefined) throw new Error("usage: npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf");
 const rounds = Number(values.rounds);
 const lengths = [60, 150];
 

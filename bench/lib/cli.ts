@@ -6,84 +6,105 @@
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf`
+ * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
+ * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
+ * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
+ * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string" },
-    only: { type: "string" },
-    seconds: { type: "string", default: "2" },
-    model: { type: "string" },
-    "llama-server": { type: "string" },
-    trace: { type: "string" },
-    instances: { type: "string", default: "4" },
-    load: { type: "string", default: "0.8,0.95,1" },
-    most: { type: "string", default: "12031" },
-    requests: { type: "string", default: "1000000" },
-    arms: { type: "string" },
-    install: { type: "boolean", default: false },
-    departures: { type: "string", default: "10" },
-  },
-});
+/** Programs that read their own options. */
+const PROGRAMS = ["cancel-storm", "conversations", "memory", "scheduler", "swap"];
 
-const rounds = (otherwise: number): number => Number(values.rounds ?? otherwise);
+const name = process.argv[2] ?? "";
+if (PROGRAMS.includes(name)) {
+  process.argv.splice(1, 2, `bench ${name}`);
+  await import(`../${name}.ts`);
+} else {
+  await runNamed();
+}
 
-switch (positionals[0]) {
-  case "gateway": {
-    const { benchGateway } = await import("../gateway/main.ts");
-    await benchGateway({ rounds: rounds(5), seconds: Number(values.seconds) });
-    break;
-  }
-  case "peers": {
-    const path = process.env["PATH"] ?? "";
-    if (values.install) {
-      const { installPeers } = await import("../peers/find.ts");
-      installPeers(path);
+async function runNamed(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: "string" },
+      only: { type: "string" },
+      seconds: { type: "string", default: "2" },
+      model: { type: "string" },
+      "llama-server": { type: "string" },
+      trace: { type: "string" },
+      instances: { type: "string", default: "4" },
+      load: { type: "string", default: "0.8,0.95,1" },
+      most: { type: "string", default: "12031" },
+      requests: { type: "string", default: "1000000" },
+      arms: { type: "string" },
+      install: { type: "boolean", default: false },
+      departures: { type: "string", default: "10" },
+    },
+  });
+
+  const rounds = (otherwise: number): number => Number(values.rounds ?? otherwise);
+
+  switch (positionals[0]) {
+    case "gateway": {
+      const { benchGateway } = await import("../gateway/main.ts");
+      await benchGateway({ rounds: rounds(5), seconds: Number(values.seconds) });
       break;
     }
-    const { benchPeers } = await import("../peers/main.ts");
-    const [llamaServer, arms] = [values["llama-server"] ?? null, values.arms?.split(",") ?? null];
-    await benchPeers({ rounds: rounds(5), seconds: Number(values.seconds), arms, llamaServer, path });
-    break;
+    case "peers": {
+      const path = process.env["PATH"] ?? "";
+      if (values.install) {
+        const { installPeers } = await import("../peers/find.ts");
+        installPeers(path);
+        break;
+      }
+      const { benchPeers } = await import("../peers/main.ts");
+      const [llamaServer, arms] = [values["llama-server"] ?? null, values.arms?.split(",") ?? null];
+      await benchPeers({ rounds: rounds(5), seconds: Number(values.seconds), arms, llamaServer, path });
+      break;
+    }
+    case "engine": {
+      if (values.model === undefined || values["llama-server"] === undefined)
+        throw new Error("bench engine needs --model FILE.gguf and --llama-server PROGRAM");
+      const { benchEngine } = await import("../engine/main.ts");
+      await benchEngine({ rounds: rounds(5), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
+      break;
+    }
+    case "calibrate": {
+      if (values.model === undefined || values["llama-server"] === undefined)
+        throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
+      const { calibrate } = await import("../stub/calibrate.ts");
+      await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3) });
+      break;
+    }
+    case "workloads": {
+      const { benchWorkloads } = await import("../workloads/main.ts");
+      await benchWorkloads({ only: values.only?.split(",") ?? null, trace: values.trace ?? null, rounds: rounds(1) });
+      break;
+    }
+    case "soak": {
+      const { benchSoak } = await import("../soak.ts");
+      await benchSoak({ requests: Number(values.requests) });
+      break;
+    }
+    case "sim": {
+      const { benchSim } = await import("../sim/main.ts");
+      const numbers = (list: string): number[] => list.split(",").map(Number);
+      benchSim({ trace: values.trace ?? null, instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most), save: true });
+      break;
+    }
+    case "page": {
+      const { writePage } = await import("./page.ts");
+      console.log(`written: ${writePage()}`);
+      break;
+    }
+    default:
+      console.error(
+        "usage: npm run bench -- gateway|peers|engine|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|soak|sim|page [--rounds N]",
+      );
+      process.exitCode = 2;
   }
-  case "engine": {
-    if (values.model === undefined || values["llama-server"] === undefined) throw new Error("bench engine needs --model FILE.gguf and --llama-server PROGRAM");
-    const { benchEngine } = await import("../engine/main.ts");
-    await benchEngine({ rounds: rounds(5), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
-    break;
-  }
-  case "calibrate": {
-    if (values.model === undefined || values["llama-server"] === undefined)
-      throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
-    const { calibrate } = await import("../stub/calibrate.ts");
-    await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3) });
-    break;
-  }
-  case "workloads": {
-    const { benchWorkloads } = await import("../workloads/main.ts");
-    await benchWorkloads({ only: values.only?.split(",") ?? null, trace: values.trace ?? null, rounds: rounds(1) });
-    break;
-  }
-  case "soak": {
-    const { benchSoak } = await import("../soak.ts");
-    await benchSoak({ requests: Number(values.requests) });
-    break;
-  }
-  case "sim": {
-    const { benchSim } = await import("../sim/main.ts");
-    const numbers = (list: string): number[] => list.split(",").map(Number);
-    benchSim({ trace: values.trace ?? null, instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most), save: true });
-    break;
-  }
-  case "page": {
-    const { writePage } = await import("./page.ts");
-    console.log(`written: ${writePage()}`);
-    break;
-  }
-  default:
-    console.error("usage: npm run bench -- gateway|peers|engine|calibrate|workloads|soak|sim|page [--rounds N]");
-    process.exitCode = 2;
 }

@@ -12,6 +12,11 @@ interface Results {
   readonly cpu: string;
   readonly cores: number;
   readonly model?: string;
+  /** Of the measurement of conversations. */
+  readonly conversations?: number;
+  readonly turns?: number;
+  readonly slots?: number;
+  readonly replicas?: number;
   readonly versions?: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];
 }
@@ -84,6 +89,23 @@ const swapPart = ({ rows }: Results): string =>
     ),
   ].join("\n\n");
 
+const conversationsPart = ({ rows, conversations, slots, replicas, turns }: Results): string =>
+  [
+    `${conversations} conversations of ${turns} turns, two at a time, on ${replicas} instances of ${slots} slots: tokens prefilled in later turns, as a multiple of the new ones. In the arm *swap* another model takes the place of one instance between the turns.`,
+    table(
+      ["policy", "new tokens", "prefilled", "prefilled ÷ new", "goal", "turn p50 ms", "turn p99 ms"],
+      rows.map((row) => [
+        String(row["arm"]),
+        number(row["newTokens"], 0),
+        number(row["prefilled"], 0),
+        number(row["ratio"], 2),
+        String(row["goal"] ?? ""),
+        number(row["p50Ms"], 0),
+        number(row["p99Ms"], 0),
+      ]),
+    ),
+  ].join("\n\n");
+
 const memoryPart = ({ rows }: Results): string => {
   const mib = (value: unknown): string => number(Number(value) / 2 ** 20, 0);
   return [
@@ -108,8 +130,9 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
   ["engine", "Engine behind the daemon", "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM", enginePart],
   ["calibrate", "Stub engine against a real one", "npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM", calibratePart],
   ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
-  ["swap", "Swaps", "node bench/swap.ts", swapPart],
-  ["memory", "Memory estimates", "node bench/memory.ts", memoryPart],
+  ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
+  ["swap", "Swaps", "npm run bench -- swap", swapPart],
+  ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
 ];
 
 export function writePage(): string {
