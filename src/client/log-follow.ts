@@ -4,61 +4,85 @@ import { setTimeout as delay } from "node:timers/promises";
 const BLOCK_BYTES = 64 * 1024;
 const POLL_MS = 200;
 
-/** The last `count` lines of a file and the offset behind them; a file that is not there has none. */
-export async function lastLines(file: string, count: number): Promise<{ readonly lines: string[]; readonly offset: number }> {
-  const handle = await openIfThere(file);
-  if (handle === null) return { lines: [], offset: 0 };
-  try {
-    const { size } = await handle.stat();
+/**
+ * A log, by the path that always names the file being written. What is followed begins exactly where what was read has
+ * ended: the file stays open in between, whatever becomes of its name.
+ */
+export class LogTail implements AsyncDisposable {
+  readonly #path: string;
+  #handle: FileHandle | null;
+  /** Of the open file and not of the path, which may name another one already. */
+  #identity: string | null = null;
+  #at = 0;
+
+  /** A file that is not there yet is empty. */
+  static async open(path: string): Promise<LogTail> {
+    const tail = new LogTail(path, await openIfThere(path));
+    await tail.#identify();
+    return tail;
+  }
+
+  private constructor(path: string, handle: FileHandle | null) {
+    this.#path = path;
+    this.#handle = handle;
+  }
+
+  /** The last `count` lines. What is written from now on is left to `follow`. */
+  async last(count: number): Promise<string[]> {
+    if (this.#handle === null) return [];
+    const { size } = await this.#handle.stat();
+    this.#at = size;
     let start = size;
     let text = Buffer.alloc(0);
     // One newline more than lines: the last line ends with one.
     while (start > 0 && countNewlines(text) <= count) {
       const length = Math.min(BLOCK_BYTES, start);
       start -= length;
-      text = Buffer.concat([await readBlock(handle, start, length), text]);
+      text = Buffer.concat([await readBlock(this.#handle, start, length), text]);
     }
     const lines = text.toString("utf8").replace(/\n$/u, "").split("\n");
-    return { lines: size === 0 || count === 0 ? [] : lines.slice(-count), offset: size };
-  } finally {
-    await handle.close();
+    return size === 0 || count === 0 ? [] : lines.slice(-count);
   }
-}
 
-/**
- * Yields the lines that are written to `file` from `offset` on, as they come, until the signal is aborted. Goes on at
- * the start of the new file when the log was rotated (the path, or its symbolic link, names another file) or
- * truncated; waits for one that is not there yet.
- */
-export async function* followLines(file: string, offset: number, signal: AbortSignal): AsyncGenerator<string[]> {
-  let at = offset;
-  let handle = await openIfThere(file);
-  // Of the open file and not of the path, which may name another one already.
-  let identity = handle === null ? null : identityText(await handle.stat());
-  let rest = "";
-  const decoder = new TextDecoder();
-  try {
+  /**
+   * Yields further lines as they come, until the signal is aborted. Goes on at the start of the new file when the log was
+   * rotated (the path, or its symbolic link, names another file) or truncated; waits for one that is not there yet.
+   */
+  async *follow(signal: AbortSignal): AsyncGenerator<string[]> {
+    let rest = "";
+    const decoder = new TextDecoder();
     while (!signal.aborted) {
-      const before = await identityOf(file);
-      const block = handle === null ? Buffer.alloc(0) : await readBlock(handle, at, BLOCK_BYTES);
-      at += block.length;
+      const named = await identityOf(this.#path);
+      const block = this.#handle === null ? Buffer.alloc(0) : await readBlock(this.#handle, this.#at, BLOCK_BYTES);
+      this.#at += block.length;
       const parts = (rest + decoder.decode(block, { stream: true })).split("\n");
       rest = parts.pop() ?? "";
       if (parts.length > 0) yield parts;
       if (block.length === BLOCK_BYTES) continue;
       // Looked at before reading: what was written to the old file up to its rotation has been read.
-      if (before !== null && before !== identity) {
-        await handle?.close();
-        handle = await openIfThere(file);
-        identity = handle === null ? null : identityText(await handle.stat());
-        at = 0;
+      if (named !== null && named !== this.#identity) {
+        await this.#reopen();
         continue;
       }
-      if (handle !== null && (await handle.stat()).size < at) at = 0;
+      if (this.#handle !== null && (await this.#handle.stat()).size < this.#at) this.#at = 0;
       await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
     }
-  } finally {
-    await handle?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = null;
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = await openIfThere(this.#path);
+    this.#at = 0;
+    await this.#identify();
+  }
+
+  async #identify(): Promise<void> {
+    this.#identity = this.#handle === null ? null : identityText(await this.#handle.stat());
   }
 }
 

@@ -4,7 +4,7 @@ import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { connectIfRunning } from "./daemon-client.ts";
-import { followLines, lastLines } from "./log-follow.ts";
+import { LogTail } from "./log-follow.ts";
 import { formatLogLine } from "./log-format.ts";
 
 export interface PrintLogOptions {
@@ -20,10 +20,10 @@ export interface PrintLogOptions {
 /** Prints the end of a log and, where asked, goes on with it until the signal is aborted. */
 export async function printLog(options: PrintLogOptions): Promise<void> {
   const print = (line: string): void => options.print(options.format === "raw" ? line : formatLogLine(line, options.format === "colour"));
-  const tail = await lastLines(options.file, options.lines);
-  tail.lines.forEach(print);
+  await using tail = await LogTail.open(options.file);
+  (await tail.last(options.lines)).forEach(print);
   if (!options.follow) return;
-  for await (const lines of followLines(options.file, tail.offset, options.signal)) lines.forEach(print);
+  for await (const lines of tail.follow(options.signal)) lines.forEach(print);
 }
 
 /** The daemon's log, or the log of the instance (or the first instance of the model) that `name` names. */

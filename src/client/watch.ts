@@ -1,7 +1,7 @@
 import type { DaemonStatus } from "../api/status.ts";
 import { toAssistantError } from "../core/errors.ts";
 import type { DaemonClient } from "./daemon-client.ts";
-import { followLines, lastLines } from "./log-follow.ts";
+import { LogTail } from "./log-follow.ts";
 
 /** The latest status, and why there is no newer one (null while the daemon answers). */
 export interface StatusSnapshot {
@@ -36,10 +36,11 @@ export function watchStatus(client: DaemonClient, everyMs: number, listener: (sn
 export function watchTail(file: string, count: number, listener: (lines: readonly string[]) => void): () => void {
   const stop = new AbortController();
   const follow = async (): Promise<void> => {
-    const tail = await lastLines(file, count);
-    let lines: string[] = tail.lines.length === 0 ? ["(nothing logged yet)"] : tail.lines;
+    await using tail = await LogTail.open(file);
+    let lines = await tail.last(count);
+    if (lines.length === 0) lines = ["(nothing logged yet)"];
     listener(lines);
-    for await (const more of followLines(file, tail.offset, stop.signal)) {
+    for await (const more of tail.follow(stop.signal)) {
       lines = [...lines, ...more].slice(-count);
       if (!stop.signal.aborted) listener(lines);
     }
