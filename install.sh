@@ -272,7 +272,8 @@ install_packages() {
   omit=--omit=dev
   [ "$dev" = no ] || omit=--include=dev
   step_hint="If a server could not be reached, check the network and npm's proxy settings; then run this again."
-  step "Getting the packages" npm ci --prefix "$staging" $omit --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+  # Not --prefix: npm would look there for the machine's own settings (proxy, certificates, mirror) as well.
+  step "Getting the packages" sh -c 'cd "$1" && shift && exec "$@"' sh "$staging" npm ci $omit --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
   rm -rf "$root/node_modules"
   mv "$staging/node_modules" "$root/node_modules"
   rm -rf "$staging"
