@@ -50,7 +50,7 @@ export const errorCatalogue = {
   model_invalid: { status: 422, type: "server_error", exit: 1, retry: false, about: "The model's file is not a GGUF that can be read." },
   model_in_use: { status: 409, type: "invalid_request_error", exit: 1, retry: true, about: "The model is loaded, and what was asked for needs it not to be." },
   engine_unavailable: { status: 503, type: "server_error", exit: 5, retry: false, about: "The engine the model asks for is not on this machine." },
-  engine_lost: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine died or was stopped while it answered." },
+  engine_lost: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine could not be reached or died while it answered." },
   engine_stopped: {
     status: 503,
     type: "overloaded_error",

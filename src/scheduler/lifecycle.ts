@@ -105,8 +105,7 @@ export function stopNow(turn: Turn, instance: InstanceRecord): void {
   disarm(turn, instance.phaseDue);
 }
 
-/** Takes the slots away from all requests of an instance. */
-/** `engine_stopped` where that was the intention: nobody is to try at once what was just ended. */
+/** Takes the slots away from all requests of an instance. `engine_stopped` where that was the intention: nobody is to try at once what was just ended. */
 export function loseRequests(turn: Turn, instance: InstanceRecord, message: string, code: "engine_lost" | "engine_stopped" = "engine_lost"): void {
   const lost: Refusal = refusal(code, message, "Send the request again.", 1);
   for (const request of instance.inFlight) {

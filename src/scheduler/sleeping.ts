@@ -15,6 +15,6 @@ export function wake(instance: InstanceRecord, count: number): void {
   const { model } = instance;
   const from = Math.max(0, model.sleeping.length - count);
   const capacity = model.cacheTokens ?? instance.slots * instance.contextTokens;
-  if (count > 0) for (const { marks, tokens } of model.sleeping.slice(from)) model.prefixes.touch(instance, marks, tokens, capacity);
+  for (const { marks, tokens } of model.sleeping.slice(from)) model.prefixes.touch(instance, marks, tokens, capacity);
   model.sleeping = count === 0 ? [] : model.sleeping.slice(0, from);
 }

@@ -1,17 +1,11 @@
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
-import { allUp, chatBody, freeAddress, type NodeSetup, postChat, startNode, type TestNode } from "../support/nodes.ts";
+import { allUp, chatBody, freeAddress, NodeGroup, postChat, startNode, type TestNode } from "../support/nodes.ts";
 
 // Whole daemons on loopback, each with a fake engine behind its models.
-const started: TestNode[] = [];
-const start = async (setup: NodeSetup): Promise<TestNode> => {
-  const node = await startNode(setup);
-  started.push(node);
-  return node;
-};
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((node) => node[Symbol.asyncDispose]()));
-});
+const nodes = new NodeGroup();
+const { start } = nodes;
+afterEach(nodes.end);
 
 const one = { tokens: 1 };
 const served = (response: Response): string | null => response.headers.get("x-assistant-instance");

@@ -7,22 +7,16 @@ import { parseAddress } from "../../src/config/network.ts";
 import type { ListenAddress } from "../../src/core/config.ts";
 import { eventually, packageRoot } from "../support/assistant.ts";
 import { giveModel, heldWay, smallModel, transfers } from "../support/handed-models.ts";
-import { freeAddress, type NodeSetup, startNode, type TestNode } from "../support/nodes.ts";
+import { freeAddress, NodeGroup, type TestNode } from "../support/nodes.ts";
 import { quick, sha256, testStore } from "../support/store.ts";
 
 // More than all the buffers between two daemons hold.
 const weights = smallModel(24_000_000);
 const HOLD_AFTER = 4_000_000;
 
-const started: TestNode[] = [];
-const start = async (setup: NodeSetup = {}): Promise<TestNode> => {
-  const node = await startNode(setup);
-  started.push(node);
-  return node;
-};
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((node) => node[Symbol.asyncDispose]()));
-});
+const nodes = new NodeGroup();
+const { start } = nodes;
+afterEach(nodes.end);
 
 const file = (node: TestNode, name: string): string => join(node.assistant.root, "data/models", name);
 const arrived = (node: TestNode): Promise<number> =>

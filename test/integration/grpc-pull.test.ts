@@ -5,18 +5,12 @@ import { afterEach, expect, test } from "vitest";
 import { loadAssistantService } from "../../src/api/assistant-service.ts";
 import type { PulledModel } from "../../src/models/pull.ts";
 import { giveModel, smallModel, transfers } from "../support/handed-models.ts";
-import { type NodeSetup, startNode, type TestNode } from "../support/nodes.ts";
+import { NodeGroup, type TestNode } from "../support/nodes.ts";
 import { sha256 } from "../support/store.ts";
 
-const started: TestNode[] = [];
-const start = async (setup: NodeSetup = {}): Promise<TestNode> => {
-  const node = await startNode(setup);
-  started.push(node);
-  return node;
-};
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((node) => node[Symbol.asyncDispose]()));
-});
+const nodes = new NodeGroup();
+const { start } = nodes;
+afterEach(nodes.end);
 
 const weightsOf = (node: TestNode, name: string): string => join(node.assistant.root, "data/models", `${name}.gguf`);
 

@@ -40,6 +40,21 @@ export interface NodeSetup {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Nodes that are started one by one and end together: `afterEach(nodes.end)`. */
+export class NodeGroup {
+  readonly #started: TestNode[] = [];
+
+  readonly start = async (setup: NodeSetup = {}): Promise<TestNode> => {
+    const node = await startNode(setup);
+    this.#started.push(node);
+    return node;
+  };
+
+  readonly end = async (): Promise<void> => {
+    await Promise.all(this.#started.splice(0).map((node) => node[Symbol.asyncDispose]()));
+  };
+}
+
 /** A whole installation whose daemon runs, with a fake engine behind every model. */
 export async function startNode({ models = {}, remotes = [], server = "", env = {} }: NodeSetup): Promise<TestNode> {
   const folder = await mkdtemp(join(tmpdir(), "assistant-node-"));
