@@ -88,7 +88,11 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
 
 const statusOf = (error: unknown): number | null => (typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null);
 
-const textOf = (error: unknown): string => (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));
+function textOf(error: unknown): string {
+  const text = (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));
+  // grpc-js puts the system's reason between words about its own look-ups, which help nobody who reads this.
+  return /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:/su.exec(text)?.[1] ?? text;
+}
 
 function metadataValue(error: unknown, key: string): string | null {
   const value = (error as Partial<ServiceError> | null)?.metadata?.get(key)[0];

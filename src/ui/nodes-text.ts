@@ -24,9 +24,14 @@ export function nodesText(nodes: readonly NodeStatus[], now: number): string[] {
 /** One line for each server that is not up, or has failed a request. */
 function trouble(node: NodeStatus, now: number): string[] {
   if (node.lastError === null || node.state === "disabled") return [];
+  // Without a word of it, an old failure beside the state "up" reads as a contradiction.
+  if (node.state === "up") return [`${node.name} is up; its last failure: ${node.lastError}`];
   const seen = node.seenAt === null ? "never seen" : `last seen ${formatDuration(now - node.seenAt)} ago`;
-  return [`${node.name}: ${node.lastError}${node.state === "up" ? "" : ` (${seen})`}`];
+  return [`${node.name}: ${node.lastError} (${seen})`];
 }
+
+/** Requests of ours that other machines work on now. */
+export const inFlightElsewhere = (nodes: readonly NodeStatus[]): number => nodes.reduce((sum, node) => sum + node.inFlight, 0);
 
 /** "2 remote servers, 1 up". */
 export function nodesSummary(nodes: readonly NodeStatus[]): string {

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import type { DaemonStatus, ModelStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, plural } from "./format.ts";
-import { nodesSummary } from "./nodes-text.ts";
+import { inFlightElsewhere, nodesSummary } from "./nodes-text.ts";
 import { visibleRows } from "./rows.ts";
 import { deathSentence, deviceFacts } from "./summary.ts";
 import { alignColumns } from "./table.ts";
@@ -12,12 +12,16 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
   const state = status.state === "running" ? paint("green", "running") : paint("yellow", "stopping");
   const rows = visibleRows(status);
   const inFlight = rows.reduce((sum, row) => sum + row.instance.inFlight, 0);
+  const elsewhere = inFlightElsewhere(status.nodes ?? []);
   const facts: [string, string][] = [
     ["State", `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`],
     ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
     ...(status.grpc ? [["gRPC", status.grpc] as [string, string]] : []),
     ...((status.nodes ?? []).length === 0 ? [] : [["Nodes", nodesSummary(status.nodes ?? [])] as [string, string]]),
-    ["Requests", `${inFlight} running, ${status.queued} waiting, ${status.requestsServed} served`],
+    [
+      "Requests",
+      `${inFlight} running${elsewhere > 0 ? ` here, ${elsewhere} on other machines` : ""}, ${status.queued} waiting, ${status.requestsServed} served`,
+    ],
     ["Config", status.configFile],
     ["Data", status.dataDir],
     ["Log", status.logFile],

@@ -1,17 +1,20 @@
 import type { DaemonStatus, DeviceStatus, InstanceStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, formatRate, plural } from "./format.ts";
+import { inFlightElsewhere } from "./nodes-text.ts";
 import { diedByFault } from "./rows.ts";
 
 /** Facts about the daemon in the order of their weight: the last ones leave first where the line is short. */
 export function headline(status: DaemonStatus): string[] {
   const up = status.instances.filter((instance) => instance.state === "ready").length;
   const inFlight = status.instances.reduce((sum, instance) => sum + instance.inFlight, 0);
+  const elsewhere = inFlightElsewhere(status.nodes ?? []);
   const rate = status.instances.reduce((sum, instance) => sum + (instance.decodeTokensPerSecond ?? 0), 0);
   return [
     status.state === "stopping" ? "stopping" : `up ${formatDuration(status.now - status.startedAt)}`,
     status.url ?? "no HTTP",
     `${plural(up, "instance")} ready`,
     `${inFlight} running`,
+    ...(elsewhere > 0 ? [`${elsewhere} on other machines`] : []),
     `${status.queued} waiting`,
     `${formatRate(rate)} tok/s`,
     `${status.requestsServed} served`,
@@ -47,10 +50,11 @@ export function deathSentence(instance: InstanceStatus, now: number): string | n
 export const memoryUsed = (device: DeviceStatus): number =>
   device.memoryTotalBytes > 0 ? (device.memoryTotalBytes - device.memoryFreeBytes) / device.memoryTotalBytes : 0;
 
-/** `12.3 GiB of 80 GiB`, then load and heat where they can be read. */
+/** `12.3 GiB of 80 GiB`, then the request that has it for itself, then load and heat where they can be read. */
 export function deviceFacts(device: DeviceStatus): string[] {
   return [
     `${formatBytes(device.memoryTotalBytes - device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)}`,
+    ...(device.exclusiveRequest === undefined ? [] : [`held by ${device.exclusiveRequest}`]),
     ...(device.utilizationPercent === null ? [] : [`${Math.round(device.utilizationPercent)}% busy`]),
     ...(device.temperatureCelsius === null ? [] : [`${Math.round(device.temperatureCelsius)} °C`]),
   ];

@@ -57,3 +57,10 @@ test.each([
   expect(error.code).toBe(expected);
   expect(error.message).toContain('"b"');
 });
+
+test("of a machine that takes no connection the system's own reason is told, and no more", () => {
+  const text = "No connection established. Last error: Error: connect ECONNREFUSED 10.0.0.7:50051. Resolution note: ";
+  expect(failureOf("b", failed(status.UNAVAILABLE, text)).message).toBe('The remote server "b" cannot be reached: connect ECONNREFUSED 10.0.0.7:50051');
+  expect(transferFailureOf("b", failed(status.UNAVAILABLE, text)).message).toMatch(/broke off: connect ECONNREFUSED 10\.0\.0\.7:50051$/);
+  expect(failureOf("b", failed(status.UNAVAILABLE, "Name resolution failed for target dns:b")).message).toMatch(/Name resolution failed/);
+});
