@@ -3,6 +3,7 @@
  * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, after `npm run build`;
  *   with `--install` it only installs the peers that can be had
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
+ * `npm run bench -- processes --model FILE.gguf --llama-server PROGRAM [--counts 2,3,4] [--rounds N] [--seconds N]`
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
@@ -43,6 +44,7 @@ async function runNamed(): Promise<void> {
       arms: { type: "string" },
       install: { type: "boolean", default: false },
       departures: { type: "string", default: "10" },
+      counts: { type: "string", default: "2,3,4" },
     },
   });
 
@@ -71,6 +73,14 @@ async function runNamed(): Promise<void> {
         throw new Error("bench engine needs --model FILE.gguf and --llama-server PROGRAM");
       const { benchEngine } = await import("../engine/main.ts");
       await benchEngine({ rounds: rounds(5), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
+      break;
+    }
+    case "processes": {
+      if (values.model === undefined || values["llama-server"] === undefined)
+        throw new Error("bench processes needs --model FILE.gguf and --llama-server PROGRAM");
+      const { benchProcesses } = await import("../processes/main.ts");
+      const counts = values.counts.split(",").map(Number);
+      await benchProcesses({ rounds: rounds(5), seconds: Number(values.seconds), counts, model: values.model, llamaServer: values["llama-server"] });
       break;
     }
     case "calibrate": {
@@ -103,7 +113,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }
