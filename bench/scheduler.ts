@@ -177,7 +177,7 @@ function round(): Map<string, number[]> {
       index % 5 === 0 ? "finished, less cached than promised" : "finished, next dispatched",
     );
     while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, "arrived, queued");
-    if ((nextDueAt(state) ?? Number.POSITIVE_INFINITY) <= now) post({ type: "tick" }, "tick");
+    while ((nextDueAt(state) ?? Number.POSITIVE_INFINITY) <= now) post({ type: "tick" }, "tick");
   }
   if (state.instances.size !== instances) throw new Error(`${state.instances.size} instances instead of ${instances}`);
   return times;

@@ -72,12 +72,13 @@ function apply(turn: Turn, event: SchedulerEvent): void {
   }
 }
 
+/** One thing that is due. Each has its own conclusions and effects: ten models that came due together would hold all of them up to the last. */
 function tick(turn: Turn): void {
   const { dues } = turn.state;
-  for (let due = dues.peek(); due !== undefined && due.at <= turn.now; due = dues.peek()) {
-    dues.remove(due);
-    cameDue(turn, due.what);
-  }
+  const due = dues.peek();
+  if (due === undefined || due.at > turn.now) return;
+  dues.remove(due);
+  cameDue(turn, due.what);
 }
 
 function cameDue(turn: Turn, what: Due["what"]): void {

@@ -41,7 +41,7 @@ export type SchedulerEvent =
   | { readonly type: "first-token"; readonly requestId: string }
   | { readonly type: "finished"; readonly requestId: string; readonly outcome: RequestOutcome }
   | { readonly type: "instance"; readonly event: FleetEvent }
-  /** The time `nextDueAt` named has come. */
+  /** The time `nextDueAt` named has come. Decides one thing that is due: to be posted until nothing is. */
   | { readonly type: "tick" }
   /** The answer to `measure`: free memory of the devices, and what each instance uses, by id. */
   | { readonly type: "devices"; readonly devices: readonly Device[]; readonly use: ReadonlyMap<string, MemoryUse> }

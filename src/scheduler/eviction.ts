@@ -30,7 +30,7 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
       futureThreads -= victim.threads;
       future -= 1;
     }
-    if (device.isCpu && futureThreads >= settings.threadBudget) return false;
+    if (device.isCpu && !hasThread(settings.threadBudget, { threads: futureThreads, count: future }, model.future === 0)) return false;
     return device.budgetBytes === null || bytes === 0 || futureBytes + bytes <= (future > 0 ? device.budgetBytes : aloneBytes({ state }, device));
   };
   const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.future - victims.length < settings.maxInstances;

@@ -56,14 +56,14 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
       disarm(turn, model.retry);
     }
   }
-  if (snapshot.slots > 0) instance.slots = snapshot.slots;
   if (snapshot.contextTokens > 0) instance.contextTokens = snapshot.contextTokens;
-  if (loaded) wake(instance, snapshot.restoredConversations ?? 0);
   model.memory ??= snapshot.memoryBytes;
   account(turn, instance, (record) => {
+    if (snapshot.slots > 0) record.slots = snapshot.slots;
     if (record.bytes === 0) record.bytes = snapshot.memoryBytes ?? 0;
     record.phase = "ready";
   });
+  if (loaded) wake(instance, snapshot.restoredConversations ?? 0);
 }
 
 function absent(turn: Turn, instance: InstanceRecord, event: FleetEvent): void {

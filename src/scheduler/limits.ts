@@ -31,17 +31,13 @@ export function expectedWaitMs(estimate: WaitEstimate | null, place: number): nu
 
 /** Null where nothing was measured that an estimate could start from. */
 export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | null {
-  let slots = 0;
-  let startedAt: number | null = null;
-  // At most as many as the model has replicas, and only when a request must wait.
-  for (const instance of model.instances) {
-    if (instance.phase === "ready" && instance.leaving === null) slots += instance.slots;
-    else if (instance.phase === "ordered" || instance.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
-  }
   const hold = model.averages.holdMs.value;
-  if (slots > 0) return hold === null ? null : { loadingMs: 0, atOnce: 0, perPlaceMs: hold / slots };
+  if (model.slots > 0) return hold === null ? null : { loadingMs: 0, atOnce: 0, perPlaceMs: hold / model.slots };
   const load = model.averages.loadMs.value;
   if (load === null) return null;
+  let startedAt: number | null = null;
+  for (const instance of model.coming)
+    if (instance.phase === "ordered" || instance.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
   const loadingMs = startedAt === null ? load : Math.max(0, load - (now - startedAt));
   const atOnce = model.spec.load.slots;
   return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };

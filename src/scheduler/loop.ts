@@ -42,6 +42,9 @@ export interface SchedulerPorts {
 /** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
 export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, MemoryNeed> };
 
+/** Things that came due which one timer sees to. */
+const MOST_TICKS = 64;
+
 /** Node fires a longer timer at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -307,10 +310,18 @@ export class Scheduler implements Dispatcher {
     this.#timer?.cancel();
     this.#timerAt = at;
     const delayMs = Math.min(LONGEST_TIMER_MS, Math.max(0, Math.ceil(at - this.#now())));
-    this.#timer = this.#ports.clock.after(delayMs, () => {
+    this.#timer = this.#ports.clock.after(delayMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer, so that sockets have their turn.
+    this.#timerAt = Number.NEGATIVE_INFINITY;
+    try {
+      for (let ticks = 0; ticks < MOST_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now(); ticks++) this.#post({ type: "tick" });
+    } finally {
       this.#timerAt = null;
-      this.#post({ type: "tick" });
-    });
+      this.#armTimer();
+    }
   }
 }
 

@@ -5,7 +5,7 @@ const hasProcess = (phase: Phase): boolean => phase === "ordered" || phase === "
 
 /**
  * Changes something about an instance that the counts of places and memory depend on (phase, leaving, restart, held,
- * pinned, bytes), and keeps the counts right. Nothing else changes those fields of an instance that is registered.
+ * pinned, bytes, slots), and keeps the counts right. Nothing else changes those fields of an instance that is registered.
  */
 export function account(turn: Turn, instance: InstanceRecord, change: (instance: InstanceRecord) => void): void {
   count(turn, instance, -1);
@@ -62,7 +62,10 @@ function count(turn: Turn, instance: InstanceRecord, sign: 1 | -1): void {
       device.pinnedThreads += sign * instance.threads;
     }
   }
-  if (phase === "ready" && instance.leaving === null && !instance.held) model.serving += sign;
+  if (phase === "ready" && instance.leaving === null) {
+    model.slots += sign * instance.slots;
+    if (!instance.held) model.serving += sign;
+  }
   const coming = instance.leaving === null ? phase === "planned" || phase === "ordered" || phase === "starting" : instance.restart && phase !== "gone";
   if (sign > 0 && coming) model.coming.add(instance);
   else model.coming.delete(instance);

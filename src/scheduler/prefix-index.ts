@@ -1,4 +1,5 @@
 import type { PrefixMark } from "../core/request.ts";
+import { Holders } from "./holders.ts";
 
 /** What one instance is believed to hold in its cache. */
 export interface InstancePrefixes {
@@ -9,6 +10,8 @@ export interface InstancePrefixes {
 
 interface Conversation {
   readonly marks: readonly PrefixMark[];
+  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. */
+  readonly holders: readonly Holders<unknown>[];
   readonly tokens: number;
   /** Grows with every use on any instance of the model. */
   readonly use: number;
@@ -29,11 +32,11 @@ export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map()
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
   /** How many conversations of an instance go through a mark. */
-  readonly #holders = new Map<string, Map<Owner, number>>();
+  readonly #holders = new Map<string, Holders<Owner>>();
   #uses = 0;
 
   /** Who holds the prefix, or undefined. */
-  holders(hash: string): ReadonlyMap<Owner, number> | undefined {
+  holders(hash: string): Pick<Holders<Owner>, "has" | "some"> | undefined {
     return this.#holders.get(hash);
   }
 
@@ -55,14 +58,16 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (tip === undefined) return 0;
     const held = owner.prefixes;
     let previous = 0;
+    const through: Holders<unknown>[] = [];
     // Added before the beginning is forgotten: what both have need not be taken out and put in again.
     for (const mark of marks) {
       let holders = this.#holders.get(mark.hash);
       if (holders === undefined) {
-        holders = new Map();
+        holders = new Holders(mark.hash);
         this.#holders.set(mark.hash, holders);
       }
-      holders.set(owner, (holders.get(owner) ?? 0) + 1);
+      holders.add(owner);
+      through.push(holders as Holders<unknown>);
     }
     // A conversation that goes on replaces its own beginning.
     for (const mark of marks) {
@@ -72,7 +77,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       this.forget(owner, mark.hash);
     }
     this.#uses += 1;
-    held.conversations.set(tip.hash, { marks, tokens: promptTokens, use: this.#uses });
+    held.conversations.set(tip.hash, { marks, holders: through, tokens: promptTokens, use: this.#uses });
     held.tokens += promptTokens;
     for (const oldest of held.conversations.keys()) {
       if (held.tokens <= capacityTokens || oldest === tip.hash) break;
@@ -102,12 +107,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (conversation === undefined) return;
     held.conversations.delete(tip);
     held.tokens -= conversation.tokens;
-    for (const mark of conversation.marks) {
-      const holders = this.#holders.get(mark.hash);
-      const count = holders?.get(owner) ?? 0;
-      if (count > 1) holders?.set(owner, count - 1);
-      else if (holders?.delete(owner) && holders.size === 0) this.#holders.delete(mark.hash);
-    }
+    for (const holders of conversation.holders) if (holders.drop(owner)) this.#holders.delete(holders.hash);
   }
 
   /** What the instance worked on last, oldest first, at most `count`. */

@@ -175,6 +175,8 @@ export interface ModelRecord {
   readonly coming: Set<InstanceRecord>;
   /** Instances that are ready and take work. */
   serving: number;
+  /** Slots of the instances that are up and stay. */
+  slots: number;
   /** Instances there will be once everything decided has happened. */
   future: number;
   /** Changes when an instance comes or goes. */

@@ -28,8 +28,7 @@ export function holdSlot(instance: InstanceRecord, request: RequestRecord, sign:
  */
 export function isReserved(model: ModelRecord, request: RequestRecord, now: number): boolean {
   if (now >= model.othersUntil) return false;
-  let slots = 0;
-  for (const instance of model.instances) if (instance.phase === "ready" && instance.leaving === null) slots += instance.slots;
+  const { slots } = model;
   if (slots < FEWEST_SLOTS || (model.inFlightByTenant.get(request.tenant) ?? 0) * 2 < slots) return false;
   return slots - model.inFlight <= Math.ceil(slots * RESERVED_SHARE);
 }

@@ -125,7 +125,8 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device } = instance;
   if (state.closing || state.live >= state.settings.maxInstances) return false;
-  if (device.isCpu && device.liveThreads >= state.settings.threadBudget) return false;
+  // The planned one counts among those to come.
+  if (device.isCpu && !hasThread(state.settings.threadBudget, { threads: device.liveThreads, count: device.live }, instance.model.future === 1)) return false;
   return hasMemory(turn, instance);
 }
 

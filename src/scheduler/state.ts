@@ -77,6 +77,7 @@ export function createModel(spec: ModelSpec): ModelRecord {
     instances: new Set(),
     coming: new Set(),
     serving: 0,
+    slots: 0,
     future: 0,
     membership: 0,
     inFlight: 0,

@@ -17,9 +17,28 @@ export type GrantThreads = (request: ThreadRequest) => number;
 
 const GPU_THREADS = 2;
 
-/** The grant used where no other is supplied: what is asked for, or an even share on a CPU, or two threads on a GPU (one waits for it, one samples and answers), never more than is free. */
+/**
+ * The grant used where no other is supplied. On a CPU an even share of what is free, at most what is wanted; a number below the
+ * budget was chosen for this model, so it gets that as far as one thread is left for each further instance. On a GPU what is wanted, or two threads:
+ * one waits for it, one samples and answers. Never more than is free.
+ */
 export const grantFreeThreads: GrantThreads = ({ budget, running, computesOn, wanted, furtherCpuInstances }) => {
   const free = budget - running.reduce((sum, holder) => sum + holder.threads, 0);
-  if (wanted !== "auto") return Math.min(wanted, free);
-  return computesOn === "gpu" ? Math.min(GPU_THREADS, free) : Math.floor(free / (1 + furtherCpuInstances));
+  if (computesOn === "gpu") return Math.min(wanted === "auto" ? GPU_THREADS : wanted, free);
+  if (wanted !== "auto" && wanted < budget) return Math.min(wanted, free - furtherCpuInstances);
+  return Math.floor(free / (1 + furtherCpuInstances));
 };
+
+/** Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at work. */
+const MOST_SHARING = 2;
+
+/**
+ * Whether one more instance has a thread beside `count` others on the same cores that have `threads` together. Threads of one
+ * process wait for each other many times within a token, so that one that has lost its core to another process holds up all of them;
+ * processes of one thread share cores without loss. The first instance of a model may therefore start over the budget while all others have one
+ * thread, rather than push a model out; a further replica would gain nothing.
+ */
+export function hasThread(budget: number, { threads, count }: { readonly threads: number; readonly count: number }, first: boolean): boolean {
+  if (threads < budget) return true;
+  return first && threads === count && count < MOST_SHARING * budget;
+}

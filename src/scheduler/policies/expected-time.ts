@@ -88,10 +88,8 @@ function candidates(model: ModelRecord, request: RequestRecord): Holder[] {
     if (mark === undefined || holders === undefined) continue;
     const cachedTokens = Math.min(mark.tokens, promptTokens);
     if (first !== undefined && cachedOnFirst === 0 && holders.has(first)) cachedOnFirst = cachedTokens;
-    let looked = 0;
-    for (const instance of holders.keys()) {
-      looked += 1;
-      if (looked > MOST_HOLDERS || found.length >= MOST_HOLDERS) break;
+    for (const instance of holders.some(MOST_HOLDERS)) {
+      if (found.length >= MOST_HOLDERS) break;
       // Who holds a longer part was found before, and is not better with a shorter one.
       if (isServing(instance) && !found.some((other) => other.instance === instance)) found.push({ instance, cachedTokens });
     }

@@ -174,6 +174,8 @@ function consistent(world: World): void {
   }
   for (const record of state.evictable) expect(record.inFlight.size).toBe(0);
   for (const each of state.models.values()) {
+    const up = [...each.instances].filter((record) => record.phase === "ready" && record.leaving === null);
+    expect(each.slots).toBe(up.reduce((sum, record) => sum + record.slots, 0));
     // Nobody waits beside a free slot.
     if (each.queue.size > 0) expect(each.available.size).toBe(0);
   }
