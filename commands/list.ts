@@ -1,4 +1,5 @@
 import { BaseCommand } from "../src/client/cli/base-command.ts";
+import type { ModelElsewhere } from "../src/client/models/elsewhere.ts";
 import type { ListedModel } from "../src/client/models/list.ts";
 
 export default class List extends BaseCommand {
@@ -9,12 +10,16 @@ export default class List extends BaseCommand {
     { description: "For programs", command: "<%= config.bin %> list --json" },
   ];
 
-  async run(): Promise<{ models: readonly ListedModel[] }> {
+  async run(): Promise<{ models: readonly ListedModel[]; elsewhere: readonly ModelElsewhere[] }> {
     const { flags } = await this.parse(List);
-    const [{ listedModels, listRows, NO_MODELS }, { alignColumns }] = await Promise.all([import("../src/client/models/list.ts"), import("../src/ui/table.ts")]);
-    const { models, problem } = await listedModels(this.context(flags));
+    const [{ elsewhereLines, listedModels, listRows, NO_MODELS }, { alignColumns }] = await Promise.all([
+      import("../src/client/models/list.ts"),
+      import("../src/ui/table.ts"),
+    ]);
+    const { models, elsewhere, problem } = await listedModels(this.context(flags));
     if (problem !== null) this.say(`The configuration cannot be read, so only files are listed:\n${problem}`);
     this.log(models.length === 0 ? NO_MODELS : alignColumns(listRows(models, Date.now())).join("\n"));
-    return { models };
+    for (const line of elsewhereLines(elsewhere)) this.log(line);
+    return { models, elsewhere };
   }
 }

@@ -56,7 +56,7 @@ function addressOf(findings: Findings, entry: Entry, place: Place, enabled: bool
   if (problem === null) return address as ListenAddress;
   findings.mistake(
     entry.grpc_addr === undefined ? place : at(place, "grpc_addr"),
-    entry.grpc_addr === undefined ? `\`grpc_addr\` is missing: ${problem}` : problem,
+    entry.grpc_addr === undefined ? '`grpc_addr` is missing: expected the other machine\'s host:port, such as "192.168.1.20:50051"' : problem,
   );
   return null;
 }

@@ -58,7 +58,7 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
     }
   } else if (node.items !== undefined && Array.isArray(value)) {
     for (const [index, item] of value.entries()) walk(context, node.items, item, [...path, index]);
-  } else if (!fits(node, value)) context.report(path, mismatch(node, value));
+  } else if (!fits(node, value)) context.report(path, mismatch(node, value) + bracketsHint(node, value, path));
 }
 
 function mismatch(node: SchemaNode, value: unknown): string {
@@ -66,6 +66,10 @@ function mismatch(node: SchemaNode, value: unknown): string {
   const hint = near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`;
   return `expected ${expectation(node)}, found ${node.secret ? "something else (not shown, as it may be a secret)" : shown(value)}${hint}`;
 }
+
+/** One pair of brackets too few is how such a list is most often got wrong. */
+const bracketsHint = (node: SchemaNode, value: unknown, path: KeyPath): string =>
+  node.type === "array" && isTable(value) ? `; write [[${dottedKey(path)}]]` : "";
 
 function unknownKey(root: SchemaNode, node: SchemaNode, key: string, path: KeyPath): string {
   const what = path.length === 0 ? "unknown key or section" : `unknown key in [${dottedKey(path)}]`;

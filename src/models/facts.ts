@@ -68,13 +68,19 @@ export async function readHeader(file: string): Promise<{ bytes: number; info: G
   const { size } = await stat(file);
   await checkGgufMagic(file);
   const { readGgufFileInfo } = await import("node-llama-cpp");
+  const damaged = (reason: string, cause?: unknown): AssistantError =>
+    new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${reason}`, {
+      remedy: "The file is damaged or cut off: remove it and pull it again.",
+      cause,
+    });
+  let info: GgufFileInfo;
   try {
     // Given as a path explicitly: the reader would take some names for addresses and go to the network.
-    return { bytes: size, info: await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false }) };
+    info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
   } catch (error) {
-    throw new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${(error as Error).message}`, {
-      remedy: "The file is damaged or cut off: remove it and pull it again.",
-      cause: error,
-    });
+    throw damaged((error as Error).message, error);
   }
+  // Of a file that ends right behind its first bytes the reader gives an empty header, against its own types.
+  if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined) throw damaged("it names no architecture");
+  return { bytes: size, info };
 }

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { resolvePaths } from "../../src/config/paths.ts";
-import { installAssistant, type TestAssistant } from "../support/assistant.ts";
+import { installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
 import { chatModelFile } from "../support/model-files.ts";
 
 let assistant: TestAssistant;
@@ -61,6 +61,27 @@ describe("pull, list, show, rm", () => {
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(false);
     expect(existsSync(weights)).toBe(true);
     expect((await assistant.run(["list"])).stdout).toContain("not pulled");
+  });
+
+  it("tell of a damaged file by its model alone", async () => {
+    await writeFile(join(assistant.root, "cut.gguf"), "GGUF");
+    await assistant.writeModel("cut", `[chat]\nmodel_name = "cut"\nsource = "${join(assistant.root, "cut.gguf")}"\n`);
+    await assistant.writeModel("whole", `[chat]\nmodel_name = "whole"\nsource = "${weights}"\n`);
+    expect((await assistant.run(["list"])).stdout).toMatch(/^cut .* the file is damaged\nwhole +chat +98\.4 MB .* ready to run$/m);
+    expect((await assistant.run(["show", "cut"])).stdout).toMatch(/^file .*cut\.gguf \(damaged or cut off\)$/m);
+  });
+
+  it("reckon with a GPU where there is one, and with the CPU where not", async () => {
+    await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "${weights}"\nn_gpu_layers = 100\n`);
+    const onGpu = async (env: Readonly<Record<string, string>>): Promise<number> => {
+      const { stdout } = await assistant.run(["show", "mine", "--json"], { env: { ...assistant.env, ...env } });
+      return (JSON.parse(stdout) as { memory: { total: { gpuBytes: number } } }).memory.total.gpuBytes;
+    };
+    expect(await onGpu({ PATH: dirname(process.execPath) })).toBe(0);
+    const tools = join(assistant.root, "tools");
+    await mkdir(tools);
+    await symlink(join(packageRoot, "test/fakes/nvidia-smi"), join(tools, "nvidia-smi"));
+    expect(await onGpu({ PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "1" })).toBeGreaterThan(90_000_000);
   });
 
   it("leave a model file of the user's as it is", async () => {

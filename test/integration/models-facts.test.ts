@@ -32,6 +32,9 @@ describe("the header of a model file", () => {
     await writeFile(file, ggufLike(4096));
     await truncate(file, 100);
     await expect(readModelFacts(file)).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("cannot be read") });
+    // The reader itself is content with a file that ends behind its first bytes.
+    await writeFile(file, "GGUF");
+    await expect(readModelFacts(file)).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("cannot be read") });
   });
 });
 

@@ -1,6 +1,7 @@
 import PQueue from "p-queue";
 import { formatAge, formatBytes } from "../../models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
 import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
 
 /** One model as `list --json` prints it. */
@@ -13,6 +14,8 @@ export interface ListedModel {
   readonly trainContextTokens: number | null;
   readonly source: string;
   readonly file: string | null;
+  /** The file is here and is a model; a damaged one is not. */
+  readonly readable: boolean;
   /** Epoch milliseconds, or null. */
   readonly pulledAt: number | null;
   readonly configured: boolean;
@@ -21,6 +24,8 @@ export interface ListedModel {
 
 export interface ModelList {
   readonly models: readonly ListedModel[];
+  /** What only other machines have. */
+  readonly elsewhere: readonly ModelElsewhere[];
   readonly problem: string | null;
 }
 
@@ -28,9 +33,9 @@ export interface ModelList {
 const HEADERS_AT_ONCE = 4;
 
 export async function listedModels(context: CommandContext): Promise<ModelList> {
-  const { entries, problem } = await takeInventory(context);
+  const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
-  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, context.paths.weightsDir))), problem };
+  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, context.paths.weightsDir))), elsewhere, problem };
 }
 
 async function listed(entry: InventoryEntry, weightsDir: string): Promise<ListedModel> {
@@ -44,6 +49,7 @@ async function listed(entry: InventoryEntry, weightsDir: string): Promise<Listed
     trainContextTokens: facts?.trainContextTokens ?? null,
     source: entry.source,
     file: entry.file,
+    readable: facts !== null,
     pulledAt: entry.stored?.modifiedAt ?? null,
     configured: entry.config !== null,
     loaded: entry.loaded,
@@ -66,8 +72,15 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
   return [["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows];
 }
 
+/** "On other machines: far (b)", or nothing. */
+export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
+  if (models.length === 0) return [];
+  return [`On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`];
+}
+
 function stateOf(model: ListedModel): string {
   if (model.file === null) return "not pulled";
+  if (!model.readable) return "the file is damaged";
   if (model.loaded) return "loaded";
   return model.configured ? "ready to run" : "not configured";
 }

@@ -1,11 +1,14 @@
 import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
+import { probeHardware } from "../../fleet/hardware.ts";
 import { catalogEntry } from "../../models/catalog.ts";
 import type { ModelFacts } from "../../models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../models/fit.ts";
 import { formatBytes, formatParameters } from "../../models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { connectIfRunning } from "../daemon-client.ts";
+import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
 import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
 
 /** What `show --json` prints. */
@@ -34,9 +37,9 @@ export interface ShownModel {
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const { entries } = await takeInventory(context);
   const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
-  if (entry === undefined) return ofCatalog(name, entries);
+  if (entry === undefined) return await ofCatalog(name, entries, context);
   const facts = await factsOf(entry, context.paths.weightsDir);
-  const load = facts === null ? null : settingsOf(entry.config, facts);
+  const load = facts === null ? null : settingsOf(entry.config, facts, await hasGpu(context));
   const manifest = entry.stored?.manifest ?? null;
   return {
     name: entry.name,
@@ -56,9 +59,16 @@ export async function shownModel(name: string, context: CommandContext): Promise
   };
 }
 
-function ofCatalog(name: string, entries: readonly InventoryEntry[]): ShownModel {
+async function ofCatalog(name: string, entries: readonly InventoryEntry[], context: CommandContext): Promise<ShownModel> {
   const entry = catalogEntry(name);
   if (entry === null) {
+    const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
+    const [node] = elsewhere?.nodes ?? [];
+    if (elsewhere !== undefined && node !== undefined)
+      throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} is not on this machine; it is served by ${elsewhere.nodes.join(", ")}.`, {
+        param: name,
+        remedy: `\`assistant run ${name}\` uses it there, \`assistant pull ${elsewhere.name} --from ${node}\` brings it here.`,
+      });
     const near = nearestNames(name, new Set(entries.map((known) => known.name)));
     throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`, {
       param: name,
@@ -87,11 +97,25 @@ function ofCatalog(name: string, entries: readonly InventoryEntry[]): ShownModel
 // A model that is not configured is reckoned with one conversation of usual length.
 const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
 
-function settingsOf(config: ModelSpec | null, facts: ModelFacts): FitSettings {
-  const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV } = config?.load ?? {
+/** Layers go where there is a GPU for them, whatever the model's file asks for. */
+async function hasGpu(context: CommandContext): Promise<boolean> {
+  const devices = (await connectIfRunning(context.paths))?.status.devices ?? (await probeHardware(context.env)).devices;
+  return devices.some((device) => device.vendor !== "cpu");
+}
+
+function settingsOf(config: ModelSpec | null, facts: ModelFacts, gpu: boolean): FitSettings {
+  const {
+    contextTokens,
+    slots,
+    microBatchTokens,
+    gpuLayers: wanted,
+    cacheTypeK,
+    cacheTypeV,
+  } = config?.load ?? {
     ...USUAL,
     contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
   };
+  const gpuLayers = gpu && config?.devices.join() !== "cpu" ? wanted : 0;
   const settings = { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
   return config === null || config.engine === "auto" ? settings : { ...settings, engine: config.engine };
 }
@@ -115,7 +139,12 @@ export function showRows(model: ShownModel): string[][] {
     ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
     ["source", model.source],
     ["came from", model.origin],
-    ["file", model.file ?? `not on this machine; \`assistant pull ${model.source}\` brings it`],
+    [
+      "file",
+      model.file === null
+        ? `not on this machine; \`assistant pull ${model.source}\` brings it`
+        : `${model.file}${facts === null ? " (damaged or cut off)" : ""}`,
+    ],
     ["sha256", model.sha256],
     ["configured in", model.configFile ?? "nothing yet"],
     ["loaded", model.loaded ? "yes" : "no"],
@@ -127,7 +156,7 @@ export function showRows(model: ShownModel): string[][] {
 
 function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {
   const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);
-  const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU if there is one` : "";
+  const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU` : "";
   return `about ${place(total)}${gpu}: weights ${place(weights)}, cache ${place(cache)} (${load.slots} × ${load.contextTokens} tokens), work ${place(compute)}`;
 }
 

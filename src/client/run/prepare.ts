@@ -5,7 +5,7 @@ import { sourceText } from "../../config/source.ts";
 import { ensureConfig } from "../../config/write.ts";
 import type { Config } from "../../core/config.ts";
 import { AssistantError, isAssistantError } from "../../core/errors.ts";
-import type { ModelKind, ModelSpec } from "../../core/model.ts";
+import type { ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import { catalog, catalogEntry } from "../../models/catalog.ts";
@@ -16,6 +16,7 @@ import { resolveWeights } from "../../models/resolve.ts";
 import { getModel } from "../../models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { configurePulled } from "../models/configure.ts";
+import { elsewhereNamed, modelsElsewhere } from "../models/elsewhere.ts";
 import { pullLines } from "../models/pull-progress.ts";
 import { type ProgressStream, showProgress } from "../progress.ts";
 
@@ -28,7 +29,7 @@ export interface PrepareOptions {
   readonly signal: AbortSignal;
 }
 
-/** A model that is configured and whose weights are here. */
+/** A model that can be run: configured with its weights here, or served by another machine. */
 export interface PreparedModel {
   readonly name: string;
   /** Files were written, so that a running daemon has to read them. */
@@ -54,6 +55,11 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 
   throwOwnMistake(config, wanted);
+  const elsewhere = config.remotes.length === 0 ? undefined : elsewhereNamed(await modelsElsewhere(context), wanted);
+  if (elsewhere !== undefined) {
+    needChat(elsewhere.name, elsewhere.kind);
+    return { name: elsewhere.name, configured: false };
+  }
   return { name: await obtain(wanted, config, options), configured: true };
 }
 
@@ -94,7 +100,7 @@ async function storedModel(name: string, config: Config): Promise<PulledModel | 
   return { name, file, bytes, reference: known.reference, sha256: known.sha256, source: known.source, licence: known.licence, alreadyPresent: true };
 }
 
-function needChat(name: string, kind: ModelKind): void {
+function needChat(name: string, kind: string): void {
   if (kind === "chat") return;
   throw new AssistantError("wrong_model_kind", `${name} is an ${kind} model: it answers no chats.`, {
     remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,

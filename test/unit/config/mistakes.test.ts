@@ -28,7 +28,7 @@ describe("a mistake in the main file names line, key, expectation, value and the
     ["max_load = 0.5", "config.toml:1: max_load: unknown key or section; it belongs in [scheduler]"],
     ['[log]\nlevel = "warning"', 'config.toml:2: log.level: expected one of "debug", "info", "warn", "error", found "warning" (did you mean "warn"?)'],
     ["server = 3", "config.toml:1: server: expected a table, found 3"],
-    ["[llama_servers]\nname = 'x'", "config.toml:1: llama_servers: expected an array of tables, found a table"],
+    ["[llama_servers]\nname = 'x'", "config.toml:1: llama_servers: expected an array of tables, found a table; write [[llama_servers]]"],
     ["[[llama_servers]]\nport = 8000", "config.toml:1: llama_servers[0]: `name` is missing: expected a string"],
     ['[[llama_servers]]\nname = "a"', "config.toml:1: llama_servers[0]: names no weights: write `chat_model_path` or `embedding_model_path`"],
     [
