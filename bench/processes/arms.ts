@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually, installAssistant, readyInstances } from "../../test/support/assistant.ts";
+import { eventually, installAssistant } from "../../test/support/assistant.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
 import type { Target } from "../workloads/stream.ts";
 
@@ -107,15 +107,19 @@ async function daemon({ model, llamaServer }: ArmOptions, models: number, replic
     config: `[engine]\nllama_server_path = "${llamaServer}"\n`,
     models: Object.fromEntries(names.map((name) => [name, toml(name)])),
   });
-  const dispose = (): Promise<void> => assistant[Symbol.asyncDispose]();
+  const dispose = async (): Promise<void> => assistant[Symbol.asyncDispose]();
   try {
     const port = Number(new URL(await assistant.serve()).port);
-    await eventually(
-      "a model is up",
-      async () => names.some((name) => name) && readyInstances(await assistant.status(), names[0] ?? "").length > 0,
+    // Of one model no more are started than there are threads.
+    const wanted = Math.max(models, Math.min(replicas, availableParallelism()));
+    const running = await eventually(
+      "the instances are up",
+      async () => {
+        const { instances } = await assistant.status();
+        return instances.filter(({ state }) => state === "ready").length >= wanted ? instances : undefined;
+      },
       START_WITHIN_MS,
     );
-    const running = (await assistant.status()).instances;
     const what = `${running.length} instances of ${running.map(({ threads }) => threads).join(", ")} threads`;
     return { place: (index) => ({ target: { port }, model: names[index % models] ?? "" }), what, [Symbol.asyncDispose]: dispose };
   } catch (error) {

@@ -1,5 +1,6 @@
 import { aloneBytes, bytesOn } from "./memory.ts";
 import { type DeviceRecord, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import { hasThread } from "./threads.ts";
 import type { Turn } from "./turn.ts";
 
 /** A model that was loaded for a stream of requests keeps its place for this many times the time of a load. */

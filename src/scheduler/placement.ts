@@ -3,7 +3,8 @@ import { victimsFor } from "./eviction.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { retryAfterS } from "./limits.ts";
 import { aloneBytes, bytesOn, isInformed, neverFits } from "./memory.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./state.ts";
+import { type DeviceRecord, type InstanceRecord, isPinned, type ModelRecord, type Purpose } from "./state.ts";
+import { hasThread } from "./threads.ts";
 import { refusal, type Turn } from "./turn.ts";
 
 interface Option {
@@ -80,7 +81,10 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
   const hasMemory = (device: DeviceRecord): boolean =>
     device.budgetBytes === null || device.pinnedBytes + bytesOn(model, device) <= (device.pinnedBytes > 0 ? device.budgetBytes : aloneBytes(turn, device));
-  const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || device.pinnedThreads < state.settings.threadBudget;
+  const hasThreads = (device: DeviceRecord): boolean => {
+    const count = [...device.instances].filter((instance) => isPinned(instance) && instance.phase !== "failed").length;
+    return !device.isCpu || hasThread(state.settings.threadBudget, { threads: device.pinnedThreads, count }, model.future === 0);
+  };
   if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
   if (fitting.some(hasMemory)) {
     return noCapacity(turn, model, `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`, "Unpin a model, or give it fewer threads.");

@@ -11,6 +11,7 @@ import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
 import { replicasOf } from "./replicas.ts";
 import { failureRefusal } from "./requests.ts";
 import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
+import { hasThread } from "./threads.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
 /**
@@ -125,7 +126,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device } = instance;
   if (state.closing || state.live >= state.settings.maxInstances) return false;
-  // The planned one counts among those to come.
+  // It counts among those to come itself.
   if (device.isCpu && !hasThread(state.settings.threadBudget, { threads: device.liveThreads, count: device.live }, instance.model.future === 1)) return false;
   return hasMemory(turn, instance);
 }

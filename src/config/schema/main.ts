@@ -154,7 +154,10 @@ export const MainFile = Type.Object(
           default: defaults.maxSwapWaitS,
           unit: "s",
         }),
-        thread_budget: integerOrAuto("Threads that all instances together may use.", { default: "auto", defaultText: '`"auto"`: the physical cores' }),
+        thread_budget: integerOrAuto("Threads that all instances together may use; models of one thread each may be twice as many.", {
+          default: "auto",
+          defaultText: '`"auto"`: the physical cores',
+        }),
         start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", {
           exclusiveMinimum: 0,
           default: defaults.startTimeoutS,

@@ -53,7 +53,7 @@ const loading = {
       spec: kept('""', "checked and passed on; more than one share gives a warning, since an instance sees one GPU in this version"),
     }),
   ),
-  threads: integerOrAuto("Threads of one instance. All instances together never get more than `[scheduler] thread_budget`.", {
+  threads: integerOrAuto("Most threads of one instance. Where others may come, it leaves them a share of `[scheduler] thread_budget`.", {
     default: "auto",
     defaultText: '`"auto"`: its share of the cores',
     spec: kept("2", "honoured, capped by the thread budget; above the cores a warning says so"),

@@ -81,15 +81,47 @@ test("what other programs use counts, but a model that fits the bare device is t
   expect(world.starting()).toEqual(["b@cuda:0"]);
 });
 
-test("CPU threads are room too: an idle instance gives up its threads, a GPU instance needs none", () => {
-  const world = new World([model("a", { threads: 2, devices: ["cpu"] }), model("b", { devices: ["cpu"] }), model("g", { devices: ["cuda:0"] })], {
-    devices: [gpu(0), cpu()],
-    settings: { threadBudget: 2 },
-  });
-  world.warm("a");
-  world.warm("g");
-  world.arrive("b");
+test("CPU threads are room too: an idle instance of several gives them up, a GPU instance needs none", () => {
+  const models = [
+    model("a", { threads: 2, devices: ["cpu"] }),
+    model("b", { devices: ["cpu"] }),
+    model("c", { devices: ["cpu"] }),
+    model("g", { devices: ["cuda:0"] }),
+  ];
+  const world = new World(models, { devices: [gpu(0), cpu()], settings: { threadBudget: 3 } });
+  for (const name of ["a", "g", "b"]) world.warm(name);
+  expect(world.inState("stopping")).toEqual([]);
+  world.arrive("c");
   expect(world.inState("stopping")).toEqual(["a@cpu"]);
+});
+
+test("models of one thread each run beside each other, up to twice as many as there are threads", () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const world = new World(
+    names.map((name) => model(name, { threads: "auto" })),
+    { settings: { threadBudget: 2 } },
+  );
+  for (const name of names.slice(0, 4)) world.warm(name);
+  expect(world.all("start").map((effect) => effect.order.threads)).toEqual([1, 1, 1, 1]);
+  expect(world.inState("stopping")).toEqual([]);
+  world.arrive("e");
+  expect(world.inState("stopping")).toHaveLength(1);
+});
+
+test("a further replica needs a thread that nobody has", () => {
+  const world = new World([model("a", { threads: "auto", replicas: 4, preload: true }), model("b")], { settings: { threadBudget: 2 } });
+  expect(world.all("start")).toHaveLength(2);
+  world.arrive("b");
+  expect(world.all("start")).toHaveLength(3);
+});
+
+test("a number as large as the budget is no claim on all of it: who comes first leaves a share for the others", () => {
+  const world = new World([model("a", { threads: 4 }), model("b", { threads: 4 })], { settings: { threadBudget: 4 } });
+  for (const name of ["a", "b"]) world.warm(name);
+  expect(world.all("start").map((effect) => effect.order.threads)).toEqual([2, 2]);
+  const chosen = new World([model("a", { threads: 3 }), model("b", { threads: 4 })], { settings: { threadBudget: 4 } });
+  for (const name of ["a", "b"]) chosen.warm(name);
+  expect(chosen.all("start").map((effect) => effect.order.threads)).toEqual([3, 1]);
 });
 
 test("the threads of all CPU instances together never exceed the budget", () => {
