@@ -9,10 +9,10 @@ import type { SchedulerSettings } from "../src/core/config.ts";
 import type { Device } from "../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../src/core/instance.ts";
 import type { ModelSpec } from "../src/core/model.ts";
-import type { PrefixMark, RequestFacts } from "../src/core/request.ts";
+import type { PrefixMark, RequestFacts, RequestOutcome } from "../src/core/request.ts";
 import { decide } from "../src/scheduler/decide.ts";
 import type { Effect } from "../src/scheduler/effects.ts";
-import type { SchedulerEvent } from "../src/scheduler/events.ts";
+import type { RemoteChange, SchedulerEvent } from "../src/scheduler/events.ts";
 import { fingerprintPrefix } from "../src/scheduler/fingerprint.ts";
 import { Scheduler } from "../src/scheduler/loop.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
@@ -21,6 +21,7 @@ import { testModel } from "../test/support/fake-engine.ts";
 const [instances = 1000, queued = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
 const MODELS = 10;
 const SLOTS = 4;
+const REMOTES = 4;
 const EVENTS = 40_000;
 const GOAL_P99_US = 50;
 
@@ -99,88 +100,154 @@ function prefixOf(conversation: { index: number; turns: number }): PrefixMark[] 
 const prefixes = conversations.map(prefixOf);
 
 let count = 0;
-function facts(now: number): RequestFacts {
+/** Three in four ask for what everybody asks for; a quarter has a deadline that is far away, as official clients set it, and some a near one. */
+function facts(model: string, now: number): RequestFacts {
   count += 1;
   const prefix = prefixes[Math.floor(random() * prefixes.length)] ?? [];
-  const promptTokens = (prefix.at(-1)?.tokens ?? 0) + 4;
+  const deadline = random();
   return {
     id: `r${count}`,
-    model: `model-${count % MODELS}`,
-    tenant: `t${count % 50}`,
-    priority: [0, 50, 100][count % 3] ?? 0,
-    promptTokens,
-    maxTokens: 256,
+    model,
+    tenant: `t${Math.floor(50 * random() ** 2)}`,
+    priority: [50, 50, 50, 0, 100, Math.floor(random() * 100)][Math.floor(random() * 6)] ?? 50,
+    promptTokens: (prefix.at(-1)?.tokens ?? 0) + 4,
+    maxTokens: random() < 0.5 ? 256 : -1,
     prefix,
-    deadlineAt: count % 4 === 0 ? now + 600_000 : null,
+    deadlineAt: deadline < 0.25 ? now + 600_000 : deadline < 0.35 ? now + 1_000 + 20_000 * random() : null,
   };
 }
 
-function round(): Map<string, number[]> {
-  const state = createState(() => 1);
-  let now = 1_000_000;
-  const running: string[] = [];
-  const times = new Map<string, number[]>();
-  const snapshot = (id: string, model: string, on: string, state: InstanceState): InstanceSnapshot => ({ ...baseSnapshot, id, model, device: on, state });
-  const post = (event: SchedulerEvent, kind: string | null): void => {
+/** The last model has always a free slot. The others have queues. */
+const QUIET = `model-${MODELS - 1}`;
+const busyModel = (): string => `model-${Math.floor(random() * (MODELS - 1))}`;
+
+/** Other machines that have the models of the queues: full, but now and then one of them has a place. */
+const remotesNow = (): RemoteChange => ({
+  nodeId: "self",
+  models: [],
+  candidates: Array.from({ length: REMOTES }, (_, index) => ({
+    name: `node-${index}`,
+    nodeId: `node-${index}`,
+    weight: 1 + (index % 3),
+    up: random() > 0.05,
+    models: new Map(
+      Array.from({ length: MODELS - 1 }, (_, model) => [`model-${model}`, { slots: 8, inFlight: random() < 0.98 ? 8 : 7, loaded: random() < 0.8 }]),
+    ),
+  })),
+});
+
+const outcomeOf = (cachedTokens: number | null): RequestOutcome => ({
+  end: "complete",
+  promptTokens: 900,
+  cachedTokens,
+  completionTokens: 100,
+  promptMs: 100,
+  completionMs: 1000,
+});
+
+/** A scheduler and a fleet that does at once what it is told; every decision is timed. */
+class Bench {
+  readonly state = createState(() => 1);
+  readonly times = new Map<string, number[]>();
+  /** In flight, by model, and where. */
+  readonly running: string[] = [];
+  readonly quiet: string[] = [];
+  now = 1_000_000;
+
+  post(event: SchedulerEvent, kind: string | null): void {
     const before = process.hrtime.bigint();
-    const effects: Effect[] = decide(state, event, now);
+    const effects: Effect[] = decide(this.state, event, this.now);
     const took = Number(process.hrtime.bigint() - before) / 1000;
     if (kind !== null) {
-      const list = times.get(kind);
-      if (list === undefined) times.set(kind, [took]);
+      const list = this.times.get(kind);
+      if (list === undefined) this.times.set(kind, [took]);
       else list.push(took);
     }
-    for (const effect of effects) {
-      if (effect.type === "dispatch") running.push(effect.requestId);
-      if (effect.type === "start")
-        for (const [from, to] of [
-          ["absent", "starting"],
-          ["starting", "ready"],
-        ] as const)
-          post(
-            {
-              type: "instance",
-              event: { type: "transition", from, snapshot: snapshot(effect.order.instanceId, effect.order.model.name, effect.order.device.id, to) },
-            },
-            null,
-          );
+    for (const effect of effects) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: Effect): void {
+    if (effect.type === "dispatch" || effect.type === "forward") {
+      const facts = this.state.requests.get(effect.requestId)?.facts;
+      (facts?.model === QUIET ? this.quiet : this.running).push(effect.requestId);
+    } else if (effect.type === "start") {
+      const { instanceId, model, device } = effect.order;
+      this.transition(instanceId, model.name, device.id, "absent", "starting", null);
+      this.transition(instanceId, model.name, device.id, "starting", "ready", null);
     }
-  };
-  post(
-    {
-      type: "configured",
-      config: {
-        models: Array.from({ length: MODELS }, (_, index) => spec(index)),
-        devices: Array.from({ length: 64 }, (_, index) => device(index)),
-        settings,
-        memoryBytes: new Map(),
-      },
-    },
-    null,
-  );
-  while (state.requests.size < instances * SLOTS * 0.9) post({ type: "arrived", facts: facts(now) }, "arrived, a slot is free");
-  while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, state.queued > queued * 0.9 ? "arrived, queued" : null);
-  for (let index = 0; index < EVENTS; index++) {
-    now += 1;
-    const pick = Math.floor(random() * running.length);
-    const id = running[pick] ?? "";
-    running[pick] = running[running.length - 1] ?? "";
-    running.pop();
-    if (index % 10 === 0) post({ type: "cancelled", requestId: `r${count - Math.floor(random() * queued * 0.5)}` }, "cancelled in the queue");
-    post({ type: "first-token", requestId: id }, "first-token");
-    post(
+  }
+
+  transition(id: string, model: string, device: string, from: InstanceState, to: InstanceState, kind: string | null): void {
+    this.post({ type: "instance", event: { type: "transition", from, snapshot: { ...baseSnapshot, id, model, device, state: to } } }, kind);
+  }
+
+  arrive(model: string, kind: string | null): void {
+    this.post({ type: "arrived", facts: facts(model, this.now) }, kind);
+  }
+
+  /** One that runs, at random, taken from the list; some have been lost since. */
+  take(from: string[]): string {
+    const pick = Math.floor(random() * from.length);
+    const id = from[pick] ?? "";
+    from[pick] = from[from.length - 1] ?? "";
+    from.pop();
+    return id;
+  }
+
+  /** An instance dies under its requests, and is up again. */
+  crash(): void {
+    const ids = [...this.state.instances.values()];
+    const instance = ids[Math.floor(random() * ids.length)];
+    if (instance === undefined || instance.phase !== "ready") return;
+    const { id, model, device } = instance;
+    this.post(
       {
-        type: "finished",
-        requestId: id,
-        outcome: { end: "complete", promptTokens: 900, cachedTokens: index % 5 === 0 ? 0 : null, completionTokens: 100, promptMs: 100, completionMs: 1000 },
+        type: "instance",
+        event: {
+          type: "transition",
+          from: "ready",
+          snapshot: { ...baseSnapshot, id, model: model.name, device: device.id, state: "failed", retryAt: this.now + 50 },
+        },
       },
-      index % 5 === 0 ? "finished, less cached than promised" : "finished, next dispatched",
+      "an instance died",
     );
-    while (state.queued < queued) post({ type: "arrived", facts: facts(now) }, "arrived, queued");
-    while ((nextDueAt(state) ?? Number.POSITIVE_INFINITY) <= now) post({ type: "tick" }, "tick");
+    this.transition(id, model.name, device.id, "failed", "starting", "an instance starts");
+    this.transition(id, model.name, device.id, "starting", "ready", "an instance is up");
+  }
+}
+
+function round(): Map<string, number[]> {
+  const bench = new Bench();
+  const { state } = bench;
+  const models = Array.from({ length: MODELS }, (_, index) => spec(index));
+  const devices = Array.from({ length: 64 }, (_, index) => device(index));
+  bench.post({ type: "configured", config: { models, devices, settings, memoryBytes: new Map() } }, null);
+  bench.post({ type: "remotes", change: remotesNow() }, null);
+  const perModel = Math.ceil(instances / MODELS) * SLOTS;
+  for (let index = 0; index < perModel / 2; index++) bench.arrive(QUIET, null);
+  while (state.queued < queued) bench.arrive(busyModel(), null);
+  for (let index = 0; index < EVENTS; index++) {
+    bench.now += 1;
+    bench.arrive(QUIET, "arrived, dispatched at once");
+    const quiet = bench.take(bench.quiet);
+    bench.post({ type: "first-token", requestId: quiet }, null);
+    if (index % 8 === 0) bench.post({ type: "cancelled", requestId: quiet }, "cancelled in flight, nobody waits");
+    else bench.post({ type: "finished", requestId: quiet, outcome: outcomeOf(null) }, "finished, nobody waits");
+    const id = bench.take(bench.running);
+    if (index % 10 === 0) bench.post({ type: "cancelled", requestId: `r${count - Math.floor(random() * queued * 0.5)}` }, "cancelled in the queue");
+    if (index % 10 === 1) bench.post({ type: "cancelled", requestId: id }, "cancelled in flight");
+    else {
+      bench.post({ type: "first-token", requestId: id }, "first-token");
+      const lost = index % 5 === 0;
+      bench.post({ type: "finished", requestId: id, outcome: outcomeOf(lost ? 0 : null) }, lost ? "finished, less cached than promised" : "finished");
+    }
+    if (index % 100 === 0) bench.crash();
+    if (index % 100 === 50) bench.post({ type: "remotes", change: remotesNow() }, "remotes changed");
+    while (state.queued < queued) bench.arrive(busyModel(), "arrived, queued");
+    while ((nextDueAt(state) ?? Number.POSITIVE_INFINITY) <= bench.now) bench.post({ type: "tick" }, "tick");
   }
   if (state.instances.size !== instances) throw new Error(`${state.instances.size} instances instead of ${instances}`);
-  return times;
+  return bench.times;
 }
 
 const percentile = (list: readonly number[], share: number): number => {
@@ -215,10 +282,10 @@ async function acquireTimes(): Promise<number[]> {
   const client = new Cancellation();
   const times: number[] = [];
   for (let index = 0; index < EVENTS; index++) {
-    const request = { ...facts(Date.now()), model: "model-0" };
+    const request = facts("model-0", Date.now());
     const before = process.hrtime.bigint();
     const lease = await scheduler.acquire(request, client);
-    lease.finish({ end: "complete", promptTokens: 900, cachedTokens: null, completionTokens: 100, promptMs: 100, completionMs: 1000 });
+    lease.finish(outcomeOf(null));
     if (index > EVENTS / 4) times.push(Number(process.hrtime.bigint() - before) / 1000);
   }
   await scheduler.close(0);

@@ -13,7 +13,7 @@ export class Holders<Owner> {
   }
 
   has(owner: Owner): boolean {
-    return this.#first === owner || (this.#others !== null && this.#others.has(owner));
+    return this.#first === owner || this.#others?.has(owner) === true;
   }
 
   add(owner: Owner): void {

@@ -120,9 +120,10 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
 }
 
 function sendAway(turn: Turn, model: ModelRecord, most: number): void {
-  if (turn.state.remotes.size === 0 || model.removed || most <= 0) return;
+  // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
+  if (model.removed || most <= 0 || choose(turn, { model: model.name }) === null) return;
   let left = most;
-  for (const request of [...model.queue]) {
+  for (const request of model.queue) {
     if (left <= 0) return;
     const remote = choose(turn, request.facts);
     // Machines that are full are full for all; only hop lists differ between requests.
@@ -135,7 +136,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number): void {
 }
 
 /** Whether another machine may take the request sooner or later: it is up, has the model, and the hop list allows it. */
-export function mayForward(turn: Turn, request: RequestFacts): boolean {
+export function mayForward(turn: Turn, request: Pick<RequestFacts, "model" | "hops">): boolean {
   const hops = request.hops ?? [];
   if (turn.state.remotes.size === 0 || hops.length >= MOST_HOPS || hops.includes(turn.state.nodeId)) return false;
   for (const { facts } of turn.state.remotes.values()) if (facts.up && facts.models.has(request.model) && !hops.includes(facts.nodeId)) return true;
@@ -196,7 +197,7 @@ function wake(turn: Turn, remote: RemoteRecord): void {
  * The machine for a request: of those that are up, have the model and a free slot for it, first those that have it
  * loaded, then those below max_load, then the one that is furthest behind its share by weight.
  */
-function choose(turn: Turn, request: RequestFacts): RemoteRecord | null {
+function choose(turn: Turn, request: Pick<RequestFacts, "model" | "hops">): RemoteRecord | null {
   const { state, now } = turn;
   if (!mayForward(turn, request)) return null;
   const { model: name, hops = [] } = request;
