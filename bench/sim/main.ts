@@ -3,7 +3,7 @@ import { routingPolicies } from "../../src/core/config.ts";
 import { printTable, Report } from "../lib/report.ts";
 import { type Measures, measure } from "./measure.ts";
 import type { SimRequest } from "./requests.ts";
-import { flooder, noReuse, PROFILE, pooled, run, runPolicy, saturation, swaps } from "./scenarios.ts";
+import { deadlines, flooder, noReuse, PROFILE, pooled, run, runPolicy, saturation, swaps } from "./scenarios.ts";
 import { readTrace, replay } from "./trace.ts";
 
 export interface SimOptions {
@@ -86,6 +86,28 @@ function synthetic(report: Report): void {
   console.log("");
   printTable(rows);
   report.add({ bench: "sim", measure: "two models in turn", ...swaps(300) });
+  inTime(report);
+}
+
+function inTime(report: Report): void {
+  const rows = [["a third has a deadline", "requests/s", "not heeded: in time", "others p50", "p99", "heeded: in time", "others p50", "p99"]];
+  for (const instances of [1, 4]) {
+    for (const perSecond of [1.2, 1.4, 1.5]) {
+      const [without, heeded] = [deadlines("expected-time", instances, perSecond, false), deadlines("expected-time", instances, perSecond, true)];
+      for (const [how, figures] of [
+        ["not heeded", without],
+        ["heeded", heeded],
+      ] as const)
+        report.add({ bench: "sim", measure: "deadlines", instances, perSecond: 1.5 * perSecond * instances, how, ...figures });
+      rows.push([
+        `${instances} instances`,
+        (1.5 * perSecond * instances).toFixed(1),
+        ...[without, heeded].flatMap(({ inTime: share, othersP50S, othersP99S }) => [share, othersP50S, othersP99S].map((value) => value.toFixed(2))),
+      ]);
+    }
+  }
+  console.log("");
+  printTable(rows);
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;

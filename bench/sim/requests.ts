@@ -11,6 +11,8 @@ export interface SimRequest {
   readonly outputTokens: number;
   /** Boundaries of blocks, shortest first; equal hashes are equal beginnings. */
   readonly blocks: readonly PrefixMark[];
+  /** Milliseconds from its arrival after which its answer is of no use; left out where there is no such time. */
+  readonly deadlineMs?: number;
 }
 
 export const MODEL = "model";

@@ -40,10 +40,32 @@ export function saturation(requests: readonly SimRequest[], instances: number): 
 }
 
 const MINUTES_MS = 60_000;
+const DEADLINE_MS = 20_000;
 
 /** Prompts that nobody has seen before, at 80 % of what the instances can do. */
 export function noReuse(policy: RoutingPolicyName, instances: number): Measures {
   return runPolicy(streams([{ tenant: "t", perSecond: 2.0 * instances, promptTokens: 4000, outputTokens: 200 }], 10 * MINUTES_MS, 1), instances, policy);
+}
+
+export interface InTime {
+  /** Answers that were whole before their deadline, as a share of those that had one. */
+  readonly inTime: number;
+  /** Of those without a deadline. */
+  readonly othersP50S: number;
+  readonly othersP99S: number;
+}
+
+/** One tenant's requests in a queue of some seconds, a third of them to be answered within twenty seconds. `heeded`: whether the scheduler is told of that. */
+export function deadlines(policy: RoutingPolicyName, instances: number, perSecond: number, heeded: boolean): InTime {
+  const usual: Stream = { tenant: "t", perSecond: perSecond * instances, promptTokens: 4000, outputTokens: 200 };
+  const pressed: Stream = { ...usual, perSecond: (perSecond * instances) / 2, deadlineMs: DEADLINE_MS };
+  const requests = streams([usual, pressed], 10 * MINUTES_MS, 5);
+  const told = heeded ? requests : requests.map(({ deadlineMs: _, ...request }) => request);
+  const late = new Set(requests.filter(({ deadlineMs }) => deadlineMs !== undefined).map(({ id }) => id));
+  const { results } = run(told, instances, policy);
+  const met = results.filter(({ request, totalMs }) => late.has(request.id) && totalMs !== null && totalMs <= DEADLINE_MS);
+  const others = results.flatMap(({ request, ttftMs }) => (late.has(request.id) || ttftMs === null ? [] : [ttftMs / 1000])).sort((a, b) => a - b);
+  return { inTime: met.length / late.size, othersP50S: quantile(others, 0.5), othersP99S: quantile(others, 0.99) };
 }
 
 export interface LightClient {

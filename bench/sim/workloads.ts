@@ -5,21 +5,24 @@ export interface Stream {
   readonly perSecond: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
+  /** Of its requests, milliseconds from the arrival. */
+  readonly deadlineMs?: number;
 }
 
 /** Requests of independent tenants that share no prefix. Prompts vary between half and one and a half of the mean. */
 export function streams(list: readonly Stream[], forMs: number, seed: number): SimRequest[] {
   const requests: SimRequest[] = [];
-  for (const [index, { tenant, perSecond, promptTokens, outputTokens }] of list.entries()) {
+  for (const [index, { tenant, perSecond, promptTokens, outputTokens, deadlineMs }] of list.entries()) {
     // A seed each: a stream beside others is the same stream as alone.
     const random = randomSource(seed + index);
     let number = 0;
     for (let at = poissonGapMs(random, perSecond); at < forMs; at += poissonGapMs(random, perSecond)) {
       number += 1;
-      const id = `${tenant}.${number}`;
+      const id = `${tenant}.${index}.${number}`;
       const tokens = Math.round(promptTokens * (0.5 + random()));
       const answer = Math.max(1, Math.round(outputTokens * (0.5 + random())));
-      requests.push({ id, model: MODEL, tenant, priority: 50, at, promptTokens: tokens, outputTokens: answer, blocks: [{ hash: id, tokens }] });
+      const request = { id, model: MODEL, tenant, priority: 50, at, promptTokens: tokens, outputTokens: answer, blocks: [{ hash: id, tokens }] };
+      requests.push(deadlineMs === undefined ? request : { ...request, deadlineMs });
     }
   }
   return requests.sort((a, b) => a.at - b.at);

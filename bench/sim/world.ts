@@ -125,8 +125,9 @@ class Simulation {
     const result: SimResult = { request, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 };
     this.#results.push(result);
     this.#resultOf.set(request.id, result);
-    const { id, model, tenant, priority, promptTokens, blocks } = request;
-    this.#post({ type: "arrived", facts: { id, model, tenant, priority, promptTokens, maxTokens: -1, prefix: blocks, deadlineAt: null } });
+    const { id, model, tenant, priority, promptTokens, blocks, deadlineMs } = request;
+    const deadlineAt = deadlineMs === undefined ? null : this.#now + deadlineMs;
+    this.#post({ type: "arrived", facts: { id, model, tenant, priority, promptTokens, maxTokens: -1, prefix: blocks, deadlineAt } });
   }
 
   #happen(): void {

@@ -75,6 +75,7 @@ function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memory: Memo
     model.spec = spec;
   });
   model.removed = false;
+  model.queue.maxWaitMs = turn.state.settings.maxWaitMs;
   model.memory = memory ?? (changed ? null : model.memory);
   model.eligible = eligibleDevices(turn.state, model);
   model.placement = null;

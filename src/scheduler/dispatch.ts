@@ -1,5 +1,6 @@
 import { claim, occupy } from "./exclusive.ts";
 import { unqueue } from "./lifecycle.ts";
+import { drainMs } from "./limits.ts";
 import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
 import { prefillBegins } from "./rates.ts";
@@ -17,12 +18,13 @@ export function serve(turn: Turn, model: ModelRecord): void {
   const { state, now } = turn;
   disarm(turn, model.serveDue);
   if (state.exclusiveModels > 0) claim(turn, model);
+  model.queue.drainMs = drainMs(model);
   for (let parked = 0; model.available.size > 0; ) {
     const overdue = model.queue.overdue(now);
     let request = overdue ?? model.queue.peek(now);
     if (overdue === null && request !== null && isReserved(model, request, now)) {
       // More than half of the slots are one tenant's at most: no other is kept out.
-      request = model.queue.peekBeside(request.tenant);
+      request = model.queue.peekBeside(request.tenant, now);
       if (request === null) arm(turn, model.serveDue, model.othersUntil);
     }
     if (request === null) return;

@@ -7,11 +7,19 @@ export interface Queued<Item> extends HeapItem {
   readonly arrivedAt: number;
   /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
   readonly turnAt: number;
+  /** When it has to begin at the latest so that its answer is in time (epoch ms); Infinity where that is far away or not said. */
+  readonly startBy: number;
+  /** Its place among those of its lane that have to begin soon; null without `startBy`. */
+  pressing: Pressing<Item> | null;
   lane: Lane<Item> | null;
   /** Order of arrival; equal times are told apart by it. */
   serial: number;
   previous: Item | null;
   next: Item | null;
+}
+
+export interface Pressing<Item> extends HeapItem {
+  readonly item: Item & Queued<Item>;
 }
 
 export interface Tenant {
@@ -28,6 +36,8 @@ export interface Lane<Item> extends HeapItem {
   /** Those that may be served now: all but the parked. */
   readonly ready: IndexedHeap<Item & Queued<Item>>;
   readonly parked: Set<Item>;
+  /** Of the ready ones, those with a time to begin by, the earliest first. */
+  readonly pressed: IndexedHeap<Pressing<Item>>;
   /** All, oldest first. */
   first: Item | null;
   last: Item | null;

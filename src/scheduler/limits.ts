@@ -43,6 +43,9 @@ export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | nu
   return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };
 }
 
+/** Milliseconds until everybody who waits for the model now has a slot, as far as it can be told: 0 before anything was measured. */
+export const drainMs = ({ averages, queue, slots }: ModelRecord): number => (queue.size * (averages.holdMs.value ?? 0)) / Math.max(1, slots);
+
 /** Whole seconds, 1 to 300, after which a place in a queue as long as the model's is likely to be had. */
 export function retryAfterS(model: ModelRecord, now: number): number {
   const place = Math.max(1, model.queue.size);

@@ -110,6 +110,27 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (const holders of conversation.holders) if (holders.drop(owner)) this.#holders.delete(holders.hash);
   }
 
+  /**
+   * The instance was given these conversations, used last first, without working on them: they are older than all that it
+   * has, and displace nothing.
+   */
+  remember(owner: Owner, conversations: readonly SleepingConversation[], capacityTokens: number): void {
+    const held = owner.prefixes;
+    const former = [...held.conversations];
+    const added: typeof former = [];
+    for (const { marks, tokens } of conversations) {
+      const tip = marks[marks.length - 1];
+      if (tip === undefined || this.#holders.get(tip.hash)?.has(owner) || held.tokens + tokens > capacityTokens) continue;
+      for (const { hash } of marks) this.#hold(owner, hash);
+      held.tokens += tokens;
+      this.#given -= 1;
+      added.unshift([tip.hash, { marks, tokens, use: this.#given }]);
+    }
+    if (added.length === 0) return;
+    held.conversations.clear();
+    for (const [tip, conversation] of [...added, ...former]) held.conversations.set(tip, conversation);
+  }
+
   /** What the instance worked on last, oldest first, at most `count`. */
   latest(owner: Owner, count: number): SleepingConversation[] {
     const all = [...owner.prefixes.conversations.values()].sort((a, b) => a.use - b.use);

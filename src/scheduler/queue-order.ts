@@ -4,6 +4,23 @@ import type { Lane, Level, Queued } from "./lanes.ts";
 const TURN_TOKENS = 1000;
 const FEW = 64;
 
+/**
+ * The lane's next request: the one that has to begin first to be in time, if waiting for all others could make it late,
+ * else the least `turnAt`. It goes before nobody who came `maxWaitMs` before it: deadlines don't touch the bound on
+ * the others' wait. One that is too late already has lost its claim and keeps its place.
+ */
+export function nextOf<Item extends Queued<Item>>(
+  lane: Lane<Item>,
+  now: number,
+  { drainMs, maxWaitMs }: { readonly drainMs: number; readonly maxWaitMs: number },
+): Item | null {
+  let first = lane.pressed.peek();
+  for (; first !== undefined && first.item.startBy < now; first = lane.pressed.peek()) lane.pressed.remove(first);
+  const oldest = lane.first?.arrivedAt ?? now;
+  if (first !== undefined && first.item.startBy <= now + drainMs && first.item.arrivedAt - oldest <= maxWaitMs) return first.item;
+  return lane.ready.peek() ?? null;
+}
+
 /** The waiting requests in the order in which they would be served if nothing else happened; the parked of a lane come first. */
 export function* serving<Item extends Queued<Item>>(levels: readonly Level<Item>[]): Generator<Item, void> {
   for (const { all } of [...levels]) {

@@ -1,13 +1,13 @@
 import { IndexedHeap } from "./heap.ts";
 import type { Lane, Level, Queued, Tenant } from "./lanes.ts";
-import { order, serving } from "./queue-order.ts";
+import { nextOf, order, serving } from "./queue-order.ts";
 
 /** Tenants without a waiting request whose counters are kept. */
 const MOST_ABSENT = 1000;
 
 /**
  * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
- * counters); within a tenant the least `turnAt`. A tenant's priority that has not been served for `maxWaitMs` although
+ * counters); within a tenant who has to begin soon because of a deadline, then the least `turnAt`. A tenant's priority that has not been served for `maxWaitMs` although
  * it waits has the next turn, with its oldest request, whatever the others' priorities.
  *
  * Adding, taking and removing are O(log n) and O(number of distinct priorities).
@@ -22,6 +22,8 @@ export class RequestQueue<Item extends Queued<Item>> {
   #size = 0;
   #serial = 0;
   maxWaitMs = 60_000;
+  /** How long it takes until all who wait now have begun: who has to begin sooner cannot wait for every turn of the others. */
+  drainMs = 0;
 
   get size(): number {
     return this.#size;
@@ -29,22 +31,18 @@ export class RequestQueue<Item extends Queued<Item>> {
 
   /** The request to be served next, or null: nobody waits, or all are parked. */
   peek(now: number): Item | null {
-    return (
-      this.overdue(now) ??
-      this.#levels
-        .find((level) => level.lanes.size > 0)
-        ?.lanes.peek()
-        ?.ready.peek() ??
-      null
-    );
+    const overdue = this.overdue(now);
+    if (overdue !== null) return overdue;
+    const lane = this.#levels.find((level) => level.lanes.size > 0)?.lanes.peek();
+    return lane === undefined ? null : nextOf(lane, now, this);
   }
 
   /** The next one of any tenant but this. */
-  peekBeside(tenant: string): Item | null {
+  peekBeside(tenant: string, now: number): Item | null {
     for (const { lanes } of this.#levels) {
       let best: Lane<Item> | null = null;
       for (const lane of lanes.items) if (lane.tenant.name !== tenant && (best === null || lane.tenant.counter < best.tenant.counter)) best = lane;
-      if (best !== null) return best.ready.peek() ?? null;
+      if (best !== null) return nextOf(best, now, this);
     }
     return null;
   }
@@ -81,7 +79,7 @@ export class RequestQueue<Item extends Queued<Item>> {
   remove(item: Item): boolean {
     const { lane } = item;
     if (lane === null) return false;
-    lane.ready.remove(item);
+    this.#unready(lane, item);
     lane.parked.delete(item);
     if (item.previous === null) lane.first = item.next;
     else item.previous.next = item.next;
@@ -102,7 +100,7 @@ export class RequestQueue<Item extends Queued<Item>> {
   park(item: Item): void {
     const { lane } = item;
     if (lane === null) return;
-    lane.ready.remove(item);
+    this.#unready(lane, item);
     lane.parked.add(item);
     this.#changed(lane, null);
   }
@@ -148,8 +146,19 @@ export class RequestQueue<Item extends Queued<Item>> {
     return serving(this.#levels);
   }
 
+  #unready(lane: Lane<Item>, item: Item): void {
+    lane.ready.remove(item);
+    if (item.pressing !== null) lane.pressed.remove(item.pressing);
+  }
+
   #changed(lane: Lane<Item>, ready: Item | null): void {
-    if (ready !== null) lane.ready.update(ready);
+    if (ready !== null) {
+      lane.ready.update(ready);
+      if (ready.startBy < Number.POSITIVE_INFINITY) {
+        ready.pressing ??= { heapIndex: -1, item: ready };
+        lane.pressed.update(ready.pressing);
+      }
+    }
     if (lane.ready.size > 0) lane.level.lanes.update(lane);
     else lane.level.lanes.remove(lane);
     lane.hunger.since = Math.max(lane.servedAt, lane.first?.arrivedAt ?? 0);
@@ -205,6 +214,7 @@ export class RequestQueue<Item extends Queued<Item>> {
       level,
       ready: new IndexedHeap((a, b) => order(a, b) < 0),
       parked: new Set(),
+      pressed: new IndexedHeap((a, b) => a.item.startBy < b.item.startBy || (a.item.startBy === b.item.startBy && a.item.serial < b.item.serial)),
       first: null,
       last: null,
       size: 0,

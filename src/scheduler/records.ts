@@ -41,6 +41,7 @@ export interface RequestRecord extends Queued<RequestRecord> {
   readonly model: ModelRecord;
   readonly arrivedAt: number;
   readonly turnAt: number;
+  readonly startBy: number;
   /** Prompt tokens that were cached nowhere when it came. */
   readonly expectedPrefill: number;
   readonly deadline: Due | null;
@@ -189,6 +190,7 @@ export interface ModelRecord {
   othersUntil: number;
   /** Of all its instances; for those that have not worked yet. */
   readonly prefillRate: Rate;
+  readonly decodeRate: Rate;
   /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
   cacheTokens: number | null;
   lastArrivedAt: number;

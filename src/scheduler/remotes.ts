@@ -76,8 +76,10 @@ function takeModels(turn: Turn, specs: readonly ModelSpec[]): void {
   }
   for (const spec of specs) {
     const known = state.models.get(spec.name);
-    if (known === undefined) state.models.set(spec.name, createModel(spec));
+    const model = known ?? createModel(spec);
+    if (known === undefined) state.models.set(spec.name, model);
     else if (isRemoteOnly(known)) known.spec = spec;
+    model.queue.maxWaitMs = state.settings.maxWaitMs;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RequestFacts } from "../core/request.ts";
-import type { ModelRecord, RequestRecord } from "./state.ts";
+import { expectedCompletion } from "./load.ts";
+import type { ModelRecord, Rate, RequestRecord } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** A prompt yields to those that come within this many times its own prefill after it, and are shorter. */
@@ -18,6 +19,8 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     model,
     arrivedAt: now,
     turnAt: now + setBack,
+    startBy: startBy(model, facts, expectedPrefill, now + state.settings.maxWaitMs),
+    pressing: null,
     expectedPrefill,
     deadline:
       facts.deadlineAt === null
@@ -55,10 +58,20 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
 }
 
 /** What the first token takes at the very least, by half of what was measured: a deadline nearer than that cannot be met. */
-export function leastPrefillMs({ model, expectedPrefill }: RequestRecord): number {
-  const { tokens, ms } = model.prefillRate;
-  return ms > 0 ? (SAFE_SHARE * expectedPrefill * ms) / tokens : 0;
+export const leastPrefillMs = ({ model, expectedPrefill }: RequestRecord): number => SAFE_SHARE * msFor(model.prefillRate, expectedPrefill);
+
+/**
+ * When the request has to begin so that its answer is whole by its deadline, by the model's measured rates. A time after
+ * `until` says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes
+ * with every request.
+ */
+function startBy(model: ModelRecord, { deadlineAt, maxTokens }: RequestFacts, prefillTokens: number, until: number): number {
+  if (deadlineAt === null) return Number.POSITIVE_INFINITY;
+  const at = deadlineAt - msFor(model.prefillRate, prefillTokens) - msFor(model.decodeRate, expectedCompletion(model, maxTokens));
+  return at <= until ? at : Number.POSITIVE_INFINITY;
 }
+
+const msFor = ({ tokens, ms }: Rate, count: number): number => (tokens > 0 ? (count * ms) / tokens : 0);
 
 /** Tokens of the longest beginning that any instance holds. */
 function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
@@ -70,7 +83,5 @@ function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFact
 }
 
 /** How long after its arrival others may still come and go first: never longer than the bound on every wait. */
-function setBackMs(model: ModelRecord, prefillTokens: number, maxWaitMs: number): number {
-  const { tokens, ms } = model.prefillRate;
-  return ms > 0 ? Math.min(maxWaitMs, (SET_BACK * prefillTokens * ms) / tokens) : 0;
-}
+const setBackMs = (model: ModelRecord, prefillTokens: number, maxWaitMs: number): number =>
+  Math.min(maxWaitMs, SET_BACK * msFor(model.prefillRate, prefillTokens));

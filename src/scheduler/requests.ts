@@ -148,7 +148,8 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
     for (const rate of [instance.prefillRate, model.prefillRate]) learnRate(rate, prefilled, outcome.promptMs);
   if (outcome.completionTokens !== null) {
     if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
-    if (outcome.completionMs !== null) learnRate(instance.decodeRate, outcome.completionTokens, outcome.completionMs);
+    if (outcome.completionMs !== null)
+      for (const rate of [instance.decodeRate, model.decodeRate]) learnRate(rate, outcome.completionTokens, outcome.completionMs);
     charge(turn, request, (prefilled ?? facts.promptTokens - request.promisedTokens) + OUTPUT_WEIGHT * outcome.completionTokens);
     if (outcome.end === "complete") {
       learn(averages.completionTokens, outcome.completionTokens);

@@ -3,18 +3,23 @@ import type { InstanceRecord } from "./state.ts";
 /** Conversations of a model that are remembered while no instance holds them. */
 const MOST_SLEEPING = 256;
 
-/** The fleet saves what is in the slots of an instance that makes room or was idle. Whether it could is told by the next start. */
-export function putToSleep(instance: InstanceRecord): void {
-  const { model, leaving, slots } = instance;
-  if (leaving !== "idle" && leaving !== "evicted") return;
-  model.sleeping = [...model.sleeping, ...model.prefixes.latest(instance, slots)].slice(-MOST_SLEEPING);
+/**
+ * An instance has ended, and the fleet has saved so many of its conversations under these names, used last first. Which name
+ * is whose is concluded from the order: the engine and the index both know what was used when.
+ */
+export function putToSleep(instance: InstanceRecord, names: readonly string[]): void {
+  const { sleeping, prefixes } = instance.model;
+  const latest = prefixes.latest(instance, names.length).reverse();
+  for (const [index, conversation] of latest.entries()) sleeping.set(names[index] ?? "", conversation);
+  for (const oldest of sleeping.keys()) {
+    if (sleeping.size <= MOST_SLEEPING) break;
+    sleeping.delete(oldest);
+  }
 }
 
-/** An instance has started with so many of the conversations that were saved last. None: nothing of what was saved fits any more. */
-export function wake(instance: InstanceRecord, count: number): void {
-  const { model } = instance;
-  const from = Math.max(0, model.sleeping.length - count);
-  const capacity = model.cacheTokens ?? instance.slots * instance.contextTokens;
-  for (const { marks, tokens } of model.sleeping.slice(from)) model.prefixes.touch(instance, marks, tokens, capacity);
-  model.sleeping = count === 0 ? [] : model.sleeping.slice(0, from);
+/** An instance was given these conversations, used last first. They stay known: another one may be given copies. */
+export function wake(instance: InstanceRecord, names: readonly string[]): void {
+  const { sleeping, prefixes, cacheTokens } = instance.model;
+  const conversations = names.map((name) => sleeping.get(name)).filter((found) => found !== undefined);
+  prefixes.remember(instance, conversations, cacheTokens ?? instance.slots * instance.contextTokens);
 }

@@ -85,6 +85,7 @@ export function createModel(spec: ModelSpec): ModelRecord {
     lastTenant: null,
     othersUntil: 0,
     prefillRate: rate(),
+    decodeRate: rate(),
     cacheTokens: null,
     lastArrivedAt: 0,
     roomDue: {

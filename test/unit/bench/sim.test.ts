@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Agenda } from "../../../bench/sim/agenda.ts";
 import { SimEngine } from "../../../bench/sim/engine.ts";
 import { measure } from "../../../bench/sim/measure.ts";
-import { PROFILE, run, swaps } from "../../../bench/sim/scenarios.ts";
+import { deadlines, PROFILE, run, swaps } from "../../../bench/sim/scenarios.ts";
 import { replay } from "../../../bench/sim/trace.ts";
 import { streams } from "../../../bench/sim/workloads.ts";
 
@@ -58,4 +58,12 @@ test("two models in turn: at most a fifth of the loads that first in, first out 
   const { requests, loads } = swaps(100);
   expect(loads).toBeGreaterThan(2);
   expect(loads).toBeLessThanOrEqual(requests / 5);
+});
+
+test("answers with a deadline are in time although there is a queue, and with no queue the others don't notice", () => {
+  const [without, heeded] = [deadlines("expected-time", 1, 1.5, false), deadlines("expected-time", 1, 1.5, true)];
+  expect(without.inTime).toBeLessThan(0.3);
+  expect(heeded.inTime).toBeGreaterThan(0.9);
+  const [usual, quiet] = [deadlines("expected-time", 1, 0.8, false), deadlines("expected-time", 1, 0.8, true)];
+  expect(quiet.othersP99S).toBeLessThanOrEqual(usual.othersP99S * 1.02);
 });

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Queued } from "../../../src/scheduler/lanes.ts";
 import { RequestQueue } from "../../../src/scheduler/queue.ts";
 import { model, World } from "./support.ts";
+import { type Item, item, take } from "./support-queue.ts";
 
 test("higher priority first, then first come first served", () => {
   const world = new World([model("a", { slots: 1 })]);
@@ -63,39 +63,6 @@ test("who waits is told the place, and again when it has changed, at most once a
   world.finish(first);
   expect(placesOf(third)).toEqual([2, 1]);
 });
-
-interface Item extends Queued<Item> {
-  readonly number: number;
-}
-
-let numbers = 0;
-function item(facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedAt" | "turnAt">> = {}): Item {
-  numbers += 1;
-  const arrivedAt = facts.arrivedAt ?? 0;
-  return {
-    number: numbers,
-    priority: 50,
-    tenant: "t",
-    arrivedAt,
-    turnAt: arrivedAt,
-    lane: null,
-    serial: 0,
-    heapIndex: -1,
-    previous: null,
-    next: null,
-    ...facts,
-  };
-}
-
-/** The next one, taken out as the scheduler does. */
-function take(queue: RequestQueue<Item>, now: number, tokens = 0): Item | null {
-  const head = queue.peek(now);
-  if (head === null) return null;
-  queue.served(head, now);
-  queue.remove(head);
-  queue.charge(head.tenant, tokens);
-  return head;
-}
 
 test("the queue serves as a sorted list would, whatever is added, removed, parked and let go again", () => {
   const step = fc.oneof(
@@ -179,12 +146,14 @@ test("no lane waits longer than the bound and a turn of each other, and nobody i
     tenant: fc.constantFrom("a", "b", "c"),
     priority: fc.constantFrom(0, 50, 100),
     setBack: fc.nat({ max: MAX_WAIT }),
+    slack: fc.option(fc.nat({ max: MAX_WAIT })),
     tokens: fc.nat({ max: 5000 }),
   });
   fc.assert(
     fc.property(fc.array(arrival, { minLength: 20, maxLength: 200 }), fc.integer({ min: 20, max: 300 }), (arrivals, serviceMs) => {
       const queue = new RequestQueue<Item>();
       queue.maxWaitMs = MAX_WAIT;
+      queue.drainMs = MAX_WAIT;
       const waiting = new Map<string, { items: Item[]; since: number }>();
       const tokens = new Map<Item, number>();
       let now = 0;
@@ -195,7 +164,13 @@ test("no lane waits longer than the bound and a turn of each other, and nobody i
         for (let one = arrivals[next]; one !== undefined && arrivesAt + one.gap <= now; one = arrivals[next]) {
           arrivesAt += one.gap;
           next += 1;
-          const added = item({ tenant: one.tenant, priority: one.priority, arrivedAt: arrivesAt, turnAt: arrivesAt + one.setBack });
+          const added = item({
+            tenant: one.tenant,
+            priority: one.priority,
+            arrivedAt: arrivesAt,
+            turnAt: arrivesAt + one.setBack,
+            startBy: arrivesAt + (one.slack ?? Number.POSITIVE_INFINITY),
+          });
           tokens.set(added, one.tokens);
           queue.push(added);
           const lane = waiting.get(`${one.tenant}${one.priority}`) ?? { items: [], since: arrivesAt };
