@@ -146,7 +146,7 @@ async function gather(
 
 function fatalities(slot: Slot, response: ServerResponse, knobs: Knobs): void {
   if (slot.decoded === knobs.dieAfterTokens) process.kill(process.pid, "SIGKILL");
-  if (slot.decoded === knobs.resetAfterTokens) response.socket?.resetAndDestroy();
+  if (slot.decoded === knobs.resetAfterTokens) response.socket?.destroy();
 }
 
 const newAnswer = (job: Job): Answer => ({

@@ -36,7 +36,7 @@ export interface Knobs {
   readonly healthHang: boolean;
   /** The whole process dies (SIGKILL) after this many tokens of a request. */
   readonly dieAfterTokens: number | null;
-  /** The connection is reset after this many tokens; the engine lives on. */
+  /** The connection breaks after this many tokens; the engine lives on. (A Unix socket knows no reset.) */
   readonly resetAfterTokens: number | null;
   /** Sends half of the next chunk after this many tokens, then nothing. */
   readonly stallAfterTokens: number | null;
