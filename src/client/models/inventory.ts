@@ -2,6 +2,7 @@ import type { InstanceStatus } from "../../api/status.ts";
 import { loadConfig } from "../../config/load.ts";
 import { sourceText } from "../../config/source.ts";
 import type { Config } from "../../core/config.ts";
+import type { Hardware } from "../../core/device.ts";
 import { isAssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import { type ModelFacts, readModelFacts } from "../../models/facts.ts";
@@ -34,9 +35,12 @@ export interface Inventory {
 // States in which an engine process holds the weights.
 const HOLDING = ["starting", "ready", "draining", "stopping"];
 
-/** Everything that is configured or stored, configured ones first. A broken configuration hides no file. */
-export async function takeInventory(context: CommandContext): Promise<Inventory> {
-  const [stored, loaded, read] = await Promise.all([listModels(context.paths.weightsDir), loadedModels(context), configOf(context)]);
+/**
+ * Everything that is configured or stored, configured ones first. A broken configuration hides no file. Settings that a
+ * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
+ */
+export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
+  const [stored, loaded, read] = await Promise.all([listModels(context.paths.weightsDir), loadedModels(context), configOf(context, hardware)]);
   const configured = await Promise.all(
     (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
       const file = await fileOf(model.source, { paths: context.paths });
@@ -89,9 +93,9 @@ export async function factsOf(entry: Pick<InventoryEntry, "file" | "stored">, we
   });
 }
 
-async function configOf(context: CommandContext): Promise<{ config: Config | null; problem: string | null }> {
+async function configOf(context: CommandContext, hardware: Hardware | undefined): Promise<{ config: Config | null; problem: string | null }> {
   try {
-    return { config: await loadConfig({ env: context.env, configFile: context.paths.configFile }), problem: null };
+    return { config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }), problem: null };
   } catch (error) {
     if (!isAssistantError(error) || error.code !== "config_invalid") throw error;
     return { config: null, problem: error.message };

@@ -1,3 +1,4 @@
+import type { Hardware } from "../../core/device.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
@@ -7,7 +8,6 @@ import type { ModelFacts } from "../../models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../models/fit.ts";
 import { formatBytes, formatParameters } from "../../models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
-import { connectIfRunning } from "../daemon-client.ts";
 import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
 import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
 
@@ -35,11 +35,12 @@ export interface ShownModel {
 
 /** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
-  const { entries } = await takeInventory(context);
+  const hardware = await probeHardware(context.env);
+  const { entries } = await takeInventory(context, hardware);
   const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
   if (entry === undefined) return await ofCatalog(name, entries, context);
   const facts = await factsOf(entry, context.paths.weightsDir);
-  const load = facts === null ? null : settingsOf(entry.config, facts, await hasGpu(context));
+  const load = facts === null ? null : settingsOf(entry.config, facts, hardware);
   const manifest = entry.stored?.manifest ?? null;
   return {
     name: entry.name,
@@ -97,13 +98,7 @@ async function ofCatalog(name: string, entries: readonly InventoryEntry[], conte
 // A model that is not configured is reckoned with one conversation of usual length.
 const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
 
-/** Layers go where there is a GPU for them, whatever the model's file asks for. */
-async function hasGpu(context: CommandContext): Promise<boolean> {
-  const devices = (await connectIfRunning(context.paths))?.status.devices ?? (await probeHardware(context.env)).devices;
-  return devices.some((device) => device.vendor !== "cpu");
-}
-
-function settingsOf(config: ModelSpec | null, facts: ModelFacts, gpu: boolean): FitSettings {
+function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Hardware): FitSettings {
   const {
     contextTokens,
     slots,
@@ -115,7 +110,8 @@ function settingsOf(config: ModelSpec | null, facts: ModelFacts, gpu: boolean): 
     ...USUAL,
     contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
   };
-  const gpuLayers = gpu && config?.devices.join() !== "cpu" ? wanted : 0;
+  // Layers go where there is a GPU for them, whatever the model's file asks for.
+  const gpuLayers = devices.some((device) => device.vendor !== "cpu") && config?.devices.join() !== "cpu" ? wanted : 0;
   const settings = { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
   return config === null || config.engine === "auto" ? settings : { ...settings, engine: config.engine };
 }
