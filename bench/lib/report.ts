@@ -38,6 +38,14 @@ export class Report {
   }
 }
 
+const beganAt = performance.now();
+
+/** A line for people who wait, with the time since the start, beside the results (stderr). */
+export function progress(text: string): void {
+  const seconds = Math.round((performance.now() - beganAt) / 1000);
+  console.error(`[${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}] ${text}`);
+}
+
 function circumstances(): object {
   const { version } = JSON.parse(readFileSync(join(benchRoot, "../package.json"), "utf8")) as { version: string };
   return { at: new Date().toISOString(), version, commit: commit(), node: process.version, cpu: cpus()[0]?.model ?? "", cores: cpus().length };

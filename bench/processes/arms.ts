@@ -46,7 +46,8 @@ export function armsOf(options: ArmOptions): Arm[] {
   return [
     { name: "single", count: 1, kind: "single", start: () => single(options) },
     ...of("models", (count) => daemon(options, count, 1)),
-    ...of("replicas", (count) => daemon(options, 1, count)),
+    // No more replicas than threads are started, so that one count says it all.
+    ...of("replicas", (count) => daemon(options, 1, count)).slice(0, 1),
     ...of("untuned", (count) => untuned(options, count)),
   ];
 }

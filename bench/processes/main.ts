@@ -2,7 +2,7 @@
  * Two to four models, or replicas, on one machine under the same concurrent streams: the daemon with its thread governor against
  * the best single process and against as many processes as somebody starts who leaves everything at its default.
  */
-import { printTable, Report } from "../lib/report.ts";
+import { printTable, progress, Report } from "../lib/report.ts";
 import { shown, spread } from "../lib/statistics.ts";
 import { randomSource } from "../sim/requests.ts";
 import { chatBody, prose } from "../stub/probes.ts";
@@ -39,6 +39,7 @@ export async function benchProcesses({ rounds, model, llamaServer, counts, secon
   const rates = new Map<string, number[]>(arms.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const arm of round % 2 === 0 ? arms : arms.toReversed()) {
+      progress(`round ${round + 1} of ${rounds}: ${arm.name}`);
       await using running = await arm.start();
       const measured = await measure(running, arm.kind === "replicas" ? 1 : arm.count, seconds * 1000);
       rates.get(arm.name)?.push(measured.tokensPerSecond);

@@ -17,10 +17,29 @@ export interface CacheSlot {
 
 /** Below this share of the prompt a common beginning does not decide which slot is taken. */
 const SIMILAR = 0.1;
-/** A slot that would lose more than this share of what it holds gives it to the host cache first. */
+/** A slot that would lose more than this share of what it holds is saved first, and the host cache asked for something better. */
 const WORTH_KEEPING = 0.5;
+/** Of what the host cache holds at least this share must be of use, or it is not taken out. */
+const WORTH_LOADING = 0.25;
 
-/** The slots of an engine and its host cache, chosen and filled as llama-server does. */
+/** What a prompt and a held state have in common: bytes, and their share of each. */
+interface Match {
+  readonly bytes: number;
+  readonly similarity: number;
+  /** Share of the state that stays; -1 where it is empty: anything is better. */
+  readonly keep: number;
+}
+
+function match(held: Buffer, prompt: Buffer): Match {
+  const bytes = commonPrefix(held, prompt);
+  return { bytes, similarity: bytes / prompt.length, keep: held.length === 0 ? -1 : bytes / held.length };
+}
+
+/**
+ * The slots of an engine and its host cache, chosen and filled as llama-server does (`get_available_slot`, `server_prompt_cache`), with
+ * idle slots published to the host cache whenever a request starts. A slot that is chosen by similarity and keeps most of what it
+ * holds does not look into the host cache, even where that has more of the prompt.
+ */
 export class SlotCaches {
   readonly slots: CacheSlot[];
   readonly #hostTokens: number;
@@ -40,20 +59,23 @@ export class SlotCaches {
   /** Takes the slot that is asked for, or the most similar, or the one unused for longest (the last of those never used); null while none is free. With it the bytes of the prompt it holds. */
   take(prompt: Buffer, wanted: number | null, reuse: boolean): { readonly slot: CacheSlot; readonly bytes: number } | null {
     const free = this.slots.filter((slot) => !slot.busy && (wanted === null || slot.id === wanted));
-    let best: CacheSlot | undefined;
-    let bytes = 0;
-    for (const slot of reuse ? free : []) {
-      const common = commonPrefix(slot.held.text, prompt);
-      if (common > bytes) [best, bytes] = [slot, common];
+    let best = wanted === null ? undefined : free[0];
+    let similar = { similarity: 0, keep: 0 };
+    for (const slot of free) {
+      const found = match(slot.held.text, prompt);
+      if (found.similarity > SIMILAR && found.similarity > similar.similarity) [best, similar] = [slot, found];
     }
-    if (best === undefined || bytes < SIMILAR * prompt.length) {
-      best = free.toSorted((a, b) => a.lastUsed - b.lastUsed || b.id - a.id)[0];
-      if (best === undefined) return null;
-      bytes = reuse ? commonPrefix(best.held.text, prompt) : 0;
+    // Without similarity there is nothing to keep.
+    best ??= free.toSorted((a, b) => a.lastUsed - b.lastUsed || b.id - a.id)[0];
+    if (best === undefined) return null;
+    if (similar.keep < WORTH_KEEPING) {
+      this.#save(best.held);
+      best.held = this.#load(best.held, prompt);
     }
-    if (bytes < WORTH_KEEPING * best.held.text.length) bytes = Math.max(bytes, this.#exchange(best, prompt, bytes, reuse));
+    const bytes = reuse ? commonPrefix(best.held.text, prompt) : 0;
     best.busy = true;
     best.held = nothing;
+    for (const slot of this.slots) if (!slot.busy) this.#save(slot.held);
     return { slot: best, bytes };
   }
 
@@ -63,19 +85,25 @@ export class SlotCaches {
     slot.lastUsed = ++this.#uses;
   }
 
-  /** Keeps what the slot holds and looks whether the host cache has more of the prompt. */
-  #exchange(slot: CacheSlot, prompt: Buffer, bytes: number, reuse: boolean): number {
-    let found = -1;
-    let most = bytes;
-    for (const [index, { text }] of reuse ? this.#host.entries() : []) {
-      const common = commonPrefix(text, prompt);
-      if (common > most) [found, most] = [index, common];
+  /** A copy; what is a part of it goes, and the oldest as far as room is needed. */
+  #save(held: Held): void {
+    if (held.tokens === 0 || held.tokens > this.#hostTokens) return;
+    if (this.#host.some(({ text }) => commonPrefix(text, held.text) === held.text.length)) return;
+    this.#host = this.#host.filter(({ text }) => commonPrefix(text, held.text) < text.length);
+    while (this.hostTokens + held.tokens > this.#hostTokens) this.#host.shift();
+    this.#host.push(held);
+  }
+
+  /** What the host cache has that is better in both respects, taken out of it; else what the slot holds. */
+  #load(held: Held, prompt: Buffer): Held {
+    let best = match(held.text, prompt);
+    let found: Held | null = null;
+    for (const entry of this.#host) {
+      const here = match(entry.text, prompt);
+      if (here.keep >= WORTH_LOADING && here.keep > best.keep && here.similarity > best.similarity) [best, found] = [here, entry];
     }
-    if (found >= 0) this.#host.splice(found, 1);
-    if (slot.held.tokens > 0 && slot.held.tokens <= this.#hostTokens) {
-      this.#host.push(slot.held);
-      while (this.hostTokens > this.#hostTokens) this.#host.shift();
-    }
-    return most;
+    if (found === null) return held;
+    this.#host = this.#host.filter((entry) => entry !== found);
+    return found;
   }
 }

@@ -5,13 +5,13 @@ import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { callEngine } from "../../test/support/fake-engine.ts";
-import { benchRoot, printTable, Report } from "../lib/report.ts";
+import { benchRoot, printTable, progress, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
 import { randomSource } from "../sim/requests.ts";
-import type { Target } from "../workloads/stream.ts";
+import { type AgentsMix, replayAgents } from "./agents.ts";
 import { type DecodeSample, fastest, fitDecode, fitMixed, fitPrefill, fitTokens, type MixedSample, type PrefillSample, relativeErrors } from "./fit.ts";
 import { type EngineParameters, writeParameters } from "./parameters.ts";
-import { type ChatTurn, decodeAt, prefillBeside, prefillOnce, prose } from "./probes.ts";
+import { again, type ChatTurn, decodeAt, prefillBeside, prefillOnce, prose } from "./probes.ts";
 import { heldOutMix, type Replayed, replayMix } from "./replay.ts";
 import { renderPrompt } from "./text.ts";
 
@@ -25,6 +25,12 @@ const SLOTS = 4;
 const THREADS = 2;
 const BATCH_TOKENS = 64;
 const MIX = { requests: 30, gapMs: 1300, seed: 7 };
+/** More conversations than slots, of the same beginning or not: what the slots and the host cache keep of them. */
+const AGENTS: Readonly<Record<string, AgentsMix>> = {
+  "nothing in common": { agents: 6, turns: 3, sharedBytes: 0, ownBytes: 400, answerTokens: 8 },
+  "a long beginning in common": { agents: 6, turns: 3, sharedBytes: 1600, ownBytes: 400, answerTokens: 8 },
+};
+const HOST_CACHE_MIB = 256;
 
 export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "bench-calibrate-"));
@@ -32,26 +38,28 @@ export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions
   try {
     const weights = join(directory, "model.gguf");
     await symlink(model, weights);
+    const mix = heldOutMix(MIX.requests, MIX.gapMs, MIX.seed);
     const loads: number[] = [];
-    for (let round = 0; round < 2; round++) {
+    for (let load = 0; load < LOADS; load++) {
+      progress(`load ${load + 1} of ${LOADS}`);
       await using engine = await start([llamaServer], weights, directory);
       loads.push(engine.loadMs);
     }
-    const mix = heldOutMix(MIX.requests, MIX.gapMs, MIX.seed);
     let parameters: EngineParameters;
-    let real: Replayed[];
+    let real: Measured;
     {
       await using engine = await start([llamaServer], weights, directory);
       const loadMs = quantile([...loads, engine.loadMs].sort(ascending), 0.5);
       const samples = await measureSamples(engine.target, rounds, report);
       parameters = { ...fitAll(samples, rounds), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
-      real = await replayMix(engine.target, mix);
+      real = await replayAll("the engine", engine.target, mix);
     }
     await writeFile(`${weights}.stub.json`, JSON.stringify({ parameters, seed: 1 }));
     await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], weights, directory);
-    const stubbed = await replayMix(stub.target, mix);
+    const stubbed = await replayAll("the stub", stub.target, mix);
     for (const [measure, value] of Object.entries(parameters)) report.add({ bench: "calibrate", measure, value });
-    const errors = compare(real, stubbed, report);
+    const errors = compare(real.mix, stubbed.mix, report);
+    compareCaches(real.agents, stubbed.agents, report);
     const from = {
       at: new Date().toISOString(),
       model: model.split("/").at(-1),
@@ -70,6 +78,36 @@ export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions
   }
 }
 
+const LOADS = 2;
+
+interface Measured {
+  readonly mix: readonly Replayed[];
+  /** Tokens prefilled in later turns as a multiple of the new ones, for each mix of agents. */
+  readonly agents: Readonly<Record<string, number>>;
+}
+
+async function replayAll(who: string, target: Running["target"], mix: ReturnType<typeof heldOutMix>): Promise<Measured> {
+  progress(`${who}: ${mix.length} held-out requests, ${Math.round((MIX.gapMs * mix.length) / 1000)} s`);
+  const replayed = await replayMix(target, mix);
+  const agents: Record<string, number> = {};
+  for (const [name, agentsMix] of Object.entries(AGENTS)) {
+    progress(`${who}: more conversations than slots, ${name}`);
+    const { newTokens, prefilled } = await replayAgents(target, agentsMix);
+    agents[name] = prefilled / newTokens;
+  }
+  return { mix: replayed, agents };
+}
+
+function compareCaches(real: Measured["agents"], stubbed: Measured["agents"], report: Report): void {
+  const table = [[`prefilled ÷ new, ${AGENTS["nothing in common"]?.agents} conversations on ${SLOTS} slots`, "engine", "stub"]];
+  for (const [name, engine] of Object.entries(real)) {
+    report.add({ bench: "calibrate", measure: "prefilled ÷ new", conversations: name, real: engine, stub: stubbed[name] });
+    table.push([name, engine.toFixed(2), (stubbed[name] ?? Number.NaN).toFixed(2)]);
+  }
+  console.log("");
+  printTable(table);
+}
+
 const ascending = (a: number, b: number): number => a - b;
 const user = (content: string): ChatTurn => ({ role: "user", content });
 
@@ -81,7 +119,7 @@ interface Samples {
 }
 
 /** About a minute of the engine's time for two rounds, on an idle machine. */
-async function measureSamples(target: Target, rounds: number, report: Report): Promise<Samples> {
+async function measureSamples(target: Running["target"], rounds: number, report: Report): Promise<Samples> {
   const random = randomSource(1);
   let seed = 0;
   const turn = (bytes: number): ChatTurn => user(prose(++seed, bytes, random));
@@ -92,9 +130,10 @@ async function measureSamples(target: Target, rounds: number, report: Report): P
   };
   await decodeAt(target, [[turn(100)]], 16);
   for (let round = 0; round < rounds; round++) {
+    progress(`round ${round + 1} of ${rounds}: prompts alone, answers of 1, 2 and 4 at once, a prompt beside answers`);
     for (const bytes of [80, 400, 1200, 2600, 4400]) {
       const messages = [turn(bytes)];
-      const sample = await prefillOnce(target, messages);
+      const sample = await again(() => prefillOnce(target, messages));
       keep("prefill", samples.prefills, sample);
       samples.lengths.push({ bytes: Buffer.byteLength(renderPrompt({ messages })), tokens: sample.promptTokens });
       if (bytes > 1200) keep("prefill", samples.prefills, await prefillOnce(target, [...messages, { role: "assistant", content: "Good." }, turn(500)]));
@@ -102,9 +141,9 @@ async function measureSamples(target: Target, rounds: number, report: Report): P
     for (const [active, bytes] of [1, 2, 4].flatMap((count) => [120, 1600].map((length) => [count, length] as const))) {
       const prompts = Array.from({ length: active }, () => [turn(bytes)]);
       // The first to begin must still be at it when the last does.
-      keep("decode", samples.decodes, await decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1)));
+      keep("decode", samples.decodes, await again(() => decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1))));
     }
-    keep("prefill beside decode", samples.mixed, await prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS));
+    keep("prefill beside decode", samples.mixed, await again(() => prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS)));
   }
   return samples;
 }
@@ -149,7 +188,7 @@ async function kvBytes(model: string): Promise<number> {
 }
 
 interface Running extends AsyncDisposable {
-  readonly target: Target;
+  readonly target: { readonly socketPath: string };
   readonly loadMs: number;
 }
 
@@ -161,7 +200,7 @@ async function start([command = "", ...before]: readonly string[], weights: stri
     "--ctx-size": 2048 * SLOTS,
     "--threads": THREADS,
     "--threads-batch": THREADS,
-    "--cache-ram": 0,
+    "--cache-ram": HOST_CACHE_MIB,
     "--batch-size": BATCH_TOKENS,
     "--ubatch-size": BATCH_TOKENS,
   };

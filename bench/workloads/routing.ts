@@ -11,6 +11,8 @@ const INSTANCES = 3;
 /** Prompt tokens a second of all instances together, on the clients' clock. */
 const CAPACITY = INSTANCES * largeGpu.prefillTokensPerSecond * SPEED;
 const PATIENCE_MS = 60_000;
+/** As many tokens as 8 GiB, the default, hold of a real 8B model. */
+const HOST_CACHE_MIB = 512;
 
 type Lateness = Awaited<ReturnType<StubInstallation["lateness"]>>;
 
@@ -64,7 +66,7 @@ export async function traceReplay(context: WorkloadContext): Promise<void> {
       title: `trace × ${rate}, ${requests.length} requests, ${INSTANCES} instances`,
       ...(rate === 1 ? {} : { policies: ["expected-time", "least-outstanding"] }),
       facts: { rate, instances: INSTANCES },
-      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 20_480, hostCacheMib: 512 }, requests)).all }),
+      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 20_480, hostCacheMib: HOST_CACHE_MIB }, requests)).all }),
     });
   }
 }
@@ -103,7 +105,7 @@ export async function agents(context: WorkloadContext): Promise<void> {
     facts: { ...AGENTS, instances: INSTANCES, slots: 4 },
     more: ["prefilledOfNew"],
     run: async (policy) => {
-      const { sent, all } = await underPolicy(policy, { slots: 4, contextTokens: 16_384, hostCacheMib: 256 }, requests);
+      const { sent, all } = await underPolicy(policy, { slots: 4, contextTokens: 16_384, hostCacheMib: HOST_CACHE_MIB }, requests);
       // Of the first turns every slot has to compute the shared part once, whoever chooses.
       return { ...all, prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };
     },
