@@ -27,8 +27,18 @@ export interface FleetPort {
 }
 
 /** Every transition, in order. The snapshot is the state after it. */
-export interface FleetEvent {
+export interface FleetTransition {
   readonly type: "transition";
   readonly from: InstanceSnapshot["state"];
   readonly snapshot: InstanceSnapshot;
 }
+
+/** A running instance has taken over conversations that another one of its model left. */
+export interface FleetTakeover {
+  readonly type: "takeover";
+  readonly snapshot: InstanceSnapshot;
+  /** Names of the saved conversations, used last first. */
+  readonly conversations: readonly string[];
+}
+
+export type FleetEvent = FleetTransition | FleetTakeover;

@@ -43,8 +43,10 @@ export interface InstanceSnapshot {
   readonly retryAt: number | null;
   readonly lastDeath: Death | null;
   readonly memoryBytes: number | null;
-  /** Conversations that it was given back from the disk when it started; left out where there were none. */
-  readonly restoredConversations?: number;
+  /** Names of the saved conversations that it was given back when it started, used last first; left out where there were none. */
+  readonly restoredConversations?: readonly string[];
+  /** Names of those that were saved when it ended, used last first; left out where there were none. */
+  readonly savedConversations?: readonly string[];
   readonly logFile: string;
   /** 0–1 while loading where the engine tells, else null. */
   readonly loadProgress: number | null;

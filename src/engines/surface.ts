@@ -24,18 +24,20 @@ export function createEngineProbe(): EngineProbe {
       if (status !== 200 || !answered(kind, parse(body))) throw unexpected(path, status, body);
     },
     async saveSlot(socketPath, slot, file, signal) {
-      const path = `/slots/${slot}?action=save`;
-      const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
-      const saved = status === 200 ? (parse(body) as { n_saved?: number; n_written?: number } | null) : null;
-      if (saved?.n_saved === undefined) throw unexpected(path, status, body);
-      return { tokens: saved.n_saved, bytes: saved.n_written ?? 0 };
+      const { saved } = await slotAction(socketPath, `/slots/${slot}?action=save`, file, signal, false);
+      return saved;
     },
     async restoreSlot(socketPath, slot, file, signal) {
-      const path = `/slots/${slot}?action=restore`;
-      const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
-      const restored = status === 200 ? (parse(body) as { n_restored?: number } | null) : null;
-      if (restored?.n_restored === undefined) throw unexpected(path, status, body);
-      return restored.n_restored;
+      const { restored } = await slotAction(socketPath, `/slots/${slot}?action=restore`, file, signal, false);
+      return restored;
+    },
+    async saveCached(socketPath, index, file, signal) {
+      const { can, saved } = await slotAction(socketPath, `/slots/${index}?action=cache-save`, file, signal, true);
+      return can && saved.tokens > 0 ? saved : null;
+    },
+    async loadCached(socketPath, file, signal) {
+      const { can, restored } = await slotAction(socketPath, "/slots/0?action=cache-load", file, signal, true);
+      return can ? restored : null;
     },
   };
 }
@@ -45,6 +47,22 @@ const probes: Readonly<Record<ModelKind, readonly [path: string, body: object]>>
   chat: ["/v1/completions", { prompt: "One, two,", max_tokens: 1, temperature: 0, cache_prompt: false }],
   embedding: ["/v1/embeddings", { input: "One, two, three." }],
 };
+
+interface SlotFile {
+  readonly can: boolean;
+  readonly saved: { readonly tokens: number; readonly bytes: number };
+  readonly restored: number;
+}
+
+/** Saves or restores one file. `refusable`: the engine may say that it has no room for it, no such cache, or no such action. */
+async function slotAction(socketPath: string, path: string, file: string, signal: AbortSignal, refusable: boolean): Promise<SlotFile> {
+  const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
+  const answer = parse(body) as { n_saved?: number; n_written?: number; n_restored?: number; error?: { message?: string } } | null;
+  const can = status === 200 && (answer?.n_saved ?? answer?.n_restored) !== undefined;
+  const refused = status === 501 || status === 503 || (status === 400 && answer?.error?.message === "Invalid action");
+  if (!can && !(refusable && refused)) throw unexpected(path, status, body);
+  return { can, saved: { tokens: answer?.n_saved ?? 0, bytes: answer?.n_written ?? 0 }, restored: answer?.n_restored ?? 0 };
+}
 
 function answered(kind: ModelKind, body: unknown): boolean {
   const answer = body as { choices?: unknown[]; usage?: { completion_tokens?: number }; data?: { embedding?: unknown[] }[] } | null;

@@ -1,15 +1,17 @@
 import { AssistantError } from "../core/errors.ts";
-import type { FleetPort, StartOrder, StopCause } from "../core/fleet.ts";
+import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../core/fleet.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { tailOf } from "./engine-log.ts";
 import { Instance } from "./instance.ts";
 import { defaultFleetSettings, type FleetOptions, type FleetSettings } from "./ports.ts";
 import { RunRecord } from "./run-record.ts";
+import type { Heir } from "./slot-cache.ts";
 
 /** All instances of this machine. Every call posts to the instance's own loop; what comes of it arrives as events. */
 export class Fleet implements FleetPort {
   readonly #options: FleetOptions;
+  readonly #listener: FleetOptions["onEvent"];
   /** One object for all instances, so that a change reaches those that run. */
   readonly #settings: { -readonly [Key in keyof FleetSettings]: FleetSettings[Key] };
   readonly #record: RunRecord;
@@ -17,7 +19,8 @@ export class Fleet implements FleetPort {
   #closing = false;
 
   constructor(options: FleetOptions) {
-    this.#options = options;
+    this.#options = { ...options, onEvent: (event) => this.#tell(event) };
+    this.#listener = options.onEvent;
     this.#settings = { ...defaultFleetSettings, ...options.settings };
     this.#record = new RunRecord(options.runDir);
   }
@@ -90,6 +93,28 @@ export class Fleet implements FleetPort {
   /** During `close`: SIGKILL to all groups now. */
   hurry(): void {
     for (const instance of this.#instances.values()) instance.post({ type: "hurry" });
+  }
+
+  #tell(event: FleetEvent): void {
+    this.#listener(event);
+    const { state, savedConversations = [] } = event.snapshot;
+    // Only now: its heirs are known by the names that this event has brought.
+    if (state === "absent" && savedConversations.length > 0 && !this.#closing) void this.#bequeath(event.snapshot.id);
+  }
+
+  /** What an ended instance has saved goes on in those of its model that run. */
+  async #bequeath(instanceId: string): Promise<void> {
+    const place = this.#instances.get(instanceId)?.slotHolder?.place;
+    if (!place) return;
+    const heirs = [...this.#instances.values()].flatMap((instance): Heir[] => {
+      const holder = instance.snapshot.state === "ready" ? instance.slotHolder : null;
+      if (holder === null) return [];
+      const took = (conversations: readonly string[]): void => {
+        if (instance.snapshot.state === "ready") this.#listener({ type: "takeover", snapshot: instance.snapshot, conversations });
+      };
+      return [{ ...holder, took }];
+    });
+    await this.#options.slotCache?.share(place, heirs);
   }
 
   #known(instanceId: string): Instance {

@@ -6,12 +6,13 @@ import { Mailbox } from "../core/mailbox.ts";
 import { deathByExit, deathByUs } from "./death.ts";
 import { tailOf } from "./engine-log.ts";
 import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
-import { blankSnapshot, cancelTimers, type Life, loadFacts, type Message, type News, newLife, type Order, type Place, placeOf } from "./life.ts";
+import { blankSnapshot, cancelTimers, type Life, loadFacts, type Message, type News, newLife, type Order, type Place, placeOf, slotHolder } from "./life.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
 import { prepareStart } from "./prepare.ts";
 import { becomeReady, sleep } from "./readiness.ts";
 import { decideRestart, restartLimits } from "./restart-policy.ts";
 import type { RunRecord } from "./run-record.ts";
+import type { Heir } from "./slot-cache.ts";
 import { nextState, type Trigger } from "./transitions.ts";
 import { examine, type WatchedEngine, watchEngine } from "./watch.ts";
 
@@ -45,6 +46,11 @@ export class Instance {
 
   get snapshot(): InstanceSnapshot {
     return this.#snapshot;
+  }
+
+  /** Where its conversations are saved, and until when it can take over others; null: nowhere. */
+  get slotHolder(): Omit<Heir, "took"> | null {
+    return this.#life === null ? null : slotHolder(this.#life, this.#place.socketPath, this.#settings.slotsMs);
   }
 
   post(order: Order): void {
@@ -107,6 +113,8 @@ export class Instance {
       attempts: attempts + 1,
       retryAt: null,
       memoryBytes: null,
+      restoredConversations: [],
+      savedConversations: [],
     });
     if (lingering) this.#follow(life, lingering);
     prepareStart(order, this.#place, this.#settings.maxLogBytes, this.#options, lingering).then(
@@ -132,7 +140,7 @@ export class Instance {
       case "wedged":
         return this.#fail(life, deathByUs("wedged", this.#options.clock.now(), news.evidence), "up");
       case "saved":
-        return this.#saved(life);
+        return this.#saved(life, news.names);
       case "grace-over":
         if (state !== "stopping") return;
         life.process?.kill("SIGKILL");
@@ -185,7 +193,7 @@ export class Instance {
   #up(life: Life): void {
     cancelTimers(life);
     life.readySince = this.#options.clock.monotonic();
-    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0, restoredConversations: life.restoredConversations });
+    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0, restoredConversations: life.restored });
     const engine = this.#watched(life);
     if (!engine) return;
     void watchEngine(engine, this.#options.probe, this.#options.clock, this.#settings, life.over.signal, {
@@ -241,19 +249,20 @@ export class Instance {
     const saving = new AbortController();
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
-    void slotCache.save(life.slotPlace, this.#place.socketPath, signal).then(() => this.#tell(life, { type: "saved" }));
+    void slotCache.save(life.slotPlace, this.#place.socketPath, signal).then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
 
-  #saved(life: Life): void {
+  #saved(life: Life, names: readonly string[]): void {
     life.saving = null;
+    this.#update({ savedConversations: names });
     if (this.#snapshot.state === "stopping") this.#terminate(life);
   }
 
   async #restoreSlots(life: Life): Promise<void> {
     const { slotCache } = this.#options;
     if (!slotCache || !life.slotPlace) return;
-    life.restoredConversations = await slotCache.restore(
+    life.restored = await slotCache.restore(
       life.slotPlace,
       this.#place.socketPath,
       AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),

@@ -9,7 +9,7 @@ import type { EngineId } from "../core/model.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
 import type { FleetOptions } from "./ports.ts";
-import type { SlotPlace } from "./slot-cache.ts";
+import type { Heir, SlotPlace } from "./slot-cache.ts";
 
 /** What others may post. Only the owner loop acts on it. */
 export type Order =
@@ -22,7 +22,8 @@ export type Order =
 export type News =
   | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number; readonly slotPlace: SlotPlace | null }
   | { readonly type: "not-prepared"; readonly error: AssistantError }
-  | { readonly type: "up" | "start-timeout" | "saved" | "grace-over" | "unkillable" }
+  | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
+  | { readonly type: "saved"; readonly names: readonly string[] }
   | { readonly type: "no-token"; readonly reason: string }
   | { readonly type: "wedged"; readonly evidence: string }
   | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
@@ -40,7 +41,8 @@ export interface Life {
   readySince: number | null;
   /** Where its conversations are saved; null: nowhere. */
   slotPlace: SlotPlace | null;
-  restoredConversations: number;
+  /** Names of the saved conversations that it was given. */
+  restored: readonly string[];
   /** While its conversations are saved; aborted when there is no time for that. */
   saving: AbortController | null;
   /** Between SIGTERM and SIGKILL, once its end was ordered. */
@@ -60,11 +62,16 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   logStart: 0,
   readySince: null,
   slotPlace: null,
-  restoredConversations: 0,
+  restored: [],
   saving: null,
   graceMs: 0,
   stopCause: null,
 });
+
+export function slotHolder({ slotPlace, over }: Life, socketPath: string, withinMs: number): Omit<Heir, "took"> | null {
+  if (slotPlace === null) return null;
+  return { place: slotPlace, socketPath, signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]) };
+}
 
 export function cancelTimers(life: Life): void {
   for (const timer of life.timers.splice(0)) timer.cancel();

@@ -1,47 +1,60 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineAvailability } from "../core/engine.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
+import { SlotFiles } from "./slot-files.ts";
 
 export interface SlotCacheOptions {
   /** One folder for each model in it; made when needed, mode 0700. */
   readonly directory: string;
-  /** Bytes that all saved slots of all models may take; 0: nothing is saved. */
+  /** Bytes that all saved conversations of all models may take; 0: nothing is saved. */
   budgetBytes(): number;
   readonly probe: EngineProbe;
   readonly log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
 
-/** Where the slots of one instance go, and which saved ones fit it. */
+/** Where the conversations of one instance go, and which saved ones fit it. */
 export interface SlotPlace {
   readonly directory: string;
   /** Names the model's settings, and after a dash all else that a saved state depends on. */
   readonly key: string;
   readonly slots: number;
+  /** Files of which the instance has a copy in its host memory. They are of no use once it has saved that itself. */
+  readonly copies: Set<string>;
+}
+
+/** A running instance that may take over what another one left. */
+export interface Heir {
+  readonly place: SlotPlace;
+  readonly socketPath: string;
+  readonly signal: AbortSignal;
+  /** Told once what it has got, used last first, if that is anything. */
+  readonly took: (names: readonly string[]) => void;
 }
 
 /** A conversation shorter than this is prefilled in no time. */
 const FEWEST_TOKENS = 64;
-/** What must stay free on the disk. */
-const FREE_BYTES = 2 ** 30;
-/** Of a save that was cut short, whoever was writing. */
-const STALE_PART_MS = 60_000;
+
+interface Saved {
+  readonly tokens: number;
+  readonly bytes: number;
+}
 
 /**
- * Conversations of instances that are not up, on disk: what an idle instance holds in its slots is saved before it is
- * stopped, and given to the next instance of the model that starts. Every call is bounded by its signal; none rejects,
- * since a conversation that is lost is only prefilled again.
+ * Conversations of instances that are not up, on disk: what an idle instance holds in its slots and in its host-memory cache
+ * is saved before it is stopped. Running instances of the same model take copies, and the next one that starts is given
+ * the rest. Every call is bounded by its signal; none rejects, since a conversation that is lost is only prefilled again.
  */
 export class SlotCache {
   readonly #options: SlotCacheOptions;
-  /** Files that an instance is reading now. */
-  readonly #taken = new Set<string>();
+  readonly #files: SlotFiles;
 
   constructor(options: SlotCacheOptions) {
     this.#options = options;
+    this.#files = new SlotFiles(options.directory, () => options.budgetBytes());
   }
 
   /** For the launch of an instance; null where nothing is to be saved. */
@@ -51,133 +64,139 @@ export class SlotCache {
       const directory = join(this.#options.directory, model.name);
       const [weights, program] = await Promise.all([stat(modelPath), stat(engine.path), mkdir(directory, { recursive: true, mode: 0o700 })]);
       const rest = [modelPath, weights.size, weights.mtimeMs, engine.path, engine.version, program.size, program.mtimeMs, device.vendor, device.name];
-      return { directory, key: `${shortHash(model.fingerprint)}-${shortHash(JSON.stringify(rest))}`, slots: model.load.slots };
+      return { directory, key: `${shortHash(model.fingerprint)}-${shortHash(JSON.stringify(rest))}`, slots: model.load.slots, copies: new Set() };
     } catch (error) {
       this.#options.log.warn({ model: model.name, err: error }, "conversations of this model cannot be kept on disk");
       return null;
     }
   }
 
-  /** Saves the conversations in all slots, the one used last at last, so that it is the last to be deleted. Resolves at the latest soon after the signal. */
-  async save(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Saves the conversations in all slots, then those in the host-memory cache, used last first, as far as the budget goes.
+   * Resolves to their names in that order, at the latest soon after the signal.
+   */
+  async save(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
-    const started = performance.now();
-    let tokens = 0;
-    let bytes = 0;
+    const startedAt = Date.now();
+    const names: string[] = [];
+    const sum = { tokens: 0, bytes: 0 };
+    let full = false;
+    /** Resolves to false where nothing more is to be saved. */
+    const saveNext = async (from: string, expected: number, write: (part: string) => Promise<Saved | null>): Promise<boolean> => {
+      full = !(await this.#files.hasRoom(place.directory, sum.bytes, expected));
+      if (full) return false;
+      const name = `${place.key}-${startedAt.toString(36)}-${process.hrtime.bigint().toString(36)}-${from}.slot`;
+      const saved = await write(`${name}.part`);
+      if (saved === null || saved.tokens < FEWEST_TOKENS) await this.#files.delete(place, `${name}.part`);
+      else {
+        await this.#files.keep(place.directory, name, startedAt - names.length);
+        names.push(name);
+        sum.tokens += saved.tokens;
+        sum.bytes += saved.bytes;
+      }
+      return saved !== null;
+    };
     try {
       const slots = await probe.slots(socketPath, signal);
       const worth = slots.filter((slot) => !slot.busy && (slot.cachedTokens ?? FEWEST_TOKENS) >= FEWEST_TOKENS);
-      worth.sort((a, b) => (a.task ?? -1) - (b.task ?? -1));
-      for (const { id, cachedTokens } of worth) {
-        const expected = tokens > 0 ? ((cachedTokens ?? 0) * bytes) / tokens : 0;
-        if (!(await this.#hasRoom(place.directory, expected))) break;
-        const saved = await this.#saveOne(place, socketPath, id, signal);
-        tokens += saved.tokens;
-        bytes += saved.bytes;
+      let goesOn = true;
+      for (const { id, cachedTokens = 0 } of worth.sort((a, b) => (b.task ?? -1) - (a.task ?? -1))) {
+        const expected = sum.tokens > 0 ? (cachedTokens * sum.bytes) / sum.tokens : 0;
+        goesOn &&= await saveNext(String(id), expected, async (part) => (await probe.saveSlot?.(socketPath, id, part, signal)) ?? null);
       }
+      for (let index = 0; goesOn; index++) {
+        const expected = names.length > 0 ? sum.bytes / names.length : 0;
+        goesOn = await saveNext(`c${index}`, expected, async (part) => (await probe.saveCached?.(socketPath, index, part, signal)) ?? null);
+      }
+      // What it had copies of is among what it has saved now, or was displaced long ago.
+      if (!full) for (const name of place.copies) if (!this.#files.isTaken(place, name)) await this.#files.delete(place, name);
     } catch (error) {
       log.warn({ place: place.directory, err: error }, "some conversations were not saved; they will be prefilled again");
     }
-    await this.#keepBudget().catch(() => {});
-    if (tokens > 0) log.info({ place: place.directory, tokens, bytes, ms: Math.round(performance.now() - started) }, "conversations saved");
+    await this.#files.keepBudget().catch(() => {});
+    if (names.length > 0) log.info({ place: place.directory, conversations: names.length, ...sum, ms: Date.now() - startedAt }, "conversations saved");
+    return names;
   }
 
-  /** Gives the conversations used last to an instance that has just started and has done nothing yet. Resolves to how many it took. */
-  async restore(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<number> {
+  /**
+   * Gives the conversations used last to an instance that has just started and has done nothing yet: as many as it has slots,
+   * and of the others copies, as far as its host-memory cache has room. Resolves to the names of what it took, used last first.
+   */
+  async restore(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
     const started = performance.now();
-    const files = await this.#claim(place).catch(() => []);
-    let tokens = 0;
-    let taken = 0;
+    const { own, others } = await this.#files.claim(place).catch(() => ({ own: [], others: [] }));
+    const names: string[] = [];
     try {
-      for (const [slot, file] of files.entries()) {
+      for (const [slot, name] of own.entries()) {
         if (signal.aborted || probe.restoreSlot === undefined) break;
-        const restored = await probe.restoreSlot(socketPath, slot, file, signal).catch((error: unknown) => {
-          log.warn({ place: place.directory, file, err: error }, "a saved conversation was not taken back; it will be prefilled again");
-          return 0;
-        });
-        tokens += restored;
-        if (restored > 0) taken += 1;
+        const tokens = await probe.restoreSlot(socketPath, slot, name, signal).catch((error: unknown) => this.#lost(place, name, error));
+        if (tokens > 0) names.push(name);
         // What cannot be read now never can; what was read is in the slot, and saved anew when that ends.
-        if (!signal.aborted) await rm(join(place.directory, file), { force: true });
+        if (!signal.aborted) await this.#files.delete(place, name);
       }
     } finally {
-      for (const file of files) this.#taken.delete(join(place.directory, file));
+      this.#files.release(place, own);
     }
-    if (tokens > 0) log.info({ place: place.directory, tokens, conversations: taken, ms: Math.round(performance.now() - started) }, "conversations restored");
-    return taken;
+    names.push(...(await this.#copy(place, socketPath, others, signal, true)));
+    const ms = Math.round(performance.now() - started);
+    if (names.length > 0) log.info({ place: place.directory, conversations: names.length, ms }, "conversations restored");
+    return names;
+  }
+
+  /** Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of it. */
+  async share(place: SlotPlace, heirs: readonly Heir[]): Promise<void> {
+    const fitting = heirs.filter((heir) => heir.place.directory === place.directory && heir.place.key === place.key);
+    if (fitting.length === 0) return;
+    const names = await this.#files.fitting(place).catch(() => []);
+    await Promise.all(
+      fitting.map(async (heir, turn) => {
+        const part = names.filter((name, index) => index % fitting.length === turn && !heir.place.copies.has(name));
+        const taken = await this.#copy(heir.place, heir.socketPath, part, heir.signal, false);
+        if (taken.length === 0) return;
+        this.#options.log.info({ place: place.directory, conversations: taken.length }, "conversations taken over");
+        heir.took(taken);
+      }),
+    );
   }
 
   /** Deletes the conversations of all models but these, and what is over the budget. */
   async keepOnly(models: readonly Pick<ModelSpec, "name">[]): Promise<void> {
-    const names = new Set(models.map((model) => model.name));
-    const folders = await readdir(this.#options.directory).catch(() => []);
     try {
-      for (const folder of folders) if (!names.has(folder)) await rm(join(this.#options.directory, folder), { recursive: true, force: true });
-      await this.#keepBudget();
+      await this.#files.keepOnly(new Set(models.map((model) => model.name)));
+      await this.#files.keepBudget();
     } catch (error) {
       this.#options.log.warn({ err: error }, "conversations on disk that nobody needs could not be deleted");
     }
   }
 
-  async #saveOne(place: SlotPlace, socketPath: string, id: number, signal: AbortSignal): Promise<{ tokens: number; bytes: number }> {
-    const name = `${place.key}-${Date.now().toString(36)}-${process.hrtime.bigint().toString(36)}-${id}.slot`;
-    const part = join(place.directory, `${name}.part`);
-    const saved = (await this.#options.probe.saveSlot?.(socketPath, id, `${name}.part`, signal)) ?? { tokens: 0, bytes: 0 };
-    if (saved.tokens < FEWEST_TOKENS) await rm(part, { force: true });
-    else await rename(part, join(place.directory, name));
-    return saved.tokens < FEWEST_TOKENS ? { tokens: 0, bytes: 0 } : saved;
-  }
-
-  async #hasRoom(directory: string, bytes: number): Promise<boolean> {
-    if (bytes > this.#options.budgetBytes()) return false;
-    const { bavail, bsize } = await statfs(directory);
-    return bavail * bsize > bytes + FREE_BYTES;
-  }
-
-  /** The newest files that fit, no more than there are slots; nobody else gets them. Deletes those that will never fit again. */
-  async #claim({ directory, key, slots }: SlotPlace): Promise<string[]> {
-    const files = await listFiles(directory);
-    const settings = key.slice(0, key.indexOf("-") + 1);
-    for (const { path, name, modifiedAt } of files) {
-      const cutShort = name.endsWith(".part") && Date.now() - modifiedAt > STALE_PART_MS;
-      if (cutShort || !name.startsWith(settings)) await rm(path, { force: true });
+  /**
+   * Until the engine has no more room. One file at a time: requests that the engine works on come in between. With `discard`
+   * a file that it cannot read is deleted.
+   */
+  async #copy(place: SlotPlace, socketPath: string, names: readonly string[], signal: AbortSignal, discard: boolean): Promise<string[]> {
+    const copied: string[] = [];
+    for (const name of names) {
+      if (signal.aborted) break;
+      // Somebody who starts takes it away just now.
+      if (this.#files.isTaken(place, name)) continue;
+      const loaded = this.#options.probe.loadCached?.(socketPath, name, signal);
+      const tokens = await loaded?.catch(async (error: unknown) => {
+        if (discard && !signal.aborted && !this.#files.isTaken(place, name)) await this.#files.delete(place, name);
+        return this.#lost(place, name, error);
+      });
+      if (tokens === null || tokens === undefined) break;
+      if (tokens === 0) continue;
+      copied.push(name);
+      place.copies.add(name);
     }
-    const fitting = files.filter(({ path, name }) => name.startsWith(`${key}-`) && name.endsWith(".slot") && !this.#taken.has(path));
-    const chosen = fitting.sort((a, b) => b.modifiedAt - a.modifiedAt).slice(0, slots);
-    for (const { path } of chosen) this.#taken.add(path);
-    return chosen.map(({ name }) => name);
+    return copied;
   }
 
-  async #keepBudget(): Promise<void> {
-    const folders = await readdir(this.#options.directory).catch(() => []);
-    const lists = await Promise.all(folders.map((folder) => listFiles(join(this.#options.directory, folder)).catch(() => [])));
-    const files = lists.flat().sort((a, b) => b.modifiedAt - a.modifiedAt);
-    let bytes = 0;
-    for (const file of files) {
-      bytes += file.bytes;
-      if (bytes > this.#options.budgetBytes() && !this.#taken.has(file.path) && !file.name.endsWith(".part")) await rm(file.path, { force: true });
-    }
+  #lost({ directory }: SlotPlace, file: string, error: unknown): number {
+    this.#options.log.warn({ place: directory, file, err: error }, "a saved conversation was not taken back; it will be prefilled again");
+    return 0;
   }
-}
-
-interface SavedFile {
-  readonly name: string;
-  readonly path: string;
-  readonly bytes: number;
-  readonly modifiedAt: number;
-}
-
-async function listFiles(directory: string): Promise<SavedFile[]> {
-  const names = await readdir(directory);
-  const files = await Promise.all(
-    names.map(async (name): Promise<SavedFile | null> => {
-      const path = join(directory, name);
-      const found = await stat(path).catch(() => null);
-      return found === null ? null : { name, path, bytes: found.size, modifiedAt: found.mtimeMs };
-    }),
-  );
-  return files.filter((file) => file !== null);
 }
 
 const shortHash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);

@@ -1,10 +1,10 @@
-import type { FleetEvent } from "../core/fleet.ts";
+import type { FleetEvent, FleetTransition } from "../core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../core/instance.ts";
 import { learn } from "./average.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { forgetFigures } from "./memory.ts";
 import { account, setPhase } from "./places.ts";
-import { wake } from "./sleeping.ts";
+import { putToSleep, wake } from "./sleeping.ts";
 import type { InstanceRecord } from "./state.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
@@ -18,7 +18,8 @@ export function transitioned(turn: Turn, event: FleetEvent): void {
   const instance = turn.state.instances.get(event.snapshot.id);
   if (instance === undefined) return;
   const { state } = event.snapshot;
-  if (state === "absent") absent(turn, instance, event);
+  if (event.type === "takeover") wake(instance, event.conversations);
+  else if (state === "absent") absent(turn, instance, event);
   else if (state === "failed") failed(turn, instance, event.from, event.snapshot);
   else if (instance.leaving === null) up(turn, instance, state, event.snapshot);
 }
@@ -63,12 +64,13 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
     if (record.bytes === 0) record.bytes = snapshot.memoryBytes ?? 0;
     record.phase = "ready";
   });
-  if (loaded) wake(instance, snapshot.restoredConversations ?? 0);
+  if (loaded) wake(instance, snapshot.restoredConversations ?? []);
 }
 
-function absent(turn: Turn, instance: InstanceRecord, event: FleetEvent): void {
+function absent(turn: Turn, instance: InstanceRecord, event: FleetTransition): void {
   // The echo of an order that ended its predecessor of the same name.
   if (instance.leaving === null && (instance.phase === "ordered" || instance.phase === "planned")) return;
+  putToSleep(instance, event.snapshot.savedConversations ?? []);
   gone(turn, instance, event.snapshot.lastDeath?.message ?? `Instance ${instance.id} was stopped`);
 }
 

@@ -6,7 +6,6 @@ import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
 import { rate } from "./rates.ts";
 import { holdSlot } from "./reserve.ts";
-import { putToSleep } from "./sleeping.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import { threadRequest } from "./thread-request.ts";
 import { TokenMeter } from "./token-meter.ts";
@@ -128,7 +127,6 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   setPhase(turn, instance, "gone");
   unclaim(turn, instance);
   for (const due of [instance.idle, instance.phaseDue, instance.suspect, instance.parkedDue]) disarm(turn, due);
-  putToSleep(instance);
   instance.model.prefixes.clear(instance);
   instance.model.instances.delete(instance);
   instance.model.membership += 1;

@@ -13,7 +13,7 @@ interface Conversation {
   /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. */
   readonly holders: readonly Holders<unknown>[];
   readonly tokens: number;
-  /** Grows with every use on any instance of the model. */
+  /** Grows with every use on any instance of the model; below 0 for one that was given, and not used so far. */
   readonly use: number;
 }
 
@@ -34,6 +34,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   /** How many conversations of an instance go through a mark. */
   readonly #holders = new Map<string, Holders<Owner>>();
   #uses = 0;
+  /** Falls with every conversation that was given: such a use counts as before all others. */
+  #given = 0;
 
   /** Who holds the prefix, or undefined. */
   holders(hash: string): Pick<Holders<Owner>, "has" | "some"> | undefined {
@@ -58,17 +60,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (tip === undefined) return 0;
     const held = owner.prefixes;
     let previous = 0;
-    const through: Holders<unknown>[] = [];
     // Added before the beginning is forgotten: what both have need not be taken out and put in again.
-    for (const mark of marks) {
-      let holders = this.#holders.get(mark.hash);
-      if (holders === undefined) {
-        holders = new Holders(mark.hash);
-        this.#holders.set(mark.hash, holders);
-      }
-      holders.add(owner);
-      through.push(holders as Holders<unknown>);
-    }
+    const through = this.#hold(owner, marks);
     // A conversation that goes on replaces its own beginning.
     for (const mark of marks) {
       const beginning = held.conversations.get(mark.hash);
@@ -121,10 +114,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (const { marks, tokens } of conversations) {
       const tip = marks[marks.length - 1];
       if (tip === undefined || this.#holders.get(tip.hash)?.has(owner) || held.tokens + tokens > capacityTokens) continue;
-      for (const { hash } of marks) this.#hold(owner, hash);
       held.tokens += tokens;
       this.#given -= 1;
-      added.unshift([tip.hash, { marks, tokens, use: this.#given }]);
+      added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given }]);
     }
     if (added.length === 0) return;
     held.conversations.clear();
@@ -140,5 +132,19 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   /** The instance is gone, and its cache with it. */
   clear(owner: Owner): void {
     for (const tip of [...owner.prefixes.conversations.keys()]) this.forget(owner, tip);
+  }
+
+  #hold(owner: Owner, marks: readonly PrefixMark[]): Holders<unknown>[] {
+    const through: Holders<unknown>[] = [];
+    for (const mark of marks) {
+      let holders = this.#holders.get(mark.hash);
+      if (holders === undefined) {
+        holders = new Holders(mark.hash);
+        this.#holders.set(mark.hash, holders);
+      }
+      holders.add(owner);
+      through.push(holders as Holders<unknown>);
+    }
+    return through;
   }
 }

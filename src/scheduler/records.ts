@@ -201,8 +201,8 @@ export interface ModelRecord {
   /** Ready instances with a free slot, in the policy's order, then least work first. */
   readonly available: IndexedHeap<InstanceRecord>;
   readonly prefixes: PrefixIndex<InstanceRecord>;
-  /** Saved when their instances ended, oldest first: what the next one to start is likely to be given back. */
-  sleeping: readonly SleepingConversation[];
+  /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
+  readonly sleeping: Map<string, SleepingConversation>;
   pinOverride: boolean | null;
   /** No start before this; `failure` says why. */
   readonly retry: Due;

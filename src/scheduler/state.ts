@@ -110,7 +110,7 @@ export function createModel(spec: ModelSpec): ModelRecord {
     },
     available: new IndexedHeap(lessWork),
     prefixes: new PrefixIndex(),
-    sleeping: [],
+    sleeping: new Map(),
     pinOverride: null,
     retry: {
       at: 0,

@@ -28,6 +28,8 @@ interface ModelOverrides {
   readonly kind?: ModelKind;
   readonly load?: Partial<ModelSpec["load"]>;
   readonly sampling?: Partial<ModelSpec["sampling"]>;
+  /** Where it saves slots; missing: nowhere. */
+  readonly slotDir?: string;
 }
 
 export function modelSpec(engine: EngineId, file: string, overrides: ModelOverrides = {}): ModelSpec {
@@ -101,7 +103,8 @@ export class EngineProcess implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "engine-"));
     const engine = await engineFor(id, folder);
     const socketPath = join(folder, "e.sock");
-    const spec = engine.launch(planFor(modelSpec(id, file, overrides), file, socketPath));
+    const { slotDir } = overrides;
+    const spec = engine.launch({ ...planFor(modelSpec(id, file, overrides), file, socketPath), ...(slotDir === undefined ? {} : { slotDir }) });
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
     // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.
     return new EngineProcess(folder, spawn(spec.command, spec.args, { env, stdio: ["pipe", "pipe", "pipe"] }), socketPath);

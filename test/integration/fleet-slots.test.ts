@@ -27,19 +27,19 @@ function start(engine: Engine, settings: Partial<FleetSettings> = {}, isCurrent:
   return startFleet(engine, settings, { slotCache, isCurrent, resolveWeights: async () => join(dir, "weights.gguf") });
 }
 
-async function up(t: TestFleet): Promise<void> {
-  t.fleet.start(order());
-  await eventually("it is ready", () => t.snapshot().state === "ready");
+async function up(t: TestFleet, id = "fake@cpu"): Promise<void> {
+  t.fleet.start(order({ instanceId: id }));
+  await eventually("it is ready", () => t.snapshot(id).state === "ready");
 }
 
-async function down(t: TestFleet, cause: StopCause): Promise<void> {
-  t.fleet.stop("fake@cpu", cause);
-  await eventually("it is gone", () => t.snapshot().state === "absent");
+async function down(t: TestFleet, cause: StopCause, id = "fake@cpu"): Promise<void> {
+  t.fleet.stop(id, cause);
+  await eventually("it is gone", () => t.snapshot(id).state === "absent");
 }
 
 /** Asks, and returns how much of the prompt was in the slot. */
-async function cachedOf(t: TestFleet, prompt: string): Promise<number> {
-  const { text } = await callEngine(t.snapshot().socketPath ?? "", "/v1/completions", { prompt, max_tokens: 1 });
+async function cachedOf(t: TestFleet, prompt: string, id = "fake@cpu"): Promise<number> {
+  const { text } = await callEngine(t.snapshot(id).socketPath ?? "", "/v1/completions", { prompt, max_tokens: 1 });
   return (JSON.parse(text) as { timings: { cache_n: number } }).timings.cache_n;
 }
 
@@ -119,4 +119,51 @@ test("of another version of the engine nothing is taken", async () => {
   version = "2";
   await up(t);
   expect(await cachedOf(t, conversation)).toBe(0);
+});
+
+const talks = ["rivers", "mountains", "bridges", "caves"].map((topic) => Array.from({ length: 100 }, (_, index) => `${topic}${index}`).join(" "));
+
+test("what lost its slot to other conversations outlives the end too, and comes back into slots and host memory", async () => {
+  await using t = await start(fakeEngine({ hostCache: 10 }));
+  await up(t);
+  for (const talk of talks) expect(await cachedOf(t, talk)).toBe(0);
+  await down(t, "evicted");
+  expect(t.snapshot().savedConversations).toHaveLength(4);
+  expect((await saved()).toSorted()).toEqual([...(t.snapshot().savedConversations ?? [])].toSorted());
+  const names = t.snapshot().savedConversations;
+  await up(t);
+  expect(t.snapshot().restoredConversations).toEqual(names);
+  for (const talk of talks) expect(await cachedOf(t, `${talk} and more`)).toBe(100);
+  // Saved anew, and what it had copies of is gone.
+  await down(t, "evicted");
+  expect(await saved()).toHaveLength(4);
+});
+
+test("a running instance takes over what another one of its model leaves, and tells whose", async () => {
+  await using t = await start(fakeEngine({ hostCache: 10 }));
+  await up(t);
+  await up(t, "fake@cpu#2");
+  for (const talk of talks) await cachedOf(t, talk);
+  await down(t, "evicted");
+  await eventually("it was taken over", () => t.events.some((event) => event.type === "takeover"));
+  const takeover = t.events.find((event) => event.type === "takeover");
+  expect(takeover).toMatchObject({ snapshot: { id: "fake@cpu#2", state: "ready" }, conversations: t.snapshot().savedConversations });
+  for (const talk of talks) expect(await cachedOf(t, `${talk} and more`, "fake@cpu#2")).toBe(100);
+  // The first one is given what it had all the same.
+  await up(t);
+  expect(await cachedOf(t, `${talks[3]} and more`)).toBe(100);
+  expect(t.warnings).toEqual([]);
+});
+
+test("a stock engine keeps what is in its slots, and nobody takes anything over", async () => {
+  await using t = await start(fakeEngine());
+  await up(t);
+  await up(t, "fake@cpu#2");
+  for (const talk of talks) await cachedOf(t, talk);
+  await down(t, "evicted");
+  expect(await saved()).toHaveLength(2);
+  await up(t);
+  for (const [index, talk] of talks.entries()) if (index > 1) expect(await cachedOf(t, `${talk} and more`)).toBe(100);
+  expect(t.events.filter((event) => event.type === "takeover")).toEqual([]);
+  expect(t.warnings).toEqual([]);
 });

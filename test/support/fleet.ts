@@ -55,7 +55,8 @@ export async function startFleet(engine: Engine, settings: Partial<FleetSettings
     dir,
     events,
     warnings,
-    steps: (id = order().instanceId) => events.filter((event) => event.snapshot.id === id).map((event) => `${event.from}>${event.snapshot.state}`),
+    steps: (id = order().instanceId) =>
+      events.flatMap((event) => (event.type === "transition" && event.snapshot.id === id ? [`${event.from}>${event.snapshot.state}`] : [])),
     snapshot(id = order().instanceId) {
       const found = fleet.snapshots().find((snapshot) => snapshot.id === id);
       if (!found) throw new Error(`no instance ${id}`);

@@ -11,7 +11,7 @@ import { describeSlot, SlotPool, tokenize } from "./slots.ts";
 
 const read = readKnobs(process.argv.slice(2), process.env["FAKE_ENGINE"]);
 let knobs = read.knobs;
-const pool = new SlotPool(knobs.slots);
+const pool = new SlotPool(knobs.slots, knobs.hostCache);
 const record = new RecordBook();
 const startedAt = performance.now();
 let ready = false;
@@ -34,7 +34,10 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (!ready) return sendJson(response, 503, errorBody(503, "Loading model", "unavailable_error"));
   if (path === "/slots" && knobs.slotsHang) return;
   if (request.method === "GET") return reading(path, response);
-  if (/^\/slots\/\d+$/.test(path)) return slotAction(request.url ?? "", body, response);
+  if (/^\/slots\/\d+$/.test(path)) {
+    const answer = slotAction(request.url ?? "", body);
+    return answer === null ? undefined : sendJson(response, ...answer);
+  }
   await posting(path, request, response, body);
 }
 
@@ -51,27 +54,29 @@ function reading(path: string, response: ServerResponse): void {
   else sendJson(response, 200, answer);
 }
 
-/** Saves the words that a slot holds, one a line, as llama-server saves its state. */
-function slotAction(url: string, text: string, response: ServerResponse): void {
+/** Saves the words that a slot or the host cache holds, one a line, as llama-server saves its state. Null: it never answers. */
+function slotAction(url: string, text: string): [status: number, body: object] | null {
   const { pathname, searchParams } = new URL(url, "http://engine");
-  const slot = pool.slots[Number(pathname.slice("/slots/".length))];
-  if (knobs.slotDir === "" || slot === undefined) {
-    sendJson(response, 501, errorBody(501, "This server does not support slots action", "not_supported_error"));
-    return;
-  }
-  if (knobs.slotSaveHang && searchParams.get("action") === "save") return;
+  const action = searchParams.get("action") ?? "";
+  const id = Number(pathname.slice("/slots/".length));
+  const slot = pool.slots[id];
+  const refusal = (status: number, message: string): [number, object] => [status, errorBody(status, message, "invalid_request_error")];
+  if (knobs.slotDir === "") return refusal(501, "This server does not support slots action");
+  if (knobs.slotSaveHang && action === "save") return null;
+  if (action.startsWith("cache-") && knobs.hostCache === 0) return refusal(400, "Invalid action");
   const file = join(knobs.slotDir, (JSON.parse(text) as { filename: string }).filename);
   try {
-    if (searchParams.get("action") === "save") {
-      const state = slot.cached.join("\n");
-      writeFileSync(file, state);
-      sendJson(response, 200, { id_slot: slot.id, n_saved: slot.cached.length, n_written: state.length });
-    } else {
-      slot.cached = readFileSync(file, "utf8").split("\n");
-      sendJson(response, 200, { id_slot: slot.id, n_restored: slot.cached.length });
+    if (action.endsWith("save")) {
+      const words = (action === "save" ? slot?.cached : pool.savable[id]) ?? [];
+      if (words.length > 0) writeFileSync(file, words.join("\n"));
+      return [200, { id_slot: id, n_saved: words.length, n_written: words.join("\n").length }];
     }
+    const words = readFileSync(file, "utf8").split("\n");
+    if (action === "cache-load" && !pool.load(words)) return refusal(503, "There is no room in the prompt cache");
+    if (action === "restore" && slot) slot.cached = words;
+    return [200, { id_slot: id, n_restored: words.length }];
   } catch (error) {
-    sendJson(response, 400, errorBody(400, `Unable to save or restore slot: ${String(error)}`, "invalid_request_error"));
+    return refusal(400, `Unable to save or restore slot: ${String(error)}`);
   }
 }
 

@@ -20,10 +20,14 @@ export const tokenize = (text: string): string[] => text.split(/\s+/).filter((wo
 /** The slots of the engine and the requests that wait for one, first come first served. */
 export class SlotPool {
   readonly slots: Slot[];
+  /** Prompts that lost their slot, oldest first, and how many there may be. */
+  readonly cached: (readonly string[])[] = [];
+  readonly #cacheLimit: number;
   #waiting: { wanted: number | null; words: readonly string[]; give: (slot: Slot) => void }[] = [];
   #tasks = 0;
 
-  constructor(count: number) {
+  constructor(count: number, cacheLimit = 0) {
+    this.#cacheLimit = cacheLimit;
     this.slots = Array.from({ length: count }, (_, id) => ({
       id,
       busy: false,
@@ -60,6 +64,30 @@ export class SlotPool {
     });
   }
 
+  /** The newest first, without what a slot holds. */
+  get savable(): (readonly string[])[] {
+    return this.cached.filter((words) => !this.slots.some((slot) => commonPrefix(slot.cached, words) === words.length)).reverse();
+  }
+
+  /** Puts a prompt in as the oldest one; false where there is no room. */
+  load(words: readonly string[]): boolean {
+    if (this.cached.length >= this.#cacheLimit) return false;
+    this.cached.unshift(words);
+    return true;
+  }
+
+  /** What the slot held goes to host memory, and what fits best comes back from there. */
+  #swap(slot: Slot, words: readonly string[]): void {
+    const keepsMost = slot.cached.length > 0 && commonPrefix(slot.cached, words) * 2 >= slot.cached.length;
+    if (this.#cacheLimit === 0 || keepsMost) return;
+    if (slot.cached.length > 0) this.cached.push(slot.cached);
+    if (this.cached.length > this.#cacheLimit) this.cached.shift();
+    const best = this.cached.toSorted((a, b) => commonPrefix(b, words) - commonPrefix(a, words))[0];
+    if (best === undefined || commonPrefix(best, words) <= commonPrefix(slot.cached, words)) return;
+    this.cached.splice(this.cached.indexOf(best), 1);
+    slot.cached = best;
+  }
+
   give(slot: Slot): void {
     slot.busy = false;
     slot.lastUsed = performance.now();
@@ -75,6 +103,7 @@ export class SlotPool {
   #occupy(slot: Slot, words: readonly string[]): Slot {
     slot.busy = true;
     slot.taskId = this.#tasks++;
+    this.#swap(slot, words);
     slot.promptTokens = words.length;
     // At least one token is always evaluated, as in llama-server.
     slot.cacheN = Math.min(commonPrefix(slot.cached, words), Math.max(0, words.length - 1));

@@ -37,6 +37,23 @@ class Engine implements EngineProbe {
     this.restored[slot] = text.replaceAll(".", "");
     return text.length;
   }
+  /** What its host cache holds, newest first, and how many prompts more it would take; null: it has no such cache, as a stock engine. */
+  cached: string[] = [];
+  room: number | null = 100;
+  saveCached: NonNullable<EngineProbe["saveCached"]> = async (folder, index, file) => {
+    const text = this.cached[index];
+    if (text === undefined || this.room === null) return null;
+    await writeFile(join(folder, file), text.padEnd(100, "."));
+    return { tokens: text === "short" ? 5 : 100, bytes: 100 };
+  };
+  loadCached: NonNullable<EngineProbe["loadCached"]> = async (folder, file) => {
+    const text = (await readFile(join(folder, file), "utf8")).replaceAll(".", "");
+    if (this.room === null || this.room === 0) return null;
+    if (text === "damaged") throw new Error("not a sequence state file");
+    this.room -= 1;
+    this.cached.push(text);
+    return 100;
+  };
 }
 
 function setUp() {
@@ -51,11 +68,14 @@ function setUp() {
     if (found === null) throw new Error("there is no place");
     return found;
   };
-  const save = async (at: SlotPlace): Promise<void> => cache.save(at, at.directory, AbortSignal.timeout(5_000));
-  const restore = async (at: SlotPlace): Promise<number> => cache.restore(at, at.directory, AbortSignal.timeout(5_000));
+  const save = async (at: SlotPlace): Promise<readonly string[]> => cache.save(at, at.directory, AbortSignal.timeout(5_000));
+  const restore = async (at: SlotPlace): Promise<readonly string[]> => cache.restore(at, at.directory, AbortSignal.timeout(5_000));
   const files = async (name: string): Promise<string[]> => (await readdir(join(dir, "slots", name))).sort();
   return { engine, cache, place, save, restore, files };
 }
+
+/** The place of another instance of the same model. */
+const another = (place: SlotPlace): SlotPlace => ({ ...place, copies: new Set() });
 
 /** Makes a model's files older than those of the others. */
 async function age(name: string): Promise<void> {
@@ -66,20 +86,17 @@ test("slots that are busy or hold next to nothing are not saved; one that does n
   const { engine, place, save, files } = setUp();
   engine.holds = [{ tokens: 500, task: 3, busy: true }, { tokens: 5, task: 1 }, { tokens: 500 }, { tokens: 10 }, { tokens: 500, task: 9 }];
   await save(await place("a"));
-  expect((await files("a")).map((file) => file.at(-"0.slot".length))).toEqual(["2", "4"]);
+  expect((await files("a")).map((file) => file.at(-"0.slot".length)).toSorted()).toEqual(["2", "4"]);
 });
 
 test("an instance gets the conversations used last, as many as it has slots, and the next instance the others", async () => {
   const { engine, place, save, restore, files } = setUp();
+  engine.room = null;
   const at = await place("a");
-  for (const text of ["first", "second", "third"]) {
-    engine.holds = [{ tokens: 100, task: 1, text }];
-    await save(at);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await utimes(join(at.directory, (await files("a"))[0] ?? ""), 1, 1);
-  expect(await restore(at)).toBe(2);
-  expect(engine.restored.toSorted()).toEqual(["second", "third"]);
+  engine.holds = ["third", "first", "second"].map((text, index) => ({ tokens: 100, task: [9, 3, 5][index] ?? 0, text }));
+  const saved = await save(at);
+  expect(await restore(at)).toEqual(saved.slice(0, 2));
+  expect(engine.restored).toEqual(["third", "second"]);
   engine.restored.length = 0;
   await restore(at);
   expect(engine.restored).toEqual(["first"]);
@@ -167,4 +184,82 @@ test("what an aborted save left is never restored, and goes in time", async () =
   await age("a");
   await restore(at);
   expect(await files("a")).toEqual([]);
+});
+
+test("what is in the host cache is saved after the slots; whoever starts gets its slots full, and copies of the others", async () => {
+  const { engine, place, save, restore, files } = setUp();
+  const at = await place("a");
+  engine.holds = [
+    { tokens: 100, task: 1, text: "slot old" },
+    { tokens: 100, task: 2, text: "slot new" },
+  ];
+  engine.cached = ["cache new", "short", "cache mid", "cache old"];
+  const saved = await save(at);
+  expect(saved).toHaveLength(5);
+  engine.cached = [];
+  engine.room = 2;
+  const started = another(at);
+  expect(await restore(started)).toEqual(saved.slice(0, 4));
+  expect(engine.restored).toEqual(["slot new", "slot old"]);
+  expect(engine.cached).toEqual(["cache new", "cache mid"]);
+  expect(await files("a")).toEqual(saved.slice(2).toSorted());
+  // What it had copies of is of no use once it has saved it itself.
+  engine.holds = [];
+  const again = await save(started);
+  expect(again).toHaveLength(2);
+  expect(await files("a")).toEqual([...again, saved[4] ?? ""].toSorted());
+});
+
+test("running instances share what another one has left, each a part, and the next one that starts is given it all the same", async () => {
+  const { engine, cache, place, save, restore } = setUp();
+  engine.holds = [1, 2, 3, 4].map((task) => ({ tokens: 100, task, text: `talk ${task}` }));
+  const left = await place("a");
+  const saved = await save(left);
+  const took: (readonly string[])[] = [];
+  const heir = (at: SlotPlace) => ({
+    place: at,
+    socketPath: at.directory,
+    signal: AbortSignal.timeout(5_000),
+    took: (names: readonly string[]) => void took.push(names),
+  });
+  const heirs = [another(left), another(left), { ...another(left), key: "other-settings" }].map(heir);
+  await cache.share(left, heirs);
+  expect(took.toSorted()).toEqual([saved.filter((_, index) => index % 2 === 0), saved.filter((_, index) => index % 2 === 1)].toSorted());
+  expect(engine.cached.toSorted()).toEqual(["talk 1", "talk 2", "talk 3", "talk 4"]);
+  engine.room = 100;
+  expect(await restore(another(left))).toEqual(saved);
+  // A second time they get nothing that they have, and nothing that has gone.
+  took.length = 0;
+  await cache.share(left, heirs.slice(0, 1));
+  expect(took.flat()).toEqual(saved.filter((_name, index) => index === 3));
+});
+
+test("of a host cache without room, or an engine without one, nothing is asked twice", async () => {
+  const { engine, place, save, restore, files } = setUp();
+  engine.holds = [1, 2, 3, 4].map((task) => ({ tokens: 100, task, text: `talk ${task}` }));
+  const at = await place("a");
+  const saved = await save(at);
+  engine.room = null;
+  let asked = 0;
+  const load = engine.loadCached;
+  engine.loadCached = async (...given) => {
+    asked += 1;
+    return load(...given);
+  };
+  expect(await restore(another(at))).toEqual(saved.slice(0, 2));
+  expect(asked).toBe(1);
+  expect(await files("a")).toHaveLength(2);
+});
+
+test("over the budget what was used last is saved, and the host cache is left alone", async () => {
+  const { engine, place, save, files } = setUp();
+  budget = 250;
+  engine.holds = [1, 2, 3].map((task) => ({ tokens: 100, task, text: `talk ${task}` }));
+  engine.cached = ["cached"];
+  const at = await place("a");
+  at.copies.add("a copy that is still needed");
+  const saved = await save(at);
+  expect(saved).toHaveLength(2);
+  expect(await Promise.all(saved.map(async (name) => (await readFile(join(at.directory, name), "utf8")).slice(0, 6)))).toEqual(["talk 3", "talk 2"]);
+  expect(await files("a")).toHaveLength(2);
 });

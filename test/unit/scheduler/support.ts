@@ -81,7 +81,8 @@ interface FakeInstance {
 interface News {
   readonly death?: Pick<Death, "cause" | "message">;
   readonly retryAt?: number;
-  readonly restored?: number;
+  readonly restored?: readonly string[];
+  readonly saved?: readonly string[];
 }
 
 /**
@@ -182,6 +183,13 @@ export class World {
     this.step(id, ["stopping"], "absent", { death: { cause: "stopped", message: "was stopped" } });
   }
 
+  /** It has taken over what another one has saved. */
+  takeOver(id: string, conversations: readonly string[]): void {
+    const instance = this.fleet.get(id);
+    if (instance === undefined) throw new Error(`no instance ${id}`);
+    this.post({ type: "instance", event: { type: "takeover", snapshot: this.#snapshot(id, instance), conversations } });
+  }
+
   /** The process died. */
   die(id: string, message = "died by SIGKILL", retryInMs = 0): void {
     this.step(id, ["starting", "ready", "draining"], "failed", { death: { cause: "signal", message }, retryAt: this.now + retryInMs });
@@ -240,7 +248,8 @@ export class World {
     instance.retryAt = news.retryAt ?? null;
     if (news.death) instance.lastDeath = { at: this.now, exitCode: null, signal: null, ...news.death };
     const restored = news.restored === undefined ? {} : { restoredConversations: news.restored };
-    return { type: "transition", from: before, snapshot: { ...this.#snapshot(id, instance), ...restored } };
+    const saved = news.saved === undefined ? {} : { savedConversations: news.saved };
+    return { type: "transition", from: before, snapshot: { ...this.#snapshot(id, instance), ...restored, ...saved } };
   }
 
   #carryOut(effect: Effect): FleetEvent | null {

@@ -103,28 +103,3 @@ test("of the idle ones the cheapest to reload goes, unless it was used much more
   world.arrive("new");
   expect(world.inState("stopping")).toEqual(["quick@cpu"]);
 });
-
-test.each([2, 1, 0])(
-  "of the conversations that were saved when an instance ended, its successor is known to hold the %i that it was given back",
-  (restored) => {
-    const world = new World([model("a", { slots: 2, idleTtlMs: 1_000 })], { devices: [cpu()] });
-    const marks = [1, 2, 3].map((index) => [{ hash: `conversation ${index}`, tokens: 100 * index }]);
-    for (const prefix of marks) {
-      const id = world.arrive("a", { prefix, promptTokens: 300 });
-      for (const starting of world.starting()) world.up(starting);
-      world.finish(id);
-      world.advance(10);
-    }
-    world.advance(1_000);
-    for (const id of world.inState("stopping")) world.gone(id);
-    expect(world.instancesOf("a")).toEqual([]);
-    world.arrive("a", { prefix: [{ hash: "another", tokens: 10 }] });
-    for (const id of world.starting()) world.step(id, ["starting"], "ready", { restored });
-    const record = world.state.models.get("a");
-    const [instance] = record?.instances ?? [];
-    if (record === undefined || instance === undefined) throw new Error("no instance");
-    expect(marks.map((prefix) => record.prefixes.cachedTokens(instance, prefix))).toEqual([0, restored > 1 ? 200 : 0, restored > 0 ? 300 : 0]);
-    // The one that was too many for the slots was in no slot, and is on no disk.
-    expect(record.sleeping.map(({ marks: [tip] }) => tip?.hash)).toEqual(restored === 1 ? ["conversation 2"] : []);
-  },
-);

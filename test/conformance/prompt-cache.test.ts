@@ -1,0 +1,112 @@
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createEngineProbe } from "../../src/engines/index.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
+import { EngineProcess, longPrompt } from "./engine-process.ts";
+
+const { saveSlot, restoreSlot, saveCached, loadCached } = createEngineProbe();
+if (!saveSlot || !restoreSlot || !saveCached || !loadCached) throw new Error("the probe knows no slots");
+const soon = (): AbortSignal => AbortSignal.timeout(60_000);
+
+let folder = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "prompt-cache-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const start = async (hostCacheMib = 64): Promise<EngineProcess> =>
+  EngineProcess.start("llama-server", await chatModelFile(), { load: { slots: 1, hostCacheMib }, slotDir: folder });
+
+const topics = ["rivers", "mountains", "bridges"] as const;
+const talk = (topic: string): string => `All about ${topic}: ${longPrompt(150 + topic.length)}`;
+
+/** Asks one token, and returns how many of the prompt's were known. */
+async function cachedOf(engine: EngineProcess, prompt: string): Promise<{ cached: number; text: string }> {
+  const { status, body } = await engine.post("/v1/completions", { prompt, max_tokens: 4, temperature: 0 });
+  expect(status).toBe(200);
+  return { cached: body.timings.cache_n, text: body.choices[0].text };
+}
+
+test("prompts of the host cache are saved, newest first and without what a slot holds, and go on in another engine", async () => {
+  const files: string[] = [];
+  const texts = new Map<string, string>();
+  {
+    await using first = await start();
+    for (const topic of topics) texts.set(topic, (await cachedOf(first, talk(topic))).text);
+    for (let index = 0; ; index++) {
+      const saved = await saveCached(first.socketPath, index, `${index}.slot`, soon());
+      if (saved === null) break;
+      expect(saved.tokens).toBeGreaterThan(150);
+      files.push(`${index}.slot`);
+    }
+    // The last one is in the only slot.
+    expect(files).toHaveLength(2);
+    await saveSlot(first.socketPath, 0, "2.slot", soon());
+  }
+  await using second = await start();
+  // From a slot into the cache, and from the cache into a slot: the files are the same.
+  expect(await loadCached(second.socketPath, "2.slot", soon())).toBeGreaterThan(150);
+  expect(await restoreSlot(second.socketPath, 0, "0.slot", soon())).toBeGreaterThan(150);
+  expect(await loadCached(second.socketPath, "1.slot", soon())).toBeGreaterThan(150);
+  for (const topic of ["rivers", "bridges", "mountains"]) {
+    const answer = await cachedOf(second, `${talk(topic)}${texts.get(topic)} and so on`);
+    expect(answer.cached, topic).toBeGreaterThan(150);
+  }
+  // The state is the same: what follows is what would have followed.
+  await using third = await start(0);
+  const further = `${talk("rivers")}${texts.get("rivers")} and`;
+  expect((await cachedOf(second, further)).text).toBe((await cachedOf(third, further)).text);
+});
+
+test("a loaded prompt never displaces another, and what is held already is no second time", async () => {
+  await using first = await start();
+  for (const topic of topics) await cachedOf(first, talk(topic));
+  await saveCached(first.socketPath, 0, "a.slot", soon());
+  await saveCached(first.socketPath, 1, "b.slot", soon());
+  await saveSlot(first.socketPath, 0, "c.slot", soon());
+  for (const file of ["a.slot", "b.slot", "c.slot"]) expect(await loadCached(first.socketPath, file, soon())).toBeGreaterThan(150);
+  expect(await saveCached(first.socketPath, 2, "none.slot", soon())).toBeNull();
+  // About 3.6 MiB each: one fits.
+  await using small = await start(5);
+  expect(await loadCached(small.socketPath, "a.slot", soon())).toBeGreaterThan(150);
+  expect(await loadCached(small.socketPath, "b.slot", soon())).toBeNull();
+  expect((await cachedOf(small, talk("mountains"))).cached).toBeGreaterThan(150);
+});
+
+test("without a host cache nothing is saved or loaded", async () => {
+  await using engine = await start(0);
+  await cachedOf(engine, talk("rivers"));
+  await saveSlot(engine.socketPath, 0, "a.slot", soon());
+  expect(await saveCached(engine.socketPath, 0, "b.slot", soon())).toBeNull();
+  expect(await loadCached(engine.socketPath, "a.slot", soon())).toBeNull();
+});
+
+test("a file that is damaged, missing or of another model is refused, and the engine lives on", async () => {
+  await using engine = await start();
+  for (const topic of topics) await cachedOf(engine, talk(topic));
+  await saveSlot(engine.socketPath, 0, "good.slot", soon());
+  await writeFile(join(folder, "empty.slot"), "");
+  await writeFile(join(folder, "text.slot"), "no state at all");
+  await copyFile((await embeddingModelFile()).model, join(folder, "weights.slot"));
+  for (const file of ["empty.slot", "text.slot", "weights.slot", "missing.slot", "../good.slot"]) {
+    await expect(loadCached(engine.socketPath, file, soon()), file).rejects.toThrow(/cache-load with status 400/u);
+  }
+  await expect(saveCached(engine.socketPath, 0, "../outside.slot", soon())).rejects.toThrow(/status 400/u);
+  expect((await cachedOf(engine, talk("rivers"))).cached).toBeGreaterThan(150);
+});
+
+test("a state that is cut short is computed anew", async () => {
+  const file = join(folder, "cut.slot");
+  await using engine = await start();
+  await cachedOf(engine, talk("rivers"));
+  await saveSlot(engine.socketPath, 0, "cut.slot", soon());
+  await using other = await start();
+  const { truncate, stat } = await import("node:fs/promises");
+  await truncate(file, Math.floor((await stat(file)).size / 2));
+  expect(await loadCached(other.socketPath, "cut.slot", soon())).toBeGreaterThan(150);
+  expect((await cachedOf(other, talk("rivers"))).cached).toBe(0);
+  await cachedOf(other, talk("mountains"));
+  expect((await cachedOf(other, talk("rivers"))).cached).toBeGreaterThan(150);
+});
