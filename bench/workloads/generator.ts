@@ -7,9 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expectedAnswer, renderPrompt } from "../stub/text.ts";
 import type { Plan, Planned, Sent } from "./plan.ts";
 import { promptMessages } from "./prompts.ts";
-import { type Seen, streamChat } from "./stream.ts";
+import { type Seen, streamChat, type Target } from "./stream.ts";
 
 const GRACE_MS = 5;
+
+const targetOf = (plan: Plan): Target => ("port" in plan ? { port: plan.port } : { socketPath: plan.socketPath });
 
 async function run(plan: Plan): Promise<Sent[]> {
   const startedAt = performance.now() + GRACE_MS;
@@ -37,7 +39,7 @@ async function run(plan: Plan): Promise<Sent[]> {
     const { model, maxTokens, stream = true, key } = planned;
     const body = JSON.stringify({ model, messages, max_tokens: maxTokens, ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}) });
     const sentAt = performance.now();
-    const seen = await streamChat({ port: plan.port }, body, { ...(key ? { key } : {}), signal: over.signal });
+    const seen = await streamChat(targetOf(plan), body, { ...(key ? { key } : {}), signal: over.signal });
     return judged(planned, seen, expectedAnswer(renderPrompt({ messages }), maxTokens), { dueAt, sentAt, left: over.signal.aborted });
   }
 }

@@ -40,6 +40,8 @@ export interface StubSetup {
 export interface StubInstallation extends AsyncDisposable {
   readonly port: number;
   status(): Promise<DaemonStatus>;
+  /** Of a model's running engines: whoever asks there goes past the daemon. */
+  sockets(model: string): Promise<string[]>;
   /** What the running engines of a model have counted. */
   records(model: string): Promise<StubRecord[]>;
   launches(model: string): Promise<number>;
@@ -87,6 +89,7 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
     return {
       port,
       status,
+      sockets,
       records,
       lateness: async (model) => {
         const all = await records(model);

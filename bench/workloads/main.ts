@@ -1,12 +1,15 @@
 /** Workloads through the whole daemon in front of stub engines, each under the routing policies where they matter. */
-import { Report } from "../lib/report.ts";
+import { progress, Report } from "../lib/report.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import type { WorkloadContext } from "./arms.ts";
 import { SPEED } from "./installation.ts";
+import { openLoop } from "./open-loop.ts";
 import { agents, noReuse, traceReplay } from "./routing.ts";
-import { cancels, chaos, flooder, sizes, swaps } from "./single.ts";
+import { cancels, chaos, flooder, swaps } from "./single.ts";
+import { sizes } from "./sizes.ts";
 
 const workloads: Readonly<Record<string, (context: WorkloadContext) => Promise<void>>> = {
+  W1: openLoop,
   W3: traceReplay,
   W4: agents,
   W5: noReuse,
@@ -30,7 +33,9 @@ export async function benchWorkloads({ only, trace, rounds }: WorkloadsOptions):
   if (unknown !== undefined) throw new Error(`--only names ${unknown}; there are ${Object.keys(workloads).join(", ")}`);
   const report = new Report("workloads");
   for (const [name, workload] of Object.entries(workloads)) {
-    if (only === null || only.includes(name)) await workload({ report, rounds, trace });
+    if (only !== null && !only.includes(name)) continue;
+    progress(name);
+    await workload({ report, rounds, trace });
   }
   if (only === null) console.log(`\nkept in ${report.save({ rounds, engine: largeGpu, speed: SPEED })}`);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { benchRoot } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
 import type { PromptPart } from "./prompts.ts";
+import type { Target } from "./stream.ts";
 
 /** One request to come. */
 export interface Planned {
@@ -25,12 +26,11 @@ export interface Planned {
   readonly background?: boolean;
 }
 
-export interface Plan {
-  readonly port: number;
+export type Plan = Target & {
   readonly requests: readonly Planned[];
   /** What has no answer by then has none. */
   readonly patienceMs: number;
-}
+};
 
 /** What became of it. Times are milliseconds from when it was due. */
 export interface Sent {
@@ -78,6 +78,7 @@ export interface Figures {
   readonly hung: number;
   readonly ttftP50Ms: number;
   readonly ttftP99Ms: number;
+  readonly ttftP999Ms: number;
   readonly totalP50Ms: number;
   /** Cached ÷ all prompt tokens. */
   readonly hitRate: number;
@@ -108,6 +109,7 @@ export function figures(sent: readonly Sent[], tag: string | null = null): Figur
     hung: count("hung"),
     ttftP50Ms: at(0.5, "ttftMs"),
     ttftP99Ms: at(0.99, "ttftMs"),
+    ttftP999Ms: at(0.999, "ttftMs"),
     totalP50Ms: at(0.5, "totalMs"),
     hitRate: Math.round((1000 * sum("cachedTokens")) / sum("promptTokens")) / 1000,
     prefilledTokens: sum("promptTokens") - sum("cachedTokens"),

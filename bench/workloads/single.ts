@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { benchRoot, printTable } from "../lib/report.ts";
-import { quantile, shown, spread } from "../lib/statistics.ts";
+import { shown, spread } from "../lib/statistics.ts";
 import { poissonGapMs, randomSource } from "../sim/requests.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import type { WorkloadContext } from "./arms.ts";
@@ -12,11 +12,6 @@ import { errorsOf, figures, type Planned, requireRight, type Sent, send } from "
 import type { PromptPart } from "./prompts.ts";
 
 const user = (seed: string, tokens: number): PromptPart[] => [{ role: "user", seed, tokens }];
-const ratioOf = (values: readonly number[], q: number): number =>
-  quantile(
-    values.toSorted((a, b) => a - b),
-    q,
-  );
 
 /** W6: a client with a few requests a second, alone and beside one who sends twice what can be done. */
 export async function flooder({ report, rounds }: WorkloadContext): Promise<void> {
@@ -70,66 +65,6 @@ export async function swaps({ report, rounds }: WorkloadContext): Promise<void> 
   }
   report.add({ bench: "workloads", measure: "W7: loads ÷ those of first in, first out", goal: "≤ 0.2", rounds, ...spread(ratios) });
   console.log(`\nW7: loads ÷ those of first in, first out: ${shown(spread(ratios))}, goal ≤ 0.2`);
-}
-
-/** W8: what the daemon adds to prompts of 1k, 10k and 100k tokens, and what bodies of 400 KB do to the streams of others. */
-export async function sizes({ report, rounds }: WorkloadContext): Promise<void> {
-  const added = new Map<number, number[]>();
-  const ratios: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const quick = { parameters: { prefillTokensPerSecond: 2_000_000 } };
-    await using daemon = await installStubs({
-      models: { small: { slots: 8, contextTokens: 8192 }, big: { slots: 8, contextTokens: 131_072, stub: quick } },
-    });
-    const run = (requests: readonly Planned[]): Promise<Sent[]> => send({ port: daemon.port, requests, patienceMs: 60_000 });
-    for (const tokens of [1000, 10_000, 100_000]) {
-      const sent = await run(
-        Array.from(
-          { length: 8 },
-          (_, id): Planned => ({ id, tag: `${tokens}`, atMs: 300 * id, model: "big", prompt: user(`${tokens} of ${id}`, tokens), maxTokens: 4 }),
-        ),
-      );
-      requireRight("W8", sent);
-      const median = ratioOf(
-        sent.map(({ ttftMs, promptMs }) => ttftMs - promptMs),
-        0.5,
-      );
-      added.set(tokens, [...(added.get(tokens) ?? []), median]);
-      report.add({ bench: "workloads", measure: "W8", promptTokens: tokens, round, addedMs: median, ...figures(sent) });
-    }
-    const streams = Array.from(
-      { length: 4 },
-      (_, id): Planned => ({ id, tag: "stream", atMs: 0, model: "small", prompt: user(`stream ${id}`, 100), maxTokens: 1000, gaps: true }),
-    );
-    const bodies = Array.from(
-      { length: 40 },
-      (_, id): Planned => ({ id, tag: "body", atMs: 100 + id * 110, model: "big", prompt: user(`body ${id}`, 100_000), maxTokens: 2 }),
-    );
-    const gapP99 = (sent: readonly Sent[]): number =>
-      ratioOf(
-        sent.flatMap(({ gapsMs }) => gapsMs),
-        0.99,
-      );
-    const quiet = await run(streams);
-    // Of a process of their own each: what is measured is the daemon, not the generator.
-    const [beside, loud] = await Promise.all([run(streams), run(bodies)]);
-    for (const sent of [quiet, beside, loud]) requireRight("W8", sent);
-    const ratio = gapP99(beside) / gapP99(quiet);
-    ratios.push(ratio);
-    report.add({
-      bench: "workloads",
-      measure: "W8: small streams",
-      round,
-      gapP99QuietMs: gapP99(quiet),
-      gapP99BesideMs: gapP99(beside),
-      ratio,
-      bodies: figures(loud).ok,
-    });
-  }
-  report.add({ bench: "workloads", measure: "W8: small streams' gap p99, beside bodies of 400 KB ÷ alone", goal: "≤ 2", rounds, ...spread(ratios) });
-  console.log("\nW8: sizes of prompts");
-  printTable([["prompt tokens", "added to the engine's own TTFT, ms"], ...[...added].map(([tokens, list]) => [String(tokens), shown(spread(list))])]);
-  console.log(`small streams' gap p99 beside 400 KB bodies ÷ alone: ${shown(spread(ratios))}, goal ≤ 2`);
 }
 
 /** W9: most clients leave at random moments; nothing may be held afterwards. */
