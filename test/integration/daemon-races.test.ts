@@ -23,7 +23,8 @@ test("an instance that another model waits for serves those it was started for b
 });
 
 test("two models that wait for room at once take two different victims, and no more run than may", async () => {
-  assistant = await installFakes({ models: { river: {}, brook: {}, lake: {}, pond: {} }, maxInstances: 2 });
+  const slow = { knobs: { slowExitMs: 500 } };
+  assistant = await installFakes({ models: { river: slow, brook: slow, lake: {}, pond: {} }, maxInstances: 2 });
   const url = await assistant.serve();
   expect(statuses(await Promise.all(["river", "brook"].map((name) => ask(url, name, "hello"))))).toEqual(all(2));
   let most = 0;
