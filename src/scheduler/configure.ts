@@ -5,6 +5,7 @@ import { leave, rejectAll } from "./lifecycle.ts";
 import { budgetOf, forgetFigures, type MemoryNeed } from "./memory.ts";
 import { accountAll, refresh, roomChanged, unpark } from "./places.ts";
 import { policies } from "./policies/index.ts";
+import { shareAccounts } from "./pools.ts";
 import { isRemoteOnly } from "./remotes.ts";
 import { eligibleDevices } from "./replicas.ts";
 import { preload, shrink, wantedInstances } from "./scaling.ts";
@@ -45,6 +46,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
     if ((spec.preload || (spec.replicasMin ?? 0) > 0) && !wasWanted) toPreload.push(model);
   }
+  shareAccounts(state);
   roomChanged(turn);
   for (const model of toPreload) preload(turn, model, wantedInstances(model));
 }

@@ -3,7 +3,7 @@ import { unqueue } from "./lifecycle.ts";
 import { drainMs } from "./limits.ts";
 import { expectedCompletion } from "./load.ts";
 import { refresh } from "./places.ts";
-import { prefillBegins } from "./rates.ts";
+import { modelPrefillPerMs, prefillBegins } from "./rates.ts";
 import { holdSlot, isReserved } from "./reserve.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
@@ -72,16 +72,20 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   instance.prefillTokens += request.prefillTokens;
   instance.decodeTokens += request.decodeTokens;
   prefillBegins(instance, request, now);
-  charge(turn, request, request.prefillTokens + OUTPUT_WEIGHT * request.decodeTokens);
+  charge(turn, request, instance, request.prefillTokens + OUTPUT_WEIGHT * request.decodeTokens);
   occupy(turn, instance, request);
   refresh(turn, instance);
   turn.effects.push({ type: "dispatch", requestId: facts.id, instanceId: instance.id, queuedMs: now - request.arrivedAt });
 }
 
-/** Counts what the tenant got; `tokens` is all that this request is taken to be worth now. */
-export function charge({ state }: Turn, request: RequestRecord, tokens: number): void {
-  request.model.queue.charge(request.tenant, (tokens - request.charged) / (state.settings.tenantWeights.get(request.tenant) ?? 1));
-  request.charged = tokens;
+/**
+ * Counts what the tenant got; `tokens` is all that this request is taken to be worth now. Models on one device have one
+ * account, in which a token counts for the time that one of the model's prompt takes: a small model's are cheap.
+ */
+export function charge({ state }: Turn, request: RequestRecord, instance: InstanceRecord, tokens: number): void {
+  const work = tokens / modelPrefillPerMs(instance);
+  request.model.queue.charge(request.tenant, (work - request.charged) / (state.settings.tenantWeights.get(request.tenant) ?? 1));
+  request.charged = work;
 }
 
 /** The request waits for an instance that holds its beginning, until something happens there or `untilMs`. */

@@ -22,16 +22,24 @@ export interface Pressing<Item> extends HeapItem {
   readonly item: Item & Queued<Item>;
 }
 
-export interface Tenant {
+/** A tenant with the same accounts in all queues that share them. */
+export interface Tenant extends HeapItem {
   readonly name: string;
-  /** Tokens it got ÷ its weight. */
+  /** Work it got ÷ its weight; see `charge`. */
   counter: number;
-  lanes: number;
+  /** Where it waits, in all queues. */
+  readonly lanes: Set<AnyLane>;
+}
+
+/** A lane of whatever queue. */
+export interface AnyLane {
+  /** The counter of its tenant has changed. */
+  moved(): void;
 }
 
 /** The waiting requests of one tenant and one priority. */
-export interface Lane<Item> extends HeapItem {
-  readonly tenant: Tenant;
+export interface Lane<Item> extends HeapItem, AnyLane {
+  tenant: Tenant;
   readonly level: Level<Item>;
   /** Those that may be served now: all but the parked. */
   readonly ready: IndexedHeap<Item & Queued<Item>>;

@@ -1,7 +1,7 @@
 import type { Lane, Level, Queued } from "./lanes.ts";
 
 /** What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost. */
-const TURN_TOKENS = 1000;
+const TURN_WORK = 1000;
 const FEW = 64;
 
 /**
@@ -32,7 +32,7 @@ export function* serving<Item extends Queued<Item>>(levels: readonly Level<Item>
       const next = lane?.items.next();
       if (lane === undefined || next === undefined || next.done) lanes.splice(least, 1);
       else {
-        lane.counter += TURN_TOKENS;
+        lane.counter += TURN_WORK;
         yield next.value;
       }
     }

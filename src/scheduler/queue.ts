@@ -1,9 +1,7 @@
+import { Accounts } from "./accounts.ts";
 import { IndexedHeap } from "./heap.ts";
 import type { Lane, Level, Queued, Tenant } from "./lanes.ts";
 import { nextOf, order, serving } from "./queue-order.ts";
-
-/** Tenants without a waiting request whose counters are kept. */
-const MOST_ABSENT = 1000;
 
 /**
  * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
@@ -15,10 +13,8 @@ const MOST_ABSENT = 1000;
 export class RequestQueue<Item extends Queued<Item>> {
   /** Highest priority first. Empty levels are removed, so that clients cannot make the list long for ever. */
   readonly #levels: Level<Item>[] = [];
-  readonly #tenants = new Map<string, Tenant>();
+  #accounts = new Accounts();
   readonly #hungry = new IndexedHeap<Lane<Item>["hunger"]>((a, b) => a.since < b.since);
-  /** The least counter of those who waited when somebody was last served. */
-  #floor = 0;
   #size = 0;
   #serial = 0;
   maxWaitMs = 60_000;
@@ -113,18 +109,28 @@ export class RequestQueue<Item extends Queued<Item>> {
   served(item: Item, now: number): void {
     if (item.lane === null) return;
     item.lane.servedAt = now;
-    this.#floor = Math.max(this.#floor, this.#leastCounter() ?? 0);
+    this.#accounts.served();
   }
 
-  /** Counts what a tenant got, tokens ÷ weight; negative where it was less than expected. */
-  charge(name: string, tokens: number): void {
-    const tenant = this.#tenantOf(name);
-    tenant.counter += tokens;
-    if (tenant.lanes === 0) return;
-    for (const level of this.#levels) {
-      const lane = level.all.get(name);
-      if (lane !== undefined && lane.heapIndex >= 0) level.lanes.update(lane);
+  /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
+  charge(name: string, work: number): void {
+    this.#accounts.charge(name, work);
+  }
+
+  /** From now on the tenants' counters are these, which other queues use too. */
+  share(accounts: Accounts): void {
+    if (accounts === this.#accounts) return;
+    for (const { all, lanes } of this.#levels) {
+      for (const lane of all.values()) {
+        lanes.remove(lane);
+        this.#accounts.leave(lane.tenant, lane);
+      }
+      for (const lane of all.values()) {
+        lane.tenant = accounts.enter(lane.tenant.name, lane);
+        if (lane.ready.size > 0) lanes.update(lane);
+      }
     }
+    this.#accounts = accounts;
   }
 
   /** 1-based place of a waiting request, as far as it can be told: others' later turns and arrivals may change it. */
@@ -170,47 +176,15 @@ export class RequestQueue<Item extends Queued<Item>> {
     level.lanes.remove(lane);
     this.#hungry.remove(lane.hunger);
     level.all.delete(tenant.name);
-    tenant.lanes -= 1;
+    this.#accounts.leave(tenant, lane);
     if (level.all.size === 0) this.#levels.splice(this.#levels.indexOf(level), 1);
-    if (tenant.lanes > 0) return;
-    // To the end: the tenants that have been away longest are forgotten first.
-    this.#tenants.delete(tenant.name);
-    this.#tenants.set(tenant.name, tenant);
-    if (this.#tenants.size <= MOST_ABSENT) return;
-    for (const [name, other] of this.#tenants) {
-      if (other.lanes > 0) continue;
-      this.#tenants.delete(name);
-      return;
-    }
-  }
-
-  #tenantOf(name: string): Tenant {
-    let tenant = this.#tenants.get(name);
-    if (tenant === undefined) {
-      tenant = { name, counter: this.#leastCounter() ?? this.#floor, lanes: 0 };
-      this.#tenants.set(name, tenant);
-    }
-    return tenant;
-  }
-
-  #leastCounter(): number | null {
-    let least: number | null = null;
-    for (const { lanes } of this.#levels) {
-      const first = lanes.peek()?.tenant.counter;
-      if (first !== undefined && (least === null || first < least)) least = first;
-    }
-    return least;
   }
 
   #laneOf(level: Level<Item>, { tenant: name }: Item): Lane<Item> {
     const known = level.all.get(name);
     if (known !== undefined) return known;
-    const tenant = this.#tenantOf(name);
-    // Who was away has no claim on what the others got meanwhile.
-    if (tenant.lanes === 0) tenant.counter = Math.max(tenant.counter, this.#leastCounter() ?? this.#floor);
-    tenant.lanes += 1;
     const lane: Lane<Item> = {
-      tenant,
+      tenant: nobody,
       level,
       ready: new IndexedHeap((a, b) => order(a, b) < 0),
       parked: new Set(),
@@ -227,7 +201,11 @@ export class RequestQueue<Item extends Queued<Item>> {
       },
       servedAt: 0,
       heapIndex: -1,
+      moved: () => {
+        if (lane.heapIndex >= 0) level.lanes.update(lane);
+      },
     };
+    lane.tenant = this.#accounts.enter(name, lane);
     level.all.set(name, lane);
     return lane;
   }
@@ -244,6 +222,9 @@ export class RequestQueue<Item extends Queued<Item>> {
     return level;
   }
 }
+
+/** Whose a lane is until it has entered the accounts. */
+const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), heapIndex: -1 };
 
 /** Least served tenant first; of equals, as after a lift, the one that was served longest ago. */
 const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean =>

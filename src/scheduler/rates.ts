@@ -19,10 +19,14 @@ export function learnRate(known: Rate, tokens: number, ms: number): void {
 /** Prompt tokens per millisecond that the instance works off: measured, else of the model's other instances, else a guess from the device. */
 export function prefillPerMs(instance: InstanceRecord): number {
   const own = instance.prefillRate;
-  if (own.ms > 0) return own.tokens / own.ms;
-  const others = instance.model.prefillRate;
-  if (others.ms > 0) return others.tokens / others.ms;
-  return instance.device.isCpu ? PRIOR_CPU : PRIOR_GPU;
+  return own.ms > 0 ? own.tokens / own.ms : modelPrefillPerMs(instance);
+}
+
+/** The same of the model's instances altogether. */
+export function modelPrefillPerMs({ model, device }: InstanceRecord): number {
+  const { tokens, ms } = model.prefillRate;
+  if (ms > 0) return tokens / ms;
+  return device.isCpu ? PRIOR_CPU : PRIOR_GPU;
 }
 
 /** Whether the rate is more than a guess. */

@@ -5,6 +5,7 @@ import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts } from "../core/request.ts";
+import type { Accounts } from "./accounts.ts";
 import type { Average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
 import type { HeapItem, IndexedHeap } from "./heap.ts";
@@ -56,7 +57,7 @@ export interface RequestRecord extends Queued<RequestRecord> {
   prefilledAt: number;
   /** No other prompt was on the instance when it came. */
   alone: boolean;
-  /** What the tenant was charged for it, tokens. */
+  /** What the tenant was charged for it; see dispatch.ts. */
   charged: number;
   /** Outstanding work on the instance, tokens; see load.ts. */
   prefillTokens: number;
@@ -303,6 +304,8 @@ export interface SchedulerState {
   exclusiveModels: number;
   /** Requests that got a slot, ever. */
   dispatches: number;
+  /** What tenants got, by the devices on which they got it. */
+  readonly accounts: Map<string, Accounts>;
   /** Waiting requests by tenant, over all models; no entry for none. */
   readonly queuedByTenant: Map<string, number>;
 }

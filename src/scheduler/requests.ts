@@ -118,7 +118,8 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   turn.state.requests.delete(requestId);
   instance.inFlight.delete(request);
   holdSlot(instance, request, -1);
-  if (!request.answering) prefillGivenUp(instance, request, turn.now);
+  if (!request.answering && outcome.end === "complete") prefillEnded(instance, request, turn.now);
+  else if (!request.answering) prefillGivenUp(instance, request, turn.now);
   instance.prefillTokens -= request.prefillTokens;
   instance.decodeTokens -= request.decodeTokens;
   // Sums of fractions leave a rest that would grow over a million requests.
@@ -150,7 +151,7 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
     if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
     if (outcome.completionMs !== null)
       for (const rate of [instance.decodeRate, model.decodeRate]) learnRate(rate, outcome.completionTokens, outcome.completionMs);
-    charge(turn, request, (prefilled ?? facts.promptTokens - request.promisedTokens) + OUTPUT_WEIGHT * outcome.completionTokens);
+    charge(turn, request, instance, (prefilled ?? facts.promptTokens - request.promisedTokens) + OUTPUT_WEIGHT * outcome.completionTokens);
     if (outcome.end === "complete") {
       learn(averages.completionTokens, outcome.completionTokens);
       learn(averages.workTokens, (prefilled ?? facts.promptTokens - request.promisedTokens) + outcome.completionTokens);

@@ -58,6 +58,7 @@ export function createState(grantThreads: GrantThreads, measures = false): Sched
     served: 0,
     exclusiveModels: 0,
     dispatches: 0,
+    accounts: new Map(),
     queuedByTenant: new Map(),
   };
 }
