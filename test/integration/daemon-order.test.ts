@@ -74,3 +74,26 @@ test("a request whose time is over while it waits is refused, and the engine nev
   expect((await ask(url, "river", "and now?")).status).toBe(200);
   expect((await assistant.record("river")).requests).toBe(requests + 1);
 });
+
+test("who waits is told place and expected start: in the head, in the stream's signs of life, and by its id", async () => {
+  const release = await oneSlotTaken();
+  release();
+  // Answers of about a tenth of a second, from which the wait is reckoned.
+  for (let count = 0; count < 3; count++) await ask(url, "river", `first ${fake({ tokens: 20, decodeDelayMs: 5 })}`);
+  const leaving = new AbortController();
+  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal });
+  void held.text().catch(() => {});
+  await queue("before it", {});
+  const waiting = open(url, "river", "story", { stream: true, headers: { "x-request-id": "mine" } });
+  await eventually("both wait", async () => (await assistant.state()).queued === 2);
+  const where = (await (await fetch(`${url}/v1/requests/mine`)).json()) as { expected_start_ms: number };
+  expect(where).toMatchObject({ state: "waiting", reason: "queued", place: 2, expected_start_ms: expect.any(Number) });
+  const stream = await waiting;
+  expect(stream.headers.get("x-assistant-queue-place")).toBe("2");
+  expect(Number(stream.headers.get("x-assistant-expected-start-ms"))).toBeGreaterThan(0);
+  leaving.abort();
+  const text = await stream.text();
+  expect(text).toMatch(/^: waiting in the queue, place 2, about \d+ s to go$/m);
+  expect(text).toContain("[DONE]");
+  await eventually("the one before it was answered first", () => ended.length === 1);
+});
