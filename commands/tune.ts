@@ -12,34 +12,58 @@ interface TuneResult extends TuneReport {
   readonly reloaded: boolean;
 }
 
+interface TuneFlags {
+  readonly config?: string | undefined;
+  readonly for: "latency" | "throughput" | "balanced";
+  readonly budget: string;
+  readonly streams?: number | undefined;
+  readonly stop: boolean;
+  readonly "dry-run": boolean;
+  readonly yes: boolean;
+}
+
 const INTERRUPTED = 130;
 
 export default class Tune extends BaseCommand {
   static override summary = "Measure which settings serve a model best here, and write them into its file";
   static override description =
     "Starts the model's engine, alone on its device, with one combination of threads, batch, slots and cache type after the other, measures prompts and answers, " +
-    "and changes those keys of the model's file; comments and other keys stay. On a terminal it asks first. No batch that takes over 200 ms is chosen.";
+    "and changes those keys of the model's file; comments and other keys stay. On a terminal it asks first. No batch that takes over 200 ms is chosen. " +
+    "Several models are measured one after the other, each with the threads that it has while all of them run.";
   static override examples = [
     { description: "For one request and for several at once alike", command: "<%= config.bin %> tune smollm2" },
     { description: "For many clients, and take the time", command: "<%= config.bin %> tune smollm2 --for throughput --budget 10m" },
+    { description: "For models that run at the same time", command: "<%= config.bin %> tune smollm2 minilm" },
     { description: "Look only", command: "<%= config.bin %> tune smollm2 --dry-run" },
   ];
-  static override args = { model: Args.string({ required: true, description: "name or alias of a configured model" }) };
+  static override strict = false;
+  static override usage = "tune MODEL...";
+  static override args = { model: Args.string({ required: true, description: "name or alias of a configured model; several may follow" }) };
   static override flags = {
     for: Flags.option({
       options: ["latency", "throughput", "balanced"] as const,
       default: "balanced",
       description: "one request alone, many at once, or both",
     })(),
-    budget: Flags.string({ default: "120s", helpValue: "TIME", description: "time for measuring, such as 90s or 5m; more of it tries more" }),
+    budget: Flags.string({ default: "120s", helpValue: "TIME", description: "time for measuring each model, such as 90s or 5m; more of it tries more" }),
     streams: Flags.integer({ min: 2, max: 256, description: "requests at once in the measurement (default: 4 on a CPU, 16 on a GPU)" }),
     stop: Flags.boolean({ description: "stop the daemon's instances on the device first" }),
     "dry-run": Flags.boolean({ description: "show what would be written, write nothing" }),
     yes: Flags.boolean({ char: "y", description: "do not ask" }),
   };
 
-  async run(): Promise<TuneResult> {
-    const { args, flags } = await this.parse(Tune);
+  async run(): Promise<TuneResult | readonly TuneResult[]> {
+    const { argv, flags } = await this.parse(Tune);
+    const names = [...new Set(argv as string[])];
+    const results: TuneResult[] = [];
+    for (const name of names) {
+      if (results.length > 0) this.log("");
+      results.push(await this.#tune(name, names, flags));
+    }
+    return results.length === 1 && results[0] !== undefined ? results[0] : results;
+  }
+
+  async #tune(model: string, names: readonly string[], flags: TuneFlags): Promise<TuneResult> {
     const [{ tune }, { planEdit }, options, text, { alignColumns }, { showProgress }] = await Promise.all([
       import("../src/client/tune/tune.ts"),
       import("../src/client/tune/apply.ts"),
@@ -56,11 +80,12 @@ export default class Tune extends BaseCommand {
     const stop = new AbortController();
     const interrupt = (): void => stop.abort();
     process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-    const progress = showProgress(this.jsonEnabled() ? { write: () => {} } : process.stderr, `tuning ${args.model}`);
+    const progress = showProgress(this.jsonEnabled() ? { write: () => {} } : process.stderr, `tuning ${model}`);
     let report: TuneReport;
     try {
-      const request = { context, model: args.model, objective: flags.for, budgetMs, streams: flags.streams ?? null, stop: flags.stop, signal: stop.signal };
-      report = await tune({ ...request, onProgress: (now) => progress.update(text.progressText(args.model, now)) });
+      const beside = names.filter((name) => name !== model);
+      const request = { context, model, beside, objective: flags.for, budgetMs, streams: flags.streams ?? null, stop: flags.stop, signal: stop.signal };
+      report = await tune({ ...request, onProgress: (now) => progress.update(text.progressText(model, now)) });
     } catch (error) {
       if (!stop.signal.aborted) throw error;
       progress.stop();

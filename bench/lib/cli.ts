@@ -4,7 +4,7 @@
  *   with `--install` it only installs the peers that can be had
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
  * `npm run bench -- processes --model FILE.gguf --llama-server PROGRAM [--counts 2,3,4] [--rounds N] [--seconds N]`
- * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N]`
+ * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N] [--threads N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
  * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf`
@@ -44,6 +44,7 @@ async function runNamed(): Promise<void> {
       arms: { type: "string" },
       install: { type: "boolean", default: false },
       departures: { type: "string", default: "10" },
+      threads: { type: "string", default: "2" },
       counts: { type: "string", default: "2,3,4" },
     },
   });
@@ -87,7 +88,7 @@ async function runNamed(): Promise<void> {
       if (values.model === undefined || values["llama-server"] === undefined)
         throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
       const { calibrate } = await import("../stub/calibrate.ts");
-      await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3) });
+      await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3), threads: Number(values.threads) });
       break;
     }
     case "workloads": {

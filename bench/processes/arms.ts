@@ -1,11 +1,11 @@
 /** The arms of `bench processes`: ways to put the same concurrent streams on one machine. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually, installAssistant } from "../../test/support/assistant.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
+import { ended, endsWithUs } from "../lib/children.ts";
 import type { Target } from "../workloads/stream.ts";
 
 /** Where one stream goes. */
@@ -71,13 +71,9 @@ const untuned = ({ model, llamaServer }: ArmOptions, count: number): Promise<Run
 async function processes(program: string, commands: readonly (readonly string[])[], what: string): Promise<Running> {
   const directory = await mkdtemp(join(tmpdir(), "bench-processes-"));
   const sockets = commands.map((_, index) => join(directory, `${index}.sock`));
-  const children = commands.map((args, index) => spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore" }));
+  const children = commands.map((args, index) => endsWithUs(spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore" })));
   const dispose = async (): Promise<void> => {
-    for (const child of children) {
-      const gone = child.exitCode === null && child.signalCode === null ? once(child, "exit") : null;
-      child.kill("SIGKILL");
-      await gone;
-    }
+    await Promise.all(children.map(ended));
     await rm(directory, { recursive: true, force: true });
   };
   try {

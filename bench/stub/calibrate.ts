@@ -1,10 +1,11 @@
 /** Measures a real llama-server, fits the stub's parameters to it, and says how far the stub is from it on requests that the fit has not seen. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { noiseText } from "../../src/client/tune/options.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
+import { ended, endsWithUs } from "../lib/children.ts";
 import { benchRoot, printTable, progress, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
 import { randomSource } from "../sim/requests.ts";
@@ -18,11 +19,15 @@ import { renderPrompt } from "./text.ts";
 export interface CalibrateOptions {
   readonly model: string;
   readonly llamaServer: string;
+  /** Most rounds; fewer where they take too long. */
   readonly rounds: number;
+  /** Of the engine. */
+  readonly threads: number;
 }
 
 const SLOTS = 4;
-const THREADS = 2;
+/** No further round of measurements begins that would end later than this: three take two minutes on two quiet cores. */
+const MEASURE_WITHIN_MS = 210_000;
 const BATCH_TOKENS = 64;
 const MIX = { requests: 30, gapMs: 1300, seed: 7 };
 /** More conversations than slots, of the same beginning or not: what the slots and the host cache keep of them. */
@@ -32,7 +37,9 @@ const AGENTS: Readonly<Record<string, AgentsMix>> = {
 };
 const HOST_CACHE_MIB = 256;
 
-export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions): Promise<void> {
+export async function calibrate({ model, llamaServer, rounds: most, threads }: CalibrateOptions): Promise<void> {
+  const noise = noiseText(loadavg()[0] ?? 0, availableParallelism());
+  if (noise !== null) progress(noise);
   const directory = await mkdtemp(join(tmpdir(), "bench-calibrate-"));
   const report = new Report("calibrate");
   try {
@@ -42,20 +49,22 @@ export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions
     const loads: number[] = [];
     for (let load = 0; load < LOADS; load++) {
       progress(`load ${load + 1} of ${LOADS}`);
-      await using engine = await start([llamaServer], weights, directory);
+      await using engine = await start([llamaServer], { weights, directory, threads });
       loads.push(engine.loadMs);
     }
     let parameters: EngineParameters;
     let real: Measured;
+    let rounds: number;
     {
-      await using engine = await start([llamaServer], weights, directory);
+      await using engine = await start([llamaServer], { weights, directory, threads });
       const loadMs = quantile([...loads, engine.loadMs].sort(ascending), 0.5);
-      const samples = await measureSamples(engine.target, rounds, report);
-      parameters = { ...fitAll(samples, rounds), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
+      const samples = await measureSamples(engine.target, most, report);
+      rounds = samples.rounds;
+      parameters = { ...fitAll(samples), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
       real = await replayAll("the engine", engine.target, mix);
     }
     await writeFile(`${weights}.stub.json`, JSON.stringify({ parameters, seed: 1 }));
-    await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], weights, directory);
+    await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], { weights, directory, threads });
     const stubbed = await replayAll("the stub", stub.target, mix);
     for (const [measure, value] of Object.entries(parameters)) report.add({ bench: "calibrate", measure, value });
     const errors = compare(real.mix, stubbed.mix, report);
@@ -64,15 +73,13 @@ export async function calibrate({ model, llamaServer, rounds }: CalibrateOptions
       at: new Date().toISOString(),
       model: model.split("/").at(-1),
       slots: SLOTS,
-      threads: THREADS,
+      threads,
       batchTokens: BATCH_TOKENS,
       rounds,
       heldOut: { ...MIX, ...errors },
     };
     writeParameters({ from, parameters });
-    console.log(
-      `\nkept in ${report.save({ model: from.model, slots: SLOTS, threads: THREADS, batchTokens: BATCH_TOKENS, rounds })} and in bench/stub/parameters.json`,
-    );
+    console.log(`\nkept in ${report.save({ model: from.model, slots: SLOTS, threads, batchTokens: BATCH_TOKENS, rounds })} and in bench/stub/parameters.json`);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -116,21 +123,22 @@ interface Samples {
   readonly prefills: PrefillSample[];
   readonly decodes: DecodeSample[];
   readonly mixed: MixedSample[];
+  rounds: number;
 }
 
-/** About a minute of the engine's time for two rounds, on an idle machine. */
-async function measureSamples(target: Running["target"], rounds: number, report: Report): Promise<Samples> {
+async function measureSamples(target: Running["target"], most: number, report: Report): Promise<Samples> {
   const random = randomSource(1);
   let seed = 0;
   const turn = (bytes: number): ChatTurn => user(prose(++seed, bytes, random));
-  const samples: Samples = { lengths: [], prefills: [], decodes: [], mixed: [] };
+  const samples: Samples = { lengths: [], prefills: [], decodes: [], mixed: [], rounds: 0 };
   const keep = <Sample extends object>(measure: string, list: Sample[], sample: Sample): void => {
     list.push(sample);
     report.add({ bench: "calibrate", measure, ...sample });
   };
   await decodeAt(target, [[turn(100)]], 16);
-  for (let round = 0; round < rounds; round++) {
-    progress(`round ${round + 1} of ${rounds}: prompts alone, answers of 1, 2 and 4 at once, a prompt beside answers`);
+  const startedAt = performance.now();
+  for (let round = 0; round < most && (performance.now() - startedAt) * (1 + 1 / Math.max(1, round)) < MEASURE_WITHIN_MS; round++) {
+    progress(`round ${round + 1} of ${most}: prompts alone, answers of 1, 2 and 4 at once, a prompt beside answers`);
     for (const bytes of [80, 400, 1200, 2600, 4400]) {
       const messages = [turn(bytes)];
       const sample = await again(() => prefillOnce(target, messages));
@@ -144,11 +152,12 @@ async function measureSamples(target: Running["target"], rounds: number, report:
       keep("decode", samples.decodes, await again(() => decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1))));
     }
     keep("prefill beside decode", samples.mixed, await again(() => prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS)));
+    samples.rounds += 1;
   }
   return samples;
 }
 
-function fitAll({ lengths, prefills, decodes, mixed }: Samples, rounds: number): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
+function fitAll({ lengths, prefills, decodes, mixed, rounds }: Samples): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
   const rates = { ...fitTokens(lengths), ...fitPrefill(fastest(prefills, rounds)), ...fitDecode(fastest(decodes, rounds)) };
   return { ...rates, mixedDecodeShare: fitMixed(fastest(mixed, rounds), rates) };
 }
@@ -192,14 +201,20 @@ interface Running extends AsyncDisposable {
   readonly loadMs: number;
 }
 
+interface StartOptions {
+  readonly weights: string;
+  readonly directory: string;
+  readonly threads: number;
+}
+
 /** Starts an engine with the daemon's kind of command line; resolves when it is healthy. */
-async function start([command = "", ...before]: readonly string[], weights: string, directory: string): Promise<Running> {
+async function start([command = "", ...before]: readonly string[], { weights, directory, threads }: StartOptions): Promise<Running> {
   const socketPath = join(directory, `${performance.now().toFixed(0)}.sock`);
   const numbers = {
     "--parallel": SLOTS,
     "--ctx-size": 2048 * SLOTS,
-    "--threads": THREADS,
-    "--threads-batch": THREADS,
+    "--threads": threads,
+    "--threads-batch": threads,
     "--cache-ram": HOST_CACHE_MIB,
     "--batch-size": BATCH_TOKENS,
     "--ubatch-size": BATCH_TOKENS,
@@ -231,21 +246,17 @@ async function start([command = "", ...before]: readonly string[], weights: stri
     ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]),
     ...flags,
   ];
-  const child = spawn(command, args, { stdio: "ignore" });
+  const child = endsWithUs(spawn(command, args, { stdio: "ignore" }));
   try {
     await healthy(child, socketPath);
   } catch (error) {
-    child.kill("SIGKILL");
+    await ended(child);
     throw error;
   }
   return {
     target: { socketPath },
     loadMs: performance.now() - startedAt,
-    [Symbol.asyncDispose]: async () => {
-      const gone = once(child, "exit");
-      child.kill("SIGKILL");
-      await gone;
-    },
+    [Symbol.asyncDispose]: () => ended(child),
   };
 }
 

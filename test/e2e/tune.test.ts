@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -48,6 +49,18 @@ test("tune measures with the real engine, changes only its keys of the file, and
   for (const { line, before: old } of [...tuned.edit].reverse()) lines.splice(line - 1, 1, ...(old === null ? [] : [old]));
   expect(lines.join("\n")).toBe(before);
   expect(await readdir(temporary)).toEqual([]);
+});
+
+test("models that are to run side by side are each measured with their part of the threads", async () => {
+  await assistant.writeModel("other", (await readFile(modelFile, "utf8")).replace('model_name = "smol"', 'model_name = "other"'));
+  const { exitCode, stdout, stderr } = await assistant.run(["tune", "smol", "other", "--for", "latency", "--budget", "5s", "--dry-run", "--json"]);
+  expect(exitCode, stderr).toBe(0);
+  const tuned = JSON.parse(stdout) as Tuned[];
+  expect(tuned.map(({ model, sideBySide, written }) => ({ model, sideBySide, written }))).toEqual(
+    ["smol", "other"].map((model) => ({ model, sideBySide: 2, written: false })),
+  );
+  const share = Math.max(1, Math.floor(availableParallelism() / 2));
+  for (const { tried } of tuned) expect(Math.max(...tried.map(({ threads }) => threads))).toBeLessThanOrEqual(share);
 });
 
 test("a dry run shows the table and leaves the file", async () => {

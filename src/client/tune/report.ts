@@ -31,10 +31,11 @@ export function triedRows({ tried, best, workload, objective }: TuneReport): str
 
 /** What came of it, in sentences. */
 export function conclusion(report: TuneReport): string[] {
-  const { model, device, engine, workload, changes, gain, complete, doubts, objective } = report;
+  const { model, device, engine, workload, changes, gain, complete, doubts, objective, sideBySide } = report;
   const size =
     workload.kind === "chat" ? `${workload.promptTokens} prompt and ${workload.answerTokens} answer tokens` : `inputs of ${workload.promptTokens} tokens`;
   const lines = [`${model} on ${device} with ${engine}, ${size}; rates in tokens per second, medians; ${objective} as a multiple of the first row.`];
+  if (sideBySide > 1) lines.push(`Measured with the threads that it has while ${sideBySide} models run on ${device} side by side.`);
   if (!complete) lines.push("The time was over before everything was tried: a longer --budget may find more.");
   lines.push(...doubts);
   if (changes.length === 0) lines.push("Nothing that was tried is better than what the model has by more than the noise: its file stays as it is.");

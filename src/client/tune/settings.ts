@@ -39,17 +39,24 @@ export function settingsText({ threads, slots, batchTokens, microBatchTokens, ca
 }
 
 /** What differs, as keys of the model file. */
-export const changesBetween = (from: TuneSettings, to: TuneSettings): SettingChange[] =>
+export const changesBetween = (from: Omit<TuneSettings, "threads"> & { readonly threads: number | "auto" }, to: TuneSettings): SettingChange[] =>
   fields.filter((field) => from[field] !== to[field]).map((field) => ({ key: keyNames[field], from: from[field], to: to[field] }));
 
 /** Threads that wait for a GPU, sample and answer. */
 const GPU_THREADS = 2;
 
-/** The model's settings as one instance, alone on the device, would have them. `threadBudget`: of all instances together. */
-export function startSettings({ load }: ModelSpec, device: Device, threadBudget: number): TuneSettings {
-  const alone = device.vendor === "cpu" ? threadBudget : Math.min(GPU_THREADS, threadBudget);
+/**
+ * Most threads of one instance while `sideBySide` models run on the device, itself among them: its part of `threadBudget`, which is for all
+ * instances together. On a GPU they only feed it, whoever else does.
+ */
+export const threadShare = (device: Pick<Device, "vendor">, threadBudget: number, sideBySide: number): number =>
+  device.vendor === "cpu" ? Math.max(1, Math.floor(threadBudget / sideBySide)) : threadBudget;
+
+/** The model's settings as one instance would have them that may use so many threads. */
+export function startSettings({ load }: Pick<ModelSpec, "load">, device: Pick<Device, "vendor">, mostThreads: number): TuneSettings {
+  const alone = device.vendor === "cpu" ? mostThreads : Math.min(GPU_THREADS, mostThreads);
   return {
-    threads: load.threads === "auto" ? alone : Math.min(load.threads, threadBudget),
+    threads: load.threads === "auto" ? alone : Math.min(load.threads, mostThreads),
     slots: load.slots,
     batchTokens: load.batchTokens,
     microBatchTokens: Math.min(load.microBatchTokens, load.batchTokens),

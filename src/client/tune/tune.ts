@@ -7,13 +7,15 @@ import { withEngine } from "./engine-run.ts";
 import { clearDevice, intruders } from "./neighbours.ts";
 import { failure, judge, type Measured, type Objective, type Rates, type Result } from "./score.ts";
 import { beats, coordinateSearch, type Trial } from "./search.ts";
-import { changesBetween, loadWith, type SettingChange, settingsKey, startSettings, type TuneSettings } from "./settings.ts";
+import { changesBetween, loadWith, type SettingChange, settingsKey, startSettings, type TuneSettings, threadShare } from "./settings.ts";
 import { findTarget, type Target } from "./target.ts";
 import { measureOnce, planWorkload, type Workload, warmUp } from "./workload.ts";
 
 export interface TuneRequest {
   readonly context: CommandContext;
   readonly model: string;
+  /** Other models that are to run at the same time; those on the same CPU leave it only a part of the threads. */
+  readonly beside?: readonly string[];
   readonly objective: Objective;
   /** Milliseconds for everything that is measured. */
   readonly budgetMs: number;
@@ -46,6 +48,8 @@ export interface TuneReport {
   readonly model: string;
   readonly engine: string;
   readonly device: string;
+  /** Models that share the device's threads, this one among them. */
+  readonly sideBySide: number;
   readonly objective: Objective;
   readonly budgetMs: number;
   readonly elapsedMs: number;
@@ -76,11 +80,15 @@ const SLOWEST_EXTRA_MS = 10_000;
 const GAIN = 0.03;
 const MEMORY_SHARE = 0.9;
 
-/** Finds the settings with which one instance of the model, alone on its device, serves best. Writes nothing. */
+/**
+ * Finds the settings with which one instance of the model serves best: alone on its device, with all its threads or with those that it
+ * has beside the others. Writes nothing.
+ */
 export async function tune(request: TuneRequest): Promise<TuneReport> {
   const target = await findTarget(request.model, request.context);
   await clearDevice(target.device, request.context, { stop: request.stop, waitMs: target.config.scheduler.drainTimeoutMs + 10_000 });
-  const trials = new Trials(request, target);
+  const sideBySide = 1 + (await countBeside(target, request));
+  const trials = new Trials(request, target, sideBySide);
   const start = await trials.start();
   const { best: found, complete } = await coordinateSearch({
     start,
@@ -94,6 +102,7 @@ export async function tune(request: TuneRequest): Promise<TuneReport> {
     model: target.model.name,
     engine: target.engine.id,
     device: target.device.id,
+    sideBySide,
     objective: request.objective,
     budgetMs: request.budgetMs,
     elapsedMs: trials.elapsedMs,
@@ -102,11 +111,19 @@ export async function tune(request: TuneRequest): Promise<TuneReport> {
     best: best.settings,
     gain: gainOf(start.result, best.result) ?? 1,
     complete,
-    changes: changesBetween(start.settings, best.settings),
+    // A share that is written holds whichever of the models starts first.
+    changes: changesBetween(sideBySide > 1 ? { ...start.settings, threads: target.model.load.threads } : start.settings, best.settings),
     file: target.model.file,
     section: target.model.kind,
     doubts: disturbing.length === 0 ? [] : [`The daemon started ${disturbing.join(", ")} on ${target.device.id} meanwhile: tune again when nobody uses it.`],
   };
+}
+
+/** The other models that are to run on the same device. */
+async function countBeside({ device, model }: Target, { beside = [], context }: TuneRequest): Promise<number> {
+  if (device.vendor !== "cpu") return 0;
+  const others = await Promise.all(beside.map((name) => findTarget(name, context)));
+  return others.filter((other) => other.device.id === device.id && other.model.name !== model.name).length;
 }
 
 const gainOf = (start: Result, now: Result): number | null => (start.kind === "measured" && now.kind === "measured" ? now.score / start.score : null);
@@ -125,17 +142,18 @@ class Trials {
   #startSettings: TuneSettings;
   #startScore: Result | null = null;
 
-  constructor(request: TuneRequest, target: Target) {
+  constructor(request: TuneRequest, target: Target, sideBySide: number) {
     const { model, device, config, hardware, engine } = target;
     this.#request = request;
     this.#target = target;
-    this.#startSettings = startSettings(model, device, config.scheduler.threadBudget);
+    const share = threadShare(device, config.scheduler.threadBudget, sideBySide);
+    this.#startSettings = startSettings(model, device, share);
     this.bounds = {
       kind: model.kind,
       engine: engine.id,
       device,
       objective: request.objective,
-      mostThreads: Math.max(this.#startSettings.threads, Math.min(hardware.cpu.physicalCores, config.scheduler.threadBudget)),
+      mostThreads: Math.max(this.#startSettings.threads, Math.min(hardware.cpu.physicalCores, share)),
       contextTokens: model.load.contextTokens,
       streams: request.streams ?? (device.vendor === "cpu" ? STREAMS.cpu : STREAMS.gpu),
     };

@@ -10,10 +10,11 @@ import { budgetOf, noiseText } from "../../../../src/client/tune/options.ts";
 import { conclusion, diffLines, progressText, triedRows } from "../../../../src/client/tune/report.ts";
 import { failure, judge, type Rates } from "../../../../src/client/tune/score.ts";
 import { BATCH_TOO_LONG, FAILED, USABLE } from "../../../../src/client/tune/search.ts";
-import { changesBetween, type TuneSettings } from "../../../../src/client/tune/settings.ts";
+import { changesBetween, startSettings, type TuneSettings, threadShare } from "../../../../src/client/tune/settings.ts";
 import type { TuneReport } from "../../../../src/client/tune/tune.ts";
 import { planWorkload } from "../../../../src/client/tune/workload.ts";
 import { resolvePaths } from "../../../../src/config/paths.ts";
+import { testModel } from "../../../support/fake-engine.ts";
 
 const rates = (prefill: number, decode: number | null, streams: number | null): Rates => ({ prefill, decode, streams });
 const own: TuneSettings = { threads: 2, slots: 4, batchTokens: 512, microBatchTokens: 512, cacheTypeK: "f16", cacheTypeV: "f16" };
@@ -22,7 +23,17 @@ const better: TuneSettings = { ...own, threads: 1, batchTokens: 32, microBatchTo
 function report(overrides: Partial<TuneReport> = {}): TuneReport {
   const result = judge([rates(160, 40, 100)], "balanced", "chat", 512, false);
   return {
-    ...{ model: "smol", engine: "llama-server", device: "cpu", objective: "balanced", budgetMs: 1000, elapsedMs: 900, complete: true, doubts: [] },
+    ...{
+      model: "smol",
+      engine: "llama-server",
+      device: "cpu",
+      sideBySide: 1,
+      objective: "balanced",
+      budgetMs: 1000,
+      elapsedMs: 900,
+      complete: true,
+      doubts: [],
+    },
     workload: { kind: "chat", promptTokens: 512, answerTokens: 64, streams: 4 },
     tried: [
       { ...own, axis: "start", result },
@@ -64,6 +75,27 @@ describe("a measurement", () => {
     expect(slow.promptTokens).toBeLessThan(512);
     expect(planWorkload({ ...order, contextTokens: 128 }, rates(50_000, 500, null)).promptTokens).toBeLessThan(64);
     expect(planWorkload({ ...order, kind: "embedding" }, rates(50_000, null, null)).answerTokens).toBe(0);
+  });
+});
+
+describe("models that run side by side", () => {
+  it("share the threads of a CPU, one each at least, and those of a GPU not", () => {
+    const shares = [1, 2, 3, 9].map((count) => threadShare({ vendor: "cpu" }, 8, count));
+    expect(shares).toEqual([8, 4, 2, 1]);
+    expect(threadShare({ vendor: "nvidia" }, 8, 4)).toBe(8);
+  });
+
+  it("begin with their share, whatever the file says that exceeds it", () => {
+    const load = { ...testModel().load, threads: "auto" as const };
+    expect(startSettings({ load }, { vendor: "cpu" }, 2).threads).toBe(2);
+    expect(startSettings({ load: { ...load, threads: 4 } }, { vendor: "cpu" }, 2).threads).toBe(2);
+    expect(startSettings({ load: { ...load, threads: 1 } }, { vendor: "cpu" }, 2).threads).toBe(1);
+  });
+
+  it("have their share written where the file leaves it to who starts first, and are told so", () => {
+    expect(changesBetween({ ...own, threads: "auto" }, own)).toEqual([{ key: "threads", from: "auto", to: 2 }]);
+    expect(conclusion(report({ sideBySide: 3 })).join(" ")).toContain("3 models run on cpu side by side");
+    expect(conclusion(report()).join(" ")).not.toContain("side by side");
   });
 });
 
