@@ -166,7 +166,9 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
 /** Models with requests that wait and no instance to show them at. */
 function waiting(status: DaemonStatus): string[] {
   const shown = new Set(status.instances.filter((instance) => instance.state !== "absent").map((instance) => instance.model));
-  return status.models.filter((model) => model.queued > 0 && !shown.has(model.name)).map((model) => `${model.name}: ${model.queued} waiting for an instance`);
+  return status.models
+    .filter((model) => model.queued > 0 && !shown.has(model.name))
+    .map((model) => `${model.name}: ${model.queued} waiting for ${model.engine === "remote" ? "another machine" : "an instance"}`);
 }
 
 function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: readonly string[]; width: number; height: number }): ReactNode {

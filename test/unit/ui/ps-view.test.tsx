@@ -51,6 +51,13 @@ test("what died and why, with the next try", () => {
   expect(screen(trouble, { width: 200 })).toContain("big@cuda:0: exit code 1: cudaMalloc failed: out of memory (20s ago, 3 tries so far; next try in 20s)");
 });
 
+test("a model waits for an instance, or for the machine that alone has it", () => {
+  const models = [fakeModel({ name: "here", queued: 2, instances: 0 }), fakeModel({ name: "far", engine: "remote", queued: 1, instances: 0 })];
+  const text = screen(fakeStatus({ models, instances: [fakeInstance()] }), { width: 120 });
+  expect(text).toContain("here: 2 waiting for an instance");
+  expect(text).toContain("far: 1 waiting for another machine");
+});
+
 test("eight instances in a low terminal scroll with the selection", () => {
   const status = manyInstances(8);
   const text = screen(status, { width: 100, height: 16, state: { selectedId: status.instances[7]?.id ?? null } });
