@@ -49,7 +49,7 @@ export interface Lease extends Disposable {
   readonly noticesDepartedClients: boolean;
   /** Milliseconds between arrival and dispatch. */
   readonly queuedMs: number;
-  /** The first byte of the answer has arrived. */
+  /** The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so. */
   firstToken(): void;
   /** States the outcome and gives the slot back. Disposing without it counts as cancelled. Later calls do nothing. */
   finish(outcome: RequestOutcome): void;

@@ -23,13 +23,17 @@ export interface TidyOptions {
 
 /** Right after the start it waits for nobody but those who have started it. */
 const FIRST_LOOK_MS = 2_000;
-const LOOK_MS = 30_000;
-/** A collection stops the daemon for 60 ms after the start and for 130 ms after a burst: less is not worth it. */
+/** Whoever pauses to read an answer must not find the daemon cold when the next question comes. */
+const LOOK_MS = 300_000;
+/**
+ * A collection stops the daemon for 60 ms after the start and for 130 ms after a burst, and V8 drops with the objects
+ * of requests the machine code that was compiled for them: the next ten thousand cost twice as much. Less is not worth it.
+ */
 const WORTHWHILE_BYTES = 16 * 2 ** 20;
 
 /**
  * Gives memory back to the system while no request runs or has ended since the last look: 2 s after the start, and
- * half a minute to a minute after the work that took it. V8 of itself keeps what the start and every burst took (a young generation of
+ * five to ten minutes after the work that took it. V8 of itself keeps what the start and every burst took (a young generation of
  * 14 MB after the start, 100 MB under load), for as long as nothing is allocated. Under load nothing changes: the young
  * generation grows again within the first few hundred requests. Ends when disposed.
  */

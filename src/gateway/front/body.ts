@@ -15,28 +15,36 @@ export function readBody(request: IncomingMessage, limitBytes: number, departure
     const parts: Buffer[] = [];
     let length = 0;
     let drainTimer: NodeJS.Timeout | null = null;
-    const settle = (result: () => void): void => {
-      request.off("data", onData).off("end", onEnd).off("error", onError);
+    let settled = false;
+    /** False: it was settled before, and the cancellation listens for somebody else now. */
+    const settle = (): boolean => {
+      if (settled) return false;
+      settled = true;
       departure.onCancel = null;
       if (drainTimer) clearTimeout(drainTimer);
-      result();
+      return true;
     };
-    const refuse = (): void => settle(() => reject(tooLarge(limitBytes)));
+    const fail = (error: Error): void => {
+      if (!settle()) return;
+      request.off("data", onData);
+      reject(error);
+    };
+    const refuse = (): void => fail(tooLarge(limitBytes));
     const onData = (part: Buffer): void => {
       length += part.length;
       if (length <= limitBytes) parts.push(part);
       else if (length > limitBytes + DRAIN_BYTES) refuse();
       else drainTimer ??= setTimeout(refuse, DRAIN_MS);
     };
-    const onEnd = (): void => {
-      if (length > limitBytes) refuse();
-      else settle(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
-    };
-    const onError = (error: Error): void => settle(() => reject(departure.cancelled ? new ClientGone() : error));
-    const onGone = (): void => settle(() => reject(new ClientGone()));
-    request.on("data", onData).once("end", onEnd).once("error", onError);
-    departure.onCancel = onGone;
-    if (departure.cancelled) onGone();
+    // Listeners go with the request: to take each of them away again costs more than all they do.
+    request.on("data", onData);
+    request.on("end", () => {
+      if (length > limitBytes) return refuse();
+      if (settle()) resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+    });
+    request.on("error", (error) => fail(departure.cancelled ? new ClientGone() : error));
+    departure.onCancel = fail;
+    if (departure.reason !== null) fail(departure.reason);
   });
 }
 

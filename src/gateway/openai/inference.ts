@@ -42,7 +42,7 @@ export async function serveInference(context: DoorContext, route: InferenceRoute
     inference.fail(error);
   } finally {
     departure.done();
-    inference.log();
+    inference.end();
   }
 }
 
@@ -56,6 +56,7 @@ class Inference {
   #model: ModelSpec | null = null;
   #streamed = false;
   #wait: Waiting | null = null;
+  #signs: WaitingSigns | null = null;
   #lease: Lease | null = null;
   #firstTokenAt: number | null = null;
   #facts: AnswerFacts = NO_FACTS;
@@ -81,7 +82,25 @@ class Inference {
     this.#model = model;
     this.#streamed = body.stream === true && this.#route.name !== "embedding";
     this.#client = new ClientStream(this.#call.response, this.#call.headers.concat("x-assistant-model", model.name));
-    await this.#dispatch(this.#requestFacts(body, model), body, bytes, model);
+    const facts = this.#requestFacts(body, model);
+    for (let attempt = 1; ; attempt++) {
+      const lease = await this.#acquire(facts);
+      this.#lease = lease;
+      try {
+        this.#signs?.[Symbol.dispose]();
+        this.#facts = await this.#relay(lease, facts, body, bytes, model);
+        this.#finish(lease, "complete");
+        return;
+      } catch (error) {
+        const elsewhere = this.#isUnanswered() && lease.engine === "remote" && mayTryElsewhere(error);
+        this.#finish(lease, elsewhere ? "engine-error" : endOf(error));
+        if (elsewhere && attempt < MOST_TRIES) continue;
+        if (this.#isUnanswered() && attempt < 2 && isEngineGone(error)) continue;
+        throw error instanceof EngineUnreachable ? unreachable(model, error) : error;
+      } finally {
+        lease[Symbol.dispose]();
+      }
+    }
   }
 
   #requestFacts(body: Body, model: ModelSpec): RequestFacts {
@@ -104,38 +123,18 @@ class Inference {
    * Until the first byte of an answer has come another instance may be tried: once for an engine that could not be
    * reached or died, which may well be what the request did to it; more often for other machines that failed it.
    */
-  async #dispatch(facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      using lease = await this.#acquire(facts);
-      this.#lease = lease;
-      try {
-        this.#facts = await this.#relay(lease, facts, body, bytes, model);
-        this.#finish(lease, "complete");
-        return;
-      } catch (error) {
-        const unanswered = this.#firstTokenAt === null && !this.#departure.cancelled;
-        const elsewhere = unanswered && lease.engine === "remote" && mayTryElsewhere(error);
-        this.#finish(lease, elsewhere ? "engine-error" : endOf(error));
-        if (elsewhere && attempt < MOST_TRIES) continue;
-        if (unanswered && attempt < 2 && isEngineGone(error)) continue;
-        throw error instanceof EngineUnreachable ? unreachable(model, error) : error;
-      }
-    }
+  #isUnanswered(): boolean {
+    return this.#firstTokenAt === null && !this.#departure.cancelled;
   }
 
-  async #acquire(facts: RequestFacts): Promise<Lease> {
-    const { dispatcher } = this.#context;
-    if (!this.#streamed) return await dispatcher.acquire(facts, this.#departure, (wait) => this.#noteWait(wait));
-    using signs = new WaitingSigns(this.#client, [], this.#signTimes);
-    return await dispatcher.acquire(facts, this.#departure, (wait) => {
-      this.#noteWait(wait);
-      signs.told(wait);
+  #acquire(facts: RequestFacts): Promise<Lease> {
+    return this.#context.dispatcher.acquire(facts, this.#departure, (wait) => {
+      // What the wait looked like at first is what its head tells.
+      this.#wait ??= wait;
+      if (!this.#streamed) return;
+      this.#signs ??= new WaitingSigns(this.#client, this.#signTimes);
+      this.#signs.told(wait);
     });
-  }
-
-  /** What the wait looked like at first is what its head tells. */
-  #noteWait(wait: Waiting): void {
-    this.#wait ??= wait;
   }
 
   #relay(lease: Lease, facts: RequestFacts, body: Body, bytes: Buffer, model: ModelSpec): Promise<AnswerFacts> {
@@ -156,9 +155,10 @@ class Inference {
       headers: ["x-assistant-instance", lease.instanceId, "x-assistant-queue-ms", String(Math.round(lease.queuedMs)), ...waitHeaders(this.#wait)],
       departure: this.#departure,
       stock: driven ? { route: name, streamed: this.#streamed, wantsUsage, wantsProgress: body.return_progress === true } : null,
-      onFirstToken: () => {
+      onFirstToken: (whole) => {
         this.#firstTokenAt = performance.now();
-        lease.firstToken();
+        // Of an answer in one piece the end says it all.
+        if (!whole) lease.firstToken();
       },
     });
   }
@@ -192,7 +192,13 @@ class Inference {
     }
   }
 
-  log(): void {
+  /** Leaves nothing behind but the line in the log. */
+  end(): void {
+    this.#signs?.[Symbol.dispose]();
+    this.#log();
+  }
+
+  #log(): void {
     const { id, tenant, arrivedAt, response } = this.#call;
     const { promptTokens, cachedTokens, completionTokens, finishReason } = this.#facts;
     const fields = {

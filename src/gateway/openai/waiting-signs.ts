@@ -17,15 +17,13 @@ export const usualSignTimes: SignTimes = { firstMs: 2_000, everyMs: 5_000 };
  */
 export class WaitingSigns implements Disposable {
   readonly #client: ClientStream;
-  readonly #headers: readonly string[];
   readonly #times: SignTimes;
   #timer: NodeJS.Timeout | null = null;
   #wait: Waiting | null = null;
   #over = false;
 
-  constructor(client: ClientStream, headers: readonly string[], times: SignTimes) {
+  constructor(client: ClientStream, times: SignTimes) {
     this.#client = client;
-    this.#headers = headers;
     this.#times = times;
   }
 
@@ -41,7 +39,7 @@ export class WaitingSigns implements Disposable {
   }
 
   #sign(): void {
-    const head = ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no", ...this.#headers, ...waitHeaders(this.#wait)];
+    const head = ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no", ...waitHeaders(this.#wait)];
     this.#client.begin(200, head, this.#client.isHttp10 ? "plain" : "raw");
     this.#client.payload(Buffer.from(`: ${describe(this.#wait)}\n\n`));
     this.#timer = setTimeout(() => this.#sign(), this.#times.everyMs);

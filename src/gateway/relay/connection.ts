@@ -59,7 +59,11 @@ export class Connection {
   }
 
   #read(count: number): boolean {
-    if (this.#user !== null) return this.#user.read(Buffer.from(readBuffer.subarray(0, count)));
+    if (this.#user !== null) {
+      const bytes = Buffer.allocUnsafe(count);
+      readBuffer.copy(bytes, 0, 0, count);
+      return this.#user.read(bytes);
+    }
     // Bytes that nobody asked for: whatever they are, they must not become part of the next answer.
     this.destroy();
     return true;

@@ -17,7 +17,8 @@ export interface RelayJob {
   readonly departure: Departure;
   /** Set where the engine is made to stream so that it notices departures. */
   readonly stock: StockDrive | null;
-  readonly onFirstToken: () => void;
+  /** Once, before the answer's end; `whole`: it has come in one piece with it. */
+  readonly onFirstToken: (whole: boolean) => void;
 }
 
 /** The engine could not be reached; not a byte of the request was read, so that it may be sent to another. */
@@ -109,7 +110,7 @@ class Relay {
     const verdict = receiver.body(bytes);
     if (!this.#begun && receiver.begun) {
       this.#begun = true;
-      this.#job.onFirstToken();
+      this.#job.onFirstToken(verdict === "done");
     }
     if (verdict === "done") this.#complete();
     if (verdict === "pause") this.#job.client.onDrain(() => this.#call?.resume());

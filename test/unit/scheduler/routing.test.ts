@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { PrefixMark } from "../../../src/core/request.ts";
 import { loadOf } from "../../../src/scheduler/load.ts";
+import { isMeasured } from "../../../src/scheduler/rates.ts";
 import type { InstanceRecord } from "../../../src/scheduler/state.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 
@@ -111,6 +112,18 @@ test("the first token ends the prefill part of the work, the end of the answer a
   expect([instance.prefillTokens, instance.decodeTokens]).toEqual([0, 100]);
   world.finish(request);
   expect([instance.prefillTokens, instance.decodeTokens]).toEqual([0, 0]);
+});
+
+test("an answer that came in one piece had its prompt worked off, one that was given up had not", () => {
+  for (const end of ["complete", "cancelled"] as const) {
+    const world = two({ replicas: 1 });
+    const request = world.arrive("a", { promptTokens: 400, maxTokens: 100 });
+    const instance = record(world, world.instanceOf(request));
+    world.advance(200);
+    world.finish(request, { end });
+    expect(instance.unanswered).toBe(0);
+    expect(isMeasured(instance)).toBe(end === "complete");
+  }
 });
 
 test("load counts work against what a usual request is, and a full instance is never below 1", () => {
