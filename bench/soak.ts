@@ -10,7 +10,7 @@ import { eventually } from "../test/support/assistant.ts";
 import { descriptorsOf, residentBytes } from "../test/support/processes.ts";
 import { startArm } from "./lib/arm.ts";
 import type { LoadOrder, LoadResult } from "./lib/load.ts";
-import { benchRoot, printTable, Report } from "./lib/report.ts";
+import { benchRoot, printTable, progress, Report } from "./lib/report.ts";
 import type { Alive } from "./lib/soak-probe.ts";
 
 const KEY = "bench-key";
@@ -52,10 +52,12 @@ export async function benchSoak({ requests }: { readonly requests: number }): Pr
       served += result.requests;
       seconds += result.seconds;
       if (served >= (requests * (samples.length + 1)) / STEPS) {
+        progress(`${served} of ${requests} requests, ${Math.round(served / seconds)}/s`);
         const counts = samples.length === 0 || served >= requests;
         samples.push(await sample(pid, counts ? probeFile : null, served));
       }
     }
+    progress(`quiet for ${AFTERWARDS_MS / 1000} s`);
     await delay(AFTERWARDS_MS);
     report(samples, served / seconds, await residentBytes(pid));
   } finally {

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { peersPart } from "../peers/page.ts";
+import { processesPart } from "../processes/page.ts";
 import { calibratePart, workloadsPart } from "../workloads/page.ts";
 import { benchRoot, type Row } from "./report.ts";
 
@@ -124,14 +125,27 @@ const memoryPart = ({ rows }: Results): string => {
   ].join("\n\n");
 };
 
+const soakPart = ({ rows }: Results): string => {
+  const cells = (row: Row): string[] => ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
+  return [
+    "The whole daemon in front of a stub, 32 clients that reconnect every second. What is alive is counted after the first tenth and at the end: counting takes memory of its own.",
+    table(
+      ["requests", "RSS MiB", "descriptors", "live heap MiB", "timers", "sockets"],
+      rows.map((row) => [row.measure === "sample" ? number(row["requests"], 0) : row.measure, ...cells(row)]),
+    ),
+  ].join("\n\n");
+};
+
 const parts: readonly (readonly [name: string, title: string, command: string, part: (results: Results) => string])[] = [
   ["gateway", "Gateway", "npm run bench -- gateway", gatewayPart],
   ["peers", "Beside other programs", "npm run bench -- peers", peersPart],
   ["engine", "Engine behind the daemon", "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM", enginePart],
+  ["processes", "Several processes on one machine", "npm run bench -- processes --model FILE.gguf --llama-server PROGRAM", processesPart],
   ["calibrate", "Stub engine against a real one", "npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM", calibratePart],
   ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
   ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
   ["swap", "Swaps", "npm run bench -- swap", swapPart],
+  ["soak", "A million requests", "npm run bench -- soak", soakPart],
   ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
 ];
 

@@ -37,14 +37,32 @@ export async function benchProcesses({ rounds, model, llamaServer, counts, secon
   const report = new Report("processes");
   const arms = armsOf({ model, llamaServer, streams: STREAMS, counts });
   const rates = new Map<string, number[]>(arms.map(({ name }) => [name, []]));
+  const shares = new Map<string, number[]>(arms.map(({ name }) => [name, []]));
+  const whats = new Map<string, string>();
   for (let round = 0; round < rounds; round++) {
     for (const arm of round % 2 === 0 ? arms : arms.toReversed()) {
       progress(`round ${round + 1} of ${rounds}: ${arm.name}`);
       await using running = await arm.start();
       const measured = await measure(running, arm.kind === "replicas" ? 1 : arm.count, seconds * 1000);
       rates.get(arm.name)?.push(measured.tokensPerSecond);
+      shares.get(arm.name)?.push(measured.leastShare);
+      whats.set(arm.name, running.what);
       report.add({ bench: "processes", measure: "tokens/s", arm: arm.name, kind: arm.kind, count: arm.count, round, what: running.what, ...measured });
     }
+  }
+  for (const { name, kind, count } of arms) {
+    const leastShare = spread(shares.get(name) ?? []).median;
+    report.add({
+      bench: "processes",
+      measure: "tokens/s",
+      arm: name,
+      kind,
+      count,
+      rounds,
+      what: whats.get(name),
+      leastShare,
+      ...spread(rates.get(name) ?? []),
+    });
   }
   conclude(arms, rates, rounds, report);
   console.log(`\nkept in ${report.save({ model: model.split("/").at(-1), streams: STREAMS, answerTokens: ANSWER_TOKENS, seconds })}`);
@@ -72,7 +90,7 @@ async function measure(running: Running, models: number, forMs: number): Promise
   await Promise.all(Array.from({ length: STREAMS }, (_, index) => stream(index, running.place(index))));
   clearTimeout(timer);
   const all = tokens.reduce((sum, each) => sum + each, 0);
-  return { tokensPerSecond: all / (forMs / 1000), leastShare: (Math.min(...tokens) * models) / all, failures };
+  return { tokensPerSecond: all / (forMs / 1000), leastShare: all === 0 ? 0 : (Math.min(...tokens) * models) / all, failures };
 }
 
 function conclude(arms: readonly Arm[], rates: ReadonlyMap<string, readonly number[]>, rounds: number, report: Report): void {

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { noiseText } from "../../src/client/tune/options.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
 import { ended, endsWithUs } from "../lib/children.ts";
 import { benchRoot, printTable, progress, Report } from "../lib/report.ts";
@@ -38,8 +37,8 @@ const AGENTS: Readonly<Record<string, AgentsMix>> = {
 const HOST_CACHE_MIB = 256;
 
 export async function calibrate({ model, llamaServer, rounds: most, threads }: CalibrateOptions): Promise<void> {
-  const noise = noiseText(loadavg()[0] ?? 0, availableParallelism());
-  if (noise !== null) progress(noise);
+  const [load = 0, cores] = [loadavg()[0], availableParallelism()];
+  if (load >= cores / 2) progress(`other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} cores): what is fitted now is theirs too`);
   const directory = await mkdtemp(join(tmpdir(), "bench-calibrate-"));
   const report = new Report("calibrate");
   try {

@@ -17,9 +17,18 @@ export function calibratePart({ rows, model }: Rows): string {
   const errors = rows
     .filter((row) => row.measure.startsWith("relative error"))
     .map((row) => [row.measure, fixed(row["realP50"], 0), fixed(row["stubP50"], 0), percent(row["median"]), percent(row["p90"])]);
+  const caches = rows
+    .filter((row) => row.measure === "prefilled ÷ new")
+    .map((row) => [String(row["conversations"]), fixed(row["real"], 2), fixed(row["stub"], 2)]);
   return [
     `A stub engine stands in for llama-server where a workload must not depend on the machine's arithmetic. Its parameters are fitted to the native engine with ${model ?? "the chat model"}, then both get the same requests, which the fit has not seen:`,
     table(["", "engine p50, ms", "stub p50, ms", "error, median", "error, p90"], errors),
+    ...(caches.length > 0
+      ? [
+          "More conversations than slots, one request after the other: tokens prefilled in later turns as a multiple of the new ones.",
+          table(["conversations with", "engine", "stub"], caches),
+        ]
+      : []),
     table(["parameter", "fitted"], parameters),
   ].join("\n\n");
 }
@@ -44,12 +53,28 @@ export function workloadsPart({ rows }: Rows): string {
     fixed(median(list, "hitRate"), 3),
     fixed(median(list, "prefilledOfNew"), 2),
   ]);
+  const open = new Map<string, Row[]>();
+  for (const row of of(["W1"])) {
+    const name = `${String(row["fraction"])}|${String(row["arm"])}`;
+    open.set(name, [...(open.get(name) ?? []), row]);
+  }
+  const opened = [...open].map(([name, list]) => [
+    ...name.split("|"),
+    fixed(median(list, "perSecond"), 0),
+    ...["ttftP50Ms", "ttftP99Ms", "ttftP999Ms"].map((field) => fixed(median(list, field), 1)),
+  ]);
   const ratios = rows
-    .filter((row) => row["goal"] !== undefined && row["median"] !== undefined)
-    .map((row) => [row.measure, `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`, String(row["goal"])]);
+    .filter((row) => row["median"] !== undefined)
+    .map((row) => [row.measure, `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`, String(row["goal"] ?? "")]);
   const chaos = of(["W10"]).map((row) => ["requests", "ok", "failed", "refused", "hung", "wrong", "launches"].map((field) => String(row[field])));
   return [
     "The whole daemon in front of stub engines of about an 8B model on a large GPU, at twice its speed. Requests are sent when they are due, whatever has become of the others. Every answer is checked: it must be the one of its prompt, whole and in order. W3 is a slice of a real service's hour, W4 agents with a long common prompt and more of them than slots, W5 prompts that share nothing.",
+    ...(opened.length > 0
+      ? [
+          "Clients that come whether or not others have their answers, at shares of what the engine alone does with as many clients as it can use (W1). Times count from when a request was due. *Direct* goes straight to the same engine.",
+          table(["share of capacity", "arm", "requests/s", "TTFT p50, ms", "p99", "p99.9"], opened),
+        ]
+      : []),
     table(["workload", "policy", "TTFT p50, ms", "p99", "hit rate", "prefilled ÷ new, later turns"], policies),
     ...(ratios.length > 0 ? [table(["", "median (low–high)", "goal"], ratios)] : []),
     ...(chaos.length > 0
