@@ -1,15 +1,13 @@
 /** The whole daemon, as `serve` starts it: keys, fingerprints, scheduler, request log; its one engine is the stub. */
 import { createHash } from "node:crypto";
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { installAssistant } from "../../test/support/assistant.ts";
 import { benchRoot } from "../lib/report.ts";
+import { usageOf } from "../lib/usage.ts";
 
 const { directory, key, preload } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; key: string; preload?: string };
-
-// Linux counts a process's CPU in ticks of 10 ms.
-const TICK_MS = 10;
 
 const binary = join(directory, "llama-server");
 await writeFile(
@@ -47,12 +45,5 @@ const url = await assistant.serve();
 const { pid } = await assistant.status();
 process.send?.({ port: Number(new URL(url).port) });
 process.on("message", (message) => {
-  if (message === "usage") void usageOf(pid).then((usage) => process.send?.(usage));
+  if (message === "usage") process.send?.({ pid, ...usageOf(pid ?? 0) });
 });
-
-async function usageOf(pid: number | null): Promise<{ pid: number | null; cpuMs: number; rssBytes: number }> {
-  const [text, status] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), readFile(`/proc/${pid}/status`, "utf8")]);
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  return { pid, cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, rssBytes: rssKib * 1024 };
-}

@@ -17,6 +17,10 @@ const EVERY_MS = 10;
 const STREAMS = 32;
 const KEY = "bench-key";
 const ANSWER_WITHIN_MS = 60_000;
+const WARM_UP = [
+  { clients: 32, durationMs: 4000, streamed: false },
+  { clients: STREAMS, durationMs: 0, streamed: true },
+] as const;
 
 interface Sample {
   readonly requestsPerSecond1: number;
@@ -59,8 +63,8 @@ type Order = (order: LoadOrder) => Promise<LoadResult>;
 
 async function compare(arms: readonly Arm[], rounds: number, durationMs: number, order: Order): Promise<void> {
   const samples = new Map<string, Sample[]>(arms.map((arm) => [arm.name, []]));
-  // The first requests of a process meet cold code.
-  for (const arm of arms) await arm.whileAlive(order({ port: arm.port, key: KEY, clients: 8, durationMs: 1000, streamed: false }));
+  // V8 takes some ten thousand requests to compile what is hot, in every arm.
+  for (const arm of arms) for (const warmUp of WARM_UP) await arm.whileAlive(order({ port: arm.port, key: KEY, ...warmUp }));
   for (let round = 0; round < rounds; round++) {
     // Another order each round, so that no arm always runs after the same one.
     for (const arm of round % 2 === 0 ? arms : [...arms].reverse()) samples.get(arm.name)?.push(await measure(arm, durationMs, order));

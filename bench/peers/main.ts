@@ -29,7 +29,7 @@ const EVERY_MS = 10;
 const STREAMS = 32;
 const KEY = "bench-key";
 const CLIENTS = [1, 8, 32] as const;
-const WARM_UP_MS = 2000;
+const WARM_UP_MS = 4000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const STREAM_TIMEOUT_MS = 90_000;
 
@@ -150,8 +150,8 @@ async function checkAnswers(entries: Entry[], direct: Entry, load: Load, out: Re
 }
 
 async function measureAll(entries: readonly Entry[], plan: { readonly rounds: number; readonly durationMs: number }, load: Load): Promise<void> {
-  // The first requests of a process meet cold code.
-  for (const entry of entries) if (!entry.failed["whole"]) await load(entry, { clients: 8, durationMs: WARM_UP_MS, streamed: false });
+  // V8 takes some ten thousand requests to compile what is hot, and the others are not cold either.
+  for (const entry of entries) if (!entry.failed["whole"]) await load(entry, { clients: 32, durationMs: WARM_UP_MS, streamed: false });
   for (let round = 0; round < plan.rounds; round++) {
     // Another order each round, so that no arm always runs after the same one.
     for (const entry of round % 2 === 0 ? entries : [...entries].reverse()) {

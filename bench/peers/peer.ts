@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import { type Usage, usageOf } from "../lib/usage.ts";
 import { launchOf, type PeerName, requestOf } from "./launch.ts";
 import { isStub, processes, treeOf } from "./tree.ts";
 
@@ -64,8 +65,8 @@ const { path, headers } = requestOf(peer, stub.port);
 await answers("POST", path, headers);
 process.on("message", (message) => {
   if (message !== "usage" || child.pid === undefined) return;
-  const tree = treeOf(child.pid, processes(), isStub);
-  const sum = (field: "cpuMs" | "rssBytes"): number => tree.reduce((total, one) => total + one[field], 0);
+  const tree = treeOf(child.pid, processes(), isStub).map(({ pid }) => usageOf(pid));
+  const sum = (field: keyof Usage): number => tree.reduce((total, one) => total + one[field], 0);
   process.send?.({ cpuMs: sum("cpuMs"), rssBytes: sum("rssBytes") });
 });
 process.send?.({ port });

@@ -1,4 +1,4 @@
-/** What a program and all it started use, from /proc. */
+/** A program and all it started, from /proc. */
 import { readdirSync, readFileSync } from "node:fs";
 
 export interface Process {
@@ -6,20 +6,13 @@ export interface Process {
   readonly parent: number;
   /** In ticks since the machine's start: with the pid it names a process for good. */
   readonly startedAt: number;
-  readonly cpuMs: number;
-  readonly rssBytes: number;
 }
-
-// Linux counts CPU in ticks of 10 ms and memory in pages of 4 KiB.
-const TICK_MS = 10;
-const PAGE_BYTES = 4096;
 
 /** One line of /proc/PID/stat; the name in brackets may hold anything. */
 export function parseStat(text: string): Process {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const field = (index: number): number => Number(fields[index]);
-  const cpuMs = (field(11) + field(12)) * TICK_MS;
-  return { pid: Number.parseInt(text, 10), parent: field(1), startedAt: field(19), cpuMs, rssBytes: field(21) * PAGE_BYTES };
+  return { pid: Number.parseInt(text, 10), parent: field(1), startedAt: field(19) };
 }
 
 /** `root` and its descendants; what `leaveOut` says yes to is left out with its own descendants. */
