@@ -35,7 +35,13 @@ export async function benchWorkloads({ only, trace, rounds }: WorkloadsOptions):
   for (const [name, workload] of Object.entries(workloads)) {
     if (only !== null && !only.includes(name)) continue;
     progress(name);
-    await workload({ report, rounds, trace });
+    try {
+      await workload({ report, rounds, trace });
+    } catch (error) {
+      // Minutes of the others' measuring are not thrown away for one.
+      process.exitCode = 1;
+      report.add({ bench: "workloads", measure: name, failed: (error as Error).message });
+    }
   }
   if (only === null) console.log(`\nkept in ${report.save({ rounds, engine: largeGpu, speed: SPEED })}`);
 }
