@@ -11,6 +11,7 @@ import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, Schedul
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
+import { Roster } from "./roster.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
@@ -68,7 +69,7 @@ export class Scheduler implements Dispatcher {
   readonly #waiters = new Map<string, Waiter>();
   /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
   #arriving: Waiter | null = null;
-  readonly #leases = new Map<string, SlotLease>();
+  readonly #leases = new Roster<SlotLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
   #deciding = false;

@@ -12,6 +12,7 @@ import type { HeapItem, IndexedHeap } from "./heap.ts";
 import type { Queued } from "./lanes.ts";
 import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix-index.ts";
 import type { RequestQueue } from "./queue.ts";
+import type { Roster } from "./roster.ts";
 import type { GrantThreads } from "./threads.ts";
 import type { TokenMeter } from "./token-meter.ts";
 
@@ -109,7 +110,7 @@ export interface InstanceRecord extends HeapItem {
   slots: number;
   /** Tokens of one slot. */
   contextTokens: number;
-  readonly inFlight: Set<RequestRecord>;
+  readonly inFlight: Roster<RequestRecord>;
   prefillTokens: number;
   decodeTokens: number;
   /** Requests in flight without a first token, and when they are expected to have theirs (epoch ms). */
@@ -149,7 +150,7 @@ export interface InstanceRecord extends HeapItem {
 export interface RemoteRecord {
   readonly name: string;
   facts: RemoteCandidate;
-  readonly inFlight: Set<RequestRecord>;
+  readonly inFlight: Roster<RequestRecord>;
   /** Requests of others, by model, at the last measurement. */
   others: ReadonlyMap<string, number>;
   /** By model: no work before `until`, after a refusal or a failure. */
@@ -276,7 +277,7 @@ export interface SchedulerState {
   /** This daemon's id in hop lists. */
   nodeId: string;
   /** Waiting and in flight. */
-  readonly requests: Map<string, RequestRecord>;
+  readonly requests: Roster<RequestRecord>;
   queued: number;
   readonly dues: IndexedHeap<Due>;
   /** Planned starts, oldest first. */

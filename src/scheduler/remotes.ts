@@ -6,6 +6,7 @@ import type { RemoteChange } from "./events.ts";
 import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
 import { secondsOf } from "./limits.ts";
 import { loadOf } from "./load.ts";
+import { Roster } from "./roster.ts";
 import { createModel, type ModelRecord, type RemoteRecord, type RequestRecord, type SchedulerState } from "./state.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
@@ -40,7 +41,7 @@ function createRemote(state: SchedulerState, facts: RemoteCandidate): RemoteReco
   const remote: RemoteRecord = {
     name: facts.name,
     facts,
-    inFlight: new Set(),
+    inFlight: new Roster(),
     others: new Map(),
     pauses: new Map(),
     due: {
@@ -98,7 +99,7 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
 }
 
 function give(turn: Turn, request: RequestRecord, remote: RemoteRecord): void {
-  remote.inFlight.add(request);
+  remote.inFlight.set(request.facts.id, request);
   remote.turns += 1 / Math.max(1, remote.facts.weight);
   request.remote = remote;
   request.dispatchedAt = turn.now;
@@ -165,7 +166,7 @@ export function unreachable(turn: Turn, model: ModelRecord): Refusal {
 export function remoteFinished(turn: Turn, request: RequestRecord, remote: RemoteRecord, outcome: RequestOutcome): void {
   const { state, now } = turn;
   state.requests.delete(request.facts.id);
-  remote.inFlight.delete(request);
+  remote.inFlight.delete(request.facts.id);
   state.served += 1;
   const { name } = request.model;
   if (outcome.end === "engine-error") {

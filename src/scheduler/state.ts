@@ -8,6 +8,7 @@ import { PrefixIndex } from "./prefix-index.ts";
 import { RequestQueue } from "./queue.ts";
 import { rate } from "./rates.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "./records.ts";
+import { Roster } from "./roster.ts";
 import type { GrantThreads } from "./threads.ts";
 
 export type * from "./records.ts";
@@ -41,7 +42,7 @@ export function createState(grantThreads: GrantThreads, measures = false): Sched
     devices: new Map(),
     remotes: new Map(),
     nodeId: "",
-    requests: new Map(),
+    requests: new Roster(),
     queued: 0,
     dues: new IndexedHeap((a, b) => a.at < b.at),
     plans: new Set(),
