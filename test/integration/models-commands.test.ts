@@ -84,6 +84,18 @@ describe("pull, list, show, rm", () => {
     expect(await onGpu({ PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "1" })).toBeGreaterThan(90_000_000);
   });
 
+  it("reckon with the engine that would run the model", async () => {
+    // No native engine is on this PATH, so that the embedded one would run it, which is a larger program.
+    const env = { ...assistant.env, PATH: dirname(process.execPath) };
+    const memoryWith = async (engine: string): Promise<number> => {
+      await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "${weights}"\nengine = "${engine}"\n`);
+      const { stdout } = await assistant.run(["show", "mine", "--json"], { env });
+      return (JSON.parse(stdout) as { memory: { total: { hostBytes: number } } }).memory.total.hostBytes;
+    };
+    expect(await memoryWith("auto")).toBe(await memoryWith("node-llama-cpp"));
+    expect(await memoryWith("auto")).toBeGreaterThan((await memoryWith("llama-server")) + 100_000_000);
+  });
+
   it("leave a model file of the user's as it is", async () => {
     await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "smollm2"\n`);
     const result = await json<{ configuration: object }>("pull", weights, "--name", "smollm2");

@@ -1,7 +1,10 @@
+import { variable } from "../../config/environment.ts";
+import type { Config } from "../../core/config.ts";
 import type { Hardware } from "../../core/device.ts";
 import { AssistantError } from "../../core/errors.ts";
-import type { ModelSpec } from "../../core/model.ts";
+import type { EngineId, ModelSpec } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
+import { createEngines } from "../../engines/index.ts";
 import { probeHardware } from "../../fleet/hardware.ts";
 import { catalogEntry } from "../../models/catalog.ts";
 import type { ModelFacts } from "../../models/facts.ts";
@@ -36,11 +39,11 @@ export interface ShownModel {
 /** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const hardware = await probeHardware(context.env);
-  const { entries } = await takeInventory(context, hardware);
+  const { entries, config } = await takeInventory(context, hardware);
   const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
   if (entry === undefined) return await ofCatalog(name, entries, context);
   const facts = await factsOf(entry, context.paths.weightsDir);
-  const load = facts === null ? null : settingsOf(entry.config, facts, hardware);
+  const load = facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
   const manifest = entry.stored?.manifest ?? null;
   return {
     name: entry.name,
@@ -98,7 +101,14 @@ async function ofCatalog(name: string, entries: readonly InventoryEntry[], conte
 // A model that is not configured is reckoned with one conversation of usual length.
 const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
 
-function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Hardware): FitSettings {
+/** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
+async function engineFor(model: ModelSpec | null, config: Config | null, { env, paths }: CommandContext): Promise<EngineId> {
+  const pathVariable = variable(env, "PATH") ?? "";
+  const engines = createEngines({ paths, llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
+  return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? "llama-server";
+}
+
+function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Hardware, engine: EngineId): FitSettings {
   const {
     contextTokens,
     slots,
@@ -112,8 +122,7 @@ function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Ha
   };
   // Layers go where there is a GPU for them, whatever the model's file asks for.
   const gpuLayers = devices.some((device) => device.vendor !== "cpu") && config?.devices.join() !== "cpu" ? wanted : 0;
-  const settings = { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind };
-  return config === null || config.engine === "auto" ? settings : { ...settings, engine: config.engine };
+  return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind, engine };
 }
 
 /** The same for people: pairs of a word and what it is. */
