@@ -5,7 +5,9 @@ import type { EngineAvailability } from "../core/engine.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
-import { SlotFiles } from "./slot-files.ts";
+import { SlotFiles, type SlotPlace } from "./slot-files.ts";
+
+export type { SlotPlace } from "./slot-files.ts";
 
 export interface SlotCacheOptions {
   /** One folder for each model in it; made when needed, mode 0700. */
@@ -14,16 +16,6 @@ export interface SlotCacheOptions {
   budgetBytes(): number;
   readonly probe: EngineProbe;
   readonly log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
-}
-
-/** Where the conversations of one instance go, and which saved ones fit it. */
-export interface SlotPlace {
-  readonly directory: string;
-  /** Names the model's settings, and after a dash all else that a saved state depends on. */
-  readonly key: string;
-  readonly slots: number;
-  /** Files of which the instance has a copy in its host memory. They are of no use once it has saved that itself. */
-  readonly copies: Set<string>;
 }
 
 /** A running instance that may take over what another one left. */

@@ -1,6 +1,15 @@
 import { readdir, rename, rm, stat, statfs, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import type { SlotPlace } from "./slot-cache.ts";
+
+/** Where the conversations of one instance go, and which saved ones fit it. */
+export interface SlotPlace {
+  readonly directory: string;
+  /** Names the model's settings, and after a dash all else that a saved state depends on. */
+  readonly key: string;
+  readonly slots: number;
+  /** Files of which the instance has a copy in its host memory. They are of no use once it has saved that itself. */
+  readonly copies: Set<string>;
+}
 
 /** What must stay free on the disk. */
 const FREE_BYTES = 2 ** 30;
