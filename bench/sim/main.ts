@@ -3,7 +3,7 @@ import { routingPolicies } from "../../src/core/config.ts";
 import { printTable, Report } from "../lib/report.ts";
 import { type Measures, measure } from "./measure.ts";
 import type { SimRequest } from "./requests.ts";
-import { deadlines, flooder, noReuse, PROFILE, pooled, run, runPolicy, saturation, swaps } from "./scenarios.ts";
+import { deadlines, flooder, flooderOfFew, noReuse, PROFILE, pooled, run, runPolicy, SMALL, saturation, swaps } from "./scenarios.ts";
 import { readTrace, replay } from "./trace.ts";
 
 export interface SimOptions {
@@ -87,6 +87,27 @@ function synthetic(report: Report): void {
   printTable(rows);
   report.add({ bench: "sim", measure: "two models in turn", ...swaps(300) });
   inTime(report);
+  besideFlooder(report);
+}
+
+function besideFlooder(report: Report): void {
+  const rows = [["4 slots an instance", "light client", "p99 alone", "beside a flooder", "ratio", "flooder's answers/s"]];
+  for (const [device, profile] of [
+    ["GPU", PROFILE],
+    ["CPU", SMALL],
+  ] as const) {
+    for (const instances of [1, 4]) {
+      for (const overlapping of [false, true]) {
+        const light = flooderOfFew(profile, instances, overlapping);
+        const ratio = light.besideP99S / light.aloneP99S;
+        const how = overlapping ? "requests at random" : "one request at a time";
+        report.add({ bench: "sim", measure: "light client beside a flooder, 4 slots", instances, device, how, ...light, ratio: round(ratio) });
+        rows.push([`${instances} ${device}`, how, ...[light.aloneP99S, light.besideP99S, ratio, light.flooderAnswers / 600].map((value) => value.toFixed(2))]);
+      }
+    }
+  }
+  console.log("");
+  printTable(rows);
 }
 
 function inTime(report: Report): void {

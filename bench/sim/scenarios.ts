@@ -74,6 +74,31 @@ export interface LightClient {
   readonly flooderAnswers: number;
 }
 
+/** About a 135M model on two CPU cores. */
+export const SMALL: EngineProfile = {
+  slots: 4,
+  prefillTokensPerSecond: 150,
+  decodeBaseMs: 18,
+  decodeEachMs: 6,
+  batchTokens: 32,
+  cacheTokens: 32_768,
+  loadMs: 1_000,
+};
+
+/** The same on instances of four slots, of a large GPU or a small CPU; `overlapping`: the light client's requests come at random, else one at a time. */
+export function flooderOfFew(profile: EngineProfile, instances: number, overlapping: boolean): LightClient {
+  const [prompt, answer, seconds] = profile === SMALL ? [128, 32, 7] : [2000, 200, 4];
+  const light: Stream = { tenant: "light", perSecond: 1 / seconds, promptTokens: prompt, outputTokens: answer, even: !overlapping };
+  const flood: Stream = { tenant: "flooder", perSecond: (10 / seconds) * instances, promptTokens: prompt, outputTokens: 2 * answer };
+  const go = (list: readonly Stream[]): SimRun => run(streams(list, 10 * MINUTES_MS, 2), instances, "expected-time", { ...profile, slots: 4 });
+  const p99 = (result: SimRun): number => quantile(ttftsOf(result, "light"), 0.99);
+  const beside = go([light, flood]);
+  const flooderAnswers = beside.results.filter(
+    ({ request, totalMs }) => request.tenant === "flooder" && totalMs !== null && request.at + totalMs < 10 * MINUTES_MS,
+  );
+  return { aloneP99S: p99(go([light])), besideP99S: p99(beside), flooderAnswers: flooderAnswers.length };
+}
+
 /** A client with a request every two seconds, alone and beside one who sends twice as much as can be done. */
 export function flooder(policy: RoutingPolicyName, instances: number): LightClient {
   const light: Stream = { tenant: "light", perSecond: 0.5, promptTokens: 4000, outputTokens: 200 };

@@ -7,16 +7,19 @@ export interface Stream {
   readonly outputTokens: number;
   /** Of its requests, milliseconds from the arrival. */
   readonly deadlineMs?: number;
+  /** All gaps alike instead of a Poisson process. */
+  readonly even?: boolean;
 }
 
 /** Requests of independent tenants that share no prefix. Prompts vary between half and one and a half of the mean. */
 export function streams(list: readonly Stream[], forMs: number, seed: number): SimRequest[] {
   const requests: SimRequest[] = [];
-  for (const [index, { tenant, perSecond, promptTokens, outputTokens, deadlineMs }] of list.entries()) {
+  for (const [index, { tenant, perSecond, promptTokens, outputTokens, deadlineMs, even }] of list.entries()) {
     // A seed each: a stream beside others is the same stream as alone.
     const random = randomSource(seed + index);
     let number = 0;
-    for (let at = poissonGapMs(random, perSecond); at < forMs; at += poissonGapMs(random, perSecond)) {
+    const gapMs = (): number => (even === true ? 1000 / perSecond : poissonGapMs(random, perSecond));
+    for (let at = gapMs(); at < forMs; at += gapMs()) {
       number += 1;
       const id = `${tenant}.${index}.${number}`;
       const tokens = Math.round(promptTokens * (0.5 + random()));

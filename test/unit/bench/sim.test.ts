@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Agenda } from "../../../bench/sim/agenda.ts";
 import { SimEngine } from "../../../bench/sim/engine.ts";
 import { measure } from "../../../bench/sim/measure.ts";
-import { deadlines, PROFILE, run, swaps } from "../../../bench/sim/scenarios.ts";
+import { deadlines, flooderOfFew, PROFILE, run, swaps } from "../../../bench/sim/scenarios.ts";
 import { replay } from "../../../bench/sim/trace.ts";
 import { streams } from "../../../bench/sim/workloads.ts";
 
@@ -66,4 +66,11 @@ test("answers with a deadline are in time although there is a queue, and with no
   expect(heeded.inTime).toBeGreaterThan(0.9);
   const [usual, quiet] = [deadlines("expected-time", 1, 0.8, false), deadlines("expected-time", 1, 0.8, true)];
   expect(quiet.othersP99S).toBeLessThanOrEqual(usual.othersP99S * 1.02);
+});
+
+test("beside a flooder of several instances, a light client waits at most half as long again as alone", () => {
+  for (const overlapping of [false, true]) {
+    const { aloneP99S, besideP99S } = flooderOfFew(PROFILE, 4, overlapping);
+    expect(besideP99S).toBeLessThanOrEqual(1.5 * aloneP99S);
+  }
 });
