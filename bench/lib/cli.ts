@@ -33,7 +33,7 @@ async function runNamed(): Promise<void> {
     options: {
       rounds: { type: "string" },
       only: { type: "string" },
-      seconds: { type: "string", default: "2" },
+      seconds: { type: "string" },
       model: { type: "string" },
       "llama-server": { type: "string" },
       trace: { type: "string" },
@@ -50,11 +50,12 @@ async function runNamed(): Promise<void> {
   });
 
   const rounds = (otherwise: number): number => Number(values.rounds ?? otherwise);
+  const seconds = (otherwise: number): number => Number(values.seconds ?? otherwise);
 
   switch (positionals[0]) {
     case "gateway": {
       const { benchGateway } = await import("../gateway/main.ts");
-      await benchGateway({ rounds: rounds(5), seconds: Number(values.seconds) });
+      await benchGateway({ rounds: rounds(5), seconds: seconds(2) });
       break;
     }
     case "peers": {
@@ -66,7 +67,7 @@ async function runNamed(): Promise<void> {
       }
       const { benchPeers } = await import("../peers/main.ts");
       const [llamaServer, arms] = [values["llama-server"] ?? null, values.arms?.split(",") ?? null];
-      await benchPeers({ rounds: rounds(5), seconds: Number(values.seconds), arms, llamaServer, path });
+      await benchPeers({ rounds: rounds(5), seconds: seconds(2), arms, llamaServer, path });
       break;
     }
     case "engine": {
@@ -81,7 +82,7 @@ async function runNamed(): Promise<void> {
         throw new Error("bench processes needs --model FILE.gguf and --llama-server PROGRAM");
       const { benchProcesses } = await import("../processes/main.ts");
       const counts = values.counts.split(",").map(Number);
-      await benchProcesses({ rounds: rounds(5), seconds: Number(values.seconds), counts, model: values.model, llamaServer: values["llama-server"] });
+      await benchProcesses({ rounds: rounds(5), seconds: seconds(5), counts, model: values.model, llamaServer: values["llama-server"] });
       break;
     }
     case "calibrate": {

@@ -8,12 +8,12 @@ import type { Target } from "./stream.ts";
 
 const SLOTS = 32;
 const PROMPT_TOKENS = 100;
-const ANSWER_TOKENS = 8;
+const ANSWER_TOKENS = 32;
 /** More clients than slots, so that none is idle. */
 const CLIENTS = 48;
-const PER_CLIENT = 20;
+const PER_CLIENT = 10;
 const FRACTIONS = [0.5, 0.8, 0.95];
-const FOR_MS = 8_000;
+const FOR_MS = 12_000;
 const PATIENCE_MS = 60_000;
 const ARMS = ["direct", "daemon"] as const;
 
@@ -33,6 +33,7 @@ const planned = (tag: string, id: number, more: Partial<Planned>): Planned => ({
  */
 export async function openLoop({ report, rounds }: WorkloadContext): Promise<void> {
   const results = new Map<string, Figures[]>();
+  const closed: number[] = [];
   for (let round = 0; round < rounds; round++) {
     await using daemon = await installStubs({ models: { m: { slots: SLOTS, contextTokens: 1024 } } });
     const targets: Readonly<Record<(typeof ARMS)[number], Target>> = {
@@ -43,7 +44,9 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
     // The first round trip of each meets code that is not compiled yet.
     for (const arm of ARMS) await capacity(targets[arm], `warm ${arm} ${round}`);
     const perSecond = await capacity(targets.direct, `closed ${round}`);
-    report.add({ bench: "workloads", measure: "W1: closed loop", round, clients: CLIENTS, slots: SLOTS, perSecond });
+    const through = await capacity(targets.daemon, `closed through ${round}`);
+    closed.push(through / perSecond);
+    report.add({ bench: "workloads", measure: "W1: closed loop", round, clients: CLIENTS, slots: SLOTS, perSecond, through });
     for (const fraction of FRACTIONS) {
       for (const arm of round % 2 === 0 ? ARMS : ARMS.toReversed()) {
         const sent = await send({ ...targets[arm], requests: arrivals(perSecond * fraction, `${arm} ${fraction} ${round}`, round), patienceMs: PATIENCE_MS });
@@ -73,6 +76,8 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
       });
     }
   }
+  report.add({ bench: "workloads", measure: "W1: requests/s of a closed loop, daemon ÷ direct", rounds, ...spread(closed) });
+  console.log(`\nW1: requests/s of a closed loop, daemon ÷ direct: ${shown(spread(closed))}`);
   console.log("\nW1: open loop, timed from when each request was due");
   printTable(table);
 }

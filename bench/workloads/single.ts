@@ -16,14 +16,16 @@ const user = (seed: string, tokens: number): PromptPart[] => [{ role: "user", se
 /** W6: a client with a few requests a second, alone and beside one who sends twice what can be done. */
 export async function flooder({ report, rounds }: WorkloadContext): Promise<void> {
   const instances = 2;
-  const forMs = 10_000;
+  const forMs = 15_000;
   const tokens = 2000;
-  const flow = (tag: string, perSecond: number, firstId: number, seed: number, background: boolean): Planned[] => {
+  const lightPerSecond = 5;
+  // The light client comes at the same moments in both runs, so that it meets itself as often.
+  const flow = (tag: string, run: string, perSecond: number, firstId: number, seed: number): Planned[] => {
     const random = randomSource(seed);
     const list: Planned[] = [];
     for (let atMs = 500 * random(); atMs < forMs; atMs += poissonGapMs(random, perSecond)) {
       const id = firstId + list.length;
-      list.push({ id, tag, atMs, model: "m", prompt: user(`${tag} ${seed} ${id}`, tokens), maxTokens: 30, key: tag, background });
+      list.push({ id, tag, atMs, model: "m", prompt: user(`${tag} ${run} ${seed} ${id}`, tokens), maxTokens: 30, key: tag, background: tag === "flooder" });
     }
     return list;
   };
@@ -32,8 +34,8 @@ export async function flooder({ report, rounds }: WorkloadContext): Promise<void
     await using daemon = await installStubs({ tenants: ["light", "flooder"], models: { m: { replicas: instances, slots: 8, contextTokens: 8192 } } });
     const run = (requests: readonly Planned[]): Promise<Sent[]> => send({ port: daemon.port, requests, patienceMs: 60_000 });
     const flood = (2 * instances * largeGpu.prefillTokensPerSecond * SPEED) / tokens;
-    const quiet = await run(flow("light", 4, 0, 100 + round, false));
-    const all = await run([...flow("light", 4, 0, 200 + round, false), ...flow("flooder", flood, 10_000, 300 + round, true)]);
+    const quiet = await run(flow("light", "alone", lightPerSecond, 0, 100 + round));
+    const all = await run([...flow("light", "beside", lightPerSecond, 0, 100 + round), ...flow("flooder", "", flood, 10_000, 300 + round)]);
     for (const sent of [quiet, all]) requireRight("W6", sent);
     const [alone, beside, flooded] = [figures(quiet, "light"), figures(all, "light"), figures(all, "flooder")];
     const lateness = await daemon.lateness("m");
