@@ -65,7 +65,7 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   request.decodeTokens = expectedCompletion(model, facts.maxTokens);
   const capacity = model.cacheTokens ?? instance.slots * instance.contextTokens;
   request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, capacity);
-  instance.inFlight.set(request.facts.id, request);
+  instance.inFlight.add(request);
   holdSlot(instance, request, 1);
   state.dispatches += 1;
   instance.lastDispatch = state.dispatches;

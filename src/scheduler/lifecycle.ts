@@ -6,7 +6,7 @@ import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
 import { rate } from "./rates.ts";
 import { holdSlot } from "./reserve.ts";
-import { Roster } from "./roster.ts";
+import { Group } from "./roster.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
 import { threadRequest } from "./thread-request.ts";
 import { TokenMeter } from "./token-meter.ts";
@@ -196,7 +196,7 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     threads: 1,
     slots: model.spec.load.slots,
     contextTokens: model.spec.load.contextTokens,
-    inFlight: new Roster(),
+    inFlight: new Group(),
     prefillTokens: 0,
     decodeTokens: 0,
     unanswered: 0,

@@ -12,7 +12,7 @@ import type { HeapItem, IndexedHeap } from "./heap.ts";
 import type { Queued } from "./lanes.ts";
 import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix-index.ts";
 import type { RequestQueue } from "./queue.ts";
-import type { Roster } from "./roster.ts";
+import type { Group, Member, Roster } from "./roster.ts";
 import type { GrantThreads } from "./threads.ts";
 import type { TokenMeter } from "./token-meter.ts";
 
@@ -36,7 +36,7 @@ export interface Due extends HeapItem {
 }
 
 /** A request from its arrival to its end. */
-export interface RequestRecord extends Queued<RequestRecord> {
+export interface RequestRecord extends Queued<RequestRecord>, Member {
   readonly facts: RequestFacts;
   readonly priority: number;
   readonly tenant: string;
@@ -110,7 +110,7 @@ export interface InstanceRecord extends HeapItem {
   slots: number;
   /** Tokens of one slot. */
   contextTokens: number;
-  readonly inFlight: Roster<RequestRecord>;
+  readonly inFlight: Group<RequestRecord>;
   prefillTokens: number;
   decodeTokens: number;
   /** Requests in flight without a first token, and when they are expected to have theirs (epoch ms). */
@@ -150,7 +150,7 @@ export interface InstanceRecord extends HeapItem {
 export interface RemoteRecord {
   readonly name: string;
   facts: RemoteCandidate;
-  readonly inFlight: Roster<RequestRecord>;
+  readonly inFlight: Group<RequestRecord>;
   /** Requests of others, by model, at the last measurement. */
   others: ReadonlyMap<string, number>;
   /** By model: no work before `until`, after a refusal or a failure. */

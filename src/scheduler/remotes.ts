@@ -6,7 +6,7 @@ import type { RemoteChange } from "./events.ts";
 import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
 import { secondsOf } from "./limits.ts";
 import { loadOf } from "./load.ts";
-import { Roster } from "./roster.ts";
+import { Group } from "./roster.ts";
 import { createModel, type ModelRecord, type RemoteRecord, type RequestRecord, type SchedulerState } from "./state.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
@@ -41,7 +41,7 @@ function createRemote(state: SchedulerState, facts: RemoteCandidate): RemoteReco
   const remote: RemoteRecord = {
     name: facts.name,
     facts,
-    inFlight: new Roster(),
+    inFlight: new Group(),
     others: new Map(),
     pauses: new Map(),
     due: {
@@ -99,7 +99,7 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
 }
 
 function give(turn: Turn, request: RequestRecord, remote: RemoteRecord): void {
-  remote.inFlight.set(request.facts.id, request);
+  remote.inFlight.add(request);
   remote.turns += 1 / Math.max(1, remote.facts.weight);
   request.remote = remote;
   request.dispatchedAt = turn.now;
@@ -166,7 +166,7 @@ export function unreachable(turn: Turn, model: ModelRecord): Refusal {
 export function remoteFinished(turn: Turn, request: RequestRecord, remote: RemoteRecord, outcome: RequestOutcome): void {
   const { state, now } = turn;
   state.requests.delete(request.facts.id);
-  remote.inFlight.delete(request.facts.id);
+  remote.inFlight.remove(request);
   state.served += 1;
   const { name } = request.model;
   if (outcome.end === "engine-error") {

@@ -40,6 +40,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     serial: 0,
     previous: null,
     next: null,
+    groupIndex: -1,
     parkedOn: null,
     instance: null,
     remote: null,

@@ -116,7 +116,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   const instance = request?.instance;
   if (!request || !instance) return;
   turn.state.requests.delete(requestId);
-  instance.inFlight.delete(requestId);
+  instance.inFlight.remove(request);
   holdSlot(instance, request, -1);
   if (!request.answering && outcome.end === "complete") prefillEnded(instance, request, turn.now);
   else if (!request.answering) prefillGivenUp(instance, request, turn.now);

@@ -20,9 +20,8 @@ export function noteTenant(model: ModelRecord, tenant: string, now: number): voi
 export function holdSlot(instance: InstanceRecord, request: RequestRecord, sign: 1 | -1): void {
   const { model } = instance;
   model.inFlight += sign;
-  const held = (model.inFlightByTenant.get(request.tenant) ?? 0) + sign;
-  if (held > 0) model.inFlightByTenant.set(request.tenant, held);
-  else model.inFlightByTenant.delete(request.tenant);
+  // Nobody is taken out: there are as many tenants as keys, and a request is no time to shrink a table.
+  model.inFlightByTenant.set(request.tenant, (model.inFlightByTenant.get(request.tenant) ?? 0) + sign);
 }
 
 /**

@@ -50,3 +50,40 @@ export class Roster<Value extends object> {
     for (const place of this.#places.values()) yield this.#values[place] as Value;
   }
 }
+
+/** Who is in a group, and in one at a time; -1: in none. */
+export interface Member {
+  groupIndex: number;
+}
+
+/** A set of members that know their place in it, so that to come and to go costs no hashing. In no particular order. */
+export class Group<Item extends Member> {
+  readonly #items: (Item | null)[] = [];
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(item: Item): void {
+    item.groupIndex = this.#size;
+    this.#items[this.#size++] = item;
+  }
+
+  remove(item: Item): void {
+    if (this.#items[item.groupIndex] !== item) return;
+    const last = this.#items[--this.#size] as Item;
+    this.#items[item.groupIndex] = last;
+    last.groupIndex = item.groupIndex;
+    this.#items[this.#size] = null;
+    item.groupIndex = -1;
+  }
+
+  clear(): void {
+    while (this.#size > 0) this.remove(this.#items[this.#size - 1] as Item);
+  }
+
+  *[Symbol.iterator](): Generator<Item, void> {
+    for (let index = 0; index < this.#size; index++) yield this.#items[index] as Item;
+  }
+}

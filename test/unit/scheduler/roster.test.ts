@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Roster } from "../../../src/scheduler/roster.ts";
+import { Group, Roster } from "../../../src/scheduler/roster.ts";
 
 test("a roster is a Map with string keys, in the order of arrival", () => {
   const step = fc.record({ what: fc.constantFrom("set", "delete", "clear"), id: fc.constantFrom("a", "b", "c", "d", "e"), value: fc.nat() });
@@ -24,6 +24,30 @@ test("a roster is a Map with string keys, in the order of arrival", () => {
           expect(roster.has(each)).toBe(map.has(each));
         }
       }
+    }),
+  );
+});
+
+test("a group holds whoever was added and has not been removed, once", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 7 }), { maxLength: 60 }), (picks) => {
+      const members = Array.from({ length: 8 }, () => ({ groupIndex: -1 }));
+      const group = new Group<(typeof members)[number]>();
+      const there = new Set<(typeof members)[number]>();
+      for (const pick of picks) {
+        const member = members[pick] as (typeof members)[number];
+        if (there.delete(member)) group.remove(member);
+        else {
+          there.add(member);
+          group.add(member);
+        }
+        expect(group.size).toBe(there.size);
+        expect(new Set(group)).toEqual(there);
+      }
+      for (const member of members) if (!there.has(member)) group.remove(member);
+      expect(group.size).toBe(there.size);
+      group.clear();
+      expect([...group]).toEqual([]);
     }),
   );
 });
