@@ -1,7 +1,9 @@
 /**
  * More conversations than slots, on a real model with two replicas: how many tokens are prefilled again in later turns,
- * as a multiple of the new ones, by routing policy and with another model swapped in between the turns.
- * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--rounds N]` (after `npm run build`).
+ * as a multiple of the new ones, by routing policy, and with other models swapped in between the turns: one that takes the
+ * place of one replica (`swap`), or two that take all places (`swap-all`).
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--turns N] [--at-once N] [--shared SENTENCES]
+ * [--arms LIST]` (after `npm run build`). With more at once than one replica has slots both are needed again after each swap.
  * Writes bench/results/conversations.json.
  */
 import { parseArgs } from "node:util";
@@ -16,7 +18,9 @@ const { values } = parseArgs({
     chat: { type: "string" },
     conversations: { type: "string", default: "12" },
     turns: { type: "string", default: "4" },
-    arms: { type: "string", default: "expected-time,least-outstanding,round-robin,bounded-hash,swap" },
+    "at-once": { type: "string", default: "2" },
+    shared: { type: "string", default: "0" },
+    arms: { type: "string", default: "expected-time,least-outstanding,round-robin,bounded-hash,swap,swap-all" },
   },
 });
 if (values["llama-server"] === undefined || values.chat === undefined) {
@@ -24,12 +28,14 @@ if (values["llama-server"] === undefined || values.chat === undefined) {
 }
 const CONVERSATIONS = Number(values.conversations);
 const TURNS = Number(values.turns);
-const AT_ONCE = 2;
+const AT_ONCE = Number(values["at-once"]);
+/** Sentences that all conversations begin with, as agents do with their instructions. */
+const SHARED = Number(values.shared);
 const SLOTS = 4;
 const ANSWER_TOKENS = 16;
 
 interface Message {
-  readonly role: "user" | "assistant";
+  readonly role: "system" | "user" | "assistant";
   readonly content: string;
 }
 
@@ -47,6 +53,9 @@ interface Turn {
 
 const model = (name: string, replicas: number): string =>
   `[chat]\nmodel_name = "${name}"\nsource = "${values.chat}"\nengine = "llama-server"\nctx_size = 2048\nslots = ${SLOTS}\nthreads = 1\nreplicas = ${replicas}\npreload = ${replicas > 1}\n`;
+
+const instructions: readonly Message[] =
+  SHARED === 0 ? [] : [{ role: "system", content: Array.from({ length: SHARED }, (_, index) => `Rule ${index} is to be kept always.`).join(" ") }];
 
 const said = (conversation: number, turn: number): string =>
   Array.from({ length: turn === 0 ? 12 : 6 }, (_, index) => `Fact ${turn * 20 + index} about river number ${conversation} is well known.`).join(" ");
@@ -85,15 +94,15 @@ function shuffled<Item>(list: readonly Item[], seed: number): Item[] {
 }
 
 async function arm(name: string): Promise<readonly Turn[]> {
-  const swaps = name === "swap";
+  const others = name === "swap" ? ["other"] : name === "swap-all" ? ["other", "third"] : [];
   await using assistant = await installAssistant({
-    models: { bench: model("bench", 2), other: model("other", 1) },
+    models: { bench: model("bench", 2), other: model("other", 1), third: model("third", 1) },
     config: `[engine]\nllama_server_path = "${values["llama-server"]}"\n`,
     maxInstances: 2,
-    scheduler: `policy = "${swaps ? "expected-time" : name}"\nmax_swap_wait_s = 1\n`,
+    scheduler: `policy = "${others.length > 0 ? "expected-time" : name}"\nmax_swap_wait_s = 1\n`,
   });
   const url = await assistant.serve();
-  const conversations: Conversation[] = Array.from({ length: CONVERSATIONS }, () => ({ messages: [], known: 0 }));
+  const conversations: Conversation[] = Array.from({ length: CONVERSATIONS }, () => ({ messages: [...instructions], known: 0 }));
   const turns: Turn[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
     const queue = new PQueue({ concurrency: AT_ONCE });
@@ -109,11 +118,11 @@ async function arm(name: string): Promise<readonly Turn[]> {
       ),
     );
     if (turn > 0) turns.push(...taken);
-    if (swaps && turn < TURNS - 1) {
+    for (const other of turn < TURNS - 1 ? others : []) {
       const answer = await fetch(`${url}/v1/chat/completions`, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ model: "other", messages: [{ role: "user", content: "Who are you?" }], max_tokens: 4 }),
+        body: JSON.stringify({ model: other, messages: [{ role: "user", content: "Who are you?" }], max_tokens: 4 }),
       });
       if (answer.status !== 200) throw new Error(`status ${answer.status}: ${await answer.text()}`);
     }
@@ -134,10 +143,10 @@ for (const name of values.arms.split(",")) {
     p50Ms: quantile(times, 0.5),
     p99Ms: quantile(times, 0.99),
   };
-  const goal = name === "expected-time" || name === "swap" ? "≤ 1.1" : "";
+  const goal = name === "expected-time" || name.startsWith("swap") ? "≤ 1.1" : "";
   report.add({ bench: "conversations", measure: "tokens prefilled ÷ new", arm: name, goal, turns: turns.length, ...figures });
   table.push([name, String(figures.newTokens), String(figures.prefilled), figures.ratio.toFixed(2), goal, figures.p50Ms.toFixed(0), figures.p99Ms.toFixed(0)]);
 }
 console.log("");
 printTable(table);
-console.log(`\nkept in ${report.save({ conversations: CONVERSATIONS, turns: TURNS, slots: SLOTS, replicas: 2 })}`);
+console.log(`\nkept in ${report.save({ conversations: CONVERSATIONS, turns: TURNS, atOnce: AT_ONCE, shared: SHARED, slots: SLOTS, replicas: 2 })}`);

@@ -1,4 +1,4 @@
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
@@ -19,17 +19,13 @@ interface Turn {
 let assistant: TestAssistant;
 afterEach(() => assistant?.[Symbol.asyncDispose]());
 
-const modelFile = (name: string, weights: string, more = ""): string =>
-  `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = 2048\nslots = 2\nhost_cache_mib = 0\n${more}\n`;
+const modelFile = (name: string, weights: string, more = "", hostCacheMib = 0): string =>
+  `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = 2048\nslots = 2\nhost_cache_mib = ${hostCacheMib}\n${more}\n`;
 
-async function start(scheduler = ""): Promise<string> {
+async function start(scheduler = "", river = "", hostCacheMib = 0, maxInstances = 1): Promise<string> {
   const weights = await chatModelFile();
-  const models = { river: modelFile("river", weights), mountain: modelFile("mountain", weights) };
-  assistant = await installAssistant({ models, config: nativeEngineConfig(), scheduler });
-  // The support's own setting stands in the same section.
-  const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
-  const { readFile } = await import("node:fs/promises");
-  await writeFile(file, (await readFile(file, "utf8")).replace("max_instances = 4", "max_instances = 1"));
+  const models = { river: modelFile("river", weights, river, hostCacheMib), mountain: modelFile("mountain", weights, "threads = 1") };
+  assistant = await installAssistant({ models, config: nativeEngineConfig(), scheduler, maxInstances });
   return assistant.serve();
 }
 
@@ -51,8 +47,9 @@ async function say(url: string, model: string, messages: readonly Message[]): Pr
   };
 }
 
+/** Long enough, and soon different enough, that llama-server doesn't take one conversation for the beginning of another. */
 const opening = (topic: string): Message[] => [
-  { role: "user", content: `${Array.from({ length: 60 }, (_, index) => `Fact ${index} about ${topic} is well known.`).join(" ")} Which one is the best?` },
+  { role: "user", content: `${topic}: ${Array.from({ length: 36 }, (_, index) => `Fact ${index} about ${topic} is known.`).join(" ")} Which is best?` },
 ];
 const next = (messages: readonly Message[], { reply }: Turn): Message[] => [
   ...messages,
@@ -90,6 +87,41 @@ test("two models that take turns in one place keep each other's conversations", 
   expect(await slotFiles("mountain")).toEqual([]);
 });
 
+const topics = ["rivers", "bridges", "mountains", "caves"];
+
+test("conversations that lost their slot to others outlive a swap too", async () => {
+  const url = await start("", "", 256);
+  const talks = topics.map(opening);
+  const first: Turn[] = [];
+  for (const messages of talks) first.push(await say(url, "river", messages));
+  await say(url, "mountain", opening("peaks"));
+  expect(await slotFiles("river")).toHaveLength(topics.length);
+  for (const [index, messages] of talks.entries()) {
+    const turn = first[index] as Turn;
+    const { cachedTokens } = await say(url, "river", next(messages, turn));
+    expect(cachedTokens, topics[index] ?? "").toBeGreaterThanOrEqual(0.9 * turn.promptTokens);
+  }
+});
+
+test("a replica that stays goes on with the conversations of the one that had to go", async () => {
+  const url = await start("", "replicas = 2\npreload = true\nthreads = 1", 256, 2);
+  const ready = async () => (await assistant.status()).instances.filter(({ state, model }) => state === "ready" && model === "river");
+  await eventually("both replicas are up", async () => (await ready()).length === 2);
+  const talks = topics.map(opening);
+  // Two at a time, so that both replicas have some.
+  const first: Turn[] = [];
+  for (let index = 0; index < talks.length; index += 2)
+    first.push(...(await Promise.all(talks.slice(index, index + 2).map((messages) => say(url, "river", messages)))));
+  await say(url, "mountain", opening("peaks"));
+  expect(await ready()).toHaveLength(1);
+  await eventually("it has taken them over", async () => (await assistant.daemonLog()).includes("conversations taken over"));
+  for (const [index, messages] of talks.entries()) {
+    const turn = first[index] as Turn;
+    const { cachedTokens } = await say(url, "river", next(messages, turn));
+    expect(cachedTokens, topics[index] ?? "").toBeGreaterThanOrEqual(0.9 * turn.promptTokens);
+  }
+});
+
 test("a conversation that ended by idleness goes on without being computed again, and none is kept of a model that is removed", async () => {
   const url = await start();
   await assistant.writeModel("river", modelFile("river", await chatModelFile(), "idle_ttl_s = 1"));
@@ -101,7 +133,6 @@ test("a conversation that ended by idleness goes on without being computed again
   expect(second.cachedTokens).toBeGreaterThanOrEqual(0.9 * first.promptTokens);
   await eventually("it was saved again", async () => (await slotFiles("river")).length > 0);
   await eventually("it was stopped again", async () => (await assistant.status()).instances.every(({ state }) => state === "absent"));
-  const { rm } = await import("node:fs/promises");
   await rm(join(assistant.root, "models", "river.toml"));
   await assistant.run(["reload"]);
   await eventually("its conversations are gone", async () => (await slotFiles("river")).length === 0);
