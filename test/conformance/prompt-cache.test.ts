@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createEngineProbe } from "../../src/engines/index.ts";
 import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
-import { EngineProcess, longPrompt } from "./engine-process.ts";
+import { EngineProcess, longPrompt, until } from "./engine-process.ts";
 
 const { saveSlot, restoreSlot, saveCached, loadCached } = createEngineProbe();
 if (!saveSlot || !restoreSlot || !saveCached || !loadCached) throw new Error("the probe knows no slots");
@@ -73,6 +73,35 @@ test("a loaded prompt never displaces another, and what is held already is no se
   expect(await loadCached(small.socketPath, "a.slot", soon())).toBeGreaterThan(150);
   expect(await loadCached(small.socketPath, "b.slot", soon())).toBeNull();
   expect((await cachedOf(small, talk("mountains"))).cached).toBeGreaterThan(150);
+});
+
+test("conversations with the same long beginning keep their own ends, more of them than slots", async () => {
+  await using engine = await start();
+  const beginning = longPrompt(300);
+  const ends = topics.map((topic) => `${beginning} ${topic}: ${Array.from({ length: 60 }, (_, index) => `${topic} ${index}`).join(" ")}`);
+  const lengths: number[] = [];
+  for (const prompt of ends) {
+    const { status, body } = await engine.post("/v1/completions", { prompt, max_tokens: 1, temperature: 0 });
+    expect(status).toBe(200);
+    lengths.push(body.usage.prompt_tokens);
+  }
+  // Twice, as the first time could have used up what was kept.
+  for (let turn = 0; turn < 2; turn++) {
+    for (const [index, prompt] of ends.entries())
+      expect((await cachedOf(engine, `${prompt} and`)).cached).toBeGreaterThanOrEqual((lengths[index] ?? Infinity) - 1);
+  }
+});
+
+test("a request that names a busy slot waits, and spoils nothing", async () => {
+  await using engine = await start();
+  const ask = (topic: string, tokens: number) => ({ prompt: talk(topic), max_tokens: tokens, temperature: 0, ignore_eos: true, id_slot: 0 });
+  const alone = (await engine.post("/v1/completions", ask("rivers", 60))).body.choices[0].text;
+  await cachedOf(engine, talk("mountains"));
+  const running = engine.post("/v1/completions", ask("rivers", 60));
+  await until(async () => (await engine.slots()).some((slot) => slot.busy && slot.tokensDecoded > 2), 30_000);
+  const second = await engine.post("/v1/completions", ask("mountains", 1));
+  expect(second.status).toBe(200);
+  expect((await running).body.choices[0].text).toBe(alone);
 });
 
 test("without a host cache nothing is saved or loaded", async () => {
