@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../src/core/device.ts";
 import type { ProcessSpec } from "../src/core/engine.ts";
-import type { EngineId, LoadSettings, ModelKind, ModelSpec } from "../src/core/model.ts";
+import { ENGINE_SAMPLING, type EngineId, type LoadSettings, type ModelKind, type ModelSpec } from "../src/core/model.ts";
 import { llamaServerArguments } from "../src/engines/llama-server/arguments.ts";
 import { createEmbeddedEngine } from "../src/engines/node-llama-cpp/engine.ts";
 import { createEngineProbe } from "../src/engines/surface.ts";
@@ -38,10 +38,6 @@ const base: LoadSettings = {
   ...{ contextTokens: 2048, slots: 1, batchTokens: 512, microBatchTokens: 512, threads: Number(values.threads), gpuLayers: 0 },
   ...{ splitMode: "layer", mainGpu: 0, tensorSplit: [], mmap: true, cacheTypeK: "f16", cacheTypeV: "f16", hostCacheMib: 0 },
   ...{ chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
-};
-const sampling = {
-  ...{ temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null },
-  ...{ maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
 };
 const device: Device = {
   ...{ id: "cpu", vendor: "cpu", name: "CPU", memoryTotalBytes: 0, memoryFreeBytes: 0 },
@@ -110,7 +106,7 @@ process.exit(0);
 
 function specOf({ engine, kind, file }: Case, load: LoadSettings, socketPath: string): ProcessSpec {
   const model: ModelSpec = {
-    ...{ name: "bench", aliases: [], kind, engine, source: { type: "file", path: file }, load, sampling, includeUsage: false, devices: [] },
+    ...{ name: "bench", aliases: [], kind, engine, source: { type: "file", path: file }, load, sampling: ENGINE_SAMPLING, includeUsage: false, devices: [] },
     ...{ replicas: 1, idleTtlMs: null, preload: false, pinned: false, ownAddresses: [], file: "", fingerprint: "" },
   };
   const plan = { instanceId: "bench", model, modelPath: file, device, threads: Number(values.threads), socketPath };

@@ -1,5 +1,5 @@
 import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
-import type { LoadSettings, ModelKind, ModelSpec, SamplingDefaults } from "../core/model.ts";
+import { ENGINE_SAMPLING, type LoadSettings, type ModelKind, type ModelSpec } from "../core/model.ts";
 
 /** What one machine told last. */
 export interface NodeModels {
@@ -47,7 +47,7 @@ function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<st
     // Never looked at: nothing is started for a model with nodes.
     source: { type: "catalog", name: info.name },
     load: { ...load, contextTokens: info.contextTokens, slots: info.slots },
-    sampling,
+    sampling: ENGINE_SAMPLING,
     includeUsage: false,
     devices: [],
     replicas: 0,
@@ -79,18 +79,4 @@ const load: LoadSettings = {
   projectorPath: "",
   pooling: null,
   extraArgs: [],
-};
-
-const sampling: SamplingDefaults = {
-  temperature: null,
-  topP: null,
-  topK: null,
-  minP: null,
-  repeatPenalty: null,
-  presencePenalty: null,
-  frequencyPenalty: null,
-  maxTokens: -1,
-  stop: [],
-  grammar: "",
-  jsonSchema: "",
 };

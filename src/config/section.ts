@@ -1,4 +1,4 @@
-import type { LoadSettings, ModelKind, SamplingDefaults } from "../core/model.ts";
+import { ENGINE_SAMPLING, type LoadSettings, type ModelKind, type SamplingDefaults } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { chatTemplate } from "./chat-templates.ts";
 import { defaultBatch, defaultHostCacheMib, defaults, type Machine } from "./defaults.ts";
@@ -129,22 +129,9 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
 
 /** Sampling for requests that do not say otherwise. */
 export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): SamplingDefaults {
-  const none: SamplingDefaults = {
-    temperature: null,
-    topP: null,
-    topK: null,
-    minP: null,
-    repeatPenalty: null,
-    presencePenalty: null,
-    frequencyPenalty: null,
-    maxTokens: -1,
-    stop: [],
-    grammar: "",
-    jsonSchema: "",
-  };
   if (kind === "embedding") {
     for (const key of idleKeys(keys)) warn(key, "has no effect on an embedding model; remove it");
-    return none;
+    return ENGINE_SAMPLING;
   }
   const { grammar = "", json_schema: jsonSchema = "" } = keys;
   if (jsonSchema !== "") {

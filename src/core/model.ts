@@ -28,6 +28,21 @@ export interface SamplingDefaults {
   readonly jsonSchema: string;
 }
 
+/** Nothing set: what the engine does of itself. */
+export const ENGINE_SAMPLING: SamplingDefaults = {
+  temperature: null,
+  topP: null,
+  topK: null,
+  minP: null,
+  repeatPenalty: null,
+  presencePenalty: null,
+  frequencyPenalty: null,
+  maxTokens: -1,
+  stop: [],
+  grammar: "",
+  jsonSchema: "",
+};
+
 /** How an engine loads a model. Every value is effective: nothing here is "auto" but `threads`. */
 export interface LoadSettings {
   /** Tokens of context that each single request may use (prompt and answer together). */

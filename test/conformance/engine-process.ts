@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../../src/core/device.ts";
 import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
-import type { EngineId, ModelKind, ModelSpec } from "../../src/core/model.ts";
+import { ENGINE_SAMPLING, type EngineId, type ModelKind, type ModelSpec } from "../../src/core/model.ts";
 import type { SlotProgress } from "../../src/core/probe.ts";
 import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
@@ -40,11 +40,7 @@ export function modelSpec(engine: EngineId, file: string, overrides: ModelOverri
       ...{ mmap: true, cacheTypeK: "f16", cacheTypeV: "f16", hostCacheMib: 0, chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
       ...overrides.load,
     },
-    sampling: {
-      ...{ temperature: null, topP: null, topK: null, minP: null, repeatPenalty: null, presencePenalty: null, frequencyPenalty: null },
-      ...{ maxTokens: -1, stop: [], grammar: "", jsonSchema: "" },
-      ...overrides.sampling,
-    },
+    sampling: { ...ENGINE_SAMPLING, ...overrides.sampling },
     ...{ includeUsage: false, devices: [], replicas: 1, idleTtlMs: null, preload: false, pinned: false, ownAddresses: [], file: "smol.toml", fingerprint: "1" },
   };
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/core/device.ts";
 import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
-import type { ModelSpec } from "../../src/core/model.ts";
+import { ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
 import type { Knobs } from "../fakes/engine/knobs.ts";
 import type { EngineRecord } from "../fakes/engine/record.ts";
 
@@ -20,7 +20,14 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
   return {
     id: "llama-server",
     savesSlots: true,
-    availability: async () => ({ available: true, path: process.execPath, version: "fake-1", backends: ["cpu"], noticesDepartedClients: true }),
+    availability: async () => ({
+      available: true,
+      path: process.execPath,
+      version: "fake-1",
+      backends: ["cpu"],
+      noticesDepartedClients: true,
+      separatesScopes: true,
+    }),
     launch(plan) {
       const chosen = typeof knobs === "function" ? knobs(plan, launches++) : knobs;
       const { slots, contextTokens } = plan.model.load;
@@ -93,19 +100,7 @@ export function testModel(changes: Partial<ModelSpec> = {}, load: Partial<ModelS
       extraArgs: [],
       ...load,
     },
-    sampling: {
-      temperature: null,
-      topP: null,
-      topK: null,
-      minP: null,
-      repeatPenalty: null,
-      presencePenalty: null,
-      frequencyPenalty: null,
-      maxTokens: -1,
-      stop: [],
-      grammar: "",
-      jsonSchema: "",
-    },
+    sampling: ENGINE_SAMPLING,
     includeUsage: false,
     devices: [],
     replicas: 1,
