@@ -57,7 +57,8 @@ function single({ model, llamaServer, streams }: ArmOptions): Promise<Running> {
   const cores = availableParallelism();
   const numbers = { "--threads": cores, "--threads-batch": cores, "--parallel": streams, "--ctx-size": CONTEXT_TOKENS * streams };
   const args = ["--model", model, ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]), "--no-ui", "--offline"];
-  return processes(llamaServer, [args], `1 process of ${cores} threads`);
+  // As the daemon does: beside any other program it would be a hundred times as slow otherwise.
+  return processes(llamaServer, [args], `1 process of ${cores} threads`, { GOMP_SPINCOUNT: "1000" });
 }
 
 /** Started as somebody does who says nothing but the model. */
@@ -68,10 +69,17 @@ const untuned = ({ model, llamaServer }: ArmOptions, count: number): Promise<Run
     `${count} processes with their defaults`,
   );
 
-async function processes(program: string, commands: readonly (readonly string[])[], what: string): Promise<Running> {
+async function processes(
+  program: string,
+  commands: readonly (readonly string[])[],
+  what: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const directory = await mkdtemp(join(tmpdir(), "bench-processes-"));
   const sockets = commands.map((_, index) => join(directory, `${index}.sock`));
-  const children = commands.map((args, index) => endsWithUs(spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore" })));
+  const children = commands.map((args, index) =>
+    endsWithUs(spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore", env: { ...process.env, ...more } })),
+  );
   const dispose = async (): Promise<void> => {
     await Promise.all(children.map(ended));
     await rm(directory, { recursive: true, force: true });

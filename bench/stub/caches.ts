@@ -17,8 +17,9 @@ export interface CacheSlot {
 
 /** Below this share of the prompt a common beginning does not decide which slot is taken. */
 const SIMILAR = 0.1;
-/** A slot that would lose more than this share of what it holds is saved first, and the host cache asked for something better. */
+/** A slot that would lose more than this share of what it holds, or more than these tokens, is saved first. */
 const WORTH_KEEPING = 0.5;
+const MOST_LOST_TOKENS = 64;
 /** Of what the host cache holds at least this share must be of use, or it is not taken out. */
 const WORTH_LOADING = 0.25;
 
@@ -35,10 +36,12 @@ function match(held: Buffer, prompt: Buffer): Match {
   return { bytes, similarity: bytes / prompt.length, keep: held.length === 0 ? -1 : bytes / held.length };
 }
 
+const losesMuch = ({ tokens }: Held, keep: number): boolean => tokens * (1 - Math.max(0, keep)) > MOST_LOST_TOKENS;
+
 /**
- * The slots of an engine and its host cache, chosen and filled as llama-server does (`get_available_slot`, `server_prompt_cache`), with
- * idle slots published to the host cache whenever a request starts. A slot that is chosen by similarity and keeps most of what it
- * holds does not look into the host cache, even where that has more of the prompt.
+ * The slots of an engine and its host cache, chosen and filled as llama-server with our patches does (`get_available_slot`, `server_prompt_cache`):
+ * idle slots are published to the host cache whenever a request starts, and every request that gets a slot takes what the host cache has
+ * that is better. A stock one does not ask it where a slot keeps half of what it holds: conversations with a common beginning lose their own there.
  */
 export class SlotCaches {
   readonly slots: CacheSlot[];
@@ -68,10 +71,8 @@ export class SlotCaches {
     // Without similarity there is nothing to keep.
     best ??= free.toSorted((a, b) => a.lastUsed - b.lastUsed || b.id - a.id)[0];
     if (best === undefined) return null;
-    if (similar.keep < WORTH_KEEPING) {
-      this.#save(best.held);
-      best.held = this.#load(best.held, prompt);
-    }
+    if (similar.keep < WORTH_KEEPING || losesMuch(best.held, similar.keep)) this.#save(best.held);
+    best.held = this.#load(best.held, prompt);
     const bytes = reuse ? commonPrefix(best.held.text, prompt) : 0;
     best.busy = true;
     best.held = nothing;
@@ -94,7 +95,7 @@ export class SlotCaches {
     this.#host.push(held);
   }
 
-  /** What the host cache has that is better in both respects, taken out of it; else what the slot holds. */
+  /** What the host cache has that is better in both respects; else what the slot holds. Taken out of it, but for another conversation's, which will need its end again. */
   #load(held: Held, prompt: Buffer): Held {
     let best = match(held.text, prompt);
     let found: Held | null = null;
@@ -103,7 +104,7 @@ export class SlotCaches {
       if (here.keep >= WORTH_LOADING && here.keep > best.keep && here.similarity > best.similarity) [best, found] = [here, entry];
     }
     if (found === null) return held;
-    this.#host = this.#host.filter((entry) => entry !== found);
+    if (!losesMuch(found, best.keep)) this.#host = this.#host.filter((entry) => entry !== found);
     return found;
   }
 }

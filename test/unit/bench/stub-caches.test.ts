@@ -48,12 +48,15 @@ test("the oldest leave a host cache that is full, and what is larger than it nev
   expect(caches.hostTokens).toBeLessThanOrEqual(250);
 });
 
-test("conversations with a long beginning in common take each other's slots, and the host cache is not asked", () => {
+test("conversations with a long beginning in common come back whole, and one that is new takes a copy of the beginning", () => {
   const caches = new SlotCaches(1, 10_000);
   const turn = (agent: string, bytes: number): number => use(caches, own("s", 300) + own(agent, bytes)).bytes;
-  turn("a", 100);
-  turn("b", 100);
-  expect(turn("a", 150)).toBe(300);
+  expect([turn("a", 100), turn("b", 100), turn("c", 100)]).toEqual([0, 300, 300]);
+  expect(["a", "b", "c"].map((agent) => turn(agent, 150))).toEqual([400, 400, 400]);
+  // Without a host cache they push each other out.
+  const bare = new SlotCaches(1, 0);
+  const bareTurn = (agent: string, bytes: number): number => use(bare, own("s", 300) + own(agent, bytes)).bytes;
+  expect([bareTurn("a", 100), bareTurn("b", 100), bareTurn("a", 150)]).toEqual([0, 300, 300]);
 });
 
 test("a request that forbids reuse gets nothing of what its slot holds", () => {
