@@ -276,7 +276,7 @@ async function acquireTimes(): Promise<number[]> {
     },
     clock: systemClock,
     log: { debug: () => {}, info: () => {}, error: () => {} },
-    describe: () => ({ engine: "llama-server", socketPath: "/s", noticesDepartedClients: true }),
+    describe: () => ({ engine: "llama-server", socketPath: "/s", noticesDepartedClients: true, separatesScopes: true }),
   });
   scheduler.configure({ models: [spec(0)], devices: [device(0)], settings });
   const client = new Cancellation();

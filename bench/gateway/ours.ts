@@ -21,6 +21,7 @@ const dispatcher: Dispatcher = {
     engine: "llama-server",
     socketPath: settings.socketPath,
     noticesDepartedClients: true,
+    separatesScopes: true,
     queuedMs: 0,
     firstToken() {},
     finish() {},

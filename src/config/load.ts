@@ -90,6 +90,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     grpcChosen: chosenGrpc !== undefined,
     remotes,
     apiKeys,
+    sharePrefixes: keys.server?.share_prefixes ?? defaults.sharePrefixes,
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
     bodyLimitBytes,

@@ -78,6 +78,8 @@ export interface Config {
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
+  /** Whether what is cached of one key's prompts may serve another's. */
+  readonly sharePrefixes: boolean;
   /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
   readonly restartFingerprint: string;
   /** Warnings and per-model errors; a model with an error is left out of `models`, the others serve. */

@@ -14,6 +14,8 @@ export type EngineAvailability =
        * A stock llama-server does not, and is driven by streaming instead (gateway/relay).
        */
       readonly noticesDepartedClients: boolean;
+      /** Whether prompts with different `x-cache-scope` headers share nothing that is cached (gateway/relay). Default: no. */
+      readonly separatesScopes?: boolean;
     }
   | { readonly available: false; readonly reason: string; readonly remedy: string };
 

@@ -68,6 +68,7 @@ export interface Dispatcher {
   acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
 }
 
+  readonly separatesScopes: boolean;
 export interface Waiting {
   readonly reason: "queued" | "loading";
   /** 1-based place among the waiting requests for this model. */

@@ -171,7 +171,7 @@ export class Daemon {
       directory: this.#directory,
       control: this.#control(),
       settings: () => this.#config,
-      fingerprint: (body, _model, tenant) => promptFacts(body, tenant),
+      fingerprint: (body, _model, scope) => promptFacts(body, scope),
       progress: (requestId) => this.#scheduler.progress(requestId),
       version,
       nodeId: this.#remotes.nodeId,

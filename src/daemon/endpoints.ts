@@ -8,19 +8,23 @@ export interface Endpoint {
   readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
+  readonly separatesScopes: boolean;
 }
 
 /** How each running instance is reached: what the scheduler puts into a lease. */
 export class Endpoints {
   readonly #snapshots = new Map<string, InstanceSnapshot>();
-  /** By model: whether the engine that was last chosen for it notices departed clients. */
-  readonly #notices = new Map<string, boolean>();
+  /** By model: what the engine that was last chosen for it can do. */
+  readonly #abilities = new Map<string, Pick<Endpoint, "noticesDepartedClients" | "separatesScopes">>();
 
   /** Chooses an engine and remembers what the gateway must know of it. */
   async engineFor(engines: EngineSet, model: ModelSpec): Promise<Engine> {
     const engine = await engines.choose(model);
     const availability = await engine.availability();
-    this.#notices.set(model.name, availability.available && availability.noticesDepartedClients);
+    this.#abilities.set(model.name, {
+      noticesDepartedClients: availability.available && availability.noticesDepartedClients,
+      separatesScopes: availability.available && (availability.separatesScopes ?? false),
+    });
     return engine;
   }
 
@@ -33,6 +37,7 @@ export class Endpoints {
   describe(instanceId: string): Endpoint | null {
     const snapshot = this.#snapshots.get(instanceId);
     if (!snapshot?.socketPath) return null;
-    return { engine: snapshot.engine, socketPath: snapshot.socketPath, noticesDepartedClients: this.#notices.get(snapshot.model) ?? false };
+    const abilities = this.#abilities.get(snapshot.model) ?? { noticesDepartedClients: false, separatesScopes: false };
+    return { engine: snapshot.engine, socketPath: snapshot.socketPath, ...abilities };
   }
 }

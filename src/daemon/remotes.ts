@@ -48,7 +48,7 @@ export class Remotes {
   describe(instanceId: string): Endpoint | null {
     const server = this.#config?.remotes.find(({ name }) => remoteInstanceId(name) === instanceId);
     const socketPath = server === undefined ? null : this.#cluster.socketPath(server.name);
-    return socketPath === null ? null : { engine: "remote", socketPath, noticesDepartedClients: true };
+    return socketPath === null ? null : { engine: "remote", socketPath, noticesDepartedClients: true, separatesScopes: true };
   }
 
   status(): NodeStatus[] {

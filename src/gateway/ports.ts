@@ -51,6 +51,8 @@ export interface GatewaySettings {
   readonly bodyLimitBytes: number;
 }
 
+  /** Whether what is cached of one key's prompts may serve another's. Default: no. */
+  readonly sharePrefixes?: boolean;
 /** A prompt as the scheduler sees it: about how long, and which prefixes it shares with others. */
 export interface PromptFacts {
   /** Tokens, estimated. */
@@ -58,8 +60,8 @@ export interface PromptFacts {
   readonly prefix: readonly PrefixMark[];
 }
 
-/** Computes the prompt facts of a parsed request body. Requests of different tenants share no prefix. */
-export type Fingerprint = (body: Readonly<Record<string, unknown>>, model: ModelSpec, tenant: string) => PromptFacts;
+/** Computes the prompt facts of a parsed request body. Requests of different cache scopes share no prefix. */
+export type Fingerprint = (body: Readonly<Record<string, unknown>>, model: ModelSpec, scope: string) => PromptFacts;
 
 /** The methods of a pino logger that the gateway uses. */
 export interface Log {

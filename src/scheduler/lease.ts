@@ -8,6 +8,7 @@ export interface Endpoint {
   readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
+  readonly separatesScopes: boolean;
 }
 
 export interface LeaseFacts extends Endpoint {
@@ -33,6 +34,7 @@ export class SlotLease implements Lease {
   readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
+  readonly separatesScopes: boolean;
   readonly queuedMs: number;
   readonly #owner: LeaseOwner;
   #open = true;
@@ -47,6 +49,7 @@ export class SlotLease implements Lease {
     this.engine = facts.engine;
     this.socketPath = facts.socketPath;
     this.noticesDepartedClients = facts.noticesDepartedClients;
+    this.separatesScopes = facts.separatesScopes;
     this.queuedMs = facts.queuedMs;
   }
 

@@ -132,8 +132,8 @@ export class EngineProcess implements AsyncDisposable {
     return this.#call("GET", path, null);
   }
 
-  post(path: string, body: object | string): Promise<Answer> {
-    return this.#call("POST", path, typeof body === "string" ? body : JSON.stringify(body));
+  post(path: string, body: object | string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.#call("POST", path, typeof body === "string" ? body : JSON.stringify(body), headers);
   }
 
   /** Events of a stream, as parsed JSON, without `[DONE]`, which must be the last one. */
@@ -172,10 +172,11 @@ export class EngineProcess implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #call(method: string, path: string, text: string | null): Promise<Answer> {
+  #call(method: string, path: string, text: string | null, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const headers = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-      const outgoing = request({ socketPath: this.socketPath, method, path, agent: false, headers: { ...headers, connection: "close" } }, (response) => {
+      const about = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+      const headers = { ...about, ...more, connection: "close" };
+      const outgoing = request({ socketPath: this.socketPath, method, path, agent: false, headers }, (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
         response.on("error", reject);

@@ -21,6 +21,7 @@ export class StubDispatcher implements Dispatcher {
   /** Sockets for the next leases, in turn; the last one stays. */
   socketPaths: string[];
   noticesDepartedClients = true;
+  separatesScopes = true;
   instanceId = "stub@cpu";
   /** Rejects every request. */
   refuse: Error | null = null;
@@ -82,6 +83,7 @@ export class StubDispatcher implements Dispatcher {
         engine: "llama-server",
         socketPath,
         noticesDepartedClients: this.noticesDepartedClients,
+        separatesScopes: this.separatesScopes,
         queuedMs,
         lost,
         firstToken: () => {

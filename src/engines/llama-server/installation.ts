@@ -5,7 +5,7 @@ import { delimiter, isAbsolute, join } from "node:path";
 import type { Paths } from "../../core/config.ts";
 import type { EngineAvailability } from "../../core/engine.ts";
 import { readEngineChoice } from "../choice.ts";
-import { type BuildManifest, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
+import { type BuildManifest, CACHE_SCOPES_PATCH, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
 import { builtBinary } from "./layout.ts";
 
 /**
@@ -84,7 +84,8 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
     return { available: false, path, origin, reason, remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin) };
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
-  return { available: true, path, origin, version, backends, noticesDepartedClients: carriesPatch(manifest, DEPARTED_CLIENTS_PATCH), manifest };
+  const noticesDepartedClients = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
+  return { available: true, path, origin, version, backends, noticesDepartedClients, separatesScopes: carriesPatch(manifest, CACHE_SCOPES_PATCH), manifest };
 }
 
 const remedyFor = (origin: EngineOrigin): string => {

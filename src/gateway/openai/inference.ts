@@ -11,6 +11,7 @@ import { AnswerBroken, EngineUnreachable, relay } from "../relay/relay.ts";
 import { driveBody } from "../relay/stock.ts";
 import { type AnswerFacts, NO_FACTS } from "../relay/tail.ts";
 import { encodePost } from "../relay/upstream.ts";
+import { type CacheScope, cacheScopeOf } from "./cache-scope.ts";
 import { checkFields } from "./fields.ts";
 import { answerTokens, checkContentType, deadlineOf, parseBody, priorityOf } from "./parse.ts";
 import { encodeRemotePost, hopsOf, MOST_TRIES, mayTryElsewhere } from "./remote.ts";
@@ -52,6 +53,7 @@ class Inference {
   readonly #call: Call;
   readonly #signTimes: SignTimes;
   readonly #departure: Departure;
+  readonly #scope: CacheScope;
   #client: ClientStream;
   #model: ModelSpec | null = null;
   #streamed = false;
@@ -69,6 +71,7 @@ class Inference {
     this.#call = call;
     this.#signTimes = signTimes;
     this.#departure = departure;
+    this.#scope = cacheScopeOf(call.request, call.tenant, call.settings);
     this.#client = new ClientStream(call.response, call.headers);
   }
 
@@ -105,7 +108,7 @@ class Inference {
 
   #requestFacts(body: Body, model: ModelSpec): RequestFacts {
     const { id, request, tenant } = this.#call;
-    const { promptTokens, prefix } = this.#context.fingerprint(body, model, tenant);
+    const { promptTokens, prefix } = this.#context.fingerprint(body, model, this.#scope.name);
     return {
       id,
       model: model.name,
@@ -142,12 +145,17 @@ class Inference {
     const asked = (body.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true;
     const wantsUsage = asked || model.includeUsage;
     const driven = !lease.noticesDepartedClients && name !== "embedding";
-    let payload = bytes;
-    if (driven) payload = Buffer.from(JSON.stringify(driveBody(body)));
-    else if (this.#streamed && wantsUsage && !asked) payload = Buffer.from(JSON.stringify(withUsage(body)));
+    let sent = body;
+    if (driven) sent = driveBody(body);
+    else if (this.#streamed && wantsUsage && !asked) sent = withUsage(body);
+    const scope = name === "embedding" ? [] : this.#scope.headers;
+    if (scope.length > 0 && !lease.separatesScopes && this.#scope.isContested) sent = { ...sent, cache_prompt: false };
+    // As the client wrote it, wherever that will do.
+    const payload = sent === body ? bytes : Buffer.from(JSON.stringify(sent));
     const reusable = !this.#streamed && !driven;
     const { nodeId } = this.#context;
-    const encoded = lease.engine === "remote" ? encodeRemotePost({ path, payload, body, model, facts, nodeId, reusable }) : encodePost(path, payload, reusable);
+    const encoded =
+      lease.engine === "remote" ? encodeRemotePost({ path, payload, body, model, facts, nodeId, reusable, scope }) : encodePost(path, payload, reusable, scope);
     return relay({
       lease,
       request: { socketPath: lease.socketPath, bytes: encoded, reusable },

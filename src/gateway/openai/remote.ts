@@ -36,13 +36,20 @@ export interface RemotePost {
   readonly facts: RequestFacts;
   readonly nodeId: string;
   readonly reusable: boolean;
+  /** Headers that name the cache scope. */
+  readonly scope: readonly string[];
 }
 
 /** A request as another machine gets it: by the model's own name, with what its daemon needs to treat it as ours would. */
-export function encodeRemotePost({ path, payload, body, model, facts, nodeId, reusable }: RemotePost): Buffer {
+export function encodeRemotePost({ path, payload, body, model, facts, nodeId, reusable, scope }: RemotePost): Buffer {
   // A name that is an alias here may be another model there.
   const named = body.model === model.name ? payload : Buffer.from(JSON.stringify({ ...(JSON.parse(payload.toString()) as Body), model: model.name }));
-  const headers = [`x-request-id: ${facts.id}`, `${HOPS_HEADER}: ${[...(facts.hops ?? []), nodeId].join(", ")}`, `x-assistant-priority: ${facts.priority}`];
+  const headers = [
+    `x-request-id: ${facts.id}`,
+    `${HOPS_HEADER}: ${[...(facts.hops ?? []), nodeId].join(", ")}`,
+    `x-assistant-priority: ${facts.priority}`,
+    ...scope,
+  ];
   if (facts.deadlineAt !== null) headers.push(`x-assistant-timeout-ms: ${Math.max(0, facts.deadlineAt - Date.now())}`);
   return encodePost(path, named, reusable, headers);
 }

@@ -64,6 +64,11 @@ describe("slots", () => {
     expect(bestSlot(slots.all, tokens("system: cars"))?.id).toBe(1);
   });
 
+  test("a prompt does not go on in a slot of another scope", () => {
+    const slots = new Slots([holding("system: coffee"), holding("")]);
+    expect(bestSlot(slots.all, tokens("system: coffee, and milk"), "ada")?.id).toBe(1);
+  });
+
   test("busy slots are never chosen", async () => {
     const slots = new Slots([holding("abc"), holding("xyz")]);
     const held = await slots.acquire(tokens("abcd"), never);

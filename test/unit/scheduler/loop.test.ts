@@ -99,7 +99,7 @@ function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSetti
     log: { debug: () => {}, info: () => {}, error },
     describe: (id) =>
       fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining"
-        ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true }
+        ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true, separatesScopes: true }
         : null,
   });
   fleet.listener = (event) => scheduler.onFleetEvent(event);
@@ -131,6 +131,7 @@ test("acquire on an idle ready instance resolves within the tick, with all that 
     engine: "llama-server",
     socketPath: "/run/a.sock",
     noticesDepartedClients: true,
+    separatesScopes: true,
     queuedMs: 0,
   });
 });

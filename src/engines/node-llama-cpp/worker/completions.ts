@@ -33,6 +33,7 @@ export async function complete(
   loaded: LoadedModel,
   dialect: Dialect,
   body: Body,
+  scope: string,
   signal: AbortSignal,
   output: Output,
   log: (line: string) => void,
@@ -40,7 +41,7 @@ export async function complete(
   const request = requestOf(loaded, dialect, body);
   const envelope = newEnvelope(dialect, textOf(body, "model") ?? loaded.config.modelName, `node-llama-cpp-${loaded.llama.llamaCppRelease.release}`);
   const [first = []] = request.prompts;
-  using held = await loaded.slots.acquire(first, signal);
+  using held = await loaded.slots.acquire(first, signal, scope);
   const answers: { text: string; answer: Answer }[] = [];
   for (const [promptIndex, prompt] of request.prompts.entries()) {
     for (let i = 0; i < request.n; i++) {

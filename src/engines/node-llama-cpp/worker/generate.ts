@@ -54,6 +54,10 @@ export async function generate(held: HeldSlot, job: Job, evaluation: Evaluation,
   const sequence = held.slot.sequence;
   if (!sequence) throw new Error("this instance has no sequences to generate with");
   try {
+    if (held.slot.scope !== held.scope) {
+      await sequence.clearHistory();
+      held.slot.scope = held.scope;
+    }
     return await answer(sequence, held.work, job, evaluation, signal, listener);
   } catch (error) {
     // After a failed evaluation nobody knows which tokens the sequence holds.

@@ -15,6 +15,8 @@ export interface Serving {
 
 interface Call {
   readonly body: Body;
+  /** Prompts of different scopes share nothing that is cached. */
+  readonly scope: string;
   readonly signal: AbortSignal;
   readonly response: ServerResponse;
 }
@@ -49,7 +51,8 @@ async function handle(
     const route = routes.get(`${request.method} ${path}`);
     if (!route) throw new SurfaceError(404, "not_found_error", "File Not Found");
     const body = request.method === "POST" ? await readBody(request) : {};
-    await route(current, { body, signal: left.signal, response });
+    const scope = String(request.headers["x-cache-scope"] ?? "");
+    await route(current, { body, scope, signal: left.signal, response });
   } catch (error) {
     if (!left.signal.aborted) fail(response, error, log);
   } finally {
@@ -70,9 +73,9 @@ function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<s
   };
   const generating =
     (dialect: "chat" | "text"): Route =>
-    ({ loaded, complete }, { body, signal, response }) => {
+    ({ loaded, complete }, { body, scope, signal, response }) => {
       chatOnly();
-      return complete(loaded, dialect, body, signal, outputTo(response), log);
+      return complete(loaded, dialect, body, scope, signal, outputTo(response), log);
     };
   return new Map<string, Route>([
     [

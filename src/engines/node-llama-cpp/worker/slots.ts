@@ -16,16 +16,21 @@ export interface Slot {
   busy: boolean;
   lastUsed: number;
   work: SlotWork | null;
+  /** Whose prompt the sequence holds: it is of no use to a request of another scope. */
+  scope: string;
 }
 
 /** A slot in use. Disposing gives it to whoever waits longest. */
 export interface HeldSlot extends Disposable {
   readonly slot: Slot;
   readonly work: SlotWork;
+  /** Of the request. */
+  readonly scope: string;
 }
 
 interface Waiter {
   readonly tokens: readonly Token[];
+  readonly scope: string;
   readonly give: (slot: Slot) => void;
 }
 
@@ -36,7 +41,7 @@ export class Slots {
   #uses = 0;
 
   constructor(sequences: readonly (LlamaContextSequence | null)[]) {
-    this.all = sequences.map((sequence, id) => ({ id, sequence, busy: false, lastUsed: 0, work: null }));
+    this.all = sequences.map((sequence, id) => ({ id, sequence, busy: false, lastUsed: 0, work: null, scope: "" }));
   }
 
   get waiting(): number {
@@ -49,7 +54,7 @@ export class Slots {
   }
 
   /** Waits for a slot; rejects with the signal's reason, and leaves the queue, when it aborts first. */
-  acquire(tokens: readonly Token[], signal: AbortSignal): Promise<HeldSlot> {
+  acquire(tokens: readonly Token[], signal: AbortSignal, scope = ""): Promise<HeldSlot> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const leave = (): void => {
@@ -58,9 +63,10 @@ export class Slots {
       };
       const waiter: Waiter = {
         tokens,
+        scope,
         give: (slot) => {
           signal.removeEventListener("abort", leave);
-          resolve(this.#hold(slot, tokens));
+          resolve(this.#hold(slot, tokens, scope));
         },
       };
       signal.addEventListener("abort", leave, { once: true });
@@ -72,7 +78,7 @@ export class Slots {
   #serve(): void {
     while (this.#waiters.length > 0) {
       const waiter = this.#waiters[0];
-      const slot = waiter && bestSlot(this.all, waiter.tokens);
+      const slot = waiter && bestSlot(this.all, waiter.tokens, waiter.scope);
       if (!waiter || !slot) return;
       this.#waiters.shift();
       slot.busy = true;
@@ -80,7 +86,7 @@ export class Slots {
     }
   }
 
-  #hold(slot: Slot, tokens: readonly Token[]): HeldSlot {
+  #hold(slot: Slot, tokens: readonly Token[], scope: string): HeldSlot {
     const work: SlotWork = { task: ++this.#uses, promptTokens: tokens.length, promptProcessed: 0, promptCached: 0, decoded: 0 };
     slot.work = work;
     let held = true;
@@ -91,7 +97,7 @@ export class Slots {
       slot.lastUsed = ++this.#uses;
       this.#serve();
     };
-    return { slot, work, [Symbol.dispose]: release };
+    return { slot, work, scope, [Symbol.dispose]: release };
   }
 }
 
@@ -99,14 +105,14 @@ export class Slots {
  * The idle slot whose cached text the prompt continues; else an empty one, else the one unused for longest. A slot that shares only a small part
  * of what it holds (a system prompt, say) is not taken for that: the conversation in it would be lost for little.
  */
-export function bestSlot(slots: readonly Slot[], tokens: readonly Token[]): Slot | null {
+export function bestSlot(slots: readonly Slot[], tokens: readonly Token[], scope = ""): Slot | null {
   let best: Slot | null = null;
   let bestShared = 0;
   let bestAge = 0;
   for (const slot of slots) {
     if (slot.busy) continue;
     const cached = slot.sequence?.nextTokenIndex ?? 0;
-    const common = slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0;
+    const common = slot.scope === scope ? (slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0) : 0;
     const shared = common * 2 >= cached ? common : 0;
     const age = cached === 0 ? -1 : slot.lastUsed;
     if (best === null || shared > bestShared || (shared === bestShared && age < bestAge)) {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Paths } from "../../../../src/core/config.ts";
 import { readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
-import { DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
+import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
 import { backendsOf, findLlamaServer, listLlamaServers } from "../../../../src/engines/llama-server/installation.ts";
 import { builtBinary } from "../../../../src/engines/llama-server/layout.ts";
 
@@ -72,8 +72,10 @@ describe("finding llama-server", () => {
     expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null, backends: ["cpu"] });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH]);
     expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: true, backends: ["cpu", "cuda"] });
-    await addManifest(built, []);
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false });
+    // A build of an earlier release shares what is cached among all.
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ separatesScopes: false });
+    await addManifest(built, [CACHE_SCOPES_PATCH]);
+    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, separatesScopes: true });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH], 1);
     expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null });
   });

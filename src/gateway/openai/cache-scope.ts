@@ -1,0 +1,34 @@
+import { hash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { GatewaySettings } from "../ports.ts";
+
+/**
+ * Tells an engine, or the daemon of another machine, whose cached prompts may serve this one: only those of requests with
+ * the same value. What a client sends under the name divides its own tenant's scope further and leads into no other's, so that
+ * a daemon that forwards for several tenants need not be trusted more than any client.
+ */
+const SCOPE_HEADER = "x-cache-scope";
+
+export interface CacheScope {
+  /** Empty: everybody's, and no header is sent. */
+  readonly name: string;
+  /** Headers for the engine, `name: value` each. */
+  readonly headers: readonly string[];
+  /**
+   * Whether an engine that knows no scopes must keep nothing of the prompt. Not where the only tenants are the holder of
+   * the single key and this machine's own user.
+   */
+  readonly isContested: boolean;
+}
+
+const EVERYBODYS: CacheScope = { name: "", headers: [], isContested: false };
+
+/** The scope of a tenant's request. Without keys all is one scope, as where `share_prefixes` says so. */
+export function cacheScopeOf(request: IncomingMessage, tenant: string, { apiKeys, sharePrefixes }: GatewaySettings): CacheScope {
+  const part = request.headers[SCOPE_HEADER];
+  const isOwn = apiKeys.length > 0 && sharePrefixes !== true;
+  if (part === undefined && !isOwn) return EVERYBODYS;
+  const owner = isOwn ? tenant : "";
+  const name = hash("sha256", `${owner.length}:${owner}${part ?? ""}`, "hex").slice(0, 32);
+  return { name, headers: [`${SCOPE_HEADER}: ${name}`], isContested: part !== undefined || apiKeys.length > 1 };
+}
