@@ -66,6 +66,8 @@ export interface Config {
   /** Machines that take work when this one is busy, or that have models which this one has not. */
   readonly remotes: readonly RemoteServer[];
   readonly apiKeys: readonly ApiKey[];
+  /** Whether what is cached of one key's prompts may serve another's. */
+  readonly sharePrefixes: boolean;
   /** Origins allowed besides local pages; `*` for all. */
   readonly corsOrigins: readonly string[];
   /** Host names accepted besides loopback ones and the bound address. */
@@ -78,8 +80,6 @@ export interface Config {
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
-  /** Whether what is cached of one key's prompts may serve another's. */
-  readonly sharePrefixes: boolean;
   /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
   readonly restartFingerprint: string;
   /** Warnings and per-model errors; a model with an error is left out of `models`, the others serve. */

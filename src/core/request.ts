@@ -47,6 +47,7 @@ export interface Lease extends Disposable {
   readonly engine: EngineId | "remote";
   readonly socketPath: string;
   readonly noticesDepartedClients: boolean;
+  readonly separatesScopes: boolean;
   /** Milliseconds between arrival and dispatch. */
   readonly queuedMs: number;
   /** The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so. */
@@ -68,7 +69,6 @@ export interface Dispatcher {
   acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
 }
 
-  readonly separatesScopes: boolean;
 export interface Waiting {
   readonly reason: "queued" | "loading";
   /** 1-based place among the waiting requests for this model. */

@@ -44,6 +44,8 @@ export interface ControlPort {
 export interface GatewaySettings {
   /** Empty: no key is asked for. */
   readonly apiKeys: readonly ApiKey[];
+  /** Whether what is cached of one key's prompts may serve another's. Default: no. */
+  readonly sharePrefixes?: boolean;
   /** Origins allowed besides local pages; `*` for all. */
   readonly corsOrigins: readonly string[];
   /** Host names accepted besides loopback names and IP addresses; `.example.com` takes every name below it. */
@@ -51,8 +53,6 @@ export interface GatewaySettings {
   readonly bodyLimitBytes: number;
 }
 
-  /** Whether what is cached of one key's prompts may serve another's. Default: no. */
-  readonly sharePrefixes?: boolean;
 /** A prompt as the scheduler sees it: about how long, and which prefixes it shares with others. */
 export interface PromptFacts {
   /** Tokens, estimated. */

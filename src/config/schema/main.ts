@@ -111,6 +111,10 @@ export const MainFile = Type.Object(
           { default: [] },
         ),
         body_limit_mib: integer("Largest request body.", { minimum: 1, maximum: 4096, default: defaults.bodyLimitMib, unit: "MiB" }),
+        share_prefixes: flag(
+          "Let what is cached of one key's prompts serve another's: saves work where they begin alike, but by how fast an answer begins each can tell what the others have asked.",
+          { default: defaults.sharePrefixes },
+        ),
         api_key_sha256: list(ApiKeyEntry, "Keys, of which every request must carry one. Without any, requests need no key.", { default: [], secret: true }),
       },
       "Where and for whom the daemon answers.",
@@ -124,10 +128,6 @@ export const MainFile = Type.Object(
         max_instances: integer("Most instances at once, over all models and devices.", {
           minimum: 1,
           default: defaults.maxInstances,
-        share_prefixes: flag(
-          "Let what is cached of one key's prompts serve another's: saves work where they begin alike, but by how fast an answer begins each can tell what the others have asked.",
-          { default: defaults.sharePrefixes },
-        ),
           spec: { value: "10", becomes: "honoured; at the limit an idle instance makes room, and requests wait instead of failing" },
         }),
         max_load: decimal("Load of an instance (work in flight ÷ capacity) from which it takes no work that another can take.", {
