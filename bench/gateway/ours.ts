@@ -41,6 +41,8 @@ const gateway = await createGateway({
     act: async () => {},
     modelAct: async () => {},
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
+    usage: () => ({ since: 0, usage: [] }),
+    metrics: () => Promise.reject(new Error("not measured")),
     reload: async () => ({}),
     shutdown() {},
   },

@@ -4,6 +4,7 @@ export const adminRoutes = {
   instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
   model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
   nodes: "/admin/nodes",
+  usage: "/admin/usage",
   reload: "/admin/reload",
   shutdown: "/admin/shutdown",
 } as const;

@@ -1,6 +1,7 @@
 import type { NodesReport } from "../api/nodes.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
+import type { UsageReport } from "../api/usage.ts";
 import type { Paths } from "../core/config.ts";
 import { isAssistantError } from "../core/errors.ts";
 import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
@@ -12,6 +13,8 @@ export interface DaemonClient {
   status(): Promise<DaemonStatus>;
   /** The remote servers, as the daemon sees them. */
   nodes(): Promise<NodesReport>;
+  /** What each key has used. */
+  usage(): Promise<UsageReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Reads the configuration again; running instances whose settings did not change go on. */
@@ -44,6 +47,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
   return {
     socketPath,
     nodes: () => callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
+    usage: () => callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
     status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
     // A reload may have to wait for model files to be read from a slow disk.

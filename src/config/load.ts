@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { assemble, overlap } from "./assemble.ts";
@@ -8,6 +7,7 @@ import { draftsOfEntries } from "./entries.ts";
 import { type Environment, variable } from "./environment.ts";
 import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
 import { deepFreeze, fingerprint } from "./fingerprint.ts";
+import { apiKeysOf, checkKeyModels } from "./keys.ts";
 import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
@@ -27,8 +27,6 @@ export interface LoadOptions {
   /** Flags that win over environment and file. */
   readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
 }
-
-type Server = NonNullable<MainFile["server"]>;
 
 /**
  * Reads the configuration: flags over environment over files over defaults. Writes nothing. A missing main file means
@@ -77,6 +75,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   // The usual gRPC address gives way to a model's own.
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const models = assemble({ ...context, machine, llamaServerPath, taken }, [...entries.drafts, ...files]);
+  // Names that are not here may be those of models of other machines.
+  if (!remotes.some(({ enabled }) => enabled)) checkKeyModels(findings, keys.server, root, models);
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = schedulerOf(keys, apiKeys, machine, findings, root);
   const logLevel = logLevelOf(options, keys, findings);
@@ -126,19 +126,6 @@ async function readMain(paths: Paths, findings: Findings, unusual: boolean): Pro
   } catch (error) {
     throw error instanceof UnreadableFile ? error.toAssistantError() : error;
   }
-}
-
-function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
-  const keys = (server?.api_key_sha256 ?? []).map(
-    ({ name, sha256, weight }): ApiKey => ({
-      name,
-      sha256: sha256.toLowerCase(),
-      ...(weight === undefined ? {} : { weight }),
-    }),
-  );
-  const plain = variable(env, "ASSISTANT_API_KEY");
-  if (plain !== null) keys.push({ name: "environment", sha256: createHash("sha256").update(plain).digest("hex") });
-  return keys;
 }
 
 /** An address of the daemon; null where it is switched off or wrong. */

@@ -34,6 +34,10 @@ export interface ConfigNotice {
   readonly message: string;
 }
 
+/** What a key may do; docs/monitoring.md says which routes each of them opens. */
+export const keyScopes = ["inference", "metrics", "admin"] as const;
+export type KeyScope = (typeof keyScopes)[number];
+
 /** Hash of an API key; the key itself is never kept. */
 export interface ApiKey {
   /** Shown in logs and `ps`; the tenant of requests that carry it. */
@@ -42,6 +46,14 @@ export interface ApiKey {
   readonly sha256: string;
   /** Share of the machine relative to other tenants while all have work; 1 where it is missing. */
   readonly weight?: number;
+  /** What it may do; `inference` alone where it is missing. */
+  readonly scopes?: readonly KeyScope[];
+  /** Names or aliases of the models it may use; all where it is missing. */
+  readonly models?: readonly string[];
+  /** Most requests at once, waiting ones among them; no limit where it is missing. */
+  readonly maxInFlight?: number;
+  /** Most requests that begin within any minute; no limit where it is missing. */
+  readonly requestsPerMinute?: number;
 }
 
 /** One `[[remote_servers]]` entry. */

@@ -32,7 +32,9 @@ export const errorCatalogue = {
     about: "The Host header names no address of this daemon (a guard against DNS rebinding).",
   },
   origin_not_allowed: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The page's origin is not on the list `[server] cors_origins`." },
+  insufficient_scope: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The API key may not do this, or not use this model." },
   // Capacity
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error", exit: 1, retry: true, about: "The API key has as many requests as its limits allow." },
   queue_full: { status: 429, type: "rate_limit_error", exit: 1, retry: true, about: "Too many requests wait for this model." },
   deadline_exceeded: { status: 504, type: "timeout_error", exit: 1, retry: true, about: "The request's own deadline passed before an answer could start." },
   no_capacity: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "No device has room for the model and nothing may be evicted." },

@@ -38,6 +38,27 @@ export interface RequestOutcome {
   readonly completionMs: number | null;
 }
 
+/** The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or nobody knows. */
+export interface FinishedRequest {
+  readonly id: string;
+  readonly route: string;
+  readonly model: string | null;
+  readonly instance: string | null;
+  readonly tenant: string;
+  /** Null where the client had left. */
+  readonly status: number | null;
+  readonly queueMs: number | null;
+  readonly ttftMs: number | null;
+  readonly totalMs: number | null;
+  readonly promptTokens: number | null;
+  readonly cachedTokens: number | null;
+  readonly completionTokens: number | null;
+  /** `rejected`: it never had a slot. */
+  readonly end: RequestOutcome["end"] | "rejected";
+  /** Of the error catalogue; missing where there was no error. */
+  readonly code?: string;
+}
+
 /** A slot on an instance, held by one request. Gives itself back: dispose it on every path. */
 export interface Lease extends Disposable {
   readonly requestId: string;

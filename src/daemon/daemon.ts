@@ -33,6 +33,7 @@ import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
 import { Memory } from "./memory.ts";
+import { Metering } from "./metering.ts";
 import { Remotes } from "./remotes.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { watchConfig } from "./watch.ts";
@@ -75,6 +76,7 @@ export class Daemon {
   readonly #scheduler: Scheduler;
   readonly #remotes: Remotes;
   readonly #memory: Memory;
+  readonly #metering: Metering;
   readonly #slotCache: SlotCache;
   readonly #listeners: Listeners;
   #config: Config;
@@ -100,7 +102,8 @@ export class Daemon {
         openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null }),
       );
       for (const leftover of leftovers) log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const daemon = new Daemon(options, lock, config, hardware, log);
+      const metering = await Metering.open(paths.dataDir, (error) => log.log.warn({ err: error }, "the usage of keys could not be saved"));
+      const daemon = new Daemon(options, lock, config, hardware, log, metering);
       await daemon.#open();
       return daemon;
     } catch (error) {
@@ -109,7 +112,7 @@ export class Daemon {
     }
   }
 
-  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: DaemonLog) {
+  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: DaemonLog, metering: Metering) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -119,6 +122,7 @@ export class Daemon {
     this.#hardware = hardware;
     this.#daemonLog = log;
     this.#log = log.log;
+    this.#metering = metering;
     this.#engines = this.#findEngines();
     const probe = createEngineProbe();
     this.#slotCache = new SlotCache({
@@ -178,7 +182,9 @@ export class Daemon {
       info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
       shelf: new Handout(() => this.#config),
       log: log.part("gateway"),
-      logRequest: log.requests("gateway"),
+      logRequest: metering.counting(log.requests("gateway")),
+      refused: metering.refused,
+      keyLimits: metering.keyLimits,
     });
   }
 
@@ -233,6 +239,7 @@ export class Daemon {
   #onFleetEvent(event: FleetEvent): void {
     this.#endpoints.onFleetEvent(event);
     this.#scheduler.onFleetEvent(event);
+    this.#metering.onFleetEvent(event);
     const { id, state } = event.snapshot;
     if (state === "starting") this.#complaints.forget(id);
     // Its weights have come since the configuration was read.
@@ -320,6 +327,8 @@ export class Daemon {
       },
       modelAct: async (name, action) => this.#scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
       nodes: () => ({ nodeId: this.#remotes.nodeId, grpc: this.#listeners.grpc, nodes: this.#remotes.status() }),
+      usage: () => this.#metering.usage(),
+      metrics: async () => this.#metering.metrics(await this.#status()),
       reload: () => this.reload(),
       shutdown: (options) => this.stop(options),
     };
@@ -360,6 +369,7 @@ export class Daemon {
     if (now) this.#listeners.abort();
     await drained;
     await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS), this.#remotes.close()]);
+    await this.#metering[Symbol.asyncDispose]();
     this.#log.info({}, "stopped");
     await this.#daemonLog.flush();
     await this.#lock.release();

@@ -3,12 +3,16 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { ListenAddress } from "../core/config.ts";
-import { AssistantError } from "../core/errors.ts";
+import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import type { Dispatcher, RequestProgress } from "../core/request.ts";
 import { registerAdminRoutes } from "./admin/routes.ts";
 import { coldApp } from "./front/cold-app.ts";
 import { watchDepartures } from "./front/departure.ts";
 import { makeFront } from "./front/front.ts";
+import { KeyLimits } from "./front/key-limits.ts";
+import { rememberedKey } from "./front/keys.ts";
+import { requireScope } from "./front/rights.ts";
+import { registerMonitorRoutes } from "./monitor/routes.ts";
 import { fingerprintByLength } from "./openai/parse.ts";
 import { registerOpenAiRoutes } from "./openai/routes.ts";
 import { type SignTimes, usualSignTimes } from "./openai/waiting-signs.ts";
@@ -28,6 +32,10 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Default: `log`, with the message "request". */
   readonly logRequest?: RequestLog;
+  /** Told of each request that the guards did not let in. Default: nobody is. */
+  readonly refused?: (code: ErrorCode) => void;
+  /** Default: of this gateway alone. */
+  readonly keyLimits?: KeyLimits;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
   /** Serves these models alone, one of each kind, whatever a request's `model` says. Default: all. */
@@ -47,7 +55,8 @@ export interface Gateway {
   readonly app: FastifyInstance;
   /**
    * Opens a listener and returns its URL (`http://host:port`, without `/v1`) or the socket's path. A gateway may have
-   * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for.
+   * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for; elsewhere it
+   * answers those whose key has the scope `admin`.
    * Throws `address_in_use` or `not_writable`.
    */
   listen(address: ListenAddress | UnixAddress): Promise<string>;
@@ -66,6 +75,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     fingerprint: options.fingerprint ?? fingerprintByLength,
     progress: options.progress ?? (() => null),
     logRequest: options.logRequest ?? ((level, fields) => log[level](fields, "request")),
+    refused: options.refused ?? (() => {}),
+    keyLimits: options.keyLimits ?? new KeyLimits(),
     onlyModels: options.onlyModels ?? null,
   };
   const signTimes = options.signTimes ?? usualSignTimes;
@@ -74,6 +85,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const bodyLimitBytes = options.settings().bodyLimitBytes;
   const app = coldApp(log, bodyLimitBytes);
   registerOpenAiRoutes(app, context, () => stopping);
+  registerMonitorRoutes(app, control);
   const admin = coldApp(log, bodyLimitBytes);
   registerAdminRoutes(admin, control);
   await admin.ready();
@@ -84,7 +96,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await app.ready();
       const local = "path" in address && address.guarded !== true;
       const cold: Parameters<typeof makeFront>[0]["cold"] = (request, response) => {
-        const target = local && request.url?.startsWith("/admin/") ? admin : app;
+        const key = rememberedKey(request);
+        const target = (local || key !== null) && request.url?.startsWith("/admin/") ? admin : app;
+        if (target === admin) requireScope(key, "admin");
         target.routing(request, response);
       };
       const handler = makeFront({ context, guarded: !local, signTimes, cold });

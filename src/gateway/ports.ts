@@ -1,8 +1,11 @@
 import type { NodesReport } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
+import type { UsageReport } from "../api/usage.ts";
 import type { ApiKey } from "../core/config.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import type { ModelKind, ModelSpec } from "../core/model.ts";
-import type { Dispatcher, PrefixMark, RequestProgress } from "../core/request.ts";
+import type { Dispatcher, FinishedRequest, PrefixMark, RequestProgress } from "../core/request.ts";
+import type { KeyLimits } from "./front/key-limits.ts";
 
 /** The configured models, as of now: a reload shows at the next call. */
 export interface ModelDirectory {
@@ -35,6 +38,10 @@ export interface ControlPort {
   modelAct(name: string, action: ModelVerb): Promise<void>;
   /** Other machines, as this daemon sees them. */
   nodes(): NodesReport;
+  /** What each key has used. */
+  usage(): UsageReport;
+  /** Everything that is measured, in Prometheus' text format. */
+  metrics(): Promise<string>;
   reload(): Promise<ReloadReport>;
   /** Returns at once; the daemon drains, or with `now` ends its requests. */
   shutdown(options: { readonly now: boolean }): void;
@@ -71,8 +78,8 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** Writes the line of a finished request. `fields` are flat and hold no secrets. */
-export type RequestLog = (level: "info" | "warn", fields: object) => void;
+/** Writes the line of a finished request. */
+export type RequestLog = (level: "info" | "warn", fields: FinishedRequest) => void;
 
 /** Everything that the doors (one per dialect) share. */
 export interface DoorContext {
@@ -87,6 +94,9 @@ export interface DoorContext {
   readonly progress: (requestId: string) => RequestProgress | null;
   readonly log: Log;
   readonly logRequest: RequestLog;
+  /** Told of each request that the guards did not let in. */
+  readonly refused: (code: ErrorCode) => void;
+  readonly keyLimits: KeyLimits;
   /** The listener serves these models alone, whatever a request says; null: all. */
   readonly onlyModels: readonly string[] | null;
 }

@@ -89,6 +89,8 @@ function recordedControl(): RecordedControl {
       calls.push(["act", instanceId, action]);
     },
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
+    usage: () => ({ since: 0, usage: [] }),
+    metrics: async () => "# nothing is measured\n",
     modelAct: async (name, action) => void calls.push(["modelAct", name, action]),
     reload: async () => ({ changed: ["river"] }),
     shutdown: (options) => void calls.push(["shutdown", options]),

@@ -1,5 +1,5 @@
 import Type, { type Static } from "typebox";
-import { routingPolicies } from "../../core/config.ts";
+import { keyScopes, routingPolicies } from "../../core/config.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text } from "./kit.ts";
 
@@ -69,6 +69,19 @@ const ApiKeyEntry = Type.Object(
       secret: true,
     }),
     weight: decimal("Share of the machine, relative to other keys, while more is asked for than it can do.", { exclusiveMinimum: 0, default: 1 }),
+    scopes: list(Type.Enum([...keyScopes]), "What the key may do: use models, read `/metrics`, call the admin API over the network.", {
+      default: ["inference"],
+    }),
+    models: list(Type.String({ minLength: 1 }), "Names or aliases of the models that the key may use and sees in lists.", { defaultText: "all" }),
+    max_in_flight: integer("Requests that the key may have at once, waiting ones among them, above which a request is refused with 429 and `Retry-After`.", {
+      minimum: 1,
+      defaultText: "no limit",
+    }),
+    requests_per_minute: integer("Requests that the key may begin within any minute, above which a request is refused with 429 and `Retry-After`.", {
+      minimum: 1,
+      maximum: 1_000_000,
+      defaultText: "no limit",
+    }),
   },
   { additionalProperties: false, description: "One key." },
 );

@@ -4,6 +4,7 @@ import Type from "typebox";
 import { NodesReport } from "../../api/nodes.ts";
 import { adminRoutes } from "../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../api/status.ts";
+import { UsageReport } from "../../api/usage.ts";
 import type { ControlPort } from "../ports.ts";
 
 const ModelAction = Type.Object({ action: Type.Union([Type.Literal("load"), Type.Literal("unload")]) });
@@ -11,11 +12,12 @@ const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
 const Named = Type.Object({ name: Type.String() });
 const accepted = { accepted: true } as const;
 
-/** Routes of the admin API. The caller sees to it that they are reachable over the Unix socket alone. */
+/** Routes of the admin API. The caller sees to it that they are reached over the Unix socket, or with a key that has the scope `admin`, alone. */
 export function registerAdminRoutes(instance: FastifyInstance, control: ControlPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   app.get(adminRoutes.status, { schema: { response: { 200: DaemonStatus } } }, async () => await control.status());
   app.get(adminRoutes.nodes, { schema: { response: { 200: NodesReport } } }, async () => control.nodes());
+  app.get(adminRoutes.usage, { schema: { response: { 200: UsageReport } } }, async () => control.usage());
   app.post("/admin/instances/:name", { schema: { params: Named, body: InstanceAction } }, async (request, reply) => {
     await control.act(request.params.name, request.body.action);
     return await reply.code(202).send(accepted);

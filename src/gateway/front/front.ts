@@ -8,7 +8,8 @@ import { methodNotAllowed } from "./cold-app.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { presentable, sendError } from "./error-body.ts";
 import { HostCheck, isLoopback } from "./hosts.ts";
-import { Doorkeeper, LOCAL_TENANT, rememberTenant } from "./keys.ts";
+import { Doorkeeper, rememberKey, tenantOf } from "./keys.ts";
+import { contextFor, requireScope } from "./rights.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -41,17 +42,21 @@ export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): 
       }
       const route = inferenceRoutes.get(path);
       if (request.method === "OPTIONS") return sendOptions(request, response, headers, route === undefined ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
-      const tenant = guarded && !publicPaths.has(path) ? doorkeeper.tenantOf(request.socket, request.headers.authorization, settings.apiKeys) : LOCAL_TENANT;
+      const key = guarded && !publicPaths.has(path) ? doorkeeper.keyOf(request.socket, request.headers.authorization, settings.apiKeys) : null;
       if (route === undefined) {
         for (let index = 0; index < headers.length; index += 2) response.setHeader(headers[index] as string, headers[index + 1] as string);
-        rememberTenant(request, tenant);
+        rememberKey(request, key);
         return cold(request, response);
       }
       if (request.method !== "POST") throw methodNotAllowed(request.method ?? "", path, response, ["POST", "OPTIONS"]);
-      const call: Call = { request, response, id, tenant, settings, headers, arrivedAt };
-      void serveInference(context, route, call, signTimes);
+      requireScope(key, "inference");
+      const ended = context.keyLimits.admit(key);
+      const call: Call = { request, response, id, tenant: tenantOf(key), settings, headers, arrivedAt };
+      const served = serveInference(contextFor(key, context), route, call, signTimes);
+      if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
+      context.refused(error.code);
       context.log.info({ id, method: request.method, path: path.slice(0, 200), status: error.status, code: error.code, error: error.message }, "refused");
       sendError(response, error, id, headers);
     }

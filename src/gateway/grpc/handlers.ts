@@ -3,7 +3,8 @@ import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc
 import type { AssistantHandlers, ForwardRequest, ForwardResponse, InfoResponse, LoadedService, Sent } from "../../api/assistant-service.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { presentable } from "../front/error-body.ts";
-import { tenantOf } from "../front/keys.ts";
+import { keyOf } from "../front/keys.ts";
+import { mayUse, requireScope } from "../front/rights.ts";
 import type { GatewaySettings, Log } from "../ports.ts";
 import { type InnerDoor, outgoing } from "./forward.ts";
 import { errorOf, failureStatus, isFailure } from "./status.ts";
@@ -26,8 +27,11 @@ export function makeHandlers(options: HandlerOptions): AssistantHandlers {
     forwardRequestStream: (call) => forwardStream(options, call),
     getInfo: (call, callback) => {
       try {
-        tenantOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
-        callback(null, info());
+        const key = keyOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
+        requireScope(key, "inference");
+        const told = info();
+        const modelDetails = told.modelDetails.filter((model) => mayUse(key, model));
+        callback(null, { ...told, models: modelDetails.map(({ name }) => name), modelDetails });
       } catch (thrown) {
         const error = presentable(thrown);
         if (error.code === "internal") log.error({ err: thrown }, "GetInfo failed");

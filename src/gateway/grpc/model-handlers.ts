@@ -1,9 +1,11 @@
 import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import type { LoadedService } from "../../api/assistant-service.ts";
 import type { FetchPart, FetchRequest, ModelHandlers } from "../../api/model-service.ts";
+import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { presentable } from "../front/error-body.ts";
-import { tenantOf } from "../front/keys.ts";
+import { keyOf, tenantOf } from "../front/keys.ts";
+import { requireModel, requireScope } from "../front/rights.ts";
 import type { GatewaySettings, Log } from "../ports.ts";
 import { failureStatus } from "./status.ts";
 
@@ -39,13 +41,12 @@ type Call = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "cancelled" | "
 
 /** The two calls of assistant.ModelService. */
 export function makeModelHandlers(options: ModelHandlerOptions): ModelHandlers {
-  const { grpc, shelf, settings } = options;
+  const { grpc } = options;
   return {
     describe: (call, callback) => {
       const gone = departure(call);
       const answer = async (): Promise<void> => {
-        tenantOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
-        const { name, bytes, sha256, reference, licence } = await shelf.find(call.request.model, gone);
+        const { name, bytes, sha256, reference, licence } = await find(options, call, call.request.model, gone);
         callback(null, { name, bytes: String(bytes), sha256, reference: reference ?? "", licence: licence ?? "" });
       };
       answer().catch((thrown: unknown) => {
@@ -61,14 +62,26 @@ export function makeModelHandlers(options: ModelHandlerOptions): ModelHandlers {
   };
 }
 
-async function transfer(
-  { shelf, settings, log, stallMs = STALL_MS }: ModelHandlerOptions,
-  call: ServerWritableStream<FetchRequest, FetchPart>,
-  gone: AbortSignal,
-) {
-  const tenant = tenantOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
+/** The key that a caller has shown. Throws where it may not use models. */
+function callerOf({ settings }: ModelHandlerOptions, call: Call): ApiKey | null {
+  const key = keyOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
+  requireScope(key, "inference");
+  return key;
+}
+
+/** The weights, if the caller may use the model. */
+async function find(options: ModelHandlerOptions, call: Call, asked: string, gone: AbortSignal): Promise<ShelfModel> {
+  const key = callerOf(options, call);
+  const model = await options.shelf.find(asked, gone);
+  requireModel(key, { name: model.name, aliases: [asked] });
+  return model;
+}
+
+async function transfer(options: ModelHandlerOptions, call: ServerWritableStream<FetchRequest, FetchPart>, gone: AbortSignal): Promise<void> {
+  const { shelf, log, stallMs = STALL_MS } = options;
   const { model: asked, sha256, offset: from } = call.request;
-  const model = await shelf.find(asked, gone);
+  const tenant = tenantOf(callerOf(options, call));
+  const model = await find(options, call, asked, gone);
   if (sha256 !== "" && sha256 !== model.sha256) {
     throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`, {
       remedy: "Run the same command again.",

@@ -3,7 +3,8 @@ import type { FastifyInstance } from "fastify";
 import { AssistantError } from "../../core/errors.ts";
 import type { ModelSpec } from "../../core/model.ts";
 import type { RequestProgress } from "../../core/request.ts";
-import { rememberedTenant } from "../front/keys.ts";
+import { rememberedKey, tenantOf } from "../front/keys.ts";
+import { directoryFor } from "../front/rights.ts";
 import type { DoorContext, InferenceRoute } from "../ports.ts";
 import { notFound } from "./resolve-model.ts";
 
@@ -24,30 +25,37 @@ export const inferenceRoutes: ReadonlyMap<string, InferenceRoute> = new Map([
 /** Paths that a probe may ask without a key: they tell nothing but that the daemon is there. */
 export const publicPaths: ReadonlySet<string> = new Set(["/health", "/v1/health"]);
 
+interface Asked {
+  readonly params: unknown;
+  readonly raw: IncomingMessage;
+}
+
 /** Routes that answer from memory. `port` is what /v1/info tells of the listener, as text. */
 export function registerOpenAiRoutes(app: FastifyInstance, context: DoorContext, isStopping: () => boolean): void {
-  const models = (): readonly ModelSpec[] => {
-    const { directory, onlyModels } = context;
-    return onlyModels === null ? directory.all() : directory.all().filter((model) => onlyModels.includes(model.name));
+  const models = (raw: IncomingMessage): readonly ModelSpec[] => {
+    const { onlyModels } = context;
+    const all = directoryFor(rememberedKey(raw), context.directory).all();
+    return onlyModels === null ? all : all.filter((model) => onlyModels.includes(model.name));
   };
   const health = async (): Promise<object> => {
     if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
     return { status: "ok" };
   };
-  const list = async (): Promise<object> => ({ object: "list", data: models().map((model) => describe(model, context)) });
-  const one = async (request: { params: unknown }): Promise<object> => {
-    const name = (request.params as { "*": string })["*"];
-    const model = context.directory.find(name);
-    if (model === undefined || !models().includes(model)) throw notFound(context.directory, name);
+  const list = async ({ raw }: Asked): Promise<object> => ({ object: "list", data: models(raw).map((model) => describe(model, context)) });
+  const one = async ({ params, raw }: Asked): Promise<object> => {
+    const name = (params as { "*": string })["*"];
+    const directory = directoryFor(rememberedKey(raw), context.directory);
+    const model = directory.find(name);
+    if (model === undefined || !models(raw).includes(model)) throw notFound(directory, name);
     return describe(model, context);
   };
-  const info = async (request: { socket: { localPort?: number | undefined } }): Promise<object> => describeServer(models(), context, request.socket.localPort);
+  const info = async ({ raw }: Asked): Promise<object> => describeServer(models(raw), context, raw.socket.localPort);
 
-  const progress = async ({ params, raw }: { params: unknown; raw: IncomingMessage }): Promise<object> => {
+  const progress = async ({ params, raw }: Asked): Promise<object> => {
     const { id } = params as { id: string };
     const found = context.progress(id);
     // Somebody else's request is as little there as one that has ended.
-    if (found === null || found.tenant !== rememberedTenant(raw)) {
+    if (found === null || found.tenant !== tenantOf(rememberedKey(raw))) {
       throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
         remedy: "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
       });

@@ -1,0 +1,19 @@
+import Type, { type Static } from "typebox";
+
+/** What one tenant (API key) has used of one model. */
+export const UsageRow = Type.Object({
+  tenant: Type.String({ description: "the key's name; `local` where none is asked for" }),
+  model: Type.String({ description: "empty for requests that were refused before their model was known" }),
+  requests: Type.Number(),
+  failed: Type.Number({ description: "those among them that ended with an error" }),
+  promptTokens: Type.Number({ description: "cached ones among them" }),
+  cachedTokens: Type.Number({ description: "prompt tokens that were not computed again" }),
+  completionTokens: Type.Number(),
+});
+export type UsageRow = Static<typeof UsageRow>;
+
+export const UsageReport = Type.Object({
+  since: Type.Number({ description: "epoch milliseconds" }),
+  usage: Type.Array(UsageRow),
+});
+export type UsageReport = Static<typeof UsageReport>;

@@ -1,0 +1,67 @@
+import { join } from "node:path";
+import type { DaemonStatus } from "../api/status.ts";
+import type { UsageReport } from "../api/usage.ts";
+import type { FleetEvent } from "../core/fleet.ts";
+import type { FinishedRequest } from "../core/request.ts";
+import { KeyLimits } from "../gateway/front/key-limits.ts";
+import type { RequestLog } from "../gateway/ports.ts";
+import { Counters } from "../telemetry/counters.ts";
+import { exposition } from "../telemetry/exposition.ts";
+import { UsageLedger } from "../telemetry/usage.ts";
+
+/** A crash loses the usage of as long, milliseconds. */
+const SAVE_EVERY_MS = 60_000;
+
+/** What is counted of requests and instances: for metrics, for what each key has used, and against its limits. */
+export class Metering implements AsyncDisposable {
+  readonly keyLimits = new KeyLimits();
+  readonly #counters = new Counters();
+  readonly #usage: UsageLedger;
+  readonly #timer: NodeJS.Timeout;
+  readonly #failed: (error: unknown) => void;
+
+  private constructor(usage: UsageLedger, failed: (error: unknown) => void) {
+    this.#usage = usage;
+    this.#failed = failed;
+    this.#timer = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
+  }
+
+  /** `failed` is told when the usage could not be written. */
+  static async open(dataDir: string, failed: (error: unknown) => void): Promise<Metering> {
+    return new Metering(await UsageLedger.open(join(dataDir, "usage.json"), Date.now()), failed);
+  }
+
+  get refused(): Counters["refused"] {
+    return this.#counters.refused;
+  }
+
+  /** A log of requests that counts each of them first. */
+  counting(log: RequestLog): RequestLog {
+    return (level, fields: FinishedRequest) => {
+      this.#counters.request(fields);
+      this.#usage.note(fields);
+      log(level, fields);
+    };
+  }
+
+  onFleetEvent(event: FleetEvent): void {
+    this.#counters.instance(event);
+  }
+
+  usage(): UsageReport {
+    return this.#usage.report();
+  }
+
+  metrics(status: DaemonStatus): Promise<string> {
+    return exposition({ status, usage: this.usage(), counters: this.#counters });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    await this.#usage.save().catch(this.#failed);
+  }
+}
