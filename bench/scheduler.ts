@@ -217,6 +217,9 @@ class Bench {
 }
 
 function round(): Map<string, number[]> {
+  // Every round is the same history, so that the same decision can be compared with itself.
+  seed = 2;
+  count = 0;
   const bench = new Bench();
   const { state } = bench;
   const models = Array.from({ length: MODELS }, (_, index) => spec(index));
@@ -254,6 +257,9 @@ const percentile = (list: readonly number[], share: number): number => {
   const sorted = list.toSorted((a, b) => a - b);
   return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 10) / 10;
 };
+
+const quickest = (lists: readonly (readonly number[])[]): number[] =>
+  (lists[0] ?? []).map((_, index) => Math.min(...lists.map((list) => list[index] ?? Number.POSITIVE_INFINITY)));
 
 /** Microseconds of one `acquire` with its `finish` on an idle, ready instance, the promise included. */
 async function acquireTimes(): Promise<number[]> {
@@ -310,6 +316,8 @@ for (const [event, lists] of byEvent) {
     p99Us,
     p99BestRoundUs: Math.min(...p99s),
     p99WorstRoundUs: Math.max(...p99s),
+    // Of each decision the quickest round: neither other programs' turns nor collections, the decision alone.
+    p99UndisturbedUs: percentile(quickest(lists), 0.99),
   };
   console.log(
     JSON.stringify({

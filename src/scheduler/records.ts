@@ -51,8 +51,9 @@ export interface RequestRecord extends Queued<RequestRecord>, Member {
   parkedOn: InstanceRecord | null;
   /** Null while it waits, and while another machine has it. */
   instance: InstanceRecord | null;
-  /** The other machine that has it. */
+  /** The other machine that has it, and whether that had the model loaded then. */
   remote: RemoteRecord | null;
+  remoteLoaded: boolean;
   dispatchedAt: number;
   /** When the first token is expected; see rates.ts. */
   prefilledAt: number;
@@ -146,11 +147,28 @@ export interface InstanceRecord extends HeapItem {
   served: number;
 }
 
+/** A model on another machine: what was measured of it, and what it is believed to have cached. */
+export interface RemotePlace {
+  /** Ours. */
+  inFlight: number;
+  /** Prompt tokens of ours that have not had their first token. */
+  prefillTokens: number;
+  readonly prefillRate: Rate;
+  readonly decodeRate: Rate;
+  /** What an answer takes longer than its engine's work, milliseconds: the way there and back, and waits there. */
+  readonly overheadMs: Average;
+  /** The same where the model was not loaded. */
+  readonly loadMs: Average;
+  readonly prefixes: InstancePrefixes;
+}
+
 /** Another machine that takes requests. */
 export interface RemoteRecord {
   readonly name: string;
   facts: RemoteCandidate;
   readonly inFlight: Group<RequestRecord>;
+  /** By model. */
+  readonly places: Map<string, RemotePlace>;
   /** Requests of others, by model, at the last measurement. */
   others: ReadonlyMap<string, number>;
   /** By model: no work before `until`, after a refusal or a failure. */
@@ -203,6 +221,9 @@ export interface ModelRecord {
   /** Ready instances with a free slot, in the policy's order, then least work first. */
   readonly available: IndexedHeap<InstanceRecord>;
   readonly prefixes: PrefixIndex<InstanceRecord>;
+  /** Which prefixes other machines hold, and their rate, all together. */
+  readonly remotePrefixes: PrefixIndex<RemotePlace>;
+  readonly remotePrefill: Rate;
   /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
   readonly sleeping: Map<string, SleepingConversation>;
   pinOverride: boolean | null;

@@ -4,8 +4,9 @@ import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import type { Refusal } from "./effects.ts";
 import type { RemoteChange } from "./events.ts";
 import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
-import { secondsOf } from "./limits.ts";
+import { secondsOf, waitEstimate } from "./limits.ts";
 import { loadOf } from "./load.ts";
+import { begins, ends, hereMs, placeOf, priceOf } from "./remote-cost.ts";
 import { Group } from "./roster.ts";
 import { createModel, type ModelRecord, type RemoteRecord, type RequestRecord, type SchedulerState } from "./state.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
@@ -14,6 +15,13 @@ import { arm, disarm, refusal, type Turn } from "./turn.ts";
 const MOST_HOPS = 4;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 8_000;
+/** Machines that would be about as quick share the work by weight: within this factor and these milliseconds of the quickest. */
+const ALIKE = 1.25;
+const ALIKE_MS = 20;
+/** To go elsewhere must be quicker by this factor: estimates are estimates. */
+const MARGIN = 1.1;
+/** Places of a queue that are looked at for one that is worth going. */
+const FEW = 64;
 
 /** Takes over what was measured. Requests that wait for what has become free go there at the end of this decision. */
 export function remotesChanged(turn: Turn, change: RemoteChange): void {
@@ -23,6 +31,7 @@ export function remotesChanged(turn: Turn, change: RemoteChange): void {
   for (const [name, remote] of state.remotes) {
     if (names.has(name)) continue;
     disarm(turn, remote.due);
+    forgetPrefixes(state, remote);
     state.remotes.delete(name);
   }
   const least = Math.min(...[...state.remotes.values()].filter(({ facts }) => facts.up).map(({ turns }) => turns));
@@ -30,6 +39,8 @@ export function remotesChanged(turn: Turn, change: RemoteChange): void {
     const remote = state.remotes.get(facts.name) ?? createRemote(state, facts);
     // Who was away has no claim on what the others got meanwhile.
     if (facts.up && (!remote.facts.up || remote.turns === 0) && Number.isFinite(least)) remote.turns = Math.max(remote.turns, least);
+    // Another daemon, or one that was away, has nothing of what it had.
+    if (!facts.up || facts.nodeId !== remote.facts.nodeId) forgetPrefixes(state, remote);
     remote.facts = facts;
     remote.others = othersOf(remote);
   }
@@ -42,6 +53,7 @@ function createRemote(state: SchedulerState, facts: RemoteCandidate): RemoteReco
     name: facts.name,
     facts,
     inFlight: new Group(),
+    places: new Map(),
     others: new Map(),
     pauses: new Map(),
     due: {
@@ -60,11 +72,12 @@ function createRemote(state: SchedulerState, facts: RemoteCandidate): RemoteReco
   return remote;
 }
 
-function othersOf({ facts, inFlight }: RemoteRecord): Map<string, number> {
-  const others = new Map([...facts.models].map(([name, { inFlight: all }]) => [name, all]));
-  for (const { model } of inFlight) others.set(model.name, Math.max(0, (others.get(model.name) ?? 0) - 1));
-  return others;
+function forgetPrefixes(state: SchedulerState, { places }: RemoteRecord): void {
+  for (const [name, place] of places) if (place.prefixes.conversations.size > 0) state.models.get(name)?.remotePrefixes.clear(place);
 }
+
+const othersOf = ({ facts, places }: RemoteRecord): Map<string, number> =>
+  new Map([...facts.models].map(([name, { inFlight }]) => [name, Math.max(0, inFlight - (places.get(name)?.inFlight ?? 0))]));
 
 /** Models that only other machines have come and go with what those tell. */
 function takeModels(turn: Turn, specs: readonly ModelSpec[]): void {
@@ -87,15 +100,21 @@ function takeModels(turn: Turn, specs: readonly ModelSpec[]): void {
 /** Nothing is ever started here for such a model. */
 export const isRemoteOnly = (model: ModelRecord): boolean => model.spec.nodes !== undefined;
 
-/** Sends a request that has just come to another machine, if even the best instance here is at max_load. False: it stays. */
+/**
+ * Sends a request that has just come to another machine, if even the best instance here is at max_load and, as far as
+ * both were measured, the other machine gives the first token sooner all the same. False: it stays.
+ */
 export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
   const { state } = turn;
   if (state.remotes.size === 0) return false;
   const least = request.model.available.peek();
   if (least === undefined || loadOf(least) < state.settings.maxLoad) return false;
-  const remote = choose(turn, request.facts);
-  if (remote !== null) give(turn, request, remote);
-  return remote !== null;
+  const offer = choose(turn, request);
+  if (offer === null) return false;
+  const here = offer.ms === null ? null : hereMs(request.model, request, turn.now);
+  if (here !== null && offer.ms !== null && here < offer.ms * MARGIN) return false;
+  give(turn, request, offer.remote);
+  return true;
 }
 
 function give(turn: Turn, request: RequestRecord, remote: RemoteRecord): void {
@@ -103,6 +122,9 @@ function give(turn: Turn, request: RequestRecord, remote: RemoteRecord): void {
   remote.turns += 1 / Math.max(1, remote.facts.weight);
   request.remote = remote;
   request.dispatchedAt = turn.now;
+  const facts = remote.facts.models.get(request.model.name);
+  request.remoteLoaded = facts?.loaded ?? true;
+  begins(placeOf(remote, request.model), request.model, request, facts?.slots ?? 1);
   turn.effects.push({ type: "forward", requestId: request.facts.id, node: remote.name, queuedMs: turn.now - request.arrivedAt });
 }
 
@@ -113,28 +135,41 @@ function give(turn: Turn, request: RequestRecord, remote: RemoteRecord): void {
 export function overflow(turn: Turn, model: ModelRecord): void {
   let kept = 0;
   if (model.serving === 0) for (const instance of model.coming) kept += instance.slots;
-  sendAway(turn, model, model.queue.size - kept);
+  sendAway(turn, model, model.queue.size - kept, model.slots > 0 ? (waitEstimate(model, turn.now)?.perPlaceMs ?? null) : null);
 }
 
 /** Nothing here will serve the model soon: its requests go to other machines, or wait for them; those that may not are refused. */
 export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
-  sendAway(turn, model, model.queue.size);
+  sendAway(turn, model, model.queue.size, null);
   for (const request of [...model.queue]) if (!mayForward(turn, request.facts)) rejectWaiting(turn, request, refused);
 }
 
-function sendAway(turn: Turn, model: ModelRecord, most: number): void {
+/**
+ * `perPlaceMs`: after how long each place of the queue has its turn here, null where nothing says so. Who has his turn
+ * sooner here than a first token there stays, and the next one after him goes.
+ */
+function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
   // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
-  if (model.removed || most <= 0 || choose(turn, { model: model.name }) === null) return;
+  if (model.removed || most <= 0 || !hasRoom(turn, model)) return;
   let left = most;
+  let place = 0;
+  let from = 0;
   for (const request of model.queue) {
-    if (left <= 0) return;
-    const remote = choose(turn, request.facts);
+    place += 1;
+    if (place < from) continue;
+    const offer = choose(turn, request);
     // Machines that are full are full for all; only hop lists differ between requests.
-    if (remote === null && (request.facts.hops ?? []).length === 0) return;
-    if (remote === null) continue;
+    if (offer === null && (request.facts.hops ?? []).length === 0) return;
+    if (offer === null) continue;
+    if (perPlaceMs !== null && offer.ms !== null) {
+      if (offer.ms * MARGIN > perPlaceMs * model.queue.size) return;
+      from = Math.min(FEW, Math.ceil((offer.ms * MARGIN) / perPlaceMs));
+      if (place < from) continue;
+    }
     unqueue(turn, request);
-    give(turn, request, remote);
+    give(turn, request, offer.remote);
     left -= 1;
+    if (left <= 0) return;
   }
 }
 
@@ -147,7 +182,7 @@ export function mayForward(turn: Turn, request: Pick<RequestFacts, "model" | "ho
 }
 
 /** Whether another machine would take the request now. */
-export const takesNow = (turn: Turn, request: RequestFacts): boolean => turn.state.remotes.size > 0 && choose(turn, request) !== null;
+export const takesNow = (turn: Turn, model: ModelRecord, request: RequestFacts): boolean => mayForward(turn, request) && hasRoom(turn, model, request.hops);
 
 /** Why a model that only other machines have cannot be served. */
 export function unreachable(turn: Turn, model: ModelRecord): Refusal {
@@ -167,6 +202,7 @@ export function remoteFinished(turn: Turn, request: RequestRecord, remote: Remot
   const { state, now } = turn;
   state.requests.delete(request.facts.id);
   remote.inFlight.remove(request);
+  ends(placeOf(remote, request.model), request.model, request, outcome, request.remoteLoaded, now);
   state.served += 1;
   const { name } = request.model;
   if (outcome.end === "engine-error") {
@@ -196,41 +232,53 @@ function wake(turn: Turn, remote: RemoteRecord): void {
   }
 }
 
+interface Offer {
+  readonly remote: RemoteRecord;
+  /** Until the first token there; null before anything was measured. */
+  readonly ms: number | null;
+  readonly weighedMs: number;
+  readonly load: number;
+}
+
+/** How loaded a machine is with a model; null where it takes nothing: it is down, has paused, is full, or has been there already. */
+function loadAt(turn: Turn, remote: RemoteRecord, name: string, hops: readonly string[]): number | null {
+  const { facts } = remote;
+  const model = facts.models.get(name);
+  if (!facts.up || model === undefined || hops.includes(facts.nodeId) || (remote.pauses.get(name)?.until ?? 0) > turn.now) return null;
+  const load = ((remote.places.get(name)?.inFlight ?? 0) + (remote.others.get(name) ?? 0)) / Math.max(1, model.slots);
+  return load < 1 ? load : null;
+}
+
+function hasRoom(turn: Turn, model: ModelRecord, hops: readonly string[] = []): boolean {
+  for (const remote of turn.state.remotes.values()) if (loadAt(turn, remote, model.name, hops) !== null) return true;
+  return false;
+}
+
 /**
- * The machine for a request: of those that are up, have the model and a free slot for it, first those that have it
- * loaded, then those below max_load, then the one that is furthest behind its share by weight.
+ * The machine for a request: of those that are up, have the model and a free slot for it, the one that gives the first
+ * token soonest. Of those that are about as quick, first those below max_load, then the one that is furthest behind its
+ * share by weight. A machine of weight 0 only where there is no other.
  */
-function choose(turn: Turn, request: Pick<RequestFacts, "model" | "hops">): RemoteRecord | null {
-  const { state, now } = turn;
-  if (!mayForward(turn, request)) return null;
-  const { model: name, hops = [] } = request;
-  let best: RemoteRecord | null = null;
-  let bestRank: readonly number[] = [];
+function choose(turn: Turn, request: RequestRecord): Offer | null {
+  const { state } = turn;
+  if (!mayForward(turn, request.facts)) return null;
+  const offers: Offer[] = [];
   for (const remote of state.remotes.values()) {
-    const { facts } = remote;
-    const model = facts.models.get(name);
-    if (!facts.up || model === undefined || hops.includes(facts.nodeId) || (remote.pauses.get(name)?.until ?? 0) > now) continue;
-    const load = (oursOn(remote, name) + (remote.others.get(name) ?? 0)) / Math.max(1, model.slots);
-    if (load >= 1) continue;
-    const rank = [facts.weight === 0 ? 1 : 0, model.loaded ? 0 : 1, load < state.settings.maxLoad ? 0 : 1, remote.turns];
-    if (best === null || isLess(rank, bestRank)) {
-      best = remote;
-      bestRank = rank;
-    }
+    const load = loadAt(turn, remote, request.model.name, request.facts.hops ?? []);
+    if (load !== null) offers.push({ remote, load, ...priceOf(remote, request.model, request) });
+  }
+  const weighted = offers.filter(({ remote }) => remote.facts.weight > 0);
+  const open = weighted.length > 0 ? weighted : offers;
+  const least = open.reduce((lowest, { weighedMs }) => Math.min(lowest, weighedMs), Number.POSITIVE_INFINITY);
+  let best: Offer | null = null;
+  for (const offer of open) {
+    if (offer.weighedMs > least * ALIKE + ALIKE_MS) continue;
+    if (best === null || isBefore(offer, best, state.settings.maxLoad)) best = offer;
   }
   return best;
 }
 
-function oursOn(remote: RemoteRecord, model: string): number {
-  let count = 0;
-  for (const request of remote.inFlight) if (request.model.name === model) count += 1;
-  return count;
-}
-
-function isLess(a: readonly number[], b: readonly number[]): boolean {
-  for (const [index, value] of a.entries()) {
-    const other = b[index] ?? 0;
-    if (value !== other) return value < other;
-  }
-  return false;
+function isBefore(a: Offer, b: Offer, maxLoad: number): boolean {
+  if (a.load < maxLoad !== b.load < maxLoad) return a.load < maxLoad;
+  return a.remote.turns < b.remote.turns;
 }

@@ -44,6 +44,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     parkedOn: null,
     instance: null,
     remote: null,
+    remoteLoaded: true,
     dispatchedAt: 0,
     prefilledAt: 0,
     alone: false,

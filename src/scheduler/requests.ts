@@ -7,6 +7,7 @@ import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
 import { refresh, unpark } from "./places.ts";
 import { learnRate, prefillEnded, prefillGivenUp } from "./rates.ts";
+import { answers, placeOf } from "./remote-cost.ts";
 import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
 import { createRequest, leastPrefillMs } from "./request-record.ts";
 import { holdSlot, noteTenant } from "./reserve.ts";
@@ -52,7 +53,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
     if (failed !== null) return failed;
   }
   // A request that needs not wait is not kept out by a queue's limit.
-  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, facts)) ? null : queueRefusal(state, model, facts.tenant, now);
+  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, model, facts)) ? null : queueRefusal(state, model, facts.tenant, now);
 }
 
 /** Null unless a start failed and the next one is not due yet. */
@@ -95,7 +96,9 @@ export function deadlinePassed(turn: Turn, request: RequestRecord): void {
 /** The prompt is worked off; what is left is the answer. */
 export function firstToken(turn: Turn, requestId: string): void {
   const request = turn.state.requests.get(requestId);
-  if (request === undefined || request.instance === null || request.answering) return;
+  if (request === undefined || request.answering) return;
+  if (request.remote !== null) answers(placeOf(request.remote, request.model), request, turn.now);
+  if (request.instance === null) return;
   request.answering = true;
   request.instance.prefillTokens -= request.prefillTokens;
   request.prefillTokens = 0;

@@ -112,6 +112,8 @@ export function createModel(spec: ModelSpec): ModelRecord {
     },
     available: new IndexedHeap(lessWork),
     prefixes: new PrefixIndex(),
+    remotePrefixes: new PrefixIndex(),
+    remotePrefill: rate(),
     sleeping: new Map(),
     pinOverride: null,
     retry: {

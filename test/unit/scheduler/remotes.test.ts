@@ -1,31 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { RemoteCandidate } from "../../../src/core/remote.ts";
 import { model, World } from "./support.ts";
-
-interface NodeOptions {
-  readonly weight?: number;
-  readonly up?: boolean;
-  readonly slots?: number;
-  readonly inFlight?: number;
-  readonly loaded?: boolean;
-}
-
-const node = (name: string, { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true }: NodeOptions = {}, models = ["a"]): RemoteCandidate => ({
-  name,
-  nodeId: `id-${name}`,
-  weight,
-  up,
-  models: new Map(models.map((each) => [each, { slots, inFlight, loaded }])),
-});
-
-const tell = (world: World, candidates: readonly RemoteCandidate[], remoteOnly: readonly string[] = []): void => {
-  const models = remoteOnly.map((name) => model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0 }));
-  world.post({ type: "remotes", change: { nodeId: "self", candidates, models } });
-};
-
-/** The machine each request was forwarded to, by request. */
-const forwarded = (world: World): Record<string, string> => Object.fromEntries(world.all("forward").map(({ requestId, node: name }) => [requestId, name]));
+import { forwarded, node, tell } from "./support-remotes.ts";
 
 test("with room here nothing is forwarded", () => {
   const world = new World([model("a", { slots: 4 })]);

@@ -1,0 +1,33 @@
+import type { RemoteCandidate } from "../../../src/core/remote.ts";
+import { model, type World } from "./support.ts";
+
+export interface NodeOptions {
+  readonly weight?: number;
+  readonly up?: boolean;
+  readonly slots?: number;
+  readonly inFlight?: number;
+  readonly loaded?: boolean;
+  readonly latencyMs?: number;
+}
+
+export const node = (
+  name: string,
+  { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true, latencyMs }: NodeOptions = {},
+  models = ["a"],
+): RemoteCandidate => ({
+  name,
+  nodeId: `id-${name}`,
+  weight,
+  up,
+  ...(latencyMs === undefined ? {} : { latencyMs }),
+  models: new Map(models.map((each) => [each, { slots, inFlight, loaded }])),
+});
+
+export const tell = (world: World, candidates: readonly RemoteCandidate[], remoteOnly: readonly string[] = []): void => {
+  const models = remoteOnly.map((name) => model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0 }));
+  world.post({ type: "remotes", change: { nodeId: "self", candidates, models } });
+};
+
+/** The machine each request was forwarded to, by request. */
+export const forwarded = (world: World): Record<string, string> =>
+  Object.fromEntries(world.all("forward").map(({ requestId, node: name }) => [requestId, name]));
