@@ -1,10 +1,11 @@
-import { mkdir, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AssistantError, isAssistantError, toAssistantError } from "../core/errors.ts";
 import { checkGgufMagic } from "./gguf-magic.ts";
 import { diskFull, freeBytes, needRoom } from "./pull/disk.ts";
 import { type Job, planPull } from "./pull/job.ts";
 import { lockPull } from "./pull/lock.ts";
+import { makeFolder } from "./pull/modes.ts";
 import { PartialFile } from "./pull/partial.ts";
 import { alreadyStored } from "./pull/present.ts";
 import { progressGate } from "./pull/progress.ts";
@@ -27,7 +28,7 @@ export async function pull(reference: string, options: PullOptions): Promise<Pul
   signal.throwIfAborted();
   const job = await planPull(reference, options, signal);
   const { weightsDir } = options;
-  await mkdir(weightsDir, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(weightsDir).catch((error: unknown) => {
     throw toAssistantError(error);
   });
   const report = progressGate(options.onProgress ?? (() => {}));

@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { checkModelName, isModelName } from "./names.ts";
+import { FILE_MODE, makeFolder } from "./pull/modes.ts";
 
 /** A model file in the store. A file that somebody put there by hand has no manifest and counts all the same. */
 export interface StoredModel {
@@ -61,8 +62,8 @@ export const partialFiles = (weightsDir: string, name: string): readonly [data: 
 };
 
 export async function writeManifest(weightsDir: string, manifest: Manifest): Promise<void> {
-  await mkdir(weightsDir, { recursive: true });
-  await writeFileAtomic(manifestFile(weightsDir, manifest.name), `${JSON.stringify(manifest, null, 2)}\n`);
+  await makeFolder(weightsDir);
+  await writeFileAtomic(manifestFile(weightsDir, manifest.name), `${JSON.stringify(manifest, null, 2)}\n`, { mode: FILE_MODE });
 }
 
 function nullIfMissing(error: NodeJS.ErrnoException): null {

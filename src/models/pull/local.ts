@@ -1,10 +1,12 @@
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
 import { checkGgufMagic } from "../gguf-magic.ts";
+import { ownerOfFolderReads } from "./modes.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 
-/** A file of this machine: linked into the store where the file system can, else copied. */
+/** A file of this machine: linked into the store where the file system can and its owner can read it, else copied. */
 export function localSource(path: string): Source {
   return {
     label: path,
@@ -42,6 +44,8 @@ const unreadable = (path: string, cause: unknown): AssistantError =>
   new AssistantError("unknown_source", `${path} cannot be read: permission denied.`, { param: "reference", cause });
 
 async function linked(file: string, bytes: number, { into, report, signal }: Delivery): Promise<boolean> {
+  // A link has the modes of the file, which are its owner's affair.
+  if (!(await ownerOfFolderReads(dirname(into.path), file))) return false;
   try {
     await into.linkTo(file, signal, (done) => report("verify", done, bytes));
     return true;

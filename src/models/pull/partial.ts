@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, link, open, readFile, rm, writeFile } from "node:fs/promises";
+import { FILE_MODE } from "./modes.ts";
 
 /** Which bytes an unfinished file holds, so that they are continued only by the same ones. */
 interface Note {
@@ -10,8 +11,8 @@ interface Note {
   readonly validator: string | null;
 }
 
-// Linked and downloaded files are read by service users too.
-const MODE = 0o644;
+/** Somebody else could not go on writing the file either; without the note they begin anew. */
+const NOTE_MODE = 0o600;
 
 /**
  * The file that a pull fills. It owns the bytes on disk, their count and their running digest; the three always agree.
@@ -46,7 +47,7 @@ export class PartialFile {
     const note = await this.#readNote();
     if (note?.key !== key) return this.restart(key);
     this.#note = note;
-    this.#handle = await open(this.path, "a+", MODE);
+    this.#handle = await open(this.path, "a+");
     await this.#absorb(this.path, signal, onHashed);
     this.continued = this.#bytes > 0;
   }
@@ -58,8 +59,11 @@ export class PartialFile {
     await rm(this.path, { force: true });
     this.#reset();
     this.#note = { key, validator };
-    this.#handle = await open(this.path, "ax", MODE);
-    await writeFile(this.#notePath, JSON.stringify(this.#note));
+    this.#handle = await open(this.path, "ax");
+    // Not at opening, where the umask has its say.
+    await this.#handle.chmod(FILE_MODE);
+    await rm(this.#notePath, { force: true });
+    await writeFile(this.#notePath, JSON.stringify(this.#note), { mode: NOTE_MODE });
   }
 
   async append(chunk: Uint8Array): Promise<void> {
