@@ -103,7 +103,11 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   model.prefixes.clear(instance);
   forgetFigures(instance.device);
   instance.retryAt = snapshot.retryAt ?? 0;
-  setPhase(turn, instance, "failed");
+  account(turn, instance, (record) => {
+    record.phase = "failed";
+    // What an operator drained is no longer there.
+    record.held = false;
+  });
   const retryAt = snapshot.retryAt ?? (crashed ? turn.now : turn.now + DEFAULT_PAUSE_MS);
   const code = snapshot.lastDeath?.error ?? "model_failed";
   model.failure = { message, code, waitersStay: crashed && retryAt - turn.now <= SOON_MS };

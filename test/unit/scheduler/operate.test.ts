@@ -76,3 +76,17 @@ test("closing refuses who waits and who comes, and starts nothing", () => {
   world.finish(running);
   expect(world.all("start")).toHaveLength(1);
 });
+
+test("a drained instance that died is not there when it is resumed: the next request starts one", () => {
+  const world = new World([model("a")]);
+  const id = world.warm("a");
+  world.operate("drain", { instance: id });
+  world.die(id, "died", 1_000);
+  world.operate("resume", { instance: id });
+  expect(world.state.models.get("a")?.available.size).toBe(0);
+  const request = world.arrive("a");
+  expect(world.status(request)).toBe("waiting");
+  world.advance(1_000);
+  world.up(world.starting()[0] ?? "");
+  expect(world.status(request)).toBe("running");
+});
