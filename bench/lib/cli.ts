@@ -82,7 +82,7 @@ async function runNamed(): Promise<void> {
         throw new Error("bench processes needs --model FILE.gguf and --llama-server PROGRAM");
       const { benchProcesses } = await import("../processes/main.ts");
       const counts = values.counts.split(",").map(Number);
-      await benchProcesses({ rounds: rounds(5), seconds: seconds(5), counts, model: values.model, llamaServer: values["llama-server"] });
+      await benchProcesses({ rounds: rounds(5), seconds: seconds(4), counts, model: values.model, llamaServer: values["llama-server"] });
       break;
     }
     case "calibrate": {

@@ -44,7 +44,9 @@ export function armsOf(options: ArmOptions): Arm[] {
   const of = (kind: Arm["kind"], start: (count: number) => Promise<Running>): Arm[] =>
     options.counts.map((count) => ({ name: `${kind} × ${count}`, count, kind, start: () => start(count) }));
   return [
-    { name: "single", count: 1, kind: "single", start: () => single(options) },
+    // As the daemon starts it: with default waits it would be a hundred times as slow beside any other program.
+    { name: "single", count: 1, kind: "single", start: () => single(options, { GOMP_SPINCOUNT: "1000" }) },
+    { name: "single, passive waits", count: 1, kind: "single", start: () => single(options, { OMP_WAIT_POLICY: "passive" }) },
     ...of("models", (count) => daemon(options, count, 1)),
     // No more replicas than threads are started, so that one count says it all.
     ...of("replicas", (count) => daemon(options, 1, count)).slice(0, 1),
@@ -53,12 +55,11 @@ export function armsOf(options: ArmOptions): Arm[] {
 }
 
 /** One process that has all cores and a slot for every stream. */
-function single({ model, llamaServer, streams }: ArmOptions): Promise<Running> {
+function single({ model, llamaServer, streams }: ArmOptions, env: Readonly<Record<string, string>>): Promise<Running> {
   const cores = availableParallelism();
   const numbers = { "--threads": cores, "--threads-batch": cores, "--parallel": streams, "--ctx-size": CONTEXT_TOKENS * streams };
   const args = ["--model", model, ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]), "--no-ui", "--offline"];
-  // As the daemon does: beside any other program it would be a hundred times as slow otherwise.
-  return processes(llamaServer, [args], `1 process of ${cores} threads`, { GOMP_SPINCOUNT: "1000" });
+  return processes(llamaServer, [args], `1 process of ${cores} threads`, env);
 }
 
 /** Started as somebody does who says nothing but the model. */
