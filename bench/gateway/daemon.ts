@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { installAssistant } from "../../test/support/assistant.ts";
 import { benchRoot } from "../lib/report.ts";
 import { usageOf } from "../lib/usage.ts";
@@ -15,7 +15,13 @@ await writeFile(
   `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${join(benchRoot, "lib/stub-upstream.ts")}" "$@"\n`,
 );
 await chmod(binary, 0o755);
-const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }] };
+const manifest = {
+  schema: 1,
+  engine: "llama-server",
+  sourceTag: "stub",
+  sourceCommit: "0",
+  patches: [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" })),
+};
 const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0, binaryBytes: (await stat(binary)).size };
 await writeFile(join(directory, "manifest.json"), JSON.stringify({ ...manifest, ...facts }));
 await writeFile(join(directory, "stub.gguf"), "GGUF");

@@ -55,11 +55,12 @@ export class Completions {
     this.engine = new StubEngine({ parameters: options.parameters, slots, batchTokens, hostCacheTokens, random, noise: options.noise });
   }
 
-  serve(body: CompletionBody, chat: boolean, response: ServerResponse): void {
+  /** Prompts of different scopes share nothing: a different token begins them. */
+  serve(body: CompletionBody, chat: boolean, scope: string, response: ServerResponse): void {
     const { options, random, record, contextTokens } = this.#given;
     record.requests += 1;
     const text = renderPrompt(body);
-    const prompt = Buffer.from(text);
+    const prompt = Buffer.from(`${scope.slice(0, 4)}${text}`);
     const tokens = this.engine.tokensOf(prompt.length);
     const asked = body.max_tokens ?? body.max_completion_tokens ?? -1;
     // Its own length is one of the prompt, so that a run says the same every time.

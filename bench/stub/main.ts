@@ -46,7 +46,12 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (path !== "/v1/chat/completions" && path !== "/v1/completions") return sendError(response, 501, "the stub does not do this", "not_supported_error");
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
-  completions.serve(JSON.parse(Buffer.concat(parts).toString("utf8")) as CompletionBody, path === "/v1/chat/completions", response);
+  completions.serve(
+    JSON.parse(Buffer.concat(parts).toString("utf8")) as CompletionBody,
+    path === "/v1/chat/completions",
+    String(request.headers["x-cache-scope"] ?? ""),
+    response,
+  );
 }
 
 function look(path: string, response: ServerResponse): void {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus } from "../../src/api/status.ts";
 import type { RoutingPolicyName } from "../../src/core/config.ts";
-import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { eventually, installAssistant, readyInstances } from "../../test/support/assistant.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
 import { benchRoot } from "../lib/report.ts";
@@ -68,7 +68,7 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
   const assistant = await installAssistant({
     config: `${keys}\n[engine]\nllama_server_path = "${binary}"\n`,
     // More threads than the machine has: stubs use none.
-    scheduler: `thread_budget = 16\nslot_cache_mib = 0\npolicy = "${setup.policy ?? "expected-time"}"\n${setup.scheduler ?? ""}\n`,
+    scheduler: `thread_budget = 16\nslot_cache_mib = 0\nhost_cache_budget_mib = 65536\npolicy = "${setup.policy ?? "expected-time"}"\n${setup.scheduler ?? ""}\n`,
     maxInstances: setup.maxInstances ?? 4,
     models: Object.fromEntries(models.map(([name, model]) => [name, modelToml(name, weights(name), model)])),
   });
@@ -114,7 +114,7 @@ function modelToml(name: string, weights: string, { replicas = 1, cold = false, 
   return `${lines.join("\n")}\n${toml}\n`;
 }
 
-/** A program called llama-server, with the manifest that says that it notices departed clients. */
+/** A program called llama-server, with the manifest that says what it does as a patched one does. */
 async function writeProgram(files: string): Promise<string> {
   const folder = join(files, "engine");
   const binary = join(folder, "llama-server");
@@ -124,7 +124,8 @@ async function writeProgram(files: string): Promise<string> {
     `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${join(benchRoot, "stub/main.ts")}" "$@"\n`,
   );
   await chmod(binary, 0o755);
-  const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }] };
+  const patches = [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" }));
+  const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches };
   const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0, binaryBytes: (await stat(binary)).size };
   await writeFile(join(folder, "manifest.json"), JSON.stringify({ ...manifest, ...facts }));
   return binary;

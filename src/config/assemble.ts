@@ -17,6 +17,8 @@ export const isName = (name: string): boolean => NAME.test(name);
 export interface AssembleContext extends ReadContext {
   readonly machine: Machine;
   readonly llamaServerPath: string | null;
+  /** Of all instances together. */
+  readonly hostCacheBudgetMib: number;
   /** Addresses of the daemon itself. */
   readonly taken: readonly PlacedAddress[];
 }
@@ -96,13 +98,14 @@ export function overlap(a: ListenAddress, b: ListenAddress): boolean {
 }
 
 function build(context: AssembleContext, draft: ModelDraft, aliases: readonly PlacedName[], ownAddresses: readonly string[]): ModelSpec | null {
-  const { findings, env, machine, llamaServerPath } = context;
+  const { findings, env, machine, llamaServerPath, hostCacheBudgetMib } = context;
   const { keys, kind, section } = draft;
   let refused = false;
   const of: SectionContext = {
     kind,
     keys,
     machine,
+    hostCacheBudgetMib,
     toPath: (written) => pathIn(section.source.file, written, env),
     refuse(key, message) {
       refused = true;

@@ -54,6 +54,9 @@ export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number;
   return { batch: fitting, microBatch: fitting };
 }
 
+/** MiB of host memory that all instances together may use for the KV state of conversations that lost their slot: an eighth of the memory. */
+export const defaultHostCacheBudgetMib = (machine: Machine): number => Math.floor(machine.memoryTotalBytes / 2 ** 20 / 8);
+
 /**
  * MiB of host memory, per instance, for the KV state of conversations that lost their slot: an eighth of the memory
  * shared by as many instances as there are devices, in steps of 256, at most 8 GiB. Not divided by the number of

@@ -1,7 +1,7 @@
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { assemble, overlap } from "./assemble.ts";
-import { defaults, type Machine } from "./defaults.ts";
+import { defaultHostCacheBudgetMib, defaults, type Machine } from "./defaults.ts";
 import { at, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
 import { type Environment, variable } from "./environment.ts";
@@ -74,11 +74,12 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   if (http !== null) taken.push({ address: http, place: httpPlace });
   // The usual gRPC address gives way to a model's own.
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
-  const models = assemble({ ...context, machine, llamaServerPath, taken }, [...entries.drafts, ...files]);
+  const hostCacheBudgetMib = keys.scheduler?.host_cache_budget_mib ?? defaultHostCacheBudgetMib(machine);
+  const models = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib }, [...entries.drafts, ...files]);
   // Names that are not here may be those of models of other machines.
   if (!remotes.some(({ enabled }) => enabled)) checkKeyModels(findings, keys.server, root, models);
   const paths: Paths = { ...base, modelConfigDir };
-  const scheduler = schedulerOf(keys, apiKeys, machine, findings, root);
+  const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 

@@ -12,6 +12,8 @@ export interface SectionContext {
   readonly kind: ModelKind;
   readonly keys: SectionKeys;
   readonly machine: Machine;
+  /** Host memory for conversations, MiB, of all instances together. */
+  readonly hostCacheBudgetMib: number;
   /** Makes a path of the section's file absolute. */
   toPath(written: string): string;
   /** The model is left out. */
@@ -77,12 +79,22 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
     mmap: keys.mmap ?? !(keys.no_mmap ?? false),
     cacheTypeK: keys.cache_type_k ?? "f16",
     cacheTypeV: keys.cache_type_v ?? "f16",
-    hostCacheMib: kind === "chat" ? (keys.host_cache_mib ?? defaultHostCacheMib(machine)) : 0,
+    hostCacheMib: kind === "chat" ? hostCache(context) : 0,
     chatTemplate: "name" in template ? template.name : "",
     projectorPath: kind === "chat" && keys.llava_mmproj ? toPath(keys.llava_mmproj) : "",
     pooling: keys.pooling ?? null,
     extraArgs: keys.extra_args ?? [],
   };
+}
+
+function hostCache({ keys, machine, hostCacheBudgetMib, warn }: SectionContext): number {
+  if (keys.host_cache_mib !== undefined && keys.host_cache_mib > hostCacheBudgetMib) {
+    warn(
+      "host_cache_mib",
+      `${keys.host_cache_mib} MiB is more than all instances together may use, ${hostCacheBudgetMib} MiB; write a larger \`host_cache_budget_mib\` into [scheduler] of config.toml`,
+    );
+  }
+  return keys.host_cache_mib ?? defaultHostCacheMib(machine);
 }
 
 type Batch = Pick<LoadSettings, "batchTokens" | "microBatchTokens">;

@@ -120,6 +120,8 @@ export interface SchedulerSettings {
   readonly tenantWeights: ReadonlyMap<string, number>;
   /** Threads that all instances together may use. */
   readonly threadBudget: number;
+  /** MiB of host memory that all instances together may use for conversations without a slot; no limit where it is missing. */
+  readonly hostCacheBudgetMib?: number;
   /** Milliseconds an instance may take to start before it counts as failed. */
   readonly startTimeoutMs: number;
   /** Milliseconds that busy slots may go without any progress before their engine counts as wedged. */

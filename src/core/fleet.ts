@@ -7,6 +7,8 @@ export interface StartOrder {
   readonly model: ModelSpec;
   readonly device: Device;
   readonly threads: number;
+  /** MiB of host memory for conversations without a slot, at most what the model asks for; that where it is missing. */
+  readonly hostCacheMib?: number;
 }
 
 /** Causes for which the scheduler or an operator ends an instance. */

@@ -17,7 +17,9 @@ export async function prepareStart(
   options: FleetOptions,
   lingering: EngineProcess | null,
 ): Promise<News> {
-  const { model, device, threads, instanceId } = order;
+  const { device, threads, instanceId } = order;
+  const { load } = order.model;
+  const model = { ...order.model, load: { ...load, hostCacheMib: order.hostCacheMib ?? load.hostCacheMib } };
   const { socketPath } = place;
   if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH_BYTES) {
     throw new AssistantError(

@@ -43,6 +43,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     const model = known ?? createModel(spec);
     if (known === undefined) state.models.set(spec.name, model);
     takeModel(turn, model, spec, memory);
+    model.cacheTokens = config.cacheTokens?.get(spec.name) ?? null;
     model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
     if ((spec.preload || (spec.replicasMin ?? 0) > 0) && !wasWanted) toPreload.push(model);
   }

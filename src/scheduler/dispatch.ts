@@ -1,4 +1,5 @@
 import { claim, occupy } from "./exclusive.ts";
+import { cacheCapacity } from "./host-cache.ts";
 import { unqueue } from "./lifecycle.ts";
 import { drainMs } from "./limits.ts";
 import { expectedCompletion } from "./load.ts";
@@ -63,8 +64,7 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   request.promisedTokens = cachedTokens;
   request.prefillTokens = facts.promptTokens - cachedTokens;
   request.decodeTokens = expectedCompletion(model, facts.maxTokens);
-  const capacity = model.cacheTokens ?? instance.slots * instance.contextTokens;
-  request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, capacity);
+  request.previousUse = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, cacheCapacity(instance));
   instance.inFlight.add(request);
   holdSlot(instance, request, 1);
   state.dispatches += 1;

@@ -1,6 +1,7 @@
 import type { StopCause } from "../core/fleet.ts";
 import type { Refusal } from "./effects.ts";
 import { unclaim, vacate } from "./exclusive.ts";
+import { grantHostCache } from "./host-cache.ts";
 import { bytesOn } from "./memory.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
 import { emptyPrefixes } from "./prefix-index.ts";
@@ -48,13 +49,15 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   const { model, device } = instance;
   state.plans.delete(instance);
   const threads = Math.max(1, Math.min(Math.floor(state.grantThreads(threadRequest(state, instance))), threadsLeft(state, device)));
+  const hostCacheMib = grantHostCache(state, instance);
+  instance.hostCacheMib = hostCacheMib;
   instance.startedAt = now;
   account(turn, instance, (record) => {
     record.threads = threads;
     record.phase = "ordered";
   });
   arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
-  turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads } });
+  turn.effects.push({ type: "start", order: { instanceId: instance.id, model: model.spec, device: device.device, threads, hostCacheMib } });
 }
 
 /** What the governor may grant at most: one thread is kept for each other instance that has a place and no order yet. */
@@ -194,6 +197,7 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     bytes: 0,
     shortSince: 0,
     threads: 1,
+    hostCacheMib: 0,
     slots: model.spec.load.slots,
     contextTokens: model.spec.load.contextTokens,
     inFlight: new Group(),

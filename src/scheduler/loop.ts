@@ -221,7 +221,7 @@ export class Scheduler implements Dispatcher {
         this.#lose(effect.requestId, effect.refusal);
         break;
       case "start":
-        log.info({ instance: effect.order.instanceId, threads: effect.order.threads }, "start");
+        log.info({ instance: effect.order.instanceId, threads: effect.order.threads, hostCacheMib: effect.order.hostCacheMib }, "start");
         fleet.start(effect.order);
         break;
       case "measure":

@@ -108,6 +108,8 @@ export interface InstanceRecord extends HeapItem {
   shortSince: number;
   /** Granted with the order; 1 until then. */
   threads: number;
+  /** MiB of host memory for conversations, granted with the order; 0 until then. */
+  hostCacheMib: number;
   slots: number;
   /** Tokens of one slot. */
   contextTokens: number;

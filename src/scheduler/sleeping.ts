@@ -1,3 +1,4 @@
+import { cacheCapacity } from "./host-cache.ts";
 import type { InstanceRecord } from "./state.ts";
 
 /** Conversations of a model that are remembered while no instance holds them. */
@@ -19,7 +20,7 @@ export function putToSleep(instance: InstanceRecord, names: readonly string[]): 
 
 /** An instance was given these conversations, used last first. They stay known: another one may be given copies. */
 export function wake(instance: InstanceRecord, names: readonly string[]): void {
-  const { sleeping, prefixes, cacheTokens } = instance.model;
+  const { sleeping, prefixes } = instance.model;
   const conversations = names.map((name) => sleeping.get(name)).filter((found) => found !== undefined);
-  prefixes.remember(instance, conversations, cacheTokens ?? instance.slots * instance.contextTokens);
+  prefixes.remember(instance, conversations, cacheCapacity(instance));
 }

@@ -14,7 +14,7 @@ type CachedFor = (key: string) => Promise<number>;
 async function serve(engine: (typeof bothEngines)[number], setting = ""): Promise<CachedFor> {
   const keys = ["ada", "bob"].map((key) => `[[server.api_key_sha256]]\nname = "${key}"\nsha256 = "${createHash("sha256").update(key).digest("hex")}"\n`);
   const models = { smol: chatModelToml(await chatModelFile(), engine) };
-  assistant = await installAssistant({ models, config: `[server]\n${setting}\n${keys.join("\n")}\n${nativeEngineConfig()}` });
+  assistant = await installAssistant({ models, config: `${setting}\n${keys.join("\n")}\n${nativeEngineConfig()}` });
   const url = await assistant.serve();
   return async (key) => {
     const answer = await fetch(`${url}/v1/chat/completions`, {

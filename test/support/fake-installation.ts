@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
-import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { eventually, installAssistant, isRunning, packageRoot, readyInstances, type TestAssistant, type TestSetup } from "./assistant.ts";
 import { callEngine, type EngineRecord, engineRecord, type Knobs, turnKnobs } from "./fake-engine.ts";
 
@@ -112,7 +112,7 @@ const manifestOf = async (binary: string): Promise<object> => ({
   engine: "llama-server",
   sourceTag: "fake",
   sourceCommit: "0",
-  patches: [{ name: DEPARTED_CLIENTS_PATCH, sha256: "0" }],
+  patches: [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" })),
   flags: [],
   backends: ["cpu", "cuda"],
   compiler: "none",

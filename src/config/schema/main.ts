@@ -185,6 +185,10 @@ export const MainFile = Type.Object(
           default: defaults.wedgeAfterS,
           unit: "s",
         }),
+        host_cache_budget_mib: integer(
+          "Host memory that the caches of all instances together (`host_cache_mib` of each) keep within; an instance that starts gets what it asks for or its part of what is left.",
+          { minimum: 0, defaultText: "an eighth of the memory", unit: "MiB" },
+        ),
         slot_cache_mib: integer(
           "Disk, in the data directory, for conversations of models that were stopped while idle, so that they are not computed again when they come back; 0: none.",
           { minimum: 0, default: defaults.slotCacheMib, unit: "MiB" },

@@ -130,6 +130,15 @@ it("the cache in host memory fits the machine", async () => {
   expect((await read("host_cache_mib = 0\n")).spec?.load.hostCacheMib).toBe(0);
 });
 
+it("a cache in host memory that exceeds what all instances together may use is told of", async () => {
+  expect((await read("host_cache_mib = 2048\n", { hardware: cpuOnly(4, 16) })).notices).toEqual([]);
+  const { spec, notices } = await read("host_cache_mib = 4096\n", { hardware: cpuOnly(4, 16) });
+  expect(spec?.load.hostCacheMib).toBe(4096);
+  expect(notices).toEqual([
+    expect.stringMatching(/^warning models\/m\.toml:3: chat\.host_cache_mib: 4096 MiB is more than .*2048 MiB; .*host_cache_budget_mib/),
+  ]);
+});
+
 it("a configuration is frozen to its leaves", async () => {
   await using at = await site({ "models/m.toml": '[chat]\nsource = "smollm2"\n' });
   const config = await at.load();

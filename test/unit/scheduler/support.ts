@@ -13,12 +13,12 @@ import { testModel } from "../../support/fake-engine.ts";
 
 export const GIB = 2 ** 30;
 
-export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> & Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads">>;
+export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> & Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads" | "hostCacheMib">>;
 
 export function model(name: string, options: ModelOptions = {}): ModelSpec {
-  const { slots = 2, contextTokens = 4096, threads = 1, ...rest } = options;
+  const { slots = 2, contextTokens = 4096, threads = 1, hostCacheMib = 0, ...rest } = options;
   const file = `/etc/assistant/models/${name}.toml`;
-  return testModel({ name, engine: "auto", replicas: "auto", file, fingerprint: `${name}-1`, ...rest }, { slots, contextTokens, threads });
+  return testModel({ name, engine: "auto", replicas: "auto", file, fingerprint: `${name}-1`, ...rest }, { slots, contextTokens, threads, hostCacheMib });
 }
 
 export function gpu(index: number, memoryGib = 24): Device {
