@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as grpc from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import type { FetchRequest } from "../../../src/api/model-service.ts";
+import type { ApiKey } from "../../../src/core/config.ts";
 import { makeModelHandlers, type Shelf } from "../../../src/gateway/grpc/model-handlers.ts";
 import type { GatewaySettings } from "../../../src/gateway/ports.ts";
 
@@ -44,7 +46,7 @@ class Call extends EventEmitter {
   }
 }
 
-function setup(stallMs?: number) {
+function setup(stallMs?: number, apiKeys: readonly ApiKey[] = []) {
   const state = { read: 0, open: 0, messages: [] as string[] };
   const shelf: Shelf = {
     find: async (name) => ({ name, bytes: PARTS, sha256: "a".repeat(64), reference: null, licence: null }),
@@ -64,7 +66,7 @@ function setup(stallMs?: number) {
   const handlers = makeModelHandlers({
     grpc,
     shelf,
-    settings: () => ({ apiKeys: [] }) as unknown as GatewaySettings,
+    settings: () => ({ apiKeys }) as unknown as GatewaySettings,
     log: { debug: note, info: note, warn: note, error: note },
     ...(stallMs === undefined ? {} : { stallMs }),
   });
@@ -116,4 +118,22 @@ test("other weights than those described, and offsets behind the end, are refuse
   expect(await begin(new Call({ offset: String(PARTS + 1) })).ended.promise).toMatchObject({ code: grpc.status.INVALID_ARGUMENT });
   expect(state.read).toBe(0);
   expect(await begin(new Call({ offset: String(PARTS) })).ended.promise).toBeNull();
+});
+
+test("weights go to those whose key may use the model, by the name or alias that it says", async () => {
+  const key = (name: string, more: Partial<ApiKey>): ApiKey => ({ name, sha256: createHash("sha256").update(name).digest("hex"), ...more });
+  const keys = [key("anna", { models: ["river"] }), key("ben", { models: ["lake"] }), key("prometheus", { scopes: ["metrics"] })];
+  const { state, begin } = setup(undefined, keys);
+  const take = async (name: string, model: string): Promise<number | null> => {
+    const call = new Call({ model });
+    call.room = PARTS + 1;
+    if (name !== "") call.metadata.set("authorization", `Bearer ${name}`);
+    return (await begin(call).ended.promise)?.code ?? null;
+  };
+  expect([await take("anna", "river"), await take("ben", "lake")]).toEqual([null, null]);
+  const { read } = state;
+  const { PERMISSION_DENIED, UNAUTHENTICATED } = grpc.status;
+  const refused = [await take("ben", "river"), await take("prometheus", "river"), await take("", "river")];
+  expect(refused).toEqual([PERMISSION_DENIED, PERMISSION_DENIED, UNAUTHENTICATED]);
+  expect(state.read).toBe(read);
 });
