@@ -5,7 +5,7 @@ import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 
 /** Tenant of requests where no keys are configured, and of the Unix socket. */
-export const LOCAL_TENANT = "local";
+const LOCAL_TENANT = "local";
 
 /**
  * The key that an Authorization header holds; null where none is configured. Throws `missing_api_key` or `invalid_api_key`.
