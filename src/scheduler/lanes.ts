@@ -29,17 +29,21 @@ export interface Tenant extends HeapItem {
   counter: number;
   /** Where it waits, in all queues. */
   readonly lanes: Set<AnyLane>;
+  /** Given back and not taken from the counter yet. */
+  credit: number;
 }
 
 /** A lane of whatever queue. */
 export interface AnyLane {
-  /** The counter of its tenant has changed. */
+  /** The counter of its tenant is less than it was. That it is more is noticed when the lane's turn comes. */
   moved(): void;
 }
 
 /** The waiting requests of one tenant and one priority. */
 export interface Lane<Item> extends HeapItem, AnyLane {
   tenant: Tenant;
+  /** The tenant's counter as the level's order knows it: never more than it is; see `moved`. */
+  counter: number;
   readonly level: Level<Item>;
   /** Those that may be served now: all but the parked. */
   readonly ready: IndexedHeap<Item & Queued<Item>>;

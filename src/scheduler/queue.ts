@@ -29,8 +29,12 @@ export class RequestQueue<Item extends Queued<Item>> {
   peek(now: number): Item | null {
     const overdue = this.overdue(now);
     if (overdue !== null) return overdue;
-    const lane = this.#levels.find((level) => level.lanes.size > 0)?.lanes.peek();
-    return lane === undefined ? null : nextOf(lane, now, this);
+    const level = this.#levels.find(({ lanes }) => lanes.size > 0);
+    for (let lane = level?.lanes.peek(); lane !== undefined; lane = level?.lanes.peek()) {
+      if (lane.counter >= lane.tenant.counter) return nextOf(lane, now, this);
+      reorder(lane);
+    }
+    return null;
   }
 
   /** The next one of any tenant but this. */
@@ -127,7 +131,7 @@ export class RequestQueue<Item extends Queued<Item>> {
       }
       for (const lane of all.values()) {
         lane.tenant = accounts.enter(lane.tenant.name, lane);
-        if (lane.ready.size > 0) lanes.update(lane);
+        if (lane.ready.size > 0) reorder(lane);
       }
     }
     this.#accounts = accounts;
@@ -165,7 +169,7 @@ export class RequestQueue<Item extends Queued<Item>> {
         lane.pressed.update(ready.pressing);
       }
     }
-    if (lane.ready.size > 0) lane.level.lanes.update(lane);
+    if (lane.ready.size > 0) reorder(lane);
     else lane.level.lanes.remove(lane);
     lane.hunger.since = Math.max(lane.servedAt, lane.first?.arrivedAt ?? 0);
     this.#hungry.update(lane.hunger);
@@ -185,6 +189,7 @@ export class RequestQueue<Item extends Queued<Item>> {
     if (known !== undefined) return known;
     const lane: Lane<Item> = {
       tenant: nobody,
+      counter: 0,
       level,
       ready: new IndexedHeap((a, b) => order(a, b) < 0),
       parked: new Set(),
@@ -202,7 +207,7 @@ export class RequestQueue<Item extends Queued<Item>> {
       servedAt: 0,
       heapIndex: -1,
       moved: () => {
-        if (lane.heapIndex >= 0) level.lanes.update(lane);
+        if (lane.heapIndex >= 0) reorder(lane);
       },
     };
     lane.tenant = this.#accounts.enter(name, lane);
@@ -224,8 +229,13 @@ export class RequestQueue<Item extends Queued<Item>> {
 }
 
 /** Whose a lane is until it has entered the accounts. */
-const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), heapIndex: -1 };
+const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), credit: 0, heapIndex: -1 };
 
 /** Least served tenant first; of equals, as after a lift, the one that was served longest ago. */
-const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean =>
-  a.tenant.counter === b.tenant.counter ? a.servedAt < b.servedAt : a.tenant.counter < b.tenant.counter;
+const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean => (a.counter === b.counter ? a.servedAt < b.servedAt : a.counter < b.counter);
+
+/** Gives the lane its place among those of its level, or restores it. */
+function reorder<Item>(lane: Lane<Item>): void {
+  lane.counter = lane.tenant.counter;
+  lane.level.lanes.update(lane);
+}
