@@ -30,9 +30,10 @@ export async function diagnose(context: CommandContext, version: string): Promis
     pathVariable: variable(env, "PATH") ?? "",
     nodePath: process.execPath,
   });
+  const mustSeparate = config !== null && config.apiKeys.length > 1 && !config.sharePrefixes;
   const areas = await Promise.all([
     machineFindings(process.version, hardware),
-    guarded("engines", engineFindings(engines, hardware.devices, toolchainGap)),
+    guarded("engines", engineFindings(engines, hardware.devices, toolchainGap, mustSeparate)),
     guarded("files", fileFindings(paths)),
     configFindings(loaded),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),

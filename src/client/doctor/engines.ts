@@ -8,10 +8,29 @@ export type ToolchainGap = { readonly missing: string; readonly remedy: string }
 
 const finding = findingsOf("engines");
 
-/** Which engines run here, and on which devices. `toolchain` is only asked for where there is no native engine. */
-export async function engineFindings(engines: EngineSet, devices: readonly Device[], toolchain: () => Promise<ToolchainGap>): Promise<Finding[]> {
+/**
+ * Which engines run here, and on which devices. `toolchain` is only asked for where there is no native engine. `mustSeparate`: several keys
+ * may not share what is cached.
+ */
+export async function engineFindings(
+  engines: EngineSet,
+  devices: readonly Device[],
+  toolchain: () => Promise<ToolchainGap>,
+  mustSeparate: boolean,
+): Promise<Finding[]> {
   const states = await Promise.all(engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })));
   const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
+  for (const { engine, availability } of states) {
+    if (!mustSeparate || !availability.available || availability.separatesScopes) continue;
+    findings.push(
+      finding(
+        engine.id,
+        "warning",
+        "it cannot keep what is cached of several keys apart, so it reuses nothing: each turn of a conversation is computed from its beginning",
+        "Run `assistant engine build`, or set `share_prefixes = true` in [server] where all keys may share.",
+      ),
+    );
+  }
   const usable = states.filter(({ availability }) => availability.available);
   if (usable.length === 0)
     findings.push(finding("engines", "broken", "no engine can be used, so no model can run", "Run ./install.sh again, or `assistant engine build`."));

@@ -57,22 +57,33 @@ describe("engines", () => {
   const noGap = async () => null;
 
   test("none at all is broken", async () => {
-    const findings = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", missing)]), [], noGap);
+    const findings = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", missing)]), [], noGap, false);
     expect(findings.some((finding) => finding.level === "broken")).toBe(true);
   });
 
   test("a GPU that no engine was built for is a warning", async () => {
-    const cpuOnly = await engineFindings(set([engine("llama-server", available(["cpu"]))]), [gpu], noGap);
+    const cpuOnly = await engineFindings(set([engine("llama-server", available(["cpu"]))]), [gpu], noGap, false);
     expect(cpuOnly.find((finding) => finding.subject === "cuda:0")).toMatchObject({ level: "warning" });
-    const cuda = await engineFindings(set([engine("llama-server", available(["cpu", "cuda"]))]), [gpu], noGap);
+    const cuda = await engineFindings(set([engine("llama-server", available(["cpu", "cuda"]))]), [gpu], noGap, false);
     expect(cuda.find((finding) => finding.subject === "cuda:0")).toBeUndefined();
+  });
+
+  test("an engine that cannot keep several keys apart is a warning where they must be", async () => {
+    const stock = set([
+      engine("llama-server", available(["cpu"])),
+      engine("node-llama-cpp", { ...available(["cpu"]), separatesScopes: true } as EngineAvailability),
+    ]);
+    const warned = async (mustSeparate: boolean): Promise<string[]> =>
+      (await engineFindings(stock, [], noGap, mustSeparate)).flatMap(({ level, subject }) => (level === "warning" ? [subject] : []));
+    expect(await warned(true)).toEqual(["llama-server"]);
+    expect(await warned(false)).toEqual([]);
   });
 
   test("what a build lacks is said only where there is no native engine", async () => {
     const gap = async () => ({ missing: "this machine lacks cmake", remedy: "Install cmake." });
-    const without = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", available(["cpu"]))]), [], gap);
+    const without = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", available(["cpu"]))]), [], gap, false);
     expect(without.find((finding) => finding.subject === "toolchain")).toMatchObject({ level: "info", remedy: "Install cmake." });
-    const withNative = await engineFindings(set([engine("llama-server", available(["cpu"]))]), [], gap);
+    const withNative = await engineFindings(set([engine("llama-server", available(["cpu"]))]), [], gap, false);
     expect(withNative.some((finding) => finding.subject === "toolchain")).toBe(false);
   });
 });
