@@ -121,7 +121,8 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   turn.state.requests.delete(requestId);
   instance.inFlight.remove(request);
   holdSlot(instance, request, -1);
-  if (!request.answering && outcome.end === "complete") prefillEnded(instance, request, turn.now);
+  // An answer that came in one piece: its prompt was done when its first token was, long before its first byte.
+  if (!request.answering && outcome.end === "complete") prefillEnded(instance, request, turn.now - (outcome.completionMs ?? 0));
   else if (!request.answering) prefillGivenUp(instance, request, turn.now);
   instance.prefillTokens -= request.prefillTokens;
   instance.decodeTokens -= request.decodeTokens;

@@ -136,3 +136,16 @@ test("load counts work against what a usual request is, and a full instance is n
   for (let count = 0; count < 4; count++) world.arrive("a", { promptTokens: 1, maxTokens: 0 });
   expect(loadOf(instance)).toBe(1);
 });
+
+test("of an answer in one piece the time of its tokens is not taken for time of its prompt", () => {
+  const world = two({ replicas: 1 });
+  for (let count = 0; count < 3; count++) world.finish(world.arrive("a", { promptTokens: 1000 }), { promptTokens: 1000, promptMs: 100 });
+  const whole = world.arrive("a", { promptTokens: 1000 });
+  const instance = record(world, world.instanceOf(whole));
+  world.now += 90;
+  world.arrive("a", { promptTokens: 1000 });
+  world.now += 5_000;
+  world.finish(whole, { promptTokens: 1000, promptMs: 100, completionMs: 4_990 });
+  // The second prompt was to be done 200 ms after the first began, and has nothing to do with what the first answer took.
+  expect(instance.prefilledAt).toBeLessThan(world.now);
+});
