@@ -14,6 +14,8 @@ const MISS_WEIGHT = 3;
 const DECODE_SHARE = 0.1;
 /** An engine that had less than this share of the promised prefix has lost it. */
 const KEPT_SHARE = 0.75;
+/** Shorter beginnings are no reason to go where they are cached: all work would, whatever the weights. */
+const FEWEST_CACHED = 256;
 /** Instances here that are looked at. */
 const LOOKED_AT = 8;
 
@@ -109,7 +111,9 @@ export function ends(place: RemotePlace, model: ModelRecord, request: RequestRec
   learn(wasLoaded ? place.overheadMs : place.loadMs, otherMs);
 }
 
-const cachedAt = (place: RemotePlace, model: ModelRecord, { facts }: RequestRecord): number =>
-  Math.min(facts.promptTokens, model.remotePrefixes.cachedTokens(place, facts.prefix));
+function cachedAt(place: RemotePlace, model: ModelRecord, { facts }: RequestRecord): number {
+  const tokens = Math.min(facts.promptTokens, model.remotePrefixes.cachedTokens(place, facts.prefix));
+  return tokens < FEWEST_CACHED ? 0 : tokens;
+}
 
 const perMsOf = ({ tokens, ms }: Rate): number | null => (ms > 0 ? tokens / ms : null);

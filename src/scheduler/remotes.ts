@@ -17,7 +17,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 8_000;
 /** Machines that would be about as quick share the work by weight: within this factor and these milliseconds of the quickest. */
 const ALIKE = 1.25;
-const ALIKE_MS = 20;
+const ALIKE_MS = 250;
 /** To go elsewhere must be quicker by this factor: estimates are estimates. */
 const MARGIN = 1.1;
 /** Places of a queue that are looked at for one that is worth going. */

@@ -147,3 +147,10 @@ test("what was given up, failed or broke off teaches no speed and leaves nothing
   expect((place?.prefillRate.tokens ?? 0) / (place?.prefillRate.ms ?? 1)).toBe(1);
   expect(place?.prefixes.conversations.size).toBe(0);
 });
+
+test("the same short prompt again and again is shared by weight, wherever it is cached", () => {
+  const world = new World([]);
+  tell(world, [node("b", { weight: 3 }), node("c")], ["a"]);
+  const names = Array.from({ length: 40 }, () => serve(world, { promptTokens: 100, prefix: marks(["p", 100]) }, 20, { b: 60, c: 20 }));
+  expect(names.filter((name) => name === "b")).toHaveLength(30);
+});
