@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import type { FleetEvent } from "../../../src/core/fleet.ts";
+import type { Death, InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { FinishedRequest } from "../../../src/core/request.ts";
 import { Counters } from "../../../src/telemetry/counters.ts";
 import { exposition } from "../../../src/telemetry/exposition.ts";
@@ -50,6 +52,39 @@ test("what did not happen is no observation", () => {
   const histogram = new Histogram();
   histogram.observe(null);
   expect(histogram.count).toBe(0);
+});
+
+const death = (cause: Death["cause"]): Death => ({ at: 1, cause, message: "", exitCode: null, signal: null });
+
+const transition = (from: InstanceState, state: InstanceState, lastDeath: Death | null = null): FleetEvent => ({
+  type: "transition",
+  from,
+  snapshot: { id: "river@cuda:0", state, lastDeath } as InstanceSnapshot,
+});
+
+test("each end of an engine is counted once, by its cause, and each start", () => {
+  const counters = new Counters();
+  const killed = death("signal");
+  const idle = death("idle");
+  for (const event of [
+    transition("absent", "starting"),
+    transition("starting", "ready"),
+    transition("ready", "failed", killed),
+    transition("failed", "starting", killed),
+    transition("starting", "failed", killed),
+    // Given up: the process was gone already.
+    transition("failed", "absent", killed),
+    transition("absent", "starting", killed),
+    transition("starting", "ready", killed),
+    transition("ready", "stopping", killed),
+    transition("stopping", "absent", idle),
+  ])
+    counters.instance(event);
+  expect([...counters.starts]).toEqual([["river@cuda:0", 3]]);
+  expect([...counters.ends]).toEqual([
+    ["river@cuda:0 signal", 2],
+    ["river@cuda:0 idle", 1],
+  ]);
 });
 
 test("names with quotes, backslashes and line ends are escaped", async () => {
