@@ -94,7 +94,7 @@ export class RemoteNode {
 
   candidate(): RemoteCandidate {
     const { name, weight } = this.#options.server;
-    return { name, weight, nodeId: this.#info?.nodeId ?? "", up: this.#state === "up", latencyMs: this.#latencyMs, models: modelsOf(this.#info) };
+    return { name, weight, nodeId: this.#info?.nodeId ?? "", up: this.#state === "up", models: modelsOf(this.#info) };
   }
 
   status(): NodeStatus {

@@ -16,8 +16,6 @@ export interface RemoteCandidate {
   /** Share of the work, relative to the others; 0: only where no other can. */
   readonly weight: number;
   readonly up: boolean;
-  /** A call there and back without any work, milliseconds; null or left out before one was measured. */
-  readonly latencyMs?: number | null;
   /** By name and alias. */
   readonly models: ReadonlyMap<string, RemoteModel>;
 }

@@ -51,7 +51,7 @@ export function priceOf(remote: RemoteRecord, model: ModelRecord, request: Reque
   const taken = facts === undefined ? 0 : Math.min(1, (place.inFlight + (remote.others.get(model.name) ?? 0)) / Math.max(1, facts.slots));
   const answerMs = decodeMs > 0 ? (DECODE_SHARE * taken * expectedCompletion(model, request.facts.maxTokens) * decodeMs) / tokens : 0;
   const loadMs = facts?.loaded === false ? (place.loadMs.value ?? model.averages.loadMs.value ?? UNKNOWN_LOAD_MS) : 0;
-  const fixedMs = (place.overheadMs.value ?? remote.facts.latencyMs ?? 0) + loadMs + place.prefillTokens / perMs + answerMs;
+  const fixedMs = (place.overheadMs.value ?? 0) + loadMs + place.prefillTokens / perMs + answerMs;
   return { ms: place.prefillRate.ms > 0 ? fixedMs + uncached / perMs : null, weighedMs: fixedMs + (MISS_WEIGHT * uncached) / perMs };
 }
 

@@ -76,13 +76,13 @@ test("a conversation goes back to the machine that has its beginning, and not on
   expect(turn("u5", 0)).not.toBe(home);
 });
 
-test("the way to a machine is part of its price: as pinged at first, then as answers showed it", () => {
+test("the way to a machine is part of its price, as answers showed it", () => {
   const world = new World([]);
-  tell(world, [node("near", { latencyMs: 1 }), node("far", { latencyMs: 400 })], ["a"]);
-  const names = Array.from({ length: 6 }, () => serve(world, { promptTokens: 100 }, 100));
+  tell(world, [node("near"), node("far")], ["a"]);
+  const names = Array.from({ length: 6 }, () => serve(world, { promptTokens: 100 }, 100, { far: 4000 })).slice(2);
   expect(new Set(names)).toEqual(new Set(["near"]));
   // Its answers come two seconds later than its engine is done: something there is in the way.
-  for (let count = 0; count < 20; count++) serve(world, { promptTokens: 100 }, 100, { near: 2000, far: 400 });
+  for (let count = 0; count < 20; count++) serve(world, { promptTokens: 100 }, 100, { near: 9000, far: 400 });
   expect(serve(world, { promptTokens: 100 }, 100)).toBe("far");
 });
 

@@ -7,19 +7,13 @@ export interface NodeOptions {
   readonly slots?: number;
   readonly inFlight?: number;
   readonly loaded?: boolean;
-  readonly latencyMs?: number;
 }
 
-export const node = (
-  name: string,
-  { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true, latencyMs }: NodeOptions = {},
-  models = ["a"],
-): RemoteCandidate => ({
+export const node = (name: string, { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true }: NodeOptions = {}, models = ["a"]): RemoteCandidate => ({
   name,
   nodeId: `id-${name}`,
   weight,
   up,
-  ...(latencyMs === undefined ? {} : { latencyMs }),
   models: new Map(models.map((each) => [each, { slots, inFlight, loaded }])),
 });
 
