@@ -68,7 +68,7 @@ describe("the scheduler", () => {
     const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), {
       fingerprint: (body, model, scope) => ({
         promptTokens: 77,
-        prefix: [{ hash: `${model.name} scope "${scope}" ${(body["messages"] as unknown[]).length}`, tokens: 77 }],
+        prefix: [{ hash: `${model.name}/${scope}/${(body["messages"] as unknown[]).length}`, tokens: 77 }],
       }),
     });
     await post(url, chatBody({ max_tokens: 33 }), { "x-assistant-priority": "90", "x-assistant-timeout-ms": "60000" });
@@ -79,7 +79,7 @@ describe("the scheduler", () => {
       priority: 90,
       promptTokens: 77,
       maxTokens: 33,
-      prefix: [{ hash: "river scope "" 1", tokens: 77 }],
+      prefix: [{ hash: "river//1", tokens: 77 }],
     });
     expect((facts?.deadlineAt ?? 0) - Date.now()).toBeGreaterThan(50_000);
   });
