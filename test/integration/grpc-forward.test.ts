@@ -97,9 +97,13 @@ test("work is shared out by weight, and a disabled server gets none", async () =
   await eventually("both have the model loaded", async () =>
     (await Promise.all([b, c].map((node) => node.status()))).every(({ models }) => models[0]?.instances === 1),
   );
+  // What was told of a machine while it still loaded costs it work until it is asked again.
+  const seen = new Set<string | null>();
   await eventually("both are up, and known to have it loaded", async () => {
     const nodes = await a.nodes();
-    return nodes[0]?.state === "up" && nodes[1]?.state === "up";
+    if (nodes[0]?.state !== "up" || nodes[1]?.state !== "up") return false;
+    seen.add(served(await postChat(a.url, chatBody("river", one))));
+    return seen.size === 2;
   });
   const counts: Record<string, number> = {};
   for (let index = 0; index < 40; index++) {
