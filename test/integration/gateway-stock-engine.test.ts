@@ -159,3 +159,12 @@ test("a client that leaves in prefill stops the engine at its next sign", async 
   await eventually("the engine's connection is closed", () => upstream.closed() === 1, 2_000);
   expect(dispatcher.granted[0]?.outcome?.end).toBe("cancelled");
 });
+
+test("a request that names a slot is refused, since it could spoil the answer of whoever is in it", async () => {
+  const { dispatcher } = await start(chunked(stream));
+  const answer = await whole(chatBody({ id_slot: 1 }));
+  expect(answer.error).toMatchObject({ code: "invalid_request", param: "id_slot", remedy: expect.stringContaining("engine build") });
+  await eventually("the lease is back", () => dispatcher.granted[0]?.disposed === true);
+  expect(dispatcher.granted[0]?.outcome?.end).toBe("client-error");
+  expect(await whole(chatBody({ id_slot: -1 }))).toHaveProperty("choices");
+});

@@ -23,8 +23,17 @@ export interface StockDrive {
   readonly wantsProgress: boolean;
 }
 
-/** What is added to a request's body for such an engine. */
+/**
+ * What is added to a request's body for such an engine. Throws `invalid_request` where it names a slot: a llama-server
+ * without our patches loads a cached prompt over the state of whoever is in that slot, whose answer goes on about it.
+ */
 export function driveBody(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  if (typeof body.id_slot === "number" && body.id_slot >= 0) {
+    throw new AssistantError("invalid_request", "`id_slot` cannot be used with this engine, a llama-server that the daemon has not built.", {
+      param: "id_slot",
+      remedy: "Leave it out, and the conversation finds its slot by itself; or run `assistant engine build`.",
+    });
+  }
   const options = typeof body.stream_options === "object" && body.stream_options !== null ? body.stream_options : {};
   return { ...body, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
 }
