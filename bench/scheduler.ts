@@ -13,8 +13,8 @@ import type { PrefixMark, RequestFacts, RequestOutcome } from "../src/core/reque
 import { decide } from "../src/scheduler/decide.ts";
 import type { Effect } from "../src/scheduler/effects.ts";
 import type { RemoteChange, SchedulerEvent } from "../src/scheduler/events.ts";
-import { fingerprintPrefix } from "../src/scheduler/fingerprint.ts";
 import { Scheduler } from "../src/scheduler/loop.ts";
+import { fingerprintPrefix } from "../src/scheduler/prefix/fingerprint.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
 import { testModel } from "../test/support/fake-engine.ts";
 

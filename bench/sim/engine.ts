@@ -1,4 +1,4 @@
-import { emptyPrefixes, type InstancePrefixes, PrefixIndex } from "../../src/scheduler/prefix-index.ts";
+import { emptyPrefixes, type InstancePrefixes, PrefixIndex } from "../../src/scheduler/prefix/prefix-index.ts";
 import { type EngineRates, stepMs } from "../stub/time.ts";
 import type { SimRequest } from "./requests.ts";
 

@@ -1,11 +1,11 @@
 import type { FleetEvent, FleetTransition } from "../core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../core/instance.ts";
-import { learn } from "./average.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { forgetFigures } from "./memory.ts";
 import { account, setPhase } from "./places.ts";
 import { putToSleep, wake } from "./sleeping.ts";
 import type { InstanceRecord } from "./state.ts";
+import { learn } from "./structures/average.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
 /** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */

@@ -4,13 +4,13 @@ import { unclaim, vacate } from "./exclusive.ts";
 import { grantHostCache } from "./host-cache.ts";
 import { bytesOn } from "./memory.ts";
 import { account, refreshEvictable, roomChanged, setPhase } from "./places.ts";
-import { emptyPrefixes } from "./prefix-index.ts";
+import { emptyPrefixes } from "./prefix/prefix-index.ts";
 import { rate } from "./rates.ts";
 import { holdSlot } from "./reserve.ts";
-import { Group } from "./roster.ts";
 import type { DeviceRecord, Due, InstanceRecord, ModelRecord, Purpose, RequestRecord, SchedulerState } from "./state.ts";
+import { Group } from "./structures/roster.ts";
+import { TokenMeter } from "./structures/token-meter.ts";
 import { threadRequest } from "./thread-request.ts";
-import { TokenMeter } from "./token-meter.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
 /** How much longer than its own start time-out the fleet may be silent about an order before we take it as not given. */

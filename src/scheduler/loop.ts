@@ -11,9 +11,9 @@ import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, Schedul
 import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
-import { Roster } from "./roster.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
+import { Roster } from "./structures/roster.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */

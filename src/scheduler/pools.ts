@@ -1,4 +1,4 @@
-import { Accounts } from "./accounts.ts";
+import { Accounts } from "./queue/accounts.ts";
 import type { ModelRecord, SchedulerState } from "./state.ts";
 
 /**

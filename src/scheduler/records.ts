@@ -5,16 +5,16 @@ import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts } from "../core/request.ts";
-import type { Accounts } from "./accounts.ts";
-import type { Average } from "./average.ts";
 import type { Refusal } from "./effects.ts";
-import type { HeapItem, IndexedHeap } from "./heap.ts";
-import type { Queued } from "./lanes.ts";
-import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix-index.ts";
-import type { RequestQueue } from "./queue.ts";
-import type { Group, Member, Roster } from "./roster.ts";
+import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix/prefix-index.ts";
+import type { Accounts } from "./queue/accounts.ts";
+import type { Queued } from "./queue/lanes.ts";
+import type { RequestQueue } from "./queue/queue.ts";
+import type { Average } from "./structures/average.ts";
+import type { HeapItem, IndexedHeap } from "./structures/heap.ts";
+import type { Group, Member, Roster } from "./structures/roster.ts";
+import type { TokenMeter } from "./structures/token-meter.ts";
 import type { GrantThreads } from "./threads.ts";
-import type { TokenMeter } from "./token-meter.ts";
 
 /** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
 export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };

@@ -1,9 +1,9 @@
 import type { RequestOutcome } from "../core/request.ts";
-import { average, learn } from "./average.ts";
 import { expectedCompletion } from "./load.ts";
-import { emptyPrefixes } from "./prefix-index.ts";
+import { emptyPrefixes } from "./prefix/prefix-index.ts";
 import { isMeasured, learnRate, prefillPerMs, prefillWaitMs, rate } from "./rates.ts";
 import type { InstanceRecord, ModelRecord, Rate, RemotePlace, RemoteRecord, RequestRecord } from "./records.ts";
+import { average, learn } from "./structures/average.ts";
 
 /** Tokens per millisecond where nobody has measured any: only the differences between machines count then. */
 const PRIOR_RATE = 1;

@@ -7,8 +7,8 @@ import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
 import { secondsOf, waitEstimate } from "./limits.ts";
 import { loadOf } from "./load.ts";
 import { begins, ends, hereMs, placeOf, priceOf } from "./remote-cost.ts";
-import { Group } from "./roster.ts";
 import { createModel, type ModelRecord, type RemoteRecord, type RequestRecord, type SchedulerState } from "./state.ts";
+import { Group } from "./structures/roster.ts";
 import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
 /** A request that was forwarded this often is served where it is: lists of machines that name each other end somewhere. */

@@ -1,5 +1,4 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
-import { learn } from "./average.ts";
 import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
 import { vacate } from "./exclusive.ts";
@@ -12,6 +11,7 @@ import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unre
 import { createRequest, leastPrefillMs } from "./request-record.ts";
 import { holdSlot, noteTenant } from "./reserve.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
+import { learn } from "./structures/average.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */

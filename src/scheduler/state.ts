@@ -1,14 +1,14 @@
 import type { SchedulerSettings } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
-import { average } from "./average.ts";
-import { IndexedHeap } from "./heap.ts";
 import { policies } from "./policies/index.ts";
-import { PrefixIndex } from "./prefix-index.ts";
-import { RequestQueue } from "./queue.ts";
+import { PrefixIndex } from "./prefix/prefix-index.ts";
+import { RequestQueue } from "./queue/queue.ts";
 import { rate } from "./rates.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, SchedulerState } from "./records.ts";
-import { Roster } from "./roster.ts";
+import { average } from "./structures/average.ts";
+import { IndexedHeap } from "./structures/heap.ts";
+import { Roster } from "./structures/roster.ts";
 import type { GrantThreads } from "./threads.ts";
 
 export type * from "./records.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { RequestQueue } from "../../../src/scheduler/queue.ts";
+import { RequestQueue } from "../../../src/scheduler/queue/queue.ts";
 import { model, World } from "./support.ts";
 import { type Item, item, take } from "./support-queue.ts";
 

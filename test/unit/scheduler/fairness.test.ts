@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Accounts } from "../../../src/scheduler/accounts.ts";
-import { RequestQueue } from "../../../src/scheduler/queue.ts";
+import { Accounts } from "../../../src/scheduler/queue/accounts.ts";
+import { RequestQueue } from "../../../src/scheduler/queue/queue.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 import { type Item, item, take } from "./support-queue.ts";
 

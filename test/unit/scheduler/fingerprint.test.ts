@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { estimateTokens, fingerprintPrefix, promptFacts } from "../../../src/scheduler/fingerprint.ts";
+import { estimateTokens, fingerprintPrefix, promptFacts } from "../../../src/scheduler/prefix/fingerprint.ts";
 
 const message = (role: string, content: string) => ({ role, content });
 const hashes = (facts: Parameters<typeof fingerprintPrefix>[0]): string[] => fingerprintPrefix(facts).map((mark) => mark.hash);

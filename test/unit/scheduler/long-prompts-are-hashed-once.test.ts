@@ -13,7 +13,7 @@ vi.mock("node:crypto", async (load) => {
     },
   };
 });
-const { promptFacts } = await import("../../../src/scheduler/fingerprint.ts");
+const { promptFacts } = await import("../../../src/scheduler/prefix/fingerprint.ts");
 
 const text = "The quick brown fox jumps over the lazy dog. ".repeat(10_000);
 const overhead = 1.02;

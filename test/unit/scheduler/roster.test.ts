@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Group, Roster } from "../../../src/scheduler/roster.ts";
+import { Group, Roster } from "../../../src/scheduler/structures/roster.ts";
 
 test("a roster is a Map with string keys, in the order of arrival", () => {
   const step = fc.record({ what: fc.constantFrom("set", "delete", "clear"), id: fc.constantFrom("a", "b", "c", "d", "e"), value: fc.nat() });

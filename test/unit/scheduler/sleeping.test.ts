@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix-index.ts";
+import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 
 const mark = (index: number) => [{ hash: `conversation ${index}`, tokens: 100 * index }];

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { average, learn } from "../../../src/scheduler/average.ts";
-import { type HeapItem, IndexedHeap } from "../../../src/scheduler/heap.ts";
-import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix-index.ts";
-import { TokenMeter } from "../../../src/scheduler/token-meter.ts";
+import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
+import { average, learn } from "../../../src/scheduler/structures/average.ts";
+import { type HeapItem, IndexedHeap } from "../../../src/scheduler/structures/heap.ts";
+import { TokenMeter } from "../../../src/scheduler/structures/token-meter.ts";
 
 interface Item extends HeapItem {
   value: number;

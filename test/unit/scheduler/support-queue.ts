@@ -1,5 +1,5 @@
-import type { Queued } from "../../../src/scheduler/lanes.ts";
-import type { RequestQueue } from "../../../src/scheduler/queue.ts";
+import type { Queued } from "../../../src/scheduler/queue/lanes.ts";
+import type { RequestQueue } from "../../../src/scheduler/queue/queue.ts";
 
 /** A request of the imagination: what a queue looks at, and nothing else. */
 export interface Item extends Queued<Item> {

@@ -1,4 +1,4 @@
-import { IndexedHeap } from "./heap.ts";
+import { IndexedHeap } from "../structures/heap.ts";
 import type { AnyLane, Tenant } from "./lanes.ts";
 
 /** Tenants without a waiting request whose counters are kept. */

@@ -1,4 +1,4 @@
-import type { PrefixMark } from "../core/request.ts";
+import type { PrefixMark } from "../../core/request.ts";
 import { Holders } from "./holders.ts";
 
 /** What one instance is believed to hold in its cache. */

@@ -1,5 +1,5 @@
+import { IndexedHeap } from "../structures/heap.ts";
 import { Accounts } from "./accounts.ts";
-import { IndexedHeap } from "./heap.ts";
 import type { Lane, Level, Queued, Tenant } from "./lanes.ts";
 import { nextOf, order, serving } from "./queue-order.ts";
 

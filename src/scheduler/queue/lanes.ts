@@ -1,4 +1,4 @@
-import type { HeapItem, IndexedHeap } from "./heap.ts";
+import type { HeapItem, IndexedHeap } from "../structures/heap.ts";
 
 /** What a `RequestQueue` holds. It owns `lane`, `serial`, `previous`, `next` and `heapIndex`. */
 export interface Queued<Item> extends HeapItem {

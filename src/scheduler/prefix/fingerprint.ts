@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { PrefixMark } from "../core/request.ts";
+import type { PrefixMark } from "../../core/request.ts";
 
 /** What of a request body its prefixes are made of. The fields are the body's, unchecked. */
 export interface PromptFacts {
