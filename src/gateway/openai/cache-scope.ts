@@ -23,12 +23,24 @@ export interface CacheScope {
 
 const EVERYBODYS: CacheScope = { name: "", headers: [], isContested: false };
 
+/** By owner, of requests that name no part. */
+const wholes = new Map<string, { readonly contested: CacheScope; readonly own: CacheScope }>();
+
 /** The scope of a tenant's request. Without keys all is one scope, as where `share_prefixes` says so. */
 export function cacheScopeOf(request: IncomingMessage, tenant: string, { apiKeys, sharePrefixes }: GatewaySettings): CacheScope {
   const part = request.headers[SCOPE_HEADER];
   const isOwn = apiKeys.length > 0 && sharePrefixes !== true;
-  if (part === undefined && !isOwn) return EVERYBODYS;
-  const owner = isOwn ? tenant : "";
-  const name = hash("sha256", `${owner.length}:${owner}${part ?? ""}`, "hex").slice(0, 32);
-  return { name, headers: [`${SCOPE_HEADER}: ${name}`], isContested: part !== undefined || apiKeys.length > 1 };
+  if (part !== undefined) return scopeOf(isOwn ? tenant : "", String(part), true);
+  if (!isOwn) return EVERYBODYS;
+  let whole = wholes.get(tenant);
+  if (whole === undefined) {
+    whole = { contested: scopeOf(tenant, "", true), own: scopeOf(tenant, "", false) };
+    wholes.set(tenant, whole);
+  }
+  return apiKeys.length > 1 ? whole.contested : whole.own;
+}
+
+function scopeOf(owner: string, part: string, isContested: boolean): CacheScope {
+  const name = hash("sha256", `${owner.length}:${owner}${part}`, "hex").slice(0, 32);
+  return { name, headers: [`${SCOPE_HEADER}: ${name}`], isContested };
 }
