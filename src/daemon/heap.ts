@@ -24,7 +24,7 @@ export interface TidyOptions {
 /** Right after the start it waits for nobody but those who have started it. */
 const FIRST_LOOK_MS = 2_000;
 /** Whoever pauses to read an answer must not find the daemon cold when the next question comes. */
-const LOOK_MS = 300_000;
+const LOOK_MS = 120_000;
 /**
  * A collection stops the daemon for 60 ms after the start and for 130 ms after a burst, and V8 drops with the objects
  * of requests the machine code that was compiled for them: the next ten thousand cost twice as much. Less is not worth it.
@@ -33,7 +33,7 @@ const WORTHWHILE_BYTES = 16 * 2 ** 20;
 
 /**
  * Gives memory back to the system while no request runs or has ended since the last look: 2 s after the start, and
- * five to ten minutes after the work that took it. V8 of itself keeps what the start and every burst took (a young generation of
+ * two to four minutes after the work that took it. V8 of itself keeps what the start and every burst took (a young generation of
  * 14 MB after the start, 100 MB under load), for as long as nothing is allocated. Under load nothing changes: the young
  * generation grows again within the first few hundred requests. Ends when disposed.
  */
