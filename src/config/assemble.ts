@@ -1,4 +1,5 @@
 import type { ListenAddress } from "../core/config.ts";
+import { traitsOf } from "../core/engine.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type ModelDraft, type PlacedAddress, type PlacedName, type ReadContext } from "./draft.ts";
@@ -137,6 +138,6 @@ function build(context: AssembleContext, draft: ModelDraft, aliases: readonly Pl
     pinned: keys.pin ?? false,
     ownAddresses,
     file: section.source.file,
-    fingerprint: fingerprint({ kind, engine, source: draft.source, load, sampling, devices, binary: engine === "node-llama-cpp" ? null : llamaServerPath }),
+    fingerprint: fingerprint({ kind, engine, source: draft.source, load, sampling, devices, binary: traitsOf(engine).bundled ? null : llamaServerPath }),
   };
 }

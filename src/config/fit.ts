@@ -1,5 +1,5 @@
 import type { Device, Hardware } from "../core/device.ts";
-import type { ModelKind } from "../core/model.ts";
+import { type ModelKind, modelKinds } from "../core/model.ts";
 import { defaultBatch, defaultHostCacheMib, defaults } from "./defaults.ts";
 import { machineFrom } from "./machine.ts";
 
@@ -40,8 +40,9 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const gpus = hardware.devices.filter((device) => device.vendor !== "cpu");
   const onGpu = gpus.length > 0;
   const memory = onGpu ? smallest(gpus) : hardware.memoryTotalBytes;
-  const { contextTokens, slots } = kind === "chat" ? contextFor(memory, onGpu) : { contextTokens: defaults.embeddingContextTokens, slots: defaults.slots };
-  const batch = kind === "chat" ? defaultBatch(machine, onGpu) : { batch: contextTokens, microBatch: contextTokens };
+  const { generates } = modelKinds[kind];
+  const { contextTokens, slots } = generates ? contextFor(memory, onGpu) : { contextTokens: defaults.embeddingContextTokens, slots: defaults.slots };
+  const batch = generates ? defaultBatch(machine, onGpu) : { batch: contextTokens, microBatch: contextTokens };
   // With the layers on a GPU the threads only feed it.
   const threads = onGpu ? Math.max(1, Math.min(4, Math.floor(machine.physicalCores / gpus.length))) : machine.physicalCores;
   const where = onGpu ? `${gib(memory)} GiB of GPU memory` : `${gib(memory)} GiB of memory`;

@@ -1,3 +1,4 @@
+import { traitsOf } from "../core/engine.ts";
 import { ENGINE_SAMPLING, type LoadSettings, type ModelKind, type SamplingDefaults } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { chatTemplate } from "./chat-templates.ts";
@@ -63,7 +64,7 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
       `${threads} threads on ${machine.physicalCores} cores make a model many times slower, so it gets ${machine.physicalCores} at most; write \`threads = "auto"\``,
     );
   }
-  if ((keys.extra_args ?? []).length > 0 && keys.engine === "node-llama-cpp")
+  if ((keys.extra_args ?? []).length > 0 && !traitsOf(keys.engine ?? "auto").takesExtraArgs)
     refuse("extra_args", 'they are arguments of llama-server; write `engine = "llama-server"` or remove them');
   const layers = keys.n_gpu_layers ?? defaults.gpuLayers;
   return {
@@ -79,7 +80,7 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
     mmap: keys.mmap ?? !(keys.no_mmap ?? false),
     cacheTypeK: keys.cache_type_k ?? "f16",
     cacheTypeV: keys.cache_type_v ?? "f16",
-    hostCacheMib: kind === "chat" ? hostCache(context) : 0,
+    hostCacheMib: kind === "chat" && traitsOf(keys.engine ?? "auto").hasHostCache ? hostCache(context) : 0,
     chatTemplate: "name" in template ? template.name : "",
     projectorPath: kind === "chat" && keys.llava_mmproj ? toPath(keys.llava_mmproj) : "",
     pooling: keys.pooling ?? null,

@@ -1,5 +1,32 @@
-/** What a model is for. It decides which endpoints answer for it and how its engine is started. */
+/** What is asked of a model. */
+export type Operation = "chat" | "completion" | "embedding";
+
+/** What a model is for. `modelKinds` says what that means: callers ask for the trait that matters to them and compare no kinds. */
 export type ModelKind = "chat" | "embedding";
+
+export interface KindTraits {
+  /** Operations that models of this kind answer. */
+  readonly operations: readonly Operation[];
+  /** Decodes tokens one by one after the prompt, and keeps a KV cache that later requests can reuse. Others compute each input at once. */
+  readonly generates: boolean;
+  /** The operation with which an instance proves that it works. */
+  readonly probe: Operation;
+  /** With its article, for messages: "a chat model". */
+  readonly noun: string;
+  /** For messages: "It does not generate text." */
+  readonly verb: string;
+}
+
+export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
+  chat: { operations: ["chat", "completion"], generates: true, probe: "completion", noun: "a chat model", verb: "generate text" },
+  embedding: { operations: ["embedding"], generates: false, probe: "embedding", noun: "an embedding model", verb: "make embeddings" },
+};
+
+/** Whether models of this kind answer the operation. */
+export const answers = (kind: ModelKind, operation: Operation): boolean => modelKinds[kind].operations.includes(operation);
+
+/** Whether a kind that another machine or a file names is one that this version knows. */
+export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);
 
 export type EngineId = "llama-server" | "node-llama-cpp";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Timer } from "../core/clock.ts";
-import type { ProcessSpec } from "../core/engine.ts";
+import { DEFAULT_ENGINE, type ProcessSpec } from "../core/engine.ts";
 import type { AssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
@@ -103,7 +103,7 @@ export const blankSnapshot = (order: StartOrder, place: Place): InstanceSnapshot
   ...loadFacts(order),
   ...place,
   id: order.instanceId,
-  engine: "llama-server",
+  engine: order.model.engine === "auto" ? DEFAULT_ENGINE : order.model.engine,
   state: "absent",
   pid: null,
   startedAt: null,

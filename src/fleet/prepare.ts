@@ -39,7 +39,7 @@ export async function prepareStart(
   ]);
   const availability = await engine.availability();
   if (!availability.available) throw new AssistantError("engine_unavailable", availability.reason, { remedy: availability.remedy });
-  const slotPlace = (engine.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
+  const slotPlace = (engine.traits.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
   const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath, ...(slotPlace ? { slotDir: slotPlace.directory } : {}) };
   await rm(socketPath, { force: true });
   return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart, slotPlace };

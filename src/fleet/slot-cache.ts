@@ -3,7 +3,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineAvailability } from "../core/engine.ts";
 import type { StartOrder } from "../core/fleet.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { type ModelSpec, modelKinds } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
 import { SlotFiles, type SlotPlace } from "./slot-files.ts";
 
@@ -51,7 +51,7 @@ export class SlotCache {
 
   /** For the launch of an instance; null where nothing is to be saved. */
   async place({ model, device }: StartOrder, modelPath: string, engine: EngineAvailability): Promise<SlotPlace | null> {
-    if (this.#options.budgetBytes() === 0 || model.kind !== "chat" || !engine.available || model.load.projectorPath !== "") return null;
+    if (this.#options.budgetBytes() === 0 || !modelKinds[model.kind].generates || !engine.available || model.load.projectorPath !== "") return null;
     try {
       const directory = join(this.#options.directory, model.name);
       const [weights, program] = await Promise.all([stat(modelPath), stat(engine.path), mkdir(directory, { recursive: true, mode: 0o700 })]);

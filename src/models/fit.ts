@@ -1,5 +1,6 @@
 import type { GgmlType } from "node-llama-cpp";
-import type { EngineId, LoadSettings, ModelKind } from "../core/model.ts";
+import { traitsOf } from "../core/engine.ts";
+import { type EngineId, type LoadSettings, type ModelKind, modelKinds } from "../core/model.ts";
 import { readHeader } from "./facts.ts";
 
 /** The settings that decide how much memory an instance takes. `gpuLayers` 0: all on the CPU. */
@@ -25,11 +26,6 @@ export interface MemoryEstimate {
   readonly total: MemoryShare;
 }
 
-// llama-server without a model's weights: program, vocabulary, threads, HTTP. Measured: 34 MB when started, 40 MB after requests.
-const PROGRAM_BYTES = 40e6;
-// The embedded engine's: Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by tens of MB.
-const EMBEDDED_BYTES: Readonly<Record<ModelKind, number>> = { chat: 240e6, embedding: 160e6 };
-
 /**
  * Memory that one instance of `file` will hold when every slot is full. Weights and cache are llama.cpp's own figures
  * (node-llama-cpp simulates the allocation; no backend is loaded); what evaluation touches on a CPU is a formula,
@@ -49,7 +45,7 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
       sequences: settings.slots,
       batchSize,
       modelGpuLayers: layers,
-      isEmbeddingContext: settings.kind === "embedding",
+      isEmbeddingContext: !modelKinds[settings.kind].generates,
       flashAttention: "auto",
       ...(await cacheTypes(settings)),
     });
@@ -60,7 +56,7 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
   const reservedBytes = (await context(settings.microBatchTokens)) - cacheBytes;
   const onGpu = insights.totalLayers === 0 ? 0 : layers / insights.totalLayers;
   const shape = info.architectureMetadata;
-  const program = settings.engine === "node-llama-cpp" ? EMBEDDED_BYTES[settings.kind] : PROGRAM_BYTES;
+  const program = traitsOf(settings.engine ?? "auto").programBytes[settings.kind];
   const activations = activationBytes(settings, {
     embedding: shape?.embedding_length ?? 0,
     feedForward: first(shape?.feed_forward_length),
@@ -87,7 +83,7 @@ interface Shape {
  */
 function activationBytes({ microBatchTokens, contextTokens, slots, kind }: FitSettings, { embedding, feedForward, heads }: Shape): number {
   const tokens = Math.min(microBatchTokens, slots * contextTokens);
-  const attention = kind === "embedding" ? 4 * heads * tokens * tokens : 0;
+  const attention = modelKinds[kind].generates ? 0 : 4 * heads * tokens * tokens;
   return (tokens * (3 * feedForward + 4 * embedding) + attention) * Float32Array.BYTES_PER_ELEMENT;
 }
 

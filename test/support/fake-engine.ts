@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/core/device.ts";
-import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
+import { type Engine, type LaunchPlan, traitsOf } from "../../src/core/engine.ts";
 import { ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
 import type { Knobs } from "../fakes/engine/knobs.ts";
 import type { EngineRecord } from "../fakes/engine/record.ts";
@@ -19,7 +19,7 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
   let launches = 0;
   return {
     id: "llama-server",
-    savesSlots: true,
+    traits: traitsOf("llama-server"),
     availability: async () => ({
       available: true,
       path: process.execPath,

@@ -1,4 +1,4 @@
-import type { Engine } from "../../core/engine.ts";
+import { type Engine, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { supportsDevice } from "../backends.ts";
 import { llamaServerArguments } from "./arguments.ts";
@@ -18,7 +18,7 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
 
   return {
     id: "llama-server",
-    savesSlots: true,
+    traits: traitsOf("llama-server"),
     async availability() {
       looked ??= find();
       found = await looked;

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Engine, EngineAvailability, LaunchPlan } from "../../core/engine.ts";
+import { type Engine, type EngineAvailability, type LaunchPlan, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { backendFor } from "../backends.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
@@ -19,6 +19,7 @@ export function createEmbeddedEngine(options: { readonly nodePath: string }): En
 
   return {
     id: "node-llama-cpp",
+    traits: traitsOf("node-llama-cpp"),
     availability() {
       looked ??= look(options.nodePath);
       return Promise.resolve(looked);

@@ -10,7 +10,7 @@ import { machineFindings } from "../../../../src/client/doctor/machine.ts";
 import { configFindings, daemonFindings } from "../../../../src/client/doctor/setup.ts";
 import { doctorText } from "../../../../src/client/doctor/text.ts";
 import type { Device, Hardware } from "../../../../src/core/device.ts";
-import type { Engine, EngineAvailability } from "../../../../src/core/engine.ts";
+import { type Engine, type EngineAvailability, traitsOf } from "../../../../src/core/engine.ts";
 import { AssistantError } from "../../../../src/core/errors.ts";
 import type { EngineSet } from "../../../../src/engines/index.ts";
 import { failedInstance, fakeStatus } from "../../../fakes/status.ts";
@@ -35,6 +35,7 @@ const hardware: Hardware = {
 
 const engine = (id: Engine["id"], availability: EngineAvailability): Engine => ({
   id,
+  traits: traitsOf(id),
   availability: async () => availability,
   launch: () => {
     throw new Error("the doctor starts nothing");
