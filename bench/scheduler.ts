@@ -53,6 +53,7 @@ const baseSnapshot: InstanceSnapshot = {
   model: "",
   device: "",
   engine: "llama-server",
+  traits: { noticesDisconnects: true, separatesCaches: true },
   state: "absent",
   pid: 1,
   socketPath: "/s",
@@ -95,7 +96,7 @@ function prefixOf(conversation: { index: number; turns: number }): PrefixMark[] 
     );
   }
   messages.push({ role: "user", content: "last" });
-  return fingerprintPrefix({ tenant: "t", messages });
+  return fingerprintPrefix({ messages }, "t");
 }
 const prefixes = conversations.map(prefixOf);
 
@@ -282,7 +283,7 @@ async function acquireTimes(): Promise<number[]> {
     },
     clock: systemClock,
     log: { debug: () => {}, info: () => {}, error: () => {} },
-    describe: () => ({ engine: "llama-server", socketPath: "/s", noticesDepartedClients: true, separatesScopes: true }),
+    upstreamOf: () => ({ send: () => Promise.reject(new Error("nothing is sent")) }),
   });
   scheduler.configure({ models: [spec(0)], devices: [device(0)], settings });
   const client = new Cancellation();

@@ -1,5 +1,6 @@
+import type { ReloadReport } from "../src/api/reload.ts";
 import { BaseCommand } from "../src/client/cli/base-command.ts";
-import { connect, type ReloadReport } from "../src/client/daemon-client.ts";
+import { connect } from "../src/client/daemon-client.ts";
 import { reloadMessage } from "../src/client/reload-message.ts";
 
 export default class Reload extends BaseCommand {

@@ -3,8 +3,11 @@ import { createHash } from "node:crypto";
 import { Cancellation } from "../../src/core/cancellation.ts";
 import type { Dispatcher } from "../../src/core/request.ts";
 import { keepRequestsYoung } from "../../src/daemon/heap.ts";
+import { Authorizer } from "../../src/gateway/front/authorize.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
+import { InferenceCore } from "../../src/inference/core.ts";
 import { openLog } from "../../src/telemetry/log.ts";
+import { EngineSocket } from "../../src/upstreams/unix/engine-socket.ts";
 import { testModel } from "../../test/support/fake-engine.ts";
 import { reportArm } from "../lib/arm.ts";
 
@@ -13,15 +16,13 @@ const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string; ke
 const model = testModel({ name: "stub" });
 const never = new Cancellation();
 
+const upstream = new EngineSocket(settings.socketPath, { noticesDisconnects: true, separatesCaches: true });
 const dispatcher: Dispatcher = {
   acquire: async ({ id }) => ({
     requestId: id,
-    instanceId: "stub@cpu",
+    targetId: "stub@cpu",
     model: "stub",
-    engine: "llama-server",
-    socketPath: settings.socketPath,
-    noticesDepartedClients: true,
-    separatesScopes: true,
+    upstream,
     queuedMs: 0,
     firstToken() {},
     finish() {},
@@ -32,10 +33,14 @@ const dispatcher: Dispatcher = {
 
 const log = await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null });
 const sha256 = createHash("sha256").update(settings.key).digest("hex");
-const gatewaySettings = { apiKeys: [{ name: "bench", sha256 }], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
+const apiKeys = [{ name: "bench", sha256 }];
+const gatewaySettings = { corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
+const directory = { find: (name: string) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 };
+const inference = new InferenceCore({ dispatcher, directory, tenancy: () => ({ apiKeys }), log: log.part("gateway"), logRequest: log.requests("gateway") });
 const gateway = await createGateway({
-  dispatcher,
-  directory: { find: (name) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 },
+  inference,
+  directory,
+  authorizer: new Authorizer(() => apiKeys),
   control: {
     status: () => Promise.reject(new Error("not measured")),
     act: async () => {},
@@ -49,7 +54,6 @@ const gateway = await createGateway({
   settings: () => gatewaySettings,
   version: "bench",
   log: log.part("gateway"),
-  logRequest: log.requests("gateway"),
 });
 const url = await gateway.listen({ host: "127.0.0.1", port: 0 });
 reportArm(Number(new URL(url).port));

@@ -45,6 +45,7 @@ export function snapshot(id: string, model: string, device: string, state: Insta
     model,
     device,
     engine: "llama-server",
+    traits: { noticesDisconnects: true, separatesCaches: true },
     state,
     pid: 1,
     socketPath: "/s",

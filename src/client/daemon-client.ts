@@ -1,4 +1,5 @@
 import type { NodesReport } from "../api/nodes.ts";
+import type { ReloadReport } from "../api/reload.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
@@ -23,17 +24,6 @@ export interface DaemonClient {
   shutdown(options: { readonly now: boolean }): Promise<void>;
   /** Streams one chat answer. Ends with `done`; leaving the loop, or aborting the signal, cancels the work. */
   chat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent>;
-}
-
-/** What a reload did. Fields that the daemon leaves out did not change. */
-export interface ReloadReport {
-  readonly added?: readonly string[];
-  readonly removed?: readonly string[];
-  readonly changed?: readonly string[];
-  readonly unchanged?: readonly string[];
-  /** Settings that only a restart of the daemon brings into force. */
-  readonly restartNeeded?: boolean;
-  readonly notices?: readonly { readonly severity: string; readonly file: string; readonly line: number | null; readonly message: string }[];
 }
 
 // The admin routes read memory; a daemon that needs longer than this is stuck.

@@ -1,4 +1,4 @@
-import type { ReloadReport } from "./daemon-client.ts";
+import type { ReloadReport } from "../api/reload.ts";
 
 /** What a reload did, in lines. Pure. */
 export function reloadMessage(report: ReloadReport): string[] {

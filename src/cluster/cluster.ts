@@ -1,11 +1,11 @@
-import { createHash, randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
 import type { NodeStatus } from "../api/nodes.ts";
 import { addressText } from "../config/network.ts";
 import type { Clock } from "../core/clock.ts";
 import type { RemoteServer } from "../core/config.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
+import type { Upstream } from "../core/upstream.ts";
 import { remoteModels } from "./models.ts";
 import { RemoteNode } from "./remote-node.ts";
 
@@ -15,8 +15,6 @@ export interface ClusterLog {
 }
 
 export interface ClusterOptions {
-  /** Where the bridges' sockets are made. */
-  readonly runDir: string;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: ClusterLog;
@@ -24,7 +22,7 @@ export interface ClusterOptions {
   onChange(): void;
 }
 
-/** The other machines of the configuration, each with its channel, its bridge and what was measured of it. */
+/** The other machines of the configuration, each with the way to it and what was measured of it. */
 export class Cluster {
   /** This daemon's id in hop lists, new with every start. */
   readonly nodeId = `node_${randomBytes(8).toString("hex")}`;
@@ -47,7 +45,7 @@ export class Cluster {
       if (server !== undefined && isSame(server, node.server)) continue;
       changed = true;
       this.#nodes.delete(name);
-      void node.close({ now: false });
+      node.close();
     }
     for (const server of wanted.values()) {
       if (this.#nodes.has(server.name)) continue;
@@ -69,9 +67,9 @@ export class Cluster {
     );
   }
 
-  /** Where a machine is reached as an HTTP endpoint; null while it is not up. */
-  socketPath(name: string): string | null {
-    return this.#nodes.get(name)?.socketPath ?? null;
+  /** The way to a machine; null while it is not up. */
+  upstream(name: string): Upstream | null {
+    return this.#nodes.get(name)?.upstream ?? null;
   }
 
   /** All of the configuration, in its order, disabled ones too. */
@@ -79,17 +77,17 @@ export class Cluster {
     return this.#servers.map((server) => this.#nodes.get(server.name)?.status() ?? idleStatus(server));
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
-    await Promise.all([...this.#nodes.values()].map((node) => node.close({ now: true })));
+    for (const node of this.#nodes.values()) node.close();
     this.#nodes.clear();
   }
 
   #add(server: RemoteServer): void {
-    const { runDir, clock, random, log, onChange } = this.#options;
+    const { clock, random, log, onChange } = this.#options;
     const node = new RemoteNode({
       server,
-      socketPath: join(runDir, `node-${socketName(server)}.sock`),
+      nodeId: this.nodeId,
       clock,
       random,
       onChange: () => {
@@ -105,13 +103,6 @@ export class Cluster {
     node.open().catch((error: unknown) => log.warn({ node: server.name, err: error }, "remote server cannot be used"));
   }
 }
-
-/** Short, since socket paths are limited, and other for another entry of the same name, which may still be closing. */
-const socketName = (server: RemoteServer): string =>
-  createHash("sha256")
-    .update(JSON.stringify([server.name, server.address, server.weight, server.apiKey]))
-    .digest("hex")
-    .slice(0, 12);
 
 const isSame = (a: RemoteServer, b: RemoteServer): boolean =>
   a.weight === b.weight && a.apiKey === b.apiKey && a.address.host === b.address.host && a.address.port === b.address.port;

@@ -5,8 +5,8 @@ import { addressText } from "../config/network.ts";
 import type { RemoteServer } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { NodeModel, NodeStore } from "../models/pull.ts";
-import { connect } from "./channel.ts";
-import { transferFailureOf } from "./failure.ts";
+import { connect } from "../upstreams/node/channel.ts";
+import { transferFailureOf } from "../upstreams/node/failure.ts";
 
 /** The other machine may have to hash a large file first. That it is there at all shows sooner. */
 const DESCRIBE_TIMEOUT_MS = 600_000;

@@ -4,26 +4,28 @@ import { addressText } from "../config/network.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { RemoteServer } from "../core/config.ts";
 import type { RemoteCandidate, RemoteModel } from "../core/remote.ts";
-import { Bridge } from "./bridge.ts";
-import { type NodeChannel, openChannel } from "./channel.ts";
-import { failureOf, isAway, isTimeout } from "./failure.ts";
+import type { Upstream } from "../core/upstream.ts";
+import { type NodeChannel, openChannel } from "../upstreams/node/channel.ts";
+import { failureOf, isAway, isTimeout } from "../upstreams/node/failure.ts";
+import { NodeUpstream } from "../upstreams/node/node-upstream.ts";
 
 /** Between two looks at a machine that is up, and the longest wait for an answer. */
 const LOOK_EVERY_MS = 2_000;
 const LOOK_TIMEOUT_MS = 3_000;
 /** Between two looks at one that is not: doubling, with jitter. */
 const FIRST_BACKOFF_MS = 500;
-const LONGEST_BACKOFF_MS = 10_000;
+const MAX_BACKOFF_MS = 10_000;
 /** One answer that is late may be a busy machine; so many are one that is away. */
-const MOST_TIMEOUTS = 2;
+const MAX_TIMEOUTS = 2;
 /** What is taken to be there where the machine tells only names. */
-const UNKNOWN_SLOTS = 4;
+const DEFAULT_SLOTS = 4;
 /** Weight of the newest of a series of measurements. */
 const NEWEST = 0.2;
 
 export interface NodeOptions {
   readonly server: RemoteServer;
-  readonly socketPath: string;
+  /** This daemon's id in hop lists. */
+  readonly nodeId: string;
   readonly clock: Clock;
   readonly random: () => number;
   /** State, models or load changed. */
@@ -35,7 +37,7 @@ export interface NodeOptions {
 export class RemoteNode {
   readonly #options: NodeOptions;
   #channel: NodeChannel | null = null;
-  #bridge: Bridge | null = null;
+  #upstream: NodeUpstream | null = null;
   #info: InfoResponse | null = null;
   #state: "connecting" | "up" | "down" = "connecting";
   #failures = 0;
@@ -62,33 +64,31 @@ export class RemoteNode {
     return this.#info;
   }
 
-  /** Where it is reached as an HTTP endpoint; null while it is not up. */
-  get socketPath(): string | null {
-    return this.#state === "up" ? this.#options.socketPath : null;
+  /** The way to it; null while it is not up. */
+  get upstream(): Upstream | null {
+    return this.#state === "up" ? this.#upstream : null;
   }
 
   /** Opens the way and begins to look. A machine that is away is not an error. */
   async open(): Promise<void> {
-    const { server, socketPath } = this.#options;
+    const { server, nodeId } = this.#options;
     this.#channel = await openChannel(server);
-    this.#bridge = new Bridge({
+    this.#upstream = new NodeUpstream({
       node: server.name,
-      socketPath,
+      nodeId,
       channel: this.#channel,
       onFirstByte: (ms) => {
         this.#firstByteMs = smoothed(this.#firstByteMs, ms);
       },
       onEnd: (failure) => this.#ended(failure),
     });
-    await this.#bridge.open();
     await this.#look();
   }
 
-  /** Looks no more; requests that run go on until they end, or with `now` are ended. */
-  async close(options: { readonly now: boolean }): Promise<void> {
+  /** Looks no more. Requests that run go on until they end: the channel lets them. */
+  close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    await this.#bridge?.close(options);
     this.#channel?.close();
   }
 
@@ -106,7 +106,7 @@ export class RemoteNode {
       version: this.#info?.version ?? null,
       models: [...(this.#info?.models ?? [])],
       weight,
-      inFlight: this.#bridge?.inFlight ?? 0,
+      inFlight: this.#upstream?.inFlight ?? 0,
       requestsServed: this.#served,
       latencyMs: this.#latencyMs,
       firstByteMs: this.#firstByteMs,
@@ -144,7 +144,7 @@ export class RemoteNode {
   #missed(error: unknown): void {
     if (this.#closed) return;
     this.#lastError = failureOf(this.#options.server.name, error).message;
-    if (isTimeout(error) && ++this.#timeouts < MOST_TIMEOUTS && this.#state === "up") return;
+    if (isTimeout(error) && ++this.#timeouts < MAX_TIMEOUTS && this.#state === "up") return;
     this.#down();
   }
 
@@ -169,7 +169,7 @@ export class RemoteNode {
 
   #pauseMs(): number {
     if (this.#state === "up") return LOOK_EVERY_MS;
-    const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.max(0, this.#failures - 1));
+    const backoff = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.max(0, this.#failures - 1));
     return backoff * (0.75 + this.#options.random() / 2);
   }
 }
@@ -177,7 +177,7 @@ export class RemoteNode {
 /** By name and alias. A machine that tells names alone is taken to have them loaded. */
 function modelsOf(info: InfoResponse | null): Map<string, RemoteModel> {
   const models = new Map<string, RemoteModel>();
-  for (const name of info?.models ?? []) models.set(name, { slots: UNKNOWN_SLOTS, inFlight: 0, loaded: true });
+  for (const name of info?.models ?? []) models.set(name, { slots: DEFAULT_SLOTS, inFlight: 0, loaded: true });
   for (const { aliases, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) {
     for (const alias of aliases) if (!models.has(alias)) models.set(alias, { slots, inFlight: inFlight + queued, loaded });
   }

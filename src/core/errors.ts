@@ -150,3 +150,10 @@ export function toAssistantError(error: unknown): AssistantError {
   if (code === "EACCES" || code === "EROFS" || code === "EPERM") return new AssistantError("not_writable", message, { cause: error });
   return new AssistantError("internal", message, { cause: error });
 }
+
+/** What is shown of anything thrown: the text of a fault of ours may hold what is nobody's business. */
+export function presentable(thrown: unknown): AssistantError {
+  const error = toAssistantError(thrown);
+  if (error.code !== "internal" || error === thrown) return error;
+  return new AssistantError("internal", "Something went wrong inside Assistant; its log has the details under this request id.", { cause: thrown });
+}

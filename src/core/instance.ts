@@ -22,12 +22,22 @@ export interface Death {
   readonly error?: ErrorCode;
 }
 
+/** What the program of a running instance can do. It keeps the program it was started with, whatever is built or chosen since. */
+export interface InstanceTraits {
+  /** Stops work soon after a client has disconnected even when other clients keep it busy. A stock llama-server does not. */
+  readonly noticesDisconnects: boolean;
+  /** Prompts with different `x-cache-scope` headers share nothing that is cached. */
+  readonly separatesCaches: boolean;
+}
+
 export interface InstanceSnapshot {
   /** `<model>@<device>`, and `#2` and so on for further ones on the same device. */
   readonly id: string;
   readonly model: string;
   readonly device: string;
   readonly engine: EngineId;
+  /** Of its program; all false before the first start. */
+  readonly traits: InstanceTraits;
   readonly state: InstanceState;
   readonly pid: number | null;
   /** Where it answers HTTP, once it has been spawned. */

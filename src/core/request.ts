@@ -1,6 +1,9 @@
 import type { Cancellation } from "./cancellation.ts";
-import type { AssistantError } from "./errors.ts";
-import type { EngineId } from "./model.ts";
+import type { Waiting } from "./inference.ts";
+
+export type { Waiting };
+
+import type { Upstream } from "./upstream.ts";
 
 /** One boundary of a prompt: everything up to here hashes to `hash` and is about `tokens` tokens long. */
 export interface PrefixMark {
@@ -8,20 +11,24 @@ export interface PrefixMark {
   readonly tokens: number;
 }
 
-/** What the scheduler knows of a request. The body stays with the gateway. */
-export interface RequestFacts {
+/** A prompt as the scheduler sees it: about how long, and which prefixes it shares with others. */
+export interface PromptFacts {
+  /** Estimated prompt length, tokens. */
+  readonly promptTokens: number;
+  /** Prefix boundaries, shortest first. */
+  readonly prefix: readonly PrefixMark[];
+}
+
+/** What the scheduler knows of a request. The body stays with the inference core. */
+export interface RequestFacts extends PromptFacts {
   readonly id: string;
   /** Canonical model name, aliases already resolved. */
   readonly model: string;
   readonly tenant: string;
   /** 0–100, higher first. */
   readonly priority: number;
-  /** Estimated prompt length, tokens. */
-  readonly promptTokens: number;
   /** Most tokens the answer may have; an estimate where the client set no limit. */
   readonly maxTokens: number;
-  /** Prefix boundaries, shortest first. */
-  readonly prefix: readonly PrefixMark[];
   /** Epoch milliseconds after which an answer is of no use, or null. */
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last; none where it came from a client. */
@@ -59,16 +66,14 @@ export interface FinishedRequest {
   readonly code?: string;
 }
 
-/** A slot on an instance, held by one request. Gives itself back: dispose it on every path. */
+/** A place on a target, held by one request. Gives itself back: dispose it on every path. */
 export interface Lease extends Disposable {
   readonly requestId: string;
-  /** `remote:NAME` where another machine serves it. */
-  readonly instanceId: string;
+  /** An instance's id; `remote:NAME` where another machine serves it. */
+  readonly targetId: string;
   readonly model: string;
-  readonly engine: EngineId | "remote";
-  readonly socketPath: string;
-  readonly noticesDepartedClients: boolean;
-  readonly separatesScopes: boolean;
+  /** The way to the target. */
+  readonly upstream: Upstream;
   /** Milliseconds between arrival and dispatch. */
   readonly queuedMs: number;
   /** The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so. */
@@ -79,22 +84,15 @@ export interface Lease extends Disposable {
   readonly lost: Cancellation;
 }
 
-/** The gateway's only way to an engine. */
+/** The only way to a target. */
 export interface Dispatcher {
   /**
    * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`, `deadline_exceeded`, …),
-   * or with the reason once `departure` is cancelled, whose listener it is until it settles; a request that is cancelled in
-   * the queue causes no start and no dispatch.
+   * or with the reason once `cancellation` is cancelled, whose listener it is until it settles; a request that is cancelled
+   * in the queue causes no start and no dispatch.
    * `onWaiting` is told what the wait is for, so that a long one can be made visible.
    */
-  acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
-}
-
-export interface Waiting {
-  readonly reason: "queued" | "loading";
-  /** 1-based place among the waiting requests for this model. */
-  readonly place: number;
-  readonly expectedStartMs: number | null;
+  acquire(facts: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
 }
 
 /** Where a request stands that has not ended yet. */
@@ -110,5 +108,3 @@ export interface RequestProgress {
   /** The first byte of its answer has come. */
   readonly answering: boolean;
 }
-
-export type DispatchError = AssistantError;

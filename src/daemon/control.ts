@@ -1,89 +1,78 @@
-import type { NodeStatus } from "../api/nodes.ts";
-import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
-import type { Config } from "../core/config.ts";
-import type { Hardware } from "../core/device.ts";
-import type { InstanceSnapshot } from "../core/instance.ts";
-import type { ModelSpec } from "../core/model.ts";
-import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
+import { join } from "node:path";
+import type { ReloadReport } from "../api/reload.ts";
+import type { DaemonStatus } from "../api/status.ts";
+import { AssistantError } from "../core/errors.ts";
+import { version } from "../core/package.ts";
+import type { ControlPort } from "../gateway/ports.ts";
+import type { Components } from "./components.ts";
+import type { Current } from "./current.ts";
+import type { Listeners } from "./listeners.ts";
+import type { Metering } from "./metering.ts";
+import { assembleStatus } from "./status.ts";
 
-export interface StatusParts {
-  readonly version: string;
-  readonly startedAt: number;
-  readonly now: number;
-  readonly state: DaemonStatus["state"];
-  readonly url: string | null;
-  readonly config: Config;
-  readonly logFile: string;
-  readonly hardware: Hardware;
-  readonly instances: readonly InstanceSnapshot[];
-  readonly scheduler: SchedulerSnapshot;
-  readonly memory: {
-    /** Bytes on its device; null where not known. */
-    measured(snapshot: InstanceSnapshot): number | null;
-    estimateFor(model: string, device: string): number | null;
-  };
-  readonly nodes: readonly NodeStatus[];
-  /** Where gRPC is served, or null. */
-  readonly grpc: string | null;
-  /** Models that only other machines have. */
-  readonly remoteModels: readonly ModelSpec[];
-  readonly hints: readonly string[];
+/** A live view asks every second; devices are probed no more often than this. */
+const DEVICE_REFRESH_MS = 2_000;
+
+export interface ControlParts {
+  readonly current: Current;
+  readonly components: Components;
+  readonly metering: Metering;
+  /** They serve what this makes, and are made after it. */
+  listeners(): Listeners;
+  state(): DaemonStatus["state"];
+  reload(): Promise<ReloadReport>;
+  stop(options: { readonly now: boolean }): void;
 }
 
-/** What `/admin/status` answers, put together from the parts that own it. Pure. */
-export function assembleStatus(parts: StatusParts): DaemonStatus {
-  const { config, scheduler } = parts;
-  const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
-  return {
-    version: parts.version,
-    pid: process.pid,
-    startedAt: parts.startedAt,
-    now: parts.now,
-    state: parts.state,
-    url: parts.url,
-    configFile: config.paths.configFile,
-    dataDir: config.paths.dataDir,
-    logFile: parts.logFile,
-    rssBytes: process.memoryUsage.rss(),
-    requestsServed: scheduler.requestsServed,
-    queued: scheduler.queued,
-    models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {
-      const view = scheduler.models.get(model.name);
-      return {
-        name: model.name,
-        aliases: [...model.aliases],
-        kind: model.kind,
-        engine: model.nodes === undefined ? model.engine : "remote",
-        queued: view?.queued ?? 0,
-        instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
-        pinned: view?.pinned ?? model.pinned,
-        error: view?.error ?? null,
-      };
-    }),
-    instances,
-    devices: parts.hardware.devices.map(({ env: _env, ...device }) => {
-      const holder = scheduler.exclusive.get(device.id);
-      return holder === undefined ? device : { ...device, exclusiveRequest: holder };
-    }),
-    notices: config.notices.map((notice) => ({ ...notice })),
-    grpc: parts.grpc,
-    nodes: [...parts.nodes],
-    hints: [...parts.hints],
-  };
-}
+/** What the admin API asks of the daemon. */
+export function createControl(parts: ControlParts): ControlPort {
+  const { current, components, metering } = parts;
+  const { fleet, scheduler, remotes, memory, directory } = components;
+  const startedAt = Date.now();
+  let measuredAt = 0;
 
-function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined, memory: StatusParts["memory"]): InstanceStatus {
+  const status = async (): Promise<DaemonStatus> => {
+    const now = Date.now();
+    if (now - measuredAt > DEVICE_REFRESH_MS) {
+      measuredAt = now;
+      await memory.measure();
+    }
+    const hint = await current.engines.hint();
+    const { url, grpc, problems } = parts.listeners();
+    return assembleStatus({
+      version,
+      startedAt,
+      now,
+      state: parts.state(),
+      url,
+      config: current.config,
+      logFile: join(current.config.paths.logDir, "current.log"),
+      hardware: current.hardware,
+      instances: fleet.snapshots(),
+      memory,
+      scheduler: scheduler.snapshot(),
+      nodes: remotes.status(),
+      grpc,
+      remoteModels: directory.remote(),
+      hints: [...(hint === null ? [] : [hint]), ...problems],
+    });
+  };
+
   return {
-    ...snapshot,
-    memoryBytes: memory.measured(snapshot),
-    estimatedMemoryBytes: memory.estimateFor(snapshot.model, snapshot.device),
-    inFlight: view?.inFlight ?? 0,
-    load: view?.load ?? 0,
-    decodeTokensPerSecond: view?.decodeTokensPerSecond ?? null,
-    prefillTokensPerSecond: view?.prefillTokensPerSecond ?? null,
-    requestsServed: view?.requestsServed ?? 0,
-    lastUsedAt: view?.lastUsedAt ?? null,
-    idleStopAt: view?.idleStopAt ?? null,
-    pinned: view?.pinned ?? false,
+    status,
+    act: async (instanceId, action) => {
+      if (!fleet.snapshots().some((snapshot) => snapshot.id === instanceId)) {
+        throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, {
+          remedy: "`assistant ps` lists the instances.",
+        });
+      }
+      scheduler.operate(action, { instance: instanceId });
+    },
+    modelAct: async (name, action) => scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
+    nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
+    usage: () => metering.usage(),
+    metrics: async () => metering.metrics(await status()),
+    reload: () => parts.reload(),
+    shutdown: (options) => parts.stop(options),
   };
 }

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import { diffModels } from "../config/diff.ts";
 import type { Environment } from "../config/environment.ts";
@@ -6,35 +6,22 @@ import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
-import type { Hardware } from "../core/device.ts";
-import { AssistantError } from "../core/errors.ts";
-import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
-import { createEngineProbe, createEngines, type EngineSet } from "../engines/index.ts";
-import { engineEnvironment } from "../fleet/environment.ts";
-import { Fleet } from "../fleet/fleet.ts";
 import { probeHardware } from "../fleet/hardware.ts";
-import type { FleetSettings } from "../fleet/ports.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
-import { SlotCache } from "../fleet/slot-cache.ts";
-import type { ControlPort, ReloadReport } from "../gateway/ports.ts";
+import { Authorizer } from "../gateway/front/authorize.ts";
 import { Handout } from "../models/handout.ts";
-import { resolveWeights } from "../models/resolve.ts";
-import { Scheduler } from "../scheduler/loop.ts";
-import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
-import { Complaints } from "./complaints.ts";
-import { assembleStatus } from "./control.ts";
-import { Directory } from "./directory.ts";
-import { Endpoints } from "./endpoints.ts";
+import { type Components, createComponents, fleetSettings } from "./components.ts";
+import { createControl } from "./control.ts";
+import { Current } from "./current.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { acquireLock, type DaemonLock } from "./lock.ts";
-import { Memory } from "./memory.ts";
 import { Metering } from "./metering.ts";
-import { Remotes } from "./remotes.ts";
+import { type Part, startParts, stopParts } from "./parts.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { watchConfig } from "./watch.ts";
 
@@ -45,47 +32,26 @@ export interface DaemonOptions {
 
 /** How long engines get to end after SIGTERM when the daemon stops, milliseconds. */
 const ENGINE_GRACE_MS = 5_000;
-/** A live view asks every second; devices are probed no more often than this. */
-const DEVICE_REFRESH_MS = 2_000;
 
-/** A wedge is only found at a look, so that short times need frequent ones. */
-const USUAL_POLL_MS = 3_000;
-const SHORTEST_POLL_MS = 50;
-const LOOKS_PER_WEDGE = 6;
+/** What was there before anything of the daemon: taken in this order, and given back when it has stopped. */
+interface Ground {
+  readonly current: Current;
+  readonly lock: DaemonLock;
+  readonly log: DaemonLog;
+  readonly metering: Metering;
+}
 
-const fleetSettings = ({ scheduler: { startTimeoutMs, wedgeAfterMs } }: Config): Partial<FleetSettings> => ({
-  startTimeoutMs,
-  wedgeAfterMs,
-  pollMs: Math.max(SHORTEST_POLL_MS, Math.min(USUAL_POLL_MS, wedgeAfterMs / LOOKS_PER_WEDGE)),
-});
-
-/** The composition root: makes every part, connects them, and takes them down in the opposite order. */
+/** The composition root: a list of parts that start in order and stop in the opposite one. */
 export class Daemon {
   readonly stopped: Promise<void>;
   readonly #resolveStopped: () => void;
-  readonly #env: Environment;
-  readonly #clock = systemClock;
-  readonly #startedAt = Date.now();
-  readonly #directory = new Directory();
-  readonly #endpoints = new Endpoints();
-  readonly #lock: DaemonLock;
-  readonly #daemonLog: DaemonLog;
+  readonly #current: Current;
   readonly #log: DaemonLog["log"];
-  readonly #fleet: Fleet;
-  readonly #complaints = new Complaints((instanceId) => this.#fleet.suspect(instanceId));
-  readonly #scheduler: Scheduler;
-  readonly #remotes: Remotes;
-  readonly #memory: Memory;
-  readonly #metering: Metering;
-  readonly #slotCache: SlotCache;
+  readonly #setLogLevel: DaemonLog["setLevel"];
+  readonly #components: Components;
   readonly #listeners: Listeners;
-  #config: Config;
-  #hardware: Hardware;
-  #hardwareAt = 0;
-  #opened = false;
-  #engines: EngineSet;
+  readonly #parts: readonly Part[];
   #watcher: Disposable | null = null;
-  #tidying: Disposable | null = null;
   #reloading: Promise<ReloadReport> | null = null;
   #state: DaemonStatus["state"] = "running";
 
@@ -103,8 +69,10 @@ export class Daemon {
       );
       for (const leftover of leftovers) log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
       const metering = await Metering.open(paths.dataDir, (error) => log.log.warn({ err: error }, "the usage of keys could not be saved"));
-      const daemon = new Daemon(options, lock, config, hardware, log, metering);
-      await daemon.#open();
+      const daemon = new Daemon({ current: new Current(options.env, config, hardware), lock, log, metering });
+      await startParts(daemon.#parts);
+      log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
+      for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
       return daemon;
     } catch (error) {
       await lock.release();
@@ -112,80 +80,40 @@ export class Daemon {
     }
   }
 
-  private constructor(options: DaemonOptions, lock: DaemonLock, config: Config, hardware: Hardware, log: DaemonLog, metering: Metering) {
+  private constructor(ground: Ground) {
+    const { current, log, metering } = ground;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
-    this.#env = options.env;
-    this.#lock = lock;
-    this.#config = config;
-    this.#hardware = hardware;
-    this.#daemonLog = log;
+    this.#current = current;
     this.#log = log.log;
-    this.#metering = metering;
-    this.#engines = this.#findEngines();
-    const probe = createEngineProbe();
-    this.#slotCache = new SlotCache({
-      directory: join(config.paths.dataDir, "slots"),
-      budgetBytes: () => this.#config.slotCacheBytes,
-      probe,
-      log: log.part("slots"),
-    });
-    this.#fleet = new Fleet({
-      engineFor: (model) => this.#endpoints.engineFor(this.#engines, model),
-      resolveWeights: (model) => resolveWeights(model.source, this.#config.paths),
-      probe,
-      slotCache: this.#slotCache,
-      isCurrent: ({ name, fingerprint }) => this.#config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
-      clock: this.#clock,
-      random: Math.random,
-      runDir: config.paths.runDir,
-      logDir: join(config.paths.logDir, "instances"),
-      log: log.part("fleet"),
-      settings: fleetSettings(config),
-      baseEnv: engineEnvironment(options.env),
-      onEvent: (event) => this.#onFleetEvent(event),
-    });
-    this.#memory = new Memory({
-      env: options.env,
-      dataDir: config.paths.dataDir,
-      log: log.part("memory"),
-      devices: () => this.#hardware.devices,
-      instances: () => this.#fleet.snapshots(),
-      engineOf: async (model) => (await this.#engines.choose(model)).id,
-      onMeasured: (devices, use) => {
-        this.#hardware = { ...this.#hardware, devices };
-        this.#scheduler.onDevices(devices, use);
-      },
-      onEstimated: () => {
-        if (this.#opened && this.#state === "running") this.#configure(this.#config);
-      },
-    });
-    this.#scheduler = new Scheduler({
-      fleet: this.#fleet,
-      measure: () => void this.#memory.measure(),
-      clock: this.#clock,
-      log: log.part("scheduler"),
-      describe: (instanceId) => this.#endpoints.describe(instanceId) ?? this.#remotes.describe(instanceId),
-      ended: (instanceId, end, answered) => this.#complaints.ended(instanceId, end, answered),
-    });
-    this.#remotes = new Remotes({ runDir: config.paths.runDir, log: log.part("cluster"), directory: this.#directory, scheduler: this.#scheduler });
-    this.#listeners = new Listeners({
-      dispatcher: this.#scheduler,
-      directory: this.#directory,
-      control: this.#control(),
-      settings: () => this.#config,
-      fingerprint: (body, _model, scope) => promptFacts(body, scope),
-      progress: (requestId) => this.#scheduler.progress(requestId),
+    this.#setLogLevel = log.setLevel;
+    this.#components = createComponents(current, log, metering);
+    const { inference, directory, scheduler, remotes, fleet } = this.#components;
+    const listeners: Listeners = new Listeners({
+      inference,
+      directory,
+      control: createControl({
+        current,
+        components: this.#components,
+        metering,
+        listeners: () => listeners,
+        state: () => this.#state,
+        reload: () => this.reload(),
+        stop: (options) => this.stop(options),
+      }),
+      authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
+      settings: () => current.config,
+      progress: (requestId) => scheduler.progress(requestId),
       version,
-      nodeId: this.#remotes.nodeId,
-      info: () => this.#remotes.info(this.#config, this.#scheduler.snapshot(), this.#fleet.snapshots()),
-      shelf: new Handout(() => this.#config),
+      info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
+      shelf: new Handout(() => current.config),
       log: log.part("gateway"),
-      logRequest: metering.counting(log.requests("gateway")),
       refused: metering.refused,
-      keyLimits: metering.keyLimits,
     });
+    this.#listeners = listeners;
+    this.#parts = this.#listParts(ground);
+    this.#followFleet();
   }
 
   /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
@@ -197,12 +125,12 @@ export class Daemon {
   stop(options: { readonly now: boolean }): void {
     if (this.#state === "stopping") {
       this.#listeners.abort();
-      this.#fleet.hurry();
+      this.#components.fleet.hurry();
       return;
     }
     this.#state = "stopping";
     this.#log.info({ now: options.now }, "stopping");
-    void this.#close(options.now).finally(this.#resolveStopped);
+    void stopParts(this.#parts, options.now).finally(this.#resolveStopped);
   }
 
   /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
@@ -216,162 +144,127 @@ export class Daemon {
     return this.#reloading;
   }
 
-  async #open(): Promise<void> {
-    // Engines of `preload` start when nothing can refuse the start any more.
-    this.#configure({ ...this.#config, models: this.#config.models.map((model) => ({ ...model, preload: false })) });
-    try {
-      await this.#listeners.open(this.#config);
-    } catch (error) {
-      await this.#close(true);
-      throw error;
-    }
-    this.#opened = true;
-    this.#memory.take(this.#config);
-    void this.#slotCache.keepOnly(this.#config.models);
-    this.#configure(this.#config);
-    this.#remotes.configure(this.#config);
-    this.#watch();
-    this.#tidying = tidyWhenQuiet({ clock: this.#clock, work: () => this.#scheduler.snapshot() });
-    this.#log.info({ url: this.url, pid: process.pid, version, models: this.#config.models.length }, "ready");
-    for (const notice of this.#config.notices) this.#log.warn({ ...notice }, "configuration");
+  #listParts({ lock, log, metering }: Ground): readonly Part[] {
+    const { fleet, scheduler, remotes, memory, slotCache } = this.#components;
+    let tidying: Disposable | null = null;
+    return [
+      { name: "lock", stop: () => lock.release() },
+      { name: "log", stop: () => this.#closeLog(log) },
+      { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
+      // Engines of `preload` start when nothing can refuse the start any more.
+      { name: "models", start: () => this.#configure(withoutPreload(this.#current.config)) },
+      { name: "remotes", stop: () => remotes.close() },
+      { name: "listeners", start: () => this.#listeners.open(this.#current.config), stop: () => this.#listeners.close() },
+      { name: "fleet", stop: () => fleet.close(ENGINE_GRACE_MS) },
+      {
+        name: "requests",
+        start: () => {
+          memory.take(this.#current.config);
+          void slotCache.keepOnly(this.#current.config.models);
+          this.#configure(this.#current.config);
+          remotes.configure(this.#current.config);
+        },
+        // Waiters are refused at once; what runs may finish, unless there is a hurry.
+        stop: async (now) => {
+          const drained = scheduler.close(now ? 0 : this.#current.config.scheduler.drainTimeoutMs);
+          if (now) this.#listeners.abort();
+          await drained;
+        },
+      },
+      {
+        name: "memory given back",
+        start: () => {
+          tidying = tidyWhenQuiet({ clock: systemClock, work: () => scheduler.snapshot() });
+        },
+        stop: () => tidying?.[Symbol.dispose](),
+      },
+      { name: "configuration watch", start: () => this.#watch(), stop: () => this.#watcher?.[Symbol.dispose]() },
+    ];
   }
 
-  #onFleetEvent(event: FleetEvent): void {
-    this.#endpoints.onFleetEvent(event);
-    this.#scheduler.onFleetEvent(event);
-    this.#metering.onFleetEvent(event);
-    const { id, state } = event.snapshot;
-    if (state === "starting") this.#complaints.forget(id);
-    // Its weights have come since the configuration was read.
-    if (state === "starting" && !this.#memory.knows(event.snapshot.model)) this.#memory.take(this.#config);
-    if (state === "absent") this.#forgetStranger(event.snapshot);
+  async #closeLog(log: DaemonLog): Promise<void> {
+    this.#log.info({}, "stopped");
+    await log.flush();
+  }
+
+  #followFleet(): void {
+    const { fleetEvents, estimated, memory } = this.#components;
+    fleetEvents.add(({ snapshot }) => {
+      // Its weights have come since the configuration was read.
+      if (snapshot.state === "starting" && !memory.knows(snapshot.model)) memory.take(this.#current.config);
+      if (snapshot.state === "absent") this.#forgetStranger(snapshot);
+    });
+    estimated.add(() => {
+      if (this.#state === "running") this.#configure(this.#current.config);
+    });
   }
 
   /** What no model of the configuration can use again is listed no longer. */
   #forgetStranger({ id, model }: InstanceSnapshot): void {
-    if (!this.#config.models.some(({ name }) => name === model)) this.#fleet.forget(id);
+    if (!this.#current.config.models.some(({ name }) => name === model)) this.#components.fleet.forget(id);
   }
 
   #configure(config: Config): void {
-    this.#directory.replace(config, Date.now());
-    this.#scheduler.configure({
+    const { directory, scheduler, memory } = this.#components;
+    directory.replace(config, Date.now());
+    scheduler.configure({
       models: config.models,
-      devices: this.#hardware.devices,
+      devices: this.#current.hardware.devices,
       settings: config.scheduler,
-      memoryBytes: this.#memory.needs,
-      cacheTokens: this.#memory.cacheTokens,
-      memoryPending: this.#memory.pending,
-    });
-  }
-
-  #findEngines(): EngineSet {
-    return createEngines({
-      paths: this.#config.paths,
-      llamaServerPath: this.#config.llamaServerPath,
-      pathVariable: this.#env["PATH"] ?? "",
-      nodePath: process.execPath,
+      memoryBytes: memory.needs,
+      cacheTokens: memory.cacheTokens,
+      memoryPending: memory.pending,
     });
   }
 
   #watch(): void {
+    const { configFile, modelConfigDir } = this.#current.config.paths;
     this.#watcher?.[Symbol.dispose]();
-    this.#watcher = watchConfig(this.#config.paths.configFile, [this.#config.paths.modelConfigDir], this.#clock, () => void this.reload().catch(() => {}));
+    this.#watcher = watchConfig(configFile, [modelConfigDir], systemClock, () => void this.reload().catch(() => {}));
   }
 
   async #reload(): Promise<ReloadReport> {
+    const { env, hardware, config: before } = this.#current;
     let next: Config;
     try {
-      next = await loadConfig({ env: this.#env, hardware: this.#hardware });
+      next = await loadConfig({ env, hardware });
     } catch (error) {
       this.#log.error({ error: String(error) }, "reload refused; the configuration stays as it was");
       throw error;
     }
-    const before = this.#config;
-    const diff = diffModels(before, next);
-    this.#config = next;
-    // A llama-server may have been built or chosen since.
-    this.#engines = this.#findEngines();
-    this.#daemonLog.setLevel(next.logLevel);
-    this.#memory.take(next);
-    void this.#slotCache.keepOnly(next.models);
-    this.#fleet.retune(fleetSettings(next));
-    this.#configure(next);
-    this.#remotes.configure(next);
-    for (const snapshot of this.#fleet.snapshots()) this.#forgetStranger(snapshot);
+    this.#current.replaceConfig(next);
+    this.#apply(next);
     if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
-    const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
-    const changed = [...names(diff.restart), ...names(diff.updated)];
-    const touched = new Set([...names(diff.added), ...changed]);
-    const report: ReloadReport = {
-      added: names(diff.added),
-      removed: names(diff.removed),
-      changed,
-      unchanged: names(next.models).filter((name) => !touched.has(name)),
-      restartNeeded: next.restartFingerprint !== before.restartFingerprint,
-      notices: next.notices,
-    };
+    const report = reportOf(before, next);
     this.#log.info({ ...report, notices: next.notices.length }, "reloaded");
     return report;
   }
 
-  #control(): ControlPort {
-    return {
-      status: () => this.#status(),
-      act: async (instanceId, action) => {
-        if (!this.#fleet.snapshots().some((snapshot) => snapshot.id === instanceId)) {
-          throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, {
-            remedy: "`assistant ps` lists the instances.",
-          });
-        }
-        this.#scheduler.operate(action, { instance: instanceId });
-      },
-      modelAct: async (name, action) => this.#scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
-      nodes: () => ({ nodeId: this.#remotes.nodeId, grpc: this.#listeners.grpc, nodes: this.#remotes.status() }),
-      usage: () => this.#metering.usage(),
-      metrics: async () => this.#metering.metrics(await this.#status()),
-      reload: () => this.reload(),
-      shutdown: (options) => this.stop(options),
-    };
+  #apply(config: Config): void {
+    const { memory, slotCache, fleet, remotes } = this.#components;
+    this.#setLogLevel(config.logLevel);
+    memory.take(config);
+    void slotCache.keepOnly(config.models);
+    fleet.retune(fleetSettings(config));
+    this.#configure(config);
+    remotes.configure(config);
+    for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }
+}
 
-  async #status(): Promise<DaemonStatus> {
-    const now = Date.now();
-    if (now - this.#hardwareAt > DEVICE_REFRESH_MS) {
-      this.#hardwareAt = now;
-      await this.#memory.measure();
-    }
-    const scheduler = this.#scheduler.snapshot();
-    const hint = await this.#engines.hint();
-    return assembleStatus({
-      version,
-      startedAt: this.#startedAt,
-      now,
-      state: this.#state,
-      url: this.url,
-      config: this.#config,
-      logFile: join(this.#config.paths.logDir, "current.log"),
-      hardware: this.#hardware,
-      instances: this.#fleet.snapshots(),
-      memory: this.#memory,
-      scheduler,
-      nodes: this.#remotes.status(),
-      grpc: this.#listeners.grpc,
-      remoteModels: this.#directory.remote(),
-      hints: [...(hint === null ? [] : [hint]), ...this.#listeners.problems],
-    });
-  }
+const withoutPreload = (config: Config): Config => ({ ...config, models: config.models.map((model) => ({ ...model, preload: false })) });
 
-  async #close(now: boolean): Promise<void> {
-    this.#watcher?.[Symbol.dispose]();
-    this.#tidying?.[Symbol.dispose]();
-    // Waiters are told at once; what runs may finish, unless there is a hurry.
-    const drained = this.#scheduler.close(now ? 0 : this.#config.scheduler.drainTimeoutMs);
-    if (now) this.#listeners.abort();
-    await drained;
-    await Promise.all([this.#listeners.close(), this.#fleet.close(ENGINE_GRACE_MS), this.#remotes.close()]);
-    await this.#metering[Symbol.asyncDispose]();
-    this.#log.info({}, "stopped");
-    await this.#daemonLog.flush();
-    await this.#lock.release();
-  }
+function reportOf(before: Config, next: Config): ReloadReport {
+  const { added, removed, restart, updated } = diffModels(before, next);
+  const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
+  const changed = [...names(restart), ...names(updated)];
+  const touched = new Set([...names(added), ...changed]);
+  return {
+    added: names(added),
+    removed: names(removed),
+    changed,
+    unchanged: names(next.models).filter((name) => !touched.has(name)),
+    restartNeeded: next.restartFingerprint !== before.restartFingerprint,
+    notices: next.notices,
+  };
 }

@@ -1,16 +1,17 @@
-import { join } from "node:path";
 import type { InfoResponse } from "../api/assistant-service.ts";
 import { parseAddress } from "../config/network.ts";
 import type { Config, ListenAddress } from "../core/config.ts";
-import { AssistantError } from "../core/errors.ts";
+import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gateway.ts";
+import { endpointsOf } from "../gateway/grpc/forward.ts";
 import type { GrpcListener } from "../gateway/grpc/listener.ts";
 import type { Shelf } from "../gateway/grpc/model-handlers.ts";
 import { openGrpc } from "./grpc.ts";
 
 export interface ListenersOptions extends GatewayOptions {
-  /** What gRPC's GetInfo answers. */
-  readonly info: () => InfoResponse;
+  readonly refused: (code: ErrorCode) => void;
+  /** What gRPC's GetInfo answers. `endpoints`: paths that a call may name. */
+  readonly info: (endpoints: readonly string[]) => InfoResponse;
   /** Weights that gRPC hands out. */
   readonly shelf: Shelf;
 }
@@ -69,12 +70,10 @@ export class Listeners {
     void this.#grpc.listener?.close({ now: true });
   }
 
-  /** gRPC's calls reach the gateway over a socket of its own, where the same is asked of them as of HTTP's. */
-  async #openGrpc(main: Gateway, config: Config): Promise<void> {
-    const { settings, info, shelf, log } = this.#options;
-    const innerSocket = join(config.paths.runDir, "grpc.sock");
-    this.#grpc = await openGrpc(config, { innerSocket, settings, info, shelf, log });
-    if (this.#grpc.listener !== null) await main.listen({ path: innerSocket, guarded: true });
+  async #openGrpc({ routes }: Gateway, config: Config): Promise<void> {
+    const { inference, authorizer, settings, info, shelf, log, refused } = this.#options;
+    const endpoints = endpointsOf(routes);
+    this.#grpc = await openGrpc(config, { routes, inference, authorizer, settings, refused, info: () => info(endpoints), shelf, log });
   }
 
   async #add(extra: Partial<GatewayOptions>): Promise<Gateway> {

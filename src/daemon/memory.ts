@@ -12,6 +12,14 @@ import { resolveWeights } from "../models/resolve.ts";
 import type { MemoryNeed } from "../scheduler/memory.ts";
 import type { Logger } from "../telemetry/log.ts";
 
+/** Fresh figures. */
+export interface Measured {
+  /** With the memory that is free on each. */
+  readonly devices: readonly Device[];
+  /** What each instance uses, by id. */
+  readonly use: ReadonlyMap<string, InstanceUse>;
+}
+
 export interface MemoryPorts {
   readonly env: Environment;
   readonly dataDir: string;
@@ -20,8 +28,7 @@ export interface MemoryPorts {
   instances(): readonly InstanceSnapshot[];
   /** The engine that would run the model here; rejects where there is none. */
   engineOf(model: ModelSpec): Promise<EngineId>;
-  /** Fresh figures: free memory, and what each instance uses. */
-  onMeasured(devices: readonly Device[], use: ReadonlyMap<string, InstanceUse>): void;
+  onMeasured(measured: Measured): void;
   /** Estimates have come in; `needs` and `pending` say more than before. */
   onEstimated(): void;
 }
@@ -159,11 +166,11 @@ export class Memory {
     try {
       const [devices, use] = await Promise.all([refreshDevices(before, env), measureUse(this.#ports.instances(), env)]);
       this.#use = use;
-      this.#ports.onMeasured(devices, use);
+      this.#ports.onMeasured({ devices, use });
     } catch (error) {
       this.#ports.log.error({ err: error }, "the devices could not be measured");
       // Whoever waits for figures must not wait for ever.
-      this.#ports.onMeasured(before, this.#use);
+      this.#ports.onMeasured({ devices: before, use: this.#use });
     }
   }
 }

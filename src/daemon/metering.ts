@@ -4,7 +4,7 @@ import type { UsageReport } from "../api/usage.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
-import type { RequestLog } from "../gateway/ports.ts";
+import type { RequestLog } from "../inference/ports.ts";
 import { Counters } from "../telemetry/counters.ts";
 import { exposition } from "../telemetry/exposition.ts";
 import { UsageLedger } from "../telemetry/usage.ts";

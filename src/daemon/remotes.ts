@@ -6,28 +6,28 @@ import type { Config } from "../core/config.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import { remoteInstanceId } from "../core/remote.ts";
-import { endpoints } from "../gateway/grpc/forward.ts";
-import type { Scheduler } from "../scheduler/loop.ts";
+import { Signal } from "../core/signal.ts";
+import type { Upstream } from "../core/upstream.ts";
+import type { RemoteChange } from "../scheduler/events.ts";
 import type { SchedulerSnapshot } from "../scheduler/snapshot.ts";
 import type { Directory } from "./directory.ts";
-import type { Endpoint } from "./endpoints.ts";
 
 export interface RemotesOptions {
-  readonly runDir: string;
   readonly log: ClusterLog;
   readonly directory: Directory;
-  readonly scheduler: Pick<Scheduler, "onRemotes">;
 }
 
 /** Connects what is known of other machines with those who act on it: the scheduler and the directory of models. */
 export class Remotes {
+  /** Another machine was measured, came or went. */
+  readonly changed = new Signal<RemoteChange>();
   readonly #cluster: Cluster;
   readonly #options: RemotesOptions;
   #config: Config | null = null;
 
   constructor(options: RemotesOptions) {
     this.#options = options;
-    this.#cluster = new Cluster({ runDir: options.runDir, clock: systemClock, random: Math.random, log: options.log, onChange: () => this.#tell() });
+    this.#cluster = new Cluster({ clock: systemClock, random: Math.random, log: options.log, onChange: () => this.#tell() });
   }
 
   /** This daemon's id in hop lists. */
@@ -44,11 +44,10 @@ export class Remotes {
     if (!first) this.#tell();
   }
 
-  /** How another machine is reached: its bridge, which is an endpoint like an engine's. Null while it is not up. */
-  describe(instanceId: string): Endpoint | null {
-    const server = this.#config?.remotes.find(({ name }) => remoteInstanceId(name) === instanceId);
-    const socketPath = server === undefined ? null : this.#cluster.socketPath(server.name);
-    return socketPath === null ? null : { engine: "remote", socketPath, noticesDepartedClients: true, separatesScopes: true };
+  /** The way to another machine; null while it is not up. */
+  find(targetId: string): Upstream | null {
+    const server = this.#config?.remotes.find(({ name }) => remoteInstanceId(name) === targetId);
+    return server === undefined ? null : this.#cluster.upstream(server.name);
   }
 
   status(): NodeStatus[] {
@@ -56,7 +55,7 @@ export class Remotes {
   }
 
   /** What GetInfo answers: the models of this machine's own files, and how busy their instances are. */
-  info(config: Config, scheduler: SchedulerSnapshot, instances: readonly InstanceSnapshot[]): InfoResponse {
+  info(config: Config, endpoints: readonly string[], scheduler: SchedulerSnapshot, instances: readonly InstanceSnapshot[]): InfoResponse {
     const slots = new Map<string, number>();
     for (const { model, state, slots: more } of instances) if (state === "ready") slots.set(model, (slots.get(model) ?? 0) + more);
     return {
@@ -77,15 +76,15 @@ export class Remotes {
     };
   }
 
-  close(): Promise<void> {
-    return this.#cluster.close();
+  close(): void {
+    this.#cluster.close();
   }
 
   #tell(): void {
     if (this.#config === null) return;
-    const { directory, scheduler } = this.#options;
+    const { directory } = this.#options;
     const models = this.#cluster.models(new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases])));
     directory.replaceRemote(models, Date.now());
-    scheduler.onRemotes({ nodeId: this.nodeId, candidates: this.#cluster.candidates(), models });
+    this.changed.emit({ nodeId: this.nodeId, candidates: this.#cluster.candidates(), models });
   }
 }

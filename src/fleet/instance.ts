@@ -6,7 +6,20 @@ import { Mailbox } from "../core/mailbox.ts";
 import { deathByExit, deathByUs } from "./death.ts";
 import { tailOf } from "./engine-log.ts";
 import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
-import { blankSnapshot, cancelTimers, type Life, loadFacts, type Message, type News, newLife, type Order, type Place, placeOf, slotHolder } from "./life.ts";
+import {
+  blankSnapshot,
+  cancelTimers,
+  type Life,
+  loadFacts,
+  type Message,
+  type News,
+  newLife,
+  type Order,
+  type Place,
+  type PreparedLaunch,
+  placeOf,
+  slotHolder,
+} from "./life.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
 import { prepareStart } from "./prepare.ts";
 import { becomeReady, sleep } from "./readiness.ts";
@@ -128,7 +141,7 @@ export class Instance {
     const starting = state === "starting";
     switch (news.type) {
       case "prepared":
-        return starting ? this.#spawn(life, news) : undefined;
+        return starting ? this.#spawn(life, news.launch) : undefined;
       case "not-prepared":
         return starting ? this.#fail(life, notPrepared(news.error, this.#options.clock.now()), "preparing") : undefined;
       case "up":
@@ -152,9 +165,10 @@ export class Instance {
     }
   }
 
-  #spawn(life: Life, news: Extract<News, { type: "prepared" }>): void {
+  #spawn(life: Life, launch: PreparedLaunch): void {
     const { device, model } = life.order;
-    const spec = { ...news.spec, env: { ...device.env, ...news.spec.env } };
+    const { engine, traits } = launch;
+    const spec = { ...launch.spec, env: { ...device.env, ...launch.spec.env } };
     let process: EngineProcess;
     try {
       process = (this.#options.spawn ?? spawnEngine)(spec, this.#place.logFile, this.#options.baseEnv);
@@ -164,9 +178,9 @@ export class Instance {
     }
     life.process = process;
     life.spawned = true;
-    life.logStart = news.logStart;
-    life.slotPlace = news.slotPlace;
-    this.#update({ engine: news.engine, pid: process.pid > 0 ? process.pid : null });
+    life.logStart = launch.logStart;
+    life.slotPlace = launch.slotPlace;
+    this.#update({ engine, traits, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
     const { socketPath } = this.#place;
     this.#recorded(
@@ -187,7 +201,7 @@ export class Instance {
           this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
         },
       );
-    this.#options.log.info({ instance: this.id, pid: process.pid, engine: news.engine, threads: life.order.threads }, "engine started");
+    this.#options.log.info({ instance: this.id, pid: process.pid, engine, threads: life.order.threads }, "engine started");
   }
 
   #up(life: Life): void {

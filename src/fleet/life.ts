@@ -4,7 +4,7 @@ import type { Timer } from "../core/clock.ts";
 import { DEFAULT_ENGINE, type ProcessSpec } from "../core/engine.ts";
 import type { AssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
-import type { InstanceSnapshot } from "../core/instance.ts";
+import type { InstanceSnapshot, InstanceTraits } from "../core/instance.ts";
 import type { EngineId } from "../core/model.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
@@ -18,9 +18,18 @@ export type Order =
   | { readonly type: "stop"; readonly cause: StopCause; readonly graceMs: number | null }
   | { readonly type: "close"; readonly graceMs: number; readonly done: () => void };
 
+/** What a start needs, once everything before the spawn is done. */
+export interface PreparedLaunch {
+  readonly engine: EngineId;
+  readonly traits: InstanceTraits;
+  readonly spec: ProcessSpec;
+  readonly logStart: number;
+  readonly slotPlace: SlotPlace | null;
+}
+
 /** What happened to one life of the instance; news of an earlier life is dropped. */
 export type News =
-  | { readonly type: "prepared"; readonly engine: EngineId; readonly spec: ProcessSpec; readonly logStart: number; readonly slotPlace: SlotPlace | null }
+  | { readonly type: "prepared"; readonly launch: PreparedLaunch }
   | { readonly type: "not-prepared"; readonly error: AssistantError }
   | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
   | { readonly type: "saved"; readonly names: readonly string[] }
@@ -98,12 +107,15 @@ export const placeOf = (instanceId: string, options: FleetOptions): Place => ({
   logFile: logFileOf(options.logDir, instanceId),
 });
 
+const NO_TRAITS: InstanceTraits = { noticesDisconnects: false, separatesCaches: false };
+
 /** An instance before its first start. */
 export const blankSnapshot = (order: StartOrder, place: Place): InstanceSnapshot => ({
   ...loadFacts(order),
   ...place,
   id: order.instanceId,
   engine: order.model.engine === "auto" ? DEFAULT_ENGINE : order.model.engine,
+  traits: NO_TRAITS,
   state: "absent",
   pid: null,
   startedAt: null,

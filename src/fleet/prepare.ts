@@ -42,5 +42,7 @@ export async function prepareStart(
   const slotPlace = (engine.traits.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
   const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath, ...(slotPlace ? { slotDir: slotPlace.directory } : {}) };
   await rm(socketPath, { force: true });
-  return { type: "prepared", engine: engine.id, spec: engine.launch(plan), logStart, slotPlace };
+  // Of the program that is started now: another may be built or chosen while it runs.
+  const traits = { noticesDisconnects: availability.noticesDepartedClients, separatesCaches: availability.separatesScopes ?? false };
+  return { type: "prepared", launch: { engine: engine.id, traits, spec: engine.launch(plan), logStart, slotPlace } };
 }

@@ -1,58 +1,46 @@
 import { chmod, rm } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { ListenAddress } from "../core/config.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
-import type { Dispatcher, RequestProgress } from "../core/request.ts";
-import { registerAdminRoutes } from "./admin/routes.ts";
-import { coldApp } from "./front/cold-app.ts";
-import { watchDepartures } from "./front/departure.ts";
+import type { RequestProgress } from "../core/request.ts";
+import type { InferenceCore } from "../inference/core.ts";
+import type { Log } from "../inference/ports.ts";
+import type { ModelDirectory } from "../inference/resolve.ts";
+import { adminDoor } from "./doors/admin/routes.ts";
+import { monitorDoor } from "./doors/monitor/routes.ts";
+import { openAiDoor } from "./doors/openai/door.ts";
+import type { Authorizer } from "./front/authorize.ts";
+import { watchDisconnects } from "./front/disconnect.ts";
+import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
-import { KeyLimits } from "./front/key-limits.ts";
-import { rememberedKey } from "./front/keys.ts";
-import { requireScope } from "./front/rights.ts";
-import { registerMonitorRoutes } from "./monitor/routes.ts";
-import { fingerprintByLength } from "./openai/parse.ts";
-import { registerOpenAiRoutes } from "./openai/routes.ts";
-import { type SignTimes, usualSignTimes } from "./openai/waiting-signs.ts";
-import type { ControlPort, DoorContext, Fingerprint, GatewaySettings, Log, ModelDirectory, RequestLog } from "./ports.ts";
+import { memoryApp } from "./front/memory-app.ts";
+import { RouteTable } from "./front/table.ts";
+import type { ControlPort, GatewaySettings } from "./ports.ts";
 
 export interface GatewayOptions {
-  readonly dispatcher: Dispatcher;
+  readonly inference: InferenceCore;
   readonly directory: ModelDirectory;
   readonly control: ControlPort;
+  readonly authorizer: Authorizer;
   /** Read anew on every request. */
   readonly settings: () => GatewaySettings;
   readonly version: string;
-  /** This daemon's id in the hop lists of forwarded requests. Default "": requests are not forwarded. */
-  readonly nodeId?: string;
   /** Where a request stands that has not ended yet. Default: nothing is known of any. */
   readonly progress?: (requestId: string) => RequestProgress | null;
   readonly log: Log;
-  /** Default: `log`, with the message "request". */
-  readonly logRequest?: RequestLog;
-  /** Told of each request that the guards did not let in. Default: nobody is. */
+  /** Called for each request that the guards refuse. Default: nobody is. */
   readonly refused?: (code: ErrorCode) => void;
-  /** Default: of this gateway alone. */
-  readonly keyLimits?: KeyLimits;
-  /** Default: the prompt's length, and no prefixes. */
-  readonly fingerprint?: Fingerprint;
-  /** Serves these models alone, one of each kind, whatever a request's `model` says. Default: all. */
+  /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
-  /** Default: a sign of life after 2 s of waiting, then every 5 s. */
-  readonly signTimes?: SignTimes;
 }
 
 export interface UnixAddress {
   readonly path: string;
-  /** Answers as a network address does: keys are asked for, and there is no admin API. Default false. */
-  readonly guarded?: boolean;
 }
 
 export interface Gateway {
-  /** Routes that answer from memory, for further dialects to register theirs before the first `listen`. */
-  readonly app: FastifyInstance;
   /**
    * Opens a listener and returns its URL (`http://host:port`, without `/v1`) or the socket's path. A gateway may have
    * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for; elsewhere it
@@ -60,54 +48,50 @@ export interface Gateway {
    * Throws `address_in_use` or `not_writable`.
    */
   listen(address: ListenAddress | UnixAddress): Promise<string>;
+  /** The same routes for calls that come another way than HTTP. */
+  readonly routes: GatewayRoutes;
   /** Takes no new connections and resolves when the running requests have ended; with `now`, ends them. Callable again to hurry. */
   close(options?: { readonly now?: boolean }): Promise<void>;
+}
+
+export interface GatewayRoutes {
+  readonly table: RouteTable;
+  /** Answers the routes of the table that are not inference. Asks for a key as a network address does. */
+  readonly memory: FastifyInstance;
+  /** The door of OpenAI's API. */
+  readonly openAi: Door;
 }
 
 // Longer than the idle time of common clients' pools: who closes first should be the client, who knows what it sends next.
 const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { control, log } = options;
-  const context: DoorContext = {
-    ...options,
-    nodeId: options.nodeId ?? "",
-    fingerprint: options.fingerprint ?? fingerprintByLength,
-    progress: options.progress ?? (() => null),
-    logRequest: options.logRequest ?? ((level, fields) => log[level](fields, "request")),
-    refused: options.refused ?? (() => {}),
-    keyLimits: options.keyLimits ?? new KeyLimits(),
-    onlyModels: options.onlyModels ?? null,
-  };
-  const signTimes = options.signTimes ?? usualSignTimes;
+  const { inference, directory, control, authorizer, settings, version, log } = options;
+  const { progress = () => null, refused = () => {}, onlyModels = null } = options;
   const servers = new Set<Server>();
   let stopping = false;
-  const bodyLimitBytes = options.settings().bodyLimitBytes;
-  const app = coldApp(log, bodyLimitBytes);
-  registerOpenAiRoutes(app, context, () => stopping);
-  registerMonitorRoutes(app, control);
-  const admin = coldApp(log, bodyLimitBytes);
-  registerAdminRoutes(admin, control);
-  await admin.ready();
+  const openAi = openAiDoor({ directory, version, progress, onlyModels, isStopping: () => stopping });
+  const doors = [openAi, monitorDoor(control), adminDoor(control)];
+  const table = new RouteTable();
+  for (const door of doors) for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
+  const local = new WeakSet<IncomingMessage>();
+  const memory = await memoryApp({ doors, table, authorizer, log, bodyLimitBytes: settings().bodyLimitBytes, isLocal: (request) => local.has(request) });
 
   return {
-    app,
+    routes: { table, memory, openAi },
     async listen(address) {
-      await app.ready();
-      const local = "path" in address && address.guarded !== true;
-      const cold: Parameters<typeof makeFront>[0]["cold"] = (request, response) => {
-        const key = rememberedKey(request);
-        const target = (local || key !== null) && request.url?.startsWith("/admin/") ? admin : app;
-        if (target === admin) requireScope(key, "admin");
-        target.routing(request, response);
+      const guarded = !("path" in address);
+      const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {
+        if (!guarded) local.add(request);
+        memory.routing(request, response);
       };
-      const handler = makeFront({ context, guarded: !local, signTimes, cold });
+      const handler = makeFront({ inference, table, fallback: openAi, authorizer, settings, log, refused, onlyModels, guarded, answerFromMemory });
       const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, requestTimeout: 0 }, (request, response) => {
         // A client that keeps its connection would otherwise keep a stopping daemon.
         if (stopping) response.shouldKeepAlive = false;
         handler(request, response);
       });
-      watchDepartures(server);
+      watchDisconnects(server);
       const where = await open(server, address);
       servers.add(server);
       return where;
@@ -116,7 +100,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       stopping = true;
       const closed = [...servers].map((server) => closeServer(server, now));
       await Promise.all(closed);
-      await Promise.all([app.close(), admin.close()]);
+      await memory.close();
     },
   };
 }

@@ -1,20 +1,13 @@
 import { Cancellation } from "../core/cancellation.ts";
 import type { AssistantError } from "../core/errors.ts";
-import type { EngineId } from "../core/model.ts";
 import type { Lease, RequestOutcome } from "../core/request.ts";
+import type { Upstream } from "../core/upstream.ts";
 
-/** What the gateway needs to reach an instance. */
-export interface Endpoint {
-  readonly engine: EngineId | "remote";
-  readonly socketPath: string;
-  readonly noticesDepartedClients: boolean;
-  readonly separatesScopes: boolean;
-}
-
-export interface LeaseFacts extends Endpoint {
+export interface LeaseFacts {
   readonly requestId: string;
-  readonly instanceId: string;
+  readonly targetId: string;
   readonly model: string;
+  readonly upstream: Upstream;
   readonly queuedMs: number;
 }
 
@@ -27,29 +20,23 @@ export interface LeaseOwner {
 const unknownOutcome: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
 
 /** A lease that gives itself back exactly once, whichever of `finish`, dispose and the instance's death comes first. */
-export class SlotLease implements Lease {
+export class TargetLease implements Lease {
   readonly requestId: string;
-  readonly instanceId: string;
+  readonly targetId: string;
   readonly model: string;
-  readonly engine: EngineId | "remote";
-  readonly socketPath: string;
-  readonly noticesDepartedClients: boolean;
-  readonly separatesScopes: boolean;
+  readonly upstream: Upstream;
   readonly queuedMs: number;
+  readonly lost = new Cancellation();
   readonly #owner: LeaseOwner;
   #open = true;
   #answering = false;
-  readonly lost = new Cancellation();
 
   constructor(owner: LeaseOwner, facts: LeaseFacts) {
     this.#owner = owner;
     this.requestId = facts.requestId;
-    this.instanceId = facts.instanceId;
+    this.targetId = facts.targetId;
     this.model = facts.model;
-    this.engine = facts.engine;
-    this.socketPath = facts.socketPath;
-    this.noticesDepartedClients = facts.noticesDepartedClients;
-    this.separatesScopes = facts.separatesScopes;
+    this.upstream = facts.upstream;
     this.queuedMs = facts.queuedMs;
   }
 

@@ -5,10 +5,11 @@ import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
 import { remoteInstanceId } from "../core/remote.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
+import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
 import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
-import { type Endpoint, type LeaseOwner, SlotLease } from "./lease.ts";
+import { type LeaseOwner, TargetLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
@@ -27,8 +28,8 @@ export interface SchedulerPorts {
   readonly fleet: FleetPort;
   readonly clock: Clock;
   readonly log: SchedulerLog;
-  /** How to reach an instance that is ready, or another machine (`remote:NAME`); null when it is not known (any more). */
-  describe(instanceId: string): Endpoint | null;
+  /** The way to an instance that is ready, or to another machine (`remote:NAME`); null when there is none (any more). */
+  upstreamOf(targetId: string): Upstream | null;
   /**
    * Measures the devices and answers, always, with `onDevices`. Without it the figures of the configuration are taken
    * for what they are worth.
@@ -69,7 +70,7 @@ export class Scheduler implements Dispatcher {
   readonly #waiters = new Map<string, Waiter>();
   /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
   #arriving: Waiter | null = null;
-  readonly #leases = new Roster<SlotLease>();
+  readonly #leases = new Roster<TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
   #deciding = false;
@@ -246,16 +247,16 @@ export class Scheduler implements Dispatcher {
     }
   }
 
-  #dispatch(requestId: string, instanceId: string, queuedMs: number): void {
+  #dispatch(requestId: string, targetId: string, queuedMs: number): void {
     const waiter = this.#takeWaiter(requestId);
-    const endpoint = this.#ports.describe(instanceId);
-    if (waiter === undefined || endpoint === null) {
+    const upstream = this.#ports.upstreamOf(targetId);
+    if (waiter === undefined || upstream === null) {
       // The client left while this was being decided, or the fleet knows better than its last event: the slot goes back.
-      waiter?.reject(new AssistantError("engine_lost", `Instance ${instanceId} is gone`, { remedy: "Send the request again.", retryAfterS: 1 }));
+      waiter?.reject(new AssistantError("engine_lost", `Instance ${targetId} is gone`, { remedy: "Send the request again.", retryAfterS: 1 }));
       this.#post({ type: "cancelled", requestId });
       return;
     }
-    const lease = new SlotLease(this.#leaseOwner, { ...endpoint, requestId, instanceId, model: waiter.facts.model, queuedMs });
+    const lease = new TargetLease(this.#leaseOwner, { requestId, targetId, model: waiter.facts.model, upstream, queuedMs });
     this.#leases.set(requestId, lease);
     waiter.resolve(lease);
   }
@@ -292,7 +293,7 @@ export class Scheduler implements Dispatcher {
     const lease = this.#leases.get(requestId);
     if (lease === undefined) return;
     this.#leases.delete(requestId);
-    this.#ports.ended?.(lease.instanceId, outcome.end, lease.answering);
+    this.#ports.ended?.(lease.targetId, outcome.end, lease.answering);
     this.#post({ type: "finished", requestId, outcome });
     this.#noticeIdle();
   }

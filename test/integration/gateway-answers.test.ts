@@ -66,10 +66,7 @@ describe("every answer", () => {
 describe("the scheduler", () => {
   test("is told what it needs of a request", async () => {
     const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), {
-      fingerprint: (body, model, scope) => ({
-        promptTokens: 77,
-        prefix: [{ hash: `${model.name}/${scope}/${(body["messages"] as unknown[]).length}`, tokens: 77 }],
-      }),
+      fingerprint: ({ messages }, scope) => ({ promptTokens: 77, prefix: [{ hash: `${scope}/${(messages as unknown[]).length}`, tokens: 77 }] }),
     });
     await post(url, chatBody({ max_tokens: 33 }), { "x-assistant-priority": "90", "x-assistant-timeout-ms": "60000" });
     const [facts] = dispatcher.asked;
@@ -79,7 +76,7 @@ describe("the scheduler", () => {
       priority: 90,
       promptTokens: 77,
       maxTokens: 33,
-      prefix: [{ hash: "river//1", tokens: 77 }],
+      prefix: [{ hash: "/1", tokens: 77 }],
     });
     expect((facts?.deadlineAt ?? 0) - Date.now()).toBeGreaterThan(50_000);
   });

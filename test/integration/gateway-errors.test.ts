@@ -116,8 +116,8 @@ test.each([
   ["GET", chat, "POST, OPTIONS"],
   ["PUT", "/v1/embeddings", "POST, OPTIONS"],
   ["DELETE", "/chat/completions", "POST, OPTIONS"],
-  ["POST", "/v1/models", "GET, HEAD"],
-  ["DELETE", "/v1/models/river", "GET, HEAD"],
+  ["POST", "/v1/models", "GET, HEAD, OPTIONS"],
+  ["DELETE", "/v1/models/river", "GET, HEAD, OPTIONS"],
 ])("%s %s is a 405 that says what is allowed", async (method, path, allow) => {
   const refused = await send(method, path, null);
   expect([refused.status, refused.error.code, refused.headers.get("allow")]).toEqual([405, "method_not_allowed", allow]);

@@ -20,7 +20,7 @@ const stream = [progress, progress, ...plain, usage, done];
 let running: TestGateway | null = null;
 const start = async (answer: string): Promise<TestGateway> => {
   running = await testGateway((socket) => socket.end(answer));
-  running.dispatcher.noticesDepartedClients = false;
+  running.dispatcher.noticesDisconnects = false;
   return running;
 };
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
-import type { Fingerprint } from "../../src/gateway/ports.ts";
+import type { Fingerprint } from "../../src/inference/ports.ts";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
 import { jsonAnswer } from "../support/scripted-upstream.ts";
 
@@ -8,7 +8,7 @@ let running: TestGateway;
 afterEach(() => running?.[Symbol.asyncDispose]());
 
 const start = async (...names: string[]): Promise<TestGateway> => {
-  const fingerprint: Fingerprint = (_body, _model, scope) => ({ promptTokens: 8, prefix: [{ hash: scope, tokens: 8 }] });
+  const fingerprint: Fingerprint = (_prompt, scope) => ({ promptTokens: 8, prefix: [{ hash: scope, tokens: 8 }] });
   running = await testGateway((socket) => socket.end(jsonAnswer("{}")), { fingerprint });
   running.settings.apiKeys = names.map((name) => ({ name, sha256: createHash("sha256").update(`key-of-${name}`).digest("hex") }));
   return running;
@@ -72,7 +72,7 @@ test("a scope that a client names divides its own and leads into nobody else's",
 
 test("of several tenants' prompts an engine that knows no scopes is to keep nothing; of a single key's it may", async () => {
   const { dispatcher, settings } = await start("ada", "bob");
-  dispatcher.separatesScopes = false;
+  dispatcher.separatesCaches = false;
   expect(JSON.parse((await sentFor("ada")).body)).toEqual({ ...chatBody({}), cache_prompt: false });
   settings.apiKeys = settings.apiKeys.slice(0, 1);
   expect((await sentFor("ada")).body).toBe(body);

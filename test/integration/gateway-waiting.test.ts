@@ -8,7 +8,7 @@ import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/s
 let running: TestGateway | null = null;
 const framed = chatEvents(["The", " Rhine"]).map(chunk).join("") + LAST_CHUNK;
 const start = async (answer = sseHead + framed): Promise<TestGateway> => {
-  running = await testGateway((socket) => socket.end(answer), { signTimes: { firstMs: 20, everyMs: 20 } });
+  running = await testGateway((socket) => socket.end(answer), { signalTimes: { firstMs: 20, everyMs: 20 } });
   running.dispatcher.hold();
   return running;
 };

@@ -1,5 +1,6 @@
 import { Cancellation } from "../../src/core/cancellation.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../../src/core/request.ts";
+import { EngineSocket } from "../../src/upstreams/unix/engine-socket.ts";
 
 /** A lease as the stub handed it out, with what became of it. */
 export interface GrantedLease {
@@ -20,9 +21,9 @@ export class StubDispatcher implements Dispatcher {
   readonly abandoned: RequestFacts[] = [];
   /** Sockets for the next leases, in turn; the last one stays. */
   socketPaths: string[];
-  noticesDepartedClients = true;
-  separatesScopes = true;
-  instanceId = "stub@cpu";
+  noticesDisconnects = true;
+  separatesCaches = true;
+  targetId = "stub@cpu";
   /** Rejects every request. */
   refuse: Error | null = null;
   /** What a held request is told. */
@@ -78,12 +79,9 @@ export class StubDispatcher implements Dispatcher {
       lose: (reason) => lost.cancel(reason),
       lease: {
         requestId: facts.id,
-        instanceId: this.instanceId,
+        targetId: this.targetId,
         model: facts.model,
-        engine: "llama-server",
-        socketPath,
-        noticesDepartedClients: this.noticesDepartedClients,
-        separatesScopes: this.separatesScopes,
+        upstream: new EngineSocket(socketPath, { noticesDisconnects: this.noticesDisconnects, separatesCaches: this.separatesCaches }),
         queuedMs,
         lost,
         firstToken: () => {

@@ -2,10 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DaemonStatus } from "../../src/api/status.ts";
+import type { Config } from "../../src/core/config.ts";
 import { AssistantError } from "../../src/core/errors.ts";
 import type { ModelSpec } from "../../src/core/model.ts";
+import { Authorizer } from "../../src/gateway/front/authorize.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
 import type { ControlPort, GatewaySettings } from "../../src/gateway/ports.ts";
+import { InferenceCore } from "../../src/inference/core.ts";
+import type { InferencePorts } from "../../src/inference/ports.ts";
 import { StubDispatcher } from "./dispatcher.ts";
 import { testModel } from "./fake-engine.ts";
 import { type ScriptedUpstream, scriptedUpstream } from "./scripted-upstream.ts";
@@ -23,8 +27,11 @@ export interface TestGateway extends AsyncDisposable {
   /** Log lines as they were written. */
   readonly lines: Record<string, unknown>[];
   /** Settings may be changed at any time, as a reload does. */
-  readonly settings: { -readonly [Key in keyof GatewaySettings]: GatewaySettings[Key] };
+  readonly settings: { -readonly [Key in keyof TestSettings]: TestSettings[Key] };
 }
+
+type TestSettings = GatewaySettings & Pick<Config, "apiKeys" | "sharePrefixes">;
+type TestOptions = Partial<GatewayOptions> & Partial<Pick<InferencePorts, "fingerprint" | "signalTimes">> & { models?: readonly ModelSpec[] };
 
 export interface RecordedControl extends ControlPort {
   readonly calls: unknown[][];
@@ -33,29 +40,37 @@ export interface RecordedControl extends ControlPort {
 export const chatModel = testModel({ name: "river", aliases: ["stream-chat"] });
 export const embeddingModel = testModel({ name: "vectors", kind: "embedding" });
 
-export async function testGateway(
-  script: ScriptedUpstream["script"],
-  options: Partial<GatewayOptions> & { models?: readonly ModelSpec[] } = {},
-): Promise<TestGateway> {
+export async function testGateway(script: ScriptedUpstream["script"], options: TestOptions = {}): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "assistant-gateway-"));
   const upstream = await scriptedUpstream(join(directory, "engine.sock"), script);
   const dispatcher = new StubDispatcher(upstream.socketPath);
   const control = recordedControl();
   const lines: Record<string, unknown>[] = [];
   const write = (fields: object, message: string): void => void lines.push({ ...fields, message });
-  const settings: TestGateway["settings"] = { apiKeys: [], corsOrigins: [], allowedHosts: [], bodyLimitBytes: 1024 * 1024 };
-  const { models = [chatModel, embeddingModel], ...rest } = options;
-  const gateway = await createGateway({
+  const settings: TestGateway["settings"] = { apiKeys: [], sharePrefixes: false, corsOrigins: [], allowedHosts: [], bodyLimitBytes: 1024 * 1024 };
+  const { models = [chatModel, embeddingModel], fingerprint, signalTimes, ...rest } = options;
+  const log = { debug: write, info: write, warn: write, error: write };
+  const catalog = {
+    find: (name: string) => models.find((model) => model.name === name || model.aliases.includes(name)),
+    all: () => models,
+    createdAt: () => 1_700_000_000_000,
+  };
+  const inference = new InferenceCore({
     dispatcher,
-    directory: {
-      find: (name) => models.find((model) => model.name === name || model.aliases.includes(name)),
-      all: () => models,
-      createdAt: () => 1_700_000_000_000,
-    },
+    directory: catalog,
+    tenancy: () => settings,
+    log,
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(signalTimes === undefined ? {} : { signalTimes }),
+  });
+  const gateway = await createGateway({
+    inference,
+    directory: catalog,
     control,
+    authorizer: new Authorizer(() => settings.apiKeys),
     settings: () => settings,
     version: "1.2.3",
-    log: { debug: write, info: write, warn: write, error: write },
+    log,
     ...rest,
   });
   const adminSocket = await gateway.listen({ path: join(directory, "admin.sock") });

@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import writeFileAtomic from "write-file-atomic";
+import type { ReloadReport } from "../../api/reload.ts";
 import { type EditedText, setKeys } from "../../config/edit.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { CommandContext } from "../cli/context.ts";
-import { connectIfRunning, type ReloadReport } from "../daemon-client.ts";
+import { connectIfRunning } from "../daemon-client.ts";
 import type { TuneReport } from "./tune.ts";
 
 /** The model's file as it would be. `before` is its text now. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
+import type { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError } from "../../core/errors.ts";
-import { ClientGone, type Departure } from "./departure.ts";
+import { CallerGone } from "../../core/upstream.ts";
 
 /** How much of a body that is too large is still read, so that the client gets to read the refusal. */
 const DRAIN_BYTES = 64 * 1024 * 1024;
@@ -8,9 +9,9 @@ const DRAIN_MS = 2_000;
 
 /**
  * The bytes of a request's body. Throws `body_too_large` over the limit, once the client has stopped sending or has
- * been listened to for long enough, and `ClientGone`. Empty bodies are returned as such.
+ * been listened to for long enough, and `CallerGone`. Empty bodies are returned as such.
  */
-export function readBody(request: IncomingMessage, limitBytes: number, departure: Departure): Promise<Buffer> {
+export function readBody(request: IncomingMessage, limitBytes: number, cancellation: Cancellation): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let length = 0;
@@ -20,7 +21,7 @@ export function readBody(request: IncomingMessage, limitBytes: number, departure
     const settle = (): boolean => {
       if (settled) return false;
       settled = true;
-      departure.onCancel = null;
+      cancellation.onCancel = null;
       if (drainTimer) clearTimeout(drainTimer);
       return true;
     };
@@ -42,9 +43,9 @@ export function readBody(request: IncomingMessage, limitBytes: number, departure
       if (length > limitBytes) return refuse();
       if (settle()) resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
     });
-    request.on("error", (error) => fail(departure.cancelled ? new ClientGone() : error));
-    departure.onCancel = fail;
-    if (departure.reason !== null) fail(departure.reason);
+    request.on("error", (error) => fail(cancellation.cancelled ? new CallerGone() : error));
+    cancellation.onCancel = fail;
+    if (cancellation.reason !== null) fail(cancellation.reason);
   });
 }
 

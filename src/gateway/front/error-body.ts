@@ -1,8 +1,9 @@
-import type { ServerResponse } from "node:http";
 import type { ErrorBody } from "../../api/status.ts";
-import { AssistantError, toAssistantError } from "../../core/errors.ts";
+import type { AssistantError } from "../../core/errors.ts";
+import type { Door } from "./door.ts";
+import { bearerOf } from "./keys.ts";
 
-/** The one shape of errors, as OpenAI's clients read it. */
+/** The shape of errors that OpenAI's clients read, which our own routes use too. */
 export function errorBody(error: AssistantError, requestId: string): ErrorBody {
   return {
     error: {
@@ -16,25 +17,11 @@ export function errorBody(error: AssistantError, requestId: string): ErrorBody {
   };
 }
 
-/** What is shown of anything thrown: the text of a fault of our own may hold what is nobody's business. */
-export function presentable(thrown: unknown): AssistantError {
-  const error = toAssistantError(thrown);
-  if (error.code !== "internal" || error === thrown) return error;
-  return new AssistantError("internal", "Something went wrong inside Assistant; its log has the details under this request id.", { cause: thrown });
-}
-
-/** Seconds for clients that are told to come back; computed by whoever refused, else a second. */
-export const retryAfterOf = (error: AssistantError): string | null =>
-  error.retryAfterS !== null || error.status === 429 || error.status === 503 ? String(Math.max(1, Math.ceil(error.retryAfterS ?? 1))) : null;
-
-/** Writes a whole error answer. `headers`: name, value, name, value, … */
-export function sendError(response: ServerResponse, error: AssistantError, requestId: string, headers: readonly string[]): void {
-  if (response.headersSent || response.destroyed) return;
-  const body = Buffer.from(JSON.stringify(errorBody(error, requestId)));
-  const all = ["Content-Type", "application/json; charset=utf-8", "Content-Length", String(body.length), ...headers];
-  const retryAfter = retryAfterOf(error);
-  if (retryAfter !== null) all.push("Retry-After", retryAfter);
-  if (error.status === 401) all.push("WWW-Authenticate", 'Bearer realm="assistant"');
-  response.writeHead(error.status, all);
-  response.end(body);
-}
+/** What OpenAI's door and those of our own routes have in common. */
+export const bearerDoor: Omit<Door, "name" | "register"> = {
+  scope: "inference",
+  inference: [],
+  credential: ({ authorization }) => bearerOf(authorization),
+  errorBody,
+  errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
+};

@@ -1,79 +1,131 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { newRequestId } from "../../core/ids.ts";
-import { type Call, serveInference } from "../openai/inference.ts";
-import { inferenceRoutes, publicPaths } from "../openai/routes.ts";
-import type { SignTimes } from "../openai/waiting-signs.ts";
-import type { DoorContext } from "../ports.ts";
-import { methodNotAllowed } from "./cold-app.ts";
+import { type ErrorCode, presentable } from "../../core/errors.ts";
+import type { CallOrigin } from "../../core/inference.ts";
+import type { InferenceCore } from "../../inference/core.ts";
+import type { Log } from "../../inference/ports.ts";
+import type { GatewaySettings } from "../ports.ts";
+import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
+import { readBody } from "./body.ts";
+import { callHeaders, requestIdOf } from "./call-headers.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
-import { presentable, sendError } from "./error-body.ts";
+import { Disconnect } from "./disconnect.ts";
+import type { Door, InferenceRoute } from "./door.ts";
 import { HostCheck, isLoopback } from "./hosts.ts";
-import { Doorkeeper, rememberKey, tenantOf } from "./keys.ts";
-import { contextFor, requireScope } from "./rights.ts";
+import { HttpSink } from "./http-sink.ts";
+import { sendError } from "./send-error.ts";
+import { type Methods, methodNotAllowed, parseTarget, type RouteTable, routeNotFound } from "./table.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface FrontOptions {
-  readonly context: DoorContext;
+  readonly inference: InferenceCore;
+  readonly table: RouteTable;
+  /** In whose shape errors are that belong to no route. */
+  readonly fallback: Door;
+  readonly authorizer: Authorizer;
+  readonly settings: () => GatewaySettings;
+  readonly log: Log;
+  /** Called for each request that the guards refuse. */
+  readonly refused: (code: ErrorCode) => void;
+  /** The listener serves these models alone, whatever a request says; null: all. */
+  readonly onlyModels: readonly string[] | null;
   /** A network listener has guards; the Unix socket has its file mode. */
   readonly guarded: boolean;
-  readonly signTimes: SignTimes;
-  /** Everything that is not inference. */
-  readonly cold: Handler;
+  /** Answers what is not inference. */
+  readonly answerFromMemory: Handler;
+}
+
+/** One HTTP request that has passed the guards. */
+interface Admitted {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly door: Door;
+  readonly route: InferenceRoute;
+  readonly origin: Omit<CallOrigin, "cancellation">;
+  /** Headers of every answer to it: name, value, name, value, … */
+  readonly headers: readonly string[];
 }
 
 /**
- * The first to see every request of a listener: request id, Host, origin, key. Inference goes from here straight to
- * the relay, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
+ * The first to see every request of a listener: request id, target, Host, origin, key. Inference goes from here straight
+ * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
-export function makeFront({ context, guarded, signTimes, cold }: FrontOptions): Handler {
-  const doorkeeper = new Doorkeeper();
+export function makeFront(options: FrontOptions): Handler {
+  const { table, fallback, authorizer, settings, log, refused, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
+
+  const guard = (request: IncomingMessage, headers: string[]): void => {
+    const { allowedHosts, corsOrigins } = settings();
+    if (isLoopback(request.socket.localAddress)) hosts.check(request.headers.host, allowedHosts);
+    headers.push(...corsHeaders(request.headers.origin, request.headers.host, corsOrigins));
+  };
+
   return (request, response) => {
     const arrivedAt = performance.now();
-    const id = requestId(request);
+    const id = requestIdOf(request.headers);
     const headers = ["x-request-id", id];
-    const path = pathOf(request.url ?? "/");
+    let door = fallback;
+    let path = request.url ?? "/";
     try {
-      const settings = context.settings();
-      if (guarded) {
-        if (isLoopback(request.socket.localAddress)) hosts.check(request.headers.host, settings.allowedHosts);
-        headers.push(...corsHeaders(request.headers.origin, request.headers.host, settings.corsOrigins));
-      }
-      const route = inferenceRoutes.get(path);
-      if (request.method === "OPTIONS") return sendOptions(request, response, headers, route === undefined ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
-      const key = guarded && !publicPaths.has(path) ? doorkeeper.keyOf(request.socket, request.headers.authorization, settings.apiKeys) : null;
-      if (route === undefined) {
+      const target = parseTarget(path);
+      path = target.path;
+      if (guarded) guard(request, headers);
+      const methods = table.find(target);
+      const { method = "" } = request;
+      if (method === "OPTIONS") return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
+      const entry = methods?.get(method);
+      if (entry?.inference === null) {
         for (let index = 0; index < headers.length; index += 2) response.setHeader(headers[index] as string, headers[index + 1] as string);
-        rememberKey(request, key);
-        return cold(request, response);
+        request.url = target.url;
+        return answerFromMemory(request, response);
       }
-      if (request.method !== "POST") throw methodNotAllowed(request.method ?? "", path, response, ["POST", "OPTIONS"]);
-      requireScope(key, "inference");
-      const ended = context.keyLimits.admit(key);
-      const call: Call = { request, response, id, tenant: tenantOf(key), settings, headers, arrivedAt };
-      const served = serveInference(contextFor(key, context), route, call, signTimes);
+      const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
+      door = nearest?.door ?? fallback;
+      const scope = nearest?.scope ?? "inference";
+      const identity = guarded ? authorizer.authorize(door.credential(request.headers), scope, request.socket) : LOCAL;
+      if (methods === undefined || isHidden(scope, guarded, identity)) throw routeNotFound(path);
+      if (entry === undefined) {
+        headers.push("Allow", allowed(methods));
+        throw methodNotAllowed(method, path, methods);
+      }
+      const ended = authorizer.admit(identity);
+      const { inference: route } = entry;
+      const origin = { id, caller: identity.caller, route: route.name, arrivedAt };
+      const served = serve(options, { request, response, door, route, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
-      context.refused(error.code);
-      context.log.info({ id, method: request.method, path: path.slice(0, 200), status: error.status, code: error.code, error: error.message }, "refused");
-      sendError(response, error, id, headers);
+      refused(error.code);
+      log.info({ id, method: request.method, path: path.slice(0, 200), status: error.status, code: error.code, error: error.message }, "refused");
+      sendError(response, error, door.errorBody(error, id), headers);
     }
   };
 }
 
-const pathOf = (url: string): string => {
-  const query = url.indexOf("?");
-  const path = query < 0 ? url : url.slice(0, query);
-  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
-};
-
-/** The client's own id where it is one that may stand in a log line, else a new one. */
-function requestId(request: IncomingMessage): string {
-  const given = request.headers["x-request-id"];
-  return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : newRequestId();
+/** Reads the body, and has the call served. Never rejects. */
+async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
+  const { inference, settings, onlyModels } = options;
+  const { request, response, door, route, headers } = admitted;
+  const cancellation = new Disconnect(request.socket);
+  const origin = { ...admitted.origin, cancellation };
+  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: origin.id, headers, streamed });
+  try {
+    route.checkHeaders(request.headers);
+    const bytes = await readBody(request, settings().bodyLimitBytes, cancellation);
+    const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
+    const { operation, wire } = route;
+    const selector = { model, among: onlyModels };
+    const call = { ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(request.headers, streamed) };
+    await inference.run(call, sinkFor(streamed));
+  } catch (error) {
+    // What the core runs never throws: the call could not be read.
+    inference.refuse(origin, sinkFor(false), error);
+  } finally {
+    cancellation.done();
+  }
 }
+
+const allowed = (methods: Methods | ReadonlyMap<string, null>): string => [...methods.keys(), "OPTIONS"].join(", ");
 
 /** Answers a preflight, or OPTIONS asked out of curiosity. */
 function sendOptions(request: IncomingMessage, response: ServerResponse, headers: readonly string[], methods: string): void {

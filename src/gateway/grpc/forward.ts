@@ -1,66 +1,163 @@
-import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
-import type { Metadata } from "@grpc/grpc-js";
-import type { ForwardRequest } from "../../api/assistant-service.ts";
-import { AssistantError } from "../../core/errors.ts";
-import { inferenceRoutes } from "../openai/routes.ts";
+import { validateHeaderName, validateHeaderValue } from "node:http";
+import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { ForwardRequest, ForwardResponse, Sent } from "../../api/assistant-service.ts";
+import { requestHeaders } from "../../api/headers.ts";
+import { Cancellation } from "../../core/cancellation.ts";
+import { AssistantError, type ErrorCode, presentable } from "../../core/errors.ts";
+import { CallerGone } from "../../core/upstream.ts";
+import type { InferenceCore } from "../../inference/core.ts";
+import type { Log } from "../../inference/ports.ts";
+import type { Authorizer } from "../front/authorize.ts";
+import { callHeaders, requestIdOf } from "../front/call-headers.ts";
+import type { Door, InferenceRoute } from "../front/door.ts";
+import { methodNotAllowed, parseTarget } from "../front/table.ts";
+import type { GatewayRoutes } from "../gateway.ts";
+import type { GatewaySettings } from "../ports.ts";
+import { GrpcSink, type Reply } from "./sink.ts";
+import { errorOf, isFailure } from "./status.ts";
 
-/** About the connection, or about a browser; the rest of a request's headers goes on. */
-const DROPPED = new Set([
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "origin",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
+export interface ForwardOptions {
+  readonly routes: GatewayRoutes;
+  readonly inference: InferenceCore;
+  readonly authorizer: Authorizer;
+  readonly settings: () => GatewaySettings;
+  readonly log: Log;
+  readonly refused: (code: ErrorCode) => void;
+}
 
-const memoryRoutes = ["/v1/models", "/v1/info", "/v1/health", "/models", "/info", "/health"];
+export type ForwardCall = ServerUnaryCall<ForwardRequest, Sent<ForwardResponse>> | ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>;
 
-/** Paths that a call may name, for GetInfo. */
-export const endpoints: readonly string[] = [...inferenceRoutes.keys(), ...memoryRoutes].filter((path) => path.startsWith("/v1/"));
-
-/** What a call is sent on as. Throws `route_not_found` or `invalid_request`. */
-export interface Outgoing {
-  readonly path: string;
+/** A call as an HTTP request of the same routes: the method and the headers, names in lower case. */
+interface Incoming {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
 
-/** `remainingMs`: until the call's deadline; null where it has none. */
-export function outgoing(call: ForwardRequest, metadata: Metadata, remainingMs: number | null): Outgoing {
-  const { path, body } = call;
-  if (!isOpenAiPath(path)) {
-    throw new AssistantError(
-      "route_not_found",
-      `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions; found ${JSON.stringify(path.slice(0, 100))}.`,
-    );
+const MAX_PATH_BYTES = 2_000;
+const MAX_TIMEOUT_MS = 86_400_000;
+
+/** Paths that a call may name, for GetInfo. */
+export const endpointsOf = ({ table, openAi }: GatewayRoutes): string[] => table.pathsOf(openAi).filter((path) => path.startsWith("/v1/"));
+
+/**
+ * Answers one call as the HTTP routes would: the same guards, the same inference core, no HTTP between. Never rejects.
+ * The caller's disconnecting and its deadline end the work, in every phase.
+ */
+export async function forward(options: ForwardOptions, call: ForwardCall, reply: Reply): Promise<void> {
+  const { routes, authorizer } = options;
+  let answer: GrpcSink | null = null;
+  let id = "";
+  try {
+    const incoming = incomingOf(call);
+    const target = parseTarget(call.request.path);
+    const methods = routes.table.find(target);
+    // Whatever a path is written like, it leads to no other door.
+    if (![...(methods?.values() ?? [])].every(({ door }) => door === routes.openAi)) throw notForwarded(call.request.path);
+    id = requestIdOf(incoming.headers);
+    answer = new GrpcSink({ reply, door: routes.openAi, requestId: id, streamed: false });
+    const entry = methods?.get(incoming.method);
+    if (methods !== undefined && entry === undefined) throw methodNotAllowed(incoming.method, target.path, methods);
+    if (!entry?.inference) {
+      await fromMemory(options, target.url, incoming, reply);
+      return;
+    }
+    const identity = authorizer.authorize(entry.door.credential(incoming.headers), "inference");
+    const ended = authorizer.admit(identity);
+    await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, reply }).finally(() => ended?.());
+  } catch (thrown) {
+    const error = presentable(thrown);
+    note(options, id, call.request.path, error);
+    // Until a call is known to be a request of the API, what is wrong with it is a gRPC status.
+    if (answer === null) reply.fail(error);
+    else answer.fail(error, [], true);
   }
-  const method = call.method === "" ? (body.length > 0 ? "POST" : "GET") : call.method.toUpperCase();
-  if (!/^[A-Z]{1,16}$/.test(method))
-    throw new AssistantError("invalid_request", `${JSON.stringify(call.method.slice(0, 40))} is not an HTTP method.`, { param: "method" });
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(call.headers)) if (!DROPPED.has(name.toLowerCase())) headers[name.toLowerCase()] = checked(name, value);
-  // Who calls is told by the metadata, as gRPC's clients do it; the map is what HTTP bridges have.
-  const [authorization] = metadata.get("authorization");
-  if (typeof authorization === "string") headers["authorization"] = authorization;
-  if (body.length > 0) headers["content-type"] ??= "application/json";
-  headers["content-length"] = String(body.length);
-  if (remainingMs !== null) headers["x-assistant-timeout-ms"] = String(shorter(remainingMs, headers["x-assistant-timeout-ms"]));
-  return { path, method, headers, body };
 }
 
-function isOpenAiPath(path: string): boolean {
-  // As written: whatever a router might make of escapes and dots must not lead elsewhere.
+function note({ refused, log }: ForwardOptions, id: string, path: string, { code, status, message }: AssistantError): void {
+  refused(code);
+  log.info({ id, path: path.slice(0, 200), status, code, error: message }, "refused");
+}
+
+const notForwarded = (path: string): AssistantError =>
+  new AssistantError(
+    "route_not_found",
+    `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions; found ${JSON.stringify(path.slice(0, 100))}.`,
+  );
+
+interface Admitted {
+  readonly door: Door;
+  readonly route: InferenceRoute;
+  readonly caller: Parameters<InferenceCore["refuse"]>[0]["caller"];
+  readonly id: string;
+  readonly reply: Reply;
+}
+
+async function serve({ inference, settings }: ForwardOptions, call: ForwardCall, { headers, body: bytes }: Incoming, admitted: Admitted): Promise<void> {
+  const { door, route, caller, id, reply } = admitted;
+  const { operation, wire, name } = route;
+  const cancellation = new Cancellation();
+  const leave = (): void => cancellation.cancel(new CallerGone());
+  call.once("cancelled", leave);
+  if (call.cancelled) leave();
+  const origin = { id, caller, route: name, arrivedAt: performance.now(), cancellation };
+  const sinkFor = (streamed: boolean): GrpcSink => new GrpcSink({ reply, door, requestId: id, streamed });
+  try {
+    route.checkHeaders(headers);
+    if (bytes.length > settings().bodyLimitBytes) throw new AssistantError("body_too_large", "The request's body is larger than allowed.");
+    const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
+    const selector = { model, among: null };
+    await inference.run({ ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) }, sinkFor(streamed));
+  } catch (error) {
+    inference.refuse(origin, sinkFor(false), error);
+  }
+}
+
+async function fromMemory({ routes }: ForwardOptions, url: string, { method, headers, body }: Incoming, reply: Reply): Promise<void> {
+  const answer = await routes.memory.inject({
+    method: method as "GET",
+    url,
+    headers: { ...headers, host: "localhost" },
+    ...(body.length === 0 ? {} : { payload: body }),
+  });
+  const { statusCode: status, rawPayload } = answer;
+  if (isFailure(status)) return reply.fail(errorOf(status, rawPayload.toString(), answer.headers["retry-after"]?.toString()));
+  reply.head(status, textOf(answer.headers));
+  reply.body(rawPayload);
+  reply.end();
+}
+
+const textOf = (headers: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined || HOP_BY_HOP.has(name) ? [] : [[name, String(value)]])));
+
+const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding"]);
+/** About the connection, or about a browser. */
+const DROPPED = new Set([...HOP_BY_HOP, "content-length", "expect", "host", "origin", "te", "trailer", "upgrade"]);
+
+/** Throws `route_not_found` or `invalid_request`. */
+function incomingOf(call: ForwardCall): Incoming {
+  const { path, body, method: stated, headers: given } = call.request;
+  if (!isPlainPath(path)) throw notForwarded(path);
+  const method = stated === "" ? (body.length > 0 ? "POST" : "GET") : stated.toUpperCase();
+  if (!/^[A-Z]{1,16}$/.test(method)) {
+    throw new AssistantError("invalid_request", `${JSON.stringify(stated.slice(0, 40))} is not an HTTP method.`, { param: "method" });
+  }
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(given)) if (!DROPPED.has(name.toLowerCase())) headers[name.toLowerCase()] = checked(name, value);
+  // gRPC's clients send their credential in the metadata; the map is what HTTP bridges have.
+  const [authorization] = call.metadata.get("authorization");
+  if (typeof authorization === "string") headers["authorization"] = authorization;
+  if (body.length > 0) headers["content-type"] ??= "application/json";
+  const deadline = Number(call.getDeadline());
+  if (Number.isFinite(deadline)) headers[requestHeaders.timeoutMs] = String(shorter(deadline - Date.now(), headers[requestHeaders.timeoutMs]));
+  return { method, headers, body };
+}
+
+/** As written: whatever a router might make of escapes and dots must not lead elsewhere. */
+function isPlainPath(path: string): boolean {
   const [plain = ""] = path.split("?");
-  if (!/^\/[\w\-./:%+@]*$/.test(plain) || plain.includes("..") || path.length > 2_000 || /[^\x21-\x7e]/.test(path)) return false;
-  return plain.startsWith("/v1/") || inferenceRoutes.has(plain) || memoryRoutes.some((route) => plain === route || plain.startsWith(`${route}/`));
+  if (path.length > MAX_PATH_BYTES || /[^\x21-\x7e]/.test(path)) return false;
+  return /^\/(?!\/)[\w\-./:%+@]*$/.test(plain) && !plain.includes("..");
 }
 
 function checked(name: string, value: string): string {
@@ -76,29 +173,6 @@ function checked(name: string, value: string): string {
 }
 
 function shorter(remainingMs: number, stated: string | undefined): number {
-  const most = Math.min(86_400_000, Math.max(0, Math.floor(remainingMs)));
+  const most = Math.min(MAX_TIMEOUT_MS, Math.max(0, Math.floor(remainingMs)));
   return stated !== undefined && /^\d{1,8}$/.test(stated) ? Math.min(most, Number(stated)) : most;
-}
-
-/** Sends calls to a socket where the gateway answers as it does on a network address. */
-export class InnerDoor {
-  readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 8, timeout: 0 });
-
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
-  }
-
-  /** `answered` and `failed`: one of them is called, once; destroying the returned request ends the work. */
-  send({ path, method, headers, body }: Outgoing, answered: (answer: IncomingMessage) => void, failed: (error: Error) => void): ClientRequest {
-    const request = httpRequest({ socketPath: this.#socketPath, agent: this.#agent, path, method, headers });
-    request.once("response", answered);
-    request.on("error", failed);
-    request.end(body);
-    return request;
-  }
-
-  close(): void {
-    this.#agent.destroy();
-  }
 }

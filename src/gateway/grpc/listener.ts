@@ -2,19 +2,14 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import type { ConnectionInjector, Server } from "@grpc/grpc-js";
 import { type AssistantHandlers, type InfoResponse, loadAssistantService } from "../../api/assistant-service.ts";
 import type { ListenAddress } from "../../core/config.ts";
-import type { GatewaySettings, Log } from "../ports.ts";
-import { InnerDoor } from "./forward.ts";
+import type { ForwardOptions } from "./forward.ts";
 import { makeHandlers } from "./handlers.ts";
 import { makeModelHandlers, type Shelf } from "./model-handlers.ts";
 
-export interface GrpcOptions {
-  /** Where the gateway answers as on a network address: its guards are ours. */
-  readonly innerSocket: string;
-  readonly settings: () => GatewaySettings;
+export interface GrpcOptions extends ForwardOptions {
   readonly info: () => InfoResponse;
   /** Weights that other machines may take over. */
   readonly shelf: Shelf;
-  readonly log: Log;
 }
 
 /** A message has headers and framing besides the body. */
@@ -33,14 +28,12 @@ interface Loaded {
  */
 export class GrpcListener {
   readonly #options: GrpcOptions;
-  readonly #door: InnerDoor;
   readonly #listener: NetServer;
   readonly #early = new Set<Socket>();
   #loaded: Promise<Loaded> | null = null;
 
   constructor(options: GrpcOptions) {
     this.#options = options;
-    this.#door = new InnerDoor(options.innerSocket);
     this.#listener = createServer({ noDelay: true }, (socket) => void this.#connected(socket));
   }
 
@@ -65,7 +58,6 @@ export class GrpcListener {
       if (!now) await ended(loaded.server);
       loaded.server.forceShutdown();
     }
-    this.#door.close();
   }
 
   async #connected(socket: Socket): Promise<void> {
@@ -87,14 +79,14 @@ export class GrpcListener {
 
   async #load(): Promise<Loaded> {
     const [{ grpc, definition, service, modelService }, { ReflectionService }] = await Promise.all([loadAssistantService(), import("@grpc/reflection")]);
-    const { settings, info, shelf, log } = this.#options;
+    const { settings, authorizer, shelf, log } = this.#options;
     const server = new grpc.Server({
       "grpc.max_receive_message_length": settings().bodyLimitBytes + MESSAGE_ROOM_BYTES,
       "grpc.max_send_message_length": -1,
     });
-    const handlers: AssistantHandlers = makeHandlers({ grpc, door: this.#door, settings, info, log });
+    const handlers: AssistantHandlers = makeHandlers({ grpc, ...this.#options });
     server.addService(service, { ...handlers });
-    server.addService(modelService, { ...makeModelHandlers({ grpc, shelf, settings, log }) });
+    server.addService(modelService, { ...makeModelHandlers({ grpc, shelf, authorizer, log }) });
     new ReflectionService(definition).addToServer(server);
     return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };
   }

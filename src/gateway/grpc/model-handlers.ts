@@ -1,12 +1,12 @@
 import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import type { LoadedService } from "../../api/assistant-service.ts";
 import type { FetchPart, FetchRequest, ModelHandlers } from "../../api/model-service.ts";
-import type { ApiKey } from "../../core/config.ts";
-import { AssistantError } from "../../core/errors.ts";
-import { presentable } from "../front/error-body.ts";
-import { keyOf, tenantOf } from "../front/keys.ts";
-import { requireModel, requireScope } from "../front/rights.ts";
-import type { GatewaySettings, Log } from "../ports.ts";
+import { AssistantError, presentable } from "../../core/errors.ts";
+import type { Caller } from "../../core/inference.ts";
+import type { Log } from "../../inference/ports.ts";
+import { requireModel } from "../../inference/resolve.ts";
+import type { Authorizer } from "../front/authorize.ts";
+import { bearerOf } from "../front/keys.ts";
 import { failureStatus } from "./status.ts";
 
 /** Weights that may be handed out. */
@@ -29,7 +29,7 @@ export interface Shelf {
 export interface ModelHandlerOptions {
   readonly grpc: LoadedService["grpc"];
   readonly shelf: Shelf;
-  readonly settings: () => GatewaySettings;
+  readonly authorizer: Authorizer;
   readonly log: Log;
   /** A caller that takes nothing for so long is taken to be gone, milliseconds. */
   readonly stallMs?: number;
@@ -62,25 +62,22 @@ export function makeModelHandlers(options: ModelHandlerOptions): ModelHandlers {
   };
 }
 
-/** The key that a caller has shown. Throws where it may not use models. */
-function callerOf({ settings }: ModelHandlerOptions, call: Call): ApiKey | null {
-  const key = keyOf(call.metadata.get("authorization")[0]?.toString(), settings().apiKeys);
-  requireScope(key, "inference");
-  return key;
-}
+/** Throws where it may not use models. */
+const callerOf = ({ authorizer }: ModelHandlerOptions, call: Call): Caller =>
+  authorizer.authorize(bearerOf(call.metadata.get("authorization")[0]?.toString()), "inference").caller;
 
 /** The weights, if the caller may use the model. */
 async function find(options: ModelHandlerOptions, call: Call, asked: string, gone: AbortSignal): Promise<ShelfModel> {
-  const key = callerOf(options, call);
+  const caller = callerOf(options, call);
   const model = await options.shelf.find(asked, gone);
-  requireModel(key, { name: model.name, aliases: [asked] });
+  requireModel(caller, { name: model.name, aliases: [asked] });
   return model;
 }
 
 async function transfer(options: ModelHandlerOptions, call: ServerWritableStream<FetchRequest, FetchPart>, gone: AbortSignal): Promise<void> {
   const { shelf, log, stallMs = STALL_MS } = options;
   const { model: asked, sha256, offset: from } = call.request;
-  const tenant = tenantOf(callerOf(options, call));
+  const { tenant } = callerOf(options, call);
   const model = await find(options, call, asked, gone);
   if (sha256 !== "" && sha256 !== model.sha256) {
     throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`, {

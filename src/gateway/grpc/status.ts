@@ -1,7 +1,7 @@
 import type { StatusObject } from "@grpc/grpc-js";
 import { failureKeys, type LoadedService } from "../../api/assistant-service.ts";
 import { AssistantError, errorCatalogue } from "../../core/errors.ts";
-import { retryAfterOf } from "../front/error-body.ts";
+import { retryAfterOf } from "../front/send-error.ts";
 
 type Grpc = LoadedService["grpc"];
 type Failure = Partial<StatusObject> & { readonly code: number };

@@ -1,17 +1,6 @@
 import { hash } from "node:crypto";
-import type { PrefixMark } from "../../core/request.ts";
-
-/** What of a request body its prefixes are made of. The fields are the body's, unchecked. */
-export interface PromptFacts {
-  /** Requests of different tenants never share a prefix; pass the same text for all where they shall. */
-  readonly tenant: string;
-  /** Chat messages, in order. */
-  readonly messages?: unknown;
-  /** Prompt of a completion: a text, or a list with one text. */
-  readonly prompt?: unknown;
-  /** Tools are written into the beginning of the prompt by chat templates. */
-  readonly tools?: unknown;
-}
+import type { Prompt } from "../../core/inference.ts";
+import type { PrefixMark, PromptFacts } from "../../core/request.ts";
 
 /**
  * Boundaries that are kept: the first ones, which many share, and the last ones, which the next turn continues or an
@@ -38,31 +27,28 @@ export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLen
  * hashes mean equal beginnings; `tokens` are estimates. The last mark is the whole prompt. Empty where nothing is to be
  * shared: no messages, or several prompts in one request.
  */
-export function fingerprintPrefix(facts: PromptFacts): PrefixMark[] {
-  let before = framed(facts.tenant);
+export function fingerprintPrefix({ messages, tools, text }: Prompt, scope: string): PrefixMark[] {
+  let before = framed(scope);
   let bytes = 0;
-  if (Array.isArray(facts.tools) && facts.tools.length > 0) {
-    const text = JSON.stringify(facts.tools);
-    before += framed(text);
-    bytes += Buffer.byteLength(text);
+  if (Array.isArray(tools) && tools.length > 0) {
+    const written = JSON.stringify(tools);
+    before += framed(written);
+    bytes += Buffer.byteLength(written);
   }
-  if (Array.isArray(facts.messages)) return chatMarks(before, facts.messages, bytes);
-  const prompt = Array.isArray(facts.prompt) && facts.prompt.length === 1 ? facts.prompt[0] : facts.prompt;
-  return typeof prompt === "string" && prompt !== "" ? textMarks(before, prompt) : [];
+  if (Array.isArray(messages)) return chatMarks(before, messages, bytes);
+  const only: unknown = Array.isArray(text) && text.length === 1 ? text[0] : text;
+  return typeof only === "string" && only !== "" ? textMarks(before, only) : [];
 }
 
 /**
- * What a request body tells the scheduler of its prompt: the estimated length and the marks. Reads `messages`, `tools`,
- * `prompt` and `input`; several texts in one request add up and share no prefix.
+ * What the scheduler learns of a prompt: the estimated length and the marks. Several texts in one request add up and
+ * share no prefix. Prompts of different scopes share none either.
  */
-export function promptFacts(
-  body: Readonly<Record<string, unknown>>,
-  tenant: string,
-): { readonly promptTokens: number; readonly prefix: readonly PrefixMark[] } {
-  const prefix = fingerprintPrefix({ tenant, messages: body["messages"], prompt: body["prompt"], tools: body["tools"] });
+export function promptFacts(prompt: Prompt, scope: string): PromptFacts {
+  const prefix = fingerprintPrefix(prompt, scope);
   const whole = prefix[prefix.length - 1];
   if (whole !== undefined) return { promptTokens: whole.tokens, prefix };
-  return { promptTokens: tokensOfTexts(body["prompt"] ?? body["input"]), prefix };
+  return { promptTokens: tokensOfTexts(prompt.text), prefix };
 }
 
 /** A text, token numbers, or lists of either. */

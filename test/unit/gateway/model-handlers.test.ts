@@ -4,8 +4,8 @@ import * as grpc from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import type { FetchRequest } from "../../../src/api/model-service.ts";
 import type { ApiKey } from "../../../src/core/config.ts";
+import { Authorizer } from "../../../src/gateway/front/authorize.ts";
 import { makeModelHandlers, type Shelf } from "../../../src/gateway/grpc/model-handlers.ts";
-import type { GatewaySettings } from "../../../src/gateway/ports.ts";
 
 const PARTS = 8;
 
@@ -66,7 +66,7 @@ function setup(stallMs?: number, apiKeys: readonly ApiKey[] = []) {
   const handlers = makeModelHandlers({
     grpc,
     shelf,
-    settings: () => ({ apiKeys }) as unknown as GatewaySettings,
+    authorizer: new Authorizer(() => apiKeys),
     log: { debug: note, info: note, warn: note, error: note },
     ...(stallMs === undefined ? {} : { stallMs }),
   });

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Prompt } from "../../../src/core/inference.ts";
 import { estimateTokens, fingerprintPrefix, promptFacts } from "../../../src/scheduler/prefix/fingerprint.ts";
 
 const message = (role: string, content: string) => ({ role, content });
-const hashes = (facts: Parameters<typeof fingerprintPrefix>[0]): string[] => fingerprintPrefix(facts).map((mark) => mark.hash);
-const chat = (messages: unknown[], tenant = "t"): string[] => hashes({ tenant, messages });
+const hashes = (prompt: Prompt, scope = "t"): string[] => fingerprintPrefix(prompt, scope).map((mark) => mark.hash);
+const chat = (messages: unknown[], scope = "t"): string[] => hashes({ messages }, scope);
 
 test("the whole prompt of a turn is a prefix of the next turn, however long the conversation", () => {
   fc.assert(
@@ -32,16 +33,16 @@ test("a difference anywhere changes every later mark and no earlier one", () => 
 });
 
 test("role, tools, tool calls and parts of content are part of the prefix", () => {
-  const base = hashes({ tenant: "t", messages: [message("user", "hi")] });
+  const base = hashes({ messages: [message("user", "hi")] });
   expect(chat([message("system", "hi")])).not.toEqual(base);
   expect(chat([{ ...message("user", "hi"), name: "bob" }])).not.toEqual(base);
   expect(chat([{ role: "user", content: [{ type: "text", text: "hi" }] }])).not.toEqual(base);
-  expect(hashes({ tenant: "t", messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] })).not.toEqual(base);
+  expect(hashes({ messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] })).not.toEqual(base);
 });
 
 test("texts cannot be divided another way and be taken for equal", () => {
   expect(chat([message("user", "ab"), message("user", "c")]).at(-1)).not.toBe(chat([message("user", "a"), message("user", "bc")]).at(-1));
-  expect(hashes({ tenant: "ab", messages: [message("c", "d")] })).not.toEqual(hashes({ tenant: "a", messages: [message("bc", "d")] }));
+  expect(chat([message("c", "d")], "ab")).not.toEqual(chat([message("bc", "d")], "a"));
 });
 
 test("tenants share no prefix, unless they are given the same name for it", () => {
@@ -53,14 +54,14 @@ test("tenants share no prefix, unless they are given the same name for it", () =
 
 test("a longer completion prompt keeps the marks of a shorter one at its blocks", () => {
   const text = "All happy families are alike. ".repeat(500);
-  const short = hashes({ tenant: "t", prompt: text.slice(0, 9000) });
-  const long = hashes({ tenant: "t", prompt: text });
+  const short = hashes({ text: text.slice(0, 9000) });
+  const long = hashes({ text: text });
   expect(long.slice(0, short.length - 1)).toEqual(short.slice(0, -1));
-  expect(hashes({ tenant: "t", prompt: [text] })).toEqual(long);
+  expect(hashes({ text: [text] })).toEqual(long);
 });
 
 test("marks grow in tokens, and 400 KB make a bounded number of them", () => {
-  const marks = fingerprintPrefix({ tenant: "t", prompt: "x".repeat(400_000) });
+  const marks = fingerprintPrefix({ text: "x".repeat(400_000) }, "t");
   expect(marks.length).toBeLessThanOrEqual(20);
   expect(marks.at(-1)?.tokens).toBeGreaterThanOrEqual(100_000);
   expect(marks.map((mark) => mark.tokens)).toEqual(marks.map((mark) => mark.tokens).toSorted((a, b) => a - b));
@@ -72,17 +73,17 @@ test("tokens are UTF-8 bytes ÷ 4, so that other scripts are not underestimated"
 });
 
 test("what is no prompt has no marks, and nothing a client sends throws", () => {
-  for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]]) expect(hashes({ tenant: "t", prompt })).toEqual([]);
+  for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]]) expect(hashes({ text: prompt })).toEqual([]);
   for (const messages of [[null], [5], [{}], [{ role: 1, content: [null, { text: 3 }] }], [undefined]]) expect(chat(messages)).toHaveLength(1);
 });
 
 test("the length of a prompt is estimated whatever its form", () => {
-  const tokens = (body: Record<string, unknown>): number => promptFacts(body, "t").promptTokens;
-  expect(tokens({ prompt: "x".repeat(400) })).toBe(100);
-  expect(tokens({ prompt: ["x".repeat(400), "y".repeat(40)] })).toBe(110);
-  expect(tokens({ input: ["x".repeat(400), "y".repeat(40)] })).toBe(110);
-  expect(tokens({ prompt: [1, 2, 3] })).toBe(3);
+  const tokens = (prompt: Prompt): number => promptFacts(prompt, "t").promptTokens;
+  expect(tokens({ text: "x".repeat(400) })).toBe(100);
+  expect(tokens({ text: ["x".repeat(400), "y".repeat(40)] })).toBe(110);
+  expect(tokens({ text: [["x".repeat(400)], "y".repeat(40)] })).toBe(110);
+  expect(tokens({ text: [1, 2, 3] })).toBe(3);
   expect(tokens({ messages: [message("user", "x".repeat(400))] })).toBeGreaterThanOrEqual(100);
   expect(tokens({})).toBe(0);
-  expect(promptFacts({ prompt: "hello" }, "t").prefix).toEqual(fingerprintPrefix({ tenant: "t", prompt: "hello" }));
+  expect(promptFacts({ text: "hello" }, "t").prefix).toEqual(fingerprintPrefix({ text: "hello" }, "t"));
 });

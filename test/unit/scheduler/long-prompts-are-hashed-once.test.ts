@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 
 test("a completion prompt of 100,000 tokens is hashed once, in few pieces", () => {
-  const { promptTokens } = promptFacts({ prompt: text }, "t");
+  const { promptTokens } = promptFacts({ text }, "t");
   expect(promptTokens).toBeGreaterThan(100_000);
   expect(hashed.bytes).toBeGreaterThanOrEqual(text.length);
   expect(hashed.bytes).toBeLessThan(text.length * overhead);

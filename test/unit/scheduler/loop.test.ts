@@ -5,6 +5,7 @@ import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../../../src/core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { Lease, RequestFacts, Waiting } from "../../../src/core/request.ts";
+import type { Upstream } from "../../../src/core/upstream.ts";
 import { Scheduler } from "../../../src/scheduler/loop.ts";
 import { cpu, defaultSettings, type ModelOptions, model, outcome } from "./support.ts";
 
@@ -69,6 +70,7 @@ class HastyFleet implements FleetPort {
       model: order.model.name,
       device: order.device.id,
       engine: "llama-server",
+      traits: { noticesDisconnects: true, separatesCaches: true },
       state,
       pid: 1,
       socketPath: "/run/a.sock",
@@ -89,6 +91,8 @@ class HastyFleet implements FleetPort {
   }
 }
 
+const unused: Upstream = { send: () => Promise.reject(new Error("nothing is sent here")) };
+
 function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSettings> = {}) {
   const clock = new FakeClock();
   const fleet = new HastyFleet();
@@ -97,10 +101,7 @@ function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSetti
     fleet,
     clock,
     log: { debug: () => {}, info: () => {}, error },
-    describe: (id) =>
-      fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining"
-        ? { engine: "llama-server", socketPath: "/run/a.sock", noticesDepartedClients: true, separatesScopes: true }
-        : null,
+    upstreamOf: (id) => (fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining" ? unused : null),
   });
   fleet.listener = (event) => scheduler.onFleetEvent(event);
   scheduler.configure({ models: [model("a", { slots: 1, ...options })], devices: [cpu()], settings: { ...defaultSettings, ...settings } });
@@ -126,12 +127,9 @@ test("acquire on an idle ready instance resolves within the tick, with all that 
   await Promise.resolve();
   expect(lease).toMatchObject({
     requestId: "now",
-    instanceId: "a@cpu",
+    targetId: "a@cpu",
     model: "a",
-    engine: "llama-server",
-    socketPath: "/run/a.sock",
-    noticesDepartedClients: true,
-    separatesScopes: true,
+    upstream: unused,
     queuedMs: 0,
   });
 });
@@ -303,5 +301,5 @@ test("a gateway that asks again from within `lost` is served by the restarted in
   const again: Promise<Lease>[] = [];
   lease.lost.onCancel = () => again.push(scheduler.acquire(facts({ id: "again" }), forever()));
   fleet.to("a@cpu", "failed", { lastDeath: { at: 0, cause: "exit", message: "exited", exitCode: 1, signal: null } });
-  expect((await again[0])?.instanceId).toBe("a@cpu");
+  expect((await again[0])?.targetId).toBe("a@cpu");
 });

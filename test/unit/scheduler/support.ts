@@ -296,6 +296,7 @@ export class World {
       model: order.model.name,
       device: order.device.id,
       engine: "llama-server",
+      traits: { noticesDisconnects: true, separatesCaches: true },
       state: instance.state,
       pid: null,
       socketPath: null,

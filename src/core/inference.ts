@@ -1,0 +1,101 @@
+import type { Cancellation } from "./cancellation.ts";
+import type { AssistantError } from "./errors.ts";
+import type { Operation } from "./model.ts";
+
+/** The exact shape of a request and its answer. */
+export type WireFormat = "openai.chat" | "openai.completion" | "openai.embedding";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Whoever a request is for: what an API key stands for, or this machine's own user. */
+export interface Caller {
+  /** Fairness and usage are counted by it; the key's name, or `local`. */
+  readonly tenant: string;
+  /** Names or aliases of the models it may use; null: all. */
+  readonly models: readonly string[] | null;
+}
+
+/** The parts of a body that make up the prompt, as the client wrote them and unchecked. */
+export interface Prompt {
+  /** Chat messages, in order. */
+  readonly messages?: unknown;
+  /** Chat templates write tools into the beginning of the prompt. */
+  readonly tools?: unknown;
+  /** A text, token numbers, or lists of either: of a completion or an embedding. */
+  readonly text?: unknown;
+}
+
+/** What is known of a request before its body is read. */
+export interface CallOrigin {
+  /** Unique among the requests of this daemon. */
+  readonly id: string;
+  readonly caller: Caller;
+  /** What the request log calls it, such as `/v1/chat/completions`. */
+  readonly route: string;
+  /** Monotonic milliseconds. */
+  readonly arrivedAt: number;
+  /** Cancelled when nobody waits for the answer any longer. */
+  readonly cancellation: Cancellation;
+}
+
+/** One request for a model, whichever door or feature it comes from. */
+export interface InferenceCall extends CallOrigin {
+  readonly selector: {
+    /** Name or alias; "": the default model for the operation. */
+    readonly model: string;
+    /** One of these serves it, whatever `model` says; null: any. */
+    readonly among: readonly string[] | null;
+  };
+  readonly operation: Operation;
+  readonly wire: WireFormat;
+  /** As the client wrote it, and parsed. Sent on as written wherever that will do. */
+  readonly body: { readonly bytes: Buffer; readonly json: JsonObject };
+  readonly prompt: Prompt;
+  readonly streamed: boolean;
+  /** Most tokens the answer may have; null: no limit was set. 0 for operations that generate nothing. */
+  readonly maxTokens: number | null;
+  /** 0–100, higher first. */
+  readonly priority: number;
+  /** Epoch milliseconds after which an answer that has not begun is of no use, or null. */
+  readonly deadlineAt: number | null;
+  /** Ids of the daemons that have forwarded it, first to last. */
+  readonly hops: readonly string[];
+  /** Divides the tenant's cached prompts further; null: not at all. */
+  readonly cachePart: string | null;
+}
+
+/** What a call waits for. */
+export interface Waiting {
+  readonly reason: "queued" | "loading";
+  /** 1-based place among the waiting requests for this model. */
+  readonly place: number;
+  readonly expectedStartMs: number | null;
+}
+
+/**
+ * Where an answer goes: an HTTP client, a gRPC caller, or code in this process. Exactly one of `end`, `endFramed`, `fail`
+ * and `abort` is called, once, as the last call.
+ */
+export interface AnswerSink {
+  /** The status that was sent; null before the head. */
+  readonly status: number | null;
+  /** Takes bytes with the chunk framing of HTTP/1.1, so that an engine's answer passes through untouched. */
+  readonly takesFramed: boolean;
+  /** `headers`: name, value, … `length`: bytes of the body, where they are known. There is one head: later calls do nothing. */
+  head(status: number, headers: readonly string[], length?: number): void;
+  /** A part of the body. False: wait for `onDrain` before the next. */
+  chunk(payload: Buffer): boolean;
+  /** The same with its chunk framing; only where `takesFramed` and the head stated no length. */
+  framed(bytes: Buffer): boolean;
+  /** Calls back once when what was written has been taken. */
+  onDrain(callback: () => void): void;
+  end(last?: Buffer): void;
+  /** `last` holds the final chunk of a chunked body. */
+  endFramed(last: Buffer): void;
+  /** Why there is no answer, or no more of it. `headers`: for the head, where none was sent. `betweenEvents`: one more event may be appended. */
+  fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void;
+  /** Nobody is there any longer. */
+  abort(): void;
+  /** The request still waits. Repeated from time to time, so that a long wait can be made visible. `headers`: as in `head`. */
+  waiting?(wait: Waiting, headers: readonly string[]): void;
+}

@@ -1,0 +1,121 @@
+import { join } from "node:path";
+import { systemClock } from "../core/clock.ts";
+import type { Config } from "../core/config.ts";
+import type { FleetEvent } from "../core/fleet.ts";
+import { Signal } from "../core/signal.ts";
+import { createEngineProbe } from "../engines/index.ts";
+import { engineEnvironment } from "../fleet/environment.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import type { FleetSettings } from "../fleet/ports.ts";
+import { SlotCache } from "../fleet/slot-cache.ts";
+import { InferenceCore } from "../inference/core.ts";
+import { resolveWeights } from "../models/resolve.ts";
+import { Scheduler } from "../scheduler/loop.ts";
+import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
+import type { DaemonLog } from "../telemetry/log.ts";
+import { Complaints } from "./complaints.ts";
+import type { Current } from "./current.ts";
+import { Directory } from "./directory.ts";
+import { InstanceUpstreams } from "./instance-upstreams.ts";
+import { type Measured, Memory } from "./memory.ts";
+import type { Metering } from "./metering.ts";
+import { Remotes } from "./remotes.ts";
+
+/** A wedge is only found at a look, so that short times need frequent ones. */
+const DEFAULT_POLL_MS = 3_000;
+const MIN_POLL_MS = 50;
+const LOOKS_PER_WEDGE = 6;
+
+export const fleetSettings = ({ scheduler: { startTimeoutMs, wedgeAfterMs } }: Config): Partial<FleetSettings> => ({
+  startTimeoutMs,
+  wedgeAfterMs,
+  pollMs: Math.max(MIN_POLL_MS, Math.min(DEFAULT_POLL_MS, wedgeAfterMs / LOOKS_PER_WEDGE)),
+});
+
+/** Everything that does the daemon's work, made and connected, and nothing started. */
+export interface Components {
+  readonly directory: Directory;
+  readonly fleet: Fleet;
+  readonly slotCache: SlotCache;
+  readonly memory: Memory;
+  readonly scheduler: Scheduler;
+  readonly remotes: Remotes;
+  readonly inference: InferenceCore;
+  readonly fleetEvents: Signal<FleetEvent>;
+  /** Estimates have come in. */
+  readonly estimated: Signal<void>;
+}
+
+export function createComponents(current: Current, log: DaemonLog, metering: Metering): Components {
+  const { config, env } = current;
+  const clock = systemClock;
+  const fleetEvents = new Signal<FleetEvent>();
+  const measured = new Signal<Measured>();
+  const estimated = new Signal<void>();
+  const directory = new Directory();
+  const upstreams = new InstanceUpstreams();
+  const probe = createEngineProbe();
+  const slotCache = new SlotCache({
+    directory: join(config.paths.dataDir, "slots"),
+    budgetBytes: () => current.config.slotCacheBytes,
+    probe,
+    log: log.part("slots"),
+  });
+  const fleet = new Fleet({
+    engineFor: (model) => current.engines.choose(model),
+    resolveWeights: (model) => resolveWeights(model.source, current.config.paths),
+    probe,
+    slotCache,
+    isCurrent: ({ name, fingerprint }) => current.config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
+    clock,
+    random: Math.random,
+    runDir: config.paths.runDir,
+    logDir: join(config.paths.logDir, "instances"),
+    log: log.part("fleet"),
+    settings: fleetSettings(config),
+    baseEnv: engineEnvironment(env),
+    onEvent: fleetEvents.emit,
+  });
+  const complaints = new Complaints((instanceId) => fleet.suspect(instanceId));
+  const memory = new Memory({
+    env,
+    dataDir: config.paths.dataDir,
+    log: log.part("memory"),
+    devices: () => current.hardware.devices,
+    instances: () => fleet.snapshots(),
+    engineOf: async (model) => (await current.engines.choose(model)).id,
+    onMeasured: measured.emit,
+    onEstimated: estimated.emit,
+  });
+  const remotes = new Remotes({ log: log.part("cluster"), directory });
+  const scheduler = new Scheduler({
+    fleet,
+    measure: () => void memory.measure(),
+    clock,
+    log: log.part("scheduler"),
+    upstreamOf: (targetId) => upstreams.find(targetId) ?? remotes.find(targetId),
+    ended: (instanceId, end, answered) => complaints.ended(instanceId, end, answered),
+  });
+  const inference = new InferenceCore({
+    dispatcher: scheduler,
+    directory,
+    tenancy: () => current.config,
+    fingerprint: promptFacts,
+    log: log.part("gateway"),
+    logRequest: metering.counting(log.requests("gateway")),
+  });
+
+  measured.add(({ devices, use }) => {
+    current.replaceDevices(devices);
+    scheduler.onDevices(devices, use);
+  });
+  remotes.changed.add((change) => scheduler.onRemotes(change));
+  // The upstream of an instance is known before the scheduler sends anything there.
+  fleetEvents.add((event) => upstreams.onFleetEvent(event));
+  fleetEvents.add((event) => scheduler.onFleetEvent(event));
+  fleetEvents.add((event) => metering.onFleetEvent(event));
+  fleetEvents.add(({ snapshot: { id, state } }) => {
+    if (state === "starting") complaints.forget(id);
+  });
+  return { directory, fleet, slotCache, memory, scheduler, remotes, inference, fleetEvents, estimated };
+}

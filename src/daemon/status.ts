@@ -1,0 +1,89 @@
+import type { NodeStatus } from "../api/nodes.ts";
+import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
+import type { Config } from "../core/config.ts";
+import type { Hardware } from "../core/device.ts";
+import type { InstanceSnapshot } from "../core/instance.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
+
+export interface StatusParts {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly now: number;
+  readonly state: DaemonStatus["state"];
+  readonly url: string | null;
+  readonly config: Config;
+  readonly logFile: string;
+  readonly hardware: Hardware;
+  readonly instances: readonly InstanceSnapshot[];
+  readonly scheduler: SchedulerSnapshot;
+  readonly memory: {
+    /** Bytes on its device; null where not known. */
+    measured(snapshot: InstanceSnapshot): number | null;
+    estimateFor(model: string, device: string): number | null;
+  };
+  readonly nodes: readonly NodeStatus[];
+  /** Where gRPC is served, or null. */
+  readonly grpc: string | null;
+  /** Models that only other machines have. */
+  readonly remoteModels: readonly ModelSpec[];
+  readonly hints: readonly string[];
+}
+
+/** What `/admin/status` answers, put together from the parts that own it. Pure. */
+export function assembleStatus(parts: StatusParts): DaemonStatus {
+  const { config, scheduler } = parts;
+  const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
+  return {
+    version: parts.version,
+    pid: process.pid,
+    startedAt: parts.startedAt,
+    now: parts.now,
+    state: parts.state,
+    url: parts.url,
+    configFile: config.paths.configFile,
+    dataDir: config.paths.dataDir,
+    logFile: parts.logFile,
+    rssBytes: process.memoryUsage.rss(),
+    requestsServed: scheduler.requestsServed,
+    queued: scheduler.queued,
+    models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {
+      const view = scheduler.models.get(model.name);
+      return {
+        name: model.name,
+        aliases: [...model.aliases],
+        kind: model.kind,
+        engine: model.nodes === undefined ? model.engine : "remote",
+        queued: view?.queued ?? 0,
+        instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
+        pinned: view?.pinned ?? model.pinned,
+        error: view?.error ?? null,
+      };
+    }),
+    instances,
+    devices: parts.hardware.devices.map(({ env: _env, ...device }) => {
+      const holder = scheduler.exclusive.get(device.id);
+      return holder === undefined ? device : { ...device, exclusiveRequest: holder };
+    }),
+    notices: config.notices.map((notice) => ({ ...notice })),
+    grpc: parts.grpc,
+    nodes: [...parts.nodes],
+    hints: [...parts.hints],
+  };
+}
+
+function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined, memory: StatusParts["memory"]): InstanceStatus {
+  return {
+    ...snapshot,
+    memoryBytes: memory.measured(snapshot),
+    estimatedMemoryBytes: memory.estimateFor(snapshot.model, snapshot.device),
+    inFlight: view?.inFlight ?? 0,
+    load: view?.load ?? 0,
+    decodeTokensPerSecond: view?.decodeTokensPerSecond ?? null,
+    prefillTokensPerSecond: view?.prefillTokensPerSecond ?? null,
+    requestsServed: view?.requestsServed ?? 0,
+    lastUsedAt: view?.lastUsedAt ?? null,
+    idleStopAt: view?.idleStopAt ?? null,
+    pinned: view?.pinned ?? false,
+  };
+}

@@ -1,0 +1,112 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { AssistantError } from "../../../core/errors.ts";
+import { answers, type ModelSpec, type Operation } from "../../../core/model.ts";
+import type { RequestProgress } from "../../../core/request.ts";
+import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+
+export interface MemoryRoutesOptions {
+  readonly directory: ModelDirectory;
+  readonly version: string;
+  /** Where a request stands that has not ended yet. */
+  readonly progress: (requestId: string) => RequestProgress | null;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+  readonly isStopping: () => boolean;
+}
+
+/** Models, server information, health and the progress of requests. */
+export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutesOptions): void {
+  const { directory, onlyModels, progress, isStopping } = options;
+  const models = ({ identity }: FastifyRequest): readonly ModelSpec[] => {
+    const all = modelsFor(identity.caller, directory);
+    return onlyModels === null ? all : all.filter((model) => onlyModels.includes(model.name));
+  };
+  const health = async (): Promise<object> => {
+    if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
+    return { status: "ok" };
+  };
+  const list = async (request: FastifyRequest): Promise<object> => ({ object: "list", data: models(request).map((model) => describe(model, directory)) });
+  const one = async (request: FastifyRequest): Promise<object> => {
+    const { "*": name } = request.params as { "*": string };
+    const model = directory.find(name);
+    if (model !== undefined) requireModel(request.identity.caller, model);
+    if (model === undefined || !models(request).includes(model)) throw notFound(models(request), name);
+    return describe(model, directory);
+  };
+  const info = async (request: FastifyRequest): Promise<object> => describeServer(models(request), options, request.raw.socket.localPort);
+  const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
+    const { id } = params as { id: string };
+    const found = progress(id);
+    // Another tenant's request is as little there as one that has ended.
+    if (found === null || found.tenant !== identity.caller.tenant) {
+      throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
+        remedy: "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
+      });
+    }
+    return describeProgress(id, found);
+  };
+
+  for (const prefix of ["", "/v1"]) {
+    app.get(`${prefix}/requests/:id`, standing);
+    // A probe may ask without a key: it learns nothing but that the daemon is there.
+    app.get(`${prefix}/health`, { config: { scope: null } }, health);
+    app.get(`${prefix}/models`, list);
+    // Names may hold slashes, and clients do not always escape them.
+    app.get(`${prefix}/models/*`, one);
+    app.get(`${prefix}/info`, info);
+  }
+}
+
+const describeProgress = (id: string, { model, ageMs, wait, instanceId, answering }: RequestProgress): object => ({
+  id,
+  object: "request",
+  model,
+  state: wait !== null ? "waiting" : answering ? "answering" : "prefilling",
+  reason: wait?.reason ?? null,
+  place: wait?.place ?? null,
+  expected_start_ms: wait?.expectedStartMs == null ? null : Math.round(wait.expectedStartMs),
+  age_ms: Math.round(ageMs),
+  instance: instanceId,
+});
+
+const describe = (model: ModelSpec, directory: ModelDirectory): object => ({
+  id: model.name,
+  object: "model",
+  created: Math.floor(directory.createdAt(model.name) / 1000),
+  owned_by: model.nodes?.join(", ") ?? "assistant",
+  aliases: model.aliases,
+  kind: model.kind,
+  context_length: model.load.contextTokens,
+});
+
+function describeServer(models: readonly ModelSpec[], { version, directory }: MemoryRoutesOptions, port: number | undefined): object {
+  const first = (operation: Operation): object | null => {
+    const preferred = directory.find("default");
+    const fitting = models.filter(({ kind }) => answers(kind, operation));
+    const model = fitting.find((candidate) => candidate === preferred) ?? fitting[0];
+    return model === undefined ? null : describeSettings(model);
+  };
+  return {
+    api_server: { type: "assistant", version, ...(port === undefined ? {} : { port: String(port) }) },
+    chat_model: first("chat"),
+    embedding_model: first("embedding"),
+    extras: { models: models.map((model) => model.name) },
+  };
+}
+
+/** A model in the format of LlamaEdge's /v1/info. */
+const describeSettings = ({ name, kind, load, sampling }: ModelSpec): object => ({
+  type: kind,
+  name,
+  ctx_size: load.contextTokens,
+  batch_size: load.batchTokens,
+  ubatch_size: load.microBatchTokens,
+  prompt_template: load.chatTemplate === "" ? null : load.chatTemplate,
+  n_predict: sampling.maxTokens,
+  n_gpu_layers: load.gpuLayers,
+  temperature: sampling.temperature,
+  top_p: sampling.topP,
+  repeat_penalty: sampling.repeatPenalty,
+  presence_penalty: sampling.presencePenalty,
+  frequency_penalty: sampling.frequencyPenalty,
+});

@@ -1,0 +1,73 @@
+import type { ApiKey, KeyScope } from "../../core/config.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { Caller } from "../../core/inference.ts";
+import { KeyLimits } from "./key-limits.ts";
+import { keyOf } from "./keys.ts";
+
+/** Who a request comes from. */
+export interface Identity {
+  readonly caller: Caller;
+  /** Null where none is configured, and on the Unix socket. */
+  readonly key: ApiKey | null;
+}
+
+/** This machine's own user: on the Unix socket, and everywhere while no keys are configured. */
+export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key: null };
+
+/** The admin API is for keys that were given it: without any it is on the Unix socket alone. */
+export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean => scope === "admin" && guarded && key === null;
+
+const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
+const ALLOWED: Readonly<Record<KeyScope, string>> = { inference: "use models", metrics: "read metrics", admin: "call the admin API" };
+
+/** Decides, for every door of the daemon and gRPC alike, who may do what, and how much of it. */
+export class Authorizer {
+  readonly #keys: () => readonly ApiKey[];
+  readonly #limits: KeyLimits;
+  readonly #identities = new WeakMap<ApiKey, Identity>();
+  /** What each connection was last let in with. */
+  readonly #known = new WeakMap<object, { readonly credential: string | null; readonly keys: readonly ApiKey[]; readonly identity: Identity }>();
+
+  /** `keys` is asked anew for every request, so that a reload takes effect. */
+  constructor(keys: () => readonly ApiKey[], limits: KeyLimits = new KeyLimits()) {
+    this.#keys = keys;
+    this.#limits = limits;
+  }
+
+  /**
+   * The identity behind a credential that has the scope. Throws `missing_api_key`, `invalid_api_key` or
+   * `insufficient_scope`. A credential that a `connection` was let in with is not hashed again while the keys are the
+   * same; it is compared with nothing but that connection's own.
+   */
+  authorize(credential: string | null, scope: KeyScope, connection?: object): Identity {
+    const keys = this.#keys();
+    if (keys.length === 0) return LOCAL;
+    const known = connection === undefined ? undefined : this.#known.get(connection);
+    const identity = known?.keys === keys && known.credential === credential ? known.identity : this.#identify(credential, keys);
+    if (connection !== undefined && identity !== known?.identity) this.#known.set(connection, { credential, keys, identity });
+    requireScope(identity, scope);
+    return identity;
+  }
+
+  /** Lets a request begin. Returns what must be called, once, when it has ended; null where nothing is limited. Throws `rate_limit_exceeded`. */
+  admit({ key }: Identity): (() => void) | null {
+    return this.#limits.admit(key);
+  }
+
+  #identify(credential: string | null, keys: readonly ApiKey[]): Identity {
+    const key = keyOf(credential, keys);
+    let identity = this.#identities.get(key);
+    if (identity === undefined) {
+      identity = { caller: { tenant: key.name, models: key.models ?? null }, key };
+      this.#identities.set(key, identity);
+    }
+    return identity;
+  }
+}
+
+function requireScope({ key }: Identity, scope: KeyScope): void {
+  if (key === null || (key.scopes ?? DEFAULT_SCOPES).includes(scope)) return;
+  throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {
+    remedy: `Use another key, or add "${scope}" to the \`scopes\` of its entry under \`[[server.api_key_sha256]]\`.`,
+  });
+}

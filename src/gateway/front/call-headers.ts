@@ -1,0 +1,68 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { requestHeaders } from "../../api/headers.ts";
+import { AssistantError } from "../../core/errors.ts";
+import { newRequestId } from "../../core/ids.ts";
+import type { InferenceCall } from "../../core/inference.ts";
+
+const DEFAULT_PRIORITY = 50;
+const MAX_PRIORITY = 100;
+const MAX_TIMEOUT_MS = 86_400_000;
+const MAX_HOPS_LISTED = 16;
+/** What the official OpenAI clients send of their patience, and what others may: seconds. */
+const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
+
+/** The parts of a call that headers say, the same for every door. Throws `invalid_request`. */
+export function callHeaders(headers: IncomingHttpHeaders, streamed: boolean): Pick<InferenceCall, "priority" | "deadlineAt" | "hops" | "cachePart"> {
+  return {
+    priority: integerOf(headers, requestHeaders.priority, MAX_PRIORITY) ?? DEFAULT_PRIORITY,
+    deadlineAt: deadlineOf(headers, streamed),
+    hops: hopsOf(headers),
+    cachePart: headers[requestHeaders.cacheScope]?.toString() ?? null,
+  };
+}
+
+/** The client's own id where it is one that may stand in a log line, else a new one. */
+export function requestIdOf(headers: IncomingHttpHeaders): string {
+  const given = headers[requestHeaders.id];
+  return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : newRequestId();
+}
+
+/**
+ * Epoch milliseconds after which an answer that has not begun is of no use, or null: the earliest of
+ * `x-assistant-timeout-ms`, `x-request-timeout` (seconds) and `x-stainless-timeout` (seconds). The last one ends a
+ * client's wait for a head, which a waiting stream gets early; it counts for answers in one piece alone.
+ */
+function deadlineOf(headers: IncomingHttpHeaders, streamed: boolean): number | null {
+  let timeoutMs = integerOf(headers, requestHeaders.timeoutMs, MAX_TIMEOUT_MS) ?? Number.POSITIVE_INFINITY;
+  for (const name of SECONDS_HEADERS) {
+    const text = headers[name];
+    if (text === undefined || (streamed && name === "x-stainless-timeout")) continue;
+    const seconds = typeof text === "string" && /^\d{1,9}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isNaN(seconds)) throw refused(name, "a number of seconds", text);
+    // The official client cuts the fraction off.
+    timeoutMs = Math.min(timeoutMs, (name === "x-stainless-timeout" ? seconds + 1 : seconds) * 1000);
+  }
+  return timeoutMs <= MAX_TIMEOUT_MS ? Date.now() + timeoutMs : null;
+}
+
+/** The daemons that have forwarded the request. */
+function hopsOf(headers: IncomingHttpHeaders): readonly string[] {
+  const text = headers[requestHeaders.hops];
+  if (text === undefined) return NO_HOPS;
+  const hops = typeof text === "string" ? text.split(",").map((id) => id.trim()) : [];
+  if (hops.length > 0 && hops.length <= MAX_HOPS_LISTED && hops.every((id) => /^[\w.-]{1,64}$/.test(id))) return hops;
+  throw refused(requestHeaders.hops, `a list of at most ${MAX_HOPS_LISTED} ids of daemons`, text);
+}
+
+const NO_HOPS: readonly string[] = [];
+
+function integerOf(headers: IncomingHttpHeaders, name: string, max: number): number | null {
+  const text = headers[name];
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (typeof text === "string" && /^\d+$/.test(text) && value <= max) return value;
+  throw refused(name, `an integer from 0 to ${max}`, text);
+}
+
+const refused = (name: string, expected: string, found: string | readonly string[]): AssistantError =>
+  new AssistantError("invalid_request", `The header ${name} must be ${expected}; found "${String(found).slice(0, 40)}".`, { param: name });

@@ -1,0 +1,49 @@
+import type { Server } from "node:http";
+import type { Socket } from "node:net";
+import { Cancellation } from "../../core/cancellation.ts";
+import { CallerGone } from "../../core/upstream.ts";
+
+/** The running requests of each connection: one, or a few where a client pipelines. */
+const watched = new WeakMap<Socket, Disconnect[]>();
+
+/**
+ * Makes every connection of a server cancel its running requests as soon as the client closes it, wholly or half:
+ * whoever sends nothing more on an HTTP connection is gone, and the engine's work for them is wasted.
+ */
+export function watchDisconnects(server: Server): void {
+  server.on("connection", (socket: Socket) => {
+    const running: Disconnect[] = [];
+    watched.set(socket, running);
+    const cancelAll = (): void => {
+      if (running.length === 0) return;
+      for (const disconnect of [...running]) disconnect.disconnected();
+      // A half-closed client that does not read would otherwise keep the connection for ever.
+      socket.destroy();
+    };
+    socket.once("end", cancelAll);
+    socket.once("close", cancelAll);
+  });
+}
+
+/** The disconnecting of one request's client, with `CallerGone`. */
+export class Disconnect extends Cancellation {
+  readonly #running: Disconnect[] | undefined;
+
+  constructor(socket: Socket) {
+    super();
+    this.#running = watched.get(socket);
+    if (this.#running === undefined || socket.destroyed) this.disconnected();
+    else this.#running.push(this);
+  }
+
+  disconnected(): void {
+    this.done();
+    this.cancel(new CallerGone());
+  }
+
+  /** The request is over; its client may disconnect. */
+  done(): void {
+    const at = this.#running?.indexOf(this) ?? -1;
+    if (at >= 0) this.#running?.splice(at, 1);
+  }
+}

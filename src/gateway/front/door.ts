@@ -1,0 +1,42 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { FastifyInstance } from "fastify";
+import type { KeyScope } from "../../core/config.ts";
+import type { AssistantError } from "../../core/errors.ts";
+import type { InferenceCall, WireFormat } from "../../core/inference.ts";
+import type { Operation } from "../../core/model.ts";
+
+/** What a door reads from a body; the rest of a call is the same for all doors. */
+export interface DecodedBody extends Pick<InferenceCall, "body" | "prompt" | "streamed" | "maxTokens"> {
+  /** Name or alias of the model; "": the default one. */
+  readonly model: string;
+}
+
+/** A path on which a model is asked for something. */
+export interface InferenceRoute {
+  /** May hold parameters, `:name` for a segment and `*` for the rest. */
+  readonly path: string;
+  /** What the request log and metrics call it. */
+  readonly name: string;
+  readonly operation: Operation;
+  readonly wire: WireFormat;
+  /** Throws `unsupported_media_type`. Called before the body is read. */
+  checkHeaders(headers: IncomingHttpHeaders): void;
+  /** Throws an AssistantError that names the field. */
+  decode(bytes: Buffer): DecodedBody;
+}
+
+/** One dialect's routes on a listener. */
+export interface Door {
+  readonly name: string;
+  /** What a key needs for its routes. */
+  readonly scope: KeyScope;
+  /** All of them take POST. */
+  readonly inference: readonly InferenceRoute[];
+  /** The API key that a request carries, or null. */
+  credential(headers: IncomingHttpHeaders): string | null;
+  errorBody(error: AssistantError, requestId: string): object;
+  /** The same at the end of a stream that broke. */
+  errorEvent(error: AssistantError, requestId: string): Buffer;
+  /** Adds the routes that answer from memory. One that needs another scope has it in its `config`. */
+  register?(app: FastifyInstance): void;
+}

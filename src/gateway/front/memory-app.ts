@@ -1,0 +1,105 @@
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import type { KeyScope } from "../../core/config.ts";
+import { AssistantError, presentable } from "../../core/errors.ts";
+import type { Log } from "../../inference/ports.ts";
+import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
+import { requestIdOf } from "./call-headers.ts";
+import type { Door } from "./door.ts";
+import { sendError } from "./send-error.ts";
+import { type RouteTable, routeNotFound } from "./table.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** What a key needs for the route; null: not even a key. Default: the door's. */
+    readonly scope?: KeyScope | null;
+  }
+  interface FastifyRequest {
+    identity: Identity;
+  }
+}
+
+export interface MemoryAppOptions {
+  readonly doors: readonly Door[];
+  readonly table: RouteTable;
+  readonly authorizer: Authorizer;
+  readonly log: Log;
+  readonly bodyLimitBytes: number;
+  /** Came over the Unix socket, whose file mode is its guard. */
+  isLocal(request: IncomingMessage): boolean;
+}
+
+/**
+ * The doors' routes that answer from memory: a fastify instance that never listens itself, behind `routing` and `inject`.
+ * Each of its routes is in the table as well.
+ */
+export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInstance> {
+  const { doors, table, authorizer, log, bodyLimitBytes, isLocal } = options;
+  const app = Fastify({ logger: false, bodyLimit: bodyLimitBytes, routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 } });
+  app.decorateRequest("identity");
+  app.addHook("onRequest", async (request, reply) => {
+    if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", requestIdOf(request.headers));
+    // By the route that was found, not by the path that was written: a router reads escapes that a comparison would not.
+    const { scope = "inference" } = request.routeOptions.config ?? {};
+    const needsKey = scope !== null && !isLocal(request.raw);
+    request.identity = needsKey ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket) : LOCAL;
+    if (scope !== null && isHidden(scope, needsKey, request.identity)) throw routeNotFound(request.url.split("?")[0] ?? "");
+  });
+  for (const door of doors) {
+    await app.register(async (scoped) => {
+      scoped.addHook("onRoute", (route) => {
+        const scope = route.config?.scope === undefined ? door.scope : route.config.scope;
+        route.config = { ...route.config, scope };
+        for (const method of [route.method].flat()) table.add(method, route.url, { door, scope, inference: null });
+      });
+      scoped.setErrorHandler((error: FastifyError, request, reply) => {
+        const shown = presentable(translate(error));
+        const id = String(reply.raw.getHeader("x-request-id") ?? "");
+        if (shown.code === "internal") log.error({ id, err: error, path: request.url.split("?")[0] }, "a request failed inside the daemon");
+        reply.hijack();
+        sendError(reply.raw, shown, door.errorBody(shown, id), []);
+      });
+      door.register?.(scoped);
+    });
+  }
+  app.setNotFoundHandler((request, reply) => {
+    reply.hijack();
+    const [fallback] = doors;
+    const error = routeNotFound(request.url.split("?")[0] ?? "");
+    sendError(reply.raw, error, fallback?.errorBody(error, String(reply.raw.getHeader("x-request-id"))) ?? {}, []);
+  });
+  await app.ready();
+  return app;
+}
+
+/** The first that a door recognizes: which door a route belongs to does not matter for who may use it. */
+const credentialOf = (doors: readonly Door[], headers: IncomingHttpHeaders): string | null => {
+  for (const door of doors) {
+    const credential = door.credential(headers);
+    if (credential !== null) return credential;
+  }
+  return null;
+};
+
+/** Fastify's own refusals in our words. */
+function translate(error: FastifyError | Error): unknown {
+  const { code, validation, statusCode } = error as FastifyError;
+  if (validation?.[0] !== undefined) {
+    const at = validation[0].instancePath.replace(/^\//, "").replaceAll("/", ".");
+    return new AssistantError("invalid_request", `${error.message}.`, at === "" ? {} : { param: at });
+  }
+  switch (code) {
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new AssistantError("unsupported_media_type", "The content type must be application/json.");
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new AssistantError("body_too_large", "The request's body is larger than allowed.");
+    case "FST_ERR_CTP_EMPTY_JSON_BODY":
+      return new AssistantError("empty_body", "The request has no body; expected a JSON object.");
+    case "FST_ERR_CTP_INVALID_JSON_BODY":
+      return new AssistantError("invalid_json", "The body is not JSON.");
+    default:
+      return statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith("FST_")
+        ? new AssistantError("invalid_request", error.message)
+        : error;
+  }
+}

@@ -1,0 +1,94 @@
+import type { KeyScope } from "../../core/config.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { Door, InferenceRoute } from "./door.ts";
+
+/** What answers a method on a path. */
+export interface Entry {
+  readonly door: Door;
+  /** What a key needs for it; null: not even a key. */
+  readonly scope: KeyScope | null;
+  /** Null: fastify answers it from memory. */
+  readonly inference: InferenceRoute | null;
+}
+
+/** The methods that a path takes. */
+export type Methods = ReadonlyMap<string, Entry>;
+
+/** Every route of a listener. Doors add theirs; none is known here by name. */
+export class RouteTable {
+  readonly #plain = new Map<string, Map<string, Entry>>();
+  readonly #patterns = new Map<string, { readonly matches: RegExp; readonly methods: Map<string, Entry> }>();
+
+  add(method: string, path: string, entry: Entry): void {
+    this.#methodsOf(path).set(method, entry);
+  }
+
+  /** Undefined: there is no such path. */
+  find({ path, escaped }: Target): Methods | undefined {
+    const plain = this.#plain.get(path);
+    if (plain !== undefined) return plain;
+    // An escaped slash belongs to the parameter it is in.
+    for (const { matches, methods } of this.#patterns.values()) if (matches.test(escaped)) return methods;
+    return undefined;
+  }
+
+  /** Paths without parameters that the door answers. */
+  pathsOf(door: Door): string[] {
+    return [...this.#plain].filter(([, methods]) => [...methods.values()].some((entry) => entry.door === door)).map(([path]) => path);
+  }
+
+  #methodsOf(path: string): Map<string, Entry> {
+    if (!/[:*]/.test(path)) {
+      const methods = this.#plain.get(path) ?? new Map<string, Entry>();
+      this.#plain.set(path, methods);
+      return methods;
+    }
+    let pattern = this.#patterns.get(path);
+    if (pattern === undefined) {
+      pattern = { matches: new RegExp(`^${path.replace(/:\w+/g, "[^/]+").replace("*", ".+")}$`), methods: new Map() };
+      this.#patterns.set(path, pattern);
+    }
+    return pattern.methods;
+  }
+}
+
+/** What a request's target names. */
+export interface Target {
+  /** Without query, decoded, without a slash at its end. */
+  readonly path: string;
+  /** The same before it was decoded. */
+  readonly escaped: string;
+  /** Path and query as they were written, for a router: without scheme and host, and each slash once. */
+  readonly url: string;
+}
+
+/** Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent escape. */
+export function parseTarget(written: string): Target {
+  const url = written.startsWith("/") && !written.includes("//") ? written : normalized(written);
+  const query = url.indexOf("?");
+  const whole = query < 0 ? url : url.slice(0, query);
+  const escaped = whole.length > 1 && whole.endsWith("/") ? whole.slice(0, -1) : whole;
+  return { path: escaped.includes("%") ? decode(escaped) : escaped, escaped, url };
+}
+
+function normalized(written: string): string {
+  const [target = "", ...query] = written.split("?");
+  const origin = target.replace(/^https?:\/\/[^/]*/i, "").replace(/\/{2,}/g, "/");
+  return [origin === "" ? "/" : origin, ...query].join("?");
+}
+
+function decode(escaped: string): string {
+  try {
+    return decodeURIComponent(escaped);
+  } catch {
+    throw new AssistantError("invalid_request", `The path ${JSON.stringify(escaped.slice(0, 200))} has a percent escape that is not UTF-8.`, {
+      remedy: "Escape the path as RFC 3986 defines it.",
+    });
+  }
+}
+
+export const routeNotFound = (path: string): AssistantError =>
+  new AssistantError("route_not_found", `There is no ${path.slice(0, 200)}.`, { remedy: "docs/api.md lists the routes." });
+
+export const methodNotAllowed = (method: string, path: string, methods: Methods): AssistantError =>
+  new AssistantError("method_not_allowed", `${path.slice(0, 200)} does not take ${method}; it takes ${[...methods.keys()].join(" and ")}.`);

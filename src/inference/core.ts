@@ -1,0 +1,204 @@
+import { AssistantError, presentable } from "../core/errors.ts";
+import type { AnswerSink, CallOrigin, InferenceCall } from "../core/inference.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { Lease, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
+import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
+import { cacheScopeOf } from "./cache-scope.ts";
+import { fingerprintByLength } from "./fingerprint.ts";
+import type { InferencePorts } from "./ports.ts";
+import { resolveModel } from "./resolve.ts";
+import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
+
+/** How often a call is sent, first and again, while nothing of an answer has come. */
+const MAX_TRIES: Readonly<Record<Retry, number>> = { never: 1, once: 2, elsewhere: 5 };
+
+/** Tokens of an answer whose call sets no limit, for the scheduler's estimate of the work. */
+const DEFAULT_ANSWER_TOKENS = 256;
+
+/** The only path to a model. Takes a call, has it answered into its sink, and writes its line in the request log. */
+export class InferenceCore {
+  readonly #ports: Required<InferencePorts>;
+
+  constructor(ports: InferencePorts) {
+    const { log } = ports;
+    this.#ports = {
+      logRequest: (level, fields) => log[level](fields, "request"),
+      fingerprint: fingerprintByLength,
+      signalTimes: DEFAULT_SIGNAL_TIMES,
+      ...ports,
+    };
+  }
+
+  /** Resolves when the call is over and its sink has been ended. Never rejects: what goes wrong goes to the sink. */
+  async run(call: InferenceCall, sink: AnswerSink): Promise<void> {
+    await new Run(this.#ports, call, sink).run();
+  }
+
+  /** A call that could not be read: its sink fails, and it has a line in the log like any other. */
+  refuse(origin: CallOrigin, sink: AnswerSink, error: unknown): void {
+    new Run(this.#ports, origin, sink).refuse(error);
+  }
+}
+
+/** One call from its arrival to its line in the log. */
+class Run {
+  readonly #ports: Required<InferencePorts>;
+  readonly #origin: CallOrigin;
+  readonly #sink: AnswerSink;
+  #model: ModelSpec | null = null;
+  #wait: Waiting | null = null;
+  #signals: WaitingSignals | null = null;
+  #lease: Lease | null = null;
+  #firstTokenAt: number | null = null;
+  #facts: AnswerFacts = NO_FACTS;
+  #end: RequestOutcome["end"] | "rejected" = "rejected";
+  #error: AssistantError | null = null;
+
+  constructor(ports: Required<InferencePorts>, origin: CallOrigin, sink: AnswerSink) {
+    this.#ports = ports;
+    this.#origin = origin;
+    this.#sink = sink;
+  }
+
+  async run(): Promise<void> {
+    const call = this.#origin as InferenceCall;
+    try {
+      await this.#serve(call);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#signals?.[Symbol.dispose]();
+      this.#log(call.streamed);
+    }
+  }
+
+  refuse(error: unknown): void {
+    this.#fail(error);
+    this.#log(false);
+  }
+
+  async #serve(call: InferenceCall): Promise<void> {
+    const { directory, tenancy } = this.#ports;
+    const model = resolveModel(directory, call);
+    this.#model = model;
+    const scope = cacheScopeOf(call.caller.tenant, call.cachePart, tenancy());
+    const facts = this.#requestFacts(call, model, scope);
+    for (let tries = 1; ; tries++) {
+      const lease = await this.#acquire(call, facts);
+      this.#lease = lease;
+      try {
+        this.#signals?.[Symbol.dispose]();
+        this.#facts = await this.#send(call, model, scope, lease);
+        this.#finish(lease, "complete");
+        return;
+      } catch (error) {
+        const retry = this.#retryAfter(error);
+        this.#finish(lease, retry === "elsewhere" ? "engine-error" : endOf(error));
+        if (tries >= MAX_TRIES[retry]) throw error;
+      } finally {
+        lease[Symbol.dispose]();
+      }
+    }
+  }
+
+  #requestFacts(call: InferenceCall, model: ModelSpec, scope: CacheScope): RequestFacts {
+    const { id, caller, priority, deadlineAt, hops } = call;
+    const { promptTokens, prefix } = this.#ports.fingerprint(call.prompt, scope.name);
+    return { id, model: model.name, tenant: caller.tenant, priority, promptTokens, maxTokens: answerTokens(call, model), prefix, deadlineAt, hops };
+  }
+
+  #acquire(call: InferenceCall, facts: RequestFacts): Promise<Lease> {
+    const sink = this.#sink;
+    return this.#ports.dispatcher.acquire(facts, call.cancellation, (wait) => {
+      // What the wait looked like at first is what the answer's head reports.
+      this.#wait ??= wait;
+      if (sink.waiting === undefined) return;
+      const model = ["x-assistant-model", facts.model];
+      this.#signals ??= new WaitingSignals((now) => sink.waiting?.(now, [...model, ...waitHeaders(now)]), this.#ports.signalTimes);
+      this.#signals.update(wait);
+    });
+  }
+
+  #send(call: InferenceCall, model: ModelSpec, scope: CacheScope, lease: Lease): Promise<AnswerFacts> {
+    const headers = ["x-assistant-model", model.name, "x-assistant-instance", lease.targetId];
+    headers.push("x-assistant-queue-ms", String(Math.round(lease.queuedMs)), ...waitHeaders(this.#wait));
+    const onFirstToken = (whole: boolean): void => {
+      this.#firstTokenAt = performance.now();
+      // Of an answer in one piece its end says everything.
+      if (!whole) lease.firstToken();
+    };
+    return lease.upstream.send({ call, model, scope, headers, lost: lease.lost, onFirstToken }, this.#sink);
+  }
+
+  /** Until part of an answer has come another target may be tried. */
+  #retryAfter(error: unknown): Retry {
+    const isAnswered = this.#firstTokenAt !== null || this.#origin.cancellation.cancelled;
+    return !isAnswered && error instanceof SendFailure ? error.retry : "never";
+  }
+
+  #finish(lease: Lease, end: RequestOutcome["end"]): void {
+    this.#end = end;
+    const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
+    lease.finish({ end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs });
+  }
+
+  /** Tells the caller, in whatever way is still open, why there is no answer or no more of it. */
+  #fail(thrown: unknown): void {
+    const { id, cancellation } = this.#origin;
+    if (thrown instanceof CallerGone || cancellation.cancelled) {
+      this.#end = "cancelled";
+      this.#sink.abort();
+      return;
+    }
+    const failure = thrown instanceof SendFailure ? thrown : null;
+    const error = presentable(failure?.reason ?? thrown);
+    this.#error = error;
+    if (error.code === "internal") this.#ports.log.error({ id, err: thrown }, "a request failed inside the daemon");
+    const instance = this.#lease === null ? [] : ["x-assistant-instance", this.#lease.targetId];
+    const model = this.#model === null ? [] : ["x-assistant-model", this.#model.name];
+    this.#sink.fail(error, [...model, ...instance], failure?.betweenEvents ?? true);
+  }
+
+  #log(stream: boolean): void {
+    const { id, caller, arrivedAt, route } = this.#origin;
+    const { promptTokens, cachedTokens, completionTokens, finishReason } = this.#facts;
+    const fields = {
+      id,
+      route,
+      model: this.#model?.name ?? null,
+      instance: this.#lease?.targetId ?? null,
+      tenant: caller.tenant,
+      status: this.#end === "cancelled" ? null : this.#sink.status,
+      stream,
+      queueMs: rounded(this.#lease?.queuedMs ?? null),
+      ttftMs: rounded(this.#firstTokenAt === null ? null : this.#firstTokenAt - arrivedAt),
+      totalMs: rounded(performance.now() - arrivedAt),
+      promptTokens,
+      cachedTokens,
+      completionTokens,
+      finish: finishReason,
+      end: this.#end,
+      ...(this.#error === null ? {} : errorFields(this.#error)),
+    };
+    this.#ports.logRequest(this.#error !== null && this.#error.status >= 500 ? "warn" : "info", fields);
+  }
+}
+
+/** Most tokens the answer may have, or the usual length where nobody set a limit. */
+function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpec): number {
+  if (maxTokens !== null) return Math.min(maxTokens, load.contextTokens);
+  return sampling.maxTokens >= 0 ? sampling.maxTokens : Math.min(DEFAULT_ANSWER_TOKENS, load.contextTokens);
+}
+
+/** These quote what they found in the body, and what a user wrote belongs in no log. */
+const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);
+
+const errorFields = ({ code, param, message }: AssistantError): object => (QUOTING.has(code) ? { code, param } : { code, error: message });
+
+function endOf(error: unknown): RequestOutcome["end"] {
+  if (error instanceof CallerGone) return "cancelled";
+  const reason = error instanceof SendFailure ? error.reason : error;
+  return reason instanceof AssistantError && reason.status < 500 ? "client-error" : "engine-error";
+}
+
+const rounded = (milliseconds: number | null): number | null => (milliseconds === null ? null : Math.round(milliseconds * 10) / 10);

@@ -1,0 +1,143 @@
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import { type AnswerFacts, CallerGone, type Retry, SendFailure, type Sending } from "../../core/upstream.ts";
+import { type Receiver, truncated } from "./receivers.ts";
+
+/** The connection that an answer comes over. */
+export interface AnswerSource {
+  /** Bytes are read again after `body` has returned false. */
+  resume(): void;
+  /** Nothing more is wanted of it. Where the answer is not complete, the target takes this as the order to stop. */
+  close(): void;
+}
+
+export interface DeliveryOptions {
+  readonly sending: Sending;
+  readonly sink: AnswerSink;
+  /** Whether the call may be sent again after this failure, as long as its sink has seen no answer. */
+  retryAfter(reason: AssistantError): Retry;
+  /** Opens the connection; what comes over it is reported to the delivery. */
+  open(delivery: Delivery): AnswerSource;
+}
+
+/**
+ * Carries one answer into its sink: until it is complete, it fails, the caller disconnects, or the target is lost under
+ * it. Rejects as `Upstream.send` does.
+ */
+export const deliver = (options: DeliveryOptions): Promise<AnswerFacts> => new Promise((resolve, reject) => new Delivery(options, resolve, reject).start());
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly #resolve: (facts: AnswerFacts) => void;
+  readonly #reject: (error: unknown) => void;
+  #source: AnswerSource | null = null;
+  #receiver: Receiver | null = null;
+  #begun = false;
+  #settled = false;
+
+  constructor(options: DeliveryOptions, resolve: (facts: AnswerFacts) => void, reject: (error: unknown) => void) {
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { call, lost } = this.#options.sending;
+    if (call.cancellation.cancelled) this.#settle(() => this.#reject(new CallerGone()));
+    // Taken away between being chosen and being used: nothing was sent, another may take it.
+    else if (lost.reason !== null) this.unreachable(lost.reason);
+    if (this.#settled) return;
+    call.cancellation.onCancel = () => this.#settle(() => this.#reject(new CallerGone()));
+    lost.onCancel = (reason) => this.fail(lostError(this.#options.sending, reason));
+    const source = this.#options.open(this);
+    if (this.#settled) source.close();
+    else this.#source = source;
+  }
+
+  /** The head has come: its receiver takes the body. */
+  readonly head = (receiver: () => Receiver): void => {
+    this.#guard(() => {
+      this.#receiver = receiver();
+    });
+  };
+
+  /** Bytes of the body, which the receiver may keep. False pauses the source until it is resumed. */
+  readonly body = (bytes: Buffer): boolean =>
+    this.#guard(() => {
+      const receiver = this.#receiver as Receiver;
+      const verdict = receiver.body(bytes);
+      if (!this.#begun && receiver.begun) {
+        this.#begun = true;
+        this.#options.sending.onFirstToken(verdict === "done");
+      }
+      if (verdict === "done") this.#complete();
+      if (verdict === "pause") this.#options.sink.onDrain(() => this.#source?.resume());
+      return verdict !== "pause";
+    }) ?? true;
+
+  /** The target has ended the connection in good order. */
+  readonly closed = (): void => {
+    this.#guard(() => {
+      if (this.#receiver === null) throw truncated();
+      this.#receiver.closed();
+      this.#complete();
+    });
+  };
+
+  /** The connection broke. What its own code found wrong with the answer says more than that it broke off. */
+  broken(failure: Error): void {
+    this.fail(this.#receiver === null && isAssistantError(failure) ? failure : truncated());
+  }
+
+  /** The target could not be reached; not a byte of the call was read. */
+  unreachable(cause: unknown): void {
+    const reason = new AssistantError("engine_lost", `The engine of "${this.#options.sending.model.name}" could not be reached.`, {
+      remedy: "Try again; `assistant ps` shows the instance.",
+      retryAfterS: 1,
+      cause,
+    });
+    this.#settle(() => this.#reject(new SendFailure(reason, "once")));
+  }
+
+  fail(error: unknown): void {
+    if (this.#settled) return;
+    if (!isAssistantError(error)) {
+      this.#settle(() => this.#reject(error));
+      return;
+    }
+    const betweenEvents = this.#receiver?.betweenEvents() ?? true;
+    const isTorn = this.#options.sink.status !== null && !betweenEvents;
+    const retry = isTorn ? "never" : this.#options.retryAfter(error);
+    this.#settle(() => this.#reject(new SendFailure(error, retry, betweenEvents)));
+  }
+
+  #guard<Result>(step: () => Result): Result | undefined {
+    if (this.#settled) return undefined;
+    try {
+      return step();
+    } catch (error) {
+      this.fail(error);
+      return undefined;
+    }
+  }
+
+  #complete(): void {
+    this.#settle(() => this.#resolve((this.#receiver as Receiver).facts()));
+  }
+
+  #settle(report: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const { call, lost } = this.#options.sending;
+    call.cancellation.onCancel = null;
+    lost.onCancel = null;
+    this.#source?.close();
+    report();
+    this.#receiver?.dispose();
+  }
+}
+
+function lostError({ model }: Sending, reason: Error): AssistantError {
+  if (isAssistantError(reason) && reason.code === "engine_stopped") return reason;
+  return new AssistantError("engine_lost", `The engine of "${model.name}" was lost while it answered: ${reason.message}`, { cause: reason });
+}

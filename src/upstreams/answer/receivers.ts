@@ -1,0 +1,232 @@
+import { AssistantError } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import type { AnswerFacts } from "../../core/upstream.ts";
+import { ChunkDecoder, endsBody } from "./chunked.ts";
+import { engineError } from "./engine-error.ts";
+import { readFacts, Tail } from "./tail.ts";
+
+/** How the end of a body is marked: by chunks, by a length, or by the end of the connection. */
+export type Framing = { readonly type: "chunked" } | { readonly type: "length"; readonly bytes: number } | { readonly type: "until-close" };
+
+/** The parts of an answer's head that decide what becomes of its body. */
+export interface AnswerHead {
+  readonly status: number;
+  readonly contentType: string;
+  readonly framing: Framing;
+}
+
+/** What became of the bytes just received. `pause`: the sink is slower than the target. */
+export type Verdict = "more" | "pause" | "done";
+
+/** Takes the body of one answer into a sink. Exactly one is made for each answer. */
+export interface Receiver {
+  body(bytes: Buffer): Verdict;
+  /** Whether part of the answer itself has been seen: engines send comments and progress before it. */
+  readonly begun: boolean;
+  /** The target has ended the connection before `done`: returns where that is the end, throws where it is not. */
+  closed(): void;
+  facts(): AnswerFacts;
+  /** Whether the bytes sent so far end between two events, so that one more may be appended to a broken stream. */
+  betweenEvents(): boolean;
+  dispose(): void;
+}
+
+export interface AnswerTarget {
+  readonly sink: AnswerSink;
+  /** Headers of the answer besides those of its content. */
+  readonly headers: readonly string[];
+  /** Named in messages. */
+  readonly model: string;
+}
+
+// Proxies in front of us must not collect tokens, and nothing may keep an answer.
+export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
+
+/** Throws `engine_error` for an answer that is neither JSON nor an event stream. */
+export function receiverFor(head: AnswerHead, { sink, headers, model }: AnswerTarget): Receiver {
+  const { status, contentType, framing } = head;
+  if (status !== 200) return new ErrorAnswer(status, framing, model);
+  const streams = contentType.startsWith("text/event-stream");
+  if (!streams && !contentType.startsWith("application/json")) {
+    throw new AssistantError("engine_error", `The engine of "${model}" answered with the content type "${contentType}".`);
+  }
+  const all = streams ? ["Content-Type", contentType, ...SSE_HEADERS, ...headers] : ["Content-Type", contentType, ...headers];
+  if (framing.type === "length" && sink.status === null) return new FixedLength(sink, framing.bytes, all);
+  return framing.type === "chunked" && sink.takesFramed ? new RawChunks(sink, all) : new Reframed(sink, framing, all, streams);
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
+const CLOSING_BRACE = 125;
+const endsWith = (bytes: Buffer, ending: string): boolean =>
+  bytes.length === 0 || bytes.toString("latin1", Math.max(0, bytes.length - ending.length)) === ending;
+const verdict = (flowing: boolean): Verdict => (flowing ? "more" : "pause");
+
+export const truncated = (): AssistantError =>
+  new AssistantError("engine_lost", "The engine ended in the middle of its answer.", { remedy: "Try again; `assistant ps` shows the instance." });
+
+/** The fast path: chunks pass through with their framing, and nothing is decoded. */
+class RawChunks implements Receiver {
+  readonly #sink: AnswerSink;
+  readonly #headers: readonly string[];
+  readonly #tail = new Tail();
+  begun = false;
+
+  constructor(sink: AnswerSink, headers: readonly string[]) {
+    this.#sink = sink;
+    this.#headers = headers;
+  }
+
+  body(bytes: Buffer): Verdict {
+    // Only now: an engine that sends nothing but a head has not shown that it answers.
+    if (this.#sink.status === null) this.#sink.head(200, this.#headers);
+    this.begun ||= bytes.includes("data:");
+    this.#tail.push(bytes);
+    if (!this.#tail.endsBody()) return verdict(this.#sink.framed(bytes));
+    this.#sink.endFramed(bytes);
+    return "done";
+  }
+  closed(): void {
+    throw truncated();
+  }
+  facts(): AnswerFacts {
+    return readFacts(this.#tail.bytes());
+  }
+  betweenEvents(): boolean {
+    // The end of an event that is also the end of a chunk.
+    return endsWith(this.#tail.bytes(), "\n\n\r\n");
+  }
+  dispose(): void {
+    this.#tail.release();
+  }
+}
+
+/** A body of stated length: what most answers that are not streamed have. */
+class FixedLength implements Receiver {
+  readonly #sink: AnswerSink;
+  readonly #headers: readonly string[];
+  readonly #length: number;
+  readonly #tail = new Tail();
+  readonly begun = true;
+  #opening = NOTHING;
+  #left: number;
+
+  constructor(sink: AnswerSink, length: number, headers: readonly string[]) {
+    this.#sink = sink;
+    this.#headers = headers;
+    this.#length = length;
+    this.#left = length;
+  }
+
+  body(bytes: Buffer): Verdict {
+    const mine = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes;
+    this.#left -= mine.length;
+    this.#tail.push(mine);
+    if (this.#opening.length === 0) this.#opening = mine.subarray(0, 1024);
+    // Seen whole before anything was sent: half an object can still become an error the client understands.
+    if (this.#left === 0 && this.#sink.status === null && mine[mine.length - 1] !== CLOSING_BRACE) {
+      throw new AssistantError("engine_error", "The engine's answer is not complete JSON.");
+    }
+    this.#sink.head(200, this.#headers, this.#length);
+    if (this.#left > 0) return verdict(this.#sink.chunk(mine));
+    this.#sink.end(mine);
+    return "done";
+  }
+  closed(): void {
+    throw truncated();
+  }
+  facts(): AnswerFacts {
+    const facts = readFacts(this.#tail.bytes());
+    // Embeddings state their usage before the vectors, not after them.
+    return facts.promptTokens === null && this.#opening.length > 0 ? readFacts(this.#opening) : facts;
+  }
+  betweenEvents(): boolean {
+    return false;
+  }
+  dispose(): void {
+    this.#tail.release();
+  }
+}
+
+/** For sinks that take no chunk framing, targets that end by closing, and answers whose head a keep-alive comment has sent. */
+class Reframed implements Receiver {
+  readonly #sink: AnswerSink;
+  readonly #headers: readonly string[];
+  readonly #tail = new Tail();
+  readonly #decoder: ChunkDecoder | null;
+  readonly #endsByClosing: boolean;
+  begun: boolean;
+  #left: number;
+
+  constructor(sink: AnswerSink, framing: Framing, headers: readonly string[], streams: boolean) {
+    this.begun = !streams;
+    this.#sink = sink;
+    this.#headers = headers;
+    this.#decoder = framing.type === "chunked" ? new ChunkDecoder() : null;
+    this.#left = framing.type === "length" ? framing.bytes : Number.POSITIVE_INFINITY;
+    this.#endsByClosing = framing.type === "until-close";
+  }
+
+  body(bytes: Buffer): Verdict {
+    this.#sink.head(200, this.#headers);
+    let flowing = true;
+    for (const piece of this.#decoder?.push(bytes) ?? [bytes.subarray(0, Math.min(bytes.length, this.#left))]) {
+      if (piece.length === 0) continue;
+      this.#left -= piece.length;
+      this.begun ||= piece.includes("data:");
+      this.#tail.push(piece);
+      flowing = this.#sink.chunk(piece) && flowing;
+    }
+    if (!(this.#decoder?.done || this.#left === 0)) return verdict(flowing);
+    this.#sink.end();
+    return "done";
+  }
+  closed(): void {
+    if (!this.#endsByClosing || this.#sink.status === null) throw truncated();
+    this.#sink.end();
+  }
+  facts(): AnswerFacts {
+    return readFacts(this.#tail.bytes());
+  }
+  betweenEvents(): boolean {
+    return endsWith(this.#tail.bytes(), "\n\n");
+  }
+  dispose(): void {
+    this.#tail.release();
+  }
+}
+
+const MAX_ERROR_BYTES = 256 * 1024;
+
+/** Collects an error answer and throws it as ours. */
+class ErrorAnswer implements Receiver {
+  readonly #status: number;
+  readonly #framing: Framing;
+  readonly #model: string;
+  readonly begun = false;
+  #bytes = NOTHING;
+
+  constructor(status: number, framing: Framing, model: string) {
+    this.#status = status;
+    this.#framing = framing;
+    this.#model = model;
+  }
+
+  body(bytes: Buffer): Verdict {
+    this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    const { type } = this.#framing;
+    const complete = type === "chunked" ? endsBody(this.#bytes) : this.#framing.type === "length" && this.#bytes.length >= this.#framing.bytes;
+    if (complete || this.#bytes.length > MAX_ERROR_BYTES) this.closed();
+    return "more";
+  }
+  closed(): void {
+    const payload = this.#framing.type === "chunked" ? Buffer.concat(new ChunkDecoder().push(this.#bytes)) : this.#bytes;
+    throw engineError(this.#status, payload.toString(), this.#model);
+  }
+  facts(): AnswerFacts {
+    return readFacts(NOTHING);
+  }
+  betweenEvents(): boolean {
+    return true;
+  }
+  dispose(): void {}
+}

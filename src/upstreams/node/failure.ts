@@ -1,0 +1,110 @@
+import type { ServiceError } from "@grpc/grpc-js";
+import { failureKeys } from "../../api/assistant-service.ts";
+import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/errors.ts";
+
+// The numbers of gRPC's status codes; the library itself is loaded only where it is used.
+const CANCELLED = 1;
+const UNKNOWN = 2;
+const DEADLINE_EXCEEDED = 4;
+const PERMISSION_DENIED = 7;
+const RESOURCE_EXHAUSTED = 8;
+const UNIMPLEMENTED = 12;
+const INTERNAL = 13;
+const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+/** Whether the machine itself is away, as far as this failure tells. */
+export const isAway = (error: unknown): boolean => statusOf(error) === UNAVAILABLE && codeOf(error) === null;
+
+export const isTimeout = (error: unknown): boolean => statusOf(error) === DEADLINE_EXCEEDED;
+
+/** What the failure of a call to another machine means, in the words of the catalogue. */
+export function failureOf(node: string, error: unknown): AssistantError {
+  const status = statusOf(error);
+  const text = textOf(error);
+  const make = (code: ErrorCode, message: string, remedy: string | null): AssistantError =>
+    new AssistantError(code, message, { ...(remedy === null ? {} : { remedy }), ...retryAfterOf(error), cause: error });
+  // Whose key is wrong matters: the client's own was fine.
+  if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
+    return make(
+      "node_unavailable",
+      `The remote server "${node}" refuses us: ${text}`,
+      "Set `api_key_env` or `api_key` of its [[remote_servers]] entry to a key it knows.",
+    );
+  }
+  const code = codeOf(error);
+  if (code !== null) return make(code, text, metadataValue(error, failureKeys.remedy));
+  switch (status) {
+    case RESOURCE_EXHAUSTED:
+      return make("queue_full", `The remote server "${node}" is busy: ${text}`, "Try again later.");
+    case DEADLINE_EXCEEDED:
+      return make("deadline_exceeded", `The remote server "${node}" did not answer in time`, null);
+    case CANCELLED:
+      return make("engine_lost", `The remote server "${node}" gave the request up`, "Send the request again.");
+    case UNAVAILABLE:
+      return make("node_unavailable", `The remote server "${node}" cannot be reached: ${text}`, "`assistant node list` says how the servers are.");
+    case UNIMPLEMENTED:
+      return make(
+        "node_unavailable",
+        `What answers at the address of the remote server "${node}" has no AssistantService`,
+        "Correct `grpc_addr` of its [[remote_servers]] entry.",
+      );
+    default:
+      return make("engine_error", `The remote server "${node}" failed: ${text}`, null);
+  }
+}
+
+/**
+ * The same for the transfer of a model. `node_unavailable` is a transfer that broke and may go on; what the other machine
+ * itself said keeps its own code.
+ */
+export function transferFailureOf(node: string, error: unknown): AssistantError {
+  const status = statusOf(error);
+  const text = textOf(error);
+  const code = codeOf(error);
+  if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
+    return new AssistantError("invalid_api_key", `The remote server "${node}" refuses us: ${text}`, {
+      remedy: "Set `api_key` of its [[remote_servers]] entry to a key it knows, or the variable that `api_key_env` names, for this command too.",
+      cause: error,
+    });
+  }
+  if (status === UNIMPLEMENTED) {
+    return new AssistantError("pull_failed", `The remote server "${node}" cannot hand out models: it has no ModelService.`, {
+      remedy: "It runs an older version, or something other than Assistant: update it, or pull the model from where it came from.",
+      cause: error,
+    });
+  }
+  const remedy = metadataValue(error, failureKeys.remedy);
+  if (code !== null && code !== "shutting_down") {
+    return new AssistantError(code, `The remote server "${node}" says: ${text}`, { ...(remedy === null ? {} : { remedy }), cause: error });
+  }
+  const broken = code === "shutting_down" || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(status ?? -1);
+  if (!broken) return failureOf(node, error);
+  return new AssistantError("node_unavailable", `The remote server "${node}" cannot be reached, or broke off: ${text}`, {
+    remedy: "`assistant node list` says how the servers are. The same command goes on where it stopped.",
+    cause: error,
+  });
+}
+
+const statusOf = (error: unknown): number | null => (typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null);
+
+function textOf(error: unknown): string {
+  const text = (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));
+  // grpc-js puts the system's reason between words about its own look-ups, which help nobody who reads this.
+  return /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:/su.exec(text)?.[1] ?? text;
+}
+
+function metadataValue(error: unknown, key: string): string | null {
+  const value = (error as Partial<ServiceError> | null)?.metadata?.get(key)[0];
+  return typeof value === "string" ? value : null;
+}
+
+function codeOf(error: unknown): ErrorCode | null {
+  const code = metadataValue(error, failureKeys.code);
+  return code !== null && Object.hasOwn(errorCatalogue, code) ? (code as ErrorCode) : null;
+}
+
+function retryAfterOf(error: unknown): { retryAfterS?: number } {
+  const seconds = Number(metadataValue(error, failureKeys.retryAfter) ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds > 0 ? { retryAfterS: seconds } : {};
+}

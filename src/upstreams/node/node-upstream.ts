@@ -1,0 +1,111 @@
+import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
+import { requestHeaders } from "../../api/headers.ts";
+import type { AssistantError } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
+import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
+import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import type { NodeChannel } from "./channel.ts";
+import { failureOf } from "./failure.ts";
+
+export interface NodeUpstreamOptions {
+  /** The name of its `[[remote_servers]]` entry. */
+  readonly node: string;
+  /** This daemon's own id, which joins the hop list. */
+  readonly nodeId: string;
+  readonly channel: NodeChannel;
+  /** A call has brought its first bytes, this long after it began. */
+  onFirstByte(ms: number): void;
+  /** A call is over. `failure`: what gRPC reported where it did not end well; null too where its caller disconnected. */
+  onEnd(failure: unknown): void;
+}
+
+/** The daemon of another machine, over gRPC. Closing a call cancels the work there; a slow sink slows the machine down. */
+export class NodeUpstream implements Upstream {
+  readonly #options: NodeUpstreamOptions;
+  #inFlight = 0;
+
+  constructor(options: NodeUpstreamOptions) {
+    this.#options = options;
+  }
+
+  /** Calls that the machine works on for us. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    const request = this.#requestOf(sending);
+    return deliver({ sending, sink, retryAfter, open: (delivery) => this.#open(request, delivery, sending, sink) });
+  }
+
+  #open(request: ForwardRequest, delivery: Delivery, { headers, model }: Sending, sink: AnswerSink): AnswerSource {
+    const { channel, node, onFirstByte, onEnd } = this.#options;
+    const begunAt = performance.now();
+    const stream = channel.forward(request);
+    const target = { sink, headers, model: model.name };
+    let failure: unknown = null;
+    let state: "waiting" | "answering" | "closed" = "waiting";
+    this.#inFlight += 1;
+    let isFirst = true;
+    stream.on("data", (message: ForwardResponse) => {
+      if (isFirst) delivery.head(() => receiverFor(headOf(message), target));
+      isFirst = false;
+      if (message.body.length === 0) return;
+      if (state === "waiting") {
+        state = "answering";
+        onFirstByte(performance.now() - begunAt);
+      }
+      if (!delivery.body(message.body)) stream.pause();
+    });
+    stream.on("error", (error) => {
+      if (state === "closed") return;
+      failure = error;
+      delivery.fail(failureOf(node, error));
+    });
+    // Comes after `error` where there is one.
+    stream.on("end", () => {
+      if (failure === null) delivery.closed();
+    });
+    return {
+      resume: () => void stream.resume(),
+      close: () => {
+        if (state === "closed") return;
+        state = "closed";
+        this.#inFlight -= 1;
+        stream.cancel();
+        onEnd(failure);
+      },
+    };
+  }
+
+  /** By the model's own name, with what the daemon there needs to treat the call as this one would. */
+  #requestOf({ call, model, scope }: Sending): ForwardRequest {
+    const json = withUsage(call, model);
+    // A name that is an alias here may be another model there.
+    const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
+    const headers: Record<string, string> = {
+      "content-type": "application/json",
+      [requestHeaders.id]: call.id,
+      [requestHeaders.hops]: [...call.hops, this.#options.nodeId].join(", "),
+      [requestHeaders.priority]: String(call.priority),
+    };
+    if (scope.name !== "" && call.operation !== "embedding") headers[requestHeaders.cacheScope] = scope.name;
+    if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
+    return { path: pathOf[call.wire], method: "POST", body, headers };
+  }
+}
+
+/** A stated length stays: it tells a whole answer from a broken one. */
+function headOf({ status, headers }: ForwardResponse): AnswerHead {
+  const length = headers["content-length"];
+  const framing = length !== undefined && /^\d{1,15}$/.test(length) ? ({ type: "length", bytes: Number(length) } as const) : ({ type: "until-close" } as const);
+  return { status, contentType: headers["content-type"] ?? "", framing };
+}
+
+/** The machine is away, busy, refused us or no longer has the model. What it says about the call itself holds anywhere. */
+function retryAfter({ code, status }: AssistantError): Retry {
+  if (code === "deadline_exceeded") return "never";
+  return status >= 500 || status === 401 || status === 403 || status === 404 || status === 429 ? "elsewhere" : "never";
+}

@@ -1,0 +1,130 @@
+import { Connection, keepConnection, takeConnection } from "./connection.ts";
+import { type EngineHead, parseHead } from "./head.ts";
+
+/** How far it had come when its connection ended. */
+export type ExchangePhase = "connect" | "head" | "body";
+
+export interface ExchangeEvents {
+  /** Once, before any byte of the body. */
+  onHead(head: EngineHead): void;
+  /** Bytes of the body, framing included; the receiver may keep them. False pauses reading until `resume`. */
+  onBody(bytes: Buffer): boolean;
+  /** Once, unless `close` came first. `failure` is null where the engine closed the connection in good order. */
+  onEnd(failure: Error | null, phase: ExchangePhase): void;
+}
+
+export interface ExchangeRequest {
+  readonly socketPath: string;
+  /** Head and body, as `encodePost` makes them. */
+  readonly bytes: Buffer;
+  /**
+   * The connection may serve another request afterwards. Only for answers of a stated length: their end is exact, and
+   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself.
+   */
+  readonly reusable: boolean;
+}
+
+/** One POST to an engine. */
+export class Exchange {
+  readonly #request: ExchangeRequest;
+  readonly #events: ExchangeEvents;
+  #connection: Connection;
+  #phase: ExchangePhase = "connect";
+  #headBytes: Buffer | null = null;
+  #bodyLeft = Number.NaN;
+  #over = false;
+
+  constructor(request: ExchangeRequest, events: ExchangeEvents) {
+    this.#request = request;
+    this.#events = events;
+    this.#connection = takeConnection(request.socketPath, this.#user);
+    this.#connection.write(request.bytes);
+  }
+
+  resume(): void {
+    this.#connection.resume();
+  }
+
+  /**
+   * No event follows. Unless the answer has been read to its exact end the connection is closed, which the engine
+   * takes as the order to stop.
+   */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#bodyLeft === 0) keepConnection(this.#connection);
+    else this.#connection.destroy();
+  }
+
+  readonly #user = {
+    read: (bytes: Buffer): boolean => this.#read(bytes),
+    ended: (failure: NodeJS.ErrnoException | null): void => this.#ended(failure),
+  };
+
+  #read(bytes: Buffer): boolean {
+    if (this.#over) return true;
+    if (this.#phase === "body") return this.#body(bytes);
+    const seen = this.#headBytes === null ? bytes : Buffer.concat([this.#headBytes, bytes]);
+    this.#phase = "head";
+    try {
+      const parsed = parseHead(seen);
+      if (parsed === null) {
+        this.#headBytes = seen;
+        return true;
+      }
+      this.#headBytes = null;
+      this.#phase = "body";
+      const { framing, keepsOpen } = parsed.head;
+      if (this.#request.reusable && keepsOpen && framing.type === "length") this.#bodyLeft = framing.bytes;
+      this.#events.onHead(parsed.head);
+      return parsed.bodyStart === seen.length ? true : this.#body(seen.subarray(parsed.bodyStart));
+    } catch (error) {
+      this.#fail(error as Error);
+      return true;
+    }
+  }
+
+  #body(bytes: Buffer): boolean {
+    if (this.#over) return true;
+    this.#bodyLeft -= bytes.length;
+    return this.#events.onBody(bytes);
+  }
+
+  #ended(failure: NodeJS.ErrnoException | null): void {
+    if (this.#over) return;
+    if (this.#connection.used && this.#phase === "connect" && wasNotRead(failure)) {
+      this.#connection = new Connection(this.#request.socketPath, this.#user);
+      this.#connection.write(this.#request.bytes);
+      return;
+    }
+    // A request that went out on a kept connection may have been read, and must not be taken for one that was not.
+    this.#phase = this.#phase === "connect" && (this.#connection.connected || this.#connection.used) ? "head" : this.#phase;
+    this.#fail(failure);
+  }
+
+  #fail(failure: Error | null): void {
+    this.#over = true;
+    this.#connection.destroy();
+    this.#events.onEnd(failure, this.#phase);
+  }
+}
+
+/**
+ * On a Unix socket these say that the peer closed without having read what was sent, so that a kept connection had
+ * gone stale and the request can be sent again. A plain end of the connection does not say so.
+ */
+const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean => failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
+
+const requestHeads = new Map<string, Buffer>();
+
+/** The bytes of a whole POST with a JSON body. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
+export function encodePost(path: string, body: Buffer, keep: boolean, headers: readonly string[] = []): Buffer {
+  const name = `${path} ${keep}`;
+  let head = requestHeads.get(name);
+  if (head === undefined) {
+    const connection = keep ? "keep-alive" : "close";
+    head = Buffer.from(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Type: application/json\r\nContent-Length: `, "latin1");
+    requestHeads.set(name, head);
+  }
+  return Buffer.concat([head, Buffer.from(`${[body.length, ...headers].join("\r\n")}\r\n\r\n`, "latin1"), body]);
+}
