@@ -1,5 +1,6 @@
 import { Cancellation } from "../../src/core/cancellation.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, Waiting } from "../../src/core/request.ts";
+import type { Upstream } from "../../src/core/upstream.ts";
 import { EngineSocket } from "../../src/upstreams/unix/engine-socket.ts";
 
 /** A lease as the stub handed it out, with what became of it. */
@@ -24,6 +25,8 @@ export class StubDispatcher implements Dispatcher {
   noticesDisconnects = true;
   separatesCaches = true;
   targetId = "stub@cpu";
+  /** Instead of the sockets. */
+  upstream: Upstream | null = null;
   /** Rejects every request. */
   refuse: Error | null = null;
   /** What a held request is told. */
@@ -81,7 +84,7 @@ export class StubDispatcher implements Dispatcher {
         requestId: facts.id,
         targetId: this.targetId,
         model: facts.model,
-        upstream: new EngineSocket(socketPath, { noticesDisconnects: this.noticesDisconnects, separatesCaches: this.separatesCaches }),
+        upstream: this.upstream ?? new EngineSocket(socketPath, { noticesDisconnects: this.noticesDisconnects, separatesCaches: this.separatesCaches }),
         queuedMs,
         lost,
         firstToken: () => {

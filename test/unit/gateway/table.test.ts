@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { isAssistantError } from "../../../src/core/errors.ts";
+import { bearerDoor } from "../../../src/gateway/front/error-body.ts";
+import { parseTarget, RouteTable } from "../../../src/gateway/front/table.ts";
+
+const door = { ...bearerDoor, name: "test" };
+const table = new RouteTable();
+for (const [method, path] of [
+  ["POST", "/v1/chat"],
+  ["GET", "/v1/models"],
+  ["GET", "/v1/models/*"],
+  ["DELETE", "/v1/models/*"],
+  ["GET", "/requests/:id"],
+] as const)
+  table.add(method, path, { door, scope: "inference", inference: null });
+
+const methods = (target: string): string[] | null => {
+  const found = table.find(parseTarget(target));
+  return found === undefined ? null : [...found.keys()];
+};
+
+test.each([
+  ["/v1/chat", ["POST"]],
+  ["/v1/chat/", ["POST"]],
+  ["/v1/chat?x=1//2", ["POST"]],
+  ["//v1///chat", ["POST"]],
+  ["http://127.0.0.1:8080/v1/chat?x=1", ["POST"]],
+  ["HTTP://host//v1/chat", ["POST"]],
+  ["/v1/%63hat", ["POST"]],
+  ["/v1/models/a", ["GET", "DELETE"]],
+  ["/v1/models/org/model", ["GET", "DELETE"]],
+  ["/v1/models/org%2Fmodel", ["GET", "DELETE"]],
+  ["/requests/a", ["GET"]],
+  ["/requests/a%2Fb", ["GET"]],
+  ["/requests/a/b", null],
+  ["/requests/", null],
+  ["/v1/chat/x", null],
+  ["/v2/chat", null],
+  ["", null],
+  ["*", null],
+])("%s leads to %j", (target, expected) => {
+  expect(methods(target)).toEqual(expected);
+});
+
+test.each(["/v1/%zz", "/%", "/%ff"])("%s is refused as a broken escape, not as a fault of ours", (target) => {
+  try {
+    parseTarget(target);
+    expect.unreachable();
+  } catch (error) {
+    expect(isAssistantError(error) && error.code).toBe("invalid_request");
+  }
+});
