@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
@@ -38,6 +38,8 @@ export interface FakeInstallation extends TestAssistant {
   /** What the engine of the model's first ready instance has counted. */
   record(name: string): Promise<EngineRecord>;
   turn(name: string, knobs: Partial<Knobs>): Promise<void>;
+  /** The engine is one of our builds from now on, with or without our patches, as after `assistant engine build`. */
+  rebuild(build: { readonly patched: boolean }): Promise<void>;
   /** Pids of all engines that were ever started here and still run. */
   livingEngines(): Promise<number[]>;
 }
@@ -86,6 +88,7 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
     livingEngines,
     launches: async (name) => (await pids(name)).length,
     record: async (name) => engineRecord(await socketOf(name)),
+    rebuild: ({ patched }) => writeManifest(binary, patched),
     turn: async (name, knobs) => turnKnobs(await socketOf(name), knobs),
     async [Symbol.asyncDispose]() {
       await assistant[Symbol.asyncDispose]();
@@ -103,16 +106,19 @@ async function writeEngine(files: string, patched: boolean): Promise<string> {
   // Absolute, since neither the daemon's nor the engine's PATH need hold the Node that runs the tests.
   await writeFile(binary, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
   await chmod(binary, 0o755);
-  if (patched) await writeFile(join(folder, "manifest.json"), JSON.stringify(await manifestOf(binary)));
+  if (patched) await writeManifest(binary, true);
   return binary;
 }
 
-const manifestOf = async (binary: string): Promise<object> => ({
+const writeManifest = async (binary: string, patched: boolean): Promise<void> =>
+  writeFile(join(dirname(binary), "manifest.json"), JSON.stringify(await manifestOf(binary, patched)));
+
+const manifestOf = async (binary: string, patched: boolean): Promise<object> => ({
   schema: 1,
   engine: "llama-server",
   sourceTag: "fake",
   sourceCommit: "0",
-  patches: [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" })),
+  patches: (patched ? [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH] : []).map((name) => ({ name, sha256: "0" })),
   flags: [],
   backends: ["cpu", "cuda"],
   compiler: "none",
