@@ -46,6 +46,20 @@ module.exports = {
       from: { path: "^(src|commands)/" },
       to: { dependencyTypes: ["npm-dev", "npm-no-pkg"] },
     },
+    {
+      name: "client-speaks-to-the-daemon-only",
+      comment: "src/client is a typed client of the daemon's API: what commands do beside the daemon is in commands/support.",
+      severity: "error",
+      from: { path: "^src/client/" },
+      to: { path: "^(src|commands)/", pathNot: inside(["src/client", "src/api", "src/core", "src/config"]) },
+    },
+    {
+      name: "support-is-not-a-command",
+      comment: "Commands import what they share from commands/support, never from each other; support knows no command.",
+      severity: "error",
+      from: { path: "^commands/" },
+      to: { path: "^commands/", pathNot: inside(["commands/support"]) },
+    },
     ...arrow,
   ],
   options: {

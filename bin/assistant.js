@@ -5,7 +5,7 @@ import module from "node:module";
 import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
-const main = new URL("dist/src/client/cli/main.js", root);
+const main = new URL("dist/commands/support/cli/main.js", root);
 const argv = process.argv.slice(2);
 
 function fail(sentence, remedy) {

@@ -1,5 +1,5 @@
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { Finding } from "../src/client/doctor/finding.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { Finding } from "./support/doctor/finding.ts";
 
 export default class Doctor extends BaseCommand {
   static override summary = "Look at everything Assistant needs, and say what is missing and what to do";
@@ -13,7 +13,7 @@ export default class Doctor extends BaseCommand {
 
   async run(): Promise<{ readonly broken: boolean; readonly findings: readonly Finding[] }> {
     const { flags } = await this.parse(Doctor);
-    const [{ diagnose }, { doctorText }] = await Promise.all([import("../src/client/doctor/doctor.ts"), import("../src/client/doctor/text.ts")]);
+    const [{ diagnose }, { doctorText }] = await Promise.all([import("./support/doctor/doctor.ts"), import("./support/doctor/text.ts")]);
     const findings = await diagnose(this.context(flags), this.config.version);
     for (const line of doctorText(findings, process.stdout.isTTY === true)) this.log(line);
     const broken = findings.some((finding) => finding.level === "broken");

@@ -1,7 +1,5 @@
 import path from "node:path";
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { CommandContext } from "../src/client/cli/context.ts";
 import { noticeText } from "../src/config/findings.ts";
 import { loadConfig } from "../src/config/load.ts";
 import { expandHome } from "../src/config/paths.ts";
@@ -12,6 +10,8 @@ import { probeHardware } from "../src/fleet/hardware.ts";
 import { catalog, catalogEntry } from "../src/models/catalog.ts";
 import { isModelName } from "../src/models/names.ts";
 import { getModel } from "../src/models/store.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { CommandContext } from "./support/cli/context.ts";
 
 const DEFAULT_MODEL = "smollm2";
 

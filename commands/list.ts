@@ -1,6 +1,6 @@
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { ModelElsewhere } from "../src/client/models/elsewhere.ts";
-import type { ListedModel } from "../src/client/models/list.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { ModelElsewhere } from "./support/models/elsewhere.ts";
+import type { ListedModel } from "./support/models/list.ts";
 
 export default class List extends BaseCommand {
   static override aliases = ["ls"];
@@ -13,7 +13,7 @@ export default class List extends BaseCommand {
   async run(): Promise<{ models: readonly ListedModel[]; elsewhere: readonly ModelElsewhere[] }> {
     const { flags } = await this.parse(List);
     const [{ elsewhereLines, listedModels, listRows, NO_MODELS }, { alignColumns }] = await Promise.all([
-      import("../src/client/models/list.ts"),
+      import("./support/models/list.ts"),
       import("../src/ui/table.ts"),
     ]);
     const { models, elsewhere, problem } = await listedModels(this.context(flags));

@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import { findLogFile, printLog } from "../src/client/logs.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { findLogFile, printLog } from "./support/logs/print.ts";
 
 export default class Logs extends BaseCommand {
   static override enableJsonFlag = false;

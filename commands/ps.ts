@@ -1,9 +1,10 @@
 import { Flags } from "@oclif/core";
 import type { DaemonStatus } from "../src/api/status.ts";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
 import { connect } from "../src/client/daemon-client.ts";
-import { watchStatus, watchTail } from "../src/client/watch.ts";
+import { watchStatus } from "../src/client/watch.ts";
 import { psText } from "../src/ui/ps-text.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { watchTail } from "./support/logs/tail.ts";
 
 const EVERY_MS = 1000;
 

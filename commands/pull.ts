@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { Configured } from "../src/client/models/configure.ts";
 import type { PulledModel } from "../src/models/pull.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { Configured } from "./support/models/configure.ts";
 
 export default class Pull extends BaseCommand {
   static override summary = "Fetch a model";
@@ -33,7 +33,7 @@ export default class Pull extends BaseCommand {
 
   async run(): Promise<PulledModel & { configuration: Configured }> {
     const { args, flags } = await this.parse(Pull);
-    const { pullAndConfigure, pulledText } = await import("../src/client/models/pull.ts");
+    const { pullAndConfigure, pulledText } = await import("./support/models/pull.ts");
     const result = await pullAndConfigure(args.reference, {
       context: this.context(flags),
       name: flags.name ?? null,

@@ -1,7 +1,7 @@
 import type { ReloadReport } from "../src/api/reload.ts";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
 import { connect } from "../src/client/daemon-client.ts";
-import { reloadMessage } from "../src/client/reload-message.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { reloadMessage } from "./support/daemon/reload-message.ts";
 
 export default class Reload extends BaseCommand {
   static override summary = "Make the daemon read its configuration again";

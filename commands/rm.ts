@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { Removal } from "../src/client/models/remove.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { Removal } from "./support/models/remove.ts";
 
 export default class Rm extends BaseCommand {
   static override strict = false;
@@ -16,12 +16,12 @@ export default class Rm extends BaseCommand {
 
   async run(): Promise<{ removed: readonly Removal[] }> {
     const { argv, flags } = await this.parse(Rm);
-    const [{ planRemoval, removeAll }, { formatBytes }] = await Promise.all([import("../src/client/models/remove.ts"), import("../src/models/format.ts")]);
+    const [{ planRemoval, removeAll }, { formatBytes }] = await Promise.all([import("./support/models/remove.ts"), import("../src/models/format.ts")]);
     const context = this.context(flags);
     const removals = await planRemoval(argv as string[], context);
     const list = removals.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ");
     if (process.stdin.isTTY === true && process.stderr.isTTY === true && !flags.yes && !this.jsonEnabled()) {
-      const { confirmed } = await import("../src/client/models/confirm.ts");
+      const { confirmed } = await import("./support/cli/confirm.ts");
       if (!(await confirmed(`Delete ${list}?`))) {
         this.log("Nothing was deleted.");
         return { removed: [] };

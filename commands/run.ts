@@ -1,5 +1,5 @@
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
 
 export default class Run extends BaseCommand {
   static override enableJsonFlag = false;
@@ -35,7 +35,7 @@ export default class Run extends BaseCommand {
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Run);
     const [model = null, ...words] = argv as string[];
-    const [{ runModel }, { temperatureOf }] = await Promise.all([import("../src/client/run/run.ts"), import("../src/client/run/options.ts")]);
+    const [{ runModel }, { temperatureOf }] = await Promise.all([import("./support/run/run.ts"), import("./support/run/options.ts")]);
     process.exitCode = await runModel({
       context: this.context(flags),
       model,

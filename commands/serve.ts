@@ -1,6 +1,6 @@
 import { Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import { serveInBackground } from "../src/client/serve.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { serveInBackground } from "./support/daemon/serve.ts";
 
 export default class Serve extends BaseCommand {
   static override summary = "Start the daemon";

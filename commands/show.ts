@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { ShownModel } from "../src/client/models/show.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { ShownModel } from "./support/models/show.ts";
 
 export default class Show extends BaseCommand {
   static override summary = "What is known of a model";
@@ -10,7 +10,7 @@ export default class Show extends BaseCommand {
 
   async run(): Promise<ShownModel> {
     const { args, flags } = await this.parse(Show);
-    const [{ shownModel, showRows }, { alignColumns }] = await Promise.all([import("../src/client/models/show.ts"), import("../src/ui/table.ts")]);
+    const [{ shownModel, showRows }, { alignColumns }] = await Promise.all([import("./support/models/show.ts"), import("../src/ui/table.ts")]);
     const model = await shownModel(args.name, this.context(flags));
     this.log(alignColumns(showRows(model)).join("\n"));
     return model;

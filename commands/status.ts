@@ -1,7 +1,7 @@
 import type { DaemonStatus } from "../src/api/status.ts";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
 import { connectIfRunning } from "../src/client/daemon-client.ts";
 import { statusText } from "../src/ui/status-text.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
 
 export default class Status extends BaseCommand {
   static override summary = "Say whether the daemon runs, and what it serves";

@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import { type StopResult, stopDaemon } from "../src/client/stop.ts";
 import { lockHolder } from "../src/daemon/lock.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { type StopResult, stopDaemon } from "./support/daemon/stop.ts";
 
 export default class Stop extends BaseCommand {
   static override summary = "Stop the daemon and all its instances";

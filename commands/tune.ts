@@ -1,8 +1,8 @@
 import { availableParallelism, loadavg } from "node:os";
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
-import type { TuneReport } from "../src/client/tune/tune.ts";
 import type { LineChange } from "../src/config/edit.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import type { TuneReport } from "./support/tune/tune.ts";
 
 interface TuneResult extends TuneReport {
   /** Whether the file was changed. */
@@ -65,12 +65,12 @@ export default class Tune extends BaseCommand {
 
   async #tune(model: string, names: readonly string[], flags: TuneFlags): Promise<TuneResult> {
     const [{ tune }, { planEdit }, options, text, { alignColumns }, { showProgress }] = await Promise.all([
-      import("../src/client/tune/tune.ts"),
-      import("../src/client/tune/apply.ts"),
-      import("../src/client/tune/options.ts"),
-      import("../src/client/tune/report.ts"),
+      import("./support/tune/tune.ts"),
+      import("./support/tune/apply.ts"),
+      import("./support/tune/options.ts"),
+      import("./support/tune/report.ts"),
       import("../src/ui/table.ts"),
-      import("../src/client/progress.ts"),
+      import("./support/cli/progress.ts"),
     ]);
     const context = this.context(flags);
     const budgetMs = options.budgetOf(flags.budget);
@@ -102,11 +102,11 @@ export default class Tune extends BaseCommand {
     if (edit === null) return { ...report, written: false, edit: [], reloaded: false };
     for (const line of ["", ...text.diffLines(edit.file, edit.changes)]) this.log(line);
     if (!(await this.#agreed(edit.file, flags))) return { ...report, written: false, edit: edit.changes, reloaded: false };
-    const { applyEdit } = await import("../src/client/tune/apply.ts");
+    const { applyEdit } = await import("./support/tune/apply.ts");
     const { reload } = await applyEdit(edit, context);
     this.log(`\nWrote ${edit.file}`);
     if (reload !== null) {
-      const { reloadMessage } = await import("../src/client/reload-message.ts");
+      const { reloadMessage } = await import("./support/daemon/reload-message.ts");
       for (const line of reloadMessage(reload)) this.log(line);
     }
     return { ...report, written: true, edit: edit.changes, reloaded: reload !== null };
@@ -118,7 +118,7 @@ export default class Tune extends BaseCommand {
       return false;
     }
     if (flags.yes || this.jsonEnabled() || process.stdin.isTTY !== true || process.stderr.isTTY !== true) return true;
-    const { confirmed } = await import("../src/client/models/confirm.ts");
+    const { confirmed } = await import("./support/cli/confirm.ts");
     if (await confirmed(`Write this to ${file}?`)) return true;
     this.log("Nothing was written.");
     return false;

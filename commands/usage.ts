@@ -1,7 +1,7 @@
 import type { UsageReport } from "../src/api/usage.ts";
-import { BaseCommand } from "../src/client/cli/base-command.ts";
 import { connect } from "../src/client/daemon-client.ts";
 import { usageText } from "../src/ui/usage-text.ts";
+import { BaseCommand } from "./support/cli/base-command.ts";
 
 export default class Usage extends BaseCommand {
   static override summary = "Show what each API key has used of each model";

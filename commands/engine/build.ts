@@ -1,8 +1,8 @@
 import { Flags } from "@oclif/core";
-import { BaseCommand } from "../../src/client/cli/base-command.ts";
-import { showProgress } from "../../src/client/progress.ts";
 import { type BuildResult, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
 import { buildStatusLine } from "../../src/engines/llama-server/build/status-line.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
+import { showProgress } from "../support/cli/progress.ts";
 
 export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";

@@ -1,10 +1,10 @@
-import { BaseCommand } from "../../src/client/cli/base-command.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { EngineId } from "../../src/core/model.ts";
 import { type EngineChoice, readEngineChoice } from "../../src/engines/choice.ts";
 import { createEngines } from "../../src/engines/index.ts";
 import { type EngineOrigin, listLlamaServers } from "../../src/engines/llama-server/installation.ts";
 import { alignColumns } from "../../src/ui/table.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
 
 interface EngineEntry {
   readonly engine: EngineId;

@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { Args } from "@oclif/core";
-import { BaseCommand } from "../../src/client/cli/base-command.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { AssistantError } from "../../src/core/errors.ts";
 import { type EngineChoice, NO_CHOICE, readEngineChoice, writeEngineChoice } from "../../src/engines/choice.ts";
 import { type FoundEngine, findLlamaServer, inspectLlamaServer } from "../../src/engines/llama-server/installation.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class EngineUse extends BaseCommand {
   static override summary = 'Choose the engine of models whose engine is "auto"';

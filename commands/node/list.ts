@@ -1,7 +1,7 @@
 import type { NodesReport } from "../../src/api/nodes.ts";
-import { BaseCommand } from "../../src/client/cli/base-command.ts";
 import { connect } from "../../src/client/daemon-client.ts";
 import { nodesText } from "../../src/ui/nodes-text.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class NodeList extends BaseCommand {
   static override summary = "List the remote servers and how they are";

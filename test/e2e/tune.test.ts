@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { TuneReport } from "../../src/client/tune/tune.ts";
+import type { TuneReport } from "../../commands/support/tune/tune.ts";
 import type { LineChange } from "../../src/config/edit.ts";
 import { eventually, installAssistant, packageRoot, readyInstances, type TestAssistant } from "../support/assistant.ts";
 import { chatModelFile } from "../support/model-files.ts";

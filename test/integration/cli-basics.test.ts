@@ -52,6 +52,11 @@ describe("a command line that does not fit", () => {
     for (const argument of ["--version", "-v", "version"]) expect((await fake.assistant.run([argument])).stdout).toMatch(/^assistant \d+\.\d+\.\d+$/u);
   });
 
+  test("what commands share is no command", async () => {
+    for (const argument of ["--help", "autocomplete"]) expect((await fake.assistant.run([argument])).stdout).not.toContain("support");
+    expect(await fake.assistant.run(["support", "progress"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("no command `support`") });
+  });
+
   test("an old Node gets a sentence", async () => {
     const older = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.1.0"}})`;
     const result = await execa(process.execPath, ["--import", older, join(packageRoot, "bin/assistant.js"), "status"], { reject: false });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ensureDaemon, type StartOptions } from "../../src/client/start-daemon.ts";
+import { ensureDaemon, type StartOptions } from "../../commands/support/daemon/start.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { isRunning } from "../support/assistant.ts";
 import { type FakeInstallation, fakeDaemonProgram, installWithFake } from "../support/fake-daemon.ts";

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
+import type { ShownModel } from "../../commands/support/models/show.ts";
 import type { DaemonStatus } from "../../src/api/status.ts";
-import type { ShownModel } from "../../src/client/models/show.ts";
 import { eventually } from "../support/assistant.ts";
 import { type GpuInstallation, installOnGpu } from "../support/fake-gpu.ts";
 import { ask } from "../support/fake-installation.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pullLines } from "../../../src/client/models/pull-progress.ts";
+import { pullLines } from "../../../commands/support/models/pull-progress.ts";
 import { formatAge, formatBytes, formatParameters } from "../../../src/models/format.ts";
 import { progressGate } from "../../../src/models/pull/progress.ts";
 import type { PullProgress } from "../../../src/models/pull/types.ts";

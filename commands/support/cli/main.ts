@@ -1,0 +1,93 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Config, flush, type Interfaces, run, settings } from "@oclif/core";
+import { AssistantError } from "../../../src/core/errors.ts";
+import { nearestNames } from "../../../src/core/nearest.ts";
+import { loadContext } from "./context.ts";
+import { reportJson, reportText, toReportable } from "./report.ts";
+
+const COMMANDS = "dist/commands";
+/** Folder among the commands that holds what they share; package.json keeps it from oclif. */
+const SUPPORT = "support";
+
+/** Short forms that oclif does not know, made into what it does. Everything behind `--` stays as it is. */
+export function normaliseArguments(argv: readonly string[]): string[] {
+  const end = argv.indexOf("--");
+  const own = end === -1 ? [...argv] : argv.slice(0, end);
+  const rest = end === -1 ? [] : argv.slice(end);
+  if (own[0] === "--model-config") return ["init", ...own, "--stdout", ...rest];
+  return [...own.map((argument, index) => (argument === "-h" && index <= 2 ? "--help" : argument)), ...rest];
+}
+
+/** The sentence for a command that does not exist, with the names that come near. */
+export function unknownCommand(id: string, known: readonly string[]): AssistantError {
+  const given = id.replaceAll(":", " ");
+  const [nearest, ...others] = nearestNames(
+    given,
+    known.map((name) => name.replaceAll(":", " ")),
+  );
+  const guess = nearest === undefined ? "" : `Did you mean \`assistant ${[nearest, ...others].join("`, `assistant ")}\`? `;
+  return new AssistantError("usage", `There is no command \`${given}\`.`, { param: given, remedy: `${guess}\`assistant help\` lists all commands.` });
+}
+
+/** Runs one command line to its end. Sets `process.exitCode`; prints every error itself and never throws. */
+export async function main(argv: readonly string[], root: URL): Promise<void> {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on("error", quietOnClosedPipe);
+  process.stderr.on("error", quietOnClosedPipe);
+  settings.enableAutoTranspile = false;
+  const args = normaliseArguments(argv);
+  try {
+    const config = await loadConfigFor(args, fileURLToPath(root));
+    await run(args, config);
+    await flush();
+  } catch (thrown) {
+    const error = toReportable(thrown);
+    process.exitCode = error.exitCode;
+    if (args.includes("--json")) process.stdout.write(`${JSON.stringify(reportJson(error), null, 2)}\n`);
+    else process.stderr.write(reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }));
+  }
+}
+
+/** oclif's view of the commands, or the `usage` error for a command line that names none of them. */
+async function loadConfigFor(args: readonly string[], root: string): Promise<Config> {
+  const pjson = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as Interfaces.PJSON;
+  const file = commandFile(args, join(root, COMMANDS));
+  if (file !== null)
+    return Config.load({
+      root,
+      userPlugins: false,
+      pjson: { ...pjson, oclif: { ...pjson.oclif, plugins: [], commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] } } },
+    });
+  const config = await Config.load({ root, pjson, userPlugins: false });
+  if (namesCommand(args, config)) return config;
+  const given = args.slice(0, config.findTopic(args[0] ?? "") === undefined ? 1 : 2).join(" ");
+  throw unknownCommand(given, config.commandIDs);
+}
+
+/**
+ * The file of the command that the first words name, relative to `directory`; null where they name none. oclif then
+ * loads this one alone: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
+ */
+export function commandFile(args: readonly string[], directory: string): string | null {
+  const [first = "", second = ""] = args;
+  const word = /^[a-z][a-z-]*$/u;
+  if (!word.test(first) || first === SUPPORT) return null;
+  if (word.test(second) && existsSync(join(directory, first, `${second}.js`))) return `${first}/${second}.js`;
+  return existsSync(join(directory, `${first}.js`)) ? `${first}.js` : null;
+}
+
+/** Whether the first words are a command or a topic. oclif itself would show a topic's help for a misspelt subcommand. */
+function namesCommand(args: readonly string[], config: Config): boolean {
+  const [first, second] = args;
+  if (first === undefined || first === "--help" || first === "--version" || config.commandIDs.includes(first)) return true;
+  if (config.findTopic(first) === undefined) return false;
+  return second === undefined || second.startsWith("-") || config.commandIDs.some((id) => id === `${first}:${second}`);
+}
+
+function quietOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+  throw error;
+}

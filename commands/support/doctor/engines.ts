@@ -1,0 +1,65 @@
+import type { Device } from "../../../src/core/device.ts";
+import type { Engine, EngineAvailability } from "../../../src/core/engine.ts";
+import { type EngineSet, supportsDevice } from "../../../src/engines/index.ts";
+import { type Finding, findingsOf } from "./finding.ts";
+
+/** What a native build needs: null where it is all there, else what is missing and how to get it. */
+export type ToolchainGap = { readonly missing: string; readonly remedy: string } | null;
+
+const finding = findingsOf("engines");
+
+/**
+ * Which engines run here, and on which devices. `toolchain` is only asked for where there is no native engine. `mustSeparate`: several keys
+ * may not share what is cached.
+ */
+export async function engineFindings(
+  engines: EngineSet,
+  devices: readonly Device[],
+  toolchain: () => Promise<ToolchainGap>,
+  mustSeparate: boolean,
+): Promise<Finding[]> {
+  const states = await Promise.all(engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })));
+  const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
+  for (const { engine, availability } of states) {
+    if (!mustSeparate || !availability.available || availability.separatesScopes) continue;
+    findings.push(
+      finding(
+        engine.id,
+        "warning",
+        "it cannot keep what is cached of several keys apart, so it reuses nothing: each turn of a conversation is computed from its beginning",
+        "Run `assistant engine build`, or set `share_prefixes = true` in [server] where all keys may share.",
+      ),
+    );
+  }
+  const usable = states.filter(({ availability }) => availability.available);
+  if (usable.length === 0)
+    findings.push(finding("engines", "broken", "no engine can be used, so no model can run", "Run ./install.sh again, or `assistant engine build`."));
+  for (const device of devices) {
+    if (device.vendor === "cpu" || usable.length === 0 || usable.some(({ availability }) => supportsDevice(availability, device))) continue;
+    findings.push(
+      finding(
+        device.id,
+        "warning",
+        `no engine here was built for it, so it stays idle`,
+        "`assistant engine build` builds one for it where the vendor's compiler is installed.",
+      ),
+    );
+  }
+  if (!states.some(({ engine, availability }) => engine.id === "llama-server" && availability.available)) {
+    const gap = await toolchain();
+    findings.push(
+      gap === null
+        ? finding("toolchain", "ok", "complete: `assistant engine build` can build llama-server")
+        : finding("toolchain", "info", `llama-server cannot be built: ${gap.missing}`, gap.remedy),
+    );
+  }
+  const hint = await engines.hint();
+  if (hint !== null) findings.push(finding("speed", "info", hint));
+  return findings;
+}
+
+function engineFinding(engine: Engine, availability: EngineAvailability): Finding {
+  if (availability.available) return finding(engine.id, "ok", `${availability.version} (${availability.backends.join(", ")}) at ${availability.path}`);
+  // One engine is enough; that there is none at all is said apart.
+  return finding(engine.id, "info", availability.reason, availability.remedy);
+}

@@ -1,0 +1,66 @@
+import { constants } from "node:fs";
+import { access, stat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Paths } from "../../../src/core/config.ts";
+import { formatBytes } from "../../../src/models/format.ts";
+import { type Finding, findingsOf, type Level } from "./finding.ts";
+
+const LOW_DISK_BYTES = 2 * 1024 ** 3;
+const finding = findingsOf("files");
+
+/** Whether the directories can be used, who else can read them, and how much room there is. */
+export async function fileFindings(paths: Paths): Promise<Finding[]> {
+  const directories: readonly (readonly [string, string])[] = [
+    ["configuration", dirname(paths.configFile)],
+    ["data", paths.dataDir],
+    ["logs", paths.logDir],
+    ["runtime", paths.runDir],
+  ];
+  const writable = await Promise.all(
+    directories.map(([name, directory]) => directoryFinding(name, directory, name === "configuration" ? "warning" : "broken")),
+  );
+  return [...writable, await diskFinding(paths.dataDir), ...(await privacyFindings(paths))];
+}
+
+async function directoryFinding(name: string, directory: string, level: Level): Promise<Finding> {
+  const existing = await nearestExisting(directory);
+  const made = existing === directory ? "" : " (will be made)";
+  try {
+    await access(existing, constants.W_OK | constants.X_OK);
+    return finding(name, "ok", `${directory}${made}`);
+  } catch {
+    return finding(name, level, `${existing} cannot be written by you`, "Change its owner, or choose others with ASSISTANT_DATA_DIR and ASSISTANT_CONFIG.");
+  }
+}
+
+async function diskFinding(dataDir: string): Promise<Finding> {
+  const { bavail, bsize } = await statfs(await nearestExisting(dataDir));
+  const free = bavail * bsize;
+  const found = `${formatBytes(free)} free for models`;
+  return free < LOW_DISK_BYTES
+    ? finding("disk", "warning", found, "Free some room (`assistant rm NAME` deletes a model), or point ASSISTANT_DATA_DIR at a larger disk.")
+    : finding("disk", "ok", found);
+}
+
+/** Whoever can open the admin socket can use and stop the daemon. */
+async function privacyFindings(paths: Paths): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [name, file] of [
+    ["runtime", paths.runDir],
+    ["admin socket", paths.adminSocket],
+  ] as const) {
+    const found = await stat(file).catch(() => null);
+    if (found === null) continue;
+    if ((found.mode & 0o077) !== 0)
+      findings.push(finding(name, "warning", `${file} is open to other users (mode ${(found.mode & 0o777).toString(8)})`, `Run \`chmod go-rwx ${file}\`.`));
+    if (process.getuid !== undefined && found.uid !== process.getuid())
+      findings.push(finding(name, "broken", `${file} belongs to another user`, "Run the command as that user, or set ASSISTANT_DATA_DIR."));
+  }
+  return findings;
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  for (let at = path; ; at = dirname(at)) {
+    if (dirname(at) === at || (await stat(at).catch(() => null)) !== null) return at;
+  }
+}

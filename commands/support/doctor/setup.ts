@@ -1,0 +1,85 @@
+import { createServer } from "node:net";
+import type { DaemonStatus } from "../../../src/api/status.ts";
+import type { Config, ListenAddress } from "../../../src/core/config.ts";
+import { toAssistantError } from "../../../src/core/errors.ts";
+import { resolveWeights } from "../../../src/models/resolve.ts";
+import { type Finding, findingsOf } from "./finding.ts";
+
+const ofConfig = findingsOf("configuration");
+const ofModels = findingsOf("models");
+const ofDaemon = findingsOf("daemon");
+
+/** The configuration as it was loaded, or the error that kept it from being. Pure. */
+export function configFindings(loaded: { readonly config: Config; readonly exists: boolean } | { readonly error: unknown }): Finding[] {
+  if ("error" in loaded) {
+    const error = toAssistantError(loaded.error);
+    return [ofConfig("config.toml", "broken", error.message, error.remedy)];
+  }
+  const { config, exists } = loaded;
+  return [
+    exists
+      ? ofConfig("config.toml", "ok", config.paths.configFile)
+      : ofConfig("config.toml", "info", `${config.paths.configFile} is not there, so defaults hold`, "`assistant init` writes one that fits this machine."),
+    ...config.notices.map((notice) =>
+      ofConfig(
+        notice.key ?? "file",
+        notice.severity === "error" ? "broken" : "warning",
+        `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+      ),
+    ),
+  ];
+}
+
+/** Whether the weights of every configured model are here. */
+export async function modelFindings(config: Config): Promise<Finding[]> {
+  if (config.models.length === 0) return [ofModels("models", "info", "none configured", "`assistant run smollm2` sets up a small one.")];
+  return Promise.all(
+    config.models.map(async (model) => {
+      try {
+        return ofModels(model.name, "ok", await resolveWeights(model.source, config.paths));
+      } catch (error) {
+        const { message, remedy } = toAssistantError(error);
+        return ofModels(
+          model.name,
+          "warning",
+          message,
+          remedy ?? (model.source.type === "catalog" ? `\`assistant pull ${model.source.name}\` brings it.` : null),
+        );
+      }
+    }),
+  );
+}
+
+/** The daemon's own word where it runs, else whether it could listen. */
+export async function daemonFindings(status: DaemonStatus | null, version: string, http: ListenAddress | null): Promise<Finding[]> {
+  if (status === null) return [ofDaemon("daemon", "info", "not running", "`assistant serve` starts it."), ...(http === null ? [] : [await portFinding(http)])];
+  const findings = [ofDaemon("daemon", "ok", `running, pid ${status.pid}${status.url === null ? "" : `, at ${status.url}`}`)];
+  if (status.version !== version) {
+    findings.push(ofDaemon("version", "warning", `the daemon is ${status.version} and this command ${version}`, "Run `assistant stop` and `assistant serve`."));
+  }
+  for (const instance of status.instances) {
+    if (instance.state === "failed" && instance.lastDeath !== null)
+      findings.push(ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`));
+  }
+  return findings;
+}
+
+function portFinding({ host, port }: ListenAddress): Promise<Finding> {
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      resolve(
+        error.code === "EADDRINUSE"
+          ? ofDaemon(
+              "port",
+              "broken",
+              `another program listens on ${address}`,
+              "End it, or choose another address: `[server] http_addr`, or `assistant serve --http-addr`.",
+            )
+          : ofDaemon("port", "broken", `${address} cannot be listened on: ${error.message}`, "Correct `[server] http_addr`."),
+      ),
+    );
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(ofDaemon("port", "ok", `${address} is free`))));
+  });
+}

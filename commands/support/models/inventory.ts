@@ -1,0 +1,103 @@
+import type { InstanceStatus } from "../../../src/api/status.ts";
+import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { loadConfig } from "../../../src/config/load.ts";
+import { sourceText } from "../../../src/config/source.ts";
+import type { Config } from "../../../src/core/config.ts";
+import type { Hardware } from "../../../src/core/device.ts";
+import { isAssistantError } from "../../../src/core/errors.ts";
+import type { ModelSpec } from "../../../src/core/model.ts";
+import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
+import { factsOfStored } from "../../../src/models/known-facts.ts";
+import { listModels, type StoredModel } from "../../../src/models/store.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { fileOf } from "./configure.ts";
+
+/** A model as `list` and `show` see it: configured, stored, or both. */
+export interface InventoryEntry {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Weights, or null where they are not on this machine. */
+  readonly file: string | null;
+  readonly stored: StoredModel | null;
+  readonly config: ModelSpec | null;
+  /** What the model file or the manifest says the weights are. */
+  readonly source: string;
+  readonly loaded: boolean;
+}
+
+export interface Inventory {
+  readonly entries: readonly InventoryEntry[];
+  readonly config: Config | null;
+  /** What keeps the configuration from being read. */
+  readonly problem: string | null;
+}
+
+// States in which an engine process holds the weights.
+const HOLDING = ["starting", "ready", "draining", "stopping"];
+
+/**
+ * Everything that is configured or stored, configured ones first. A broken configuration hides no file. Settings that a
+ * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
+ */
+export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
+  const [stored, loaded, read] = await Promise.all([listModels(context.paths.weightsDir), loadedModels(context), configOf(context, hardware)]);
+  const configured = await Promise.all(
+    (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
+      const file = await fileOf(model.source, { paths: context.paths });
+      return {
+        name: model.name,
+        aliases: model.aliases,
+        file,
+        stored: stored.find((entry) => entry.file === file) ?? null,
+        config: model,
+        source: sourceText(model.source),
+        loaded: loaded.has(model.name),
+      };
+    }),
+  );
+  const rest = stored.filter((model) => !configured.some((entry) => entry.file === model.file));
+  const unused = rest.map((model) => ({
+    name: model.name,
+    aliases: [],
+    file: model.file,
+    stored: model,
+    config: null,
+    source: model.manifest?.reference ?? model.file,
+    loaded: false,
+  }));
+  return { entries: [...configured, ...unused], ...read };
+}
+
+/** Names of the models that a running daemon holds in memory. */
+export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
+  const connection = await connectIfRunning(context.paths);
+  return new Set(connection?.status.instances.filter((instance) => HOLDING.includes(instance.state)).map((instance) => instance.model));
+}
+
+/** An instance that holds the model's weights, with what it takes on its device. */
+export type HoldingInstance = Pick<InstanceStatus, "id" | "memoryBytes" | "estimatedMemoryBytes">;
+
+/** The instances of a model that a running daemon has up or on the way. */
+export async function instancesOf(model: string, context: CommandContext): Promise<readonly HoldingInstance[]> {
+  const connection = await connectIfRunning(context.paths);
+  const instances = connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ?? [];
+  return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
+}
+
+/** The facts of an entry's weights; null where they are not here or cannot be read. */
+export async function factsOf(entry: Pick<InventoryEntry, "file" | "stored">, weightsDir: string): Promise<ModelFacts | null> {
+  if (entry.file === null) return null;
+  return (entry.stored === null ? readModelFacts(entry.file) : factsOfStored(entry.stored, weightsDir)).catch((error: unknown) => {
+    if (isAssistantError(error)) return null;
+    throw error;
+  });
+}
+
+async function configOf(context: CommandContext, hardware: Hardware | undefined): Promise<{ config: Config | null; problem: string | null }> {
+  try {
+    return { config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }), problem: null };
+  } catch (error) {
+    if (!isAssistantError(error) || error.code !== "config_invalid") throw error;
+    return { config: null, problem: error.message };
+  }
+}

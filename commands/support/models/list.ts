@@ -1,0 +1,86 @@
+import PQueue from "p-queue";
+import { formatAge, formatBytes } from "../../../src/models/format.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
+import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
+
+/** One model as `list --json` prints it. */
+export interface ListedModel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly kind: string | null;
+  readonly bytes: number | null;
+  readonly quantization: string | null;
+  readonly trainContextTokens: number | null;
+  readonly source: string;
+  readonly file: string | null;
+  /** The file is here and is a model; a damaged one is not. */
+  readonly readable: boolean;
+  /** Epoch milliseconds, or null. */
+  readonly pulledAt: number | null;
+  readonly configured: boolean;
+  readonly loaded: boolean;
+}
+
+export interface ModelList {
+  readonly models: readonly ListedModel[];
+  /** What only other machines have. */
+  readonly elsewhere: readonly ModelElsewhere[];
+  readonly problem: string | null;
+}
+
+// A header holds the whole vocabulary: tens of megabytes each while it is read, of which a collection has hundreds.
+const HEADERS_AT_ONCE = 4;
+
+export async function listedModels(context: CommandContext): Promise<ModelList> {
+  const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
+  const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
+  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, context.paths.weightsDir))), elsewhere, problem };
+}
+
+async function listed(entry: InventoryEntry, weightsDir: string): Promise<ListedModel> {
+  const facts = await factsOf(entry, weightsDir);
+  return {
+    name: entry.name,
+    aliases: entry.aliases,
+    kind: entry.config?.kind ?? facts?.kind ?? null,
+    bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
+    quantization: facts?.quantization ?? null,
+    trainContextTokens: facts?.trainContextTokens ?? null,
+    source: entry.source,
+    file: entry.file,
+    readable: facts !== null,
+    pulledAt: entry.stored?.modifiedAt ?? null,
+    configured: entry.config !== null,
+    loaded: entry.loaded,
+  };
+}
+
+export const NO_MODELS = "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+
+/** The cells of a table, titles first. `now` in epoch milliseconds. */
+export function listRows(models: readonly ListedModel[], now: number): string[][] {
+  const rows = models.map((model) => [
+    model.name,
+    model.kind ?? "-",
+    model.bytes === null ? "-" : formatBytes(model.bytes),
+    model.quantization ?? "-",
+    model.trainContextTokens === null ? "-" : String(model.trainContextTokens),
+    model.pulledAt === null ? "-" : formatAge(model.pulledAt, now),
+    stateOf(model),
+  ]);
+  return [["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows];
+}
+
+/** "On other machines: far (b)", or nothing. */
+export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
+  if (models.length === 0) return [];
+  return [`On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`];
+}
+
+function stateOf(model: ListedModel): string {
+  if (model.file === null) return "not pulled";
+  if (!model.readable) return "the file is damaged";
+  if (model.loaded) return "loaded";
+  return model.configured ? "ready to run" : "not configured";
+}

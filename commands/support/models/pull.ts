@@ -1,0 +1,69 @@
+import { setImmediate as drained } from "node:timers/promises";
+import { formatBytes } from "../../../src/models/format.ts";
+import { type PulledModel, pull } from "../../../src/models/pull.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { type ProgressStream, showProgress } from "../cli/progress.ts";
+import { type Configured, configurePulled } from "./configure.ts";
+import { openStoreOf } from "./node-store.ts";
+import { pullLines } from "./pull-progress.ts";
+
+export interface PullRequest {
+  readonly context: CommandContext;
+  readonly name: string | null;
+  readonly sha256: string | null;
+  readonly allowPrivate: boolean;
+  /** Name or address of the remote server whose model it is; null: the reference says where it is. */
+  readonly from: string | null;
+  /** Null: silent. */
+  readonly progress: ProgressStream | null;
+}
+
+const SILENT: ProgressStream = { write: () => true };
+/** 128 + SIGINT, as shells have it. */
+const INTERRUPTED = 130;
+
+/** Pulls, and makes the model ready to run. Ctrl-C ends it with exit code 130; what has arrived is kept. */
+export async function pullAndConfigure(reference: string, request: PullRequest): Promise<PulledModel & { configuration: Configured }> {
+  const { context, name, sha256, allowPrivate } = request;
+  using from = request.from === null ? null : await openStoreOf(request.from, context);
+  const stop = new AbortController();
+  // Not `once`: libraries that clean up at signals end the process when they find no listener but their own.
+  const interrupt = (): void => (stop.signal.aborted ? process.exit(INTERRUPTED) : stop.abort());
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  const progress = showProgress(request.progress ?? SILENT, `pulling ${reference}`);
+  const line = pullLines(reference.length > 30 ? "pulling" : reference);
+  try {
+    const pulled = await pull(reference, {
+      weightsDir: context.paths.weightsDir,
+      env: context.env,
+      name,
+      sha256,
+      allowPrivate,
+      from,
+      signal: stop.signal,
+      onProgress: (now) => progress.update(line(now)),
+    });
+    progress.update("writing its configuration");
+    return { ...pulled, configuration: await configurePulled(pulled, context) };
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    progress.stop();
+    request.progress?.write("Stopped. What has arrived is kept; the same command goes on from there.\n");
+    await drained();
+    process.exit(INTERRUPTED);
+  } finally {
+    progress.stop();
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  }
+}
+
+/** Where it is and how to run it. */
+export function pulledText({ configuration, ...pulled }: PulledModel & { configuration: Configured }): string {
+  const head = pulled.alreadyPresent ? `${pulled.name} is here already` : `Pulled ${pulled.name} from ${pulled.source}`;
+  const lines = [`${head} (${formatBytes(pulled.bytes)}): ${pulled.file}`];
+  if (configuration.written) lines.push(`Wrote ${configuration.file}`);
+  if (configuration.kind === "embedding") lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${configuration.model}"`);
+  else if (configuration.model !== null) lines.push(`Run it: assistant run ${configuration.model}`);
+  else lines.push(`It is not configured: ${configuration.problem}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,77 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { AssistantError } from "../../../src/core/errors.ts";
+import { nearestNames } from "../../../src/core/nearest.ts";
+import { removeModel } from "../../../src/models/store.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { type Inventory, type InventoryEntry, takeInventory } from "./inventory.ts";
+
+/** A model that may be deleted. */
+export interface Removal {
+  readonly name: string;
+  readonly file: string;
+  readonly bytes: number;
+  /** Model files (TOML) that go on naming it. */
+  readonly configFiles: readonly string[];
+  /** Names of the configured models that use it. */
+  readonly users: readonly string[];
+}
+
+/**
+ * What `rm` of these names would delete. Throws, before anything is deleted: `model_not_found`, `model_in_use` for
+ * weights that an engine holds, `usage` for weights outside the store, which are the user's own.
+ */
+export async function planRemoval(names: readonly string[], context: CommandContext): Promise<readonly Removal[]> {
+  const inventory = await takeInventory(context);
+  return [...new Set(names)].map((name) => {
+    const entry = find(name, inventory);
+    const { stored } = entry;
+    if (stored === null) throw notOurs(entry);
+    const users = inventory.entries.filter(({ file }) => file === stored.file);
+    const holder = users.find(({ loaded }) => loaded);
+    if (holder !== undefined) {
+      throw new AssistantError("model_in_use", `${name} is loaded by the daemon.`, {
+        param: name,
+        remedy: "Stop its instances (`assistant ps`, key s) or the daemon (`assistant stop`), then remove it.",
+      });
+    }
+    const configured = users.flatMap(({ config }) => config ?? []);
+    return {
+      name: stored.name,
+      file: stored.file,
+      bytes: stored.bytes,
+      configFiles: configured.map((config) => config.file),
+      users: configured.map((config) => config.name),
+    };
+  });
+}
+
+export async function removeAll(removals: readonly Removal[], context: CommandContext): Promise<void> {
+  for (const { name, users } of removals) {
+    await removeModel(context.paths.weightsDir, name);
+    // Conversations with the model that are kept on disk go with it.
+    for (const user of users) await rm(join(context.paths.dataDir, "slots", user), { recursive: true, force: true });
+  }
+}
+
+function find(name: string, { entries }: Inventory): InventoryEntry {
+  const found = entries.find((entry) => entry.stored?.name === name) ?? entries.find((entry) => entry.name === name || entry.aliases.includes(name));
+  if (found !== undefined) return found;
+  const near = nearestNames(name, new Set(entries.map((entry) => entry.name)));
+  throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)} here.`, {
+    param: name,
+    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+  });
+}
+
+function notOurs(entry: InventoryEntry): AssistantError {
+  if (entry.file === null)
+    return new AssistantError("model_not_pulled", `The weights of ${entry.name} are not on this machine.`, {
+      param: entry.name,
+      remedy: `Its configuration is ${entry.config?.file}.`,
+    });
+  return new AssistantError("usage", `${entry.name} uses ${entry.file}, which no pull put there; it is left alone.`, {
+    param: entry.name,
+    remedy: "Delete the file yourself if it is no longer needed.",
+  });
+}

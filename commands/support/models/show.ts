@@ -1,0 +1,173 @@
+import { variable } from "../../../src/config/environment.ts";
+import type { Config } from "../../../src/core/config.ts";
+import type { Hardware } from "../../../src/core/device.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import type { EngineId, ModelSpec } from "../../../src/core/model.ts";
+import { nearestNames } from "../../../src/core/nearest.ts";
+import { createEngines } from "../../../src/engines/index.ts";
+import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { catalogEntry } from "../../../src/models/catalog.ts";
+import type { ModelFacts } from "../../../src/models/facts.ts";
+import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../../src/models/fit.ts";
+import { formatBytes, formatParameters } from "../../../src/models/format.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
+import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
+
+/** What `show --json` prints. */
+export interface ShownModel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly source: string;
+  readonly file: string | null;
+  readonly bytes: number | null;
+  /** Null where the file was not pulled. */
+  readonly sha256: string | null;
+  readonly licence: string | null;
+  /** Where the bytes came from. */
+  readonly origin: string | null;
+  readonly facts: ModelFacts | null;
+  readonly loaded: boolean;
+  /** The model file (TOML), or null where it is not configured. */
+  readonly configFile: string | null;
+  readonly load: FitSettings | null;
+  readonly memory: MemoryEstimate | null;
+  /** Instances of a running daemon, with what they were measured to take. */
+  readonly instances: readonly HoldingInstance[];
+}
+
+/** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
+export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
+  const hardware = await probeHardware(context.env);
+  const { entries, config } = await takeInventory(context, hardware);
+  const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
+  if (entry === undefined) return await ofCatalog(name, entries, context);
+  const facts = await factsOf(entry, context.paths.weightsDir);
+  const load = facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
+  const manifest = entry.stored?.manifest ?? null;
+  return {
+    name: entry.name,
+    aliases: entry.aliases,
+    source: entry.source,
+    file: entry.file,
+    bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
+    sha256: manifest?.sha256 ?? null,
+    licence: manifest?.licence ?? facts?.licence ?? null,
+    origin: manifest?.source ?? null,
+    facts,
+    loaded: entry.loaded,
+    configFile: entry.config?.file ?? null,
+    load,
+    memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
+    instances: entry.loaded ? await instancesOf(entry.name, context) : [],
+  };
+}
+
+async function ofCatalog(name: string, entries: readonly InventoryEntry[], context: CommandContext): Promise<ShownModel> {
+  const entry = catalogEntry(name);
+  if (entry === null) {
+    const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
+    const [node] = elsewhere?.nodes ?? [];
+    if (elsewhere !== undefined && node !== undefined)
+      throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} is not on this machine; it is served by ${elsewhere.nodes.join(", ")}.`, {
+        param: name,
+        remedy: `\`assistant run ${name}\` uses it there, \`assistant pull ${elsewhere.name} --from ${node}\` brings it here.`,
+      });
+    const near = nearestNames(name, new Set(entries.map((known) => known.name)));
+    throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`, {
+      param: name,
+      remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+    });
+  }
+  const { bytes, sha256, licence } = entry;
+  return {
+    name: entry.name,
+    aliases: [],
+    source: entry.name,
+    file: null,
+    bytes,
+    sha256,
+    licence,
+    origin: null,
+    facts: null,
+    loaded: false,
+    configFile: null,
+    load: null,
+    memory: null,
+    instances: [],
+  };
+}
+
+// A model that is not configured is reckoned with one conversation of usual length.
+const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
+
+/** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
+async function engineFor(model: ModelSpec | null, config: Config | null, { env, paths }: CommandContext): Promise<EngineId> {
+  const pathVariable = variable(env, "PATH") ?? "";
+  const engines = createEngines({ paths, llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
+  return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? "llama-server";
+}
+
+function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Hardware, engine: EngineId): FitSettings {
+  const {
+    contextTokens,
+    slots,
+    microBatchTokens,
+    gpuLayers: wanted,
+    cacheTypeK,
+    cacheTypeV,
+  } = config?.load ?? {
+    ...USUAL,
+    contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
+  };
+  // Layers go where there is a GPU for them, whatever the model's file asks for.
+  const gpuLayers = devices.some((device) => device.vendor !== "cpu") && config?.devices.join() !== "cpu" ? wanted : 0;
+  return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind, engine };
+}
+
+/** The same for people: pairs of a word and what it is. */
+export function showRows(model: ShownModel): string[][] {
+  const { facts, load, memory } = model;
+  const rows: [string, string | null][] = [
+    ["name", [model.name, ...model.aliases].join(", ")],
+    ["title", facts?.title ?? null],
+    ["kind", facts?.kind ?? null],
+    ["architecture", facts?.architecture ?? null],
+    ["parameters", facts === null ? null : formatParameters(facts.parameters)],
+    ["quantization", facts?.quantization ?? null],
+    ["layers", numberText(facts?.layers)],
+    ["trained context", numberText(facts?.trainContextTokens, " tokens")],
+    ["embedding length", numberText(facts?.embeddingLength)],
+    ["chat template", facts === null ? null : facts.hasChatTemplate ? "in the file" : "none"],
+    ["pooling", facts?.pooling ?? null],
+    ["licence", model.licence],
+    ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
+    ["source", model.source],
+    ["came from", model.origin],
+    [
+      "file",
+      model.file === null
+        ? `not on this machine; \`assistant pull ${model.source}\` brings it`
+        : `${model.file}${facts === null ? " (damaged or cut off)" : ""}`,
+    ],
+    ["sha256", model.sha256],
+    ["configured in", model.configFile ?? "nothing yet"],
+    ["loaded", model.loaded ? "yes" : "no"],
+    ["memory", memory === null || load === null ? null : memoryText(memory, load)],
+    ...model.instances.map((instance): [string, string] => ["measured", measuredText(instance)]),
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== null);
+}
+
+function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {
+  const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);
+  const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU` : "";
+  return `about ${place(total)}${gpu}: weights ${place(weights)}, cache ${place(cache)} (${load.slots} × ${load.contextTokens} tokens), work ${place(compute)}`;
+}
+
+function measuredText({ id, memoryBytes, estimatedMemoryBytes }: HoldingInstance): string {
+  const reckoned = estimatedMemoryBytes === null ? "" : `, reckoned ${formatBytes(estimatedMemoryBytes)}`;
+  return `${memoryBytes === null ? "not yet" : formatBytes(memoryBytes)}${reckoned} (${id})`;
+}
+
+const numberText = (value: number | null | undefined, unit = ""): string | null => (value === null || value === undefined ? null : `${value}${unit}`);

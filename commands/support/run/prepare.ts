@@ -1,0 +1,143 @@
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
+import { loadConfig } from "../../../src/config/load.ts";
+import { sourceText } from "../../../src/config/source.ts";
+import { ensureConfig } from "../../../src/config/write.ts";
+import type { Config } from "../../../src/core/config.ts";
+import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
+import type { ModelSpec } from "../../../src/core/model.ts";
+import { nearestNames } from "../../../src/core/nearest.ts";
+import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { catalog, catalogEntry } from "../../../src/models/catalog.ts";
+import { formatBytes } from "../../../src/models/format.ts";
+import { isModelName } from "../../../src/models/names.ts";
+import { type PulledModel, pull } from "../../../src/models/pull.ts";
+import { resolveWeights } from "../../../src/models/resolve.ts";
+import { getModel } from "../../../src/models/store.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { type ProgressStream, showProgress } from "../cli/progress.ts";
+import { configurePulled } from "../models/configure.ts";
+import { elsewhereNamed, modelsElsewhere } from "../models/elsewhere.ts";
+import { pullLines } from "../models/pull-progress.ts";
+
+export interface PrepareOptions {
+  readonly context: CommandContext;
+  /** Name, alias or reference; null: the first chat model that is configured, else the default one of the catalog. */
+  readonly wanted: string | null;
+  readonly say: (line: string) => void;
+  readonly progress: ProgressStream;
+  readonly signal: AbortSignal;
+}
+
+/** A model that can be run: configured with its weights here, or served by another machine. */
+export interface PreparedModel {
+  readonly name: string;
+  /** Files were written, so that a running daemon has to read them. */
+  readonly configured: boolean;
+}
+
+const DEFAULT_MODEL = "smollm2";
+
+/**
+ * Does whatever is missing before a model can be run: writes the configuration, pulls the weights, writes the model's
+ * file. Throws `model_not_found`, `wrong_model_kind`, `config_invalid`, and what a pull throws.
+ */
+export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
+  const { context, say } = options;
+  const { env, paths } = context;
+  if (!existsSync(paths.configFile)) {
+    const { file, written } = await ensureConfig(paths, await probeHardware(env));
+    if (written) say(`Wrote ${file}`);
+  }
+  const config = await loadConfig({ env, configFile: paths.configFile });
+  const wanted = options.wanted ?? config.models.find((model) => model.kind === "chat")?.name ?? DEFAULT_MODEL;
+  const model = config.models.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
+  if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
+
+  throwOwnMistake(config, wanted);
+  const elsewhere = config.remotes.length === 0 ? undefined : elsewhereNamed(await modelsElsewhere(context), wanted);
+  if (elsewhere !== undefined) {
+    needChat(elsewhere.name, elsewhere.kind);
+    return { name: elsewhere.name, configured: false };
+  }
+  return { name: await obtain(wanted, config, options), configured: true };
+}
+
+/** A model of the configuration: only its weights may be missing. */
+async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Promise<string> {
+  needChat(model.name, model.kind);
+  try {
+    await resolveWeights(model.source, options.context.paths);
+  } catch (error) {
+    // A file of the user's own cannot be pulled: the error says where it should be.
+    if (model.source.type === "file" || !isAssistantError(error) || error.code !== "model_not_pulled") throw error;
+    await pullShown(sourceText(model.source), options);
+  }
+  return model.name;
+}
+
+/** Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run by. */
+async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<string> {
+  const pulled = catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted) ? await pullShown(wanted, options) : await storedModel(wanted, config);
+  if (pulled === null) throw unknownModel(wanted, config);
+  const { model, kind, file, written, problem } = await configurePulled(pulled, options.context);
+  if (model === null || kind === null)
+    throw new AssistantError("config_invalid", `${pulled.name} is here but cannot be run: ${problem}.`, {
+      remedy: `Correct the file, or look at \`assistant show ${pulled.name}\`.`,
+    });
+  if (written) options.say(`Wrote ${file}`);
+  needChat(model, kind);
+  return model;
+}
+
+/** A model that somebody put into the store, or pulled and took out of the configuration. */
+async function storedModel(name: string, config: Config): Promise<PulledModel | null> {
+  if (!isModelName(name)) return null;
+  const stored = await getModel(config.paths.weightsDir, name);
+  if (stored === null) return null;
+  const { manifest, file, bytes } = stored;
+  const known = manifest ?? { reference: name, sha256: "", source: "the store", licence: null };
+  return { name, file, bytes, reference: known.reference, sha256: known.sha256, source: known.source, licence: known.licence, alreadyPresent: true };
+}
+
+function needChat(name: string, kind: string): void {
+  if (kind === "chat") return;
+  throw new AssistantError("wrong_model_kind", `${name} is an ${kind} model: it answers no chats.`, {
+    remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,
+  });
+}
+
+/** A model whose own file has a mistake is not unknown: say what is wrong with it. */
+function throwOwnMistake(config: Config, wanted: string): void {
+  const mistake = config.notices.find((notice) => notice.severity === "error" && basename(notice.file, ".toml") === wanted);
+  if (mistake === undefined) return;
+  throw new AssistantError("config_invalid", `${mistake.file}${mistake.line === null ? "" : `:${mistake.line}`}: ${mistake.message}`, {
+    remedy: "Correct the file, then run this again.",
+  });
+}
+
+function unknownModel(wanted: string, config: Config): AssistantError {
+  const known = [...config.models.flatMap((model) => [model.name, ...model.aliases]), ...catalog.map((entry) => entry.name)];
+  const [nearest] = nearestNames(wanted, new Set(known), 1);
+  return new AssistantError("model_not_found", `There is no model \`${wanted}\`: it is neither configured nor in the catalog.`, {
+    param: wanted,
+    remedy:
+      nearest === undefined
+        ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.`
+        : `Did you mean \`${nearest}\`?`,
+  });
+}
+
+async function pullShown(reference: string, { context, say, progress: stream, signal }: PrepareOptions): Promise<PulledModel> {
+  using progress = showProgress(stream, `pulling ${reference}`);
+  const line = pullLines(reference.length > 30 ? "pulling" : reference);
+  const pulled = await pull(reference, {
+    weightsDir: context.paths.weightsDir,
+    env: context.env,
+    signal,
+    onProgress: (now) => progress.update(line(now)),
+  });
+  progress.stop();
+  if (!pulled.alreadyPresent) say(`Pulled ${pulled.name} (${formatBytes(pulled.bytes)}) from ${pulled.source}`);
+  return pulled;
+}

@@ -1,0 +1,76 @@
+import type { ReadStream, WriteStream } from "node:tty";
+import type { DaemonClient } from "../../../src/client/daemon-client.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { showProgress } from "../cli/progress.ts";
+import { ensureDaemon } from "../daemon/start.ts";
+import { streamAnswer } from "./answer.ts";
+import { historyFile } from "./history.ts";
+import { prepareModel } from "./prepare.ts";
+import { Repl } from "./repl.ts";
+import { ChatSession, type ChatSettings } from "./session.ts";
+import { joinPrompt, readStdin } from "./stdin.ts";
+import { timingLines } from "./timings.ts";
+
+export interface RunOptions {
+  readonly context: CommandContext;
+  /** Null: see `prepareModel`. */
+  readonly model: string | null;
+  readonly words: readonly string[];
+  readonly settings: Omit<ChatSettings, "model">;
+  readonly verbose: boolean;
+  readonly streams: { readonly input: ReadStream; readonly output: WriteStream; readonly errors: WriteStream };
+}
+
+/** 128 + SIGINT, as shells have it. */
+const EXIT_INTERRUPTED = 130;
+
+/** `assistant run`: one answer where there is a prompt, else a chat. Returns the exit code. */
+export async function runModel(options: RunOptions): Promise<number> {
+  const { context, streams } = options;
+  const say = (line: string): void => void streams.errors.write(`${line}\n`);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.on("SIGINT", onSignal);
+  try {
+    const prompt = joinPrompt(options.words, await readStdin(streams.input, options.words.length > 0));
+    if (prompt === null && streams.input.isTTY !== true) {
+      throw new AssistantError("usage", "There is no prompt: standard input is empty.", {
+        remedy: 'Write it behind the model: assistant run MODEL "Name three rivers."',
+      });
+    }
+    const prepared = await prepareModel({ context, wanted: options.model, say, progress: streams.errors, signal: stop.signal });
+    const client = await runningDaemon(options, prepared.configured, say);
+    const session = new ChatSession({ ...options.settings, model: prepared.name });
+    if (prompt !== null) return await answerOnce(client, session, prompt, options, stop.signal);
+    process.off("SIGINT", onSignal);
+    await new Repl({ client, session, verbose: options.verbose, historyFile: historyFile(context.paths.dataDir), debug: context.debug, ...streams }).run();
+    return 0;
+  } catch (error) {
+    if (stop.signal.aborted) return EXIT_INTERRUPTED;
+    throw error;
+  } finally {
+    process.off("SIGINT", onSignal);
+  }
+}
+
+async function runningDaemon({ context, streams }: RunOptions, configured: boolean, say: (line: string) => void): Promise<DaemonClient> {
+  using progress = showProgress(streams.errors, "starting the daemon");
+  const { client, status, started } = await ensureDaemon({ paths: context.paths, env: context.env, httpAddr: null });
+  progress.stop();
+  if (started) {
+    say(`Started the daemon${status.url === null ? "" : ` at ${status.url}`}; \`assistant stop\` ends it.`);
+    for (const hint of status.hints) say(`Hint: ${hint}`);
+  } else if (configured) {
+    await client.reload();
+  }
+  return client;
+}
+
+async function answerOnce(client: DaemonClient, session: ChatSession, prompt: string, options: RunOptions, signal: AbortSignal): Promise<number> {
+  const { output, errors } = options.streams;
+  const answer = await streamAnswer({ client, request: session.request(prompt), signal, out: output, progress: errors });
+  if (!answer.text.endsWith("\n")) output.write("\n");
+  if (options.verbose && answer.timings !== null) errors.write(`\n${timingLines(answer.timings, answer.clock).join("\n")}\n`);
+  return answer.end === "stopped" ? EXIT_INTERRUPTED : 0;
+}

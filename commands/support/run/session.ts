@@ -1,0 +1,54 @@
+import type { ChatMessage, ChatRequest } from "../../../src/client/chat-stream.ts";
+import type { ParameterName } from "./slash.ts";
+
+export interface ChatSettings {
+  readonly model: string;
+  readonly system: string | null;
+  /** Null: the model's own. */
+  readonly temperature: number | null;
+  readonly seed: number | null;
+  readonly maxTokens: number | null;
+}
+
+/** One chat: its settings and what was said. Only answers that came to something become part of it. */
+export class ChatSession {
+  #settings: ChatSettings;
+  #messages: ChatMessage[] = [];
+
+  constructor(settings: ChatSettings) {
+    this.#settings = settings;
+  }
+
+  get settings(): ChatSettings {
+    return this.#settings;
+  }
+
+  get length(): number {
+    return this.#messages.length;
+  }
+
+  setSystem(system: string | null): void {
+    this.#settings = { ...this.#settings, system };
+  }
+
+  setParameter(name: ParameterName, value: number | null): void {
+    this.#settings = { ...this.#settings, [name]: value };
+  }
+
+  clear(): void {
+    this.#messages = [];
+  }
+
+  /** The request that asks `text` after all that was said. */
+  request(text: string): ChatRequest {
+    const { system, ...sampling } = this.#settings;
+    const first: ChatMessage[] = system === null ? [] : [{ role: "system", content: system }];
+    return { ...sampling, messages: [...first, ...this.#messages, { role: "user", content: text }] };
+  }
+
+  /** An answer that was stopped is remembered as far as it came; one that said nothing leaves no trace. */
+  remember(text: string, answer: string): void {
+    if (answer.trim() === "") return;
+    this.#messages.push({ role: "user", content: text }, { role: "assistant", content: answer });
+  }
+}
