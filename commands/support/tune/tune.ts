@@ -1,9 +1,10 @@
 import { toAssistantError } from "../../../src/core/errors.ts";
+import { createEngineProbe } from "../../../src/engines/index.ts";
+import { withTrialEngine } from "../../../src/fleet/trial.ts";
 import { estimateMemory } from "../../../src/models/fit.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { axesFor, type Bounds, smallestBatch } from "./axes.ts";
-import { withEngine } from "./engine-run.ts";
 import { clearDevice, intruders } from "./neighbours.ts";
 import { failure, judge, type Measured, type Objective, type Rates, type Result } from "./score.ts";
 import { beats, coordinateSearch, type Trial } from "./search.ts";
@@ -229,9 +230,9 @@ class Trials {
 
   #withEngine(settings: TuneSettings, signal: AbortSignal, use: (socketPath: string, signal: AbortSignal) => Promise<void>): Promise<void> {
     const { engine, model, modelPath, device } = this.#target;
-    const load = loadWith(model.load, settings);
-    const run = { engine, model: { ...model, load }, modelPath, device, threads: settings.threads, env: this.#request.context.env };
-    return withEngine(run, signal, use);
+    const { env } = this.#request.context;
+    const trial = { engine, modelPath, device, threads: settings.threads, probe: createEngineProbe(), env };
+    return withTrialEngine({ ...trial, model: { ...model, load: loadWith(model.load, settings) } }, signal, use);
   }
 
   async #measure(settings: TuneSettings, socketPath: string, signal: AbortSignal): Promise<void> {
