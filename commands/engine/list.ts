@@ -1,17 +1,12 @@
 import { loadConfig } from "../../src/config/load.ts";
+import type { EngineAvailability } from "../../src/core/engine.ts";
 import type { EngineId } from "../../src/core/model.ts";
 import { type EngineChoice, readEngineChoice } from "../../src/engines/choice.ts";
-import { createEngines } from "../../src/engines/index.ts";
-import { type EngineOrigin, listLlamaServers } from "../../src/engines/llama-server/installation.ts";
+import { type EngineInstallation, listEngines } from "../../src/engines/list.ts";
 import { alignColumns } from "../../src/ui/table.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
-interface EngineEntry {
-  readonly engine: EngineId;
-  /** Whether models with `engine = "auto"` run on it. */
-  readonly auto: boolean;
-  readonly origin: EngineOrigin | "embedded";
-  readonly path: string | null;
+interface EngineEntry extends Omit<EngineInstallation, "availability"> {
   readonly version: string | null;
   readonly backends: readonly string[];
   /** Stops soon after a client has left, also while other clients keep it busy. */
@@ -47,29 +42,12 @@ export default class EngineListCommand extends BaseCommand {
     const { flags } = await this.parse(EngineListCommand);
     const { env, paths } = this.context(flags);
     const { llamaServerPath } = await loadConfig({ env, configFile: flags.config });
-    const pathVariable = env["PATH"] ?? "";
-    const engines = createEngines({ paths, llamaServerPath, pathVariable, nodePath: process.execPath });
-    const [choice, servers, embedded, auto] = await Promise.all([
-      readEngineChoice(paths.enginesDir),
-      listLlamaServers(paths, llamaServerPath, pathVariable),
-      engines.get("node-llama-cpp").availability(),
-      engines.choose({ engine: "auto" }).then(
-        (engine) => engine.id,
-        () => null,
-      ),
-    ]);
-    const entries: EngineEntry[] = servers.map((found, index) => ({
-      engine: "llama-server",
-      auto: auto === "llama-server" && index === 0,
-      origin: found.origin ?? "path",
-      path: found.path,
-      ...(found.available ? factsOf(found) : brokenFacts(found.reason)),
-    }));
-    const embeddedFacts = embedded.available ? factsOf(embedded) : brokenFacts(embedded.reason);
-    entries.push({ engine: "node-llama-cpp", auto: auto === "node-llama-cpp", origin: "embedded", path: null, ...embeddedFacts });
-    this.#print(entries);
-    if (servers.length === 0) this.log("\nThe native engine is faster: `assistant engine build` builds it.");
-    return { auto, choice, engines: entries };
+    const options = { paths, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
+    const [choice, { auto, all }] = await Promise.all([readEngineChoice(paths.enginesDir), listEngines(options)]);
+    const engines = all.map(({ availability, ...installation }): EngineEntry => ({ ...installation, ...factsOf(availability) }));
+    this.#print(engines);
+    if (all.every(({ origin }) => origin === "embedded")) this.log("\nThe native engine is faster: `assistant engine build` builds it.");
+    return { auto, choice, engines };
   }
 
   #print(entries: readonly EngineEntry[]): void {
@@ -88,11 +66,7 @@ export default class EngineListCommand extends BaseCommand {
 
 type Facts = Pick<EngineEntry, "version" | "backends" | "noticesDepartedClients" | "problem">;
 
-const factsOf = (found: { version: string; backends: readonly string[]; noticesDepartedClients: boolean }): Facts => ({
-  version: found.version,
-  backends: found.backends,
-  noticesDepartedClients: found.noticesDepartedClients,
-  problem: null,
-});
-
-const brokenFacts = (reason: string): Facts => ({ version: null, backends: [], noticesDepartedClients: false, problem: reason });
+const factsOf = (found: EngineAvailability): Facts =>
+  found.available
+    ? { version: found.version, backends: found.backends, noticesDepartedClients: found.noticesDepartedClients, problem: null }
+    : { version: null, backends: [], noticesDepartedClients: false, problem: found.reason };

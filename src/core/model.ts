@@ -10,7 +10,7 @@ export interface KindTraits {
   /** Decodes tokens one by one after the prompt, and keeps a KV cache that later requests can reuse. Others compute each input at once. */
   readonly generates: boolean;
   /** The operation with which an instance proves that it works. */
-  readonly probe: Operation;
+  readonly probe: "completion" | "embedding";
   /** With its article, for messages: "a chat model". */
   readonly noun: string;
   /** For messages: "It does not generate text." */

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { AssistantError } from "../core/errors.ts";
-import type { ModelKind } from "../core/model.ts";
+import { type KindTraits, modelKinds } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
 
 /** How the fleet looks at an engine of either kind: both answer the same surface on their sockets. */
@@ -19,9 +19,9 @@ export function createEngineProbe(): EngineProbe {
       return parsed.map(slotProgress);
     },
     async token(socketPath, kind, signal) {
-      const [path, question] = probes[kind];
+      const { path, question, answered } = probes[modelKinds[kind].probe];
       const { status, body } = await call(socketPath, "POST", path, question, signal);
-      if (status !== 200 || !answered(kind, parse(body))) throw unexpected(path, status, body);
+      if (status !== 200 || !answered(parse(body) as ProbeAnswer | null)) throw unexpected(path, status, body);
     },
     async saveSlot(socketPath, slot, file, signal) {
       const { saved } = await slotAction(socketPath, `/slots/${slot}?action=save`, file, signal, false);
@@ -42,10 +42,30 @@ export function createEngineProbe(): EngineProbe {
   };
 }
 
-const probes: Readonly<Record<ModelKind, readonly [path: string, body: object]>> = {
-  // An unfinished sentence, so that the first token is a word and not the end mark; uncached, so that it is computed.
-  chat: ["/v1/completions", { prompt: "One, two,", max_tokens: 1, temperature: 0, cache_prompt: false }],
-  embedding: ["/v1/embeddings", { input: "One, two, three." }],
+/** The parts of an answer that are read; everything may be missing. */
+interface ProbeAnswer {
+  readonly usage?: { readonly completion_tokens?: number };
+  readonly data?: readonly { readonly embedding?: readonly unknown[] }[];
+}
+
+interface ProbeRequest {
+  readonly path: string;
+  readonly question: object;
+  answered(answer: ProbeAnswer | null): boolean;
+}
+
+const probes: Readonly<Record<KindTraits["probe"], ProbeRequest>> = {
+  completion: {
+    path: "/v1/completions",
+    // An unfinished sentence, so that the first token is a word and not the end mark; uncached, so that it is computed.
+    question: { prompt: "One, two,", max_tokens: 1, temperature: 0, cache_prompt: false },
+    answered: (answer) => (answer?.usage?.completion_tokens ?? 0) > 0,
+  },
+  embedding: {
+    path: "/v1/embeddings",
+    question: { input: "One, two, three." },
+    answered: (answer) => (answer?.data?.[0]?.embedding?.length ?? 0) > 0,
+  },
 };
 
 interface SlotFile {
@@ -62,12 +82,6 @@ async function slotAction(socketPath: string, path: string, file: string, signal
   const refused = status === 501 || status === 503 || (status === 400 && answer?.error?.message === "Invalid action");
   if (!can && !(refusable && refused)) throw unexpected(path, status, body);
   return { can, saved: { tokens: answer?.n_saved ?? 0, bytes: answer?.n_written ?? 0 }, restored: answer?.n_restored ?? 0 };
-}
-
-function answered(kind: ModelKind, body: unknown): boolean {
-  const answer = body as { choices?: unknown[]; usage?: { completion_tokens?: number }; data?: { embedding?: unknown[] }[] } | null;
-  if (kind === "embedding") return (answer?.data?.[0]?.embedding?.length ?? 0) > 0;
-  return (answer?.usage?.completion_tokens ?? 0) > 0;
 }
 
 interface RawSlot {

@@ -45,7 +45,7 @@ export async function engineFindings(
       ),
     );
   }
-  if (!states.some(({ engine, availability }) => engine.id === "llama-server" && availability.available)) {
+  if (!states.some(({ engine, availability }) => !engine.traits.bundled && availability.available)) {
     const gap = await toolchain();
     findings.push(
       gap === null

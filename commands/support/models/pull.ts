@@ -1,4 +1,5 @@
 import { setImmediate as drained } from "node:timers/promises";
+import { answers } from "../../../src/core/model.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { type PulledModel, pull } from "../../../src/models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
@@ -62,8 +63,9 @@ export function pulledText({ configuration, ...pulled }: PulledModel & { configu
   const head = pulled.alreadyPresent ? `${pulled.name} is here already` : `Pulled ${pulled.name} from ${pulled.source}`;
   const lines = [`${head} (${formatBytes(pulled.bytes)}): ${pulled.file}`];
   if (configuration.written) lines.push(`Wrote ${configuration.file}`);
-  if (configuration.kind === "embedding") lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${configuration.model}"`);
-  else if (configuration.model !== null) lines.push(`Run it: assistant run ${configuration.model}`);
-  else lines.push(`It is not configured: ${configuration.problem}`);
+  const { model, kind, problem } = configuration;
+  if (model === null || kind === null) lines.push(`It is not configured: ${problem}`);
+  else if (answers(kind, "chat")) lines.push(`Run it: assistant run ${model}`);
+  else lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${model}"`);
   return lines.join("\n");
 }

@@ -1,6 +1,7 @@
 import { variable } from "../../../src/config/environment.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { Hardware } from "../../../src/core/device.ts";
+import { DEFAULT_ENGINE } from "../../../src/core/engine.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { EngineId, ModelSpec } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
@@ -105,7 +106,7 @@ const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers:
 async function engineFor(model: ModelSpec | null, config: Config | null, { env, paths }: CommandContext): Promise<EngineId> {
   const pathVariable = variable(env, "PATH") ?? "";
   const engines = createEngines({ paths, llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
-  return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? "llama-server";
+  return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? DEFAULT_ENGINE;
 }
 
 function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Hardware, engine: EngineId): FitSettings {

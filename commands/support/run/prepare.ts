@@ -5,7 +5,7 @@ import { sourceText } from "../../../src/config/source.ts";
 import { ensureConfig } from "../../../src/config/write.ts";
 import type { Config } from "../../../src/core/config.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
-import type { ModelSpec } from "../../../src/core/model.ts";
+import { answers, isModelKind, type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalog, catalogEntry } from "../../../src/models/catalog.ts";
@@ -50,7 +50,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     if (written) say(`Wrote ${file}`);
   }
   const config = await loadConfig({ env, configFile: paths.configFile });
-  const wanted = options.wanted ?? config.models.find((model) => model.kind === "chat")?.name ?? DEFAULT_MODEL;
+  const wanted = options.wanted ?? config.models.find(({ kind }) => answers(kind, "chat"))?.name ?? DEFAULT_MODEL;
   const model = config.models.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 
@@ -101,8 +101,9 @@ async function storedModel(name: string, config: Config): Promise<PulledModel | 
 }
 
 function needChat(name: string, kind: string): void {
-  if (kind === "chat") return;
-  throw new AssistantError("wrong_model_kind", `${name} is an ${kind} model: it answers no chats.`, {
+  const known = isModelKind(kind) ? modelKinds[kind] : null;
+  if (known?.operations.includes("chat")) return;
+  throw new AssistantError("wrong_model_kind", `${name} is ${known?.noun ?? `a model of the kind ${kind}`}: it answers no chats.`, {
     remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,
   });
 }

@@ -1,13 +1,14 @@
 import type { Device } from "../../../src/core/device.ts";
-import type { EngineId, ModelKind } from "../../../src/core/model.ts";
 import { LONGEST_BATCH_MS, type Objective, type Result } from "./score.ts";
 import { type Axis, type Trial, USABLE } from "./search.ts";
 import type { TuneSettings } from "./settings.ts";
 
 /** What bounds the values that are worth trying. */
 export interface Bounds {
-  readonly kind: ModelKind;
-  readonly engine: EngineId;
+  /** Whether it decodes after the prompt. If not, an input must fit into one micro-batch. */
+  readonly generates: boolean;
+  /** Whether its engine computes batches in micro-batches. */
+  readonly hasMicroBatches: boolean;
   readonly device: Pick<Device, "vendor">;
   readonly objective: Objective;
   readonly mostThreads: number;
@@ -34,18 +35,18 @@ const powers = (from: number, to: number): number[] =>
  * the one that the model has takes too long, so that the others are compared by speed.
  */
 export function axesFor(bounds: Bounds, start: Result): TuneAxis[] {
-  const { device, objective, kind, engine } = bounds;
+  const { device, objective, generates, hasMicroBatches } = bounds;
   const onGpu = device.vendor !== "cpu";
   const threadsFirst = !onGpu && start.tier === USABLE;
   return [
     ...(threadsFirst ? [threads(bounds)] : []),
     batch(bounds),
     ...(threadsFirst || onGpu ? [] : [threads(bounds)]),
-    // On a CPU a batch of 200 ms is small already; node-llama-cpp has no micro-batches.
-    ...(onGpu && kind === "chat" && engine === "llama-server" ? [microBatch()] : []),
+    // On a CPU a batch of 200 ms is small already.
+    ...(onGpu && generates && hasMicroBatches ? [microBatch()] : []),
     // One request alone uses one slot, however many there are.
     ...(objective === "latency" ? [] : [slots(bounds)]),
-    ...(kind === "chat" ? [cacheType()] : []),
+    ...(generates ? [cacheType()] : []),
     ...(onGpu ? [threads(bounds)] : []),
   ];
 }
@@ -66,13 +67,13 @@ function threads({ mostThreads }: Bounds): TuneAxis {
 const LEAST_BATCH = 16;
 
 /** The smallest batch that is tried: an embedding's input is computed at once. */
-export const smallestBatch = ({ kind, contextTokens }: Pick<Bounds, "kind" | "contextTokens">): number => (kind === "embedding" ? contextTokens : LEAST_BATCH);
+export const smallestBatch = ({ generates, contextTokens }: Pick<Bounds, "generates" | "contextTokens">): number => (generates ? LEAST_BATCH : contextTokens);
 
 function batch(bounds: Bounds): TuneAxis {
   const onGpu = bounds.device.vendor !== "cpu";
   const least = smallestBatch(bounds);
-  const coupled = !onGpu || bounds.kind === "embedding";
-  const values = bounds.kind === "embedding" ? [least, ...powers(512, 8192).filter((tokens) => tokens > least)] : powers(least, onGpu ? 8192 : 512);
+  const coupled = !onGpu || !bounds.generates;
+  const values = bounds.generates ? powers(least, onGpu ? 8192 : 512) : [least, ...powers(512, 8192).filter((tokens) => tokens > least)];
   return {
     name: "batch",
     margin: MARGIN,

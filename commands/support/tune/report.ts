@@ -1,4 +1,5 @@
 import type { LineChange } from "../../../src/config/edit.ts";
+import { modelKinds } from "../../../src/core/model.ts";
 import { LONGEST_BATCH_MS } from "./score.ts";
 import { BATCH_TOO_LONG } from "./search.ts";
 import { settingsKey, settingsText } from "./settings.ts";
@@ -32,8 +33,9 @@ export function triedRows({ tried, best, workload, objective }: TuneReport): str
 /** What came of it, in sentences. */
 export function conclusion(report: TuneReport): string[] {
   const { model, device, engine, workload, changes, gain, complete, doubts, objective, sideBySide } = report;
-  const size =
-    workload.kind === "chat" ? `${workload.promptTokens} prompt and ${workload.answerTokens} answer tokens` : `inputs of ${workload.promptTokens} tokens`;
+  const size = modelKinds[workload.kind].generates
+    ? `${workload.promptTokens} prompt and ${workload.answerTokens} answer tokens`
+    : `inputs of ${workload.promptTokens} tokens`;
   const lines = [`${model} on ${device} with ${engine}, ${size}; rates in tokens per second, medians; ${objective} as a multiple of the first row.`];
   if (sideBySide > 1) lines.push(`Measured with the threads that it has while ${sideBySide} models run on ${device} side by side.`);
   if (!complete) lines.push("The time was over before everything was tried: a longer --budget may find more.");

@@ -1,4 +1,3 @@
-import type { ModelKind } from "../../../src/core/model.ts";
 import { BATCH_TOO_LONG, FAILED, type Standing, USABLE } from "./search.ts";
 
 /** `latency`: one request alone. `throughput`: many at once. `balanced`: both, as the geometric mean of the two. */
@@ -39,10 +38,10 @@ export const nominal = { prompt: 512, answer: 64 } as const;
 export const LONGEST_BATCH_MS = 200;
 
 /** The median of the runs, judged. `shortestBatch`: no smaller batch is possible, so its length is no reason to refuse it. */
-export function judge(runs: readonly Rates[], objective: Objective, kind: ModelKind, batchTokens: number, shortestBatch: boolean): Measured {
+export function judge(runs: readonly Rates[], objective: Objective, batchTokens: number, shortestBatch: boolean): Measured {
   const decode = medianOf(runs, (run) => run.decode);
   const rates: Rates = { prefill: medianOf(runs, (run) => run.prefill) ?? 0, decode, streams: medianOf(runs, (run) => run.streams) };
-  const answer = kind === "embedding" || decode === null ? 0 : nominal.answer;
+  const answer = decode === null ? 0 : nominal.answer;
   const alone = 1 / (nominal.prompt / rates.prefill + (decode === null ? 0 : answer / decode));
   const together = rates.streams === null ? alone : rates.streams / (nominal.prompt + answer);
   const score = objective === "latency" ? alone : objective === "throughput" ? together : Math.sqrt(alone * together);

@@ -1,4 +1,5 @@
 import { toAssistantError } from "../../../src/core/errors.ts";
+import { modelKinds } from "../../../src/core/model.ts";
 import { createEngineProbe } from "../../../src/engines/index.ts";
 import { withTrialEngine } from "../../../src/fleet/trial.ts";
 import { estimateMemory } from "../../../src/models/fit.ts";
@@ -150,8 +151,8 @@ class Trials {
     const share = threadShare(device, config.scheduler.threadBudget, sideBySide);
     this.#startSettings = startSettings(model, device, share);
     this.bounds = {
-      kind: model.kind,
-      engine: engine.id,
+      generates: modelKinds[model.kind].generates,
+      hasMicroBatches: engine.traits.hasMicroBatches,
       device,
       objective: request.objective,
       mostThreads: Math.max(this.#startSettings.threads, Math.min(hardware.cpu.physicalCores, share)),
@@ -168,7 +169,8 @@ class Trials {
   async start(): Promise<Trial<TuneSettings, Measured>> {
     const settings = this.#startSettings;
     this.#tell(settings, "start", null);
-    const { kind, contextTokens, objective, streams } = this.bounds;
+    const { contextTokens, objective, streams } = this.bounds;
+    const { kind } = this.#target.model;
     const startedAt = performance.now();
     await this.#withEngine(settings, this.#request.signal, async (socketPath, signal) => {
       const seen = await warmUp(socketPath, kind, contextTokens, signal);
@@ -217,7 +219,7 @@ class Trials {
     const limit = AbortSignal.timeout(Math.round(limitMs));
     try {
       await this.#withEngine(settings, AbortSignal.any([this.#request.signal, limit]), async (socketPath, signal) => {
-        await warmUp(socketPath, this.bounds.kind, this.bounds.contextTokens, signal);
+        await warmUp(socketPath, this.#target.model.kind, this.bounds.contextTokens, signal);
         await this.#measure(settings, socketPath, signal);
       });
       return this.#judged(settings);
@@ -244,8 +246,7 @@ class Trials {
   }
 
   #judged(settings: TuneSettings): Measured {
-    const { objective, kind } = this.bounds;
-    return judge(this.#runs.get(settingsKey(settings)) ?? [], objective, kind, settings.batchTokens, settings.batchTokens <= smallestBatch(this.bounds));
+    return judge(this.#runs.get(settingsKey(settings)) ?? [], this.bounds.objective, settings.batchTokens, settings.batchTokens <= smallestBatch(this.bounds));
   }
 
   /** A reason, where the device has not the memory for it. */

@@ -1,6 +1,6 @@
 import { callJson } from "../../../src/client/unix-http.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
-import type { ModelKind } from "../../../src/core/model.ts";
+import { type ModelKind, modelKinds } from "../../../src/core/model.ts";
 import { nominal, type Rates } from "./score.ts";
 
 /** What one run asks of the engine. */
@@ -26,7 +26,7 @@ const LEAST_ANSWER = 8;
 
 /** The nominal request, or as much of it as fits into the context and the time at the rates that a short look showed. Pure. */
 export function planWorkload({ kind, contextTokens, streams, runMs }: WorkloadOrder, seen: Rates): Workload {
-  const answer = kind === "chat" ? nominal.answer : 0;
+  const answer = modelKinds[kind].generates ? nominal.answer : 0;
   const requestMs = 1000 * (nominal.prompt / seen.prefill + (seen.decode === null ? 0 : answer / seen.decode));
   const share = Math.min(1, runMs / (requestMs * (1 + streams)));
   const answerTokens = answer === 0 ? 0 : Math.max(LEAST_ANSWER, Math.round(answer * share));
@@ -63,16 +63,17 @@ interface EngineAnswer {
 async function ask(socketPath: string, { kind, promptTokens, answerTokens }: Workload, signal: AbortSignal): Promise<Answered> {
   const prompt = freshText(promptTokens);
   const chat = { prompt, max_tokens: answerTokens, temperature: 0, ignore_eos: true, cache_prompt: false };
-  const [path, body] = kind === "chat" ? ["/v1/completions", chat] : ["/v1/embeddings", { input: prompt }];
+  const { generates } = modelKinds[kind];
+  const [path, body] = generates ? ["/v1/completions", chat] : ["/v1/embeddings", { input: prompt }];
   const startedAt = performance.now();
   const { usage, timings } = await call(socketPath, path, body, signal);
   const elapsedMs = performance.now() - startedAt;
   const read = usage?.prompt_tokens ?? 0;
   const written = usage?.completion_tokens ?? 0;
-  if (read === 0 || (kind === "chat" && timings?.prompt_ms === undefined)) {
+  if (read === 0 || (generates && timings?.prompt_ms === undefined)) {
     throw new AssistantError("engine_error", "The engine answered without the counts and times that settings are compared by.");
   }
-  if (kind === "embedding") return { prefill: (read * 1000) / elapsedMs, decode: null, tokens: read };
+  if (!generates) return { prefill: (read * 1000) / elapsedMs, decode: null, tokens: read };
   return {
     prefill: ((timings?.prompt_n ?? read) * 1000) / (timings?.prompt_ms ?? elapsedMs),
     decode: timings?.predicted_per_second ?? null,

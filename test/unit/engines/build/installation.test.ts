@@ -4,9 +4,11 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Paths } from "../../../../src/core/config.ts";
 import { readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
+import { listEngines } from "../../../../src/engines/list.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
 import { backendsOf, findLlamaServer, listLlamaServers } from "../../../../src/engines/llama-server/installation.ts";
 import { builtBinary } from "../../../../src/engines/llama-server/layout.ts";
+import { engineToUse } from "../../../../src/engines/use.ts";
 
 let root: string;
 let paths: Paths;
@@ -108,4 +110,50 @@ describe("the remembered choice", () => {
       await expect(readEngineChoice(paths.enginesDir)).rejects.toMatchObject({ code: "config_invalid", remedy: expect.stringContaining("engine use auto") });
     }
   });
+});
+
+describe("what `engine use` takes", () => {
+  const use = (given: string, configured: string | null = null) => engineToUse(given, { paths, pathVariable: "", llamaServerPath: async () => configured });
+
+  it("auto forgets a choice, a bundled engine keeps the chosen path, and neither looks at the configuration", async () => {
+    const own = await fakeServer(join(root, "own"), "7");
+    await writeEngineChoice(paths.enginesDir, { engine: "llama-server", llamaServerPath: own });
+    const options = { paths, pathVariable: "", llamaServerPath: () => Promise.reject(new Error("a broken configuration")) };
+    expect((await engineToUse("auto", options)).choice).toEqual({ engine: "auto", llamaServerPath: null });
+    expect((await engineToUse("node-llama-cpp", options)).choice).toEqual({ engine: "node-llama-cpp", llamaServerPath: own });
+  });
+
+  it("a path is a llama-server, which must run", async () => {
+    const own = await fakeServer(join(root, "own"), "7");
+    expect(await use(own)).toEqual({ choice: { engine: "llama-server", llamaServerPath: own }, runsOn: `llama-server 7 at ${own}` });
+    await expect(use(join(root, "missing"))).rejects.toMatchObject({ code: "engine_unavailable", message: expect.stringContaining("no such file") });
+  });
+
+  it("llama-server is the one that would be found, and must be there", async () => {
+    await expect(use("llama-server")).rejects.toMatchObject({ code: "engine_unavailable", remedy: expect.stringContaining("assistant engine build") });
+    const configured = await fakeServer(join(root, "configured"), "8");
+    expect(await use("llama-server", configured)).toEqual({
+      choice: { engine: "llama-server", llamaServerPath: null },
+      runsOn: `llama-server 8 at ${configured}`,
+    });
+  });
+
+  it("nothing else", async () => {
+    await expect(use("llama")).rejects.toMatchObject({ code: "usage", param: "ENGINE" });
+  });
+});
+
+it("lists every program of every engine, and marks the one that auto means", async () => {
+  const list = (configured: string | null) => listEngines({ paths, llamaServerPath: configured, pathVariable: "", nodePath: process.execPath });
+  const marked = async (configured: string | null) => (await list(configured)).all.map(({ engine, origin, auto }) => [engine, origin, auto]);
+  expect(await marked(null)).toEqual([["node-llama-cpp", "embedded", true]]);
+  await fakeServer(builtBinary(paths.enginesDir), "built");
+  const configured = await fakeServer(join(root, "configured"), "configured");
+  expect(await marked(configured)).toEqual([
+    ["llama-server", "configured", true],
+    ["llama-server", "built", false],
+    ["node-llama-cpp", "embedded", false],
+  ]);
+  // One that was named is never replaced silently.
+  expect(await list(join(root, "missing"))).toMatchObject({ auto: null, all: [{ auto: false, availability: { available: false } }, {}, { auto: false }] });
 });

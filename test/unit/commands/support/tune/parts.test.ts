@@ -21,7 +21,7 @@ const own: TuneSettings = { threads: 2, slots: 4, batchTokens: 512, microBatchTo
 const better: TuneSettings = { ...own, threads: 1, batchTokens: 32, microBatchTokens: 32 };
 
 function report(overrides: Partial<TuneReport> = {}): TuneReport {
-  const result = judge([rates(160, 40, 100)], "balanced", "chat", 512, false);
+  const result = judge([rates(160, 40, 100)], "balanced", 512, false);
   return {
     ...{
       model: "smol",
@@ -37,7 +37,7 @@ function report(overrides: Partial<TuneReport> = {}): TuneReport {
     workload: { kind: "chat", promptTokens: 512, answerTokens: 64, streams: 4 },
     tried: [
       { ...own, axis: "start", result },
-      { ...better, axis: "batch", result: judge([rates(180, 40, 120)], "balanced", "chat", 32, false) },
+      { ...better, axis: "batch", result: judge([rates(180, 40, 120)], "balanced", 32, false) },
       { ...own, slots: 8, axis: "slots", result: failure("needs 9 GB of memory, 8 GB are free") },
     ],
     ...{ best: better, gain: 1.1, changes: changesBetween(own, better), file: "/m/smol.toml", section: "chat" },
@@ -47,23 +47,23 @@ function report(overrides: Partial<TuneReport> = {}): TuneReport {
 
 describe("a measurement", () => {
   it("counts by the median of its runs, and its batch by the fastest", () => {
-    const result = judge([rates(100, 10, 50), rates(200, 30, 70), rates(120, 20, 90)], "balanced", "chat", 32, false);
+    const result = judge([rates(100, 10, 50), rates(200, 30, 70), rates(120, 20, 90)], "balanced", 32, false);
     expect(result).toMatchObject({ tier: USABLE, runs: 3, rates: { prefill: 120, decode: 20, streams: 70 }, batchMs: 160 });
-    expect(judge([rates(100, 10, null), rates(200, 30, null)], "latency", "chat", 8, false).rates).toEqual(rates(150, 20, null));
+    expect(judge([rates(100, 10, null), rates(200, 30, null)], "latency", 8, false).rates).toEqual(rates(150, 20, null));
   });
 
   it("is a request of 512 and 64 tokens alone, many at once, or the mean of both", () => {
     const runs = [rates(512, 64, 1152)];
-    expect(judge(runs, "latency", "chat", 8, false).score).toBeCloseTo(1 / 2);
-    expect(judge(runs, "throughput", "chat", 8, false).score).toBeCloseTo(2);
-    expect(judge(runs, "balanced", "chat", 8, false).score).toBeCloseTo(1);
-    expect(judge([rates(512, null, 1024)], "throughput", "embedding", 512, true).score).toBeCloseTo(2);
+    expect(judge(runs, "latency", 8, false).score).toBeCloseTo(1 / 2);
+    expect(judge(runs, "throughput", 8, false).score).toBeCloseTo(2);
+    expect(judge(runs, "balanced", 8, false).score).toBeCloseTo(1);
+    expect(judge([rates(512, null, 1024)], "throughput", 512, true).score).toBeCloseTo(2);
   });
 
   it("does not count where a batch takes over 200 ms, unless there is no smaller one", () => {
-    expect(judge([rates(100, 10, 50)], "latency", "chat", 32, false).tier).toBe(BATCH_TOO_LONG);
-    expect(judge([rates(100, 10, 50)], "latency", "chat", 16, false).tier).toBe(USABLE);
-    expect(judge([rates(10, 10, 50)], "latency", "chat", 16, true).tier).toBe(USABLE);
+    expect(judge([rates(100, 10, 50)], "latency", 32, false).tier).toBe(BATCH_TOO_LONG);
+    expect(judge([rates(100, 10, 50)], "latency", 16, false).tier).toBe(USABLE);
+    expect(judge([rates(10, 10, 50)], "latency", 16, true).tier).toBe(USABLE);
     expect(failure("why")).toMatchObject({ tier: FAILED, reason: "why" });
   });
 
@@ -101,31 +101,31 @@ describe("models that run side by side", () => {
 
 describe("what is varied", () => {
   const bounds = {
-    kind: "chat",
-    engine: "llama-server",
+    generates: true,
+    hasMicroBatches: true,
     device: { vendor: "cpu" },
     objective: "balanced",
     mostThreads: 4,
     contextTokens: 4096,
     streams: 4,
   } as const;
-  const usable = judge([rates(1000, 40, 100)], "balanced", "chat", 32, false);
+  const usable = judge([rates(1000, 40, 100)], "balanced", 32, false);
   const names = (...args: Parameters<typeof axesFor>) => axesFor(...args).map((axis) => axis.name);
 
   it("is the batch first where the model's own takes too long", () => {
     expect(names(bounds, usable)).toEqual(["threads", "batch", "slots", "cache"]);
-    expect(names(bounds, judge([rates(100, 40, 100)], "balanced", "chat", 512, false))).toEqual(["batch", "threads", "slots", "cache"]);
+    expect(names(bounds, judge([rates(100, 40, 100)], "balanced", 512, false))).toEqual(["batch", "threads", "slots", "cache"]);
   });
 
   it("depends on device, kind, engine and purpose", () => {
     expect(names({ ...bounds, objective: "latency" }, usable)).toEqual(["threads", "batch", "cache"]);
     expect(names({ ...bounds, device: { vendor: "nvidia" } }, usable)).toEqual(["batch", "micro-batch", "slots", "cache", "threads"]);
-    expect(names({ ...bounds, device: { vendor: "nvidia" }, engine: "node-llama-cpp" }, usable)).not.toContain("micro-batch");
-    expect(names({ ...bounds, kind: "embedding", contextTokens: 512 }, usable)).toEqual(["threads", "batch", "slots"]);
+    expect(names({ ...bounds, device: { vendor: "nvidia" }, hasMicroBatches: false }, usable)).not.toContain("micro-batch");
+    expect(names({ ...bounds, generates: false, contextTokens: 512 }, usable)).toEqual(["threads", "batch", "slots"]);
   });
 
   it("keeps an embedding's batch as large as its context, and a micro-batch within its batch", () => {
-    const batch = axesFor({ ...bounds, kind: "embedding", contextTokens: 700 }, usable).find(({ name }) => name === "batch");
+    const batch = axesFor({ ...bounds, generates: false, contextTokens: 700 }, usable).find(({ name }) => name === "batch");
     const tokens = batch?.steps({ settings: { ...own, batchTokens: 700, microBatchTokens: 700 }, result: usable }).map((step) => step.batchTokens) ?? [];
     expect(Math.min(...tokens)).toBe(700);
     const onGpu = axesFor({ ...bounds, device: { vendor: "nvidia" } }, usable);

@@ -33,12 +33,12 @@ function ratesOn(machine: Machine, settings: TuneSettings, streams: number): Rat
 }
 
 const cpu = (objective: Objective, mostThreads: number): Bounds => ({
-  ...{ kind: "chat", engine: "llama-server", device: { vendor: "cpu" }, objective, mostThreads, contextTokens: 4096, streams: 8 },
+  ...{ generates: true, hasMicroBatches: true, device: { vendor: "cpu" }, objective, mostThreads, contextTokens: 4096, streams: 8 },
 });
 
 async function search(machine: Machine, bounds: Bounds, start: TuneSettings) {
   const evaluate = (settings: TuneSettings): Result => {
-    return judge([ratesOn(machine, settings, bounds.streams)], bounds.objective, "chat", settings.batchTokens, settings.batchTokens <= 16);
+    return judge([ratesOn(machine, settings, bounds.streams)], bounds.objective, settings.batchTokens, settings.batchTokens <= 16);
   };
   let runs = 0;
   const startTrial = { settings: start, result: evaluate(start) };
