@@ -1,19 +1,12 @@
-import path from "node:path";
 import { Args, Flags } from "@oclif/core";
 import { noticeText } from "../src/config/findings.ts";
 import { loadConfig } from "../src/config/load.ts";
-import { expandHome } from "../src/config/paths.ts";
-import { parseSource, sourceText } from "../src/config/source.ts";
-import { ensureConfig, type ModelFileOrder, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
+import { ensureConfig, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
 import { AssistantError } from "../src/core/errors.ts";
 import { probeHardware } from "../src/fleet/hardware.ts";
-import { catalog, catalogEntry } from "../src/models/catalog.ts";
-import { isModelName } from "../src/models/names.ts";
-import { getModel } from "../src/models/store.ts";
+import { DEFAULT_MODEL } from "../src/models/catalog.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
-import type { CommandContext } from "./support/cli/context.ts";
-
-const DEFAULT_MODEL = "smollm2";
+import { modelOrder } from "./support/init/model-order.ts";
 
 interface InitResult {
   /** Files, in the order they were looked at; empty with `--stdout`. */
@@ -84,28 +77,4 @@ export default class Init extends BaseCommand {
     for (const { file, written } of files) this.log(`${written ? "Wrote" : "Kept "} ${file}`);
     return { files };
   }
-}
-
-/** Name and source of the model, whichever of the two were given. A reference may stand where the name is expected. */
-async function modelOrder(
-  { env, paths }: CommandContext,
-  name: string | undefined,
-  flags: { readonly source?: string | undefined; readonly embedding: boolean },
-): Promise<Omit<ModelFileOrder, "hardware">> {
-  const reference = flags.source ?? name ?? DEFAULT_MODEL;
-  const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env.HOME ?? "")));
-  if (typeof parsed === "string") throw new AssistantError("usage", `${flags.source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
-  const kind = flags.embedding ? "embedding" : "chat";
-  if (parsed.type !== "catalog") {
-    const own = path.basename(parsed.type === "file" ? parsed.path : parsed.file).replace(/\.gguf(@.*)?$/i, "");
-    return { name: flags.source === undefined ? own : (name ?? own), source: sourceText(parsed), kind };
-  }
-  const known = catalogEntry(parsed.name);
-  if (known !== null) return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
-  const stored = isModelName(parsed.name) ? await getModel(paths.weightsDir, parsed.name) : null;
-  if (stored !== null) return { name: name ?? stored.name, source: stored.file, kind };
-  const names = catalog.map((entry) => entry.name).join(", ");
-  throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`, {
-    remedy: `Say where the weights are with \`--source hf:ORG/REPO/FILE.gguf\` or \`--source PATH\`; the catalog has ${names}.`,
-  });
 }

@@ -1,28 +1,7 @@
-import { availableParallelism, loadavg } from "node:os";
 import { Args, Flags } from "@oclif/core";
-import type { LineChange } from "../src/config/edit.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
-import type { TuneReport } from "./support/tune/tune.ts";
-
-interface TuneResult extends TuneReport {
-  /** Whether the file was changed. */
-  readonly written: boolean;
-  readonly edit: readonly LineChange[];
-  /** A running daemon has read it. */
-  readonly reloaded: boolean;
-}
-
-interface TuneFlags {
-  readonly config?: string | undefined;
-  readonly for: "latency" | "throughput" | "balanced";
-  readonly budget: string;
-  readonly streams?: number | undefined;
-  readonly stop: boolean;
-  readonly "dry-run": boolean;
-  readonly yes: boolean;
-}
-
-const INTERRUPTED = 130;
+import { EXIT_INTERRUPTED } from "./support/cli/interrupt.ts";
+import type { TuneResult } from "./support/tune/tune-and-write.ts";
 
 export default class Tune extends BaseCommand {
   static override summary = "Measure which settings serve a model best here, and write them into its file";
@@ -54,62 +33,28 @@ export default class Tune extends BaseCommand {
 
   async run(): Promise<TuneResult | readonly TuneResult[]> {
     const { argv, flags } = await this.parse(Tune);
+    const [{ tuneAndWrite }, { budgetOf }] = await Promise.all([import("./support/tune/tune-and-write.ts"), import("./support/tune/options.ts")]);
     const names = [...new Set(argv as string[])];
     const results: TuneResult[] = [];
-    for (const name of names) {
+    for (const model of names) {
       if (results.length > 0) this.log("");
-      results.push(await this.#tune(name, names, flags));
+      const result = await tuneAndWrite({
+        context: this.context(flags),
+        model,
+        beside: names.filter((name) => name !== model),
+        objective: flags.for,
+        budgetMs: budgetOf(flags.budget),
+        streams: flags.streams ?? null,
+        stop: flags.stop,
+        agreed: (file) => this.#agreed(file, flags),
+        print: (line) => this.log(line),
+        say: (line) => this.say(line),
+        progress: this.jsonEnabled() ? { write: () => {} } : process.stderr,
+      });
+      if (result === null) return this.exit(EXIT_INTERRUPTED);
+      results.push(result);
     }
     return results.length === 1 && results[0] !== undefined ? results[0] : results;
-  }
-
-  async #tune(model: string, names: readonly string[], flags: TuneFlags): Promise<TuneResult> {
-    const [{ tune }, { planEdit }, options, text, { alignColumns }, { showProgress }] = await Promise.all([
-      import("./support/tune/tune.ts"),
-      import("./support/tune/apply.ts"),
-      import("./support/tune/options.ts"),
-      import("./support/tune/report.ts"),
-      import("../src/ui/table.ts"),
-      import("./support/cli/progress.ts"),
-    ]);
-    const context = this.context(flags);
-    const budgetMs = options.budgetOf(flags.budget);
-    const noise = options.noiseText(loadavg()[0] ?? 0, availableParallelism());
-    if (noise !== null) this.say(noise);
-
-    const stop = new AbortController();
-    const interrupt = (): void => stop.abort();
-    process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-    const progress = showProgress(this.jsonEnabled() ? { write: () => {} } : process.stderr, `tuning ${model}`);
-    let report: TuneReport;
-    try {
-      const beside = names.filter((name) => name !== model);
-      const request = { context, model, beside, objective: flags.for, budgetMs, streams: flags.streams ?? null, stop: flags.stop, signal: stop.signal };
-      report = await tune({ ...request, onProgress: (now) => progress.update(text.progressText(model, now)) });
-    } catch (error) {
-      if (!stop.signal.aborted) throw error;
-      progress.stop();
-      this.say("Stopped. Nothing was changed.");
-      return this.exit(INTERRUPTED);
-    } finally {
-      progress.stop();
-      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-    }
-    if (noise !== null) report = { ...report, doubts: [noise, ...report.doubts] };
-    for (const line of [...alignColumns(text.triedRows(report)), "", ...text.conclusion(report)]) this.log(line);
-
-    const edit = await planEdit(report, context);
-    if (edit === null) return { ...report, written: false, edit: [], reloaded: false };
-    for (const line of ["", ...text.diffLines(edit.file, edit.changes)]) this.log(line);
-    if (!(await this.#agreed(edit.file, flags))) return { ...report, written: false, edit: edit.changes, reloaded: false };
-    const { applyEdit } = await import("./support/tune/apply.ts");
-    const { reload } = await applyEdit(edit, context);
-    this.log(`\nWrote ${edit.file}`);
-    if (reload !== null) {
-      const { reloadMessage } = await import("./support/daemon/reload-message.ts");
-      for (const line of reloadMessage(reload)) this.log(line);
-    }
-    return { ...report, written: true, edit: edit.changes, reloaded: reload !== null };
   }
 
   async #agreed(file: string, flags: { readonly "dry-run": boolean; readonly yes: boolean }): Promise<boolean> {

@@ -2,6 +2,7 @@ import { Flags } from "@oclif/core";
 import { type BuildResult, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
 import { buildStatusLine } from "../../src/engines/llama-server/build/status-line.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { EXIT_INTERRUPTED, interruptible } from "../support/cli/interrupt.ts";
 import { showProgress } from "../support/cli/progress.ts";
 
 export default class EngineBuild extends BaseCommand {
@@ -26,10 +27,8 @@ export default class EngineBuild extends BaseCommand {
   async run(): Promise<BuildResult> {
     const { flags } = await this.parse(EngineBuild);
     const { paths } = this.context(flags);
-    const abort = new AbortController();
     // The compilers get the terminal's Ctrl-C too; this makes the command wait for them and end with a sentence.
-    const interrupt = (): void => abort.abort(new Error("interrupted"));
-    process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+    using interrupt = interruptible();
     const silent = { write: () => true };
     const line = showProgress(this.jsonEnabled() ? silent : process.stderr, "Looking for compilers");
     let compileStartedMs: number | null = null;
@@ -41,7 +40,7 @@ export default class EngineBuild extends BaseCommand {
         keep: flags.keep,
         cuda: flags.cuda,
         jobs: flags.jobs ?? null,
-        signal: abort.signal,
+        signal: interrupt.signal,
         onProgress: (progress) => {
           if (progress.phase === "compile") compileStartedMs ??= progress.elapsedMs;
           line.update(buildStatusLine(progress, compileStartedMs));
@@ -52,11 +51,9 @@ export default class EngineBuild extends BaseCommand {
       return result;
     } catch (error) {
       line.stop();
-      if (!abort.signal.aborted) throw error;
+      if (!interrupt.signal.aborted) throw error;
       this.say("Interrupted. What is compiled is kept: `assistant engine build` goes on from here.");
-      this.exit(130);
-    } finally {
-      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+      this.exit(EXIT_INTERRUPTED);
     }
   }
 

@@ -18,6 +18,9 @@ export interface CatalogEntry {
   readonly sources: readonly CatalogSource[];
 }
 
+/** Name of the model that commands take where none is named: small, and runs anywhere. */
+export const DEFAULT_MODEL = "smollm2";
+
 export const catalog: readonly CatalogEntry[] = [
   {
     name: "smollm2",

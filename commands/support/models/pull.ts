@@ -3,6 +3,7 @@ import { answers } from "../../../src/core/model.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { type PulledModel, pull } from "../../../src/models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { EXIT_INTERRUPTED, interruptible } from "../cli/interrupt.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { type Configured, configurePulled } from "./configure.ts";
 import { openStoreOf } from "./node-store.ts";
@@ -20,17 +21,12 @@ export interface PullRequest {
 }
 
 const SILENT: ProgressStream = { write: () => true };
-/** 128 + SIGINT, as shells have it. */
-const INTERRUPTED = 130;
 
 /** Pulls, and makes the model ready to run. Ctrl-C ends it with exit code 130; what has arrived is kept. */
 export async function pullAndConfigure(reference: string, request: PullRequest): Promise<PulledModel & { configuration: Configured }> {
   const { context, name, sha256, allowPrivate } = request;
   using from = request.from === null ? null : await openStoreOf(request.from, context);
-  const stop = new AbortController();
-  // Not `once`: libraries that clean up at signals end the process when they find no listener but their own.
-  const interrupt = (): void => (stop.signal.aborted ? process.exit(INTERRUPTED) : stop.abort());
-  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  using interrupt = interruptible();
   const progress = showProgress(request.progress ?? SILENT, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   try {
@@ -41,20 +37,19 @@ export async function pullAndConfigure(reference: string, request: PullRequest):
       sha256,
       allowPrivate,
       from,
-      signal: stop.signal,
+      signal: interrupt.signal,
       onProgress: (now) => progress.update(line(now)),
     });
     progress.update("writing its configuration");
     return { ...pulled, configuration: await configurePulled(pulled, context) };
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (!interrupt.signal.aborted) throw error;
     progress.stop();
     request.progress?.write("Stopped. What has arrived is kept; the same command goes on from there.\n");
     await drained();
-    process.exit(INTERRUPTED);
+    process.exit(EXIT_INTERRUPTED);
   } finally {
     progress.stop();
-    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
 }
 

@@ -8,7 +8,7 @@ import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import { answers, isModelKind, type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
-import { catalog, catalogEntry } from "../../../src/models/catalog.ts";
+import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { isModelName } from "../../../src/models/names.ts";
 import { type PulledModel, pull } from "../../../src/models/pull.ts";
@@ -35,8 +35,6 @@ export interface PreparedModel {
   /** Files were written, so that a running daemon has to read them. */
   readonly configured: boolean;
 }
-
-const DEFAULT_MODEL = "smollm2";
 
 /**
  * Does whatever is missing before a model can be run: writes the configuration, pulls the weights, writes the model's

@@ -2,6 +2,7 @@ import type { ReadStream, WriteStream } from "node:tty";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { EXIT_INTERRUPTED } from "../cli/interrupt.ts";
 import { showProgress } from "../cli/progress.ts";
 import { ensureDaemon } from "../daemon/start.ts";
 import { streamAnswer } from "./answer.ts";
@@ -21,9 +22,6 @@ export interface RunOptions {
   readonly verbose: boolean;
   readonly streams: { readonly input: ReadStream; readonly output: WriteStream; readonly errors: WriteStream };
 }
-
-/** 128 + SIGINT, as shells have it. */
-const EXIT_INTERRUPTED = 130;
 
 /** `assistant run`: one answer where there is a prompt, else a chat. Returns the exit code. */
 export async function runModel(options: RunOptions): Promise<number> {
