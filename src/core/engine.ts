@@ -33,7 +33,8 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     hasHostCache: false,
     hasMicroBatches: false,
     takesExtraArgs: false,
-    // Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by tens of MB.
+    // Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by
+    // tens of MB.
     programBytes: { chat: 240e6, embedding: 160e6 },
   },
 };

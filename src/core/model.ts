@@ -1,13 +1,13 @@
 /** What is asked of a model. */
 export type Operation = "chat" | "completion" | "embedding";
 
-/** What a model is for. `modelKinds` says what that means: callers ask for the trait that matters to them and compare no kinds. */
+/** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
 export type ModelKind = "chat" | "embedding";
 
 export interface KindTraits {
   /** Operations that models of this kind answer. */
   readonly operations: readonly Operation[];
-  /** Decodes tokens one by one after the prompt, and keeps a KV cache that later requests can reuse. Others compute each input at once. */
+  /** Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once. */
   readonly generates: boolean;
   /** The operation with which an instance proves that it works. */
   readonly probe: "completion" | "embedding";

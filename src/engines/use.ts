@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
+import type { EngineId } from "../core/model.ts";
 import { type EngineChoice, NO_CHOICE, readEngineChoice } from "./choice.ts";
 import { type FoundEngine, findLlamaServer, inspectLlamaServer } from "./llama-server/installation.ts";
 
@@ -19,15 +20,16 @@ export interface UsedEngine {
 }
 
 /**
- * What an engine's name, `auto` or the path of a llama-server stands for. Throws `engine_unavailable` where the llama-server that it means
- * does not run, `usage` for anything else.
+ * What an engine's name, `auto` or the path of a llama-server stands for. Throws `engine_unavailable` where the
+ * llama-server that it means does not run, `usage` for anything else.
  */
 export async function engineToUse(given: string, { paths, pathVariable, llamaServerPath }: UseOptions): Promise<UsedEngine> {
   if (given === "auto") return { choice: NO_CHOICE, runsOn: "llama-server where there is one, else on node-llama-cpp" };
-  if (given === "node-llama-cpp") return { choice: { ...(await readEngineChoice(paths.enginesDir)), engine: given }, runsOn: given };
+  const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({ ...(await readEngineChoice(paths.enginesDir)), engine });
+  if (given === "node-llama-cpp") return { choice: await keepingPath(given), runsOn: given };
   if (given === "llama-server") {
     const runsOn = textOf(await findLlamaServer(paths, await llamaServerPath(), pathVariable));
-    return { choice: { ...(await readEngineChoice(paths.enginesDir)), engine: given }, runsOn };
+    return { choice: await keepingPath(given), runsOn };
   }
   if (/[/\\.]/u.test(given)) {
     const path = resolve(given);

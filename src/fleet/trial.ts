@@ -20,6 +20,8 @@ export interface Trial extends Omit<StartOrder, "instanceId"> {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+export type UseEngine<T> = (socketPath: string, signal: AbortSignal) => Promise<T>;
+
 const STOP_GRACE_MS = 3_000;
 /** A measurement should not share the engine with the fleet's regular looks at it. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -29,12 +31,12 @@ const DEATH_NEWS_MS = 200;
 const MAX_FOLDER_BYTES = 80;
 
 /**
- * Starts one engine as the daemon's fleet does, in a folder that is deleted afterwards, and ends it after `use`, whatever happens;
- * the kernel ends it when this process is killed. `use` gets its socket, and a signal that also aborts when the engine dies.
- * Throws the reason why the engine did not start or died (`model_failed`, or what kept it from being spawned), else what `use`
- * throws, else the signal's reason.
+ * Starts one engine as the daemon's fleet does, in a folder that is deleted afterwards, and ends it after `use`,
+ * whatever happens; the kernel ends it when this process is killed. `use` gets its socket, and a signal that also
+ * aborts when the engine dies. Throws the reason why the engine did not start or died (`model_failed`, or what kept it
+ * from being spawned), else what `use` throws, else the signal's reason.
  */
-export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use: (socketPath: string, signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use: UseEngine<T>): Promise<T> {
   const base = Buffer.byteLength(tmpdir()) > MAX_FOLDER_BYTES ? "/tmp" : tmpdir();
   // mkdtemp makes it for this user alone.
   const folder = await mkdtemp(join(base, "assistant-trial-"));
@@ -53,7 +55,7 @@ export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use:
     fleet.start({ instanceId: `${model.name}@${device.id}`, model, device, threads });
     return await use(await ready.promise, either);
   } catch (error) {
-    if (!either.aborted) await delay(DEATH_NEWS_MS, undefined, { signal: either }).catch(() => {});
+    await delay(DEATH_NEWS_MS, undefined, { signal: either }).catch(() => {});
     throw dead.signal.aborted ? dead.signal.reason : error;
   } finally {
     await fleet.close(STOP_GRACE_MS);

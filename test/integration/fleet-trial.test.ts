@@ -5,7 +5,7 @@ import { AssistantError, type ErrorCode } from "../../src/core/errors.ts";
 import { createEngineProbe } from "../../src/engines/index.ts";
 import { type Trial, withTrialEngine } from "../../src/fleet/trial.ts";
 import { eventually, isRunning } from "../support/assistant.ts";
-import { callEngine, fakeEngine, type Knobs, testDevice, testModel } from "../support/fake-engine.ts";
+import { callEngine, type EngineRecord, fakeEngine, type Knobs, testDevice, testModel } from "../support/fake-engine.ts";
 
 const trial = (knobs: Partial<Knobs> = {}): Trial => ({
   engine: fakeEngine(knobs),
@@ -17,7 +17,10 @@ const trial = (knobs: Partial<Knobs> = {}): Trial => ({
   env: process.env,
 });
 
-const pidOf = async (socket: string): Promise<number> => (JSON.parse((await callEngine(socket, "/__record")).text) as { pid: number }).pid;
+async function pidOf(socket: string): Promise<number> {
+  const { text } = await callEngine(socket, "/__record");
+  return (JSON.parse(text) as EngineRecord).pid;
+}
 
 const exists = (path: string): Promise<boolean> =>
   access(path).then(
