@@ -2,13 +2,13 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import type { Finding } from "./support/doctor/finding.ts";
 
 export default class Doctor extends BaseCommand {
-  static override summary = "Look at everything Assistant needs, and say what is missing and what to do";
+  static override summary = "Check everything Assistant needs and show how to fix what is missing";
   static override description =
-    "Looks at Node.js, engines, GPUs and drivers, memory, disk, directories and their permissions, configuration, models, ports and the daemon. " +
-    "Changes nothing. Exit code 1 when something is broken.";
+    "Checks Node.js, engines, GPUs and drivers, memory, disk, directories and their permissions, configuration, models, ports and the daemon. " +
+    "Changes nothing. Exits with 1 when something is broken.";
   static override examples = [
-    { description: "For people", command: "<%= config.bin %> doctor" },
-    { description: "What is broken, for scripts", command: "<%= config.bin %> doctor --json | jq '.findings[] | select(.level == \"broken\")'" },
+    { description: "Show the findings", command: "<%= config.bin %> doctor" },
+    { description: "List what is broken, for scripts", command: "<%= config.bin %> doctor --json | jq '.findings[] | select(.level == \"broken\")'" },
   ];
 
   async run(): Promise<{ readonly broken: boolean; readonly findings: readonly Finding[] }> {

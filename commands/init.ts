@@ -16,15 +16,15 @@ interface InitResult {
 }
 
 export default class Init extends BaseCommand {
-  static override summary = "Write a configuration that fits this machine.";
+  static override summary = "Write a configuration that fits this machine";
   static override description =
-    "Writes config.toml or, with --model-config, the file of one model (and config.toml where there is none). Every value is explained by a comment. A file that exists is not overwritten without --force.";
+    "Writes config.toml or, with --model-config, the file of one model (and config.toml if there is none). Each value has a comment that explains it. Existing files are not overwritten without --force.";
 
   static override examples = [
     { description: "Write config.toml", command: "<%= config.bin %> init" },
     { description: "Write settings for the default model too", command: "<%= config.bin %> init --model-config" },
-    { description: "Settings for a GGUF file of yours", command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf" },
-    { description: "Look at what would be written", command: "<%= config.bin %> init --model-config --stdout" },
+    { description: "Settings for a local GGUF file", command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf" },
+    { description: "Show what would be written", command: "<%= config.bin %> init --model-config --stdout" },
   ];
 
   static override args = {
@@ -37,9 +37,9 @@ export default class Init extends BaseCommand {
       description: "weights: a catalog name, hf:ORG/REPO/FILE.gguf or a path (default: NAME in the catalog)",
       dependsOn: ["model-config"],
     }),
-    embedding: Flags.boolean({ description: "the model computes embeddings", dependsOn: ["model-config"] }),
+    embedding: Flags.boolean({ description: "it is an embedding model", dependsOn: ["model-config"] }),
     force: Flags.boolean({ char: "f", description: "overwrite the file (with --model-config: the model's)" }),
-    stdout: Flags.boolean({ description: "print, write nothing", exclusive: ["force"] }),
+    stdout: Flags.boolean({ description: "print instead of writing", exclusive: ["force"] }),
   };
 
   async run(): Promise<InitResult> {

@@ -4,18 +4,19 @@ import { findLogFile, printLog } from "./support/logs/print.ts";
 
 export default class Logs extends BaseCommand {
   static override enableJsonFlag = false;
-  static override summary = "Read the log of the daemon or of one instance";
-  static override description = "Without a name: the daemon's log. With one: what the engine of that instance, or of that model's instances, printed.";
+  static override summary = "Show the log of the daemon or of an instance";
+  static override description =
+    "Without a name, the daemon's log. With one, the output of that instance's engine, or of the engine of that model's first instance.";
   static override examples = [
     { description: "The daemon's last 50 lines", command: "<%= config.bin %> logs" },
-    { description: "As it is written", command: "<%= config.bin %> logs -f" },
-    { description: "What an engine said", command: "<%= config.bin %> logs smollm2@cpu -n 200" },
+    { description: "Follow it", command: "<%= config.bin %> logs -f" },
+    { description: "Output of an engine", command: "<%= config.bin %> logs smollm2@cpu -n 200" },
   ];
   static override args = { instance: Args.string({ description: "instance (see `assistant ps`) or model" }) };
   static override flags = {
-    follow: Flags.boolean({ char: "f", description: "go on with new lines as they come; follows rotation" }),
-    lines: Flags.integer({ char: "n", description: "how many lines", default: 50, min: 0 }),
-    raw: Flags.boolean({ description: "the daemon's JSON lines as they are" }),
+    follow: Flags.boolean({ char: "f", description: "print new lines as they are written, across rotation" }),
+    lines: Flags.integer({ char: "n", description: "number of lines", default: 50, min: 0 }),
+    raw: Flags.boolean({ description: "print the daemon's log as JSON lines" }),
   };
 
   async run(): Promise<void> {

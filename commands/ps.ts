@@ -11,15 +11,15 @@ const EVERY_MS = 1000;
 export default class Ps extends BaseCommand {
   static override summary = "Watch running instances: slots, speed, queue, memory, devices";
   static override description =
-    "Live on a terminal, with keys to select, sort, stop, restart, pin and read logs (press ? there). " +
-    "A plain table, printed once, where the output is not a terminal or with --once.";
+    "Live on a terminal, with keys to select, sort, stop, restart, pin and read logs (press ? for help). " +
+    "Prints a plain table once if the output is not a terminal or with --once.";
   static override examples = [
     { description: "Watch", command: "<%= config.bin %> ps" },
     { description: "Print once", command: "<%= config.bin %> ps --once" },
     { description: "For a script", command: "<%= config.bin %> ps --json | jq '.instances[].state'" },
   ];
   static override flags = {
-    once: Flags.boolean({ description: "print a plain table and end" }),
+    once: Flags.boolean({ description: "print a plain table and exit" }),
   };
 
   async run(): Promise<DaemonStatus | undefined> {

@@ -4,9 +4,9 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import { reloadMessage } from "./support/daemon/reload-message.ts";
 
 export default class Reload extends BaseCommand {
-  static override summary = "Make the daemon read its configuration again";
+  static override summary = "Reload the daemon's configuration";
   static override description =
-    "Only models whose settings changed are drained and started anew; everything else goes on undisturbed. " +
+    "Only models whose settings changed are drained and restarted; everything else keeps running. " +
     "The daemon also reloads by itself when a file changes, and on SIGHUP.";
   static override examples = [{ description: "After editing a file", command: "<%= config.bin %> reload" }];
 

@@ -6,13 +6,13 @@ export default class Rm extends BaseCommand {
   static override strict = false;
   static override usage = "rm NAME...";
   static override summary = "Delete pulled models";
-  static override description = "Deletes the weights. Model files (TOML) stay; a model that is loaded, or whose weights are a file of your own, is refused.";
+  static override description = "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, or whose weights were not pulled.";
   static override examples = [
-    { description: "Asks first, on a terminal", command: "<%= config.bin %> rm smollm2" },
-    { description: "Does not ask", command: "<%= config.bin %> rm smollm2 other --yes" },
+    { description: "Delete a model; asks first on a terminal", command: "<%= config.bin %> rm smollm2" },
+    { description: "Delete two models without asking", command: "<%= config.bin %> rm smollm2 other --yes" },
   ];
   static override args = { name: Args.string({ required: true, description: "name (see `assistant list`); several may follow" }) };
-  static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask" }) };
+  static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }) };
 
   async run(): Promise<{ removed: readonly Removal[] }> {
     const { argv, flags } = await this.parse(Rm);
@@ -29,7 +29,7 @@ export default class Rm extends BaseCommand {
     }
     await removeAll(removals, context);
     this.log(`Deleted ${list}.`);
-    for (const file of removals.flatMap(({ configFiles }) => configFiles)) this.say(`${file} still names it; \`assistant run\` would pull it again.`);
+    for (const file of removals.flatMap(({ configFiles }) => configFiles)) this.say(`${file} still refers to it; \`assistant run\` would pull it again.`);
     return { removed: removals };
   }
 }

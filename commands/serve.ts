@@ -5,15 +5,15 @@ import { serveInBackground } from "./support/daemon/serve.ts";
 export default class Serve extends BaseCommand {
   static override summary = "Start the daemon";
   static override description =
-    "Starts the daemon in the background and returns once it answers. If one runs already, says so and changes nothing.\n" +
-    "With --foreground it stays in this terminal, as a service manager wants it; SIGTERM or Ctrl-C ends it.";
+    "Starts the daemon in the background and returns once it answers. Does nothing if one is running already.\n" +
+    "With --foreground it stays in this terminal, as service managers expect; SIGTERM or Ctrl-C stops it.";
   static override examples = [
-    { description: "Start it, and see how to reach it", command: "<%= config.bin %> serve" },
+    { description: "Start the daemon", command: "<%= config.bin %> serve" },
     { description: "On another port", command: "<%= config.bin %> serve --http-addr 127.0.0.1:9000" },
-    { description: "Under systemd, or to watch it", command: "<%= config.bin %> serve --foreground" },
+    { description: "Under systemd, or to watch its log", command: "<%= config.bin %> serve --foreground" },
   ];
   static override flags = {
-    foreground: Flags.boolean({ char: "f", description: "stay in this terminal; the log goes to it as well" }),
+    foreground: Flags.boolean({ char: "f", description: "stay in this terminal and print the log there too" }),
     "http-addr": Flags.string({ helpValue: "HOST:PORT", description: "listen here instead of `[server] http_addr`" }),
   };
 

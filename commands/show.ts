@@ -3,10 +3,10 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import type { ShownModel } from "./support/models/show.ts";
 
 export default class Show extends BaseCommand {
-  static override summary = "What is known of a model";
-  static override description = "Facts from the file's header, licence, digest, configuration, and the memory that one instance of it takes.";
+  static override summary = "Show model details";
+  static override description = "Facts from the file's header, licence, digest, configuration, and the memory that one instance needs.";
   static override examples = [{ description: "One model", command: "<%= config.bin %> show smollm2" }];
-  static override args = { name: Args.string({ required: true, description: "name or alias (see `assistant list`), or a name of the catalog" }) };
+  static override args = { name: Args.string({ required: true, description: "name or alias (see `assistant list`), or a catalog name" }) };
 
   async run(): Promise<ShownModel> {
     const { args, flags } = await this.parse(Show);

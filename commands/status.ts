@@ -4,11 +4,11 @@ import { statusText } from "../src/ui/status-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 
 export default class Status extends BaseCommand {
-  static override summary = "Say whether the daemon runs, and what it serves";
-  static override description = "Exit code 0 when the daemon runs and 3 when it does not, as systemctl has it.";
+  static override summary = "Show daemon status and models";
+  static override description = "Exits with 0 when the daemon is running and with 3 when it is not, like systemctl.";
   static override examples = [
-    { description: "For people", command: "<%= config.bin %> status" },
-    { description: "For scripts", command: "<%= config.bin %> status --json" },
+    { description: "Show the status", command: "<%= config.bin %> status" },
+    { description: "As JSON, for scripts", command: "<%= config.bin %> status --json" },
   ];
 
   async run(): Promise<DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }> {

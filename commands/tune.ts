@@ -4,16 +4,16 @@ import { EXIT_INTERRUPTED } from "./support/cli/interrupt.ts";
 import type { TuneResult } from "./support/tune/tune-and-write.ts";
 
 export default class Tune extends BaseCommand {
-  static override summary = "Measure which settings serve a model best here, and write them into its file";
+  static override summary = "Find the fastest settings for a model on this machine and write them to its file";
   static override description =
-    "Starts the model's engine, alone on its device, with one combination of threads, batch, slots and cache type after the other, measures prompts and answers, " +
-    "and changes those keys of the model's file; comments and other keys stay. On a terminal it asks first. No batch that takes over 200 ms is chosen. " +
-    "Several models are measured one after the other, each with the threads that it has while all of them run.";
+    "Starts the model's engine, alone on its device, with different threads, batch sizes, slots and cache types, measures prompts and answers, " +
+    "and changes those keys of the model's file; comments and other keys stay as they are. On a terminal it asks first. Never chooses a batch that takes over 200 ms. " +
+    "Several models are measured one after the other, each with the threads it gets while all of them run.";
   static override examples = [
-    { description: "For one request and for several at once alike", command: "<%= config.bin %> tune smollm2" },
-    { description: "For many clients, and take the time", command: "<%= config.bin %> tune smollm2 --for throughput --budget 10m" },
+    { description: "Balance one request alone and several at once", command: "<%= config.bin %> tune smollm2" },
+    { description: "For many clients, and take more time", command: "<%= config.bin %> tune smollm2 --for throughput --budget 10m" },
     { description: "For models that run at the same time", command: "<%= config.bin %> tune smollm2 minilm" },
-    { description: "Look only", command: "<%= config.bin %> tune smollm2 --dry-run" },
+    { description: "Only show the result", command: "<%= config.bin %> tune smollm2 --dry-run" },
   ];
   static override strict = false;
   static override usage = "tune MODEL...";
@@ -24,11 +24,11 @@ export default class Tune extends BaseCommand {
       default: "balanced",
       description: "one request alone, many at once, or both",
     })(),
-    budget: Flags.string({ default: "120s", helpValue: "TIME", description: "time for measuring each model, such as 90s or 5m; more of it tries more" }),
-    streams: Flags.integer({ min: 2, max: 256, description: "requests at once in the measurement (default: 4 on a CPU, 16 on a GPU)" }),
+    budget: Flags.string({ default: "120s", helpValue: "TIME", description: "time to measure each model, such as 90s or 5m; more time tries more settings" }),
+    streams: Flags.integer({ min: 2, max: 256, description: "concurrent requests in the measurement (default: 4 on a CPU, 16 on a GPU)" }),
     stop: Flags.boolean({ description: "stop the daemon's instances on the device first" }),
     "dry-run": Flags.boolean({ description: "show what would be written, write nothing" }),
-    yes: Flags.boolean({ char: "y", description: "do not ask" }),
+    yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }),
   };
 
   async run(): Promise<TuneResult | readonly TuneResult[]> {

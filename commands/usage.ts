@@ -4,12 +4,12 @@ import { usageText } from "../src/ui/usage-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 
 export default class Usage extends BaseCommand {
-  static override summary = "Show what each API key has used of each model";
+  static override summary = "Show requests and tokens per API key and model";
   static override description =
-    "Requests and tokens by the key's name, kept over restarts of the daemon. Requests of this machine's own commands, and all where no keys are configured, count as `local`.";
+    "Counts are kept across restarts of the daemon. Requests of this machine's commands, and all requests where no keys are configured, count as `local`.";
   static override examples = [
-    { description: "For people", command: "<%= config.bin %> usage" },
-    { description: "For scripts", command: "<%= config.bin %> usage --json" },
+    { description: "Show usage", command: "<%= config.bin %> usage" },
+    { description: "As JSON, for scripts", command: "<%= config.bin %> usage --json" },
   ];
 
   async run(): Promise<UsageReport> {

@@ -8,19 +8,19 @@ import { showProgress } from "../support/cli/progress.ts";
 export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";
   static override description =
-    "Compiles the llama.cpp source that came with the installation; nothing is downloaded. Takes about five minutes on two cores. " +
-    "Needs git, cmake, make or ninja, and a C++ compiler; uses CUDA where nvcc and an NVIDIA GPU are found. " +
-    "An interrupted build goes on where it stopped.";
+    "Compiles the llama.cpp source that is part of the installation; nothing is downloaded. Takes about five minutes on two cores. " +
+    "Needs git, cmake, make or ninja, and a C++ compiler; uses CUDA if nvcc and an NVIDIA GPU are found. " +
+    "An interrupted build resumes where it stopped.";
   static override examples = [
     { description: "Build it", command: "<%= config.bin %> engine build" },
-    { description: "Build it again although nothing has changed", command: "<%= config.bin %> engine build --force" },
+    { description: "Rebuild although nothing has changed", command: "<%= config.bin %> engine build --force" },
     { description: "Build a second one without Assistant's patches, for comparison", command: "<%= config.bin %> engine build --stock" },
   ];
   static override flags = {
-    force: Flags.boolean({ description: "build although the same build is installed" }),
-    stock: Flags.boolean({ description: "leave Assistant's patches out; installed beside the patched one and not used by itself" }),
-    cuda: Flags.boolean({ description: "use CUDA where it is found", default: true, allowNo: true }),
-    jobs: Flags.integer({ char: "j", min: 1, description: "compilers at once (default: one per core, fewer where memory is short)" }),
+    force: Flags.boolean({ description: "rebuild even if the same build is installed" }),
+    stock: Flags.boolean({ description: "leave out Assistant's patches; installed beside the patched build and only used if chosen with `engine use`" }),
+    cuda: Flags.boolean({ description: "use CUDA if it is found", default: true, allowNo: true }),
+    jobs: Flags.integer({ char: "j", min: 1, description: "parallel compile jobs (default: one per core, fewer if memory is short)" }),
     keep: Flags.boolean({ description: "keep the source and object files (about 600 MB)" }),
   };
 
@@ -52,7 +52,7 @@ export default class EngineBuild extends BaseCommand {
     } catch (error) {
       line.stop();
       if (!interrupt.signal.aborted) throw error;
-      this.say("Interrupted. What is compiled is kept: `assistant engine build` goes on from here.");
+      this.say("Interrupted. `assistant engine build` resumes from here.");
       this.exit(EXIT_INTERRUPTED);
     }
   }
@@ -60,8 +60,8 @@ export default class EngineBuild extends BaseCommand {
   #print({ path, manifest, built }: BuildResult, stock: boolean): void {
     const { sourceTag, backends, buildSeconds, builtAt } = manifest;
     const what = `llama-server ${sourceTag} (${backends.join(", ")}${stock ? ", without patches" : ""})`;
-    if (!built) this.log(`${what} is there already, built ${builtAt}: ${path}\n\`--force\` builds it again.`);
+    if (!built) this.log(`${what} is already installed, built ${builtAt}: ${path}\n\`--force\` rebuilds it.`);
     else this.log(`Built ${what} in ${buildSeconds} s: ${path}`);
-    if (built && !stock) this.log('Models with engine = "auto" use it from the daemon\'s next start.');
+    if (built && !stock) this.log('Models with engine = "auto" use it from the next start of the daemon.');
   }
 }

@@ -9,7 +9,7 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 interface EngineEntry extends Omit<EngineInstallation, "availability"> {
   readonly version: string | null;
   readonly backends: readonly string[];
-  /** Stops soon after a client has left, also while other clients keep it busy. */
+  /** Stops soon after a client disconnects, also while other clients keep it busy. */
   readonly noticesDepartedClients: boolean;
   /** Why it cannot be used, or null. */
   readonly problem: string | null;
@@ -34,8 +34,8 @@ export default class EngineListCommand extends BaseCommand {
   static override summary = "List the engines of this machine";
   static override description = 'The one marked with * runs the models whose engine is "auto".';
   static override examples = [
-    { description: "For people", command: "<%= config.bin %> engine list" },
-    { description: "For scripts", command: "<%= config.bin %> engine list --json | jq -r .auto" },
+    { description: "List them", command: "<%= config.bin %> engine list" },
+    { description: "Name of the engine that auto means, for scripts", command: "<%= config.bin %> engine list --json | jq -r .auto" },
   ];
 
   async run(): Promise<EngineList> {
@@ -60,7 +60,7 @@ export default class EngineListCommand extends BaseCommand {
       entry.noticesDepartedClients ? "yes" : "when streaming",
       entry.problem ?? entry.path ?? "-",
     ]);
-    for (const line of alignColumns([[" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS FOR DEPARTED CLIENTS", "PATH"], ...rows])) this.log(line);
+    for (const line of alignColumns([[" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS ON DISCONNECT", "PATH"], ...rows])) this.log(line);
   }
 }
 

@@ -7,12 +7,12 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class EngineUse extends BaseCommand {
   static override summary = 'Choose the engine of models whose engine is "auto"';
   static override description =
-    "`llama-server` is the native engine, `node-llama-cpp` the embedded one; `auto` takes the native one where there is one. " +
-    "A path names a llama-server of your own. The choice is remembered for this data directory; `engine = …` in a model's file wins over it.";
+    "`llama-server` is the native engine, `node-llama-cpp` the embedded one; `auto` prefers the native one. " +
+    "A path selects a custom llama-server. The choice is stored in this data directory; `engine = …` in a model's file overrides it.";
   static override examples = [
     { description: "Back to the default", command: "<%= config.bin %> engine use auto" },
-    { description: "The embedded engine, although the native one is there", command: "<%= config.bin %> engine use node-llama-cpp" },
-    { description: "A llama-server of your own", command: "<%= config.bin %> engine use /opt/llama.cpp/bin/llama-server" },
+    { description: "The embedded engine, even if the native one is installed", command: "<%= config.bin %> engine use node-llama-cpp" },
+    { description: "A custom llama-server", command: "<%= config.bin %> engine use /opt/llama.cpp/bin/llama-server" },
   ];
   static override args = {
     engine: Args.string({ required: true, description: "llama-server, node-llama-cpp, auto, or the path of a llama-server" }),
@@ -27,7 +27,7 @@ export default class EngineUse extends BaseCommand {
       llamaServerPath: async () => (await loadConfig({ env, configFile: flags.config })).llamaServerPath,
     });
     const file = await writeEngineChoice(paths.enginesDir, choice);
-    this.log(`Models with engine = "auto" run on ${runsOn}, from the daemon's next start.`);
+    this.log(`Models with engine = "auto" run on ${runsOn} from the next start of the daemon.`);
     return { ...choice, file };
   }
 }

@@ -4,12 +4,12 @@ import { nodesText } from "../../src/ui/nodes-text.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class NodeList extends BaseCommand {
-  static override summary = "List the remote servers and how they are";
+  static override summary = "List remote servers and their state";
   static override description =
-    "They are the [[remote_servers]] of the configuration: machines that take requests when this one is busy, or that have models which this one has not.";
+    "Remote servers are the [[remote_servers]] of the configuration: machines that take requests when this one is busy, or that have models this one does not have.";
   static override examples = [
-    { description: "For people", command: "<%= config.bin %> node list" },
-    { description: "For scripts", command: "<%= config.bin %> node list --json" },
+    { description: "List them", command: "<%= config.bin %> node list" },
+    { description: "As JSON, for scripts", command: "<%= config.bin %> node list --json" },
   ];
 
   async run(): Promise<NodesReport> {

@@ -19,13 +19,13 @@ interface DescribedFlag {
 
 const INTRODUCTION = `# Commands
 
-This page is made from the command objects; a test compares it with them. \`assistant help COMMAND\` shows the same in a terminal.
+This page is generated from the commands; a test keeps it up to date. \`assistant help COMMAND\` shows the same in a terminal.
 
 Options of every command: \`--config FILE\` chooses the configuration file, \`--help\` explains the command and, where a command prints
 data, \`--json\` prints it as JSON; an error is then \`{"error": {"code", "message", "remedy"}}\` on standard output.
 
 Exit codes: 0 done · 1 failed · 2 wrong arguments · 3 the daemon is not running · 4 no such model or instance · 5 no such engine here ·
-70 a fault of Assistant's own · 78 a mistake in the configuration · 130 interrupted.
+70 a bug in Assistant · 78 a mistake in the configuration · 130 interrupted.
 `;
 
 /** docs/commands.md: every command with usage, arguments, options and examples, in the order of their names. Pure. */

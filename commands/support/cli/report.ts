@@ -53,7 +53,6 @@ export function reportText(error: AssistantError, options: { readonly colour: bo
   const lines = [`${label} ${error.message}`];
   if (error.remedy !== null) lines.push(error.remedy);
   if (options.debug) lines.push(error.stack ?? "", error.cause === undefined ? "" : `caused by ${(error.cause as Error).stack ?? String(error.cause)}`);
-  else if (error.code === "internal")
-    lines.push("This is a fault of Assistant's own. Run it again with ASSISTANT_DEBUG=1 for the details, and please report it.");
+  else if (error.code === "internal") lines.push("This is a bug in Assistant. Run it again with ASSISTANT_DEBUG=1 for details, and please report it.");
   return `${lines.filter((line) => line !== "").join("\n")}\n`;
 }
