@@ -9,15 +9,15 @@ import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts"
 import {
   blankSnapshot,
   cancelTimers,
+  filesOf,
+  type InstanceFiles,
   type Life,
   loadFacts,
   type Message,
   type News,
   newLife,
   type Order,
-  type Place,
   type PreparedLaunch,
-  placeOf,
   slotHolder,
 } from "./life.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
@@ -37,7 +37,7 @@ export class Instance {
   readonly #options: FleetOptions;
   readonly #settings: FleetSettings;
   readonly #record: RunRecord;
-  readonly #place: Place;
+  readonly #files: InstanceFiles;
   readonly #mailbox = new Mailbox<Message>();
   #snapshot: InstanceSnapshot;
   #life: Life | null = null;
@@ -52,8 +52,8 @@ export class Instance {
     this.#options = options;
     this.#settings = settings;
     this.#record = record;
-    this.#place = placeOf(first.instanceId, options);
-    this.#snapshot = blankSnapshot(first, this.#place);
+    this.#files = filesOf(first.instanceId, options);
+    this.#snapshot = blankSnapshot(first, this.#files);
     void this.#run();
   }
 
@@ -63,7 +63,7 @@ export class Instance {
 
   /** Where its conversations are saved, and until when it can take over others; null: nowhere. */
   get slotHolder(): Omit<Heir, "took"> | null {
-    return this.#life === null ? null : slotHolder(this.#life, this.#place.socketPath, this.#settings.slotsMs);
+    return this.#life === null ? null : slotHolder(this.#life, this.#files.socketPath, this.#settings.slotsMs);
   }
 
   post(order: Order): void {
@@ -130,7 +130,7 @@ export class Instance {
       savedConversations: [],
     });
     if (lingering) this.#follow(life, lingering);
-    prepareStart(order, this.#place, this.#settings.maxLogBytes, this.#options, lingering).then(
+    prepareStart(order, this.#files, this.#settings.maxLogBytes, this.#options, lingering).then(
       (news) => this.#tell(life, news),
       (error: unknown) => this.#tell(life, { type: "not-prepared", error: toAssistantError(error) }),
     );
@@ -171,7 +171,7 @@ export class Instance {
     const spec = { ...launch.spec, env: { ...device.env, ...launch.spec.env } };
     let process: EngineProcess;
     try {
-      process = (this.#options.spawn ?? spawnEngine)(spec, this.#place.logFile, this.#options.baseEnv);
+      process = (this.#options.spawn ?? spawnEngine)(spec, this.#files.logFile, this.#options.baseEnv);
     } catch (error) {
       this.#fail(life, notPrepared(toAssistantError(error), this.#options.clock.now()), "preparing");
       return;
@@ -182,7 +182,7 @@ export class Instance {
     life.slotPlace = launch.slotPlace;
     this.#update({ engine, traits, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
-    const { socketPath } = this.#place;
+    const { socketPath } = this.#files;
     this.#recorded(
       this.#record
         .add(this.id, process.pid, socketPath)
@@ -228,7 +228,7 @@ export class Instance {
   }
 
   #watched(life: Life): WatchedEngine | null {
-    const { socketPath, logFile } = this.#place;
+    const { socketPath, logFile } = this.#files;
     if (!life.process) return null;
     return { pid: life.process.pid, socketPath, kind: life.order.model.kind, logFile, computesOnCpu: life.order.device.vendor === "cpu" };
   }
@@ -263,7 +263,7 @@ export class Instance {
     const saving = new AbortController();
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
-    void slotCache.save(life.slotPlace, this.#place.socketPath, signal).then((names) => this.#tell(life, { type: "saved", names }));
+    void slotCache.save(life.slotPlace, this.#files.socketPath, signal).then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
 
@@ -278,7 +278,7 @@ export class Instance {
     if (!slotCache || !life.slotPlace) return;
     life.restored = await slotCache.restore(
       life.slotPlace,
-      this.#place.socketPath,
+      this.#files.socketPath,
       AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),
     );
   }
@@ -313,18 +313,18 @@ export class Instance {
     // Only what an earlier life had left: the start goes on.
     if (!life.spawned && this.#snapshot.state === "starting") return;
     cancelTimers(life);
-    await rm(this.#place.socketPath, { force: true }).catch(() => {});
+    await rm(this.#files.socketPath, { force: true }).catch(() => {});
     this.#update({ pid: null, memoryBytes: null });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);
     if (state === "failed") return;
-    const log = await tailOf(this.#place.logFile, 60, life.logStart).catch(() => "");
+    const log = await tailOf(this.#files.logFile, 60, life.logStart).catch(() => "");
     const phase = state === "starting" ? "starting" : "up";
     this.#fail(life, deathByExit(exit, phase, log, this.#options.clock.now()), phase);
   }
 
   async #timedOut(life: Life): Promise<void> {
-    const log = await tailOf(this.#place.logFile, 1, life.logStart).catch(() => "");
+    const log = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
     const seconds = this.#settings.startTimeoutMs / 1000;
     const saying = log === "" ? "it printed nothing" : `its last line: ${log}`;
     this.#fail(life, deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`), "starting");

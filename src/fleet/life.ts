@@ -96,13 +96,13 @@ export const loadFacts = ({ model, device, threads }: StartOrder) => ({
 });
 
 /** Where an instance's files are. */
-export interface Place {
+export interface InstanceFiles {
   readonly socketPath: string;
   readonly logFile: string;
 }
 
 /** Ids may be long and hold slashes, a socket's path may not. */
-export const placeOf = (instanceId: string, options: FleetOptions): Place => ({
+export const filesOf = (instanceId: string, options: FleetOptions): InstanceFiles => ({
   socketPath: join(options.runDir, `${createHash("sha256").update(instanceId).digest("hex").slice(0, 10)}.sock`),
   logFile: logFileOf(options.logDir, instanceId),
 });
@@ -110,9 +110,9 @@ export const placeOf = (instanceId: string, options: FleetOptions): Place => ({
 const NO_TRAITS: InstanceTraits = { noticesDisconnects: false, separatesCaches: false };
 
 /** An instance before its first start. */
-export const blankSnapshot = (order: StartOrder, place: Place): InstanceSnapshot => ({
+export const blankSnapshot = (order: StartOrder, files: InstanceFiles): InstanceSnapshot => ({
   ...loadFacts(order),
-  ...place,
+  ...files,
   id: order.instanceId,
   engine: order.model.engine === "auto" ? DEFAULT_ENGINE : order.model.engine,
   traits: NO_TRAITS,

@@ -4,7 +4,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import { prepareLog } from "./engine-log.ts";
 import type { EngineProcess } from "./engine-process.ts";
-import type { News, Place } from "./life.ts";
+import type { InstanceFiles, News } from "./life.ts";
 import type { FleetOptions } from "./ports.ts";
 
 const LONGEST_SOCKET_PATH_BYTES = 100;
@@ -12,7 +12,7 @@ const LONGEST_SOCKET_PATH_BYTES = 100;
 /** Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that says what is missing. */
 export async function prepareStart(
   order: StartOrder,
-  place: Place,
+  files: InstanceFiles,
   maxLogBytes: number,
   options: FleetOptions,
   lingering: EngineProcess | null,
@@ -20,7 +20,7 @@ export async function prepareStart(
   const { device, threads, instanceId } = order;
   const { load } = order.model;
   const model = { ...order.model, load: { ...load, hostCacheMib: order.hostCacheMib ?? load.hostCacheMib } };
-  const { socketPath } = place;
+  const { socketPath } = files;
   if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH_BYTES) {
     throw new AssistantError(
       "config_invalid",
@@ -33,7 +33,7 @@ export async function prepareStart(
   const [engine, modelPath, logStart] = await Promise.all([
     options.engineFor(model),
     options.resolveWeights(model),
-    prepareLog(place.logFile, maxLogBytes),
+    prepareLog(files.logFile, maxLogBytes),
     // What was killed and has not ended yet still holds the socket and the memory.
     lingering?.exited,
   ]);

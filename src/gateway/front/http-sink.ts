@@ -9,7 +9,7 @@ import type { Door } from "./door.ts";
 import { sendError } from "./send-error.ts";
 
 /** `raw`: chunks are framed by the engine or by us. `plain`: node frames, or for HTTP/1.0 the connection's end does. */
-type Framing = "raw" | "plain" | "length";
+type ClientFraming = "raw" | "plain" | "length";
 
 const ONE_PIECE_BYTES = 16 * 1024;
 
@@ -32,7 +32,7 @@ export class HttpSink implements AnswerSink {
   readonly #options: HttpSinkOptions;
   readonly #response: ServerResponse;
   readonly waiting?: NonNullable<AnswerSink["waiting"]>;
-  #framing: Framing | null = null;
+  #framing: ClientFraming | null = null;
   #status: number | null = null;
   #written = false;
 

@@ -24,7 +24,7 @@ export class RouteTable {
   }
 
   /** Undefined: there is no such path. */
-  find({ path, escaped }: Target): Methods | undefined {
+  find({ path, escaped }: RequestTarget): Methods | undefined {
     const plain = this.#plain.get(path);
     if (plain !== undefined) return plain;
     // An escaped slash belongs to the parameter it is in.
@@ -53,7 +53,7 @@ export class RouteTable {
 }
 
 /** What a request's target names. */
-export interface Target {
+export interface RequestTarget {
   /** Without query, decoded, without a slash at its end. */
   readonly path: string;
   /** The same before it was decoded. */
@@ -63,7 +63,7 @@ export interface Target {
 }
 
 /** Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent escape. */
-export function parseTarget(written: string): Target {
+export function parseTarget(written: string): RequestTarget {
   const url = written.startsWith("/") && !written.includes("//") ? written : normalized(written);
   const query = url.indexOf("?");
   const whole = query < 0 ? url : url.slice(0, query);

@@ -90,7 +90,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
   };
 }
 
-interface Place {
+interface ChoicePlace {
   readonly prompt: readonly Token[];
   readonly index: number;
   readonly answer: number;
@@ -101,7 +101,7 @@ async function one(
   request: Request,
   held: HeldSlot,
   envelope: Envelope,
-  place: Place,
+  place: ChoicePlace,
   signal: AbortSignal,
   output: Output,
 ): Promise<{ text: string; answer: Answer }> {
