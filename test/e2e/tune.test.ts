@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { TuneReport } from "../../commands/support/tune/tune.ts";
@@ -88,7 +88,10 @@ test("Ctrl-C ends the engine too, and changes nothing", async () => {
   const child = execa(process.execPath, [join(packageRoot, "bin/assistant.js"), "tune", "smol", "--budget", "10m"], {
     ...{ env: assistant.env, extendEnv: false, reject: false },
   });
-  const folder = await eventually("the engine listens", async () => (await readdir(temporary)).find((name) => existsSync(join(temporary, name, "e.sock"))));
+  const socket = await eventually("the engine listens", async () =>
+    (await readdir(temporary, { recursive: true }).catch(() => [])).find((name) => name.endsWith(".sock")),
+  );
+  const folder = dirname(socket);
   child.kill("SIGINT");
   const { exitCode, stderr } = await child;
   expect({ exitCode, stderr }).toEqual({ exitCode: 130, stderr: expect.stringContaining("Nothing was changed") });
