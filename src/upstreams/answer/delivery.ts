@@ -55,34 +55,37 @@ export class Delivery {
   }
 
   /** The head has come: its receiver takes the body. */
-  readonly head = (receiver: () => Receiver): void => {
-    this.#guard(() => {
+  head(receiver: () => Receiver): void {
+    if (this.#settled) return;
+    try {
       this.#receiver = receiver();
-    });
-  };
+    } catch (error) {
+      this.fail(error);
+    }
+  }
 
   /** Bytes of the body, which the receiver may keep. False pauses the source until it is resumed. */
-  readonly body = (bytes: Buffer): boolean =>
-    this.#guard(() => {
-      const receiver = this.#receiver as Receiver;
-      const verdict = receiver.body(bytes);
-      if (!this.#begun && receiver.begun) {
-        this.#begun = true;
-        this.#options.sending.onFirstToken(verdict === "done");
-      }
-      if (verdict === "done") this.#complete();
-      if (verdict === "pause") this.#options.sink.onDrain(() => this.#source?.resume());
-      return verdict !== "pause";
-    }) ?? true;
+  body(bytes: Buffer): boolean {
+    if (this.#settled) return true;
+    try {
+      return this.#take(bytes);
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+  }
 
   /** The target has ended the connection in good order. */
-  readonly closed = (): void => {
-    this.#guard(() => {
+  closed(): void {
+    if (this.#settled) return;
+    try {
       if (this.#receiver === null) throw truncated();
       this.#receiver.closed();
       this.#complete();
-    });
-  };
+    } catch (error) {
+      this.fail(error);
+    }
+  }
 
   /** The connection broke. What its own code found wrong with the answer says more than that it broke off. */
   broken(failure: Error): void {
@@ -111,14 +114,16 @@ export class Delivery {
     this.#settle(() => this.#reject(new SendFailure(error, retry, betweenEvents)));
   }
 
-  #guard<Result>(step: () => Result): Result | undefined {
-    if (this.#settled) return undefined;
-    try {
-      return step();
-    } catch (error) {
-      this.fail(error);
-      return undefined;
+  #take(bytes: Buffer): boolean {
+    const receiver = this.#receiver as Receiver;
+    const verdict = receiver.body(bytes);
+    if (!this.#begun && receiver.begun) {
+      this.#begun = true;
+      this.#options.sending.onFirstToken(verdict === "done");
     }
+    if (verdict === "done") this.#complete();
+    if (verdict === "pause") this.#options.sink.onDrain(() => this.#source?.resume());
+    return verdict !== "pause";
   }
 
   #complete(): void {

@@ -47,7 +47,7 @@ export class EngineSocket implements Upstream {
                 const wantsProgress = call.body.json["return_progress"] === true;
                 return new StockReceiver({ operation: driven, streamed, wantsUsage, wantsProgress }, target, head.framing);
               }),
-            onBody: delivery.body,
+            onBody: (body) => delivery.body(body),
             onEnd: (failure, phase) => {
               if (phase === "connect") delivery.unreachable(failure);
               else if (failure === null) delivery.closed();
