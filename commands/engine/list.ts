@@ -5,6 +5,7 @@ import { type EngineChoice, readEngineChoice } from "../../src/engines/choice.ts
 import { type EngineInstallation, listEngines } from "../../src/engines/list.ts";
 import { alignColumns } from "../../src/ui/table.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { engineFolder } from "../support/stores.ts";
 
 interface EngineEntry extends Omit<EngineInstallation, "availability"> {
   readonly version: string | null;
@@ -42,8 +43,9 @@ export default class EngineListCommand extends BaseCommand {
     const { flags } = await this.parse(EngineListCommand);
     const { env, paths } = this.context(flags);
     const { llamaServerPath } = await loadConfig({ env, configFile: flags.config });
-    const options = { paths, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
-    const [choice, { auto, all }] = await Promise.all([readEngineChoice(paths.enginesDir), listEngines(options)]);
+    const folder = engineFolder(paths);
+    const options = { folder, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
+    const [choice, { auto, all }] = await Promise.all([readEngineChoice(folder), listEngines(options)]);
     const engines = all.map(({ availability, ...installation }): EngineEntry => ({ ...installation, ...factsOf(availability) }));
     this.#print(engines);
     if (all.every(({ origin }) => origin === "embedded")) this.log("\nThe native engine is faster: `assistant engine build` builds it.");

@@ -3,6 +3,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import { type EngineChoice, writeEngineChoice } from "../../src/engines/choice.ts";
 import { engineToUse } from "../../src/engines/use.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { engineFolder } from "../support/stores.ts";
 
 export default class EngineUse extends BaseCommand {
   static override summary = 'Choose the engine of models whose engine is "auto"';
@@ -21,12 +22,13 @@ export default class EngineUse extends BaseCommand {
   async run(): Promise<EngineChoice & { readonly file: string }> {
     const { args, flags } = await this.parse(EngineUse);
     const { env, paths } = this.context(flags);
+    const folder = engineFolder(paths);
     const { choice, runsOn } = await engineToUse(args.engine, {
-      paths,
+      folder,
       pathVariable: env["PATH"] ?? "",
       llamaServerPath: async () => (await loadConfig({ env, configFile: flags.config })).llamaServerPath,
     });
-    const file = await writeEngineChoice(paths.enginesDir, choice);
+    const file = await writeEngineChoice(folder, choice);
     this.log(`Models with engine = "auto" run on ${runsOn} from the next start of the daemon.`);
     return { ...choice, file };
   }

@@ -73,6 +73,13 @@ export const errorCatalogue = {
     retry: false,
     about: "A configuration file has a mistake; the message names file, line and key.",
   },
+  data_newer: {
+    status: 500,
+    type: "server_error",
+    exit: 78,
+    retry: false,
+    about: "A file of the data directory was written by a newer version of Assistant.",
+  },
   file_exists: { status: 409, type: "invalid_request_error", exit: 1, retry: false, about: "A file would be overwritten; `--force` allows it." },
   daemon_not_running: { status: 503, type: "server_error", exit: 3, retry: false, about: "No daemon answers for this data directory." },
   daemon_running: { status: 409, type: "server_error", exit: 1, retry: false, about: "Another daemon already serves the data directory." },

@@ -10,8 +10,10 @@ import type { FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
 import { resolveWeights } from "../models/resolve.ts";
+import type { ModelStore } from "../models/store.ts";
 import { Scheduler } from "../scheduler/loop.ts";
 import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
+import type { Stores } from "../store/stores.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import { Complaints } from "./complaints.ts";
 import type { Current } from "./current.ts";
@@ -35,6 +37,8 @@ export const fleetSettings = ({ scheduler: { startTimeoutMs, wedgeAfterMs } }: C
 /** Everything that does the daemon's work, made and connected, and nothing started. */
 export interface Components {
   readonly directory: Directory;
+  /** The weights of this machine. */
+  readonly modelStore: ModelStore;
   readonly fleet: Fleet;
   readonly slotCache: SlotCache;
   readonly memory: Memory;
@@ -46,7 +50,7 @@ export interface Components {
   readonly estimated: Signal<void>;
 }
 
-export function createComponents(current: Current, log: DaemonLog, metering: Metering): Components {
+export function createComponents(current: Current, stores: Stores, log: DaemonLog, metering: Metering): Components {
   const { config, env } = current;
   const clock = systemClock;
   const fleetEvents = new Signal<FleetEvent>();
@@ -54,6 +58,7 @@ export function createComponents(current: Current, log: DaemonLog, metering: Met
   const estimated = new Signal<void>();
   const directory = new Directory();
   const upstreams = new InstanceUpstreams();
+  const modelStore = { weightsDir: config.paths.weightsDir, manifests: stores.manifests };
   const probe = createEngineProbe();
   const slotCache = new SlotCache({
     directory: join(config.paths.dataDir, "slots"),
@@ -63,12 +68,13 @@ export function createComponents(current: Current, log: DaemonLog, metering: Met
   });
   const fleet = new Fleet({
     engineFor: (model) => current.engines.choose(model),
-    resolveWeights: (model) => resolveWeights(model.source, current.config.paths),
+    resolveWeights: (model) => resolveWeights(model.source, modelStore),
     probe,
     slotCache,
     isCurrent: ({ name, fingerprint }) => current.config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
     clock,
     random: Math.random,
+    documents: stores.run,
     runDir: config.paths.runDir,
     logDir: join(config.paths.logDir, "instances"),
     log: log.part("fleet"),
@@ -79,7 +85,8 @@ export function createComponents(current: Current, log: DaemonLog, metering: Met
   const complaints = new Complaints((instanceId) => fleet.suspect(instanceId));
   const memory = new Memory({
     env,
-    dataDir: config.paths.dataDir,
+    documents: stores.data,
+    store: modelStore,
     log: log.part("memory"),
     devices: () => current.hardware.devices,
     instances: () => fleet.snapshots(),
@@ -117,5 +124,5 @@ export function createComponents(current: Current, log: DaemonLog, metering: Met
   fleetEvents.add(({ snapshot: { id, state } }) => {
     if (state === "starting") complaints.forget(id);
   });
-  return { directory, fleet, slotCache, memory, scheduler, remotes, inference, fleetEvents, estimated };
+  return { directory, modelStore, fleet, slotCache, memory, scheduler, remotes, inference, fleetEvents, estimated };
 }

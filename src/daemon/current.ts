@@ -1,17 +1,20 @@
 import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import type { Device, Hardware } from "../core/device.ts";
+import type { Documents } from "../core/documents.ts";
 import { createEngines, type EngineSet } from "../engines/index.ts";
 
 /** What holds now: the configuration, the machine and its engines. The daemon replaces them, everybody else reads. */
 export class Current {
   readonly env: Environment;
+  readonly #choices: Documents;
   #config: Config;
   #hardware: Hardware;
   #engines: EngineSet;
 
-  constructor(env: Environment, config: Config, hardware: Hardware) {
+  constructor(env: Environment, config: Config, hardware: Hardware, choices: Documents) {
     this.env = env;
+    this.#choices = choices;
     this.#config = config;
     this.#hardware = hardware;
     this.#engines = this.#findEngines();
@@ -39,6 +42,7 @@ export class Current {
 
   #findEngines(): EngineSet {
     const { paths, llamaServerPath } = this.#config;
-    return createEngines({ paths, llamaServerPath, pathVariable: this.env["PATH"] ?? "", nodePath: process.execPath });
+    const folder = { enginesDir: paths.enginesDir, choices: this.#choices };
+    return createEngines({ folder, llamaServerPath, pathVariable: this.env["PATH"] ?? "", nodePath: process.execPath });
   }
 }

@@ -13,6 +13,7 @@ import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import { Handout } from "../models/handout.ts";
+import { openStores, type Stores } from "../store/stores.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
@@ -36,6 +37,7 @@ const ENGINE_GRACE_MS = 5_000;
 /** What was there before anything of the daemon: taken in this order, and given back when it has stopped. */
 interface Ground {
   readonly current: Current;
+  readonly stores: Stores;
   readonly lock: DaemonLock;
   readonly log: DaemonLog;
   readonly metering: Metering;
@@ -61,15 +63,21 @@ export class Daemon {
     await writing("socket directory", paths.runDir, () => secureRunDir(paths.runDir));
     const lock = await writing("data directory", paths.dataDir, () => acquireLock(paths.dataDir));
     try {
+      const problems: string[] = [];
+      let report = (problem: string): void => void problems.push(problem);
+      const stores = openStores(paths, (problem) => report(problem));
       // Engines of a daemon that was killed would hold memory that the new ones need.
-      const [leftovers, hardware] = await Promise.all([sweepLeftovers(paths.runDir), probeHardware(options.env)]);
+      const [leftovers, hardware] = await Promise.all([sweepLeftovers(stores.run), probeHardware(options.env)]);
       const config = await loadConfig({ env: options.env, hardware });
       const log = await writing("log directory", paths.logDir, () =>
         openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null }),
       );
+      // From here on there is a log to report to.
+      report = (problem) => log.log.warn({}, problem);
+      problems.forEach(report);
       for (const leftover of leftovers) log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const metering = await Metering.open(paths.dataDir, (error) => log.log.warn({ err: error }, "the usage of keys could not be saved"));
-      const daemon = new Daemon({ current: new Current(options.env, config, hardware), lock, log, metering });
+      const metering = await Metering.open(stores.data, (error) => log.log.warn({ err: error }, "the usage of keys could not be saved"));
+      const daemon = new Daemon({ current: new Current(options.env, config, hardware, stores.engines), stores, lock, log, metering });
       await startParts(daemon.#parts);
       log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
       for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
@@ -81,15 +89,15 @@ export class Daemon {
   }
 
   private constructor(ground: Ground) {
-    const { current, log, metering } = ground;
+    const { current, stores, log, metering } = ground;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
     this.#current = current;
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
-    this.#components = createComponents(current, log, metering);
-    const { inference, directory, scheduler, remotes, fleet } = this.#components;
+    this.#components = createComponents(current, stores, log, metering);
+    const { inference, directory, modelStore, scheduler, remotes, fleet } = this.#components;
     const listeners: Listeners = new Listeners({
       inference,
       directory,
@@ -107,7 +115,7 @@ export class Daemon {
       progress: (requestId) => scheduler.progress(requestId),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
-      shelf: new Handout(() => current.config),
+      shelf: new Handout(() => current.config, modelStore),
       log: log.part("gateway"),
       refused: metering.refused,
     });

@@ -1,14 +1,15 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
+import type { Documents } from "../core/documents.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import type { EngineId, ModelSpec } from "../core/model.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
 import { resolveWeights } from "../models/resolve.ts";
+import type { ModelStore } from "../models/store.ts";
 import type { MemoryNeed } from "../scheduler/memory.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -22,7 +23,8 @@ export interface Measured {
 
 export interface MemoryPorts {
   readonly env: Environment;
-  readonly dataDir: string;
+  readonly documents: Documents;
+  readonly store: ModelStore;
   readonly log: Logger;
   devices(): readonly Device[];
   instances(): readonly InstanceSnapshot[];
@@ -53,7 +55,7 @@ export class Memory {
 
   constructor(ports: MemoryPorts) {
     this.#ports = ports;
-    this.#estimates = new Estimates(join(ports.dataDir, "memory-estimates.json"), process.execPath);
+    this.#estimates = new Estimates(ports.documents, process.execPath);
   }
 
   /** For the scheduler: bytes of one instance, by model. */
@@ -97,7 +99,7 @@ export class Memory {
   }
 
   /** Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is reckoned behind that. */
-  take(config: Pick<Config, "models" | "paths">): void {
+  take(config: Pick<Config, "models">): void {
     const round = ++this.#round;
     const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));
     for (const [name, { fingerprint }] of this.#byModel) if (current.get(name) !== fingerprint) this.#byModel.delete(name);
@@ -108,8 +110,8 @@ export class Memory {
     });
   }
 
-  async #learn(config: Pick<Config, "models" | "paths">, round: number): Promise<void> {
-    const jobs = await Promise.all(config.models.map((model) => this.#jobsOf(model, config)));
+  async #learn(config: Pick<Config, "models">, round: number): Promise<void> {
+    const jobs = await Promise.all(config.models.map((model) => this.#jobsOf(model)));
     const all = jobs.filter((job) => job !== null);
     const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
     if (round !== this.#round) return;
@@ -141,8 +143,8 @@ export class Memory {
   }
 
   /** Null where the weights are not here, or cannot be read: nothing can be reckoned then, and nothing started. */
-  async #jobsOf(model: ModelSpec, { paths }: Pick<Config, "paths">): Promise<ModelJobs | null> {
-    const file = await resolveWeights(model.source, paths).catch(() => null);
+  async #jobsOf(model: ModelSpec): Promise<ModelJobs | null> {
+    const file = await resolveWeights(model.source, this.#ports.store).catch(() => null);
     if (file === null) return null;
     const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
     const engine = await this.#ports.engineOf(model).catch(() => "llama-server" as const);

@@ -1,6 +1,6 @@
-import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
+import type { Documents } from "../core/documents.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
@@ -26,9 +26,9 @@ export class Metering implements AsyncDisposable {
     this.#timer = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
   }
 
-  /** `failed` is told when the usage could not be written. */
-  static async open(dataDir: string, failed: (error: unknown) => void): Promise<Metering> {
-    return new Metering(await UsageLedger.open(join(dataDir, "usage.json"), Date.now()), failed);
+  /** `failed` is called when the usage could not be written. */
+  static async open(documents: Documents, failed: (error: unknown) => void): Promise<Metering> {
+    return new Metering(await UsageLedger.open(documents, Date.now()), failed);
   }
 
   get refused(): Counters["refused"] {

@@ -1,8 +1,7 @@
-import type { Paths } from "../core/config.ts";
 import type { Engine } from "../core/engine.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { EngineId, ModelSpec } from "../core/model.ts";
-import { readEngineChoice } from "./choice.ts";
+import { type EngineFolder, readEngineChoice } from "./choice.ts";
 import { createLlamaServerEngine } from "./llama-server/engine.ts";
 import { type FoundEngine, findLlamaServer } from "./llama-server/installation.ts";
 import { createEmbeddedEngine } from "./node-llama-cpp/engine.ts";
@@ -11,7 +10,7 @@ export { supportsDevice } from "./backends.ts";
 export { createEngineProbe } from "./surface.ts";
 
 export interface EngineOptions {
-  readonly paths: Paths;
+  readonly folder: EngineFolder;
   /** `[engine] llama_server_path` of config.toml, or null. */
   readonly llamaServerPath: string | null;
   /** The value of `PATH`, where a llama-server of the system's may be. */
@@ -40,7 +39,7 @@ export const nativeSpeedup = "about 1.4 times as fast as the embedded one with o
 export function createEngines(options: EngineOptions): EngineSet {
   let search: Promise<FoundEngine> | null = null;
   const find = (): Promise<FoundEngine> => {
-    search ??= findLlamaServer(options.paths, options.llamaServerPath, options.pathVariable);
+    search ??= findLlamaServer(options.folder, options.llamaServerPath, options.pathVariable);
     return search;
   };
   const native = createLlamaServerEngine(find);
@@ -55,7 +54,7 @@ export function createEngines(options: EngineOptions): EngineSet {
   };
 
   const automatic = async (): Promise<EngineId> => {
-    const { engine } = await readEngineChoice(options.paths.enginesDir);
+    const { engine } = await readEngineChoice(options.folder);
     if (engine !== "auto") return engine;
     const found = await find();
     const named = found.origin === "configured" || found.origin === "chosen";

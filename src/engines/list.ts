@@ -26,7 +26,7 @@ export interface EngineInstallations {
 export async function listEngines(options: EngineOptions): Promise<EngineInstallations> {
   const engines = createEngines(options);
   const [servers, embedded, auto] = await Promise.all([
-    listLlamaServers(options.paths, options.llamaServerPath, options.pathVariable),
+    listLlamaServers(options.folder, options.llamaServerPath, options.pathVariable),
     engines.get("node-llama-cpp").availability(),
     engines.choose({ engine: "auto" }).then(
       (engine) => engine.id,

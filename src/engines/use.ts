@@ -1,12 +1,11 @@
 import { resolve } from "node:path";
-import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
-import { type EngineChoice, NO_CHOICE, readEngineChoice } from "./choice.ts";
+import { type EngineChoice, type EngineFolder, NO_CHOICE, readEngineChoice } from "./choice.ts";
 import { type FoundEngine, findLlamaServer, inspectLlamaServer } from "./llama-server/installation.ts";
 
 export interface UseOptions {
-  readonly paths: Paths;
+  readonly folder: EngineFolder;
   /** The value of `PATH`. */
   readonly pathVariable: string;
   /** `[engine] llama_server_path` of config.toml; asked for only where the answer depends on it. */
@@ -23,12 +22,12 @@ export interface UsedEngine {
  * What an engine's name, `auto` or the path of a llama-server stands for. Throws `engine_unavailable` where the
  * llama-server that it means does not run, `usage` for anything else.
  */
-export async function engineToUse(given: string, { paths, pathVariable, llamaServerPath }: UseOptions): Promise<UsedEngine> {
+export async function engineToUse(given: string, { folder, pathVariable, llamaServerPath }: UseOptions): Promise<UsedEngine> {
   if (given === "auto") return { choice: NO_CHOICE, runsOn: "llama-server where there is one, else on node-llama-cpp" };
-  const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({ ...(await readEngineChoice(paths.enginesDir)), engine });
+  const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({ ...(await readEngineChoice(folder)), engine });
   if (given === "node-llama-cpp") return { choice: await keepingPath(given), runsOn: given };
   if (given === "llama-server") {
-    const runsOn = textOf(await findLlamaServer(paths, await llamaServerPath(), pathVariable));
+    const runsOn = textOf(await findLlamaServer(folder, await llamaServerPath(), pathVariable));
     return { choice: await keepingPath(given), runsOn };
   }
   if (/[/\\.]/u.test(given)) {

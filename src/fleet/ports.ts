@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Documents } from "../core/documents.ts";
 import type { Engine } from "../core/engine.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
@@ -56,7 +57,9 @@ export interface FleetOptions {
   readonly clock: Clock;
   /** 0 to 1, for jitter. */
   readonly random: () => number;
-  /** Sockets and the run record. Must exist, mode 0700, and be short: a Unix socket's path has at most 100 bytes. */
+  /** Where the list of running engines is kept. */
+  readonly documents: Documents;
+  /** Sockets. Must exist, mode 0700, and be short: a Unix socket's path has at most 100 bytes. */
   readonly runDir: string;
   readonly logDir: string;
   readonly log: FleetLog;

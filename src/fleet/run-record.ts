@@ -1,6 +1,5 @@
-import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
+import { rm } from "node:fs/promises";
+import type { Documents, DocumentType } from "../core/documents.ts";
 import { processStartTime } from "../core/process.ts";
 
 interface Entry {
@@ -10,16 +9,24 @@ interface Entry {
   readonly socketPath: string;
 }
 
-const fileOf = (runDir: string): string => join(runDir, "engines.json");
+const NAME = "engines";
+
+const recordDocument: DocumentType<readonly Entry[]> = {
+  title: "list of running engines",
+  schema: 1,
+  // After a power failure none of them runs.
+  durable: false,
+  parse: (value) => (Array.isArray(value) ? value.filter(isEntry) : null),
+};
 
 /** Which engines run, on disk: what the next daemon needs to end those that this one could not. */
 export class RunRecord {
-  readonly #file: string;
+  readonly #documents: Documents;
   readonly #entries = new Map<number, Entry>();
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(runDir: string) {
-    this.#file = fileOf(runDir);
+  constructor(documents: Documents) {
+    this.#documents = documents;
   }
 
   async add(instanceId: string, pid: number, socketPath: string): Promise<void> {
@@ -33,19 +40,18 @@ export class RunRecord {
     if (this.#entries.delete(pid)) await this.#write();
   }
 
-  /** Resolves when the file says what the last change said. */
+  /** Resolves when the last change is on disk, or could not be written. */
   written(): Promise<void> {
     return this.#writing.catch(() => {});
   }
 
-  /** One write at a time: the file must end up as the last change left the map. */
+  /** One write at a time: the document must end up as the last change left the map. */
   #write(): Promise<void> {
     this.#writing = this.#writing
       .catch(() => {})
-      .then(async () => {
-        if (this.#entries.size === 0) await rm(this.#file, { force: true });
-        else await writeFileAtomic(this.#file, `${JSON.stringify([...this.#entries.values()], null, 1)}\n`, { mode: 0o600, fsync: false });
-      });
+      .then(() =>
+        this.#entries.size === 0 ? this.#documents.remove(NAME, recordDocument) : this.#documents.write(NAME, recordDocument, [...this.#entries.values()]),
+      );
     return this.#writing;
   }
 }
@@ -63,9 +69,9 @@ const END_WITHIN_MS = 5_000;
  * Ends the engines that an earlier daemon left running and forgets its record. Call it before the first start, while
  * holding the daemon's lock. A process that has got the pid of a dead engine is left alone: its start time differs.
  */
-export async function sweepLeftovers(runDir: string): Promise<Leftover[]> {
-  const swept = await Promise.all((await readRecord(runDir)).map(endLeftover));
-  await rm(fileOf(runDir), { force: true });
+export async function sweepLeftovers(documents: Documents): Promise<Leftover[]> {
+  const swept = await Promise.all(((await documents.read(NAME, recordDocument)) ?? []).map(endLeftover));
+  await documents.remove(NAME, recordDocument);
   return swept.filter((leftover) => leftover !== null);
 }
 
@@ -83,15 +89,6 @@ async function endLeftover(entry: Entry): Promise<Leftover | null> {
   while (wasAlive && performance.now() < deadline && (await alive())) await new Promise((resolve) => setTimeout(resolve, 10));
   await rm(entry.socketPath, { force: true });
   return wasAlive ? { instanceId: entry.instanceId, pid: entry.pid, ended: !(await alive()) } : null;
-}
-
-async function readRecord(runDir: string): Promise<Entry[]> {
-  try {
-    const value = JSON.parse(await readFile(fileOf(runDir), "utf8")) as unknown;
-    return Array.isArray(value) ? value.filter(isEntry) : [];
-  } catch {
-    return [];
-  }
 }
 
 function isEntry(value: unknown): value is Entry {

@@ -8,6 +8,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, StartOrder } from "../core/fleet.ts";
 import type { Death } from "../core/instance.ts";
 import type { EngineProbe } from "../core/probe.ts";
+import { JsonDocuments } from "../store/json-documents.ts";
 import { engineEnvironment } from "./environment.ts";
 import { Fleet } from "./fleet.ts";
 
@@ -70,6 +71,7 @@ const fleetOfOne = ({ engine, modelPath, probe, env }: Trial, folder: string, on
     probe,
     clock: systemClock,
     random: Math.random,
+    documents: new JsonDocuments({ directory: folder, fileMode: 0o600, directoryMode: 0o700, report: () => {} }),
     runDir: folder,
     logDir: folder,
     // Whatever matters is in the error.

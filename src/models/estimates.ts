@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import writeFileAtomic from "write-file-atomic";
+import type { Documents, DocumentType } from "../core/documents.ts";
 import { version } from "../core/package.ts";
 import type { FitSettings, MemoryEstimate } from "./fit.ts";
 
@@ -21,8 +21,9 @@ export interface EstimateAnswer {
 }
 
 const TIMEOUT_MS = 20_000;
-/** Entries of the file; the oldest go first. */
-const KEPT = 500;
+/** Estimates that are kept; the oldest go first. */
+const MAX_KEPT = 500;
+const NAME = "memory-estimates";
 /** Raised when the formula of fit.ts changes. */
 const RECKONING = 3;
 
@@ -36,24 +37,34 @@ export async function estimateJob(file: string, settings: FitSettings): Promise<
   return { key: key.digest("hex").slice(0, 32), file, settings };
 }
 
+type Entries = readonly (readonly [key: string, estimate: MemoryEstimate | null])[];
+
+const estimatesDocument: DocumentType<Entries> = {
+  title: "memory estimates",
+  schema: 1,
+  durable: false,
+  parse: (value) => (Array.isArray(value) && value.every((entry) => Array.isArray(entry) && typeof entry[0] === "string") ? (value as Entries) : null),
+};
+
 /**
- * Memory estimates, kept in a file, so that a daemon knows them when it starts. What is missing is reckoned by a
+ * Memory estimates, kept between runs, so that a daemon has them when it starts. What is missing is computed by a
  * short-lived process: half a second of one core, and nothing of it stays in this one.
  */
 export class Estimates {
-  readonly #file: string;
+  readonly #documents: Documents;
   readonly #nodePath: string;
   #known: Map<string, MemoryEstimate | null> | null = null;
 
-  /** `file` need not exist; `nodePath` is the Node that runs the process. */
-  constructor(file: string, nodePath: string) {
-    this.#file = file;
+  /** `nodePath` is the Node.js that runs the process. */
+  constructor(documents: Documents, nodePath: string) {
+    this.#documents = documents;
     this.#nodePath = nodePath;
   }
 
-  /** What is known of these jobs already, by key. Reads the file once; never rejects. */
+  /** The estimates of these jobs that are kept, by key. Reads the document once; never rejects. */
   async recall(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
-    this.#known ??= await readKnown(this.#file);
+    // One that cannot be read is made again.
+    this.#known ??= new Map(await this.#documents.read(NAME, estimatesDocument).catch(() => null));
     const found = new Map<string, MemoryEstimate | null>();
     for (const { key } of jobs) {
       const estimate = this.#known.get(key);
@@ -71,19 +82,10 @@ export class Estimates {
       found.set(key, estimate);
       this.#known?.set(key, estimate);
     }
-    const entries = [...(this.#known ?? found)].slice(-KEPT);
-    // What cannot be kept is reckoned again next time.
-    await writeFileAtomic(this.#file, JSON.stringify(entries), { mode: 0o600, fsync: false }).catch(() => {});
+    const entries = [...(this.#known ?? found)].slice(-MAX_KEPT);
+    // What cannot be kept is computed again next time.
+    await this.#documents.write(NAME, estimatesDocument, entries).catch(() => {});
     return found;
-  }
-}
-
-async function readKnown(file: string): Promise<Map<string, MemoryEstimate | null>> {
-  try {
-    const entries = JSON.parse(await readFile(file, "utf8")) as [string, MemoryEstimate | null][];
-    return new Map(entries);
-  } catch {
-    return new Map();
   }
 }
 

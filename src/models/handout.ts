@@ -8,7 +8,7 @@ import { catalogEntry } from "./catalog.ts";
 import { isModelName } from "./names.ts";
 import { sha256Of } from "./pull/present.ts";
 import { resolveWeights } from "./resolve.ts";
-import { getModel, type StoredModel } from "./store.ts";
+import { getModel, type ModelStore, type StoredModel } from "./store.ts";
 
 /** Weights that another machine may take over. */
 export interface HandedOut {
@@ -31,12 +31,14 @@ const MOST_NAMES = 12;
 
 /** Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached through it. */
 export class Handout {
-  readonly #config: () => Pick<Config, "models" | "paths">;
+  readonly #config: () => Pick<Config, "models">;
+  readonly #store: ModelStore;
   /** Digests of files without a manifest, by path, each for one state of the file. */
   readonly #digests = new Map<string, { readonly stamp: string; readonly sha256: string }>();
 
-  constructor(config: () => Pick<Config, "models" | "paths">) {
+  constructor(config: () => Pick<Config, "models">, store: ModelStore) {
     this.#config = config;
+    this.#store = store;
   }
 
   /**
@@ -44,10 +46,10 @@ export class Handout {
    * `model_not_found` with the nearest names, `model_not_pulled` where the store does not hold them, and the signal's reason.
    */
   async find(nameOrAlias: string, signal: AbortSignal): Promise<HandedOut> {
-    const { models, paths } = this.#config();
+    const { models } = this.#config();
     const model = models.find(({ name }) => name === nameOrAlias) ?? models.find(({ aliases }) => aliases.includes(nameOrAlias));
     if (model === undefined) throw unknown(nameOrAlias, models);
-    const stored = await storedWeights(model, paths.weightsDir);
+    const stored = await storedWeights(model, this.#store);
     const { manifest, bytes, file } = stored;
     const sha256 = manifest !== null && manifest.bytes === bytes ? manifest.sha256 : await this.#digestOf(file, signal);
     return { name: model.name, bytes, sha256, reference: publicReference(stored), licence: manifest?.licence ?? null, file };
@@ -76,11 +78,11 @@ export class Handout {
   }
 }
 
-async function storedWeights(model: ModelSpec, weightsDir: string): Promise<StoredModel> {
+async function storedWeights(model: ModelSpec, store: ModelStore): Promise<StoredModel> {
   // Its error may name paths of this machine, which are nobody else's business.
-  const file = await resolveWeights(model.source, { weightsDir }).catch(() => null);
+  const file = await resolveWeights(model.source, store).catch(() => null);
   const name = file === null ? "" : basename(file, ".gguf");
-  const stored = isModelName(name) ? await getModel(weightsDir, name) : null;
+  const stored = isModelName(name) ? await getModel(store, name) : null;
   // A file elsewhere may have the name of one in the store.
   if (stored !== null && stored.file === file) return stored;
   const found = file === null ? "are not on that machine" : "are a file outside its store, which is not handed out";

@@ -1,3 +1,4 @@
+import type { DocumentType } from "../core/documents.ts";
 import type { ModelFacts } from "./facts.ts";
 
 /** What is known of a stored file: `<name>.json` beside `<name>.gguf`. */
@@ -18,15 +19,15 @@ export interface Manifest {
   readonly facts?: ModelFacts;
 }
 
-/** The manifest in `text`, or null where it is not one: a damaged manifest must not hide the model. */
-export function parseManifest(text: string): Manifest | null {
-  let value: Record<string, unknown>;
-  try {
-    value = JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return null;
-  }
-  const strings = ["name", "reference", "source", "sha256", "pulledAt"].every((key) => typeof value?.[key] === "string");
-  if (!strings || typeof value["bytes"] !== "number") return null;
-  return { ...(value as unknown as Manifest), licence: typeof value["licence"] === "string" ? value["licence"] : null };
-}
+export const manifestDocument: DocumentType<Manifest> = {
+  title: "manifest of a model",
+  schema: 1,
+  durable: true,
+  // Not refused when damaged: the model can be used without it.
+  parse(value) {
+    const manifest = (value ?? {}) as Record<string, unknown>;
+    const strings = ["name", "reference", "source", "sha256", "pulledAt"].every((key) => typeof manifest[key] === "string");
+    if (!strings || typeof manifest["bytes"] !== "number") return null;
+    return { ...(manifest as unknown as Manifest), licence: typeof manifest["licence"] === "string" ? manifest["licence"] : null };
+  },
+};

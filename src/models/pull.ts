@@ -10,7 +10,7 @@ import { PartialFile } from "./pull/partial.ts";
 import { alreadyStored } from "./pull/present.ts";
 import { progressGate } from "./pull/progress.ts";
 import { type Delivery, defaultTiming, type Expected, type PulledModel, type PullOptions, type PullPhase, type Source } from "./pull/types.ts";
-import { partialFiles, weightsFile, writeManifest } from "./store.ts";
+import { type ModelStore, partialFiles, weightsFile, writeManifest } from "./store.ts";
 
 export type { NodeModel, NodeStore, PulledModel, PullOptions, PullPhase, PullProgress, PullTiming } from "./pull/types.ts";
 
@@ -27,12 +27,13 @@ export async function pull(reference: string, options: PullOptions): Promise<Pul
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
   const job = await planPull(reference, options, signal);
-  const { weightsDir } = options;
+  const { store } = options;
+  const { weightsDir } = store;
   await makeFolder(weightsDir).catch((error: unknown) => {
     throw toAssistantError(error);
   });
   const report = progressGate(options.onProgress ?? (() => {}));
-  const present = await alreadyStored(job, weightsDir, signal);
+  const present = await alreadyStored(job, store, signal);
   if (present !== null) return present;
   await using lock = await lockPull(weightsFile(weightsDir, job.name), join(weightsDir, `.${job.name}.lock`), signal, () =>
     report("wait", "another pull of the same model", 0, null),
@@ -41,13 +42,13 @@ export async function pull(reference: string, options: PullOptions): Promise<Pul
     throw toAssistantError(error);
   });
   // The one that was waited for may have done all the work.
-  return (await alreadyStored(job, weightsDir, signal)) ?? (await deliver(job, options, report, AbortSignal.any([signal, lock.lost])));
+  return (await alreadyStored(job, store, signal)) ?? (await deliver(job, options, report, AbortSignal.any([signal, lock.lost])));
 }
 
 type Report = (phase: PullPhase, source: string, bytes: number, totalBytes: number | null) => void;
 
 async function deliver(job: Job, options: PullOptions, report: Report, signal: AbortSignal): Promise<PulledModel> {
-  const { weightsDir } = options;
+  const { weightsDir } = options.store;
   const partial = new PartialFile(...partialFiles(weightsDir, job.name));
   const free = options.free ?? freeBytes;
   const failures: { source: Source; error: unknown }[] = [];
@@ -63,7 +64,7 @@ async function deliver(job: Job, options: PullOptions, report: Report, signal: A
     };
     try {
       await fill(source, delivery);
-      return await store(job, source, partial, weightsDir);
+      return await keep(job, source, partial, options.store);
     } catch (error) {
       await (partial.bytes === 0 ? partial.discard() : partial.close());
       signal.throwIfAborted();
@@ -96,13 +97,13 @@ function difference(wanted: Expected, found: PartialFile): string | null {
   return wanted.sha256 !== null && sha256 !== wanted.sha256 ? `expected SHA-256 ${wanted.sha256}, found ${sha256}` : null;
 }
 
-async function store(job: Job, source: Source, partial: PartialFile, weightsDir: string): Promise<PulledModel> {
+async function keep(job: Job, source: Source, partial: PartialFile, store: ModelStore): Promise<PulledModel> {
   const { name, reference, licence } = job;
   const facts = { name, reference, source: source.label, bytes: partial.bytes, sha256: partial.sha256(), licence };
-  const file = weightsFile(weightsDir, name);
+  const file = weightsFile(store.weightsDir, name);
   await partial.finish();
   // The manifest first: the weights' name is what makes the model exist, and nothing may be missing then.
-  await writeManifest(weightsDir, { ...facts, pulledAt: new Date().toISOString() });
+  await writeManifest(store, { ...facts, pulledAt: new Date().toISOString() });
   await rename(partial.path, file);
   // Renaming one hard link onto another of the same file does nothing.
   await rm(partial.path, { force: true });

@@ -1,19 +1,18 @@
 import { stat } from "node:fs/promises";
-import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { ModelSource } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
 import { checkGgufMagic } from "./gguf-magic.ts";
-import { findByReference, listModels } from "./store.ts";
+import { findByReference, listModels, type ModelStore } from "./store.ts";
 
 /**
  * The absolute path of a model's weights on this machine. A `catalog` source is any name of the store, so that imported
  * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
  * a file that is no GGUF. Cheap: it reads the first bytes only.
  */
-export async function resolveWeights(source: ModelSource, paths: Pick<Paths, "weightsDir">): Promise<string> {
-  const file = source.type === "file" ? await existing(source.path) : await stored(source, paths.weightsDir);
+export async function resolveWeights(source: ModelSource, store: ModelStore): Promise<string> {
+  const file = source.type === "file" ? await existing(source.path) : await stored(source, store);
   await checkGgufMagic(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EACCES") throw error;
     throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
@@ -33,13 +32,13 @@ async function existing(path: string): Promise<string> {
   });
 }
 
-async function stored(source: Exclude<ModelSource, { type: "file" }>, weightsDir: string): Promise<string> {
+async function stored(source: Exclude<ModelSource, { type: "file" }>, store: ModelStore): Promise<string> {
   const reference = source.type === "catalog" ? catalogName(source.name) : `hf:${source.repo}/${source.file}`;
-  const model = await findByReference(weightsDir, reference);
+  const model = await findByReference(store, reference);
   if (model !== null) return model.file;
   throw new AssistantError("model_not_pulled", `The weights of ${reference} are not on this machine.`, {
     param: "source",
-    remedy: await remedy(source, reference, weightsDir),
+    remedy: await remedy(source, reference, store),
   });
 }
 
@@ -48,9 +47,9 @@ function catalogName(name: string): string {
   return catalogEntry(name.replace(/:latest$/, ""))?.name ?? name;
 }
 
-async function remedy(source: ModelSource, reference: string, weightsDir: string): Promise<string> {
+async function remedy(source: ModelSource, reference: string, store: ModelStore): Promise<string> {
   if (source.type === "huggingface" || catalogEntry(reference) !== null) return `Run \`assistant pull ${reference}\`.`;
-  const names = [...(await listModels(weightsDir)).map((model) => model.name), ...catalog.map((entry) => entry.name)];
+  const names = [...(await listModels(store)).map((model) => model.name), ...catalog.map((entry) => entry.name)];
   const near = nearestNames(reference, new Set(names));
   return near.length > 0
     ? `Did you mean ${near.join(" or ")}?`

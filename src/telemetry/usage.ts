@@ -1,27 +1,27 @@
-import { readFile } from "node:fs/promises";
-import writeFileAtomic from "write-file-atomic";
 import type { UsageReport, UsageRow } from "../api/usage.ts";
+import type { Documents, DocumentType } from "../core/documents.ts";
 import type { FinishedRequest } from "../core/request.ts";
 
 type Counts = { -readonly [Name in keyof UsageRow]: UsageRow[Name] };
 
-/** What each tenant has used of each model, since the file that holds it began. A crash loses what was not saved. */
+const NAME = "usage";
+
+/** What each tenant has used of each model, since counting began. A crash loses what was not saved. */
 export class UsageLedger {
-  readonly #file: string;
+  readonly #documents: Documents;
   #since: number;
   #dirty = false;
   readonly #rows = new Map<string, Map<string, Counts>>();
 
-  private constructor(file: string, since: number) {
-    this.#file = file;
+  private constructor(documents: Documents, since: number) {
+    this.#documents = documents;
     this.#since = since;
   }
 
-  /** Takes up what the file says; a missing or damaged one begins anew. `now`: epoch milliseconds. */
-  static async open(file: string, now: number): Promise<UsageLedger> {
-    const ledger = new UsageLedger(file, now);
-    const text = await readFile(file, "utf8").catch(() => null);
-    const kept = text === null ? null : parse(text);
+  /** Continues what was saved; counting starts again where that is missing or damaged. `now`: epoch milliseconds. Throws `data_newer`. */
+  static async open(documents: Documents, now: number): Promise<UsageLedger> {
+    const ledger = new UsageLedger(documents, now);
+    const kept = await documents.read(NAME, usageDocument);
     if (kept === null) return ledger;
     ledger.#since = kept.since;
     for (const row of kept.usage) ledger.#modelsOf(row.tenant).set(row.model, { ...row });
@@ -44,12 +44,12 @@ export class UsageLedger {
     return { since: this.#since, usage };
   }
 
-  /** Writes the file where something has changed since the last time. Rejects where it cannot be written; the next call tries again. */
+  /** Saves what has changed since the last time. Rejects when it cannot be written; the next call tries again. */
   async save(): Promise<void> {
     if (!this.#dirty) return;
     this.#dirty = false;
     try {
-      await writeFileAtomic(this.#file, `${JSON.stringify(this.report())}\n`, { mode: 0o600 });
+      await this.#documents.write(NAME, usageDocument, this.report());
     } catch (error) {
       this.#dirty = true;
       throw error;
@@ -73,13 +73,16 @@ export class UsageLedger {
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const NUMBERS = ["requests", "failed", "promptTokens", "cachedTokens", "completionTokens"] as const;
 
-function parse(text: string): UsageReport | null {
-  try {
-    const { since, usage } = JSON.parse(text) as Partial<UsageReport>;
+const usageDocument: DocumentType<UsageReport> = {
+  title: "usage of API keys",
+  schema: 1,
+  durable: true,
+  parse(value) {
+    const { since, usage } = (value ?? {}) as Partial<UsageReport>;
     if (typeof since !== "number" || !Array.isArray(usage)) return null;
-    const sound = usage.every((row) => typeof row?.tenant === "string" && typeof row.model === "string" && NUMBERS.every((name) => Number.isFinite(row[name])));
-    return sound ? { since, usage } : null;
-  } catch {
-    return null;
-  }
-}
+    return usage.every(isRow) ? { since, usage } : null;
+  },
+};
+
+const isRow = (row: Partial<UsageRow> | null): boolean =>
+  typeof row?.tenant === "string" && typeof row.model === "string" && NUMBERS.every((name) => Number.isFinite(row[name]));

@@ -10,6 +10,7 @@ import { ENGINE_SAMPLING, type EngineId, type ModelKind, type ModelSpec } from "
 import type { SlotProgress } from "../../src/core/probe.ts";
 import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
+import { documentsIn } from "../support/store.ts";
 
 export const bothEngines: readonly EngineId[] = ["llama-server", "node-llama-cpp"];
 
@@ -51,19 +52,9 @@ export const planFor = (model: ModelSpec, modelPath: string, socketPath: string)
 
 /** The engine as the product finds it, with the binary that the test run has built. */
 export async function engineFor(id: EngineId, folder: string): Promise<Engine> {
-  const file = join(folder, "unused");
-  const paths = {
-    configFile: file,
-    modelConfigDir: file,
-    dataDir: folder,
-    weightsDir: file,
-    enginesDir: file,
-    logDir: file,
-    runDir: folder,
-    adminSocket: file,
-  };
+  const enginesDir = join(folder, "unused");
   const llamaServerPath = id === "llama-server" ? nativeEngineFile() : null;
-  const engines = createEngines({ paths, llamaServerPath, pathVariable: "", nodePath: process.execPath });
+  const engines = createEngines({ folder: { enginesDir, choices: documentsIn(enginesDir) }, llamaServerPath, pathVariable: "", nodePath: process.execPath });
   return engines.choose({ engine: id });
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,6 +9,7 @@ import { spawnEngine } from "../../src/fleet/engine-process.ts";
 import { sweepLeftovers } from "../../src/fleet/run-record.ts";
 import { eventually, isRunning, packageRoot } from "../support/assistant.ts";
 import type { Knobs } from "../support/fake-engine.ts";
+import { documentsIn } from "../support/store.ts";
 
 let dir = "";
 const started: ChildProcess[] = [];
@@ -94,22 +95,29 @@ test("the next start ends what an earlier daemon left, by pid and start time", a
       { instanceId: "nonsense" },
     ]),
   );
-  expect(await sweepLeftovers(dir)).toEqual([{ instanceId: "victim", pid: victimPid, ended: true }]);
+  expect(await sweepLeftovers(documentsIn(dir))).toEqual([{ instanceId: "victim", pid: victimPid, ended: true }]);
   await eventually("the leftover is gone", async () => !(await isRunning(victimPid)));
   expect(await isRunning(bystanderPid)).toBe(true);
   await expect(access(socketPath)).rejects.toThrow();
-  expect(await sweepLeftovers(dir)).toEqual([]);
+  expect(await sweepLeftovers(documentsIn(dir))).toEqual([]);
 });
 
-test("a record that cannot be read stops nothing", async () => {
+test("a record that cannot be read stops nothing, and is set aside with a report", async () => {
   await writeFile(join(dir, "engines.json"), '[{"instanceId":"a"');
-  expect(await sweepLeftovers(dir)).toEqual([]);
+  const problems: string[] = [];
+  expect(await sweepLeftovers(documentsIn(dir, (problem) => problems.push(problem)))).toEqual([]);
   await expect(access(join(dir, "engines.json"))).rejects.toThrow();
+  const [aside = ""] = (await readdir(dir)).filter((file) => file.startsWith("engines.json.damaged-"));
+  expect(await readFile(join(dir, aside), "utf8")).toBe('[{"instanceId":"a"');
+  expect(problems).toEqual([
+    expect.stringMatching(/^The list of running engines in .*engines\.json cannot be read and is ignored\.$/),
+    expect.stringContaining(`the file is now ${join(dir, aside)}.`),
+  ]);
 });
 
 test("what the fleet records is what the sweep ends", async () => {
   const { engines } = await parentWith(["a"]);
-  expect(await sweepLeftovers(dir)).toEqual([{ instanceId: "a", pid: engines[0]?.pid, ended: true }]);
+  expect(await sweepLeftovers(documentsIn(dir))).toEqual([{ instanceId: "a", pid: engines[0]?.pid, ended: true }]);
 });
 
 test("a start time names one process", async () => {

@@ -9,6 +9,7 @@ import { createEngineProbe } from "../../src/engines/surface.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import type { FleetOptions, FleetSettings } from "../../src/fleet/ports.ts";
 import { testDevice, testModel } from "./fake-engine.ts";
+import { documentsIn } from "./store.ts";
 
 export interface TestFleet extends AsyncDisposable {
   readonly fleet: Fleet;
@@ -42,6 +43,7 @@ export async function startFleet(engine: Engine, settings: Partial<FleetSettings
     probe: createEngineProbe(),
     clock: systemClock,
     random: () => 0.5,
+    documents: documentsIn(dir),
     runDir: dir,
     logDir: join(dir, "logs"),
     log: { info: () => {}, warn: (_facts, message) => warnings.push(message), error: (facts, message) => warnings.push(`${message} ${JSON.stringify(facts)}`) },

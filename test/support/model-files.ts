@@ -5,9 +5,11 @@ import { pull } from "../../src/models/pull.ts";
 import { getModel } from "../../src/models/store.ts";
 import { packageRoot } from "./assistant.ts";
 import { convertMiniLm } from "./minilm.ts";
+import { modelStoreIn } from "./store.ts";
 
 /** Weights that test runs keep between them; not in the repository. */
 export const testWeightsDir = join(packageRoot, ".cache/test-models");
+const testModels = modelStoreIn(testWeightsDir);
 
 const EMBEDDING_SHA256 = "7e01259cec4346ed6884939d130b8b103472ab310dc296a60cf1349d90e5541a";
 
@@ -21,7 +23,7 @@ const seed = (): string | null => process.env["ASSISTANT_TEST_SEED"] || null;
 export async function chatModelFile(): Promise<string> {
   const folder = seed();
   const reference = folder === null ? "smollm2" : join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf");
-  const { file } = await pull(reference, { weightsDir: testWeightsDir, env: process.env, name: "smollm2" });
+  const { file } = await pull(reference, { store: testModels, env: process.env, name: "smollm2" });
   return file;
 }
 
@@ -34,13 +36,13 @@ export const embeddingReferenceFile = join(packageRoot, "test/fixtures/all-MiniL
  */
 export async function embeddingModelFile(): Promise<{ model: string; reference: string }> {
   const folder = seed();
-  const options = { weightsDir: testWeightsDir, env: process.env };
+  const options = { store: testModels, env: process.env };
   if (folder !== null) {
     const { file } = await pull(join(folder, "all-MiniLM-L6-v2.F16.gguf"), { ...options, name: "all-minilm-l6-v2", sha256: EMBEDDING_SHA256 });
     return { model: file, reference: embeddingReferenceFile };
   }
   const name = "all-minilm-l6-v2-f32";
-  const stored = await getModel(testWeightsDir, name);
+  const stored = await getModel(testModels, name);
   if (stored !== null) return { model: stored.file, reference: embeddingReferenceFile };
   // Converted aside and imported: test processes that run at once never see half a file.
   const made = join(await mkdtemp(join(tmpdir(), "assistant-embedding-")), `${name}.gguf`);

@@ -9,6 +9,7 @@ import { toolRunner } from "../../../src/engines/llama-server/build/tool.ts";
 import { findToolchain, missingToolchain } from "../../../src/engines/llama-server/build/toolchain.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { engineFolder } from "../stores.ts";
 import { engineFindings, type ToolchainGap } from "./engines.ts";
 import { fileFindings } from "./files.ts";
 import { type Finding, findingsOf } from "./finding.ts";
@@ -25,7 +26,7 @@ export async function diagnose(context: CommandContext, version: string): Promis
   );
   const config: Config | null = "config" in loaded ? loaded.config : null;
   const engines = createEngines({
-    paths,
+    folder: engineFolder(paths),
     llamaServerPath: config?.llamaServerPath ?? null,
     pathVariable: variable(env, "PATH") ?? "",
     nodePath: process.execPath,

@@ -3,6 +3,7 @@ import type { DaemonStatus } from "../../../src/api/status.ts";
 import type { Config, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
+import { modelStore } from "../stores.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const ofConfig = findingsOf("configuration");
@@ -36,7 +37,7 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
   return Promise.all(
     config.models.map(async (model) => {
       try {
-        return ofModels(model.name, "ok", await resolveWeights(model.source, config.paths));
+        return ofModels(model.name, "ok", await resolveWeights(model.source, modelStore(config.paths)));
       } catch (error) {
         const { message, remedy } = toAssistantError(error);
         return ofModels(

@@ -7,6 +7,7 @@ import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalo
 import { isModelName } from "../../../src/models/names.ts";
 import { getModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
 
 /** Name and source of the model, whichever of the two were given. A reference may stand where the name is expected. */
 export async function modelOrder(
@@ -24,7 +25,7 @@ export async function modelOrder(
   }
   const known = catalogEntry(parsed.name);
   if (known !== null) return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
-  const stored = isModelName(parsed.name) ? await getModel(paths.weightsDir, parsed.name) : null;
+  const stored = isModelName(parsed.name) ? await getModel(modelStore(paths), parsed.name) : null;
   if (stored !== null) return { name: name ?? stored.name, source: stored.file, kind };
   const names = catalog.map((entry) => entry.name).join(", ");
   throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`, {

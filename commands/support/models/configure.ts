@@ -8,8 +8,9 @@ import { catalogEntry } from "../../../src/models/catalog.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import type { PulledModel } from "../../../src/models/pull.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
-import { getModel } from "../../../src/models/store.ts";
+import { getModel, type ModelStore } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
 
 export interface Configured {
   /** Name by which the model is addressed; null where no configuration could be written. */
@@ -31,7 +32,7 @@ export async function configurePulled(pulled: PulledModel, context: CommandConte
     const user = (await usersOf(config, pulled.file))[0];
     if (user !== undefined) return { model: user.name, kind: user.kind, file: user.file, written: false, problem: null };
     const source = pulled.reference.startsWith("hf:") ? pulled.reference : pulled.name;
-    const order = { name: pulled.name, source, kind: await kindOf(pulled, config.paths.weightsDir), hardware: await probeHardware(context.env) };
+    const order = { name: pulled.name, source, kind: await kindOf(pulled, modelStore(config.paths)), hardware: await probeHardware(context.env) };
     const { file, written } = await ensureModelConfig(config.paths, order);
     return written
       ? { model: pulled.name, kind: order.kind, file, written, problem: null }
@@ -49,11 +50,12 @@ export async function usersOf(config: Config, file: string): Promise<readonly Co
 }
 
 /** The file of a source, or null where it is not here. */
-export const fileOf = (source: ModelSource, config: Pick<Config, "paths">): Promise<string | null> => resolveWeights(source, config.paths).catch(() => null);
+export const fileOf = (source: ModelSource, config: Pick<Config, "paths">): Promise<string | null> =>
+  resolveWeights(source, modelStore(config.paths)).catch(() => null);
 
-async function kindOf(pulled: PulledModel, weightsDir: string): Promise<ModelKind> {
+async function kindOf(pulled: PulledModel, store: ModelStore): Promise<ModelKind> {
   const entry = catalogEntry(pulled.reference);
   if (entry !== null) return entry.kind;
-  const stored = await getModel(weightsDir, pulled.name);
-  return stored === null ? "chat" : (await factsOfStored(stored, weightsDir)).kind;
+  const stored = await getModel(store, pulled.name);
+  return stored === null ? "chat" : (await factsOfStored(stored, store)).kind;
 }

@@ -8,8 +8,9 @@ import { isAssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
-import { listModels, type StoredModel } from "../../../src/models/store.ts";
+import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
 import { fileOf } from "./configure.ts";
 
 /** A model as `list` and `show` see it: configured, stored, or both. */
@@ -40,7 +41,7 @@ const HOLDING = ["starting", "ready", "draining", "stopping"];
  * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
  */
 export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
-  const [stored, loaded, read] = await Promise.all([listModels(context.paths.weightsDir), loadedModels(context), configOf(context, hardware)]);
+  const [stored, loaded, read] = await Promise.all([listModels(modelStore(context.paths)), loadedModels(context), configOf(context, hardware)]);
   const configured = await Promise.all(
     (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
       const file = await fileOf(model.source, { paths: context.paths });
@@ -85,9 +86,9 @@ export async function instancesOf(model: string, context: CommandContext): Promi
 }
 
 /** The facts of an entry's weights; null where they are not here or cannot be read. */
-export async function factsOf(entry: Pick<InventoryEntry, "file" | "stored">, weightsDir: string): Promise<ModelFacts | null> {
+export async function factsOf(entry: Pick<InventoryEntry, "file" | "stored">, store: ModelStore): Promise<ModelFacts | null> {
   if (entry.file === null) return null;
-  return (entry.stored === null ? readModelFacts(entry.file) : factsOfStored(entry.stored, weightsDir)).catch((error: unknown) => {
+  return (entry.stored === null ? readModelFacts(entry.file) : factsOfStored(entry.stored, store)).catch((error: unknown) => {
     if (isAssistantError(error)) return null;
     throw error;
   });

@@ -1,6 +1,8 @@
 import PQueue from "p-queue";
 import { formatAge, formatBytes } from "../../../src/models/format.ts";
+import type { ModelStore } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
 import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
 
@@ -35,11 +37,12 @@ const HEADERS_AT_ONCE = 4;
 export async function listedModels(context: CommandContext): Promise<ModelList> {
   const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
-  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, context.paths.weightsDir))), elsewhere, problem };
+  const store = modelStore(context.paths);
+  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, store))), elsewhere, problem };
 }
 
-async function listed(entry: InventoryEntry, weightsDir: string): Promise<ListedModel> {
-  const facts = await factsOf(entry, weightsDir);
+async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedModel> {
+  const facts = await factsOf(entry, store);
   return {
     name: entry.name,
     aliases: entry.aliases,

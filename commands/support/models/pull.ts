@@ -5,6 +5,7 @@ import { type PulledModel, pull } from "../../../src/models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { EXIT_INTERRUPTED, interruptible } from "../cli/interrupt.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
+import { modelStore } from "../stores.ts";
 import { type Configured, configurePulled } from "./configure.ts";
 import { openStoreOf } from "./node-store.ts";
 import { pullLines } from "./pull-progress.ts";
@@ -31,7 +32,7 @@ export async function pullAndConfigure(reference: string, request: PullRequest):
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   try {
     const pulled = await pull(reference, {
-      weightsDir: context.paths.weightsDir,
+      store: modelStore(context.paths),
       env: context.env,
       name,
       sha256,

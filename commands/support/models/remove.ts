@@ -4,6 +4,7 @@ import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { removeModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
 import { type Inventory, type InventoryEntry, takeInventory } from "./inventory.ts";
 
 /** A model that may be deleted. */
@@ -48,7 +49,7 @@ export async function planRemoval(names: readonly string[], context: CommandCont
 
 export async function removeAll(removals: readonly Removal[], context: CommandContext): Promise<void> {
   for (const { name, users } of removals) {
-    await removeModel(context.paths.weightsDir, name);
+    await removeModel(modelStore(context.paths), name);
     // Conversations with the model that are kept on disk go with it.
     for (const user of users) await rm(join(context.paths.dataDir, "slots", user), { recursive: true, force: true });
   }

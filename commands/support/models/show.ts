@@ -12,6 +12,7 @@ import type { ModelFacts } from "../../../src/models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../../src/models/fit.ts";
 import { formatBytes, formatParameters } from "../../../src/models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { engineFolder, modelStore } from "../stores.ts";
 import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
 import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
 
@@ -43,7 +44,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
   const { entries, config } = await takeInventory(context, hardware);
   const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
   if (entry === undefined) return await ofCatalog(name, entries, context);
-  const facts = await factsOf(entry, context.paths.weightsDir);
+  const facts = await factsOf(entry, modelStore(context.paths));
   const load = facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
   const manifest = entry.stored?.manifest ?? null;
   return {
@@ -105,7 +106,7 @@ const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers:
 /** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
 async function engineFor(model: ModelSpec | null, config: Config | null, { env, paths }: CommandContext): Promise<EngineId> {
   const pathVariable = variable(env, "PATH") ?? "";
-  const engines = createEngines({ paths, llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
+  const engines = createEngines({ folder: engineFolder(paths), llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
   return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? DEFAULT_ENGINE;
 }
 

@@ -19,6 +19,7 @@ import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { configurePulled } from "../models/configure.ts";
 import { elsewhereNamed, modelsElsewhere } from "../models/elsewhere.ts";
 import { pullLines } from "../models/pull-progress.ts";
+import { modelStore } from "../stores.ts";
 
 export interface PrepareOptions {
   readonly context: CommandContext;
@@ -65,7 +66,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Promise<string> {
   needChat(model.name, model.kind);
   try {
-    await resolveWeights(model.source, options.context.paths);
+    await resolveWeights(model.source, modelStore(options.context.paths));
   } catch (error) {
     // A file of the user's own cannot be pulled: the error says where it should be.
     if (model.source.type === "file" || !isAssistantError(error) || error.code !== "model_not_pulled") throw error;
@@ -91,7 +92,7 @@ async function obtain(wanted: string, config: Config, options: PrepareOptions): 
 /** A model that somebody put into the store, or pulled and took out of the configuration. */
 async function storedModel(name: string, config: Config): Promise<PulledModel | null> {
   if (!isModelName(name)) return null;
-  const stored = await getModel(config.paths.weightsDir, name);
+  const stored = await getModel(modelStore(config.paths), name);
   if (stored === null) return null;
   const { manifest, file, bytes } = stored;
   const known = manifest ?? { reference: name, sha256: "", source: "the store", licence: null };
@@ -131,7 +132,7 @@ async function pullShown(reference: string, { context, say, progress: stream, si
   using progress = showProgress(stream, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   const pulled = await pull(reference, {
-    weightsDir: context.paths.weightsDir,
+    store: modelStore(context.paths),
     env: context.env,
     signal,
     onProgress: (now) => progress.update(line(now)),

@@ -10,6 +10,7 @@ import { createEngines, supportsDevice } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { engineFolder, modelStore } from "../stores.ts";
 
 /** The model that is tuned and what it runs on. */
 export interface Target {
@@ -27,9 +28,9 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   const config = await loadConfig({ env, configFile: paths.configFile, hardware });
   const model = config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
   if (model === undefined) throw notConfigured(name, config);
-  const modelPath = await resolveWeights(model.source, config.paths);
+  const modelPath = await resolveWeights(model.source, modelStore(config.paths));
   const pathVariable = variable(env, "PATH") ?? "";
-  const engines = createEngines({ paths: config.paths, llamaServerPath: config.llamaServerPath, pathVariable, nodePath: process.execPath });
+  const engines = createEngines({ folder: engineFolder(config.paths), llamaServerPath: config.llamaServerPath, pathVariable, nodePath: process.execPath });
   const engine = await engines.choose(model);
   const availability = await engine.availability();
   const allowed = devicesOf(model, hardware);

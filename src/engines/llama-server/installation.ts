@@ -2,9 +2,8 @@ import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Paths } from "../../core/config.ts";
 import type { EngineAvailability } from "../../core/engine.ts";
-import { readEngineChoice } from "../choice.ts";
+import { type EngineFolder, readEngineChoice } from "../choice.ts";
 import { type BuildManifest, CACHE_SCOPES_PATCH, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
 import { builtBinary } from "./layout.ts";
 
@@ -30,16 +29,16 @@ const BUILD_REMEDY = "Run `assistant engine build` to build it from the source t
  * `pathVariable`. One that was named but cannot run is the answer too, as unavailable: falling back silently would
  * serve with a program the user did not mean. Runs the binary once (`--version`), milliseconds without a GPU.
  */
-export async function findLlamaServer(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine> {
-  const [first] = await candidates(paths, configuredPath, pathVariable);
+export async function findLlamaServer(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<FoundEngine> {
+  const [first] = await candidates(folder, configuredPath, pathVariable);
   if (first) return inspectLlamaServer(first.path, first.origin);
   return { available: false, path: null, origin: null, reason: "No llama-server is configured, built or on the PATH.", remedy: BUILD_REMEDY };
 }
 
 /** Every llama-server there is, the used one first. For `engine list`. */
-export async function listLlamaServers(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<FoundEngine[]> {
-  const found = await candidates(paths, configuredPath, pathVariable);
-  const stock = builtBinary(paths.enginesDir, true);
+export async function listLlamaServers(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<FoundEngine[]> {
+  const found = await candidates(folder, configuredPath, pathVariable);
+  const stock = builtBinary(folder.enginesDir, true);
   if (!found.some(({ path }) => path === stock) && (await isExecutable(stock))) found.push({ path: stock, origin: "stock" });
   return Promise.all(found.map(({ path, origin }) => inspectLlamaServer(path, origin)));
 }
@@ -49,12 +48,12 @@ interface Candidate {
   readonly origin: EngineOrigin;
 }
 
-async function candidates(paths: Paths, configuredPath: string | null, pathVariable: string): Promise<Candidate[]> {
+async function candidates(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<Candidate[]> {
   const found: Candidate[] = [];
   if (configuredPath !== null) found.push({ path: configuredPath, origin: "configured" });
-  const { llamaServerPath } = await readEngineChoice(paths.enginesDir);
+  const { llamaServerPath } = await readEngineChoice(folder);
   if (llamaServerPath !== null) found.push({ path: llamaServerPath, origin: "chosen" });
-  const built = builtBinary(paths.enginesDir);
+  const built = builtBinary(folder.enginesDir);
   if (await isExecutable(built)) found.push({ path: built, origin: "built" });
   for (const folder of pathVariable.split(delimiter)) {
     // A relative entry of the PATH would mean another program in every directory.

@@ -2,7 +2,7 @@ import { AssistantError, isAssistantError, toAssistantError } from "../../core/e
 import { type CatalogEntry, type CatalogSource, catalogEntry } from "../catalog.ts";
 import { checkModelName, nameFromFile } from "../names.ts";
 import { canonicalReference, type HubFile, parseReference, type Reference } from "../reference.ts";
-import { findByReference } from "../store.ts";
+import { findByReference, type ModelStore } from "../store.ts";
 import { urlSource } from "./http.ts";
 import { type FoundHubFile, findHubFile, hubSource } from "./huggingface.ts";
 import { localSource } from "./local.ts";
@@ -61,7 +61,7 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
       return build({ name: entry.name, reference: canonicalReference(reference), licence: entry.licence, expected: entry, sources });
     }
     case "huggingface": {
-      const found = (await inStore(reference, options.weightsDir)) ?? (await findHubFile(reference, options, signal));
+      const found = (await inStore(reference, options.store)) ?? (await findHubFile(reference, options, signal));
       const canonical = canonicalReference(found.file);
       return build({
         name: nameFromFile(found.file.file),
@@ -112,10 +112,10 @@ async function factsOfNode(text: string, sha256: string | null, from: NodeStore,
 }
 
 /** A file of the hub that was pulled before is known without asking: the network may be gone by now. */
-async function inStore(reference: Extract<Reference, { type: "huggingface" }>, weightsDir: string): Promise<FoundHubFile | null> {
+async function inStore(reference: Extract<Reference, { type: "huggingface" }>, store: ModelStore): Promise<FoundHubFile | null> {
   if (reference.file === null) return null;
   const file: HubFile = { type: "huggingface", repo: reference.repo, revision: reference.revision, file: reference.file };
-  const manifest = (await findByReference(weightsDir, canonicalReference(file)))?.manifest ?? null;
+  const manifest = (await findByReference(store, canonicalReference(file)))?.manifest ?? null;
   return manifest === null ? null : { file, expected: manifest, licence: manifest.licence };
 }
 

@@ -1,3 +1,4 @@
+import type { ModelStore } from "../store.ts";
 import type { PartialFile } from "./partial.ts";
 
 export type PullPhase = "wait" | "download" | "extract" | "verify";
@@ -59,8 +60,8 @@ export interface NodeStore {
 }
 
 export interface PullOptions {
-  /** The store; made if it is not there. */
-  readonly weightsDir: string;
+  /** Its folder is made if it is not there. */
+  readonly store: ModelStore;
   /** Proxies (`HTTPS_PROXY`, `NO_PROXY`), `HF_ENDPOINT`, `HF_TOKEN`, and what pip needs (`PATH`, `HOME`, `PIP_*`). */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative paths are relative to this directory. Default: the process's. */

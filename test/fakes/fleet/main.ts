@@ -3,6 +3,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import { createEngineProbe } from "../../../src/engines/surface.ts";
 import { Fleet } from "../../../src/fleet/fleet.ts";
 import { fakeEngine, testDevice, testModel } from "../../support/fake-engine.ts";
+import { documentsIn } from "../../support/store.ts";
 
 const [dir = "", knobs = "{}", ...ids] = process.argv.slice(2);
 const quiet = { info: () => {}, warn: () => {}, error: () => {} };
@@ -12,6 +13,7 @@ const fleet = new Fleet({
   probe: createEngineProbe(),
   clock: systemClock,
   random: Math.random,
+  documents: documentsIn(dir),
   runDir: dir,
   logDir: dir,
   log: quiet,

@@ -1,7 +1,6 @@
 import { symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Config } from "../../../src/core/config.ts";
 import type { ModelSource, ModelSpec } from "../../../src/core/model.ts";
 import { Handout } from "../../../src/models/handout.ts";
 import { writeManifest } from "../../../src/models/store.ts";
@@ -19,7 +18,7 @@ const named = (name: string): ModelSource => ({ type: "catalog", name });
 beforeEach(async () => {
   store = await testStore();
   models = [];
-  handout = new Handout(() => ({ models, paths: { weightsDir: store.dir } as Config["paths"] }));
+  handout = new Handout(() => ({ models }), store.models);
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
@@ -29,7 +28,7 @@ afterEach(async () => {
 async function put(name: string, reference: string, bytes: Buffer = body): Promise<void> {
   await writeFile(join(store.dir, `${name}.gguf`), bytes);
   const facts = { source: "somewhere", bytes: bytes.length, sha256: sha256(bytes), licence: "MIT", pulledAt: new Date().toISOString() };
-  await writeManifest(store.dir, { name, reference, ...facts });
+  await writeManifest(store.models, { name, reference, ...facts });
 }
 
 test("a configured model of the store is found by name and alias, under its own name", async () => {

@@ -6,18 +6,21 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../../src/models/manifest.ts";
 import { isModelName, nameFromFile } from "../../../src/models/names.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
-import { findByReference, getModel, listModels, removeModel, weightsFile, writeManifest } from "../../../src/models/store.ts";
+import { findByReference, getModel, listModels, type ModelStore, removeModel, weightsFile, writeManifest } from "../../../src/models/store.ts";
+import { modelStoreIn } from "../../support/store.ts";
 
 let weightsDir: string;
+let store: ModelStore;
 beforeEach(async () => {
   weightsDir = await mkdtemp(join(tmpdir(), "assistant-store-"));
+  store = modelStoreIn(weightsDir);
 });
 afterEach(() => rm(weightsDir, { recursive: true, force: true }));
 
 async function put(name: string, manifest: Partial<Manifest> | null, content = "GGUF..."): Promise<void> {
   await writeFile(join(weightsDir, `${name}.gguf`), content);
   if (manifest === null) return;
-  await writeManifest(weightsDir, {
+  await writeManifest(store, {
     name,
     reference: name,
     source: "test",
@@ -38,7 +41,7 @@ describe("the store", () => {
     await writeFile(join(weightsDir, ".half.partial"), "GG");
     await writeFile(join(weightsDir, ".hidden.gguf"), "GG");
     await mkdir(join(weightsDir, "folder.gguf"));
-    expect((await listModels(weightsDir)).map(({ name, manifest }) => [name, manifest?.source ?? null])).toEqual([
+    expect((await listModels(store)).map(({ name, manifest }) => [name, manifest?.source ?? null])).toEqual([
       ["new", "test"],
       ["by-hand", null],
       ["old", "test"],
@@ -46,30 +49,30 @@ describe("the store", () => {
   });
 
   it("is empty where there is no directory", async () => {
-    expect(await listModels(join(weightsDir, "none"))).toEqual([]);
+    expect(await listModels(modelStoreIn(join(weightsDir, "none")))).toEqual([]);
   });
 
   it("shows a model whose manifest is damaged", async () => {
     await put("m", null);
     await writeFile(join(weightsDir, "m.json"), '{"name": 3');
-    expect(await getModel(weightsDir, "m")).toMatchObject({ name: "m", manifest: null, bytes: 7 });
+    expect(await getModel(store, "m")).toMatchObject({ name: "m", manifest: null, bytes: 7 });
   });
 
   it("finds by reference, a model of that name first", async () => {
     await put("mine", { reference: "hf:a/b/c.gguf" });
     await put("smollm2", { reference: "/home/x.gguf" });
-    expect((await findByReference(weightsDir, "hf:a/b/c.gguf"))?.name).toBe("mine");
-    expect((await findByReference(weightsDir, "smollm2"))?.name).toBe("smollm2");
-    expect(await findByReference(weightsDir, "hf:a/b/other.gguf")).toBeNull();
+    expect((await findByReference(store, "hf:a/b/c.gguf"))?.name).toBe("mine");
+    expect((await findByReference(store, "smollm2"))?.name).toBe("smollm2");
+    expect(await findByReference(store, "hf:a/b/other.gguf")).toBeNull();
   });
 
   it("removes everything of a model and nothing of another", async () => {
     await put("a", {});
     await put("ab", {});
     await writeFile(join(weightsDir, ".a.partial"), "GG");
-    expect(await removeModel(weightsDir, "a")).toBe(true);
+    expect(await removeModel(store, "a")).toBe(true);
     expect((await readdir(weightsDir)).sort()).toEqual(["ab.gguf", "ab.json"]);
-    expect(await removeModel(weightsDir, "a")).toBe(false);
+    expect(await removeModel(store, "a")).toBe(false);
   });
 
   it("makes no path from a name that is none", () => {
@@ -91,24 +94,22 @@ describe("weights of a configured model", () => {
   it("are found by name, by hub reference and by path", async () => {
     await put("smollm2", { reference: "smollm2" });
     await put("mine", { reference: "hf:a/b/c.gguf" });
-    const paths = { weightsDir };
-    expect(await resolveWeights({ type: "catalog", name: "SmolLM2:latest" }, paths)).toBe(join(weightsDir, "smollm2.gguf"));
-    expect(await resolveWeights({ type: "catalog", name: "mine" }, paths)).toBe(join(weightsDir, "mine.gguf"));
-    expect(await resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, paths)).toBe(join(weightsDir, "mine.gguf"));
-    expect(await resolveWeights({ type: "file", path: join(weightsDir, "mine.gguf") }, paths)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "catalog", name: "SmolLM2:latest" }, store)).toBe(join(weightsDir, "smollm2.gguf"));
+    expect(await resolveWeights({ type: "catalog", name: "mine" }, store)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, store)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "file", path: join(weightsDir, "mine.gguf") }, store)).toBe(join(weightsDir, "mine.gguf"));
   });
 
   it("that are missing come with the command that brings them", async () => {
-    const paths = { weightsDir };
-    await expect(resolveWeights({ type: "catalog", name: "smollm2" }, paths)).rejects.toMatchObject({
+    await expect(resolveWeights({ type: "catalog", name: "smollm2" }, store)).rejects.toMatchObject({
       code: "model_not_pulled",
       remedy: "Run `assistant pull smollm2`.",
     });
-    await expect(resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, paths)).rejects.toMatchObject({
+    await expect(resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, store)).rejects.toMatchObject({
       remedy: "Run `assistant pull hf:a/b/c.gguf`.",
     });
-    await expect(resolveWeights({ type: "catalog", name: "smolm2" }, paths)).rejects.toMatchObject({ remedy: "Did you mean smollm2?" });
-    await expect(resolveWeights({ type: "file", path: join(weightsDir, "x.gguf") }, paths)).rejects.toMatchObject({ code: "model_not_pulled" });
+    await expect(resolveWeights({ type: "catalog", name: "smolm2" }, store)).rejects.toMatchObject({ remedy: "Did you mean smollm2?" });
+    await expect(resolveWeights({ type: "file", path: join(weightsDir, "x.gguf") }, store)).rejects.toMatchObject({ code: "model_not_pulled" });
   });
 
   it.each([
@@ -118,7 +119,7 @@ describe("weights of a configured model", () => {
     ['\u0010\0\0\0\0\0\0\0{"a":1}', "safetensors"],
   ])("that are no GGUF (%j) are called what they are", async (content, called) => {
     await put("m", null, content);
-    await expect(resolveWeights({ type: "catalog", name: "m" }, { weightsDir })).rejects.toMatchObject({
+    await expect(resolveWeights({ type: "catalog", name: "m" }, store)).rejects.toMatchObject({
       code: "model_invalid",
       message: expect.stringContaining(called),
     });

@@ -2,20 +2,21 @@ import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Paths } from "../../../../src/core/config.ts";
-import { readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
+import { type EngineFolder, readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
 import { listEngines } from "../../../../src/engines/list.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
 import { backendsOf, findLlamaServer, listLlamaServers } from "../../../../src/engines/llama-server/installation.ts";
 import { builtBinary } from "../../../../src/engines/llama-server/layout.ts";
 import { engineToUse } from "../../../../src/engines/use.ts";
+import { documentsIn } from "../../../support/store.ts";
 
 let root: string;
-let paths: Paths;
+let folder: EngineFolder;
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "assistant-found-"));
-  paths = { enginesDir: join(root, "engines") } as Paths;
+  const enginesDir = join(root, "engines");
+  folder = { enginesDir, choices: documentsIn(enginesDir) };
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -40,57 +41,57 @@ async function addManifest(binary: string, patches: readonly string[], binaryByt
 
 describe("finding llama-server", () => {
   it("says what to do where there is none", async () => {
-    const found = await findLlamaServer(paths, null, `${join(root, "bin")}:/nowhere`);
+    const found = await findLlamaServer(folder, null, `${join(root, "bin")}:/nowhere`);
     expect(found).toMatchObject({ available: false, path: null, remedy: expect.stringContaining("assistant engine build") });
   });
 
   it("prefers configured over chosen over built over the PATH", async () => {
     const onPath = await fakeServer(join(root, "bin/llama-server"), "path");
-    const find = (configured: string | null) => findLlamaServer(paths, configured, dirname(onPath));
+    const find = (configured: string | null) => findLlamaServer(folder, configured, dirname(onPath));
     expect(await find(null)).toMatchObject({ available: true, origin: "path", version: "path", path: onPath });
-    await fakeServer(builtBinary(paths.enginesDir), "built");
+    await fakeServer(builtBinary(folder.enginesDir), "built");
     expect(await find(null)).toMatchObject({ origin: "built", version: "built" });
     const chosen = await fakeServer(join(root, "own/llama-server"), "chosen");
-    await writeEngineChoice(paths.enginesDir, { engine: "llama-server", llamaServerPath: chosen });
+    await writeEngineChoice(folder, { engine: "llama-server", llamaServerPath: chosen });
     expect(await find(null)).toMatchObject({ origin: "chosen", version: "chosen" });
     expect(await find(await fakeServer(join(root, "configured"), "configured"))).toMatchObject({ origin: "configured", version: "configured" });
-    expect((await listLlamaServers(paths, null, dirname(onPath))).map(({ origin }) => origin)).toEqual(["chosen", "built", "path"]);
+    expect((await listLlamaServers(folder, null, dirname(onPath))).map(({ origin }) => origin)).toEqual(["chosen", "built", "path"]);
   });
 
   it("never replaces a binary that somebody named and that does not run", async () => {
     const onPath = await fakeServer(join(root, "bin/llama-server"), "path");
-    const found = await findLlamaServer(paths, join(root, "missing"), dirname(onPath));
+    const found = await findLlamaServer(folder, join(root, "missing"), dirname(onPath));
     expect(found).toMatchObject({
       available: false,
       origin: "configured",
       reason: expect.stringContaining("no such file"),
       remedy: expect.stringContaining("llama_server_path"),
     });
-    expect(await findLlamaServer(paths, "/bin/true", "")).toMatchObject({ available: false });
+    expect(await findLlamaServer(folder, "/bin/true", "")).toMatchObject({ available: false });
   });
 
   it("knows a patched build by the manifest beside it, and only while it describes that very file", async () => {
-    const built = await fakeServer(builtBinary(paths.enginesDir), "1");
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null, backends: ["cpu"] });
+    const built = await fakeServer(builtBinary(folder.enginesDir), "1");
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null, backends: ["cpu"] });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH]);
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: true, backends: ["cpu", "cuda"] });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: true, backends: ["cpu", "cuda"] });
     // A build of an earlier release shares what is cached among all.
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ separatesScopes: false });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ separatesScopes: false });
     await addManifest(built, [CACHE_SCOPES_PATCH]);
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, separatesScopes: true });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, separatesScopes: true });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH], 1);
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null });
   });
 
   it("lists a build without patches last and never takes it by itself", async () => {
-    await fakeServer(builtBinary(paths.enginesDir, true), "stock");
-    expect(await findLlamaServer(paths, null, "")).toMatchObject({ available: false });
-    expect(await listLlamaServers(paths, null, "")).toMatchObject([{ origin: "stock", version: "stock" }]);
+    await fakeServer(builtBinary(folder.enginesDir, true), "stock");
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ available: false });
+    expect(await listLlamaServers(folder, null, "")).toMatchObject([{ origin: "stock", version: "stock" }]);
   });
 
   it("reads the backends from the devices a binary names", async () => {
     const own = await fakeServer(join(root, "own"), "1", "  CUDA0: NVIDIA H100 (81079 MiB)\\n  CUDA1: NVIDIA H100 (81079 MiB)\\n");
-    expect(await findLlamaServer(paths, own, "")).toMatchObject({ backends: ["cpu", "cuda"] });
+    expect(await findLlamaServer(folder, own, "")).toMatchObject({ backends: ["cpu", "cuda"] });
     expect(backendsOf("Available devices:\n  Vulkan0: Radeon\n  BLAS: OpenBLAS\n")).toEqual(["cpu", "vulkan"]);
     expect(backendsOf("Available devices:\n  (none)\n")).toEqual(["cpu"]);
   });
@@ -98,27 +99,27 @@ describe("finding llama-server", () => {
 
 describe("the remembered choice", () => {
   it("is auto until one is made, and survives", async () => {
-    expect(await readEngineChoice(paths.enginesDir)).toEqual({ engine: "auto", llamaServerPath: null });
-    await writeEngineChoice(paths.enginesDir, { engine: "node-llama-cpp", llamaServerPath: null });
-    expect(await readEngineChoice(paths.enginesDir)).toEqual({ engine: "node-llama-cpp", llamaServerPath: null });
+    expect(await readEngineChoice(folder)).toEqual({ engine: "auto", llamaServerPath: null });
+    await writeEngineChoice(folder, { engine: "node-llama-cpp", llamaServerPath: null });
+    expect(await readEngineChoice(folder)).toEqual({ engine: "node-llama-cpp", llamaServerPath: null });
   });
 
   it("is refused, with the way out, when the file is broken", async () => {
-    const file = await writeEngineChoice(paths.enginesDir, { engine: "auto", llamaServerPath: null });
+    const file = await writeEngineChoice(folder, { engine: "auto", llamaServerPath: null });
     for (const text of ["{", "null", '{"engine":"vllm","llamaServerPath":null}', '{"engine":"auto"}']) {
       await writeFile(file, text);
-      await expect(readEngineChoice(paths.enginesDir)).rejects.toMatchObject({ code: "config_invalid", remedy: expect.stringContaining("engine use auto") });
+      await expect(readEngineChoice(folder)).rejects.toMatchObject({ code: "config_invalid", remedy: expect.stringContaining("engine use auto") });
     }
   });
 });
 
 describe("what `engine use` takes", () => {
-  const use = (given: string, configured: string | null = null) => engineToUse(given, { paths, pathVariable: "", llamaServerPath: async () => configured });
+  const use = (given: string, configured: string | null = null) => engineToUse(given, { folder, pathVariable: "", llamaServerPath: async () => configured });
 
   it("auto forgets a choice, a bundled engine keeps the chosen path, and neither looks at the configuration", async () => {
     const own = await fakeServer(join(root, "own"), "7");
-    await writeEngineChoice(paths.enginesDir, { engine: "llama-server", llamaServerPath: own });
-    const options = { paths, pathVariable: "", llamaServerPath: () => Promise.reject(new Error("a broken configuration")) };
+    await writeEngineChoice(folder, { engine: "llama-server", llamaServerPath: own });
+    const options = { folder, pathVariable: "", llamaServerPath: () => Promise.reject(new Error("a broken configuration")) };
     expect((await engineToUse("auto", options)).choice).toEqual({ engine: "auto", llamaServerPath: null });
     expect((await engineToUse("node-llama-cpp", options)).choice).toEqual({ engine: "node-llama-cpp", llamaServerPath: own });
   });
@@ -144,10 +145,10 @@ describe("what `engine use` takes", () => {
 });
 
 it("lists every program of every engine, and marks the one that auto means", async () => {
-  const list = (configured: string | null) => listEngines({ paths, llamaServerPath: configured, pathVariable: "", nodePath: process.execPath });
+  const list = (configured: string | null) => listEngines({ folder, llamaServerPath: configured, pathVariable: "", nodePath: process.execPath });
   const marked = async (configured: string | null) => (await list(configured)).all.map(({ engine, origin, auto }) => [engine, origin, auto]);
   expect(await marked(null)).toEqual([["node-llama-cpp", "embedded", true]]);
-  await fakeServer(builtBinary(paths.enginesDir), "built");
+  await fakeServer(builtBinary(folder.enginesDir), "built");
   const configured = await fakeServer(join(root, "configured"), "configured");
   expect(await marked(configured)).toEqual([
     ["llama-server", "configured", true],

@@ -1,0 +1,13 @@
+import type { Paths } from "../../src/core/config.ts";
+import type { EngineFolder } from "../../src/engines/choice.ts";
+import type { ModelStore } from "../../src/models/store.ts";
+import { openStores } from "../../src/store/stores.ts";
+
+// Stdout holds the answer alone.
+const warn = (problem: string): void => void process.stderr.write(`Warning: ${problem}\n`);
+
+/** The pulled models of an installation. */
+export const modelStore = (paths: Paths): ModelStore => ({ weightsDir: paths.weightsDir, manifests: openStores(paths, warn).manifests });
+
+/** The engines of an installation. */
+export const engineFolder = (paths: Paths): EngineFolder => ({ enginesDir: paths.enginesDir, choices: openStores(paths, warn).engines });

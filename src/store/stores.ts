@@ -1,0 +1,31 @@
+import type { Paths } from "../core/config.ts";
+import type { Documents } from "../core/documents.ts";
+import { JsonDocuments } from "./json-documents.ts";
+
+/** Everything small that an installation remembers, by folder. */
+export interface Stores {
+  /** Usage of API keys, memory estimates. */
+  readonly data: Documents;
+  /** The chosen engine. */
+  readonly engines: Documents;
+  /** The engines that run now. */
+  readonly run: Documents;
+  /** What is known about each pulled model. */
+  readonly manifests: Documents;
+}
+
+/**
+ * Opens the stores of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
+ * document is damaged.
+ */
+export function openStores(paths: Pick<Paths, "dataDir" | "enginesDir" | "runDir" | "weightsDir">, report: (problem: string) => void): Stores {
+  const folder = (directory: string, fileMode: number | null, directoryMode: number | null): Documents =>
+    new JsonDocuments({ directory, fileMode, directoryMode, report });
+  return {
+    data: folder(paths.dataDir, 0o600, 0o700),
+    engines: folder(paths.enginesDir, null, null),
+    run: folder(paths.runDir, 0o600, 0o700),
+    // Who pulls a model, often root, need not be the user that the daemon runs as.
+    manifests: folder(paths.weightsDir, 0o644, 0o755),
+  };
+}
