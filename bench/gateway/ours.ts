@@ -31,12 +31,12 @@ const dispatcher: Dispatcher = {
   }),
 };
 
-const log = await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null });
+const log = (await openLog({ level: "info", directory: settings.logDirectory, alsoTo: null })).part("gateway");
 const sha256 = createHash("sha256").update(settings.key).digest("hex");
 const apiKeys = [{ name: "bench", sha256 }];
 const gatewaySettings = { corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
 const directory = { find: (name: string) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 };
-const inference = new InferenceCore({ dispatcher, directory, tenancy: () => ({ apiKeys }), log: log.part("gateway"), logRequest: log.requests("gateway") });
+const inference = new InferenceCore({ dispatcher, directory, tenancy: () => ({ apiKeys }), log });
 const gateway = await createGateway({
   inference,
   directory,
@@ -53,7 +53,7 @@ const gateway = await createGateway({
   },
   settings: () => gatewaySettings,
   version: "bench",
-  log: log.part("gateway"),
+  log,
 });
 const url = await gateway.listen({ host: "127.0.0.1", port: 0 });
 reportArm(Number(new URL(url).port));

@@ -103,13 +103,14 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     upstreamOf: (targetId) => upstreams.find(targetId) ?? remotes.find(targetId),
     ended: (instanceId, end, answered) => complaints.ended(instanceId, end, answered),
   });
+  const requestLog = log.part("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
     directory,
     tenancy: () => current.config,
     fingerprint: promptFacts,
-    log: log.part("gateway"),
-    logRequest: metering.counting(log.requests("gateway")),
+    log: requestLog,
+    logRequest: metering.counting((level, fields) => requestLog[level](fields, "request")),
   });
 
   measured.add(({ devices, use }) => {

@@ -14,11 +14,11 @@ export interface LogTarget {
 const MAX_FILE_BYTES = 10 * 2 ** 20;
 const KEPT_FILES = 5;
 
-// A key that a client or an upstream sent must never reach a file, whichever object carries it.
+// A key that a client or an upstream sent must never reach a file, whichever object holds it.
 const SECRETS: ReadonlySet<string> = new Set(["authorization", "apikey", "api_key", "token", "cookie"]);
 const CENSORED = "[redacted]";
 
-/** The fields of a line with secrets hidden, in them and in the objects they hold. pino's own `redact` costs more than all the rest of a line. */
+/** The fields of a line with secrets hidden, in them and in the objects they hold, whatever the case of their names: pino's `redact` compares it. */
 function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
   let censored = fields;
   for (const name in fields) {
@@ -42,11 +42,6 @@ export interface DaemonLog {
   readonly log: Logger;
   /** A logger whose lines name a part of the daemon. */
   part(name: string): Logger;
-  /**
-   * Writes what the part's logger would write with the message "request", at half the price: there is such a line for
-   * each request, its fields are flat, and none of them is a secret.
-   */
-  requests(part: string): (level: "info" | "warn", fields: object) => void;
   /** Of the log and of all its parts. */
   setLevel(level: LogTarget["level"]): void;
   flush(): Promise<void>;
@@ -68,11 +63,7 @@ export async function openLog(target: LogTarget): Promise<DaemonLog> {
       parts.push(child);
       return child;
     },
-    requests: (part) => (level, fields) => {
-      if (!log.isLevelEnabled(level)) return;
-      write(`{"level":${log.levels.values[level]},"time":${Date.now()},"part":"${part}",${JSON.stringify(fields).slice(1, -1)},"msg":"request"}\n`);
-    },
-    // A pino logger takes its level along at birth.
+    // A pino logger copies its parent's level when it is made.
     setLevel: (level) => {
       for (const each of [log, ...parts]) each.level = level;
     },

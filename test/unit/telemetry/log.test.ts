@@ -47,14 +47,14 @@ test("what was logged is in the file, in order, once flushed", async () => {
   expect(lines.map((line) => line["index"])).toEqual(Array.from({ length: 100 }, (_, index) => index));
 });
 
-test("a change of the level reaches the parts and the requests' lines", async () => {
+test("a change of the level reaches the parts", async () => {
   const directory = await mkdtemp(join(tmpdir(), "assistant-log-"));
   const daemonLog = await openLog({ level: "warn", directory, alsoTo: null });
-  const part = daemonLog.part("fleet");
-  const logRequest = daemonLog.requests("gateway");
+  const fleet = daemonLog.part("fleet");
+  const gateway = daemonLog.part("gateway");
   const say = (what: string): void => {
-    part.info({}, what);
-    logRequest("info", { id: what });
+    fleet.info({}, what);
+    gateway.info({ id: what }, "request");
   };
   say("before");
   daemonLog.setLevel("info");
