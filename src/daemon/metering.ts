@@ -5,8 +5,7 @@ import type { FleetEvent } from "../core/fleet.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
 import type { RequestLog } from "../inference/ports.ts";
-import { Counters } from "../telemetry/counters.ts";
-import { exposition } from "../telemetry/exposition.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { UsageLedger } from "../telemetry/usage.ts";
 
 /** A crash loses the usage of as long, milliseconds. */
@@ -15,7 +14,7 @@ const SAVE_EVERY_MS = 60_000;
 /** What is counted of requests and instances: for metrics, for what each key has used, and against its limits. */
 export class Metering implements AsyncDisposable {
   readonly keyLimits = new KeyLimits();
-  readonly #counters = new Counters();
+  readonly #metrics = new Metrics();
   readonly #usage: UsageLedger;
   readonly #timer: NodeJS.Timeout;
   readonly #failed: (error: unknown) => void;
@@ -31,21 +30,21 @@ export class Metering implements AsyncDisposable {
     return new Metering(await UsageLedger.open(documents, Date.now()), failed);
   }
 
-  get refused(): Counters["refused"] {
-    return this.#counters.refused;
+  get refused(): Metrics["refused"] {
+    return this.#metrics.refused;
   }
 
   /** A log of requests that counts each of them first. */
   counting(log: RequestLog): RequestLog {
     return (level, fields: FinishedRequest) => {
-      this.#counters.request(fields);
+      this.#metrics.request(fields);
       this.#usage.note(fields);
       log(level, fields);
     };
   }
 
   onFleetEvent(event: FleetEvent): void {
-    this.#counters.instance(event);
+    this.#metrics.instance(event);
   }
 
   usage(): UsageReport {
@@ -53,7 +52,7 @@ export class Metering implements AsyncDisposable {
   }
 
   metrics(status: DaemonStatus): Promise<string> {
-    return exposition({ status, usage: this.usage(), counters: this.#counters });
+    return this.#metrics.text(status, this.usage());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,12 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import type { NodeStatus } from "../../../src/api/nodes.ts";
 import type { FleetEvent } from "../../../src/core/fleet.ts";
 import type { Death, InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { FinishedRequest } from "../../../src/core/request.ts";
-import { Counters } from "../../../src/telemetry/counters.ts";
-import { exposition } from "../../../src/telemetry/exposition.ts";
-import { families } from "../../../src/telemetry/families.ts";
-import { Histogram } from "../../../src/telemetry/histogram.ts";
+import { Metrics } from "../../../src/telemetry/metrics.ts";
 import { emptyStatus } from "../../support/gateway.ts";
 
 const usage = { since: 0, usage: [] };
@@ -28,10 +26,10 @@ const request = (fields: Partial<FinishedRequest>): FinishedRequest => ({
 });
 
 test("a duration counts in every bucket whose bound it does not exceed", async () => {
-  const counters = new Counters();
-  for (const totalMs of [5, 5.1, 400_000]) counters.request(request({ totalMs }));
-  const text = await exposition({ status: emptyStatus, usage, counters });
-  const buckets = [...text.matchAll(/^assistant_request_seconds_bucket\{model="river",le="([^"]+)"\} (\d+)$/gm)].map(([, bound, count]) => [
+  const metrics = new Metrics();
+  for (const totalMs of [5, 5.1, 400_000]) metrics.request(request({ totalMs }));
+  const text = await metrics.text(emptyStatus, usage);
+  const buckets = [...text.matchAll(/^assistant_request_seconds_bucket\{le="([^"]+)",model="river"\} (\d+)$/gm)].map(([, bound, count]) => [
     bound,
     Number(count),
   ]);
@@ -48,10 +46,12 @@ test("a duration counts in every bucket whose bound it does not exceed", async (
   expect(text).toMatch(/assistant_request_seconds_sum\{model="river"\} 400\.0101/);
 });
 
-test("what did not happen is no observation", () => {
-  const histogram = new Histogram();
-  histogram.observe(null);
-  expect(histogram.count).toBe(0);
+test("what did not happen is no observation", async () => {
+  const metrics = new Metrics();
+  metrics.request(request({ queueMs: null, ttftMs: null }));
+  const text = await metrics.text(emptyStatus, usage);
+  expect(text).toContain('assistant_request_seconds_count{model="river"} 1');
+  expect(text).not.toMatch(/^assistant_(queue|first_token)_seconds_count/m);
 });
 
 const death = (cause: Death["cause"]): Death => ({ at: 1, cause, message: "", exitCode: null, signal: null });
@@ -62,8 +62,8 @@ const transition = (from: InstanceState, state: InstanceState, lastDeath: Death 
   snapshot: { id: "river@cuda:0", state, lastDeath } as InstanceSnapshot,
 });
 
-test("each end of an engine is counted once, by its cause, and each start", () => {
-  const counters = new Counters();
+test("each end of an engine is counted once, by its cause, and each start", async () => {
+  const metrics = new Metrics();
   const killed = death("signal");
   const idle = death("idle");
   for (const event of [
@@ -79,23 +79,35 @@ test("each end of an engine is counted once, by its cause, and each start", () =
     transition("ready", "stopping", killed),
     transition("stopping", "absent", idle),
   ])
-    counters.instance(event);
-  expect([...counters.starts]).toEqual([["river@cuda:0", 3]]);
-  expect([...counters.ends]).toEqual([
-    ["river@cuda:0 signal", 2],
-    ["river@cuda:0 idle", 1],
+    metrics.instance(event);
+  expect((await metrics.text(emptyStatus, usage)).match(/^assistant_instance_(starts|ends)_total.*$/gm)).toEqual([
+    'assistant_instance_starts_total{instance="river@cuda:0"} 3',
+    'assistant_instance_ends_total{instance="river@cuda:0",cause="signal"} 2',
+    'assistant_instance_ends_total{instance="river@cuda:0",cause="idle"} 1',
   ]);
 });
 
 test("names with quotes, backslashes and line ends are escaped", async () => {
-  const counters = new Counters();
-  counters.request(request({ model: 'a"b\\c\nd' }));
-  expect(await exposition({ status: emptyStatus, usage, counters })).toContain('model="a\\"b\\\\c\\nd"');
+  const metrics = new Metrics();
+  metrics.request(request({ model: 'a"b\\c\nd' }));
+  expect(await metrics.text(emptyStatus, usage)).toContain('model="a\\"b\\\\c\\nd"');
+});
+
+test("each scrape shows the status and the usage as they are then", async () => {
+  const metrics = new Metrics();
+  const row = { tenant: "anna", model: "river", requests: 2, failed: 0, promptTokens: 10, cachedTokens: 4, completionTokens: 5 };
+  const first = await metrics.text({ ...emptyStatus, nodes: [{ name: "attic", state: "up", inFlight: 3 } as NodeStatus] }, { since: 0, usage: [row] });
+  expect(first).toContain('assistant_node_in_flight{node="attic"} 3');
+  expect(first).toContain('assistant_tenant_requests_total{tenant="anna",model="river"} 2');
+  expect(first).toContain('assistant_tenant_tokens_total{tenant="anna",model="river",kind="cached"} 4');
+  const second = await metrics.text(emptyStatus, { since: 0, usage: [{ ...row, requests: 3 }] });
+  expect(second).not.toContain('node="attic"');
+  expect(second).toContain('assistant_tenant_requests_total{tenant="anna",model="river"} 3');
 });
 
 test("docs/monitoring.md lists every metric, with its type, and no other", async () => {
   const page = await readFile(new URL("../../../docs/monitoring.md", import.meta.url), "utf8");
   const listed = [...page.matchAll(/^\| `(assistant_\w+)` \| (\w+) \|/gm)].map(([, name, type]) => `${name} ${type}`);
-  const all = families({ status: emptyStatus, usage, counters: new Counters() }).map(({ name, type }) => `${name} ${type}`);
+  const all = (await new Metrics().registry.getMetricsAsJSON()).map(({ name, type }) => `${name} ${type}`);
   expect(listed.sort()).toEqual(all.sort());
 });
