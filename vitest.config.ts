@@ -1,18 +1,17 @@
 import { defineConfig } from "vitest/config";
 
-/**
- * Folders that start real processes run one file at a time: two engines or two daemons on a small machine
- * would measure and disturb each other.
- */
-const project = (name: string, settings: { testTimeoutMs: number; parallel: boolean }) => ({
+/** Tests against fakes mostly wait: for processes, timers and sockets. */
+const FAKES_AT_ONCE = 3;
+
+/** `filesAtOnce`: two real engines on a small machine would measure and disturb each other. */
+const project = (name: string, settings: { testTimeoutMs: number; filesAtOnce: number }) => ({
   extends: true as const,
   test: {
     name,
     include: [`test/${name}/**/*.test.{ts,tsx}`],
     testTimeout: settings.testTimeoutMs,
     hookTimeout: settings.testTimeoutMs,
-    fileParallelism: settings.parallel,
-    maxWorkers: settings.parallel ? 2 : 1,
+    maxWorkers: settings.filesAtOnce,
   },
 });
 
@@ -22,10 +21,10 @@ export default defineConfig({
     // Tests of `.only` left behind would hide the others.
     allowOnly: false,
     projects: [
-      project("unit", { testTimeoutMs: 10_000, parallel: true }),
-      project("integration", { testTimeoutMs: 60_000, parallel: false }),
-      project("conformance", { testTimeoutMs: 120_000, parallel: false }),
-      project("e2e", { testTimeoutMs: 180_000, parallel: false }),
+      project("unit", { testTimeoutMs: 10_000, filesAtOnce: FAKES_AT_ONCE }),
+      project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE }),
+      project("conformance", { testTimeoutMs: 120_000, filesAtOnce: 1 }),
+      project("e2e", { testTimeoutMs: 180_000, filesAtOnce: 1 }),
     ],
   },
 });

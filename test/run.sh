@@ -8,42 +8,80 @@ set -u
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd "$root" || exit 1
 cache=$root/.cache
-report=$cache/vitest.json
+engine=$cache/data/engines/llama-server/llama-server
+building=
 mkdir -p "$cache"
-rm -f "$report" "$cache/verdict"
+rm -f "$cache"/vitest*.json "$cache/verdict"
 
 ./install.sh --dev || exit 1
 # Node.js 24 is among the packages where this machine's own is older.
 PATH=$root/node_modules/.bin:$PATH
 export PATH
 
-# Nobody needs the native engine for unit tests, and building it takes minutes.
-unit_only() {
-  [ $# -gt 0 ] || return 1
+# Only these drive a real engine; everything else runs against fakes.
+needs_engine() {
+  [ $# -gt 0 ] || return 0
   for word in "$@"; do
-    case $word in -* | *test/unit* | unit) ;; *) return 1 ;; esac
+    case $word in -* | *test/unit* | unit | *test/integration* | integration) ;; *) return 0 ;; esac
   done
+  return 1
 }
 
-if [ -z "${ASSISTANT_TEST_LLAMA_SERVER:-}" ] && ! unit_only "$@"; then
-  # In a data directory of the tests' own: nobody's installation is looked at or changed.
-  if ASSISTANT_DATA_DIR=$cache/data nice -n 5 node bin/assistant.js engine build; then
-    ASSISTANT_TEST_LLAMA_SERVER=$cache/data/engines/llama-server/llama-server
+# Building takes minutes, so tests that do without the engine run meanwhile; the build takes only the time they leave.
+# Its data directory is the tests': nobody's installation is looked at or changed.
+begin_engine() {
+  [ -z "${ASSISTANT_TEST_LLAMA_SERVER:-}" ] || return 0
+  echo "Building the native engine in the background (.cache/engine-build.log)"
+  ASSISTANT_DATA_DIR=$cache/data nice -n 19 node bin/assistant.js engine build >"$cache/engine-build.log" 2>&1 &
+  building=$!
+  trap 'kill "$building" 2>/dev/null' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+await_engine() {
+  [ -n "$building" ] || return 0
+  echo "Waiting for the native engine"
+  if wait "$building"; then
+    ASSISTANT_TEST_LLAMA_SERVER=$engine
     export ASSISTANT_TEST_LLAMA_SERVER
   else
+    cat "$cache/engine-build.log"
     echo "There is no native engine to test: its tests will fail."
   fi
-fi
+  building=
+  trap - EXIT INT TERM HUP
+}
+
+# run_tests NAME ARGUMENT...: runs vitest and adds its report to what the verdict counts.
+reports=
+run_tests() {
+  report=.cache/vitest-$1.json
+  shift
+  runner=0
+  vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" || runner=$?
+  reports="$reports $report $runner"
+}
 
 failures=0
 if [ $# -eq 0 ]; then
+  begin_engine
   echo "Lint"
   npm run --silent lint || failures=$((failures + 1))
   echo "Types"
   npm run --silent typecheck || failures=$((failures + 1))
+  run_tests fakes --project unit --project integration
+  await_engine
+  run_tests engine --project conformance --project e2e
+else
+  if needs_engine "$@"; then
+    begin_engine
+    await_engine
+  fi
+  run_tests chosen "$@"
 fi
 
-runner=0
-vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" || runner=$?
 # The last word: a skipped test, a failed lint and a runner that crashed all count as failures.
-node test/verdict.ts "$report" "$runner" "$failures" "$cache/verdict"
+# Unquoted on purpose: a list of reports and exit codes.
+# shellcheck disable=SC2086
+node test/verdict.ts "$cache/verdict" "$failures" $reports

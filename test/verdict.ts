@@ -17,15 +17,30 @@ export interface Verdict {
   readonly remarks: readonly string[];
 }
 
+/** One run of the test runner. */
+export interface Run {
+  /** Null where the runner wrote none, or one that cannot be read. */
+  readonly report: Report | null;
+  readonly exitCode: number;
+}
+
 /**
- * Counts a run. A skipped or unfinished test counts as failed, as does a file that could not be loaded, each failed
- * check before the tests, and a runner that ended badly although no test failed.
+ * Counts runs and the checks before them. A skipped or unfinished test counts as failed, as does a file that could not
+ * be loaded, each failed check, and a runner that ended badly although no test failed.
  */
-export function judge(report: Report | null, runnerExit: number, failedChecks: number): Verdict {
+export function judge(runs: readonly Run[], failedChecks: number): Verdict {
+  const verdicts = runs.map(judgeRun);
+  const remarks = verdicts.flatMap((verdict) => verdict.remarks);
+  if (failedChecks > 0) remarks.unshift(`${failedChecks} of lint and types failed`);
+  const sum = (count: (verdict: Verdict) => number): number => verdicts.reduce((total, verdict) => total + count(verdict), 0);
+  // No run at all is no success.
+  return { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + failedChecks + (runs.length === 0 ? 1 : 0), remarks };
+}
+
+function judgeRun({ report, exitCode }: Run): Verdict {
   const remarks: string[] = [];
-  if (failedChecks > 0) remarks.push(`${failedChecks} of lint and types failed`);
   let passed = 0;
-  let failed = failedChecks;
+  let failed = 0;
   for (const file of report?.testResults ?? []) {
     for (const { status, fullName } of file.assertionResults) {
       if (status === "passed") passed++;
@@ -38,25 +53,31 @@ export function judge(report: Report | null, runnerExit: number, failedChecks: n
     }
   }
   if (report === null) remarks.push("the test runner wrote no report");
-  else if (passed + failed === failedChecks) remarks.push("no test was run");
-  if (runnerExit !== 0) remarks.push(`the test runner ended with ${runnerExit}`);
-  if (failed === 0 && (runnerExit !== 0 || report === null || passed === 0)) failed = 1;
+  else if (passed + failed === 0) remarks.push("no test was run");
+  if (exitCode !== 0) remarks.push(`the test runner ended with ${exitCode}`);
+  if (failed === 0 && (exitCode !== 0 || passed === 0)) failed = 1;
   return { passed, failed, remarks };
 }
 
-function main([reportFile = "", runnerExit = "1", failedChecks = "0", verdictFile = ""]: readonly string[]): void {
-  let report: Report | null = null;
-  try {
-    report = JSON.parse(readFileSync(reportFile, "utf8")) as Report;
-  } catch {
-    // A runner that crashed wrote none, or half of one: judged below.
-  }
-  const { passed, failed, remarks } = judge(report, Number(runnerExit), Number(failedChecks));
+/** `verdict.ts FILE FAILED-CHECKS [REPORT EXIT-CODE]…`: prints the count as the last line, and writes it to the file too. */
+function main([verdictFile = "", failedChecks = "", ...rest]: readonly string[]): void {
+  const runs: Run[] = [];
+  for (let at = 0; at < rest.length; at += 2) runs.push({ report: readReport(rest[at] ?? ""), exitCode: Number(rest[at + 1] ?? 1) });
+  const { passed, failed, remarks } = judge(runs, Number(failedChecks));
   const line = `${passed} passed, ${failed} failed`;
   if (failed > 0) for (const remark of remarks) console.log(remark);
   console.log(line);
   writeFileSync(verdictFile, `${line}\n`);
   process.exitCode = failed > 0 ? 1 : 0;
+}
+
+function readReport(file: string): Report | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
+  } catch {
+    // A runner that crashed wrote none, or half of one.
+    return null;
+  }
 }
 
 if (import.meta.main) main(process.argv.slice(2));

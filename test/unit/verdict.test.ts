@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { judge, type Report } from "../verdict.ts";
+import { judge, type Report, type Run } from "../verdict.ts";
 
 const report = (...statuses: string[]): Report => ({
   testResults: [
@@ -11,13 +11,19 @@ const report = (...statuses: string[]): Report => ({
   ],
 });
 
+const run = (report: Report | null, exitCode = 0): Run => ({ report, exitCode });
+
 describe("the verdict on a test run", () => {
   it("counts what passed", () => {
-    expect(judge(report("passed", "passed"), 0, 0)).toEqual({ passed: 2, failed: 0, remarks: [] });
+    expect(judge([run(report("passed", "passed"))], 0)).toEqual({ passed: 2, failed: 0, remarks: [] });
+  });
+
+  it("adds several runs up", () => {
+    expect(judge([run(report("passed", "passed")), run(report("passed", "failed"), 1)], 0)).toMatchObject({ passed: 3, failed: 1 });
   });
 
   it("counts a skipped and a todo test as failed", () => {
-    const verdict = judge(report("passed", "skipped", "todo"), 0, 0);
+    const verdict = judge([run(report("passed", "skipped", "todo"))], 0);
     expect(verdict).toMatchObject({ passed: 1, failed: 2 });
     expect(verdict.remarks).toEqual(["skipped: skipped", "todo: todo"]);
   });
@@ -26,19 +32,22 @@ describe("the verdict on a test run", () => {
     const broken: Report = {
       testResults: [...report("passed").testResults, { name: "b.test.ts", status: "failed", message: "no such module", assertionResults: [] }],
     };
-    expect(judge(broken, 1, 0)).toMatchObject({ passed: 1, failed: 1 });
+    expect(judge([run(broken, 1)], 0)).toMatchObject({ passed: 1, failed: 1 });
   });
 
-  it("fails when the runner crashed although no test failed", () => {
-    expect(judge(report("passed"), 1, 0)).toMatchObject({ passed: 1, failed: 1 });
-    expect(judge(null, 139, 0)).toMatchObject({ passed: 0, failed: 1 });
+  it("fails when a runner crashed although no test failed", () => {
+    expect(judge([run(report("passed"), 1)], 0)).toMatchObject({ passed: 1, failed: 1 });
+    expect(judge([run(null, 139)], 0)).toMatchObject({ passed: 0, failed: 1 });
+    expect(judge([run(report("passed")), run(null, 139)], 0)).toMatchObject({ passed: 1, failed: 1 });
   });
 
-  it("fails when no test ran at all", () => {
-    expect(judge({ testResults: [] }, 0, 0)).toMatchObject({ passed: 0, failed: 1 });
+  it("fails when no test ran at all, in any of the runs", () => {
+    expect(judge([run({ testResults: [] })], 0)).toMatchObject({ passed: 0, failed: 1 });
+    expect(judge([run(report("passed")), run({ testResults: [] })], 0)).toMatchObject({ passed: 1, failed: 1 });
+    expect(judge([], 0)).toMatchObject({ passed: 0, failed: 1 });
   });
 
   it("adds failed lint and types to the failures", () => {
-    expect(judge(report("passed"), 0, 2)).toMatchObject({ passed: 1, failed: 2 });
+    expect(judge([run(report("passed"))], 2)).toMatchObject({ passed: 1, failed: 2, remarks: ["2 of lint and types failed"] });
   });
 });
