@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { packageRoot } from "../support/assistant.ts";
+import { eventually, isRunning, packageRoot } from "../support/assistant.ts";
 import { type FakeInstallation, installWithFake } from "../support/fake-daemon.ts";
 
 let fake: FakeInstallation;
@@ -91,6 +91,8 @@ describe("with a daemon", () => {
     const daemon = await fake.start();
     const result = await fake.assistant.run(["stop", "--now"]);
     expect(result.stdout).toMatch(/^Stopped the daemon \(pid \d+\)/u);
+    expect(await isRunning(daemon.pid ?? 0)).toBe(false);
+    await eventually("its exit code is here", () => daemon.exitCode !== null);
     expect(daemon.exitCode).toBe(0);
     expect(await fake.asked()).toContain('shutdown {"now":true}');
   });

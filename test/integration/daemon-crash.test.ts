@@ -21,8 +21,9 @@ test("no engine outlives a daemon that was killed, whatever it does or ignores, 
   await assistant.ready("river");
   await eventually("both run", async () => (await assistant.livingEngines()).length === 2);
   process.kill((await assistant.state()).pid, "SIGKILL");
-  await eventually("no process of the installation is left", async () => (await processesNaming(assistant.root)).length === 0, 5_000);
-  expect(await assistant.livingEngines()).toEqual([]);
+  // A process that is ending has no command line any more, and so is found by its pid alone.
+  const left = async (): Promise<number> => (await processesNaming(assistant.root)).length + (await assistant.livingEngines()).length;
+  await eventually("no process of the installation is left", async () => (await left()) === 0, 5_000);
 
   const url = await assistant.serve();
   expect((await ask(url, "river", "hello")).status).toBe(200);

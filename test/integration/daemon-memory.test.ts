@@ -90,7 +90,9 @@ test("the next model starts when the driver has given the memory back, not when 
 test("status tells what an instance was reckoned to take and what the driver says that it takes", async () => {
   const url = await start({ river: model });
   await ask(url, "river", "hello");
-  const instance = await eventually("it was measured", async () => (await gpu.state()).instances.find(({ memoryBytes }) => memoryBytes !== null));
+  const instance = await eventually("it was measured and estimated", async () =>
+    (await gpu.state()).instances.find(({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null),
+  );
   expect(instance.memoryBytes).toBe(USES_MIB * 2 ** 20);
   expect(instance.estimatedMemoryBytes).toBeGreaterThan(17 * 2 ** 30);
   expect(instance.estimatedMemoryBytes).toBeLessThan(20 * 2 ** 30);

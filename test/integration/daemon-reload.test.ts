@@ -2,6 +2,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
+import { turnKnobs } from "../support/fake-engine.ts";
 import { ask, type FakeInstallation, type FakeModel, fake, installFakes, open } from "../support/fake-installation.ts";
 
 let assistant: FakeInstallation;
@@ -33,12 +34,15 @@ async function underWay(name: string, tokens: number): Promise<{ rest: Promise<s
 test("a changed file restarts its model alone, after its running answers; the other keeps process and stream", async () => {
   await start({ river: {}, brook: {} });
   const [river, brook] = [await pidOf("river"), await pidOf("brook")];
+  const riverSocket = (await assistant.ready("river")).socketPath ?? "";
+  await turnKnobs(riverSocket, { hold: true });
   const streams = [await underWay("river", 50), await underWay("brook", 100)];
   await edit("river", { contextTokens: 1024 });
   // Watched, so that nobody has to say anything.
   await eventually("river drains", async () => (await assistant.state()).instances.some(({ model, state }) => model === "river" && state === "draining"));
   // Meanwhile a request for it waits and then gets the new one.
   const waiting = ask(url, "river", "after the change");
+  await turnKnobs(riverSocket, { hold: false });
   for (const { rest } of streams) expect(await rest).toContain("[DONE]");
   expect((await waiting).status).toBe(200);
   const changed = await assistant.ready("river");

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
+import { turnKnobs } from "../support/fake-engine.ts";
 import { ask, type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
 
 let assistant: FakeInstallation;
@@ -55,13 +56,20 @@ test("one hung engine does not block another model", async () => {
 
 test("a model that cannot start does not keep another from starting", async () => {
   assistant = await installFakes({
-    models: { broken: { knobs: { exitAtStart: 1, exitText: "error: no such tensor" } }, slow: { knobs: { startDelayMs: 1500 } }, brook: {} },
+    models: { broken: { knobs: { exitAtStart: 1, exitText: "error: no such tensor" } }, slow: { knobs: { loading: true } }, brook: {} },
   });
   const url = await assistant.serve();
   const slow = ask(url, "slow", "hello");
   const broken = ask(url, "broken", "hello");
   expect((await ask(url, "brook", "hello")).status).toBe(200);
-  expect((await assistant.state()).instances.find(({ model }) => model === "slow")?.state).toBe("starting");
+  const starting = (await assistant.state()).instances.find(({ model }) => model === "slow");
+  expect(starting?.state).toBe("starting");
+  await eventually("its engine listens", () =>
+    turnKnobs(starting?.socketPath ?? "", { loading: false }).then(
+      () => true,
+      () => false,
+    ),
+  );
   const failed = await broken;
   expect(failed.status).toBe(503);
   expect(failed.text).toContain("model_failed");

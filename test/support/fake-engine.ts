@@ -6,6 +6,7 @@ import { type Engine, type LaunchPlan, traitsOf } from "../../src/core/engine.ts
 import { ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
 import type { Knobs } from "../fakes/engine/knobs.ts";
 import type { EngineRecord } from "../fakes/engine/record.ts";
+import { compileCache } from "./assistant.ts";
 
 export type { EngineRecord, Knobs };
 
@@ -34,7 +35,11 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
       return {
         command: process.execPath,
         args: [fakeEngineProgram, "--socket", plan.socketPath],
-        env: { FAKE_ENGINE: JSON.stringify({ slots, contextTokens, slotDir: plan.slotDir ?? "", ...chosen }), NODE_NO_WARNINGS: "1" },
+        env: {
+          FAKE_ENGINE: JSON.stringify({ slots, contextTokens, slotDir: plan.slotDir ?? "", ...chosen }),
+          NODE_NO_WARNINGS: "1",
+          NODE_COMPILE_CACHE: compileCache,
+        },
       };
     },
   };

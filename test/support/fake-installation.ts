@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
-import { eventually, installAssistant, isRunning, packageRoot, readyInstances, type TestAssistant, type TestSetup } from "./assistant.ts";
+import { compileCache, eventually, installAssistant, isRunning, packageRoot, readyInstances, type TestAssistant, type TestSetup } from "./assistant.ts";
 import { callEngine, type EngineRecord, engineRecord, type Knobs, turnKnobs } from "./fake-engine.ts";
 
 /** A model that the fake engine serves. */
@@ -104,7 +104,7 @@ async function writeEngine(files: string, patched: boolean): Promise<string> {
   await mkdir(folder);
   const main = join(packageRoot, "test/fakes/llama-server/main.ts");
   // Absolute, since neither the daemon's nor the engine's PATH need hold the Node that runs the tests.
-  await writeFile(binary, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`);
+  await writeFile(binary, `#!/bin/sh\nNODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"\n`);
   await chmod(binary, 0o755);
   if (patched) await writeManifest(binary, true);
   return binary;

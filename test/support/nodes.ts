@@ -15,7 +15,7 @@ import type { NodeStatus } from "../../src/api/nodes.ts";
 import type { DaemonStatus } from "../../src/api/status.ts";
 import { daemonClient } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
-import { eventually, installAssistant, readyInstances, type TestAssistant } from "./assistant.ts";
+import { compileCache, eventually, installAssistant, readyInstances, type TestAssistant } from "./assistant.ts";
 import { type EngineRecord, engineRecord, fakeEngineProgram } from "./fake-engine.ts";
 
 export interface TestNode extends AsyncDisposable {
@@ -120,7 +120,7 @@ while [ $# -gt 0 ]; do
   case "$1" in --host) socket=$2 ;; --parallel) slots=$2 ;; --ctx-size) context=$2 ;; esac
   shift
 done
-NODE_NO_WARNINGS=1 exec "${process.execPath}" "${fakeEngineProgram}" --socket "$socket" --slots "$slots" --context-tokens $((context / slots))
+NODE_NO_WARNINGS=1 NODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${fakeEngineProgram}" --socket "$socket" --slots "$slots" --context-tokens $((context / slots))
 `;
   await writeFile(file, script);
   await chmod(file, 0o755);

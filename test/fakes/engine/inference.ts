@@ -24,6 +24,8 @@ export interface Job {
   readonly kind: Kind;
 }
 
+const HELD_POLL_MS = 5;
+
 const promptOf = (body: CompletionBody): string =>
   body.messages
     ? body.messages.map((message) => `<${message.role}> ${typeof message.content === "string" ? message.content : JSON.stringify(message.content)}`).join("\n")
@@ -48,7 +50,7 @@ export async function complete(job: Job, base: Knobs, pool: SlotPool, record: Re
     if (!slot) return;
     record.occupied(pool.active);
     try {
-      await answerFrom(slot, job, knobs, departed.signal, record);
+      await answerFrom(slot, job, knobs, departed.signal, record, () => pool.held);
     } finally {
       pool.give(slot);
     }
@@ -57,7 +59,7 @@ export async function complete(job: Job, base: Knobs, pool: SlotPool, record: Re
   }
 }
 
-async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSignal, record: RecordBook): Promise<void> {
+async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSignal, record: RecordBook, held: () => boolean): Promise<void> {
   const { body, response } = job;
   const answer = newAnswer(job);
   slot.maxTokens = limitOf(body, knobs);
@@ -73,7 +75,7 @@ async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSig
   answer.promptMs = performance.now() - answer.startedAt;
   if (stopPrefill() || stop()) return;
   answer.firstTokenAt = performance.now();
-  if (body.stream) await stream(slot, answer, response, knobs, departed, stop, record);
+  if (body.stream) await stream(slot, answer, response, knobs, departed, stop, record, held);
   else await gather(slot, answer, response, knobs, departed, stop, record);
 }
 
@@ -85,12 +87,14 @@ async function stream(
   departed: AbortSignal,
   stop: () => boolean,
   record: RecordBook,
+  held: () => boolean,
 ): Promise<void> {
   beginStream(response);
   const opening = openingChunk(answer);
   if (opening) await send(response, opening, departed);
   while (slot.decoded < slot.maxTokens && !stop()) {
     await delay(knobs.decodeDelayMs);
+    while (held() && slot.decoded > 0 && !stop()) await delay(HELD_POLL_MS);
     if (stop()) return;
     const chunk = tokenChunk(answer, tokenText(slot.decoded, knobs.tokenText));
     slot.decoded++;

@@ -16,6 +16,10 @@ export interface Knobs {
   readonly listenDelayMs: number;
   /** Time with a socket that answers "loading". */
   readonly startDelayMs: number;
+  /** Answers "loading" until this is turned off. */
+  readonly loading: boolean;
+  /** Streams stop after their first token until this is turned off. At run time only. */
+  readonly hold: boolean;
   /** Ends at start with this code, after printing `exitText` on stderr. */
   readonly exitAtStart: number | null;
   readonly exitText: string;
@@ -66,6 +70,8 @@ export const defaultKnobs: Knobs = {
   prefillTokensPerSecond: 0,
   listenDelayMs: 0,
   startDelayMs: 0,
+  loading: false,
+  hold: false,
   exitAtStart: null,
   exitText: "error: failed to load model",
   socketTaken: false,

@@ -28,10 +28,11 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (path === "/__record") return sendJson(response, 200, record.data);
   if (path === "/__knobs") {
     knobs = withKnobs(knobs, JSON.parse(body) as object);
+    pool.held = knobs.hold;
     return sendJson(response, 200, knobs);
   }
   if (path === "/health" && knobs.healthHang) return;
-  if (!ready) return sendJson(response, 503, errorBody(503, "Loading model", "unavailable_error"));
+  if (!ready || knobs.loading) return sendJson(response, 503, errorBody(503, "Loading model", "unavailable_error"));
   if (path === "/slots" && knobs.slotsHang) return;
   if (request.method === "GET") return reading(path, response);
   if (/^\/slots\/\d+$/.test(path)) {

@@ -19,6 +19,8 @@ export const tokenize = (text: string): string[] => text.split(/\s+/).filter((wo
 
 /** The slots of the engine and the requests that wait for one, first come first served. */
 export class SlotPool {
+  /** Streams wait after their first token. */
+  held = false;
   readonly slots: Slot[];
   /** Prompts that lost their slot, oldest first, and how many there may be. */
   readonly cached: (readonly string[])[] = [];
