@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa, type Options } from "execa";
+import { stopDaemon } from "../../commands/support/daemon/stop.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { connectIfRunning } from "../../src/client/daemon-client.ts";
-import { stopDaemon } from "../../src/client/stop.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { lockHolder } from "../../src/daemon/lock.ts";
 
