@@ -11,13 +11,14 @@
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
+ * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
  */
 import { parseArgs } from "node:util";
 
 /** Programs that read their own options. */
-const PROGRAMS = ["cancel-storm", "conversations", "memory", "scheduler", "swap"];
+const PROGRAMS = ["cancel-storm", "conversations", "memory", "scheduler", "swap", "variants"];
 
 const name = process.argv[2] ?? "";
 if (PROGRAMS.includes(name)) {
@@ -115,7 +116,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }
