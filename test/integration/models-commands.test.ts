@@ -57,7 +57,7 @@ describe("pull, list, show, rm", () => {
 
     const removed = await assistant.run(["rm", "smollm2"]);
     expect(removed).toMatchObject({ exitCode: 0, stdout: "Deleted smollm2 (98.4 MB)." });
-    expect(removed.stderr).toContain("smollm2.toml still names it");
+    expect(removed.stderr).toContain("smollm2.toml still refers to it");
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(false);
     expect(existsSync(weights)).toBe(true);
     expect((await assistant.run(["list"])).stdout).toContain("not pulled");
