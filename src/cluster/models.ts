@@ -1,5 +1,5 @@
 import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
-import { ENGINE_SAMPLING, type LoadSettings, type ModelKind, type ModelSpec } from "../core/model.ts";
+import { ENGINE_SAMPLING, isModelKind, type LoadSettings, type ModelKind, type ModelSpec } from "../core/model.ts";
 
 /** What one machine told last. */
 export interface NodeModels {
@@ -38,7 +38,7 @@ const byName = (name: string): ModelInfo => ({
 });
 
 function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<string>): ModelSpec {
-  const kind: ModelKind = info.kind === "embedding" ? "embedding" : "chat";
+  const kind: ModelKind = isModelKind(info.kind) ? info.kind : "chat";
   return {
     name: info.name,
     aliases: info.aliases.filter((alias) => !taken.has(alias)),

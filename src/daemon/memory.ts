@@ -3,8 +3,9 @@ import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
 import type { Documents } from "../core/documents.ts";
+import { DEFAULT_ENGINE, traitsOf } from "../core/engine.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
-import type { EngineId, ModelSpec } from "../core/model.ts";
+import { type EngineId, type ModelSpec, modelKinds } from "../core/model.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
@@ -147,7 +148,7 @@ export class Memory {
     const file = await resolveWeights(model.source, this.#ports.store).catch(() => null);
     if (file === null) return null;
     const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
-    const engine = await this.#ports.engineOf(model).catch(() => "llama-server" as const);
+    const engine = await this.#ports.engineOf(model).catch(() => DEFAULT_ENGINE);
     const settings = { contextTokens, slots, microBatchTokens, cacheTypeK, cacheTypeV, kind: model.kind, engine };
     const hasGpu = this.#ports.devices().some((device) => device.vendor !== "cpu");
     try {
@@ -177,11 +178,11 @@ export class Memory {
   }
 }
 
-/** Tokens in the slots and, with the native engine, in its host-memory cache: both hold the same bytes for each. */
+/** Tokens in the slots and in the engine's host-memory cache, where it has one: both hold the same bytes for each. */
 function keptTokens({ load, kind }: ModelSpec, engine: EngineId, slotBytes: number): number | null {
   const inSlots = load.slots * load.contextTokens;
-  if (kind !== "chat" || slotBytes <= 0) return null;
-  const inHost = engine === "llama-server" ? (load.hostCacheMib * 2 ** 20) / (slotBytes / inSlots) : 0;
+  if (!modelKinds[kind].generates || slotBytes <= 0) return null;
+  const inHost = traitsOf(engine).hasHostCache ? (load.hostCacheMib * 2 ** 20) / (slotBytes / inSlots) : 0;
   return Math.floor(inSlots + inHost);
 }
 
