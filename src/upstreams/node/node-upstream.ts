@@ -1,6 +1,6 @@
 import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
 import { requestHeaders } from "../../api/headers.ts";
-import type { AssistantError } from "../../core/errors.ts";
+import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
@@ -46,7 +46,7 @@ export class NodeUpstream implements Upstream {
   #open(request: ForwardRequest, delivery: Delivery, { headers, model }: Sending, sink: AnswerSink): AnswerSource {
     const { channel, node, onFirstByte, onEnd } = this.#options;
     const begunAt = performance.now();
-    const stream = channel.forward(request);
+    const stream = opened(node, () => channel.forward(request));
     const target = { sink, headers, model: model.name };
     let failure: unknown = null;
     let state: "waiting" | "answering" | "closed" = "waiting";
@@ -109,6 +109,15 @@ export class NodeUpstream implements Upstream {
     if (scope.name !== "" && call.operation !== "embedding") headers[requestHeaders.cacheScope] = scope.name;
     if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
     return { path: pathOf[call.wire], method: "POST", body, headers };
+  }
+}
+
+/** A channel that was closed since the target was chosen throws. */
+function opened<Stream>(node: string, open: () => Stream): Stream {
+  try {
+    return open();
+  } catch (cause) {
+    throw new AssistantError("node_unavailable", `The remote server "${node}" was taken out of use.`, { remedy: "Send the request again.", cause });
   }
 }
 

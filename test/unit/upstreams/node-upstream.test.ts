@@ -185,3 +185,12 @@ test("a slow sink pauses the call, and lets it go on", async () => {
   await answer;
   expect([sink.parts.length, sink.waiters.length]).toEqual([101, 0]);
 });
+test("a channel that is closed at the moment of sending fails the call as a machine that is away does", async () => {
+  const { channel, upstream, ends } = setUp();
+  channel.refuse = new Error("Channel has been shut down");
+  const sending = sendingOf(chatCall());
+  const failure = await upstream.send(sending, new RecordingSink()).catch((error: unknown) => error);
+  expect(reasonOf(failure)).toEqual(["node_unavailable", "elsewhere", true]);
+  expect([sending.call.cancellation.onCancel, sending.lost.onCancel]).toEqual([null, null]);
+  expect([upstream.inFlight, ends]).toEqual([1, []]);
+});
