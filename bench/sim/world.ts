@@ -184,12 +184,12 @@ class Simulation {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case "dispatch": {
-        const engine = this.#engines.get(effect.instanceId);
+        const engine = this.#engines.get(effect.targetId);
         const result = this.#resultOf.get(effect.requestId);
-        if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.instanceId}, which is not there`);
+        if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.targetId}, which is not there`);
         result.queuedMs = effect.queuedMs;
         engine.admit(result.request, this.#now);
-        this.#schedule(effect.instanceId, engine);
+        this.#schedule(effect.targetId, engine);
         break;
       }
       case "start":

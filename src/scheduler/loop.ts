@@ -3,7 +3,6 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
-import { remoteInstanceId } from "../core/remote.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
@@ -14,7 +13,6 @@ import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
-import { Roster } from "./structures/roster.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
@@ -70,7 +68,7 @@ export class Scheduler implements Dispatcher {
   readonly #waiters = new Map<string, Waiter>();
   /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
   #arriving: Waiter | null = null;
-  readonly #leases = new Roster<TargetLease>();
+  readonly #leases = new Map<string, TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
   #deciding = false;
@@ -210,7 +208,7 @@ export class Scheduler implements Dispatcher {
     const { fleet, log } = this.#ports;
     switch (effect.type) {
       case "dispatch":
-        this.#dispatch(effect.requestId, effect.instanceId, effect.queuedMs);
+        this.#dispatch(effect.requestId, effect.targetId, effect.queuedMs);
         break;
       case "reject":
         this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
@@ -239,10 +237,6 @@ export class Scheduler implements Dispatcher {
       case "stop":
         log.info({ instance: effect.instanceId, cause: effect.cause }, "stop");
         fleet.stop(effect.instanceId, effect.cause);
-        break;
-      case "forward":
-        log.debug({ request: effect.requestId, node: effect.node }, "forward");
-        this.#dispatch(effect.requestId, remoteInstanceId(effect.node), effect.queuedMs);
         break;
     }
   }

@@ -1,8 +1,6 @@
 import { expect, test } from "vitest";
 import type { PrefixMark } from "../../../src/core/request.ts";
-import { loadOf } from "../../../src/scheduler/load.ts";
-import { isMeasured } from "../../../src/scheduler/rates.ts";
-import type { InstanceRecord } from "../../../src/scheduler/state.ts";
+import type { InstanceRecord } from "../../../src/scheduler/records.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 
 const two = (options: Parameters<typeof model>[1] = {}): World => {
@@ -50,7 +48,7 @@ test("a cached prefix does not outweigh a longer queue of work", () => {
   expect(world.instanceOf(next)).not.toBe(home);
 });
 
-test("an instance at max_load takes nothing while another is below it, even what it has cached", () => {
+test("a conversation goes back to the instance that has its beginning although another one is below max_load", () => {
   const world = two();
   world.reload({ settings: { ...world.config.settings, maxLoad: 0.5 } });
   const ask = (): string => world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 2000]) });
@@ -59,8 +57,10 @@ test("an instance at max_load takes nothing while another is below it, even what
   world.finish(first);
   const [second, third] = [ask(), ask()];
   expect([world.instanceOf(second), world.instanceOf(third)]).toEqual([home, home]);
-  expect(loadOf(record(world, home))).toBe(0.5);
-  expect(world.instanceOf(ask())).not.toBe(home);
+  expect(record(world, home).load).toBe(0.5);
+  expect(world.instanceOf(ask())).toBe(home);
+  // What has no beginning there goes where less is to do.
+  expect(world.instanceOf(world.arrive("a", { promptTokens: 2000 }))).not.toBe(home);
 });
 
 test("what the engine says was cached corrects what is believed", () => {
@@ -122,7 +122,7 @@ test("an answer that came in one piece had its prompt worked off, one that was g
     world.advance(200);
     world.finish(request, { end });
     expect(instance.unanswered).toBe(0);
-    expect(isMeasured(instance)).toBe(end === "complete");
+    expect(instance.isMeasured).toBe(end === "complete");
   }
 });
 
@@ -131,10 +131,10 @@ test("load counts work against what a usual request is, and a full instance is n
   for (let count = 0; count < 50; count++) world.finish(world.arrive("a"), { promptTokens: 100, cachedTokens: 0, completionTokens: 100 });
   const instance = record(world, world.instancesOf("a")[0] ?? null);
   const long = world.arrive("a", { promptTokens: 1500, maxTokens: 100 });
-  expect(loadOf(instance)).toBeCloseTo(1600 / (4 * 200), 5);
+  expect(instance.load).toBeCloseTo(1600 / (4 * 200), 5);
   world.finish(long);
   for (let count = 0; count < 4; count++) world.arrive("a", { promptTokens: 1, maxTokens: 0 });
-  expect(loadOf(instance)).toBe(1);
+  expect(instance.load).toBe(1);
 });
 
 test("of an answer in one piece the time of its tokens is not taken for time of its prompt", () => {
