@@ -1,6 +1,6 @@
 import { aloneBytes, bytesOn } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
-import type { Use } from "./room.ts";
+import { Use } from "./room.ts";
 import type { SchedulerState } from "./state.ts";
 import { hasThread } from "./threads.ts";
 import type { Turn } from "./turn.ts";
@@ -37,17 +37,14 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
   const { settings } = state;
   const bytes = bytesOn(model, device);
   const fits = (victims: readonly InstanceRecord[]): boolean => {
-    const left: { -readonly [Key in keyof Use]: number } = { ...device.taken.future };
-    for (const victim of victims) {
-      if (victim.device !== device) continue;
-      left.bytes -= victim.bytes;
-      left.threads -= victim.threads;
-      left.count -= 1;
-    }
+    const { future } = device.taken;
+    const left = new Use();
+    left.add(future.count, future.bytes, future.threads);
+    for (const victim of victims) if (victim.device === device) left.add(-1, -victim.bytes, -victim.threads);
     if (device.isCpu && !hasThread(settings.threadBudget, left, model.supply.future === 0)) return false;
     return device.budgetBytes === null || bytes === 0 || left.bytes + bytes <= (left.count > 0 ? device.budgetBytes : aloneBytes(turn, device));
   };
-  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.taken.future.count - victims.length < settings.maxInstances;
+  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.count("future") - victims.length < settings.maxInstances;
 
   if (fits([]) && hasPlace([])) return [];
   if (!mayEvict) return null;
@@ -123,7 +120,7 @@ export function lookAgainAt(turn: Turn, waiter: ModelRecord): number | null {
 
 /** The instances over the limit that may go now, after a reload lowered it. */
 export function surplus(state: SchedulerState): InstanceRecord[] {
-  const count = state.taken.future.count - state.settings.maxInstances;
+  const count = state.count("future") - state.settings.maxInstances;
   if (count <= 0) return [];
   return [...state.instances.values()]
     .filter(isEvictable)

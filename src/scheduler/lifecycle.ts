@@ -31,6 +31,7 @@ export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpo
   state.instances.set(instance.id, instance);
   model.instances.add(instance);
   device.instances.add(instance);
+  state.inUse.add(device);
   // Plans are looked at once all that this event leads to is decided; there may be room already.
   state.plans.add(instance);
   setLife(turn, instance, { phase: "planned", shortSince: null });
@@ -108,6 +109,8 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   model.prefixes.clear(instance);
   model.instances.delete(instance);
   device.instances.delete(instance);
+  device.recount();
+  if (device.instances.size === 0) state.inUse.delete(device);
   state.instances.delete(instance.id);
   state.plans.delete(instance);
   if (model.removed && model.instances.size === 0) state.models.delete(model.name);

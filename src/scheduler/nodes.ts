@@ -20,6 +20,8 @@ const ALIKE = 1.25;
 const ALIKE_MS = 250;
 /** To go elsewhere must be quicker by this factor: estimates are estimates. */
 const MARGIN = 1.1;
+/** Places of a queue that are passed over for one that is worth sending: to list more takes long. */
+const MAX_SKIPPED = 64;
 /** Instances here that are looked at. */
 const LOOKED_AT = 8;
 
@@ -151,8 +153,10 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
   if (model.removed || most <= 0 || !hasRoom(turn, model, [])) return;
   let left = most;
   let place = 0;
+  let from = 0;
   for (const request of model.queue) {
     place += 1;
+    if (place < from) continue;
     const offer = choose(turn, request);
     // Nodes that are full are full for all; only hop lists differ between requests.
     if (offer === null && (request.facts.hops ?? []).length === 0) return;
@@ -160,7 +164,8 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
     if (perPlaceMs !== null && offer.target.isMeasured) {
       const thereMs = offer.cost.firstTokenMs * MARGIN;
       if (thereMs > perPlaceMs * model.queue.size) return;
-      if (thereMs > perPlaceMs * place) continue;
+      from = Math.min(MAX_SKIPPED, Math.ceil(thereMs / perPlaceMs));
+      if (place < from) continue;
     }
     unqueue(turn, request);
     give(turn, request, offer.target);

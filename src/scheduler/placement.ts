@@ -74,7 +74,7 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
       `Change \`devices\` in ${model.spec.file}.`,
     );
   }
-  if (state.settings.maxInstances <= state.taken.pinned.count) {
+  if (state.settings.maxInstances <= state.count("pinned")) {
     const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
     return noCapacity(turn, model, message, "Unpin a model, or raise max_instances.");
   }

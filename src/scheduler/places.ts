@@ -10,7 +10,6 @@ export function setLife(turn: Turn, instance: InstanceRecord, life: Life): void 
 
 /** Call after what instances come to may have changed: life, pins, bytes, threads, slots. Everything that depends on it is looked at again. */
 export function changed(turn: Turn, instance: InstanceRecord): void {
-  turn.state.recount();
   instance.device.recount();
   instance.model.recount();
   turn.state.dirty.add(instance.model);

@@ -10,7 +10,7 @@ import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts
 import type { Lane, Pressing, Queued } from "./queue/lanes.ts";
 import { RequestQueue } from "./queue/queue.ts";
 import { Rate } from "./rates.ts";
-import { type Taken, takenBy } from "./room.ts";
+import { Taken } from "./room.ts";
 import { average } from "./structures/average.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import { TokenMeter } from "./structures/token-meter.ts";
@@ -209,7 +209,7 @@ export class DeviceRecord {
   }
 
   get taken(): Taken {
-    this.#taken ??= takenBy(this.instances);
+    this.#taken ??= Taken.by(this.instances);
     return this.#taken;
   }
 

@@ -124,7 +124,7 @@ function isSaturated(turn: Turn, model: ModelRecord): boolean {
 function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device } = instance;
-  if (state.closing || state.taken.live.count >= state.settings.maxInstances) return false;
+  if (state.closing || state.count("live") >= state.settings.maxInstances) return false;
   // It counts among those to come itself.
   if (device.isCpu && !hasThread(state.settings.threadBudget, device.taken.live, instance.model.supply.future === 1)) return false;
   return hasMemory(turn, instance);

@@ -4,7 +4,6 @@ import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, NodeTarget, RequestRecord } from "./records.ts";
-import { type Taken, takenBy } from "./room.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import type { GrantThreads } from "./threads.ts";
 
@@ -46,6 +45,8 @@ export class SchedulerState {
   readonly models = new Map<string, ModelRecord>();
   readonly instances = new Map<string, InstanceRecord>();
   readonly devices = new Map<string, DeviceRecord>();
+  /** Devices with instances, those among them that are no longer there. */
+  readonly inUse = new Set<DeviceRecord>();
   /** Other nodes, by name, and this daemon's id in hop lists. */
   readonly nodes = new Map<string, NodeRecord>();
   nodeId = "";
@@ -74,21 +75,16 @@ export class SchedulerState {
   readonly accounts = new Map<string, Accounts>();
   /** Waiting requests by tenant, over all models; no entry for none. */
   readonly queuedByTenant = new Map<string, number>();
-  #taken: Taken | null = null;
-
   constructor(grantThreads: GrantThreads, measures: boolean) {
     this.grantThreads = grantThreads;
     this.measures = measures;
   }
 
-  /** What all instances take up. */
-  get taken(): Taken {
-    this.#taken ??= takenBy(this.instances.values());
-    return this.#taken;
-  }
-
-  recount(): void {
-    this.#taken = null;
+  /** Instances whose processes live, that there will be once everything decided has happened, and of these the pinned. */
+  count(which: "live" | "future" | "pinned"): number {
+    let count = 0;
+    for (const { taken } of this.inUse) count += taken[which].count;
+    return count;
   }
 
   /** Waiting requests of all models. */

@@ -1,16 +1,16 @@
 import { costOf } from "../cost.ts";
-import type { InstanceRecord, ModelRecord, RequestRecord } from "../records.ts";
+import { type InstanceRecord, lessWork, type ModelRecord, type RequestRecord } from "../records.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
 const MAX_HOLDERS = 16;
+/** Instances that are looked at for one that is free soon. */
+const LOOKED_AT = 8;
 /**
  * Prompts are handed to an instance so that it has work for this long. More would take them out of our hands, in which
  * they could still go elsewhere or give way to shorter ones; less would leave it idle between two prompts.
  */
 const AHEAD_MS = 40;
-/** Requests that may wait for one instance while they could begin elsewhere. */
-const MAX_PARKED = 4;
 /** To wait must be quicker by this share: estimates are estimates, and a slot in the hand is not. */
 const MARGIN = 1.1;
 
@@ -29,19 +29,19 @@ export const expectedTime: RoutingPolicy = {
   shortestFirst: true,
   rank: (instance) => instance.prefilledAt,
   route(model, request, now, urgent) {
-    const first = model.available.peek();
-    // The first of them is the one that is free soonest: where it is not, none is, and nothing more need be looked at.
-    if (first !== undefined && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
+    const first = soonest(model, now);
+    // Where it takes no prompt now, none does, and nothing more need be looked at.
+    if (first !== null && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
-    for (const [instance, cachedTokens] of candidates(model, request)) {
+    for (const [instance, cachedTokens] of candidates(model, request, first)) {
       const candidate = { instance, cachedTokens, costMs: costOf(instance, request, cachedTokens, now).weighedMs };
       if (instance.heapIndex >= 0 && (urgent || takesNow(instance, now))) {
         if (open === null || isBetter(candidate, open)) open = candidate;
       } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
     }
     if (open === null) return firstFree(model, request);
-    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MAX_PARKED) {
+    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs) {
       const { instance } = closed;
       return { type: "wait-for", instance, untilMs: now + Math.max(1, instance.delayMs + instance.prefillWaitMs(now) - AHEAD_MS) };
     }
@@ -52,8 +52,21 @@ export const expectedTime: RoutingPolicy = {
 /** Where nothing was measured yet, a free slot is all that counts. */
 const takesNow = (instance: InstanceRecord, now: number): boolean => !instance.isMeasured || instance.prefillWaitMs(now) <= AHEAD_MS;
 
+/** The instance that has worked off its prompts first. The heap has them in the order in which they should have: one that is late is not the first. */
+function soonest({ available }: ModelRecord, now: number): InstanceRecord | null {
+  let best: InstanceRecord | null = null;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (let index = 0; index < LOOKED_AT && leastMs > 0; index++) {
+    const instance = available.items[index];
+    if (instance === undefined) break;
+    const waitMs = instance.prefillWaitMs(now);
+    if (waitMs < leastMs) [best, leastMs] = [instance, waitMs];
+  }
+  return best;
+}
+
 /** The instance that is free first, and those that hold the longest parts of the prompt; and how much of it each holds. */
-function candidates(model: ModelRecord, request: RequestRecord): Map<InstanceRecord, number> {
+function candidates(model: ModelRecord, request: RequestRecord, first: InstanceRecord | null): Map<InstanceRecord, number> {
   const found = new Map<InstanceRecord, number>();
   const { prefix, promptTokens } = request.facts;
   for (let index = prefix.length - 1; index >= 0 && found.size < MAX_HOLDERS; index--) {
@@ -65,16 +78,12 @@ function candidates(model: ModelRecord, request: RequestRecord): Map<InstanceRec
       if (found.size < MAX_HOLDERS && isServing(instance) && !found.has(instance)) found.set(instance, Math.min(mark.tokens, promptTokens));
     }
   }
-  const first = model.available.peek();
-  if (first !== undefined && !found.has(first)) found.set(first, first.cachedTokens(request.facts));
+  if (first !== null && !found.has(first)) found.set(first, first.cachedTokens(request.facts));
   return found;
 }
 
 const isServing = ({ life, suspect }: InstanceRecord): boolean => life.phase === "ready" && !suspect.armed;
 
 function isBetter(a: Candidate, b: Candidate): boolean {
-  if (a.costMs !== b.costMs) return a.costMs < b.costMs;
-  const work = a.instance.prefillTokens + a.instance.decodeTokens - b.instance.prefillTokens - b.instance.decodeTokens;
-  if (work !== 0) return work < 0;
-  return a.instance.lastUsedAt !== b.instance.lastUsedAt ? a.instance.lastUsedAt > b.instance.lastUsedAt : a.instance.serial < b.instance.serial;
+  return a.costMs === b.costMs ? lessWork(a.instance, b.instance) : a.costMs < b.costMs;
 }

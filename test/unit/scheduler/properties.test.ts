@@ -137,7 +137,7 @@ function watch(world: World): void {
       expect(world.state.instances.get(instance)?.inFlight.size).toBe(count);
     }
     expect(world.inState("starting", "ready", "draining", "stopping").length, "processes").toBeLessThanOrEqual(MAX_INSTANCES);
-    expect(world.state.taken.live.count).toBeLessThanOrEqual(MAX_INSTANCES);
+    expect(world.state.count("live")).toBeLessThanOrEqual(MAX_INSTANCES);
     for (const effect of effects) {
       if (effect.type === "dispatch") expect(world.fleet.get(effect.targetId)?.state, `dispatch to ${effect.targetId}`).toBe("ready");
       if (effect.type === "dispatch") {
@@ -163,7 +163,7 @@ function consistent(world: World): void {
   const { state } = world;
   const records = [...state.instances.values()];
   const processes = records.filter(({ life }) => hasProcess(life));
-  expect(state.taken.live.count).toBe(processes.length);
+  expect(state.count("live")).toBe(processes.length);
   expect(state.queued).toBe([...state.models.values()].reduce((sum, each) => sum + each.queue.size, 0));
   for (const device of state.devices.values()) {
     const here = processes.filter((record) => record.device === device);
