@@ -9,7 +9,7 @@ import { arm, disarm, type Turn } from "./turn.ts";
 /** A token of an answer takes more than one of a prompt: a counter of virtual tokens weighs it so. */
 export const OUTPUT_WEIGHT = 2;
 /** Requests of one decision that may be told to wait for an instance; more are looked at a moment later. */
-const MAX_PARKED_AT_ONCE = 8;
+const MAX_PARKED_AT_ONCE = 2;
 
 /** Gives waiting requests the slots that are free, in the queue's order and where the policy says. */
 export function serve(turn: Turn, model: ModelRecord): void {
