@@ -16,7 +16,7 @@ import { arm, refusal, type Turn } from "./turn.ts";
 const SUSPECT_MS = 100;
 
 /** A prompt yields to those that come within this many times its prefill after it, and are shorter. */
-const SET_BACK = 3;
+const SET_BACK = 10;
 
 const CANCELLED: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
 
