@@ -1,6 +1,7 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { emptyPrefixes, type PrefixIndex } from "./prefix/prefix-index.ts";
 import { Rate } from "./rates.ts";
+import { Group, type Member } from "./structures/roster.ts";
 
 /** An engine that had less than this share of the promised prefix has lost it. The rest is error of estimation. */
 const KEPT_SHARE = 0.75;
@@ -15,7 +16,7 @@ export abstract class Target {
   readonly prefixes = emptyPrefixes();
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
-  readonly inFlight = new Set<Work>();
+  readonly inFlight = new Group<Work>();
   /** Tokens to do for what is in flight: of prompts without a first token, and of answers. */
   prefillTokens = 0;
   decodeTokens = 0;
@@ -79,7 +80,7 @@ export abstract class Target {
   answered(_work: Work, _tookMs: number): void {}
 
   leave(work: Work): void {
-    this.inFlight.delete(work);
+    this.inFlight.remove(work);
     if (this.inFlight.size > 0) return;
     // Sums of fractions leave a rest that would grow over a million requests.
     this.prefillTokens = 0;
@@ -88,7 +89,7 @@ export abstract class Target {
 }
 
 /** A request in flight on a target: counts there from its making until it is given back, once. */
-export class Work {
+export class Work implements Member {
   readonly type = "running";
   readonly target: Target;
   readonly facts: RequestFacts;
@@ -101,6 +102,7 @@ export class Work {
   readonly alone: boolean;
   /** What the tenant was charged for it; dispatch.ts counts. */
   charged = 0;
+  groupIndex = -1;
   #answeredAt: number | null = null;
   #open = true;
 
