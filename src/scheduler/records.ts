@@ -6,7 +6,7 @@ import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts } from "../core/request.ts";
 import type { Refusal } from "./effects.ts";
-import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix/prefix-index.ts";
+import type { InstancePrefixes, PrefixIndex, PreviousTurn, SleepingConversation } from "./prefix/prefix-index.ts";
 import type { Accounts } from "./queue/accounts.ts";
 import type { Queued } from "./queue/lanes.ts";
 import type { RequestQueue } from "./queue/queue.ts";
@@ -64,9 +64,9 @@ export interface RequestRecord extends Queued<RequestRecord>, Member {
   /** Outstanding work on the instance, tokens; see load.ts. */
   prefillTokens: number;
   decodeTokens: number;
-  /** Cached tokens the index promised, and when the instance last worked on this conversation. */
+  /** Cached tokens the index promised, and the conversation's last turn on this instance. */
   promisedTokens: number;
-  previousUse: number;
+  previousTurn: PreviousTurn | null;
   /** Has been told its place at least once. */
   noticed: boolean;
   answering: boolean;

@@ -12,8 +12,6 @@ const UNKNOWN_LOAD_MS = 5_000;
 /** As for instances: a miss also delays who comes after, and what is decoded slows an answer a little. */
 const MISS_WEIGHT = 3;
 const DECODE_SHARE = 0.1;
-/** An engine that had less than this share of the promised prefix has lost it. */
-const KEPT_SHARE = 0.75;
 /** Shorter beginnings are no reason to go where they are cached: all work would, whatever the weights. */
 const FEWEST_CACHED = 256;
 /** Instances here that are looked at. */
@@ -77,7 +75,7 @@ export function begins(place: RemotePlace, model: ModelRecord, request: RequestR
   request.prefillTokens = facts.promptTokens - request.promisedTokens;
   // How much it keeps is its own affair; the least is what its slots hold.
   const capacity = Math.max(1, slots) * model.spec.load.contextTokens;
-  request.previousUse = model.remotePrefixes.touch(place, facts.prefix, facts.promptTokens + expectedCompletion(model, facts.maxTokens), capacity);
+  request.previousTurn = model.remotePrefixes.touch(place, facts.prefix, facts.promptTokens + expectedCompletion(model, facts.maxTokens), capacity);
   place.inFlight += 1;
   place.prefillTokens += request.prefillTokens;
 }
@@ -94,9 +92,9 @@ export function answers(place: RemotePlace, request: RequestRecord, now: number)
 export function ends(place: RemotePlace, model: ModelRecord, request: RequestRecord, outcome: RequestOutcome, wasLoaded: boolean, now: number): void {
   place.inFlight -= 1;
   place.prefillTokens = place.inFlight === 0 ? 0 : place.prefillTokens - request.prefillTokens;
-  const { facts, promisedTokens: promised, previousUse } = request;
+  const { facts, promisedTokens: promised } = request;
   const tip = facts.prefix[facts.prefix.length - 1];
-  if (outcome.cachedTokens !== null && previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE) model.remotePrefixes.correct(place, previousUse);
+  if (tip !== undefined) model.remotePrefixes.reported(place, tip.hash, request.previousTurn, outcome.promptTokens, outcome.cachedTokens);
   if (tip !== undefined && outcome.end !== "complete" && !request.answering) model.remotePrefixes.forget(place, tip.hash);
   if (outcome.end !== "complete") return;
   const streamed = request.answering && now > request.prefilledAt;

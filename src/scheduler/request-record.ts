@@ -52,7 +52,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     prefillTokens: 0,
     decodeTokens: 0,
     promisedTokens: 0,
-    previousUse: 0,
+    previousTurn: null,
     noticed: false,
     answering: false,
   };

@@ -16,8 +16,6 @@ import { arm, refusal, type Turn } from "./turn.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
 const SUSPECT_MS = 100;
-/** An engine that had less than this share of the promised prefix has lost it. The rest is error of estimation. */
-const KEPT_SHARE = 0.75;
 
 export function arrived(turn: Turn, facts: RequestFacts): void {
   const { state, now } = turn;
@@ -163,9 +161,7 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
   }
   const tip = facts.prefix[facts.prefix.length - 1];
   if (tip === undefined) return;
-  const promised = request.promisedTokens;
-  if (outcome.cachedTokens !== null && request.previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE)
-    model.prefixes.correct(instance, request.previousUse);
+  model.prefixes.reported(instance, tip.hash, request.previousTurn, outcome.promptTokens, outcome.cachedTokens);
   // A prompt that was given up, or that broke the engine, is not in the cache.
   if (outcome.end !== "complete" && !request.answering) model.prefixes.forget(instance, tip.hash);
 }
