@@ -64,7 +64,7 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   request.promisedTokens = cachedTokens;
   request.prefillTokens = facts.promptTokens - cachedTokens;
   request.decodeTokens = expectedCompletion(model, facts.maxTokens);
-  request.previousTurn = model.prefixes.touch(instance, facts.prefix, facts.promptTokens + request.decodeTokens, cacheCapacity(instance));
+  request.previousTurn = model.prefixes.begin(instance, facts.prefix, facts.promptTokens + request.decodeTokens, cacheCapacity(instance));
   instance.inFlight.add(request);
   holdSlot(instance, request, 1);
   state.dispatches += 1;

@@ -205,6 +205,7 @@ function createInstance(state: SchedulerState, model: ModelRecord, device: Devic
     decodeTokens: 0,
     unanswered: 0,
     prefilledAt: 0,
+    promptEndedAt: 0,
     prefillRate: rate(),
     decodeRate: rate(),
     parked: new Set(),

@@ -4,6 +4,8 @@ import type { InstanceRecord, Rate, RequestRecord } from "./records.ts";
 const FADING = 0.9;
 /** Prompts shorter than this say more about overhead than about speed. */
 const FEWEST_TOKENS = 32;
+/** Tokens that an instance must have worked off for its own measurements to weigh as much as the model's. */
+const USUAL_TOKENS = 4096;
 /** Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among devices. */
 const PRIOR_GPU = 4;
 const PRIOR_CPU = 0.2;
@@ -16,10 +18,14 @@ export function learnRate(known: Rate, tokens: number, ms: number): void {
   known.ms = known.ms * FADING + ms;
 }
 
-/** Prompt tokens per millisecond that the instance works off: measured, else of the model's other instances, else a guess from the device. */
+/**
+ * Prompt tokens per millisecond that the instance works off: measured, as far as it has worked off enough, else what is usual of
+ * the model's instances, else a guess from the device. Ten short prompts would else make one of equals slow, and as nothing
+ * would then be sent there, slow for ever.
+ */
 export function prefillPerMs(instance: InstanceRecord): number {
-  const own = instance.prefillRate;
-  return own.ms > 0 ? own.tokens / own.ms : modelPrefillPerMs(instance);
+  const { tokens, ms } = instance.prefillRate;
+  return (tokens + USUAL_TOKENS) / (ms + USUAL_TOKENS / modelPrefillPerMs(instance));
 }
 
 /** The same of the model's instances altogether. */
@@ -46,6 +52,9 @@ export function prefillBegins(instance: InstanceRecord, request: RequestRecord, 
 /** The first token came: what is still expected moves by as much as this came early or late. */
 export function prefillEnded(instance: InstanceRecord, request: RequestRecord, now: number): void {
   instance.unanswered -= 1;
+  // Before the prompt before it was done, the engine was at work on that.
+  request.prefillMs = Math.max(0, now - Math.max(request.dispatchedAt, instance.promptEndedAt));
+  instance.promptEndedAt = now;
   instance.prefilledAt += now - request.prefilledAt;
   // The engine tells its times with the end of an answer only; until then this is better than a guess.
   if (!request.alone || isMeasured(instance)) return;

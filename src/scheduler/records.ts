@@ -57,6 +57,8 @@ export interface RequestRecord extends Queued<RequestRecord>, Member {
   dispatchedAt: number;
   /** When the first token is expected; see rates.ts. */
   prefilledAt: number;
+  /** What the engine took for the prompt without those before it; null before the first token. */
+  prefillMs: number | null;
   /** No other prompt was on the instance when it came. */
   alone: boolean;
   /** What the tenant was charged for it; see dispatch.ts. */
@@ -119,6 +121,9 @@ export interface InstanceRecord extends HeapItem {
   /** Requests in flight without a first token, and when they are expected to have theirs (epoch ms). */
   unanswered: number;
   prefilledAt: number;
+  /** When the last one had its first token. */
+  promptEndedAt: number;
+  /** Prompt tokens ÷ the time that the engine was at work on them alone. */
   readonly prefillRate: Rate;
   readonly decodeRate: Rate;
   /** Requests that wait for this instance in particular, and when to look at them again. */

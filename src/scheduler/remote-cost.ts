@@ -75,7 +75,7 @@ export function begins(place: RemotePlace, model: ModelRecord, request: RequestR
   request.prefillTokens = facts.promptTokens - request.promisedTokens;
   // How much it keeps is its own affair; the least is what its slots hold.
   const capacity = Math.max(1, slots) * model.spec.load.contextTokens;
-  request.previousTurn = model.remotePrefixes.touch(place, facts.prefix, facts.promptTokens + expectedCompletion(model, facts.maxTokens), capacity);
+  request.previousTurn = model.remotePrefixes.begin(place, facts.prefix, facts.promptTokens + expectedCompletion(model, facts.maxTokens), capacity);
   place.inFlight += 1;
   place.prefillTokens += request.prefillTokens;
 }

@@ -47,6 +47,7 @@ export function createRequest({ state, now }: Turn, facts: RequestFacts, model: 
     remoteLoaded: true,
     dispatchedAt: 0,
     prefilledAt: 0,
+    prefillMs: null,
     alone: false,
     charged: 0,
     prefillTokens: 0,

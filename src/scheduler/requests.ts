@@ -147,8 +147,11 @@ function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord,
   learn(averages.holdMs, turn.now - request.dispatchedAt);
   const prefilled = outcome.promptTokens === null ? null : outcome.promptTokens - (outcome.cachedTokens ?? 0);
   if (prefilled !== null && outcome.promptMs !== null) instance.prefillMeter.add(prefilled, outcome.promptMs, turn.now - (outcome.completionMs ?? 0));
-  if (prefilled !== null && outcome.promptMs !== null)
-    for (const rate of [instance.prefillRate, model.prefillRate]) learnRate(rate, prefilled, outcome.promptMs);
+  if (prefilled !== null && outcome.promptMs !== null) {
+    // Prompts that were before it are in the engine's figure, but not in its work on this one.
+    const ms = request.prefillMs ? Math.min(outcome.promptMs, request.prefillMs) : outcome.promptMs;
+    for (const rate of [instance.prefillRate, model.prefillRate]) learnRate(rate, prefilled, ms);
+  }
   if (outcome.completionTokens !== null) {
     if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
     if (outcome.completionMs !== null)

@@ -1,6 +1,7 @@
 import { expectedCompletion, loadOf } from "../load.ts";
 import { isMeasured, prefillPerMs, prefillWaitMs } from "../rates.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord, RoutingPolicy } from "../records.ts";
+import { type Beginning, beginningOf, crowdingTokens, investedTokens } from "./beginning.ts";
 import { cachedOn, firstFree } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
@@ -32,7 +33,7 @@ interface Holder {
 
 interface Candidate extends Holder {
   readonly costMs: number;
-  /** At max_load or above: takes only what no other can take. */
+  /** At max_load or above: takes only what no other can take, and the conversations that it holds. */
   readonly loaded: boolean;
 }
 
@@ -41,6 +42,10 @@ interface Candidate extends Holder {
  *
  *   cost = (3 × prompt tokens not cached there + prompt tokens queued there) ÷ its prefill rate
  *        + wait for a slot + share of its decoding
+ *
+ * A conversation so stays with the instance that had its last turn, unless to wait there takes longer than to compute all of it
+ * elsewhere, three times over. For one that begins, what all begin with does not tie it to the instance that was the first to
+ * hold it; see beginning.ts.
  *
  * A request waits for an instance that holds its beginning where that is quicker than to start cold now, and all wait
  * while every instance has prompts enough.
@@ -54,10 +59,14 @@ export const expectedTime: RoutingPolicy = {
     // The first of them is the one that is free soonest: where it is not, none is, and nothing more need be looked at.
     if (first !== undefined && !urgent && !takesNow(first, now))
       return { type: "hold", untilMs: Math.max(now + 1, now + prefillWaitMs(first, now) - AHEAD_MS) };
+    const found = candidates(model, request);
+    const beginning = beginningOf(model, request, found);
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
-    for (const { instance, cachedTokens } of candidates(model, request)) {
-      const candidate = { instance, cachedTokens, costMs: costOf(model, instance, request, cachedTokens, now), loaded: loadOf(instance) >= maxLoad };
+    for (const holder of found) {
+      const { instance } = holder;
+      const loaded = beginning !== null && loadOf(instance) >= maxLoad;
+      const candidate = { ...holder, costMs: costOf(model, request, holder, beginning, now), loaded };
       if (instance.heapIndex >= 0 && (urgent || takesNow(instance, now))) {
         if (open === null || isBetter(candidate, open)) open = candidate;
       } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
@@ -107,14 +116,15 @@ function waitMs(model: ModelRecord, instance: InstanceRecord, now: number): numb
   return prefillWaitMs(instance, now) + slot;
 }
 
-function costOf(model: ModelRecord, instance: InstanceRecord, request: RequestRecord, cachedTokens: number, now: number): number {
-  const perMs = prefillPerMs(instance);
+function costOf(model: ModelRecord, request: RequestRecord, { instance, cachedTokens }: Holder, beginning: Beginning | null, now: number): number {
+  const { promptTokens, maxTokens } = request.facts;
   const decodes = instance.inFlight.size - instance.unanswered;
   const perToken = instance.decodeRate.ms > 0 ? instance.decodeRate.ms / instance.decodeRate.tokens : 0;
-  const shareMs = (DECODE_SHARE * expectedCompletion(model, request.facts.maxTokens) * perToken * decodes) / Math.max(1, instance.slots);
-  let parkedTokens = 0;
-  for (const other of instance.parked) parkedTokens += other.expectedPrefill;
-  return waitMs(model, instance, now) + (MISS_WEIGHT * (request.facts.promptTokens - cachedTokens) + parkedTokens) / perMs + shareMs;
+  const shareMs = (DECODE_SHARE * expectedCompletion(model, maxTokens) * perToken * decodes) / Math.max(1, instance.slots);
+  let tokens = MISS_WEIGHT * (promptTokens - cachedTokens);
+  if (beginning !== null) tokens += crowdingTokens(beginning, instance, promptTokens) - MISS_WEIGHT * investedTokens(beginning, instance, cachedTokens);
+  for (const other of instance.parked) tokens += other.expectedPrefill;
+  return waitMs(model, instance, now) + tokens / prefillPerMs(instance) + shareMs;
 }
 
 function isBetter(a: Candidate, b: Candidate): boolean {

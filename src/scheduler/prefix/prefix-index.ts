@@ -10,8 +10,8 @@ export interface InstancePrefixes {
 
 interface Conversation {
   readonly marks: readonly PrefixMark[];
-  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. */
-  readonly holders: readonly Holders<unknown>[];
+  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. Empty while a request is at work on it. */
+  holders: readonly Holders<unknown>[];
   readonly tokens: number;
   /** Grows with every use on any instance of the model; below 0 for one that was given, and not used so far. */
   readonly use: number;
@@ -48,7 +48,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   #given = 0;
 
   /** Who holds the prefix, or undefined. */
-  holders(hash: string): Pick<Holders<Owner>, "has" | "some"> | undefined {
+  holders(hash: string): Pick<Holders<Owner>, "has" | "some" | "tips" | "conversations"> | undefined {
     return this.#holders.get(hash);
   }
 
@@ -62,16 +62,15 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance works on a prompt with these marks now; what no longer fits into `capacityTokens` is forgotten, the
+   * The instance works on a prompt with these marks from now on, and has it for nobody else: a slot that is busy cannot be
+   * copied from, and what it held before is written over. What no longer fits into `capacityTokens` is forgotten, the
    * least recently used first. Returns the conversation's previous turn there, or null when it is new.
    */
-  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
+  begin(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
     const tip = marks[marks.length - 1];
     if (tip === undefined) return null;
     const held = owner.prefixes;
     let previous: PreviousTurn | null = null;
-    // Added before the beginning is forgotten: what both have need not be taken out and put in again.
-    const through = this.#hold(owner, marks);
     // A conversation that goes on replaces its own beginning.
     for (const mark of marks) {
       const beginning = held.conversations.get(mark.hash);
@@ -80,12 +79,26 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       this.forget(owner, mark.hash);
     }
     this.#uses += 1;
-    held.conversations.set(tip.hash, { marks, holders: through, tokens: promptTokens, use: this.#uses, counted: 0 });
+    held.conversations.set(tip.hash, { marks, holders: [], tokens: promptTokens, use: this.#uses, counted: 0 });
     held.tokens += promptTokens;
     for (const oldest of held.conversations.keys()) {
       if (held.tokens <= capacityTokens || oldest === tip.hash) break;
       this.forget(owner, oldest);
     }
+    return previous;
+  }
+
+  /** The instance is done with it for now, and holds it for whoever comes. */
+  rest(owner: Owner, tip: string): void {
+    const conversation = owner.prefixes.conversations.get(tip);
+    if (conversation !== undefined && conversation.holders.length === 0) conversation.holders = this.#hold(owner, conversation.marks);
+  }
+
+  /** `begin` and `rest`. */
+  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
+    const previous = this.begin(owner, marks, promptTokens, capacityTokens);
+    const tip = marks[marks.length - 1];
+    if (tip !== undefined) this.rest(owner, tip.hash);
     return previous;
   }
 
@@ -97,6 +110,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (previous !== null && cachedTokens !== null && cachedTokens < previous.counted * KEPT_SHARE) this.#lost(owner, previous.use);
     const conversation = owner.prefixes.conversations.get(tip);
     if (conversation !== undefined && promptTokens !== null) conversation.counted = promptTokens;
+    this.rest(owner, tip);
   }
 
   /** Forgets one conversation, for example one whose prompt was given up. */
@@ -106,6 +120,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (conversation === undefined) return;
     held.conversations.delete(tip);
     held.tokens -= conversation.tokens;
+    const last = conversation.holders[conversation.holders.length - 1];
+    if (last !== undefined) last.tips -= 1;
     for (const holders of conversation.holders) if (holders.drop(owner)) this.#holders.delete(holders.hash);
   }
 
@@ -165,6 +181,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       holders.add(owner);
       through.push(holders as Holders<unknown>);
     }
+    const last = through[through.length - 1];
+    if (last !== undefined) last.tips += 1;
     return through;
   }
 }
