@@ -3,6 +3,9 @@ const FADING = 0.9;
 /** Prompts shorter than this show overhead more than speed. */
 const MIN_TOKENS = 32;
 
+/** Tokens that a target must have worked off for its measurements to weigh as much as what is usual. */
+const USUAL_TOKENS = 4096;
+
 /** Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are mostly overhead. */
 export class Rate {
   #tokens = 0;
@@ -17,6 +20,14 @@ export class Rate {
   /** Null before the first sample. */
   get perMs(): number | null {
     return this.#ms > 0 ? this.#tokens / this.#ms : null;
+  }
+
+  /**
+   * Tokens per millisecond: measured, as far as enough was, else what is `usual`. Ten short prompts would else make one of
+   * equals slow, and as nothing would then be sent there, slow for ever.
+   */
+  besides(usualPerMs: number): number {
+    return (this.#tokens + USUAL_TOKENS) / (this.#ms + USUAL_TOKENS / usualPerMs);
   }
 
   /** Milliseconds for so many tokens; 0 before the first sample. */

@@ -396,6 +396,11 @@ export class NodeTarget extends Target {
     return this.prefillRate.perMs !== null;
   }
 
+  /** Unlike instances, nodes differ: what others take says little once this one was measured. */
+  override get prefillPerMs(): number {
+    return this.prefillRate.perMs ?? this.similarPerMs;
+  }
+
   get slots(): number {
     return Math.max(1, this.facts.slots);
   }

@@ -137,7 +137,8 @@ function learnFrom(turn: Turn, work: Work, instance: InstanceRecord, outcome: Re
   const measured = promptTokens === null ? null : promptTokens - (outcome.cachedTokens ?? 0);
   if (measured !== null && promptMs !== null) {
     instance.prefillMeter.add(measured, promptMs, turn.now - (completionMs ?? 0));
-    instance.learnPrefill(measured, promptMs);
+    // Prompts that were before it are in the engine's figure, but not in its work on this one.
+    instance.learnPrefill(measured, work.prefillMs ? Math.min(promptMs, work.prefillMs) : promptMs);
   }
   if (completionTokens === null) return;
   if (completionMs !== null) {

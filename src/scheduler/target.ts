@@ -1,10 +1,7 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
-import { emptyPrefixes, type PrefixIndex } from "./prefix/prefix-index.ts";
+import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
 import { Rate } from "./rates.ts";
 import { Group, type Member } from "./structures/roster.ts";
-
-/** An engine that had less than this share of the promised prefix has lost it. The rest is error of estimation. */
-const KEPT_SHARE = 0.75;
 
 /**
  * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it is
@@ -41,7 +38,7 @@ export abstract class Target {
   abstract readonly expectedTokens: number;
 
   get prefillPerMs(): number {
-    return this.prefillRate.perMs ?? this.similarPerMs;
+    return this.prefillRate.besides(this.similarPerMs);
   }
 
   /** The same of the model's targets of this kind altogether. */
@@ -94,9 +91,9 @@ export class Work implements Member {
   readonly target: Target;
   readonly facts: RequestFacts;
   readonly startedAt: number;
-  /** Cached tokens the index promised, and when the target last worked on this conversation. */
+  /** Cached tokens the index promised, and the conversation's last turn there. */
   readonly promisedTokens: number;
-  readonly #previousUse: number;
+  readonly #previousTurn: PreviousTurn | null;
   readonly decodeTokens: number;
   /** No other prompt was there when it came. */
   readonly alone: boolean;
@@ -104,6 +101,7 @@ export class Work implements Member {
   charged = 0;
   groupIndex = -1;
   #answeredAt: number | null = null;
+  #prefillMs: number | null = null;
   #open = true;
 
   constructor(target: Target, facts: RequestFacts, cachedTokens: number, decodeTokens: number, now: number) {
@@ -112,7 +110,7 @@ export class Work implements Member {
     this.startedAt = now;
     this.promisedTokens = cachedTokens;
     this.decodeTokens = decodeTokens;
-    this.#previousUse = target.index.touch(target, facts.prefix, facts.promptTokens + decodeTokens, target.cacheTokens);
+    this.#previousTurn = target.index.begin(target, facts.prefix, facts.promptTokens + decodeTokens, target.cacheTokens);
     this.alone = target.unanswered === 0;
     if (this.alone) target.busySince = now;
     target.enter(this);
@@ -130,6 +128,11 @@ export class Work implements Member {
     return this.#answeredAt;
   }
 
+  /** What the engine took for the prompt without those before it; null before the first token. */
+  get prefillMs(): number | null {
+    return this.#prefillMs;
+  }
+
   get answering(): boolean {
     return this.#answeredAt !== null;
   }
@@ -140,6 +143,7 @@ export class Work implements Member {
     if (this.#answeredAt !== null) return;
     this.#answeredAt = now;
     this.#prefillEnded();
+    this.#prefillMs = Math.max(0, now - Math.max(this.startedAt, target.busySince));
     target.busySince = now;
     target.answered(this, now - this.startedAt);
   }
@@ -167,11 +171,11 @@ export class Work implements Member {
     this.#mendPrefixes(outcome, wasAnswering);
   }
 
-  #mendPrefixes({ end, cachedTokens }: RequestOutcome, wasAnswering: boolean): void {
+  #mendPrefixes({ end, promptTokens, cachedTokens }: RequestOutcome, wasAnswering: boolean): void {
     const { index } = this.target;
     const tip = this.facts.prefix.at(-1);
     if (tip === undefined) return;
-    if (cachedTokens !== null && this.#previousUse > 0 && cachedTokens < this.promisedTokens * KEPT_SHARE) index.correct(this.target, this.#previousUse);
+    index.reported(this.target, tip.hash, this.#previousTurn, promptTokens, cachedTokens);
     // A prompt that was given up, or that broke the engine, is not in the cache.
     if (end !== "complete" && !wasAnswering) index.forget(this.target, tip.hash);
   }

@@ -1,9 +1,14 @@
-import { costOf } from "../cost.ts";
+import { costOf, MISS_WEIGHT } from "../cost.ts";
 import { type InstanceRecord, lessWork, type ModelRecord, type RequestRecord } from "../records.ts";
+import { beginningOf, crowdingTokens, investedTokens } from "./beginning.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
 const MAX_HOLDERS = 16;
+/** With this many instances or fewer, all are compared. */
+const FEW = 8;
+/** Requests that may wait for one instance while they could begin elsewhere: all of them are looked at again whenever something happens there. */
+const MAX_PARKED = 4;
 /** Instances that are looked at for one that is free soon. */
 const LOOKED_AT = 8;
 /**
@@ -21,7 +26,9 @@ interface Candidate {
 }
 
 /**
- * The instance with the least cost (see cost.ts). A request waits for an instance that holds its beginning where that is
+ * The instance with the least cost (see cost.ts). A conversation so stays with the instance that had its last turn, unless to
+ * wait there takes longer than to compute all of it elsewhere, three times over. For one that begins, what all begin with does
+ * not tie it to the instance that was the first to hold it; see beginning.ts. A request waits for an instance that holds its beginning where that is
  * quicker than to start cold now, and all wait while every instance has prompts enough.
  */
 export const expectedTime: RoutingPolicy = {
@@ -34,14 +41,21 @@ export const expectedTime: RoutingPolicy = {
     if (first !== null && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
-    for (const [instance, cachedTokens] of candidates(model, request, first)) {
-      const candidate = { instance, cachedTokens, costMs: costOf(instance, request, cachedTokens, now).weighedMs };
+    const found = candidates(model, request, first);
+    const beginning = beginningOf(model, request, found.keys());
+    for (const [instance, cachedTokens] of found) {
+      let costMs = costOf(instance, request, cachedTokens, now).weighedMs;
+      if (beginning !== null) {
+        const invested = MISS_WEIGHT * investedTokens(beginning, instance, cachedTokens);
+        costMs += (crowdingTokens(beginning, instance, request.facts.promptTokens) - invested) / instance.prefillPerMs;
+      }
+      const candidate = { instance, cachedTokens, costMs };
       if (instance.heapIndex >= 0 && (urgent || takesNow(instance, now))) {
         if (open === null || isBetter(candidate, open)) open = candidate;
       } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
     }
     if (open === null) return firstFree(model, request);
-    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs) {
+    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MAX_PARKED) {
       const { instance } = closed;
       return { type: "wait-for", instance, untilMs: now + Math.max(1, instance.delayMs + instance.prefillWaitMs(now) - AHEAD_MS) };
     }
@@ -65,10 +79,14 @@ function soonest({ available }: ModelRecord, now: number): InstanceRecord | null
   return best;
 }
 
-/** The instance that is free first, and those that hold the longest parts of the prompt; and how much of it each holds. */
+/** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and how much of it each holds. */
 function candidates(model: ModelRecord, request: RequestRecord, first: InstanceRecord | null): Map<InstanceRecord, number> {
   const found = new Map<InstanceRecord, number>();
   const { prefix, promptTokens } = request.facts;
+  if (model.instances.size <= FEW) {
+    for (const instance of model.instances) if (isServing(instance)) found.set(instance, instance.cachedTokens(request.facts));
+    return found;
+  }
   for (let index = prefix.length - 1; index >= 0 && found.size < MAX_HOLDERS; index--) {
     const mark = prefix[index];
     const holders = mark && model.prefixes.holders(mark.hash);

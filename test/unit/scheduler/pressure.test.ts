@@ -44,14 +44,15 @@ test("replicas_min are started with the daemon and outlive idleness, and the oth
 test("who waits for a conversation's instance is served elsewhere when that one is away", () => {
   const world = new World([model("a", { preload: true, slots: 2 })], { devices: [gpu(0), gpu(1)] });
   for (const id of world.starting()) world.up(id);
-  const prefix = [{ hash: "long", tokens: 8000 }];
-  const first = world.arrive("a", { promptTokens: 8000, prefix });
+  const shared = { hash: "shared", tokens: 3000 };
+  const prefix = [shared, { hash: "long", tokens: 4000 }];
+  const first = world.arrive("a", { promptTokens: 4000, prefix });
   const home = world.instanceOf(first);
   world.post({ type: "first-token", requestId: first });
-  world.finish(first, { promptTokens: 8000, promptMs: 8000, cachedTokens: 0 });
-  world.arrive("a", { promptTokens: 9000, prefix: [...prefix, { hash: "x", tokens: 9000 }] });
-  const next = world.arrive("a", { promptTokens: 8100, prefix: [...prefix, { hash: "next", tokens: 8100 }] });
-  // Home is busy for a second; eight seconds of prefill elsewhere are worth the wait.
+  world.finish(first, { promptTokens: 4000, promptMs: 4000, cachedTokens: 0 });
+  world.arrive("a", { promptTokens: 4000, prefix: [shared, { hash: "x", tokens: 4000 }] });
+  const next = world.arrive("a", { promptTokens: 4100, prefix: [...prefix, { hash: "next", tokens: 8100 }] });
+  // Home is busy for a second; four seconds of prefill elsewhere are worth the wait.
   expect(world.status(next)).toBe("waiting");
   world.die(home ?? "", "died", 60_000);
   expect(world.status(next)).toBe("running");
