@@ -168,7 +168,7 @@ class Bench {
   }
 
   #carryOut(effect: Effect): void {
-    if (effect.type === "dispatch" || effect.type === "forward") {
+    if (effect.type === "dispatch") {
       const facts = this.state.requests.get(effect.requestId)?.facts;
       (facts?.model === QUIET ? this.quiet : this.running).push(effect.requestId);
     } else if (effect.type === "start") {
@@ -199,7 +199,7 @@ class Bench {
   crash(): void {
     const ids = [...this.state.instances.values()];
     const instance = ids[Math.floor(random() * ids.length)];
-    if (instance === undefined || instance.phase !== "ready") return;
+    if (instance === undefined || instance.life.phase !== "ready") return;
     const { id, model, device } = instance;
     this.post(
       {

@@ -13,7 +13,7 @@
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
  * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
- * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS]`
+ * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed S] [--only shapes]`
  */
 import { parseArgs } from "node:util";
 
@@ -41,6 +41,8 @@ async function runNamed(): Promise<void> {
       instances: { type: "string", default: "4" },
       load: { type: "string", default: "0.8,0.95,1" },
       most: { type: "string", default: "12031" },
+      shapes: { type: "string", default: "20" },
+      seed: { type: "string", default: "1" },
       requests: { type: "string", default: "1000000" },
       arms: { type: "string" },
       install: { type: "boolean", default: false },
@@ -106,7 +108,9 @@ async function runNamed(): Promise<void> {
     case "sim": {
       const { benchSim } = await import("../sim/main.ts");
       const numbers = (list: string): number[] => list.split(",").map(Number);
-      benchSim({ trace: values.trace ?? null, instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most), save: true });
+      const shapes = { shapes: Number(values.shapes), seed: Number(values.seed), shapesAlone: values.only === "shapes" };
+      const fleets = { instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most) };
+      benchSim({ trace: values.trace ?? null, ...fleets, ...shapes, save: true });
       break;
     }
     case "page": {

@@ -8,6 +8,8 @@ export interface EngineProfile extends EngineRates {
   readonly batchTokens: number;
   /** Slots and host memory together. */
   readonly cacheTokens: number;
+  /** Of one slot. Default: more than any request has. */
+  readonly contextTokens?: number;
   readonly loadMs: number;
 }
 

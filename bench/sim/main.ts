@@ -4,6 +4,7 @@ import { printTable, Report } from "../lib/report.ts";
 import { type Measures, measure } from "./measure.ts";
 import type { SimRequest } from "./requests.ts";
 import { deadlines, flooder, flooderOfFew, noReuse, PROFILE, pooled, run, runPolicy, SMALL, saturation, swaps } from "./scenarios.ts";
+import { benchShapes } from "./shapes/main.ts";
 import { readTrace, replay } from "./trace.ts";
 
 export interface SimOptions {
@@ -14,6 +15,11 @@ export interface SimOptions {
   readonly loads: readonly number[];
   /** Most requests of one replay. */
   readonly most: number;
+  /** Random shapes of conversations, and where their numbers come from. */
+  readonly shapes: number;
+  readonly seed: number;
+  /** Nothing but the shapes. */
+  readonly shapesAlone: boolean;
   readonly save: boolean;
 }
 
@@ -22,6 +28,8 @@ const heading = ["policy", "TTFT p50", "p99", "mean", "of least-outstanding", "h
 /** Runs everything, prints a table for each workload and a JSON line for each figure, and keeps them in bench/results/sim.json. */
 export function benchSim(options: SimOptions): void {
   const report = new Report("sim");
+  benchShapes(report, { count: options.shapes, seed: options.seed });
+  if (options.shapesAlone) return;
   if (options.trace !== null) {
     const trace = readTrace(options.trace);
     for (const instances of options.instances) {

@@ -3,10 +3,14 @@ import type { Device } from "../../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../../src/core/instance.ts";
 import type { ModelSpec } from "../../src/core/model.ts";
 import { testModel } from "../../test/support/fake-engine.ts";
+import type { EngineProfile } from "./engine.ts";
+
+const contextOf = ({ contextTokens = 131_072 }: EngineProfile): number => contextTokens;
 
 /** The configuration of a simulated machine, in the words of the real one. */
-export function modelSpec(name: string, slots: number, batchTokens: number, replicas: number, preload: boolean): ModelSpec {
-  const load = { contextTokens: 131_072, slots, batchTokens, microBatchTokens: Math.min(512, batchTokens), threads: 1, gpuLayers: 99 };
+export function modelSpec(name: string, profile: EngineProfile, replicas: number, preload: boolean): ModelSpec {
+  const { slots, batchTokens } = profile;
+  const load = { contextTokens: contextOf(profile), slots, batchTokens, microBatchTokens: Math.min(512, batchTokens), threads: 1, gpuLayers: 99 };
   return testModel({ name, engine: "auto", replicas, preload, fingerprint: name }, load);
 }
 
@@ -39,7 +43,7 @@ export function settingsOf(maxInstances: number, changes: Partial<SchedulerSetti
   };
 }
 
-export function snapshot(id: string, model: string, device: string, state: InstanceState, slots: number): InstanceSnapshot {
+export function snapshot(id: string, model: string, device: string, state: InstanceState, profile: EngineProfile): InstanceSnapshot {
   return {
     id,
     model,
@@ -49,8 +53,8 @@ export function snapshot(id: string, model: string, device: string, state: Insta
     state,
     pid: 1,
     socketPath: "/s",
-    slots,
-    contextTokens: 131_072,
+    slots: profile.slots,
+    contextTokens: contextOf(profile),
     threads: 1,
     startedAt: 0,
     readyAt: 0,

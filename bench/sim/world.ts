@@ -6,9 +6,18 @@ import type { Effect } from "../../src/scheduler/effects.ts";
 import type { SchedulerEvent } from "../../src/scheduler/events.ts";
 import { createState, nextDueAt } from "../../src/scheduler/state.ts";
 import { Agenda } from "./agenda.ts";
-import { type EngineProfile, SimEngine } from "./engine.ts";
-import type { SimRequest } from "./requests.ts";
+import { type EngineNews, type EngineProfile, SimEngine } from "./engine.ts";
+import { type SimRequest, type SimSource, sourceOf } from "./requests.ts";
 import { gpu, modelSpec, settingsOf, snapshot } from "./specs.ts";
+
+/** What an instance of the simulated fleet does with its requests. */
+export interface Engine<Request extends SimRequest> {
+  readonly busyMs: number;
+  /** When `advance` has something to say; null while idle. */
+  readonly nextAt: number | null;
+  admit(request: Request, now: number): void;
+  advance(now: number): EngineNews;
+}
 
 export interface SimFleet {
   readonly models: readonly string[];
@@ -24,6 +33,8 @@ export interface SimFleet {
 /** What became of one request. Milliseconds from its arrival; null where it did not come to that. */
 export interface SimResult {
   readonly request: SimRequest;
+  /** The instance that served it. */
+  instanceId: string | null;
   /** Time until it had a slot. */
   queuedMs: number;
   ttftMs: number | null;
@@ -45,23 +56,29 @@ const EPOCH = 1_000_000;
 
 /** Runs the scheduler's own `decide` over a simulated clock and fleet until every request has ended. */
 export function simulate(requests: readonly SimRequest[], fleet: SimFleet): SimRun {
-  return new Simulation(requests, fleet).run();
+  return simulateSource(sourceOf(requests), fleet, () => new SimEngine(fleet.profile));
 }
 
-type Happening =
-  | { readonly type: "engine"; readonly id: string; readonly engine: SimEngine }
+/** The same with requests that may depend on earlier answers, and engines of another kind. */
+export function simulateSource<Request extends SimRequest>(source: SimSource<Request>, fleet: SimFleet, newEngine: () => Engine<Request>): SimRun {
+  return new Simulation(source, fleet, newEngine).run();
+}
+
+type Happening<Request extends SimRequest> =
+  | { readonly type: "engine"; readonly id: string; readonly engine: Engine<Request> }
   | { readonly type: "up"; readonly id: string }
   | { readonly type: "gone"; readonly id: string };
 
-class Simulation {
+class Simulation<Request extends SimRequest> {
   readonly #fleet: SimFleet;
-  readonly #requests: readonly SimRequest[];
+  readonly #source: SimSource<Request>;
+  readonly #newEngine: () => Engine<Request>;
   readonly #state = createState(() => 1);
-  readonly #agenda = new Agenda<Happening>();
-  readonly #engines = new Map<string, SimEngine>();
+  readonly #agenda = new Agenda<Happening<Request>>();
+  readonly #engines = new Map<string, Engine<Request>>();
   readonly #orders = new Map<string, StartOrder>();
   readonly #results: SimResult[] = [];
-  readonly #resultOf = new Map<string, SimResult>();
+  readonly #resultOf = new Map<string, SimResult & { readonly request: Request }>();
   #now = EPOCH;
   #startedAt = EPOCH;
   #endedAt = EPOCH;
@@ -69,15 +86,16 @@ class Simulation {
   #decisions = 0;
   #busyMs = 0;
 
-  constructor(requests: readonly SimRequest[], fleet: SimFleet) {
-    this.#requests = requests;
+  constructor(source: SimSource<Request>, fleet: SimFleet, newEngine: () => Engine<Request>) {
+    this.#source = source;
     this.#fleet = fleet;
+    this.#newEngine = newEngine;
   }
 
   run(): SimRun {
     const { models, devices, maxInstances, profile, settings, preload } = this.#fleet;
     const began = process.hrtime.bigint();
-    const specs = models.map((name) => modelSpec(name, profile.slots, profile.batchTokens, devices, preload));
+    const specs = models.map((name) => modelSpec(name, profile, devices, preload));
     this.#post({
       type: "configured",
       config: {
@@ -92,22 +110,18 @@ class Simulation {
     while (preload && this.#agenda.nextAt !== null) this.#happen();
     const start = this.#now;
     this.#startedAt = start;
-    let next = 0;
     for (;;) {
-      const request = this.#requests[next];
-      const arrivesAt = request === undefined ? Number.POSITIVE_INFINITY : start + request.at;
+      const nextAt = this.#source.nextAt;
+      const arrivesAt = nextAt === null ? Number.POSITIVE_INFINITY : start + nextAt;
       const happensAt = this.#agenda.nextAt ?? Number.POSITIVE_INFINITY;
       const dueAt = nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY;
-      if (request === undefined && this.#resultOf.size === 0) break;
+      if (nextAt === null && this.#resultOf.size === 0) break;
       const at = Math.min(arrivesAt, happensAt, dueAt);
       if (at === Number.POSITIVE_INFINITY) throw new Error(`${this.#resultOf.size} requests wait for nothing`);
       this.#now = Math.max(this.#now, at);
       if (happensAt <= at) this.#happen();
       else if (dueAt <= at) this.#post({ type: "tick" });
-      else if (request !== undefined) {
-        next += 1;
-        this.#arrive(request);
-      }
+      else this.#arrive(this.#source.take());
     }
     for (const engine of this.#engines.values()) this.#busyMs += engine.busyMs;
     const spanMs = Math.max(1, this.#endedAt - start);
@@ -121,13 +135,15 @@ class Simulation {
     };
   }
 
-  #arrive(request: SimRequest): void {
-    const result: SimResult = { request, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 };
+  #arrive(request: Request): void {
+    const result: SimResult & { readonly request: Request } = { request, instanceId: null, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 };
     this.#results.push(result);
     this.#resultOf.set(request.id, result);
-    const { id, model, tenant, priority, promptTokens, blocks, deadlineMs } = request;
+    const { id, model, tenant, priority, blocks, deadlineMs } = request;
+    const promptTokens = request.estimatedTokens ?? request.promptTokens;
+    const maxTokens = request.maxTokens ?? -1;
     const deadlineAt = deadlineMs === undefined ? null : this.#now + deadlineMs;
-    this.#post({ type: "arrived", facts: { id, model, tenant, priority, promptTokens, maxTokens: -1, prefix: blocks, deadlineAt } });
+    this.#post({ type: "arrived", facts: { id, model, tenant, priority, promptTokens, maxTokens, prefix: blocks, deadlineAt } });
   }
 
   #happen(): void {
@@ -140,7 +156,7 @@ class Simulation {
     else if (what.type === "engine") this.#advance(what.id, what.engine, at);
   }
 
-  #advance(id: string, engine: SimEngine, at: number): void {
+  #advance(id: string, engine: Engine<Request>, at: number): void {
     // An appointment that was moved forward by an arrival, or an engine that has ended.
     if (engine.nextAt !== at || this.#engines.get(id) !== engine) return;
     const { first, done } = engine.advance(this.#now);
@@ -169,9 +185,10 @@ class Simulation {
   #end(id: string): void {
     this.#resultOf.delete(id);
     this.#endedAt = this.#now;
+    this.#source.ended(id, this.#now - this.#startedAt);
   }
 
-  #schedule(id: string, engine: SimEngine): void {
+  #schedule(id: string, engine: Engine<Request>): void {
     const at = engine.nextAt;
     if (at !== null) this.#agenda.add(at, { type: "engine", id, engine });
   }
@@ -184,12 +201,13 @@ class Simulation {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case "dispatch": {
-        const engine = this.#engines.get(effect.instanceId);
+        const engine = this.#engines.get(effect.targetId);
         const result = this.#resultOf.get(effect.requestId);
-        if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.instanceId}, which is not there`);
+        if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.targetId}, which is not there`);
         result.queuedMs = effect.queuedMs;
+        result.instanceId = effect.targetId;
         engine.admit(result.request, this.#now);
-        this.#schedule(effect.instanceId, engine);
+        this.#schedule(effect.targetId, engine);
         break;
       }
       case "start":
@@ -213,14 +231,14 @@ class Simulation {
   #transition(id: string, from: InstanceState, to: InstanceState): void {
     const order = this.#orders.get(id);
     if (order === undefined) return;
-    if (to === "ready") this.#engines.set(id, new SimEngine(this.#fleet.profile));
+    if (to === "ready") this.#engines.set(id, this.#newEngine());
     if (to === "absent") {
       this.#busyMs += this.#engines.get(id)?.busyMs ?? 0;
       this.#engines.delete(id);
     }
     this.#post({
       type: "instance",
-      event: { type: "transition", from, snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile.slots) },
+      event: { type: "transition", from, snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile) },
     });
   }
 }

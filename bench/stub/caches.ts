@@ -44,7 +44,7 @@ const losesMuch = ({ tokens }: Held, keep: number): boolean => tokens * (1 - Mat
  * that is better. A stock one does not ask it where a slot keeps half of what it holds: conversations with a common beginning lose their own there.
  */
 export class SlotCaches {
-  readonly slots: CacheSlot[];
+  slots: CacheSlot[];
   readonly #hostTokens: number;
   /** Oldest first. */
   #host: Held[] = [];
@@ -53,6 +53,14 @@ export class SlotCaches {
   constructor(slots: number, hostTokens: number) {
     this.slots = Array.from({ length: slots }, (_, id) => ({ id, busy: false, held: nothing, lastUsed: 0 }));
     this.#hostTokens = hostTokens;
+  }
+
+  clone(): SlotCaches {
+    const caches = new SlotCaches(0, this.#hostTokens);
+    caches.slots = this.slots.map((slot) => ({ ...slot }));
+    caches.#host = [...this.#host];
+    caches.#uses = this.#uses;
+    return caches;
   }
 
   get hostTokens(): number {

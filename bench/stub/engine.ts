@@ -42,7 +42,7 @@ export interface Job {
  */
 export class StubEngine {
   readonly #settings: StubSettings;
-  readonly #caches: SlotCaches;
+  #caches: SlotCaches;
   #waiting: Job[] = [];
   #prefilling: Job[] = [];
   #decoding: Job[] = [];
@@ -51,6 +51,25 @@ export class StubEngine {
   constructor(settings: StubSettings) {
     this.#settings = settings;
     this.#caches = new SlotCaches(settings.slots, settings.hostCacheTokens);
+  }
+
+  /** Another engine in the same state: what happens to one does not happen to the other. */
+  clone(): StubEngine {
+    const engine = new StubEngine(this.#settings);
+    engine.#caches = this.#caches.clone();
+    const copies = new Map<Job, Job>();
+    const copied = (jobs: readonly Job[]): Job[] =>
+      jobs.map((job) => {
+        const copy = copies.get(job) ?? { ...job, slot: job.slot === null ? null : (engine.#caches.slots[job.slot.id] ?? null) };
+        copies.set(job, copy);
+        return copy;
+      });
+    engine.#waiting = copied(this.#waiting);
+    engine.#prefilling = copied(this.#prefilling);
+    engine.#decoding = copied(this.#decoding);
+    const step = this.#step;
+    if (step !== null) engine.#step = { endsAt: step.endsAt, takes: new Map([...step.takes].map(([job, tokens]) => [copied([job])[0] ?? job, tokens])) };
+    return engine;
   }
 
   /** When the step under way ends; null while idle. */

@@ -2,14 +2,14 @@ import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
-import { budgetOf, forgetFigures, type MemoryNeed } from "./memory.ts";
-import { accountAll, refresh, roomChanged, unpark } from "./places.ts";
+import { budgetOf, forgetFigures } from "./memory.ts";
+import { meetNodes } from "./nodes.ts";
+import { modelChanged, refresh, roomChanged, unpark } from "./places.ts";
 import { policies } from "./policies/index.ts";
 import { shareAccounts } from "./pools.ts";
-import { isRemoteOnly } from "./remotes.ts";
-import { eligibleDevices } from "./replicas.ts";
-import { preload, shrink, wantedInstances } from "./scaling.ts";
-import { createDevice, createModel, type ModelRecord } from "./state.ts";
+import { DeviceRecord, type MemoryNeed, ModelRecord } from "./records.ts";
+import { preload, shrink } from "./scaling.ts";
+import type { SchedulerState } from "./state.ts";
 import { disarm, refusal, type Turn } from "./turn.ts";
 
 /**
@@ -19,7 +19,7 @@ import { disarm, refusal, type Turn } from "./turn.ts";
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
   state.settings = config.settings;
-  state.exclusiveModels = config.models.filter((spec) => spec.exclusive).length;
+  state.hasExclusive = config.models.some((spec) => spec.exclusive);
   const policy = policies[config.settings.policy];
   if (state.policy !== policy) {
     state.policy = policy;
@@ -30,7 +30,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   }
   takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
-  for (const model of [...state.models.values()]) if (!names.has(model.name) && !isRemoteOnly(model)) removeModel(turn, model);
+  for (const model of [...state.models.values()]) if (!names.has(model.name) && !model.isRemoteOnly) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
     const memory = config.memoryBytes.get(spec.name) ?? null;
@@ -40,7 +40,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
       !known.removed &&
       known.spec.fingerprint === spec.fingerprint &&
       (known.spec.preload || (!spec.preload && known.spec.replicasMin === spec.replicasMin));
-    const model = known ?? createModel(spec);
+    const model = known ?? new ModelRecord(spec);
     if (known === undefined) state.models.set(spec.name, model);
     takeModel(turn, model, spec, memory);
     model.cacheTokens = config.cacheTokens?.get(spec.name) ?? null;
@@ -49,7 +49,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   }
   shareAccounts(state);
   roomChanged(turn);
-  for (const model of toPreload) preload(turn, model, wantedInstances(model));
+  for (const model of toPreload) preload(turn, model, model.wantedInstances);
 }
 
 function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {
@@ -63,21 +63,21 @@ function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {
       continue;
     }
     if (record === undefined) {
-      record = createDevice(device);
+      record = new DeviceRecord(device);
       state.devices.set(device.id, record);
     }
     record.device = device;
-    record.budgetBytes = budgetOf(device, record.liveBytes);
+    record.budgetBytes = budgetOf(device, record.taken.live.bytes);
     record.measuredAt = now;
   }
 }
 
 function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memory: MemoryNeed | null): void {
   const changed = model.spec.fingerprint !== spec.fingerprint;
-  accountAll(turn, model.instances, () => {
-    model.spec = spec;
-  });
+  model.spec = spec;
   model.removed = false;
+  modelChanged(turn, model);
+  meetNodes(turn.state, model);
   model.queue.maxWaitMs = turn.state.settings.maxWaitMs;
   model.memory = memory ?? (changed ? null : model.memory);
   model.eligible = eligibleDevices(turn.state, model);
@@ -90,7 +90,7 @@ function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memory: Memo
   for (const instance of [...model.instances]) {
     const stays = model.eligible.includes(instance.device);
     if (!stays) leave(turn, instance, "reload");
-    else if (changed && instance.leaving === null) leave(turn, instance, "reload", true);
+    else if (changed && instance.life.phase !== "leaving") leave(turn, instance, "reload", true);
   }
   shrink(turn, model);
 }
@@ -104,4 +104,12 @@ function removeModel(turn: Turn, model: ModelRecord): void {
   for (const instance of [...model.instances]) leave(turn, instance, "reload");
   if (model.instances.size === 0) turn.state.models.delete(model.name);
   turn.state.dirty.add(model);
+}
+
+/** Devices the model may run on: those it names, else all GPUs, else the CPU. */
+function eligibleDevices(state: SchedulerState, { spec }: ModelRecord): DeviceRecord[] {
+  const all = [...state.devices.values()];
+  if (spec.devices.length > 0) return all.filter(({ id }) => spec.devices.includes(id));
+  const gpus = all.filter(({ isCpu }) => !isCpu);
+  return gpus.length > 0 ? gpus : all;
 }

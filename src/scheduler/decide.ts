@@ -1,17 +1,19 @@
 import { configured } from "./configure.ts";
 import type { Effect } from "./effects.ts";
 import type { SchedulerEvent } from "./events.ts";
+import { isEvictable } from "./eviction.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
 import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
 import { devicesMeasured, lookAgain } from "./memory.ts";
+import { remotesChanged } from "./nodes.ts";
 import { noticeArrival } from "./notices.ts";
 import { operated } from "./operate.ts";
 import { place } from "./placement.ts";
 import { refresh, unpark } from "./places.ts";
-import { remoteDue, remotesChanged } from "./remotes.ts";
+import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
-import { informed, isWantedAnyway, preload, settle, wantedInstances } from "./scaling.ts";
-import { type Due, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import { informed, preload, settle } from "./scaling.ts";
+import type { Occasion, SchedulerState } from "./state.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
 const IDLE_RECHECK_MS = 60_000;
@@ -81,7 +83,7 @@ function tick(turn: Turn): void {
   cameDue(turn, due.what);
 }
 
-function cameDue(turn: Turn, what: Due["what"]): void {
+function cameDue(turn: Turn, what: Occasion): void {
   switch (what.type) {
     case "deadline":
       deadlinePassed(turn, what.request);
@@ -103,8 +105,8 @@ function cameDue(turn: Turn, what: Due["what"]): void {
     case "serve":
       turn.state.dirty.add(what.model);
       break;
-    case "remote":
-      remoteDue(turn, what.remote);
+    case "pause":
+      turn.state.dirty.add(what.target.model);
       break;
     case "retry":
       retry(turn, what.model);
@@ -117,9 +119,9 @@ function cameDue(turn: Turn, what: Due["what"]): void {
 
 function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
-  if (!instance.evictable || isPinned(instance)) return;
+  if (!isEvictable(instance)) return;
   // The last ones stay for the next request; it is looked at again in case another one comes up meanwhile.
-  if (model.future <= (model.spec.replicasMin ?? 0)) arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
+  if (model.supply.future <= (model.spec.replicasMin ?? 0)) arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
   else leave(turn, instance, "idle");
 }
 
@@ -127,16 +129,17 @@ function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
 function retry(turn: Turn, model: ModelRecord): void {
   turn.state.dirty.add(model);
   if (model.removed || turn.state.closing || model.queue.size > 0) return;
-  if (isWantedAnyway(model)) preload(turn, model, wantedInstances(model));
-  else if (model.failure?.waitersStay && model.future === 0) place(turn, model, "restart", false);
+  if (model.wantedInstances > 0) preload(turn, model, model.wantedInstances);
+  else if (model.failure?.waitersStay && model.supply.future === 0) place(turn, model, "restart", false);
 }
 
 function phaseOverdue(turn: Turn, instance: InstanceRecord): void {
-  if (instance.phase === "planned") {
+  const { phase } = instance.life;
+  if (phase === "planned") {
     // Others were quicker with the memory: who waits is placed anew, by what is known now.
     if (!lookAgain(turn, instance)) remove(turn, instance);
-  } else if (instance.leaving !== null) stopNow(turn, instance);
-  else if (instance.phase === "ordered" || instance.phase === "starting") orderUnanswered(turn, instance);
+  } else if (phase === "leaving") stopNow(turn, instance);
+  else if (phase === "ordered" || phase === "starting") orderUnanswered(turn, instance);
 }
 
 function closing(turn: Turn): void {

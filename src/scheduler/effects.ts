@@ -16,10 +16,8 @@ export interface Refusal {
  * takes them as done.
  */
 export type Effect =
-  /** The request has a slot on the instance. */
-  | { readonly type: "dispatch"; readonly requestId: string; readonly instanceId: string; readonly queuedMs: number }
-  /** The request goes to another machine. */
-  | { readonly type: "forward"; readonly requestId: string; readonly node: string; readonly queuedMs: number }
+  /** The request has a slot on an instance, by its id, or goes to another node, `remote:NAME`. */
+  | { readonly type: "dispatch"; readonly requestId: string; readonly targetId: string; readonly queuedMs: number }
   | { readonly type: "start"; readonly order: StartOrder }
   /** The free memory of the devices is wanted; `devices` answers. */
   | { readonly type: "measure" }

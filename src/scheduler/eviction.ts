@@ -1,5 +1,7 @@
 import { aloneBytes, bytesOn } from "./memory.ts";
-import { type DeviceRecord, type InstanceRecord, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
+import { Use } from "./room.ts";
+import type { SchedulerState } from "./state.ts";
 import { hasThread } from "./threads.ts";
 import type { Turn } from "./turn.ts";
 
@@ -9,8 +11,19 @@ const RESIDENCE_LOADS = 4;
 const DRY_GAPS = 3;
 /** What a load is taken to take where none was measured: weights at a gigabyte a second. */
 const BYTES_PER_MS = 1e6;
-/** Idle times shorter than this are all alike. */
-const SHORTEST_IDLE_MS = 1000;
+
+/**
+ * An instance may be evicted when nobody would miss work by it: it is up and idle, or it is still loading for requests
+ * that have gone since, or it is a restart that nobody waits for. Never busy, never pinned, and never twice.
+ */
+export function isEvictable(instance: InstanceRecord): boolean {
+  const { model, purpose, inFlight } = instance;
+  if (inFlight.size > 0 || instance.isPinned) return false;
+  const { phase } = instance.life;
+  if (phase === "ready" || phase === "held") return true;
+  if (model.queue.size > 0) return false;
+  return phase === "planned" ? purpose !== "demand" : (phase === "ordered" || phase === "starting") && purpose === "demand";
+}
 
 /**
  * The instances that must go so that one more of `model` has a place on `device`, those first that are least worth
@@ -24,17 +37,14 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
   const { settings } = state;
   const bytes = bytesOn(model, device);
   const fits = (victims: readonly InstanceRecord[]): boolean => {
-    let { futureBytes, futureThreads, future } = device;
-    for (const victim of victims) {
-      if (victim.device !== device) continue;
-      futureBytes -= victim.bytes;
-      futureThreads -= victim.threads;
-      future -= 1;
-    }
-    if (device.isCpu && !hasThread(settings.threadBudget, { threads: futureThreads, count: future }, model.future === 0)) return false;
-    return device.budgetBytes === null || bytes === 0 || futureBytes + bytes <= (future > 0 ? device.budgetBytes : aloneBytes({ state }, device));
+    const { future } = device.taken;
+    const left = new Use();
+    left.add(future.count, future.bytes, future.threads);
+    for (const victim of victims) if (victim.device === device) left.add(-1, -victim.bytes, -victim.threads);
+    if (device.isCpu && !hasThread(settings.threadBudget, left, model.supply.future === 0)) return false;
+    return device.budgetBytes === null || bytes === 0 || left.bytes + bytes <= (left.count > 0 ? device.budgetBytes : aloneBytes(turn, device));
   };
-  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.future - victims.length < settings.maxInstances;
+  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.count("future") - victims.length < settings.maxInstances;
 
   if (fits([]) && hasPlace([])) return [];
   if (!mayEvict) return null;
@@ -64,17 +74,17 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
 function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null): InstanceRecord[] {
   const { state, now } = turn;
   const free = (instance: InstanceRecord): boolean => instance.model !== waiter && mayGoAt(turn, instance, waiter) <= now;
-  const idle = [...(device ?? state).evictable].filter(free).sort((a, b) => worth(a, now) - worth(b, now));
+  const all = [...(device?.instances ?? state.instances.values())].filter(free);
+  const idle = all.filter(isEvictable).sort((a, b) => worth(a, now) - worth(b, now) || a.lastUsedAt - b.lastUsedAt);
   if (now < overdueAt(turn, waiter)) return idle;
-  const all = device === null ? [...state.instances.values()] : [...device.instances];
-  const busy = all.filter((instance) => !instance.evictable && free(instance)).sort((a, b) => a.inFlight.size - b.inFlight.size || a.readyAt - b.readyAt);
+  const busy = all.filter((instance) => !isEvictable(instance)).sort((a, b) => a.inFlight.size - b.inFlight.size || a.readyAt - b.readyAt);
   return [...idle, ...busy];
 }
 
 /** What is lost with an idle instance: its load, the more likely to be needed again the more recently it was used. */
 function worth(instance: InstanceRecord, now: number): number {
   const reloadMs = instance.model.averages.loadMs.value ?? instance.bytes / BYTES_PER_MS;
-  return (reloadMs + 1) / Math.max(SHORTEST_IDLE_MS, now - instance.lastUsedAt);
+  return (reloadMs + 1) / (now - instance.lastUsedAt + 1);
 }
 
 const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue.urgency.since + state.settings.maxSwapWaitMs;
@@ -82,8 +92,8 @@ const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue
 /** Epoch ms from which the instance may be ended for the waiter; Infinity: not by the clock alone. */
 function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): number {
   const { maxSwapWaitMs } = turn.state.settings;
-  if (instance.evictable) return Math.min(overdueAt(turn, waiter), keptUntil(instance));
-  const busy = instance.phase === "ready" && instance.leaving === null && !instance.held && !isPinned(instance);
+  if (isEvictable(instance)) return Math.min(overdueAt(turn, waiter), keptUntil(instance));
+  const busy = instance.life.phase === "ready" && !instance.isPinned;
   return busy ? Math.max(overdueAt(turn, waiter), instance.readyAt + maxSwapWaitMs) : Number.POSITIVE_INFINITY;
 }
 
@@ -110,11 +120,10 @@ export function lookAgainAt(turn: Turn, waiter: ModelRecord): number | null {
 
 /** The instances over the limit that may go now, after a reload lowered it. */
 export function surplus(state: SchedulerState): InstanceRecord[] {
-  const count = state.future - state.settings.maxInstances;
-  const victims: InstanceRecord[] = [];
-  for (const instance of state.evictable) {
-    if (victims.length >= count) break;
-    victims.push(instance);
-  }
-  return victims;
+  const count = state.count("future") - state.settings.maxInstances;
+  if (count <= 0) return [];
+  return [...state.instances.values()]
+    .filter(isEvictable)
+    .sort((a, b) => a.lastUsedAt - b.lastUsedAt)
+    .slice(0, count);
 }

@@ -1,26 +1,22 @@
 import { refresh } from "./places.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
 import type { Turn } from "./turn.ts";
 
-/** A request runs on the device from now on. */
-export function occupy(turn: Turn, instance: InstanceRecord, request: RequestRecord): void {
-  const { device, model } = instance;
-  device.inFlight += 1;
-  if (turn.state.exclusiveModels === 0) return;
+/** A request runs on the instance from now on. */
+export function occupy(turn: Turn, { device, model }: InstanceRecord, requestId: string): void {
+  if (!turn.state.hasExclusive) return;
   if (model.spec.exclusive) {
-    device.holder = request;
+    device.holder = requestId;
     device.claim = null;
-  } else if (device.inFlight > 1) return;
+  }
   reconsider(turn, device);
 }
 
-/** A request of the instance has left the device. Call before its model is looked at again, so that the others have their turn first. */
-export function vacate(turn: Turn, instance: InstanceRecord, request: RequestRecord): void {
-  const { device } = instance;
-  device.inFlight -= 1;
-  if (turn.state.exclusiveModels === 0) return;
-  if (device.holder === request) device.holder = null;
-  if (device.inFlight === 0) reconsider(turn, device);
+/** A request of the instance has ended. Call before its model is looked at again, so that the others have their turn first. */
+export function vacate(turn: Turn, { device }: InstanceRecord, requestId: string): void {
+  if (!turn.state.hasExclusive) return;
+  if (device.holder === requestId) device.holder = null;
+  if (device.isQuiet) reconsider(turn, device);
 }
 
 /**
@@ -31,8 +27,8 @@ export function claim(turn: Turn, model: ModelRecord): void {
   if (!model.spec.exclusive) return;
   for (const instance of model.instances) {
     const { device } = instance;
-    const wants = model.queue.size > 0 && instance.phase === "ready" && instance.leaving === null && !instance.held;
-    if (wants && device.claim === null && device.holder === null && device.inFlight > 0) device.claim = model;
+    const wants = model.queue.size > 0 && instance.life.phase === "ready";
+    if (wants && device.claim === null && device.holder === null && !device.isQuiet) device.claim = model;
     else if (!wants && device.claim === model) device.claim = null;
     else continue;
     reconsider(turn, device);
@@ -40,10 +36,10 @@ export function claim(turn: Turn, model: ModelRecord): void {
 }
 
 /** A claim ends with the instance it was made for. */
-export function unclaim(turn: Turn, instance: InstanceRecord): void {
-  if (instance.device.claim !== instance.model) return;
-  instance.device.claim = null;
-  reconsider(turn, instance.device);
+export function unclaim(turn: Turn, { device, model }: InstanceRecord): void {
+  if (device.claim !== model) return;
+  device.claim = null;
+  reconsider(turn, device);
 }
 
 function reconsider(turn: Turn, device: DeviceRecord): void {

@@ -1,12 +1,13 @@
 import type { Refusal } from "./effects.ts";
-import type { ModelRecord, SchedulerState } from "./state.ts";
+import type { ModelRecord } from "./records.ts";
+import type { SchedulerState } from "./state.ts";
 import { refusal } from "./turn.ts";
 
 /** What a request is taken to hold a slot before the first one has ended, and what a load takes before the first one has. */
-const UNKNOWN_HOLD_MS = 5_000;
-const UNKNOWN_LOAD_MS = 5_000;
+const DEFAULT_HOLD_MS = 5_000;
+const DEFAULT_LOAD_MS = 5_000;
 /** Nobody is told to stay away longer than this on the strength of an estimate. */
-const LONGEST_RETRY_S = 300;
+const MAX_RETRY_S = 300;
 
 /** What the waits of one model's queue follow from, so that many places cost one look at the instances. */
 export interface WaitEstimate {
@@ -32,28 +33,26 @@ export function expectedWaitMs(estimate: WaitEstimate | null, place: number): nu
 /** Null where nothing was measured that an estimate could start from. */
 export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | null {
   const hold = model.averages.holdMs.value;
-  if (model.slots > 0) return hold === null ? null : { loadingMs: 0, atOnce: 0, perPlaceMs: hold / model.slots };
+  const { slots, coming } = model.supply;
+  if (slots > 0) return hold === null ? null : { loadingMs: 0, atOnce: 0, perPlaceMs: hold / slots };
   const load = model.averages.loadMs.value;
   if (load === null) return null;
   let startedAt: number | null = null;
-  for (const instance of model.coming)
-    if (instance.phase === "ordered" || instance.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
+  for (const instance of coming)
+    if (instance.life.phase === "ordered" || instance.life.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
   const loadingMs = startedAt === null ? load : Math.max(0, load - (now - startedAt));
   const atOnce = model.spec.load.slots;
   return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };
 }
 
-/** Milliseconds until everybody who waits for the model now has a slot, as far as it can be told: 0 before anything was measured. */
-export const drainMs = ({ averages, queue, slots }: ModelRecord): number => (queue.size * (averages.holdMs.value ?? 0)) / Math.max(1, slots);
-
 /** Whole seconds, 1 to 300, after which a place in a queue as long as the model's is likely to be had. */
 export function retryAfterS(model: ModelRecord, now: number): number {
   const place = Math.max(1, model.queue.size);
-  const estimate = expectedWaitMs(waitEstimate(model, now), place) ?? UNKNOWN_LOAD_MS + place * (model.averages.holdMs.value ?? UNKNOWN_HOLD_MS);
+  const estimate = expectedWaitMs(waitEstimate(model, now), place) ?? DEFAULT_LOAD_MS + place * (model.averages.holdMs.value ?? DEFAULT_HOLD_MS);
   return secondsOf(estimate);
 }
 
-export const secondsOf = (ms: number): number => Math.min(LONGEST_RETRY_S, Math.max(1, Math.ceil(ms / 1000)));
+export const secondsOf = (ms: number): number => Math.min(MAX_RETRY_S, Math.max(1, Math.ceil(ms / 1000)));
 
 /** Null when one more request of the tenant may wait for the model. */
 export function queueRefusal(state: SchedulerState, model: ModelRecord, tenant: string, now: number): Refusal | null {

@@ -3,7 +3,6 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
-import { remoteInstanceId } from "../core/remote.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
@@ -210,7 +209,7 @@ export class Scheduler implements Dispatcher {
     const { fleet, log } = this.#ports;
     switch (effect.type) {
       case "dispatch":
-        this.#dispatch(effect.requestId, effect.instanceId, effect.queuedMs);
+        this.#dispatch(effect.requestId, effect.targetId, effect.queuedMs);
         break;
       case "reject":
         this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
@@ -239,10 +238,6 @@ export class Scheduler implements Dispatcher {
       case "stop":
         log.info({ instance: effect.instanceId, cause: effect.cause }, "stop");
         fleet.stop(effect.instanceId, effect.cause);
-        break;
-      case "forward":
-        log.debug({ request: effect.requestId, node: effect.node }, "forward");
-        this.#dispatch(effect.requestId, remoteInstanceId(effect.node), effect.queuedMs);
         break;
     }
   }

@@ -1,9 +1,9 @@
 import type { Device } from "../core/device.ts";
-import { account, roomChanged } from "./places.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord } from "./state.ts";
+import { changed, roomChanged } from "./places.ts";
+import type { DeviceRecord, InstanceRecord, MemoryNeed, ModelRecord } from "./records.ts";
 import { arm, type Turn } from "./turn.ts";
 
-export type { MemoryNeed } from "./records.ts";
+export type { MemoryNeed };
 
 /** What an instance was measured to use. */
 export interface MemoryUse {
@@ -54,7 +54,7 @@ export function aloneBytes(turn: Pick<Turn, "state">, device: DeviceRecord): num
 export function isInformed(turn: Turn, model: ModelRecord): boolean {
   const { state } = turn;
   // Alone on its device a model is tried without an estimate; only beside others the answer is worth a wait.
-  if (model.memoryPending && model.eligible.some((device) => device.future > 0)) return false;
+  if (model.memoryPending && model.eligible.some((device) => device.taken.future.count > 0)) return false;
   if (!state.measures) return true;
   const stale = model.eligible.some((device) => bytesOn(model, device) > 0 && device.budgetBytes !== null && !isFresh(turn, device));
   if (stale) askFigures(turn);
@@ -63,25 +63,26 @@ export function isInformed(turn: Turn, model: ModelRecord): boolean {
 
 /** Whether the memory that a planned instance needs is really free now. */
 export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
-  const { device, bytes } = instance;
+  const { device, bytes, life } = instance;
   if (device.budgetBytes === null || bytes === 0) return true;
-  const enough = device.liveBytes + bytes <= (device.live === 0 ? aloneBytes(turn, device) : device.budgetBytes);
+  const { live } = device.taken;
+  const enough = live.bytes + bytes <= (live.count === 0 ? aloneBytes(turn, device) : device.budgetBytes);
   if (!turn.state.measures) return enough;
   if (!isFresh(turn, device)) {
     askFigures(turn);
     return false;
   }
   if (enough) return true;
-  for (const other of device.instances) if (other.leaving !== null) return false;
+  for (const other of device.instances) if (other.life.phase === "leaving") return false;
   // All that was to go has gone and its memory is not back: drivers take their time, and others may have been quicker.
-  if (instance.shortSince === 0) instance.shortSince = turn.now;
-  if (instance.phaseDue.heapIndex < 0) arm(turn, instance.phaseDue, turn.now + AGAIN_MS);
+  if (life.phase === "planned" && life.shortSince === null) instance.life = { ...life, shortSince: turn.now };
+  if (!instance.phaseDue.armed) arm(turn, instance.phaseDue, turn.now + AGAIN_MS);
   return false;
 }
 
 /** A planned instance has waited for memory once more. Returns whether it goes on waiting. */
 export function lookAgain(turn: Turn, instance: InstanceRecord): boolean {
-  if (turn.now - instance.shortSince > PATIENCE_MS) return false;
+  if (instance.life.phase !== "planned" || turn.now - (instance.life.shortSince ?? turn.now) > PATIENCE_MS) return false;
   forgetFigures(instance.device);
   roomChanged(turn);
   return true;
@@ -106,13 +107,14 @@ function deviceMeasured(turn: Turn, record: DeviceRecord, device: Device, use: R
   let heldBytes = 0;
   let settled = true;
   for (const instance of [...record.instances]) {
-    if (instance.phase === "planned" || instance.phase === "failed") continue;
+    const { life } = instance;
+    if (life.phase === "planned" || life.phase === "failed") continue;
     const measured = use.get(instance.id);
-    const isUp = instance.phase === "ready" || instance.phase === "draining";
+    const isUp = life.phase === "ready" || life.phase === "held" || (life.phase === "leaving" && !life.stopping);
     if (measured !== undefined && isUp) learnUse(turn, instance, measured);
     if (measured !== undefined) heldBytes += measured.heldBytes;
     else if (isUp) heldBytes += instance.bytes;
-    else if (instance.phase !== "ordered") settled = false;
+    else if (life.phase !== "ordered") settled = false;
   }
   record.device = device;
   record.measuredAt = turn.now;
@@ -132,9 +134,8 @@ function learnUse(turn: Turn, instance: InstanceRecord, { bytes }: MemoryUse): v
   model.memory ??= bytes;
   const counted = Math.max(bytesOn(model, device), bytes);
   if (counted === instance.bytes) return;
-  account(turn, instance, (record) => {
-    record.bytes = counted;
-  });
+  instance.bytes = counted;
+  changed(turn, instance);
 }
 
 const isFresh = (turn: Turn, device: DeviceRecord): boolean => turn.now - device.measuredAt <= FRESH_MS;

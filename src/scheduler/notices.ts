@@ -1,13 +1,13 @@
-import { remoteInstanceId } from "../core/remote.ts";
 import type { RequestProgress, Waiting } from "../core/request.ts";
 import { expectedWaitMs, type WaitEstimate, waitEstimate } from "./limits.ts";
-import type { ModelRecord, RequestRecord, SchedulerState } from "./state.ts";
+import type { ModelRecord, RequestRecord } from "./records.ts";
+import type { SchedulerState } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** Waiting requests of a model are told of their places at most this often, and only when something happened. */
 const NOTICE_INTERVAL_MS = 1000;
 /** Those further back are not told until they come nearer: a notice costs time, and theirs would say little. */
-const NOTICED_PLACES = 64;
+const MAX_PLACES = 64;
 
 /** Tells a request that has just joined the queue. */
 export function noticeArrival(turn: Turn, request: RequestRecord): void {
@@ -23,7 +23,7 @@ export function noticeQueue(turn: Turn, model: ModelRecord): void {
   let place = 0;
   for (const request of model.queue) {
     place += 1;
-    if (place > NOTICED_PLACES) return;
+    if (place > MAX_PLACES) return;
     notice(turn, request, place, estimate);
   }
 }
@@ -34,7 +34,7 @@ function notice(turn: Turn, request: RequestRecord, place: number, estimate: Wai
 }
 
 const waitOf = ({ model }: RequestRecord, place: number, estimate: WaitEstimate | null): Waiting => ({
-  reason: model.serving === 0 ? "loading" : "queued",
+  reason: model.supply.serving === 0 ? "loading" : "queued",
   place,
   expectedStartMs: expectedWaitMs(estimate, place),
 });
@@ -43,14 +43,14 @@ const waitOf = ({ model }: RequestRecord, place: number, estimate: WaitEstimate 
 export function progressOf(state: SchedulerState, requestId: string, now: number): RequestProgress | null {
   const request = state.requests.get(requestId);
   if (request === undefined) return null;
-  const { model, tenant, instance, remote, answering } = request;
-  const waits = instance === null && remote === null;
+  const { model, tenant, stage } = request;
+  const work = stage.type === "running" ? stage : null;
   return {
     model: model.name,
     tenant,
     ageMs: now - request.arrivedAt,
-    wait: waits ? waitOf(request, model.queue.placeOf(request), waitEstimate(model, now)) : null,
-    instanceId: instance?.id ?? (remote === null ? null : remoteInstanceId(remote.name)),
-    answering,
+    wait: work === null ? waitOf(request, model.queue.placeOf(request), waitEstimate(model, now)) : null,
+    instanceId: work?.target.id ?? null,
+    answering: work?.answering ?? false,
   };
 }

@@ -1,9 +1,10 @@
 import type { Operation, OperationTarget } from "./events.ts";
+import { forgive } from "./fleet-events.ts";
 import { leave, plan } from "./lifecycle.ts";
-import { account, accountAll } from "./places.ts";
+import { changed, modelChanged, setLife } from "./places.ts";
+import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { preload } from "./scaling.ts";
-import type { InstanceRecord, ModelRecord } from "./state.ts";
-import { disarm, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 /**
  * Carries out an operator's word. A target that does not exist changes nothing; the loop has told the operator.
@@ -21,63 +22,47 @@ export function operated(turn: Turn, operation: Operation, target: OperationTarg
 
 function operateModel(turn: Turn, operation: Operation, model: ModelRecord): void {
   if (operation === "pin" || operation === "unpin") {
-    accountAll(turn, model.instances, () => {
-      model.pinOverride = operation === "pin";
-      for (const instance of model.instances) instance.pinOverride = null;
-    });
+    model.pinOverride = operation === "pin";
+    for (const instance of model.instances) instance.pinOverride = null;
+    modelChanged(turn, model);
     return;
   }
   if (operation === "start" || operation === "restart") forgive(turn, model);
   for (const instance of [...model.instances]) operateInstance(turn, operation, instance);
-  if ((operation === "start" || operation === "restart") && model.future === 0) preload(turn, model, 1);
+  if ((operation === "start" || operation === "restart") && model.supply.future === 0) preload(turn, model, 1);
 }
 
 function operateInstance(turn: Turn, operation: Operation, instance: InstanceRecord): void {
   switch (operation) {
     case "start":
-      if (instance.phase === "failed") again(turn, instance);
+      if (instance.life.phase === "failed") again(turn, instance);
       return;
     case "stop":
       forgive(turn, instance.model);
       leave(turn, instance, "stopped");
       return;
     case "restart":
-      if (instance.phase === "failed") again(turn, instance);
+      if (instance.life.phase === "failed") again(turn, instance);
       else leave(turn, instance, "stopped", true);
       return;
     case "drain":
-      if (instance.phase !== "ready") return;
+      if (instance.life.phase !== "ready") return;
       turn.effects.push({ type: "drain", instanceId: instance.id });
-      hold(turn, instance, true);
+      setLife(turn, instance, { phase: "held" });
       return;
     case "resume":
-      if (!instance.held || instance.leaving !== null) return;
+      if (instance.life.phase !== "held") return;
       turn.effects.push({ type: "resume", instanceId: instance.id });
-      hold(turn, instance, false);
+      setLife(turn, instance, { phase: "ready" });
       return;
     case "pin":
     case "unpin":
-      account(turn, instance, (record) => {
-        record.pinOverride = operation === "pin";
-      });
+      instance.pinOverride = operation === "pin";
+      changed(turn, instance);
   }
-}
-
-function hold(turn: Turn, instance: InstanceRecord, held: boolean): void {
-  account(turn, instance, (record) => {
-    record.held = held;
-    record.phase = held ? "draining" : "ready";
-  });
 }
 
 function again(turn: Turn, instance: InstanceRecord): void {
   forgive(turn, instance.model);
   plan(turn, instance.model, instance.device, "restart");
-}
-
-/** An operator who acts knows more than the pause after a failure does. */
-function forgive(turn: Turn, model: ModelRecord): void {
-  model.failure = null;
-  disarm(turn, model.retry);
-  turn.state.dirty.add(model);
 }

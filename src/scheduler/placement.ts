@@ -3,7 +3,7 @@ import { victimsFor } from "./eviction.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { retryAfterS } from "./limits.ts";
 import { aloneBytes, bytesOn, isInformed, neverFits } from "./memory.ts";
-import { type DeviceRecord, type InstanceRecord, isPinned, type ModelRecord, type Purpose } from "./state.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./records.ts";
 import { hasThread } from "./threads.ts";
 import { refusal, type Turn } from "./turn.ts";
 
@@ -43,11 +43,11 @@ function rankOf(model: ModelRecord, device: DeviceRecord, victims: readonly Inst
   let same = 0;
   for (const instance of model.instances) {
     if (instance.device !== device) continue;
-    if (instance.phase === "failed") failed = 1;
+    if (instance.life.phase === "failed") failed = 1;
     else same += 1;
   }
-  const freeBytes = (device.budgetBytes ?? device.device.memoryFreeBytes) - device.futureBytes;
-  return [victims.length, failed, same, device.future, -freeBytes];
+  const freeBytes = (device.budgetBytes ?? device.device.memoryFreeBytes) - device.taken.future.bytes;
+  return [victims.length, failed, same, device.taken.future.count, -freeBytes];
 }
 
 function isBetter(a: readonly number[], b: readonly number[]): boolean {
@@ -74,17 +74,14 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
       `Change \`devices\` in ${model.spec.file}.`,
     );
   }
-  if (state.settings.maxInstances - state.pinned <= 0) {
+  if (state.settings.maxInstances <= state.count("pinned")) {
     const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
     return noCapacity(turn, model, message, "Unpin a model, or raise max_instances.");
   }
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
   const hasMemory = (device: DeviceRecord): boolean =>
-    device.budgetBytes === null || device.pinnedBytes + bytesOn(model, device) <= (device.pinnedBytes > 0 ? device.budgetBytes : aloneBytes(turn, device));
-  const hasThreads = (device: DeviceRecord): boolean => {
-    const count = [...device.instances].filter((instance) => isPinned(instance) && instance.phase !== "failed").length;
-    return !device.isCpu || hasThread(state.settings.threadBudget, { threads: device.pinnedThreads, count }, model.future === 0);
-  };
+    device.budgetBytes === null || pinnedBytes(device) + bytesOn(model, device) <= (pinnedBytes(device) > 0 ? device.budgetBytes : aloneBytes(turn, device));
+  const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || hasThread(state.settings.threadBudget, device.taken.pinned, model.supply.future === 0);
   if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
   if (fitting.some(hasMemory)) {
     return noCapacity(turn, model, `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`, "Unpin a model, or give it fewer threads.");
@@ -94,13 +91,13 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
 
 /** Not even with everything evicted that may be: the figures of the device that comes nearest. */
 function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
-  const roomOn = ({ device, budgetBytes, pinnedBytes }: DeviceRecord): number => (budgetBytes ?? device.memoryTotalBytes) - pinnedBytes;
+  const roomOn = (device: DeviceRecord): number => (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
   const largest = model.eligible.reduce((best, device) => (roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best));
   const total = largest.device.memoryTotalBytes;
   const needs = `needs about ${gib(bytesOn(model, largest))} of memory`;
   const smaller = "Use a smaller model, a shorter context or fewer slots";
   if (neverFits(model, largest)) return noCapacity(turn, model, `${needs}; its largest device has ${gib(total)}`, `${smaller}.`);
-  if (largest.pinnedBytes > 0) {
+  if (pinnedBytes(largest) > 0) {
     const message = `${needs}, and pinned models leave ${gib(Math.max(0, roomOn(largest)))} of the ${gib(total)} on ${largest.id}`;
     return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);
   }
@@ -111,5 +108,7 @@ function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
 function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): Refusal {
   return refusal("no_capacity", `Model "${model.name}" ${message}`, remedy, retryAfterS(model, turn.now));
 }
+
+const pinnedBytes = ({ taken }: DeviceRecord): number => taken.pinned.bytes;
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

@@ -1,5 +1,6 @@
 import { Accounts } from "./queue/accounts.ts";
-import type { ModelRecord, SchedulerState } from "./state.ts";
+import type { ModelRecord } from "./records.ts";
+import type { SchedulerState } from "./state.ts";
 
 /**
  * Models that may run on the same devices, directly or by way of a third model, keep one account of what their tenants

@@ -1,357 +1,483 @@
-import type { RoutingPolicyName, SchedulerSettings } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
 import type { ErrorCode } from "../core/errors.ts";
-import type { StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
-import type { RemoteCandidate } from "../core/remote.ts";
+import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../core/remote.ts";
 import type { RequestFacts } from "../core/request.ts";
+import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
-import type { InstancePrefixes, PrefixIndex, SleepingConversation } from "./prefix/prefix-index.ts";
-import type { Accounts } from "./queue/accounts.ts";
-import type { Queued } from "./queue/lanes.ts";
-import type { RequestQueue } from "./queue/queue.ts";
-import type { Average } from "./structures/average.ts";
-import type { HeapItem, IndexedHeap } from "./structures/heap.ts";
-import type { Group, Member, Roster } from "./structures/roster.ts";
-import type { TokenMeter } from "./structures/token-meter.ts";
-import type { GrantThreads } from "./threads.ts";
+import { isComing, type Life, stays } from "./life.ts";
+import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
+import type { Lane, Pressing, Queued } from "./queue/lanes.ts";
+import { RequestQueue } from "./queue/queue.ts";
+import { Rate } from "./rates.ts";
+import { Taken } from "./room.ts";
+import { average } from "./structures/average.ts";
+import { IndexedHeap } from "./structures/heap.ts";
+import { TokenMeter } from "./structures/token-meter.ts";
+import { Target, type Work } from "./target.ts";
+
+/** Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among devices. */
+const GUESS_GPU = 4;
+const GUESS_CPU = 0.2;
+
+/** Tokens per millisecond where nobody has measured any: only the differences between nodes count then. */
+const GUESS = 1;
+/** What a load takes there before one was seen, where none was seen here either. */
+const DEFAULT_LOAD_MS = 5_000;
+/** Shorter beginnings are no reason to go where they are cached: all work would, whatever the weights. */
+const MIN_CACHED_TOKENS = 256;
+
+/** What an answer is taken to be long where neither the client nor experience says so, tokens. */
+const DEFAULT_COMPLETION_TOKENS = 256;
+/** What a request is taken to be worth before the first one of its model has ended, tokens. */
+const DEFAULT_WORK_TOKENS = 512;
 
 /** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
 export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
 
-/** Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are mostly overhead. */
-export interface Rate {
-  tokens: number;
-  ms: number;
+/** What a model's instances come to. */
+interface Supply {
+  /** Instances that are ready and take work, and their slots. */
+  readonly serving: number;
+  readonly slots: number;
+  /** Instances there will be once everything decided has happened. */
+  readonly future: number;
+  readonly coming: readonly InstanceRecord[];
 }
 
-/** A moment at which something is to be looked at again. */
-export interface Due extends HeapItem {
-  at: number;
-  readonly what:
-    | { readonly type: "deadline"; readonly request: RequestRecord }
-    | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
-    | { readonly type: "retry" | "serve" | "room"; readonly model: ModelRecord }
-    | { readonly type: "remote"; readonly remote: RemoteRecord };
+export class ModelRecord {
+  spec: ModelSpec;
+  /** No longer configured; kept while instances of it are leaving. */
+  removed = false;
+  /** What one instance takes; null: not known. `memoryPending`: an estimate of it is being made. */
+  memory: MemoryNeed | null = null;
+  memoryPending = false;
+  /** Devices it may run on now. */
+  eligible: readonly DeviceRecord[] = [];
+  readonly queue = new RequestQueue<RequestRecord>();
+  readonly instances = new Set<InstanceRecord>();
+  /** What other nodes have of it, by their names. */
+  readonly nodes = new Map<string, NodeTarget>();
+  /** Ready instances with a free slot, in the policy's order, then least work first. */
+  readonly available = new IndexedHeap<InstanceRecord>(lessWork);
+  /** Which prefixes instances hold, and which other nodes do. */
+  readonly prefixes = new PrefixIndex<InstanceRecord>();
+  readonly nodePrefixes = new PrefixIndex<NodeTarget>();
+  /** Of all instances, and of all nodes; for those that have not worked yet. */
+  readonly prefillRate = new Rate();
+  readonly decodeRate = new Rate();
+  readonly nodePrefillRate = new Rate();
+  readonly averages = {
+    /** Milliseconds a request holds a slot. */
+    holdMs: average(),
+    completionTokens: average(),
+    /** Prompt tokens not cached plus completion tokens of one request. */
+    workTokens: average(),
+    /** Milliseconds from the order to ready. */
+    loadMs: average(),
+    /** Milliseconds between two arrivals. */
+    arrivalGapMs: average(),
+  };
+  /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
+  cacheTokens: number | null = null;
+  lastArrivedAt = 0;
+  /** Who asked last, and until when (epoch ms) more than one tenant is expected. */
+  lastTenant: string | null = null;
+  othersUntil = 0;
+  /** When room is to be looked for, or waiting requests are to be looked at, although nothing happens. */
+  readonly roomDue = new Due({ type: "room", model: this } as const);
+  readonly serveDue = new Due({ type: "serve", model: this } as const);
+  /** Armed: no start before this; `failure` says why. */
+  readonly retry = new Due({ type: "retry", model: this } as const);
+  failure: { readonly message: string; readonly code: ErrorCode; readonly waitersStay: boolean } | null = null;
+  /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
+  placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: Refusal | null } | null = null;
+  /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
+  readonly sleeping = new Map<string, SleepingConversation>();
+  pinOverride: boolean | null = null;
+  noticedAt = 0;
+  #inFlight = 0;
+  readonly #inFlightByTenant = new Map<string, number>();
+  #supply: Supply | null = null;
+
+  constructor(spec: ModelSpec) {
+    this.spec = spec;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get isPinned(): boolean {
+    return this.pinOverride ?? this.spec.pinned;
+  }
+
+  /** Nothing is ever started here for a model that only other nodes have. */
+  get isRemoteOnly(): boolean {
+    return this.spec.nodes !== undefined;
+  }
+
+  /** Most instances of it at once. "auto": one per GPU it may use, or one on the CPU. */
+  get replicas(): number {
+    return this.spec.replicas === "auto" ? this.eligible.length : this.spec.replicas;
+  }
+
+  /** Instances that it is to have although nobody waits for it. */
+  get wantedInstances(): number {
+    if (this.spec.preload) return this.replicas;
+    const least = Math.min(this.spec.replicasMin ?? 0, this.replicas);
+    return this.isPinned ? Math.max(1, least) : least;
+  }
+
+  /** Uncached prompt tokens plus completion tokens of a usual request. */
+  get usualWork(): number {
+    return Math.max(1, this.averages.workTokens.value ?? DEFAULT_WORK_TOKENS);
+  }
+
+  /** Tokens an answer will probably have: the recent mean, never more than the client allows; a negative `maxTokens` allows all. */
+  expectedCompletion(maxTokens: number): number {
+    const usual = this.averages.completionTokens.value ?? DEFAULT_COMPLETION_TOKENS;
+    return maxTokens >= 0 ? Math.min(maxTokens, usual) : usual;
+  }
+
+  /** Milliseconds until everybody who waits now has a slot, as far as it can be told: 0 before anything was measured. */
+  get drainMs(): number {
+    return (this.queue.size * (this.averages.holdMs.value ?? 0)) / Math.max(1, this.supply.slots);
+  }
+
+  get supply(): Supply {
+    if (this.#supply !== null) return this.#supply;
+    let [serving, slots, future] = [0, 0, 0];
+    const coming: InstanceRecord[] = [];
+    for (const instance of this.instances) {
+      if (instance.life.phase === "ready") {
+        serving += 1;
+        slots += instance.slots;
+      }
+      if (stays(instance.life)) future += 1;
+      if (isComing(instance.life)) coming.push(instance);
+    }
+    this.#supply = { serving, slots, future, coming };
+    return this.#supply;
+  }
+
+  /** Something about an instance of it has changed. */
+  recount(): void {
+    this.#supply = null;
+  }
+
+  /** Requests on its instances. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  inFlightOf(tenant: string): number {
+    return this.#inFlightByTenant.get(tenant) ?? 0;
+  }
+
+  count(tenant: string, change: 1 | -1): void {
+    this.#inFlight += change;
+    // Nobody is taken out: there are as many tenants as keys, and a request is no time to shrink a table.
+    this.#inFlightByTenant.set(tenant, this.inFlightOf(tenant) + change);
+  }
 }
 
-/** A request from its arrival to its end. */
-export interface RequestRecord extends Queued<RequestRecord>, Member {
-  readonly facts: RequestFacts;
-  readonly priority: number;
-  readonly tenant: string;
-  readonly model: ModelRecord;
-  readonly arrivedAt: number;
-  readonly turnAt: number;
-  readonly startBy: number;
-  /** Prompt tokens that were cached nowhere when it came. */
-  readonly expectedPrefill: number;
-  readonly deadline: Due | null;
-  /** The instance it waits for while it could begin elsewhere. */
-  parkedOn: InstanceRecord | null;
-  /** Null while it waits, and while another machine has it. */
-  instance: InstanceRecord | null;
-  /** The other machine that has it, and whether that had the model loaded then. */
-  remote: RemoteRecord | null;
-  remoteLoaded: boolean;
-  dispatchedAt: number;
-  /** When the first token is expected; see rates.ts. */
-  prefilledAt: number;
-  /** No other prompt was on the instance when it came. */
-  alone: boolean;
-  /** What the tenant was charged for it; see dispatch.ts. */
-  charged: number;
-  /** Outstanding work on the instance, tokens; see load.ts. */
-  prefillTokens: number;
-  decodeTokens: number;
-  /** Cached tokens the index promised, and when the instance last worked on this conversation. */
-  promisedTokens: number;
-  previousUse: number;
-  /** Has been told its place at least once. */
-  noticed: boolean;
-  answering: boolean;
-}
+export class DeviceRecord {
+  device: Device;
+  /** Bytes our instances may use together; null: not known, no limit. */
+  budgetBytes: number | null = null;
+  /** When that was last measured; -Infinity: before something that has changed it. */
+  measuredAt = Number.NEGATIVE_INFINITY;
+  readonly instances = new Set<InstanceRecord>();
+  /** Id of the request that has the device to itself. */
+  holder: string | null = null;
+  /** The model that waits to have it to itself: nothing else begins there until then. */
+  claim: ModelRecord | null = null;
+  #taken: Taken | null = null;
 
-/**
- * What the scheduler has decided about an instance. It runs ahead of the fleet's state: an ordered stop counts from the
- * moment of the order, so that nothing is sent into a stopping process.
- *
- *   planned -> ordered -> starting -> ready <-> draining -> stopping -> (gone)
- *      |          |           |         |          |
- *      v          v           v         v          v
- *   (gone)      failed <------+---------+----------+      failed -> ordered
- *
- * planned: waits for room. ordered: the fleet has the order and has not answered yet.
- */
-export type Phase = "planned" | "ordered" | "starting" | "ready" | "draining" | "stopping" | "failed" | "gone";
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  get id(): string {
+    return this.device.id;
+  }
+
+  /** Threads are a resource of the CPU alone; an instance on a GPU needs next to none. */
+  get isCpu(): boolean {
+    return this.device.vendor === "cpu";
+  }
+
+  get taken(): Taken {
+    this.#taken ??= Taken.by(this.instances);
+    return this.#taken;
+  }
+
+  /** Something about an instance of it has changed. */
+  recount(): void {
+    this.#taken = null;
+  }
+
+  /** No request runs on any of its instances. */
+  get isQuiet(): boolean {
+    for (const instance of this.instances) if (instance.inFlight.size > 0) return false;
+    return true;
+  }
+}
 
 /** Why an instance was started: one that was started for waiting requests alone may be given up when they have gone. */
 export type Purpose = "demand" | "preload" | "restart";
 
-export interface InstanceRecord extends HeapItem {
+export class InstanceRecord extends Target {
   readonly id: string;
   readonly model: ModelRecord;
   readonly device: DeviceRecord;
   /** Order of creation; breaks ties, so that equal histories decide equally. */
   readonly serial: number;
-  phase: Phase;
-  /** Set once it has been decided that the process ends; it takes no new work from then on. */
-  leaving: StopCause | null;
-  /** Starts again once it is gone. */
-  restart: boolean;
-  /** An operator drains it: it stays up and takes no new work. */
-  held: boolean;
-  purpose: Purpose;
+  readonly purpose: Purpose;
+  /** places.ts alone changes it. */
+  life: Life = { phase: "gone" };
   /** Memory on the device, estimated or measured, whichever is more; 0 where it is not known. */
-  bytes: number;
-  /** While planned: since when its memory should be free and is not; 0: not so. */
-  shortSince: number;
-  /** Granted with the order; 1 until then. */
-  threads: number;
-  /** MiB of host memory for conversations, granted with the order; 0 until then. */
-  hostCacheMib: number;
+  bytes = 0;
+  /** Granted with the order. */
+  threads = 1;
+  hostCacheMib = 0;
   slots: number;
   /** Tokens of one slot. */
   contextTokens: number;
-  readonly inFlight: Group<RequestRecord>;
-  prefillTokens: number;
-  decodeTokens: number;
-  /** Requests in flight without a first token, and when they are expected to have theirs (epoch ms). */
-  unanswered: number;
-  prefilledAt: number;
-  readonly prefillRate: Rate;
-  readonly decodeRate: Rate;
   /** Requests that wait for this instance in particular, and when to look at them again. */
-  readonly parked: Set<RequestRecord>;
-  readonly parkedDue: Due;
-  /** Order among available instances; the policy's. */
-  rank: number;
+  readonly parked = new Set<RequestRecord>();
+  readonly parkedDue = new Due({ type: "parked", instance: this } as const);
+  /** Its place among the model's available instances, and their order; the policy's. */
+  heapIndex = -1;
+  rank = 0;
   /** Number of the last dispatch, counted over all. */
-  lastDispatch: number;
-  startedAt: number;
+  lastDispatch = 0;
+  startedAt = 0;
   /** When it last came up. */
-  readyAt: number;
-  /** While failed: the fleet ignores a start before this. */
-  retryAt: number;
+  readyAt = 0;
   /** When the last request ended; the time it got ready before that. */
-  lastUsedAt: number;
+  lastUsedAt = 0;
+  served = 0;
   /** An operator's word; null: the model's setting. */
-  pinOverride: boolean | null;
-  /** Member of the sets of instances that may be evicted. */
-  evictable: boolean;
-  /** Its last answer broke off; it may be dead without our knowing. No work until the fleet spoke or this has passed. */
-  suspect: Due;
-  readonly idle: Due;
-  readonly phaseDue: Due;
-  readonly prefixes: InstancePrefixes;
-  readonly decodeMeter: TokenMeter;
-  readonly prefillMeter: TokenMeter;
-  served: number;
-}
+  pinOverride: boolean | null = null;
+  /** Armed: its last answer broke off; it may be dead without our knowing, and gets no work. */
+  readonly suspect = new Due({ type: "suspect", instance: this } as const);
+  readonly idle = new Due({ type: "idle", instance: this } as const);
+  /** When what is hoped for in this phase is overdue. */
+  readonly phaseDue = new Due({ type: "phase", instance: this } as const);
+  readonly decodeMeter = new TokenMeter();
+  readonly prefillMeter = new TokenMeter();
+  readonly similar: readonly Rate[];
 
-/** A model on another machine: what was measured of it, and what it is believed to have cached. */
-export interface RemotePlace {
-  /** Ours. */
-  inFlight: number;
-  /** Prompt tokens of ours that have not had their first token. */
-  prefillTokens: number;
-  readonly prefillRate: Rate;
-  readonly decodeRate: Rate;
-  /** What an answer takes longer than its engine's work, milliseconds: the way there and back, and waits there. */
-  readonly overheadMs: Average;
-  /** The same where the model was not loaded. */
-  readonly loadMs: Average;
-  readonly prefixes: InstancePrefixes;
+  constructor(id: string, serial: number, model: ModelRecord, device: DeviceRecord, purpose: Purpose) {
+    super();
+    this.model = model;
+    this.id = id;
+    this.serial = serial;
+    this.device = device;
+    this.purpose = purpose;
+    this.slots = model.spec.load.slots;
+    this.contextTokens = model.spec.load.contextTokens;
+    this.similar = [model.prefillRate];
+  }
+
+  get index(): PrefixIndex<InstanceRecord> {
+    return this.model.prefixes;
+  }
+
+  protected get guessedPerMs(): number {
+    return this.device.isCpu ? GUESS_CPU : GUESS_GPU;
+  }
+
+  get isPinned(): boolean {
+    return this.pinOverride ?? this.model.isPinned;
+  }
+
+  /** Whether its speed is more than a guess. */
+  get isMeasured(): boolean {
+    return this.prefillRate.perMs !== null || this.model.prefillRate.perMs !== null;
+  }
+
+  get hasFreeSlot(): boolean {
+    return this.inFlight.size < this.slots;
+  }
+
+  get busyShare(): number {
+    return (this.inFlight.size - this.unanswered) / Math.max(1, this.slots);
+  }
+
+  get delayMs(): number {
+    return this.hasFreeSlot ? 0 : (this.model.averages.holdMs.value ?? 0) / Math.max(1, this.slots);
+  }
+
+  get expectedTokens(): number {
+    let tokens = 0;
+    for (const request of this.parked) tokens += request.expectedPrefill;
+    return tokens;
+  }
+
+  /** In its slots, and in the host memory that it was granted. */
+  get cacheTokens(): number {
+    const inSlots = this.slots * this.contextTokens;
+    const { cacheTokens, spec } = this.model;
+    if (cacheTokens === null) return inSlots;
+    const wanted = spec.load.hostCacheMib;
+    return inSlots + Math.floor(Math.max(0, cacheTokens - inSlots) * (wanted > 0 ? this.hostCacheMib / wanted : 1));
+  }
+
+  override enter(work: Work): void {
+    super.enter(work);
+    this.model.count(work.facts.tenant, 1);
+  }
+
+  override answered(work: Work, tookMs: number): void {
+    // The engine reports its times with the end of an answer only; until then this is better than a guess.
+    if (work.alone && !this.isMeasured) this.learnPrefill(work.prefillTokens, tookMs);
+  }
+
+  override leave(work: Work): void {
+    super.leave(work);
+    this.model.count(work.facts.tenant, -1);
+  }
+
+  /** A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more. */
+  get load(): number {
+    if (this.slots === 0) return 0;
+    return Math.max((this.prefillTokens + this.decodeTokens) / (this.slots * this.model.usualWork), this.inFlight.size / this.slots);
+  }
 }
 
 /** Another machine that takes requests. */
-export interface RemoteRecord {
+export class NodeRecord {
   readonly name: string;
   facts: RemoteCandidate;
-  readonly inFlight: Group<RequestRecord>;
-  /** By model. */
-  readonly places: Map<string, RemotePlace>;
-  /** Requests of others, by model, at the last measurement. */
-  others: ReadonlyMap<string, number>;
-  /** By model: no work before `until`, after a refusal or a failure. */
-  readonly pauses: Map<string, { readonly until: number; readonly lengthMs: number }>;
-  /** When the next pause is over. */
-  readonly due: Due;
   /** Requests it got ÷ weight: who is furthest behind its share has the least. */
-  turns: number;
+  turns = 0;
+
+  constructor(facts: RemoteCandidate) {
+    this.name = facts.name;
+    this.facts = facts;
+  }
 }
 
-export interface ModelRecord {
-  readonly name: string;
-  spec: ModelSpec;
-  /** No longer configured; kept while instances of it are leaving. */
-  removed: boolean;
-  /** What one instance takes; null: not known. */
-  memory: MemoryNeed | null;
-  /** An estimate of it is being made. */
-  memoryPending: boolean;
-  /** Devices it may run on now. */
-  eligible: readonly DeviceRecord[];
-  readonly queue: RequestQueue<RequestRecord>;
-  readonly instances: Set<InstanceRecord>;
-  /** Instances on their way up: planned, ordered, starting, or leaving in order to start again. */
-  readonly coming: Set<InstanceRecord>;
-  /** Instances that are ready and take work. */
-  serving: number;
-  /** Slots of the instances that are up and stay. */
-  slots: number;
-  /** Instances there will be once everything decided has happened. */
-  future: number;
-  /** Changes when an instance comes or goes. */
-  membership: number;
-  /** Requests on its instances, and those by tenant. */
-  inFlight: number;
-  readonly inFlightByTenant: Map<string, number>;
-  /** Who asked last, and until when (epoch ms) more than one tenant is to be reckoned with. */
-  lastTenant: string | null;
-  othersUntil: number;
-  /** Of all its instances; for those that have not worked yet. */
-  readonly prefillRate: Rate;
-  readonly decodeRate: Rate;
-  /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
-  cacheTokens: number | null;
-  lastArrivedAt: number;
-  /** When room is to be looked for again although nothing happens. */
-  readonly roomDue: Due;
-  /** When waiting requests are to be looked at although nothing happens. */
-  readonly serveDue: Due;
-  /** Ready instances with a free slot, in the policy's order, then least work first. */
-  readonly available: IndexedHeap<InstanceRecord>;
-  readonly prefixes: PrefixIndex<InstanceRecord>;
-  /** Which prefixes other machines hold, and their rate, all together. */
-  readonly remotePrefixes: PrefixIndex<RemotePlace>;
-  readonly remotePrefill: Rate;
-  /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
-  readonly sleeping: Map<string, SleepingConversation>;
-  pinOverride: boolean | null;
-  /** No start before this; `failure` says why. */
-  readonly retry: Due;
-  failure: { readonly message: string; readonly code: ErrorCode; readonly waitersStay: boolean } | null;
-  /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
-  placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: Refusal | null } | null;
-  noticedAt: number;
-  readonly averages: {
-    /** Milliseconds a request holds a slot. */
-    readonly holdMs: Average;
-    readonly completionTokens: Average;
-    /** Prompt tokens not cached plus completion tokens of one request. */
-    readonly workTokens: Average;
-    /** Milliseconds from the order to ready. */
-    readonly loadMs: Average;
-    /** Milliseconds between two arrivals. */
-    readonly arrivalGapMs: Average;
-  };
-}
-
-export interface DeviceRecord {
+/** A model on another node. */
+export class NodeTarget extends Target {
   readonly id: string;
-  device: Device;
-  /** Threads are a resource of the CPU alone; an instance on a GPU needs next to none. */
-  readonly isCpu: boolean;
-  /** Bytes our instances may use together; null: not known, no limit. */
-  budgetBytes: number | null;
-  /** When that was last measured; -Infinity: before something that has changed it. */
-  measuredAt: number;
-  readonly instances: Set<InstanceRecord>;
-  /** Least recently used first. */
-  readonly evictable: Set<InstanceRecord>;
-  /** Requests on all its instances. */
-  inFlight: number;
-  /** The request that has the device to itself. */
-  holder: RequestRecord | null;
-  /** The model that waits to have it to itself: nothing else begins there until then. */
-  claim: ModelRecord | null;
-  /** Processes that live, their bytes and threads. */
-  live: number;
-  liveBytes: number;
-  liveThreads: number;
-  /** The same once everything decided has happened. */
-  future: number;
-  futureBytes: number;
-  futureThreads: number;
-  /** What those of the future ones use that may not be evicted. */
-  pinnedBytes: number;
-  pinnedThreads: number;
+  readonly model: ModelRecord;
+  readonly node: NodeRecord;
+  facts: RemoteModel;
+  /** Requests of others there, at the last measurement. */
+  others = 0;
+  /** What an answer takes longer than its engine's work, milliseconds: the way there and back, and waits there. */
+  readonly overheadMs = average();
+  /** The same where the model was not loaded. */
+  readonly loadMs = average();
+  /** Armed after a refusal or a failure: no work before then; and how long that was. */
+  readonly pause = new Due({ type: "pause", target: this } as const);
+  pauseMs = 0;
+  readonly similar: readonly Rate[];
+  protected readonly guessedPerMs = GUESS;
+
+  constructor(node: NodeRecord, model: ModelRecord, facts: RemoteModel) {
+    super();
+    this.model = model;
+    this.id = remoteInstanceId(node.name);
+    this.node = node;
+    this.facts = facts;
+    this.similar = [model.nodePrefillRate, model.prefillRate];
+  }
+
+  get index(): PrefixIndex<NodeTarget> {
+    return this.model.nodePrefixes;
+  }
+
+  get isMeasured(): boolean {
+    return this.prefillRate.perMs !== null;
+  }
+
+  /** Unlike instances, nodes differ: what others take says little once this one was measured. */
+  override get prefillPerMs(): number {
+    return this.prefillRate.perMs ?? this.similarPerMs;
+  }
+
+  get slots(): number {
+    return Math.max(1, this.facts.slots);
+  }
+
+  get busyShare(): number {
+    return Math.min(1, this.load);
+  }
+
+  get load(): number {
+    return (this.inFlight.size + this.others) / this.slots;
+  }
+
+  get delayMs(): number {
+    const { model, facts } = this;
+    return (this.overheadMs.value ?? 0) + (facts.loaded ? 0 : (this.loadMs.value ?? model.averages.loadMs.value ?? DEFAULT_LOAD_MS));
+  }
+
+  readonly expectedTokens = 0;
+
+  /** How much it keeps is for it to decide; the least is what its slots hold. */
+  get cacheTokens(): number {
+    return this.slots * this.model.spec.load.contextTokens;
+  }
+
+  override cachedTokens(facts: RequestFacts): number {
+    const tokens = super.cachedTokens(facts);
+    return tokens < MIN_CACHED_TOKENS ? 0 : tokens;
+  }
 }
 
-/**
- * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it
- * concerns, whatever the number of instances and requests.
- */
-export interface SchedulerState {
-  settings: SchedulerSettings;
-  policy: RoutingPolicy;
-  closing: boolean;
-  readonly grantThreads: GrantThreads;
-  /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
-  readonly measures: boolean;
-  /** A `measure` effect has not been answered yet. */
-  measuring: boolean;
-  readonly models: Map<string, ModelRecord>;
-  readonly instances: Map<string, InstanceRecord>;
-  readonly devices: Map<string, DeviceRecord>;
-  /** Other machines, by name. */
-  readonly remotes: Map<string, RemoteRecord>;
-  /** This daemon's id in hop lists. */
-  nodeId: string;
-  /** Waiting and in flight. */
-  readonly requests: Roster<RequestRecord>;
-  queued: number;
-  readonly dues: IndexedHeap<Due>;
-  /** Planned starts, oldest first. */
-  readonly plans: Set<InstanceRecord>;
-  /** Models whose requests wait for room, in the order in which they found none. */
-  readonly blocked: Set<ModelRecord>;
-  /** Models whose place is chosen once more is known, and how many instances are wanted besides what requests ask for. */
-  readonly uninformed: Map<ModelRecord, number>;
-  /** Least recently used first. */
-  readonly evictable: Set<InstanceRecord>;
-  /** Processes that live, that will once everything decided has happened, and of those the pinned. */
-  live: number;
-  future: number;
-  pinned: number;
-  /** Models whose supply or demand changed in this decision. */
-  readonly dirty: Set<ModelRecord>;
-  /** Counts changes of the room; see `ModelRecord.placement`. */
-  roomEpoch: number;
-  /** The room changed in this decision. */
-  roomChanged: boolean;
-  serial: number;
-  /** Requests that had a slot and gave it back. */
-  served: number;
-  /** Models that need their device alone. */
-  exclusiveModels: number;
-  /** Requests that got a slot, ever. */
-  dispatches: number;
-  /** What tenants got, by the devices on which they got it. */
-  readonly accounts: Map<string, Accounts>;
-  /** Waiting requests by tenant, over all models; no entry for none. */
-  readonly queuedByTenant: Map<string, number>;
+/** It waits for its turn; or for one instance in particular, though it could begin elsewhere; or it runs. */
+export type Stage = { readonly type: "queued" } | { readonly type: "parked"; readonly on: InstanceRecord } | Work;
+
+export const QUEUED: Stage = { type: "queued" };
+
+/** A request from its arrival to its end. */
+export class RequestRecord implements Queued<RequestRecord> {
+  readonly facts: RequestFacts;
+  readonly model: ModelRecord;
+  readonly priority: number;
+  readonly tenant: string;
+  readonly arrivedAt: number;
+  readonly turnAt: number;
+  readonly startBy: number;
+  /** Prompt tokens that were cached nowhere when it came. */
+  readonly expectedPrefill: number;
+  readonly deadline: Due<{ readonly type: "deadline"; readonly request: RequestRecord }> | null;
+  stage: Stage = QUEUED;
+  /** Has been told its place at least once. */
+  noticed = false;
+  heapIndex = -1;
+  lane: Lane<RequestRecord> | null = null;
+  pressing: Pressing<RequestRecord> | null = null;
+  serial = 0;
+  previous: RequestRecord | null = null;
+  next: RequestRecord | null = null;
+
+  constructor(facts: RequestFacts, model: ModelRecord, now: number, place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">) {
+    this.facts = facts;
+    this.model = model;
+    this.priority = facts.priority;
+    this.tenant = facts.tenant;
+    this.arrivedAt = now;
+    this.turnAt = place.turnAt;
+    this.startBy = place.startBy;
+    this.expectedPrefill = place.expectedPrefill;
+    this.deadline = facts.deadlineAt === null ? null : new Due({ type: "deadline", request: this } as const);
+  }
 }
 
-/** What is to become of a request that could be served. */
-export type Routing =
-  | { readonly type: "dispatch"; readonly instance: InstanceRecord; readonly cachedTokens: number }
-  /** To wait for this instance is quicker than to begin elsewhere now. */
-  | { readonly type: "wait-for"; readonly instance: InstanceRecord; readonly untilMs: number }
-  /** Every instance with a free slot still has prompts to work off; look again then (epoch ms). */
-  | { readonly type: "hold"; readonly untilMs: number };
-
-/**
- * How the instance for a request is chosen. A policy keeps no state of its own: what it needs is in the records, so that
- * the same decisions can be replayed. `rank` orders the instances with a free slot, the least first; equal ranks go to
- * the one with the least work.
- */
-export interface RoutingPolicy {
-  readonly name: RoutingPolicyName;
-  /** Whether, within a tenant and a priority, short prompts go before long ones. */
-  readonly shortestFirst: boolean;
-  rank(instance: InstanceRecord): number;
-  /** Called only while an instance of the model has a free slot. `now` is epoch ms; an `urgent` request waits for nobody. */
-  route(model: ModelRecord, request: RequestRecord, now: number, maxLoad: number, urgent: boolean): Routing;
+/** Order among instances that could take a request: the policy's, then least work, then least taken slots, then the most recently used. */
+export function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank;
+  const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;
+  if (work !== 0) return work < 0;
+  const taken = a.inFlight.size * b.slots - b.inFlight.size * a.slots;
+  if (taken !== 0) return taken < 0;
+  if (a.lastUsedAt !== b.lastUsedAt) return a.lastUsedAt > b.lastUsedAt;
+  return a.serial < b.serial;
 }

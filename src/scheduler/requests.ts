@@ -4,20 +4,21 @@ import type { Refusal } from "./effects.ts";
 import { vacate } from "./exclusive.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
-import { refresh, unpark } from "./places.ts";
-import { learnRate, prefillEnded, prefillGivenUp } from "./rates.ts";
-import { answers, placeOf } from "./remote-cost.ts";
-import { forwardAtOnce, isRemoteOnly, mayForward, remoteFinished, takesNow, unreachable } from "./remotes.ts";
-import { createRequest, leastPrefillMs } from "./request-record.ts";
-import { holdSlot, noteTenant } from "./reserve.ts";
-import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
+import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
+import { refresh, roomChanged, unpark } from "./places.ts";
+import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
+import { noteTenant } from "./reserve.ts";
 import { learn } from "./structures/average.ts";
+import type { Work } from "./target.ts";
 import { arm, refusal, type Turn } from "./turn.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
 const SUSPECT_MS = 100;
-/** An engine that had less than this share of the promised prefix has lost it. The rest is error of estimation. */
-const KEPT_SHARE = 0.75;
+
+/** A prompt yields to those that come within this many times its prefill after it, and are shorter. */
+const SET_BACK = 10;
+
+const CANCELLED: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
 
 export function arrived(turn: Turn, facts: RequestFacts): void {
   const { state, now } = turn;
@@ -30,13 +31,12 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
   model.lastArrivedAt = now;
   noteTenant(model, facts.tenant, now);
-  const request = createRequest(turn, facts, model);
+  const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
   state.requests.set(facts.id, request);
   if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;
   model.queue.push(request);
-  state.queued += 1;
   state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
-  if (request.deadline !== null) arm(turn, request.deadline, Math.max(now, (facts.deadlineAt ?? 0) - leastPrefillMs(request)));
+  if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
   state.dirty.add(model);
   if (model.queue.size === 1) demandChanged(turn, model);
 }
@@ -47,31 +47,26 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
   if (model === undefined || model.removed) return refusal("model_not_found", `No configured model is called "${facts.model}"`);
   if (state.requests.has(facts.id)) return refusal("internal", `The request id ${facts.id} is in use`);
   if (facts.deadlineAt !== null && facts.deadlineAt <= now) return deadlineRefusal(facts, 0);
-  if (!mayForward(turn, facts)) {
-    if (isRemoteOnly(model)) return unreachable(turn, model);
-    const failed = model.serving + model.coming.size === 0 ? failureRefusal(model, now) : null;
+  if (!mayForward(turn, model, facts)) {
+    if (model.isRemoteOnly) return unreachable(turn, model);
+    const failed = model.supply.serving + model.supply.coming.length === 0 ? failureRefusal(model, now) : null;
     if (failed !== null) return failed;
   }
   // A request that needs not wait is not kept out by a queue's limit.
-  return model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, model, facts)) ? null : queueRefusal(state, model, facts.tenant, now);
+  const isTaken = model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, model, facts));
+  return isTaken ? null : queueRefusal(state, model, facts.tenant, now);
 }
 
 /** Null unless a start failed and the next one is not due yet. */
 export function failureRefusal(model: ModelRecord, now: number): Refusal | null {
-  if (model.failure === null || model.failure.waitersStay || model.retry.heapIndex < 0) return null;
+  if (model.failure === null || model.failure.waitersStay || !model.retry.armed) return null;
   const { code, message } = model.failure;
-  const seconds = secondsOf(model.retry.at - now);
-  // A cause with a code of its own says what to do about it already.
-  if (code !== "model_failed") return refusal(code, `Model "${model.name}" could not be started: ${message}`, null, seconds);
-  return refusal(
-    code,
-    `Model "${model.name}" could not be started: ${message}`,
-    "See the instance's log (assistant logs); the next request after the pause tries again.",
-    seconds,
-  );
+  // A cause with a code says what to do about it already.
+  const remedy = code === "model_failed" ? "See the instance's log (assistant logs); the next request after the pause tries again." : null;
+  return refusal(code, `Model "${model.name}" could not be started: ${message}`, remedy, secondsOf(model.retry.at - now));
 }
 
-export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
+const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
   refusal(
     "deadline_exceeded",
     `The deadline of the request passed after it had waited ${waitedMs} ms for model "${facts.model}"`,
@@ -81,8 +76,8 @@ export const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal 
 export function cancelled(turn: Turn, requestId: string): void {
   const request = turn.state.requests.get(requestId);
   if (request === undefined) return;
-  if (request.instance !== null || request.remote !== null) {
-    finished(turn, requestId, { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null });
+  if (request.stage.type === "running") {
+    finished(turn, requestId, CANCELLED);
     return;
   }
   unqueue(turn, request);
@@ -95,77 +90,98 @@ export function deadlinePassed(turn: Turn, request: RequestRecord): void {
 
 /** The prompt is worked off; what is left is the answer. */
 export function firstToken(turn: Turn, requestId: string): void {
-  const request = turn.state.requests.get(requestId);
-  if (request === undefined || request.answering) return;
-  if (request.remote !== null) answers(placeOf(request.remote, request.model), request, turn.now);
-  if (request.instance === null) return;
-  request.answering = true;
-  request.instance.prefillTokens -= request.prefillTokens;
-  request.prefillTokens = 0;
-  prefillEnded(request.instance, request, turn.now);
-  refresh(turn, request.instance);
-  unpark(turn, request.instance);
+  const work = turn.state.requests.get(requestId)?.stage;
+  if (work?.type !== "running" || work.answering) return;
+  work.answer(turn.now);
+  if (!(work.target instanceof InstanceRecord)) return;
+  refresh(turn, work.target);
+  unpark(turn, work.target);
   // They wait for prompts to be worked off, not for slots; it may have come to that sooner than expected.
-  if (request.model.serveDue.heapIndex >= 0) turn.state.dirty.add(request.model);
+  if (work.target.model.serveDue.armed) turn.state.dirty.add(work.target.model);
 }
 
 /** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
 export function finished(turn: Turn, requestId: string, outcome: RequestOutcome): void {
-  const request = turn.state.requests.get(requestId);
-  if (request?.remote) {
-    remoteFinished(turn, request, request.remote, outcome);
-    return;
-  }
-  const instance = request?.instance;
-  if (!request || !instance) return;
+  const work = turn.state.requests.get(requestId)?.stage;
+  if (work?.type !== "running") return;
+  const { target } = work;
   turn.state.requests.delete(requestId);
-  instance.inFlight.remove(request);
-  holdSlot(instance, request, -1);
-  // An answer that came in one piece: its prompt was done when its first token was, long before its first byte.
-  if (!request.answering && outcome.end === "complete") prefillEnded(instance, request, turn.now - (outcome.completionMs ?? 0));
-  else if (!request.answering) prefillGivenUp(instance, request, turn.now);
-  instance.prefillTokens -= request.prefillTokens;
-  instance.decodeTokens -= request.decodeTokens;
-  // Sums of fractions leave a rest that would grow over a million requests.
-  if (instance.inFlight.size === 0) {
-    instance.prefillTokens = 0;
-    instance.decodeTokens = 0;
-  }
-  vacate(turn, instance, request);
-  instance.lastUsedAt = turn.now;
-  instance.served += 1;
   turn.state.served += 1;
-  learnFrom(turn, request, instance, outcome);
-  if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
-  turn.state.dirty.add(request.model);
-  refresh(turn, instance);
-  unpark(turn, instance);
-  if (instance.leaving !== null && instance.inFlight.size === 0) stopNow(turn, instance);
+  const wasAnswering = work.answering;
+  work.end(outcome, turn.now);
+  if (target instanceof InstanceRecord) instanceFinished(turn, work, target, outcome);
+  else if (target instanceof NodeTarget) nodeFinished(turn, work, target, outcome, wasAnswering);
 }
 
-function learnFrom(turn: Turn, request: RequestRecord, instance: InstanceRecord, outcome: RequestOutcome): void {
-  const { model, facts } = request;
+function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outcome: RequestOutcome): void {
+  vacate(turn, instance, work.facts.id);
+  turn.state.dirty.add(instance.model);
+  instance.lastUsedAt = turn.now;
+  instance.served += 1;
+  learnFrom(turn, work, instance, outcome);
+  if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
+  refresh(turn, instance);
+  unpark(turn, instance);
+  if (instance.inFlight.size > 0) return;
+  // It may be evicted now.
+  roomChanged(turn);
+  stopNow(turn, instance);
+}
+
+function learnFrom(turn: Turn, work: Work, instance: InstanceRecord, outcome: RequestOutcome): void {
+  const { model } = instance;
+  const { facts } = work;
   const { averages } = model;
-  learn(averages.holdMs, turn.now - request.dispatchedAt);
-  const prefilled = outcome.promptTokens === null ? null : outcome.promptTokens - (outcome.cachedTokens ?? 0);
-  if (prefilled !== null && outcome.promptMs !== null) instance.prefillMeter.add(prefilled, outcome.promptMs, turn.now - (outcome.completionMs ?? 0));
-  if (prefilled !== null && outcome.promptMs !== null)
-    for (const rate of [instance.prefillRate, model.prefillRate]) learnRate(rate, prefilled, outcome.promptMs);
-  if (outcome.completionTokens !== null) {
-    if (outcome.completionMs !== null) instance.decodeMeter.add(outcome.completionTokens, outcome.completionMs, turn.now);
-    if (outcome.completionMs !== null)
-      for (const rate of [instance.decodeRate, model.decodeRate]) learnRate(rate, outcome.completionTokens, outcome.completionMs);
-    charge(turn, request, instance, (prefilled ?? facts.promptTokens - request.promisedTokens) + OUTPUT_WEIGHT * outcome.completionTokens);
-    if (outcome.end === "complete") {
-      learn(averages.completionTokens, outcome.completionTokens);
-      learn(averages.workTokens, (prefilled ?? facts.promptTokens - request.promisedTokens) + outcome.completionTokens);
-    }
+  const { promptTokens, promptMs, completionTokens, completionMs } = outcome;
+  learn(averages.holdMs, turn.now - work.startedAt);
+  const measured = promptTokens === null ? null : promptTokens - (outcome.cachedTokens ?? 0);
+  if (measured !== null && promptMs !== null) {
+    instance.prefillMeter.add(measured, promptMs, turn.now - (completionMs ?? 0));
+    // Prompts that were before it are in the engine's figure, but not in its work on this one.
+    instance.learnPrefill(measured, work.prefillMs ? Math.min(promptMs, work.prefillMs) : promptMs);
   }
-  const tip = facts.prefix[facts.prefix.length - 1];
-  if (tip === undefined) return;
-  const promised = request.promisedTokens;
-  if (outcome.cachedTokens !== null && request.previousUse > 0 && outcome.cachedTokens < promised * KEPT_SHARE)
-    model.prefixes.correct(instance, request.previousUse);
-  // A prompt that was given up, or that broke the engine, is not in the cache.
-  if (outcome.end !== "complete" && !request.answering) model.prefixes.forget(instance, tip.hash);
+  if (completionTokens === null) return;
+  if (completionMs !== null) {
+    instance.decodeMeter.add(completionTokens, completionMs, turn.now);
+    instance.decodeRate.learn(completionTokens, completionMs);
+    model.decodeRate.learn(completionTokens, completionMs);
+  }
+  const prefilled = measured ?? facts.promptTokens - work.promisedTokens;
+  charge(turn, work, instance, prefilled + OUTPUT_WEIGHT * completionTokens);
+  if (outcome.end !== "complete") return;
+  learn(averages.completionTokens, completionTokens);
+  learn(averages.workTokens, prefilled + completionTokens);
+}
+
+/** Where a request belongs among those of its lane; queue/lanes.ts says what the figures mean. */
+function placeInLane(
+  facts: RequestFacts,
+  model: ModelRecord,
+  now: number,
+  shortestFirst: boolean,
+): Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill"> {
+  const { maxWaitMs } = model.queue;
+  const expectedPrefill = facts.promptTokens - longestCached(model, facts);
+  const setBackMs = shortestFirst ? Math.min(maxWaitMs, SET_BACK * model.prefillRate.msFor(expectedPrefill)) : 0;
+  return { turnAt: now + setBackMs, startBy: startBy(model, facts, expectedPrefill, now + maxWaitMs), expectedPrefill };
+}
+
+/**
+ * When the request has to begin so that its answer is whole by its deadline, by the model's measured rates. A time after
+ * `until` says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes
+ * with every request.
+ */
+function startBy(model: ModelRecord, { deadlineAt, maxTokens }: RequestFacts, prefillTokens: number, until: number): number {
+  if (deadlineAt === null) return Number.POSITIVE_INFINITY;
+  const at = deadlineAt - model.prefillRate.msFor(prefillTokens) - model.decodeRate.msFor(model.expectedCompletion(maxTokens));
+  return at <= until ? at : Number.POSITIVE_INFINITY;
+}
+
+/** Tokens of the longest beginning that any instance holds. */
+function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
+  for (let index = prefix.length - 1; index >= 0; index--) {
+    const mark = prefix[index];
+    if (mark !== undefined && model.prefixes.holders(mark.hash) !== undefined) return Math.min(mark.tokens, promptTokens);
+  }
+  return 0;
 }

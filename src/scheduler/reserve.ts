@@ -1,11 +1,7 @@
-import type { InstanceRecord, ModelRecord, RequestRecord } from "./state.ts";
+import type { ModelRecord, RequestRecord } from "./records.ts";
 
-/** Share of a model's slots that a tenant which has more than its part leaves free for others. */
-const RESERVED_SHARE = 1 / 16;
-/** With several instances one slot of each, but no larger part of all than this. */
-const MOST_SHARE = 1 / 4;
-/** Models with fewer slots keep none free: one would be too large a part. */
-const FEWEST_SLOTS = 4;
+/** One slot of each instance is kept, but no larger part of all than this; of fewer slots none: one would be too large a part. */
+const MAX_SHARE = 1 / 4;
 /** Instances that are looked at for one that has no prompt to work off. */
 const LOOKED_AT = 8;
 /** For how long others are expected back. */
@@ -17,13 +13,6 @@ export function noteTenant(model: ModelRecord, tenant: string, now: number): voi
   model.lastTenant = tenant;
 }
 
-export function holdSlot(instance: InstanceRecord, request: RequestRecord, sign: 1 | -1): void {
-  const { model } = instance;
-  model.inFlight += sign;
-  // Nobody is taken out: there are as many tenants as keys, and a request is no time to shrink a table.
-  model.inFlightByTenant.set(request.tenant, (model.inFlightByTenant.get(request.tenant) ?? 0) + sign);
-}
-
 /**
  * Whether the last slots are kept from this request: its tenant has half of them or more, and others were there within
  * the last minute. Who floods a model would else hold every slot, and the next client, although first in the queue,
@@ -32,11 +21,11 @@ export function holdSlot(instance: InstanceRecord, request: RequestRecord, sign:
  */
 export function isReserved(model: ModelRecord, request: RequestRecord, now: number): boolean {
   if (now >= model.othersUntil) return false;
-  const { slots } = model;
-  if (slots < FEWEST_SLOTS || (model.inFlightByTenant.get(request.tenant) ?? 0) * 2 < slots) return false;
-  const kept = Math.max(Math.ceil(slots * RESERVED_SHARE), Math.min(model.serving, Math.floor(slots * MOST_SHARE)));
+  const { slots, serving } = model.supply;
+  const kept = Math.min(serving, Math.floor(slots * MAX_SHARE));
+  if (kept === 0 || model.inFlightOf(request.tenant) * 2 < slots) return false;
   if (slots - model.inFlight <= kept) return true;
-  return model.serving > 1 && !hasTwoOpen(model);
+  return serving > 1 && !hasTwoOpen(model);
 }
 
 /** Two instances with a free slot and no prompt under way: one is left when the other gets this one. */

@@ -3,14 +3,12 @@ import type { Refusal } from "./effects.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { expectedWaitMs, waitEstimate } from "./limits.ts";
-import { loadOf } from "./load.ts";
 import { hasMemory } from "./memory.ts";
+import { giveUp, overflow, unreachable } from "./nodes.ts";
 import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
-import { giveUp, isRemoteOnly, overflow, unreachable } from "./remotes.ts";
-import { replicasOf } from "./replicas.ts";
+import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { failureRefusal } from "./requests.ts";
-import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord } from "./state.ts";
 import { hasThread } from "./threads.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
 
@@ -19,14 +17,14 @@ import { arm, disarm, type Turn } from "./turn.ts";
  * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
  */
 export function settle(turn: Turn): void {
-  if (turn.state.remotes.size === 0) {
+  if (turn.state.nodes.size === 0) {
     settleHere(turn, null);
     return;
   }
   const touched = new Set<ModelRecord>();
   do {
     settleHere(turn, touched);
-    // Last, so that what is started here for who waits has its order before other machines take them.
+    // Last, so that what is started here for who waits has its order before other nodes take them.
     for (const model of touched) overflow(turn, model);
     touched.clear();
   } while (turn.state.dirty.size > 0);
@@ -59,24 +57,25 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   if (model.queue.size === 0 || model.removed || state.closing) {
     state.blocked.delete(model);
     disarm(turn, model.roomDue);
-    for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
+    for (const instance of model.supply.coming) if (instance.life.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
-  if (isRemoteOnly(model)) {
+  if (model.isRemoteOnly) {
     giveUp(turn, model, unreachable(turn, model));
     return;
   }
   // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
-  for (const instance of model.coming) if (instance.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance)) remove(turn, instance);
+  for (const instance of model.supply.coming)
+    if (instance.life.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance)) remove(turn, instance);
   // Single flight: while one instance is on its way, nobody starts a second.
-  if (model.coming.size > 0) return;
-  if (model.retry.heapIndex >= 0) {
-    const refused = model.serving === 0 ? failureRefusal(model, turn.now) : null;
+  if (model.supply.coming.length > 0) return;
+  if (model.retry.armed) {
+    const refused = model.supply.serving === 0 ? failureRefusal(model, turn.now) : null;
     if (refused !== null) giveUp(turn, model, refused);
     return;
   }
-  const growth = model.serving > 0;
-  if (model.future >= replicasOf(model) && model.eligible.length > 0) return;
+  const growth = model.supply.serving > 0;
+  if (model.supply.future >= model.replicas && model.eligible.length > 0) return;
   if (growth && !isSaturated(turn, model) && !isBacklogged(turn, model)) return;
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
@@ -116,7 +115,7 @@ function isBacklogged(turn: Turn, model: ModelRecord): boolean {
 /** Requests wait, and no running instance is below max_load. */
 function isSaturated(turn: Turn, model: ModelRecord): boolean {
   for (const instance of model.instances) {
-    if (instance.phase === "ready" && instance.leaving === null && !instance.held && loadOf(instance) < turn.state.settings.maxLoad) return false;
+    if (instance.life.phase === "ready" && instance.load < turn.state.settings.maxLoad) return false;
   }
   return true;
 }
@@ -125,9 +124,9 @@ function isSaturated(turn: Turn, model: ModelRecord): boolean {
 function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device } = instance;
-  if (state.closing || state.live >= state.settings.maxInstances) return false;
+  if (state.closing || state.count("live") >= state.settings.maxInstances) return false;
   // It counts among those to come itself.
-  if (device.isCpu && !hasThread(state.settings.threadBudget, { threads: device.liveThreads, count: device.live }, instance.model.future === 1)) return false;
+  if (device.isCpu && !hasThread(state.settings.threadBudget, device.taken.live, instance.model.supply.future === 1)) return false;
   return hasMemory(turn, instance);
 }
 
@@ -140,7 +139,7 @@ function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
 
 /** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */
 export function preload(turn: Turn, model: ModelRecord, most: number): void {
-  while (model.future < Math.min(most, replicasOf(model))) {
+  while (model.supply.future < Math.min(most, model.replicas)) {
     if (place(turn, model, "preload", false)) continue;
     if (turn.state.uninformed.has(model)) turn.state.uninformed.set(model, most);
     return;
@@ -158,21 +157,12 @@ export function informed(turn: Turn): void {
   }
 }
 
-/** Instances that the model is to have although nobody waits for it. */
-export function wantedInstances(model: ModelRecord): number {
-  const least = Math.min(model.spec.replicasMin ?? 0, replicasOf(model));
-  if (model.spec.preload) return replicasOf(model);
-  return isModelPinned(model) ? Math.max(1, least) : least;
-}
-
-export const isWantedAnyway = (model: ModelRecord): boolean => wantedInstances(model) > 0;
-
 /** Ends the instances over the model's limit of replicas, those first that miss least: not yet up, then idle. */
 export function shrink(turn: Turn, model: ModelRecord): void {
-  let count = model.future - replicasOf(model);
+  let count = model.supply.future - model.replicas;
   if (count <= 0) return;
-  const order = [...model.instances].filter((instance) => instance.leaving === null && instance.phase !== "failed");
-  order.sort((a, b) => Number(isPinned(a)) - Number(isPinned(b)) || a.inFlight.size - b.inFlight.size || a.lastUsedAt - b.lastUsedAt || b.serial - a.serial);
+  const order = [...model.instances].filter(({ life }) => life.phase !== "leaving" && life.phase !== "failed");
+  order.sort((a, b) => Number(a.isPinned) - Number(b.isPinned) || a.inFlight.size - b.inFlight.size || a.lastUsedAt - b.lastUsedAt || b.serial - a.serial);
   for (const instance of order) {
     if (count <= 0) return;
     leave(turn, instance, "reload");

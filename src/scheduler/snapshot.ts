@@ -1,6 +1,6 @@
 import { expectedWaitMs, waitEstimate } from "./limits.ts";
-import { loadOf } from "./load.ts";
-import { type InstanceRecord, isModelPinned, isPinned, type ModelRecord, type SchedulerState } from "./state.ts";
+import type { InstanceRecord, ModelRecord } from "./records.ts";
+import type { SchedulerState } from "./state.ts";
 
 /** What the scheduler knows of one model now. Times are epoch milliseconds. */
 export interface ModelLoad {
@@ -51,26 +51,25 @@ export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapsho
   for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(model, now));
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
-  return { queued: state.queued, inFlight: state.requests.size - state.queued, requestsServed: state.served, models, instances, exclusive: holders(state) };
+  const { queued, requests, served } = state;
+  return { queued, inFlight: requests.size - queued, requestsServed: served, models, instances, exclusive: holders(state) };
 }
 
 function holders(state: SchedulerState): Map<string, string> {
-  const held = [...state.devices.values()].flatMap(({ id, holder }) => (holder === null ? [] : [[id, holder.facts.id] as const]));
+  const held = [...state.devices.values()].flatMap(({ id, holder }) => (holder === null ? [] : [[id, holder] as const]));
   return new Map(held);
 }
 
 function modelLoad(model: ModelRecord, now: number): ModelLoad {
-  let inFlight = 0;
-  for (const instance of model.instances) inFlight += instance.inFlight.size;
   const free = model.queue.size === 0 && model.available.size > 0;
   return {
     queued: model.queue.size,
-    inFlight,
-    serving: model.serving,
-    pinned: isModelPinned(model),
+    inFlight: model.inFlight,
+    serving: model.supply.serving,
+    pinned: model.isPinned,
     expectedWaitMs: free ? 0 : expectedWaitMs(waitEstimate(model, now), model.queue.size + 1),
-    error: model.serving > 0 ? null : (model.failure?.message ?? model.placement?.refusal?.message ?? null),
-    retryAt: model.retry.heapIndex < 0 ? null : model.retry.at,
+    error: model.supply.serving > 0 ? null : (model.failure?.message ?? model.placement?.refusal?.message ?? null),
+    retryAt: model.retry.armed ? model.retry.at : null,
   };
 }
 
@@ -78,12 +77,12 @@ function instanceLoad(instance: InstanceRecord, now: number): InstanceLoad {
   return {
     model: instance.model.name,
     inFlight: instance.inFlight.size,
-    load: loadOf(instance),
+    load: instance.load,
     decodeTokensPerSecond: instance.decodeMeter.perSecond(now),
     prefillTokensPerSecond: instance.prefillMeter.perSecond(now),
     requestsServed: instance.served,
     lastUsedAt: instance.served > 0 ? instance.lastUsedAt : null,
-    idleStopAt: instance.idle.heapIndex < 0 ? null : instance.idle.at,
-    pinned: isPinned(instance),
+    idleStopAt: instance.idle.armed ? instance.idle.at : null,
+    pinned: instance.isPinned,
   };
 }

@@ -1,4 +1,6 @@
-/** What the governor is asked. */
+import type { Use } from "./room.ts";
+
+/** What the governor of threads is asked. */
 export interface ThreadRequest {
   /** Threads that all instances together may use. */
   readonly budget: number;
@@ -12,7 +14,7 @@ export interface ThreadRequest {
   readonly furtherCpuInstances: number;
 }
 
-/** Says how many threads an instance that is about to start gets. Less than 1 is taken as 1: the room was seen to before. */
+/** How many threads an instance that is about to start gets. Less than 1 is taken as 1: the room was seen to before. */
 export type GrantThreads = (request: ThreadRequest) => number;
 
 const GPU_THREADS = 2;
@@ -30,15 +32,14 @@ export const grantFreeThreads: GrantThreads = ({ budget, running, computesOn, wa
 };
 
 /** Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at work. */
-const MOST_SHARING = 2;
+const MAX_SHARING = 2;
 
 /**
- * Whether one more instance has a thread beside `count` others on the same cores that have `threads` together. Threads of one
- * process wait for each other many times within a token, so that one that has lost its core to another process holds up all of them;
- * processes of one thread share cores without loss. The first instance of a model may therefore start over the budget while all others have one
- * thread, rather than push a model out; a further replica would gain nothing.
+ * Whether one more instance has a thread beside others on the same cores. Threads of one process wait for each other many times within a token, so
+ * that one that has lost its core to another process holds up all of them; processes of one thread share cores without loss. The first instance of a
+ * model may therefore start over the budget while all others have one thread, rather than push a model out; a further replica would gain nothing.
  */
-export function hasThread(budget: number, { threads, count }: { readonly threads: number; readonly count: number }, first: boolean): boolean {
+export function hasThread(budget: number, { threads, count }: Pick<Use, "threads" | "count">, first: boolean): boolean {
   if (threads < budget) return true;
-  return first && threads === count && count < MOST_SHARING * budget;
+  return first && threads === count && count < MAX_SHARING * budget;
 }

@@ -1,9 +1,18 @@
 import type { RoutingPolicyName } from "../../core/config.ts";
-import type { RoutingPolicy } from "../records.ts";
 import { boundedHash } from "./bounded-hash.ts";
 import { expectedTime } from "./expected-time.ts";
-import { leastOutstanding } from "./least-outstanding.ts";
-import { roundRobin } from "./round-robin.ts";
+import { firstFree, type RoutingPolicy } from "./policy.ts";
+
+/** The instance with the fewest requests for its slots, as load balancers do that know nothing of prompts. */
+const leastOutstanding: RoutingPolicy = {
+  name: "least-outstanding",
+  shortestFirst: false,
+  rank: (instance) => instance.inFlight.size / Math.max(1, instance.slots),
+  route: firstFree,
+};
+
+/** The instance that has gone longest without a new request. */
+const roundRobin: RoutingPolicy = { name: "round-robin", shortestFirst: false, rank: (instance) => instance.lastDispatch, route: firstFree };
 
 export const policies: Readonly<Record<RoutingPolicyName, RoutingPolicy>> = {
   "expected-time": expectedTime,

@@ -7,6 +7,9 @@ export class Holders<Owner> {
   #first: Owner | null = null;
   #count = 0;
   #others: Map<Owner, number> | null = null;
+  /** Conversations that go through it, whoever holds them, and those that end with it so far. */
+  conversations = 0;
+  tips = 0;
 
   constructor(hash: string) {
     this.hash = hash;
@@ -17,6 +20,7 @@ export class Holders<Owner> {
   }
 
   add(owner: Owner): void {
+    this.conversations += 1;
     if (this.#first === owner) this.#count += 1;
     else if (this.#first === null && !this.#others?.has(owner)) {
       this.#first = owner;
@@ -29,6 +33,7 @@ export class Holders<Owner> {
 
   /** One conversation less. Returns whether nobody holds the prefix any longer. */
   drop(owner: Owner): boolean {
+    this.conversations -= 1;
     if (this.#first === owner) {
       this.#count -= 1;
       if (this.#count === 0) this.#first = null;

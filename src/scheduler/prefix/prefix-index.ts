@@ -10,17 +10,27 @@ export interface InstancePrefixes {
 
 interface Conversation {
   readonly marks: readonly PrefixMark[];
-  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. */
-  readonly holders: readonly Holders<unknown>[];
+  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. Empty while a request is at work on it. */
+  holders: readonly Holders<unknown>[];
   readonly tokens: number;
   /** Grows with every use on any instance of the model; below 0 for one that was given, and not used so far. */
   readonly use: number;
+  /** Prompt tokens as the engine counted them; 0: not known. */
+  counted: number;
+}
+
+/** What an instance did of a conversation before. */
+export interface PreviousTurn {
+  readonly use: number;
+  readonly counted: number;
 }
 
 /** One that was saved when its instance ended. */
 export type SleepingConversation = Pick<Conversation, "marks" | "tokens">;
 
 const MOST_FORGOTTEN = 8;
+/** An engine that has less than this share of a conversation's last prompt has lost it. Templates leave some of it out of the next one. */
+const KEPT_SHARE = 0.75;
 
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
 
@@ -28,7 +38,7 @@ export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map()
  * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
  * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
  *
- * It is a belief, not a fact: it is set at dispatch, and `correct` mends it by what the engine reports.
+ * It is a belief, not a fact: it is set at dispatch, and `reported` mends it by what the engine reports.
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
   /** How many conversations of an instance go through a mark. */
@@ -38,7 +48,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   #given = 0;
 
   /** Who holds the prefix, or undefined. */
-  holders(hash: string): Pick<Holders<Owner>, "has" | "some"> | undefined {
+  holders(hash: string): Pick<Holders<Owner>, "has" | "some" | "tips" | "conversations"> | undefined {
     return this.#holders.get(hash);
   }
 
@@ -52,25 +62,24 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance works on a prompt with these marks now; what no longer fits into `capacityTokens` is forgotten, the
-   * least recently used first. Returns the number of the conversation's previous use there, or 0 when it is new.
+   * The instance works on a prompt with these marks from now on, and has it for nobody else: a slot that is busy cannot be
+   * copied from, and what it held before is written over. What no longer fits into `capacityTokens` is forgotten, the
+   * least recently used first. Returns the conversation's previous turn there, or null when it is new.
    */
-  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): number {
+  begin(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
     const tip = marks[marks.length - 1];
-    if (tip === undefined) return 0;
+    if (tip === undefined) return null;
     const held = owner.prefixes;
-    let previous = 0;
-    // Added before the beginning is forgotten: what both have need not be taken out and put in again.
-    const through = this.#hold(owner, marks);
+    let previous: PreviousTurn | null = null;
     // A conversation that goes on replaces its own beginning.
     for (const mark of marks) {
       const beginning = held.conversations.get(mark.hash);
       if (beginning === undefined) continue;
-      previous = beginning.use;
+      previous = beginning;
       this.forget(owner, mark.hash);
     }
     this.#uses += 1;
-    held.conversations.set(tip.hash, { marks, holders: through, tokens: promptTokens, use: this.#uses });
+    held.conversations.set(tip.hash, { marks, holders: [], tokens: promptTokens, use: this.#uses, counted: 0 });
     held.tokens += promptTokens;
     for (const oldest of held.conversations.keys()) {
       if (held.tokens <= capacityTokens || oldest === tip.hash) break;
@@ -79,18 +88,29 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     return previous;
   }
 
+  /** The instance is done with it for now, and holds it for whoever comes. */
+  rest(owner: Owner, tip: string): void {
+    const conversation = owner.prefixes.conversations.get(tip);
+    if (conversation !== undefined && conversation.holders.length === 0) conversation.holders = this.#hold(owner, conversation.marks);
+  }
+
+  /** `begin` and `rest`. */
+  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
+    const previous = this.begin(owner, marks, promptTokens, capacityTokens);
+    const tip = marks[marks.length - 1];
+    if (tip !== undefined) this.rest(owner, tip.hash);
+    return previous;
+  }
+
   /**
-   * The engine had less than promised of a conversation that it last worked on at `use`: it has thrown away more than
-   * we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are forgotten
-   * at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
+   * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by the engine
+   * both times: our own estimates are half or twice the truth for some texts, and would have it lose what it has.
    */
-  correct(owner: Owner, use: number): void {
-    let forgotten = 0;
-    for (const [tip, conversation] of owner.prefixes.conversations) {
-      if (conversation.use >= use || forgotten >= MOST_FORGOTTEN) break;
-      this.forget(owner, tip);
-      forgotten += 1;
-    }
+  reported(owner: Owner, tip: string, previous: PreviousTurn | null, promptTokens: number | null, cachedTokens: number | null): void {
+    if (previous !== null && cachedTokens !== null && cachedTokens < previous.counted * KEPT_SHARE) this.#lost(owner, previous.use);
+    const conversation = owner.prefixes.conversations.get(tip);
+    if (conversation !== undefined && promptTokens !== null) conversation.counted = promptTokens;
+    this.rest(owner, tip);
   }
 
   /** Forgets one conversation, for example one whose prompt was given up. */
@@ -100,6 +120,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (conversation === undefined) return;
     held.conversations.delete(tip);
     held.tokens -= conversation.tokens;
+    const last = conversation.holders[conversation.holders.length - 1];
+    if (last !== undefined) last.tips -= 1;
     for (const holders of conversation.holders) if (holders.drop(owner)) this.#holders.delete(holders.hash);
   }
 
@@ -116,7 +138,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       if (tip === undefined || this.#holders.get(tip.hash)?.has(owner) || held.tokens + tokens > capacityTokens) continue;
       held.tokens += tokens;
       this.#given -= 1;
-      added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given }]);
+      added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given, counted: 0 }]);
     }
     if (added.length === 0) return;
     held.conversations.clear();
@@ -134,6 +156,20 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (const tip of [...owner.prefixes.conversations.keys()]) this.forget(owner, tip);
   }
 
+  /**
+   * The engine had less of a conversation that it last worked on at `use` than it had then: it has thrown away more than
+   * we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are forgotten
+   * at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
+   */
+  #lost(owner: Owner, use: number): void {
+    let forgotten = 0;
+    for (const [tip, conversation] of owner.prefixes.conversations) {
+      if (conversation.use >= use || forgotten >= MOST_FORGOTTEN) break;
+      this.forget(owner, tip);
+      forgotten += 1;
+    }
+  }
+
   #hold(owner: Owner, marks: readonly PrefixMark[]): Holders<unknown>[] {
     const through: Holders<unknown>[] = [];
     for (const mark of marks) {
@@ -145,6 +181,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       holders.add(owner);
       through.push(holders as Holders<unknown>);
     }
+    const last = through[through.length - 1];
+    if (last !== undefined) last.tips += 1;
     return through;
   }
 }

@@ -2,9 +2,7 @@ import { IndexedHeap } from "../structures/heap.ts";
 import type { AnyLane, Tenant } from "./lanes.ts";
 
 /** Tenants without a waiting request whose counters are kept. */
-const MOST_ABSENT = 1000;
-/** Lanes of one tenant that are put in order at once. What one with more is given back is reckoned with its next charge. */
-const MOST_MOVED = 16;
+const MAX_ABSENT = 1000;
 
 /**
  * What each tenant got (virtual token counters), over all queues that share the accounts: who has had its part of a
@@ -20,13 +18,7 @@ export class Accounts {
   /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
   charge(name: string, work: number): void {
     const tenant = this.#tenantOf(name);
-    if (work < 0 && tenant.lanes.size > MOST_MOVED) {
-      tenant.credit -= work;
-      return;
-    }
-    const paid = Math.max(0, Math.min(work, tenant.credit));
-    tenant.credit -= paid;
-    tenant.counter += work - paid;
+    tenant.counter += work;
     if (tenant.lanes.size === 0) return;
     this.#waiting.update(tenant);
     if (work < 0) for (const lane of tenant.lanes) lane.moved();
@@ -54,7 +46,7 @@ export class Accounts {
     // To the end: the tenants that have been away longest are forgotten first.
     this.#tenants.delete(tenant.name);
     this.#tenants.set(tenant.name, tenant);
-    if (this.#tenants.size <= MOST_ABSENT) return;
+    if (this.#tenants.size <= MAX_ABSENT) return;
     for (const [name, other] of this.#tenants) {
       if (other.lanes.size > 0) continue;
       this.#tenants.delete(name);
@@ -65,7 +57,7 @@ export class Accounts {
   #tenantOf(name: string): Tenant {
     let tenant = this.#tenants.get(name);
     if (tenant === undefined) {
-      tenant = { name, counter: this.#least(), lanes: new Set(), credit: 0, heapIndex: -1 };
+      tenant = { name, counter: this.#least(), lanes: new Set(), heapIndex: -1 };
       this.#tenants.set(name, tenant);
     }
     return tenant;

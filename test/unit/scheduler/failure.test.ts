@@ -109,5 +109,5 @@ test("an order the fleet never answers is given up, and who waits is told", () =
   const request = world.arrive("a");
   world.advance(70_000);
   expect(world.refusalOf(request)).toMatchObject({ code: "model_failed" });
-  expect(world.state.live).toBe(0);
+  expect(world.state.count("live")).toBe(0);
 });

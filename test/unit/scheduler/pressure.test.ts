@@ -13,17 +13,17 @@ test("a tenant with too many waiting requests is refused, over all models; other
   expect(world.status(world.arrive("a", { tenant: "many" }))).toBe("waiting");
 });
 
-test("a deadline that a long prompt can no longer meet is refused before it passes", () => {
+test("a request whose deadline passes while it waits is refused then, and not before", () => {
   const world = new World([model("a", { slots: 1 })]);
   world.warm("a");
-  // 1000 tokens a second.
-  world.finish(world.arrive("a", { promptTokens: 1000 }), { promptTokens: 1000, promptMs: 1000 });
   world.arrive("a");
-  const long = world.arrive("a", { promptTokens: 8000, deadlineAt: world.now + 10_000 });
-  const short = world.arrive("a", { promptTokens: 10, deadlineAt: world.now + 10_000 });
-  world.advance(6500);
-  expect(world.refusalOf(long)?.code).toBe("deadline_exceeded");
-  expect(world.status(short)).toBe("waiting");
+  const late = world.arrive("a", { promptTokens: 8000, deadlineAt: world.now + 10_000 });
+  const later = world.arrive("a", { promptTokens: 10, deadlineAt: world.now + 20_000 });
+  world.advance(9_999);
+  expect(world.status(late)).toBe("waiting");
+  world.advance(1);
+  expect(world.refusalOf(late)?.code).toBe("deadline_exceeded");
+  expect(world.status(later)).toBe("waiting");
 });
 
 test("replicas_min are started with the daemon and outlive idleness, and the others do not", () => {
@@ -44,14 +44,15 @@ test("replicas_min are started with the daemon and outlive idleness, and the oth
 test("who waits for a conversation's instance is served elsewhere when that one is away", () => {
   const world = new World([model("a", { preload: true, slots: 2 })], { devices: [gpu(0), gpu(1)] });
   for (const id of world.starting()) world.up(id);
-  const prefix = [{ hash: "long", tokens: 8000 }];
-  const first = world.arrive("a", { promptTokens: 8000, prefix });
+  const shared = { hash: "shared", tokens: 3000 };
+  const prefix = [shared, { hash: "long", tokens: 4000 }];
+  const first = world.arrive("a", { promptTokens: 4000, prefix });
   const home = world.instanceOf(first);
   world.post({ type: "first-token", requestId: first });
-  world.finish(first, { promptTokens: 8000, promptMs: 8000, cachedTokens: 0 });
-  world.arrive("a", { promptTokens: 9000, prefix: [...prefix, { hash: "x", tokens: 9000 }] });
-  const next = world.arrive("a", { promptTokens: 8100, prefix: [...prefix, { hash: "next", tokens: 8100 }] });
-  // Home is busy for a second; eight seconds of prefill elsewhere are worth the wait.
+  world.finish(first, { promptTokens: 4000, promptMs: 4000, cachedTokens: 0 });
+  world.arrive("a", { promptTokens: 4000, prefix: [shared, { hash: "x", tokens: 4000 }] });
+  const next = world.arrive("a", { promptTokens: 4100, prefix: [...prefix, { hash: "next", tokens: 8100 }] });
+  // Home is busy for a second; four seconds of prefill elsewhere are worth the wait.
   expect(world.status(next)).toBe("waiting");
   world.die(home ?? "", "died", 60_000);
   expect(world.status(next)).toBe("running");

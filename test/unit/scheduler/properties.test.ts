@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isPinned } from "../../../src/scheduler/state.ts";
+import { isEvictable } from "../../../src/scheduler/eviction.ts";
+import { hasProcess } from "../../../src/scheduler/life.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 
 const SLOTS = 2;
@@ -136,9 +137,9 @@ function watch(world: World): void {
       expect(world.state.instances.get(instance)?.inFlight.size).toBe(count);
     }
     expect(world.inState("starting", "ready", "draining", "stopping").length, "processes").toBeLessThanOrEqual(MAX_INSTANCES);
-    expect(world.state.live).toBeLessThanOrEqual(MAX_INSTANCES);
+    expect(world.state.count("live")).toBeLessThanOrEqual(MAX_INSTANCES);
     for (const effect of effects) {
-      if (effect.type === "dispatch") expect(world.fleet.get(effect.instanceId)?.state, `dispatch to ${effect.instanceId}`).toBe("ready");
+      if (effect.type === "dispatch") expect(world.fleet.get(effect.targetId)?.state, `dispatch to ${effect.targetId}`).toBe("ready");
       if (effect.type === "dispatch") {
         const request = world.state.requests.get(effect.requestId);
         expect(request?.model.queue.peek(world.now)?.priority ?? -1, "a more urgent request was passed over").toBeLessThanOrEqual(request?.priority ?? -1);
@@ -150,7 +151,7 @@ function watch(world: World): void {
       if (effect.type === "stop" && effect.cause === "evicted") {
         expect(held.get(effect.instanceId) ?? 0, "requests of a victim").toBe(0);
         const record = world.state.instances.get(effect.instanceId);
-        if (record !== undefined) expect(isPinned(record), "victim is pinned").toBe(false);
+        if (record !== undefined) expect(record.isPinned, "victim is pinned").toBe(false);
       }
     }
     consistent(world);
@@ -161,21 +162,21 @@ function watch(world: World): void {
 function consistent(world: World): void {
   const { state } = world;
   const records = [...state.instances.values()];
-  const processes = records.filter((record) => ["ordered", "starting", "ready", "draining", "stopping"].includes(record.phase));
-  expect(state.live).toBe(processes.length);
+  const processes = records.filter(({ life }) => hasProcess(life));
+  expect(state.count("live")).toBe(processes.length);
   expect(state.queued).toBe([...state.models.values()].reduce((sum, each) => sum + each.queue.size, 0));
   for (const device of state.devices.values()) {
     const here = processes.filter((record) => record.device === device);
-    expect(device.live).toBe(here.length);
-    expect(device.liveBytes).toBe(here.reduce((sum, record) => sum + record.bytes, 0));
-    expect(device.liveThreads).toBe(here.reduce((sum, record) => sum + record.threads, 0));
-    if (device.budgetBytes !== null && device.live > 1 && here.every((record) => record.bytes > 0))
-      expect(device.liveBytes).toBeLessThanOrEqual(device.budgetBytes);
+    const { live } = device.taken;
+    expect(live.count).toBe(here.length);
+    expect(live.bytes).toBe(here.reduce((sum, record) => sum + record.bytes, 0));
+    expect(live.threads).toBe(here.reduce((sum, record) => sum + record.threads, 0));
+    if (device.budgetBytes !== null && live.count > 1 && here.every((record) => record.bytes > 0)) expect(live.bytes).toBeLessThanOrEqual(device.budgetBytes);
   }
-  for (const record of state.evictable) expect(record.inFlight.size).toBe(0);
+  for (const record of records) if (isEvictable(record)) expect(record.inFlight.size).toBe(0);
   for (const each of state.models.values()) {
-    const up = [...each.instances].filter((record) => record.phase === "ready" && record.leaving === null);
-    expect(each.slots).toBe(up.reduce((sum, record) => sum + record.slots, 0));
+    const up = [...each.instances].filter((record) => record.life.phase === "ready");
+    expect(each.supply.slots).toBe(up.reduce((sum, record) => sum + record.slots, 0));
     // Nobody waits beside a free slot.
     if (each.queue.size > 0) expect(each.available.size).toBe(0);
   }
@@ -188,7 +189,7 @@ function windDown(world: World): void {
     for (const id of world.inState("starting")) world.up(id);
     for (const id of [...world.requests.keys()]) if (world.status(id) === "running") world.finish(id);
     world.advance(500);
-    for (const record of [...world.state.instances.values()]) if (record.held) world.operate("resume", { instance: record.id });
+    for (const record of [...world.state.instances.values()]) if (record.life.phase === "held") world.operate("resume", { instance: record.id });
     if (![...world.requests.values()].some((request) => request.status === "waiting" || request.status === "running")) return;
   }
 }

@@ -142,10 +142,10 @@ test("what was given up, failed or broke off teaches no speed and leaves nothing
     world.now += 60_000;
     world.finish(id, { end, promptMs: 50_000, promptTokens: 5000, cachedTokens: 0 });
   }
-  const place = world.state.remotes.get("b")?.places.get("a");
-  expect(place).toMatchObject({ inFlight: 0, prefillTokens: 0 });
-  expect((place?.prefillRate.tokens ?? 0) / (place?.prefillRate.ms ?? 1)).toBe(1);
-  expect(place?.prefixes.conversations.size).toBe(0);
+  const target = world.state.models.get("a")?.nodes.get("b");
+  expect([target?.inFlight.size, target?.prefillTokens]).toEqual([0, 0]);
+  expect(target?.prefillRate.perMs).toBe(1);
+  expect(target?.prefixes.conversations.size).toBe(0);
 });
 
 test("the same short prompt again and again is shared by weight, wherever it is cached", () => {

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { model, World } from "./support.ts";
-import { forwarded, node, tell } from "./support-remotes.ts";
+import { forwarded, forwards, node, tell } from "./support-remotes.ts";
 
 test("with room here nothing is forwarded", () => {
   const world = new World([model("a", { slots: 4 })]);
   tell(world, [node("b")]);
   world.warm("a");
   for (let index = 0; index < 3; index++) world.arrive("a");
-  expect(world.all("forward")).toEqual([]);
+  expect(forwarded(world)).toEqual({});
 });
 
 test("a model that is not loaded is started here; what will not fit its slots goes away", () => {
@@ -200,16 +200,16 @@ test("whatever happens, every request goes somewhere once and places return to z
         else if (action.type === "tell") tell(world, [node("b", { slots: 2, up: action.b }), node("c", { slots: 1, up: action.c })]);
         else end(ids[action.pick % Math.max(1, ids.length)], action.type);
       }
-      const sent = [...world.all("forward"), ...world.all("dispatch")].map(({ requestId }) => requestId);
+      const sent = world.all("dispatch").map(({ requestId }) => requestId);
       expect(new Set(sent).size).toBe(sent.length);
-      for (const { requestId, node: name } of world.all("forward")) expect(world.requests.has(requestId), name).toBe(true);
+      for (const { requestId, targetId } of forwards(world)) expect(world.requests.has(requestId), targetId).toBe(true);
       // Everybody is served in the end, by whoever is there.
       for (let round = 0; round < 200 && world.state.requests.size > 0; round++) {
         for (const id of ids) end(id, "finish");
         world.advance(1_000);
       }
       expect(world.state.requests.size).toBe(0);
-      for (const remote of world.state.remotes.values()) expect(remote.inFlight.size).toBe(0);
+      for (const target of world.state.models.get("a")?.nodes.values() ?? []) expect(target.inFlight.size).toBe(0);
     }),
     { numRuns: 200 },
   );

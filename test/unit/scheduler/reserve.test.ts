@@ -48,14 +48,14 @@ test("of two instances one has no prompt of a flooder's to work off, so that the
   for (let round = 0; round < 12; round++) {
     world.advance(1000);
     for (const record of world.state.instances.values())
-      for (const request of record.inFlight) if (!request.answering) world.post({ type: "first-token", requestId: request.facts.id });
+      for (const { answering, facts } of record.inFlight) if (!answering) world.post({ type: "first-token", requestId: facts.id });
     const idle = [...world.state.instances.values()].filter(({ unanswered, inFlight, slots }) => unanswered === 0 && inFlight.size < slots);
     expect(idle.length, "instances that are ready for a prompt").toBeGreaterThanOrEqual(1);
   }
   expect(running(world)).toBe(6);
   const light = world.arrive("a", { tenant: "light", promptTokens: 1000 });
   expect(world.status(light)).toBe("running");
-  expect(world.state.requests.get(light)?.alone).toBe(true);
+  expect(world.state.requests.get(light)?.stage).toMatchObject({ type: "running", alone: true });
 });
 
 test("a tenant that is alone has its prompts worked off everywhere at once", () => {

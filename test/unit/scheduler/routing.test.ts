@@ -1,8 +1,6 @@
 import { expect, test } from "vitest";
 import type { PrefixMark } from "../../../src/core/request.ts";
-import { loadOf } from "../../../src/scheduler/load.ts";
-import { isMeasured } from "../../../src/scheduler/rates.ts";
-import type { InstanceRecord } from "../../../src/scheduler/state.ts";
+import type { InstanceRecord } from "../../../src/scheduler/records.ts";
 import { cpu, gpu, model, World } from "./support.ts";
 
 const two = (options: Parameters<typeof model>[1] = {}): World => {
@@ -50,17 +48,99 @@ test("a cached prefix does not outweigh a longer queue of work", () => {
   expect(world.instanceOf(next)).not.toBe(home);
 });
 
-test("an instance at max_load takes nothing while another is below it, even what it has cached", () => {
+test("a conversation goes back to the instance that has its beginning although another one is below max_load", () => {
   const world = two();
   world.reload({ settings: { ...world.config.settings, maxLoad: 0.5 } });
-  const ask = (): string => world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 2000]) });
+  let asked = 0;
+  const ask = (): string => world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 1990], [`${++asked}`, 2000]) });
   const first = ask();
   const home = world.instanceOf(first);
   world.finish(first);
   const [second, third] = [ask(), ask()];
   expect([world.instanceOf(second), world.instanceOf(third)]).toEqual([home, home]);
-  expect(loadOf(record(world, home))).toBe(0.5);
-  expect(world.instanceOf(ask())).not.toBe(home);
+  expect(record(world, home).load).toBe(0.5);
+  expect(world.instanceOf(ask())).toBe(home);
+  // What has no beginning there goes where less is to do.
+  expect(world.instanceOf(world.arrive("a", { promptTokens: 2000 }))).not.toBe(home);
+});
+
+test("a conversation that goes on stays with its instance at max_load", () => {
+  const world = two();
+  world.reload({ settings: { ...world.config.settings, maxLoad: 0.25 } });
+  const first = world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["u1", 2000]) });
+  const home = world.instanceOf(first);
+  world.finish(first);
+  const heavy = world.arrive("a", { promptTokens: 2010, maxTokens: 0, prefix: marks(["u1", 2000], ["other", 2010]) });
+  expect(world.instanceOf(heavy)).toBe(home);
+  world.finish(heavy);
+  const other = world.arrive("a", { promptTokens: 2050, maxTokens: 0, prefix: marks(["u1", 2000], ["other", 2010], ["o2", 2050]) });
+  expect(record(world, home).load).toBeGreaterThanOrEqual(0.25);
+  world.finish(other);
+  const [a, b] = [["o2", "o3"] as const, ["o2", "o4"] as const].map(([tip, next]) =>
+    world.arrive("a", { promptTokens: 2100, maxTokens: 0, prefix: marks([tip, 2050], [next, 2100]) }),
+  );
+  expect(world.instanceOf(a ?? "")).toBe(home);
+  expect(world.instanceOf(b ?? "")).not.toBe(home);
+});
+
+test("a beginning that many have ties new conversations to no instance", () => {
+  const world = two();
+  const begin = (name: string): string => world.arrive("a", { promptTokens: 600, maxTokens: 10, prefix: marks(["s", 500], [name, 600]) });
+  const homes = ["one", "two", "three", "four"].map((name) => {
+    const request = begin(name);
+    const home = world.instanceOf(request);
+    world.finish(request, { promptTokens: 600, completionTokens: 10 });
+    return home;
+  });
+  expect(new Set(homes).size).toBe(2);
+  // Each of them goes back to where it was.
+  for (const [index, name] of ["one", "two", "three", "four"].entries()) {
+    const next = world.arrive("a", { promptTokens: 700, prefix: marks(["s", 500], [name, 600], [`${name}+`, 700]) });
+    expect(world.instanceOf(next)).toBe(homes[index]);
+    world.finish(next);
+  }
+});
+
+test("what a request is at work on is there for nobody else", () => {
+  const world = two();
+  const begin = (name: string): string => world.arrive("a", { promptTokens: 600, prefix: marks(["s", 500], [name, 600]) });
+  const [one, two_] = [begin("one"), begin("two")];
+  expect(world.instanceOf(one)).not.toBe(world.instanceOf(two_));
+  expect(record(world, world.instanceOf(two_)).prefillTokens).toBe(600);
+});
+
+test("how many tokens the engine counts of a text does not make it forget", () => {
+  const world = two({ replicas: 1 });
+  const turn = (marked: [string, number][], promptTokens: number, cachedTokens: number): void =>
+    world.finish(world.arrive("a", { promptTokens: marked.at(-1)?.[1] ?? 0, prefix: marks(...marked) }), { promptTokens, cachedTokens });
+  turn([["one", 1000]], 500, 0);
+  turn([["two", 1000]], 500, 0);
+  // Half of what we took it for, but all that the engine ever had.
+  turn(
+    [
+      ["two", 1000],
+      ["two+", 1100],
+    ],
+    550,
+    500,
+  );
+  const [instance] = world.state.instances.values();
+  expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["one", "two+"]);
+});
+
+test("one slow short prompt does not make an instance slow for ever", () => {
+  const world = two();
+  const rated = (instance: string | null): number => record(world, instance).prefillPerMs;
+  const ask = (promptTokens: number, promptMs: number): string | null => {
+    const request = world.arrive("a", { promptTokens });
+    const instance = world.instanceOf(request);
+    world.finish(request, { promptTokens, cachedTokens: 0, promptMs });
+    return instance;
+  };
+  for (let count = 0; count < 10; count++) ask(4000, 1000);
+  const before = rated(world.instancesOf("a")[0] ?? null);
+  const slow = ask(40, 100);
+  expect(rated(slow)).toBeGreaterThan(0.8 * before);
 });
 
 test("what the engine says was cached corrects what is believed", () => {
@@ -122,7 +202,7 @@ test("an answer that came in one piece had its prompt worked off, one that was g
     world.advance(200);
     world.finish(request, { end });
     expect(instance.unanswered).toBe(0);
-    expect(isMeasured(instance)).toBe(end === "complete");
+    expect(instance.isMeasured).toBe(end === "complete");
   }
 });
 
@@ -131,10 +211,10 @@ test("load counts work against what a usual request is, and a full instance is n
   for (let count = 0; count < 50; count++) world.finish(world.arrive("a"), { promptTokens: 100, cachedTokens: 0, completionTokens: 100 });
   const instance = record(world, world.instancesOf("a")[0] ?? null);
   const long = world.arrive("a", { promptTokens: 1500, maxTokens: 100 });
-  expect(loadOf(instance)).toBeCloseTo(1600 / (4 * 200), 5);
+  expect(instance.load).toBeCloseTo(1600 / (4 * 200), 5);
   world.finish(long);
   for (let count = 0; count < 4; count++) world.arrive("a", { promptTokens: 1, maxTokens: 0 });
-  expect(loadOf(instance)).toBe(1);
+  expect(instance.load).toBe(1);
 });
 
 test("of an answer in one piece the time of its tokens is not taken for time of its prompt", () => {

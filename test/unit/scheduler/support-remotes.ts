@@ -1,4 +1,5 @@
 import type { RemoteCandidate } from "../../../src/core/remote.ts";
+import type { Effect } from "../../../src/scheduler/effects.ts";
 import { model, type World } from "./support.ts";
 
 export interface NodeOptions {
@@ -22,6 +23,10 @@ export const tell = (world: World, candidates: readonly RemoteCandidate[], remot
   world.post({ type: "remotes", change: { nodeId: "self", candidates, models } });
 };
 
-/** The machine each request was forwarded to, by request. */
+/** Requests that went to other nodes, in order. */
+export const forwards = (world: World): Extract<Effect, { type: "dispatch" }>[] =>
+  world.all("dispatch").filter(({ targetId }) => targetId.startsWith("remote:"));
+
+/** The node each request was forwarded to, by request. */
 export const forwarded = (world: World): Record<string, string> =>
-  Object.fromEntries(world.all("forward").map(({ requestId, node: name }) => [requestId, name]));
+  Object.fromEntries(forwards(world).map(({ requestId, targetId }) => [requestId, targetId.slice("remote:".length)]));

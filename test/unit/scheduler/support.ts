@@ -255,7 +255,8 @@ export class World {
   #carryOut(effect: Effect): FleetEvent | null {
     switch (effect.type) {
       case "dispatch":
-        this.requests.set(effect.requestId, { status: "running", instanceId: effect.instanceId });
+        if (effect.targetId.startsWith("remote:")) return null;
+        this.requests.set(effect.requestId, { status: "running", instanceId: effect.targetId });
         this.dispatched.push(effect.requestId);
         return null;
       case "reject":

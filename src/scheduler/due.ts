@@ -1,0 +1,17 @@
+import type { HeapItem } from "./structures/heap.ts";
+
+/** A moment at which something is to be looked at again. `arm` and `disarm` of turn.ts set it. */
+export class Due<What> implements HeapItem {
+  readonly what: What;
+  /** Epoch milliseconds. */
+  at = 0;
+  heapIndex = -1;
+
+  constructor(what: What) {
+    this.what = what;
+  }
+
+  get armed(): boolean {
+    return this.heapIndex >= 0;
+  }
+}

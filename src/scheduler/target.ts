@@ -1,0 +1,182 @@
+import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
+import { Rate } from "./rates.ts";
+import { Group, type Member } from "./structures/roster.ts";
+
+/**
+ * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it is
+ * believed to have cached, and what is in flight on it. A `Work` alone changes what is in flight.
+ */
+export abstract class Target {
+  /** As effects and leases name it. */
+  abstract readonly id: string;
+  readonly prefixes = emptyPrefixes();
+  readonly prefillRate = new Rate();
+  readonly decodeRate = new Rate();
+  readonly inFlight = new Group<Work>();
+  /** Tokens to do for what is in flight: of prompts without a first token, and of answers. */
+  prefillTokens = 0;
+  decodeTokens = 0;
+  /** Requests in flight without a first token, and since when it works on the first of their prompts (epoch ms). */
+  unanswered = 0;
+  busySince = 0;
+
+  /** Which targets of the model and of this kind hold which prefixes. */
+  abstract readonly index: PrefixIndex<Target>;
+  /** Rates of others that stand in while this one has none, the nearest first. */
+  abstract readonly similar: readonly Rate[];
+  /** Tokens per millisecond before anything was measured. */
+  protected abstract readonly guessedPerMs: number;
+  abstract readonly slots: number;
+  /** Tokens of conversations that it keeps. */
+  abstract readonly cacheTokens: number;
+  /** Share of its slots that slow down one more answer. */
+  abstract readonly busyShare: number;
+  /** Milliseconds until it can begin with one more prompt, besides the prompts that it has. */
+  abstract readonly delayMs: number;
+  /** Tokens of prompts that wait for it in particular. */
+  abstract readonly expectedTokens: number;
+
+  get prefillPerMs(): number {
+    return this.prefillRate.besides(this.similarPerMs);
+  }
+
+  /** The same of the model's targets of this kind altogether. */
+  get similarPerMs(): number {
+    for (const rate of this.similar) if (rate.perMs !== null) return rate.perMs;
+    return this.guessedPerMs;
+  }
+
+  /** When it will have worked off the prompts that it has, if it is as quick as ever; 0 where it has none. */
+  get prefilledAt(): number {
+    return this.unanswered === 0 ? 0 : this.busySince + this.prefillTokens / this.prefillPerMs;
+  }
+
+  /** Milliseconds until then. At most one usual prompt is taken as done: the others wait for its first token. */
+  prefillWaitMs(now: number): number {
+    if (this.unanswered === 0) return 0;
+    const wholeMs = this.prefillTokens / this.prefillPerMs;
+    return wholeMs - Math.min(now - this.busySince, wholeMs / this.unanswered);
+  }
+
+  cachedTokens({ promptTokens, prefix }: RequestFacts): number {
+    return Math.min(promptTokens, this.index.cachedTokens(this, prefix));
+  }
+
+  learnPrefill(tokens: number, ms: number): void {
+    this.prefillRate.learn(tokens, ms);
+    this.similar[0]?.learn(tokens, ms);
+  }
+
+  /** A request begins or ends here. */
+  enter(work: Work): void {
+    this.inFlight.add(work);
+  }
+
+  /** Its first token came after `tookMs`. */
+  answered(_work: Work, _tookMs: number): void {}
+
+  leave(work: Work): void {
+    this.inFlight.remove(work);
+    if (this.inFlight.size > 0) return;
+    // Sums of fractions leave a rest that would grow over a million requests.
+    this.prefillTokens = 0;
+    this.decodeTokens = 0;
+  }
+}
+
+/** A request in flight on a target: counts there from its making until it is given back, once. */
+export class Work implements Member {
+  readonly type = "running";
+  readonly target: Target;
+  readonly facts: RequestFacts;
+  readonly startedAt: number;
+  /** Cached tokens the index promised, and the conversation's last turn there. */
+  readonly promisedTokens: number;
+  readonly #previousTurn: PreviousTurn | null;
+  readonly decodeTokens: number;
+  /** No other prompt was there when it came. */
+  readonly alone: boolean;
+  /** What the tenant was charged for it; dispatch.ts counts. */
+  charged = 0;
+  groupIndex = -1;
+  #answeredAt: number | null = null;
+  #prefillMs: number | null = null;
+  #open = true;
+
+  constructor(target: Target, facts: RequestFacts, cachedTokens: number, decodeTokens: number, now: number) {
+    this.target = target;
+    this.facts = facts;
+    this.startedAt = now;
+    this.promisedTokens = cachedTokens;
+    this.decodeTokens = decodeTokens;
+    this.#previousTurn = target.index.begin(target, facts.prefix, facts.promptTokens + decodeTokens, target.cacheTokens);
+    this.alone = target.unanswered === 0;
+    if (this.alone) target.busySince = now;
+    target.enter(this);
+    target.prefillTokens += this.prefillTokens;
+    target.decodeTokens += this.decodeTokens;
+    target.unanswered += 1;
+  }
+
+  get prefillTokens(): number {
+    return this.facts.promptTokens - this.promisedTokens;
+  }
+
+  /** When its first token came; null before. */
+  get answeredAt(): number | null {
+    return this.#answeredAt;
+  }
+
+  /** What the engine took for the prompt without those before it; null before the first token. */
+  get prefillMs(): number | null {
+    return this.#prefillMs;
+  }
+
+  get answering(): boolean {
+    return this.#answeredAt !== null;
+  }
+
+  /** The first token has come. */
+  answer(now: number): void {
+    const { target } = this;
+    if (this.#answeredAt !== null) return;
+    this.#answeredAt = now;
+    this.#prefillEnded();
+    this.#prefillMs = Math.max(0, now - Math.max(this.startedAt, target.busySince));
+    target.busySince = now;
+    target.answered(this, now - this.startedAt);
+  }
+
+  #prefillEnded(): void {
+    this.target.unanswered -= 1;
+    this.target.prefillTokens -= this.prefillTokens;
+  }
+
+  /** Gives back what it counts for. Later calls do nothing. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (!this.answering) this.#prefillEnded();
+    this.target.decodeTokens -= this.decodeTokens;
+    this.target.leave(this);
+  }
+
+  /** The answer has ended, one way or the other. */
+  end(outcome: RequestOutcome, now: number): void {
+    const wasAnswering = this.answering;
+    // An answer that came in one piece: its prompt was done when its first token was, long before its first byte.
+    if (!wasAnswering && outcome.end === "complete") this.answer(now - (outcome.completionMs ?? 0));
+    this[Symbol.dispose]();
+    this.#mendPrefixes(outcome, wasAnswering);
+  }
+
+  #mendPrefixes({ end, promptTokens, cachedTokens }: RequestOutcome, wasAnswering: boolean): void {
+    const { index } = this.target;
+    const tip = this.facts.prefix.at(-1);
+    if (tip === undefined) return;
+    index.reported(this.target, tip.hash, this.#previousTurn, promptTokens, cachedTokens);
+    // A prompt that was given up, or that broke the engine, is not in the cache.
+    if (end !== "complete" && !wasAnswering) index.forget(this.target, tip.hash);
+  }
+}
