@@ -123,6 +123,14 @@ describe("answers that are none", () => {
   });
 });
 
+test.each([503, 200])("an empty answer with status %i is an error at once, although the engine keeps the connection open", async (engineStatus) => {
+  const head = `HTTP/1.1 ${engineStatus} Any\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n`;
+  const { url, upstream } = await start((socket) => void socket.write(head));
+  const { status, json } = await post(url, chatBody());
+  expect([status, json.error.code]).toEqual([502, "engine_error"]);
+  expect(upstream.requests.length).toBe(1);
+});
+
 test("the engine's refusal of a long prompt is context_length_exceeded, with the numbers", async () => {
   const refusal =
     '{"error":{"code":400,"message":"request (4001 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4001,"n_ctx":512}}';
