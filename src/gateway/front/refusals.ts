@@ -10,7 +10,7 @@ export interface RefusalPorts {
 /** Counts a request that the guards refuse, and writes its line in the log. */
 export function noteRefusal({ log, refused }: RefusalPorts, { id, method, path }: Refused, { code, status, message }: AssistantError): void {
   refused(code);
-  log.info({ id, method, path: path.slice(0, 200), status, code, error: message }, "refused");
+  log.info({ id, method: method?.slice(0, 20), path: path.slice(0, 200), status, code, error: message }, "refused");
 }
 
 interface Refused {

@@ -67,7 +67,8 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, reply }).finally(() => ended?.());
   } catch (thrown) {
     const error = presentable(thrown);
-    noteRefusal(options, { id, method: call.request.method, path: call.request.path }, error);
+    const { method, path } = call.request;
+    noteRefusal(options, { id, method, path: path.split("?")[0] ?? "" }, error);
     // Until a call is known to be a request of the API, what is wrong with it is a gRPC status.
     if (answer === null) reply.fail(error);
     else answer.fail(error, [], true);

@@ -145,6 +145,11 @@ test.each([["/v1/models"], ["/v1/unknown"], ["/v1/chat/completions"]])("without 
   expect(lines.filter(({ message }) => message === "refused")).toMatchObject([{ code: "missing_api_key", status: 401, path }]);
 });
 
+test("the line of a refusal holds no query, and no more of a method than fits", async () => {
+  await ask({ path: "/admin/status?token=secret", method: "B".repeat(5_000) });
+  expect(lines).toMatchObject([{ message: "refused", path: "/admin/status", method: "B".repeat(20), code: "invalid_request" }]);
+});
+
 test("health can be asked without a key", async () => {
   keys = [key("anna")];
   expect((await ask({ path: "/v1/health" })).status).toBe(200);
