@@ -112,6 +112,7 @@ test.each([
   ["sends a head alone", (call: ScriptedCall) => endAfter(call, () => call.head(200, events)), "engine_lost"],
   ["sends a body without a head", (call: ScriptedCall) => endAfter(call, () => call.body("data: x\n\n")), "engine_error"],
   ["sends something that is neither JSON nor events", (call: ScriptedCall) => call.head(200, { "content-type": "text/html" }), "engine_error"],
+  ["sends a type that no header can hold", (call: ScriptedCall) => call.head(200, { "content-type": "application/json; x=✓" }), "engine_error"],
   ["fails inside", (call: ScriptedCall) => call.fail(INTERNAL, "broken"), "engine_error"],
 ] as const)("a machine that %s has not answered: another may", async (_, script, code) => {
   const { call, failure, sink, upstream } = setUp();
