@@ -19,7 +19,7 @@ export interface Cost {
 /**
  * What it costs to send the request to the target, an instance here or a model on another node, `now`:
  *
- *   until the first token = way there and load + wait for a slot + prompts before it + uncached prompt tokens ÷ prefill rate
+ *   until the first token = way there and load + prompts before it + uncached prompt tokens ÷ prefill rate
  *   compared by           = the same with uncached tokens counted three times, + tokens of those that wait for it ÷ prefill rate
  *                         + 0.1 × expected answer × time per token × share of its slots that decode
  */

@@ -269,6 +269,8 @@ export class InstanceRecord extends Target {
   readonly decodeMeter = new TokenMeter();
   readonly prefillMeter = new TokenMeter();
   readonly similar: readonly Rate[];
+  /** The wait for a slot does not count: a conversation that goes elsewhere because of it is computed anew, there and later here. */
+  readonly delayMs = 0;
 
   constructor(id: string, serial: number, model: ModelRecord, device: DeviceRecord, purpose: Purpose) {
     super();
@@ -307,7 +309,8 @@ export class InstanceRecord extends Target {
     return (this.inFlight.size - this.unanswered) / Math.max(1, this.slots);
   }
 
-  get delayMs(): number {
+  /** Milliseconds until one of its slots is usually free. */
+  get slotWaitMs(): number {
     return this.hasFreeSlot ? 0 : (this.model.averages.holdMs.value ?? 0) / Math.max(1, this.slots);
   }
 

@@ -32,7 +32,7 @@ export abstract class Target {
   abstract readonly cacheTokens: number;
   /** Share of its slots that slow down one more answer. */
   abstract readonly busyShare: number;
-  /** Milliseconds until it can begin with one more prompt, besides the prompts that it has. */
+  /** Milliseconds that everything there takes longer: the way there, and a load. */
   abstract readonly delayMs: number;
   /** Tokens of prompts that wait for it in particular. */
   abstract readonly expectedTokens: number;

@@ -57,7 +57,7 @@ export const expectedTime: RoutingPolicy = {
     if (open === null) return firstFree(model, request);
     if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MAX_PARKED) {
       const { instance } = closed;
-      return { type: "wait-for", instance, untilMs: now + Math.max(1, instance.delayMs + instance.prefillWaitMs(now) - AHEAD_MS) };
+      return { type: "wait-for", instance, untilMs: now + Math.max(1, instance.slotWaitMs + instance.prefillWaitMs(now) - AHEAD_MS) };
     }
     return { type: "dispatch", instance: open.instance, cachedTokens: open.cachedTokens };
   },
