@@ -30,7 +30,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "3" },
     seed: { type: "string", default: "1" },
     arms: { type: "string", default: "bare,expected-time" },
-    work: { type: "string", default: "5000" },
+    work: { type: "string", default: "8000" },
   },
 });
 const { "llama-server": program, chat } = values;
