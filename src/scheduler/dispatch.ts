@@ -1,5 +1,5 @@
+import { cacheCapacity } from "./cache-capacity.ts";
 import { claim, occupy } from "./exclusive.ts";
-import { cacheCapacity } from "./host-cache.ts";
 import { unqueue } from "./lifecycle.ts";
 import { drainMs } from "./limits.ts";
 import { expectedCompletion } from "./load.ts";

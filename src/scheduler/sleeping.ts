@@ -1,4 +1,4 @@
-import { cacheCapacity } from "./host-cache.ts";
+import { cacheCapacity } from "./cache-capacity.ts";
 import type { InstanceRecord } from "./state.ts";
 
 /** Conversations of a model that are remembered while no instance holds them. */

@@ -1,4 +1,4 @@
-import { cacheCapacity } from "../host-cache.ts";
+import { cacheCapacity } from "../cache-capacity.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "../records.ts";
 
 /** A conversation that begins: no instance holds its last turn. */
