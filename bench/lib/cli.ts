@@ -7,7 +7,8 @@
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N] [--threads N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
- * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf`
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--shapes N] [--seed S] [--arms LIST] [--named] [--rounds N]`
+ * `npm run bench -- forward [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
@@ -18,12 +19,21 @@
 import { parseArgs } from "node:util";
 
 /** Programs that read their own options. */
-const PROGRAMS = ["cancel-storm", "conversations", "memory", "scheduler", "swap", "variants"];
+const PROGRAMS = new Map([
+  ["cancel-storm", "cancel-storm.ts"],
+  ["conversations", "conversations/main.ts"],
+  ["forward", "forward/main.ts"],
+  ["memory", "memory.ts"],
+  ["scheduler", "scheduler.ts"],
+  ["swap", "swap.ts"],
+  ["variants", "variants.ts"],
+]);
 
 const name = process.argv[2] ?? "";
-if (PROGRAMS.includes(name)) {
+const program = PROGRAMS.get(name);
+if (program !== undefined) {
   process.argv.splice(1, 2, `bench ${name}`);
-  await import(`../${name}.ts`);
+  await import(`../${program}`);
 } else {
   await runNamed();
 }
@@ -120,7 +130,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|swap|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|forward|swap|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }

@@ -35,6 +35,8 @@ export const twelveByTwo = (seed: number): Shape => ({
 
 const FEWEST_TURNS = 3;
 const MOST_TURNS = 8;
+/** Draws for one shape; limits that hardly any keeps are a mistake. */
+const MAX_DRAWS = 10_000;
 
 /** What one run may ask of the engines; shapes beyond it are drawn again. */
 export interface ShapeLimits {
@@ -49,7 +51,8 @@ export interface ShapeLimits {
 export function randomShapes(seed: number, count: number, limits: ShapeLimits): Shape[] {
   const random = randomSource(seed);
   const shapes: Shape[] = [];
-  while (shapes.length < count) {
+  for (let draws = 0; shapes.length < count; draws++) {
+    if (draws >= MAX_DRAWS * count) throw new Error(`hardly any shape keeps within these limits: ${JSON.stringify(limits)}`);
     const shape = drawn(random, `${seed}.${shapes.length + 1}`, seed * 1000 + shapes.length, limits);
     if (shape !== null) shapes.push(shape);
   }
@@ -73,9 +76,10 @@ function drawn(random: () => number, name: string, seed: number, limits: ShapeLi
     seed,
   };
   const begun = shape.shared + shape.firstMessage + shape.answer;
-  const turns = Math.min(MOST_TURNS, 1 + Math.floor((limits.contextTokens - begun) / (shape.laterMessage + shape.answer)));
-  if (turns < FEWEST_TURNS) return null;
-  return workOf({ ...shape, turns }) <= (limits.workTokens ?? Number.POSITIVE_INFINITY) ? { ...shape, turns } : null;
+  let turns = Math.min(MOST_TURNS, 1 + Math.floor((limits.contextTokens - begun) / (shape.laterMessage + shape.answer)));
+  // Fewer turns rather than none of the shapes with many conversations.
+  while (turns >= FEWEST_TURNS && workOf({ ...shape, turns }) > (limits.workTokens ?? Number.POSITIVE_INFINITY)) turns -= 1;
+  return turns < FEWEST_TURNS ? null : { ...shape, turns };
 }
 
 /** Tokens that must be computed at the least; one of an answer counts for two of a prompt. */

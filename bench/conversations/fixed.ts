@@ -8,9 +8,9 @@
  */
 import { parseArgs } from "node:util";
 import PQueue from "p-queue";
-import { installAssistant } from "../test/support/assistant.ts";
-import { printTable, Report } from "./lib/report.ts";
-import { quantile } from "./lib/statistics.ts";
+import { installAssistant } from "../../test/support/assistant.ts";
+import { printTable, Report } from "../lib/report.ts";
+import { quantile } from "../lib/statistics.ts";
 
 const { values } = parseArgs({
   options: {
