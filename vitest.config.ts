@@ -21,7 +21,8 @@ export default defineConfig({
     // Tests of `.only` left behind would hide the others.
     allowOnly: false,
     projects: [
-      project("unit", { testTimeoutMs: 10_000, filesAtOnce: FAKES_AT_ONCE }),
+      // Simulations compute for seconds, beside a compiler.
+      project("unit", { testTimeoutMs: 30_000, filesAtOnce: FAKES_AT_ONCE }),
       project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE }),
       project("conformance", { testTimeoutMs: 120_000, filesAtOnce: 1 }),
       project("e2e", { testTimeoutMs: 180_000, filesAtOnce: 1 }),

@@ -36,7 +36,7 @@ interface Row {
 const mebibytes = (bytes: number): number => Math.round((bytes / 2 ** 20) * 10) / 10;
 
 async function storm(patched: boolean): Promise<Row> {
-  const knobs = { decodeDelayMs: 4, prefillTokensPerSecond: 2_000, noticesDepartedClients: patched, noticesWhenWriting: !patched };
+  const knobs = { decodeDelayMs: 4, prefillTokensPerSecond: 2_000, noticesDisconnects: patched, noticesWhenWriting: !patched };
   const model = { knobs, slots: 4, toml: "preload = true" };
   await using assistant = await installFakes({ models: { river: model, brook: model }, patched });
   const url = await assistant.serve();

@@ -27,12 +27,12 @@ needs_engine() {
   return 1
 }
 
-# Building takes minutes, so tests that do without the engine run meanwhile; the build takes only the time they leave.
+# Building takes minutes, so tests that do without the engine run meanwhile; the build takes mostly the time they leave.
 # Its data directory is the tests': nobody's installation is looked at or changed.
 begin_engine() {
   [ -z "${ASSISTANT_TEST_LLAMA_SERVER:-}" ] || return 0
   echo "Building the native engine in the background (.cache/engine-build.log)"
-  ASSISTANT_DATA_DIR=$cache/data nice -n 19 node bin/assistant.js engine build >"$cache/engine-build.log" 2>&1 &
+  ASSISTANT_DATA_DIR=$cache/data nice -n 10 node bin/assistant.js engine build >"$cache/engine-build.log" 2>&1 &
   building=$!
   trap 'kill "$building" 2>/dev/null' EXIT
   trap 'exit 130' INT

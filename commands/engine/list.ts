@@ -11,7 +11,7 @@ interface EngineEntry extends Omit<EngineInstallation, "availability"> {
   readonly version: string | null;
   readonly backends: readonly string[];
   /** Stops soon after a client disconnects, also while other clients keep it busy. */
-  readonly noticesDepartedClients: boolean;
+  readonly noticesDisconnects: boolean;
   /** Why it cannot be used, or null. */
   readonly problem: string | null;
 }
@@ -59,16 +59,16 @@ export default class EngineListCommand extends BaseCommand {
       entry.version ?? "-",
       entry.backends.join(",") || "-",
       originTexts[entry.origin],
-      entry.noticesDepartedClients ? "yes" : "when streaming",
+      entry.noticesDisconnects ? "yes" : "when streaming",
       entry.problem ?? entry.path ?? "-",
     ]);
     for (const line of alignColumns([[" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS ON DISCONNECT", "PATH"], ...rows])) this.log(line);
   }
 }
 
-type Facts = Pick<EngineEntry, "version" | "backends" | "noticesDepartedClients" | "problem">;
+type Facts = Pick<EngineEntry, "version" | "backends" | "noticesDisconnects" | "problem">;
 
 const factsOf = (found: EngineAvailability): Facts =>
   found.available
-    ? { version: found.version, backends: found.backends, noticesDepartedClients: found.noticesDepartedClients, problem: null }
-    : { version: null, backends: [], noticesDepartedClients: false, problem: found.reason };
+    ? { version: found.version, backends: found.backends, noticesDisconnects: found.noticesDisconnects, problem: null }
+    : { version: null, backends: [], noticesDisconnects: false, problem: found.reason };

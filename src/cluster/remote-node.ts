@@ -72,11 +72,14 @@ export class RemoteNode {
   /** Opens the way and begins to look. A machine that is away is not an error. */
   async open(): Promise<void> {
     const { server, nodeId } = this.#options;
-    this.#channel = await openChannel(server);
+    const channel = await openChannel(server);
+    // Taken out of the configuration while the library was loading.
+    if (this.#closed) return channel.close();
+    this.#channel = channel;
     this.#upstream = new NodeUpstream({
       node: server.name,
       nodeId,
-      channel: this.#channel,
+      channel,
       onFirstByte: (ms) => {
         this.#firstByteMs = smoothed(this.#firstByteMs, ms);
       },

@@ -1,4 +1,5 @@
 import type { Device } from "./device.ts";
+import type { InstanceTraits } from "./instance.ts";
 import type { EngineId, ModelKind, ModelSpec } from "./model.ts";
 
 /** What is known of an engine before it is looked for on this machine. Callers ask for a trait and compare no names. */
@@ -46,21 +47,14 @@ export const DEFAULT_ENGINE: EngineId = "llama-server";
 export const traitsOf = (engine: EngineId | "auto"): EngineTraits => engineTraits[engine === "auto" ? DEFAULT_ENGINE : engine];
 
 export type EngineAvailability =
-  | {
+  | ({
       readonly available: true;
       /** Program that is run; the Node binary for the embedded engine. */
       readonly path: string;
       readonly version: string;
       /** Backends it was built with, such as `cpu`, `cuda`. */
       readonly backends: readonly string[];
-      /**
-       * Whether it stops work soon after a client has left even when other clients keep it busy.
-       * A stock llama-server does not, and is driven by streaming instead (gateway/relay).
-       */
-      readonly noticesDepartedClients: boolean;
-      /** Whether prompts with different `x-cache-scope` headers share nothing that is cached (gateway/relay). Default: no. */
-      readonly separatesScopes?: boolean;
-    }
+    } & InstanceTraits)
   | { readonly available: false; readonly reason: string; readonly remedy: string };
 
 /** Everything an engine needs to be started once. */

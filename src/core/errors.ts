@@ -89,7 +89,7 @@ export const errorCatalogue = {
   disk_full: { status: 507, type: "server_error", exit: 1, retry: false, about: "The disk has no room for what is to be written." },
   instance_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No instance has this id." },
   usage: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "A command was called with arguments that do not fit." },
-  internal: { status: 500, type: "server_error", exit: 70, retry: false, about: "A fault of Assistant's own. Please report it." },
+  internal: { status: 500, type: "server_error", exit: 70, retry: false, about: "A fault in Assistant itself. Please report it." },
 } as const satisfies Record<string, ErrorKind>;
 
 interface ErrorKind {

@@ -138,7 +138,8 @@ export class Daemon {
     }
     this.#state = "stopping";
     this.#log.info({ now: options.now }, "stopping");
-    void stopParts(this.#parts, options.now).finally(this.#resolveStopped);
+    const failed = (error: unknown): void => this.#log.error({ err: error }, "a part of the daemon could not be stopped");
+    void stopParts(this.#parts, options.now).catch(failed).finally(this.#resolveStopped);
   }
 
   /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */

@@ -3,22 +3,33 @@ export interface Part {
   readonly name: string;
   /** Rejects with the reason why the daemon cannot run. */
   start?(): void | Promise<void>;
-  /** `now`: what runs is ended instead of being waited for. Called too when the start of this or a later part failed. */
+  /**
+   * `now`: what runs is ended instead of being waited for. Called too when the daemon cannot start, whether this part has
+   * begun or not: requests come in as soon as the first address is bound.
+   */
   stop?(now: boolean): void | Promise<void>;
 }
 
-/** Starts all; when one fails, stops those that were begun and rejects with its reason. */
+/** Starts all; when one fails, stops all and rejects with its reason. */
 export async function startParts(parts: readonly Part[]): Promise<void> {
-  for (const [index, part] of parts.entries()) {
-    try {
-      await part.start?.();
-    } catch (error) {
-      await stopParts(parts.slice(0, index + 1), true);
-      throw error;
-    }
+  try {
+    for (const part of parts) await part.start?.();
+  } catch (error) {
+    // Why the daemon cannot run says more than what went wrong on the way out.
+    await stopParts(parts, true).catch(() => {});
+    throw error;
   }
 }
 
+/** Stops every part, even after one could not be stopped: engines and the lock must not outlive the daemon. Rejects with the first failure. */
 export async function stopParts(parts: readonly Part[], now: boolean): Promise<void> {
-  for (const part of parts.toReversed()) await part.stop?.(now);
+  const failures: unknown[] = [];
+  for (const part of parts.toReversed()) {
+    try {
+      await part.stop?.(now);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }

@@ -43,6 +43,6 @@ export async function prepareStart(
   const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath, ...(slotPlace ? { slotDir: slotPlace.directory } : {}) };
   await rm(socketPath, { force: true });
   // Of the program that is started now: another may be built or chosen while it runs.
-  const traits = { noticesDisconnects: availability.noticesDepartedClients, separatesCaches: availability.separatesScopes ?? false };
+  const traits = { noticesDisconnects: availability.noticesDisconnects, separatesCaches: availability.separatesCaches };
   return { type: "prepared", launch: { engine: engine.id, traits, spec: engine.launch(plan), logStart, slotPlace } };
 }

@@ -75,7 +75,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const table = new RouteTable();
   for (const door of doors) for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
   const local = new WeakSet<IncomingMessage>();
-  const memory = await memoryApp({ doors, table, authorizer, log, bodyLimitBytes: settings().bodyLimitBytes, isLocal: (request) => local.has(request) });
+  const { bodyLimitBytes } = settings();
+  const memory = await memoryApp({ doors, table, authorizer, log, refused, bodyLimitBytes, isLocal: (request) => local.has(request) });
 
   return {
     routes: { table, memory, openAi },

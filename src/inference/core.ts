@@ -113,14 +113,14 @@ class Run {
       // What the wait looked like at first is what the answer's head reports.
       this.#wait ??= wait;
       if (sink.waiting === undefined) return;
-      const model = ["x-assistant-model", facts.model];
+      const model = ["x-assistant-model", headerText(facts.model)];
       this.#signals ??= new WaitingSignals((now) => sink.waiting?.(now, [...model, ...waitHeaders(now)]), this.#ports.signalTimes);
       this.#signals.update(wait);
     });
   }
 
   #send(call: InferenceCall, model: ModelSpec, scope: CacheScope, lease: Lease): Promise<AnswerFacts> {
-    const headers = ["x-assistant-model", model.name, "x-assistant-instance", lease.targetId];
+    const headers = ["x-assistant-model", headerText(model.name), "x-assistant-instance", headerText(lease.targetId)];
     headers.push("x-assistant-queue-ms", String(Math.round(lease.queuedMs)), ...waitHeaders(this.#wait));
     const onFirstToken = (whole: boolean): void => {
       this.#firstTokenAt = performance.now();
@@ -154,8 +154,8 @@ class Run {
     const error = presentable(failure?.reason ?? thrown);
     this.#error = error;
     if (error.code === "internal") this.#ports.log.error({ id, err: thrown }, "a request failed inside the daemon");
-    const instance = this.#lease === null ? [] : ["x-assistant-instance", this.#lease.targetId];
-    const model = this.#model === null ? [] : ["x-assistant-model", this.#model.name];
+    const instance = this.#lease === null ? [] : ["x-assistant-instance", headerText(this.#lease.targetId)];
+    const model = this.#model === null ? [] : ["x-assistant-model", headerText(this.#model.name)];
     this.#sink.fail(error, [...model, ...instance], failure?.betweenEvents ?? true);
   }
 
@@ -194,6 +194,9 @@ function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpe
 const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);
 
 const errorFields = ({ code, param, message }: AssistantError): object => (QUOTING.has(code) ? { code, param } : { code, error: message });
+
+/** A name as a header may hold it: what is not ASCII is percent-encoded. */
+const headerText = (name: string): string => (/^[\x20-\x7e]*$/.test(name) ? name : encodeURIComponent(name));
 
 function endOf(error: unknown): RequestOutcome["end"] {
   if (error instanceof CallerGone) return "cancelled";

@@ -8,7 +8,7 @@ import { version } from "../core/package.ts";
 import type { FitSettings, MemoryEstimate } from "./fit.ts";
 
 export interface EstimateJob {
-  /** Names file, its bytes, the settings and the version of the reckoning. */
+  /** Stands for the file, its bytes, the settings and the version of the formula. */
   readonly key: string;
   readonly file: string;
   readonly settings: FitSettings;
@@ -25,7 +25,7 @@ const TIMEOUT_MS = 20_000;
 const MAX_KEPT = 500;
 const NAME = "memory-estimates";
 /** Raised when the formula of fit.ts changes. */
-const RECKONING = 3;
+const FORMULA_VERSION = 3;
 
 /** Beside this file: the sources in a checkout, the compiled program in an installation. */
 const program = fileURLToPath(new URL(`estimate-program${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
@@ -33,7 +33,7 @@ const program = fileURLToPath(new URL(`estimate-program${import.meta.url.endsWit
 /** A job for these weights as they are now. Rejects where the file is not there. */
 export async function estimateJob(file: string, settings: FitSettings): Promise<EstimateJob> {
   const { size, mtimeMs } = await stat(file);
-  const key = createHash("sha256").update(JSON.stringify([RECKONING, version, file, size, mtimeMs, settings]));
+  const key = createHash("sha256").update(JSON.stringify([FORMULA_VERSION, version, file, size, mtimeMs, settings]));
   return { key: key.digest("hex").slice(0, 32), file, settings };
 }
 
@@ -73,12 +73,12 @@ export class Estimates {
     return found;
   }
 
-  /** Estimates for all jobs, by key; a job that could not be reckoned in time is missing. Rejects when the process cannot be run. */
+  /** Estimates for all jobs, by key; a job that took too long is missing. Rejects when the process cannot be run. */
   async of(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
     const found = await this.recall(jobs);
     const missing = jobs.filter(({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index);
     if (missing.length === 0) return found;
-    for (const { key, estimate } of await reckon(missing, this.#nodePath)) {
+    for (const { key, estimate } of await compute(missing, this.#nodePath)) {
       found.set(key, estimate);
       this.#known?.set(key, estimate);
     }
@@ -89,12 +89,12 @@ export class Estimates {
   }
 }
 
-async function reckon(jobs: readonly EstimateJob[], nodePath: string): Promise<EstimateAnswer[]> {
+async function compute(jobs: readonly EstimateJob[], nodePath: string): Promise<EstimateAnswer[]> {
   const child = spawn(nodePath, [program], { env: { NODE_NO_WARNINGS: "1" }, stdio: ["pipe", "pipe", "pipe"], timeout: TIMEOUT_MS, killSignal: "SIGKILL" });
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
   // A child that dies early breaks the pipe; its exit code says so.
   child.stdin.on("error", () => {}).end(JSON.stringify(jobs));
   const [out, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  if (code !== 0) throw new Error(`the process that reckons memory ended with ${code ?? "a signal"}: ${complaint.trim().slice(0, 500)}`);
+  if (code !== 0) throw new Error(`the process that estimates memory ended with ${code ?? "a signal"}: ${complaint.trim().slice(0, 500)}`);
   return JSON.parse(out) as EstimateAnswer[];
 }

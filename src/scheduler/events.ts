@@ -7,7 +7,7 @@ import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 
 /** What an operator may ask for. `start` of a model loads it without a request. */
-export type Operation = "start" | "stop" | "restart" | "drain" | "resume" | "pin" | "unpin";
+export type OperatorAction = "start" | "stop" | "restart" | "drain" | "resume" | "pin" | "unpin";
 
 export type OperationTarget = { readonly instance: string } | { readonly model: string };
 
@@ -47,7 +47,7 @@ export type SchedulerEvent =
   | { readonly type: "devices"; readonly devices: readonly Device[]; readonly use: ReadonlyMap<string, MemoryUse> }
   /** Start or reload. */
   | { readonly type: "configured"; readonly config: SchedulerConfig }
-  | { readonly type: "operate"; readonly operation: Operation; readonly target: OperationTarget }
+  | { readonly type: "operate"; readonly operation: OperatorAction; readonly target: OperationTarget }
   /** Other machines were measured, or came or went. */
   | { readonly type: "remotes"; readonly change: RemoteChange }
   /** The daemon stops: nobody waits any longer, nothing new begins. */

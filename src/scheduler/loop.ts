@@ -3,11 +3,12 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
+import { newRequestId } from "../core/ids.ts";
 import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
-import type { Operation, OperationTarget, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
+import type { OperationTarget, OperatorAction, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
 import { type LeaseOwner, TargetLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
@@ -52,7 +53,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A call of `acquire` that has no lease yet. */
 interface Waiter {
   readonly facts: RequestFacts;
-  readonly departure: Cancellation;
+  readonly cancellation: Cancellation;
   readonly onWaiting: ((wait: Waiting) => void) | undefined;
   readonly resolve: (lease: Lease) => void;
   readonly reject: (reason: unknown) => void;
@@ -109,7 +110,7 @@ export class Scheduler implements Dispatcher {
   }
 
   /** An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it has happened. */
-  operate(operation: Operation, target: OperationTarget): void {
+  operate(operation: OperatorAction, target: OperationTarget): void {
     if ("instance" in target && !this.#state.instances.has(target.instance)) {
       // One that has ended is still listed; to start it means to start its model.
       const model = target.instance.slice(0, target.instance.lastIndexOf("@"));
@@ -136,13 +137,13 @@ export class Scheduler implements Dispatcher {
   }
 
   /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation still has to be disposed. */
-  acquire(facts: RequestFacts, departure: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
-    if (departure.reason !== null) return Promise.reject(departure.reason);
-    if (this.#waiters.has(facts.id) || this.#leases.has(facts.id)) {
-      return Promise.reject(new AssistantError("internal", `The request id ${facts.id} is in use`));
-    }
+  acquire(asked: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
+    if (cancellation.reason !== null) return Promise.reject(cancellation.reason);
+    // A client may give two requests that run at once the same id, as when it tries again; here each needs its own.
+    const isInUse = this.#waiters.has(asked.id) || this.#leases.has(asked.id);
+    const facts = isInUse ? { ...asked, id: newRequestId() } : asked;
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { facts, departure, onWaiting, resolve, reject };
+      const waiter: Waiter = { facts, cancellation, onWaiting, resolve, reject };
       if (this.#deciding) this.#waiters.set(facts.id, waiter);
       else this.#arriving = waiter;
       this.#post({ type: "arrived", facts });
@@ -150,7 +151,7 @@ export class Scheduler implements Dispatcher {
         this.#arriving = null;
         this.#waiters.set(facts.id, waiter);
       } else if (!this.#waiters.has(facts.id)) return;
-      departure.onCancel = (reason) => {
+      cancellation.onCancel = (reason) => {
         if (!this.#waiters.delete(facts.id)) return;
         reject(reason);
         this.#post({ type: "cancelled", requestId: facts.id });
@@ -261,7 +262,7 @@ export class Scheduler implements Dispatcher {
     if (waiter === undefined) return undefined;
     if (waiter === this.#arriving) this.#arriving = null;
     else this.#waiters.delete(requestId);
-    waiter.departure.onCancel = null;
+    waiter.cancellation.onCancel = null;
     return waiter;
   }
 

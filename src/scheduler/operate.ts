@@ -1,4 +1,4 @@
-import type { Operation, OperationTarget } from "./events.ts";
+import type { OperationTarget, OperatorAction } from "./events.ts";
 import { forgive } from "./fleet-events.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { changed, modelChanged, setLife } from "./places.ts";
@@ -10,7 +10,7 @@ import type { Turn } from "./turn.ts";
  * Carries out an operator's word. A target that does not exist changes nothing; the loop has told the operator.
  * Requests that wait for a model which is stopped start it again: stopping frees memory, it does not forbid a model.
  */
-export function operated(turn: Turn, operation: Operation, target: OperationTarget): void {
+export function operated(turn: Turn, operation: OperatorAction, target: OperationTarget): void {
   if ("instance" in target) {
     const instance = turn.state.instances.get(target.instance);
     if (instance !== undefined) operateInstance(turn, operation, instance);
@@ -20,7 +20,7 @@ export function operated(turn: Turn, operation: Operation, target: OperationTarg
   if (model !== undefined && !model.removed) operateModel(turn, operation, model);
 }
 
-function operateModel(turn: Turn, operation: Operation, model: ModelRecord): void {
+function operateModel(turn: Turn, operation: OperatorAction, model: ModelRecord): void {
   if (operation === "pin" || operation === "unpin") {
     model.pinOverride = operation === "pin";
     for (const instance of model.instances) instance.pinOverride = null;
@@ -32,7 +32,7 @@ function operateModel(turn: Turn, operation: Operation, model: ModelRecord): voi
   if ((operation === "start" || operation === "restart") && model.supply.future === 0) preload(turn, model, 1);
 }
 
-function operateInstance(turn: Turn, operation: Operation, instance: InstanceRecord): void {
+function operateInstance(turn: Turn, operation: OperatorAction, instance: InstanceRecord): void {
   switch (operation) {
     case "start":
       if (instance.life.phase === "failed") again(turn, instance);

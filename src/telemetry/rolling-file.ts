@@ -14,14 +14,14 @@ export interface RollingOptions {
 const WRITE_EVERY_MS = 50;
 
 /** Lines that wait for a slow disk; further ones are dropped, since memory is worth more than a log. */
-const MOST_WAITING_CHARACTERS = 4 * 2 ** 20;
+const MAX_WAITING_CHARACTERS = 4 * 2 ** 20;
 
 /**
- * A log file that gives way to the next one when it is full. `current.log` is a link that always names the one being written:
- * it is replaced by renaming, so that whoever follows the log never finds it missing.
+ * A log in files of a limited size. `current.log` is a link to the one being written: it is replaced by renaming, so that
+ * whoever follows the log never finds it missing.
  *
- * What cannot be written is lost, and nothing else happens: a full disk must not take the daemon down, nor keep it from
- * ending, as a writer does that insists.
+ * What cannot be written is lost, and nothing else happens: a full disk must neither take the daemon down nor keep it from
+ * ending. pino-roll was tried: while lines keep coming it does not roll (docs/decisions/2026-11-29-micro-optimisations.md).
  */
 export class RollingFile {
   readonly #options: RollingOptions;
@@ -53,7 +53,7 @@ export class RollingFile {
 
   /** Takes a line for writing and returns at once. */
   write(line: string): void {
-    if (this.#waitingCharacters > MOST_WAITING_CHARACTERS) return;
+    if (this.#waitingCharacters > MAX_WAITING_CHARACTERS) return;
     this.#waiting.push(line);
     this.#waitingCharacters += line.length;
     this.#draining ??= this.#drain();

@@ -42,7 +42,7 @@ const cases = [true, false].flatMap((patched) =>
 
 describe.each([true, false])("with an engine that notices departed clients: %s", (patched) => {
   test("a client that leaves in any phase, by any way, frees its slot while another client is served", async () => {
-    const knobs = { noticesDepartedClients: patched, noticesWhenWriting: !patched };
+    const knobs = { noticesDisconnects: patched, noticesWhenWriting: !patched };
     assistant = await installFakes({ models: { river: { knobs, slots: 2 } }, patched });
     const url = await assistant.serve();
     const port = Number(new URL(url).port);

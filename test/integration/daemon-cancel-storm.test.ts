@@ -13,7 +13,7 @@ test.each([
   ["our own build, which notices departed clients", true],
   ["a stock build, which is driven", false],
 ])("after two thousand requests that were left at random moments nothing is held any more: %s", async (_engine, patched) => {
-  const knobs = { decodeDelayMs: 4, prefillTokensPerSecond: 2_000, noticesDepartedClients: patched, noticesWhenWriting: !patched };
+  const knobs = { decodeDelayMs: 4, prefillTokensPerSecond: 2_000, noticesDisconnects: patched, noticesWhenWriting: !patched };
   assistant = await installFakes({ models: { river: { knobs, slots: 4 }, brook: { knobs: { ...knobs, startDelayMs: 300 }, slots: 4 } }, patched });
   const url = await assistant.serve();
   // One model is up and the other has to be loaded in the storm.

@@ -112,6 +112,7 @@ describe("answers that are none", () => {
     ["incomplete JSON", jsonAnswer('{"choices":[{"index":0,')],
     ["no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n"],
     ["HTML", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"],
+    ["a content type with a control character", "HTTP/1.1 200 OK\r\nContent-Type: application/json\x01\r\nContent-Length: 2\r\n\r\n{}"],
     ["an absurd length", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: x\r\n\r\n{}"],
     ["a server error without JSON", "HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\noops"],
     ["an unexpected status", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"],
@@ -121,6 +122,14 @@ describe("answers that are none", () => {
     expect([status, json.error.code]).toEqual([502, "engine_error"]);
     expect(json.error.request_id).toMatch(/^req_/);
   });
+});
+
+test.each([503, 200])("an empty answer with status %i is an error at once, although the engine keeps the connection open", async (engineStatus) => {
+  const head = `HTTP/1.1 ${engineStatus} Any\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n`;
+  const { url, upstream } = await start((socket) => void socket.write(head));
+  const { status, json } = await post(url, chatBody());
+  expect([status, json.error.code]).toEqual([502, "engine_error"]);
+  expect(upstream.requests.length).toBe(1);
 });
 
 test("the engine's refusal of a long prompt is context_length_exceeded, with the numbers", async () => {

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { AssistantError } from "../../src/core/errors.ts";
 import { eventually } from "../support/assistant.ts";
+import { testModel } from "../support/fake-engine.ts";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
@@ -40,6 +41,24 @@ test("the sign tells the place in the queue and the expected start", async () =>
   const head = await client.until(": waiting in the queue, place 3, about 5 s to go\n\n");
   expect(head).toMatch(/^x-assistant-queue-place: 3\r$/im);
   expect(head).toMatch(/^x-assistant-expected-start-ms: 4200\r$/im);
+});
+
+test("a model whose name no header can hold waits and answers like any other", async () => {
+  running = await testGateway((socket) => socket.end(sseHead + framed), {
+    signalTimes: { firstMs: 20, everyMs: 20 },
+    models: [testModel({ name: "река 川" })],
+  });
+  const { port, dispatcher } = running;
+  dispatcher.hold();
+  const client = await rawClient(port);
+  client.send(postBytes(path, chatBody({ model: "река 川", stream: true })));
+  const head = await client.until(loading);
+  expect(head).toMatch(/x-assistant-model: %D1%80%D0%B5%D0%BA%D0%B0%20%E5%B7%9D\r\n/i);
+  dispatcher.release();
+  await client.until("[DONE]");
+  const whole = await rawClient(port);
+  whole.send(postBytes(path, chatBody({ model: "река 川", top_p: 5 })));
+  expect(await whole.until("top_p")).toMatch(/^HTTP\/1\.1 400 /);
 });
 
 test("an answer in one piece that had to wait tells how its wait began, one that had not tells nothing", async () => {

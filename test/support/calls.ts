@@ -2,6 +2,7 @@ import { Cancellation } from "../../src/core/cancellation.ts";
 import type { AssistantError } from "../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../src/core/inference.ts";
 import type { Sending, Upstream } from "../../src/core/upstream.ts";
+import { testModel } from "./fake-engine.ts";
 
 /** A chat call as a feature inside the daemon would make it. */
 export function chatCall(changes: Partial<InferenceCall> = {}): InferenceCall {
@@ -27,6 +28,14 @@ export function chatCall(changes: Partial<InferenceCall> = {}): InferenceCall {
   };
 }
 
+/** One attempt to have a call answered, as the inference core makes it. */
+export function sendingOf(call: InferenceCall, changes: Partial<Sending> = {}): Sending & { readonly firstTokens: boolean[] } {
+  const firstTokens: boolean[] = [];
+  const scope = { name: "", isContested: false };
+  const onFirstToken = (whole: boolean): void => void firstTokens.push(whole);
+  return { call, model: testModel({ name: "river" }), scope, headers: ["x-test", "1"], lost: new Cancellation(), onFirstToken, firstTokens, ...changes };
+}
+
 /** Keeps everything that an answer brings. */
 export class RecordingSink implements AnswerSink {
   readonly takesFramed = false;
@@ -34,6 +43,10 @@ export class RecordingSink implements AnswerSink {
   readonly waits: string[] = [];
   status: number | null = null;
   headers: readonly string[] = [];
+  /** Takes what it is given, but asks for a break after each part. */
+  isSlow = false;
+  /** Callbacks of those who wait for a slow sink. */
+  readonly waiters: (() => void)[] = [];
   /** How it ended; null: it has not. */
   ending: "end" | "abort" | AssistantError | null = null;
 
@@ -48,13 +61,13 @@ export class RecordingSink implements AnswerSink {
   }
   chunk(payload: Buffer): boolean {
     this.parts.push(payload);
-    return true;
+    return !this.isSlow;
   }
   framed(): boolean {
     throw new Error("this sink takes no chunk framing");
   }
   onDrain(callback: () => void): void {
-    setImmediate(callback);
+    this.waiters.push(callback);
   }
   end(last?: Buffer): void {
     if (last !== undefined) this.chunk(last);

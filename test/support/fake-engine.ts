@@ -26,8 +26,8 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
       path: process.execPath,
       version: "fake-1",
       backends: ["cpu"],
-      noticesDepartedClients: true,
-      separatesScopes: true,
+      noticesDisconnects: true,
+      separatesCaches: true,
     }),
     launch(plan) {
       const chosen = typeof knobs === "function" ? knobs(plan, launches++) : knobs;

@@ -21,7 +21,7 @@ export async function engineFindings(
   const states = await Promise.all(engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })));
   const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
   for (const { engine, availability } of states) {
-    if (!mustSeparate || !availability.available || availability.separatesScopes) continue;
+    if (!mustSeparate || !availability.available || availability.separatesCaches) continue;
     findings.push(
       finding(
         engine.id,

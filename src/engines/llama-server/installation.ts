@@ -83,8 +83,8 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
     return { available: false, path, origin, reason, remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin) };
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
-  const noticesDepartedClients = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
-  return { available: true, path, origin, version, backends, noticesDepartedClients, separatesScopes: carriesPatch(manifest, CACHE_SCOPES_PATCH), manifest };
+  const noticesDisconnects = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
+  return { available: true, path, origin, version, backends, noticesDisconnects, separatesCaches: carriesPatch(manifest, CACHE_SCOPES_PATCH), manifest };
 }
 
 const remedyFor = (origin: EngineOrigin): string => {

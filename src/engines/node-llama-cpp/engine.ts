@@ -41,7 +41,7 @@ function look(nodePath: string): EngineAvailability {
       const reason = `node-llama-cpp ${version} brings no llama.cpp for ${process.platform} on ${process.arch}.`;
       return { available: false, reason, remedy: BUILD_REMEDY };
     }
-    return { available: true, path: nodePath, version, backends, noticesDepartedClients: true, separatesScopes: true };
+    return { available: true, path: nodePath, version, backends, noticesDisconnects: true, separatesCaches: true };
   } catch (cause) {
     const reason = `The package node-llama-cpp is not installed (${cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause)}).`;
     return { available: false, reason, remedy: "Install Assistant again with install.sh." };

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type ErrorCode, presentable } from "../../core/errors.ts";
+import { presentable } from "../../core/errors.ts";
 import type { CallOrigin } from "../../core/inference.ts";
 import type { InferenceCore } from "../../inference/core.ts";
-import type { Log } from "../../inference/ports.ts";
 import type { GatewaySettings } from "../ports.ts";
 import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
 import { readBody } from "./body.ts";
@@ -12,21 +11,19 @@ import { Disconnect } from "./disconnect.ts";
 import type { Door, InferenceRoute } from "./door.ts";
 import { HostCheck, isLoopback } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
+import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
 import { type Methods, methodNotAllowed, parseTarget, type RouteTable, routeNotFound } from "./table.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-export interface FrontOptions {
+export interface FrontOptions extends RefusalPorts {
   readonly inference: InferenceCore;
   readonly table: RouteTable;
   /** In whose shape errors are that belong to no route. */
   readonly fallback: Door;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
-  readonly log: Log;
-  /** Called for each request that the guards refuse. */
-  readonly refused: (code: ErrorCode) => void;
   /** The listener serves these models alone, whatever a request says; null: all. */
   readonly onlyModels: readonly string[] | null;
   /** A network listener has guards; the Unix socket has its file mode. */
@@ -51,7 +48,7 @@ interface Admitted {
  * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
-  const { table, fallback, authorizer, settings, log, refused, guarded, answerFromMemory } = options;
+  const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
 
   const guard = (request: IncomingMessage, headers: string[]): void => {
@@ -95,8 +92,7 @@ export function makeFront(options: FrontOptions): Handler {
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
-      refused(error.code);
-      log.info({ id, method: request.method, path: path.slice(0, 200), status: error.status, code: error.code, error: error.message }, "refused");
+      noteRefusal(options, { id, method: request.method, path }, error);
       sendError(response, error, door.errorBody(error, id), headers);
     }
   };

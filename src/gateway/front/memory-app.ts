@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
-import type { Log } from "../../inference/ports.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
 import { requestIdOf } from "./call-headers.ts";
 import type { Door } from "./door.ts";
+import { bearerDoor } from "./error-body.ts";
+import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
 import { type RouteTable, routeNotFound } from "./table.ts";
 
@@ -19,11 +20,10 @@ declare module "fastify" {
   }
 }
 
-export interface MemoryAppOptions {
+export interface MemoryAppOptions extends RefusalPorts {
   readonly doors: readonly Door[];
   readonly table: RouteTable;
   readonly authorizer: Authorizer;
-  readonly log: Log;
   readonly bodyLimitBytes: number;
   /** Came over the Unix socket, whose file mode is its guard. */
   isLocal(request: IncomingMessage): boolean;
@@ -34,17 +34,27 @@ export interface MemoryAppOptions {
  * Each of its routes is in the table as well.
  */
 export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInstance> {
-  const { doors, table, authorizer, log, bodyLimitBytes, isLocal } = options;
+  const { doors, table, log, bodyLimitBytes } = options;
   const app = Fastify({ logger: false, bodyLimit: bodyLimitBytes, routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 } });
   app.decorateRequest("identity");
   app.addHook("onRequest", async (request, reply) => {
     if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", requestIdOf(request.headers));
-    // By the route that was found, not by the path that was written: a router reads escapes that a comparison would not.
-    const { scope = "inference" } = request.routeOptions.config ?? {};
-    const needsKey = scope !== null && !isLocal(request.raw);
-    request.identity = needsKey ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket) : LOCAL;
-    if (scope !== null && isHidden(scope, needsKey, request.identity)) throw routeNotFound(request.url.split("?")[0] ?? "");
+    try {
+      request.identity = identify(options, request);
+    } catch (error) {
+      noteRefusal(options, { id: idOf(reply), method: request.method, path: pathOf(request) }, presentable(error));
+      throw error;
+    }
   });
+  const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody">): void => {
+    scoped.setErrorHandler((error: FastifyError, request, reply) => {
+      const shown = presentable(translate(error));
+      const id = idOf(reply);
+      if (shown.code === "internal") log.error({ id, err: error, path: pathOf(request) }, "a request failed inside the daemon");
+      reply.hijack();
+      sendError(reply.raw, shown, door.errorBody(shown, id), []);
+    });
+  };
   for (const door of doors) {
     await app.register(async (scoped) => {
       scoped.addHook("onRoute", (route) => {
@@ -52,24 +62,29 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
         route.config = { ...route.config, scope };
         for (const method of [route.method].flat()) table.add(method, route.url, { door, scope, inference: null });
       });
-      scoped.setErrorHandler((error: FastifyError, request, reply) => {
-        const shown = presentable(translate(error));
-        const id = String(reply.raw.getHeader("x-request-id") ?? "");
-        if (shown.code === "internal") log.error({ id, err: error, path: request.url.split("?")[0] }, "a request failed inside the daemon");
-        reply.hijack();
-        sendError(reply.raw, shown, door.errorBody(shown, id), []);
-      });
+      answerErrors(scoped, door);
       door.register?.(scoped);
     });
   }
-  app.setNotFoundHandler((request, reply) => {
-    reply.hijack();
-    const [fallback] = doors;
-    const error = routeNotFound(request.url.split("?")[0] ?? "");
-    sendError(reply.raw, error, fallback?.errorBody(error, String(reply.raw.getHeader("x-request-id"))) ?? {}, []);
+  // The table lets nothing through that is not a route here; where router and table should ever differ, this answers.
+  answerErrors(app, bearerDoor);
+  app.setNotFoundHandler((request) => {
+    throw routeNotFound(pathOf(request));
   });
   await app.ready();
   return app;
+}
+
+const idOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
+const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
+
+/** Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes that a comparison would not. */
+function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
+  const { scope = "inference" } = request.routeOptions.config ?? {};
+  const needsKey = scope !== null && !isLocal(request.raw);
+  const identity = needsKey ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket) : LOCAL;
+  if (scope !== null && isHidden(scope, needsKey, identity)) throw routeNotFound(pathOf(request));
+  return identity;
 }
 
 /** The first that a door recognizes: which door a route belongs to does not matter for who may use it. */

@@ -54,7 +54,7 @@ export class RouteTable {
 
 /** What a request's target names. */
 export interface RequestTarget {
-  /** Without query, decoded, without a slash at its end. */
+  /** Without query, decoded but for escaped slashes and their like, without a slash at its end. */
   readonly path: string;
   /** The same before it was decoded. */
   readonly escaped: string;
@@ -79,7 +79,8 @@ function normalized(written: string): string {
 
 function decode(escaped: string): string {
   try {
-    return decodeURIComponent(escaped);
+    // As routers do: an escaped slash separates nothing.
+    return decodeURI(escaped);
   } catch {
     throw new AssistantError("invalid_request", `The path ${JSON.stringify(escaped.slice(0, 200))} has a percent escape that is not UTF-8.`, {
       remedy: "Escape the path as RFC 3986 defines it.",

@@ -3,26 +3,24 @@ import type { ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import type { ForwardRequest, ForwardResponse, Sent } from "../../api/assistant-service.ts";
 import { requestHeaders } from "../../api/headers.ts";
 import { Cancellation } from "../../core/cancellation.ts";
-import { AssistantError, type ErrorCode, presentable } from "../../core/errors.ts";
+import { AssistantError, presentable } from "../../core/errors.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import type { InferenceCore } from "../../inference/core.ts";
-import type { Log } from "../../inference/ports.ts";
 import type { Authorizer } from "../front/authorize.ts";
 import { callHeaders, requestIdOf } from "../front/call-headers.ts";
 import type { Door, InferenceRoute } from "../front/door.ts";
-import { methodNotAllowed, parseTarget } from "../front/table.ts";
+import { noteRefusal, type RefusalPorts } from "../front/refusals.ts";
+import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, routeNotFound } from "../front/table.ts";
 import type { GatewayRoutes } from "../gateway.ts";
 import type { GatewaySettings } from "../ports.ts";
 import { GrpcSink, type Reply } from "./sink.ts";
 import { errorOf, isFailure } from "./status.ts";
 
-export interface ForwardOptions {
+export interface ForwardOptions extends RefusalPorts {
   readonly routes: GatewayRoutes;
   readonly inference: InferenceCore;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
-  readonly log: Log;
-  readonly refused: (code: ErrorCode) => void;
 }
 
 export type ForwardCall = ServerUnaryCall<ForwardRequest, Sent<ForwardResponse>> | ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>;
@@ -52,32 +50,34 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     const incoming = incomingOf(call);
     const target = parseTarget(call.request.path);
     const methods = routes.table.find(target);
-    // Whatever a path is written like, it leads to no other door.
-    if (![...(methods?.values() ?? [])].every(({ door }) => door === routes.openAi)) throw notForwarded(call.request.path);
+    if (!isOfApi(routes.openAi, target, methods)) throw notForwarded(call.request.path);
     id = requestIdOf(incoming.headers);
     answer = new GrpcSink({ reply, door: routes.openAi, requestId: id, streamed: false });
     const entry = methods?.get(incoming.method);
-    if (methods !== undefined && entry === undefined) throw methodNotAllowed(incoming.method, target.path, methods);
-    if (!entry?.inference) {
-      await fromMemory(options, target.url, incoming, reply);
+    if (entry?.inference === null) {
+      await fromMemory(options, target, incoming, reply);
       return;
+    }
+    if (entry === undefined) {
+      authorizer.authorize(routes.openAi.credential(incoming.headers), "inference");
+      throw methods === undefined ? routeNotFound(target.path) : methodNotAllowed(incoming.method, target.path, methods);
     }
     const identity = authorizer.authorize(entry.door.credential(incoming.headers), "inference");
     const ended = authorizer.admit(identity);
     await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, reply }).finally(() => ended?.());
   } catch (thrown) {
     const error = presentable(thrown);
-    note(options, id, call.request.path, error);
+    const { method, path } = call.request;
+    noteRefusal(options, { id, method, path: path.split("?")[0] ?? "" }, error);
     // Until a call is known to be a request of the API, what is wrong with it is a gRPC status.
     if (answer === null) reply.fail(error);
     else answer.fail(error, [], true);
   }
 }
 
-function note({ refused, log }: ForwardOptions, id: string, path: string, { code, status, message }: AssistantError): void {
-  refused(code);
-  log.info({ id, path: path.slice(0, 200), status, code, error: message }, "refused");
-}
+/** Whatever a path is written like, it leads to no other door. */
+const isOfApi = (openAi: Door, { path }: RequestTarget, methods: Methods | undefined): boolean =>
+  methods === undefined ? path.startsWith("/v1/") : [...methods.values()].every(({ door }) => door === openAi);
 
 const notForwarded = (path: string): AssistantError =>
   new AssistantError(
@@ -113,7 +113,10 @@ async function serve({ inference, settings }: ForwardOptions, call: ForwardCall,
   }
 }
 
-async function fromMemory({ routes }: ForwardOptions, url: string, { method, headers, body }: Incoming, reply: Reply): Promise<void> {
+async function fromMemory({ routes }: ForwardOptions, { url, path }: RequestTarget, incoming: Incoming, reply: Reply): Promise<void> {
+  const { method, headers, body } = incoming;
+  // `inject` resolves dot segments, even escaped ones, and would answer another route than the one that was looked up.
+  if (new URL(url, "http://localhost").pathname !== url.split("?")[0]) throw routeNotFound(path);
   const answer = await routes.memory.inject({
     method: method as "GET",
     url,

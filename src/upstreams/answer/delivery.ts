@@ -1,4 +1,4 @@
-import { AssistantError, isAssistantError } from "../../core/errors.ts";
+import { AssistantError, isAssistantError, presentable } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, CallerGone, type Retry, SendFailure, type Sending } from "../../core/upstream.ts";
 import { type Receiver, truncated } from "./receivers.ts";
@@ -49,9 +49,13 @@ export class Delivery {
     if (this.#settled) return;
     call.cancellation.onCancel = () => this.#settle(() => this.#reject(new CallerGone()));
     lost.onCancel = (reason) => this.fail(lostError(this.#options.sending, reason));
-    const source = this.#options.open(this);
-    if (this.#settled) source.close();
-    else this.#source = source;
+    try {
+      const source = this.#options.open(this);
+      if (this.#settled) source.close();
+      else this.#source = source;
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** The head has come: its receiver takes the body. */
@@ -102,16 +106,14 @@ export class Delivery {
     this.#settle(() => this.#reject(new SendFailure(reason, "once")));
   }
 
+  /** What is no AssistantError is a fault of ours, which another target would not mend. */
   fail(error: unknown): void {
     if (this.#settled) return;
-    if (!isAssistantError(error)) {
-      this.#settle(() => this.#reject(error));
-      return;
-    }
+    const reason = presentable(error);
     const betweenEvents = this.#receiver?.betweenEvents() ?? true;
     const isTorn = this.#options.sink.status !== null && !betweenEvents;
-    const retry = isTorn ? "never" : this.#options.retryAfter(error);
-    this.#settle(() => this.#reject(new SendFailure(error, retry, betweenEvents)));
+    const retry = isTorn || reason !== error ? "never" : this.#options.retryAfter(reason);
+    this.#settle(() => this.#reject(new SendFailure(reason, retry, betweenEvents)));
   }
 
   #take(bytes: Buffer): boolean {

@@ -47,8 +47,10 @@ export function receiverFor(head: AnswerHead, { sink, headers, model }: AnswerTa
   const { status, contentType, framing } = head;
   if (status !== 200) return new ErrorAnswer(status, framing, model);
   const streams = contentType.startsWith("text/event-stream");
-  if (!streams && !contentType.startsWith("application/json")) {
-    throw new AssistantError("engine_error", `The engine of "${model}" answered with the content type "${contentType}".`);
+  // The client's head will hold it, which takes no other characters.
+  const isWritable = /^[\x20-\x7e]*$/.test(contentType);
+  if (!isWritable || (!streams && !contentType.startsWith("application/json"))) {
+    throw new AssistantError("engine_error", `The engine of "${model}" answered with the content type ${JSON.stringify(contentType.slice(0, 100))}.`);
   }
   const all = streams ? ["Content-Type", contentType, ...SSE_HEADERS, ...headers] : ["Content-Type", contentType, ...headers];
   if (framing.type === "length" && sink.status === null) return new FixedLength(sink, framing.bytes, all);

@@ -1,6 +1,6 @@
 import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
 import { requestHeaders } from "../../api/headers.ts";
-import type { AssistantError } from "../../core/errors.ts";
+import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
@@ -8,6 +8,9 @@ import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
+
+/** For the end of a call whose answer is complete. */
+const END_GRACE_MS = 1_000;
 
 export interface NodeUpstreamOptions {
   /** The name of its `[[remote_servers]]` entry. */
@@ -43,16 +46,23 @@ export class NodeUpstream implements Upstream {
   #open(request: ForwardRequest, delivery: Delivery, { headers, model }: Sending, sink: AnswerSink): AnswerSource {
     const { channel, node, onFirstByte, onEnd } = this.#options;
     const begunAt = performance.now();
-    const stream = channel.forward(request);
+    const stream = opened(node, () => channel.forward(request));
     const target = { sink, headers, model: model.name };
     let failure: unknown = null;
     let state: "waiting" | "answering" | "closed" = "waiting";
     this.#inFlight += 1;
     let isFirst = true;
+    /** Of an answer of stated length. */
+    let bytesLeft = Number.NaN;
     stream.on("data", (message: ForwardResponse) => {
-      if (isFirst) delivery.head(() => receiverFor(headOf(message), target));
+      if (isFirst) {
+        const head = headOf(message);
+        if (head.framing.type === "length") bytesLeft = head.framing.bytes;
+        delivery.head(() => receiverFor(head, target));
+      }
       isFirst = false;
       if (message.body.length === 0) return;
+      bytesLeft -= message.body.length;
       if (state === "waiting") {
         state = "answering";
         onFirstByte(performance.now() - begunAt);
@@ -66,7 +76,9 @@ export class NodeUpstream implements Upstream {
     });
     // Comes after `error` where there is one.
     stream.on("end", () => {
-      if (failure === null) delivery.closed();
+      if (failure !== null) return;
+      if (isFirst) delivery.fail(failureOf(node, new Error("it sent no answer")));
+      else delivery.closed();
     });
     return {
       resume: () => void stream.resume(),
@@ -74,7 +86,10 @@ export class NodeUpstream implements Upstream {
         if (state === "closed") return;
         state = "closed";
         this.#inFlight -= 1;
-        stream.cancel();
+        // A call that has brought its answer ends by itself. Cancelling it resets its HTTP/2 stream, and a machine that
+        // sees many resets takes them for an attack and closes the connection, with all other calls on it.
+        if (bytesLeft === 0) cancelUnlessEnded(stream);
+        else stream.cancel();
         onEnd(failure);
       },
     };
@@ -95,6 +110,22 @@ export class NodeUpstream implements Upstream {
     if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
     return { path: pathOf[call.wire], method: "POST", body, headers };
   }
+}
+
+/** A channel that was closed since the target was chosen throws. */
+function opened<Stream>(node: string, open: () => Stream): Stream {
+  try {
+    return open();
+  } catch (cause) {
+    throw new AssistantError("node_unavailable", `The remote server "${node}" was taken out of use.`, { remedy: "Send the request again.", cause });
+  }
+}
+
+function cancelUnlessEnded(stream: ReturnType<NodeChannel["forward"]>): void {
+  const timer = setTimeout(() => stream.cancel(), END_GRACE_MS);
+  const ended = (): void => clearTimeout(timer);
+  timer.unref();
+  stream.once("end", ended).once("error", ended).resume();
 }
 
 /** A stated length stays: it tells a whole answer from a broken one. */

@@ -77,7 +77,9 @@ export class Exchange {
       const { framing, keepsOpen } = parsed.head;
       if (this.#request.reusable && keepsOpen && framing.type === "length") this.#bodyLeft = framing.bytes;
       this.#events.onHead(parsed.head);
-      return parsed.bodyStart === seen.length ? true : this.#body(seen.subarray(parsed.bodyStart));
+      // Nothing follows an empty body: an engine that keeps the connection open would never end it.
+      const isEmpty = framing.type === "length" && framing.bytes === 0;
+      return parsed.bodyStart === seen.length && !isEmpty ? true : this.#body(seen.subarray(parsed.bodyStart));
     } catch (error) {
       this.#fail(error as Error);
       return true;

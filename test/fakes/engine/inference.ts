@@ -64,9 +64,9 @@ async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSig
   const answer = newAnswer(job);
   slot.maxTokens = limitOf(body, knobs);
   const writes = body.stream === true && knobs.noticesWhenWriting;
-  const stop = (): boolean => departed.aborted && (knobs.noticesDepartedClients || writes);
+  const stop = (): boolean => departed.aborted && (knobs.noticesDisconnects || writes);
   // Without progress events nothing is written during prefill, so that a stock server notices nothing either.
-  const stopPrefill = (): boolean => departed.aborted && (knobs.noticesDepartedClients || (writes && body.return_progress === true));
+  const stopPrefill = (): boolean => departed.aborted && (knobs.noticesDisconnects || (writes && body.return_progress === true));
   // A wedged engine does not even notice that its client has left.
   if (knobs.wedged) return await new Promise<void>(() => {});
   const progress = body.stream === true && body.return_progress === true ? (): void => tellProgress(slot, answer, response) : () => {};

@@ -49,7 +49,7 @@ export interface Knobs {
   /** Inference requests are refused with this status. */
   readonly failStatus: number | null;
   /** Whether work stops when its client leaves, as our patched build does. */
-  readonly noticesDepartedClients: boolean;
+  readonly noticesDisconnects: boolean;
   /** Otherwise: as a stock llama-server, which looks for its client only when it has something to write. */
   readonly noticesWhenWriting: boolean;
   /** Where slots are saved and restored; "": they cannot be, as without --slot-save-path. */
@@ -87,7 +87,7 @@ export const defaultKnobs: Knobs = {
   stallAfterTokens: null,
   malformedJson: false,
   failStatus: null,
-  noticesDepartedClients: true,
+  noticesDisconnects: true,
   noticesWhenWriting: false,
   slotDir: "",
   hostCache: 0,

@@ -63,7 +63,7 @@ function setUp() {
   const place = async (name: string, fingerprint = "one", version = "1", slots = 2): Promise<SlotPlace> => {
     await writeFile(join(dir, `${name}.gguf`), "GGUF");
     const order = { instanceId: `${name}@cpu`, model: testModel({ name, fingerprint }, { slots }), device: testDevice(), threads: 1 };
-    const available = { available: true, path: process.execPath, version, backends: ["cpu"], noticesDepartedClients: true } as const;
+    const available = { available: true, path: process.execPath, version, backends: ["cpu"], noticesDisconnects: true, separatesCaches: false } as const;
     const found = await cache.place(order, join(dir, `${name}.gguf`), available);
     if (found === null) throw new Error("there is no place");
     return found;

@@ -27,6 +27,7 @@ test.each([
   ["http://127.0.0.1:8080/v1/chat?x=1", ["POST"]],
   ["HTTP://host//v1/chat", ["POST"]],
   ["/v1/%63hat", ["POST"]],
+  ["/v1%2Fchat", null],
   ["/v1/models/a", ["GET", "DELETE"]],
   ["/v1/models/org/model", ["GET", "DELETE"]],
   ["/v1/models/org%2Fmodel", ["GET", "DELETE"]],

@@ -134,6 +134,14 @@ test("acquire on an idle ready instance resolves within the tick, with all that 
   });
 });
 
+test("a request with the id of one that runs is served like any other", async () => {
+  const { scheduler } = setUp({ slots: 2 });
+  const leases = [await scheduler.acquire(facts({ id: "same" }), forever()), await scheduler.acquire(facts({ id: "same" }), forever())];
+  expect(new Set(leases.map((lease) => lease.requestId)).size).toBe(2);
+  for (const lease of leases) lease.finish(outcome());
+  await scheduler.close(0);
+});
+
 test("a lease gives its slot back exactly once, by finish or by dispose", async () => {
   const { scheduler } = setUp();
   {

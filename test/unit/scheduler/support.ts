@@ -6,7 +6,7 @@ import type { LoadSettings, ModelSpec } from "../../../src/core/model.ts";
 import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
 import { decide } from "../../../src/scheduler/decide.ts";
 import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
-import type { Operation, OperationTarget, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
+import type { OperationTarget, OperatorAction, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
 import { testModel } from "../../support/fake-engine.ts";
@@ -159,7 +159,7 @@ export class World {
     this.post({ type: "finished", requestId: id, outcome: outcome(changes) });
   }
 
-  operate(operation: Operation, target: OperationTarget): void {
+  operate(operation: OperatorAction, target: OperationTarget): void {
     this.post({ type: "operate", operation, target });
   }
 

@@ -53,13 +53,16 @@ function packageRoot(): string {
   return folder;
 }
 
+/** Thousands of files: seconds on an idle machine, a minute on a busy one or a slow disk. */
+const UNPACK_TIMEOUT_MS = 15 * 60_000;
+
 /** Unpacks and patches the source into `target`, or leaves it as it is where that was done before. */
 export async function prepareSource(run: RunTool, source: Source, target: string): Promise<void> {
   if (existsSync(target)) return;
   // Only a complete, patched tree gets the final name: an interrupted unpacking starts anew.
   const partial = `${target}.partial`;
   await rm(partial, { recursive: true, force: true });
-  await run("git", ["-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "clone", "--quiet", source.bundle, partial]);
+  await run("git", ["-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "clone", "--quiet", source.bundle, partial], UNPACK_TIMEOUT_MS);
   for (const patch of source.patches) await run("git", ["-C", partial, "apply", "--whitespace=nowarn", patch.file]);
   await rename(partial, target);
 }

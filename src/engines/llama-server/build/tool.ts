@@ -1,7 +1,7 @@
 import { execa } from "execa";
 
-/** Runs a program to its end and returns its output. Rejects when it is missing or fails. */
-export type RunTool = (program: string, args: readonly string[]) => Promise<string>;
+/** Runs a program to its end and returns its output. Rejects when it is missing, fails or takes longer than `timeoutMs` (default: 30 s). */
+export type RunTool = (program: string, args: readonly string[], timeoutMs?: number) => Promise<string>;
 
 export interface ToolOptions {
   /** Environment instead of the inherited one. */
@@ -15,10 +15,12 @@ const environment = ({ env, signal }: ToolOptions) => ({
   stdin: "ignore" as const,
 });
 
+const DEFAULT_TIMEOUT_MS = 30_000;
+
 export const toolRunner =
   (options: ToolOptions): RunTool =>
-  async (program, args) =>
-    (await execa(program, [...args], { ...environment(options), timeout: 30_000 })).stdout;
+  async (program, args, timeoutMs = DEFAULT_TIMEOUT_MS) =>
+    (await execa(program, [...args], { ...environment(options), timeout: timeoutMs })).stdout;
 
 /**
  * Runs a long program and hands over each line of its two streams as it comes. Rejects with execa's error when it

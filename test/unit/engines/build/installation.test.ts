@@ -72,15 +72,15 @@ describe("finding llama-server", () => {
 
   it("knows a patched build by the manifest beside it, and only while it describes that very file", async () => {
     const built = await fakeServer(builtBinary(folder.enginesDir), "1");
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null, backends: ["cpu"] });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: false, manifest: null, backends: ["cpu"] });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH]);
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: true, backends: ["cpu", "cuda"] });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: true, backends: ["cpu", "cuda"] });
     // A build of an earlier release shares what is cached among all.
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ separatesScopes: false });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ separatesCaches: false });
     await addManifest(built, [CACHE_SCOPES_PATCH]);
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, separatesScopes: true });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: false, separatesCaches: true });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH], 1);
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDepartedClients: false, manifest: null });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: false, manifest: null });
   });
 
   it("lists a build without patches last and never takes it by itself", async () => {

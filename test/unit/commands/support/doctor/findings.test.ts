@@ -41,7 +41,14 @@ const engine = (id: Engine["id"], availability: EngineAvailability): Engine => (
     throw new Error("the doctor starts nothing");
   },
 });
-const available = (backends: string[]): EngineAvailability => ({ available: true, path: "/bin/x", version: "1", backends, noticesDepartedClients: true });
+const available = (backends: string[]): EngineAvailability => ({
+  available: true,
+  path: "/bin/x",
+  version: "1",
+  backends,
+  noticesDisconnects: true,
+  separatesCaches: false,
+});
 const missing: EngineAvailability = { available: false, reason: "not there", remedy: "Build it." };
 const set = (all: Engine[]): EngineSet => ({ all, get: () => all[0] as Engine, choose: async () => all[0] as Engine, hint: async () => null });
 
@@ -72,7 +79,7 @@ describe("engines", () => {
   test("an engine that cannot keep several keys apart is a warning where they must be", async () => {
     const stock = set([
       engine("llama-server", available(["cpu"])),
-      engine("node-llama-cpp", { ...available(["cpu"]), separatesScopes: true } as EngineAvailability),
+      engine("node-llama-cpp", { ...available(["cpu"]), separatesCaches: true } as EngineAvailability),
     ]);
     const warned = async (mustSeparate: boolean): Promise<string[]> =>
       (await engineFindings(stock, [], noGap, mustSeparate)).flatMap(({ level, subject }) => (level === "warning" ? [subject] : []));

@@ -1,0 +1,21 @@
+import type { AssistantError, ErrorCode } from "../../core/errors.ts";
+import type { Log } from "../../inference/ports.ts";
+
+export interface RefusalPorts {
+  readonly log: Log;
+  /** Called for each request that the guards refuse. */
+  readonly refused: (code: ErrorCode) => void;
+}
+
+/** Counts a request that the guards refuse, and writes its line in the log. */
+export function noteRefusal({ log, refused }: RefusalPorts, { id, method, path }: Refused, { code, status, message }: AssistantError): void {
+  refused(code);
+  log.info({ id, method: method?.slice(0, 20), path: path.slice(0, 200), status, code, error: message }, "refused");
+}
+
+interface Refused {
+  readonly id: string;
+  readonly method: string | undefined;
+  /** Without query. */
+  readonly path: string;
+}
