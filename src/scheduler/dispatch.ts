@@ -1,4 +1,3 @@
-import { cacheCapacity } from "./cache-capacity.ts";
 import { claim, occupy } from "./exclusive.ts";
 import { unqueue } from "./lifecycle.ts";
 import { refresh } from "./places.ts";
