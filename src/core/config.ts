@@ -104,7 +104,7 @@ export type RoutingPolicyName = (typeof routingPolicies)[number];
 
 export interface SchedulerSettings {
   readonly maxInstances: number;
-  /** Load (work in flight ÷ capacity) from which an instance takes no more work that could go elsewhere. 0–1. */
+  /** Load (work in flight ÷ capacity) from which a further replica starts and other nodes are asked. 0–1. */
   readonly maxLoad: number;
   /** Waiting requests per model before `queue_full`. */
   readonly maxQueuedPerModel: number;

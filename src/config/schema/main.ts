@@ -143,7 +143,7 @@ export const MainFile = Type.Object(
           default: defaults.maxInstances,
           spec: { value: "10", becomes: "honoured; at the limit an idle instance makes room, and requests wait instead of failing" },
         }),
-        max_load: decimal("Load of an instance (work in flight ÷ capacity) from which it takes no work that another can take.", {
+        max_load: decimal("Load of an instance (work in flight ÷ capacity) from which a further replica starts and other nodes are asked.", {
           exclusiveMinimum: 0,
           maximum: 1,
           default: defaults.maxLoad,

@@ -3,6 +3,8 @@ import type { AnyLane, Tenant } from "./lanes.ts";
 
 /** Tenants without a waiting request whose counters are kept. */
 const MAX_ABSENT = 1000;
+/** Lanes of one tenant that are put in order at once. What one with more is given back is reckoned with its next charge. */
+const MAX_MOVED = 16;
 
 /**
  * What each tenant got (virtual token counters), over all queues that share the accounts: who has had its part of a
@@ -18,7 +20,13 @@ export class Accounts {
   /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
   charge(name: string, work: number): void {
     const tenant = this.#tenantOf(name);
-    tenant.counter += work;
+    if (work < 0 && tenant.lanes.size > MAX_MOVED) {
+      tenant.credit -= work;
+      return;
+    }
+    const paid = Math.max(0, Math.min(work, tenant.credit));
+    tenant.credit -= paid;
+    tenant.counter += work - paid;
     if (tenant.lanes.size === 0) return;
     this.#waiting.update(tenant);
     if (work < 0) for (const lane of tenant.lanes) lane.moved();
@@ -57,7 +65,7 @@ export class Accounts {
   #tenantOf(name: string): Tenant {
     let tenant = this.#tenants.get(name);
     if (tenant === undefined) {
-      tenant = { name, counter: this.#least(), lanes: new Set(), heapIndex: -1 };
+      tenant = { name, counter: this.#least(), lanes: new Set(), credit: 0, heapIndex: -1 };
       this.#tenants.set(name, tenant);
     }
     return tenant;

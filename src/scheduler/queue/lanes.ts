@@ -29,6 +29,8 @@ export interface Tenant extends HeapItem {
   counter: number;
   /** Where it waits, in all queues. */
   readonly lanes: Set<AnyLane>;
+  /** Given back and not taken from the counter yet. */
+  credit: number;
 }
 
 /** A lane of whatever queue. */

@@ -229,7 +229,7 @@ export class RequestQueue<Item extends Queued<Item>> {
 }
 
 /** Whose a lane is until it has entered the accounts. */
-const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), heapIndex: -1 };
+const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), credit: 0, heapIndex: -1 };
 
 /** Least served tenant first; of equals, as after a lift, the one that was served longest ago. */
 const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean => (a.counter === b.counter ? a.servedAt < b.servedAt : a.counter < b.counter);
