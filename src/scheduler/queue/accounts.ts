@@ -3,7 +3,7 @@ import type { AnyLane, Tenant } from "./lanes.ts";
 
 /** Tenants without a waiting request whose counters are kept. */
 const MAX_ABSENT = 1000;
-/** Lanes of one tenant that are put in order at once. What one with more is given back is reckoned with its next charge. */
+/** Lanes of one tenant that are put in order at once. What one with more is given back is counted with its next charge. */
 const MAX_MOVED = 16;
 
 /**
