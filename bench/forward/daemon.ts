@@ -1,51 +1,15 @@
 /** A whole daemon for the forwarding bench: with the stub engine behind its one model, or with no model and another daemon that has it. */
-import { chmod, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { installAssistant } from "../../test/support/assistant.ts";
-import { benchRoot } from "../lib/report.ts";
-import { usageOf } from "../lib/usage.ts";
+import { serveAsArm, stubEngine, stubModel } from "../lib/daemon-arm.ts";
 
 const { directory, other } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; other: string | null };
 
-/** A program that takes llama-server's flags and is the stub; it says of itself that it has our patches. */
-async function stubEngine(): Promise<string> {
-  const binary = join(directory, "llama-server");
-  const stub = join(benchRoot, "lib/stub-upstream.ts");
-  await writeFile(binary, `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${stub}" "$@"\n`);
-  await chmod(binary, 0o755);
-  const patches = [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" }));
-  const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0 };
-  const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches, ...facts, binaryBytes: (await stat(binary)).size };
-  await writeFile(join(directory, "manifest.json"), JSON.stringify(manifest));
-  await writeFile(join(directory, "stub.gguf"), "GGUF");
-  return binary;
-}
-
-const model = `[chat]\nmodel_name = "stub"\nsource = "${join(directory, "stub.gguf")}"\nengine = "llama-server"\nctx_size = 65536\nslots = 64\nthreads = 1\n`;
 const assistant = await installAssistant({
   env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
   ...(other === null
-    ? { config: `[engine]\nllama_server_path = "${await stubEngine()}"\n`, models: { stub: model } }
+    ? { config: `[engine]\nllama_server_path = "${await stubEngine(directory)}"\n`, models: { stub: stubModel(directory) } }
     : { config: `[[remote_servers]]\nname = "other"\ngrpc_addr = "${other}"\n` }),
 });
-// However this process is told to go, the daemon goes first; it outlives its parent otherwise.
-let ending = false;
-const end = (code: number): void => {
-  if (ending) return;
-  ending = true;
-  void Promise.resolve(assistant[Symbol.asyncDispose]()).then(() => process.exit(code));
-};
-process.on("disconnect", () => end(0));
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end(1));
-process.on("uncaughtException", (error) => {
-  console.error(error);
-  end(1);
-});
-const url = await assistant.serve();
-const { pid, grpc } = await assistant.status();
-await writeFile(join(directory, "grpc"), grpc ?? "");
-process.send?.({ port: Number(new URL(url).port) });
-process.on("message", (message) => {
-  if (message === "usage") process.send?.({ pid, ...usageOf(pid ?? 0) });
-});
+await serveAsArm(assistant, ({ grpc }) => writeFile(join(directory, "grpc"), grpc ?? ""));

@@ -114,9 +114,18 @@ class Run {
       this.#wait ??= wait;
       if (sink.waiting === undefined) return;
       const model = ["x-assistant-model", headerText(facts.model)];
-      this.#signals ??= new WaitingSignals((now) => sink.waiting?.(now, [...model, ...waitHeaders(now)]), this.#ports.signalTimes);
+      this.#signals ??= new WaitingSignals((now) => this.#signal(now, [...model, ...waitHeaders(now)]), this.#ports.signalTimes);
       this.#signals.update(wait);
     });
+  }
+
+  /** Comes from a timer, where an exception would end the daemon with everybody's requests. */
+  #signal(wait: Waiting, headers: readonly string[]): void {
+    try {
+      this.#sink.waiting?.(wait, headers);
+    } catch (err) {
+      this.#ports.log.error({ id: this.#origin.id, err }, "a waiting caller could not be sent a sign");
+    }
   }
 
   #send(call: InferenceCall, model: ModelSpec, scope: CacheScope, lease: Lease): Promise<AnswerFacts> {

@@ -38,7 +38,7 @@ export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map()
  * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
  * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
  *
- * It is a belief, not a fact: it is set at dispatch, and `reported` mends it by what the engine reports.
+ * It is a belief, not a fact: set when an answer ends (`begin` at dispatch, `rest` at the end), and mended by what the engine reports.
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
   /** How many conversations of an instance go through a mark. */

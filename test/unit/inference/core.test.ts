@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import { AssistantError, type ErrorCode } from "../../../src/core/errors.ts";
 import { CallerGone, NO_FACTS, type Retry, SendFailure, type Upstream } from "../../../src/core/upstream.ts";
@@ -167,4 +167,20 @@ test("a call that could not be read fails, and has its line", () => {
   expect(codeOf(sink)).toBe("invalid_json");
   expect(lines).toMatchObject([{ end: "rejected", code: "invalid_json", model: null }]);
   expect(JSON.stringify(lines)).not.toContain("secret");
+});
+
+test("a sink that throws at a sign of waiting costs a line in the log, and its call is answered all the same", async () => {
+  const { core, dispatcher, lines } = setUp(new ScriptedTarget(answer), { signalTimes: { firstMs: 1, everyMs: 1 } });
+  class BrittleSink extends RecordingSink {
+    override waiting(): void {
+      throw new Error("no header can hold this");
+    }
+  }
+  const sink = new BrittleSink();
+  dispatcher.hold();
+  const served = core.run(chatCall(), sink);
+  await vi.waitFor(() => expect(lines.filter(({ message }) => message === "a waiting caller could not be sent a sign").length).toBeGreaterThan(1));
+  dispatcher.release();
+  await served;
+  expect([sink.status, sink.ending]).toEqual([200, "end"]);
 });
