@@ -6,14 +6,14 @@ export interface Report {
     readonly name: string;
     readonly status: string;
     readonly message?: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string; readonly failureMessages?: readonly string[] }[];
   }[];
 }
 
 export interface Verdict {
   readonly passed: number;
   readonly failed: number;
-  /** What failed without being a failed test, one line each. */
+  /** What failed and why, so that the end of a long output tells it; a few lines each. */
   readonly remarks: readonly string[];
 }
 
@@ -42,10 +42,10 @@ function judgeRun({ report, exitCode }: Run): Verdict {
   let passed = 0;
   let failed = 0;
   for (const file of report?.testResults ?? []) {
-    for (const { status, fullName } of file.assertionResults) {
+    for (const { status, fullName, failureMessages = [] } of file.assertionResults) {
       if (status === "passed") passed++;
       else failed++;
-      if (status !== "passed" && status !== "failed") remarks.push(`${status}: ${fullName}`);
+      if (status !== "passed") remarks.push([`${status}: ${file.name}: ${fullName}`, ...failureMessages.map(shorten)].join("\n  "));
     }
     if (file.status === "failed" && !file.assertionResults.some(({ status }) => status === "failed")) {
       failed++;
@@ -58,6 +58,10 @@ function judgeRun({ report, exitCode }: Run): Verdict {
   if (failed === 0 && (exitCode !== 0 || passed === 0)) failed = 1;
   return { passed, failed, remarks };
 }
+
+const MESSAGE_LINES = 12;
+
+const shorten = (message: string): string => message.split("\n").slice(0, MESSAGE_LINES).join("\n  ");
 
 /** `verdict.ts FILE FAILED-CHECKS [REPORT EXIT-CODE]…`: prints the count as the last line, and writes it to the file too. */
 function main([verdictFile = "", failedChecks = "", ...rest]: readonly string[]): void {

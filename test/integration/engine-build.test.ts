@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type BuildOptions, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
@@ -20,7 +20,7 @@ beforeAll(async () => {
   const script =
     "git init -q . && touch CMakeLists.txt && git add . && git -c user.name=t -c user.email=t@t commit -qm 1 && git bundle create -q small.bundle HEAD";
   await run("sh", ["-c", script], { cwd: smallRoot });
-  small = { bundle: join(smallRoot, "small.bundle"), tag: "v0", commit: "0123456789ab", patches: [] };
+  small = { bundle: join(smallRoot, "small.bundle"), tag: "v0", commit: "0123456789ab", patches: [], libraries: null };
 });
 afterAll(() => rm(smallRoot, { recursive: true, force: true }));
 
@@ -90,7 +90,7 @@ describe("assistant engine build", () => {
       "compile 1",
       "install null",
     ]);
-    expect((await readdir(join(root, "engines", "llama-server"))).sort()).toEqual(["llama-server", "manifest.json"]);
+    expect((await readdir(join(root, "engines", "llama-server"))).filter((name) => !name.endsWith(".so")).sort()).toEqual(["llama-server", "manifest.json"]);
     expect(await readdir(join(root, "engines", ".build"))).toEqual([]);
 
     expect(await buildLlamaServer(options())).toEqual({ ...result, built: false });
@@ -103,6 +103,27 @@ describe("assistant engine build", () => {
     expect(stock.manifest.patches).toEqual([]);
     expect(stock.path).toContain("llama-server-stock");
     expect(await readFile(join(root, "seen.cpp"), "utf8")).not.toContain("wait_until(lock, deadline)");
+  });
+
+  it("links against libraries that came with the packages, and installs them beside the program", async () => {
+    const libraries = join(root, "libraries");
+    await mkdir(libraries);
+    await writeFile(join(libraries, "libllama.v1.so"), "library");
+    for (const name of ["addon.node", "libggml-cpu-zen4.so"]) await writeFile(join(libraries, name), "");
+    await program("cmake", cmake('mkdir -p "$2/bin" && touch "$2/bin/libggml-cpu.so"'));
+    const { manifest, path } = await buildLlamaServer(options({ source: { ...small, libraries } }));
+    expect(manifest.libraries).toBe("prebuilt");
+    expect(await readdir(dirname(path))).toEqual(["libggml-cpu.so", "libllama.v1.so", "llama-server", "manifest.json"]);
+    expect(await calls()).toEqual([expect.stringContaining(`-DPREBUILT_LIBRARIES=${libraries}`), expect.stringContaining("--build")]);
+  });
+
+  it("compiles everything where the libraries do not fit this machine", async () => {
+    const libraries = join(root, "libraries");
+    await mkdir(libraries);
+    await program("cmake", cmake('case $2 in *linked) echo "undefined reference to memcpy@GLIBC_2.35" && false;; esac'));
+    const { manifest, built } = await buildLlamaServer(options({ source: { ...small, libraries } }));
+    expect({ built, libraries: manifest.libraries }).toEqual({ built: true, libraries: "compiled" });
+    expect((await calls()).filter((call) => call.includes("PREBUILT_LIBRARIES")).length).toBe(1);
   });
 
   it("tells the compiler's error and the log, keeps what is installed, and goes on from there", async () => {

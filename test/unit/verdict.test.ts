@@ -25,7 +25,16 @@ describe("the verdict on a test run", () => {
   it("counts a skipped and a todo test as failed", () => {
     const verdict = judge([run(report("passed", "skipped", "todo"))], 0);
     expect(verdict).toMatchObject({ passed: 1, failed: 2 });
-    expect(verdict.remarks).toEqual(["skipped: skipped", "todo: todo"]);
+    expect(verdict.remarks).toEqual(["skipped: a.test.ts: skipped", "todo: a.test.ts: todo"]);
+  });
+
+  it("says which tests failed and the first lines of why", () => {
+    const [file] = report("failed").testResults;
+    const failureMessages = [`AssertionError: expected 1 to be 2\n${"at somewhere\n".repeat(30)}`];
+    const failed: Report = { testResults: [{ ...file!, assertionResults: [{ status: "failed", fullName: "adds", failureMessages }] }] };
+    const [remark = ""] = judge([run(failed, 1)], 0).remarks;
+    expect(remark).toMatch(/^failed: a\.test\.ts: adds\n {2}AssertionError: expected 1 to be 2\n/u);
+    expect(remark.split("\n").length).toBe(13);
   });
 
   it("counts a file that could not be loaded", () => {

@@ -8,7 +8,7 @@ import writeFileAtomic from "write-file-atomic";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import { builtBinary } from "../layout.ts";
 import { type BuildManifest, MANIFEST_NAME, readManifest } from "./manifest.ts";
-import { type BuildPlan, jobCount, planBuild, sameBuild, sameSource } from "./plan.ts";
+import { type BuildPlan, jobCount, linkFlags, planBuild, sameBuild, sameSource } from "./plan.ts";
 import { type BuildPhase, type BuildProgress, fractionOf, reasonOf } from "./progress.ts";
 import { findSource, prepareSource, type Source } from "./source.ts";
 import { streamLines, type ToolOptions, toolRunner } from "./tool.ts";
@@ -89,6 +89,15 @@ async function removeOthers(workRoot: string, work: string, keep: boolean): Prom
   }
 }
 
+/** Each gets its name by a rename: writing into a library that a running engine has loaded would end that engine. */
+async function installLibraries(from: string, names: RegExp, to: string): Promise<void> {
+  for (const name of (await readdir(from)).filter((entry) => names.test(entry))) {
+    const temporary = join(to, `.${name}.${process.pid}`);
+    await copyFile(join(from, name), temporary);
+    await rename(temporary, join(to, name));
+  }
+}
+
 class Build {
   readonly #startedAt = performance.now();
   readonly #options: BuildOptions;
@@ -109,24 +118,42 @@ class Build {
     await mkdir(this.#work, { recursive: true });
     const logFile = join(this.#work, "build.log");
     const log = createWriteStream(logFile);
-    const source = join(this.#work, "source");
-    const objects = join(this.#work, "objects");
     try {
       this.#report("unpack", null);
+      const source = join(this.#work, "source");
       await prepareSource(toolRunner(this.#options), this.#plan.source, source);
-      this.#report("configure", null);
-      await this.#step(log, ["-G", this.#toolchain.generator, "-S", source, "-B", objects, ...this.#plan.flags]);
-      this.#report("compile", 0);
-      const jobs = this.#options.jobs ?? jobCount(availableParallelism(), totalmem());
-      await this.#step(log, ["--build", objects, "--target", "llama-server", "--config", "Release", "-j", String(jobs)]);
-      this.#report("install", null);
-      return await this.#install(join(objects, "bin", "llama-server"));
+      return (await this.#tryLinking(log, source)) ?? (await this.#make(log, source, null));
     } catch (error) {
       throw this.#explain(error, logFile);
     } finally {
       log.end();
       await once(log, "close");
     }
+  }
+
+  /** Null where the libraries that came with the packages do not fit this machine, such as one with an older libc. */
+  async #tryLinking(log: WriteStream, source: string): Promise<BuildManifest | null> {
+    const { libraries } = this.#plan.source;
+    if (libraries === null) return null;
+    try {
+      return await this.#make(log, source, libraries);
+    } catch (error) {
+      if (this.#options.signal?.aborted || (isAssistantError(error) && error.code !== "engine_build_failed")) throw error;
+      log.write(`Linking against the prebuilt libraries failed: ${(error as Error).message}\nCompiling all of it instead.\n`);
+      return null;
+    }
+  }
+
+  async #make(log: WriteStream, source: string, libraries: string | null): Promise<BuildManifest> {
+    const objects = join(this.#work, libraries === null ? "objects" : "linked");
+    const flags = [...this.#plan.flags, ...(libraries === null ? [] : linkFlags(libraries))];
+    this.#report("configure", null);
+    await this.#step(log, ["-G", this.#toolchain.generator, "-S", source, "-B", objects, ...flags]);
+    this.#report("compile", 0);
+    const jobs = this.#options.jobs ?? jobCount(availableParallelism(), totalmem());
+    await this.#step(log, ["--build", objects, "--target", "llama-server", "--config", "Release", "-j", String(jobs)]);
+    this.#report("install", null);
+    return this.#install(join(objects, "bin"), libraries);
   }
 
   async #step(log: WriteStream, args: readonly string[]): Promise<void> {
@@ -147,11 +174,15 @@ class Build {
   }
 
   /** The binary gets its final name once it has proved to run, and only then the manifest: without it, it counts as unknown. */
-  async #install(binary: string): Promise<BuildManifest> {
+  async #install(built: string, libraries: string | null): Promise<BuildManifest> {
     const folder = dirname(this.#path);
     await mkdir(folder, { recursive: true });
+    if (libraries !== null) {
+      await installLibraries(libraries, /^libllama.*\.so$/u, folder);
+      await installLibraries(built, /\.so$/u, folder);
+    }
     const temporary = join(folder, `.llama-server.${process.pid}`);
-    await copyFile(binary, temporary);
+    await copyFile(join(built, "llama-server"), temporary);
     await chmod(temporary, 0o755);
     await toolRunner(this.#options)(temporary, ["--version"]);
     const { source, flags, backends } = this.#plan;
@@ -163,6 +194,7 @@ class Build {
       patches: source.patches.map(({ name, sha256 }) => ({ name, sha256 })),
       flags,
       backends,
+      libraries: libraries === null ? "compiled" : "prebuilt",
       compiler: this.#toolchain.compiler,
       builtAt: new Date().toISOString(),
       buildSeconds: Math.round((performance.now() - this.#startedAt) / 1000),

@@ -13,6 +13,8 @@ export interface BuildManifest {
   /** Arguments of cmake's configuration step, without directories. */
   readonly flags: readonly string[];
   readonly backends: readonly string[];
+  /** Whether libllama was compiled here or came with node-llama-cpp. Absent in manifests that are older. */
+  readonly libraries?: "compiled" | "prebuilt";
   /** First line of `c++ --version`. */
   readonly compiler: string;
   /** ISO 8601, UTC. */

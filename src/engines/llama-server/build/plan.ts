@@ -37,6 +37,16 @@ export function planBuild(source: Source, toolchain: Toolchain, platform: NodeJS
   return { source, flags, backends, fingerprint: createHash("sha256").update(identity).digest("hex").slice(0, 12) };
 }
 
+/** cmake's further arguments for linking against prebuilt libraries. The program finds them, and ggml's, in its own folder. */
+export const linkFlags = (libraries: string): string[] => [
+  `-DPREBUILT_LIBRARIES=${libraries}`,
+  "-DBUILD_SHARED_LIBS=ON",
+  // One file for each library, without the links that name its versions.
+  "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
+  "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+  "-DCMAKE_INSTALL_RPATH=$ORIGIN",
+];
+
 function atLeast(version: string, major: number, minor: number): boolean {
   const [haveMajor = 0, haveMinor = 0] = version.split(".").map(Number);
   return haveMajor > major || (haveMajor === major && haveMinor >= minor);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AssistantError } from "../../../core/errors.ts";
@@ -13,6 +14,8 @@ export interface Source {
   readonly tag: string;
   readonly commit: string;
   readonly patches: readonly { readonly name: string; readonly file: string; readonly sha256: string }[];
+  /** Folder with libllama and libllama-common, compiled from this source for this platform; null where there are none. */
+  readonly libraries: string | null;
 }
 
 /** Facts of the source on this machine. With `stock` without our patches. */
@@ -26,7 +29,29 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
   }
   const { tag } = JSON.parse(await readFile(join(folder, "llama.cpp.info.json"), "utf8")) as { tag: string };
   const heads = await run("git", ["bundle", "list-heads", bundle]).catch(() => "");
-  return { bundle, tag, commit: heads.slice(0, 12), patches: stock ? [] : await findPatches() };
+  const [patches, libraries] = stock ? [[], null] : await Promise.all([findPatches(), findLibraries(tag)]);
+  return { bundle, tag, commit: heads.slice(0, 12), patches, libraries };
+}
+
+/** What node-llama-cpp's package for this platform says of its libraries, as far as it is read here. */
+interface LibraryMetadata {
+  readonly buildOptions?: { readonly gpu?: unknown; readonly customCmakeOptions?: object; readonly llamaCpp?: { readonly release?: string } };
+}
+
+/** The libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them. */
+async function findLibraries(tag: string): Promise<string | null> {
+  if (process.platform !== "linux") return null;
+  const name = `linux-${process.arch}`;
+  try {
+    const main = createRequire(import.meta.resolve("node-llama-cpp")).resolve(`@node-llama-cpp/${name}`);
+    const folder = join(dirname(main), "..", "bins", name);
+    const { buildOptions } = JSON.parse(await readFile(join(folder, "_nlcBuildMetadata.json"), "utf8")) as LibraryMetadata;
+    const usable = buildOptions?.llamaCpp?.release === tag && buildOptions.gpu === false && Object.keys(buildOptions.customCmakeOptions ?? {}).length === 0;
+    return usable ? folder : null;
+  } catch {
+    // No package for this platform, or one of another shape: everything is compiled.
+    return null;
+  }
 }
 
 async function findPatches(): Promise<Source["patches"]> {

@@ -4,7 +4,7 @@ import { jobCount, planBuild, sameBuild, sameSource } from "../../../../src/engi
 import type { Source } from "../../../../src/engines/llama-server/build/source.ts";
 import type { Toolchain } from "../../../../src/engines/llama-server/build/toolchain.ts";
 
-const source: Source = { bundle: "/b", tag: "v1", commit: "abc", patches: [{ name: "0001-x.patch", file: "/p", sha256: "1".repeat(64) }] };
+const source: Source = { bundle: "/b", tag: "v1", commit: "abc", patches: [{ name: "0001-x.patch", file: "/p", sha256: "1".repeat(64) }], libraries: null };
 const toolchain: Toolchain = { generator: "Ninja", compiler: "c++ 12", cmakeVersion: "3.25.1", cuda: false };
 
 const manifestOf = (flags: readonly string[]): BuildManifest => ({
