@@ -1,6 +1,7 @@
-import Type, { type Static } from "typebox";
+import type { Static, TSchema } from "typebox";
+import { Type } from "../core/schema.ts";
 
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 /** One remote server, as this daemon sees it. Times are epoch milliseconds. */
 export const NodeStatus = Type.Object({

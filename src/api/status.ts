@@ -1,9 +1,10 @@
-import Type, { type Static } from "typebox";
+import type { Static, TSchema } from "typebox";
+import { Type } from "../core/schema.ts";
 import { NodeStatus } from "./nodes.ts";
 
 /** Schemas of the admin API (`/admin/*` on the daemon's Unix socket). All times are epoch milliseconds. */
 
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
 export const DeathStatus = Type.Object({
   at: Type.Number(),

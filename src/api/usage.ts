@@ -1,4 +1,5 @@
-import Type, { type Static } from "typebox";
+import type { Static } from "typebox";
+import { Type } from "../core/schema.ts";
 
 /** What one tenant (API key) has used of one model. */
 export const UsageRow = Type.Object({

@@ -1,4 +1,5 @@
-import Type from "typebox";
+import type { TProperties, TSchema } from "typebox";
+import { Type } from "../../core/schema.ts";
 
 /** What the reference system's file says of a key, and what becomes of it here: a row of the table in docs/configuration.md. */
 export interface SpecNote {
@@ -49,9 +50,8 @@ export const integer = (description: string, options: Common & { minimum?: numbe
   Type.Optional(Type.Integer({ description, ...options }));
 export const decimal = (description: string, options: Common & { minimum?: number; maximum?: number; exclusiveMinimum?: number } = {}) =>
   Type.Optional(Type.Number({ description, ...options }));
-export const list = <T extends Type.TSchema>(items: T, description: string, options: Common = {}) =>
-  Type.Optional(Type.Array(items, { description, ...options }));
-export const section = <T extends Type.TProperties>(properties: T, description: string, options: Common = {}) =>
+export const list = <T extends TSchema>(items: T, description: string, options: Common = {}) => Type.Optional(Type.Array(items, { description, ...options }));
+export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
 
 /** One of a few words. */
@@ -65,4 +65,4 @@ export const integerOrAuto = (description: string, options: Common & { minimum?:
 };
 
 /** A schema as plain data. */
-export const schemaNode = (schema: Type.TSchema): SchemaNode => schema as SchemaNode;
+export const schemaNode = (schema: TSchema): SchemaNode => schema as SchemaNode;

@@ -1,5 +1,6 @@
-import Type, { type Static } from "typebox";
+import type { Static } from "typebox";
 import { keyScopes, routingPolicies } from "../../core/config.ts";
+import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text } from "./kit.ts";
 

@@ -1,4 +1,5 @@
-import Type, { type Static } from "typebox";
+import type { Static } from "typebox";
+import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, type SpecNote, section, text } from "./kit.ts";
 

@@ -1,10 +1,10 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
-import Type from "typebox";
 import { NodesReport } from "../../../api/nodes.ts";
 import { adminRoutes } from "../../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../../api/status.ts";
 import { UsageReport } from "../../../api/usage.ts";
+import { Type } from "../../../core/schema.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import type { ControlPort } from "../../ports.ts";
