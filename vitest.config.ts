@@ -3,8 +3,11 @@ import { defineConfig } from "vitest/config";
 /** Tests against fakes mostly wait: for processes, timers and sockets. */
 const FAKES_AT_ONCE = 3;
 
-/** `filesAtOnce`: two real engines on a small machine would measure and disturb each other. */
-const project = (name: string, settings: { testTimeoutMs: number; filesAtOnce: number }) => ({
+/**
+ * `filesAtOnce`: two real engines on a small machine would measure and disturb each other. `isolate`: a process for each
+ * file; to load the modules anew for each takes more than half of what tests of pure code cost.
+ */
+const project = (name: string, settings: { testTimeoutMs: number; filesAtOnce: number; isolate?: boolean }) => ({
   extends: true as const,
   test: {
     name,
@@ -12,6 +15,7 @@ const project = (name: string, settings: { testTimeoutMs: number; filesAtOnce: n
     testTimeout: settings.testTimeoutMs,
     hookTimeout: settings.testTimeoutMs,
     maxWorkers: settings.filesAtOnce,
+    isolate: settings.isolate ?? true,
   },
 });
 
@@ -22,7 +26,7 @@ export default defineConfig({
     allowOnly: false,
     projects: [
       // Simulations compute for seconds, beside a compiler.
-      project("unit", { testTimeoutMs: 30_000, filesAtOnce: FAKES_AT_ONCE }),
+      project("unit", { testTimeoutMs: 30_000, filesAtOnce: FAKES_AT_ONCE, isolate: false }),
       project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE }),
       project("conformance", { testTimeoutMs: 120_000, filesAtOnce: 1 }),
       project("e2e", { testTimeoutMs: 180_000, filesAtOnce: 1 }),
