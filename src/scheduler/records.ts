@@ -7,7 +7,7 @@ import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
 import { isComing, type Life, stays } from "./life.ts";
 import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
-import type { Lane, Pressing, Queued } from "./queue/lanes.ts";
+import type { Lane, Queued } from "./queue/lane.ts";
 import { RequestQueue } from "./queue/queue.ts";
 import { Rate } from "./rates.ts";
 import { Taken } from "./room.ts";
@@ -454,12 +454,11 @@ export class RequestRecord implements Queued<RequestRecord> {
   stage: Stage = QUEUED;
   /** Has been told its place at least once. */
   noticed = false;
-  heapIndex = -1;
   lane: Lane<RequestRecord> | null = null;
-  pressing: Pressing<RequestRecord> | null = null;
   serial = 0;
-  previous: RequestRecord | null = null;
-  next: RequestRecord | null = null;
+  ageIndex = -1;
+  heapIndex = -1;
+  pressIndex = -1;
 
   constructor(facts: RequestFacts, model: ModelRecord, now: number, place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">) {
     this.facts = facts;

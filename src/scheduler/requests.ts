@@ -153,7 +153,7 @@ function learnFrom(turn: Turn, work: Work, instance: InstanceRecord, outcome: Re
   learn(averages.workTokens, prefilled + completionTokens);
 }
 
-/** Where a request belongs among those of its lane; queue/lanes.ts says what the figures mean. */
+/** Where a request belongs among those of its lane; queue/lane.ts says what the figures mean. */
 function placeInLane(
   facts: RequestFacts,
   model: ModelRecord,

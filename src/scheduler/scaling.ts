@@ -134,7 +134,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
 function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
   const list = [...models];
   if (list.length < 2) return list;
-  return list.sort((a, b) => b.queue.urgency.priority - a.queue.urgency.priority || a.queue.urgency.since - b.queue.urgency.since);
+  return list.sort((a, b) => b.queue.priority - a.queue.priority || a.queue.waitingSince - b.queue.waitingSince);
 }
 
 /** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */

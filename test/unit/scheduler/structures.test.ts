@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
 import { average, learn } from "../../../src/scheduler/structures/average.ts";
-import { type HeapItem, IndexedHeap } from "../../../src/scheduler/structures/heap.ts";
+import { IndexedHeap } from "../../../src/scheduler/structures/heap.ts";
 import { TokenMeter } from "../../../src/scheduler/structures/token-meter.ts";
 
-interface Item extends HeapItem {
+interface Item {
+  heapIndex: number;
   value: number;
 }
 
