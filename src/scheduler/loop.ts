@@ -14,7 +14,6 @@ import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
-import { Roster } from "./structures/roster.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
@@ -70,7 +69,7 @@ export class Scheduler implements Dispatcher {
   readonly #waiters = new Map<string, Waiter>();
   /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
   #arriving: Waiter | null = null;
-  readonly #leases = new Roster<TargetLease>();
+  readonly #leases = new Map<string, TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
   #deciding = false;

@@ -5,7 +5,6 @@ import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, NodeTarget, RequestRecord } from "./records.ts";
 import { IndexedHeap } from "./structures/heap.ts";
-import { Roster } from "./structures/roster.ts";
 import type { GrantThreads } from "./threads.ts";
 
 const unconfigured: SchedulerSettings = {
@@ -52,7 +51,7 @@ export class SchedulerState {
   readonly nodes = new Map<string, NodeRecord>();
   nodeId = "";
   /** Waiting and in flight. */
-  readonly requests = new Roster<RequestRecord>();
+  readonly requests = new Map<string, RequestRecord>();
   readonly dues = new IndexedHeap<Due<Occasion>>((a, b) => a.at < b.at);
   /** Planned starts, oldest first. */
   readonly plans = new Set<InstanceRecord>();
