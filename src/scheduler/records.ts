@@ -377,7 +377,7 @@ export class NodeTarget extends Target {
   /** The same where the model was not loaded. */
   readonly loadMs = average();
   /** Armed after a refusal or a failure: no work before then; and how long that was. */
-  readonly pause = new Due({ type: "pause", target: this } as const);
+  readonly pause: Due<{ readonly type: "pause"; readonly model: ModelRecord }>;
   pauseMs = 0;
   readonly similar: readonly Rate[];
   protected readonly guessedPerMs = GUESS;
@@ -388,6 +388,7 @@ export class NodeTarget extends Target {
     this.id = remoteInstanceId(node.name);
     this.node = node;
     this.facts = facts;
+    this.pause = new Due({ type: "pause", model });
     this.similar = [model.nodePrefillRate, model.prefillRate];
   }
 

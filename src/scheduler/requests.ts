@@ -2,6 +2,7 @@ import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
 import { vacate } from "./exclusive.ts";
+import { CANCELLED } from "./lease.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
 import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
@@ -17,8 +18,6 @@ const SUSPECT_MS = 100;
 
 /** A prompt yields to those that come within this many times its prefill after it, and are shorter. */
 const SET_BACK = 10;
-
-const CANCELLED: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
 
 export function arrived(turn: Turn, facts: RequestFacts): void {
   const { state, now } = turn;

@@ -3,7 +3,7 @@ import type { Due } from "./due.ts";
 import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, NodeTarget, RequestRecord } from "./records.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, RequestRecord } from "./records.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import type { GrantThreads } from "./threads.ts";
 
@@ -26,8 +26,7 @@ const unconfigured: SchedulerSettings = {
 export type Occasion =
   | { readonly type: "deadline"; readonly request: RequestRecord }
   | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
-  | { readonly type: "retry" | "serve" | "room"; readonly model: ModelRecord }
-  | { readonly type: "pause"; readonly target: NodeTarget };
+  | { readonly type: "retry" | "serve" | "room" | "pause"; readonly model: ModelRecord };
 
 /**
  * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it

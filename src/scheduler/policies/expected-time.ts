@@ -91,9 +91,10 @@ function candidates(model: ModelRecord, request: RequestRecord, first: InstanceR
     const mark = prefix[index];
     const holders = mark && model.prefixes.holders(mark.hash);
     if (mark === undefined || holders === undefined) continue;
-    for (const instance of holders.some(MAX_HOLDERS)) {
+    for (const instance of holders.counts.keys()) {
+      if (found.size >= MAX_HOLDERS) break;
       // Who holds a longer part was found before, and is not better with a shorter one.
-      if (found.size < MAX_HOLDERS && isServing(instance) && !found.has(instance)) found.set(instance, Math.min(mark.tokens, promptTokens));
+      if (isServing(instance) && !found.has(instance)) found.set(instance, Math.min(mark.tokens, promptTokens));
     }
   }
   if (first !== null && !found.has(first)) found.set(first, first.cachedTokens(request.facts));
