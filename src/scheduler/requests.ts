@@ -178,9 +178,6 @@ function startBy(model: ModelRecord, { deadlineAt, maxTokens }: RequestFacts, pr
 
 /** Tokens of the longest beginning that any instance holds. */
 function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
-  for (let index = prefix.length - 1; index >= 0; index--) {
-    const mark = prefix[index];
-    if (mark !== undefined && model.prefixes.holders(mark.hash) !== undefined) return Math.min(mark.tokens, promptTokens);
-  }
+  for (const { tokens } of model.prefixes.held(prefix)) return Math.min(tokens, promptTokens);
   return 0;
 }

@@ -9,6 +9,11 @@ interface Holders<Owner> {
   tips: number;
 }
 
+export interface HeldPrefix<Owner> {
+  readonly tokens: number;
+  readonly holders: Readonly<Holders<Owner>>;
+}
+
 /** What one instance is believed to hold in its cache. */
 export interface InstancePrefixes {
   /** By longest mark, least recently used first. */
@@ -54,17 +59,18 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   /** Falls with every conversation that was given: such a use counts as before all others. */
   #given = 0;
 
-  /** Who holds the prefix, or undefined. */
-  holders(hash: string): Readonly<Holders<Owner>> | undefined {
-    return this.#holders.get(hash);
+  /** Those of the prefixes that anybody holds, the longest first. */
+  *held(marks: readonly PrefixMark[]): Generator<HeldPrefix<Owner>, void> {
+    for (let index = marks.length - 1; index >= 0; index--) {
+      const mark = marks[index];
+      const holders = mark && this.#holders.get(mark.hash);
+      if (mark !== undefined && holders !== undefined) yield { tokens: mark.tokens, holders };
+    }
   }
 
   /** Tokens of the longest prefix that the instance holds. */
   cachedTokens(owner: Owner, marks: readonly PrefixMark[]): number {
-    for (let index = marks.length - 1; index >= 0; index--) {
-      const mark = marks[index];
-      if (mark !== undefined && this.#holders.get(mark.hash)?.counts.has(owner)) return mark.tokens;
-    }
+    for (const { tokens, holders } of this.held(marks)) if (holders.counts.has(owner)) return tokens;
     return 0;
   }
 
