@@ -80,6 +80,7 @@ export function cancelled(turn: Turn, requestId: string): void {
     return;
   }
   unqueue(turn, request);
+  turn.state.dirty.add(request.model);
   turn.state.requests.delete(requestId);
 }
 
