@@ -45,11 +45,14 @@ export function serve(turn: Turn, model: ModelRecord): void {
     unqueue(turn, request);
     dispatch(turn, request, routing.instance, routing.cachedTokens);
     dispatched += 1;
-    if (dispatched < MAX_DISPATCHED_AT_ONCE) continue;
+    if (dispatched < MAX_DISPATCHED_AT_ONCE || model.queue.size === 0) continue;
     arm(turn, model.serveDue, now);
     return;
   }
 }
+
+/** The next tick serves the rest of the queue; what it lacks is not known before. */
+export const isUnfinished = ({ serveDue }: ModelRecord, now: number): boolean => serveDue.armed && serveDue.at <= now;
 
 /** For a request that nobody is before. False: it has to wait. */
 export function dispatchAtOnce(turn: Turn, request: RequestRecord): boolean {

@@ -1,4 +1,4 @@
-import { serve } from "./dispatch.ts";
+import { isUnfinished, serve } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
@@ -36,6 +36,7 @@ function settleHere(turn: Turn, touched: Set<ModelRecord> | null): void {
     for (const model of state.dirty) {
       state.dirty.delete(model);
       serve(turn, model);
+      if (isUnfinished(model, turn.now)) continue;
       ensureInstances(turn, model);
       noticeQueue(turn, model);
       touched?.add(model);
