@@ -1,6 +1,6 @@
+import { Use } from "./life.ts";
 import { aloneBytes, bytesOn } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
-import { Use } from "./room.ts";
 import type { SchedulerState } from "./state.ts";
 import { hasThread } from "./threads.ts";
 import type { Turn } from "./turn.ts";

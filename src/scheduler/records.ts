@@ -5,12 +5,11 @@ import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../cor
 import type { RequestFacts } from "../core/request.ts";
 import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
-import { isComing, type Life, stays } from "./life.ts";
+import { isComing, type Life, stays, Taken } from "./life.ts";
 import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
 import type { Lane, Queued } from "./queue/lane.ts";
 import { RequestQueue } from "./queue/queue.ts";
 import { Rate } from "./rates.ts";
-import { Taken } from "./room.ts";
 import { average } from "./structures/average.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import { TokenMeter } from "./structures/token-meter.ts";
