@@ -103,10 +103,8 @@ function cameDue(turn: Turn, what: Occasion): void {
       turn.state.dirty.add(what.model);
       break;
     case "serve":
-      turn.state.dirty.add(what.model);
-      break;
     case "pause":
-      turn.state.dirty.add(what.target.model);
+      turn.state.dirty.add(what.model);
       break;
     case "retry":
       retry(turn, what.model);

@@ -8,6 +8,8 @@ import { arm, disarm, type Turn } from "./turn.ts";
 
 /** A token of an answer takes more than one of a prompt: a counter of virtual tokens weighs it so. */
 export const OUTPUT_WEIGHT = 2;
+/** Requests that one decision dispatches, so that it does not take long; for the others there is a tick at once. */
+const MAX_DISPATCHED_AT_ONCE = 2;
 /** Requests of one decision that may be told to wait for an instance; more are looked at a moment later. */
 const MAX_PARKED_AT_ONCE = 2;
 
@@ -17,7 +19,8 @@ export function serve(turn: Turn, model: ModelRecord): void {
   disarm(turn, model.serveDue);
   if (state.hasExclusive) claim(turn, model);
   model.queue.drainMs = model.drainMs;
-  for (let parked = 0; model.available.size > 0; ) {
+  let parked = 0;
+  for (let dispatched = 0; model.available.size > 0; ) {
     const overdue = model.queue.overdue(now);
     let request = overdue ?? model.queue.peek(now);
     if (overdue === null && request !== null && isReserved(model, request, now)) {
@@ -41,8 +44,15 @@ export function serve(turn: Turn, model: ModelRecord): void {
     model.queue.served(request, now);
     unqueue(turn, request);
     dispatch(turn, request, routing.instance, routing.cachedTokens);
+    dispatched += 1;
+    if (dispatched < MAX_DISPATCHED_AT_ONCE || model.queue.size === 0) continue;
+    arm(turn, model.serveDue, now);
+    return;
   }
 }
+
+/** The next tick serves the rest of the queue; what it lacks is not known before. */
+export const isUnfinished = ({ serveDue }: ModelRecord, now: number): boolean => serveDue.armed && serveDue.at <= now;
 
 /** For a request that nobody is before. False: it has to wait. */
 export function dispatchAtOnce(turn: Turn, request: RequestRecord): boolean {

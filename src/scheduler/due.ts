@@ -1,7 +1,5 @@
-import type { HeapItem } from "./structures/heap.ts";
-
 /** A moment at which something is to be looked at again. `arm` and `disarm` of turn.ts set it. */
-export class Due<What> implements HeapItem {
+export class Due<What> {
   readonly what: What;
   /** Epoch milliseconds. */
   at = 0;

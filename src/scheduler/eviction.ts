@@ -1,6 +1,6 @@
+import { Use } from "./life.ts";
 import { aloneBytes, bytesOn } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
-import { Use } from "./room.ts";
 import type { SchedulerState } from "./state.ts";
 import { hasThread } from "./threads.ts";
 import type { Turn } from "./turn.ts";
@@ -87,7 +87,7 @@ function worth(instance: InstanceRecord, now: number): number {
   return (reloadMs + 1) / (now - instance.lastUsedAt + 1);
 }
 
-const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue.urgency.since + state.settings.maxSwapWaitMs;
+const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue.waitingSince + state.settings.maxSwapWaitMs;
 
 /** Epoch ms from which the instance may be ended for the waiter; Infinity: not by the clock alone. */
 function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): number {

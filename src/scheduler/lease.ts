@@ -3,21 +3,20 @@ import type { AssistantError } from "../core/errors.ts";
 import type { Lease, RequestOutcome } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 
-export interface LeaseFacts {
-  readonly requestId: string;
-  readonly targetId: string;
-  readonly model: string;
-  readonly upstream: Upstream;
-  readonly queuedMs: number;
-}
-
 /** Where a lease reports to. */
 export interface LeaseOwner {
   firstToken(requestId: string): void;
   finished(requestId: string, outcome: RequestOutcome): void;
 }
 
-const unknownOutcome: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
+export const CANCELLED: RequestOutcome = {
+  end: "cancelled",
+  promptTokens: null,
+  cachedTokens: null,
+  completionTokens: null,
+  promptMs: null,
+  completionMs: null,
+};
 
 /** A lease that gives itself back exactly once, whichever of `finish`, dispose and the instance's death comes first. */
 export class TargetLease implements Lease {
@@ -31,7 +30,7 @@ export class TargetLease implements Lease {
   #open = true;
   #answering = false;
 
-  constructor(owner: LeaseOwner, facts: LeaseFacts) {
+  constructor(owner: LeaseOwner, facts: Pick<Lease, "requestId" | "targetId" | "model" | "upstream" | "queuedMs">) {
     this.#owner = owner;
     this.requestId = facts.requestId;
     this.targetId = facts.targetId;
@@ -58,7 +57,7 @@ export class TargetLease implements Lease {
   }
 
   [Symbol.dispose](): void {
-    this.finish(unknownOutcome);
+    this.finish(CANCELLED);
   }
 
   /** For the owner: the slot is gone. The holder hears of it and still disposes the lease. */

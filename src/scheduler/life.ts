@@ -31,3 +31,40 @@ export const stays = (life: Life): boolean => (life.phase === "leaving" ? life.r
 
 /** On its way up: planned, ordered, starting, or leaving in order to start again. */
 export const isComing = (life: Life): boolean => stays(life) && life.phase !== "ready" && life.phase !== "held";
+
+/** What instances take up together. */
+export class Use {
+  count = 0;
+  bytes = 0;
+  threads = 0;
+
+  add(count: number, bytes: number, threads: number): void {
+    this.count += count;
+    this.bytes += bytes;
+    this.threads += threads;
+  }
+}
+
+/** What is taken: by processes that live, by those there will be once everything decided has happened, and of these by the pinned. */
+export class Taken {
+  readonly live = new Use();
+  readonly future = new Use();
+  readonly pinned = new Use();
+
+  static by(instances: Iterable<Occupant>): Taken {
+    const taken = new Taken();
+    for (const { life, isPinned, bytes, threads } of instances) {
+      if (hasProcess(life)) taken.live.add(1, bytes, threads);
+      if (stays(life)) taken.future.add(1, bytes, threads);
+      if (stays(life) && isPinned) taken.pinned.add(1, bytes, threads);
+    }
+    return taken;
+  }
+}
+
+interface Occupant {
+  readonly life: Life;
+  readonly isPinned: boolean;
+  readonly bytes: number;
+  readonly threads: number;
+}

@@ -116,7 +116,7 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   if (model.removed && model.instances.size === 0) state.models.delete(model.name);
 }
 
-/** Takes a waiting request out of its queue. */
+/** Takes a waiting request out of its queue. Who does not serve the model now marks it, because others come nearer. */
 export function unqueue(turn: Turn, request: RequestRecord): void {
   const { model, stage, tenant } = request;
   if (!model.queue.remove(request)) return;
@@ -126,12 +126,12 @@ export function unqueue(turn: Turn, request: RequestRecord): void {
   if (left > 0) queuedByTenant.set(tenant, left);
   else queuedByTenant.delete(tenant);
   if (request.deadline !== null) disarm(turn, request.deadline);
-  turn.state.dirty.add(model);
   if (model.queue.size === 0) demandChanged(turn, model);
 }
 
 export function rejectWaiting(turn: Turn, request: RequestRecord, refused: Refusal): void {
   unqueue(turn, request);
+  turn.state.dirty.add(request.model);
   turn.state.requests.delete(request.facts.id);
   turn.effects.push({ type: "reject", requestId: request.facts.id, refusal: refused });
 }

@@ -14,7 +14,6 @@ import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
-import { Roster } from "./structures/roster.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
@@ -68,9 +67,7 @@ export class Scheduler implements Dispatcher {
   readonly #ports: SchedulerPorts;
   readonly #state: SchedulerState;
   readonly #waiters = new Map<string, Waiter>();
-  /** The one whose arrival is being decided. Most are served in that tick and never need a place in the map. */
-  #arriving: Waiter | null = null;
-  readonly #leases = new Roster<TargetLease>();
+  readonly #leases = new Map<string, TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
   readonly #leaseOwner: LeaseOwner;
   #deciding = false;
@@ -143,14 +140,9 @@ export class Scheduler implements Dispatcher {
     const isInUse = this.#waiters.has(asked.id) || this.#leases.has(asked.id);
     const facts = isInUse ? { ...asked, id: newRequestId() } : asked;
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { facts, cancellation, onWaiting, resolve, reject };
-      if (this.#deciding) this.#waiters.set(facts.id, waiter);
-      else this.#arriving = waiter;
+      this.#waiters.set(facts.id, { facts, cancellation, onWaiting, resolve, reject });
       this.#post({ type: "arrived", facts });
-      if (this.#arriving === waiter) {
-        this.#arriving = null;
-        this.#waiters.set(facts.id, waiter);
-      } else if (!this.#waiters.has(facts.id)) return;
+      if (!this.#waiters.has(facts.id)) return;
       cancellation.onCancel = (reason) => {
         if (!this.#waiters.delete(facts.id)) return;
         reject(reason);
@@ -258,20 +250,14 @@ export class Scheduler implements Dispatcher {
   }
 
   #takeWaiter(requestId: string): Waiter | undefined {
-    const waiter = this.#waiterOf(requestId);
-    if (waiter === undefined) return undefined;
-    if (waiter === this.#arriving) this.#arriving = null;
-    else this.#waiters.delete(requestId);
-    waiter.cancellation.onCancel = null;
+    const waiter = this.#waiters.get(requestId);
+    this.#waiters.delete(requestId);
+    if (waiter !== undefined) waiter.cancellation.onCancel = null;
     return waiter;
   }
 
-  #waiterOf(requestId: string): Waiter | undefined {
-    return this.#arriving?.facts.id === requestId ? this.#arriving : this.#waiters.get(requestId);
-  }
-
   #tellWaiter(requestId: string, wait: Waiting): void {
-    const tell = this.#waiterOf(requestId)?.onWaiting;
+    const tell = this.#waiters.get(requestId)?.onWaiting;
     // The listener is the gateway's; what it does must not run in the middle of our effects.
     if (tell !== undefined) queueMicrotask(() => this.#waiters.has(requestId) && tell(wait));
   }

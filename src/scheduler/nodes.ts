@@ -168,6 +168,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
       if (place < from) continue;
     }
     unqueue(turn, request);
+    turn.state.dirty.add(model);
     give(turn, request, offer.target);
     left -= 1;
     if (left <= 0) return;

@@ -5,12 +5,11 @@ import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../cor
 import type { RequestFacts } from "../core/request.ts";
 import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
-import { isComing, type Life, stays } from "./life.ts";
+import { isComing, type Life, stays, Taken } from "./life.ts";
 import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
-import type { Lane, Pressing, Queued } from "./queue/lanes.ts";
+import type { Lane, Queued } from "./queue/lane.ts";
 import { RequestQueue } from "./queue/queue.ts";
 import { Rate } from "./rates.ts";
-import { Taken } from "./room.ts";
 import { average } from "./structures/average.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import { TokenMeter } from "./structures/token-meter.ts";
@@ -377,7 +376,7 @@ export class NodeTarget extends Target {
   /** The same where the model was not loaded. */
   readonly loadMs = average();
   /** Armed after a refusal or a failure: no work before then; and how long that was. */
-  readonly pause = new Due({ type: "pause", target: this } as const);
+  readonly pause: Due<{ readonly type: "pause"; readonly model: ModelRecord }>;
   pauseMs = 0;
   readonly similar: readonly Rate[];
   protected readonly guessedPerMs = GUESS;
@@ -388,6 +387,7 @@ export class NodeTarget extends Target {
     this.id = remoteInstanceId(node.name);
     this.node = node;
     this.facts = facts;
+    this.pause = new Due({ type: "pause", model });
     this.similar = [model.nodePrefillRate, model.prefillRate];
   }
 
@@ -454,12 +454,11 @@ export class RequestRecord implements Queued<RequestRecord> {
   stage: Stage = QUEUED;
   /** Has been told its place at least once. */
   noticed = false;
-  heapIndex = -1;
   lane: Lane<RequestRecord> | null = null;
-  pressing: Pressing<RequestRecord> | null = null;
   serial = 0;
-  previous: RequestRecord | null = null;
-  next: RequestRecord | null = null;
+  ageIndex = -1;
+  heapIndex = -1;
+  pressIndex = -1;
 
   constructor(facts: RequestFacts, model: ModelRecord, now: number, place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">) {
     this.facts = facts;

@@ -2,6 +2,7 @@ import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
 import { vacate } from "./exclusive.ts";
+import { CANCELLED } from "./lease.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
 import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
@@ -17,8 +18,6 @@ const SUSPECT_MS = 100;
 
 /** A prompt yields to those that come within this many times its prefill after it, and are shorter. */
 const SET_BACK = 10;
-
-const CANCELLED: RequestOutcome = { end: "cancelled", promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
 
 export function arrived(turn: Turn, facts: RequestFacts): void {
   const { state, now } = turn;
@@ -81,6 +80,7 @@ export function cancelled(turn: Turn, requestId: string): void {
     return;
   }
   unqueue(turn, request);
+  turn.state.dirty.add(request.model);
   turn.state.requests.delete(requestId);
 }
 
@@ -153,7 +153,7 @@ function learnFrom(turn: Turn, work: Work, instance: InstanceRecord, outcome: Re
   learn(averages.workTokens, prefilled + completionTokens);
 }
 
-/** Where a request belongs among those of its lane; queue/lanes.ts says what the figures mean. */
+/** Where a request belongs among those of its lane; queue/lane.ts says what the figures mean. */
 function placeInLane(
   facts: RequestFacts,
   model: ModelRecord,
@@ -179,9 +179,6 @@ function startBy(model: ModelRecord, { deadlineAt, maxTokens }: RequestFacts, pr
 
 /** Tokens of the longest beginning that any instance holds. */
 function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
-  for (let index = prefix.length - 1; index >= 0; index--) {
-    const mark = prefix[index];
-    if (mark !== undefined && model.prefixes.holders(mark.hash) !== undefined) return Math.min(mark.tokens, promptTokens);
-  }
+  for (const { tokens } of model.prefixes.held(prefix)) return Math.min(tokens, promptTokens);
   return 0;
 }

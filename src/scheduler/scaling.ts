@@ -1,4 +1,4 @@
-import { serve } from "./dispatch.ts";
+import { isUnfinished, serve } from "./dispatch.ts";
 import type { Refusal } from "./effects.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
 import { leave, order, remove } from "./lifecycle.ts";
@@ -36,6 +36,7 @@ function settleHere(turn: Turn, touched: Set<ModelRecord> | null): void {
     for (const model of state.dirty) {
       state.dirty.delete(model);
       serve(turn, model);
+      if (isUnfinished(model, turn.now)) continue;
       ensureInstances(turn, model);
       noticeQueue(turn, model);
       touched?.add(model);
@@ -134,7 +135,7 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
 function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
   const list = [...models];
   if (list.length < 2) return list;
-  return list.sort((a, b) => b.queue.urgency.priority - a.queue.urgency.priority || a.queue.urgency.since - b.queue.urgency.since);
+  return list.sort((a, b) => b.queue.priority - a.queue.priority || a.queue.waitingSince - b.queue.waitingSince);
 }
 
 /** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */

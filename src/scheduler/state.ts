@@ -3,9 +3,8 @@ import type { Due } from "./due.ts";
 import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, NodeTarget, RequestRecord } from "./records.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, RequestRecord } from "./records.ts";
 import { IndexedHeap } from "./structures/heap.ts";
-import { Roster } from "./structures/roster.ts";
 import type { GrantThreads } from "./threads.ts";
 
 const unconfigured: SchedulerSettings = {
@@ -27,8 +26,7 @@ const unconfigured: SchedulerSettings = {
 export type Occasion =
   | { readonly type: "deadline"; readonly request: RequestRecord }
   | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
-  | { readonly type: "retry" | "serve" | "room"; readonly model: ModelRecord }
-  | { readonly type: "pause"; readonly target: NodeTarget };
+  | { readonly type: "retry" | "serve" | "room" | "pause"; readonly model: ModelRecord };
 
 /**
  * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it
@@ -52,7 +50,7 @@ export class SchedulerState {
   readonly nodes = new Map<string, NodeRecord>();
   nodeId = "";
   /** Waiting and in flight. */
-  readonly requests = new Roster<RequestRecord>();
+  readonly requests = new Map<string, RequestRecord>();
   readonly dues = new IndexedHeap<Due<Occasion>>((a, b) => a.at < b.at);
   /** Planned starts, oldest first. */
   readonly plans = new Set<InstanceRecord>();

@@ -1,7 +1,6 @@
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
 import { Rate } from "./rates.ts";
-import { Group, type Member } from "./structures/roster.ts";
 
 /**
  * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it is
@@ -13,7 +12,7 @@ export abstract class Target {
   readonly prefixes = emptyPrefixes();
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
-  readonly inFlight = new Group<Work>();
+  readonly inFlight = new Set<Work>();
   /** Tokens to do for what is in flight: of prompts without a first token, and of answers. */
   prefillTokens = 0;
   decodeTokens = 0;
@@ -77,7 +76,7 @@ export abstract class Target {
   answered(_work: Work, _tookMs: number): void {}
 
   leave(work: Work): void {
-    this.inFlight.remove(work);
+    this.inFlight.delete(work);
     if (this.inFlight.size > 0) return;
     // Sums of fractions leave a rest that would grow over a million requests.
     this.prefillTokens = 0;
@@ -86,7 +85,7 @@ export abstract class Target {
 }
 
 /** A request in flight on a target: counts there from its making until it is given back, once. */
-export class Work implements Member {
+export class Work {
   readonly type = "running";
   readonly target: Target;
   readonly facts: RequestFacts;
@@ -99,7 +98,6 @@ export class Work implements Member {
   readonly alone: boolean;
   /** What the tenant was charged for it; dispatch.ts counts. */
   charged = 0;
-  groupIndex = -1;
   #answeredAt: number | null = null;
   #prefillMs: number | null = null;
   #open = true;

@@ -1,4 +1,4 @@
-import type { Use } from "./room.ts";
+import type { Use } from "./life.ts";
 
 /** What the governor of threads is asked. */
 export interface ThreadRequest {

@@ -1,6 +1,6 @@
 import { costOf, MISS_WEIGHT } from "../cost.ts";
-import { type InstanceRecord, lessWork, type ModelRecord, type RequestRecord } from "../records.ts";
-import { beginningOf, crowdingTokens, investedTokens } from "./beginning.ts";
+import type { HeldPrefix } from "../prefix/prefix-index.ts";
+import { type InstanceRecord, lessWork, type ModelRecord } from "../records.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
 /** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
@@ -28,7 +28,7 @@ interface Candidate {
 /**
  * The instance with the least cost (see cost.ts). A conversation so stays with the instance that had its last turn, unless to
  * wait there takes longer than to compute all of it elsewhere, three times over. For one that begins, what all begin with does
- * not tie it to the instance that was the first to hold it; see beginning.ts. A request waits for an instance that holds its beginning where that is
+ * not tie it to the instance that was the first to hold it. A request waits for an instance that holds its beginning where that is
  * quicker than to start cold now, and all wait while every instance has prompts enough.
  */
 export const expectedTime: RoutingPolicy = {
@@ -41,13 +41,15 @@ export const expectedTime: RoutingPolicy = {
     if (first !== null && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
-    const found = candidates(model, request, first);
-    const beginning = beginningOf(model, request, found.keys());
+    const { prefix, promptTokens } = request.facts;
+    const held = [...model.prefixes.held(prefix)];
+    const found = candidates(model, held, promptTokens, first);
+    const beginning = beginningOf(held, promptTokens, found.keys());
     for (const [instance, cachedTokens] of found) {
       let costMs = costOf(instance, request, cachedTokens, now).weighedMs;
       if (beginning !== null) {
         const invested = MISS_WEIGHT * investedTokens(beginning, instance, cachedTokens);
-        costMs += (crowdingTokens(beginning, instance, request.facts.promptTokens) - invested) / instance.prefillPerMs;
+        costMs += (crowdingTokens(beginning, instance, promptTokens) - invested) / instance.prefillPerMs;
       }
       const candidate = { instance, cachedTokens, costMs };
       if (instance.heapIndex >= 0 && (urgent || takesNow(instance, now))) {
@@ -79,24 +81,27 @@ function soonest({ available }: ModelRecord, now: number): InstanceRecord | null
   return best;
 }
 
+type Held = readonly HeldPrefix<InstanceRecord>[];
+
 /** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and how much of it each holds. */
-function candidates(model: ModelRecord, request: RequestRecord, first: InstanceRecord | null): Map<InstanceRecord, number> {
+function candidates(model: ModelRecord, held: Held, promptTokens: number, first: InstanceRecord | null): Map<InstanceRecord, number> {
   const found = new Map<InstanceRecord, number>();
-  const { prefix, promptTokens } = request.facts;
+  const add = (instance: InstanceRecord): void => {
+    const tokens = held.find(({ holders }) => holders.counts.has(instance))?.tokens ?? 0;
+    found.set(instance, Math.min(tokens, promptTokens));
+  };
   if (model.instances.size <= FEW) {
-    for (const instance of model.instances) if (isServing(instance)) found.set(instance, instance.cachedTokens(request.facts));
+    for (const instance of model.instances) if (isServing(instance)) add(instance);
     return found;
   }
-  for (let index = prefix.length - 1; index >= 0 && found.size < MAX_HOLDERS; index--) {
-    const mark = prefix[index];
-    const holders = mark && model.prefixes.holders(mark.hash);
-    if (mark === undefined || holders === undefined) continue;
-    for (const instance of holders.some(MAX_HOLDERS)) {
+  for (const { tokens, holders } of held) {
+    for (const instance of holders.counts.keys()) {
+      if (found.size >= MAX_HOLDERS) break;
       // Who holds a longer part was found before, and is not better with a shorter one.
-      if (found.size < MAX_HOLDERS && isServing(instance) && !found.has(instance)) found.set(instance, Math.min(mark.tokens, promptTokens));
+      if (isServing(instance) && !found.has(instance)) found.set(instance, Math.min(tokens, promptTokens));
     }
   }
-  if (first !== null && !found.has(first)) found.set(first, first.cachedTokens(request.facts));
+  if (first !== null && !found.has(first)) add(first);
   return found;
 }
 
@@ -104,4 +109,37 @@ const isServing = ({ life, suspect }: InstanceRecord): boolean => life.phase ===
 
 function isBetter(a: Candidate, b: Candidate): boolean {
   return a.costMs === b.costMs ? lessWork(a.instance, b.instance) : a.costMs < b.costMs;
+}
+
+/** A conversation that begins: no instance holds its last turn. */
+interface Beginning {
+  /** Tokens of its prompt that two conversations or more have begun with. */
+  readonly commonTokens: number;
+  /** Tokens of conversations on the instance that holds most. */
+  readonly mostHeld: number;
+}
+
+/** Null where the request goes on with a conversation that an instance holds: that has its place. */
+function beginningOf(held: Held, promptTokens: number, instances: Iterable<InstanceRecord>): Beginning | null {
+  if ((held[0]?.holders.tips ?? 0) > 0) return null;
+  let mostHeld = 0;
+  for (const instance of instances) mostHeld = Math.max(mostHeld, instance.prefixes.tokens);
+  // What one conversation alone has begun with may be its own: a prompt without messages has no other sign of going on.
+  const common = held.find(({ holders }) => holders.conversations > 1);
+  return { commonTokens: Math.min(common?.tokens ?? 0, promptTokens), mostHeld };
+}
+
+/**
+ * Tokens of a common beginning that are not lost when the instance computes them: it will need them for its part of the
+ * conversations to come, and while its cache has room they push nothing out. At most as many as it holds less than others.
+ */
+function investedTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, cachedTokens: number): number {
+  const held = instance.prefixes.tokens;
+  const roomShare = Math.max(0, 1 - held / Math.max(1, instance.cacheTokens));
+  return roomShare * Math.max(0, Math.min(commonTokens - cachedTokens, mostHeld - held));
+}
+
+/** A conversation that begins will come back, and finds those there that live there: its own tokens count the more, the more the instance holds. */
+function crowdingTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, promptTokens: number): number {
+  return mostHeld === 0 ? 0 : ((promptTokens - commonTokens) * instance.prefixes.tokens) / mostHeld;
 }

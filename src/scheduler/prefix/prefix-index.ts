@@ -1,5 +1,18 @@
 import type { PrefixMark } from "../../core/request.ts";
-import { Holders } from "./holders.ts";
+
+/** Who holds one prefix, and through how many conversations each. */
+interface Holders<Owner> {
+  readonly hash: string;
+  readonly counts: Map<Owner, number>;
+  /** Conversations that go through it, whoever holds them, and those that end with it so far. */
+  conversations: number;
+  tips: number;
+}
+
+export interface HeldPrefix<Owner> {
+  readonly tokens: number;
+  readonly holders: Readonly<Holders<Owner>>;
+}
 
 /** What one instance is believed to hold in its cache. */
 export interface InstancePrefixes {
@@ -41,23 +54,23 @@ export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map()
  * It is a belief, not a fact: set when an answer ends (`begin` at dispatch, `rest` at the end), and mended by what the engine reports.
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
-  /** How many conversations of an instance go through a mark. */
   readonly #holders = new Map<string, Holders<Owner>>();
   #uses = 0;
   /** Falls with every conversation that was given: such a use counts as before all others. */
   #given = 0;
 
-  /** Who holds the prefix, or undefined. */
-  holders(hash: string): Pick<Holders<Owner>, "has" | "some" | "tips" | "conversations"> | undefined {
-    return this.#holders.get(hash);
+  /** Those of the prefixes that anybody holds, the longest first. */
+  *held(marks: readonly PrefixMark[]): Generator<HeldPrefix<Owner>, void> {
+    for (let index = marks.length - 1; index >= 0; index--) {
+      const mark = marks[index];
+      const holders = mark && this.#holders.get(mark.hash);
+      if (mark !== undefined && holders !== undefined) yield { tokens: mark.tokens, holders };
+    }
   }
 
   /** Tokens of the longest prefix that the instance holds. */
   cachedTokens(owner: Owner, marks: readonly PrefixMark[]): number {
-    for (let index = marks.length - 1; index >= 0; index--) {
-      const mark = marks[index];
-      if (mark !== undefined && this.#holders.get(mark.hash)?.has(owner)) return mark.tokens;
-    }
+    for (const { tokens, holders } of this.held(marks)) if (holders.counts.has(owner)) return tokens;
     return 0;
   }
 
@@ -122,7 +135,13 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     held.tokens -= conversation.tokens;
     const last = conversation.holders[conversation.holders.length - 1];
     if (last !== undefined) last.tips -= 1;
-    for (const holders of conversation.holders) if (holders.drop(owner)) this.#holders.delete(holders.hash);
+    for (const holders of conversation.holders) {
+      const left = (holders.counts.get(owner) ?? 1) - 1;
+      holders.conversations -= 1;
+      if (left > 0) holders.counts.set(owner, left);
+      else holders.counts.delete(owner);
+      if (holders.counts.size === 0) this.#holders.delete(holders.hash);
+    }
   }
 
   /**
@@ -135,7 +154,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     const added: typeof former = [];
     for (const { marks, tokens } of conversations) {
       const tip = marks[marks.length - 1];
-      if (tip === undefined || this.#holders.get(tip.hash)?.has(owner) || held.tokens + tokens > capacityTokens) continue;
+      if (tip === undefined || this.#holders.get(tip.hash)?.counts.has(owner) || held.tokens + tokens > capacityTokens) continue;
       held.tokens += tokens;
       this.#given -= 1;
       added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given, counted: 0 }]);
@@ -175,10 +194,11 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (const mark of marks) {
       let holders = this.#holders.get(mark.hash);
       if (holders === undefined) {
-        holders = new Holders(mark.hash);
+        holders = { hash: mark.hash, counts: new Map(), conversations: 0, tips: 0 };
         this.#holders.set(mark.hash, holders);
       }
-      holders.add(owner);
+      holders.counts.set(owner, (holders.counts.get(owner) ?? 0) + 1);
+      holders.conversations += 1;
       through.push(holders as Holders<unknown>);
     }
     const last = through[through.length - 1];

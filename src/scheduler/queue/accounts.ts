@@ -1,10 +1,19 @@
 import { IndexedHeap } from "../structures/heap.ts";
-import type { AnyLane, Tenant } from "./lanes.ts";
 
 /** Tenants without a waiting request whose counters are kept. */
 const MAX_ABSENT = 1000;
-/** Lanes of one tenant that are put in order at once. What one with more is given back is counted with its next charge. */
-const MAX_MOVED = 16;
+
+/** A tenant with the same accounts in all queues that share them. */
+export interface Tenant {
+  readonly name: string;
+  /** Work it got ÷ its weight. Never falls, so that a lane's place in its queue is at worst too far in front. */
+  counter: number;
+  /** Given back, and to be counted with its next charge. */
+  credit: number;
+  /** How many lanes it waits in, in all queues. */
+  lanes: number;
+  heapIndex: number;
+}
 
 /**
  * What each tenant got (virtual token counters), over all queues that share the accounts: who has had its part of a
@@ -20,16 +29,14 @@ export class Accounts {
   /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
   charge(name: string, work: number): void {
     const tenant = this.#tenantOf(name);
-    if (work < 0 && tenant.lanes.size > MAX_MOVED) {
+    if (work < 0) {
       tenant.credit -= work;
       return;
     }
-    const paid = Math.max(0, Math.min(work, tenant.credit));
+    const paid = Math.min(work, tenant.credit);
     tenant.credit -= paid;
     tenant.counter += work - paid;
-    if (tenant.lanes.size === 0) return;
-    this.#waiting.update(tenant);
-    if (work < 0) for (const lane of tenant.lanes) lane.moved();
+    if (tenant.lanes > 0) this.#waiting.update(tenant);
   }
 
   /** Somebody is about to be served. */
@@ -38,25 +45,25 @@ export class Accounts {
   }
 
   /** The tenant has requests in one more lane. */
-  enter(name: string, lane: AnyLane): Tenant {
+  enter(name: string): Tenant {
     const tenant = this.#tenantOf(name);
     // Who was away has no claim on what the others got meanwhile.
-    if (tenant.lanes.size === 0) tenant.counter = Math.max(tenant.counter, this.#least());
-    tenant.lanes.add(lane);
+    if (tenant.lanes === 0) tenant.counter = Math.max(tenant.counter, this.#least());
+    tenant.lanes += 1;
     this.#waiting.update(tenant);
     return tenant;
   }
 
-  leave(tenant: Tenant, lane: AnyLane): void {
-    tenant.lanes.delete(lane);
-    if (tenant.lanes.size > 0) return;
+  leave(tenant: Tenant): void {
+    tenant.lanes -= 1;
+    if (tenant.lanes > 0) return;
     this.#waiting.remove(tenant);
     // To the end: the tenants that have been away longest are forgotten first.
     this.#tenants.delete(tenant.name);
     this.#tenants.set(tenant.name, tenant);
     if (this.#tenants.size <= MAX_ABSENT) return;
     for (const [name, other] of this.#tenants) {
-      if (other.lanes.size > 0) continue;
+      if (other.lanes > 0) continue;
       this.#tenants.delete(name);
       return;
     }
@@ -65,7 +72,7 @@ export class Accounts {
   #tenantOf(name: string): Tenant {
     let tenant = this.#tenants.get(name);
     if (tenant === undefined) {
-      tenant = { name, counter: this.#least(), lanes: new Set(), credit: 0, heapIndex: -1 };
+      tenant = { name, counter: this.#least(), credit: 0, lanes: 0, heapIndex: -1 };
       this.#tenants.set(name, tenant);
     }
     return tenant;

@@ -1,20 +1,24 @@
 import { IndexedHeap } from "../structures/heap.ts";
 import { Accounts } from "./accounts.ts";
-import type { Lane, Level, Queued, Tenant } from "./lanes.ts";
-import { nextOf, order, serving } from "./queue-order.ts";
+import { Lane, type Level, type Queued } from "./lane.ts";
+
+/** What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost. */
+const TURN_WORK = 1000;
 
 /**
  * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
  * counters); within a tenant who has to begin soon because of a deadline, then the least `turnAt`. A tenant's priority that has not been served for `maxWaitMs` although
  * it waits has the next turn, with its oldest request, whatever the others' priorities.
  *
- * Adding, taking and removing are O(log n) and O(number of distinct priorities).
+ * Adding, taking and removing are O(log n).
  */
 export class RequestQueue<Item extends Queued<Item>> {
-  /** Highest priority first. Empty levels are removed, so that clients cannot make the list long for ever. */
-  readonly #levels: Level<Item>[] = [];
+  /** By priority. Empty ones are removed, so that clients cannot make the list long for ever. */
+  readonly #levels = new Map<number, Level<Item>>();
+  /** Those with a request that may be served, in the order of their turns. */
+  readonly #turns = new IndexedHeap<Lane<Item>>(isNext);
+  readonly #hungry = new IndexedHeap<Lane<Item>, "hungerIndex">((a, b) => a.since < b.since, "hungerIndex");
   #accounts = new Accounts();
-  readonly #hungry = new IndexedHeap<Lane<Item>["hunger"]>((a, b) => a.since < b.since);
   #size = 0;
   #serial = 0;
   maxWaitMs = 60_000;
@@ -29,84 +33,80 @@ export class RequestQueue<Item extends Queued<Item>> {
   peek(now: number): Item | null {
     const overdue = this.overdue(now);
     if (overdue !== null) return overdue;
-    const level = this.#levels.find(({ lanes }) => lanes.size > 0);
-    for (let lane = level?.lanes.peek(); lane !== undefined; lane = level?.lanes.peek()) {
-      if (lane.counter >= lane.tenant.counter) return nextOf(lane, now, this);
-      reorder(lane);
+    for (let lane = this.#turns.peek(); lane !== undefined; lane = this.#turns.peek()) {
+      if (lane.counter >= lane.tenant.counter) return lane.next(now, this.drainMs, this.maxWaitMs);
+      this.#reorder(lane);
     }
     return null;
   }
 
   /** The next one of any tenant but this. */
   peekBeside(tenant: string, now: number): Item | null {
-    for (const { lanes } of this.#levels) {
-      let best: Lane<Item> | null = null;
-      for (const lane of lanes.items) if (lane.tenant.name !== tenant && (best === null || lane.tenant.counter < best.tenant.counter)) best = lane;
-      if (best !== null) return nextOf(best, now, this);
+    let best: Lane<Item> | null = null;
+    for (const lane of this.#turns.items) {
+      if (lane.tenant.name === tenant) continue;
+      if (best === null || lane.level.priority > best.level.priority || (lane.level === best.level && lane.tenant.counter < best.tenant.counter)) best = lane;
     }
-    return null;
+    return best?.next(now, this.drainMs, this.maxWaitMs) ?? null;
   }
 
   /** The oldest request of the lane that has waited longest, if that is too long. Parked or not. */
   overdue(now: number): Item | null {
     const longest = this.#hungry.peek();
-    return longest !== undefined && now - longest.since >= this.maxWaitMs ? longest.lane.first : null;
+    return longest !== undefined && now - longest.since >= this.maxWaitMs ? (longest.all.peek() ?? null) : null;
   }
 
-  /** Highest priority that waits, and the longest wait's beginning. Infinity: nobody waits. */
-  get urgency(): { readonly priority: number; readonly since: number } {
-    return { priority: this.#levels[0]?.priority ?? -1, since: this.#hungry.peek()?.since ?? Number.POSITIVE_INFINITY };
+  /** Highest priority that waits; -1: nobody waits. */
+  get priority(): number {
+    return Math.max(-1, ...this.#levels.keys());
+  }
+
+  /** The longest wait's beginning. Infinity: nobody waits. */
+  get waitingSince(): number {
+    return this.#hungry.peek()?.since ?? Number.POSITIVE_INFINITY;
   }
 
   push(item: Item): void {
-    const level = this.#levelOf(item.priority);
-    const lane = this.#laneOf(level, item);
+    const { priority, tenant } = item;
+    const level = this.#levels.get(priority) ?? { priority, lanes: new Map(), size: 0 };
+    const lane = level.lanes.get(tenant) ?? new Lane<Item>(level, this.#accounts.enter(tenant));
+    this.#levels.set(priority, level);
+    level.lanes.set(tenant, lane);
+    level.size += 1;
     item.lane = lane;
     this.#serial += 1;
     item.serial = this.#serial;
-    item.previous = lane.last;
-    item.next = null;
-    if (lane.last === null) lane.first = item;
-    else lane.last.next = item;
-    lane.last = item;
-    lane.size += 1;
-    level.size += 1;
     this.#size += 1;
-    this.#changed(lane, item);
+    lane.all.update(item);
+    lane.offer(item);
+    this.#changed(lane);
   }
 
   /** Takes the request out, wherever it stands. Returns false when it was not queued. */
   remove(item: Item): boolean {
     const { lane } = item;
     if (lane === null) return false;
-    this.#unready(lane, item);
-    lane.parked.delete(item);
-    if (item.previous === null) lane.first = item.next;
-    else item.previous.next = item.next;
-    if (item.next === null) lane.last = item.previous;
-    else item.next.previous = item.previous;
-    item.previous = null;
-    item.next = null;
     item.lane = null;
-    lane.size -= 1;
-    lane.level.size -= 1;
     this.#size -= 1;
-    if (lane.size === 0) this.#drop(lane);
-    else this.#changed(lane, null);
+    lane.all.remove(item);
+    lane.withdraw(item);
+    this.#changed(lane);
+    lane.level.size -= 1;
+    if (lane.all.size === 0) this.#drop(lane);
     return true;
   }
 
   /** The request keeps its place and its age, and is not offered until `unpark`. */
   park(item: Item): void {
-    const { lane } = item;
-    if (lane === null) return;
-    this.#unready(lane, item);
-    lane.parked.add(item);
-    this.#changed(lane, null);
+    if (item.lane === null) return;
+    item.lane.withdraw(item);
+    this.#changed(item.lane);
   }
 
   unpark(item: Item): void {
-    if (item.lane?.parked.delete(item)) this.#changed(item.lane, item);
+    if (item.lane === null) return;
+    item.lane.offer(item);
+    this.#changed(item.lane);
   }
 
   /** Call before the request is taken out to be served. */
@@ -124,14 +124,11 @@ export class RequestQueue<Item extends Queued<Item>> {
   /** From now on the tenants' counters are these, which other queues use too. */
   share(accounts: Accounts): void {
     if (accounts === this.#accounts) return;
-    for (const { all, lanes } of this.#levels) {
-      for (const lane of all.values()) {
-        lanes.remove(lane);
-        this.#accounts.leave(lane.tenant, lane);
-      }
-      for (const lane of all.values()) {
-        lane.tenant = accounts.enter(lane.tenant.name, lane);
-        if (lane.ready.size > 0) reorder(lane);
+    for (const { lanes } of this.#levels.values()) {
+      for (const lane of lanes.values()) {
+        this.#accounts.leave(lane.tenant);
+        lane.tenant = accounts.enter(lane.tenant.name);
+        this.#changed(lane);
       }
     }
     this.#accounts = accounts;
@@ -139,103 +136,58 @@ export class RequestQueue<Item extends Queued<Item>> {
 
   /** 1-based place of a waiting request, as far as it can be told: others' later turns and arrivals may change it. */
   placeOf(item: Item): number {
-    const { lane } = item;
-    if (lane === null) return 0;
-    let ahead = lane.size;
-    for (const level of this.#levels) {
-      if (level.priority < item.priority) break;
-      if (level.priority > item.priority) ahead += level.size;
+    const own = item.lane;
+    if (own === null) return 0;
+    let ahead = 0;
+    for (const { priority, lanes, size } of this.#levels.values()) {
+      if (priority > item.priority) ahead += size;
       // Tenants take turns: of each other one, as many go first as of one's own.
-      else if (level.size > lane.size) for (const other of level.all.values()) if (other !== lane) ahead += Math.min(other.size, lane.size);
+      else if (priority === item.priority) for (const { all } of lanes.values()) ahead += Math.min(all.size, own.all.size);
     }
-    return Math.min(ahead, this.#size);
+    return ahead;
   }
 
   /** In the order in which they would be served now. Removing the item that was just yielded is allowed. */
-  [Symbol.iterator](): Generator<Item, void> {
-    return serving(this.#levels);
-  }
-
-  #unready(lane: Lane<Item>, item: Item): void {
-    lane.ready.remove(item);
-    if (item.pressing !== null) lane.pressed.remove(item.pressing);
-  }
-
-  #changed(lane: Lane<Item>, ready: Item | null): void {
-    if (ready !== null) {
-      lane.ready.update(ready);
-      if (ready.startBy < Number.POSITIVE_INFINITY) {
-        ready.pressing ??= { heapIndex: -1, item: ready };
-        lane.pressed.update(ready.pressing);
+  *[Symbol.iterator](): Generator<Item, void> {
+    for (const { lanes } of [...this.#levels.values()].sort((a, b) => b.priority - a.priority)) {
+      const turns = new IndexedHeap<{ counter: number; readonly items: Iterator<Item>; heapIndex: number }>((a, b) => a.counter < b.counter);
+      for (const lane of lanes.values()) turns.update({ counter: lane.tenant.counter, items: lane[Symbol.iterator](), heapIndex: -1 });
+      for (let lane = turns.peek(); lane !== undefined; lane = turns.peek()) {
+        const next = lane.items.next();
+        if (next.done) turns.remove(lane);
+        else {
+          lane.counter += TURN_WORK;
+          turns.update(lane);
+          yield next.value;
+        }
       }
     }
-    if (lane.ready.size > 0) reorder(lane);
-    else lane.level.lanes.remove(lane);
-    lane.hunger.since = Math.max(lane.servedAt, lane.first?.arrivedAt ?? 0);
-    this.#hungry.update(lane.hunger);
+  }
+
+  /** A lane has got or lost a request, or another tenant's counter. */
+  #changed(lane: Lane<Item>): void {
+    if (lane.ready.size > 0) this.#reorder(lane);
+    else this.#turns.remove(lane);
+    lane.since = Math.max(lane.servedAt, lane.all.peek()?.arrivedAt ?? 0);
+    this.#hungry.update(lane);
   }
 
   #drop(lane: Lane<Item>): void {
     const { level, tenant } = lane;
-    level.lanes.remove(lane);
-    this.#hungry.remove(lane.hunger);
-    level.all.delete(tenant.name);
-    this.#accounts.leave(tenant, lane);
-    if (level.all.size === 0) this.#levels.splice(this.#levels.indexOf(level), 1);
+    this.#hungry.remove(lane);
+    this.#accounts.leave(tenant);
+    level.lanes.delete(tenant.name);
+    if (level.size === 0) this.#levels.delete(level.priority);
   }
 
-  #laneOf(level: Level<Item>, { tenant: name }: Item): Lane<Item> {
-    const known = level.all.get(name);
-    if (known !== undefined) return known;
-    const lane: Lane<Item> = {
-      tenant: nobody,
-      counter: 0,
-      level,
-      ready: new IndexedHeap((a, b) => order(a, b) < 0),
-      parked: new Set(),
-      pressed: new IndexedHeap((a, b) => a.item.startBy < b.item.startBy || (a.item.startBy === b.item.startBy && a.item.serial < b.item.serial)),
-      first: null,
-      last: null,
-      size: 0,
-      hunger: {
-        heapIndex: -1,
-        since: 0,
-        get lane() {
-          return lane;
-        },
-      },
-      servedAt: 0,
-      heapIndex: -1,
-      moved: () => {
-        if (lane.heapIndex >= 0) reorder(lane);
-      },
-    };
-    lane.tenant = this.#accounts.enter(name, lane);
-    level.all.set(name, lane);
-    return lane;
-  }
-
-  #levelOf(priority: number): Level<Item> {
-    let index = 0;
-    for (; index < this.#levels.length; index++) {
-      const level = this.#levels[index];
-      if (level === undefined || level.priority < priority) break;
-      if (level.priority === priority) return level;
-    }
-    const level: Level<Item> = { priority, lanes: new IndexedHeap(isNext), all: new Map(), size: 0 };
-    this.#levels.splice(index, 0, level);
-    return level;
+  #reorder(lane: Lane<Item>): void {
+    lane.counter = lane.tenant.counter;
+    this.#turns.update(lane);
   }
 }
 
-/** Whose a lane is until it has entered the accounts. */
-const nobody: Tenant = { name: "", counter: 0, lanes: new Set(), credit: 0, heapIndex: -1 };
-
-/** Least served tenant first; of equals, as after a lift, the one that was served longest ago. */
-const isNext = <Item>(a: Lane<Item>, b: Lane<Item>): boolean => (a.counter === b.counter ? a.servedAt < b.servedAt : a.counter < b.counter);
-
-/** Gives the lane its place among those of its level, or restores it. */
-function reorder<Item>(lane: Lane<Item>): void {
-  lane.counter = lane.tenant.counter;
-  lane.level.lanes.update(lane);
+/** Highest priority first, then the least served tenant; of equals, as after a lift, the one that was served longest ago. */
+function isNext<Item extends Queued<Item>>(a: Lane<Item>, b: Lane<Item>): boolean {
+  if (a.level !== b.level) return a.level.priority > b.level.priority;
+  return a.counter === b.counter ? a.servedAt < b.servedAt : a.counter < b.counter;
 }

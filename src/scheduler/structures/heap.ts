@@ -1,18 +1,18 @@
-/** What an `IndexedHeap` holds. The heap owns `heapIndex`; -1 means that the item is in no heap. */
-export interface HeapItem {
-  heapIndex: number;
-}
+/** What an `IndexedHeap` holds. The heap owns the property; -1 means that the item is not in it. */
+type Placed<Key extends string> = { [Name in Key]: number };
 
 /**
- * A binary heap whose items know their place in it, so that any item can be moved or removed in O(log n). An item is
- * in at most one heap at a time. Call `update` after a change of what `before` compares.
+ * A binary heap whose items know their place in it, so that any item can be moved or removed in O(log n). An item that
+ * is in several heaps at a time has a property for its place in each. Call `update` after a change of what `before` compares.
  */
-export class IndexedHeap<Item extends HeapItem> {
+export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapIndex"> {
   readonly #items: Item[] = [];
   readonly #before: (a: Item, b: Item) => boolean;
+  readonly #key: Key;
 
-  constructor(before: (a: Item, b: Item) => boolean) {
+  constructor(before: (a: Item, b: Item) => boolean, key = "heapIndex" as Key) {
     this.#before = before;
+    this.#key = key;
   }
 
   get size(): number {
@@ -28,33 +28,56 @@ export class IndexedHeap<Item extends HeapItem> {
     return this.#items[0];
   }
 
+  /** All that are there now, the least first. Who asks for the first few does not pay for sorting ten thousand. */
+  *inOrder(): Generator<Item, void> {
+    const items = [...this.#items];
+    const frontier = new IndexedHeap<{ readonly at: number; readonly item: Item; heapIndex: number }>((a, b) => this.#before(a.item, b.item));
+    const reach = (at: number): void => {
+      const item = items[at];
+      if (item !== undefined) frontier.update({ at, item, heapIndex: -1 });
+    };
+    reach(0);
+    for (let least = frontier.peek(); least !== undefined; least = frontier.peek()) {
+      frontier.remove(least);
+      reach(2 * least.at + 1);
+      reach(2 * least.at + 2);
+      yield least.item;
+    }
+  }
+
   /** Adds the item, or restores its place if it is here already. */
   update(item: Item): void {
-    if (item.heapIndex < 0) {
-      item.heapIndex = this.#items.length;
-      this.#items.push(item);
-    }
+    if (this.#placeOf(item) < 0) this.#put(item, this.#items.length);
     if (!this.#rise(item)) this.#sink(item);
   }
 
   /** Does nothing for an item that is not here. */
   remove(item: Item): void {
-    const index = item.heapIndex;
+    const index = this.#placeOf(item);
     if (index < 0) return;
-    item.heapIndex = -1;
     const last = this.#items.pop();
-    if (last === undefined || last === item) return;
-    this.#put(last, index);
-    if (!this.#rise(last)) this.#sink(last);
+    if (last !== undefined && last !== item) {
+      this.#put(last, index);
+      if (!this.#rise(last)) this.#sink(last);
+    }
+    this.#place(item, -1);
+  }
+
+  #placeOf(item: Placed<Key>): number {
+    return item[this.#key];
+  }
+
+  #place(item: Placed<Key>, index: number): void {
+    item[this.#key] = index;
   }
 
   #put(item: Item, index: number): void {
     this.#items[index] = item;
-    item.heapIndex = index;
+    this.#place(item, index);
   }
 
   #rise(item: Item): boolean {
-    let index = item.heapIndex;
+    let index = this.#placeOf(item);
     const from = index;
     while (index > 0) {
       const above = (index - 1) >> 1;
@@ -69,7 +92,7 @@ export class IndexedHeap<Item extends HeapItem> {
   }
 
   #sink(item: Item): void {
-    let index = item.heapIndex;
+    let index = this.#placeOf(item);
     for (;;) {
       let below = 2 * index + 1;
       let child = this.#items[below];

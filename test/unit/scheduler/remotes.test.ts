@@ -21,6 +21,17 @@ test("a model that is not loaded is started here; what will not fit its slots go
   expect([second, third].map((id) => world.status(id))).toEqual(["running", "running"]);
 });
 
+test("who is served here in the next ticks does not go away meanwhile", () => {
+  const world = new World([model("a", { slots: 6 })]);
+  tell(world, [node("b")]);
+  const [first = "", ...others] = Array.from({ length: 7 }, () => world.arrive("a"));
+  world.up("a@cpu");
+  expect(others.filter((id) => world.status(id) === "running")).toHaveLength(2);
+  world.advance(1);
+  expect(others.filter((id) => world.status(id) === "running")).toHaveLength(6);
+  expect(forwarded(world)).toEqual({ [first]: "b" });
+});
+
 test("once all instances here are at max_load, the next request is forwarded, though a slot is free", () => {
   const world = new World([model("a", { slots: 4 })], { settings: { maxLoad: 0.5 } });
   tell(world, [node("b")]);

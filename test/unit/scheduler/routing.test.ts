@@ -180,7 +180,7 @@ test("a dead instance holds no prefix", () => {
   const home = world.instanceOf(first) ?? "";
   world.finish(first);
   world.die(home, "died", 60_000);
-  expect(world.state.models.get("a")?.prefixes.holders("s")).toBeUndefined();
+  expect([...(world.state.models.get("a")?.prefixes.held([{ hash: "s", tokens: 1 }]) ?? [])]).toEqual([]);
 });
 
 test("the first token ends the prefill part of the work, the end of the answer all of it", () => {

@@ -1,4 +1,4 @@
-import type { Queued } from "../../../src/scheduler/queue/lanes.ts";
+import type { Queued } from "../../../src/scheduler/queue/lane.ts";
 import type { RequestQueue } from "../../../src/scheduler/queue/queue.ts";
 
 /** A request of the imagination: what a queue looks at, and nothing else. */
@@ -17,12 +17,11 @@ export function item(facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedA
     arrivedAt,
     turnAt: arrivedAt,
     startBy: Number.POSITIVE_INFINITY,
-    pressing: null,
     lane: null,
     serial: 0,
+    ageIndex: -1,
     heapIndex: -1,
-    previous: null,
-    next: null,
+    pressIndex: -1,
     ...facts,
   };
 }
