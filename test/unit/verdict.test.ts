@@ -30,7 +30,9 @@ describe("the verdict on a test run", () => {
 
   it("says which tests failed and the first lines of why", () => {
     const failureMessages = [`AssertionError: expected 1 to be 2\n${"at somewhere\n".repeat(30)}`];
-    const failed: Report = { testResults: [{ name: "a.test.ts", status: "failed", assertionResults: [{ status: "failed", fullName: "adds", failureMessages }] }] };
+    const failed: Report = {
+      testResults: [{ name: "a.test.ts", status: "failed", assertionResults: [{ status: "failed", fullName: "adds", failureMessages }] }],
+    };
     const [remark = ""] = judge([run(failed, 1)], 0).remarks;
     expect(remark).toMatch(/^failed: a\.test\.ts: adds\n {2}AssertionError: expected 1 to be 2\n/u);
     expect(remark.split("\n").length).toBe(13);
