@@ -87,13 +87,17 @@ export interface Config {
   readonly bodyLimitBytes: number;
   readonly scheduler: SchedulerSettings;
   readonly models: readonly ModelSpec[];
+  /** Model files that entries of the main file name, wherever they are. */
+  readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
-  /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
-  readonly restartFingerprint: string;
+  /** Whether there is a main file; without one the defaults hold. */
+  readonly configFileFound: boolean;
+  /** What only a restart brings into force: the values of addresses and the like, by what they are called. */
+  readonly fixed: Readonly<Record<string, string>>;
   /** Warnings and per-model errors; a model with an error is left out of `models`, the others serve. */
   readonly notices: readonly ConfigNotice[];
 }

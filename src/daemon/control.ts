@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
@@ -8,6 +7,7 @@ import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 import type { Listeners } from "./listeners.ts";
 import type { Metering } from "./metering.ts";
+import type { Reloader } from "./reloader.ts";
 import { assembleStatus } from "./status.ts";
 
 /** A live view asks every second; devices are probed no more often than this. */
@@ -20,7 +20,7 @@ export interface ControlParts {
   /** They serve what this makes, and are made after it. */
   listeners(): Listeners;
   state(): DaemonStatus["state"];
-  reload(): Promise<ReloadReport>;
+  reloader(): Pick<Reloader, "reload" | "notices" | "restartSettings">;
   stop(options: { readonly now: boolean }): void;
 }
 
@@ -46,6 +46,8 @@ export function createControl(parts: ControlParts): ControlPort {
       state: parts.state(),
       url,
       config: current.config,
+      notices: parts.reloader().notices,
+      restartSettings: parts.reloader().restartSettings,
       logFile: join(current.config.paths.logDir, "current.log"),
       hardware: current.hardware,
       instances: fleet.snapshots(),
@@ -72,7 +74,7 @@ export function createControl(parts: ControlParts): ControlPort {
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
     metrics: async () => metering.metrics(await status()),
-    reload: () => parts.reload(),
+    reload: () => parts.reloader().reload(),
     shutdown: (options) => parts.stop(options),
   };
 }

@@ -1,6 +1,6 @@
 import type { NodeStatus } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
-import type { Config } from "../core/config.ts";
+import type { Config, ConfigNotice } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import type { ModelSpec } from "../core/model.ts";
@@ -13,6 +13,10 @@ export interface StatusParts {
   readonly state: DaemonStatus["state"];
   readonly url: string | null;
   readonly config: Config;
+  /** What is wrong with the configuration's files. */
+  readonly notices: readonly ConfigNotice[];
+  /** Settings that take effect when the daemon is restarted. */
+  readonly restartSettings: readonly string[];
   readonly logFile: string;
   readonly hardware: Hardware;
   readonly instances: readonly InstanceSnapshot[];
@@ -42,6 +46,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     state: parts.state,
     url: parts.url,
     configFile: config.paths.configFile,
+    configFileFound: config.configFileFound,
     dataDir: config.paths.dataDir,
     logFile: parts.logFile,
     rssBytes: process.memoryUsage.rss(),
@@ -65,7 +70,8 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
       const holder = scheduler.exclusive.get(device.id);
       return holder === undefined ? device : { ...device, exclusiveRequest: holder };
     }),
-    notices: config.notices.map((notice) => ({ ...notice })),
+    notices: parts.notices.map((notice) => ({ ...notice })),
+    restartSettings: [...parts.restartSettings],
     grpc: parts.grpc,
     nodes: [...parts.nodes],
     hints: [...parts.hints],

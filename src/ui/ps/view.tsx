@@ -2,6 +2,7 @@ import { Box, Text } from "ink";
 import type { ReactNode } from "react";
 import type { DaemonStatus } from "../../api/status.ts";
 import { bar, truncate } from "../format.ts";
+import { restartLines, shortNoticeLine } from "../notices.ts";
 import { type Cell, type Column, columns, type InstanceRow, type Tone, visibleRows } from "../rows.ts";
 import { deathSentence, deviceFacts, headline, joinThatFits, memoryUsed } from "../summary.ts";
 import { type FittedTable, fitTable, titleLine } from "../table.ts";
@@ -149,9 +150,10 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
     ...status.models.flatMap((model) => (model.error === null ? [] : [{ text: `${model.name}: ${model.error}`, colour: "red" }])),
     ...waiting(status).map((text) => ({ text, colour: "yellow" })),
     ...status.notices.map((notice) => ({
-      text: `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+      text: shortNoticeLine(notice),
       colour: notice.severity === "error" ? "red" : "yellow",
     })),
+    ...restartLines(status.restartSettings).map((text) => ({ text, colour: "yellow" })),
     ...status.hints.map((text) => ({ text: `Hint: ${text}`, colour: "gray" })),
   ].map(({ text, colour }) => (
     <Text key={text} color={colour} wrap="truncate">

@@ -20,7 +20,7 @@ test("status says state, address, models, devices and trouble", () => {
     "the file is not here",
     "4.0 GiB of 16.0 GiB, 37% busy",
     "out of memory",
-    "error: /m/a.toml:3: wrong",
+    "error: /m/a.toml:3: x: wrong",
     "Build it.",
   ])
     expect(text).toContain(part);
