@@ -27,7 +27,7 @@ export interface ControlParts {
 /** What the admin API asks of the daemon. */
 export function createControl(parts: ControlParts): ControlPort {
   const { current, components, metering } = parts;
-  const { fleet, scheduler, remotes, memory, directory } = components;
+  const { fleet, scheduler, remotes, memory, weights, directory } = components;
   const startedAt = Date.now();
   let measuredAt = 0;
 
@@ -35,7 +35,7 @@ export function createControl(parts: ControlParts): ControlPort {
     const now = Date.now();
     if (now - measuredAt > DEVICE_REFRESH_MS) {
       measuredAt = now;
-      await memory.measure();
+      await Promise.all([memory.measure(), weights.look()]);
     }
     const hint = await current.engines.hint();
     const { url, grpc, problems } = parts.listeners();
@@ -46,7 +46,8 @@ export function createControl(parts: ControlParts): ControlPort {
       state: parts.state(),
       url,
       config: current.config,
-      notices: parts.reloader().notices,
+      notices: [...parts.reloader().notices, ...weights.notices],
+      weightsProblem: (model) => weights.problem(model),
       restartSettings: parts.reloader().restartSettings,
       logFile: join(current.config.paths.logDir, "current.log"),
       hardware: current.hardware,

@@ -147,7 +147,7 @@ export class Daemon {
   }
 
   #listParts({ lock, log, metering }: Ground): readonly Part[] {
-    const { fleet, scheduler, remotes, memory, slotCache } = this.#components;
+    const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
     let tidying: Disposable | null = null;
     let watching: Disposable | null = null;
     return [
@@ -163,6 +163,7 @@ export class Daemon {
         name: "requests",
         start: () => {
           memory.take(this.#current.config);
+          void weights.look();
           void slotCache.keepOnly(this.#current.config.models);
           this.#configure(this.#current.config);
           remotes.configure(this.#current.config);
@@ -181,6 +182,7 @@ export class Daemon {
         },
         stop: () => tidying?.[Symbol.dispose](),
       },
+      { name: "weights", stop: () => weights[Symbol.dispose]() },
       {
         name: "configuration watch",
         start: () => {
@@ -227,9 +229,10 @@ export class Daemon {
   }
 
   #apply(config: Config): void {
-    const { memory, slotCache, fleet, remotes } = this.#components;
+    const { memory, weights, slotCache, fleet, remotes } = this.#components;
     this.#setLogLevel(config.logLevel);
     memory.take(config);
+    void weights.look();
     void slotCache.keepOnly(config.models);
     fleet.retune(fleetSettings(config));
     this.#configure(config);

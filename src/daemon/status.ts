@@ -26,6 +26,8 @@ export interface StatusParts {
     measured(snapshot: InstanceSnapshot): number | null;
     estimateFor(model: string, device: string): number | null;
   };
+  /** Why the weights of a model cannot be loaded, or null. */
+  weightsProblem(model: string): string | null;
   readonly nodes: readonly NodeStatus[];
   /** Where gRPC is served, or null. */
   readonly grpc: string | null;
@@ -62,7 +64,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
-        error: view?.error ?? null,
+        error: view?.error ?? (model.nodes === undefined ? parts.weightsProblem(model.name) : null),
       };
     }),
     instances,

@@ -2,7 +2,8 @@ import { createServer } from "node:net";
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import type { Config, ConfigNotice, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
-import { resolveWeights } from "../../../src/models/resolve.ts";
+import { aboveTrained } from "../../../src/models/context.ts";
+import { checkWeights, locateWeights } from "../../../src/models/resolve.ts";
 import { modelStore } from "../stores.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -49,7 +50,12 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
   return Promise.all(
     config.models.map(async (model) => {
       try {
-        return ofModels(model.name, "ok", await resolveWeights(model.source, modelStore(config.paths)));
+        const file = await locateWeights(model.source, modelStore(config.paths));
+        const { trainContextTokens } = await checkWeights(file);
+        const { contextTokens } = model.load;
+        return trainContextTokens !== null && contextTokens > trainContextTokens
+          ? ofModels(model.name, "warning", aboveTrained(contextTokens, trainContextTokens), `Its settings are in ${model.file}.`)
+          : ofModels(model.name, "ok", file);
       } catch (error) {
         const { message, remedy } = toAssistantError(error);
         return ofModels(
