@@ -1,5 +1,5 @@
 import { Flags } from "@oclif/core";
-import { lockHolder } from "../src/daemon/lock.ts";
+import { lockHolder } from "../src/core/daemon-lock.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 import { type StopResult, stopDaemon } from "./support/daemon/stop.ts";
 

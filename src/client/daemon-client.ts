@@ -4,7 +4,8 @@ import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
 import type { Paths } from "../core/config.ts";
-import { isAssistantError } from "../core/errors.ts";
+import { lockHolder } from "../core/daemon-lock.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
 import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
 import { callJson } from "./unix-http.ts";
 
@@ -47,14 +48,24 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
   };
 }
 
-/** The client and a first status. Throws `daemon_not_running`. */
-export async function connect(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus }> {
+type Place = Pick<Paths, "adminSocket" | "dataDir">;
+type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };
+
+/** The client and a first status. Throws `daemon_not_running`, or `daemon_not_answering` where one runs that cannot be reached. */
+export async function connect(paths: Place): Promise<Connection> {
   const client = daemonClient(paths);
-  return { client, status: await client.status() };
+  try {
+    return { client, status: await client.status() };
+  } catch (error) {
+    if (!isAssistantError(error) || error.code !== "daemon_not_running") throw error;
+    // The lock tells a daemon that is not there from one whose socket is gone.
+    const holder = await lockHolder(paths.dataDir);
+    throw holder === null ? error : notAnswering(holder.pid, paths.adminSocket, error);
+  }
 }
 
 /** Like `connect`, but null where no daemon runs. Other errors are thrown. */
-export async function connectIfRunning(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus } | null> {
+export async function connectIfRunning(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);
   } catch (error) {
@@ -62,3 +73,19 @@ export async function connectIfRunning(paths: Pick<Paths, "adminSocket">): Promi
     throw error;
   }
 }
+
+/** Like `connectIfRunning`, but null too where one runs that does not answer: for commands that tell more with a daemon and enough without. */
+export async function connectIfAnswering(paths: Place): Promise<Connection | null> {
+  try {
+    return await connect(paths);
+  } catch (error) {
+    if (isAssistantError(error) && ["daemon_not_running", "daemon_not_answering"].includes(error.code)) return null;
+    throw error;
+  }
+}
+
+const notAnswering = (pid: number, adminSocket: string, cause: unknown): AssistantError =>
+  new AssistantError("daemon_not_answering", `The daemon (pid ${pid}) runs but does not answer at ${adminSocket}.`, {
+    remedy: "If it has just been started or is being stopped, wait a moment. If not, `assistant stop --now` ends it.",
+    cause,
+  });

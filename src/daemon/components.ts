@@ -22,6 +22,7 @@ import { InstanceUpstreams } from "./instance-upstreams.ts";
 import { type Measured, Memory } from "./memory.ts";
 import type { Metering } from "./metering.ts";
 import { Remotes } from "./remotes.ts";
+import { withoutQuotes } from "./request-line.ts";
 import { Weights } from "./weights.ts";
 
 /** A wedge is only found at a look, so that short times need frequent ones. */
@@ -121,7 +122,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     tenancy: () => current.config,
     fingerprint: promptFacts,
     log: requestLog,
-    logRequest: metering.counting((level, fields) => requestLog[level](fields, "request")),
+    logRequest: metering.counting((level, fields) => requestLog[level](withoutQuotes(fields), "request")),
   });
 
   measured.add(({ devices, use }) => {

@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
+import { acquireLock, type DaemonLock } from "../core/daemon-lock.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
@@ -19,7 +20,6 @@ import { createControl } from "./control.ts";
 import { Current } from "./current.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
-import { acquireLock, type DaemonLock } from "./lock.ts";
 import { Metering } from "./metering.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
 import { Reloader } from "./reloader.ts";
@@ -112,6 +112,7 @@ export class Daemon {
       authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
+      clock: systemClock,
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new Handout(() => current.config, modelStore),
@@ -183,6 +184,7 @@ export class Daemon {
         stop: () => tidying?.[Symbol.dispose](),
       },
       { name: "weights", stop: () => weights[Symbol.dispose]() },
+      { name: "memory", stop: () => memory.close() },
       {
         name: "configuration watch",
         start: () => {

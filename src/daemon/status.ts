@@ -4,6 +4,7 @@ import type { Config, ConfigNotice } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import type { ModelSpec } from "../core/model.ts";
+import { ownResidentBytes } from "../core/process.ts";
 import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
 
 export interface StatusParts {
@@ -51,7 +52,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     configFileFound: config.configFileFound,
     dataDir: config.paths.dataDir,
     logFile: parts.logFile,
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: ownResidentBytes() ?? 0,
     requestsServed: scheduler.requestsServed,
     queued: scheduler.queued,
     models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {

@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Called for each request that the guards refuse. Default: nobody is. */
   readonly refused?: (code: ErrorCode) => void;
+  /** Connections that a network listener has at once; further ones are closed. Default: no limit. */
+  readonly maxConnections?: number;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -67,7 +69,7 @@ const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { inference, directory, control, authorizer, settings, version, log } = options;
-  const { progress = () => null, refused = () => {}, onlyModels = null } = options;
+  const { progress = () => null, refused = () => {}, onlyModels = null, maxConnections = null } = options;
   const servers = new Set<Server>();
   let stopping = false;
   const openAi = openAiDoor({ directory, version, progress, onlyModels, isStopping: () => stopping });
@@ -92,6 +94,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         if (stopping) response.shouldKeepAlive = false;
         handler(request, response);
       });
+      if (guarded && maxConnections !== null) {
+        server.maxConnections = maxConnections;
+        // Those that only wait for their next request make room for clients that have one now.
+        server.on("drop", () => server.closeIdleConnections());
+      }
       watchDisconnects(server);
       const where = await open(server, address);
       servers.add(server);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { DaemonStatus } from "../../../src/api/status.ts";
-import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
@@ -27,8 +27,8 @@ export async function printLog(options: PrintLogOptions): Promise<void> {
 }
 
 /** The daemon's log, or the log of the instance (or the first instance of the model) that `name` names. */
-export async function findLogFile(paths: Pick<Paths, "adminSocket" | "logDir">, name: string | null): Promise<string> {
-  const running = await connectIfRunning(paths);
+export async function findLogFile(paths: Pick<Paths, "adminSocket" | "dataDir" | "logDir">, name: string | null): Promise<string> {
+  const running = await connectIfAnswering(paths);
   // The name that always leads to the file being written; readable also while no daemon runs.
   if (name === null) return running?.status.logFile ?? join(paths.logDir, "current.log");
   if (running === null) {

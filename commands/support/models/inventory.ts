@@ -1,5 +1,5 @@
 import type { InstanceStatus } from "../../../src/api/status.ts";
-import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import type { Config } from "../../../src/core/config.ts";
@@ -72,7 +72,7 @@ export async function takeInventory(context: CommandContext, hardware?: Hardware
 
 /** Names of the models that a running daemon holds in memory. */
 export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
-  const connection = await connectIfRunning(context.paths);
+  const connection = await connectIfAnswering(context.paths);
   return new Set(connection?.status.instances.filter((instance) => HOLDING.includes(instance.state)).map((instance) => instance.model));
 }
 
@@ -81,7 +81,7 @@ export type HoldingInstance = Pick<InstanceStatus, "id" | "memoryBytes" | "estim
 
 /** The instances of a model that a running daemon has up or on the way. */
 export async function instancesOf(model: string, context: CommandContext): Promise<readonly HoldingInstance[]> {
-  const connection = await connectIfRunning(context.paths);
+  const connection = await connectIfAnswering(context.paths);
   const instances = connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ?? [];
   return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 }

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { connectIfRunning } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { removeModel } from "../../../src/models/store.ts";
@@ -23,6 +24,8 @@ export interface Removal {
  * weights that an engine holds, `usage` for weights outside the store, which are the user's own.
  */
 export async function planRemoval(names: readonly string[], context: CommandContext): Promise<readonly Removal[]> {
+  // One that runs and does not answer may hold any of them.
+  await connectIfRunning(context.paths);
   const inventory = await takeInventory(context);
   return [...new Set(names)].map((name) => {
     const entry = find(name, inventory);
