@@ -52,6 +52,7 @@ export const ModelStatus = Type.Object({
   queued: Type.Number(),
   instances: Type.Number({ description: "instances that are ready" }),
   pinned: Type.Boolean(),
+  replicasNote: Type.Optional(Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" }))),
   error: Nullable(Type.String({ description: "why the model cannot be served now" })),
 });
 export type ModelStatus = Static<typeof ModelStatus>;

@@ -19,6 +19,8 @@ export interface DaemonClient {
   usage(): Promise<UsageReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
+  /** Loads, unloads or restarts a model, named by name or alias. Returns once the daemon has accepted it. */
+  actOnModel(name: string, action: "load" | "unload" | "restart"): Promise<void>;
   /** Reads the configuration again; running instances whose settings did not change go on. */
   reload(): Promise<ReloadReport>;
   /** Asks it to end: after running requests have finished or, with `now`, at once. Returns when it has accepted. */
@@ -41,6 +43,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     usage: () => callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
     status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
+    actOnModel: async (name, action) => void (await post(adminRoutes.model(name), { action })),
     // A reload may have to wait for model files to be read from a slow disk.
     reload: () => callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
     shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),

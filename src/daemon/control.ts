@@ -13,6 +13,8 @@ import { assembleStatus } from "./status.ts";
 /** A live view asks every second; devices are probed no more often than this. */
 const DEVICE_REFRESH_MS = 2_000;
 
+const operations = { load: "start", unload: "stop", restart: "restart" } as const;
+
 export interface ControlParts {
   readonly current: Current;
   readonly components: Components;
@@ -71,7 +73,7 @@ export function createControl(parts: ControlParts): ControlPort {
       }
       scheduler.operate(action, { instance: instanceId });
     },
-    modelAct: async (name, action) => scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
+    modelAct: async (name, action) => scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
     metrics: async () => metering.metrics(await status()),

@@ -6,6 +6,7 @@ import type { InstanceSnapshot } from "../core/instance.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { ownResidentBytes } from "../core/process.ts";
 import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
+import { missingReplicas, type ReplicaFacts } from "./replicas.ts";
 
 export interface StatusParts {
   readonly version: string;
@@ -37,10 +38,21 @@ export interface StatusParts {
   readonly hints: readonly string[];
 }
 
+const RUNNING = ["starting", "ready", "draining"];
+
 /** What `/admin/status` answers, put together from the parts that own it. Pure. */
 export function assembleStatus(parts: StatusParts): DaemonStatus {
   const { config, scheduler } = parts;
   const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
+  const running = parts.instances.filter(({ state }) => RUNNING.includes(state));
+  const replicaFacts = (model: ModelSpec): ReplicaFacts => ({
+    model,
+    running: running.filter((snapshot) => snapshot.model === model.name).length,
+    runningOfAll: running.length,
+    scheduler: config.scheduler,
+    devices: parts.hardware.devices,
+    estimate: (device) => parts.memory.estimateFor(model.name, device),
+  });
   return {
     version: parts.version,
     pid: process.pid,
@@ -65,6 +77,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
+        replicasNote: model.nodes === undefined ? missingReplicas(replicaFacts(model)) : null,
         error: view?.error ?? (model.nodes === undefined ? parts.weightsProblem(model.name) : null),
       };
     }),

@@ -4,7 +4,7 @@ import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
 
 /** Actions on a model as a whole. */
-export type ModelVerb = "load" | "unload";
+export type ModelVerb = "load" | "unload" | "restart";
 
 /** What the admin API may ask of the daemon. Rejections are AssistantErrors. */
 export interface ControlPort {

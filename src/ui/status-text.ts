@@ -58,6 +58,7 @@ function modelRow(model: ModelStatus): string[] {
   const notes = [
     ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
     ...(model.pinned ? ["pinned"] : []),
+    ...(model.replicasNote ? [model.replicasNote] : []),
     ...(model.aliases.length > 0 ? [`also ${model.aliases.join(", ")}`] : []),
   ];
   return [model.name, model.kind, model.engine, [state, ...notes].join(", ")];

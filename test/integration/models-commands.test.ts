@@ -55,9 +55,12 @@ describe("pull, list, show, rm", () => {
     expect(shown.memory.total.hostBytes).toBeGreaterThan(98_362_432);
     expect((await assistant.run(["show", "smollm2"])).stdout).toMatch(/^memory +about \d+ MB: weights 96\.6 MB/m);
 
-    const removed = await assistant.run(["rm", "smollm2"]);
+    expect(await assistant.run(["rm", "smollm2"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("Add `--yes`") });
+    expect(await assistant.run(["rm", "smollm2", "--json"])).toMatchObject({ exitCode: 2 });
+    expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
+    const removed = await assistant.run(["rm", "smollm2", "--yes"]);
     expect(removed).toMatchObject({ exitCode: 0, stdout: "Deleted smollm2 (98.4 MB)." });
-    expect(removed.stderr).toContain("smollm2.toml still refers to it");
+    expect(removed.stderr).toContain("smollm2.toml still refers to smollm2; `assistant run smollm2` pulls it again.");
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(false);
     expect(existsSync(weights)).toBe(true);
     expect((await assistant.run(["list"])).stdout).toContain("not pulled");

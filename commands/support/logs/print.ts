@@ -4,7 +4,7 @@ import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
-import { formatLogLine } from "./format.ts";
+import { formatLogLine, parseLogLine } from "./format.ts";
 import { LogTail } from "./tail.ts";
 
 export interface PrintLogOptions {
@@ -24,6 +24,12 @@ export async function printLog(options: PrintLogOptions): Promise<void> {
   (await tail.last(options.lines)).forEach(print);
   if (!options.follow) return;
   for await (const lines of tail.follow(options.signal)) lines.forEach(print);
+}
+
+/** The end of a log as values: what each line says where it is JSON, as the daemon's are, else the line. */
+export async function lastEntries(file: string, count: number): Promise<unknown[]> {
+  await using tail = await LogTail.open(file);
+  return (await tail.last(count)).map((line) => parseLogLine(line) ?? line);
 }
 
 /** The daemon's log, or the log of the instance (or the first instance of the model) that `name` names. */
