@@ -55,12 +55,25 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     given === null || given === undefined
       ? at(server, "http_addr")
       : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
-  const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace);
+  const wanted = given ?? keys.server?.http_addr ?? defaults.httpAddr;
+  const httpAddresses = (
+    typeof wanted === "string" ? [{ written: wanted, place: httpPlace }] : wanted.map((written, index) => ({ written, place: at(httpPlace, index) }))
+  )
+    .map(({ written, place }): PlacedAddress | null => {
+      const address = listen(findings, policy, written, place);
+      return address === null ? null : { address, place };
+    })
+    .filter((placed) => placed !== null);
+  const [http = null, ...moreHttp] = httpAddresses.map(({ address }) => address);
+  for (const [index, { address, place }] of httpAddresses.entries()) {
+    if (httpAddresses.slice(0, index).some((other) => overlap(other.address, address)))
+      findings.mistake(place, `${addressText(address)} is listed twice; remove one`);
+  }
   const givenGrpc = variable(env, "ASSISTANT_GRPC_ADDR");
   const grpcPlace: Place = givenGrpc === null ? at(server, "grpc_addr") : { source: noFile("ASSISTANT_GRPC_ADDR"), path: [] };
   const chosenGrpc = givenGrpc ?? keys.server?.grpc_addr;
   const grpc = listen(findings, policy, chosenGrpc ?? defaults.grpcAddr, grpcPlace);
-  if (grpc !== null && http !== null && overlap(grpc, http))
+  if (grpc !== null && httpAddresses.some(({ address }) => overlap(grpc, address)))
     findings.mistake(
       chosenGrpc === undefined ? httpPlace : grpcPlace,
       `\`http_addr\` and \`grpc_addr\` are both ${addressText(grpc)}; give one of them another port`,
@@ -73,8 +86,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const context = { env, findings, policy };
   const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
   const files = await draftsOfDirectory(context, modelConfigDir, entries.files, chosenDir ? at(root, "scheduler", "config_dir") : null);
-  const taken: PlacedAddress[] = [];
-  if (http !== null) taken.push({ address: http, place: httpPlace });
+  const taken: PlacedAddress[] = [...httpAddresses];
   // The usual gRPC address gives way to a model's own.
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const hostCacheBudgetMib = keys.scheduler?.host_cache_budget_mib ?? defaultHostCacheBudgetMib(machine);
@@ -93,6 +105,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   return deepFreeze<Config>({
     paths,
     http,
+    moreHttp,
     grpc,
     grpcChosen: chosenGrpc !== undefined,
     remotes,
@@ -101,6 +114,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
     bodyLimitBytes,
+    unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     models,
     namedFiles: [...entries.files],
@@ -109,7 +123,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     logLevel,
     configFileFound: found,
     fixed: {
-      "server.http_addr": http === null ? "" : addressText(http),
+      "server.http_addr": httpAddresses.map(({ address }) => addressText(address)).join(", "),
       "server.grpc_addr": grpc === null ? "" : addressText(grpc),
       "server.body_limit_mib": String(bodyLimitBytes),
       ...Object.fromEntries(

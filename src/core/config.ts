@@ -72,6 +72,8 @@ export interface RemoteServer {
 export interface Config {
   readonly paths: Paths;
   readonly http: ListenAddress | null;
+  /** Further addresses of the same API. */
+  readonly moreHttp: readonly ListenAddress[];
   readonly grpc: ListenAddress | null;
   /** Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program. */
   readonly grpcChosen: boolean;
@@ -85,6 +87,8 @@ export interface Config {
   /** Host names accepted besides loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** What becomes of a request for a model that is not configured. */
+  readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
   readonly models: readonly ModelSpec[];
   /** Model files that entries of the main file name, wherever they are. */

@@ -118,7 +118,12 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   const requestLog = log.part("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
-    directory,
+    directory: {
+      find: (name) =>
+        directory.find(name) ?? (current.config.unknownModel === "default" ? directory.fallback((model) => weights.problem(model) === null) : undefined),
+      all: () => directory.all(),
+      createdAt: (name) => directory.createdAt(name),
+    },
     tenancy: () => current.config,
     fingerprint: promptFacts,
     log: requestLog,

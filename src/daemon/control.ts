@@ -5,6 +5,7 @@ import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
+import { engineMetrics } from "./engine-metrics.ts";
 import type { Listeners } from "./listeners.ts";
 import type { Metering } from "./metering.ts";
 import type { Reloader } from "./reloader.ts";
@@ -76,7 +77,10 @@ export function createControl(parts: ControlParts): ControlPort {
     modelAct: async (name, action) => scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
-    metrics: async () => metering.metrics(await status()),
+    metrics: async ({ engines }) => {
+      const own = await metering.metrics(await status());
+      return engines ? `${own}\n${await engineMetrics(fleet.snapshots())}` : own;
+    },
     reload: () => parts.reloader().reload(),
     shutdown: (options) => parts.stop(options),
   };

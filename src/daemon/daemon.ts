@@ -96,7 +96,7 @@ export class Daemon {
     this.#setLogLevel = log.setLevel;
     this.#components = createComponents(current, stores, log, metering);
     this.#reloader = new Reloader({ current, clock: systemClock, log: log.log, apply: (config) => this.#apply(config) });
-    const { inference, directory, modelStore, scheduler, remotes, fleet } = this.#components;
+    const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const listeners: Listeners = new Listeners({
       inference,
       directory,
@@ -113,6 +113,7 @@ export class Daemon {
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
       clock: systemClock,
+      weights: (model) => weights.header(model),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new Handout(() => current.config, modelStore),

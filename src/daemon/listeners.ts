@@ -62,6 +62,7 @@ export class Listeners {
   async open(config: Config): Promise<void> {
     const main = await this.#add({});
     if (config.http) this.#url = await main.listen(config.http);
+    for (const address of config.moreHttp) await main.listen(address);
     for (const [address, onlyModels] of modelsByAddress(config)) await (await this.#add({ onlyModels })).listen(listenAddress(address));
     await this.#openGrpc(main, config);
     // Last, since this is what tells other commands that the daemon is there.
