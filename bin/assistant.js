@@ -13,7 +13,7 @@ function fail(sentence, remedy) {
   process.exitCode = 1;
 }
 
-if (argv.length === 1 && ["--version", "-v", "-V", "version"].includes(argv[0])) {
+if (argv.length === 1 && ["--version", "-v", "-V"].includes(argv[0])) {
   process.stdout.write(`assistant ${JSON.parse(readFileSync(new URL("package.json", root), "utf8")).version}\n`);
 } else if (Number(process.versions.node.split(".")[0]) < 24) {
   fail(`Assistant needs Node.js 24 or newer, and this is ${process.version}.`, "Run ./install.sh: it brings a Node.js 24 along and leaves yours as it is.");

@@ -12,13 +12,14 @@ export default class List extends BaseCommand {
 
   async run(): Promise<{ models: readonly ListedModel[]; elsewhere: readonly ModelElsewhere[] }> {
     const { flags } = await this.parse(List);
-    const [{ elsewhereLines, listedModels, listRows, NO_MODELS }, { alignColumns }] = await Promise.all([
+    const [{ elsewhereLines, listedModels, listRows, NO_MODELS, remarkLines }, { alignColumns }] = await Promise.all([
       import("./support/models/list.ts"),
       import("../src/ui/table.ts"),
     ]);
     const { models, elsewhere, problem } = await listedModels(this.context(flags));
     if (problem !== null) this.say(`The configuration cannot be read; only files are listed:\n${problem}`);
     this.log(models.length === 0 ? NO_MODELS : alignColumns(listRows(models, Date.now())).join("\n"));
+    for (const line of remarkLines(models)) this.log(line);
     for (const line of elsewhereLines(elsewhere)) this.log(line);
     return { models, elsewhere };
   }

@@ -1,15 +1,16 @@
 import { Args, Flags } from "@oclif/core";
+import { AssistantError } from "../src/core/errors.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
-import { findLogFile, printLog } from "./support/logs/print.ts";
+import { findLogFile, lastEntries, printLog } from "./support/logs/print.ts";
 
 export default class Logs extends BaseCommand {
-  static override enableJsonFlag = false;
   static override summary = "Show the log of the daemon or of an instance";
   static override description =
     "Without a name, the daemon's log. With one, the output of that instance's engine, or of the engine of that model's first instance.";
   static override examples = [
     { description: "The daemon's last 50 lines", command: "<%= config.bin %> logs" },
     { description: "Follow it", command: "<%= config.bin %> logs -f" },
+    { description: "Warnings and errors, for scripts", command: "<%= config.bin %> logs -n 1000 --json | jq '.lines[] | select(.level >= 40)'" },
     { description: "Output of an engine", command: "<%= config.bin %> logs smollm2@cpu -n 200" },
   ];
   static override args = { instance: Args.string({ description: "instance (see `assistant ps`) or model" }) };
@@ -19,17 +20,26 @@ export default class Logs extends BaseCommand {
     raw: Flags.boolean({ description: "print the daemon's log as JSON lines" }),
   };
 
-  async run(): Promise<void> {
+  async run(): Promise<{ readonly file: string; readonly lines: readonly unknown[] } | undefined> {
     const { args, flags } = await this.parse(Logs);
+    const file = await findLogFile(this.context(flags).paths, args.instance ?? null);
+    if (this.jsonEnabled()) {
+      if (flags.follow)
+        throw new AssistantError("usage", "`--json` is one document, which `--follow` never ends.", {
+          remedy: "Follow the daemon's log as JSON lines with `--raw`.",
+        });
+      return { file, lines: await lastEntries(file, flags.lines) };
+    }
     const stop = new AbortController();
     process.once("SIGINT", () => stop.abort());
     await printLog({
-      file: await findLogFile(this.context(flags).paths, args.instance ?? null),
+      file,
       lines: flags.lines,
       follow: flags.follow,
       format: flags.raw || args.instance !== undefined ? "raw" : process.stdout.isTTY === true ? "colour" : "plain",
       print: (line) => process.stdout.write(`${line}\n`),
       signal: stop.signal,
     });
+    return undefined;
   }
 }

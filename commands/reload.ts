@@ -7,7 +7,8 @@ export default class Reload extends BaseCommand {
   static override summary = "Reload the daemon's configuration";
   static override description =
     "Only models whose settings changed are drained and restarted; everything else keeps running. " +
-    "The daemon also reloads by itself when a file changes, and on SIGHUP.";
+    "The daemon also reloads by itself when a file changes, and on SIGHUP. " +
+    "Models of a file with a mistake keep running with their last good settings; the command then names the mistake and exits with 78.";
   static override examples = [{ description: "After editing a file", command: "<%= config.bin %> reload" }];
 
   async run(): Promise<ReloadReport> {
@@ -15,6 +16,7 @@ export default class Reload extends BaseCommand {
     const { client } = await connect(this.context(flags).paths);
     const report = await client.reload();
     for (const line of reloadMessage(report)) this.log(line);
+    if (report.notices?.some(({ severity }) => severity === "error") === true) this.endWith("config_invalid");
     return report;
   }
 }

@@ -1,4 +1,5 @@
 import { Args, Flags } from "@oclif/core";
+import { AssistantError } from "../src/core/errors.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 import type { Removal } from "./support/models/remove.ts";
 
@@ -9,27 +10,37 @@ export default class Rm extends BaseCommand {
   static override description = "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, or whose weights were not pulled.";
   static override examples = [
     { description: "Delete a model; asks first on a terminal", command: "<%= config.bin %> rm smollm2" },
-    { description: "Delete two models without asking", command: "<%= config.bin %> rm smollm2 other --yes" },
+    { description: "Delete two models without asking, as in a script", command: "<%= config.bin %> rm smollm2 other --yes" },
   ];
   static override args = { name: Args.string({ required: true, description: "name (see `assistant list`); several may follow" }) };
   static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }) };
 
   async run(): Promise<{ removed: readonly Removal[] }> {
     const { argv, flags } = await this.parse(Rm);
-    const [{ planRemoval, removeAll }, { formatBytes }] = await Promise.all([import("./support/models/remove.ts"), import("../src/models/format.ts")]);
+    const [{ planRemoval, removalRemarks, removeAll }, { formatBytes }] = await Promise.all([
+      import("./support/models/remove.ts"),
+      import("../src/models/format.ts"),
+    ]);
     const context = this.context(flags);
     const removals = await planRemoval(argv as string[], context);
     const list = removals.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ");
-    if (process.stdin.isTTY === true && process.stderr.isTTY === true && !flags.yes && !this.jsonEnabled()) {
-      const { confirmed } = await import("./support/cli/confirm.ts");
-      if (!(await confirmed(`Delete ${list}?`))) {
-        this.log("Nothing was deleted.");
-        return { removed: [] };
-      }
+    if (!flags.yes && !(await this.#agreed(list))) {
+      this.log("Nothing was deleted.");
+      return { removed: [] };
     }
-    await removeAll(removals, context);
-    this.log(`Deleted ${list}.`);
-    for (const file of removals.flatMap(({ configFiles }) => configFiles)) this.say(`${file} still refers to it; \`assistant run\` would pull it again.`);
+    await removeAll(removals, context, ({ name, bytes }) => this.log(`Deleted ${name} (${formatBytes(bytes)}).`));
+    for (const line of removals.flatMap(removalRemarks)) this.say(line);
     return { removed: removals };
+  }
+
+  /** Deleting is never what a script gets by leaving something out. */
+  async #agreed(list: string): Promise<boolean> {
+    if (process.stdin.isTTY !== true || process.stderr.isTTY !== true || this.jsonEnabled()) {
+      throw new AssistantError("usage", `\`rm\` would delete ${list}, and there is no terminal to ask at.`, {
+        remedy: "Add `--yes` to delete without being asked.",
+      });
+    }
+    const { confirmed } = await import("./support/cli/confirm.ts");
+    return await confirmed(`Delete ${list}?`);
   }
 }

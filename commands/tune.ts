@@ -33,8 +33,14 @@ export default class Tune extends BaseCommand {
 
   async run(): Promise<TuneResult | readonly TuneResult[]> {
     const { argv, flags } = await this.parse(Tune);
-    const [{ tuneAndWrite }, { budgetOf }] = await Promise.all([import("./support/tune/tune-and-write.ts"), import("./support/tune/options.ts")]);
+    const [{ tuneAndWrite }, { budgetOf }, { findTarget }] = await Promise.all([
+      import("./support/tune/tune-and-write.ts"),
+      import("./support/tune/options.ts"),
+      import("./support/tune/target.ts"),
+    ]);
     const names = [...new Set(argv as string[])];
+    // A name that is wrong is told before anything is measured for minutes.
+    for (const name of names) await findTarget(name, this.context(flags));
     const results: TuneResult[] = [];
     for (const model of names) {
       if (results.length > 0) this.log("");

@@ -6,5 +6,13 @@ export interface ReloadReport {
   readonly unchanged?: readonly string[];
   /** Settings that only a restart of the daemon brings into force. */
   readonly restartNeeded?: boolean;
-  readonly notices?: readonly { readonly severity: string; readonly file: string; readonly line: number | null; readonly message: string }[];
+  /** Their names. */
+  readonly restartSettings?: readonly string[];
+  readonly notices?: readonly {
+    readonly severity: string;
+    readonly file: string;
+    readonly line: number | null;
+    readonly key: string | null;
+    readonly message: string;
+  }[];
 }

@@ -53,6 +53,7 @@ export const ModelStatus = Type.Object({
   queued: Type.Number(),
   instances: Type.Number({ description: "instances that are ready" }),
   pinned: Type.Boolean(),
+  replicasNote: Type.Optional(Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" }))),
   error: Nullable(Type.String({ description: "why the model cannot be served now" })),
 });
 export type ModelStatus = Static<typeof ModelStatus>;
@@ -85,6 +86,7 @@ export const DaemonStatus = Type.Object({
   state: Type.Union([Type.Literal("running"), Type.Literal("stopping")]),
   url: Nullable(Type.String({ description: "where OpenAI clients connect, without /v1" })),
   configFile: Type.String(),
+  configFileFound: Type.Optional(Type.Boolean({ description: "without the file, defaults hold" })),
   dataDir: Type.String(),
   logFile: Type.String(),
   rssBytes: Type.Number(),
@@ -94,6 +96,7 @@ export const DaemonStatus = Type.Object({
   instances: Type.Array(InstanceStatus),
   devices: Type.Array(DeviceStatus),
   notices: Type.Array(NoticeStatus),
+  restartSettings: Type.Optional(Type.Array(Type.String(), { description: "settings that have changed and take effect when the daemon is restarted" })),
   grpc: Type.Optional(Nullable(Type.String({ description: "where gRPC is served, host:port" }))),
   nodes: Type.Optional(Type.Array(NodeStatus, { description: "remote servers" })),
   hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),

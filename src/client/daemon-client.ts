@@ -4,7 +4,8 @@ import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
 import type { Paths } from "../core/config.ts";
-import { isAssistantError } from "../core/errors.ts";
+import { lockHolder } from "../core/daemon-lock.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
 import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
 import { callJson } from "./unix-http.ts";
 
@@ -18,6 +19,8 @@ export interface DaemonClient {
   usage(): Promise<UsageReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
+  /** Loads, unloads or restarts a model, named by name or alias. Returns once the daemon has accepted it. */
+  actOnModel(name: string, action: "load" | "unload" | "restart"): Promise<void>;
   /** Reads the configuration again; running instances whose settings did not change go on. */
   reload(): Promise<ReloadReport>;
   /** Asks it to end: after running requests have finished or, with `now`, at once. Returns when it has accepted. */
@@ -40,6 +43,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     usage: () => callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
     status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
+    actOnModel: async (name, action) => void (await post(adminRoutes.model(name), { action })),
     // A reload may have to wait for model files to be read from a slow disk.
     reload: () => callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
     shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),
@@ -47,14 +51,24 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
   };
 }
 
-/** The client and a first status. Throws `daemon_not_running`. */
-export async function connect(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus }> {
+type Place = Pick<Paths, "adminSocket" | "dataDir">;
+type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };
+
+/** The client and a first status. Throws `daemon_not_running`, or `daemon_not_answering` where one runs that cannot be reached. */
+export async function connect(paths: Place): Promise<Connection> {
   const client = daemonClient(paths);
-  return { client, status: await client.status() };
+  try {
+    return { client, status: await client.status() };
+  } catch (error) {
+    if (!isAssistantError(error) || error.code !== "daemon_not_running") throw error;
+    // The lock tells a daemon that is not there from one whose socket is gone.
+    const holder = await lockHolder(paths.dataDir);
+    throw holder === null ? error : notAnswering(holder.pid, paths.adminSocket, error);
+  }
 }
 
 /** Like `connect`, but null where no daemon runs. Other errors are thrown. */
-export async function connectIfRunning(paths: Pick<Paths, "adminSocket">): Promise<{ readonly client: DaemonClient; readonly status: DaemonStatus } | null> {
+export async function connectIfRunning(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);
   } catch (error) {
@@ -62,3 +76,19 @@ export async function connectIfRunning(paths: Pick<Paths, "adminSocket">): Promi
     throw error;
   }
 }
+
+/** Like `connectIfRunning`, but null too where one runs that does not answer: for commands that tell more with a daemon and enough without. */
+export async function connectIfAnswering(paths: Place): Promise<Connection | null> {
+  try {
+    return await connect(paths);
+  } catch (error) {
+    if (isAssistantError(error) && ["daemon_not_running", "daemon_not_answering"].includes(error.code)) return null;
+    throw error;
+  }
+}
+
+const notAnswering = (pid: number, adminSocket: string, cause: unknown): AssistantError =>
+  new AssistantError("daemon_not_answering", `The daemon (pid ${pid}) runs but does not answer at ${adminSocket}.`, {
+    remedy: "If it has just been started or is being stopped, wait a moment. If not, `assistant stop --now` ends it.",
+    cause,
+  });

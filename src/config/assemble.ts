@@ -20,6 +20,8 @@ export interface AssembleContext extends ReadContext {
   readonly llamaServerPath: string | null;
   /** Of all instances together. */
   readonly hostCacheBudgetMib: number;
+  /** Files of the models that are served now, by name. */
+  readonly namesInForce: ReadonlyMap<string, string>;
   /** Addresses of the daemon itself. */
   readonly taken: readonly PlacedAddress[];
 }
@@ -27,7 +29,11 @@ export interface AssembleContext extends ReadContext {
 /** Gives every draft its name, aliases and addresses, first come first served, and turns it into a model. */
 export function assemble(context: AssembleContext, drafts: readonly ModelDraft[]): ModelSpec[] {
   const names = new Map<string, Place>();
-  const named = drafts.filter((draft) => claimName(context, names, draft.name));
+  // A model in force is not to lose its name to a file that wants it too, whatever their order.
+  const holds = ({ name, section }: ModelDraft): number => (context.namesInForce.get(name.name) === section.source.file ? 0 : 1);
+  const inTurn = [...drafts].sort((a, b) => holds(a) - holds(b));
+  const granted = new Set(inTurn.filter((draft) => claimName(context, names, draft.name)));
+  const named = drafts.filter((draft) => granted.has(draft));
   const addresses = claimAddresses(context, named);
   const models: ModelSpec[] = [];
   for (const draft of named) {
@@ -46,7 +52,7 @@ function claimName({ findings }: AssembleContext, names: Map<string, Place>, { n
       `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}${place.path.at(-1) === "name" ? "" : "; write `model_name`"}`,
     );
   else if (other !== undefined)
-    findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one. This one is left out`);
+    findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one`, ". This one is left out");
   else {
     names.set(name, place);
     return true;
@@ -110,7 +116,7 @@ function build(context: AssembleContext, draft: ModelDraft, aliases: readonly Pl
     toPath: (written) => pathIn(section.source.file, written, env),
     refuse(key, message) {
       refused = true;
-      findings.error(at(section, key), `${message}. The model ${JSON.stringify(draft.name.name)} is left out`);
+      findings.error(at(section, key), message, `. The model ${JSON.stringify(draft.name.name)} is left out`);
     },
     warn: (key, message) => findings.warning(at(section, key), message),
   };

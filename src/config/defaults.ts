@@ -4,6 +4,7 @@ export const defaults = {
   grpcAddr: "127.0.0.1:50051",
   remoteWeight: 1,
   bodyLimitMib: 64,
+  unknownModel: "refuse",
   sharePrefixes: false,
   maxInstances: 10,
   maxLoad: 0.8,

@@ -67,10 +67,12 @@ export function aliasesOf(keys: SectionKeys, section: Place, name: string, withM
     [keys.model_alias, at(section, "model_alias")],
     ...(keys.aliases ?? []).map((alias, index): [string, Place] => [alias, at(section, "aliases", index)]),
   ];
-  const seen = new Set(["", UNNAMED, name]);
+  const seen = new Set(["", name]);
   const found: PlacedName[] = [];
   for (const [alias, place] of written) {
-    if (alias === undefined || seen.has(alias)) continue;
+    // In `aliases`, "default" is the name of the model that serves requests without one.
+    const isUnnamed = alias === UNNAMED && place.path.at(-2) !== "aliases";
+    if (alias === undefined || isUnnamed || seen.has(alias)) continue;
     seen.add(alias);
     found.push({ name: alias, place });
   }

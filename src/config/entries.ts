@@ -1,6 +1,6 @@
 import type { ModelSource } from "../core/model.ts";
 import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedAddress, type ReadContext, UNNAMED } from "./draft.ts";
-import { noFile, type Place, type SourceFile } from "./findings.ts";
+import { dottedKey, noFile, type Place, placeText, type SourceFile } from "./findings.ts";
 import { type ModelFileContent, readModelFile } from "./model-files.ts";
 import { pathIn } from "./paths.ts";
 import type { MainFile } from "./schema/main.ts";
@@ -35,9 +35,12 @@ async function settingsOf(context: ReadContext, place: Place, file: string | nul
   if (file === null) return { source: noFile(place.source.file), keys: {} };
   const content = await readModelFile(context, file);
   if (content !== "missing") return content;
-  context.findings.error(
-    at(place, "config_path"),
-    `there is no file ${file}; write it (\`assistant init --model-config\` shows one) or remove the key to use defaults. The entry's models are left out`,
+  const key = at(place, "config_path");
+  context.findings.fileError(
+    file,
+    null,
+    `there is no such file, but ${dottedKey(key.path)} at ${placeText(key)} names it; write it (\`assistant init --model-config\` shows one) or remove the key to use defaults`,
+    ". The entry's models are left out",
   );
   return null;
 }

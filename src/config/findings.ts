@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { ConfigNotice } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { KeyPath, Locator } from "./locate.ts";
@@ -23,7 +24,7 @@ export interface Place {
  * A *mistake* stops the file it stands in: the whole configuration when that is the main file, one model otherwise.
  */
 export class Findings {
-  readonly notices: ConfigNotice[] = [];
+  readonly #found: Finding[] = [];
   readonly #mistakes: ConfigNotice[] = [];
   readonly #mainFile: string;
 
@@ -32,9 +33,9 @@ export class Findings {
   }
 
   /** A mistake where it stands in the main file, an error where it stands in another. */
-  problem(place: Place, message: string): void {
-    if (place.source.file === this.#mainFile) this.mistake(place, message);
-    else this.error(place, message);
+  problem(place: Place, message: string, consequence = ""): void {
+    if (place.source.file === this.#mainFile) this.mistake(place, message + consequence);
+    else this.error(place, message, consequence);
   }
 
   /** A mistake of the main file: the configuration cannot be used. */
@@ -42,19 +43,37 @@ export class Findings {
     this.#mistakes.push(notice("error", place, message));
   }
 
-  /** Part of the configuration is left out; the rest serves. */
-  error(place: Place, message: string): void {
-    this.notices.push(notice("error", place, message));
+  /** Part of the configuration cannot be used; the rest serves. `consequence` ends the message where no earlier settings of that file go on. */
+  error(place: Place, message: string, consequence = ""): void {
+    this.#found.push({ notice: notice("error", place, message), consequence });
   }
 
   /** Something is honoured differently from how it is written. */
   warning(place: Place, message: string): void {
-    this.notices.push(notice("warning", place, message));
+    this.#found.push({ notice: notice("warning", place, message), consequence: "" });
   }
 
   /** A whole file, for a reason that stands at `line`. */
-  fileError(file: string, line: number | null, message: string): void {
-    this.notices.push(Object.freeze({ severity: "error", file, line, key: null, message }));
+  fileError(file: string, line: number | null, message: string, consequence = ""): void {
+    this.#found.push({ notice: { severity: "error", file, line, key: null, message }, consequence });
+  }
+
+  /** Whether something in a model's file, or its directory as a whole, is wrong. */
+  isBroken(file: string): boolean {
+    const places = [file, dirname(file)];
+    return file !== this.#mainFile && this.#found.some(({ notice: { severity, file: where } }) => severity === "error" && places.includes(where));
+  }
+
+  /** Everything but mistakes. `kept`: models of broken files that go on with earlier settings, by file. */
+  notices(kept: ReadonlyMap<string, readonly string[]> = new Map()): ConfigNotice[] {
+    return this.#found.map(({ notice: found, consequence }) => {
+      const names = [...kept].flatMap(([file, models]) => (file === found.file || dirname(file) === found.file ? models : []));
+      const end =
+        found.severity === "warning" || names.length === 0
+          ? consequence
+          : `; ${names.join(", ")} ${names.length === 1 ? "keeps its" : "keep their"} last good settings until this is corrected`;
+      return Object.freeze({ ...found, message: found.message + end });
+    });
   }
 
   get mistakes(): readonly ConfigNotice[] {
@@ -68,10 +87,32 @@ export class Findings {
     const lines = this.#mistakes.map(noticeText);
     const message = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} mistakes in the configuration:\n${lines.map((line) => `  ${line}`).join("\n")}`;
     throw new AssistantError("config_invalid", message, {
+      cause: new Mistakes(this.#mistakes),
       ...(first.key === null ? {} : { param: first.key }),
       remedy: `Correct ${lines.length === 1 ? "the line" : "these lines"}, then try again; \`assistant init --stdout\` prints a file that is valid.`,
     });
   }
+}
+
+interface Finding {
+  readonly notice: ConfigNotice;
+  readonly consequence: string;
+}
+
+/** The cause of a `config_invalid`: what it says, one by one. */
+export class Mistakes extends Error {
+  readonly notices: readonly ConfigNotice[];
+
+  constructor(notices: readonly ConfigNotice[]) {
+    super("mistakes in the configuration");
+    this.notices = notices;
+  }
+}
+
+/** What is wrong with the configuration that could not be loaded, as notices. `configFile`: blamed for what names no file. */
+export function mistakesOf(error: unknown, configFile: string): readonly ConfigNotice[] {
+  const { cause, message } = error as Error;
+  return cause instanceof Mistakes ? cause.notices : [{ severity: "error", file: configFile, line: null, key: null, message }];
 }
 
 function notice(severity: ConfigNotice["severity"], { source, path }: Place, message: string): ConfigNotice {

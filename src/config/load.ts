@@ -6,8 +6,9 @@ import { at, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
 import { type Environment, variable } from "./environment.ts";
 import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
-import { deepFreeze, fingerprint } from "./fingerprint.ts";
+import { deepFreeze } from "./fingerprint.ts";
 import { apiKeysOf, checkKeyModels } from "./keys.ts";
+import { keepLastGood } from "./last-good.ts";
 import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
@@ -26,12 +27,14 @@ export interface LoadOptions {
   readonly hardware?: Hardware | undefined;
   /** Flags that win over environment and file. */
   readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
+  /** The configuration in force: models of files that are broken now go on as they are in it, and a main file that it had must still be there. */
+  readonly inForce?: Pick<Config, "models" | "configFileFound"> | undefined;
 }
 
 /**
  * Reads the configuration: flags over environment over files over defaults. Writes nothing. A missing main file means
  * defaults. Throws `config_invalid` listing every mistake of the main file; what is wrong with a model's file becomes
- * an error notice, and the other models serve.
+ * an error notice, and its models stay as they are in force; the other models serve.
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { env } = options;
@@ -39,7 +42,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const findings = new Findings(base.configFile);
   // Programs of ours pass the usual path on explicitly; only another one was asked for by somebody.
   const unusual = base.configFile !== resolvePaths({ ...env, ASSISTANT_CONFIG: undefined }).configFile;
-  const main = await readMain(base, findings, unusual);
+  const { main, found } = await readMain(base, findings, { unusual, expected: options.inForce?.configFileFound ?? false });
   const keys = main.data as MainFile;
   const root: Place = { source: main, path: [] };
   const server = at(root, "server");
@@ -52,12 +55,25 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     given === null || given === undefined
       ? at(server, "http_addr")
       : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
-  const http = listen(findings, policy, given ?? keys.server?.http_addr ?? defaults.httpAddr, httpPlace);
+  const wanted = given ?? keys.server?.http_addr ?? defaults.httpAddr;
+  const httpAddresses = (
+    typeof wanted === "string" ? [{ written: wanted, place: httpPlace }] : wanted.map((written, index) => ({ written, place: at(httpPlace, index) }))
+  )
+    .map(({ written, place }): PlacedAddress | null => {
+      const address = listen(findings, policy, written, place);
+      return address === null ? null : { address, place };
+    })
+    .filter((placed) => placed !== null);
+  const [http = null, ...moreHttp] = httpAddresses.map(({ address }) => address);
+  for (const [index, { address, place }] of httpAddresses.entries()) {
+    if (httpAddresses.slice(0, index).some((other) => overlap(other.address, address)))
+      findings.mistake(place, `${addressText(address)} is listed twice; remove one`);
+  }
   const givenGrpc = variable(env, "ASSISTANT_GRPC_ADDR");
   const grpcPlace: Place = givenGrpc === null ? at(server, "grpc_addr") : { source: noFile("ASSISTANT_GRPC_ADDR"), path: [] };
   const chosenGrpc = givenGrpc ?? keys.server?.grpc_addr;
   const grpc = listen(findings, policy, chosenGrpc ?? defaults.grpcAddr, grpcPlace);
-  if (grpc !== null && http !== null && overlap(grpc, http))
+  if (grpc !== null && httpAddresses.some(({ address }) => overlap(grpc, address)))
     findings.mistake(
       chosenGrpc === undefined ? httpPlace : grpcPlace,
       `\`http_addr\` and \`grpc_addr\` are both ${addressText(grpc)}; give one of them another port`,
@@ -70,12 +86,14 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const context = { env, findings, policy };
   const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
   const files = await draftsOfDirectory(context, modelConfigDir, entries.files, chosenDir ? at(root, "scheduler", "config_dir") : null);
-  const taken: PlacedAddress[] = [];
-  if (http !== null) taken.push({ address: http, place: httpPlace });
+  const taken: PlacedAddress[] = [...httpAddresses];
   // The usual gRPC address gives way to a model's own.
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const hostCacheBudgetMib = keys.scheduler?.host_cache_budget_mib ?? defaultHostCacheBudgetMib(machine);
-  const models = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib }, [...entries.drafts, ...files]);
+  const before = options.inForce?.models ?? [];
+  const namesInForce = new Map(before.map(({ name, file }) => [name, file]));
+  const fresh = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib, namesInForce }, [...entries.drafts, ...files]);
+  const { models, kept } = keepLastGood(before, fresh, findings);
   // Names that are not here may be those of models of other machines.
   if (!remotes.some(({ enabled }) => enabled)) checkKeyModels(findings, keys.server, root, models);
   const paths: Paths = { ...base, modelConfigDir };
@@ -87,6 +105,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   return deepFreeze<Config>({
     paths,
     http,
+    moreHttp,
     grpc,
     grpcChosen: chosenGrpc !== undefined,
     remotes,
@@ -95,35 +114,50 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
     bodyLimitBytes,
+    unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     models,
+    namedFiles: [...entries.files],
     llamaServerPath,
     slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,
     logLevel,
-    restartFingerprint: fingerprint({
-      http,
-      grpc,
-      bodyLimitBytes,
-      own: models.flatMap((model) => model.ownAddresses).sort(),
-      paths: { ...paths, modelConfigDir: null },
-    }),
-    notices: inOrder(findings.notices),
+    configFileFound: found,
+    fixed: {
+      "server.http_addr": httpAddresses.map(({ address }) => addressText(address)).join(", "),
+      "server.grpc_addr": grpc === null ? "" : addressText(grpc),
+      "server.body_limit_mib": String(bodyLimitBytes),
+      ...Object.fromEntries(
+        models.flatMap(({ name, ownAddresses }) => (ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]])),
+      ),
+    },
+    notices: inOrder(findings.notices(kept)),
   });
 }
 
-/** The main file, checked against its schema; an empty one if there is none. Throws `config_invalid`. */
-async function readMain(paths: Paths, findings: Findings, unusual: boolean): Promise<SourceFile> {
+/**
+ * The main file, checked against its schema; an empty one if there is none. `expected`: it was there, so that its absence is a mistake, as the
+ * keys in it guard the API. Throws `config_invalid`.
+ */
+async function readMain(
+  paths: Paths,
+  findings: Findings,
+  { unusual, expected }: { readonly unusual: boolean; readonly expected: boolean },
+): Promise<{ readonly main: SourceFile; readonly found: boolean }> {
   try {
     const source = await readToml(paths.configFile);
     if (source === null) {
       const empty = noFile(paths.configFile);
+      if (expected) {
+        findings.mistake({ source: empty, path: [] }, "the configuration file is gone; put it back, or restart the daemon to run with defaults");
+        findings.throwMistakes();
+      }
       if (unusual) findings.warning({ source: empty, path: [] }, "this configuration file does not exist, so defaults hold; `assistant init` writes it");
-      return empty;
+      return { main: empty, found: false };
     }
     // What does not have the right shape cannot be read further, so these mistakes are told first.
     validate(schemaNode(MainFile), source, (path, message) => findings.mistake({ source, path }, message));
     findings.throwMistakes();
-    return source;
+    return { main: source, found: true };
   } catch (error) {
     throw error instanceof UnreadableFile ? error.toAssistantError() : error;
   }

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readlink } from "node:fs/promises";
 import path from "node:path";
 import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedName, type ReadContext, UNNAMED } from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
@@ -12,18 +12,18 @@ export interface ModelFileContent {
   readonly keys: ModelFile;
 }
 
+const LEFT_OUT = "; the models of this file are left out";
+
 /** Reads and checks one model file. Null if it cannot be used, which is told; "missing" if there is none. */
 export async function readModelFile({ findings }: ReadContext, file: string): Promise<ModelFileContent | "missing" | null> {
   try {
     const source = await readToml(file);
     if (source === null) return "missing";
-    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) =>
-      findings.error({ source, path: keyPath }, `${message}; the models of this file are left out`),
-    );
+    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) => findings.error({ source, path: keyPath }, message, LEFT_OUT));
     return valid ? { source, keys: source.data as ModelFile } : null;
   } catch (error) {
     if (!(error instanceof UnreadableFile)) throw error;
-    findings.fileError(error.file, error.line, `${error.message}; the models of this file are left out`);
+    findings.fileError(error.file, error.line, error.message, LEFT_OUT);
     return null;
   }
 }
@@ -39,14 +39,25 @@ export async function draftsOfDirectory(context: ReadContext, directory: string,
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${code ?? message})`;
-    if (chosen !== null)
+    if (code !== "ENOENT") context.findings.fileError(directory, null, `the directory of the model files ${reason}, so none is read`);
+    else if (chosen !== null)
       context.findings.warning(chosen, `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`);
-    else if (code !== "ENOENT") context.findings.fileError(directory, null, `the directory of the model files ${reason}`);
     return [];
   }
   const files = names.map((name) => path.join(directory, name)).filter((file) => !used.has(file));
   const contents = await Promise.all(files.map((file) => readModelFile(context, file)));
-  return contents.flatMap((content) => (content === null || content === "missing" ? [] : draftsOfFile(context, content)));
+  const drafts: ModelDraft[] = [];
+  for (const [index, content] of contents.entries()) {
+    if (content === "missing") await tellDangling(context, files[index] ?? "");
+    else if (content !== null) drafts.push(...draftsOfFile(context, content));
+  }
+  return drafts;
+}
+
+/** A file that is listed and cannot be opened: a link to nothing, or one that was deleted in between. */
+async function tellDangling({ findings }: ReadContext, file: string): Promise<void> {
+  const target = await readlink(file).catch(() => null);
+  if (target !== null) findings.fileError(file, null, `is a link to ${target}, which does not exist`, LEFT_OUT);
 }
 
 function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent): ModelDraft[] {
@@ -59,8 +70,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
     return section === undefined || weights === null ? [] : [{ kind, section, place, weights }];
   });
   if (sections.length === 0) {
-    const tells = context.findings.notices.some((notice) => notice.severity === "error" && notice.file === source.file);
-    if (!tells)
+    if (!context.findings.isBroken(source.file))
       context.findings.warning(
         root,
         'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat] or [embedding]',

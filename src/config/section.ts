@@ -57,6 +57,8 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
   const template = chatTemplate(kind === "chat" ? (keys.prompt_template ?? "") : "");
   if ("problem" in template) refuse("prompt_template", template.problem);
   if (keys.mmap !== undefined && keys.no_mmap === keys.mmap) refuse("no_mmap", `contradicts \`mmap = ${keys.mmap}\`; keep one of the two`);
+  if (kind === "embedding" && keys.pooling === "none")
+    refuse("pooling", 'with "none" an input has one vector for each of its tokens, and the API has room for one; expected "mean", "cls", "last" or "rank"');
   const threads = keys.threads ?? "auto";
   if (threads !== "auto" && threads > machine.physicalCores) {
     warn(

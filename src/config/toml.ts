@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "@iarna/toml";
 import { AssistantError } from "../core/errors.ts";
-import type { SourceFile } from "./findings.ts";
+import { Mistakes, type SourceFile } from "./findings.ts";
 import { locate } from "./locate.ts";
 
 /** A file that cannot be read or is not TOML. `line` is 1-based. */
@@ -19,6 +19,7 @@ export class UnreadableFile extends Error {
   toAssistantError(): AssistantError {
     return new AssistantError("config_invalid", `${this.file}${this.line === null ? "" : `:${this.line}`}: ${this.message}`, {
       remedy: "Correct the file; `assistant init --stdout` prints one that is valid.",
+      cause: new Mistakes([{ severity: "error", file: this.file, line: this.line, key: null, message: this.message }]),
     });
   }
 }

@@ -72,6 +72,8 @@ export interface RemoteServer {
 export interface Config {
   readonly paths: Paths;
   readonly http: ListenAddress | null;
+  /** Further addresses of the same API. */
+  readonly moreHttp: readonly ListenAddress[];
   readonly grpc: ListenAddress | null;
   /** Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program. */
   readonly grpcChosen: boolean;
@@ -85,15 +87,21 @@ export interface Config {
   /** Host names accepted besides loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** What becomes of a request for a model that is not configured. */
+  readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
   readonly models: readonly ModelSpec[];
+  /** Model files that entries of the main file name, wherever they are. */
+  readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
-  /** What a restart, not a reload, is needed for, hashed: addresses, directories. */
-  readonly restartFingerprint: string;
+  /** Whether there is a main file; without one the defaults hold. */
+  readonly configFileFound: boolean;
+  /** What only a restart brings into force: the values of addresses and the like, by what they are called. */
+  readonly fixed: Readonly<Record<string, string>>;
   /** Warnings and per-model errors; a model with an error is left out of `models`, the others serve. */
   readonly notices: readonly ConfigNotice[];
 }

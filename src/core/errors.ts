@@ -82,6 +82,7 @@ export const errorCatalogue = {
   },
   file_exists: { status: 409, type: "invalid_request_error", exit: 1, retry: false, about: "A file would be overwritten; `--force` allows it." },
   daemon_not_running: { status: 503, type: "server_error", exit: 3, retry: false, about: "No daemon answers for this data directory." },
+  daemon_not_answering: { status: 503, type: "server_error", exit: 1, retry: true, about: "A daemon runs for this data directory, but no command reaches it." },
   daemon_running: { status: 409, type: "server_error", exit: 1, retry: false, about: "Another daemon already serves the data directory." },
   daemon_start_failed: { status: 500, type: "server_error", exit: 1, retry: false, about: "The daemon ended before it was ready; the message says why." },
   address_in_use: { status: 500, type: "server_error", exit: 1, retry: false, about: "Another program listens on the address." },

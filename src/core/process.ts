@@ -43,3 +43,12 @@ function fromPs(pid: number): Promise<string | null> {
     });
   });
 }
+
+/** Resident memory of this process, bytes; null where it cannot be read, as when every file descriptor is in use. */
+export function ownResidentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
+}

@@ -22,6 +22,8 @@ import { InstanceUpstreams } from "./instance-upstreams.ts";
 import { type Measured, Memory } from "./memory.ts";
 import type { Metering } from "./metering.ts";
 import { Remotes } from "./remotes.ts";
+import { withoutQuotes } from "./request-line.ts";
+import { Weights } from "./weights.ts";
 
 /** A wedge is only found at a look, so that short times need frequent ones. */
 const DEFAULT_POLL_MS = 3_000;
@@ -42,6 +44,7 @@ export interface Components {
   readonly fleet: Fleet;
   readonly slotCache: SlotCache;
   readonly memory: Memory;
+  readonly weights: Weights;
   readonly scheduler: Scheduler;
   readonly remotes: Remotes;
   readonly inference: InferenceCore;
@@ -103,14 +106,28 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     upstreamOf: (targetId) => upstreams.find(targetId) ?? remotes.find(targetId),
     ended: (instanceId, end, answered) => complaints.ended(instanceId, end, answered),
   });
+  const weights = new Weights({
+    clock,
+    store: modelStore,
+    models: () => current.config.models,
+    onMended: (name) => {
+      // What failed for want of them is not to wait for the end of its pause.
+      for (const { id, model, state } of fleet.snapshots()) if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
+    },
+  });
   const requestLog = log.part("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
-    directory,
+    directory: {
+      find: (name) =>
+        directory.find(name) ?? (current.config.unknownModel === "default" ? directory.fallback((model) => weights.problem(model) === null) : undefined),
+      all: () => directory.all(),
+      createdAt: (name) => directory.createdAt(name),
+    },
     tenancy: () => current.config,
     fingerprint: promptFacts,
     log: requestLog,
-    logRequest: metering.counting((level, fields) => requestLog[level](fields, "request")),
+    logRequest: metering.counting((level, fields) => requestLog[level](withoutQuotes(fields), "request")),
   });
 
   measured.add(({ devices, use }) => {
@@ -125,5 +142,5 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   fleetEvents.add(({ snapshot: { id, state } }) => {
     if (state === "starting") complaints.forget(id);
   });
-  return { directory, modelStore, fleet, slotCache, memory, scheduler, remotes, inference, fleetEvents, estimated };
+  return { directory, modelStore, fleet, slotCache, memory, weights, scheduler, remotes, inference, fleetEvents, estimated };
 }

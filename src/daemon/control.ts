@@ -1,17 +1,20 @@
 import { join } from "node:path";
-import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
+import { engineMetrics } from "./engine-metrics.ts";
 import type { Listeners } from "./listeners.ts";
 import type { Metering } from "./metering.ts";
+import type { Reloader } from "./reloader.ts";
 import { assembleStatus } from "./status.ts";
 
 /** A live view asks every second; devices are probed no more often than this. */
 const DEVICE_REFRESH_MS = 2_000;
+
+const operations = { load: "start", unload: "stop", restart: "restart" } as const;
 
 export interface ControlParts {
   readonly current: Current;
@@ -20,14 +23,14 @@ export interface ControlParts {
   /** They serve what this makes, and are made after it. */
   listeners(): Listeners;
   state(): DaemonStatus["state"];
-  reload(): Promise<ReloadReport>;
+  reloader(): Pick<Reloader, "reload" | "notices" | "restartSettings">;
   stop(options: { readonly now: boolean }): void;
 }
 
 /** What the admin API asks of the daemon. */
 export function createControl(parts: ControlParts): ControlPort {
   const { current, components, metering } = parts;
-  const { fleet, scheduler, remotes, memory, directory } = components;
+  const { fleet, scheduler, remotes, memory, weights, directory } = components;
   const startedAt = Date.now();
   let measuredAt = 0;
 
@@ -35,7 +38,7 @@ export function createControl(parts: ControlParts): ControlPort {
     const now = Date.now();
     if (now - measuredAt > DEVICE_REFRESH_MS) {
       measuredAt = now;
-      await memory.measure();
+      await Promise.all([memory.measure(), weights.look()]);
     }
     const hint = await current.engines.hint();
     const { url, grpc, problems } = parts.listeners();
@@ -46,6 +49,9 @@ export function createControl(parts: ControlParts): ControlPort {
       state: parts.state(),
       url,
       config: current.config,
+      notices: [...parts.reloader().notices, ...weights.notices],
+      weightsProblem: (model) => weights.problem(model),
+      restartSettings: parts.reloader().restartSettings,
       logFile: join(current.config.paths.logDir, "current.log"),
       hardware: current.hardware,
       instances: fleet.snapshots(),
@@ -68,11 +74,14 @@ export function createControl(parts: ControlParts): ControlPort {
       }
       scheduler.operate(action, { instance: instanceId });
     },
-    modelAct: async (name, action) => scheduler.operate(action === "load" ? "start" : "stop", { model: name }),
+    modelAct: async (name, action) => scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
-    metrics: async () => metering.metrics(await status()),
-    reload: () => parts.reload(),
+    metrics: async ({ engines }) => {
+      const own = await metering.metrics(await status());
+      return engines ? `${own}\n${await engineMetrics(fleet.snapshots())}` : own;
+    },
+    reload: () => parts.reloader().reload(),
     shutdown: (options) => parts.stop(options),
   };
 }

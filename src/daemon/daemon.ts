@@ -1,11 +1,11 @@
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
-import { diffModels } from "../config/diff.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
+import { acquireLock, type DaemonLock } from "../core/daemon-lock.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
@@ -20,11 +20,10 @@ import { createControl } from "./control.ts";
 import { Current } from "./current.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
-import { acquireLock, type DaemonLock } from "./lock.ts";
 import { Metering } from "./metering.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
+import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
-import { watchConfig } from "./watch.ts";
 
 export interface DaemonOptions {
   readonly env: Environment;
@@ -53,8 +52,7 @@ export class Daemon {
   readonly #components: Components;
   readonly #listeners: Listeners;
   readonly #parts: readonly Part[];
-  #watcher: Disposable | null = null;
-  #reloading: Promise<ReloadReport> | null = null;
+  readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
 
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
@@ -97,7 +95,8 @@ export class Daemon {
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
     this.#components = createComponents(current, stores, log, metering);
-    const { inference, directory, modelStore, scheduler, remotes, fleet } = this.#components;
+    this.#reloader = new Reloader({ current, clock: systemClock, log: log.log, apply: (config) => this.#apply(config) });
+    const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const listeners: Listeners = new Listeners({
       inference,
       directory,
@@ -107,12 +106,14 @@ export class Daemon {
         metering,
         listeners: () => listeners,
         state: () => this.#state,
-        reload: () => this.reload(),
+        reloader: () => this.#reloader,
         stop: (options) => this.stop(options),
       }),
       authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
+      clock: systemClock,
+      weights: (model) => weights.header(model),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new Handout(() => current.config, modelStore),
@@ -144,18 +145,13 @@ export class Daemon {
 
   /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
   reload(): Promise<ReloadReport> {
-    // Quick edits follow each other; the one in progress may have read the older file, so the next waits for it.
-    const before = this.#reloading ?? Promise.resolve();
-    this.#reloading = before.then(
-      () => this.#reload(),
-      () => this.#reload(),
-    );
-    return this.#reloading;
+    return this.#reloader.reload();
   }
 
   #listParts({ lock, log, metering }: Ground): readonly Part[] {
-    const { fleet, scheduler, remotes, memory, slotCache } = this.#components;
+    const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
     let tidying: Disposable | null = null;
+    let watching: Disposable | null = null;
     return [
       { name: "lock", stop: () => lock.release() },
       { name: "log", stop: () => this.#closeLog(log) },
@@ -169,6 +165,7 @@ export class Daemon {
         name: "requests",
         start: () => {
           memory.take(this.#current.config);
+          void weights.look();
           void slotCache.keepOnly(this.#current.config.models);
           this.#configure(this.#current.config);
           remotes.configure(this.#current.config);
@@ -187,7 +184,15 @@ export class Daemon {
         },
         stop: () => tidying?.[Symbol.dispose](),
       },
-      { name: "configuration watch", start: () => this.#watch(), stop: () => this.#watcher?.[Symbol.dispose]() },
+      { name: "weights", stop: () => weights[Symbol.dispose]() },
+      { name: "memory", stop: () => memory.close() },
+      {
+        name: "configuration watch",
+        start: () => {
+          watching = this.#reloader.watch();
+        },
+        stop: () => watching?.[Symbol.dispose](),
+      },
     ];
   }
 
@@ -226,33 +231,11 @@ export class Daemon {
     });
   }
 
-  #watch(): void {
-    const { configFile, modelConfigDir } = this.#current.config.paths;
-    this.#watcher?.[Symbol.dispose]();
-    this.#watcher = watchConfig(configFile, [modelConfigDir], systemClock, () => void this.reload().catch(() => {}));
-  }
-
-  async #reload(): Promise<ReloadReport> {
-    const { env, hardware, config: before } = this.#current;
-    let next: Config;
-    try {
-      next = await loadConfig({ env, hardware });
-    } catch (error) {
-      this.#log.error({ error: String(error) }, "reload refused; the configuration stays as it was");
-      throw error;
-    }
-    this.#current.replaceConfig(next);
-    this.#apply(next);
-    if (next.paths.modelConfigDir !== before.paths.modelConfigDir) this.#watch();
-    const report = reportOf(before, next);
-    this.#log.info({ ...report, notices: next.notices.length }, "reloaded");
-    return report;
-  }
-
   #apply(config: Config): void {
-    const { memory, slotCache, fleet, remotes } = this.#components;
+    const { memory, weights, slotCache, fleet, remotes } = this.#components;
     this.#setLogLevel(config.logLevel);
     memory.take(config);
+    void weights.look();
     void slotCache.keepOnly(config.models);
     fleet.retune(fleetSettings(config));
     this.#configure(config);
@@ -262,18 +245,3 @@ export class Daemon {
 }
 
 const withoutPreload = (config: Config): Config => ({ ...config, models: config.models.map((model) => ({ ...model, preload: false })) });
-
-function reportOf(before: Config, next: Config): ReloadReport {
-  const { added, removed, restart, updated } = diffModels(before, next);
-  const names = (models: readonly { readonly name: string }[]): string[] => models.map((model) => model.name);
-  const changed = [...names(restart), ...names(updated)];
-  const touched = new Set([...names(added), ...changed]);
-  return {
-    added: names(added),
-    removed: names(removed),
-    changed,
-    unchanged: names(next.models).filter((name) => !touched.has(name)),
-    restartNeeded: next.restartFingerprint !== before.restartFingerprint,
-    notices: next.notices,
-  };
-}

@@ -1,5 +1,5 @@
 import type { Config } from "../core/config.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { answers, type ModelSpec } from "../core/model.ts";
 
 /** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
@@ -22,6 +22,11 @@ export class Directory {
 
   find(nameOrAlias: string): ModelSpec | undefined {
     return this.#byName.get(nameOrAlias) ?? this.#remoteByName.get(nameOrAlias);
+  }
+
+  /** What serves requests for models that are not there, where that is wanted: the one called `default`, else the first chat model that `canLoad`. */
+  fallback(canLoad: (name: string) => boolean): ModelSpec | undefined {
+    return this.find("default") ?? this.all().find(({ name, kind }) => answers(kind, "chat") && canLoad(name));
   }
 
   all(): readonly ModelSpec[] {

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Clock, Timer } from "../core/clock.ts";
+import { ownResidentBytes } from "../core/process.ts";
 
 /**
  * Makes V8 allocate everything in the young generation, whatever it has learned about an allocation site. After a burst
@@ -16,8 +17,8 @@ export interface TidyOptions {
   readonly clock: Clock;
   /** What the daemon does, and has done. */
   work(): { readonly inFlight: number; readonly requestsServed: number };
-  /** Resident memory of this process, bytes. */
-  readonly residentBytes?: () => number;
+  /** Resident memory of this process, bytes; null where it cannot be read now. */
+  readonly residentBytes?: () => number | null;
   readonly collect?: () => void;
 }
 
@@ -37,7 +38,7 @@ const WORTHWHILE_BYTES = 16 * 2 ** 20;
  * start, 100 MB under load) for as long as nothing is allocated: an idle daemon would have 29 % more memory. Under load
  * nothing changes: the young generation grows again within the first few hundred requests. Ends when disposed.
  */
-export function tidyWhenQuiet({ clock, work, residentBytes = process.memoryUsage.rss, collect = collectEverything }: TidyOptions): Disposable {
+export function tidyWhenQuiet({ clock, work, residentBytes = ownResidentBytes, collect = collectEverything }: TidyOptions): Disposable {
   let served = work().requestsServed;
   let lowest = 0;
   let timer: Timer;
@@ -45,9 +46,10 @@ export function tidyWhenQuiet({ clock, work, residentBytes = process.memoryUsage
     const { inFlight, requestsServed } = work();
     const quiet = inFlight === 0 && requestsServed === served;
     served = requestsServed;
-    if (quiet && residentBytes() - lowest >= WORTHWHILE_BYTES) {
+    const before = residentBytes();
+    if (quiet && before !== null && before - lowest >= WORTHWHILE_BYTES) {
       collect();
-      lowest = residentBytes();
+      lowest = residentBytes() ?? lowest;
     }
     timer = clock.after(LOOK_MS, look);
   };

@@ -1,17 +1,24 @@
+import { lstat } from "node:fs/promises";
 import type { InfoResponse } from "../api/assistant-service.ts";
 import { parseAddress } from "../config/network.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import type { Config, ListenAddress } from "../core/config.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gateway.ts";
 import { endpointsOf } from "../gateway/grpc/forward.ts";
 import type { GrpcListener } from "../gateway/grpc/listener.ts";
 import type { Shelf } from "../gateway/grpc/model-handlers.ts";
+import { maxConnections } from "./descriptors.ts";
 import { openGrpc } from "./grpc.ts";
+import { secureRunDir } from "./run-dir.ts";
+
+const SOCKET_CHECK_MS = 2_000;
 
 export interface ListenersOptions extends GatewayOptions {
   readonly refused: (code: ErrorCode) => void;
   /** What gRPC's GetInfo answers. `endpoints`: paths that a call may name. */
   readonly info: (endpoints: readonly string[]) => InfoResponse;
+  readonly clock: Clock;
   /** Weights that gRPC hands out. */
   readonly shelf: Shelf;
 }
@@ -29,6 +36,8 @@ export class Listeners {
   };
   readonly #gateways: Gateway[] = [];
   #url: string | null = null;
+  #socketCheck: Timer | null = null;
+  #closing = false;
 
   constructor(options: ListenersOptions) {
     this.#options = options;
@@ -53,14 +62,37 @@ export class Listeners {
   async open(config: Config): Promise<void> {
     const main = await this.#add({});
     if (config.http) this.#url = await main.listen(config.http);
+    for (const address of config.moreHttp) await main.listen(address);
     for (const [address, onlyModels] of modelsByAddress(config)) await (await this.#add({ onlyModels })).listen(listenAddress(address));
     await this.#openGrpc(main, config);
     // Last, since this is what tells other commands that the daemon is there.
     await main.listen({ path: config.paths.adminSocket });
+    this.#keepSocket(main, config.paths);
+  }
+
+  /** Programs that tidy up temporary directories delete sockets too; without this one no command would find the daemon. */
+  #keepSocket(main: Gateway, paths: Config["paths"]): void {
+    const { runDir, adminSocket } = paths;
+    this.#socketCheck = this.#options.clock.after(SOCKET_CHECK_MS, () => {
+      void (async () => {
+        try {
+          if ((await lstat(adminSocket).catch(missing)) === null && !this.#closing) {
+            await secureRunDir(runDir);
+            await main.listen({ path: adminSocket });
+            this.#options.log.warn({ path: adminSocket }, "the socket of the commands was deleted, and is there again");
+          }
+        } catch (error) {
+          this.#options.log.error({ err: error }, "the socket of the commands was deleted and cannot be made again");
+        }
+        if (!this.#closing) this.#keepSocket(main, paths);
+      })();
+    });
   }
 
   /** Takes no new requests and resolves when the running ones have ended. */
   async close(): Promise<void> {
+    this.#closing = true;
+    this.#socketCheck?.cancel();
     await Promise.all([...this.#gateways.map((gateway) => gateway.close()), this.#grpc.listener?.close({ now: false })]);
   }
 
@@ -77,10 +109,16 @@ export class Listeners {
   }
 
   async #add(extra: Partial<GatewayOptions>): Promise<Gateway> {
-    const gateway = await createGateway({ ...this.#options, ...extra });
+    const limit = maxConnections();
+    const gateway = await createGateway({ ...this.#options, ...(limit === null ? {} : { maxConnections: limit }), ...extra });
     this.#gateways.push(gateway);
     return gateway;
   }
+}
+
+function missing(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null;
+  throw error;
 }
 
 /** The chat and the embedding model of one server share its address. */

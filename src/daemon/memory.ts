@@ -53,6 +53,7 @@ export class Memory {
   #use: ReadonlyMap<string, InstanceUse> = new Map();
   #measuring: Promise<void> | null = null;
   #round = 0;
+  #closed = false;
 
   constructor(ports: MemoryPorts) {
     this.#ports = ports;
@@ -106,9 +107,16 @@ export class Memory {
     for (const [name, { fingerprint }] of this.#byModel) if (current.get(name) !== fingerprint) this.#byModel.delete(name);
     this.#pending = new Set(config.models.map((model) => model.name).filter((name) => !this.#byModel.has(name)));
     void this.#learn(config, round).catch((error: unknown) => {
+      if (this.#closed) return;
       this.#ports.log.warn({ err: error }, "the memory of models could not be reckoned; they are taken to fit");
       if (round === this.#round) this.#settle(new Set());
     });
+  }
+
+  /** Ends the process that makes estimates: it would keep the daemon's for as long. */
+  close(): void {
+    this.#closed = true;
+    this.#estimates.close();
   }
 
   async #learn(config: Pick<Config, "models">, round: number): Promise<void> {

@@ -1,10 +1,12 @@
 import type { NodeStatus } from "../api/nodes.ts";
 import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
-import type { Config } from "../core/config.ts";
+import type { Config, ConfigNotice } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import type { ModelSpec } from "../core/model.ts";
+import { ownResidentBytes } from "../core/process.ts";
 import type { InstanceLoad, SchedulerSnapshot } from "../scheduler/snapshot.ts";
+import { missingReplicas, type ReplicaFacts } from "./replicas.ts";
 
 export interface StatusParts {
   readonly version: string;
@@ -13,6 +15,10 @@ export interface StatusParts {
   readonly state: DaemonStatus["state"];
   readonly url: string | null;
   readonly config: Config;
+  /** What is wrong with the configuration's files. */
+  readonly notices: readonly ConfigNotice[];
+  /** Settings that take effect when the daemon is restarted. */
+  readonly restartSettings: readonly string[];
   readonly logFile: string;
   readonly hardware: Hardware;
   readonly instances: readonly InstanceSnapshot[];
@@ -22,6 +28,8 @@ export interface StatusParts {
     measured(snapshot: InstanceSnapshot): number | null;
     estimateFor(model: string, device: string): number | null;
   };
+  /** Why the weights of a model cannot be loaded, or null. */
+  weightsProblem(model: string): string | null;
   readonly nodes: readonly NodeStatus[];
   /** Where gRPC is served, or null. */
   readonly grpc: string | null;
@@ -30,10 +38,21 @@ export interface StatusParts {
   readonly hints: readonly string[];
 }
 
+const RUNNING = ["starting", "ready", "draining"];
+
 /** What `/admin/status` answers, put together from the parts that own it. Pure. */
 export function assembleStatus(parts: StatusParts): DaemonStatus {
   const { config, scheduler } = parts;
   const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
+  const running = parts.instances.filter(({ state }) => RUNNING.includes(state));
+  const replicaFacts = (model: ModelSpec): ReplicaFacts => ({
+    model,
+    running: running.filter((snapshot) => snapshot.model === model.name).length,
+    runningOfAll: running.length,
+    scheduler: config.scheduler,
+    devices: parts.hardware.devices,
+    estimate: (device) => parts.memory.estimateFor(model.name, device),
+  });
   return {
     version: parts.version,
     pid: process.pid,
@@ -42,9 +61,10 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     state: parts.state,
     url: parts.url,
     configFile: config.paths.configFile,
+    configFileFound: config.configFileFound,
     dataDir: config.paths.dataDir,
     logFile: parts.logFile,
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: ownResidentBytes() ?? 0,
     requestsServed: scheduler.requestsServed,
     queued: scheduler.queued,
     models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {
@@ -57,7 +77,8 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
-        error: view?.error ?? null,
+        replicasNote: model.nodes === undefined ? missingReplicas(replicaFacts(model)) : null,
+        error: view?.error ?? (model.nodes === undefined ? parts.weightsProblem(model.name) : null),
       };
     }),
     instances,
@@ -65,7 +86,8 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
       const holder = scheduler.exclusive.get(device.id);
       return holder === undefined ? device : { ...device, exclusiveRequest: holder };
     }),
-    notices: config.notices.map((notice) => ({ ...notice })),
+    notices: parts.notices.map((notice) => ({ ...notice })),
+    restartSettings: [...parts.restartSettings],
     grpc: parts.grpc,
     nodes: [...parts.nodes],
     hints: [...parts.hints],

@@ -17,7 +17,7 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
 import { RouteTable } from "./front/table.ts";
-import type { ControlPort, GatewaySettings } from "./ports.ts";
+import type { ControlPort, GatewaySettings, ModelWeights } from "./ports.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
@@ -32,6 +32,10 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Called for each request that the guards refuse. Default: nobody is. */
   readonly refused?: (code: ErrorCode) => void;
+  /** Connections that a network listener has at once; further ones are closed. Default: no limit. */
+  readonly maxConnections?: number;
+  /** What the header of a model's weights says; null where they are not here. Default: nothing is known. */
+  readonly weights?: (model: string) => ModelWeights | null;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -67,10 +71,10 @@ const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { inference, directory, control, authorizer, settings, version, log } = options;
-  const { progress = () => null, refused = () => {}, onlyModels = null } = options;
+  const { progress = () => null, refused = () => {}, onlyModels = null, maxConnections = null, weights = () => null } = options;
   const servers = new Set<Server>();
   let stopping = false;
-  const openAi = openAiDoor({ directory, version, progress, onlyModels, isStopping: () => stopping });
+  const openAi = openAiDoor({ directory, weights, version, progress, onlyModels, isStopping: () => stopping });
   const doors = [openAi, monitorDoor(control), adminDoor(control)];
   const table = new RouteTable();
   for (const door of doors) for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
@@ -92,6 +96,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         if (stopping) response.shouldKeepAlive = false;
         handler(request, response);
       });
+      if (guarded && maxConnections !== null) {
+        server.maxConnections = maxConnections;
+        // Those that only wait for their next request make room for clients that have one now.
+        server.on("drop", () => server.closeIdleConnections());
+      }
       watchDisconnects(server);
       const where = await open(server, address);
       servers.add(server);

@@ -4,7 +4,7 @@ import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
 
 /** Actions on a model as a whole. */
-export type ModelVerb = "load" | "unload";
+export type ModelVerb = "load" | "unload" | "restart";
 
 /** What the admin API may ask of the daemon. Rejections are AssistantErrors. */
 export interface ControlPort {
@@ -17,8 +17,8 @@ export interface ControlPort {
   nodes(): NodesReport;
   /** What each key has used. */
   usage(): UsageReport;
-  /** Everything that is measured, in Prometheus' text format. */
-  metrics(): Promise<string>;
+  /** Everything that is measured, in Prometheus' text format; with `engines` what engines measure of themselves too. */
+  metrics(options: { readonly engines: boolean }): Promise<string>;
   reload(): Promise<ReloadReport>;
   /** Returns at once; the daemon drains, or with `now` ends its requests. */
   shutdown(options: { readonly now: boolean }): void;
@@ -31,4 +31,12 @@ export interface GatewaySettings {
   /** Host names accepted besides loopback names and IP addresses; `.example.com` takes every name below it. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+}
+
+/** What the header of a model's weights says. */
+export interface ModelWeights {
+  /** Of the file. */
+  readonly bytes: number;
+  readonly trainContextTokens: number | null;
+  readonly parameters: number;
 }

@@ -53,12 +53,18 @@ const estimatesDocument: DocumentType<Entries> = {
 export class Estimates {
   readonly #documents: Documents;
   readonly #nodePath: string;
+  readonly #closed = new AbortController();
   #known: Map<string, MemoryEstimate | null> | null = null;
 
   /** `nodePath` is the Node.js that runs the process. */
   constructor(documents: Documents, nodePath: string) {
     this.#documents = documents;
     this.#nodePath = nodePath;
+  }
+
+  /** Ends the process that computes, if there is one; `of` rejects then. */
+  close(): void {
+    this.#closed.abort();
   }
 
   /** The estimates of these jobs that are kept, by key. Reads the document once; never rejects. */
@@ -78,7 +84,7 @@ export class Estimates {
     const found = await this.recall(jobs);
     const missing = jobs.filter(({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index);
     if (missing.length === 0) return found;
-    for (const { key, estimate } of await compute(missing, this.#nodePath)) {
+    for (const { key, estimate } of await compute(missing, this.#nodePath, this.#closed.signal)) {
       found.set(key, estimate);
       this.#known?.set(key, estimate);
     }
@@ -89,8 +95,14 @@ export class Estimates {
   }
 }
 
-async function compute(jobs: readonly EstimateJob[], nodePath: string): Promise<EstimateAnswer[]> {
-  const child = spawn(nodePath, [program], { env: { NODE_NO_WARNINGS: "1" }, stdio: ["pipe", "pipe", "pipe"], timeout: TIMEOUT_MS, killSignal: "SIGKILL" });
+async function compute(jobs: readonly EstimateJob[], nodePath: string, signal: AbortSignal): Promise<EstimateAnswer[]> {
+  const child = spawn(nodePath, [program], {
+    env: { NODE_NO_WARNINGS: "1" },
+    stdio: ["pipe", "pipe", "pipe"],
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+    signal,
+  });
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
   // A child that dies early breaks the pipe; its exit code says so.
   child.stdin.on("error", () => {}).end(JSON.stringify(jobs));

@@ -1,8 +1,7 @@
-import { stat } from "node:fs/promises";
 import type { GgufFileInfo } from "node-llama-cpp";
 import { AssistantError } from "../core/errors.ts";
 import type { ModelKind } from "../core/model.ts";
-import { checkGgufMagic } from "./gguf-magic.ts";
+import { readGguf } from "./gguf-header.ts";
 
 /** What a GGUF file says of its model. Null: it does not say. */
 export interface ModelFacts {
@@ -65,8 +64,7 @@ function countParameters({ fullTensorInfo }: GgufFileInfo): number {
 
 /** The parsed header and the file's size. */
 export async function readHeader(file: string): Promise<{ bytes: number; info: GgufFileInfo }> {
-  const { size } = await stat(file);
-  await checkGgufMagic(file);
+  const { bytes } = await readGguf(file);
   const { readGgufFileInfo } = await import("node-llama-cpp");
   const damaged = (reason: string, cause?: unknown): AssistantError =>
     new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${reason}`, {
@@ -82,5 +80,5 @@ export async function readHeader(file: string): Promise<{ bytes: number; info: G
   }
   // Of a file that ends right behind its first bytes the reader gives an empty header, against its own types.
   if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined) throw damaged("it names no architecture");
-  return { bytes: size, info };
+  return { bytes, info };
 }

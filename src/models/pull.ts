@@ -1,7 +1,7 @@
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AssistantError, isAssistantError, toAssistantError } from "../core/errors.ts";
-import { checkGgufMagic } from "./gguf-magic.ts";
+import { readGguf, refusePart } from "./gguf-header.ts";
 import { diskFull, freeBytes, needRoom } from "./pull/disk.ts";
 import { type Job, planPull } from "./pull/job.ts";
 import { lockPull } from "./pull/lock.ts";
@@ -83,12 +83,19 @@ async function fill(source: Source, delivery: Delivery): Promise<void> {
     const wanted: Expected = { bytes: expected.bytes ?? told.bytes, sha256: expected.sha256 ?? told.sha256 };
     delivery.report("verify", into.bytes, into.bytes);
     const wrong = difference(wanted, into);
-    if (wrong === null) return await checkGgufMagic(into.path, source.label).catch((error) => into.discard().then(() => Promise.reject(error)));
+    if (wrong === null) {
+      return await checkWeights(into.path, source.label).catch((error) => into.discard().then(() => Promise.reject(error)));
+    }
     const { continued } = into;
     await into.discard();
     if (!continued || fresh)
       throw new AssistantError("digest_mismatch", wrong, { remedy: "The file was deleted. Try again; if it stays so, the source is damaged or was changed." });
   }
+}
+
+/** A pull brings whole models in one file. */
+async function checkWeights(file: string, shownAs: string): Promise<void> {
+  refusePart(await readGguf(file, shownAs), shownAs);
 }
 
 function difference(wanted: Expected, found: PartialFile): string | null {

@@ -3,24 +3,33 @@ import { AssistantError } from "../core/errors.ts";
 import type { ModelSource } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
-import { checkGgufMagic } from "./gguf-magic.ts";
+import { checkGguf, type GgufHeader } from "./gguf-header.ts";
 import { findByReference, listModels, type ModelStore } from "./store.ts";
+
+/** Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights` does. */
+export const locateWeights = (source: ModelSource, store: ModelStore): Promise<string> =>
+  source.type === "file" ? existing(source.path) : stored(source, store);
 
 /**
  * The absolute path of a model's weights on this machine. A `catalog` source is any name of the store, so that imported
  * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
- * a file that is no GGUF. Cheap: it reads the first bytes only.
+ * a file that is no whole GGUF. Reads the header only.
  */
 export async function resolveWeights(source: ModelSource, store: ModelStore): Promise<string> {
-  const file = source.type === "file" ? await existing(source.path) : await stored(source, store);
-  await checkGgufMagic(file).catch((error: NodeJS.ErrnoException) => {
+  const file = await locateWeights(source, store);
+  await checkWeights(file);
+  return file;
+}
+
+/** What the header of weights says. Throws `model_invalid`. */
+export async function checkWeights(file: string): Promise<GgufHeader> {
+  return await checkGguf(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EACCES") throw error;
     throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
       remedy: "Make the file readable for the user that runs the daemon.",
       cause: error,
     });
   });
-  return file;
 }
 
 async function existing(path: string): Promise<string> {

@@ -1,24 +1,9 @@
+import { formatBytes as decimalBytes } from "../models/format.ts";
+
 /** Numbers as people read them. Pure; every function takes the unit its name says. */
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-
-/** `1.4 GiB`; three figures at most, and none behind the point from 100 on. `-` for null. */
-export function formatBytes(bytes: number | null): string {
-  if (bytes === null || !Number.isFinite(bytes)) return "-";
-  let value = Math.max(0, bytes);
-  let unit = 0;
-  // 999.5 would print as 1000: the next unit starts there.
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${threeFigures(value, unit === 0)} ${UNITS[unit]}`;
-}
-
-function threeFigures(value: number, whole: boolean): string {
-  if (whole || value >= 99.95) return String(Math.round(value));
-  return value >= 9.995 ? value.toFixed(1) : value.toFixed(2).replace(/0$/u, "");
-}
+/** `1.4 GB`, in decimal units as files of models are measured, or `-` for null. */
+export const formatBytes = (bytes: number | null): string => (bytes === null || !Number.isFinite(bytes) ? "-" : decimalBytes(Math.max(0, bytes)));
 
 /** `3d 4h`, `2h 5m`, `5m 3s`, `12s`, `<1s`; never more than two units. `-` for null. */
 export function formatDuration(milliseconds: number | null): string {

@@ -1,13 +1,17 @@
 import type { DaemonStatus } from "../api/status.ts";
+import { noticeLine, restartLines } from "./notices.ts";
 import { columns, sortRows, visibleRows } from "./rows.ts";
-import { deathSentence } from "./summary.ts";
+import { brokenModels, deathSentence, idleSentence } from "./summary.ts";
 import { plainTable } from "./table.ts";
 
-/** `ps` as plain lines: the table with nothing cut, then what died and why. */
+/** `ps` as plain lines: the table with nothing cut, then what died and why, and what is wrong with the configuration. */
 export function psText(status: DaemonStatus): string[] {
   const [byName] = columns;
   const rows = byName === undefined ? [] : sortRows(visibleRows(status), byName);
   const deaths = rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []);
-  const broken = status.models.flatMap((model) => (model.error === null ? [] : [`${model.name}: ${model.error}`]));
-  return [...plainTable(columns, rows), ...(deaths.length + broken.length > 0 ? ["", ...deaths, ...broken] : [])];
+  const broken = brokenModels(status, rows).map(({ name, error }) => `${name}: ${error}`);
+  const short = status.models.flatMap((model) => (model.replicasNote ? [`${model.name}: ${model.replicasNote}`] : []));
+  const trouble = [...deaths, ...broken, ...short, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)];
+  const table = rows.length === 0 ? [idleSentence(status)] : plainTable(columns, rows);
+  return [...table, ...(trouble.length > 0 ? ["", ...trouble] : [])];
 }

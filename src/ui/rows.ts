@@ -81,7 +81,7 @@ const text = { align: "left", highFirst: false } as const;
 
 /** All columns of `ps`, in their order on the screen. `s` cycles through them. */
 export const columns: readonly Column[] = [
-  column({ ...text, title: "INSTANCE", priority: 0, shrinkTo: 12, cell: (row) => plain(row.instance.id), sortKey: (row) => row.instance.id }),
+  column({ ...text, title: "INSTANCE", priority: 0, cell: (row) => plain(row.instance.id), sortKey: (row) => row.instance.id }),
   column({ ...text, title: "STATE", priority: 1, cell: stateCell, sortKey: (row) => row.instance.state }),
   column({ ...text, title: "ENGINE", priority: 9, cell: (row) => plain(row.instance.engine), sortKey: (row) => row.instance.engine }),
   column({ ...text, title: "DEVICE", priority: 8, cell: (row) => plain(row.instance.device), sortKey: (row) => row.instance.device }),

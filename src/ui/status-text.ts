@@ -2,6 +2,7 @@ import { styleText } from "node:util";
 import type { DaemonStatus, ModelStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, plural } from "./format.ts";
 import { inFlightElsewhere, nodesSummary } from "./nodes-text.ts";
+import { noticeLine, restartLines } from "./notices.ts";
 import { visibleRows } from "./rows.ts";
 import { deathSentence, deviceFacts } from "./summary.ts";
 import { alignColumns } from "./table.ts";
@@ -22,7 +23,7 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
       "Requests",
       `${inFlight} running${elsewhere > 0 ? ` here, ${elsewhere} on other machines` : ""}, ${status.queued} waiting, ${status.requestsServed} served`,
     ],
-    ["Config", status.configFile],
+    ["Config", `${status.configFile}${status.configFileFound === false ? " (not there: defaults hold)" : ""}`],
     ["Data", status.dataDir],
     ["Log", status.logFile],
   ];
@@ -38,10 +39,8 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
       status.devices.map((device) => [device.id, device.name, deviceFacts(device).join(", ")]),
       "none found",
     ),
-    ...block(
-      "Trouble",
-      [...deaths, ...status.notices.map((notice) => `${notice.severity}: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`)],
-      (line) => paint(line.startsWith("warning") ? "yellow" : "red", line),
+    ...block("Trouble", [...deaths, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)], (line) =>
+      paint(/^warning|into force$/u.test(line) ? "yellow" : "red", line),
     ),
     ...block("Hints", status.hints, (line) => line),
   ];
@@ -59,6 +58,7 @@ function modelRow(model: ModelStatus): string[] {
   const notes = [
     ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
     ...(model.pinned ? ["pinned"] : []),
+    ...(model.replicasNote ? [model.replicasNote] : []),
     ...(model.aliases.length > 0 ? [`also ${model.aliases.join(", ")}`] : []),
   ];
   return [model.name, model.kind, model.engine, [state, ...notes].join(", ")];

@@ -1,7 +1,7 @@
 import type { DaemonStatus, DeviceStatus, InstanceStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, formatRate, plural } from "./format.ts";
 import { inFlightElsewhere } from "./nodes-text.ts";
-import { diedByFault } from "./rows.ts";
+import { diedByFault, type InstanceRow } from "./rows.ts";
 
 /** Facts about the daemon in the order of their weight: the last ones leave first where the line is short. */
 export function headline(status: DaemonStatus): string[] {
@@ -11,14 +11,21 @@ export function headline(status: DaemonStatus): string[] {
   const rate = status.instances.reduce((sum, instance) => sum + (instance.decodeTokensPerSecond ?? 0), 0);
   return [
     status.state === "stopping" ? "stopping" : `up ${formatDuration(status.now - status.startedAt)}`,
-    status.url ?? "no HTTP",
-    `${plural(up, "instance")} ready`,
     `${inFlight} running`,
     ...(elsewhere > 0 ? [`${elsewhere} on other machines`] : []),
     `${status.queued} waiting`,
+    status.url ?? "no HTTP",
     `${formatRate(rate)} tok/s`,
+    `${plural(up, "instance")} ready`,
     `${status.requestsServed} served`,
   ];
+}
+
+/** What to do where no instance is up. Pure. */
+export function idleSentence({ models }: DaemonStatus): string {
+  const local = models.find(({ engine, error }) => engine !== "remote" && error === null);
+  if (models.length === 0) return "No models are configured: `assistant run smollm2` sets up a first one.";
+  return local === undefined ? "No model can be loaded: see below." : `No model is loaded. A request loads one, or \`assistant load ${local.name}\`.`;
 }
 
 /** As many parts as fit into `width`, joined. */
@@ -46,11 +53,17 @@ export function deathSentence(instance: InstanceStatus, now: number): string | n
   return `${instance.id}: ${death.message.replace(/\.$/u, "")} (${formatDuration(now - death.at)} ago${tries}; ${next})`;
 }
 
+/** Models that cannot be served, without those that an instance of theirs speaks for. Pure. */
+export function brokenModels({ models }: DaemonStatus, rows: readonly InstanceRow[]): { readonly name: string; readonly error: string }[] {
+  const told = new Set(rows.filter(({ instance, now }) => deathSentence(instance, now) !== null).map(({ instance }) => instance.model));
+  return models.flatMap(({ name, error }) => (error === null || told.has(name) ? [] : [{ name, error }]));
+}
+
 /** How much of a device's memory is taken, 0–1. */
 export const memoryUsed = (device: DeviceStatus): number =>
   device.memoryTotalBytes > 0 ? (device.memoryTotalBytes - device.memoryFreeBytes) / device.memoryTotalBytes : 0;
 
-/** `12.3 GiB of 80 GiB`, then the request that has it for itself, then load and heat where they can be read. */
+/** `12.3 GB of 80.0 GB`, then the request that has it for itself, then load and heat where they can be read. */
 export function deviceFacts(device: DeviceStatus): string[] {
   return [
     `${formatBytes(device.memoryTotalBytes - device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)}`,

@@ -89,7 +89,15 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (path.startsWith("/admin/instances/")) return actOn(path.slice("/admin/instances/".length), String((await body(request))["action"]), response);
   if (path === "/admin/reload") {
     record("reload");
-    return json(response, 200, { added: ["fresh"], changed: [], removed: [], unchanged: ["smollm2"], restartNeeded: true, notices: [] });
+    return json(response, 200, {
+      added: ["fresh"],
+      changed: [],
+      removed: [],
+      unchanged: ["smollm2"],
+      restartNeeded: true,
+      restartSettings: ["server.http_addr"],
+      notices: [],
+    });
   }
   if (path === "/admin/shutdown") {
     record(`shutdown ${JSON.stringify(await body(request))}`);

@@ -1,4 +1,4 @@
-import { rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
@@ -16,6 +16,7 @@ async function start(models: Record<string, FakeModel>): Promise<void> {
 }
 const pidOf = async (name: string): Promise<number> => (await assistant.ready(name)).pid ?? 0;
 const reloads = async (): Promise<number> => (await assistant.daemonLog()).split('"msg":"reloaded"').length - 1;
+const errors = async () => (await assistant.state()).notices.filter(({ severity }) => severity === "error");
 const edit = (name: string, model: FakeModel): Promise<void> => assistant.writeModel(name, assistant.toml(name, model));
 
 /** A stream that is under way; `rest` is all of it once it has ended. */
@@ -112,16 +113,58 @@ test("a new file adds a model, a removed one takes its model away after its runn
   await eventually("brook is back", async () => (await ask(url, "brook", "hello")).status === 200);
 });
 
-test("a mistake in one file takes that model away and no other, and mending it brings it back", async () => {
+test("a mistake in one file keeps that model on its last good settings, is reported everywhere, and mending it brings the new ones", async () => {
   await start({ river: {}, brook: {} });
-  const brook = await pidOf("brook");
-  await assistant.writeModel("river", `${assistant.toml("river")}\nslotz = 3\n`);
-  await eventually("river is left out", async () => (await ask(url, "river", "hello")).status === 404);
-  expect((await assistant.state()).notices).toContainEqual(expect.objectContaining({ severity: "error", file: join(assistant.modelDir, "river.toml") }));
-  expect((await ask(url, "brook", "hello")).status).toBe(200);
-  await edit("river", {});
-  await eventually("river is back", async () => (await ask(url, "river", "hello")).status === 200);
+  const [river, brook] = [await pidOf("river"), await pidOf("brook")];
+  const file = join(assistant.modelDir, "river.toml");
+  await assistant.writeModel("river", `${assistant.toml("river", { slots: 3 })}\nslotz = 3\n`);
+  await eventually("it was read", async () => (await errors()).length > 0);
+  expect(await errors()).toEqual([
+    expect.objectContaining({ severity: "error", file, message: expect.stringContaining("river keeps its last good settings") }),
+  ]);
+  expect((await ask(url, "river", "hello")).status).toBe(200);
+  expect([await pidOf("river"), await pidOf("brook")]).toEqual([river, brook]);
+  for (const command of ["status", "ps", "reload", "doctor"]) {
+    const { exitCode, stdout } = await assistant.run([command]);
+    expect([command, exitCode]).toEqual([command, { status: 0, ps: 0, reload: 78, doctor: 1 }[command]]);
+    expect(stdout).toContain(`${file}:`);
+    expect(stdout).toContain("river keeps its last good settings until this is corrected");
+  }
+  expect(await pidOf("river")).toBe(river);
+  await edit("river", { slots: 3 });
+  await eventually("the new slots", async () => (await ask(url, "river", "hello")).status === 200 && (await assistant.ready("river")).slots === 3);
+  expect(await errors()).toEqual([]);
+  expect((await assistant.run(["reload"])).exitCode).toBe(0);
   expect(await pidOf("brook")).toBe(brook);
+});
+
+test("a broken or missing config.toml changes nothing and shows in status until it is mended", async () => {
+  await start({ river: {} });
+  const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
+  const good = await readFile(file, "utf8");
+  await writeFile(file, `${good}\n[scheduler`);
+  await eventually("it is reported", async () => (await errors()).some((notice) => notice.file === file));
+  expect((await assistant.run(["status"])).stdout).toMatch(/error: \S+config\.toml:\d+: not valid TOML/);
+  expect((await assistant.run(["reload"])).exitCode).toBe(78);
+  await rm(file);
+  await eventually("it is missed", async () => (await errors()).some(({ message }) => message.includes("is gone")));
+  expect((await ask(url, "river", "hello")).status).toBe(200);
+  await writeFile(file, good);
+  await eventually("all is well", async () => (await errors()).length === 0);
+});
+
+test("settings that need a restart are named, whoever noticed the change first, until they are taken back", async () => {
+  await start({ river: {} });
+  const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
+  const good = await readFile(file, "utf8");
+  await writeFile(file, good.replace('http_addr = "127.0.0.1:0"', 'http_addr = "127.0.0.1:1"\nbody_limit_mib = 3'));
+  await eventually("it was read", async () => (await reloads()) === 1);
+  expect((await assistant.state()).restartSettings).toEqual(["server.http_addr", "server.body_limit_mib"]);
+  expect((await assistant.run(["status"])).stdout).toContain("server.http_addr, server.body_limit_mib changed: `assistant restart` brings them into force");
+  const report = JSON.parse((await assistant.run(["reload", "--json"])).stdout) as Record<string, unknown>;
+  expect(report).toMatchObject({ restartNeeded: true, restartSettings: ["server.http_addr", "server.body_limit_mib"] });
+  await writeFile(file, good);
+  await eventually("nothing is needed", async () => (await assistant.state()).restartSettings?.length === 0);
 });
 
 test("a model that is set to preload by an edit starts without a request", async () => {

@@ -11,13 +11,14 @@ import { SlotCache } from "../../src/fleet/slot-cache.ts";
 import { eventually } from "../support/assistant.ts";
 import { callEngine, fakeEngine } from "../support/fake-engine.ts";
 import { order, startFleet, type TestFleet } from "../support/fleet.ts";
+import { emptyGguf } from "../support/gguf-writer.ts";
 
 const conversation = Array.from({ length: 200 }, (_, index) => `word${index}`).join(" ");
 
 let dir = "";
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "slots-"));
-  await writeFile(join(dir, "weights.gguf"), "GGUF");
+  await writeFile(join(dir, "weights.gguf"), emptyGguf);
 });
 afterEach(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
 

@@ -42,7 +42,7 @@ describe("pull, list, show, rm", () => {
     expect(pulled.stdout).toContain("Run it: assistant run smollm2");
     expect(await readFile(join(assistant.root, "models/smollm2.toml"), "utf8")).toContain('source = "smollm2"');
 
-    expect((await assistant.run(["ls"])).stdout).toMatch(/^NAME +KIND +SIZE[^\n]+\nsmollm2 +chat +98\.4 MB +Q4_1 +8192 +just now +ready to run$/);
+    expect((await assistant.run(["ls"])).stdout).toMatch(/^NAME +KIND +SIZE[^\n]+\nsmollm2 +chat +98\.4 MB +Q4_1 +4096 \(8192\) +just now +ready to run$/);
     expect(await json("list")).toMatchObject({ models: [{ name: "smollm2", bytes: 98_362_432, configured: true, loaded: false }] });
 
     const shown = await json<{ memory: { total: { hostBytes: number } } }>("show", "smollm2");
@@ -55,9 +55,12 @@ describe("pull, list, show, rm", () => {
     expect(shown.memory.total.hostBytes).toBeGreaterThan(98_362_432);
     expect((await assistant.run(["show", "smollm2"])).stdout).toMatch(/^memory +about \d+ MB: weights 96\.6 MB/m);
 
-    const removed = await assistant.run(["rm", "smollm2"]);
+    expect(await assistant.run(["rm", "smollm2"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("Add `--yes`") });
+    expect(await assistant.run(["rm", "smollm2", "--json"])).toMatchObject({ exitCode: 2 });
+    expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
+    const removed = await assistant.run(["rm", "smollm2", "--yes"]);
     expect(removed).toMatchObject({ exitCode: 0, stdout: "Deleted smollm2 (98.4 MB)." });
-    expect(removed.stderr).toContain("smollm2.toml still refers to it");
+    expect(removed.stderr).toContain("smollm2.toml still refers to smollm2; `assistant run smollm2` pulls it again.");
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(false);
     expect(existsSync(weights)).toBe(true);
     expect((await assistant.run(["list"])).stdout).toContain("not pulled");
@@ -67,8 +70,10 @@ describe("pull, list, show, rm", () => {
     await writeFile(join(assistant.root, "cut.gguf"), "GGUF");
     await assistant.writeModel("cut", `[chat]\nmodel_name = "cut"\nsource = "${join(assistant.root, "cut.gguf")}"\n`);
     await assistant.writeModel("whole", `[chat]\nmodel_name = "whole"\nsource = "${weights}"\n`);
-    expect((await assistant.run(["list"])).stdout).toMatch(/^cut .* the file is damaged\nwhole +chat +98\.4 MB .* ready to run$/m);
-    expect((await assistant.run(["show", "cut"])).stdout).toMatch(/^file .*cut\.gguf \(damaged or cut off\)$/m);
+    const { stdout } = await assistant.run(["list"]);
+    expect(stdout).toMatch(/^cut .* unusable file\nwhole +chat +98\.4 MB .* ready to run$/m);
+    expect(stdout).toMatch(/^cut: \S+cut\.gguf is cut off or damaged: /m);
+    expect((await assistant.run(["show", "cut"])).stdout).toMatch(/^problem .*cut\.gguf is cut off or damaged/m);
   });
 
   it("reckon with a GPU where there is one, and with the CPU where not", async () => {

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { execa, type Options } from "execa";
 import { stopDaemon } from "../../commands/support/daemon/stop.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
-import { connectIfRunning } from "../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
-import { lockHolder } from "../../src/daemon/lock.ts";
+import { lockHolder } from "../../src/core/daemon-lock.ts";
 
 export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** Fakes are TypeScript: with what Node.js made of it the last time they start in half the time. */
@@ -62,7 +62,7 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     return { exitCode: result.exitCode ?? -1, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? "") };
   };
   const paths = resolvePaths(env);
-  const status = async (): Promise<DaemonStatus> => (await connectIfRunning(paths))?.status ?? ({ state: "stopped" } as unknown as DaemonStatus);
+  const status = async (): Promise<DaemonStatus> => (await connectIfAnswering(paths))?.status ?? ({ state: "stopped" } as unknown as DaemonStatus);
   const assistant: TestAssistant = {
     root,
     env,

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { eventually, installAssistant, packageRoot, type TestAssistant } from "./assistant.ts";
+import { emptyGguf } from "./gguf-writer.ts";
 
 export const fakeDaemonProgram = join(packageRoot, "test/fakes/daemon.ts");
 
@@ -33,7 +34,7 @@ export async function installWithFake(): Promise<FakeInstallation> {
   const assistant = await installAssistant();
   const record = join(assistant.root, "asked");
   const weights = join(assistant.root, "weights.gguf");
-  await writeFile(weights, "GGUF");
+  await writeFile(weights, emptyGguf);
   await assistant.writeModel("smollm2", `[chat]\nmodel_name = "smollm2"\nsource = ${JSON.stringify(weights)}\n`);
   const children: ChildProcess[] = [];
   const asked = async (): Promise<string[]> => (await readFile(record, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");

@@ -6,6 +6,7 @@ import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { compileCache, eventually, installAssistant, isRunning, packageRoot, readyInstances, type TestAssistant, type TestSetup } from "./assistant.ts";
 import { callEngine, type EngineRecord, engineRecord, type Knobs, turnKnobs } from "./fake-engine.ts";
+import { emptyGguf } from "./gguf-writer.ts";
 
 /** A model that the fake engine serves. */
 export interface FakeModel {
@@ -51,7 +52,7 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
   const toml = (name: string, model: FakeModel = setup.models[name] ?? {}): string => modelToml(name, weights(name), model);
   const names = Object.keys(setup.models);
   for (const name of names) {
-    await writeFile(weights(name), "GGUF");
+    await writeFile(weights(name), emptyGguf);
     await writeFile(`${weights(name)}.knobs.json`, JSON.stringify(setup.models[name]?.knobs ?? {}));
   }
   const assistant = await installAssistant({

@@ -58,3 +58,6 @@ function text(value: string): Buffer {
   const bytes = Buffer.from(value, "utf8");
   return Buffer.concat([u64(bytes.length), bytes]);
 }
+
+/** The least that is a GGUF file: neither metadata nor tensors. */
+export const emptyGguf: Buffer = Buffer.concat([Buffer.from("GGUF"), u32(3), u64(0), u64(0)]);

@@ -17,6 +17,7 @@ import { daemonClient } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { compileCache, eventually, installAssistant, readyInstances, type TestAssistant } from "./assistant.ts";
 import { type EngineRecord, engineRecord, fakeEngineProgram } from "./fake-engine.ts";
+import { emptyGguf } from "./gguf-writer.ts";
 
 export interface TestNode extends AsyncDisposable {
   readonly assistant: TestAssistant;
@@ -60,7 +61,7 @@ export async function startNode({ models = {}, remotes = [], server = "", env = 
   const folder = await mkdtemp(join(tmpdir(), "assistant-node-"));
   const engine = await fakeLlamaServer(folder);
   const weights = join(folder, "weights.gguf");
-  await writeFile(weights, "GGUF");
+  await writeFile(weights, emptyGguf);
   const assistant = await installAssistant({
     env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0", ...env },
     config: `${server}\n[engine]\nllama_server_path = "${engine}"\n${remotes.map(remoteToml).join("\n")}`,

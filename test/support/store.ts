@@ -6,12 +6,13 @@ import type { Documents } from "../../src/core/documents.ts";
 import { type PulledModel, type PullOptions, type PullProgress, pull } from "../../src/models/pull.ts";
 import type { ModelStore } from "../../src/models/store.ts";
 import { JsonDocuments } from "../../src/store/json-documents.ts";
+import { emptyGguf } from "./gguf-writer.ts";
 
 /** Waiting times of tests: faults show at once, and a slow machine is no fault. */
 export const quick = { connectMs: 2_000, stallMs: 400, retryMs: 5, pipStallMs: 400 };
 
-/** Bytes that begin as a GGUF file does. */
-export const ggufLike = (bytes: number): Buffer => Buffer.concat([Buffer.from("GGUF"), randomBytes(bytes - 4)]);
+/** A GGUF file of so many bytes, without metadata and tensors: random bytes follow its header. */
+export const ggufLike = (bytes: number): Buffer => Buffer.concat([emptyGguf, randomBytes(bytes - emptyGguf.length)]);
 
 export const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 

@@ -32,9 +32,49 @@ export function toReportable(error: unknown, options: readonly string[] = []): A
     const [wrong] = (error as OclifError).flags ?? [];
     const [nearest] = wrong === undefined ? [] : nearestNames(wrong.replace(/^-+/u, ""), options, 1);
     const guess = nearest === undefined ? "" : `Did you mean \`--${nearest}\`? `;
-    return new AssistantError("usage", message, { remedy: `${guess}Add \`--help\` to the command to see what it takes.`, cause: error });
+    return new AssistantError("usage", inOurWords(message), { remedy: `${guess}Add \`--help\` to the command to see what it takes.`, cause: error });
   }
   return toAssistantError(error);
+}
+
+/** What oclif's parser complains of, the way the rest of the program says it. A complaint that is not known stays as it is. */
+export function inOurWords(complaint: string): string {
+  const text = complaint.replace(/^The following errors? occurred:\s*/u, "").replace(/^Parsing (--\S+)\s+/u, "$1: ");
+  for (const [pattern, sentence] of complaints) {
+    const match = pattern.exec(text);
+    if (match !== null) return sentence(...match.slice(1));
+  }
+  return text;
+}
+
+const complaints: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
+  [/^Missing \d+ required args?:\n([\s\S]+)$/u, missingArguments],
+  [/^Nonexistent flags?: (.+)$/u, (names) => `There is no option ${quoted(names)}.`],
+  [/^Flag (--\S+) expects a value$/u, (flag) => `\`${flag}\` needs a value.`],
+  [
+    /^(--[\w-]+): Expected (an integer.*?) but received: (.*)$/u,
+    (flag, wanted, found) =>
+      `\`${flag}\`: expected ${wanted.replace("greater than or equal to", "of at least").replace("less than or equal to", "of at most")}, found \`${found}\`.`,
+  ],
+  [/^Expected (--[\w-]+)=(.*) to be one of: (.+)$/u, (flag, found, known) => `\`${flag}\`: expected one of ${known}, found \`${found}\`.`],
+  [/^All of the following must be provided when using (--[\w-]+): (.+)$/u, (flag, others) => `\`${flag}\` is only used with ${quoted(others)}.`],
+  [/^(--[\w-]+)(?:=.*)? cannot also be provided when using (--[\w-]+)$/u, (flag, other) => `\`${flag}\` and \`${other}\` exclude each other.`],
+  [/^Unexpected arguments?: (.+)$/u, (found) => `There is an argument too many: ${quoted(found)}.`],
+];
+
+const quoted = (names: string): string =>
+  names
+    .split(", ")
+    .map((name) => `\`${name}\``)
+    .join(" and ");
+
+/** oclif lists them as a table whose descriptions may go on in lines that are indented. */
+function missingArguments(table = ""): string {
+  const entries = table
+    .replace(/\n\s+/gu, " ")
+    .split("\n")
+    .map((line) => /^(\S+)\s*(.*)$/u.exec(line.trim()));
+  return entries.map((entry) => `${(entry?.[1] ?? "").toUpperCase()} is missing${entry?.[2] ? `: ${entry[2]}` : ""}.`).join("\n");
 }
 
 /** `this.exit(n)` of a command is thrown too; it has nothing to say, only a code. */

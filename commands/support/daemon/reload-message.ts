@@ -1,4 +1,5 @@
 import type { ReloadReport } from "../../../src/api/reload.ts";
+import { noticeLine, restartLines } from "../../../src/ui/notices.ts";
 
 /** What a reload did, in lines. Pure. */
 export function reloadMessage(report: ReloadReport): string[] {
@@ -11,8 +12,8 @@ export function reloadMessage(report: ReloadReport): string[] {
   list("Removed", report.removed);
   if (lines.length === 0) lines.push("Read again; no model changed.");
   for (const notice of report.notices ?? []) {
-    lines.push(`${notice.severity === "error" ? "Left out" : "Warning"}: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`);
+    lines.push(noticeLine(notice));
   }
-  if (report.restartNeeded === true) lines.push("Some settings (addresses, directories) take effect after `assistant stop` and `assistant serve`.");
+  lines.push(...restartLines(report.restartSettings));
   return lines;
 }

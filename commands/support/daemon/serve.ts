@@ -1,4 +1,5 @@
 import type { DaemonStatus } from "../../../src/api/status.ts";
+import { noticeLine } from "../../../src/ui/notices.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { ensureDaemon } from "./start.ts";
@@ -33,7 +34,7 @@ export function serveMessage(status: DaemonStatus, started: boolean, wantedAddr:
     lines.push("  watch            assistant ps", "  stop             assistant stop");
   }
   const errors = status.notices.filter((notice) => notice.severity === "error");
-  for (const notice of errors) lines.push(`Left out: ${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`);
+  for (const notice of errors) lines.push(noticeLine(notice));
   const warnings = status.notices.length - errors.length;
   if (warnings > 0) lines.push(`${warnings} configuration ${warnings === 1 ? "warning" : "warnings"}: see \`assistant status\`.`);
   if (started) lines.push(...status.hints.map((hint) => `Hint: ${hint}`));

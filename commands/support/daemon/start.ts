@@ -8,6 +8,7 @@ import { type FailedMessage, type HandshakeMessage, isHandshakeMessage, type Rea
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import { connectIfRunning, type DaemonClient } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
+import { lockHolder } from "../../../src/core/daemon-lock.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import { writeFailure } from "../../../src/core/writing.ts";
 
@@ -52,24 +53,34 @@ const OTHERS_START_POLL_MS = 100;
 
 /** The running daemon, or a new one. Throws what made the start fail, `daemon_start_failed` where it died without a word. */
 export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon> {
-  const running = await connectIfRunning(options.paths);
-  if (running !== null) return { ...running, started: false };
-  const deadline = performance.now() + OTHERS_START_MS;
   for (;;) {
+    const running = await connectOnceStarted(options.paths);
+    if (running !== null) return { ...running, started: false };
     try {
       await startDaemon(options);
       break;
     } catch (error) {
       // Somebody else started one at the same moment: it is the one to use, as soon as it answers.
-      if (!isAssistantError(error) || error.code !== "daemon_running" || performance.now() > deadline) throw error;
-      await delay(OTHERS_START_POLL_MS);
-      const theirs = await connectIfRunning(options.paths);
-      if (theirs !== null) return { ...theirs, started: false };
+      if (!isAssistantError(error) || error.code !== "daemon_running") throw error;
     }
   }
   const started = await connectIfRunning(options.paths);
   if (started === null) throw diedAfterwards(options.paths.logDir);
   return { ...started, started: true };
+}
+
+/** The running daemon, once it answers where it has just been started; null where there is none. Throws `daemon_not_answering`. */
+async function connectOnceStarted(paths: StartOptions["paths"]): ReturnType<typeof connectIfRunning> {
+  for (;;) {
+    try {
+      return await connectIfRunning(paths);
+    } catch (error) {
+      const holder = await lockHolder(paths.dataDir);
+      const isStarting = holder === null || Date.now() - holder.since < OTHERS_START_MS;
+      if (!isAssistantError(error) || error.code !== "daemon_not_answering" || !isStarting) throw error;
+      await delay(OTHERS_START_POLL_MS);
+    }
+  }
 }
 
 /** Spawns a daemon that outlives this process, and waits until it says that it is ready. */

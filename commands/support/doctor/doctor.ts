@@ -31,16 +31,18 @@ export async function diagnose(context: CommandContext, version: string): Promis
     pathVariable: variable(env, "PATH") ?? "",
     nodePath: process.execPath,
   });
+  const running = connectIfRunning(paths);
+  const status = (await running.catch(() => null))?.status ?? null;
   const mustSeparate = config !== null && config.apiKeys.length > 1 && !config.sharePrefixes;
   const areas = await Promise.all([
     machineFindings(process.version, hardware),
     guarded("engines", engineFindings(engines, hardware.devices, toolchainGap, mustSeparate)),
     guarded("files", fileFindings(paths)),
-    configFindings(loaded),
+    configFindings(loaded, status?.notices ?? []),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),
     guarded(
       "daemon",
-      connectIfRunning(paths).then((running) => daemonFindings(running?.status ?? null, version, config?.http ?? null)),
+      running.then((found) => daemonFindings(found?.status ?? null, version, config?.http ?? null)),
     ),
   ]);
   return areas.flat();

@@ -1,8 +1,9 @@
 import { createServer } from "node:net";
 import type { DaemonStatus } from "../../../src/api/status.ts";
-import type { Config, ListenAddress } from "../../../src/core/config.ts";
+import type { Config, ConfigNotice, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
-import { resolveWeights } from "../../../src/models/resolve.ts";
+import { aboveTrained } from "../../../src/models/context.ts";
+import { checkWeights, locateWeights } from "../../../src/models/resolve.ts";
 import { modelStore } from "../stores.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -10,8 +11,14 @@ const ofConfig = findingsOf("configuration");
 const ofModels = findingsOf("models");
 const ofDaemon = findingsOf("daemon");
 
-/** The configuration as it was loaded, or the error that kept it from being. Pure. */
-export function configFindings(loaded: { readonly config: Config; readonly exists: boolean } | { readonly error: unknown }): Finding[] {
+/**
+ * The configuration as it was loaded, or the error that kept it from being. `inForce`: what a running daemon says of the
+ * same files, some of whose models it may have kept. Pure.
+ */
+export function configFindings(
+  loaded: { readonly config: Config; readonly exists: boolean } | { readonly error: unknown },
+  inForce: DaemonStatus["notices"] = [],
+): Finding[] {
   if ("error" in loaded) {
     const error = toAssistantError(loaded.error);
     return [ofConfig("config.toml", "broken", error.message, error.remedy)];
@@ -25,11 +32,17 @@ export function configFindings(loaded: { readonly config: Config; readonly exist
       ofConfig(
         notice.key ?? "file",
         notice.severity === "error" ? "broken" : "warning",
-        `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+        `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${(inForce.find(sameMistake(notice)) ?? notice).message}`,
       ),
     ),
   ];
 }
+
+/** The same but for what becomes of the models. */
+const sameMistake =
+  (one: ConfigNotice) =>
+  (other: DaemonStatus["notices"][number]): boolean =>
+    one.severity === other.severity && one.file === other.file && one.line === other.line && one.key === other.key;
 
 /** Whether the weights of every configured model are here. */
 export async function modelFindings(config: Config): Promise<Finding[]> {
@@ -37,7 +50,12 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
   return Promise.all(
     config.models.map(async (model) => {
       try {
-        return ofModels(model.name, "ok", await resolveWeights(model.source, modelStore(config.paths)));
+        const file = await locateWeights(model.source, modelStore(config.paths));
+        const { trainContextTokens } = await checkWeights(file);
+        const { contextTokens } = model.load;
+        return trainContextTokens !== null && contextTokens > trainContextTokens
+          ? ofModels(model.name, "warning", aboveTrained(contextTokens, trainContextTokens), `Its settings are in ${model.file}.`)
+          : ofModels(model.name, "ok", file);
       } catch (error) {
         const { message, remedy } = toAssistantError(error);
         return ofModels(

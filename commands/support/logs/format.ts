@@ -11,7 +11,7 @@ const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "
 
 /** One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are. */
 export function formatLogLine(line: string, colour: boolean): string {
-  const entry = parse(line);
+  const entry = parseLogLine(line);
   if (entry === null) return line;
   const { level, time, msg, ...fields } = entry;
   const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text);
@@ -27,7 +27,8 @@ export function formatLogLine(line: string, colour: boolean): string {
     .join(" ");
 }
 
-function parse(line: string): Record<string, unknown> | null {
+/** A line of the daemon's log; null for any other. */
+export function parseLogLine(line: string): Record<string, unknown> | null {
   if (!line.startsWith("{")) return null;
   try {
     const value: unknown = JSON.parse(line);

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { DaemonStatus } from "../../../src/api/status.ts";
-import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
-import { formatLogLine } from "./format.ts";
+import { formatLogLine, parseLogLine } from "./format.ts";
 import { LogTail } from "./tail.ts";
 
 export interface PrintLogOptions {
@@ -26,9 +26,15 @@ export async function printLog(options: PrintLogOptions): Promise<void> {
   for await (const lines of tail.follow(options.signal)) lines.forEach(print);
 }
 
+/** The end of a log as values: what each line says where it is JSON, as the daemon's are, else the line. */
+export async function lastEntries(file: string, count: number): Promise<unknown[]> {
+  await using tail = await LogTail.open(file);
+  return (await tail.last(count)).map((line) => parseLogLine(line) ?? line);
+}
+
 /** The daemon's log, or the log of the instance (or the first instance of the model) that `name` names. */
-export async function findLogFile(paths: Pick<Paths, "adminSocket" | "logDir">, name: string | null): Promise<string> {
-  const running = await connectIfRunning(paths);
+export async function findLogFile(paths: Pick<Paths, "adminSocket" | "dataDir" | "logDir">, name: string | null): Promise<string> {
+  const running = await connectIfAnswering(paths);
   // The name that always leads to the file being written; readable also while no daemon runs.
   if (name === null) return running?.status.logFile ?? join(paths.logDir, "current.log");
   if (running === null) {

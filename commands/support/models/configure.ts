@@ -7,7 +7,7 @@ import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import type { PulledModel } from "../../../src/models/pull.ts";
-import { resolveWeights } from "../../../src/models/resolve.ts";
+import { locateWeights } from "../../../src/models/resolve.ts";
 import { getModel, type ModelStore } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -51,7 +51,7 @@ export async function usersOf(config: Config, file: string): Promise<readonly Co
 
 /** The file of a source, or null where it is not here. */
 export const fileOf = (source: ModelSource, config: Pick<Config, "paths">): Promise<string | null> =>
-  resolveWeights(source, modelStore(config.paths)).catch(() => null);
+  locateWeights(source, modelStore(config.paths)).catch(() => null);
 
 async function kindOf(pulled: PulledModel, store: ModelStore): Promise<ModelKind> {
   const entry = catalogEntry(pulled.reference);

@@ -1,4 +1,4 @@
-import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { CommandContext } from "../cli/context.ts";
 
 /** A model that this machine has not and others have, as a running daemon knows it. */
@@ -12,7 +12,7 @@ export interface ModelElsewhere {
 
 /** The models that requests reach only on other machines; none where no daemon runs. */
 export async function modelsElsewhere(context: CommandContext): Promise<readonly ModelElsewhere[]> {
-  const status = (await connectIfRunning(context.paths))?.status;
+  const status = (await connectIfAnswering(context.paths))?.status;
   const remote = status?.models.filter((model) => model.engine === "remote") ?? [];
   return remote.map(({ name, aliases, kind }) => ({
     name,

@@ -1,5 +1,5 @@
 import type { InstanceStatus } from "../../../src/api/status.ts";
-import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import type { Config } from "../../../src/core/config.ts";
@@ -8,6 +8,7 @@ import { isAssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
+import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -71,7 +72,7 @@ export async function takeInventory(context: CommandContext, hardware?: Hardware
 
 /** Names of the models that a running daemon holds in memory. */
 export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
-  const connection = await connectIfRunning(context.paths);
+  const connection = await connectIfAnswering(context.paths);
   return new Set(connection?.status.instances.filter((instance) => HOLDING.includes(instance.state)).map((instance) => instance.model));
 }
 
@@ -80,18 +81,27 @@ export type HoldingInstance = Pick<InstanceStatus, "id" | "memoryBytes" | "estim
 
 /** The instances of a model that a running daemon has up or on the way. */
 export async function instancesOf(model: string, context: CommandContext): Promise<readonly HoldingInstance[]> {
-  const connection = await connectIfRunning(context.paths);
+  const connection = await connectIfAnswering(context.paths);
   const instances = connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ?? [];
   return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 }
 
-/** The facts of an entry's weights; null where they are not here or cannot be read. */
-export async function factsOf(entry: Pick<InventoryEntry, "file" | "stored">, store: ModelStore): Promise<ModelFacts | null> {
-  if (entry.file === null) return null;
-  return (entry.stored === null ? readModelFacts(entry.file) : factsOfStored(entry.stored, store)).catch((error: unknown) => {
-    if (isAssistantError(error)) return null;
-    throw error;
-  });
+/** What an entry's weights are; `facts` null where they are not here or not whole, and `problem` says what is wrong with them. */
+export interface Weights {
+  readonly facts: ModelFacts | null;
+  readonly problem: string | null;
+}
+
+export async function weightsOf({ file, stored }: Pick<InventoryEntry, "file" | "stored">, store: ModelStore): Promise<Weights> {
+  if (file === null) return { facts: null, problem: null };
+  try {
+    // Of a file whose facts are known the header is not read again, but the other parts of the model may be missing.
+    if (stored?.manifest?.facts === undefined) await checkWeights(file);
+    return { facts: await (stored === null ? readModelFacts(file) : factsOfStored(stored, store)), problem: null };
+  } catch (error) {
+    if (!isAssistantError(error)) throw error;
+    return { facts: null, problem: error.message };
+  }
 }
 
 async function configOf(context: CommandContext, hardware: Hardware | undefined): Promise<{ config: Config | null; problem: string | null }> {

@@ -1,10 +1,11 @@
 import PQueue from "p-queue";
+import { aboveTrained } from "../../../src/models/context.ts";
 import { formatAge, formatBytes } from "../../../src/models/format.ts";
 import type { ModelStore } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { factsOf, type InventoryEntry, takeInventory } from "./inventory.ts";
+import { type InventoryEntry, takeInventory, weightsOf } from "./inventory.ts";
 
 /** One model as `list --json` prints it. */
 export interface ListedModel {
@@ -18,6 +19,10 @@ export interface ListedModel {
   readonly file: string | null;
   /** The file is here and is a model; a damaged one is not. */
   readonly readable: boolean;
+  /** What is wrong with the file, or null. */
+  readonly problem: string | null;
+  /** Of one request, as configured; null where the model is not. */
+  readonly contextTokens: number | null;
   /** Epoch milliseconds, or null. */
   readonly pulledAt: number | null;
   readonly configured: boolean;
@@ -42,7 +47,7 @@ export async function listedModels(context: CommandContext): Promise<ModelList> 
 }
 
 async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedModel> {
-  const facts = await factsOf(entry, store);
+  const { facts, problem } = await weightsOf(entry, store);
   return {
     name: entry.name,
     aliases: entry.aliases,
@@ -53,6 +58,8 @@ async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedM
     source: entry.source,
     file: entry.file,
     readable: facts !== null,
+    problem,
+    contextTokens: entry.config?.load.contextTokens ?? null,
     pulledAt: entry.stored?.modifiedAt ?? null,
     configured: entry.config !== null,
     loaded: entry.loaded,
@@ -68,7 +75,7 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
     model.kind ?? "-",
     model.bytes === null ? "-" : formatBytes(model.bytes),
     model.quantization ?? "-",
-    model.trainContextTokens === null ? "-" : String(model.trainContextTokens),
+    contextText(model),
     model.pulledAt === null ? "-" : formatAge(model.pulledAt, now),
     stateOf(model),
   ]);
@@ -81,9 +88,25 @@ export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
   return [`On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`];
 }
 
+/** The configured context, beside the trained one where that is another. */
+function contextText({ contextTokens, trainContextTokens }: ListedModel): string {
+  if (contextTokens === null) return trainContextTokens === null ? "-" : `(${trainContextTokens})`;
+  return trainContextTokens === null || trainContextTokens === contextTokens ? String(contextTokens) : `${contextTokens} (${trainContextTokens})`;
+}
+
+/** What is wrong with files, and contexts that no model was trained for, a line each. */
+export function remarkLines(models: readonly ListedModel[]): string[] {
+  return models.flatMap(({ name, problem, contextTokens, trainContextTokens }) => [
+    ...(problem === null ? [] : [`${name}: ${problem}`]),
+    ...(contextTokens !== null && trainContextTokens !== null && contextTokens > trainContextTokens
+      ? [`${name}: ${aboveTrained(contextTokens, trainContextTokens)}`]
+      : []),
+  ]);
+}
+
 function stateOf(model: ListedModel): string {
   if (model.file === null) return "not pulled";
-  if (!model.readable) return "the file is damaged";
+  if (!model.readable) return "unusable file";
   if (model.loaded) return "loaded";
   return model.configured ? "ready to run" : "not configured";
 }

@@ -1,7 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { connectIfRunning } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
+import { catalogEntry } from "../../../src/models/catalog.ts";
 import { removeModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -16,6 +18,8 @@ export interface Removal {
   readonly configFiles: readonly string[];
   /** Names of the configured models that use it. */
   readonly users: readonly string[];
+  /** Those among them whose model file says where to pull the weights from again. */
+  readonly pullable: readonly string[];
 }
 
 /**
@@ -23,6 +27,8 @@ export interface Removal {
  * weights that an engine holds, `usage` for weights outside the store, which are the user's own.
  */
 export async function planRemoval(names: readonly string[], context: CommandContext): Promise<readonly Removal[]> {
+  // One that runs and does not answer may hold any of them.
+  await connectIfRunning(context.paths);
   const inventory = await takeInventory(context);
   return [...new Set(names)].map((name) => {
     const entry = find(name, inventory);
@@ -33,7 +39,7 @@ export async function planRemoval(names: readonly string[], context: CommandCont
     if (holder !== undefined) {
       throw new AssistantError("model_in_use", `${name} is loaded by the daemon.`, {
         param: name,
-        remedy: "Stop its instances (`assistant ps`, key s) or the daemon (`assistant stop`), then remove it.",
+        remedy: `Stop it with \`assistant stop ${holder.name}\`, then remove it.`,
       });
     }
     const configured = users.flatMap(({ config }) => config ?? []);
@@ -42,14 +48,29 @@ export async function planRemoval(names: readonly string[], context: CommandCont
       file: stored.file,
       bytes: stored.bytes,
       configFiles: configured.map((config) => config.file),
+      pullable: configured
+        .filter(({ source }) => source.type === "huggingface" || (source.type === "catalog" && catalogEntry(source.name) !== null))
+        .map(({ name: user }) => user),
       users: configured.map((config) => config.name),
     };
   });
 }
 
-export async function removeAll(removals: readonly Removal[], context: CommandContext): Promise<void> {
-  for (const { name, users } of removals) {
-    await removeModel(modelStore(context.paths), name);
+/** What becomes of the models whose weights are gone, a line each. Pure. */
+export function removalRemarks({ name, users, configFiles, pullable }: Removal): string[] {
+  return users.map((user, index) => {
+    const next = pullable.includes(user)
+      ? `\`assistant run ${user}\` pulls it again`
+      : `requests to ${user} fail until ${name} is pulled again under that name`;
+    return `${configFiles[index]} still refers to ${name}; ${next}. Delete the file if it is no longer needed.`;
+  });
+}
+
+/** `onRemoved` is called for each when its weights are gone: of several, one that cannot be deleted leaves the later ones. */
+export async function removeAll(removals: readonly Removal[], context: CommandContext, onRemoved: (removal: Removal) => void): Promise<void> {
+  for (const removal of removals) {
+    const { name, users } = removal;
+    if (await removeModel(modelStore(context.paths), name)) onRemoved(removal);
     // Conversations with the model that are kept on disk go with it.
     for (const user of users) await rm(join(context.paths.dataDir, "slots", user), { recursive: true, force: true });
   }

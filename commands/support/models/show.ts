@@ -8,13 +8,14 @@ import { nearestNames } from "../../../src/core/nearest.ts";
 import { createEngines } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
+import { aboveTrained } from "../../../src/models/context.ts";
 import type { ModelFacts } from "../../../src/models/facts.ts";
 import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../../src/models/fit.ts";
 import { formatBytes, formatParameters } from "../../../src/models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { engineFolder, modelStore } from "../stores.ts";
 import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
-import { factsOf, type HoldingInstance, type InventoryEntry, instancesOf, takeInventory } from "./inventory.ts";
+import { type HoldingInstance, type InventoryEntry, instancesOf, takeInventory, weightsOf } from "./inventory.ts";
 
 /** What `show --json` prints. */
 export interface ShownModel {
@@ -29,6 +30,8 @@ export interface ShownModel {
   /** Where the bytes came from. */
   readonly origin: string | null;
   readonly facts: ModelFacts | null;
+  /** What is wrong with the file, or null. */
+  readonly problem: string | null;
   readonly loaded: boolean;
   /** The model file (TOML), or null where it is not configured. */
   readonly configFile: string | null;
@@ -44,7 +47,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
   const { entries, config } = await takeInventory(context, hardware);
   const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
   if (entry === undefined) return await ofCatalog(name, entries, context);
-  const facts = await factsOf(entry, modelStore(context.paths));
+  const { facts, problem } = await weightsOf(entry, modelStore(context.paths));
   const load = facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
   const manifest = entry.stored?.manifest ?? null;
   return {
@@ -57,6 +60,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     licence: manifest?.licence ?? facts?.licence ?? null,
     origin: manifest?.source ?? null,
     facts,
+    problem,
     loaded: entry.loaded,
     configFile: entry.config?.file ?? null,
     load,
@@ -92,6 +96,7 @@ async function ofCatalog(name: string, entries: readonly InventoryEntry[], conte
     licence,
     origin: null,
     facts: null,
+    problem: null,
     loaded: false,
     configFile: null,
     load: null,
@@ -139,6 +144,7 @@ export function showRows(model: ShownModel): string[][] {
     ["quantization", facts?.quantization ?? null],
     ["layers", numberText(facts?.layers)],
     ["trained context", numberText(facts?.trainContextTokens, " tokens")],
+    ["context", load === null ? null : contextText(load.contextTokens, facts?.trainContextTokens ?? null)],
     ["embedding length", numberText(facts?.embeddingLength)],
     ["chat template", facts === null ? null : facts.hasChatTemplate ? "in the file" : "none"],
     ["pooling", facts?.pooling ?? null],
@@ -146,12 +152,8 @@ export function showRows(model: ShownModel): string[][] {
     ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
     ["source", model.source],
     ["came from", model.origin],
-    [
-      "file",
-      model.file === null
-        ? `not on this machine; \`assistant pull ${model.source}\` brings it`
-        : `${model.file}${facts === null ? " (damaged or cut off)" : ""}`,
-    ],
+    ["file", model.file === null ? `not on this machine; \`assistant pull ${model.source}\` brings it` : model.file],
+    ["problem", model.problem],
     ["sha256", model.sha256],
     ["configured in", model.configFile ?? "nothing yet"],
     ["loaded", model.loaded ? "yes" : "no"],
@@ -160,6 +162,9 @@ export function showRows(model: ShownModel): string[][] {
   ];
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
+
+const contextText = (contextTokens: number, trained: number | null): string =>
+  trained === null || contextTokens <= trained ? `${contextTokens} tokens` : `${contextTokens} tokens: ${aboveTrained(contextTokens, trained)}`;
 
 function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {
   const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);

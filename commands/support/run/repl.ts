@@ -8,6 +8,7 @@ import { TerminalPrompt } from "./prompt.ts";
 import type { ChatSession } from "./session.ts";
 import { helpLines, parseSlash, type SlashCommand } from "./slash.ts";
 import { timingLines } from "./timings.ts";
+import { WordWrap } from "./word-wrap.ts";
 
 export interface ReplOptions {
   readonly client: Pick<DaemonClient, "chat" | "status">;
@@ -81,7 +82,7 @@ export class Repl {
     const onSignal = (): void => stop.abort();
     process.on("SIGINT", onSignal);
     try {
-      const answer = await streamAnswer({ client, request: session.request(text), signal: stop.signal, out: output, progress: errors });
+      const answer = await streamAnswer({ client, request: session.request(text), signal: stop.signal, out: new WordWrap(output), progress: errors });
       session.remember(text, answer.text);
       output.write(answer.end === "stopped" ? "\n(stopped)\n\n" : answer.end === "length" ? "\n(cut: the limit of tokens was reached)\n\n" : "\n\n");
       if (this.#verbose && answer.timings !== null) this.#print(`${timingLines(answer.timings, answer.clock).join("\n")}\n`);

@@ -54,6 +54,10 @@ export const list = <T extends TSchema>(items: T, description: string, options: 
 export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
 
+/** A text, or several. */
+export const textOrList = (description: string, options: Common = {}) =>
+  Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())], { description, ...options }));
+
 /** One of a few words. */
 export const choice = <const T extends string[]>(words: readonly [...T], description: string, options: Common = {}) =>
   Type.Optional(Type.Enum([...words] as [...T], { description, ...options }));

@@ -2,7 +2,7 @@ import type { Static } from "typebox";
 import { keyScopes, routingPolicies } from "../../core/config.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
-import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text } from "./kit.ts";
+import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text, textOrList } from "./kit.ts";
 
 const RemoteServer = Type.Object(
   {
@@ -92,7 +92,7 @@ export const MainFile = Type.Object(
   {
     server: section(
       {
-        http_addr: text('Address of the OpenAI-compatible API, `host:port`; `""`: none; port 0: any free one.', {
+        http_addr: textOrList('Address of the OpenAI-compatible API, `host:port`, or a list of them; `""`: none; port 0: any free one.', {
           default: defaults.httpAddr,
           spec: {
             value: '"0.0.0.0:8080"',
@@ -132,6 +132,16 @@ export const MainFile = Type.Object(
         api_key_sha256: list(ApiKeyEntry, "Keys, of which every request must carry one. Without any, requests need no key.", { default: [], secret: true }),
       },
       "Where and for whom the daemon answers.",
+    ),
+    gateway: section(
+      {
+        unknown_model: choice(
+          ["refuse", "default"],
+          "What becomes of a request for a model that is not configured: it is refused, or served by the model with the name or alias `default`, else by the first chat model.",
+          { default: defaults.unknownModel },
+        ),
+      },
+      "How requests are taken.",
     ),
     scheduler: section(
       {

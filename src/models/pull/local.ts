@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
-import { checkGgufMagic } from "../gguf-magic.ts";
+import { readGguf, refusePart } from "../gguf-header.ts";
 import { ownerOfFolderReads } from "./modes.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 
@@ -12,9 +12,10 @@ export function localSource(path: string): Source {
     label: path,
     async deliver(delivery) {
       const { file, bytes } = await locate(path);
-      await checkGgufMagic(file, path).catch((error: NodeJS.ErrnoException) => {
+      const header = await readGguf(file, path).catch((error: NodeJS.ErrnoException) => {
         throw error.code === "EACCES" ? unreadable(path, error) : error;
       });
+      refusePart(header, path);
       if (!(await linked(file, bytes, delivery))) await copied(file, bytes, delivery);
       return nothingKnown;
     },

@@ -2,8 +2,9 @@ import { Box, Text } from "ink";
 import type { ReactNode } from "react";
 import type { DaemonStatus } from "../../api/status.ts";
 import { bar, truncate } from "../format.ts";
+import { restartLines, shortNoticeLine } from "../notices.ts";
 import { type Cell, type Column, columns, type InstanceRow, type Tone, visibleRows } from "../rows.ts";
-import { deathSentence, deviceFacts, headline, joinThatFits, memoryUsed } from "../summary.ts";
+import { brokenModels, deathSentence, deviceFacts, headline, idleSentence, joinThatFits, memoryUsed } from "../summary.ts";
 import { type FittedTable, fitTable, titleLine } from "../table.ts";
 import type { PsSnapshot } from "./port.ts";
 import { type PsState, rowsInOrder, scrollWindow, selectedRow, sortColumn } from "./state.ts";
@@ -46,7 +47,7 @@ export function PsView({ snapshot, state, logLines, width, height }: PsViewProps
     <Box flexDirection="column" width={width} height={height}>
       <Header status={status} problem={problem} width={width} />
       <Text> </Text>
-      <Instances rows={rows} state={state} width={width} room={room} modelCount={status.models.length} />
+      <Instances rows={rows} state={state} width={width} room={room} idle={idleSentence(status)} />
       {below === null ? <Logs row={selectedRow(rows, state)} lines={logLines} width={width} height={height} /> : below}
       <Box flexGrow={1} />
       <Footer state={state} width={width} />
@@ -76,18 +77,17 @@ function Instances({
   state,
   width,
   room,
-  modelCount,
+  idle,
 }: {
   rows: InstanceRow[];
   state: PsState;
   width: number;
   room: number;
-  modelCount: number;
+  /** What to say where there are no rows. */
+  idle: string;
 }): ReactNode {
   if (rows.length === 0) {
-    const text =
-      modelCount === 0 ? "No models are configured: `assistant init` writes a first one." : "No model is loaded. The first request for one loads it.";
-    return <Text color="gray">{`  ${truncate(text, width - MARGIN)}`}</Text>;
+    return <Text color="gray">{`  ${truncate(idle, width - MARGIN)}`}</Text>;
   }
   const selected = selectedRow(rows, state);
   const window = scrollWindow(rows, selected === null ? 0 : rows.indexOf(selected), room);
@@ -146,12 +146,14 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
   });
   const remarks = [
     ...rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []).map((text) => ({ text, colour: "red" })),
-    ...status.models.flatMap((model) => (model.error === null ? [] : [{ text: `${model.name}: ${model.error}`, colour: "red" }])),
+    ...brokenModels(status, rows).map(({ name, error }) => ({ text: `${name}: ${error}`, colour: "red" })),
+    ...status.models.flatMap((model) => (model.replicasNote ? [{ text: `${model.name}: ${model.replicasNote}`, colour: "gray" }] : [])),
     ...waiting(status).map((text) => ({ text, colour: "yellow" })),
     ...status.notices.map((notice) => ({
-      text: `${notice.file}${notice.line === null ? "" : `:${notice.line}`}: ${notice.message}`,
+      text: shortNoticeLine(notice),
       colour: notice.severity === "error" ? "red" : "yellow",
     })),
+    ...restartLines(status.restartSettings).map((text) => ({ text, colour: "yellow" })),
     ...status.hints.map((text) => ({ text: `Hint: ${text}`, colour: "gray" })),
   ].map(({ text, colour }) => (
     <Text key={text} color={colour} wrap="truncate">
@@ -187,7 +189,10 @@ function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: r
   );
 }
 
-const KEY_HINTS = ["q quit", "? help", "↑↓ select", "x stop", "l logs", "s sort", "r restart", "p pin"];
+const keyHints = (state: PsState): string[] => {
+  const { title, highFirst } = sortColumn(state);
+  return ["q quit", "? help", `s sort: ${title.toLowerCase()} ${highFirst ? "↓" : "↑"}`, "↑↓ select", "x stop", "l logs", "r restart", "p pin"];
+};
 
 function Footer({ state, width }: { state: PsState; width: number }): ReactNode {
   if (state.confirmStop !== null)
@@ -197,7 +202,7 @@ function Footer({ state, width }: { state: PsState; width: number }): ReactNode 
       </Text>
     );
   if (state.message !== null) return <Text color="yellow">{truncate(state.message, width)}</Text>;
-  return <Text color="gray">{joinThatFits([...KEY_HINTS, `sorted by ${sortColumn(state).title.toLowerCase()}`], width, "   ")}</Text>;
+  return <Text color="gray">{joinThatFits(keyHints(state), width, "   ")}</Text>;
 }
 
 const HELP: readonly (readonly [string, string])[] = [

@@ -44,7 +44,8 @@ export async function complete(job: Job, base: Knobs, pool: SlotPool, record: Re
   record.began();
   try {
     if (knobs.hangBeforeHeaders) return await departure(departed.signal);
-    if (knobs.failStatus !== null) return sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, "the fake engine was told to fail", "server_error"));
+    if (knobs.failStatus !== null)
+      return sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, `the fake engine was told to fail at: ${words.join(" ")}`, "server_error"));
     if (words.length > knobs.contextTokens) return refuseTooLong(response, words.length, knobs.contextTokens);
     const slot = await pool.take(words, body.id_slot !== undefined && body.id_slot >= 0 ? body.id_slot : null, departed.signal);
     if (!slot) return;

@@ -131,3 +131,17 @@ it("an entry's port is served to others only where that is allowed", async () =>
   await using at = await site({ "config.toml": `[server]\nallow_remote = true\n${entry("a", 9000)}` });
   expect(model(await at.load(), "a").ownAddresses).toEqual(["0.0.0.0:9000"]);
 });
+
+it("the API may have several addresses, each checked by its own place", async () => {
+  const several = (list: string) => site({ "config.toml": `[server]\nhttp_addr = [\n  ${list}\n]\n` });
+  await using two = await several('"127.0.0.1:8080",\n  "[::1]:8080"');
+  expect(await two.load()).toMatchObject({ http: { host: "127.0.0.1", port: 8080 }, moreHttp: [{ host: "::1", port: 8080 }] });
+  expect((await two.load()).fixed["server.http_addr"]).toBe("127.0.0.1:8080, [::1]:8080");
+  expect((await two.load({ overrides: { httpAddr: "127.0.0.1:9" } })).moreHttp).toEqual([]);
+  await using wrong = await several('"127.0.0.1:8080",\n  "nowhere"');
+  expect((await wrong.failure()).message).toMatch(/config\.toml:4: server\.http_addr\[1\]: expected host:port/);
+  await using twice = await several('"127.0.0.1:8080",\n  "0.0.0.0:8080"');
+  expect((await twice.failure()).message).toMatch(/server\.http_addr\[1\]: 127\.0\.0\.1:8080 is listed twice/);
+  await using none = await several("");
+  expect(await none.load()).toMatchObject({ http: null, moreHttp: [] });
+});

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { diffModels } from "../../../src/config/diff.ts";
+import { diffModels, restartSettings } from "../../../src/config/diff.ts";
 import type { Config } from "../../../src/core/config.ts";
 import { site } from "./support.ts";
 
@@ -52,9 +52,17 @@ it("another llama-server restarts the models that it may run", async () => {
 
 it("the daemon needs a restart for addresses and limits, not for models", async () => {
   await using at = await site({ "config.toml": "" });
-  const base = (await at.load()).restartFingerprint;
-  expect((await at.load({ overrides: { logLevel: "debug" } })).restartFingerprint).toBe(base);
-  expect((await at.load({ env: { ASSISTANT_API_KEY: "k" } })).restartFingerprint).toBe(base);
-  expect((await at.load({ overrides: { httpAddr: "127.0.0.1:9" } })).restartFingerprint).not.toBe(base);
-  expect((await at.load({ env: { ASSISTANT_DATA_DIR: "/elsewhere" } })).restartFingerprint).not.toBe(base);
+  const base = await at.load();
+  const needs = async (options: Parameters<typeof at.load>[0]) => restartSettings(base, await at.load(options));
+  expect(await needs({ overrides: { logLevel: "debug" } })).toEqual([]);
+  expect(await needs({ env: { ASSISTANT_API_KEY: "k" } })).toEqual([]);
+  expect(await needs({ overrides: { httpAddr: "127.0.0.1:9" } })).toEqual(["server.http_addr"]);
+  expect(await needs({ env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:10" } })).toEqual(["server.grpc_addr"]);
+});
+
+it("a model's own address, changed, new or gone, is named by its model", async () => {
+  const own = (port: number) => `[server]\nsocket_addr = "127.0.0.1:${port}"\n[chat]\nsource = "smollm2"\n`;
+  await using one = await site({ "models/a.toml": own(9001), "models/b.toml": own(9002) });
+  await using two = await site({ "models/a.toml": own(9001), "models/c.toml": own(9003) });
+  expect(restartSettings(await one.load(), await two.load())).toEqual(["the address of b", "the address of c"]);
 });

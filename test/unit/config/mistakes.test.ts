@@ -43,7 +43,7 @@ describe("a mistake in the main file names line, key, expectation, value and the
       'config.toml:4: server.cors_origins[1]: expected an origin such as "https://chat.example.org", or "*", found "a.example"',
     ],
     ['[server]\napi_key = "s3cret"', /^config\.toml:2: server\.api_key: unknown key in \[server\]; keys are stored hashed: write/],
-    ["quux = 1979-05-27", "config.toml:1: quux: unknown key or section; known are server, scheduler, llama_servers, remote_servers, engine, log"],
+    ["quux = 1979-05-27", "config.toml:1: quux: unknown key or section; known are server, gateway, scheduler, llama_servers, remote_servers, engine, log"],
   ])("%j", async (text, expected) => {
     const message = await complaint(text);
     if (typeof expected === "string") expect(message).toBe(expected);

@@ -154,3 +154,10 @@ it("a missing file means defaults, with a word only where it was asked for", asy
   expect((await at.load({ configFile: undefined })).notices).toEqual([]);
   expect((await at.load({ configFile: undefined, env: { ASSISTANT_CONFIG: at.file(".config/assistant/config.toml") } })).notices).toEqual([]);
 });
+
+it("pooling that the API cannot answer with is refused when the file is read", async () => {
+  await using at = await site({ "models/m.toml": '[embedding]\nsource = "mini"\npooling = "none"\n' });
+  const config = await at.load();
+  expect(config.models).toEqual([]);
+  expect(noticeLines(config, at)[0]).toMatch(/^error models\/m\.toml:3: embedding\.pooling: with "none" .*expected "mean", "cls", "last" or "rank"/);
+});

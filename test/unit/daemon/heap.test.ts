@@ -6,7 +6,7 @@ const MIB = 2 ** 20;
 
 /** A daemon of which only the memory and the work are there; collecting brings the memory down to 80 MiB. */
 function quietDaemon() {
-  const state = { inFlight: 0, requestsServed: 0, rss: 100 * MIB, collections: 0, armed: true };
+  const state = { inFlight: 0, requestsServed: 0, rss: (100 * MIB) as number | null, collections: 0, armed: true };
   let due: { readonly delayMs: number; readonly callback: () => void } | null = null;
   const clock: Clock = {
     now: () => 0,
@@ -75,4 +75,14 @@ test("a daemon that stops looks no more", () => {
   const { state, tidying } = quietDaemon();
   tidying[Symbol.dispose]();
   expect(state.armed).toBe(false);
+});
+
+test("memory that cannot be read, as when every descriptor is in use, is no reason to collect, to fail or to stop looking", () => {
+  const { state, look } = quietDaemon();
+  state.rss = null;
+  look();
+  expect(state.collections).toBe(0);
+  state.rss = 100 * MIB;
+  look();
+  expect(state.collections).toBe(1);
 });

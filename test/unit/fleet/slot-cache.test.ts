@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { EngineProbe } from "../../../src/core/probe.ts";
 import { SlotCache, type SlotPlace } from "../../../src/fleet/slot-cache.ts";
 import { testDevice, testModel } from "../../support/fake-engine.ts";
+import { emptyGguf } from "../../support/gguf-writer.ts";
 
 let dir = "";
 let budget = 10_000;
@@ -61,7 +62,7 @@ function setUp() {
   const log = { info: () => {}, warn: () => {} };
   const cache = new SlotCache({ directory: join(dir, "slots"), budgetBytes: () => budget, probe: engine, log });
   const place = async (name: string, fingerprint = "one", version = "1", slots = 2): Promise<SlotPlace> => {
-    await writeFile(join(dir, `${name}.gguf`), "GGUF");
+    await writeFile(join(dir, `${name}.gguf`), emptyGguf);
     const order = { instanceId: `${name}@cpu`, model: testModel({ name, fingerprint }, { slots }), device: testDevice(), threads: 1 };
     const available = { available: true, path: process.execPath, version, backends: ["cpu"], noticesDisconnects: true, separatesCaches: false } as const;
     const found = await cache.place(order, join(dir, `${name}.gguf`), available);

@@ -7,7 +7,7 @@ import type { Manifest } from "../../../src/models/manifest.ts";
 import { isModelName, nameFromFile } from "../../../src/models/names.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
 import { findByReference, getModel, listModels, type ModelStore, removeModel, weightsFile, writeManifest } from "../../../src/models/store.ts";
-import { modelStoreIn } from "../../support/store.ts";
+import { ggufLike, modelStoreIn } from "../../support/store.ts";
 
 let weightsDir: string;
 let store: ModelStore;
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(weightsDir, { recursive: true, force: true }));
 
-async function put(name: string, manifest: Partial<Manifest> | null, content = "GGUF..."): Promise<void> {
+async function put(name: string, manifest: Partial<Manifest> | null, content: string | Buffer = ggufLike(32)): Promise<void> {
   await writeFile(join(weightsDir, `${name}.gguf`), content);
   if (manifest === null) return;
   await writeManifest(store, {
@@ -55,7 +55,7 @@ describe("the store", () => {
   it("shows a model whose manifest is damaged", async () => {
     await put("m", null);
     await writeFile(join(weightsDir, "m.json"), '{"name": 3');
-    expect(await getModel(store, "m")).toMatchObject({ name: "m", manifest: null, bytes: 7 });
+    expect(await getModel(store, "m")).toMatchObject({ name: "m", manifest: null, bytes: 32 });
   });
 
   it("finds by reference, a model of that name first", async () => {

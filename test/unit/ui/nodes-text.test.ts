@@ -64,5 +64,5 @@ test("a device says which request has it for itself", () => {
     utilizationPercent: null,
     temperatureCelsius: null,
   };
-  expect(statusText(fakeStatus({ devices: [{ ...device, exclusiveRequest: "req_7" }] }), false).join("\n")).toContain("8.0 GiB of 16.0 GiB, held by req_7");
+  expect(statusText(fakeStatus({ devices: [{ ...device, exclusiveRequest: "req_7" }] }), false).join("\n")).toContain("8.6 GB of 17.2 GB, held by req_7");
 });

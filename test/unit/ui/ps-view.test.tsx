@@ -67,8 +67,8 @@ test("eight instances in a low terminal scroll with the selection", () => {
 });
 
 test("nothing loaded, and nothing configured, say what to do", () => {
-  expect(screen(fakeStatus({ instances: [] }), { width: 100 })).toContain("The first request for one loads it");
-  expect(screen(fakeStatus({ instances: [], models: [] }), { width: 100 })).toContain("assistant init");
+  expect(screen(fakeStatus({ instances: [] }), { width: 100 })).toContain("A request loads one, or `assistant load smollm2`.");
+  expect(screen(fakeStatus({ instances: [], models: [] }), { width: 100 })).toContain("assistant run smollm2");
 });
 
 test("a daemon that went away is said, and the last picture stays", () => {

@@ -18,9 +18,9 @@ test("status says state, address, models, devices and trouble", () => {
     "http://127.0.0.1:8080/v1",
     "1 instance ready, 2 waiting, pinned, also default",
     "the file is not here",
-    "4.0 GiB of 16.0 GiB, 37% busy",
+    "4.3 GB of 17.2 GB, 37% busy",
     "out of memory",
-    "error: /m/a.toml:3: wrong",
+    "error: /m/a.toml:3: x: wrong",
     "Build it.",
   ])
     expect(text).toContain(part);

@@ -9,7 +9,7 @@ import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import type { ControlPort } from "../../ports.ts";
 
-const ModelAction = Type.Object({ action: Type.Union([Type.Literal("load"), Type.Literal("unload")]) });
+const ModelAction = Type.Object({ action: Type.Union([Type.Literal("load"), Type.Literal("unload"), Type.Literal("restart")]) });
 const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
 const Named = Type.Object({ name: Type.String() });
 const accepted = { accepted: true } as const;

@@ -10,6 +10,9 @@ export const monitorDoor = (control: Pick<ControlPort, "metrics">): Door => ({
   name: "monitor",
   scope: "metrics",
   register(app) {
-    app.get("/metrics", async (_, reply) => await reply.type(TEXT_FORMAT).send(await control.metrics()));
+    app.get("/metrics", async ({ query }, reply) => {
+      const engines = (query as { readonly engine?: string }).engine === "1";
+      return await reply.type(TEXT_FORMAT).send(await control.metrics({ engines }));
+    });
   },
 });

@@ -3,9 +3,11 @@ import { AssistantError } from "../../../core/errors.ts";
 import { answers, type ModelSpec, type Operation } from "../../../core/model.ts";
 import type { RequestProgress } from "../../../core/request.ts";
 import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import type { ModelWeights } from "../../ports.ts";
 
 export interface MemoryRoutesOptions {
   readonly directory: ModelDirectory;
+  readonly weights: (model: string) => ModelWeights | null;
   readonly version: string;
   /** Where a request stands that has not ended yet. */
   readonly progress: (requestId: string) => RequestProgress | null;
@@ -25,13 +27,13 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
     return { status: "ok" };
   };
-  const list = async (request: FastifyRequest): Promise<object> => ({ object: "list", data: models(request).map((model) => describe(model, directory)) });
+  const list = async (request: FastifyRequest): Promise<object> => ({ object: "list", data: models(request).map((model) => describe(model, options)) });
   const one = async (request: FastifyRequest): Promise<object> => {
     const { "*": name } = request.params as { "*": string };
     const model = directory.find(name);
     if (model !== undefined) requireModel(request.identity.caller, model);
     if (model === undefined || !models(request).includes(model)) throw notFound(models(request), name);
-    return describe(model, directory);
+    return describe(model, options);
   };
   const info = async (request: FastifyRequest): Promise<object> => describeServer(models(request), options, request.raw.socket.localPort);
   const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
@@ -69,7 +71,7 @@ const describeProgress = (id: string, { model, ageMs, wait, instanceId, answerin
   instance: instanceId,
 });
 
-const describe = (model: ModelSpec, directory: ModelDirectory): object => ({
+const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions): object => ({
   id: model.name,
   object: "model",
   created: Math.floor(directory.createdAt(model.name) / 1000),
@@ -77,7 +79,12 @@ const describe = (model: ModelSpec, directory: ModelDirectory): object => ({
   aliases: model.aliases,
   kind: model.kind,
   context_length: model.load.contextTokens,
+  meta: describeMeta(model, weights(model.name)),
 });
+
+/** What llama-server's own list says of a model, under its names; null where the weights are not here. */
+const describeMeta = ({ load }: ModelSpec, weights: ModelWeights | null): object | null =>
+  weights === null ? null : { n_ctx: load.contextTokens, n_ctx_train: weights.trainContextTokens, n_params: weights.parameters, size: weights.bytes };
 
 function describeServer(models: readonly ModelSpec[], { version, directory }: MemoryRoutesOptions, port: number | undefined): object {
   const first = (operation: Operation): object | null => {

@@ -20,7 +20,23 @@ describe("errors of a command", () => {
 
   test("complaints of the parser are usage errors with exit code 2", () => {
     const error = toReportable(oclifError("Nonexistent flag: --foo\nSee more help with --help", 2));
-    expect(error).toMatchObject({ code: "usage", exitCode: 2, message: "Nonexistent flag: --foo" });
+    expect(error).toMatchObject({ code: "usage", exitCode: 2, message: "There is no option `--foo`." });
+  });
+
+  test.each([
+    ["Missing 1 required arg:\nreference  catalog name, or\n           a path", "REFERENCE is missing: catalog name, or a path."],
+    ["Flag --name expects a value", "`--name` needs a value."],
+    ["Parsing --lines \n\tExpected an integer but received: abc", "`--lines`: expected an integer, found `abc`."],
+    ["Parsing --lines \n\tExpected an integer greater than or equal to 0 but received: -3", "`--lines`: expected an integer of at least 0, found `-3`."],
+    ["Expected --for=z to be one of: latency, throughput", "`--for`: expected one of latency, throughput, found `z`."],
+    [
+      "The following error occurred:\n  All of the following must be provided when using --source: --model-config",
+      "`--source` is only used with `--model-config`.",
+    ],
+    ["The following error occurred:\n  --force=true cannot also be provided when using --stdout", "`--force` and `--stdout` exclude each other."],
+    ["Unexpected arguments: a, b", "There is an argument too many: `a` and `b`."],
+  ])("the parser's complaint %j in our words", (complaint, expected) => {
+    expect(toReportable(oclifError(`${complaint}\nSee more help with --help`, 2)).message).toBe(expected);
   });
 
   test("an option that does not exist names the nearest", () => {

@@ -23,7 +23,7 @@ describe("serve says", () => {
       { severity: "warning", file: "/m/b.toml", line: null, key: null, message: "odd" },
     ];
     const text = serveMessage(fakeStatus({ notices }), true, null).join("\n");
-    expect(text).toContain("Left out: /m/a.toml:3: wrong");
+    expect(text).toContain("error: /m/a.toml:3: wrong");
     expect(text).toContain("1 configuration warning:");
   });
 });
@@ -39,10 +39,10 @@ describe("stop says what it waits for", () => {
 
 describe("reload says", () => {
   test("what changed, or that nothing did", () => {
-    expect(reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartNeeded: true })).toEqual([
+    expect(reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartSettings: ["server.http_addr"] })).toEqual([
       "Added: a",
       "Changed: b, c",
-      expect.stringContaining("take effect after"),
+      "server.http_addr changed: `assistant restart` brings it into force",
     ]);
     expect(reloadMessage({ unchanged: ["a"] })).toEqual(["Read again; no model changed."]);
   });

@@ -1,7 +1,7 @@
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AssistantError } from "../core/errors.ts";
-import { processStartTime } from "../core/process.ts";
+import { AssistantError } from "./errors.ts";
+import { processStartTime } from "./process.ts";
 
 /** Who holds a data directory. The start time tells a live holder from another process that got its pid. */
 export interface LockHolder {
@@ -15,10 +15,12 @@ export interface DaemonLock {
 
 const fileOf = (dataDir: string): string => join(dataDir, "daemon.lock");
 
-/** The daemon that owns `dataDir` and is alive, or null. */
-export async function lockHolder(dataDir: string): Promise<LockHolder | null> {
+/** The daemon that owns `dataDir` and is alive, or null. `since`: when it took the lock, epoch milliseconds. */
+export async function lockHolder(dataDir: string): Promise<(LockHolder & { readonly since: number }) | null> {
+  const found = await lstat(fileOf(dataDir)).catch(() => null);
+  if (found === null || !found.isFile()) return null;
   const holder = await readLock(fileOf(dataDir));
-  return holder && (await isAlive(holder)) ? holder : null;
+  return holder && (await isAlive(holder)) ? { ...holder, since: found.mtimeMs } : null;
 }
 
 /**
@@ -30,11 +32,13 @@ export async function acquireLock(dataDir: string): Promise<DaemonLock> {
   const file = fileOf(dataDir);
   const mine: LockHolder = { pid: process.pid, startTime: (await processStartTime(process.pid)) ?? "" };
   const draft = `${file}.${process.pid}`;
-  await writeFile(draft, JSON.stringify(mine), { mode: 0o600 });
   try {
+    // Within: a full disk leaves the beginning of the file behind.
+    await writeFile(draft, JSON.stringify(mine), { mode: 0o600 });
     for (;;) {
       // link() either makes the complete file appear or fails: no reader ever sees half a lock.
       if (await linked(draft, file)) return { release: () => releaseLock(file, mine) };
+      await refuseForeign(file);
       const holder = await readLock(file);
       if (holder && (await isAlive(holder))) {
         throw new AssistantError("daemon_running", `Another daemon (pid ${holder.pid}) already serves ${dataDir}.`, {
@@ -56,6 +60,16 @@ async function linked(draft: string, file: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   }
+}
+
+/** Whatever is there under the lock's name and is no file is nobody's lock, and not ours to delete. */
+async function refuseForeign(file: string): Promise<void> {
+  const found = await lstat(file).catch(() => null);
+  if (found === null || found.isFile()) return;
+  const what = found.isDirectory() ? "a directory" : found.isSymbolicLink() ? "a symbolic link" : "no regular file";
+  throw new AssistantError("not_writable", `The daemon's lock ${file} is ${what}; expected a file, or nothing.`, {
+    remedy: "Remove it, or choose another data directory with ASSISTANT_DATA_DIR.",
+  });
 }
 
 /** Moves a stale lock aside before deleting it: of several starters that saw it, one alone moves it. */

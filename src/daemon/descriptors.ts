@@ -1,0 +1,24 @@
+import { readFileSync } from "node:fs";
+
+/** Logs, libraries, sockets of engines that have been started, pipes of those that start, files that are read. */
+const OWN_DESCRIPTORS = 128;
+/** A request has the client's connection, and one to its engine. */
+const PER_REQUEST = 2;
+const MIN_CONNECTIONS = 16;
+
+/**
+ * Client connections that leave the daemon enough file descriptors for all else; null where the limit is not known. At its
+ * limit a process can neither read a file nor start another one. Node.js has raised the soft limit to the hard one when it started.
+ */
+export function maxConnections(limit: number | null = descriptorLimit()): number | null {
+  return limit === null ? null : Math.max(MIN_CONNECTIONS, Math.floor((limit - OWN_DESCRIPTORS) / PER_REQUEST));
+}
+
+function descriptorLimit(): number | null {
+  try {
+    const soft = /^Max open files\s+(\d+)/mu.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return soft === undefined ? null : Number(soft);
+  } catch {
+    return null;
+  }
+}

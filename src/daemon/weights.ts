@@ -1,0 +1,101 @@
+import { stat } from "node:fs/promises";
+import type { Clock, Timer } from "../core/clock.ts";
+import type { ConfigNotice } from "../core/config.ts";
+import { toAssistantError } from "../core/errors.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { aboveTrained } from "../models/context.ts";
+import type { GgufHeader } from "../models/gguf-header.ts";
+import { checkWeights, locateWeights } from "../models/resolve.ts";
+import type { ModelStore } from "../models/store.ts";
+
+export interface WeightsOptions {
+  readonly clock: Clock;
+  readonly store: ModelStore;
+  models(): readonly ModelSpec[];
+  /** The weights of a model were missing or unusable, and are there now. */
+  onMended(model: string): void;
+}
+
+/** A model's file as it was last looked at. */
+interface Found {
+  /** Changes with the file; null where there is none. */
+  readonly identity: string | null;
+  readonly header: GgufHeader | null;
+  /** Why it cannot be loaded, or null. */
+  readonly problem: string | null;
+}
+
+/** What is missing may come at any moment, by a pull of another process. */
+const LOOK_MS = 2_000;
+
+/** The weights of the configured models: whether they are there and whole, and what their headers say. */
+export class Weights implements Disposable {
+  readonly #options: WeightsOptions;
+  readonly #found = new Map<string, Found>();
+  #looking: Promise<void> | null = null;
+  #next: Timer | null = null;
+  #stopped = false;
+
+  constructor(options: WeightsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at all files, once at a time; reads only headers of those that have changed. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  header(model: string): GgufHeader | null {
+    return this.#found.get(model)?.header ?? null;
+  }
+
+  /** Why the model cannot be loaded, or null. */
+  problem(model: string): string | null {
+    return this.#found.get(model)?.problem ?? null;
+  }
+
+  /** Settings that do not suit the weights. */
+  get notices(): ConfigNotice[] {
+    return this.#options.models().flatMap(({ name, kind, file, load: { contextTokens } }): ConfigNotice[] => {
+      const trained = this.header(name)?.trainContextTokens ?? null;
+      if (trained === null || contextTokens <= trained) return [];
+      return [{ severity: "warning", file, line: null, key: `${kind}.ctx_size`, message: `${name}: ${aboveTrained(contextTokens, trained)}` }];
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true;
+    this.#next?.cancel();
+  }
+
+  async #look(): Promise<void> {
+    const models = this.#options.models();
+    const names = new Set(models.map(({ name }) => name));
+    for (const name of [...this.#found.keys()]) if (!names.has(name)) this.#found.delete(name);
+    for (const model of models) await this.#lookAt(model);
+    this.#next?.cancel();
+    const incomplete = [...this.#found.values()].some(({ problem }) => problem !== null);
+    if (incomplete && !this.#stopped) this.#next = this.#options.clock.after(LOOK_MS, () => void this.look());
+  }
+
+  async #lookAt({ name, source }: ModelSpec): Promise<void> {
+    const before = this.#found.get(name);
+    let identity: string | null = null;
+    let found: Found;
+    try {
+      const file = await locateWeights(source, this.#options.store);
+      const { dev, ino, size, mtimeMs, ctimeMs } = await stat(file);
+      identity = `${file} ${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+      if (before?.identity === identity && before.problem === null) return;
+      found = { identity, header: await checkWeights(file), problem: null };
+    } catch (error) {
+      const { message, remedy } = toAssistantError(error);
+      found = { identity, header: null, problem: remedy === null ? message : `${message} ${remedy}` };
+    }
+    this.#found.set(name, found);
+    if (before !== undefined && before.problem !== null && found.problem === null) this.#options.onMended(name);
+  }
+}

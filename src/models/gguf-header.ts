@@ -1,0 +1,258 @@
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { AssistantError } from "../core/errors.ts";
+
+/** What the header of a GGUF file says that is worth knowing before anything is loaded. Null: it does not say. */
+export interface GgufHeader {
+  /** Of the file. */
+  readonly bytes: number;
+  readonly trainContextTokens: number | null;
+  /** Counted from the tensors of this file. */
+  readonly parameters: number;
+  /** Of a model in several files; `number` from 1 on. */
+  readonly part: { readonly number: number; readonly count: number } | null;
+}
+
+/** Like `readGguf`, and the other parts of a model in several must be there too. */
+export async function checkGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
+  const header = await readGguf(file, shownAs);
+  if (header.part !== null) await checkParts(file, shownAs, header.part);
+  return header;
+}
+
+/**
+ * Checks that `file` is a whole GGUF file, by comparing its length with where its tensors end. Reads the header alone, in
+ * tens of milliseconds for a large vocabulary. Throws `model_invalid` with what the file is instead, or lacks.
+ */
+export async function readGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
+  await using handle = await open(file, "r");
+  const { size } = await handle.stat();
+  const parsed = await parseHeader(handle, size, shownAs);
+  if (parsed.bytesNeeded > size)
+    throw new AssistantError("model_invalid", `${shownAs} is cut off: its tensors take ${parsed.bytesNeeded} bytes, the file has ${size}.`, { remedy: AGAIN });
+  const { trainContextTokens, parameters, part } = parsed;
+  return { bytes: size, trainContextTokens, parameters, part };
+}
+
+const AGAIN = "Remove the file and pull or copy it again.";
+
+/** Throws `model_invalid` for one part of a model in several: a pull brings one file. */
+export function refusePart({ part }: GgufHeader, shownAs: string): void {
+  if (part === null) return;
+  throw new AssistantError("model_invalid", `${shownAs} is part ${part.number} of ${part.count} of a model.`, {
+    remedy:
+      "Merge the parts with llama-gguf-split and pull the merged file; or leave them together and write the path of the first as `model_path` of a model file.",
+  });
+}
+
+async function checkParts(file: string, shownAs: string, { number, count }: NonNullable<GgufHeader["part"]>): Promise<void> {
+  const five = (value: number): string => String(value).padStart(5, "0");
+  const ending = `-${five(number)}-of-${five(count)}.gguf`;
+  const name = basename(file);
+  const named = (index: number): string => join(dirname(file), `${name.slice(0, -ending.length)}-${five(index)}-of-${five(count)}.gguf`);
+  const what = `${shownAs} is part ${number} of ${count} of a model`;
+  const wanted = `expected its name to end in ${ending}, as llama.cpp finds the other parts by it`;
+  if (!name.endsWith(ending)) throw new AssistantError("model_invalid", `${what}; ${wanted}.`, { remedy: "Give the parts the names back that they had." });
+  if (number !== 1) throw new AssistantError("model_invalid", `${what}.`, { remedy: `Name the first part: ${named(1)}` });
+  const others = Array.from({ length: count - 1 }, (_, index) => named(index + 2));
+  const there = await Promise.all(others.map((other) => stat(other).catch(() => null)));
+  const missing = others.filter((_, index) => there[index] === null);
+  if (missing.length > 0)
+    throw new AssistantError(
+      "model_invalid",
+      `${what}, and ${missing.map((other) => basename(other)).join(", ")} ${missing.length === 1 ? "is" : "are"} missing.`,
+      {
+        remedy: "Put all parts into one directory.",
+      },
+    );
+}
+
+interface ParsedHeader extends Pick<GgufHeader, "trainContextTokens" | "parameters" | "part"> {
+  /** Least length of a file that holds all tensors. */
+  readonly bytesNeeded: number;
+}
+
+/** Enough for most headers; a larger one is read again, four times as much of it. */
+const FIRST_READ_BYTES = 2 ** 20;
+/** No header is longer; the lengths in a damaged one may say so. */
+const MAX_HEADER_BYTES = 2 ** 28;
+
+async function parseHeader(handle: FileHandle, size: number, shownAs: string): Promise<ParsedHeader> {
+  for (let length = FIRST_READ_BYTES; ; length *= 4) {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(length, size)), 0, Math.min(length, size), 0);
+    const head = buffer.subarray(0, bytesRead);
+    checkMagic(head, shownAs);
+    try {
+      return parse(new Reader(head), shownAs);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      if (length >= Math.min(size, MAX_HEADER_BYTES))
+        throw new AssistantError(
+          "model_invalid",
+          `${shownAs} is cut off or damaged: its header does not end within the file's ${Math.min(length, size)} bytes.`,
+          {
+            remedy: AGAIN,
+            cause: error,
+          },
+        );
+    }
+  }
+}
+
+const KNOWN_VERSIONS = [2, 3];
+const DEFAULT_ALIGNMENT = 32;
+const MAX_DIMENSIONS = 8;
+
+function parse(reader: Reader, shownAs: string): ParsedHeader {
+  reader.skip(4);
+  const version = reader.u32();
+  if (!KNOWN_VERSIONS.includes(version))
+    throw new AssistantError("model_invalid", `${shownAs} is a GGUF file of version ${version}; expected version ${KNOWN_VERSIONS.join(" or ")}.`, {
+      remedy: version === 1 ? "Convert the model again with a newer llama.cpp." : "The file is damaged, or made for machines with another byte order.",
+    });
+  const tensors = reader.u64();
+  const pairs = reader.u64();
+  const values = new Map<string, unknown>();
+  for (let index = 0; index < pairs; index++) {
+    const key = reader.text();
+    values.set(key, reader.value(reader.u32()));
+  }
+  const number = (key: string): number | null => (typeof values.get(key) === "number" ? (values.get(key) as number) : null);
+  let end = 0;
+  let parameters = 0;
+  for (let index = 0; index < tensors; index++) {
+    reader.skip(reader.u64());
+    const dimensions = reader.u32();
+    if (dimensions > MAX_DIMENSIONS) throw new RangeError(`a tensor of ${dimensions} dimensions`);
+    let elements = 1;
+    for (let dimension = 0; dimension < dimensions; dimension++) elements *= reader.u64();
+    const [block, bytes] = tensorTypes[reader.u32()] ?? [1, 0];
+    end = Math.max(end, reader.u64() + Math.ceil(elements / block) * bytes);
+    parameters += elements;
+  }
+  const alignment = number("general.alignment") ?? DEFAULT_ALIGNMENT;
+  const count = number("split.count") ?? 0;
+  return {
+    parameters,
+    trainContextTokens: number(`${String(values.get("general.architecture"))}.context_length`),
+    part: count > 1 ? { number: (number("split.no") ?? 0) + 1, count } : null,
+    bytesNeeded: tensors === 0 ? reader.at : Math.ceil(reader.at / alignment) * alignment + end,
+  };
+}
+
+/** Elements of a block and its bytes, by ggml's number of the type. Of types that are not listed nothing is reckoned. */
+const tensorTypes: Readonly<Record<number, readonly [block: number, bytes: number]>> = {
+  0: [1, 4], // F32
+  1: [1, 2], // F16
+  2: [32, 18], // Q4_0
+  3: [32, 20], // Q4_1
+  6: [32, 22], // Q5_0
+  7: [32, 24], // Q5_1
+  8: [32, 34], // Q8_0
+  9: [32, 36], // Q8_1
+  10: [256, 84], // Q2_K
+  11: [256, 110], // Q3_K
+  12: [256, 144], // Q4_K
+  13: [256, 176], // Q5_K
+  14: [256, 210], // Q6_K
+  15: [256, 292], // Q8_K
+  16: [256, 66], // IQ2_XXS
+  17: [256, 74], // IQ2_XS
+  18: [256, 98], // IQ3_XXS
+  19: [256, 50], // IQ1_S
+  20: [32, 18], // IQ4_NL
+  21: [256, 110], // IQ3_S
+  22: [256, 82], // IQ2_S
+  23: [256, 136], // IQ4_XS
+  24: [1, 1], // I8
+  25: [1, 2], // I16
+  26: [1, 4], // I32
+  27: [1, 8], // I64
+  28: [1, 8], // F64
+  29: [256, 56], // IQ1_M
+  30: [1, 2], // BF16
+  34: [256, 54], // TQ1_0
+  35: [256, 66], // TQ2_0
+  39: [32, 17], // MXFP4
+};
+
+/** Bytes of metadata values by their type; texts (8) and arrays (9) have none of their own. */
+const valueBytes: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
+const UNSIGNED = [0, 2, 4];
+const TEXT = 8;
+const ARRAY = 9;
+const U64 = 10;
+
+/** Reads a header's parts one after another. Throws RangeError where the bytes end. */
+class Reader {
+  readonly #bytes: Buffer;
+  at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  skip(count: number): void {
+    if (count > this.#bytes.length - this.at) throw new RangeError("the header goes on");
+    this.at += count;
+  }
+
+  u32(): number {
+    this.skip(4);
+    return this.#bytes.readUInt32LE(this.at - 4);
+  }
+
+  u64(): number {
+    const low = this.u32();
+    return this.u32() * 2 ** 32 + low;
+  }
+
+  text(): string {
+    const length = this.u64();
+    this.skip(length);
+    return this.#bytes.toString("utf8", this.at - length, this.at);
+  }
+
+  /** A text or an unsigned number; other values are passed over. */
+  value(type: number): string | number | null {
+    if (type === TEXT) return this.text();
+    if (type === U64) return this.u64();
+    if (type !== ARRAY) {
+      const bytes = valueBytes[type];
+      if (bytes === undefined) throw new RangeError(`there is no metadata of type ${type}`);
+      this.skip(bytes);
+      return UNSIGNED.includes(type) ? this.#bytes.readUIntLE(this.at - bytes, bytes) : null;
+    }
+    const itemType = this.u32();
+    const count = this.u64();
+    const bytes = valueBytes[itemType];
+    if (bytes !== undefined) this.skip(count * bytes);
+    else if (itemType === TEXT) for (let index = 0; index < count; index++) this.skip(this.u64());
+    else for (let index = 0; index < count; index++) this.value(itemType);
+    return null;
+  }
+}
+
+/** Throws `model_invalid` unless the bytes begin as every GGUF file does; the message says what they look like instead. */
+function checkMagic(head: Buffer, shownAs: string): void {
+  if (head.subarray(0, 4).toString("latin1") === "GGUF") return;
+  throw new AssistantError("model_invalid", `${shownAs} is not a GGUF file: expected it to begin with "GGUF", found ${looksLike(head)}.`, {
+    remedy: isLfsPointer(head)
+      ? "Run `git lfs pull` in that repository, or pull the model with `assistant pull`."
+      : "Use weights in GGUF format; repositories on Hugging Face with GGUF in their name have them.",
+  });
+}
+
+const isLfsPointer = (head: Buffer): boolean => head.toString("latin1", 0, 24) === "version https://git-lfs.";
+
+function looksLike(head: Buffer): string {
+  if (head.length === 0) return "an empty file";
+  const text = head.toString("latin1", 0, 64);
+  if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return "a web page";
+  if (isLfsPointer(head)) return "a Git LFS pointer (the repository was cloned without its large files)";
+  if (text.startsWith("PK\u0003\u0004")) return "a zip archive";
+  // The header of a safetensors file: an eight-byte length, then JSON.
+  if (text[8] === "{" && text[9] === '"') return "what seems to be a safetensors file";
+  if (head.every((byte) => byte === 0)) return "nothing but zero bytes";
+  return JSON.stringify(text.slice(0, 16));
+}

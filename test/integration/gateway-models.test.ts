@@ -1,0 +1,50 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { eventually } from "../support/assistant.ts";
+import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
+import { ggufPieces } from "../support/gguf-writer.ts";
+
+let assistant: FakeInstallation;
+afterEach(() => assistant[Symbol.asyncDispose]());
+
+test("a model that is not configured is refused, or served by the default one, as the file says from one moment to the next", async () => {
+  assistant = await installFakes({ models: { brook: {}, river: { toml: 'aliases = ["default"]' } } });
+  const url = await assistant.serve();
+  expect((await ask(url, "gpt-4o", "hello")).status).toBe(404);
+  const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
+  await writeFile(file, `${await readFile(file, "utf8")}\n[gateway]\nunknown_model = "default"\n`);
+  const answer = await eventually("it is served", async () => {
+    const tried = await ask(url, "gpt-4o", "hello");
+    return tried.status === 200 && tried;
+  });
+  expect(answer.headers.get("x-assistant-model")).toBe("river");
+  expect((await ask(url, "brook", "hello")).headers.get("x-assistant-model")).toBe("brook");
+});
+
+test("the list of models has what llama-server's says of each, and aliases", async () => {
+  assistant = await installFakes({ models: { river: { contextTokens: 1024, toml: 'aliases = ["stream"]' } } });
+  const pieces = ggufPieces(
+    new Map([
+      ["general.architecture", { text: "llama" }],
+      ["llama.context_length", { u32: 2048 }],
+    ]),
+    [{ name: "a", shape: [3, 4], data: new Uint8Array(48) }],
+  );
+  const bytes = Buffer.concat(pieces);
+  await writeFile(assistant.weights("river"), bytes);
+  const url = await assistant.serve();
+  const list = await eventually("the header was read", async () => {
+    const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { meta: object | null }[] };
+    return data[0]?.meta !== null && data;
+  });
+  expect(list).toMatchObject([{ id: "river", aliases: ["stream"], meta: { n_ctx: 1024, n_ctx_train: 2048, n_params: 12, size: bytes.length } }]);
+});
+
+test("several addresses serve the same API", async () => {
+  assistant = await installFakes({ models: { river: {} } });
+  const file = assistant.env["ASSISTANT_CONFIG"] ?? join(assistant.root, "config.toml");
+  await writeFile(file, (await readFile(file, "utf8")).replace('http_addr = "127.0.0.1:0"', 'http_addr = ["127.0.0.1:0", "127.0.0.1:18733"]'));
+  const url = await assistant.serve();
+  for (const base of [url, "http://127.0.0.1:18733"]) expect((await fetch(`${base}/v1/models`)).status).toBe(200);
+});

@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { mergeMetrics } from "../../../src/daemon/engine-metrics.ts";
+
+const page = (value: number): string =>
+  `# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed.\n# TYPE llamacpp:prompt_tokens_total counter\nllamacpp:prompt_tokens_total ${value}\nllamacpp:other{slot="0"} 1\n`;
+
+test("samples of several engines are grouped by metric, each with its labels before its own", () => {
+  expect(
+    mergeMetrics([
+      { page: page(3), labels: 'model="a",instance="a@cpu"' },
+      { page: "", labels: 'model="b",instance="b@cpu"' },
+      { page: page(5), labels: 'model="c",instance="c@cpu"' },
+    ]).split("\n"),
+  ).toEqual([
+    "# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed.",
+    "# TYPE llamacpp:prompt_tokens_total counter",
+    'llamacpp:prompt_tokens_total{model="a",instance="a@cpu"} 3',
+    'llamacpp:prompt_tokens_total{model="c",instance="c@cpu"} 5',
+    "",
+    'llamacpp:other{model="a",instance="a@cpu",slot="0"} 1',
+    'llamacpp:other{model="c",instance="c@cpu",slot="0"} 1',
+    "",
+  ]);
+});

@@ -1,0 +1,105 @@
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkGguf, readGguf, refusePart } from "../../../src/models/gguf-header.ts";
+import { emptyGguf, type GgufValue, ggufPieces } from "../../support/gguf-writer.ts";
+
+let dir = "";
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "assistant-gguf-"));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const tensors = [
+  { name: "a", shape: [3, 4], data: new Uint8Array(48) },
+  { name: "b", shape: [5], data: new Uint8Array(20) },
+];
+const facts: [string, GgufValue][] = [
+  ["general.architecture", { text: "llama" }],
+  ["llama.context_length", { u32: 2048 }],
+  ["tokenizer.ggml.tokens", { texts: Array.from({ length: 1000 }, (_, index) => `token ${index}`) }],
+  ["some.flag", { bool: true }],
+  ["some.numbers", { i32s: [1, 2, 3] }],
+];
+
+async function write(name: string, extra: readonly [string, GgufValue][] = []): Promise<{ file: string; bytes: number }> {
+  const bytes = Buffer.concat(ggufPieces(new Map([...facts, ...extra]), tensors));
+  const file = join(dir, name);
+  await writeFile(file, bytes);
+  return { file, bytes: bytes.length };
+}
+const part = (number: number, count: number): [string, GgufValue][] => [
+  ["split.no", { u32: number - 1 }],
+  ["split.count", { u32: count }],
+];
+const refusal = (file: string) =>
+  checkGguf(file).then(
+    () => "accepted",
+    (error: { code?: string; message: string; remedy?: string }) => `${error.code}: ${error.message} ${error.remedy}`.replaceAll(`${dir}/`, ""),
+  );
+
+test("a whole file tells its trained context and its parameters", async () => {
+  const { file, bytes } = await write("a.gguf");
+  expect(await checkGguf(file)).toEqual({ bytes, trainContextTokens: 2048, parameters: 17, part: null });
+});
+
+test("a header longer than the first read", async () => {
+  const { file } = await write("a.gguf", [["tokenizer.ggml.merges", { texts: Array.from({ length: 100 }, () => "x".repeat(20_000)) }]]);
+  expect(await checkGguf(file)).toMatchObject({ trainContextTokens: 2048 });
+});
+
+test("a file that ends before its last tensor does", async () => {
+  const { file, bytes } = await write("a.gguf");
+  // What follows the last tensor is padding up to the alignment: 12 bytes that nobody misses.
+  await truncate(file, bytes - 12);
+  expect(await refusal(file)).toBe("accepted");
+  await truncate(file, bytes - 13);
+  expect(await refusal(file)).toBe(
+    `model_invalid: a.gguf is cut off: its tensors take ${bytes - 12} bytes, the file has ${bytes - 13}. Remove the file and pull or copy it again.`,
+  );
+});
+
+test.each([4, 8, 23, 100, 5000])("a header that is cut off at %i bytes", async (length) => {
+  const { file } = await write("a.gguf");
+  await truncate(file, length);
+  expect(await refusal(file)).toMatch(/^model_invalid: a\.gguf is cut off or damaged: its header does not end within the file's \d+ bytes/);
+});
+
+test.each([
+  ["", "an empty file"],
+  ["\0".repeat(100_000), "nothing but zero bytes"],
+  ["version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a Git LFS pointer"],
+  ["<!doctype html><html>", "a web page"],
+])("what is no GGUF file is called by its name: %j", async (content, name) => {
+  await writeFile(join(dir, "x.gguf"), content);
+  expect(await refusal(join(dir, "x.gguf"))).toContain(`found ${name}`);
+});
+
+test("a version that nobody knows, as in a file for the other byte order", async () => {
+  const bytes = Buffer.from(emptyGguf);
+  bytes.writeUInt32BE(3, 4);
+  await writeFile(join(dir, "x.gguf"), bytes);
+  expect(await refusal(join(dir, "x.gguf"))).toContain("version 50331648; expected version 2 or 3");
+});
+
+describe("a model in several parts", () => {
+  test("is whole with all of them beside each other", async () => {
+    const { file } = await write("m-00001-of-00002.gguf", part(1, 2));
+    expect(await refusal(file)).toContain("m-00001-of-00002.gguf is part 1 of 2 of a model, and m-00002-of-00002.gguf is missing");
+    await write("m-00002-of-00002.gguf", part(2, 2));
+    expect(await refusal(file)).toBe("accepted");
+  });
+
+  test("is named by the first", async () => {
+    const { file } = await write("m-00002-of-00002.gguf", part(2, 2));
+    expect(await refusal(file)).toContain("is part 2 of 2 of a model. Name the first part: m-00001-of-00002.gguf");
+  });
+
+  test("cannot be told by other names, and not be pulled", async () => {
+    const { file } = await write("renamed.gguf", part(1, 2));
+    expect(await refusal(file)).toContain("expected its name to end in -00001-of-00002.gguf");
+    const header = await readGguf(file);
+    expect(() => refusePart(header, "renamed.gguf")).toThrow("renamed.gguf is part 1 of 2 of a model");
+  });
+});
