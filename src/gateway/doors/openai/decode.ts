@@ -64,9 +64,10 @@ const tooDeepError = (path: string | null): AssistantError => {
 
 /** Throws `empty_body`, `invalid_json`, or `invalid_request` naming the first wrong field. */
 export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
-  const body = parseBody(bytes);
-  const { json } = body;
-  checkFields(operation, json);
+  const written = parseBody(bytes);
+  const json = checkFields(operation, written.json);
+  // Sent on as it was written, wherever engines understand that.
+  const body = json === written.json ? written : { json, bytes: Buffer.from(JSON.stringify(json)) };
   const { model, messages, tools, prompt, input, stream } = json as Readonly<Record<string, unknown>>;
   return {
     model: typeof model === "string" ? model : "",
@@ -79,6 +80,6 @@ export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
 
 function maxTokensOf(operation: Operation, json: JsonObject): number | null {
   if (operation === "embedding") return 0;
-  const asked = json["max_completion_tokens"] ?? json["max_tokens"] ?? json["n_predict"];
+  const asked = json["n_predict"] ?? json["max_completion_tokens"] ?? json["max_tokens"];
   return typeof asked === "number" && asked >= 0 ? asked : null;
 }
