@@ -13,6 +13,7 @@ export function errorBody(error: AssistantError, requestId: string): ErrorBody {
       code: error.code,
       ...(error.remedy === null ? {} : { remedy: error.remedy }),
       request_id: requestId,
+      ...error.counts,
     },
   };
 }
