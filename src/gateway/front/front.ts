@@ -6,14 +6,15 @@ import type { GatewaySettings } from "../ports.ts";
 import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
 import { readBody } from "./body.ts";
 import { callHeaders, requestIdOf } from "./call-headers.ts";
+import { checkContentEncoding, decodeContent } from "./content-encoding.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { Disconnect } from "./disconnect.ts";
 import type { Door, InferenceRoute } from "./door.ts";
-import { HostCheck, isLoopback } from "./hosts.ts";
+import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
-import { type Methods, methodNotAllowed, parseTarget, type RouteTable, routeNotFound } from "./table.ts";
+import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, type RouteTable, routeNotFound } from "./table.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -51,9 +52,13 @@ export function makeFront(options: FrontOptions): Handler {
   const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
 
-  const guard = (request: IncomingMessage, headers: string[]): void => {
+  const guard = (request: IncomingMessage, { authority }: RequestTarget, headers: string[]): void => {
     const { allowedHosts, corsOrigins } = settings();
-    if (isLoopback(request.socket.localAddress)) hosts.check(request.headers.host, allowedHosts);
+    if (isLoopback(request.socket.localAddress)) {
+      hosts.check(request.headers.host, allowedHosts);
+      if (authority !== null) checkHost(authority, allowedHosts);
+    }
+    requireOneHost(request.rawHeaders);
     headers.push(...corsHeaders(request.headers.origin, request.headers.host, corsOrigins));
   };
 
@@ -66,7 +71,7 @@ export function makeFront(options: FrontOptions): Handler {
     try {
       const target = parseTarget(path);
       path = target.path;
-      if (guarded) guard(request, headers);
+      if (guarded) guard(request, target, headers);
       const methods = table.find(target);
       const { method = "" } = request;
       if (method === "OPTIONS") return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
@@ -107,7 +112,11 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: origin.id, headers, streamed });
   try {
     route.checkHeaders(request.headers);
-    const bytes = await readBody(request, settings().bodyLimitBytes, cancellation);
+    checkContentEncoding(request.headers);
+    const { bodyLimitBytes } = settings();
+    const written = await readBody(request, bodyLimitBytes, cancellation);
+    const isEncoded = request.headers["content-encoding"] !== undefined;
+    const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };

@@ -41,6 +41,10 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", requestIdOf(request.headers));
     try {
       request.identity = identify(options, request);
+      // Only the bodies of inference are ever large enough to be worth it.
+      const encoding = request.headers["content-encoding"];
+      if (encoding !== undefined && encoding !== "identity")
+        throw new AssistantError("unsupported_media_type", "This route takes no encoded bodies.", { param: "content-encoding" });
     } catch (error) {
       noteRefusal(options, { id: idOf(reply), method: request.method, path: pathOf(request) }, presentable(error));
       throw error;

@@ -7,7 +7,9 @@ import { AssistantError, presentable } from "../../core/errors.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { Authorizer } from "../front/authorize.ts";
+import { tooLarge } from "../front/body.ts";
 import { callHeaders, requestIdOf } from "../front/call-headers.ts";
+import { checkContentEncoding, decodeContent } from "../front/content-encoding.ts";
 import type { Door, InferenceRoute } from "../front/door.ts";
 import { noteRefusal, type RefusalPorts } from "../front/refusals.ts";
 import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, routeNotFound } from "../front/table.ts";
@@ -93,7 +95,7 @@ interface Admitted {
   readonly reply: Reply;
 }
 
-async function serve({ inference, settings }: ForwardOptions, call: ForwardCall, { headers, body: bytes }: Incoming, admitted: Admitted): Promise<void> {
+async function serve({ inference, settings }: ForwardOptions, call: ForwardCall, { headers, body: written }: Incoming, admitted: Admitted): Promise<void> {
   const { door, route, caller, id, reply } = admitted;
   const { operation, wire, name } = route;
   const cancellation = new Cancellation();
@@ -104,7 +106,10 @@ async function serve({ inference, settings }: ForwardOptions, call: ForwardCall,
   const sinkFor = (streamed: boolean): GrpcSink => new GrpcSink({ reply, door, requestId: id, streamed });
   try {
     route.checkHeaders(headers);
-    if (bytes.length > settings().bodyLimitBytes) throw new AssistantError("body_too_large", "The request's body is larger than allowed.");
+    checkContentEncoding(headers);
+    const { bodyLimitBytes } = settings();
+    if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
+    const bytes = await decodeContent(written, headers, bodyLimitBytes);
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const selector = { model, among: null };
     await inference.run({ ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) }, sinkFor(streamed));
