@@ -11,7 +11,7 @@ const MAX_VALUES = 4_000_000;
 const WEIGHT = 16;
 
 /** Below it nothing that a parser makes of a body is large. */
-const SMALL_BYTES = 64 * 1024;
+const SMALL_BYTES = 256 * 1024;
 
 const QUOTE = 34;
 const COLON = 58;

@@ -3,6 +3,7 @@ import { namedTool } from "./field-table.ts";
 import { type Body, boolean, invalid, isObject, isString, mustBe, object, oneOf, type Rule, shown, text } from "./rules.ts";
 import { checkSchema } from "./schema.ts";
 
+const functionType = oneOf("function");
 const MAX_NAME = 256;
 const functionName: Rule = {
   passes: (value) => isString(value) && value !== "" && value.length <= MAX_NAME,
@@ -20,7 +21,7 @@ export function checkTools(body: JsonObject): JsonObject {
     if (choice === undefined || choice === null || choice === "none" || choice === "auto") return body;
     throw invalid("tool_choice", 'The field "tool_choice" asks for a call, and "tools" has nothing to call.');
   }
-  const checked = list.map((tool, index) => checkTool(tool, `tools[${index}]`));
+  const checked = list.map((tool, index) => checkTool(tool, index));
   const name = namedTool(choice);
   if (name !== null) {
     const named = checked.filter((tool) => (tool.function as Body).name === name);
@@ -30,22 +31,30 @@ export function checkTools(body: JsonObject): JsonObject {
   return checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
 }
 
-function checkTool(tool: unknown, at: string): Body {
+/** What a function may leave out, with null too, which engines do not understand. */
+const OPTIONAL: readonly (readonly [name: string, rule: Rule])[] = [
+  ["description", text],
+  ["strict", boolean],
+  ["parameters", object],
+];
+
+function checkTool(tool: unknown, index: number): Body {
+  const at = `tools[${index}]`;
   if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
-  mustBe(oneOf("function"), tool.type, `${at}.type`);
+  mustBe(functionType, tool.type, `${at}.type`);
   mustBe(object, tool.function, `${at}.function`);
   const described = tool.function as Body;
   mustBe(functionName, described.name, `${at}.function.name`);
-  const given = Object.fromEntries(
-    Object.entries(described).filter(([name, value]) => value !== null || !["description", "parameters", "strict"].includes(name)),
-  );
-  if (given["description"] !== undefined) mustBe(text, given["description"], `${at}.function.description`);
-  if (given["strict"] !== undefined) mustBe(boolean, given["strict"], `${at}.function.strict`);
-  if (given["parameters"] !== undefined) {
-    mustBe(object, given["parameters"], `${at}.function.parameters`);
-    // Without `strict` a call's arguments need not follow the schema, says OpenAI's API: it is a description.
-    if (given["strict"] === true) given["parameters"] = checkSchema(given["parameters"], `${at}.function.parameters`);
+  let given: Body = described;
+  for (const [name, rule] of OPTIONAL) {
+    const value = described[name];
+    if (value === null) given = Object.fromEntries(Object.entries(given).filter(([other]) => other !== name));
+    else if (value !== undefined) mustBe(rule, value, `${at}.function.${name}`);
   }
-  const isSame = given["parameters"] === described.parameters && Object.keys(given).length === Object.keys(described).length;
-  return isSame ? tool : { ...tool, function: given };
+  // Without `strict` a call's arguments need not follow the schema, says OpenAI's API: it is a description.
+  if (given.strict === true && given.parameters !== undefined) {
+    const parameters = checkSchema(given.parameters, `${at}.function.parameters`);
+    if (parameters !== given.parameters) given = { ...given, parameters };
+  }
+  return given === described ? tool : { ...tool, function: given };
 }
