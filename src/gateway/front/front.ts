@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { presentable } from "../../core/errors.ts";
+import { newRequestId } from "../../core/ids.ts";
 import type { CallOrigin } from "../../core/inference.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { GatewaySettings } from "../ports.ts";
 import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
 import { readBody } from "./body.ts";
-import { callHeaders, requestIdOf } from "./call-headers.ts";
+import { callHeaders } from "./call-headers.ts";
+import { type ClientIds, clientIdOf } from "./client-ids.ts";
 import { checkContentEncoding, decodeContent } from "./content-encoding.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { Disconnect } from "./disconnect.ts";
@@ -29,6 +31,7 @@ export interface FrontOptions extends RefusalPorts {
   readonly onlyModels: readonly string[] | null;
   /** A network listener has guards; the Unix socket has its file mode. */
   readonly guarded: boolean;
+  readonly clientIds: ClientIds;
   /** Answers what is not inference. */
   readonly answerFromMemory: Handler;
 }
@@ -64,8 +67,9 @@ export function makeFront(options: FrontOptions): Handler {
 
   return (request, response) => {
     const arrivedAt = performance.now();
-    const id = requestIdOf(request.headers);
-    const headers = ["x-request-id", id];
+    const id = newRequestId();
+    const clientId = clientIdOf(request.headers);
+    const headers = ["x-request-id", clientId ?? id];
     let door = fallback;
     let path = request.url ?? "/";
     try {
@@ -92,24 +96,27 @@ export function makeFront(options: FrontOptions): Handler {
       }
       const ended = authorizer.admit(identity);
       const { inference: route } = entry;
-      const origin = { id, caller: identity.caller, route: route.name, arrivedAt };
+      const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
       const served = serve(options, { request, response, door, route, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
-      noteRefusal(options, { id, method: request.method, path }, error);
-      sendError(response, error, door.errorBody(error, id), headers);
+      noteRefusal(options, { id, clientId, method: request.method, path }, error);
+      sendError(response, error, door.errorBody(error, clientId ?? id), headers);
     }
   };
 }
 
 /** Reads the body, and has the call served. Never rejects. */
 async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
-  const { inference, settings, onlyModels } = options;
+  const { inference, settings, onlyModels, clientIds } = options;
   const { request, response, door, route, headers } = admitted;
   const cancellation = new Disconnect(request.socket);
   const origin = { ...admitted.origin, cancellation };
-  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: origin.id, headers, streamed });
+  const { id, clientId = null } = origin;
+  const { tenant } = origin.caller;
+  if (clientId !== null) clientIds.begin(tenant, clientId, id);
+  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed });
   try {
     route.checkHeaders(request.headers);
     checkContentEncoding(request.headers);
@@ -127,6 +134,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     inference.refuse(origin, sinkFor(false), error);
   } finally {
     cancellation.done();
+    if (clientId !== null) clientIds.end(tenant, clientId, id);
   }
 }
 

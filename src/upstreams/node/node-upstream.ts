@@ -102,7 +102,7 @@ export class NodeUpstream implements Upstream {
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
     const headers: Record<string, string> = {
       "content-type": "application/json",
-      [requestHeaders.id]: call.id,
+      [requestHeaders.id]: call.clientId ?? call.id,
       [requestHeaders.hops]: [...call.hops, this.#options.nodeId].join(", "),
       [requestHeaders.priority]: String(call.priority),
     };
