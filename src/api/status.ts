@@ -115,6 +115,9 @@ export const ErrorBody = Type.Object({
     code: Type.String(),
     remedy: Type.Optional(Type.String()),
     request_id: Type.Optional(Type.String()),
+    // With `context_length_exceeded`, as llama-server gives them.
+    n_prompt_tokens: Type.Optional(Type.Number()),
+    n_ctx: Type.Optional(Type.Number()),
   }),
 });
 export type ErrorBody = Static<typeof ErrorBody>;

@@ -110,6 +110,8 @@ export interface ErrorDetails {
   readonly remedy?: string;
   /** Seconds after which a retry is worth while; rendered as `Retry-After`. */
   readonly retryAfterS?: number;
+  /** Numbers for programs, under the names that llama-server gives them, such as `n_ctx`. */
+  readonly counts?: Readonly<Record<string, number>>;
   readonly cause?: unknown;
 }
 
@@ -121,6 +123,7 @@ export class AssistantError extends Error {
   readonly param: string | null;
   readonly remedy: string | null;
   readonly retryAfterS: number | null;
+  readonly counts: Readonly<Record<string, number>> | null;
   readonly [brand] = true;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -130,6 +133,7 @@ export class AssistantError extends Error {
     this.param = details.param ?? null;
     this.remedy = details.remedy ?? null;
     this.retryAfterS = details.retryAfterS ?? null;
+    this.counts = details.counts ?? null;
   }
 
   get status(): number {

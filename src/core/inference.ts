@@ -27,8 +27,10 @@ export interface Prompt {
 
 /** What is known of a request before its body is read. */
 export interface CallOrigin {
-  /** Unique among the requests of this daemon. */
+  /** Given by this daemon, and unique among its requests. */
   readonly id: string;
+  /** The client's own id for it, which its answer repeats; null or missing: it has none. */
+  readonly clientId?: string | null;
   readonly caller: Caller;
   /** What the request log calls it, such as `/v1/chat/completions`. */
   readonly route: string;

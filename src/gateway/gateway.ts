@@ -12,6 +12,7 @@ import { adminDoor } from "./doors/admin/routes.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
+import { ClientIds } from "./front/client-ids.ts";
 import { watchDisconnects } from "./front/disconnect.ts";
 import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
@@ -64,6 +65,8 @@ export interface GatewayRoutes {
   readonly memory: FastifyInstance;
   /** The door of OpenAI's API. */
   readonly openAi: Door;
+  /** What clients call the requests that run. */
+  readonly clientIds: ClientIds;
 }
 
 // Longer than the idle time of common clients' pools: who closes first should be the client, who knows what it sends next.
@@ -74,7 +77,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { progress = () => null, refused = () => {}, onlyModels = null, maxConnections = null, weights = () => null } = options;
   const servers = new Set<Server>();
   let stopping = false;
-  const openAi = openAiDoor({ directory, weights, version, progress, onlyModels, isStopping: () => stopping });
+  const clientIds = new ClientIds();
+  const progressOf = (tenant: string, id: string): RequestProgress | null => progress(clientIds.find(tenant, id));
+  const openAi = openAiDoor({ directory, weights, version, progress: progressOf, onlyModels, isStopping: () => stopping });
   const doors = [openAi, monitorDoor(control), adminDoor(control)];
   const table = new RouteTable();
   for (const door of doors) for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
@@ -83,14 +88,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const memory = await memoryApp({ doors, table, authorizer, log, refused, bodyLimitBytes, isLocal: (request) => local.has(request) });
 
   return {
-    routes: { table, memory, openAi },
+    routes: { table, memory, openAi, clientIds },
     async listen(address) {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {
         if (!guarded) local.add(request);
         memory.routing(request, response);
       };
-      const handler = makeFront({ inference, table, fallback: openAi, authorizer, settings, log, refused, onlyModels, guarded, answerFromMemory });
+      const handler = makeFront({ inference, table, fallback: openAi, authorizer, settings, log, refused, onlyModels, clientIds, guarded, answerFromMemory });
       const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, requestTimeout: 0 }, (request, response) => {
         // A client that keeps its connection would otherwise keep a stopping daemon.
         if (stopping) response.shouldKeepAlive = false;

@@ -169,10 +169,11 @@ class Run {
   }
 
   #log(stream: boolean): void {
-    const { id, caller, arrivedAt, route } = this.#origin;
+    const { id, clientId = null, caller, arrivedAt, route } = this.#origin;
     const { promptTokens, cachedTokens, completionTokens, finishReason } = this.#facts;
     const fields = {
       id,
+      ...(clientId === null ? {} : { clientId }),
       route,
       model: this.#model?.name ?? null,
       instance: this.#lease?.targetId ?? null,

@@ -42,7 +42,8 @@ test("every request has one line that tells what became of it", async () => {
   expect(answer.headers.get("x-request-id")).toBe("mine-1");
   const line = await eventually("the line is written", async () => (await assistant.daemonLog()).split("\n").find((text) => text.includes("mine-1")));
   expect(JSON.parse(line)).toMatchObject({
-    id: "mine-1",
+    id: expect.stringMatching(/^req_[0-9a-f]{24}$/),
+    clientId: "mine-1",
     model: "river",
     instance: "river@cpu",
     status: 200,

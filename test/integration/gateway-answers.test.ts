@@ -40,12 +40,25 @@ describe("every answer", () => {
     expect(await idFor("x".repeat(129))).toMatch(/^req_/);
   });
 
+  test("has an id of ours in the log, whatever ids clients choose", async () => {
+    const { url, lines, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    dispatcher.hold();
+    const same = [post(url, chatBody(), { "x-request-id": "same" }), post(url, chatBody(), { "x-request-id": "same" })];
+    await eventually("both wait", () => dispatcher.asked.length === 2);
+    dispatcher.release();
+    for (const answer of await Promise.all(same)) expect([answer.status, answer.headers.get("x-request-id")]).toEqual([200, "same"]);
+    const ids = lines.filter((entry) => entry["clientId"] === "same").map((entry) => entry["id"]);
+    expect(ids).toEqual(dispatcher.asked.map(({ id }) => id));
+    expect(new Set(ids).size).toBe(2);
+    expect(ids.join()).toMatch(/^req_[0-9a-f]{24},req_[0-9a-f]{24}$/);
+  });
+
   test("has one log line that tells the rest", async () => {
     const { port, lines } = await start((socket) => socket.end(streamAnswer));
     const client = await rawClient(port);
     client.send(postBytes("/v1/chat/completions", chatBody({ stream: true }), { headers: { "x-request-id": "mine" } }));
     await client.until(LAST_CHUNK);
-    const line = await eventually("the log line", () => lines.find((entry) => entry["id"] === "mine"));
+    const line = await eventually("the log line", () => lines.find((entry) => entry["clientId"] === "mine"));
     expect(line).toMatchObject({
       model: "river",
       instance: "stub@cpu",

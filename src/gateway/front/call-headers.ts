@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { requestHeaders } from "../../api/headers.ts";
 import { AssistantError } from "../../core/errors.ts";
-import { newRequestId } from "../../core/ids.ts";
 import type { InferenceCall } from "../../core/inference.ts";
 
 const DEFAULT_PRIORITY = 50;
@@ -19,12 +18,6 @@ export function callHeaders(headers: IncomingHttpHeaders, streamed: boolean): Pi
     hops: hopsOf(headers),
     cachePart: headers[requestHeaders.cacheScope]?.toString() ?? null,
   };
-}
-
-/** The client's own id where it is one that may stand in a log line, else a new one. */
-export function requestIdOf(headers: IncomingHttpHeaders): string {
-  const given = headers[requestHeaders.id];
-  return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : newRequestId();
 }
 
 /**

@@ -36,7 +36,7 @@ function isAllowed(origin: string, host: string | undefined, allowed: readonly s
 export function preflightHeaders(requested: { readonly methods: string; readonly headers: string | undefined; readonly privateNetwork: boolean }): string[] {
   const headers = ["Access-Control-Allow-Methods", requested.methods, "Access-Control-Max-Age", String(PREFLIGHT_AGE_S)];
   // Client libraries send headers of their own (x-stainless-…): naming them back allows them whatever they are called.
-  const names = (requested.headers ?? "authorization, content-type").replace(/[^\w\-, ]/g, "").slice(0, 1000);
+  const names = (requested.headers ?? "authorization, content-type, x-api-key").replace(/[^\w\-, ]/g, "").slice(0, 1000);
   headers.push("Access-Control-Allow-Headers", names);
   if (requested.privateNetwork) headers.push("Access-Control-Allow-Private-Network", "true");
   return headers;

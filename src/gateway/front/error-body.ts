@@ -1,7 +1,7 @@
 import type { ErrorBody } from "../../api/status.ts";
 import type { AssistantError } from "../../core/errors.ts";
 import type { Door } from "./door.ts";
-import { bearerOf } from "./keys.ts";
+import { apiKeyOf, bearerOf } from "./keys.ts";
 
 /** The shape of errors that OpenAI's clients read, which our own routes use too. */
 export function errorBody(error: AssistantError, requestId: string): ErrorBody {
@@ -13,6 +13,7 @@ export function errorBody(error: AssistantError, requestId: string): ErrorBody {
       code: error.code,
       ...(error.remedy === null ? {} : { remedy: error.remedy }),
       request_id: requestId,
+      ...error.counts,
     },
   };
 }
@@ -21,7 +22,7 @@ export function errorBody(error: AssistantError, requestId: string): ErrorBody {
 export const bearerDoor: Omit<Door, "name" | "register"> = {
   scope: "inference",
   inference: [],
-  credential: ({ authorization }) => bearerOf(authorization),
+  credential: (headers) => bearerOf(headers.authorization) ?? apiKeyOf(headers["x-api-key"]),
   errorBody,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
 };

@@ -1,19 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { presentable } from "../../core/errors.ts";
+import { newRequestId } from "../../core/ids.ts";
 import type { CallOrigin } from "../../core/inference.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { GatewaySettings } from "../ports.ts";
 import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
 import { readBody } from "./body.ts";
-import { callHeaders, requestIdOf } from "./call-headers.ts";
+import { callHeaders } from "./call-headers.ts";
+import { type ClientIds, clientIdOf } from "./client-ids.ts";
+import { checkContentEncoding, decodeContent } from "./content-encoding.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { Disconnect } from "./disconnect.ts";
 import type { Door, InferenceRoute } from "./door.ts";
-import { HostCheck, isLoopback } from "./hosts.ts";
+import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
-import { type Methods, methodNotAllowed, parseTarget, type RouteTable, routeNotFound } from "./table.ts";
+import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, type RouteTable, routeNotFound } from "./table.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -28,6 +31,7 @@ export interface FrontOptions extends RefusalPorts {
   readonly onlyModels: readonly string[] | null;
   /** A network listener has guards; the Unix socket has its file mode. */
   readonly guarded: boolean;
+  readonly clientIds: ClientIds;
   /** Answers what is not inference. */
   readonly answerFromMemory: Handler;
 }
@@ -51,22 +55,27 @@ export function makeFront(options: FrontOptions): Handler {
   const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
 
-  const guard = (request: IncomingMessage, headers: string[]): void => {
+  const guard = (request: IncomingMessage, { authority }: RequestTarget, headers: string[]): void => {
     const { allowedHosts, corsOrigins } = settings();
-    if (isLoopback(request.socket.localAddress)) hosts.check(request.headers.host, allowedHosts);
+    if (isLoopback(request.socket.localAddress)) {
+      hosts.check(request.headers.host, allowedHosts);
+      if (authority !== null) checkHost(authority, allowedHosts);
+    }
+    requireOneHost(request.rawHeaders);
     headers.push(...corsHeaders(request.headers.origin, request.headers.host, corsOrigins));
   };
 
   return (request, response) => {
     const arrivedAt = performance.now();
-    const id = requestIdOf(request.headers);
-    const headers = ["x-request-id", id];
+    const id = newRequestId();
+    const clientId = clientIdOf(request.headers);
+    const headers = ["x-request-id", clientId ?? id];
     let door = fallback;
     let path = request.url ?? "/";
     try {
       const target = parseTarget(path);
       path = target.path;
-      if (guarded) guard(request, headers);
+      if (guarded) guard(request, target, headers);
       const methods = table.find(target);
       const { method = "" } = request;
       if (method === "OPTIONS") return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
@@ -87,27 +96,34 @@ export function makeFront(options: FrontOptions): Handler {
       }
       const ended = authorizer.admit(identity);
       const { inference: route } = entry;
-      const origin = { id, caller: identity.caller, route: route.name, arrivedAt };
+      const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
       const served = serve(options, { request, response, door, route, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
-      noteRefusal(options, { id, method: request.method, path }, error);
-      sendError(response, error, door.errorBody(error, id), headers);
+      noteRefusal(options, { id, clientId, method: request.method, path }, error);
+      sendError(response, error, door.errorBody(error, clientId ?? id), headers);
     }
   };
 }
 
 /** Reads the body, and has the call served. Never rejects. */
 async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
-  const { inference, settings, onlyModels } = options;
+  const { inference, settings, onlyModels, clientIds } = options;
   const { request, response, door, route, headers } = admitted;
   const cancellation = new Disconnect(request.socket);
   const origin = { ...admitted.origin, cancellation };
-  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: origin.id, headers, streamed });
+  const { id, clientId = null } = origin;
+  const { tenant } = origin.caller;
+  if (clientId !== null) clientIds.begin(tenant, clientId, id);
+  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed });
   try {
     route.checkHeaders(request.headers);
-    const bytes = await readBody(request, settings().bodyLimitBytes, cancellation);
+    checkContentEncoding(request.headers);
+    const { bodyLimitBytes } = settings();
+    const written = await readBody(request, bodyLimitBytes, cancellation);
+    const isEncoded = request.headers["content-encoding"] !== undefined;
+    const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
@@ -118,6 +134,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     inference.refuse(origin, sinkFor(false), error);
   } finally {
     cancellation.done();
+    if (clientId !== null) clientIds.end(tenant, clientId, id);
   }
 }
 

@@ -10,11 +10,27 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   // HTTP/1.0 clients may leave it out; browsers never do.
   if (header === undefined) return;
   const host = hostName(header);
+  if (host === null) throw refused(header, "Send the address that the request goes to, such as 127.0.0.1:8080.");
   if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
   if (allowed.some((name) => name === "*" || name.toLowerCase() === host || (name.startsWith(".") && host.endsWith(name.toLowerCase())))) return;
-  throw new AssistantError("host_not_allowed", `The Host header names "${header.slice(0, 100)}", which is not this machine as far as the daemon knows.`, {
-    remedy: `Use http://127.0.0.1, or add "${host.slice(0, 100)}" to \`[server] allowed_hosts\`.`,
-  });
+  throw refused(header, `Use http://127.0.0.1, or add "${host.slice(0, 100)}" to \`[server] allowed_hosts\`.`);
+}
+
+const refused = (header: string, remedy: string): AssistantError =>
+  new AssistantError(
+    "host_not_allowed",
+    `The Host header names ${JSON.stringify(header.slice(0, 100))}, which is not this machine as far as the daemon knows.`,
+    { remedy },
+  );
+
+/** Throws `host_not_allowed` where a request has several Host headers: which one counts, each reader decides another way. */
+export function requireOneHost(rawHeaders: readonly string[]): void {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.length === 4 && name.toLowerCase() === "host") count++;
+  }
+  if (count > 1) throw new AssistantError("host_not_allowed", `The request has ${count} Host headers; it must have one.`);
 }
 
 /** `checkHost` for one listener, whose clients all use the same one or two names. */
@@ -30,10 +46,13 @@ export class HostCheck {
   }
 }
 
-/** The name without port and brackets, in lower case. */
-function hostName(header: string): string {
-  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(header)?.[1];
-  return (bracketed ?? header.replace(/:\d+$/, "")).toLowerCase();
+/**
+ * The name without port and brackets, in lower case; null where it is not `uri-host [":" port]` of RFC 9110. Of names those
+ * that DNS and hosts files have: with escapes and delimiters, as RFC 3986 would allow them, no machine is called.
+ */
+function hostName(header: string): string | null {
+  const [, bracketed, name] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::\d{0,5})?$/.exec(header) ?? [];
+  return (bracketed ?? name)?.toLowerCase() ?? null;
 }
 
 const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/;

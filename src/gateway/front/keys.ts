@@ -5,6 +5,9 @@ import { AssistantError } from "../../core/errors.ts";
 /** The key of an `Authorization: Bearer` header, or null. */
 export const bearerOf = (authorization: string | undefined): string | null => /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1] ?? null;
 
+/** The key of an `X-Api-Key` header, as clients of other APIs send it, or null. */
+export const apiKeyOf = (header: string | readonly string[] | undefined): string | null => (typeof header === "string" && /^\S+$/.test(header) ? header : null);
+
 /**
  * The configured key with this text. Throws `missing_api_key` or `invalid_api_key`. Every configured key is compared, each
  * in constant time, so that the answer's delay reveals nothing.
@@ -12,7 +15,7 @@ export const bearerOf = (authorization: string | undefined): string | null => /^
 export function keyOf(credential: string | null, keys: readonly ApiKey[]): ApiKey {
   if (credential === null) {
     throw new AssistantError("missing_api_key", "This daemon asks for an API key, and the request carries none.", {
-      remedy: "Send it as `Authorization: Bearer KEY`.",
+      remedy: "Send it as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.",
     });
   }
   const digest = hash("sha256", credential, "buffer");

@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
+import { newRequestId } from "../../core/ids.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
-import { requestIdOf } from "./call-headers.ts";
+import { clientIdOf } from "./client-ids.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
@@ -38,9 +39,13 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
   const app = Fastify({ logger: false, bodyLimit: bodyLimitBytes, routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 } });
   app.decorateRequest("identity");
   app.addHook("onRequest", async (request, reply) => {
-    if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", requestIdOf(request.headers));
+    if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", clientIdOf(request.headers) ?? newRequestId());
     try {
       request.identity = identify(options, request);
+      // Only the bodies of inference are ever large enough to be worth it.
+      const encoding = request.headers["content-encoding"];
+      if (encoding !== undefined && encoding !== "identity")
+        throw new AssistantError("unsupported_media_type", "This route takes no encoded bodies.", { param: "content-encoding" });
     } catch (error) {
       noteRefusal(options, { id: idOf(reply), method: request.method, path: pathOf(request) }, presentable(error));
       throw error;

@@ -60,6 +60,8 @@ export interface RequestTarget {
   readonly escaped: string;
   /** Path and query as they were written, for a router: without scheme and host, and each slash once. */
   readonly url: string;
+  /** Host and port of a target in absolute form; null: it is in origin form. */
+  readonly authority: string | null;
 }
 
 /** Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent escape. */
@@ -68,7 +70,8 @@ export function parseTarget(written: string): RequestTarget {
   const query = url.indexOf("?");
   const whole = query < 0 ? url : url.slice(0, query);
   const escaped = whole.length > 1 && whole.endsWith("/") ? whole.slice(0, -1) : whole;
-  return { path: escaped.includes("%") ? decode(escaped) : escaped, escaped, url };
+  const authority = written.startsWith("/") ? null : (/^https?:\/\/([^/?#]+)/i.exec(written)?.[1] ?? null);
+  return { path: escaped.includes("%") ? decode(escaped) : escaped, escaped, url, authority };
 }
 
 function normalized(written: string): string {

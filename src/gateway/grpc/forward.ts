@@ -4,10 +4,14 @@ import type { ForwardRequest, ForwardResponse, Sent } from "../../api/assistant-
 import { requestHeaders } from "../../api/headers.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
+import { newRequestId } from "../../core/ids.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { Authorizer } from "../front/authorize.ts";
-import { callHeaders, requestIdOf } from "../front/call-headers.ts";
+import { tooLarge } from "../front/body.ts";
+import { callHeaders } from "../front/call-headers.ts";
+import { clientIdOf } from "../front/client-ids.ts";
+import { checkContentEncoding, decodeContent } from "../front/content-encoding.ts";
 import type { Door, InferenceRoute } from "../front/door.ts";
 import { noteRefusal, type RefusalPorts } from "../front/refusals.ts";
 import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, routeNotFound } from "../front/table.ts";
@@ -46,13 +50,15 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
   const { routes, authorizer } = options;
   let answer: GrpcSink | null = null;
   let id = "";
+  let clientId: string | null = null;
   try {
     const incoming = incomingOf(call);
     const target = parseTarget(call.request.path);
     const methods = routes.table.find(target);
     if (!isOfApi(routes.openAi, target, methods)) throw notForwarded(call.request.path);
-    id = requestIdOf(incoming.headers);
-    answer = new GrpcSink({ reply, door: routes.openAi, requestId: id, streamed: false });
+    id = newRequestId();
+    clientId = clientIdOf(incoming.headers);
+    answer = new GrpcSink({ reply, door: routes.openAi, requestId: clientId ?? id, streamed: false });
     const entry = methods?.get(incoming.method);
     if (entry?.inference === null) {
       await fromMemory(options, target, incoming, reply);
@@ -64,11 +70,11 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     }
     const identity = authorizer.authorize(entry.door.credential(incoming.headers), "inference");
     const ended = authorizer.admit(identity);
-    await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, reply }).finally(() => ended?.());
+    await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, clientId, reply }).finally(() => ended?.());
   } catch (thrown) {
     const error = presentable(thrown);
     const { method, path } = call.request;
-    noteRefusal(options, { id, method, path: path.split("?")[0] ?? "" }, error);
+    noteRefusal(options, { id, clientId, method, path: path.split("?")[0] ?? "" }, error);
     // Until a call is known to be a request of the API, what is wrong with it is a gRPC status.
     if (answer === null) reply.fail(error);
     else answer.fail(error, [], true);
@@ -90,26 +96,38 @@ interface Admitted {
   readonly route: InferenceRoute;
   readonly caller: Parameters<InferenceCore["refuse"]>[0]["caller"];
   readonly id: string;
+  readonly clientId: string | null;
   readonly reply: Reply;
 }
 
-async function serve({ inference, settings }: ForwardOptions, call: ForwardCall, { headers, body: bytes }: Incoming, admitted: Admitted): Promise<void> {
-  const { door, route, caller, id, reply } = admitted;
+async function serve(
+  { inference, settings, routes: { clientIds } }: ForwardOptions,
+  call: ForwardCall,
+  { headers, body: written }: Incoming,
+  admitted: Admitted,
+): Promise<void> {
+  const { door, route, caller, id, clientId, reply } = admitted;
   const { operation, wire, name } = route;
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new CallerGone());
   call.once("cancelled", leave);
   if (call.cancelled) leave();
-  const origin = { id, caller, route: name, arrivedAt: performance.now(), cancellation };
-  const sinkFor = (streamed: boolean): GrpcSink => new GrpcSink({ reply, door, requestId: id, streamed });
+  const origin = { id, clientId, caller, route: name, arrivedAt: performance.now(), cancellation };
+  const sinkFor = (streamed: boolean): GrpcSink => new GrpcSink({ reply, door, requestId: clientId ?? id, streamed });
+  if (clientId !== null) clientIds.begin(caller.tenant, clientId, id);
   try {
     route.checkHeaders(headers);
-    if (bytes.length > settings().bodyLimitBytes) throw new AssistantError("body_too_large", "The request's body is larger than allowed.");
+    checkContentEncoding(headers);
+    const { bodyLimitBytes } = settings();
+    if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
+    const bytes = await decodeContent(written, headers, bodyLimitBytes);
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const selector = { model, among: null };
     await inference.run({ ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) }, sinkFor(streamed));
   } catch (error) {
     inference.refuse(origin, sinkFor(false), error);
+  } finally {
+    if (clientId !== null) clientIds.end(caller.tenant, clientId, id);
   }
 }
 

@@ -1,4 +1,5 @@
 import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/errors.ts";
+import type { Operation } from "../../core/model.ts";
 
 interface EngineErrorBody {
   readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly n_prompt_tokens?: unknown; readonly n_ctx?: unknown } | string;
@@ -11,30 +12,43 @@ interface OurError {
   readonly param?: unknown;
   readonly remedy?: unknown;
   readonly retry_after_s?: unknown;
+  readonly n_prompt_tokens?: unknown;
+  readonly n_ctx?: unknown;
 }
 
-/** What an engine's error answer means to the client. `model` names it in messages. */
-export function engineError(status: number, body: string, model: string): AssistantError {
+/** Whose answer it is and to what, for messages. */
+interface Asked {
+  readonly model: string;
+  readonly operation: Operation;
+}
+
+/** The field that holds what is computed. */
+const PROMPT_FIELD: Readonly<Record<Operation, string>> = { chat: "messages", completion: "prompt", embedding: "input" };
+
+/** What an engine's error answer means to the client. */
+export function engineError(status: number, body: string, asked: Asked): AssistantError {
   let parsed: EngineErrorBody;
   try {
     parsed = JSON.parse(body) as EngineErrorBody;
   } catch {
-    return new AssistantError("engine_error", `The engine of "${model}" answered with status ${status} and ${shown(body)}.`);
+    return new AssistantError("engine_error", `The engine of "${asked.model}" answered with status ${status} and ${shown(body)}.`);
   }
-  return engineErrorOf(status, parsed, model);
+  return engineErrorOf(status, parsed, asked);
 }
 
 /** The same for a body that is parsed already, such as an `error` event of a stream. */
-export function engineErrorOf(status: number, body: EngineErrorBody, model: string): AssistantError {
+export function engineErrorOf(status: number, body: EngineErrorBody, asked: Asked): AssistantError {
+  const { model } = asked;
   const error = typeof body.error === "object" && body.error !== null ? body.error : {};
   const text = typeof body.error === "string" ? body.error : typeof error.message === "string" ? error.message : "";
   const ours = ourError(error);
   if (ours !== null) return ours;
-  if (error.type === "exceed_context_size_error") return contextExceeded(error, model);
+  const { n_prompt_tokens: prompt, n_ctx: context } = error;
+  if (error.type === "exceed_context_size_error") return contextExceeded(prompt, context, asked);
   switch (status) {
     case 400:
     case 422:
-      return badRequest(text);
+      return ofRequest(text, asked) ?? badRequest(text, asked);
     case 404:
     case 405:
     case 501:
@@ -44,36 +58,71 @@ export function engineErrorOf(status: number, body: EngineErrorBody, model: stri
     case 503:
       return new AssistantError("engine_error", `The engine of "${model}" is not ready: ${sentence(text)}`, { retryAfterS: 2 });
     default:
-      return new AssistantError("engine_error", `The engine of "${model}" failed with status ${status}: ${sentence(text)}`);
+      return ofRequest(text, asked) ?? new AssistantError("engine_error", `The engine of "${model}" failed with status ${status}: ${sentence(text)}`);
   }
 }
 
+/** What llama-server answers with 500 although the request is to blame: its JSON library, its parsers and its limits throw so. */
+const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null])[] = [
+  [/^\[json\.exception\./, null],
+  [/^Failed to parse (messages|tools)\b/, null],
+  [/^(?:image|audio|video) input is not supported/, "messages"],
+  [/^Failed to (?:load|download) image|^Invalid base64 value|^Multimodal data provided/, "messages"],
+  [/^Failed to tokenize prompt|^"prompt" /, null],
+  [/^Unsupported param: (\w+)/, null],
+  [/^Unknown (reasoning) format/, "reasoning_format"],
+  [/^Cannot use both json_schema and grammar|[Uu]nexpected empty grammar stack|failed to parse grammar/i, "grammar"],
+  [/JSON schema (?:conversion failed|error)/, "response_format"],
+  [/^Unable to generate parser for this template/, "messages"],
+  [/^(tools|tool_choice) param requires/, null],
+];
+
+/** An embedding is computed in one batch, which is then its context. */
+const TOO_LARGE = /^input \((\d+) tokens\) is (?:too large to process|larger than the max context size)\D*?(\d+)?\D*$/;
+
+function ofRequest(text: string, asked: Asked): AssistantError | null {
+  const large = TOO_LARGE.exec(text);
+  if (large !== null) return contextExceeded(Number(large[1]), large[2] === undefined ? undefined : Number(large[2]), asked);
+  for (const [pattern, param] of REQUEST_FAULTS) {
+    const found = pattern.exec(text);
+    if (found !== null) return badRequest(text, asked, param ?? found[1] ?? undefined);
+  }
+  return null;
+}
+
 /** An error that a daemon like this one has worded already; engines' codes are numbers. */
-function ourError({ code, message, param, remedy, retry_after_s: seconds }: OurError): AssistantError | null {
+function ourError({ code, message, param, remedy, retry_after_s: seconds, n_prompt_tokens: prompt, n_ctx: context }: OurError): AssistantError | null {
   if (typeof code !== "string" || !Object.hasOwn(errorCatalogue, code) || typeof message !== "string") return null;
   return new AssistantError(code as ErrorCode, message, {
     ...(typeof param === "string" ? { param } : {}),
     ...(typeof remedy === "string" ? { remedy } : {}),
     ...(typeof seconds === "number" ? { retryAfterS: seconds } : {}),
+    ...(typeof prompt === "number" && typeof context === "number" ? { counts: { n_prompt_tokens: prompt, n_ctx: context } } : {}),
   });
 }
 
-function contextExceeded(error: { readonly n_prompt_tokens?: unknown; readonly n_ctx?: unknown }, model: string): AssistantError {
-  const { n_prompt_tokens: prompt, n_ctx: context } = error;
-  const counts =
-    typeof prompt === "number" && typeof context === "number" ? `The prompt has ${prompt} tokens; the context of "${model}" holds ${context}.` : null;
-  return new AssistantError("context_length_exceeded", counts ?? `The prompt is longer than the context of "${model}".`, {
-    param: "messages",
-    remedy: "Shorten the prompt, or raise `ctx_size` in the model's file.",
-  });
+function contextExceeded(prompt: unknown, context: unknown, { model, operation }: Asked): AssistantError {
+  const param = PROMPT_FIELD[operation];
+  const isEmbedding = operation === "embedding";
+  const remedy = isEmbedding
+    ? "Shorten the input, or raise `batch_size` and `ctx_size` in the model's file."
+    : "Shorten the prompt, or raise `ctx_size` in the model's file.";
+  const what = isEmbedding ? "An input" : "The prompt";
+  if (typeof prompt !== "number" || typeof context !== "number") {
+    return new AssistantError("context_length_exceeded", `${what} is longer than the context of "${model}".`, { param, remedy });
+  }
+  const counts = { n_prompt_tokens: prompt, n_ctx: context };
+  return new AssistantError("context_length_exceeded", `${what} has ${prompt} tokens; the context of "${model}" holds ${context}.`, { param, remedy, counts });
 }
 
-function badRequest(text: string): AssistantError {
+/** In an engine's words the field, where it has one. The rest of a message that quotes the request is left out. */
+function badRequest(text: string, { operation }: Asked, known?: string): AssistantError {
   // The engine's JSON library puts its own error number in front of what a user can use.
-  const message = text.replace(/\[json\.exception\.[a-z_]+\.\d+\] /g, "");
+  const message = text.replace(/\[json\.exception\.[a-z_]+\.\d+\] /g, "").replace(/; (?:last read|tools = )[\s\S]*$/, "");
   const field = /[Ff]ield '([\w.]+)'|'([\w.]+)' (?:must|should|is)|Expected '([\w.]+)'/.exec(message);
-  const param = field?.[1] ?? field?.[2] ?? field?.[3];
-  return new AssistantError("invalid_request", sentence(message), param === undefined ? {} : { param });
+  const named = known ?? field?.[1] ?? field?.[2] ?? field?.[3];
+  const param = named === "messages" ? PROMPT_FIELD[operation] : named;
+  return new AssistantError("invalid_request", sentence(message.slice(0, 500)), param === undefined ? {} : { param });
 }
 
 const sentence = (text: string): string => (text === "" ? "it gave no reason." : /[.!?]$/.test(text) ? text : `${text}.`);

@@ -1,5 +1,6 @@
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
+import type { Operation } from "../../core/model.ts";
 import type { AnswerFacts } from "../../core/upstream.ts";
 import { ChunkDecoder, endsBody } from "./chunked.ts";
 import { engineError } from "./engine-error.ts";
@@ -37,15 +38,18 @@ export interface AnswerTarget {
   readonly headers: readonly string[];
   /** Named in messages. */
   readonly model: string;
+  /** Which field of the request a message is about. */
+  readonly operation: Operation;
 }
 
 // Proxies in front of us must not collect tokens, and nothing may keep an answer.
 export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
 /** Throws `engine_error` for an answer that is neither JSON nor an event stream. */
-export function receiverFor(head: AnswerHead, { sink, headers, model }: AnswerTarget): Receiver {
+export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
+  const { sink, headers, model } = target;
   const { status, contentType, framing } = head;
-  if (status !== 200) return new ErrorAnswer(status, framing, model);
+  if (status !== 200) return new ErrorAnswer(status, framing, target);
   const streams = contentType.startsWith("text/event-stream");
   // The client's head will hold it, which takes no other characters.
   const isWritable = /^[\x20-\x7e]*$/.test(contentType);
@@ -203,14 +207,14 @@ const MAX_ERROR_BYTES = 256 * 1024;
 class ErrorAnswer implements Receiver {
   readonly #status: number;
   readonly #framing: Framing;
-  readonly #model: string;
+  readonly #target: AnswerTarget;
   readonly begun = false;
   #bytes = NOTHING;
 
-  constructor(status: number, framing: Framing, model: string) {
+  constructor(status: number, framing: Framing, target: AnswerTarget) {
     this.#status = status;
     this.#framing = framing;
-    this.#model = model;
+    this.#target = target;
   }
 
   body(bytes: Buffer): Verdict {
@@ -222,7 +226,7 @@ class ErrorAnswer implements Receiver {
   }
   closed(): void {
     const payload = this.#framing.type === "chunked" ? Buffer.concat(new ChunkDecoder().push(this.#bytes)) : this.#bytes;
-    throw engineError(this.#status, payload.toString(), this.#model);
+    throw engineError(this.#status, payload.toString(), this.#target);
   }
   facts(): AnswerFacts {
     return readFacts(NOTHING);

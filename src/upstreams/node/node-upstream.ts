@@ -43,11 +43,11 @@ export class NodeUpstream implements Upstream {
     return deliver({ sending, sink, retryAfter, open: (delivery) => this.#open(request, delivery, sending, sink) });
   }
 
-  #open(request: ForwardRequest, delivery: Delivery, { headers, model }: Sending, sink: AnswerSink): AnswerSource {
+  #open(request: ForwardRequest, delivery: Delivery, { call, headers, model }: Sending, sink: AnswerSink): AnswerSource {
     const { channel, node, onFirstByte, onEnd } = this.#options;
     const begunAt = performance.now();
     const stream = opened(node, () => channel.forward(request));
-    const target = { sink, headers, model: model.name };
+    const target = { sink, headers, model: model.name, operation: call.operation };
     let failure: unknown = null;
     let state: "waiting" | "answering" | "closed" = "waiting";
     this.#inFlight += 1;
@@ -102,7 +102,7 @@ export class NodeUpstream implements Upstream {
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
     const headers: Record<string, string> = {
       "content-type": "application/json",
-      [requestHeaders.id]: call.id,
+      [requestHeaders.id]: call.clientId ?? call.id,
       [requestHeaders.hops]: [...call.hops, this.#options.nodeId].join(", "),
       [requestHeaders.priority]: String(call.priority),
     };

@@ -28,7 +28,6 @@ test("everything that clients of OpenAI and of llama.cpp send passes", () => {
     n_predict: 5,
     cache_prompt: true,
     min_p: 0.05,
-    grammar: "root ::= x",
   };
   expect(() => checkFields("chat", body)).not.toThrow();
 });

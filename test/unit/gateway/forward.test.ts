@@ -113,7 +113,9 @@ test("a request for a model is answered with its headers, and counted once", asy
   const reply = await ask({ ...chat(), headers: { "X-Request-Id": "r-1" } });
   expect([reply.status, reply.text, reply.ends, reply.failures]).toEqual([200, '{"n":1}', 1, []]);
   expect(reply.headers).toEqual({ "content-type": "application/json", "content-length": "7", "x-request-id": "r-1" });
-  expect(lines.filter(({ message }) => message === "request")).toMatchObject([{ id: "r-1", route: "/v1/chat/completions", status: 200, end: "complete" }]);
+  expect(lines.filter(({ message }) => message === "request")).toMatchObject([
+    { id: expect.stringMatching(/^req_/), clientId: "r-1", route: "/v1/chat/completions", status: 200, end: "complete" },
+  ]);
 });
 
 test.each([

@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { AssistantError } from "../../../core/errors.ts";
-import type { JsonObject } from "../../../core/inference.ts";
+import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
 import type { Operation } from "../../../core/model.ts";
 import type { DecodedBody } from "../../front/door.ts";
 import { checkFields } from "./fields.ts";
 import { jsonErrorPosition } from "./json-position.ts";
+import { findExcess, MAX_DEPTH, mayHoldHalves, textOf, tooDeep, wellFormed } from "./json-text.ts";
 
 /** Throws `unsupported_media_type` unless the body says it is JSON. Pages cannot send that type without a preflight. */
 export function checkContentType(headers: IncomingHttpHeaders): void {
@@ -16,33 +17,61 @@ export function checkContentType(headers: IncomingHttpHeaders): void {
   });
 }
 
-/** The body as an object. Throws `empty_body`, `invalid_json` with the position, or `invalid_request`. */
-function parseBody(bytes: Buffer): JsonObject {
+/** Characters of text in which the place of a mistake is looked for, which takes longer than parsing. */
+const MAX_SEARCHED = 8 * 2 ** 20;
+
+/**
+ * The body as an object, and as bytes that every engine can read: the client's own, unless they hold what is not Unicode.
+ * Throws `empty_body`, `invalid_json` with the position, or `invalid_request`.
+ */
+export function parseBody(bytes: Buffer): InferenceCall["body"] {
   if (bytes.length === 0) throw new AssistantError("empty_body", "The request has no body; expected a JSON object.");
-  const text = bytes.toString("utf8");
-  let value: unknown;
+  const excess = findExcess(bytes);
+  if (excess === "depth") throw tooDeepError(null);
+  if (excess === "values")
+    throw new AssistantError("invalid_json", "The body has too many values: lists, objects and names take the room of about 4,000,000 numbers.");
+  const { text, exact } = textOf(bytes);
+  const value = parseText(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const found = Array.isArray(value) ? "an array" : JSON.stringify(value)?.slice(0, 40);
+    throw new AssistantError("invalid_request", `The body must be a JSON object; found ${found}.`);
+  }
+  const deep = tooDeep(value);
+  if (deep !== null) throw tooDeepError(deep.replace(/^\./, ""));
+  const json = (mayHoldHalves(text) ? wellFormed(value) : value) as JsonObject;
+  return { json, bytes: json === value && exact ? bytes : Buffer.from(JSON.stringify(json)) };
+}
+
+function parseText(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
+    if (text.length > MAX_SEARCHED) throw new AssistantError("invalid_json", "The body is not JSON.");
     const { offset, line, column } = jsonErrorPosition(text);
     const found = offset >= text.length ? "the body ends too early" : `found ${JSON.stringify(text.slice(offset, offset + 1))}`;
     throw new AssistantError("invalid_json", `The body is not JSON: ${found} at line ${line}, column ${column} (position ${offset}).`);
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
-  throw new AssistantError(
-    "invalid_request",
-    `The body must be a JSON object; found ${Array.isArray(value) ? "an array" : JSON.stringify(value)?.slice(0, 40)}.`,
-  );
 }
+
+const tooDeepError = (path: string | null): AssistantError => {
+  const where = path === null ? "The body" : `"${path}"`;
+  return new AssistantError(
+    "invalid_json",
+    `${where} has a depth of more than ${MAX_DEPTH} objects and arrays within each other.`,
+    path === null ? {} : { param: path },
+  );
+};
 
 /** Throws `empty_body`, `invalid_json`, or `invalid_request` naming the first wrong field. */
 export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
-  const json = parseBody(bytes);
-  checkFields(operation, json);
+  const written = parseBody(bytes);
+  const json = checkFields(operation, written.json);
+  // Sent on as it was written, wherever engines understand that.
+  const body = json === written.json ? written : { json, bytes: Buffer.from(JSON.stringify(json)) };
   const { model, messages, tools, prompt, input, stream } = json as Readonly<Record<string, unknown>>;
   return {
     model: typeof model === "string" ? model : "",
-    body: { bytes, json },
+    body,
     prompt: operation === "chat" ? { messages, tools } : { text: operation === "completion" ? prompt : input },
     streamed: stream === true && operation !== "embedding",
     maxTokens: maxTokensOf(operation, json),
@@ -51,6 +80,6 @@ export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
 
 function maxTokensOf(operation: Operation, json: JsonObject): number | null {
   if (operation === "embedding") return 0;
-  const asked = json["max_completion_tokens"] ?? json["max_tokens"] ?? json["n_predict"];
+  const asked = json["n_predict"] ?? json["max_completion_tokens"] ?? json["max_tokens"];
   return typeof asked === "number" && asked >= 0 ? asked : null;
 }

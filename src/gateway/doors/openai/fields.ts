@@ -1,117 +1,56 @@
 import { AssistantError } from "../../../core/errors.ts";
+import type { JsonObject } from "../../../core/inference.ts";
 import type { Operation } from "../../../core/model.ts";
+import { type Field, fieldTable } from "./field-table.ts";
+import { checkGrammar } from "./grammar.ts";
+import { checkMessages } from "./messages.ts";
+import { type Body, invalid, shown } from "./rules.ts";
+import { checkStructure } from "./structure.ts";
+import { checkTools } from "./tools.ts";
 
-type Body = Readonly<Record<string, unknown>>;
+const tables: Readonly<Record<Operation, ReadonlyMap<string, Field>>> = {
+  chat: tableOf("chat"),
+  completion: tableOf("completion"),
+  embedding: tableOf("embedding"),
+};
 
-/** A rule for one field: whether a value passes, and what to say where it does not. */
-interface Rule {
-  readonly passes: (value: unknown) => boolean;
-  readonly expected: string;
+function tableOf(operation: Operation): ReadonlyMap<string, Field> {
+  const fields = Object.entries(fieldTable).map(([name, variants]) => [name, variants.find(({ operations }) => operations.includes(operation))] as const);
+  return new Map(fields.filter((entry): entry is [string, Field] => entry[1] !== undefined));
 }
-
-const isString = (value: unknown): value is string => typeof value === "string";
-const isObject = (value: unknown): value is Body => typeof value === "object" && value !== null && !Array.isArray(value);
-const listOf =
-  (passes: (value: unknown) => boolean) =>
-  (value: unknown): boolean =>
-    Array.isArray(value) && value.length > 0 && value.every(passes);
-
-const text: Rule = { passes: isString, expected: "a string" };
-const boolean: Rule = { passes: (value) => typeof value === "boolean", expected: "true or false" };
-const object: Rule = { passes: isObject, expected: "an object" };
-const list: Rule = { passes: Array.isArray, expected: "an array" };
-const number = (from: number, to: number): Rule => ({
-  passes: (value) => typeof value === "number" && value >= from && value <= to,
-  expected: `a number from ${from} to ${to}`,
-});
-const integer = (from: number, to = Number.MAX_SAFE_INTEGER): Rule => ({
-  passes: (value) => Number.isInteger(value) && (value as number) >= from && (value as number) <= to,
-  expected: to === Number.MAX_SAFE_INTEGER ? `an integer of at least ${from}` : `an integer from ${from} to ${to}`,
-});
-
-const sampling: Readonly<Record<string, Rule>> = {
-  model: text,
-  stream: boolean,
-  stream_options: object,
-  temperature: number(0, 2),
-  top_p: number(0, 1),
-  presence_penalty: number(-2, 2),
-  frequency_penalty: number(-2, 2),
-  // -1 is llama.cpp's word for "until the context is full".
-  max_tokens: integer(-1),
-  n: integer(1, 128),
-  seed: integer(Number.MIN_SAFE_INTEGER),
-  stop: { passes: (value) => isString(value) || (Array.isArray(value) && value.every(isString)), expected: "a string or an array of strings" },
-  user: text,
-  logit_bias: { passes: (value) => isObject(value) || Array.isArray(value), expected: "an object" },
-};
-
-const prompt: Rule = {
-  passes: (value) => isString(value) || listOf(isString)(value) || listOf(Number.isInteger)(value) || listOf(listOf(Number.isInteger))(value),
-  expected: "a string, or a non-empty array of strings or of tokens",
-};
-
-const rules: Readonly<Record<Operation, Readonly<Record<string, Rule>>>> = {
-  chat: {
-    ...sampling,
-    messages: { passes: Array.isArray, expected: "an array of messages" },
-    max_completion_tokens: integer(-1),
-    logprobs: boolean,
-    top_logprobs: integer(0, 20),
-    tools: list,
-    parallel_tool_calls: boolean,
-    response_format: object,
-  },
-  completion: { ...sampling, prompt, echo: boolean, suffix: text, best_of: integer(1) },
-  embedding: {
-    model: text,
-    input: prompt,
-    encoding_format: { passes: (value) => value === "float" || value === "base64", expected: '"float" or "base64"' },
-    dimensions: integer(1),
-    user: text,
-  },
-};
 
 const required = { chat: "messages", completion: "prompt", embedding: "input" } as const;
 
-/** Checks the fields that OpenAI's API defines; all others are the engine's affair. Throws `invalid_request` naming the first wrong one. */
-export function checkFields(operation: Operation, body: Body): void {
+/**
+ * Checks the fields that OpenAI's API or an engine defines, and says them in the way that every engine understands. Returns
+ * the client's own object where nothing had to be changed. Throws `invalid_request` naming the first wrong field, and what
+ * no engine can do.
+ */
+export function checkFields(operation: Operation, body: JsonObject): JsonObject {
   const must = required[operation];
-  if (body[must] === undefined || body[must] === null) {
-    throw new AssistantError("invalid_request", `The field "${must}" is missing: expected ${rules[operation][must]?.expected}.`, { param: must });
+  const table = tables[operation];
+  if (body[must] === undefined || body[must] === null) throw invalid(must, `The field "${must}" is missing: expected ${table.get(must)?.expected}.`);
+  let known: Record<string, unknown> | null = null;
+  for (const name in body) {
+    const field = table.get(name);
+    if (field === undefined) continue;
+    const value = body[name];
+    if (field.dropped?.includes(value)) {
+      known ??= { ...body };
+      delete known[name];
+    } else if (value !== null && !field.passes(value)) throw wrong(name, field, value);
   }
-  const table = rules[operation];
-  for (const field in body) {
-    const value = body[field];
-    const rule = Object.hasOwn(table, field) ? table[field] : undefined;
-    // Null stands for "not given" in OpenAI's API.
-    if (rule === undefined || value === null || rule.passes(value)) continue;
-    throw new AssistantError("invalid_request", `The field "${field}" must be ${rule.expected}; found ${shown(value)}.`, { param: field });
-  }
-  if (operation === "chat") checkMessages(body.messages as readonly unknown[]);
+  const checked = known ?? body;
+  if (operation === "embedding") return checked;
+  checkGrammar(checked);
+  const structured = checkStructure(checked);
+  return operation === "chat" ? checkTools(checkMessages(structured)) : structured;
 }
 
-function checkMessages(messages: readonly unknown[]): void {
-  if (messages.length === 0) throw new AssistantError("invalid_request", 'The field "messages" must hold at least one message.', { param: "messages" });
-  for (const [index, message] of messages.entries()) {
-    const at = `messages[${index}]`;
-    if (!isObject(message)) throw new AssistantError("invalid_request", `${at} must be an object; found ${shown(message)}.`, { param: at });
-    if (!isString(message.role)) {
-      throw new AssistantError("invalid_request", `${at}.role must be a string such as "user"; found ${shown(message.role)}.`, { param: `${at}.role` });
-    }
-    const { content } = message;
-    if (!(content === undefined || content === null || isString(content) || Array.isArray(content))) {
-      throw new AssistantError("invalid_request", `${at}.content must be a string or an array of parts; found ${shown(content)}.`, { param: `${at}.content` });
-    }
-  }
+// Null stands for "not given" in OpenAI's API.
+function wrong(name: string, { expected, about, remedy }: Field, value: unknown): AssistantError {
+  if (remedy !== undefined) return new AssistantError("invalid_request", `The field "${name}" is not supported. ${about}`, { param: name, remedy });
+  return invalid(name, `The field "${name}" must be ${expected}; found ${shown(value)}.`);
 }
 
-/** The kind of a value, and the value itself where it is short. */
-function shown(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value === null) return "null";
-  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
-  if (typeof value === "object") return "an object";
-  const literal = JSON.stringify(value);
-  return literal.length <= 40 ? `the ${typeof value} ${literal}` : `a ${typeof value}`;
-}
+export type { Body };

@@ -1,17 +1,23 @@
+/** What may come next in JSON text. */
 type Expect = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma-or-end" | "end";
 
-const SPACE = /[ \t\n\r]*/y;
-const SCALAR = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/uy;
+const LITERALS = ["true", "false", "null"] as const;
 
 /**
- * Where text that is not JSON stops being JSON: 0-based offset, 1-based line and column. The platform's parser tells
- * the place only now and then, and quotes the text instead. Meant for text that `JSON.parse` has refused.
+ * Where text that is not JSON stops being JSON: 0-based offset, 1-based line and column. The platform's parser reports
+ * the place only now and then, and quotes the text instead. One pass; meant for text that `JSON.parse` has refused and
+ * that is not nested without end.
  */
 export function jsonErrorPosition(text: string): { readonly offset: number; readonly line: number; readonly column: number } {
   const offset = firstMistake(text);
-  const before = text.slice(0, offset);
-  const line = before.split("\n").length;
-  return { offset, line, column: offset - before.lastIndexOf("\n") };
+  let line = 1;
+  let lineStart = 0;
+  for (let at = 0; at < offset; at++) {
+    if (text.charCodeAt(at) !== 10) continue;
+    line++;
+    lineStart = at + 1;
+  }
+  return { offset, line, column: offset - lineStart + 1 };
 }
 
 function firstMistake(text: string): number {
@@ -19,7 +25,7 @@ function firstMistake(text: string): number {
   let expect: Expect = "value";
   let at = 0;
   for (;;) {
-    at = skip(SPACE, text, at);
+    at = afterSpace(text, at);
     const char = text[at];
     if (char === undefined || expect === "end") return at;
     const ending = closers.at(-1);
@@ -38,7 +44,7 @@ function firstMistake(text: string): number {
       continue;
     } else {
       const isKey = expect.startsWith("key");
-      const end = isKey && char !== '"' ? at : skip(SCALAR, text, at);
+      const end = isKey && char !== '"' ? at : afterScalar(text, at);
       if (end === at) return at;
       at = end;
       if (isKey) {
@@ -50,8 +56,59 @@ function firstMistake(text: string): number {
   }
 }
 
-/** Where the pattern's match at `from` ends; `from` itself where it does not match. */
-function skip(pattern: RegExp, text: string, from: number): number {
-  pattern.lastIndex = from;
-  return pattern.test(text) ? pattern.lastIndex : from;
+function afterSpace(text: string, from: number): number {
+  let at = from;
+  for (let code = text.charCodeAt(at); code === 32 || code === 10 || code === 13 || code === 9; code = text.charCodeAt(at)) at++;
+  return at;
 }
+
+/** Where the string, number or literal at `from` ends; `from` itself where there is none. */
+function afterScalar(text: string, from: number): number {
+  const char = text[from] as string;
+  if (char === '"') return afterString(text, from);
+  if (char === "-" || isDigit(text.charCodeAt(from))) return afterNumber(text, from);
+  const literal = LITERALS.find((word) => text.startsWith(word, from));
+  return from + (literal?.length ?? 0);
+}
+
+// By hand: a pattern that repeats over megabytes takes more memory than the text.
+function afterString(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 34) return at + 1;
+    if (code < 32) return from;
+    if (code !== 92) continue;
+    const escaped = text[++at];
+    if (escaped === "u") {
+      if (!/^[0-9a-fA-F]{4}$/.test(text.slice(at + 1, at + 5))) return from;
+      at += 4;
+    } else if (escaped === undefined || !'"\\/bfnrt'.includes(escaped)) return from;
+  }
+  return from;
+}
+
+/** Of digits that JSON does not allow, such as those after a leading zero, nothing belongs to the number. */
+function afterNumber(text: string, from: number): number {
+  const start = text[from] === "-" ? from + 1 : from;
+  const whole = text[start] === "0" ? start + 1 : afterDigits(text, start);
+  if (whole === start) return from;
+  let end = whole;
+  if (text[end] === ".") {
+    const fraction = afterDigits(text, end + 1);
+    if (fraction === end + 1) return end;
+    end = fraction;
+  }
+  if (text[end] !== "e" && text[end] !== "E") return end;
+  const sign = text[end + 1];
+  const exponent = end + (sign === "+" || sign === "-" ? 2 : 1);
+  const last = afterDigits(text, exponent);
+  return last === exponent ? end : last;
+}
+
+function afterDigits(text: string, from: number): number {
+  let at = from;
+  while (isDigit(text.charCodeAt(at))) at++;
+  return at;
+}
+
+const isDigit = (code: number): boolean => code >= 48 && code <= 57;

@@ -10,7 +10,7 @@ export interface MemoryRoutesOptions {
   readonly weights: (model: string) => ModelWeights | null;
   readonly version: string;
   /** Where a request stands that has not ended yet. */
-  readonly progress: (requestId: string) => RequestProgress | null;
+  readonly progress: (tenant: string, requestId: string) => RequestProgress | null;
   /** The listener serves these models alone; null: all. */
   readonly onlyModels: readonly string[] | null;
   readonly isStopping: () => boolean;
@@ -38,7 +38,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
   const info = async (request: FastifyRequest): Promise<object> => describeServer(models(request), options, request.raw.socket.localPort);
   const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
     const { id } = params as { id: string };
-    const found = progress(id);
+    const found = progress(identity.caller.tenant, id);
     // Another tenant's request is as little there as one that has ended.
     if (found === null || found.tenant !== identity.caller.tenant) {
       throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {

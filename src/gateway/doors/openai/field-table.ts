@@ -1,0 +1,249 @@
+import type { Operation } from "../../../core/model.ts";
+import { boolean, either, INT32_MAX, integer, isObject, isString, number, object, oneOf, type Rule, text, texts } from "./rules.ts";
+
+/** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
+export interface Field extends Rule {
+  readonly operations: readonly Operation[];
+  readonly about: string;
+  readonly required?: true;
+  /** Values that ask for nothing and that engines do not understand: the field is left out of what they get. */
+  readonly dropped?: readonly unknown[];
+  /** It asks for what no engine does: any other value is refused. What to do instead. */
+  readonly remedy?: string;
+}
+
+const CHAT: readonly Operation[] = ["chat"];
+const COMPLETION: readonly Operation[] = ["completion"];
+const EMBEDDING: readonly Operation[] = ["embedding"];
+const GENERATING: readonly Operation[] = ["chat", "completion"];
+const ALL: readonly Operation[] = ["chat", "completion", "embedding"];
+
+const listOf =
+  (passes: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.length > 0 && value.every(passes);
+
+// Engines keep -1 for themselves, and count in 32 bits.
+const isToken = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INT32_MAX;
+
+const prompt: Rule = {
+  passes: (value) => isString(value) || listOf(isString)(value) || listOf(isToken)(value) || listOf(listOf(isToken))(value),
+  expected: "a string, or a non-empty array of strings or of tokens",
+};
+
+/** OpenAI's limit. */
+const MAX_INPUTS = 2048;
+const input: Rule = {
+  passes: (value) => prompt.passes(value) && (!Array.isArray(value) || typeof value[0] === "number" || value.length <= MAX_INPUTS),
+  expected: `${prompt.expected}, at most ${MAX_INPUTS} of them`,
+};
+
+const stopTexts = texts(128, 1000);
+const stop: Rule = {
+  passes: (value) => stopTexts.passes([value]) || stopTexts.passes(value),
+  expected: "a string or an array of strings, at most 128 of 1 to 1000 characters",
+};
+
+/** Of 64 bits, of which engines use the lower 32. */
+const seed: Rule = {
+  passes: (value) => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63,
+  expected: "an integer from -2^63 to 2^63",
+};
+
+const bias = (value: unknown): boolean => (typeof value === "number" && Math.abs(value) <= 1000) || value === false;
+const logitBias: Rule = {
+  passes: (value) =>
+    Array.isArray(value)
+      ? value.every((pair) => Array.isArray(pair) && pair.length === 2 && (isToken(pair[0]) || isString(pair[0])) && bias(pair[1]))
+      : isObject(value) && Object.values(value).every(bias),
+  expected: "an object of numbers from -1000 to 1000 (or false) by token, or an array of pairs [token, number]",
+};
+
+// `infill` compares every pair of candidates: as the first of them it takes an engine half a minute for each token.
+const SAMPLERS = new Set(
+  "dry top_k top-k topk top_p top-p topp nucleus top_n_sigma top-n-sigma topnsigma typ_p typ-p typp typ min_p min-p minp temperature temp xtc penalties adaptive_p adaptive-p adaptivep".split(
+    " ",
+  ),
+);
+const samplers: Rule = {
+  passes: (value) =>
+    isString(value)
+      ? /^[dkypsmtxea]{0,32}$/.test(value)
+      : Array.isArray(value) && value.length <= 32 && value.every((name) => isString(name) && SAMPLERS.has(name)),
+  expected: "an array of samplers: dry, top_k, top_p, top_n_sigma, typ_p, min_p, temperature, xtc, penalties, adaptive_p",
+};
+
+const isScale = (entry: unknown): boolean => isObject(entry) && isToken(entry.id) && typeof entry.scale === "number" && Math.abs(entry.scale) <= 1000;
+
+const toolChoice: Rule = {
+  passes: (value) => ["none", "auto", "required"].includes(value as string) || namedTool(value) !== null,
+  expected: '"none", "auto", "required" or {"type": "function", "function": {"name": …}}',
+};
+
+/** The name of the one function that a `tool_choice` asks for; null: it asks for none by name. */
+export const namedTool = (choice: unknown): string | null =>
+  isObject(choice) && choice.type === "function" && isObject(choice.function) && isString(choice.function.name) ? choice.function.name : null;
+
+const streamOptions: Rule = {
+  passes: (value) => isObject(value) && [true, false, null, undefined].includes(value.include_usage as boolean),
+  expected: 'an object such as {"include_usage": true}',
+};
+
+/** Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still. */
+const MAX_LOOK_BACK = 2 ** 20;
+const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
+const INTERNAL = "Leave it out: it is the engine's own, made from the messages.";
+
+const refused = (operations: readonly Operation[], about: string, remedy: string, dropped: readonly unknown[] = [null]): Field => ({
+  ...{ operations, about, remedy, dropped },
+  passes: () => false,
+  expected: "left out",
+});
+const field = (operations: readonly Operation[], rule: Rule, about: string, more: Pick<Field, "required" | "dropped"> = {}): Field => ({
+  ...rule,
+  operations,
+  about,
+  ...more,
+});
+
+/** Every field that is known, by name. Others pass as they are, within the limits on depth and size. */
+export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
+  model: [field(ALL, text, "Name or alias of the model.")],
+  messages: [field(CHAT, { passes: Array.isArray, expected: "an array of messages" }, "The conversation so far.", { required: true })],
+  prompt: [field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true })],
+  input: [field(EMBEDDING, input, "What vectors are made of: a text, token numbers, or a list of either.", { required: true })],
+  user: [field(ALL, text, "Of no effect here.")],
+  encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "How a vector is written.", { dropped: [null] })],
+  dimensions: [field(EMBEDDING, integer(1), "Length of a vector. Only the model's own is given; another is refused.")],
+  embd_normalize: [field(EMBEDDING, integer(-1, 100), "Norm to which vectors are scaled; -1: none, 2: Euclidean (the default).", { dropped: [null] })],
+
+  stream: [field(GENERATING, boolean, "Send the answer piece by piece.")],
+  stream_options: [field(GENERATING, streamOptions, "`include_usage`: end a stream with the counts of tokens.")],
+  max_tokens: [field(GENERATING, integer(-1), "Most tokens of the answer; -1: until the context is full.")],
+  max_completion_tokens: [field(GENERATING, integer(-1), "The same, in the newer word.")],
+  n_predict: [field(GENERATING, integer(-1), "The same, in llama.cpp's word, which counts before the others.")],
+  n: [field(GENERATING, integer(1, 128), "Answers to one prompt, at most the slots of the model.")],
+  n_cmpl: [field(GENERATING, integer(1, 128), "The same, in llama.cpp's word.")],
+  stop: [field(GENERATING, stop, "Texts that end the answer.")],
+  seed: [field(GENERATING, seed, "Makes answers repeatable; -1: random.")],
+  temperature: [field(GENERATING, number(0, 2), "0: the likeliest token always.")],
+  top_p: [field(GENERATING, number(0, 1), "Only the likeliest tokens that together have this probability.")],
+  top_k: [field(GENERATING, integer(-1), "Only so many of the likeliest tokens; 0 or less: all.")],
+  min_p: [field(GENERATING, number(0, 1), "Only tokens with this share of the likeliest one's probability.")],
+  typical_p: [field(GENERATING, number(0, 1), "Locally typical sampling; 1: off.")],
+  top_n_sigma: [field(GENERATING, number(-1, 100), "Only tokens within so many standard deviations of the likeliest; below 0: off.")],
+  presence_penalty: [field(GENERATING, number(-2, 2), "Against tokens that were there.")],
+  frequency_penalty: [field(GENERATING, number(-2, 2), "Against tokens, by how often they were there.")],
+  repeat_penalty: [field(GENERATING, number(0.01, 100), "Factor against tokens that were there; 1: off.")],
+  repeat_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "How many tokens the penalties look back on; 0: off.")],
+  dry_multiplier: [field(GENERATING, number(0, 100), "Against repeated sequences; 0: off.")],
+  dry_base: [field(GENERATING, number(0, 100), "Growth of that penalty with the length of the sequence.")],
+  dry_allowed_length: [field(GENERATING, integer(0), "Longest sequence that may be repeated.")],
+  dry_penalty_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "How many tokens it looks back on.")],
+  dry_sequence_breakers: [field(GENERATING, texts(256, 40), "Texts at which sequences end.")],
+  xtc_probability: [field(GENERATING, number(0, 1), "How often the likeliest tokens are left out; 0: never.")],
+  xtc_threshold: [field(GENERATING, number(0, 1), "How probable those are.")],
+  dynatemp_range: [field(GENERATING, number(0, 100), "How far the temperature varies; 0: not at all.")],
+  dynatemp_exponent: [field(GENERATING, number(0, 100), "How it depends on entropy.")],
+  mirostat: [field(GENERATING, integer(0, 2), "Mirostat sampling, version 1 or 2; 0: off.")],
+  mirostat_tau: [field(GENERATING, number(0, 100), "Its target entropy.")],
+  mirostat_eta: [field(GENERATING, number(0, 100), "Its learning rate.")],
+  adaptive_target: [field(GENERATING, number(-1, 1), "Target probability of adaptive sampling; below 0: off.")],
+  adaptive_decay: [field(GENERATING, number(0, 0.99), "How slowly it forgets.")],
+  samplers: [field(GENERATING, samplers, "Which samplers are applied, in this order.")],
+  min_keep: [field(GENERATING, integer(0), "Fewest tokens that a sampler leaves.")],
+  logit_bias: [field(GENERATING, logitBias, "Makes single tokens likelier or less likely; false: never.")],
+  ignore_eos: [field(GENERATING, boolean, "Go on after the end mark.")],
+  n_probs: [field(GENERATING, integer(0, 100), "So many alternatives of each token, in llama.cpp's word.")],
+  post_sampling_probs: [field(GENERATING, boolean, "Probabilities as they were after sampling.")],
+  grammar: [field(GENERATING, text, "GBNF that the answer follows.", { dropped: [null] })],
+  json_schema: [field(GENERATING, object, "JSON Schema that the answer follows. See below.")],
+  lora: [
+    field(
+      GENERATING,
+      { passes: (value) => Array.isArray(value) && value.length <= 64 && value.every(isScale), expected: "an array of objects with id and scale" },
+      "Adapters of the model.",
+    ),
+  ],
+
+  cache_prompt: [field(GENERATING, boolean, "Use what is cached of the prompt.")],
+  n_cache_reuse: [field(GENERATING, integer(0), "Shortest piece that is reused from elsewhere in the cache.")],
+  id_slot: [field(GENERATING, integer(-1), "The slot to use; -1: any.")],
+  n_keep: [field(GENERATING, integer(-1), "Of no effect: nothing of a prompt is ever forgotten.")],
+  n_discard: [field(GENERATING, integer(0), "Of no effect, likewise.")],
+  n_indent: [field(GENERATING, integer(0), "Fewest spaces at the beginning of lines.")],
+  t_max_predict_ms: [field(GENERATING, integer(-1), "Milliseconds after which the answer ends at the next line; -1: never.")],
+  return_tokens: [field(GENERATING, boolean, "Send token numbers too.")],
+  return_progress: [field(GENERATING, boolean, "Send events while the prompt is evaluated.")],
+  timings_per_token: [field(GENERATING, boolean, "Send timings with every token.")],
+  sse_ping_interval: [
+    field(
+      GENERATING,
+      { passes: (value) => value === -1 || integer(1, 86_400).passes(value), expected: "-1 or an integer from 1 to 86400" },
+      "Seconds between comments in a silent stream; -1: none.",
+    ),
+  ],
+  response_fields: [field(GENERATING, texts(64, 200), "Fields of the engine's own answer.")],
+  backend_sampling: [field(GENERATING, boolean, "Sample on the GPU.")],
+  verbose: [field(GENERATING, boolean, "Send what the engine made of the request.")],
+
+  tools: [
+    field(
+      CHAT,
+      { passes: Array.isArray, expected: "an array of tools" },
+      "Functions that the model may call. Refused where the model's chat template has no place for them.",
+    ),
+    refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
+  ],
+  tool_choice: [
+    field(CHAT, toolChoice, "Whether and which functions are called."),
+    refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
+  ],
+  parallel_tool_calls: [field(CHAT, boolean, "Several calls in one answer.")],
+  response_format: [
+    field(CHAT, { passes: isObject, expected: "an object" }, "`text`, `json_object`, or `json_schema` with a JSON Schema. See below."),
+    refused(COMPLETION, "It is for chats.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
+  ],
+  logprobs: [
+    field(CHAT, boolean, "Send the probability of each token."),
+    field(COMPLETION, integer(0, 100), "Send the probability of each token, and of so many alternatives."),
+  ],
+  top_logprobs: [field(CHAT, integer(0, 20), "And of so many alternatives.")],
+  chat_template_kwargs: [field(CHAT, object, "Variables of the chat template.")],
+  add_generation_prompt: [field(CHAT, boolean, "End the prompt where an answer begins.")],
+  continue_final_message: [field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Go on with the last message.")],
+  reasoning_effort: [field(CHAT, text, "A variable of the chat template; `none`: no reasoning.")],
+  reasoning_format: [field(CHAT, oneOf("none", "auto", "deepseek", "deepseek-legacy"), "Where reasoning goes in the answer.", { dropped: [null] })],
+  reasoning_budget_tokens: [field(CHAT, integer(-1), "Most tokens of reasoning; -1: no limit.")],
+  thinking_budget_tokens: [field(CHAT, integer(-1), "The same.")],
+  reasoning_budget_message: [field(CHAT, text, "What ends reasoning that is over it.")],
+  reasoning_control: [field(CHAT, boolean, "Reasoning can be ended while it runs.")],
+
+  echo: [refused(GENERATING, "The prompt before the answer.", NO_SUCH_ENGINE, [null, false])],
+  suffix: [refused(GENERATING, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""])],
+  best_of: [refused(GENERATING, "The best of several answers.", "Use `n`, and choose among the answers.", [null, 1])],
+  audio: [refused(CHAT, "Answers that are spoken.", NO_SUCH_ENGINE)],
+  modalities: [
+    field(
+      CHAT,
+      { passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text", expected: '["text"]; no engine gives audio' },
+      "What the answer is.",
+    ),
+  ],
+  functions: [refused(GENERATING, "The older form of `tools`.", "Use `tools`.", [null])],
+  function_call: [refused(GENERATING, "The older form of `tool_choice`.", "Use `tool_choice`.", [null, "auto", "none"])],
+  web_search_options: [refused(CHAT, "Answers from the web.", NO_SUCH_ENGINE)],
+  ...Object.fromEntries(
+    [
+      "chat_format",
+      "chat_parser",
+      "generation_prompt",
+      "grammar_lazy",
+      "grammar_triggers",
+      "grammar_type",
+      "message_delimiters",
+      "parse_tool_calls",
+      "preserved_tokens",
+    ].map((name) => [name, [refused(GENERATING, "What the engine passes on to itself.", INTERNAL)]]),
+  ),
+};

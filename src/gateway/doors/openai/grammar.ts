@@ -1,0 +1,33 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { invalid } from "./rules.ts";
+
+/** An engine reads a grammar with one step of its stack for each group and each rule, on a thread that has little of it. */
+const MAX_GROUPS = 64;
+const MAX_LENGTH = 64 * 1024;
+/** All of them are tried with every token. */
+const MAX_ALTERNATIVES = 2_000;
+
+/** Throws `invalid_request` for a grammar that an engine might not survive. Whether it is one, the engine says. */
+export function checkGrammar(body: JsonObject): void {
+  const { grammar } = body;
+  if (typeof grammar !== "string") return;
+  if (grammar.length > MAX_LENGTH) throw invalid("grammar", `The field "grammar" must have at most ${MAX_LENGTH} characters; it has ${grammar.length}.`);
+  let depth = 0;
+  let alternatives = 0;
+  for (let at = 0; at < grammar.length; at++) {
+    const char = grammar[at];
+    if (char === '"' || char === "[") at = endOfLiteral(grammar, at + 1, char === "[" ? "]" : '"');
+    else if (char === "#") while (at + 1 < grammar.length && grammar[at + 1] !== "\n") at++;
+    else if (char === "|" && ++alternatives > MAX_ALTERNATIVES) {
+      throw invalid("grammar", `The field "grammar" must not have more than ${MAX_ALTERNATIVES} alternatives.`);
+    } else if (char === ")") depth--;
+    else if (char === "(" && ++depth > MAX_GROUPS)
+      throw invalid("grammar", `The field "grammar" must not have more than ${MAX_GROUPS} groups within each other.`);
+  }
+}
+
+function endOfLiteral(grammar: string, from: number, ending: string): number {
+  let at = from;
+  while (at < grammar.length && grammar[at] !== ending) at += grammar[at] === "\\" ? 2 : 1;
+  return at;
+}

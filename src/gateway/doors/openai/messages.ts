@@ -1,0 +1,107 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { type Body, invalid, isObject, isString, mustBe, oneOf, type Rule, shown, text } from "./rules.ts";
+
+const ROLES = ["system", "developer", "user", "assistant", "tool", "function"];
+const role = oneOf(...ROLES);
+
+/** Of these null stands for "not given", which engines do not understand. Clients send back the messages that they got, with all their nulls. */
+const NULLABLE = ["name", "tool_calls", "tool_call_id", "reasoning_content"] as const;
+
+const listOfCalls: Rule = { passes: Array.isArray, expected: "an array of tool calls" };
+const arguments_: Rule = { passes: (value) => isString(value) || isObject(value), expected: "a string of JSON" };
+
+/** The body with messages that every engine can read. Throws `invalid_request` naming the first wrong part. */
+export function checkMessages(body: JsonObject): JsonObject {
+  const messages = body["messages"] as readonly unknown[];
+  if (messages.length === 0) throw invalid("messages", 'The field "messages" must hold at least one message.');
+  let changed: unknown[] | null = null;
+  for (let index = 0; index < messages.length; index++) {
+    const message = messages[index];
+    const checked = checkMessage(message, index);
+    if (checked !== message) {
+      changed ??= [...messages];
+      changed[index] = checked;
+    }
+  }
+  return changed === null ? body : { ...body, messages: changed };
+}
+
+function checkMessage(message: unknown, index: number): unknown {
+  if (!isObject(message)) throw invalid(`messages[${index}]`, `messages[${index}] must be an object; found ${shown(message)}.`);
+  if (!ROLES.includes(message.role as string)) {
+    const at = `messages[${index}].role`;
+    throw invalid(at, `${at} must be ${role.expected}; found ${shown(message.role)}.`);
+  }
+  const { content } = message;
+  if (Array.isArray(content)) for (let part = 0; part < content.length; part++) checkPart(content[part], `messages[${index}].content[${part}]`);
+  else if (!isString(content)) checkNoContent(message, index);
+  let kept = message;
+  for (const name of NULLABLE) {
+    const value = message[name];
+    if (value === undefined) continue;
+    if (value === null) kept = without(kept, name);
+    else if (name === "tool_calls") checkCalls(value, `messages[${index}].tool_calls`);
+    else mustBe(text, value, `messages[${index}].${name}`);
+  }
+  return kept;
+}
+
+/** An assistant may have called tools instead of saying something. */
+function checkNoContent({ role, content }: Body, index: number): void {
+  if (role === "assistant" && (content === undefined || content === null)) return;
+  const at = `messages[${index}].content`;
+  throw invalid(at, `${at} must be a string or an array of parts; found ${shown(content)}.`);
+}
+
+function without(message: Body, name: string): Body {
+  const { [name]: _, ...rest } = message;
+  return rest;
+}
+
+/** The object of a part that names its data, by the part's type. */
+const MEDIA: Readonly<Record<string, readonly string[]>> = {
+  image_url: ["url"],
+  input_audio: ["data", "url"],
+  input_video: ["data", "url"],
+  video_url: ["data", "url"],
+};
+
+function checkPart(part: unknown, at: string): void {
+  if (!isObject(part)) throw invalid(at, `${at} must be an object such as {"type": "text", "text": …}; found ${shown(part)}.`);
+  const { type } = part;
+  if (type === "text") {
+    mustBe(text, part.text, `${at}.text`);
+    return;
+  }
+  const names = isString(type) && Object.hasOwn(MEDIA, type) ? MEDIA[type] : undefined;
+  if (names === undefined)
+    throw invalid(
+      `${at}.type`,
+      `${at}.type must be "text", ${Object.keys(MEDIA)
+        .map((name) => `"${name}"`)
+        .join(", ")}; found ${shown(type)}.`,
+    );
+  const held = part[type as string];
+  const name = names.find((each) => isObject(held) && isString(held[each])) ?? (names[0] as string);
+  const data = isObject(held) ? held[name] : undefined;
+  mustBe(text, data, `${at}.${type as string}.${name}`);
+  // An engine would fetch it, from wherever this machine may and the client may not.
+  if (!/^[a-z][a-z0-9+.-]*:/i.test((data as string).slice(0, 40)) || /^data:/i.test(data as string)) return;
+  throw invalid(
+    `${at}.${type as string}.${name}`,
+    `"${at}.${type as string}.${name}" must hold the data itself, as in "data:image/png;base64,…"; addresses are not fetched.`,
+  );
+}
+
+function checkCalls(calls: unknown, at: string): void {
+  mustBe(listOfCalls, calls, at);
+  for (const [index, call] of (calls as readonly unknown[]).entries()) {
+    const here = `${at}[${index}]`;
+    if (!isObject(call)) throw invalid(here, `"${here}" must be an object; found ${shown(call)}.`);
+    mustBe(oneOf("function"), call.type, `${here}.type`);
+    if (call.id !== undefined) mustBe(text, call.id, `${here}.id`);
+    const called = isObject(call.function) ? call.function : {};
+    mustBe(text, called.name, `${here}.function.name`);
+    mustBe(arguments_, called.arguments, `${here}.function.arguments`);
+  }
+}

@@ -1,0 +1,257 @@
+/** Code points, first and last of each range. */
+type Ranges = readonly (readonly [number, number])[];
+
+/** Thrown with the reason why a grammar cannot follow a pattern. */
+export class UnsupportedPattern extends Error {}
+
+const LAST = 0x10_ffff;
+const DIGITS: Ranges = [[48, 57]];
+const WORD: Ranges = [
+  [48, 57],
+  [65, 90],
+  [95, 95],
+  [97, 122],
+];
+const SPACE: Ranges = [
+  [9, 13],
+  [32, 32],
+  [0xa0, 0xa0],
+  [0x1680, 0x1680],
+  [0x2000, 0x200a],
+  [0x2028, 0x2029],
+  [0x202f, 0x202f],
+  [0x205f, 0x205f],
+  [0x3000, 0x3000],
+  [0xfeff, 0xfeff],
+];
+const LINE_ENDS: Ranges = [
+  [10, 10],
+  [13, 13],
+  [0x2028, 0x2029],
+];
+/** What stands for itself in a text of JSON: no control characters, no quote, no backslash, no half of a surrogate pair. */
+const PLAIN: Ranges = [
+  [32, 33],
+  [35, 91],
+  [93, 0xd7ff],
+  [0xe000, LAST],
+];
+const CLASSES: Readonly<Record<string, Ranges>> = { d: DIGITS, w: WORD, s: SPACE };
+const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v" };
+
+/** Copies that a grammar makes of what is repeated; it multiplies where repetitions are within each other. */
+const MAX_COPIES = 2_000;
+const MAX_GROUPS = 32;
+
+/**
+ * Rewrites a regular expression of JSON Schema, which may match anywhere in a text, as one that llama.cpp makes a grammar of
+ * that lets nothing else through: whole, without classes by letter, and without what would end a text of JSON. All texts that
+ * it matches match the original; of those with quotes, backslashes and control characters it may match fewer. Throws
+ * `UnsupportedPattern`.
+ */
+export const toGrammarPattern = (pattern: string): string => new PatternReader(pattern).whole();
+
+interface Piece {
+  readonly text: string;
+  readonly copies: number;
+}
+
+class PatternReader {
+  readonly #chars: readonly string[];
+  #at = 0;
+  #depth = 0;
+
+  constructor(pattern: string) {
+    this.#chars = [...pattern];
+  }
+
+  whole(): string {
+    const alternatives = this.#alternatives(true);
+    if (this.#at < this.#chars.length) throw new UnsupportedPattern("its parentheses are not balanced");
+    if (alternatives.copies > MAX_COPIES) throw new UnsupportedPattern(`its repetitions make more than ${MAX_COPIES} copies`);
+    return `^(${alternatives.text})$`;
+  }
+
+  #alternatives(isWhole: boolean): Piece {
+    const texts: string[] = [];
+    let copies = 0;
+    do {
+      const piece = isWhole ? this.#anchored() : this.#sequence();
+      if (piece.text === "") throw new UnsupportedPattern("a part of it matches the empty text");
+      texts.push(piece.text);
+      copies += piece.copies;
+    } while (this.#take("|"));
+    return { text: texts.join("|"), copies };
+  }
+
+  /** An alternative of the whole pattern: where it is not anchored anything may be before it or after it. */
+  #anchored(): Piece {
+    const anything = `(${classText(PLAIN)})*`;
+    const before = this.#take("^") ? "" : anything;
+    const { text, copies } = this.#sequence();
+    const after = this.#take("$") ? "" : anything;
+    return { text: before + text + after, copies: copies + 2 };
+  }
+
+  #sequence(): Piece {
+    let text = "";
+    let copies = 0;
+    for (;;) {
+      const char = this.#chars[this.#at];
+      if (char === undefined || char === "|" || char === ")" || (char === "$" && this.#isEnd(this.#at + 1))) return { text, copies };
+      const atom = this.#atom(char);
+      const times = this.#times();
+      text += times.text === "" ? atom.text : `(${atom.text})${times.text}`;
+      copies += atom.copies * times.copies;
+    }
+  }
+
+  #isEnd(at: number): boolean {
+    return this.#depth === 0 && (at === this.#chars.length || this.#chars[at] === "|");
+  }
+
+  #atom(char: string): Piece {
+    this.#at++;
+    switch (char) {
+      case "(":
+        return this.#group();
+      case "[":
+        return { text: classText(this.#class()), copies: 1 };
+      case ".":
+        return { text: classText(without(LINE_ENDS)), copies: 1 };
+      case "\\":
+        return this.#escaped();
+      case "^":
+      case "$":
+        throw new UnsupportedPattern("it has an anchor inside");
+      case "*":
+      case "+":
+      case "?":
+      case "{":
+      case "}":
+      case "]":
+        throw new UnsupportedPattern(`"${char}" has nothing to stand for`);
+      default:
+        return { text: literal(char), copies: 1 };
+    }
+  }
+
+  #group(): Piece {
+    if (this.#take("?")) {
+      const isNamed = this.#chars[this.#at] === "<" && !["=", "!"].includes(this.#chars[this.#at + 1] ?? "");
+      if (isNamed) while (!this.#take(">")) if (this.#at++ >= this.#chars.length) throw new UnsupportedPattern("a group's name has no end");
+      if (!isNamed && !this.#take(":")) throw new UnsupportedPattern("it looks ahead or behind");
+    }
+    if (++this.#depth > MAX_GROUPS) throw new UnsupportedPattern(`it has more than ${MAX_GROUPS} groups within each other`);
+    const { text, copies } = this.#alternatives(false);
+    if (!this.#take(")")) throw new UnsupportedPattern("its parentheses are not balanced");
+    this.#depth--;
+    return { text: `(${text})`, copies };
+  }
+
+  #escaped(): Piece {
+    const read = this.#escape(false);
+    return { text: typeof read === "string" ? literal(read) : classText(read), copies: 1 };
+  }
+
+  /** What is behind a backslash: a character, or a class of them. */
+  #escape(inClass: boolean): string | Ranges {
+    const char = this.#chars[this.#at++];
+    if (char === undefined) throw new UnsupportedPattern("it ends with a backslash");
+    const lower = char.toLowerCase();
+    if (CLASSES[lower] !== undefined) return char === lower ? CLASSES[lower] : without(CLASSES[lower]);
+    if (CONTROLS[char] !== undefined) return CONTROLS[char];
+    if (char === "b" && inClass) return "\b";
+    if (char === "x" || char === "u") return this.#code(char === "x" ? 2 : 4);
+    if (/[a-z0-9]/i.test(char)) throw new UnsupportedPattern(`"\\${char}" has no equivalent`);
+    return char;
+  }
+
+  #code(digits: number): string {
+    const rest = this.#chars.slice(this.#at, this.#at + 10).join("");
+    const [written, hex] = /^\{([0-9a-fA-F]{1,6})\}/.exec(rest) ?? new RegExp(`^([0-9a-fA-F]{${digits}})`).exec(rest) ?? [];
+    const code = Number.parseInt(hex ?? "", 16);
+    if (written === undefined || !(code <= LAST)) throw new UnsupportedPattern("an escape of a code point is not complete");
+    this.#at += written.length;
+    return String.fromCodePoint(code);
+  }
+
+  #class(): Ranges {
+    const isNegated = this.#take("^");
+    const ranges: (readonly [number, number])[] = [];
+    while (!this.#take("]")) {
+      const from = this.#classItem();
+      if (typeof from !== "string") {
+        ranges.push(...from);
+        continue;
+      }
+      const isRange = this.#chars[this.#at] === "-" && this.#chars[this.#at + 1] !== "]";
+      if (isRange) this.#at++;
+      const to = isRange ? this.#classItem() : from;
+      if (typeof to !== "string" || codeOf(to) < codeOf(from)) throw new UnsupportedPattern("a range of characters is out of order");
+      ranges.push([codeOf(from), codeOf(to)]);
+    }
+    return isNegated ? without(ranges) : ranges;
+  }
+
+  #classItem(): string | Ranges {
+    const char = this.#chars[this.#at++];
+    if (char === undefined) throw new UnsupportedPattern("a class of characters has no end");
+    return char === "\\" ? this.#escape(true) : char;
+  }
+
+  /** A quantifier; lazy ones match the same texts. */
+  #times(): Piece {
+    const rest = this.#chars.slice(this.#at, this.#at + 24).join("");
+    const [written, least, most] = /^(?:[*+?]|\{(\d{1,9})(?:,(\d{0,9}))?\})/.exec(rest) ?? [];
+    if (written === undefined) return { text: "", copies: 1 };
+    this.#at += written.length;
+    this.#take("?");
+    if (least === undefined) return { text: written, copies: 1 };
+    const copies = Math.max(Number(least), most === undefined || most === "" ? 1 : Number(most));
+    if (most !== undefined && most !== "" && Number(most) < Number(least)) throw new UnsupportedPattern("a repetition has fewer at most than at least");
+    return { text: written, copies };
+  }
+
+  #take(char: string): boolean {
+    if (this.#chars[this.#at] !== char) return false;
+    this.#at++;
+    return true;
+  }
+}
+
+const codeOf = (char: string): number => char.codePointAt(0) as number;
+
+/** All code points but these. */
+function without(ranges: Ranges): Ranges {
+  const rest: [number, number][] = [];
+  let from = 0;
+  for (const [first, last] of [...ranges].sort(([a], [b]) => a - b)) {
+    if (first > from) rest.push([from, first - 1]);
+    from = Math.max(from, last + 1);
+  }
+  if (from <= LAST) rest.push([from, LAST]);
+  return rest;
+}
+
+function classText(ranges: Ranges): string {
+  const parts = ranges.flatMap(([first, last]) =>
+    PLAIN.flatMap(([from, to]) => {
+      const [start, end] = [Math.max(first, from), Math.min(last, to)];
+      if (start > end) return [];
+      return start === end ? [coded(start)] : [`${coded(start)}-${coded(end)}`];
+    }),
+  );
+  if (parts.length === 0) throw new UnsupportedPattern("a class has nothing but what texts of JSON escape");
+  return `[${parts.join("")}]`;
+}
+
+const coded = (code: number): string =>
+  /[0-9A-Za-z]/.test(String.fromCodePoint(code)) ? String.fromCodePoint(code) : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
+
+/** One character as it is written within a text of JSON. In groups: llama.cpp repeats too much of what is before an escape. */
+function literal(char: string): string {
+  const written = JSON.stringify(char).slice(1, -1);
+  if (written !== char) return `(${written.replace(/\\/g, "\\\\")})`;
+  return /[\^$.[\]()|{}*+?]/.test(char) ? `\\${char}` : char;
+}

@@ -1,0 +1,43 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { type Body, invalid, isObject, mustBe, object, oneOf } from "./rules.ts";
+import { checkSchema } from "./schema.ts";
+
+const formatType = oneOf("text", "json_object", "json_schema");
+
+/**
+ * The body with a structure that engines keep to. Throws `invalid_request` for a `response_format` of the wrong shape, for two
+ * structures at once, and for a JSON Schema that no grammar can follow.
+ */
+export function checkStructure(body: JsonObject): JsonObject {
+  const { grammar, json_schema: schema, response_format: format } = body as Body;
+  const asked = [
+    ...(typeof grammar === "string" && grammar !== "" ? ["grammar"] : []),
+    ...(isObject(schema) ? ["json_schema"] : []),
+    ...(isObject(format) && format.type !== "text" ? ["response_format"] : []),
+  ];
+  if (asked.length > 1) throw invalid(asked[1] as string, `The fields "${asked[0]}" and "${asked[1]}" are both set; an answer can follow one only.`);
+  if (isObject(schema)) {
+    const checked = checkSchema(schema, "json_schema");
+    return checked === schema ? body : { ...body, json_schema: checked };
+  }
+  if (!isObject(format)) return body;
+  const checked = checkFormat(format);
+  return checked === format ? body : { ...body, response_format: checked };
+}
+
+function checkFormat(format: Body): Body {
+  mustBe(formatType, format.type, "response_format.type");
+  if (format.type === "json_object") {
+    // What llama-server takes besides: OpenAI's API has no schema here.
+    if (format.schema === undefined || format.schema === null) return format;
+    mustBe(object, format.schema, "response_format.schema");
+    const schema = checkSchema(format.schema as Body, "response_format.schema");
+    return schema === format.schema ? format : { ...format, schema };
+  }
+  if (format.type !== "json_schema") return format;
+  mustBe(object, format.json_schema, "response_format.json_schema");
+  const wrapper = format.json_schema as Body;
+  mustBe(object, wrapper.schema, "response_format.json_schema.schema");
+  const schema = checkSchema(wrapper.schema as Body, "response_format.json_schema.schema");
+  return schema === wrapper.schema ? format : { ...format, json_schema: { ...wrapper, schema } };
+}

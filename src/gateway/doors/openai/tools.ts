@@ -1,0 +1,60 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { namedTool } from "./field-table.ts";
+import { type Body, boolean, invalid, isObject, isString, mustBe, object, oneOf, type Rule, shown, text } from "./rules.ts";
+import { checkSchema } from "./schema.ts";
+
+const functionType = oneOf("function");
+const MAX_NAME = 256;
+const functionName: Rule = {
+  passes: (value) => isString(value) && value !== "" && value.length <= MAX_NAME,
+  expected: `a string of 1 to ${MAX_NAME} characters`,
+};
+
+/**
+ * The body with tools that every engine can read, and with `tool_choice` in a word: engines ignore a choice by name, which is
+ * said as well by naming that one tool alone, and requiring it. Throws `invalid_request`.
+ */
+export function checkTools(body: JsonObject): JsonObject {
+  const { tools, tool_choice: choice } = body as Body;
+  const list = Array.isArray(tools) ? tools : [];
+  if (list.length === 0) {
+    if (choice === undefined || choice === null || choice === "none" || choice === "auto") return body;
+    throw invalid("tool_choice", 'The field "tool_choice" asks for a call, and "tools" has nothing to call.');
+  }
+  const checked = list.map((tool, index) => checkTool(tool, index));
+  const name = namedTool(choice);
+  if (name !== null) {
+    const named = checked.filter((tool) => (tool.function as Body).name === name);
+    if (named.length === 0) throw invalid("tool_choice", `The field "tool_choice" names ${JSON.stringify(name.slice(0, 100))}, which "tools" does not have.`);
+    return { ...body, tools: named, tool_choice: "required" };
+  }
+  return checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
+}
+
+/** What a function may leave out, with null too, which engines do not understand. */
+const OPTIONAL: readonly (readonly [name: string, rule: Rule])[] = [
+  ["description", text],
+  ["strict", boolean],
+  ["parameters", object],
+];
+
+function checkTool(tool: unknown, index: number): Body {
+  const at = `tools[${index}]`;
+  if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
+  mustBe(functionType, tool.type, `${at}.type`);
+  mustBe(object, tool.function, `${at}.function`);
+  const described = tool.function as Body;
+  mustBe(functionName, described.name, `${at}.function.name`);
+  let given: Body = described;
+  for (const [name, rule] of OPTIONAL) {
+    const value = described[name];
+    if (value === null) given = Object.fromEntries(Object.entries(given).filter(([other]) => other !== name));
+    else if (value !== undefined) mustBe(rule, value, `${at}.function.${name}`);
+  }
+  // Without `strict` a call's arguments need not follow the schema, says OpenAI's API: it is a description.
+  if (given.strict === true && given.parameters !== undefined) {
+    const parameters = checkSchema(given.parameters, `${at}.function.parameters`);
+    if (parameters !== given.parameters) given = { ...given, parameters };
+  }
+  return given === described ? tool : { ...tool, function: given };
+}

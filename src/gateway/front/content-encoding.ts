@@ -1,0 +1,50 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip, inflate, type ZlibOptions, zstdDecompress } from "node:zlib";
+import { AssistantError } from "../../core/errors.ts";
+import { tooLarge } from "./body.ts";
+
+type Decoder = (bytes: Buffer, options: ZlibOptions) => Promise<Buffer>;
+
+const decoders: Readonly<Record<string, Decoder>> = {
+  gzip: promisify(gunzip) as Decoder,
+  "x-gzip": promisify(gunzip) as Decoder,
+  deflate: promisify(inflate) as Decoder,
+  br: promisify(brotliDecompress) as Decoder,
+  zstd: promisify(zstdDecompress) as Decoder,
+};
+
+/** Throws `unsupported_media_type` for an encoding of the body that is not decoded here. */
+export function checkContentEncoding(headers: IncomingHttpHeaders): void {
+  const encoding = encodingOf(headers);
+  if (encoding === null || Object.hasOwn(decoders, encoding)) return;
+  throw new AssistantError(
+    "unsupported_media_type",
+    `The content encoding must be gzip, deflate, br or zstd; found ${JSON.stringify(encoding.slice(0, 40))}.`,
+    {
+      param: "content-encoding",
+      remedy: "Send the body as it is, or encode it once.",
+    },
+  );
+}
+
+/**
+ * The body without its `Content-Encoding`, decoded in another thread and only as far as a body may be long: a kilobyte can
+ * stand for a gigabyte. Throws `body_too_large`, or `invalid_request` for bytes that are encoded otherwise.
+ */
+export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders, limitBytes: number): Promise<Buffer> {
+  const decoder = decoders[encodingOf(headers) ?? ""];
+  if (decoder === undefined || bytes.length === 0) return bytes;
+  try {
+    return await decoder(bytes, { maxOutputLength: limitBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(limitBytes);
+    throw new AssistantError("invalid_request", `The body is not what its content encoding says: ${(error as Error).message}.`, { param: "content-encoding" });
+  }
+}
+
+/** Null: the body is sent as it is. */
+function encodingOf(headers: IncomingHttpHeaders): string | null {
+  const encoding = headers["content-encoding"]?.trim().toLowerCase();
+  return encoding === undefined || encoding === "" || encoding === "identity" ? null : encoding;
+}

@@ -1,0 +1,98 @@
+import { request } from "node:http";
+import { AssistantError } from "../../core/errors.ts";
+import type { InferenceCall } from "../../core/inference.ts";
+
+const PATIENCE_MS = 5_000;
+const MAX_BYTES = 4 * 2 ** 20;
+
+/**
+ * What the model of a running engine can do, as the engine says: it has read the model's file, and knows which chat template is
+ * used. Asked once, and only for requests that need it: an engine passes in silence over what it cannot do.
+ */
+export class Abilities {
+  readonly #socketPath: string;
+  readonly #known = new Map<string, Promise<unknown>>();
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Why the call cannot be obeyed, or null. What an engine does not say of itself is not held against it. */
+  async lacks(call: InferenceCall, model: string): Promise<AssistantError | null> {
+    if (wantsTools(call) && (await this.#supportsTools()) === false) {
+      return new AssistantError("invalid_request", `The chat template of "${model}" has no place for tools: it would never see them.`, {
+        param: "tools",
+        remedy: "Use a model that is made for calling functions, or leave `tools` out.",
+      });
+    }
+    const { dimensions } = call.body.json;
+    if (call.operation !== "embedding" || typeof dimensions !== "number") return null;
+    const length = await this.#embeddingLength();
+    if (length === null || length === dimensions) return null;
+    return new AssistantError(
+      "invalid_request",
+      `The field "dimensions" must be ${length}, the length of the vectors of "${model}"; found the number ${dimensions}.`,
+      {
+        param: "dimensions",
+        remedy: "Leave it out.",
+      },
+    );
+  }
+
+  async #supportsTools(): Promise<boolean | null> {
+    const props = (await this.#ask("/props")) as { chat_template_caps?: { supports_tools?: unknown } } | null;
+    const supports = props?.chat_template_caps?.supports_tools;
+    return typeof supports === "boolean" ? supports : null;
+  }
+
+  async #embeddingLength(): Promise<number | null> {
+    const models = (await this.#ask("/v1/models")) as { data?: readonly { meta?: { n_embd?: unknown } }[] } | null;
+    const length = models?.data?.[0]?.meta?.n_embd;
+    return typeof length === "number" ? length : null;
+  }
+
+  #ask(path: string): Promise<unknown> {
+    const known = this.#known.get(path);
+    if (known !== undefined) return known;
+    const answer = get(this.#socketPath, path).catch(() => {
+      this.#known.delete(path);
+      return null;
+    });
+    this.#known.set(path, answer);
+    return answer;
+  }
+}
+
+/** Whether a call needs what only some engines and models can do, and that they do not refuse by themselves. */
+export const needsAbilities = (call: InferenceCall): boolean =>
+  wantsTools(call) || (call.operation === "embedding" && typeof call.body.json["dimensions"] === "number");
+
+function wantsTools({ operation, body: { json } }: InferenceCall): boolean {
+  const { tools, tool_choice: choice } = json;
+  return operation === "chat" && Array.isArray(tools) && tools.length > 0 && choice !== "none";
+}
+
+function get(socketPath: string, path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const outgoing = request({ socketPath, path, agent: false, signal, headers: { connection: "close", host: "engine" } }, (response) => {
+      const parts: Buffer[] = [];
+      let size = 0;
+      response.on("data", (part: Buffer) => {
+        size += part.length;
+        if (size > MAX_BYTES) outgoing.destroy(new Error("the answer is too long"));
+        else parts.push(part);
+      });
+      response.on("error", reject);
+      response.on("end", () => {
+        try {
+          resolve(response.statusCode === 200 ? JSON.parse(Buffer.concat(parts).toString()) : null);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}

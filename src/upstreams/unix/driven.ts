@@ -1,0 +1,207 @@
+import { createParser, type EventSourceParser } from "eventsource-parser";
+import { AssistantError } from "../../core/errors.ts";
+import type { InferenceCall, JsonObject } from "../../core/inference.ts";
+import type { InstanceTraits } from "../../core/instance.ts";
+import type { ModelSpec } from "../../core/model.ts";
+import type { AnswerFacts } from "../../core/upstream.ts";
+import { Aggregate } from "../answer/aggregate.ts";
+import { ChunkDecoder } from "../answer/chunked.ts";
+import { engineErrorOf } from "../answer/engine-error.ts";
+import { LegacyLogprobs } from "../answer/legacy-logprobs.ts";
+import { type AnswerTarget, type Framing, type Receiver, SSE_HEADERS, truncated, type Verdict } from "../answer/receivers.ts";
+import { readFacts, Tail } from "../answer/tail.ts";
+import { Tally } from "../answer/tally.ts";
+import { asksUsage } from "../openai-body.ts";
+
+/**
+ * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the stream
+ * again, or the stream is put together into one answer. Done where
+ * - the engine is a stock llama-server, which looks whether its client is still there only when it has something to write:
+ *   it sends a progress event for every batch of the prompt;
+ * - there are several answers, of which the engine counts each by itself, and begins with an event of `null`;
+ * - a text completion has `logprobs`, which the engine gives in the shape of a chat's.
+ */
+export interface Drive {
+  readonly operation: "chat" | "completion";
+  /** The client asked for a stream. */
+  readonly streamed: boolean;
+  /** The client asked for usage in the stream. */
+  readonly wantsUsage: boolean;
+  /** The client asked for the progress events. */
+  readonly wantsProgress: boolean;
+  /** Answers to each prompt where there are several answers; null: there is one. */
+  readonly answersPerPrompt: number | null;
+  /** Alternatives in the `logprobs` of a text completion; null: none are asked for. */
+  readonly logprobs: number | null;
+}
+
+/** Null where the engine's own answer is what the client asked for. */
+export function driveOf(call: InferenceCall, model: ModelSpec, { noticesDisconnects }: Pick<InstanceTraits, "noticesDisconnects">): Drive | null {
+  const { operation, streamed } = call;
+  const { json } = call.body;
+  if (operation === "embedding") return null;
+  const answersPerPrompt = Number(json["n_cmpl"] ?? json["n"] ?? 1);
+  const isSingle = answersPerPrompt * promptCount(call) === 1;
+  const logprobs = operation === "completion" && typeof json["logprobs"] === "number" ? json["logprobs"] : null;
+  if (noticesDisconnects && isSingle && logprobs === null) return null;
+  return {
+    ...{ operation, streamed, logprobs },
+    wantsUsage: asksUsage(call) || model.includeUsage,
+    wantsProgress: json["return_progress"] === true,
+    answersPerPrompt: isSingle ? null : answersPerPrompt,
+  };
+}
+
+function promptCount({ operation, body: { json } }: InferenceCall): number {
+  const { prompt } = json;
+  return operation === "completion" && Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
+}
+
+/** What the engine is asked: a stream with usage and progress. */
+export function driveBody(body: JsonObject, { logprobs }: Drive): JsonObject {
+  const options = typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
+  // Of no alternatives it would give no probabilities at all.
+  const more = logprobs === 0 ? { logprobs: 1 } : {};
+  return { ...body, ...more, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
+}
+
+/** Throws `invalid_request` where a request names a slot of a stock llama-server: it loads a cached prompt over the state of whoever is in that slot. */
+export function refuseSlot(body: JsonObject): void {
+  if (typeof body["id_slot"] !== "number" || body["id_slot"] < 0) return;
+  throw new AssistantError("invalid_request", "`id_slot` cannot be used with this engine, a llama-server that the daemon has not built.", {
+    param: "id_slot",
+    remedy: "Leave it out, and the conversation finds its slot by itself; or run `assistant engine build`.",
+  });
+}
+
+interface ParsedEvent {
+  readonly error?: { readonly code?: unknown };
+  readonly prompt_progress?: unknown;
+  readonly choices?: readonly { readonly index?: number; readonly logprobs?: null }[];
+  readonly usage?: object;
+  readonly timings?: Readonly<Record<string, number>>;
+}
+
+type Chunk = Parameters<Aggregate["add"]>[0];
+
+/** Takes the answer of an engine that was driven so. */
+export class DrivenReceiver implements Receiver {
+  readonly #drive: Drive;
+  readonly #target: AnswerTarget;
+  readonly #decoder: ChunkDecoder | null;
+  readonly #parser: EventSourceParser;
+  readonly #text = new TextDecoder("utf-8");
+  readonly #aggregate: Aggregate;
+  readonly #tail = new Tail();
+  readonly #tally = new Tally();
+  readonly #logprobs: LegacyLogprobs | null;
+  /** The last event that was counted: the one with the sums is like it. */
+  #counted: ParsedEvent | null = null;
+  begun = false;
+  #finished = false;
+  #flowing = true;
+
+  constructor(drive: Drive, target: AnswerTarget, framing: Framing) {
+    this.#drive = drive;
+    this.#target = target;
+    this.#decoder = framing.type === "chunked" ? new ChunkDecoder() : null;
+    this.#aggregate = new Aggregate(drive.operation);
+    this.#logprobs = drive.logprobs === null ? null : new LegacyLogprobs(drive.logprobs);
+    this.#parser = createParser({ onEvent: (event) => this.#event(event.data) });
+  }
+
+  body(bytes: Buffer): Verdict {
+    this.#flowing = true;
+    for (const piece of this.#decoder?.push(bytes) ?? [bytes]) {
+      this.#tail.push(piece);
+      this.#parser.feed(this.#text.decode(piece, { stream: true }));
+    }
+    if (this.#decoder?.done) {
+      this.closed();
+      return "done";
+    }
+    return this.#flowing ? "more" : "pause";
+  }
+
+  closed(): void {
+    if (!this.#finished) throw truncated();
+    const { sink, headers } = this.#target;
+    if (this.#drive.streamed) {
+      sink.end();
+      return;
+    }
+    const whole = this.#aggregate.result();
+    if (whole === null) throw truncated();
+    const json = Buffer.from(JSON.stringify(whole));
+    sink.head(200, ["Content-Type", "application/json; charset=utf-8", ...headers], json.length);
+    sink.end(json);
+  }
+
+  facts(): AnswerFacts {
+    const facts = readFacts(this.#tail.bytes());
+    return this.#counted === null ? facts : { ...facts, ...this.#tally.facts };
+  }
+  betweenEvents(): boolean {
+    return true;
+  }
+  dispose(): void {
+    this.#tail.release();
+  }
+
+  #event(data: string): void {
+    if (data === "[DONE]") {
+      this.#finished = true;
+      this.#sendSums();
+      if (this.#drive.streamed) this.#send(data);
+      return;
+    }
+    const parsed = this.#parse(data);
+    // So begins a stream of answers to several prompts.
+    if (parsed === null) return;
+    if (parsed.error !== undefined) {
+      throw engineErrorOf(typeof parsed.error.code === "number" ? parsed.error.code : 500, parsed as { error: { message?: unknown } }, this.#target);
+    }
+    if (parsed.prompt_progress === undefined) this.begun = true;
+    else if (!this.#drive.wantsProgress) return;
+    const event = this.#rewritten(parsed);
+    if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
+    else if (event === parsed && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
+    // Usage that nobody asked for, or that is sent at the end: a chunk of its own in a chat, a field of the last chunk in a completion.
+    else if (event.choices?.length !== 0) this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
+  }
+
+  #rewritten(event: ParsedEvent): ParsedEvent {
+    const logprobs = this.#logprobs;
+    const choices = logprobs === null ? event.choices : event.choices?.map((choice) => logprobs.rewrite(choice));
+    const { answersPerPrompt } = this.#drive;
+    if (answersPerPrompt === null || event.usage === undefined)
+      return choices === event.choices ? event : { ...event, ...(choices === undefined ? {} : { choices }) };
+    this.#tally.add(Math.floor((event.choices?.[0]?.index ?? 0) / answersPerPrompt), event.usage, event.timings);
+    this.#counted = event;
+    const { usage: _, timings: __, ...rest } = event;
+    return { ...rest, ...(choices === undefined ? {} : { choices }) };
+  }
+
+  /** What several answers took together, once. */
+  #sendSums(): void {
+    if (this.#counted === null) return;
+    const { usage, timings } = this.#tally;
+    const sums = { ...this.#counted, choices: [], usage, timings };
+    if (!this.#drive.streamed) this.#aggregate.add(sums as Chunk);
+    else if (this.#drive.wantsUsage) this.#send(JSON.stringify(sums));
+  }
+
+  #parse(data: string): ParsedEvent | null {
+    try {
+      return JSON.parse(data) as ParsedEvent | null;
+    } catch {
+      throw new AssistantError("engine_error", `The engine of "${this.#target.model}" sent an event that is not JSON: ${JSON.stringify(data.slice(0, 80))}.`);
+    }
+  }
+
+  #send(data: string): void {
+    const { sink, headers } = this.#target;
+    sink.head(200, ["Content-Type", "text/event-stream", ...SSE_HEADERS, ...headers]);
+    this.#flowing = sink.chunk(Buffer.from(`data: ${data}\n\n`)) && this.#flowing;
+  }
+}

@@ -1,0 +1,133 @@
+import { describe, expect, test } from "vitest";
+import { toGrammarPattern } from "../../../src/gateway/doors/openai/pattern.ts";
+import { checkSchema } from "../../../src/gateway/doors/openai/schema.ts";
+
+const text = { type: "string" };
+
+describe("what a grammar follows passes as it is", () => {
+  test.each<[string, object]>([
+    ["anything", {}],
+    ["an object", { type: "object", properties: { a: text, b: { type: "integer", minimum: 0, maximum: 9 } }, required: ["a"], additionalProperties: false }],
+    ["an optional value, as Pydantic writes it", { anyOf: [text, { type: "null" }], default: null, title: "Name" }],
+    ["several types", { type: ["string", "null"], minLength: 2 }],
+    ["values", { type: ["string", "null"], enum: ["a", null] }],
+    ["a list", { type: "array", items: { type: "number" }, minItems: 1, maxItems: 5, uniqueItems: false }],
+    ["a tuple", { type: "array", prefixItems: [text, { type: "integer" }], minItems: 2 }],
+    ["definitions", { $ref: "#/$defs/node", $defs: { node: { type: "object", properties: { next: { $ref: "#/$defs/node" }, v: text }, required: ["v"] } } }],
+    ["formats", { type: "object", properties: { a: { type: "string", format: "date-time" }, b: { type: "string", format: "uuid" } } }],
+    [
+      "joined objects",
+      {
+        allOf: [
+          { type: "object", properties: { a: text } },
+          { type: "object", properties: { b: text } },
+        ],
+      },
+    ],
+    ["what is said of other kinds of values", { type: "string", minimum: 3, uniqueItems: true }],
+  ])("%s", (_, schema) => {
+    expect(checkSchema(schema, "s")).toBe(schema);
+  });
+});
+
+describe("what it would pass over in silence is refused, with keyword and path", () => {
+  test.each<[string, object]>([
+    ["s.multipleOf", { type: "integer", multipleOf: 3 }],
+    ["s.minimum", { type: "number", minimum: 0 }],
+    ["s.maximum", { maximum: 3 }],
+    ["s.properties.a.uniqueItems", { type: "object", properties: { a: { type: "array", uniqueItems: true } } }],
+    ["s.items.contains", { type: "array", items: { type: "array", contains: text } }],
+    ["s.patternProperties", { type: "object", patternProperties: { "^a": text } }],
+    ["s.minProperties", { type: "object", minProperties: 1 }],
+    ["s.not", { not: text }],
+    ["s.if", { type: "string", if: text, else: text }],
+    ["s.required", { type: "object", required: ["a"] }],
+    ["s.format", { type: "string", format: "email" }],
+    ["s.minLength", { type: "string", pattern: "^a+$", minLength: 2 }],
+    ["s.properties", { anyOf: [text], properties: { a: text } }],
+    ["s.minLength", { enum: ["a"], minLength: 3 }],
+    ["s.type", { type: "string", enum: ["a", 1] }],
+    ["s.minLength", { $ref: "#/$defs/a", minLength: 1, $defs: { a: text } }],
+    ["s.prefixItems", { type: "array", items: text, prefixItems: [text] }],
+    ["s.minItems", { type: "array", prefixItems: [text], minItems: 2 }],
+    ["s.allOf[0]", { allOf: [text, { minLength: 3, type: "string" }] }],
+    ["s.exclusiveMinimum", { type: "integer", minimum: 1, exclusiveMinimum: 1 }],
+    ["s.properties.a.pattern", { type: "object", properties: { a: { type: "string", pattern: "^(?=a)b$" } } }],
+    ["s.maxItems", { type: "array", items: text, maxItems: 100_000 }],
+    ["s.$ref", { $ref: "#/$defs/none" }],
+    ["s.$ref", { $ref: "https://example.com/schema" }],
+    ["s.type", { type: "poem" }],
+    ["s.properties.a", { type: "object", properties: { a: true } }],
+    ["s", { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } }],
+    ["s", { anyOf: [{ $ref: "#" }, text] }],
+    ["s.required", { type: "object", properties: Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`p${index}`, text])) }],
+    ["s.enum", { enum: Array.from({ length: 20_000 }, (_, index) => index) }],
+    ["s", { type: "integer", minimum: 5, maximum: 1 }],
+  ])("%s", (param, schema) => {
+    expect(() => checkSchema(schema, "s")).toThrow(expect.objectContaining({ code: "invalid_request", param }));
+  });
+});
+
+test("a reference to the root leads to where one can refer to", () => {
+  const tree = {
+    type: "object",
+    properties: { children: { type: "array", items: { $ref: "#" } }, leaf: { $ref: "#/$defs/leaf" }, twin: { $ref: "#/properties/leaf" } },
+    $defs: { leaf: text },
+  };
+  const moved = {
+    type: "object",
+    properties: {
+      children: { type: "array", items: { $ref: "#/$defs/root-" } },
+      leaf: { $ref: "#/$defs/leaf" },
+      twin: { $ref: "#/$defs/root-/properties/leaf" },
+    },
+  };
+  expect(checkSchema(tree, "s")).toEqual({ $ref: "#/$defs/root-", $defs: { leaf: text, "root-": moved } });
+});
+
+/** The pattern as the platform reads it. */
+const asRegExp = (pattern: string): RegExp =>
+  new RegExp(pattern.replace(/\\U([0-9A-F]{8})/g, (_, code: string) => `\\u{${code.replace(/^0+(?=.)/, "")}}`).replace(/-(?=\()/g, "-"), "u");
+
+test.each<[string, string, string]>([
+  ["\\d+", "abc 12", "abc"],
+  ["^\\d{3}-\\d{4}$", "555-1234", "5555-1234"],
+  ["^[^a]*$", "xyz", "xaz"],
+  ["^a|b$", "abc", "cba"],
+  ["^(?:x|y)+?z$", "xyz", "xy"],
+  ["^a\\.+$", "a..", "a.a."],
+  ["^\\w+@\\w+\\.com$", "me@example.com", "me@example.org"],
+  ["^[\\w.-]{2,3}$", "a-.", "a"],
+  ["^\\S\\s\\S$", "a b", "a  b"],
+  ["^.{1,3}$", "🦊ab", "🦊abc"],
+  ["^[^\\d\\s]$", "x", "1"],
+])("the pattern %s still matches %j, and not %j", (pattern, good, bad) => {
+  const whole = asRegExp(toGrammarPattern(pattern));
+  expect([whole.test(good), whole.test(bad)]).toEqual([true, false]);
+  expect(new RegExp(pattern, "u").test(good)).toBe(true);
+});
+
+test("nothing that a pattern lets through ends the text of JSON that it is in", () => {
+  for (const pattern of ["^.*$", "^[^a]*$", "^[\\s\\S]*$", '^["-~]*$', "a"]) {
+    for (const escaped of ['"', "\\", "\n", "\u0001"]) expect(asRegExp(toGrammarPattern(pattern)).test(`a${escaped}`)).toBe(false);
+  }
+  expect(asRegExp(toGrammarPattern('^a\\\\"\\n$')).test(JSON.stringify('a\\"\n').slice(1, -1))).toBe(true);
+});
+
+test.each([
+  "^(?!a)b$",
+  "\\bword",
+  "^(a)\\1$",
+  "^$",
+  "^(a||b)$",
+  "^[z-a]$",
+  "^(a$",
+  "^a)$",
+  "*",
+  "^(a{50}){50}$",
+  `^${"(".repeat(40)}a${")".repeat(40)}$`,
+  "^\\p{L}$",
+  "a\\",
+])("the pattern %s is refused", (pattern) => {
+  expect(() => toGrammarPattern(pattern)).toThrow();
+});
