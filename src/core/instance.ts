@@ -53,6 +53,8 @@ export interface InstanceSnapshot {
   readonly retryAt: number | null;
   readonly lastDeath: Death | null;
   readonly memoryBytes: number | null;
+  /** Of the answers that are being generated, as of the last look at its slots; left out before the first. */
+  readonly decodingTokensPerSecond?: number;
   /** Names of the saved conversations that it was given back when it started, used last first; left out where there were none. */
   readonly restoredConversations?: readonly string[];
   /** Names of those that were saved when it ended, used last first; left out where there were none. */

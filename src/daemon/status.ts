@@ -95,13 +95,14 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
 }
 
 function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined, memory: StatusParts["memory"]): InstanceStatus {
+  const { decodingTokensPerSecond, ...facts } = snapshot;
   return {
-    ...snapshot,
+    ...facts,
     memoryBytes: memory.measured(snapshot),
     estimatedMemoryBytes: memory.estimateFor(snapshot.model, snapshot.device),
     inFlight: view?.inFlight ?? 0,
     load: view?.load ?? 0,
-    decodeTokensPerSecond: view?.decodeTokensPerSecond ?? null,
+    decodeTokensPerSecond: decodeRate(view?.decodeTokensPerSecond ?? null, decodingTokensPerSecond ?? 0),
     prefillTokensPerSecond: view?.prefillTokensPerSecond ?? null,
     requestsServed: view?.requestsServed ?? 0,
     lastUsedAt: view?.lastUsedAt ?? null,
@@ -109,3 +110,6 @@ function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefin
     pinned: view?.pinned ?? false,
   };
 }
+
+/** Answers that have ended are counted exactly, those that are being generated from time to time: whichever is more has seen more. */
+const decodeRate = (ended: number | null, generating: number): number | null => (generating > 0 ? Math.max(ended ?? 0, generating) : ended);

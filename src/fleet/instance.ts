@@ -211,8 +211,8 @@ export class Instance {
     const engine = this.#watched(life);
     if (!engine) return;
     void watchEngine(engine, this.#options.probe, this.#options.clock, this.#settings, life.over.signal, {
-      memory: (memoryBytes) => {
-        if (this.#life === life && !life.over.signal.aborted) this.#update({ memoryBytes });
+      seen: (found) => {
+        if (this.#life === life && !life.over.signal.aborted) this.#update(found);
       },
       wedged: (evidence) => this.#tell(life, { type: "wedged", evidence }),
     });
@@ -314,7 +314,7 @@ export class Instance {
     if (!life.spawned && this.#snapshot.state === "starting") return;
     cancelTimers(life);
     await rm(this.#files.socketPath, { force: true }).catch(() => {});
-    this.#update({ pid: null, memoryBytes: null });
+    this.#update({ pid: null, memoryBytes: null, decodingTokensPerSecond: 0 });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);
     if (state === "failed") return;

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
+import { DecodeRate } from "./decode-rate.ts";
 import { trimLog } from "./engine-log.ts";
 import type { FleetSettings } from "./ports.ts";
 import { sleep } from "./readiness.ts";
@@ -16,7 +17,8 @@ export interface WatchedEngine {
 }
 
 export interface WatchReport {
-  memory(bytes: number): void;
+  /** What a look has found; left out what it could not see. */
+  seen(found: { readonly memoryBytes?: number; readonly decodingTokensPerSecond?: number }): void;
   wedged(evidence: string): void;
 }
 
@@ -34,6 +36,7 @@ export async function watchEngine(
     longestGapMs: (settings.pollMs + settings.lookTimeoutMs) * 4,
     computesOnCpu: engine.computesOnCpu,
   });
+  const rate = new DecodeRate();
   try {
     for (;;) {
       const [slots, use] = await Promise.all([
@@ -42,7 +45,10 @@ export async function watchEngine(
         trimLog(engine.logFile, settings.maxLogBytes).catch(() => false),
       ]);
       if (signal.aborted) return;
-      if (use) report.memory(use.memoryBytes);
+      report.seen({
+        ...(use ? { memoryBytes: use.memoryBytes } : {}),
+        ...(slots ? { decodingTokensPerSecond: rate.look(clock.monotonic(), slots) } : {}),
+      });
       const verdict = watchdog.look({ at: clock.monotonic(), slots, cpuMs: use?.cpuMs ?? null });
       if (verdict.state === "wedged") return report.wedged(verdict.evidence);
       await sleep(clock, settings.pollMs, signal);

@@ -169,6 +169,7 @@ describe("answers from memory", () => {
       kind,
       aliases,
       context_length: 4096,
+      meta: null,
     });
     expect((await get(path)).json).toEqual({ object: "list", data: [entry("river", "chat", ["stream-chat"]), entry("vectors", "embedding", [])] });
   });
