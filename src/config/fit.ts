@@ -12,8 +12,8 @@ const GIB = 2 ** 30;
 export function machineText({ cpu, devices, memoryTotalBytes }: Hardware): string {
   const gpus = devices.filter((device) => device.vendor !== "cpu");
   const names = [...new Set(gpus.map((gpu) => gpu.name))];
-  const graphics = gpus.length === 0 ? "no GPU" : `${gpus.length} × ${names.join(", ")} (${gib(smallest(gpus))} GiB each)`;
-  return oneLine(`${cpu.model}, ${plural(cpu.physicalCores, "core")}, ${gib(memoryTotalBytes)} GiB of memory, ${graphics}`);
+  const graphics = gpus.length === 0 ? "no GPU" : `${gpus.length} × ${names.join(", ")} (${gigabytes(smallest(gpus))} GB each)`;
+  return oneLine(`${cpu.model}, ${plural(cpu.physicalCores, "core")}, ${gigabytes(memoryTotalBytes)} GB of memory, ${graphics}`);
 }
 
 /** Values of config.toml that fit the machine. */
@@ -27,8 +27,8 @@ export function fitConfig(hardware: Hardware): Values {
     maxInstances: Math.max(1, gpus.length, Math.min(32, byMemory)),
     instancesReason:
       gpus.length > 0
-        ? `Most instances at once: about one for every 2 GiB of the GPUs' memory.`
-        : "Most instances at once: about one for every 2 GiB of this machine's memory.",
+        ? `Most instances at once: about one for every 2 GB of the GPUs' memory.`
+        : "Most instances at once: about one for every 2 GB of this machine's memory.",
     threadBudget: cores,
     threadsReason: `Threads of all instances together: the ${plural(cores, "physical core")} of this machine; more make every model slower.`,
   };
@@ -45,7 +45,7 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const batch = generates ? defaultBatch(machine, onGpu) : { batch: contextTokens, microBatch: contextTokens };
   // With the layers on a GPU the threads only feed it.
   const threads = onGpu ? Math.max(1, Math.min(4, Math.floor(machine.physicalCores / gpus.length))) : machine.physicalCores;
-  const where = onGpu ? `${gib(memory)} GiB of GPU memory` : `${gib(memory)} GiB of memory`;
+  const where = onGpu ? `${gigabytes(memory)} GB of GPU memory` : `${gigabytes(memory)} GB of memory`;
   return {
     machine: machineText(hardware),
     devices: (onGpu ? gpus.map((gpu) => gpu.id) : ["cpu"]).map((id) => JSON.stringify(id)).join(", "),
@@ -79,7 +79,7 @@ function contextFor(memoryBytes: number, onGpu: boolean): { contextTokens: numbe
 }
 
 const smallest = (devices: readonly Device[]): number => Math.min(...devices.map((device) => device.memoryTotalBytes));
-const gib = (bytes: number): number => Math.round(bytes / GIB);
+const gigabytes = (bytes: number): number => Math.round(bytes / 1e9);
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 // Names come from drivers; a line break in one would end the comment it stands in.
 const oneLine = (text: string): string => text.replace(/[\p{Cc}\s]+/gu, " ").trim();

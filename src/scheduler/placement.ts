@@ -94,14 +94,14 @@ function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
   const roomOn = (device: DeviceRecord): number => (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
   const largest = model.eligible.reduce((best, device) => (roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best));
   const total = largest.device.memoryTotalBytes;
-  const needs = `needs about ${gib(bytesOn(model, largest))} of memory`;
+  const needs = `needs about ${gigabytes(bytesOn(model, largest))} of memory`;
   const smaller = "Use a smaller model, a shorter context or fewer slots";
-  if (neverFits(model, largest)) return noCapacity(turn, model, `${needs}; its largest device has ${gib(total)}`, `${smaller}.`);
+  if (neverFits(model, largest)) return noCapacity(turn, model, `${needs}; its largest device has ${gigabytes(total)}`, `${smaller}.`);
   if (pinnedBytes(largest) > 0) {
-    const message = `${needs}, and pinned models leave ${gib(Math.max(0, roomOn(largest)))} of the ${gib(total)} on ${largest.id}`;
+    const message = `${needs}, and pinned models leave ${gigabytes(Math.max(0, roomOn(largest)))} of the ${gigabytes(total)} on ${largest.id}`;
     return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);
   }
-  const message = `${needs}, and other programs leave ${gib(roomOn(largest))} of the ${gib(total)} on ${largest.id}`;
+  const message = `${needs}, and other programs leave ${gigabytes(roomOn(largest))} of the ${gigabytes(total)} on ${largest.id}`;
   return noCapacity(turn, model, message, `End what else uses the device. ${smaller}.`);
 }
 
@@ -111,4 +111,4 @@ function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: str
 
 const pinnedBytes = ({ taken }: DeviceRecord): number => taken.pinned.bytes;
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -15,11 +15,11 @@ test("ps and show tell both what an instance was reckoned to take and what it wa
   const { estimatedMemoryBytes: estimate } = await eventually("it was measured", async () =>
     (await gpu.state()).instances.find(({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null),
   );
-  const gib = ((estimate ?? 0) / 2 ** 30).toFixed(1);
+  const estimated = ((estimate ?? 0) / 1e9).toFixed(1);
 
   const table = (await gpu.run(["ps"])).stdout;
   expect(table).toMatch(/ MEMORY +ESTIMATE /);
-  expect(table).toMatch(new RegExp(`^river@cuda:0 .* 18\\.6 GiB +${gib} GiB `, "m"));
+  expect(table).toMatch(new RegExp(`^river@cuda:0 .* 19\\.9 GB +${estimated} GB `, "m"));
   const listed = JSON.parse((await gpu.run(["ps", "--json"])).stdout) as DaemonStatus;
   expect(listed.instances[0]).toMatchObject({ memoryBytes: 19_000 * 2 ** 20, estimatedMemoryBytes: estimate });
 

@@ -67,8 +67,8 @@ test("a model larger than the bare device is refused with both figures", () => {
   const world = new World([model("huge")], { devices: [gpu(0, 24)], memoryGib: { huge: 40 } });
   const refusal = world.refusalOf(world.arrive("huge"));
   expect(refusal?.code).toBe("no_capacity");
-  expect(refusal?.message).toContain("40.0 GiB");
-  expect(refusal?.message).toContain("24.0 GiB");
+  expect(refusal?.message).toContain("42.9 GB");
+  expect(refusal?.message).toContain("25.8 GB");
 });
 
 test("what other programs use counts, but a model that fits the bare device is tried when it is alone there", () => {

@@ -103,7 +103,7 @@ test("memory that does not come back ends in a refusal with what is needed and w
     world.advance(250);
   }
   expect(world.refusalOf(request)).toMatchObject({ code: "no_capacity" });
-  expect(world.refusalOf(request)?.message).toMatch(/needs about 8\.0 GiB.*leave 4\.0 GiB of the 12\.0 GiB on cuda:0/);
+  expect(world.refusalOf(request)?.message).toMatch(/needs about 8\.6 GB.*leave 4\.3 GB of the 12\.9 GB on cuda:0/);
   expect(world.starting()).toEqual([]);
 });
 
@@ -114,7 +114,7 @@ test("a model that fresh figures leave no room for is refused, and evicts nobody
   world.now += 5_000;
   const request = world.arrive("big");
   world.answer();
-  expect(world.refusalOf(request)?.message).toMatch(/needs about 20\.0 GiB.*leave 8\.0 GiB of the 24\.0 GiB/);
+  expect(world.refusalOf(request)?.message).toMatch(/needs about 21\.5 GB.*leave 8\.6 GB of the 25\.8 GB/);
   expect(world.all("stop")).toEqual([]);
 });
 
@@ -206,5 +206,5 @@ test("what a model takes may differ between a GPU and the CPU", () => {
   });
   world.arrive("a");
   expect(world.starting()).toEqual(["a@cpu"]);
-  expect(world.refusalOf(world.arrive("b"))?.message).toContain("30.0 GiB");
+  expect(world.refusalOf(world.arrive("b"))?.message).toContain("32.2 GB");
 });
