@@ -112,8 +112,11 @@ function hereMs({ available }: ModelRecord, request: RequestRecord, now: number)
   return times.length > 0 ? Math.min(...times) : null;
 }
 
+/** Turns that a node will have had with one more; of two without any, the one with more weight comes first. */
+const turnAfter = ({ turns, facts }: NodeRecord): number => turns + 1 / Math.max(1, facts.weight);
+
 function give(turn: Turn, request: RequestRecord, target: NodeTarget): void {
-  target.node.turns += 1 / Math.max(1, target.node.facts.weight);
+  target.node.turns = turnAfter(target.node);
   request.stage = new NodeWork(target, request, turn.now);
   turn.effects.push({ type: "dispatch", requestId: request.facts.id, targetId: target.id, queuedMs: turn.now - request.arrivedAt });
 }
@@ -259,6 +262,6 @@ function choose(turn: Turn, request: RequestRecord): Offer | null {
   }));
   const least = Math.min(...offers.map(({ cost }) => cost.weighedMs));
   const alike = offers.filter(({ cost }) => cost.weighedMs <= least * ALIKE + ALIKE_MS);
-  alike.sort((a, b) => Number(a.target.load >= maxLoad) - Number(b.target.load >= maxLoad) || a.target.node.turns - b.target.node.turns);
+  alike.sort((a, b) => Number(a.target.load >= maxLoad) - Number(b.target.load >= maxLoad) || turnAfter(a.target.node) - turnAfter(b.target.node));
   return alike[0] ?? null;
 }

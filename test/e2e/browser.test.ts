@@ -46,7 +46,7 @@ test("a page on another local port lists models and streams a chat", async () =>
     const response = await fetch(`${base}/v1/chat/completions`, {
       method: "POST",
       headers,
-      body: JSON.stringify({ model: "smol", stream: true, max_tokens: 12, messages: [{ role: "user", content: "Hello there" }] }),
+      body: JSON.stringify({ model: "smol", stream: true, max_tokens: 64, messages: [{ role: "user", content: "Hello there" }] }),
     });
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();

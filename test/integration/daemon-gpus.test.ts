@@ -63,9 +63,10 @@ test("a request whose engine dies before the first byte is answered by the other
   // Whoever gets the next request will not survive it.
   for (const { socketPath } of instances.slice(0, 1)) await callEngine(socketPath ?? "", "/__knobs", { dieAfterTokens: 1 });
   const answers: Answer[] = [];
-  // Which instance a request goes to is up to the scheduler: two at a time are spread over both, as soon as both are idle.
+  // Which instance a request goes to is up to the scheduler: new prompts are spread over both, one that came before goes where it is cached.
   const dead = await eventually("its death was seen", async () => {
-    answers.push(...(await Promise.all([ask(url, "river", "one"), ask(url, "river", "two")])));
+    const round = answers.length;
+    answers.push(...(await Promise.all([ask(url, "river", `${round} is one`), ask(url, "river", `${round} is two`)])));
     return (await assistant.state()).instances.find(({ lastDeath }) => lastDeath !== null);
   });
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
