@@ -29,7 +29,7 @@ export interface Measured {
 }
 
 /** Below this the stub or the load, not the arm, may be what was measured. */
-export const LEAST_CEILING = 1.5;
+export const MIN_CEILING = 1.5;
 /** The stub's pace, µs: what is above it is delay. */
 const PACE_US = 10_000;
 
@@ -59,7 +59,7 @@ export function figures(arm: Measured, direct: Measured): Row[] {
     const values = arm.samples.map((sample) => sample[measure]).filter((value) => value !== undefined);
     if (values.length === 0) return [];
     const ceiling = ceilingOf(arm, direct, measure);
-    const guard = ceiling === null ? {} : { ceiling, bounded: ceiling < LEAST_CEILING };
+    const guard = ceiling === null ? {} : { ceiling, bounded: ceiling < MIN_CEILING };
     return [{ bench: "peers", arm: arm.arm, measure, rounds: values.length, ...spread(values), ...guard }];
   });
 }
@@ -135,7 +135,7 @@ export function armTable(all: readonly Measured[], direct: Measured): string[][]
         scale,
         digits,
       );
-    const rate = (measure: Measure): string => `${of(measure)}${(ceilingOf(arm, direct, measure) ?? LEAST_CEILING) < LEAST_CEILING ? "*" : ""}`;
+    const rate = (measure: Measure): string => `${of(measure)}${(ceilingOf(arm, direct, measure) ?? MIN_CEILING) < MIN_CEILING ? "*" : ""}`;
     const rates = [rate("requestsPerSecond1"), rate("requestsPerSecond8"), rate("requestsPerSecond32")];
     const latencies = [of("p50At1Us"), of("p99At1Us"), of("p99At8Us", 1000, 2), of("p99At32Us", 1000, 2)];
     return [arm.arm, ...rates, ...latencies, of("cpuPerChunkUs", 1, 1), of("gapP99Us", 1000, 2), of("rssBytes", 1e6)];

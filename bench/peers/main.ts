@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Arm, startArm } from "../lib/arm.ts";
 import { benchRoot, printTable, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
-import { armTable, figures, LEAST_CEILING, type Measured, ratios, ratioTable, type Sample } from "./compare.ts";
+import { armTable, figures, type Measured, MIN_CEILING, ratios, ratioTable, type Sample } from "./compare.ts";
 import { type Found, findPeers } from "./find.ts";
 import { requestOf } from "./launch.ts";
 import type { PeerOrder, PeerResult } from "./load.ts";
@@ -221,7 +221,7 @@ function report(entries: readonly Entry[], direct: Entry, out: Report): void {
   for (const { arm, measure, goal, spread, met } of found) if (spread) out.add({ bench: "peers", arm: `daemon/${arm}`, measure, goal, met, ...spread });
   console.log("");
   printTable(armTable(measured, base));
-  console.log(`\n* the stub alone gave less than ${LEAST_CEILING} times as much: the figure is a lower bound\n`);
+  console.log(`\n* the stub alone gave less than ${MIN_CEILING} times as much: the figure is a lower bound\n`);
   printTable(ratioTable(found));
 }
 

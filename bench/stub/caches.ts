@@ -19,7 +19,7 @@ export interface CacheSlot {
 const SIMILAR = 0.1;
 /** A slot that would lose more than this share of what it holds, or more than these tokens, is saved first. */
 const WORTH_KEEPING = 0.5;
-const MOST_LOST_TOKENS = 64;
+const MAX_LOST_TOKENS = 64;
 /** Of what the host cache holds at least this share must be of use, or it is not taken out. */
 const WORTH_LOADING = 0.25;
 
@@ -36,7 +36,7 @@ function match(held: Buffer, prompt: Buffer): Match {
   return { bytes, similarity: bytes / prompt.length, keep: held.length === 0 ? -1 : bytes / held.length };
 }
 
-const losesMuch = ({ tokens }: Held, keep: number): boolean => tokens * (1 - Math.max(0, keep)) > MOST_LOST_TOKENS;
+const losesMuch = ({ tokens }: Held, keep: number): boolean => tokens * (1 - Math.max(0, keep)) > MAX_LOST_TOKENS;
 
 /**
  * The slots of an engine and its host cache, chosen and filled as llama-server with our patches does (`get_available_slot`, `server_prompt_cache`):

@@ -5,7 +5,7 @@ import type { Paths } from "../core/config.ts";
 import { type Environment, variable } from "./environment.ts";
 
 // Unix socket paths end at 107 bytes on Linux and 103 on macOS; an instance's socket adds up to 30 to this.
-const LONGEST_RUN_DIR = 70;
+const MAX_RUN_DIR = 70;
 
 /**
  * Where everything of this installation lies. Pure but for the user id.
@@ -47,7 +47,7 @@ export function resolvePaths(env: Environment, overrides: { configFile?: string 
 function userRunDir(dataDir: string): string {
   const inside = path.join(dataDir, "run");
   // Not XDG_RUNTIME_DIR: a shell without a login session lacks it, and would not find the daemon of one that has it.
-  if (Buffer.byteLength(inside) <= LONGEST_RUN_DIR) return inside;
+  if (Buffer.byteLength(inside) <= MAX_RUN_DIR) return inside;
   const uid = process.getuid?.() ?? 0;
   return path.join("/tmp", `assistant-${uid}-${createHash("sha256").update(dataDir).digest("hex").slice(0, 8)}`);
 }

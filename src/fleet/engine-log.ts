@@ -3,7 +3,7 @@ import { copyFile, mkdir, open, rename, rm, stat, truncate } from "node:fs/promi
 import { dirname, join } from "node:path";
 
 const KEPT = 3;
-const LONGEST_LINE = 300;
+const MAX_LINE = 300;
 const TAIL_BYTES = 32 * 1024;
 
 /** A file name for an instance id, which may hold a model name with slashes. Distinct ids get distinct names. */
@@ -67,7 +67,7 @@ export function tellingLine(log: string): string | null {
   const complaints = lines.filter((line) => telling.test(line));
   const line = complaints.findLast((text) => !general.test(text)) ?? complaints.at(-1) ?? lines.at(-1);
   if (line === undefined) return null;
-  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line;
+  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
 }
 
 const sizeOf = async (file: string): Promise<number> =>

@@ -7,7 +7,7 @@ import type { EngineProcess } from "./engine-process.ts";
 import type { InstanceFiles, News } from "./life.ts";
 import type { FleetOptions } from "./ports.ts";
 
-const LONGEST_SOCKET_PATH_BYTES = 100;
+const MAX_SOCKET_PATH_BYTES = 100;
 
 /** Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that says what is missing. */
 export async function prepareStart(
@@ -21,10 +21,10 @@ export async function prepareStart(
   const { load } = order.model;
   const model = { ...order.model, load: { ...load, hostCacheMib: order.hostCacheMib ?? load.hostCacheMib } };
   const { socketPath } = files;
-  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH_BYTES) {
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
     throw new AssistantError(
       "config_invalid",
-      `The run directory ${options.runDir} is too long: a Unix socket's path has at most ${LONGEST_SOCKET_PATH_BYTES} bytes.`,
+      `The run directory ${options.runDir} is too long: a Unix socket's path has at most ${MAX_SOCKET_PATH_BYTES} bytes.`,
       {
         remedy: "Choose a shorter data or runtime directory.",
       },

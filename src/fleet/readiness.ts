@@ -3,7 +3,7 @@ import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
 
 const FIRST_PAUSE_MS = 15;
-const LONGEST_PAUSE_MS = 250;
+const MAX_PAUSE_MS = 250;
 const TOKEN_TRIES = 3;
 
 /**
@@ -21,7 +21,7 @@ export async function becomeReady(
   let pause = FIRST_PAUSE_MS;
   while (!(await isHealthy(probe, socketPath, AbortSignal.any([signal, AbortSignal.timeout(lookTimeoutMs)])))) {
     await sleep(clock, pause, signal);
-    pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS);
+    pause = Math.min(pause * 1.5, MAX_PAUSE_MS);
   }
   for (let attempt = 1; ; attempt++) {
     try {

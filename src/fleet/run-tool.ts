@@ -5,7 +5,7 @@ export type ToolResult =
   | { readonly outcome: "missing" }
   | { readonly outcome: "failed"; readonly reason: string };
 
-const LONGEST_OUTPUT = 4 * 2 ** 20;
+const MAX_OUTPUT = 4 * 2 ** 20;
 
 /**
  * Runs a vendor's tool that is looked up on the PATH of `env`. Never rejects and never takes much longer than
@@ -32,10 +32,10 @@ export function runTool(command: string, args: readonly string[], env: Readonly<
       end({ outcome: "failed", reason: `${command} did not answer within ${timeoutMs / 1000} s` });
     }, timeoutMs);
     child.stdout.setEncoding("utf8").on("data", (part: string) => {
-      if (stdout.length < LONGEST_OUTPUT) stdout += part;
+      if (stdout.length < MAX_OUTPUT) stdout += part;
     });
     child.stderr.setEncoding("utf8").on("data", (part: string) => {
-      if (stderr.length < LONGEST_OUTPUT) stderr += part;
+      if (stderr.length < MAX_OUTPUT) stderr += part;
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
       end(

@@ -28,7 +28,7 @@ export interface Heir {
 }
 
 /** A conversation shorter than this is prefilled in no time. */
-const FEWEST_TOKENS = 64;
+const MIN_TOKENS = 64;
 
 interface Saved {
   readonly tokens: number;
@@ -79,7 +79,7 @@ export class SlotCache {
       if (full) return false;
       const name = `${place.key}-${startedAt.toString(36)}-${process.hrtime.bigint().toString(36)}-${from}.slot`;
       const saved = await write(`${name}.part`);
-      if (saved === null || saved.tokens < FEWEST_TOKENS) await this.#files.delete(place, `${name}.part`);
+      if (saved === null || saved.tokens < MIN_TOKENS) await this.#files.delete(place, `${name}.part`);
       else {
         await this.#files.keep(place.directory, name, startedAt - names.length);
         names.push(name);
@@ -90,7 +90,7 @@ export class SlotCache {
     };
     try {
       const slots = await probe.slots(socketPath, signal);
-      const worth = slots.filter((slot) => !slot.busy && (slot.cachedTokens ?? FEWEST_TOKENS) >= FEWEST_TOKENS);
+      const worth = slots.filter((slot) => !slot.busy && (slot.cachedTokens ?? MIN_TOKENS) >= MIN_TOKENS);
       let goesOn = true;
       for (const { id, cachedTokens = 0 } of worth.sort((a, b) => (b.task ?? -1) - (a.task ?? -1))) {
         const expected = sum.tokens > 0 ? (cachedTokens * sum.bytes) / sum.tokens : 0;

@@ -25,7 +25,7 @@ export type Verdict =
 
 /** One batch of a large model may take minutes on a processor, without a count that changes; for ever it must not. */
 const PATIENCE_WHILE_COMPUTING = 10;
-const FEWEST_LOOKS = 3;
+const MIN_LOOKS = 3;
 
 /**
  * Tells a wedged engine from a working one. Its health route is no witness: it answers while inference is dead. What
@@ -56,7 +56,7 @@ export class Watchdog {
     this.#looks++;
     const sinceMs = signs.at - this.#lastSign.at;
     const patience = this.#settings.wedgeAfterMs * (this.#computed(signs, sinceMs) ? PATIENCE_WHILE_COMPUTING : 1);
-    if (sinceMs < patience || this.#looks < FEWEST_LOOKS) return { state: "waiting", sinceMs };
+    if (sinceMs < patience || this.#looks < MIN_LOOKS) return { state: "waiting", sinceMs };
     return { state: "wedged", evidence: evidence(signs, sinceMs) };
   }
 

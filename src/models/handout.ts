@@ -27,7 +27,7 @@ export interface HandedOut {
 
 /** Parts of 256 KiB were slower, and made requests that are served meanwhile wait longer. */
 const PART_BYTES = 64 * 1024;
-const MOST_NAMES = 12;
+const MAX_NAMES = 12;
 
 /** Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached through it. */
 export class Handout {
@@ -101,7 +101,7 @@ function publicReference({ manifest, bytes }: StoredModel): string | null {
 function unknown(asked: string, models: readonly ModelSpec[]): AssistantError {
   const names = models.flatMap(({ name, aliases }) => [name, ...aliases]);
   const near = nearestNames(asked.slice(0, 128), new Set(names));
-  const listed = `${names.slice(0, MOST_NAMES).join(", ")}${names.length > MOST_NAMES ? " and others" : ""}`;
+  const listed = `${names.slice(0, MAX_NAMES).join(", ")}${names.length > MAX_NAMES ? " and others" : ""}`;
   return new AssistantError("model_not_found", `There is no model ${JSON.stringify(asked.slice(0, 128))} on that machine.`, {
     param: "model",
     remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : names.length > 0 ? `It has ${listed}.` : "It has no models at all.",

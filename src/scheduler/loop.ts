@@ -44,10 +44,10 @@ export interface SchedulerPorts {
 export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, MemoryNeed> };
 
 /** Things that came due which one timer sees to. */
-const MOST_TICKS = 64;
+const MAX_TICKS = 64;
 
 /** Node fires a longer timer at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A call of `acquire` that has no lease yet. */
 interface Waiter {
@@ -293,7 +293,7 @@ export class Scheduler implements Dispatcher {
     if (at === null || this.#closed || (this.#timerAt !== null && this.#timerAt <= at)) return;
     this.#timer?.cancel();
     this.#timerAt = at;
-    const delayMs = Math.min(LONGEST_TIMER_MS, Math.max(0, Math.ceil(at - this.#now())));
+    const delayMs = Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(at - this.#now())));
     this.#timer = this.#ports.clock.after(delayMs, () => this.#tick());
   }
 
@@ -301,7 +301,7 @@ export class Scheduler implements Dispatcher {
     // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer, so that sockets have their turn.
     this.#timerAt = Number.NEGATIVE_INFINITY;
     try {
-      for (let ticks = 0; ticks < MOST_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now(); ticks++) this.#post({ type: "tick" });
+      for (let ticks = 0; ticks < MAX_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now(); ticks++) this.#post({ type: "tick" });
     } finally {
       this.#timerAt = null;
       this.#armTimer();

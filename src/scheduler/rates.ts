@@ -4,7 +4,7 @@ const FADING = 0.9;
 const MIN_TOKENS = 32;
 
 /** Tokens that a target must have worked off for its measurements to weigh as much as what is usual. */
-const USUAL_TOKENS = 4096;
+const DEFAULT_TOKENS = 4096;
 
 /** Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are mostly overhead. */
 export class Rate {
@@ -27,7 +27,7 @@ export class Rate {
    * equals slow, and as nothing would then be sent there, slow for ever.
    */
   besides(usualPerMs: number): number {
-    return (this.#tokens + USUAL_TOKENS) / (this.#ms + USUAL_TOKENS / usualPerMs);
+    return (this.#tokens + DEFAULT_TOKENS) / (this.#ms + DEFAULT_TOKENS / usualPerMs);
   }
 
   /** Milliseconds for so many tokens; 0 before the first sample. */

@@ -63,7 +63,7 @@ function requestOf({ models, random }: StormPlan): string {
   return postBytes("/v1/chat/completions", body, { headers: { connection: "close" } });
 }
 
-const LONGEST_STAY_MS = 120;
+const MAX_STAY_MS = 120;
 
 function oneClient(port: number, request: string, how: Departure, random: () => number): Promise<string> {
   return new Promise((resolve) => {
@@ -80,7 +80,7 @@ function oneClient(port: number, request: string, how: Departure, random: () => 
       socket.write(request.slice(0, cut));
       if (how === "stays") return;
       // Most departures come early, where the phases are short.
-      setTimeout(() => leave(socket, how), LONGEST_STAY_MS * random() ** 2);
+      setTimeout(() => leave(socket, how), MAX_STAY_MS * random() ** 2);
     });
   });
 }

@@ -33,8 +33,8 @@ export const twelveByTwo = (seed: number): Shape => ({
   seed,
 });
 
-const FEWEST_TURNS = 3;
-const MOST_TURNS = 8;
+const MIN_TURNS = 3;
+const MAX_TURNS = 8;
 /** Draws for one shape; limits that hardly any keeps are a mistake. */
 const MAX_DRAWS = 10_000;
 
@@ -76,10 +76,10 @@ function drawn(random: () => number, name: string, seed: number, limits: ShapeLi
     seed,
   };
   const begun = shape.shared + shape.firstMessage + shape.answer;
-  let turns = Math.min(MOST_TURNS, 1 + Math.floor((limits.contextTokens - begun) / (shape.laterMessage + shape.answer)));
+  let turns = Math.min(MAX_TURNS, 1 + Math.floor((limits.contextTokens - begun) / (shape.laterMessage + shape.answer)));
   // Fewer turns rather than none of the shapes with many conversations.
-  while (turns >= FEWEST_TURNS && workOf({ ...shape, turns }) > (limits.workTokens ?? Number.POSITIVE_INFINITY)) turns -= 1;
-  return turns < FEWEST_TURNS ? null : { ...shape, turns };
+  while (turns >= MIN_TURNS && workOf({ ...shape, turns }) > (limits.workTokens ?? Number.POSITIVE_INFINITY)) turns -= 1;
+  return turns < MIN_TURNS ? null : { ...shape, turns };
 }
 
 /** Tokens that must be computed at the least; one of an answer counts for two of a prompt. */

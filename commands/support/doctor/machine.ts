@@ -2,7 +2,7 @@ import type { Hardware } from "../../../src/core/device.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
-const LEAST_NODE = 24;
+const MIN_NODE = 24;
 const LOW_MEMORY_BYTES = 1024 ** 3;
 const finding = findingsOf("machine");
 
@@ -13,9 +13,9 @@ export function machineFindings(nodeVersion: string, hardware: Hardware): Findin
   const memory = `${formatBytes(memoryAvailableBytes)} of ${formatBytes(memoryTotalBytes)} available`;
   const gpus = hardware.devices.filter((device) => device.vendor !== "cpu");
   return [
-    major >= LEAST_NODE
+    major >= MIN_NODE
       ? finding("Node.js", "ok", nodeVersion)
-      : finding("Node.js", "broken", `${nodeVersion}; ${LEAST_NODE} or newer is needed`, "Run ./install.sh: it brings a Node.js along."),
+      : finding("Node.js", "broken", `${nodeVersion}; ${MIN_NODE} or newer is needed`, "Run ./install.sh: it brings a Node.js along."),
     finding("processor", "ok", `${cpu.model}, ${cpu.physicalCores} cores, ${cpu.logicalCores} threads`),
     memoryAvailableBytes < LOW_MEMORY_BYTES
       ? finding("memory", "warning", memory, "Close other programs: most models need more than that.")

@@ -1,5 +1,5 @@
 import type { Device } from "../../../src/core/device.ts";
-import { LONGEST_BATCH_MS, type Objective, type Result } from "./score.ts";
+import { MAX_BATCH_MS, type Objective, type Result } from "./score.ts";
 import { type Axis, type Trial, USABLE } from "./search.ts";
 import type { TuneSettings } from "./settings.ts";
 
@@ -64,10 +64,10 @@ function threads({ mostThreads }: Bounds): TuneAxis {
 }
 
 // Below it every token costs about as much as a batch of this size does.
-const LEAST_BATCH = 16;
+const MIN_BATCH = 16;
 
 /** The smallest batch that is tried: an embedding's input is computed at once. */
-export const smallestBatch = ({ generates, contextTokens }: Pick<Bounds, "generates" | "contextTokens">): number => (generates ? LEAST_BATCH : contextTokens);
+export const smallestBatch = ({ generates, contextTokens }: Pick<Bounds, "generates" | "contextTokens">): number => (generates ? MIN_BATCH : contextTokens);
 
 function batch(bounds: Bounds): TuneAxis {
   const onGpu = bounds.device.vendor !== "cpu";
@@ -93,8 +93,8 @@ function batch(bounds: Bounds): TuneAxis {
 function mayBeInTime(tokens: number, { settings, result }: Trial<TuneSettings, Result>): boolean {
   if (result.kind === "failed") return true;
   const own = settings.batchTokens;
-  if (tokens > own) return result.batchMs <= LONGEST_BATCH_MS;
-  return (result.batchMs * tokens) / own <= LONGEST_BATCH_MS * BATCH_ALLOWANCE;
+  if (tokens > own) return result.batchMs <= MAX_BATCH_MS;
+  return (result.batchMs * tokens) / own <= MAX_BATCH_MS * BATCH_ALLOWANCE;
 }
 
 const microBatch = (): TuneAxis => ({

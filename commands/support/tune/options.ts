@@ -1,13 +1,13 @@
 import { AssistantError } from "../../../src/core/errors.ts";
 
 const UNITS: Readonly<Record<string, number>> = { "": 1_000, s: 1_000, m: 60_000, h: 3_600_000 };
-const LEAST_MS = 1_000;
+const MIN_MS = 1_000;
 
 /** Milliseconds of `90`, `90s`, `2m`, `1h`. Throws `usage`. */
 export function budgetOf(text: string): number {
   const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*([smh]?)$/.exec(text.trim()) ?? [];
   const milliseconds = amount === undefined ? 0 : Number(amount) * (UNITS[unit] ?? 0);
-  if (milliseconds >= LEAST_MS) return milliseconds;
+  if (milliseconds >= MIN_MS) return milliseconds;
   throw new AssistantError("usage", `--budget takes a time of at least a second, such as 90s or 5m, found ${JSON.stringify(text)}.`, { param: "budget" });
 }
 

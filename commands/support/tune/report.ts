@@ -1,6 +1,6 @@
 import type { LineChange } from "../../../src/config/edit.ts";
 import { modelKinds } from "../../../src/core/model.ts";
-import { LONGEST_BATCH_MS } from "./score.ts";
+import { MAX_BATCH_MS } from "./score.ts";
 import { BATCH_TOO_LONG } from "./search.ts";
 import { settingsKey, settingsText } from "./settings.ts";
 import type { TriedSettings, TuneProgress, TuneReport } from "./tune.ts";
@@ -23,7 +23,7 @@ export function triedRows({ tried, best, workload, objective }: TuneReport): str
     const settings = [axis, ...[threads, slots, batchTokens, microBatchTokens].map(String), cache];
     if (result.kind === "failed") return [...settings, "-", "-", ...(many ? ["-"] : []), "-", "-", result.reason];
     const { rates, batchMs, score } = result;
-    const note = result.tier === BATCH_TOO_LONG ? `batch over ${LONGEST_BATCH_MS} ms` : settingsKey(trial) === settingsKey(best) ? "best" : "";
+    const note = result.tier === BATCH_TOO_LONG ? `batch over ${MAX_BATCH_MS} ms` : settingsKey(trial) === settingsKey(best) ? "best" : "";
     const figures = [rate(rates.prefill), rate(rates.decode), ...(many ? [rate(rates.streams)] : []), `${Math.round(batchMs)} ms`];
     return [...settings, ...figures, startScore === null ? "-" : times(score / startScore), note];
   });
@@ -55,7 +55,7 @@ function batchReason({ tried, best }: TuneReport): string[] {
   if (start?.result.kind !== "measured" || start.result.tier !== BATCH_TOO_LONG || start.batchTokens === best.batchTokens) return [];
   const took = Math.round(start.result.batchMs);
   return [
-    `Its batch of ${start.batchTokens} tokens takes ${took} ms: for so long a request whose client has left would hold the engine; ${LONGEST_BATCH_MS} ms is the limit.`,
+    `Its batch of ${start.batchTokens} tokens takes ${took} ms: for so long a request whose client has left would hold the engine; ${MAX_BATCH_MS} ms is the limit.`,
   ];
 }
 

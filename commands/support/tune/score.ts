@@ -35,7 +35,7 @@ export type Result = Measured | Failure;
 export const nominal = { prompt: 512, answer: 64 } as const;
 
 /** A prompt is given up between batches only, so one should not last longer than this. */
-export const LONGEST_BATCH_MS = 200;
+export const MAX_BATCH_MS = 200;
 
 /** The median of the runs, judged. `shortestBatch`: no smaller batch is possible, so its length is no reason to refuse it. */
 export function judge(runs: readonly Rates[], objective: Objective, batchTokens: number, shortestBatch: boolean): Measured {
@@ -47,7 +47,7 @@ export function judge(runs: readonly Rates[], objective: Objective, batchTokens:
   const score = objective === "latency" ? alone : objective === "throughput" ? together : Math.sqrt(alone * together);
   // Other programs can make a run slower, never faster: the fastest tells most of the machine.
   const batchMs = (batchTokens / Math.max(...runs.map((run) => run.prefill))) * 1000;
-  const standing: Standing = batchMs <= LONGEST_BATCH_MS || shortestBatch ? { tier: USABLE, value: score } : { tier: BATCH_TOO_LONG, value: 1 / batchMs };
+  const standing: Standing = batchMs <= MAX_BATCH_MS || shortestBatch ? { tier: USABLE, value: score } : { tier: BATCH_TOO_LONG, value: 1 / batchMs };
   return { kind: "measured", ...standing, rates, batchMs, score, runs: runs.length };
 }
 

@@ -38,7 +38,7 @@ export interface Search<S, R extends Standing> {
 }
 
 // After this many rounds over all axes nothing was seen to change any more.
-const MOST_ROUNDS = 3;
+const MAX_ROUNDS = 3;
 // A value that is as good as the one held may be a plateau: one more step is tried behind it.
 const PLATEAU = 0.03;
 
@@ -60,7 +60,7 @@ export async function coordinateSearch<S, R extends Standing>(search: Search<S, 
     known.set(key, result);
     return { settings, result };
   };
-  for (let round = 0; round < MOST_ROUNDS; round++) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     const before = best;
     for (const axis of search.axes) {
       const end = await climb(axis, best, search.key, (settings) => measure(settings, axis.name));

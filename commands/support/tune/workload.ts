@@ -21,22 +21,22 @@ export interface WorkloadOrder {
   readonly runMs: number;
 }
 
-const LEAST_PROMPT = 64;
-const LEAST_ANSWER = 8;
+const MIN_PROMPT = 64;
+const MIN_ANSWER = 8;
 
 /** The nominal request, or as much of it as fits into the context and the time at the rates that a short look showed. Pure. */
 export function planWorkload({ kind, contextTokens, streams, runMs }: WorkloadOrder, seen: Rates): Workload {
   const answer = modelKinds[kind].generates ? nominal.answer : 0;
   const requestMs = 1000 * (nominal.prompt / seen.prefill + (seen.decode === null ? 0 : answer / seen.decode));
   const share = Math.min(1, runMs / (requestMs * (1 + streams)));
-  const answerTokens = answer === 0 ? 0 : Math.max(LEAST_ANSWER, Math.round(answer * share));
+  const answerTokens = answer === 0 ? 0 : Math.max(MIN_ANSWER, Math.round(answer * share));
   const room = Math.max(1, Math.floor(contextTokens * 0.9) - answerTokens - 8);
-  return { kind, promptTokens: Math.min(room, Math.max(LEAST_PROMPT, Math.round(nominal.prompt * share))), answerTokens, streams };
+  return { kind, promptTokens: Math.min(room, Math.max(MIN_PROMPT, Math.round(nominal.prompt * share))), answerTokens, streams };
 }
 
 /** A short look at an engine that has just started: pages are in, and the rates are about known. */
 export const warmUp = (socketPath: string, kind: ModelKind, contextTokens: number, signal: AbortSignal): Promise<Rates> =>
-  measureOnce(socketPath, { kind, promptTokens: Math.min(48, Math.floor(contextTokens / 2)), answerTokens: LEAST_ANSWER, streams: 0 }, signal);
+  measureOnce(socketPath, { kind, promptTokens: Math.min(48, Math.floor(contextTokens / 2)), answerTokens: MIN_ANSWER, streams: 0 }, signal);
 
 /** One run: a request alone, then `streams` at once. Throws `engine_error`, or the signal's reason. */
 export async function measureOnce(socketPath: string, workload: Workload, signal: AbortSignal): Promise<Rates> {

@@ -41,7 +41,7 @@ export interface PreviousTurn {
 /** One that was saved when its instance ended. */
 export type SleepingConversation = Pick<Conversation, "marks" | "tokens">;
 
-const MOST_FORGOTTEN = 8;
+const MAX_FORGOTTEN = 8;
 /** An engine that has less than this share of a conversation's last prompt has lost it. Templates leave some of it out of the next one. */
 const KEPT_SHARE = 0.75;
 
@@ -183,7 +183,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   #lost(owner: Owner, use: number): void {
     let forgotten = 0;
     for (const [tip, conversation] of owner.prefixes.conversations) {
-      if (conversation.use >= use || forgotten >= MOST_FORGOTTEN) break;
+      if (conversation.use >= use || forgotten >= MAX_FORGOTTEN) break;
       this.forget(owner, tip);
       forgotten += 1;
     }

@@ -2,7 +2,7 @@
 export type Detokenize<T> = (tokens: readonly T[], precedingTokens: readonly T[]) => string;
 
 // The longest character of UTF-8 has 4 bytes, and a byte costs at most one token; more waiting would never help.
-const MOST_TOKENS_OF_A_CHARACTER = 4;
+const MAX_TOKENS_OF_A_CHARACTER = 4;
 const PRECEDING_TOKENS = 4;
 
 /**
@@ -34,7 +34,7 @@ export class AnswerText<T> {
   push(token: T): string {
     this.#incomplete.push(token);
     const piece = this.#detokenize(this.#incomplete, this.#preceding);
-    if (piece.endsWith("\uFFFD") && this.#incomplete.length < MOST_TOKENS_OF_A_CHARACTER) return "";
+    if (piece.endsWith("\uFFFD") && this.#incomplete.length < MAX_TOKENS_OF_A_CHARACTER) return "";
     this.#preceding = [...this.#preceding, ...this.#incomplete].slice(-PRECEDING_TOKENS);
     this.#incomplete = [];
     this.#held += piece;

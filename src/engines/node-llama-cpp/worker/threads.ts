@@ -7,8 +7,8 @@ interface Timing {
   best: number;
 }
 
-const SHORTEST_HOLD_MS = 500;
-const LONGEST_HOLD_MS = 8000;
+const MIN_HOLD_MS = 500;
+const MAX_HOLD_MS = 8000;
 const CALM_MS = 2000;
 /** Steps with one thread at the very start, so that there is something to compare with. */
 const FIRST_STEPS = 4;
@@ -25,7 +25,7 @@ export class ThreadGovernor {
   #single: boolean;
   #stepsLeft = FIRST_STEPS;
   #until = 0;
-  #hold = SHORTEST_HOLD_MS;
+  #hold = MIN_HOLD_MS;
   #changedAt = 0;
 
   constructor(most: number, apply: (threads: number) => void) {
@@ -62,10 +62,10 @@ export class ThreadGovernor {
     const slower = timing.one === null ? timing.all > 4 * timing.best : timing.all > 1.2 * timing.one;
     if (slower) {
       this.#until = now + this.#hold;
-      this.#hold = Math.min(this.#hold * 2, LONGEST_HOLD_MS);
+      this.#hold = Math.min(this.#hold * 2, MAX_HOLD_MS);
       this.#use(1, now);
     } else if (now - this.#changedAt > CALM_MS) {
-      this.#hold = SHORTEST_HOLD_MS;
+      this.#hold = MIN_HOLD_MS;
     }
   }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { axesFor, type Bounds } from "../../../../../commands/support/tune/axes.ts";
-import { judge, LONGEST_BATCH_MS, type Measured, type Objective, type Rates, type Result } from "../../../../../commands/support/tune/score.ts";
+import { judge, MAX_BATCH_MS, type Measured, type Objective, type Rates, type Result } from "../../../../../commands/support/tune/score.ts";
 import { type Axis, coordinateSearch, FAILED, type Standing, USABLE } from "../../../../../commands/support/tune/search.ts";
 import { settingsKey, type TuneSettings } from "../../../../../commands/support/tune/settings.ts";
 
@@ -64,7 +64,7 @@ function* grid(mostThreads: number): Generator<TuneSettings> {
   }
 }
 
-const clearOfLimit = (result: Measured): boolean => result.batchMs <= LONGEST_BATCH_MS * 0.9 || result.batchMs > LONGEST_BATCH_MS;
+const clearOfLimit = (result: Measured): boolean => result.batchMs <= MAX_BATCH_MS * 0.9 || result.batchMs > MAX_BATCH_MS;
 
 const machines = fc.record({
   cores: fc.integer({ min: 1, max: 32 }),
