@@ -7,7 +7,7 @@ import type { EngineProfile } from "./engine.ts";
 
 const contextOf = ({ contextTokens = 131_072 }: EngineProfile): number => contextTokens;
 
-/** The configuration of a simulated machine, in the words of the real one. */
+/** The configuration of a simulated machine, in the real one's types. */
 export function modelSpec(name: string, profile: EngineProfile, replicas: number, preload: boolean): ModelSpec {
   const { slots, batchTokens } = profile;
   const load = { contextTokens: contextOf(profile), slots, batchTokens, microBatchTokens: Math.min(512, batchTokens), threads: 1, gpuLayers: 99 };

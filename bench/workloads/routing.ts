@@ -106,7 +106,7 @@ export async function agents(context: WorkloadContext): Promise<void> {
     facts: { ...AGENTS, instances: INSTANCES, slots: 4 },
     more: ["prefilledOfNew"],
     run: async (policy) => {
-      // A stub's weights tell the daemon nothing of its host cache, which it would reckon with: so much more context stands for it.
+      // A stub's weights tell the daemon nothing of its host cache, which it would count on: so much more context stands for it.
       const { sent, all } = await underPolicy(policy, { slots: 4, contextTokens: 32_768, hostCacheMib: HOST_CACHE_MIB }, requests);
       // Of the first turns every slot has to compute the shared part once, whoever chooses.
       return { ...all, prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };

@@ -31,7 +31,7 @@ export const InstanceStatus = Type.Object({
   retryAt: Nullable(Type.Number()),
   lastDeath: Nullable(DeathStatus),
   memoryBytes: Nullable(Type.Number({ description: "bytes it takes on its device, as measured: resident memory on a CPU, what the driver tells on a GPU" })),
-  estimatedMemoryBytes: Nullable(Type.Number({ description: "bytes it is reckoned to take there when every slot is full" })),
+  estimatedMemoryBytes: Nullable(Type.Number({ description: "estimated bytes it takes there when every slot is full" })),
   logFile: Type.String(),
   loadProgress: Nullable(Type.Number()),
   inFlight: Type.Number({ description: "requests on the instance now" }),

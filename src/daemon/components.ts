@@ -15,9 +15,9 @@ import { Scheduler } from "../scheduler/loop.ts";
 import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
 import type { Stores } from "../store/stores.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
-import { Complaints } from "./complaints.ts";
 import type { Current } from "./current.ts";
 import { Directory } from "./directory.ts";
+import { FailureDetector } from "./failure-detector.ts";
 import { InstanceUpstreams } from "./instance-upstreams.ts";
 import { type Measured, Memory } from "./memory.ts";
 import type { Metering } from "./metering.ts";
@@ -85,7 +85,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     baseEnv: engineEnvironment(env),
     onEvent: fleetEvents.emit,
   });
-  const complaints = new Complaints((instanceId) => fleet.suspect(instanceId));
+  const failureDetector = new FailureDetector((instanceId) => fleet.suspect(instanceId));
   const memory = new Memory({
     env,
     documents: stores.data,
@@ -104,7 +104,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     clock,
     log: log.part("scheduler"),
     upstreamOf: (targetId) => upstreams.find(targetId) ?? remotes.find(targetId),
-    ended: (instanceId, end, answered) => complaints.ended(instanceId, end, answered),
+    ended: (instanceId, end, answered) => failureDetector.ended(instanceId, end, answered),
   });
   const weights = new Weights({
     clock,
@@ -140,7 +140,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   fleetEvents.add((event) => scheduler.onFleetEvent(event));
   fleetEvents.add((event) => metering.onFleetEvent(event));
   fleetEvents.add(({ snapshot: { id, state } }) => {
-    if (state === "starting") complaints.forget(id);
+    if (state === "starting") failureDetector.forget(id);
   });
   return { directory, modelStore, fleet, slotCache, memory, weights, scheduler, remotes, inference, fleetEvents, estimated };
 }

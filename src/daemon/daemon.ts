@@ -12,7 +12,7 @@ import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
-import { Handout } from "../models/handout.ts";
+import { WeightsServer } from "../models/weights-server.ts";
 import { openStores, type Stores } from "../store/stores.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
@@ -116,7 +116,7 @@ export class Daemon {
       weights: (model) => weights.header(model),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
-      shelf: new Handout(() => current.config, modelStore),
+      shelf: new WeightsServer(() => current.config, modelStore),
       log: log.part("gateway"),
       refused: metering.refused,
     });

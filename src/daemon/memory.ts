@@ -80,7 +80,7 @@ export class Memory {
     return this.#byModel.has(model) || this.#pending.has(model);
   }
 
-  /** Bytes that one instance of the model is reckoned to take on the device; null where that is not known. */
+  /** Estimated bytes of one instance of the model on the device; null where that is not known. */
   estimateFor(model: string, device: string): number | null {
     const need = this.#byModel.get(model)?.need ?? null;
     if (need === null) return null;
@@ -100,7 +100,7 @@ export class Memory {
     return this.#measuring;
   }
 
-  /** Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is reckoned behind that. */
+  /** Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is estimated after that. */
   take(config: Pick<Config, "models">): void {
     const round = ++this.#round;
     const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));
@@ -108,7 +108,7 @@ export class Memory {
     this.#pending = new Set(config.models.map((model) => model.name).filter((name) => !this.#byModel.has(name)));
     void this.#learn(config, round).catch((error: unknown) => {
       if (this.#closed) return;
-      this.#ports.log.warn({ err: error }, "the memory of models could not be reckoned; they are taken to fit");
+      this.#ports.log.warn({ err: error }, "could not estimate the memory of models; assuming they fit");
       if (round === this.#round) this.#settle(new Set());
     });
   }
@@ -151,7 +151,7 @@ export class Memory {
     return true;
   }
 
-  /** Null where the weights are not here, or cannot be read: nothing can be reckoned then, and nothing started. */
+  /** Null where the weights are not here, or cannot be read: nothing can be estimated then, and nothing started. */
   async #jobsOf(model: ModelSpec): Promise<ModelJobs | null> {
     const file = await resolveWeights(model.source, this.#ports.store).catch(() => null);
     if (file === null) return null;

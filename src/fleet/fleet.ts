@@ -6,7 +6,7 @@ import { tailOf } from "./engine-log.ts";
 import { Instance } from "./instance.ts";
 import { defaultFleetSettings, type FleetOptions, type FleetSettings } from "./ports.ts";
 import { RunRecord } from "./run-record.ts";
-import type { Heir } from "./slot-cache.ts";
+import type { Successor } from "./slot-cache.ts";
 
 /** All instances of this machine. Every call posts to the instance's own loop; what comes of it arrives as events. */
 export class Fleet implements FleetPort {
@@ -98,15 +98,15 @@ export class Fleet implements FleetPort {
   #tell(event: FleetEvent): void {
     this.#listener(event);
     const { state, savedConversations = [] } = event.snapshot;
-    // Only now: its heirs are known by the names that this event has brought.
-    if (state === "absent" && savedConversations.length > 0 && !this.#closing) void this.#bequeath(event.snapshot.id);
+    // Only now: its successors are known by the names that this event has brought.
+    if (state === "absent" && savedConversations.length > 0 && !this.#closing) void this.#handOver(event.snapshot.id);
   }
 
   /** What an ended instance has saved goes on in those of its model that run. */
-  async #bequeath(instanceId: string): Promise<void> {
+  async #handOver(instanceId: string): Promise<void> {
     const place = this.#instances.get(instanceId)?.slotHolder?.place;
     if (!place) return;
-    const heirs = [...this.#instances.values()].flatMap((instance): Heir[] => {
+    const successors = [...this.#instances.values()].flatMap((instance): Successor[] => {
       const holder = instance.snapshot.state === "ready" ? instance.slotHolder : null;
       if (holder === null) return [];
       const took = (conversations: readonly string[]): void => {
@@ -114,7 +114,7 @@ export class Fleet implements FleetPort {
       };
       return [{ ...holder, took }];
     });
-    await this.#options.slotCache?.share(place, heirs);
+    await this.#options.slotCache?.share(place, successors);
   }
 
   #known(instanceId: string): Instance {

@@ -25,7 +25,7 @@ import { prepareStart } from "./prepare.ts";
 import { becomeReady, sleep } from "./readiness.ts";
 import { decideRestart, restartLimits } from "./restart-policy.ts";
 import type { RunRecord } from "./run-record.ts";
-import type { Heir } from "./slot-cache.ts";
+import type { Successor } from "./slot-cache.ts";
 import { nextState, type Trigger } from "./transitions.ts";
 import { examine, type WatchedEngine, watchEngine } from "./watch.ts";
 
@@ -62,7 +62,7 @@ export class Instance {
   }
 
   /** Where its conversations are saved, and until when it can take over others; null: nowhere. */
-  get slotHolder(): Omit<Heir, "took"> | null {
+  get slotHolder(): Omit<Successor, "took"> | null {
     return this.#life === null ? null : slotHolder(this.#life, this.#files.socketPath, this.#settings.slotsMs);
   }
 

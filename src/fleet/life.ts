@@ -9,7 +9,7 @@ import type { EngineId } from "../core/model.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
 import type { FleetOptions } from "./ports.ts";
-import type { Heir, SlotPlace } from "./slot-cache.ts";
+import type { SlotPlace, Successor } from "./slot-cache.ts";
 
 /** What others may post. Only the owner loop acts on it. */
 export type Order =
@@ -77,7 +77,7 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   stopCause: null,
 });
 
-export function slotHolder({ slotPlace, over }: Life, socketPath: string, withinMs: number): Omit<Heir, "took"> | null {
+export function slotHolder({ slotPlace, over }: Life, socketPath: string, withinMs: number): Omit<Successor, "took"> | null {
   if (slotPlace === null) return null;
   return { place: slotPlace, socketPath, signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]) };
 }

@@ -19,7 +19,7 @@ export interface SlotCacheOptions {
 }
 
 /** A running instance that may take over what another one left. */
-export interface Heir {
+export interface Successor {
   readonly place: SlotPlace;
   readonly socketPath: string;
   readonly signal: AbortSignal;
@@ -137,17 +137,17 @@ export class SlotCache {
   }
 
   /** Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of it. */
-  async share(place: SlotPlace, heirs: readonly Heir[]): Promise<void> {
-    const fitting = heirs.filter((heir) => heir.place.directory === place.directory && heir.place.key === place.key);
+  async share(place: SlotPlace, successors: readonly Successor[]): Promise<void> {
+    const fitting = successors.filter((successor) => successor.place.directory === place.directory && successor.place.key === place.key);
     if (fitting.length === 0) return;
     const names = await this.#files.fitting(place).catch(() => []);
     await Promise.all(
-      fitting.map(async (heir, turn) => {
-        const part = names.filter((name, index) => index % fitting.length === turn && !heir.place.copies.has(name));
-        const taken = await this.#copy(heir.place, heir.socketPath, part, heir.signal, false);
+      fitting.map(async (successor, turn) => {
+        const part = names.filter((name, index) => index % fitting.length === turn && !successor.place.copies.has(name));
+        const taken = await this.#copy(successor.place, successor.socketPath, part, successor.signal, false);
         if (taken.length === 0) return;
         this.#options.log.info({ place: place.directory, conversations: taken.length }, "conversations taken over");
-        heir.took(taken);
+        successor.took(taken);
       }),
     );
   }

@@ -140,7 +140,7 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
   };
 }
 
-/** Elements of a block and its bytes, by ggml's number of the type. Of types that are not listed nothing is reckoned. */
+/** Elements of a block and its bytes, by ggml's number of the type. Types that are not listed count nothing. */
 const tensorTypes: Readonly<Record<number, readonly [block: number, bytes: number]>> = {
   0: [1, 4], // F32
   1: [1, 2], // F16

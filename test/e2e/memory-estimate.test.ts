@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => assistant?.[Symbol.asyncDispose]());
 
-test("what an instance takes when its context is full is what was reckoned before, within a tenth", async () => {
+test("what an instance takes when its context is full is what was estimated before, within a tenth", async () => {
   const answer = await fetch(`${url}/v1/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -28,7 +28,7 @@ test("what an instance takes when its context is full is what was reckoned befor
   const ratio = (instance.estimatedMemoryBytes ?? 0) / (instance.memoryBytes ?? 1);
   expect(ratio).toBeGreaterThan(0.9);
   expect(ratio).toBeLessThan(1.1);
-  // The command reckons by itself, and alike.
+  // The command estimates by itself, and alike.
   const shown = JSON.parse((await assistant.run(["show", "smol", "--json"])).stdout) as { memory: { total: { hostBytes: number; gpuBytes: number } } };
   const gpus = (await assistant.status()).devices.some(({ vendor }) => vendor !== "cpu");
   expect(gpus ? shown.memory.total.gpuBytes : shown.memory.total.hostBytes).toBe(instance.estimatedMemoryBytes);

@@ -8,7 +8,7 @@ import { ask } from "../support/fake-installation.ts";
 let gpu: GpuInstallation;
 afterEach(() => gpu[Symbol.asyncDispose]());
 
-test("ps and show tell both what an instance was reckoned to take and what it was measured to take", async () => {
+test("ps and show tell both what an instance was estimated to take and what it was measured to take", async () => {
   gpu = await installOnGpu({ models: { river: { slots: 4, contextTokens: 8192 } }, usesMib: 19_000 });
   const url = await gpu.serve();
   expect((await ask(url, "river", "hello")).status).toBe(200);
@@ -25,9 +25,9 @@ test("ps and show tell both what an instance was reckoned to take and what it wa
 
   const shown = await gpu.run(["show", "river"]);
   expect(shown.stdout).toMatch(/^memory +about [\d.]+ GB, [\d.]+ GB of it on the GPU: weights .*, cache 17\.2 GB \(4 × 8192 tokens\), work /m);
-  expect(shown.stdout).toMatch(/^measured +19\.9 GB, reckoned [\d.]+ GB \(river@cuda:0\)$/m);
+  expect(shown.stdout).toMatch(/^measured +19\.9 GB, estimated [\d.]+ GB \(river@cuda:0\)$/m);
   const json = JSON.parse((await gpu.run(["show", "river", "--json"])).stdout) as ShownModel;
   expect(json.instances).toEqual([{ id: "river@cuda:0", memoryBytes: 19_000 * 2 ** 20, estimatedMemoryBytes: estimate }]);
-  // What `show` reckons by itself is what the daemon reckons with.
+  // What `show` estimates by itself is what the daemon uses.
   expect(json.memory?.total.gpuBytes).toBe(estimate);
 });

@@ -89,7 +89,7 @@ test("the next model starts when the driver has given the memory back, not when 
   expect((await waiting).status).toBe(200);
 });
 
-test("status tells what an instance was reckoned to take and what the driver says that it takes", async () => {
+test("status tells what an instance was estimated to take and what the driver says that it takes", async () => {
   const url = await start({ river: model });
   await ask(url, "river", "hello");
   const instance = await eventually("it was measured and estimated", async () =>

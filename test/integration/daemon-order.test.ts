@@ -78,7 +78,7 @@ test("a request whose time is over while it waits is refused, and the engine nev
 test("who waits is told place and expected start: in the head, in the stream's signs of life, and by its id", async () => {
   const release = await oneSlotTaken();
   release();
-  // Answers of about a tenth of a second, from which the wait is reckoned.
+  // Answers of about a tenth of a second, from which the wait is estimated.
   for (let count = 0; count < 3; count++) await ask(url, "river", `first ${fake({ tokens: 20, decodeDelayMs: 5 })}`);
   const leaving = new AbortController();
   const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal });

@@ -76,7 +76,7 @@ describe("pull, list, show, rm", () => {
     expect((await assistant.run(["show", "cut"])).stdout).toMatch(/^problem .*cut\.gguf is cut off or damaged/m);
   });
 
-  it("reckon with a GPU where there is one, and with the CPU where not", async () => {
+  it("estimate with a GPU where there is one, and with the CPU where not", async () => {
     await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "${weights}"\nn_gpu_layers = 100\n`);
     const onGpu = async (env: Readonly<Record<string, string>>): Promise<number> => {
       const { stdout } = await assistant.run(["show", "mine", "--json"], { env: { ...assistant.env, ...env } });
@@ -89,7 +89,7 @@ describe("pull, list, show, rm", () => {
     expect(await onGpu({ PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "1" })).toBeGreaterThan(90_000_000);
   });
 
-  it("reckon with the engine that would run the model", async () => {
+  it("estimate for the engine that would run the model", async () => {
     // No native engine is on this PATH, so that the embedded one would run it, which is a larger program.
     const env = { ...assistant.env, PATH: dirname(process.execPath) };
     const memoryWith = async (engine: string): Promise<number> => {

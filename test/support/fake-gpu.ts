@@ -16,7 +16,7 @@ export interface GpuInstallation extends FakeInstallation {
 }
 
 /**
- * Every model's file is a header alone whose cache is reckoned to take 4 GiB of a GPU for each slot of 8192 tokens; its
+ * Every model's file is a header alone whose cache is estimated at 4 GiB of a GPU for each slot of 8192 tokens; its
  * engine, which computes nothing, counts as using `usesMib` of it.
  */
 export async function installOnGpu(setup: FakeSetup & { readonly usesMib: number }): Promise<GpuInstallation> {

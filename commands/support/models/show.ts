@@ -105,7 +105,7 @@ async function ofCatalog(name: string, entries: readonly InventoryEntry[], conte
   };
 }
 
-// A model that is not configured is reckoned with one conversation of usual length.
+// A model that is not configured is estimated with one conversation of default length.
 const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
 
 /** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
@@ -173,8 +173,8 @@ function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: Fi
 }
 
 function measuredText({ id, memoryBytes, estimatedMemoryBytes }: HoldingInstance): string {
-  const reckoned = estimatedMemoryBytes === null ? "" : `, reckoned ${formatBytes(estimatedMemoryBytes)}`;
-  return `${memoryBytes === null ? "not yet" : formatBytes(memoryBytes)}${reckoned} (${id})`;
+  const estimated = estimatedMemoryBytes === null ? "" : `, estimated ${formatBytes(estimatedMemoryBytes)}`;
+  return `${memoryBytes === null ? "not yet" : formatBytes(memoryBytes)}${estimated} (${id})`;
 }
 
 const numberText = (value: number | null | undefined, unit = ""): string | null => (value === null || value === undefined ? null : `${value}${unit}`);

@@ -8,7 +8,7 @@ export interface AnswerClock {
   readonly firstTextMs: number | null;
 }
 
-/** The lines of `--verbose`, in the words of Ollama. What the engine did not tell is left out. Pure. */
+/** The lines of `--verbose`, as Ollama prints them. What the engine did not tell is left out. Pure. */
 export function timingLines(timings: ChatTimings, clock: AnswerClock): string[] {
   const rows: [string, string | null][] = [
     ["total duration:", seconds(clock.totalMs)],

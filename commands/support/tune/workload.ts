@@ -6,7 +6,7 @@ import { nominal, type Rates } from "./score.ts";
 /** What one run asks of the engine. */
 export interface Workload {
   readonly kind: ModelKind;
-  /** About; what the engine counted is what is reckoned with. */
+  /** About; the engine's own count is used. */
   readonly promptTokens: number;
   readonly answerTokens: number;
   /** Requests at once in the second part of a run; 0: it has none. */

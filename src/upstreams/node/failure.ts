@@ -18,7 +18,7 @@ export const isAway = (error: unknown): boolean => statusOf(error) === UNAVAILAB
 
 export const isTimeout = (error: unknown): boolean => statusOf(error) === DEADLINE_EXCEEDED;
 
-/** What the failure of a call to another machine means, in the words of the catalogue. */
+/** What the failure of a call to another machine means, as an error of the catalogue. */
 export function failureOf(node: string, error: unknown): AssistantError {
   const status = statusOf(error);
   const text = textOf(error);

@@ -217,21 +217,21 @@ test("running instances share what another one has left, each a part, and the ne
   const left = await place("a");
   const saved = await save(left);
   const took: (readonly string[])[] = [];
-  const heir = (at: SlotPlace) => ({
+  const successor = (at: SlotPlace) => ({
     place: at,
     socketPath: at.directory,
     signal: AbortSignal.timeout(5_000),
     took: (names: readonly string[]) => void took.push(names),
   });
-  const heirs = [another(left), another(left), { ...another(left), key: "other-settings" }].map(heir);
-  await cache.share(left, heirs);
+  const successors = [another(left), another(left), { ...another(left), key: "other-settings" }].map(successor);
+  await cache.share(left, successors);
   expect(took.toSorted()).toEqual([saved.filter((_, index) => index % 2 === 0), saved.filter((_, index) => index % 2 === 1)].toSorted());
   expect(engine.cached.toSorted()).toEqual(["talk 1", "talk 2", "talk 3", "talk 4"]);
   engine.room = 100;
   expect(await restore(another(left))).toEqual(saved);
   // A second time they get nothing that they have, and nothing that has gone.
   took.length = 0;
-  await cache.share(left, heirs.slice(0, 1));
+  await cache.share(left, successors.slice(0, 1));
   expect(took.flat()).toEqual(saved.filter((_name, index) => index === 3));
 });
 

@@ -13,6 +13,8 @@ vi.mock("node:crypto", async (load) => {
     },
   };
 });
+// Other files of this process may have loaded it with the real one.
+vi.resetModules();
 const { promptFacts } = await import("../../../src/scheduler/prefix/fingerprint.ts");
 
 const text = "The quick brown fox jumps over the lazy dog. ".repeat(10_000);

@@ -45,23 +45,23 @@ test("a running instance that took conversations over gets the requests that go 
   const world = new World([model("a", { slots: 2, replicas: 2, preload: true })], { devices: [gpu(0), gpu(1)] });
   for (const id of world.starting()) world.up(id);
   const own = world.arrive("a", { prefix: [{ hash: "own", tokens: 500 }], promptTokens: 500 });
-  const heir = world.instanceOf(own) ?? "";
+  const successor = world.instanceOf(own) ?? "";
   world.finish(own);
-  const [other = ""] = world.instancesOf("a").filter((id) => id !== heir);
+  const [other = ""] = world.instancesOf("a").filter((id) => id !== successor);
   const instance = world.state.instances.get(other);
   if (instance === undefined) throw new Error("no second instance");
   for (const prefix of marks) instance.model.prefixes.touch(instance, prefix, 300, 10_000);
   world.operate("stop", { instance: other });
   world.step(other, ["stopping"], "absent", { saved: ["new", "mid", "old"] });
-  expect(heldBy(world, heir)).toEqual([0, 0, 0]);
-  world.takeOver(heir, ["new", "old"]);
-  expect(heldBy(world, heir)).toEqual([100, 0, 300]);
+  expect(heldBy(world, successor)).toEqual([0, 0, 0]);
+  world.takeOver(successor, ["new", "old"]);
+  expect(heldBy(world, successor)).toEqual([100, 0, 300]);
   // A copy is left for whoever starts next.
   for (let waiting = 0; waiting < 6; waiting++) world.arrive("a");
   const [next = ""] = world.starting();
   world.step(next, ["starting"], "ready", { restored: ["new", "mid"] });
   expect(heldBy(world, next)).toEqual([0, 200, 300]);
-  expect(heldBy(world, heir)).toEqual([100, 0, 300]);
+  expect(heldBy(world, successor)).toEqual([100, 0, 300]);
 });
 
 test("what is given is older than all that an instance has worked on, and displaces none of it", () => {

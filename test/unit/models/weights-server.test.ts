@@ -2,15 +2,15 @@ import { symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ModelSource, ModelSpec } from "../../../src/core/model.ts";
-import { Handout } from "../../../src/models/handout.ts";
 import { writeManifest } from "../../../src/models/store.ts";
+import { WeightsServer } from "../../../src/models/weights-server.ts";
 import { ggufLike, sha256, type TestStore, testStore } from "../../support/store.ts";
 
 const signal = new AbortController().signal;
 const body = ggufLike(700_000);
 let store: TestStore;
 let models: ModelSpec[];
-let handout: Handout;
+let weightsServer: WeightsServer;
 
 const spec = (name: string, source: ModelSource, aliases: string[] = []): ModelSpec => ({ name, aliases, source }) as unknown as ModelSpec;
 const named = (name: string): ModelSource => ({ type: "catalog", name });
@@ -18,7 +18,7 @@ const named = (name: string): ModelSource => ({ type: "catalog", name });
 beforeEach(async () => {
   store = await testStore();
   models = [];
-  handout = new Handout(() => ({ models }), store.models);
+  weightsServer = new WeightsServer(() => ({ models }), store.models);
 });
 afterEach(async () => {
   await store[Symbol.asyncDispose]();
@@ -35,18 +35,18 @@ test("a configured model of the store is found by name and alias, under its own 
   await put("river", "hf:org/repo/river.gguf");
   models = [spec("water", { type: "huggingface", repo: "org/repo", file: "river.gguf" }, ["wet"])];
   const expected = { name: "water", bytes: body.length, sha256: sha256(body), reference: "hf:org/repo/river.gguf", licence: "MIT" };
-  expect(await handout.find("water", signal)).toMatchObject(expected);
-  expect(await handout.find("wet", signal)).toMatchObject(expected);
+  expect(await weightsServer.find("water", signal)).toMatchObject(expected);
+  expect(await weightsServer.find("wet", signal)).toMatchObject(expected);
 });
 
 test("what no configured model is called is not found, though a file of that name is there", async () => {
   await put("river", "/home/me/river.gguf");
   await put("hidden", "/home/me/hidden.gguf");
   models = [spec("river", named("river"), ["stream"])];
-  await expect(handout.find("hidden", signal)).rejects.toMatchObject({ code: "model_not_found", remedy: "It has river, stream." });
-  await expect(handout.find("strea", signal)).rejects.toMatchObject({ remedy: "Did you mean stream?" });
+  await expect(weightsServer.find("hidden", signal)).rejects.toMatchObject({ code: "model_not_found", remedy: "It has river, stream." });
+  await expect(weightsServer.find("strea", signal)).rejects.toMatchObject({ remedy: "Did you mean stream?" });
   for (const name of ["", "../river", join(store.dir, "river.gguf"), "river.gguf/../river", "x".repeat(100_000)]) {
-    await expect(handout.find(name, signal), name.slice(0, 40)).rejects.toMatchObject({ code: "model_not_found" });
+    await expect(weightsServer.find(name, signal), name.slice(0, 40)).rejects.toMatchObject({ code: "model_not_found" });
   }
 });
 
@@ -57,14 +57,14 @@ test("a file outside the store is not handed out, and its path is not told", asy
   await put("own", "another of this name");
   models = [spec("own", { type: "file", path: file }), spec("gone", named("gone")), spec("sly", { type: "file", path: `${store.dir}/../${file}` })];
   for (const { name } of models) {
-    const error = await handout.find(name, signal).catch((thrown: unknown) => thrown as Error);
+    const error = await weightsServer.find(name, signal).catch((thrown: unknown) => thrown as Error);
     expect(error).toMatchObject({ code: "model_not_pulled" });
     expect((error as Error).message).not.toContain("/");
   }
   // A link in the store was put there by whoever owns the store.
   await symlink(file, join(store.dir, "linked.gguf"));
   models = [spec("linked", named("linked"))];
-  expect((await handout.find("linked", signal)).sha256).toBe(sha256(body));
+  expect((await weightsServer.find("linked", signal)).sha256).toBe(sha256(body));
 });
 
 test("where the weights came from is told only if it means something elsewhere", async () => {
@@ -72,39 +72,39 @@ test("where the weights came from is told only if it means something elsewhere",
   await put("river", "/home/me/secret/river.gguf");
   await put("web", "https://example.com/web.gguf?token=1");
   await put("smollm2", "smollm2");
-  expect((await handout.find("river", signal)).reference).toBeNull();
-  expect((await handout.find("web", signal)).reference).toBeNull();
-  expect((await handout.find("smollm2", signal)).reference).toBe("smollm2");
+  expect((await weightsServer.find("river", signal)).reference).toBeNull();
+  expect((await weightsServer.find("web", signal)).reference).toBeNull();
+  expect((await weightsServer.find("smollm2", signal)).reference).toBe("smollm2");
 });
 
 test("a file that was put there by hand is hashed, and again when it changes", async () => {
   const file = join(store.dir, "hand.gguf");
   models = [spec("hand", named("hand"))];
   await writeFile(file, body);
-  expect(await handout.find("hand", signal)).toMatchObject({ sha256: sha256(body), reference: null, licence: null });
+  expect(await weightsServer.find("hand", signal)).toMatchObject({ sha256: sha256(body), reference: null, licence: null });
   const other = ggufLike(body.length);
   await writeFile(file, other);
   await utimes(file, 1, 1);
-  expect((await handout.find("hand", signal)).sha256).toBe(sha256(other));
+  expect((await weightsServer.find("hand", signal)).sha256).toBe(sha256(other));
   // Hashing stops with the caller; what is known needs none.
   const gone = AbortSignal.abort(new Error("left"));
-  expect((await handout.find("hand", gone)).sha256).toBe(sha256(other));
+  expect((await weightsServer.find("hand", gone)).sha256).toBe(sha256(other));
   await utimes(file, 2, 2);
-  await expect(handout.find("hand", gone)).rejects.toThrow();
+  await expect(weightsServer.find("hand", gone)).rejects.toThrow();
 });
 
 test("bytes are read from any offset to the end, and a file that shrinks is noticed", async () => {
   await put("river", "x");
   models = [spec("river", named("river"))];
-  const found = await handout.find("river", signal);
+  const found = await weightsServer.find("river", signal);
   for (const offset of [0, 1, 65_536, 699_999, 700_000]) {
     const parts: Buffer[] = [];
-    for await (const part of handout.read(found, offset)) parts.push(part);
+    for await (const part of weightsServer.read(found, offset)) parts.push(part);
     expect(Buffer.concat(parts).equals(body.subarray(offset)), String(offset)).toBe(true);
   }
   await writeFile(found.file, body.subarray(0, 300_000));
   const reading = async (): Promise<void> => {
-    for await (const part of handout.read(found, 0)) expect(part.length).toBeGreaterThan(0);
+    for await (const part of weightsServer.read(found, 0)) expect(part.length).toBeGreaterThan(0);
   };
   await expect(reading()).rejects.toMatchObject({ code: "digest_mismatch" });
 });

@@ -30,7 +30,7 @@ const PART_BYTES = 64 * 1024;
 const MAX_NAMES = 12;
 
 /** Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached through it. */
-export class Handout {
+export class WeightsServer {
   readonly #config: () => Pick<Config, "models">;
   readonly #store: ModelStore;
   /** Digests of files without a manifest, by path, each for one state of the file. */
