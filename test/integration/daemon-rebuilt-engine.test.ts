@@ -52,7 +52,7 @@ test("an instance that was started before the engine was rebuilt is treated as t
   await eventually("both are idle", async () => (await assistant.state()).instances.every(({ inFlight }) => inFlight === 0));
 
   const answers = await Promise.all(
-    Array.from({ length: 3 }, () => ask(url, "river", `a secret of bob ${fake({ tokens: 20, decodeDelayMs: 50 })}`, as("bob"))),
+    Array.from({ length: 3 }, (_, index) => ask(url, "river", `${index} secrets of bob ${fake({ tokens: 60, decodeDelayMs: 50 })}`, as("bob"))),
   );
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   const [old, rebuilt] = [await bodiesAt("river@cuda:0", "bob"), await bodiesAt("river@cuda:1", "bob")];
