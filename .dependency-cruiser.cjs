@@ -30,8 +30,20 @@ const arrow = all.map((folder) => {
 
 module.exports = {
   forbidden: [
-    { name: "no-circular", comment: "Import cycles make the order of initialisation a matter of luck.", severity: "error", from: {}, to: { circular: true } },
-    { name: "no-unresolvable", comment: "The imported file or package does not exist.", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "no-circular",
+      comment: "Import cycles make the order of initialisation a matter of luck.",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "no-unresolvable",
+      comment: "The imported file or package does not exist.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
     {
       name: "known-folder",
       comment: "Every source file lies in a folder that has a layer.",
@@ -48,14 +60,16 @@ module.exports = {
     },
     {
       name: "client-speaks-to-the-daemon-only",
-      comment: "src/client is a typed client of the daemon's API: what commands do beside the daemon is in commands/support.",
+      comment:
+        "src/client is a typed client of the daemon's API: what commands do beside the daemon is in commands/support.",
       severity: "error",
       from: { path: "^src/client/" },
       to: { path: "^(src|commands)/", pathNot: inside(["src/client", "src/api", "src/core", "src/config"]) },
     },
     {
       name: "support-is-not-a-command",
-      comment: "Commands import what they share from commands/support, never from each other; support knows no command.",
+      comment:
+        "Commands import what they share from commands/support, never from each other; support knows no command.",
       severity: "error",
       from: { path: "^commands/" },
       to: { path: "^commands/", pathNot: inside(["commands/support"]) },
@@ -67,6 +81,10 @@ module.exports = {
     parser: "tsc",
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"], extensions: [".ts", ".tsx", ".js", ".json"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+      extensions: [".ts", ".tsx", ".js", ".json"],
+    },
   },
 };

@@ -26,7 +26,12 @@ else process.exitCode = check() ? 0 : 1;
 
 function wantedBinaries() {
   const machine = `${process.platform}-${process.arch}`;
-  const engine = { "linux-x64": "linux-x64", "linux-arm64": "linux-arm64", "linux-arm": "linux-armv7l", "linux-riscv64": "linux-riscv64" };
+  const engine = {
+    "linux-x64": "linux-x64",
+    "linux-arm64": "linux-arm64",
+    "linux-arm": "linux-armv7l",
+    "linux-riscv64": "linux-riscv64",
+  };
   engine["darwin-arm64"] = "mac-arm64-metal";
   engine["darwin-x64"] = "mac-x64";
   const names = new Set([`${engineBinaries}${engine[machine]}`]);
@@ -70,10 +75,17 @@ function completeOptional(entry, name, version) {
 function addCuda() {
   const { version, integrity } = manifest.cudaBinaries;
   const engineVersion = lock.packages["node_modules/node-llama-cpp"].version;
-  if (version !== engineVersion) throw new Error(`package.json: cudaBinaries is for node-llama-cpp ${version}, and the lock says ${engineVersion}`);
+  if (version !== engineVersion)
+    throw new Error(`package.json: cudaBinaries is for node-llama-cpp ${version}, and the lock says ${engineVersion}`);
   for (const name of Object.keys(integrity)) {
     delete manifest.overrides["node-llama-cpp"][name];
-    lock.packages[`node_modules/${name}`] = { version, integrity: integrity[name], os: ["linux"], cpu: ["x64"], optional: true };
+    lock.packages[`node_modules/${name}`] = {
+      version,
+      integrity: integrity[name],
+      os: ["linux"],
+      cpu: ["x64"],
+      optional: true,
+    };
   }
 }
 

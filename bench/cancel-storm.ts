@@ -11,7 +11,11 @@ import { ask, installFakes } from "../test/support/fake-installation.ts";
 import { descriptorsOf, residentBytes } from "../test/support/processes.ts";
 
 const { values } = parseArgs({
-  options: { requests: { type: "string", default: "10000" }, clients: { type: "string", default: "64" }, seed: { type: "string", default: "1" } },
+  options: {
+    requests: { type: "string", default: "10000" },
+    clients: { type: "string", default: "64" },
+    seed: { type: "string", default: "1" },
+  },
 });
 const plan = { requests: Number(values.requests), clients: Number(values.clients), seed: Number(values.seed) };
 const models = ["river", "brook"];
@@ -36,7 +40,12 @@ interface Row {
 const mebibytes = (bytes: number): number => Math.round((bytes / 2 ** 20) * 10) / 10;
 
 async function storm(patched: boolean): Promise<Row> {
-  const knobs = { decodeDelayMs: 4, prefillTokensPerSecond: 2_000, noticesDisconnects: patched, noticesWhenWriting: !patched };
+  const knobs = {
+    decodeDelayMs: 4,
+    prefillTokensPerSecond: 2_000,
+    noticesDisconnects: patched,
+    noticesWhenWriting: !patched,
+  };
   const model = { knobs, slots: 4, toml: "preload = true" };
   await using assistant = await installFakes({ models: { river: model, brook: model }, patched });
   const url = await assistant.serve();
@@ -83,4 +92,6 @@ for (const patched of [true, false]) {
   rows.push(row);
 }
 console.table(rows);
-process.exitCode = rows.some((row) => row.unanswered + row.queuedAfter + row.inFlightAfter + row.onEnginesAfter > 0) ? 1 : 0;
+process.exitCode = rows.some((row) => row.unanswered + row.queuedAfter + row.inFlightAfter + row.onEnginesAfter > 0)
+  ? 1
+  : 0;

@@ -9,7 +9,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../src/core/device.ts";
 import type { ProcessSpec } from "../src/core/engine.ts";
-import { ENGINE_SAMPLING, type EngineId, type LoadSettings, type ModelKind, type ModelSpec } from "../src/core/model.ts";
+import {
+  ENGINE_SAMPLING,
+  type EngineId,
+  type LoadSettings,
+  type ModelKind,
+  type ModelSpec,
+} from "../src/core/model.ts";
 import { llamaServerArguments } from "../src/engines/llama-server/arguments.ts";
 import { createEmbeddedEngine } from "../src/engines/node-llama-cpp/engine.ts";
 import { createEngineProbe } from "../src/engines/surface.ts";
@@ -27,7 +33,12 @@ interface Case {
 }
 
 const { values } = parseArgs({
-  options: { "llama-server": { type: "string" }, chat: { type: "string" }, embedding: { type: "string" }, threads: { type: "string", default: "2" } },
+  options: {
+    "llama-server": { type: "string" },
+    chat: { type: "string" },
+    embedding: { type: "string" },
+    threads: { type: "string", default: "2" },
+  },
 });
 const llamaServer = values["llama-server"];
 if (llamaServer === undefined || values.chat === undefined || values.embedding === undefined) {
@@ -35,8 +46,23 @@ if (llamaServer === undefined || values.chat === undefined || values.embedding =
 }
 
 const base: LoadSettings = {
-  ...{ contextTokens: 2048, slots: 1, batchTokens: 512, microBatchTokens: 512, threads: Number(values.threads), gpuLayers: 0 },
-  ...{ splitMode: "layer", mainGpu: 0, tensorSplit: [], mmap: true, cacheTypeK: "f16", cacheTypeV: "f16", hostCacheMib: 0 },
+  ...{
+    contextTokens: 2048,
+    slots: 1,
+    batchTokens: 512,
+    microBatchTokens: 512,
+    threads: Number(values.threads),
+    gpuLayers: 0,
+  },
+  ...{
+    splitMode: "layer",
+    mainGpu: 0,
+    tensorSplit: [],
+    mmap: true,
+    cacheTypeK: "f16",
+    cacheTypeV: "f16",
+    hostCacheMib: 0,
+  },
   ...{ chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
 };
 const device: Device = {
@@ -87,8 +113,20 @@ for (const [index, one] of cases.entries()) {
     const { total } = await estimateMemory(one.file, { ...load, kind: one.kind, engine: one.engine });
     const difference = total.hostBytes / use.memoryBytes - 1;
     report.add({
-      ...{ bench: "memory", measure: one.name, engine: one.engine, kind: one.kind, slots: load.slots, contextTokens: load.contextTokens },
-      ...{ batchTokens: load.batchTokens, microBatchTokens: load.microBatchTokens, cacheType: load.cacheTypeK, mmap: load.mmap },
+      ...{
+        bench: "memory",
+        measure: one.name,
+        engine: one.engine,
+        kind: one.kind,
+        slots: load.slots,
+        contextTokens: load.contextTokens,
+      },
+      ...{
+        batchTokens: load.batchTokens,
+        microBatchTokens: load.microBatchTokens,
+        cacheType: load.cacheTypeK,
+        mmap: load.mmap,
+      },
       ...{ estimateBytes: total.hostBytes, measuredBytes: use.memoryBytes, heldBytes: use.heldBytes, difference },
     });
     const percent = `${difference > 0 ? "+" : ""}${(difference * 100).toFixed(1)} %`;
@@ -106,11 +144,23 @@ process.exit(0);
 
 function specOf({ engine, kind, file }: Case, load: LoadSettings, socketPath: string): ProcessSpec {
   const model: ModelSpec = {
-    ...{ name: "bench", aliases: [], kind, engine, source: { type: "file", path: file }, load, sampling: ENGINE_SAMPLING, includeUsage: false, devices: [] },
+    ...{
+      name: "bench",
+      aliases: [],
+      kind,
+      engine,
+      source: { type: "file", path: file },
+      load,
+      sampling: ENGINE_SAMPLING,
+      includeUsage: false,
+      devices: [],
+    },
     ...{ replicas: 1, idleTtlMs: null, preload: false, pinned: false, ownAddresses: [], file: "", fingerprint: "" },
   };
   const plan = { instanceId: "bench", model, modelPath: file, device, threads: Number(values.threads), socketPath };
-  return engine === "llama-server" ? { command: llamaServer ?? "", args: llamaServerArguments(plan), env: { GOMP_SPINCOUNT: "1000" } } : embedded.launch(plan);
+  return engine === "llama-server"
+    ? { command: llamaServer ?? "", args: llamaServerArguments(plan), env: { GOMP_SPINCOUNT: "1000" } }
+    : embedded.launch(plan);
 }
 
 async function ready(socketPath: string): Promise<void> {
@@ -126,23 +176,35 @@ async function ready(socketPath: string): Promise<void> {
 /** As many requests at once as there are slots, each nearly as long as its context. */
 async function fill(kind: ModelKind, load: LoadSettings, socketPath: string): Promise<void> {
   // One token a word in an encoder's vocabulary; elsewhere some words are two.
-  const length = Math.floor(kind === "embedding" ? Math.min(load.contextTokens, load.microBatchTokens) * 0.97 : load.contextTokens * 0.8);
-  const text = (slot: number): string => Array.from({ length }, (_, index) => ["river", "stone", "cloud", "tree"][(index + slot) % 4]).join(" ");
+  const length = Math.floor(
+    kind === "embedding" ? Math.min(load.contextTokens, load.microBatchTokens) * 0.97 : load.contextTokens * 0.8,
+  );
+  const text = (slot: number): string =>
+    Array.from({ length }, (_, index) => ["river", "stone", "cloud", "tree"][(index + slot) % 4]).join(" ");
   const bodies = Array.from({ length: load.slots }, (_, slot) =>
     kind === "embedding" ? { input: text(slot) } : { prompt: text(slot), max_tokens: 4, temperature: 0 },
   );
-  await Promise.all(bodies.map((body) => post(socketPath, kind === "embedding" ? "/v1/embeddings" : "/v1/completions", body)));
+  await Promise.all(
+    bodies.map((body) => post(socketPath, kind === "embedding" ? "/v1/embeddings" : "/v1/completions", body)),
+  );
 }
 
 function post(socketPath: string, path: string, body: object): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, method: "POST", headers: { "content-type": "application/json" } }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-      });
-      response.on("end", () => (response.statusCode === 200 ? resolve() : reject(new Error(`${path} answered ${response.statusCode}: ${text.slice(0, 300)}`))));
-    });
+    const call = request(
+      { socketPath, path, method: "POST", headers: { "content-type": "application/json" } },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+        });
+        response.on("end", () =>
+          response.statusCode === 200
+            ? resolve()
+            : reject(new Error(`${path} answered ${response.statusCode}: ${text.slice(0, 300)}`)),
+        );
+      },
+    );
     call.on("error", reject);
     call.end(JSON.stringify(body));
   });

@@ -33,7 +33,14 @@ const random = (): number => {
 
 const spec = (index: number): ModelSpec =>
   testModel(
-    { name: `model-${index}`, engine: "auto", replicas: Math.ceil(instances / MODELS), idleTtlMs: 600_000, preload: true, fingerprint: `${index}` },
+    {
+      name: `model-${index}`,
+      engine: "auto",
+      replicas: Math.ceil(instances / MODELS),
+      idleTtlMs: 600_000,
+      preload: true,
+      fingerprint: `${index}`,
+    },
     { contextTokens: 8192, slots: SLOTS, threads: 1, gpuLayers: 99 },
   );
 
@@ -132,7 +139,10 @@ const remotesNow = (): RemoteChange => ({
     weight: 1 + (index % 3),
     up: random() > 0.05,
     models: new Map(
-      Array.from({ length: MODELS - 1 }, (_, model) => [`model-${model}`, { slots: 8, inFlight: random() < 0.98 ? 8 : 7, loaded: random() < 0.8 }]),
+      Array.from({ length: MODELS - 1 }, (_, model) => [
+        `model-${model}`,
+        { slots: 8, inFlight: random() < 0.98 ? 8 : 7, loaded: random() < 0.8 },
+      ]),
     ),
   })),
 });
@@ -178,8 +188,21 @@ class Bench {
     }
   }
 
-  transition(id: string, model: string, device: string, from: InstanceState, to: InstanceState, kind: string | null): void {
-    this.post({ type: "instance", event: { type: "transition", from, snapshot: { ...baseSnapshot, id, model, device, state: to } } }, kind);
+  transition(
+    id: string,
+    model: string,
+    device: string,
+    from: InstanceState,
+    to: InstanceState,
+    kind: string | null,
+  ): void {
+    this.post(
+      {
+        type: "instance",
+        event: { type: "transition", from, snapshot: { ...baseSnapshot, id, model, device, state: to } },
+      },
+      kind,
+    );
   }
 
   arrive(model: string, kind: string | null): void {
@@ -207,7 +230,14 @@ class Bench {
         event: {
           type: "transition",
           from: "ready",
-          snapshot: { ...baseSnapshot, id, model: model.name, device: device.id, state: "failed", retryAt: this.now + 50 },
+          snapshot: {
+            ...baseSnapshot,
+            id,
+            model: model.name,
+            device: device.id,
+            state: "failed",
+            retryAt: this.now + 50,
+          },
         },
       },
       "an instance died",
@@ -238,12 +268,19 @@ function round(): Map<string, number[]> {
     if (index % 8 === 0) bench.post({ type: "cancelled", requestId: quiet }, "cancelled in flight, nobody waits");
     else bench.post({ type: "finished", requestId: quiet, outcome: outcomeOf(null) }, "finished, nobody waits");
     const id = bench.take(bench.running);
-    if (index % 10 === 0) bench.post({ type: "cancelled", requestId: `r${count - Math.floor(random() * queued * 0.5)}` }, "cancelled in the queue");
+    if (index % 10 === 0)
+      bench.post(
+        { type: "cancelled", requestId: `r${count - Math.floor(random() * queued * 0.5)}` },
+        "cancelled in the queue",
+      );
     if (index % 10 === 1) bench.post({ type: "cancelled", requestId: id }, "cancelled in flight");
     else {
       bench.post({ type: "first-token", requestId: id }, "first-token");
       const lost = index % 5 === 0;
-      bench.post({ type: "finished", requestId: id, outcome: outcomeOf(lost ? 0 : null) }, lost ? "finished, less cached than promised" : "finished");
+      bench.post(
+        { type: "finished", requestId: id, outcome: outcomeOf(lost ? 0 : null) },
+        lost ? "finished, less cached than promised" : "finished",
+      );
     }
     if (index % 100 === 0) bench.crash();
     if (index % 100 === 50) bench.post({ type: "remotes", change: remotesNow() }, "remotes changed");

@@ -38,7 +38,11 @@ export async function benchSoak({ requests }: { readonly requests: number }): Pr
   const probe = pathToFileURL(join(benchRoot, "lib/soak-probe.ts"));
   probe.searchParams.set("out", probeFile);
   try {
-    await using daemon = await startArm("daemon", join(benchRoot, "gateway/daemon.ts"), { directory, key: KEY, preload: probe.href });
+    await using daemon = await startArm("daemon", join(benchRoot, "gateway/daemon.ts"), {
+      directory,
+      key: KEY,
+      preload: probe.href,
+    });
     const { pid } = (await daemon.usage()) as { readonly pid?: number };
     if (pid === undefined) throw new Error("the arm does not say which process it measures");
     const order: LoadOrder = { port: daemon.port, key: KEY, clients: CLIENTS, durationMs: ORDER_MS, streamed: false };
@@ -77,7 +81,9 @@ async function sample(pid: number, probeFile: string | null, requests: number): 
 async function whatLives(pid: number, probeFile: string): Promise<Alive> {
   await rm(probeFile, { force: true });
   process.kill(pid, "SIGUSR2");
-  const text = await eventually("the daemon counts what it holds", () => readFile(probeFile, "utf8").catch(() => undefined));
+  const text = await eventually("the daemon counts what it holds", () =>
+    readFile(probeFile, "utf8").catch(() => undefined),
+  );
   return JSON.parse(text) as Alive;
 }
 
@@ -89,7 +95,9 @@ function report(samples: readonly Sample[], requestsPerSecond: number, idleRssBy
   for (const { requests, rssBytes, descriptors, alive } of samples) {
     const held = alive === null ? {} : { heapMib: mib(alive.heapBytes), timers: alive.timers, sockets: alive.sockets };
     out.add({ bench: "soak", measure: "sample", requests, rssMib: mib(rssBytes), descriptors, ...held });
-    table.push([requests, mib(rssBytes), descriptors, held.heapMib ?? "", held.timers ?? "", held.sockets ?? ""].map(String));
+    table.push(
+      [requests, mib(rssBytes), descriptors, held.heapMib ?? "", held.timers ?? "", held.sockets ?? ""].map(String),
+    );
   }
   const [first, last] = [samples[0], samples.at(-1)];
   if (!first?.alive || !last?.alive) throw new Error("no sample was taken");

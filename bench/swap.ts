@@ -11,7 +11,8 @@ import { printTable, Report } from "./lib/report.ts";
 const { values } = parseArgs({
   options: { "llama-server": { type: "string" }, chat: { type: "string" }, rounds: { type: "string", default: "3" } },
 });
-if (values["llama-server"] === undefined || values.chat === undefined) throw new Error("usage: npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf");
+if (values["llama-server"] === undefined || values.chat === undefined)
+  throw new Error("usage: npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf");
 const rounds = Number(values.rounds);
 const lengths = [60, 150];
 
@@ -23,7 +24,10 @@ interface Message {
 const toml = (name: string): string =>
   `[chat]\nmodel_name = "${name}"\nsource = "${values.chat}"\nengine = "llama-server"\nctx_size = 4096\nslots = 2\nhost_cache_mib = 0\n`;
 const opening = (sentences: number, seed: string): Message[] => [
-  { role: "user", content: `${Array.from({ length: sentences }, (_, index) => `Fact ${index} about ${seed} is well known.`).join(" ")} Which is best?` },
+  {
+    role: "user",
+    content: `${Array.from({ length: sentences }, (_, index) => `Fact ${index} about ${seed} is well known.`).join(" ")} Which is best?`,
+  },
 ];
 
 /** One streamed turn: time to the first token, and the engine's counts. */
@@ -32,9 +36,17 @@ async function turn(url: string, model: string, messages: readonly Message[]) {
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model, messages, max_tokens: 8, temperature: 0, stream: true, stream_options: { include_usage: true } }),
+    body: JSON.stringify({
+      model,
+      messages,
+      max_tokens: 8,
+      temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
   });
-  if (response.status !== 200 || response.body === null) throw new Error(`status ${response.status}: ${await response.text()}`);
+  if (response.status !== 200 || response.body === null)
+    throw new Error(`status ${response.status}: ${await response.text()}`);
   let firstMs = 0;
   let text = "";
   for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
@@ -51,12 +63,20 @@ async function turn(url: string, model: string, messages: readonly Message[]) {
   );
   const usage = chunks.findLast((chunk) => chunk.usage)?.usage;
   const reply = chunks.map((chunk) => chunk.choices?.[0]?.delta?.content ?? "").join("");
-  return { firstMs, reply, promptTokens: usage?.prompt_tokens ?? 0, cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0 };
+  return {
+    firstMs,
+    reply,
+    promptTokens: usage?.prompt_tokens ?? 0,
+    cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+  };
 }
 
-const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)] ?? Number.NaN;
+const median = (list: readonly number[]): number =>
+  list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)] ?? Number.NaN;
 const report = new Report("swap");
-const table: string[][] = [["saved slots", "history tokens", "cached tokens", "TTFT with the swap, ms", "same, shortest to longest"]];
+const table: string[][] = [
+  ["saved slots", "history tokens", "cached tokens", "TTFT with the swap, ms", "same, shortest to longest"],
+];
 
 for (const budget of [4096, 0]) {
   await using assistant = await installAssistant({
@@ -75,12 +95,23 @@ for (const budget of [4096, 0]) {
       const first = await turn(url, "a", messages);
       // The other model takes the place.
       await turn(url, "b", opening(5, "mountains"));
-      const back = await turn(url, "a", [...messages, { role: "assistant", content: first.reply }, { role: "user", content: "And the next?" }]);
+      const back = await turn(url, "a", [
+        ...messages,
+        { role: "assistant", content: first.reply },
+        { role: "user", content: "And the next?" },
+      ]);
       times.push(back.firstMs);
       [history, cached] = [first.promptTokens, back.cachedTokens];
     }
     const ttftMs = median(times);
-    report.add({ bench: "swap", measure: budget > 0 ? "saved" : "not saved", historyTokens: history, cachedTokens: cached, ttftMs, times });
+    report.add({
+      bench: "swap",
+      measure: budget > 0 ? "saved" : "not saved",
+      historyTokens: history,
+      cachedTokens: cached,
+      ttftMs,
+      times,
+    });
     const spread = `${Math.round(Math.min(...times))} to ${Math.round(Math.max(...times))}`;
     table.push([budget > 0 ? "on" : "off", String(history), String(cached), String(Math.round(ttftMs)), spread]);
   }

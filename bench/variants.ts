@@ -61,7 +61,9 @@ async function send(arm: Arm, wanted: Omit<LoadOrder, "port" | "key">): Promise<
 const arms: { readonly arm: Arm; readonly idleMiB: number; readonly samples: Sample[] }[] = [];
 for (const { name, directory } of checkouts) {
   const files = await mkdtemp(join(scratch, `${name}-`));
-  const arm = stack.use(await startArm(name, join(directory, "bench/gateway/daemon.ts"), { directory: files, key: KEY }));
+  const arm = stack.use(
+    await startArm(name, join(directory, "bench/gateway/daemon.ts"), { directory: files, key: KEY }),
+  );
   await sleep(IDLE_AFTER_MS);
   const idleMiB = (await arm.usage()).rssBytes / 2 ** 20;
   for (let requests = 0; requests < WARM_UP_REQUESTS; ) {
@@ -77,7 +79,8 @@ async function measure(arm: Arm, idleMiB: number): Promise<Sample> {
   const between = (await arm.usage()).cpuMs;
   const streams = await send(arm, { clients: STREAMS, durationMs: 0, streamed: true });
   const after = await arm.usage();
-  if (streams.events !== STREAMS * (CHUNKS + 2)) throw new Error(`${arm.name} delivered ${streams.events} events of ${STREAMS * (CHUNKS + 2)}`);
+  if (streams.events !== STREAMS * (CHUNKS + 2))
+    throw new Error(`${arm.name} delivered ${streams.events} events of ${STREAMS * (CHUNKS + 2)}`);
   return {
     requestsPerSecond: many.requests / many.seconds,
     cpuPerRequestUs: ((between - before) * 1000) / many.requests,
@@ -104,7 +107,9 @@ for (const { arm, samples } of arms) {
     arm.name,
     ...MEASURES.map((measured) => {
       const figures = spread(samples.map((sample) => sample[measured]));
-      const ratio = spread(samples.map((sample, round) => sample[measured] / (first.samples[round] as Sample)[measured]));
+      const ratio = spread(
+        samples.map((sample, round) => sample[measured] / (first.samples[round] as Sample)[measured]),
+      );
       out.add({ bench: "variants", arm: arm.name, measure: measured, ...figures, ratio });
       return arm === first.arm ? figures.median.toFixed(1) : shown(ratio);
     }),

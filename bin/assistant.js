@@ -16,9 +16,15 @@ function fail(sentence, remedy) {
 if (argv.length === 1 && ["--version", "-v", "-V"].includes(argv[0])) {
   process.stdout.write(`assistant ${JSON.parse(readFileSync(new URL("package.json", root), "utf8")).version}\n`);
 } else if (Number(process.versions.node.split(".")[0]) < 24) {
-  fail(`Assistant needs Node.js 24 or newer, and this is ${process.version}.`, "Run ./install.sh: it brings a Node.js 24 along and leaves yours as it is.");
+  fail(
+    `Assistant needs Node.js 24 or newer, and this is ${process.version}.`,
+    "Run ./install.sh: it brings a Node.js 24 along and leaves yours as it is.",
+  );
 } else if (!existsSync(main)) {
-  fail(`Assistant is not built: there is no ${fileURLToPath(main)}.`, "Run ./install.sh (or `npm run build` in a checkout).");
+  fail(
+    `Assistant is not built: there is no ${fileURLToPath(main)}.`,
+    "Run ./install.sh (or `npm run build` in a checkout).",
+  );
 } else {
   // Inside the installation and not in the shared /tmp, where somebody else could plant code.
   module.enableCompileCache(fileURLToPath(new URL("dist/.compile-cache", root)));

@@ -8,12 +8,18 @@ export default class Doctor extends BaseCommand {
     "Changes nothing. Exits with 1 when something is broken.";
   static override examples = [
     { description: "Show the findings", command: "<%= config.bin %> doctor" },
-    { description: "List what is broken, for scripts", command: "<%= config.bin %> doctor --json | jq '.findings[] | select(.level == \"broken\")'" },
+    {
+      description: "List what is broken, for scripts",
+      command: "<%= config.bin %> doctor --json | jq '.findings[] | select(.level == \"broken\")'",
+    },
   ];
 
   async run(): Promise<{ readonly broken: boolean; readonly findings: readonly Finding[] }> {
     const { flags } = await this.parse(Doctor);
-    const [{ diagnose }, { doctorText }] = await Promise.all([import("./support/doctor/doctor.ts"), import("./support/doctor/text.ts")]);
+    const [{ diagnose }, { doctorText }] = await Promise.all([
+      import("./support/doctor/doctor.ts"),
+      import("./support/doctor/text.ts"),
+    ]);
     const findings = await diagnose(this.context(flags), this.config.version);
     for (const line of doctorText(findings, process.stdout.isTTY === true)) this.log(line);
     const broken = findings.some((finding) => finding.level === "broken");

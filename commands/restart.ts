@@ -25,7 +25,12 @@ export default class Restart extends BaseCommand {
       return result;
     }
     await stopDaemon({ paths: context.paths, now: false, progress: process.stderr, lockHolder });
-    const { pid, url } = await serveInBackground({ context, httpAddr: null, say: (line) => this.log(line), progress: process.stderr });
+    const { pid, url } = await serveInBackground({
+      context,
+      httpAddr: null,
+      say: (line) => this.log(line),
+      progress: process.stderr,
+    });
     return { pid, url };
   }
 }

@@ -7,12 +7,18 @@ export default class Rm extends BaseCommand {
   static override strict = false;
   static override usage = "rm NAME...";
   static override summary = "Delete pulled models";
-  static override description = "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, or whose weights were not pulled.";
+  static override description =
+    "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, or whose weights were not pulled.";
   static override examples = [
     { description: "Delete a model; asks first on a terminal", command: "<%= config.bin %> rm smollm2" },
-    { description: "Delete two models without asking, as in a script", command: "<%= config.bin %> rm smollm2 other --yes" },
+    {
+      description: "Delete two models without asking, as in a script",
+      command: "<%= config.bin %> rm smollm2 other --yes",
+    },
   ];
-  static override args = { name: Args.string({ required: true, description: "name (see `assistant list`); several may follow" }) };
+  static override args = {
+    name: Args.string({ required: true, description: "name (see `assistant list`); several may follow" }),
+  };
   static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }) };
 
   async run(): Promise<{ removed: readonly Removal[] }> {

@@ -20,22 +20,32 @@ export default class Run extends BaseCommand {
   ];
   static override args = {
     model: Args.string({
-      description: "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first configured chat model, else smollm2)",
+      description:
+        "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first configured chat model, else smollm2)",
     }),
     prompt: Args.string({ description: "prompt; several words need no quotes" }),
   };
   static override flags = {
     system: Flags.string({ helpValue: "TEXT", description: "system message" }),
-    temperature: Flags.string({ helpValue: "NUMBER", description: "sampling temperature; 0 always picks the likeliest token (default: the model's setting)" }),
+    temperature: Flags.string({
+      helpValue: "NUMBER",
+      description: "sampling temperature; 0 always picks the likeliest token (default: the model's setting)",
+    }),
     seed: Flags.integer({ description: "random seed; the same seed gives the same answer" }),
-    "max-tokens": Flags.integer({ min: 1, description: "maximum length of the answer in tokens (default: the model's setting)" }),
+    "max-tokens": Flags.integer({
+      min: 1,
+      description: "maximum length of the answer in tokens (default: the model's setting)",
+    }),
     verbose: Flags.boolean({ description: "print token counts and speed after the answer" }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Run);
     const [model = null, ...words] = argv as string[];
-    const [{ runModel }, { temperatureOf }] = await Promise.all([import("./support/run/run.ts"), import("./support/run/options.ts")]);
+    const [{ runModel }, { temperatureOf }] = await Promise.all([
+      import("./support/run/run.ts"),
+      import("./support/run/options.ts"),
+    ]);
     process.exitCode = await runModel({
       context: this.context(flags),
       model,

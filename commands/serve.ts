@@ -24,7 +24,11 @@ export default class Serve extends BaseCommand {
     if (flags.foreground) {
       const { runDaemon } = await import("../src/daemon/main.ts");
       await runDaemon({
-        env: { ...context.env, ASSISTANT_CONFIG: context.paths.configFile, ...(httpAddr === null ? {} : { ASSISTANT_HTTP_ADDR: httpAddr }) },
+        env: {
+          ...context.env,
+          ASSISTANT_CONFIG: context.paths.configFile,
+          ...(httpAddr === null ? {} : { ASSISTANT_HTTP_ADDR: httpAddr }),
+        },
         foreground: true,
       });
       return undefined;

@@ -4,13 +4,19 @@ import type { ShownModel } from "./support/models/show.ts";
 
 export default class Show extends BaseCommand {
   static override summary = "Show model details";
-  static override description = "Facts from the file's header, licence, digest, configuration, and the memory that one instance needs.";
+  static override description =
+    "Facts from the file's header, licence, digest, configuration, and the memory that one instance needs.";
   static override examples = [{ description: "One model", command: "<%= config.bin %> show smollm2" }];
-  static override args = { name: Args.string({ required: true, description: "name or alias (see `assistant list`), or a catalog name" }) };
+  static override args = {
+    name: Args.string({ required: true, description: "name or alias (see `assistant list`), or a catalog name" }),
+  };
 
   async run(): Promise<ShownModel> {
     const { args, flags } = await this.parse(Show);
-    const [{ shownModel, showRows }, { alignColumns }] = await Promise.all([import("./support/models/show.ts"), import("../src/ui/table.ts")]);
+    const [{ shownModel, showRows }, { alignColumns }] = await Promise.all([
+      import("./support/models/show.ts"),
+      import("../src/ui/table.ts"),
+    ]);
     const model = await shownModel(args.name, this.context(flags));
     this.log(alignColumns(showRows(model)).join("\n"));
     return model;

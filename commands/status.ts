@@ -11,7 +11,9 @@ export default class Status extends BaseCommand {
     { description: "As JSON, for scripts", command: "<%= config.bin %> status --json" },
   ];
 
-  async run(): Promise<DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }> {
+  async run(): Promise<
+    DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }
+  > {
     const { flags } = await this.parse(Status);
     const { paths } = this.context(flags);
     const running = await connectIfRunning(paths);
@@ -20,7 +22,9 @@ export default class Status extends BaseCommand {
       return running.status;
     }
     this.endWith("daemon_not_running");
-    this.log(`Assistant: the daemon is not running\n    Config: ${paths.configFile}\n      Data: ${paths.dataDir}\nStart it with \`assistant serve\`.`);
+    this.log(
+      `Assistant: the daemon is not running\n    Config: ${paths.configFile}\n      Data: ${paths.dataDir}\nStart it with \`assistant serve\`.`,
+    );
     return { state: "stopped", configFile: paths.configFile, dataDir: paths.dataDir };
   }
 }

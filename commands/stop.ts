@@ -15,7 +15,9 @@ export default class Stop extends BaseCommand {
     { description: "Stop at once", command: "<%= config.bin %> stop --now" },
     { description: "Unload one model", command: "<%= config.bin %> stop smollm2" },
   ];
-  static override args = { model: Args.string({ description: "name or alias of a configured model (default: the whole daemon)" }) };
+  static override args = {
+    model: Args.string({ description: "name or alias of a configured model (default: the whole daemon)" }),
+  };
   static override flags = {
     now: Flags.boolean({ description: "cancel running requests instead of waiting for them" }),
   };
@@ -23,12 +25,20 @@ export default class Stop extends BaseCommand {
   async run(): Promise<StopResult | ModelActionResult> {
     const { args, flags } = await this.parse(Stop);
     if (args.model !== undefined) {
-      if (flags.now) throw new AssistantError("usage", "`--now` is for the whole daemon; a model's running requests may finish.", { param: "now" });
+      if (flags.now)
+        throw new AssistantError("usage", "`--now` is for the whole daemon; a model's running requests may finish.", {
+          param: "now",
+        });
       const unloaded = await actOnModel(args.model, "unload", this.context(flags), process.stderr);
       this.log(doneText(unloaded));
       return unloaded;
     }
-    const result = await stopDaemon({ paths: this.context(flags).paths, now: flags.now, progress: process.stderr, lockHolder });
+    const result = await stopDaemon({
+      paths: this.context(flags).paths,
+      now: flags.now,
+      progress: process.stderr,
+      lockHolder,
+    });
     if (!result.wasRunning) this.log("The daemon was not running.");
     else if (result.killed) this.log(`The daemon (pid ${result.pid}) did not exit and was killed.`);
     else this.log(`Stopped the daemon (pid ${result.pid}) in ${result.seconds.toFixed(1)} s.`);

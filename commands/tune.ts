@@ -11,21 +11,34 @@ export default class Tune extends BaseCommand {
     "Several models are measured one after the other, each with the threads it gets while all of them run.";
   static override examples = [
     { description: "Balance one request alone and several at once", command: "<%= config.bin %> tune smollm2" },
-    { description: "For many clients, and take more time", command: "<%= config.bin %> tune smollm2 --for throughput --budget 10m" },
+    {
+      description: "For many clients, and take more time",
+      command: "<%= config.bin %> tune smollm2 --for throughput --budget 10m",
+    },
     { description: "For models that run at the same time", command: "<%= config.bin %> tune smollm2 minilm" },
     { description: "Only show the result", command: "<%= config.bin %> tune smollm2 --dry-run" },
   ];
   static override strict = false;
   static override usage = "tune MODEL...";
-  static override args = { model: Args.string({ required: true, description: "name or alias of a configured model; several may follow" }) };
+  static override args = {
+    model: Args.string({ required: true, description: "name or alias of a configured model; several may follow" }),
+  };
   static override flags = {
     for: Flags.option({
       options: ["latency", "throughput", "balanced"] as const,
       default: "balanced",
       description: "one request alone, many at once, or both",
     })(),
-    budget: Flags.string({ default: "120s", helpValue: "TIME", description: "time to measure each model, such as 90s or 5m; more time tries more settings" }),
-    streams: Flags.integer({ min: 2, max: 256, description: "concurrent requests in the measurement (default: 4 on a CPU, 16 on a GPU)" }),
+    budget: Flags.string({
+      default: "120s",
+      helpValue: "TIME",
+      description: "time to measure each model, such as 90s or 5m; more time tries more settings",
+    }),
+    streams: Flags.integer({
+      min: 2,
+      max: 256,
+      description: "concurrent requests in the measurement (default: 4 on a CPU, 16 on a GPU)",
+    }),
     stop: Flags.boolean({ description: "stop the daemon's instances on the device first" }),
     "dry-run": Flags.boolean({ description: "show what would be written, write nothing" }),
     yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }),

@@ -10,10 +10,14 @@ interface Versions {
 
 export default class Version extends BaseCommand {
   static override summary = "Show the version";
-  static override description = "And that of the running daemon, where it is another: after an update, until `assistant restart`.";
+  static override description =
+    "And that of the running daemon, where it is another: after an update, until `assistant restart`.";
   static override examples = [
     { description: "Show the version", command: "<%= config.bin %> version" },
-    { description: "With those of the daemon and of Node.js, for scripts", command: "<%= config.bin %> version --json" },
+    {
+      description: "With those of the daemon and of Node.js, for scripts",
+      command: "<%= config.bin %> version --json",
+    },
   ];
 
   async run(): Promise<Versions> {

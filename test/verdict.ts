@@ -6,7 +6,11 @@ export interface Report {
     readonly name: string;
     readonly status: string;
     readonly message?: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string; readonly failureMessages?: readonly string[] }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
@@ -32,9 +36,14 @@ export function judge(runs: readonly Run[], failedChecks: number): Verdict {
   const verdicts = runs.map(judgeRun);
   const remarks = verdicts.flatMap((verdict) => verdict.remarks);
   if (failedChecks > 0) remarks.unshift(`${failedChecks} of lint and types failed`);
-  const sum = (count: (verdict: Verdict) => number): number => verdicts.reduce((total, verdict) => total + count(verdict), 0);
+  const sum = (count: (verdict: Verdict) => number): number =>
+    verdicts.reduce((total, verdict) => total + count(verdict), 0);
   // No run at all is no success.
-  return { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + failedChecks + (runs.length === 0 ? 1 : 0), remarks };
+  return {
+    passed: sum(({ passed }) => passed),
+    failed: sum(({ failed }) => failed) + failedChecks + (runs.length === 0 ? 1 : 0),
+    remarks,
+  };
 }
 
 function judgeRun({ report, exitCode }: Run): Verdict {
@@ -45,7 +54,8 @@ function judgeRun({ report, exitCode }: Run): Verdict {
     for (const { status, fullName, failureMessages = [] } of file.assertionResults) {
       if (status === "passed") passed++;
       else failed++;
-      if (status !== "passed") remarks.push([`${status}: ${file.name}: ${fullName}`, ...failureMessages.map(shorten)].join("\n  "));
+      if (status !== "passed")
+        remarks.push([`${status}: ${file.name}: ${fullName}`, ...failureMessages.map(shorten)].join("\n  "));
     }
     if (file.status === "failed" && !file.assertionResults.some(({ status }) => status === "failed")) {
       failed++;
@@ -66,7 +76,8 @@ const shorten = (message: string): string => message.split("\n").slice(0, MESSAG
 /** `verdict.ts FILE FAILED-CHECKS [REPORT EXIT-CODE]…`: prints the count as the last line, and writes it to the file too. */
 function main([verdictFile = "", failedChecks = "", ...rest]: readonly string[]): void {
   const runs: Run[] = [];
-  for (let at = 0; at < rest.length; at += 2) runs.push({ report: readReport(rest[at] ?? ""), exitCode: Number(rest[at + 1] ?? 1) });
+  for (let at = 0; at < rest.length; at += 2)
+    runs.push({ report: readReport(rest[at] ?? ""), exitCode: Number(rest[at + 1] ?? 1) });
   const { passed, failed, remarks } = judge(runs, Number(failedChecks));
   const line = `${passed} passed, ${failed} failed`;
   if (failed > 0) for (const remark of remarks) console.log(remark);

@@ -55,10 +55,20 @@ const model = (name: string, replicas: number): string =>
   `[chat]\nmodel_name = "${name}"\nsource = "${values.chat}"\nengine = "llama-server"\nctx_size = 2048\nslots = ${SLOTS}\nthreads = 1\nreplicas = ${replicas}\npreload = ${replicas > 1}\n`;
 
 const instructions: readonly Message[] =
-  SHARED === 0 ? [] : [{ role: "system", content: Array.from({ length: SHARED }, (_, index) => `Rule ${index} is to be kept always.`).join(" ") }];
+  SHARED === 0
+    ? []
+    : [
+        {
+          role: "system",
+          content: Array.from({ length: SHARED }, (_, index) => `Rule ${index} is to be kept always.`).join(" "),
+        },
+      ];
 
 const said = (conversation: number, turn: number): string =>
-  Array.from({ length: turn === 0 ? 12 : 6 }, (_, index) => `Fact ${turn * 20 + index} about river number ${conversation} is well known.`).join(" ");
+  Array.from(
+    { length: turn === 0 ? 12 : 6 },
+    (_, index) => `Fact ${turn * 20 + index} about river number ${conversation} is well known.`,
+  ).join(" ");
 
 async function take(url: string, conversation: Conversation, text: string): Promise<Turn> {
   conversation.messages.push({ role: "user", content: text });
@@ -66,7 +76,12 @@ async function take(url: string, conversation: Conversation, text: string): Prom
   const answer = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "bench", messages: conversation.messages, max_tokens: ANSWER_TOKENS, temperature: 0 }),
+    body: JSON.stringify({
+      model: "bench",
+      messages: conversation.messages,
+      max_tokens: ANSWER_TOKENS,
+      temperature: 0,
+    }),
   });
   const body = (await answer.json()) as {
     choices: { message: { content: string } }[];
@@ -76,7 +91,11 @@ async function take(url: string, conversation: Conversation, text: string): Prom
   if (answer.status !== 200) throw new Error(`status ${answer.status}: ${JSON.stringify(body)}`);
   const { prompt_tokens: prompt, completion_tokens: completion, prompt_tokens_details: details } = body.usage;
   conversation.messages.push({ role: "assistant", content: body.choices[0]?.message.content ?? "" });
-  const turn = { newTokens: prompt - conversation.known, prefilled: prompt - (details?.cached_tokens ?? 0), ttftMs: performance.now() - startedAt };
+  const turn = {
+    newTokens: prompt - conversation.known,
+    prefilled: prompt - (details?.cached_tokens ?? 0),
+    ttftMs: performance.now() - startedAt,
+  };
   conversation.known = prompt + completion;
   return turn;
 }
@@ -102,7 +121,10 @@ async function arm(name: string): Promise<readonly Turn[]> {
     scheduler: `policy = "${others.length > 0 ? "expected-time" : name}"\nmax_swap_wait_s = 1\n`,
   });
   const url = await assistant.serve();
-  const conversations: Conversation[] = Array.from({ length: CONVERSATIONS }, () => ({ messages: [...instructions], known: 0 }));
+  const conversations: Conversation[] = Array.from({ length: CONVERSATIONS }, () => ({
+    messages: [...instructions],
+    known: 0,
+  }));
   const turns: Turn[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
     const queue = new PQueue({ concurrency: AT_ONCE });
@@ -144,9 +166,26 @@ for (const name of values.arms.split(",")) {
     p99Ms: quantile(times, 0.99),
   };
   const goal = name === "expected-time" || name.startsWith("swap") ? "≤ 1.1" : "";
-  report.add({ bench: "conversations", measure: "tokens prefilled ÷ new", arm: name, goal, turns: turns.length, ...figures });
-  table.push([name, String(figures.newTokens), String(figures.prefilled), figures.ratio.toFixed(2), goal, figures.p50Ms.toFixed(0), figures.p99Ms.toFixed(0)]);
+  report.add({
+    bench: "conversations",
+    measure: "tokens prefilled ÷ new",
+    arm: name,
+    goal,
+    turns: turns.length,
+    ...figures,
+  });
+  table.push([
+    name,
+    String(figures.newTokens),
+    String(figures.prefilled),
+    figures.ratio.toFixed(2),
+    goal,
+    figures.p50Ms.toFixed(0),
+    figures.p99Ms.toFixed(0),
+  ]);
 }
 console.log("");
 printTable(table);
-console.log(`\nkept in ${report.save({ conversations: CONVERSATIONS, turns: TURNS, atOnce: AT_ONCE, shared: SHARED, slots: SLOTS, replicas: 2 })}`);
+console.log(
+  `\nkept in ${report.save({ conversations: CONVERSATIONS, turns: TURNS, atOnce: AT_ONCE, shared: SHARED, slots: SLOTS, replicas: 2 })}`,
+);

@@ -34,7 +34,8 @@ const { values } = parseArgs({
   },
 });
 const { "llama-server": program, chat } = values;
-if (program === undefined || chat === undefined) throw new Error("conversations needs --llama-server PROGRAM and --chat FILE.gguf");
+if (program === undefined || chat === undefined)
+  throw new Error("conversations needs --llama-server PROGRAM and --chat FILE.gguf");
 
 const SLOTS = 4;
 const CONTEXT_TOKENS = 8192;
@@ -51,7 +52,9 @@ async function bare(shape: Shape): Promise<Figures> {
   const slots = SLOTS * shape.replicas;
   const numbers = { "--threads": availableParallelism(), "--parallel": slots, "--ctx-size": slots * CONTEXT_TOKENS };
   const flags = Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]);
-  const child = endsWithUs(spawn(program ?? "", ["--model", chat ?? "", ...flags, "--host", socketPath], { stdio: "ignore" }));
+  const child = endsWithUs(
+    spawn(program ?? "", ["--model", chat ?? "", ...flags, "--host", socketPath], { stdio: "ignore" }),
+  );
   try {
     const isUp = async (): Promise<boolean> => {
       if (child.exitCode !== null) throw new Error(`${program} ended while it was starting`);
@@ -68,12 +71,15 @@ async function bare(shape: Shape): Promise<Figures> {
 async function daemon(shape: Shape, policy: string): Promise<Figures> {
   const lines = [`ctx_size = ${CONTEXT_TOKENS}`, `slots = ${SLOTS}`, `replicas = ${shape.replicas}`, "preload = true"];
   await using assistant = await installAssistant({
-    models: { bench: `[chat]\nmodel_name = "bench"\nsource = "${chat}"\nengine = "llama-server"\n${lines.join("\n")}\n` },
+    models: {
+      bench: `[chat]\nmodel_name = "bench"\nsource = "${chat}"\nengine = "llama-server"\n${lines.join("\n")}\n`,
+    },
     config: `[engine]\nllama_server_path = "${program}"\n`,
     scheduler: `policy = "${policy}"\n`,
   });
   const port = Number(new URL(await assistant.serve()).port);
-  const isUp = async (): Promise<boolean> => readyInstances(await assistant.status(), "bench").length === shape.replicas;
+  const isUp = async (): Promise<boolean> =>
+    readyInstances(await assistant.status(), "bench").length === shape.replicas;
   await eventually("all replicas are up", isUp, START_WITHIN_MS);
   const talked = await talk({ port }, shape);
   const served = readyInstances(await assistant.status(), "bench").map(({ requestsServed }) => requestsServed);
@@ -96,7 +102,15 @@ async function compare(shape: Shape, round: number): Promise<Map<string, Figures
 }
 
 function show(title: string, runs: readonly ReadonlyMap<string, Figures>[]): void {
-  const rows = [["arm", ...["prefilled ÷ needed", "TTFT p50 ÷ bare", "TTFT p99 ÷ bare", "busiest share"].flatMap((name) => [`${name}: median`, "worst"])]];
+  const rows = [
+    [
+      "arm",
+      ...["prefilled ÷ needed", "TTFT p50 ÷ bare", "TTFT p99 ÷ bare", "busiest share"].flatMap((name) => [
+        `${name}: median`,
+        "worst",
+      ]),
+    ],
+  ];
   for (const arm of arms) {
     const row = [arm];
     const add = (measure: string, value: (figures: Figures, base: Figures) => number): void => {
@@ -120,12 +134,17 @@ function show(title: string, runs: readonly ReadonlyMap<string, Figures>[]): voi
 }
 
 const seed = Number(values.seed);
-const limits = { contextTokens: 0.8 * CONTEXT_TOKENS, workTokens: Number(values.work), maxReplicas: availableParallelism() };
+const limits = {
+  contextTokens: 0.8 * CONTEXT_TOKENS,
+  workTokens: Number(values.work),
+  maxReplicas: availableParallelism(),
+};
 const shapes = randomShapes(seed, Number(values.shapes), limits);
 const runs: Map<string, Figures>[] = [];
 for (const [index, shape] of shapes.entries()) runs.push(await compare(shape, index));
 if (runs.length > 0) show(`${runs.length} random shapes`, runs);
 const named: Map<string, Figures>[] = [];
-for (let round = 0; values.named && round < Number(values.rounds); round++) named.push(await compare(twelveByTwo(seed + round), round));
+for (let round = 0; values.named && round < Number(values.rounds); round++)
+  named.push(await compare(twelveByTwo(seed + round), round));
 if (named.length > 0) show("twelve by two", named);
 console.log(`\nkept in ${report.save({ shapes: shapes.length, seed, slots: SLOTS, arms, work: limits.workTokens })}`);

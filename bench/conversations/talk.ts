@@ -33,7 +33,10 @@ const TOKENS_PER_WORD = 1.1;
 export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const order = turnOrder(shape);
   const shared = shape.shared === 0 ? [] : [{ role: "system", content: prose(shape.shared, randomSource(shape.seed)) }];
-  const conversations = Array.from({ length: shape.conversations }, (): Conversation => ({ messages: [...shared], turns: 0, known: 0, busy: false }));
+  const conversations = Array.from(
+    { length: shape.conversations },
+    (): Conversation => ({ messages: [...shared], turns: 0, known: 0, busy: false }),
+  );
   const ttfts: number[] = [];
   let [prefilled, needed] = [0, 0];
   const waiting: (() => void)[] = [];
@@ -53,10 +56,14 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
       conversation.busy = true;
       const [before, turn] = [conversation.known, conversation.turns];
       const random = randomSource(shape.seed + 1000 * index + turn + 1);
-      conversation.messages.push({ role: "user", content: prose(turn === 0 ? shape.firstMessage : shape.laterMessage, random) });
+      conversation.messages.push({
+        role: "user",
+        content: prose(turn === 0 ? shape.firstMessage : shape.laterMessage, random),
+      });
       const startedAt = performance.now();
       const seen = await streamChat(target, chatBody(conversation.messages, shape.answer));
-      if (!seen.complete || seen.error !== null) throw new Error(`conversation ${index} got no answer: ${seen.status} ${seen.error}`);
+      if (!seen.complete || seen.error !== null)
+        throw new Error(`conversation ${index} got no answer: ${seen.status} ${seen.error}`);
       conversation.messages.push({ role: "assistant", content: seen.content });
       ttfts.push((seen.tokenTimes[0] ?? seen.endedAt) - startedAt);
       if (turn > 0) {
@@ -71,7 +78,11 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const beganAt = performance.now();
   await Promise.all(Array.from({ length: shape.atOnce }, client));
   ttfts.sort((a, b) => a - b);
-  const times = { ttftP50Ms: quantile(ttfts, 0.5), ttftP99Ms: quantile(ttfts, 0.99), spanMs: performance.now() - beganAt };
+  const times = {
+    ttftP50Ms: quantile(ttfts, 0.5),
+    ttftP99Ms: quantile(ttfts, 0.99),
+    spanMs: performance.now() - beganAt,
+  };
   return { prefilledOfNeeded: prefilled / needed, ...times, requests: ttfts.length };
 }
 

@@ -21,7 +21,11 @@ export const chatBody = (prompt: string, maxTokens: number, fields: object = {})
 });
 
 /** Opens a request; the answer and the means to leave. */
-export function open(target: Target, path: string, body: object | null): { readonly answer: Promise<IncomingMessage>; leave(half: boolean): void } {
+export function open(
+  target: Target,
+  path: string,
+  body: object | null,
+): { readonly answer: Promise<IncomingMessage>; leave(half: boolean): void } {
   const payload = body === null ? null : JSON.stringify(body);
   const outgoing = request({
     host: "127.0.0.1",
@@ -29,9 +33,12 @@ export function open(target: Target, path: string, body: object | null): { reado
     path,
     method: payload === null ? "GET" : "POST",
     agent: false,
-    headers: payload === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) },
+    headers:
+      payload === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) },
   });
-  const answer = new Promise<IncomingMessage>((resolve, reject) => outgoing.once("response", resolve).once("error", reject));
+  const answer = new Promise<IncomingMessage>((resolve, reject) =>
+    outgoing.once("response", resolve).once("error", reject),
+  );
   // A request that is left alone on purpose fails; nobody waits for it then.
   answer.catch(() => {});
   outgoing.end(payload ?? undefined);
@@ -57,7 +64,11 @@ export async function text(target: Target, path: string, body: object | null = n
 /** Streams one chat to its end. Tokens are the engine's own count. */
 export async function stream(target: Target, prompt: string, maxTokens: number): Promise<StreamFigures> {
   const startedAt = performance.now();
-  const answer = await open(target, "/v1/chat/completions", chatBody(prompt, maxTokens, { stream: true, stream_options: { include_usage: true } })).answer;
+  const answer = await open(
+    target,
+    "/v1/chat/completions",
+    chatBody(prompt, maxTokens, { stream: true, stream_options: { include_usage: true } }),
+  ).answer;
   answer.setEncoding("utf8");
   let firstTokenMs = Number.NaN;
   let tail = "";

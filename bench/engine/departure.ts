@@ -19,7 +19,12 @@ const PATIENCE_MS = 30_000;
  * Milliseconds from the client's leaving until the engine works on nothing but what `busy` other requests need, judged
  * on the engine's own slots.
  */
-export async function stopTime(through: Target, engine: Target, { phase, streamed, half }: Leaving, busy: number): Promise<number> {
+export async function stopTime(
+  through: Target,
+  engine: Target,
+  { phase, streamed, half }: Leaving,
+  busy: number,
+): Promise<number> {
   const prompt = phase === "prefill" ? LONG_PROMPT : "Tell a long story.";
   const call = open(through, "/v1/chat/completions", chatBody(prompt, 400, { stream: streamed }));
   if (phase === "decode" && streamed) {
@@ -29,7 +34,9 @@ export async function stopTime(through: Target, engine: Target, { phase, streame
   }
   await until(
     engine,
-    (slots) => slots.filter((slot) => slot.is_processing).length === busy + 1 && (phase === "prefill" || slots.filter(decodes).length === busy + 1),
+    (slots) =>
+      slots.filter((slot) => slot.is_processing).length === busy + 1 &&
+      (phase === "prefill" || slots.filter(decodes).length === busy + 1),
   );
   const leftAt = performance.now();
   call.leave(half);
@@ -56,6 +63,7 @@ async function until(engine: Target, reached: (slots: readonly Slot[]) => boolea
   for (;;) {
     if (reached(JSON.parse(await text(engine, "/slots")) as Slot[])) return;
     await setTimeout(LOOK_EVERY_MS);
-    if (performance.now() > deadline) throw new Error(`the engine did not come to the expected state within ${PATIENCE_MS / 1000} s`);
+    if (performance.now() > deadline)
+      throw new Error(`the engine did not come to the expected state within ${PATIENCE_MS / 1000} s`);
   }
 }

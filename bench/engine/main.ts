@@ -29,7 +29,9 @@ const PROMPT = "Name three rivers and say where they end.";
 export async function benchEngine(options: EngineBenchOptions): Promise<void> {
   await using assistant = await installAssistant({
     config: `[engine]\nllama_server_path = "${options.llamaServer}"\n`,
-    models: { bench: `[chat]\nmodel_name = "bench"\nsource = "${options.model}"\nengine = "llama-server"\nctx_size = 2048\nslots = 8\n` },
+    models: {
+      bench: `[chat]\nmodel_name = "bench"\nsource = "${options.model}"\nengine = "llama-server"\nctx_size = 2048\nslots = 8\n`,
+    },
   });
   const port = Number(new URL(await assistant.serve()).port);
   await stream({ port }, PROMPT, 4);
@@ -54,9 +56,12 @@ const running = (assistant: TestAssistant): Promise<InstanceStatus> =>
 
 /** The daemon's engine once more, on another socket: same program, same arguments, same environment. */
 async function bareEngine(instance: InstanceStatus, socketPath: string): Promise<AsyncDisposable> {
-  const listOf = async (name: string): Promise<string[]> => (await readFile(`/proc/${instance.pid}/${name}`, "utf8")).split("\0").slice(0, -1);
+  const listOf = async (name: string): Promise<string[]> =>
+    (await readFile(`/proc/${instance.pid}/${name}`, "utf8")).split("\0").slice(0, -1);
   const words = await listOf("cmdline");
-  const env = Object.fromEntries((await listOf("environ")).map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]));
+  const env = Object.fromEntries(
+    (await listOf("environ")).map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
+  );
   const args = words.slice(1).map((word) => (word === instance.socketPath ? socketPath : word));
   const child = spawn(words[0] ?? "", args, { stdio: "ignore", env });
   await eventually(
@@ -79,7 +84,8 @@ async function bareEngine(instance: InstanceStatus, socketPath: string): Promise
 
 async function throughput(arms: readonly (readonly [string, Target])[], rounds: number, report: Report): Promise<void> {
   // The first tokens through a process meet code that is not compiled yet.
-  for (const [, target] of arms) await Promise.all(Array.from({ length: 8 }, (_, index) => stream(target, `${index}. ${PROMPT}`, WARM_UP_TOKENS)));
+  for (const [, target] of arms)
+    await Promise.all(Array.from({ length: 8 }, (_, index) => stream(target, `${index}. ${PROMPT}`, WARM_UP_TOKENS)));
   const table: string[][] = [["streams", "arm", "tokens/s", "first token ms", "daemon ÷ direct", "goal"]];
   for (const streams of [1, 8]) {
     const rates = new Map<string, number[]>(arms.map(([name]) => [name, []]));
@@ -87,7 +93,9 @@ async function throughput(arms: readonly (readonly [string, Target])[], rounds: 
     for (let round = 0; round < rounds; round++) {
       for (const [name, target] of round % 2 === 0 ? arms : [...arms].reverse()) {
         const startedAt = performance.now();
-        const figures = await Promise.all(Array.from({ length: streams }, (_, index) => stream(target, `${index}. ${PROMPT}`, TOKENS)));
+        const figures = await Promise.all(
+          Array.from({ length: streams }, (_, index) => stream(target, `${index}. ${PROMPT}`, TOKENS)),
+        );
         const seconds = (performance.now() - startedAt) / 1000;
         rates.get(name)?.push(figures.reduce((sum, { tokens }) => sum + tokens, 0) / seconds);
         firsts.get(name)?.push(
@@ -98,12 +106,34 @@ async function throughput(arms: readonly (readonly [string, Target])[], rounds: 
         );
       }
     }
-    const ratio = spread((rates.get("daemon") ?? []).map((rate, round) => rate / (rates.get("direct")?.[round] ?? Number.NaN)));
+    const ratio = spread(
+      (rates.get("daemon") ?? []).map((rate, round) => rate / (rates.get("direct")?.[round] ?? Number.NaN)),
+    );
     for (const [name] of arms) {
-      report.add({ bench: "engine", measure: "tokens/s", streams, arm: name, rounds, ...spread(rates.get(name) ?? []) });
-      report.add({ bench: "engine", measure: "first token ms", streams, arm: name, rounds, ...spread(firsts.get(name) ?? []) });
+      report.add({
+        bench: "engine",
+        measure: "tokens/s",
+        streams,
+        arm: name,
+        rounds,
+        ...spread(rates.get(name) ?? []),
+      });
+      report.add({
+        bench: "engine",
+        measure: "first token ms",
+        streams,
+        arm: name,
+        rounds,
+        ...spread(firsts.get(name) ?? []),
+      });
       const own = name === "daemon" ? [shown(ratio), "≥ 0.97"] : ["", ""];
-      table.push([String(streams), name, shown(spread(rates.get(name) ?? []), 1), shown(spread(firsts.get(name) ?? []), 0), ...own]);
+      table.push([
+        String(streams),
+        name,
+        shown(spread(rates.get(name) ?? []), 1),
+        shown(spread(firsts.get(name) ?? []), 0),
+        ...own,
+      ]);
     }
     report.add({ bench: "engine", measure: "tokens/s, daemon ÷ direct", streams, goal: "≥ 0.97", rounds, ...ratio });
   }
@@ -145,5 +175,6 @@ async function departures(through: Target, engine: Target, count: number, report
 
 /** Requests the engine works on. */
 async function inProgress(engine: Target): Promise<number> {
-  return (JSON.parse(await text(engine, "/slots")) as { is_processing: boolean }[]).filter((slot) => slot.is_processing).length;
+  return (JSON.parse(await text(engine, "/slots")) as { is_processing: boolean }[]).filter((slot) => slot.is_processing)
+    .length;
 }

@@ -9,7 +9,10 @@ const { directory, other } = JSON.parse(process.argv[2] ?? "{}") as { directory:
 const assistant = await installAssistant({
   env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
   ...(other === null
-    ? { config: `[engine]\nllama_server_path = "${await stubEngine(directory)}"\n`, models: { stub: stubModel(directory) } }
+    ? {
+        config: `[engine]\nllama_server_path = "${await stubEngine(directory)}"\n`,
+        models: { stub: stubModel(directory) },
+      }
     : { config: `[[remote_servers]]\nname = "other"\ngrpc_addr = "${other}"\n` }),
 });
 await serveAsArm(assistant, ({ grpc }) => writeFile(join(directory, "grpc"), grpc ?? ""));

@@ -15,7 +15,9 @@ import type { LoadOrder, LoadResult } from "../lib/load.ts";
 import { benchRoot, printTable, Report } from "../lib/report.ts";
 import { quantile, shown, spread } from "../lib/statistics.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" } },
+});
 const ROUNDS = Number(values.rounds);
 const DURATION_MS = Number(values.seconds) * 1000;
 const CHUNKS = 200;
@@ -36,9 +38,15 @@ type Send = (order: LoadOrder) => Promise<LoadResult>;
 
 async function measure(arm: Arm, send: Send): Promise<Sample> {
   const results: LoadResult[] = [];
-  for (const clients of CLIENTS) results.push(await arm.whileAlive(send({ port: arm.port, key: "", clients, durationMs: DURATION_MS, streamed: false })));
-  const streams = await arm.whileAlive(send({ port: arm.port, key: "", clients: STREAMS, durationMs: 0, streamed: true }));
-  if (streams.events !== STREAMS * (CHUNKS + 2)) throw new Error(`${arm.name} delivered ${streams.events} events of ${STREAMS * (CHUNKS + 2)}`);
+  for (const clients of CLIENTS)
+    results.push(
+      await arm.whileAlive(send({ port: arm.port, key: "", clients, durationMs: DURATION_MS, streamed: false })),
+    );
+  const streams = await arm.whileAlive(
+    send({ port: arm.port, key: "", clients: STREAMS, durationMs: 0, streamed: true }),
+  );
+  if (streams.events !== STREAMS * (CHUNKS + 2))
+    throw new Error(`${arm.name} delivered ${streams.events} events of ${STREAMS * (CHUNKS + 2)}`);
   return {
     p50Us: results.map(({ latenciesUs }) => quantile(latenciesUs, 0.5)),
     p99Us: results.map(({ latenciesUs }) => quantile(latenciesUs, 0.99)),
@@ -51,7 +59,11 @@ async function measure(arm: Arm, send: Send): Promise<Sample> {
 async function untilServed(port: number): Promise<void> {
   const body = JSON.stringify({ model: "stub", messages: [{ role: "user", content: "Hello" }] });
   for (const until = performance.now() + UP_WITHIN_MS; ; await sleep(100)) {
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     const text = await answer.text();
     if (answer.status === 200) return;
     if (performance.now() > until) throw new Error(`not served within ${UP_WITHIN_MS} ms: ${answer.status} ${text}`);
@@ -66,7 +78,15 @@ function report(samples: ReadonlyMap<string, readonly Sample[]>): void {
     const of = (list: readonly Sample[]): ReturnType<typeof spread> => spread(list.map(value));
     const pairs = forwarded.map((sample, round) => [value(sample), value(straight[round] as Sample)] as const);
     const [added, ratio] = [spread(pairs.map(([a, b]) => a - b)), spread(pairs.map(([a, b]) => a / b))];
-    out.add({ bench: "forward", measure: measureName, rounds: ROUNDS, straight: of(straight), forwarded: of(forwarded), added, ratio });
+    out.add({
+      bench: "forward",
+      measure: measureName,
+      rounds: ROUNDS,
+      straight: of(straight),
+      forwarded: of(forwarded),
+      added,
+      ratio,
+    });
     rows.push([measureName, shown(of(straight), 0), shown(of(forwarded), 0), shown(added, 0), shown(ratio)]);
   };
   for (const [index, clients] of CLIENTS.entries()) {
@@ -85,7 +105,9 @@ const load = fork(join(benchRoot, "lib/load.ts"), { stdio: ["ignore", "inherit",
 await once(load, "message");
 const send: Send = async (wanted) => {
   load.send(wanted);
-  const [result] = (await once(load, "message", { signal: AbortSignal.timeout(wanted.durationMs + ANSWER_WITHIN_MS) })) as [LoadResult];
+  const [result] = (await once(load, "message", {
+    signal: AbortSignal.timeout(wanted.durationMs + ANSWER_WITHIN_MS),
+  })) as [LoadResult];
   if (result.failures > 0) throw new Error(`${result.failures} requests failed`);
   return result;
 };
@@ -94,14 +116,18 @@ try {
   for (const folder of [first, second]) await mkdir(folder);
   const program = join(benchRoot, "forward/daemon.ts");
   await using straight = await startArm("straight", program, { directory: second, other: null });
-  await using forwarded = await startArm("forwarded", program, { directory: first, other: await readFile(join(second, "grpc"), "utf8") });
+  await using forwarded = await startArm("forwarded", program, {
+    directory: first,
+    other: await readFile(join(second, "grpc"), "utf8"),
+  });
   const arms = [straight, forwarded];
   for (const { port } of arms) await untilServed(port);
   for (const arm of arms) await measure(arm, send);
   const samples = new Map<string, Sample[]>(arms.map(({ name }) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
     // Another order each round, so that no arm always runs after the same one.
-    for (const arm of round % 2 === 0 ? arms : [...arms].reverse()) samples.get(arm.name)?.push(await measure(arm, send));
+    for (const arm of round % 2 === 0 ? arms : [...arms].reverse())
+      samples.get(arm.name)?.push(await measure(arm, send));
   }
   report(samples);
 } finally {

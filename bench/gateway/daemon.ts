@@ -3,7 +3,11 @@ import { createHash } from "node:crypto";
 import { installAssistant } from "../../test/support/assistant.ts";
 import { serveAsArm, stubEngine, stubModel } from "../lib/daemon-arm.ts";
 
-const { directory, key, preload } = JSON.parse(process.argv[2] ?? "{}") as { directory: string; key: string; preload?: string };
+const { directory, key, preload } = JSON.parse(process.argv[2] ?? "{}") as {
+  directory: string;
+  key: string;
+  preload?: string;
+};
 
 const sha256 = createHash("sha256").update(key).digest("hex");
 const assistant = await installAssistant({

@@ -35,7 +35,11 @@ const log = (await openLog({ level: "info", directory: settings.logDirectory, al
 const sha256 = createHash("sha256").update(settings.key).digest("hex");
 const apiKeys = [{ name: "bench", sha256 }];
 const gatewaySettings = { corsOrigins: [], allowedHosts: [], bodyLimitBytes: 32 * 2 ** 20 };
-const directory = { find: (name: string) => (name === "stub" ? model : undefined), all: () => [model], createdAt: () => 0 };
+const directory = {
+  find: (name: string) => (name === "stub" ? model : undefined),
+  all: () => [model],
+  createdAt: () => 0,
+};
 const inference = new InferenceCore({ dispatcher, directory, tenancy: () => ({ apiKeys }), log });
 const gateway = await createGateway({
   inference,

@@ -5,7 +5,13 @@ import { Pool } from "undici";
 import { reportArm } from "../lib/arm.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string };
-const pool = new Pool("http://localhost", { socketPath: settings.socketPath, connections: 256, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+const pool = new Pool("http://localhost", {
+  socketPath: settings.socketPath,
+  connections: 256,
+  pipelining: 1,
+  headersTimeout: 0,
+  bodyTimeout: 0,
+});
 
 const server = createServer((request, response) => {
   const parts: Buffer[] = [];
@@ -19,7 +25,10 @@ const server = createServer((request, response) => {
         onRequestStart() {},
         onResponseStart(_controller, status, headers) {
           const { "content-type": type, "content-length": length } = headers;
-          response.writeHead(status, { ...(type ? { "content-type": String(type) } : {}), ...(length ? { "content-length": String(length) } : {}) });
+          response.writeHead(status, {
+            ...(type ? { "content-type": String(type) } : {}),
+            ...(length ? { "content-length": String(length) } : {}),
+          });
         },
         onResponseData(controller, chunk) {
           if (!response.write(chunk)) {

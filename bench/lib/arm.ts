@@ -23,7 +23,12 @@ const KEPT_OUTPUT = 4000;
  * Starts `program` with `settings` as its one argument (JSON). Rejects, with what the program printed last, when it ends before
  * it serves or does not serve within `readyWithinMs` (default: a minute); no process is left then.
  */
-export async function startArm(name: string, program: string, settings: object, { readyWithinMs = 60_000 } = {}): Promise<Arm> {
+export async function startArm(
+  name: string,
+  program: string,
+  settings: object,
+  { readyWithinMs = 60_000 } = {},
+): Promise<Arm> {
   const child = fork(program, [JSON.stringify(settings)], { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
   let output = "";
   const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
@@ -32,14 +37,16 @@ export async function startArm(name: string, program: string, settings: object, 
       output = (output + text).slice(-KEPT_OUTPUT);
     });
   }
-  const failure = (what: string): Error => new Error(`the arm "${name}" ${what}; its last output:\n${output.trim() || "(none)"}`);
+  const failure = (what: string): Error =>
+    new Error(`the arm "${name}" ${what}; its last output:\n${output.trim() || "(none)"}`);
   const crashed = once(child, "exit").then(async ([code, signal]) => {
     // The last output may come after the end; what the child started may hold its streams open for ever. (There is no "close" after `disconnect`.)
     await Promise.race([Promise.all(streams.map((stream) => finished(stream))), sleep(LAST_OUTPUT_MS)]).catch(() => {});
     throw failure(`ended with ${signal ?? `code ${String(code)}`}`);
   });
   crashed.catch(() => {});
-  const answer = (withinMs: number, late: string): Promise<unknown> => Promise.race([crashed, nextMessage(child, withinMs, () => failure(late))]);
+  const answer = (withinMs: number, late: string): Promise<unknown> =>
+    Promise.race([crashed, nextMessage(child, withinMs, () => failure(late))]);
   const end = (): Promise<void> => endChild(child, crashed);
   try {
     const { port } = (await answer(readyWithinMs, `did not serve within ${readyWithinMs} ms`)) as { port: number };
@@ -48,7 +55,10 @@ export async function startArm(name: string, program: string, settings: object, 
       port,
       usage: async () => {
         if (child.connected) child.send("usage");
-        return (await answer(USAGE_WITHIN_MS, `did not say within ${USAGE_WITHIN_MS} ms what it uses`)) as { cpuMs: number; rssBytes: number };
+        return (await answer(USAGE_WITHIN_MS, `did not say within ${USAGE_WITHIN_MS} ms what it uses`)) as {
+          cpuMs: number;
+          rssBytes: number;
+        };
       },
       whileAlive: (work) => Promise.race([crashed, work]),
       [Symbol.asyncDispose]: end,

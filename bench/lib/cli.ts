@@ -87,7 +87,12 @@ async function runNamed(): Promise<void> {
       if (values.model === undefined || values["llama-server"] === undefined)
         throw new Error("bench engine needs --model FILE.gguf and --llama-server PROGRAM");
       const { benchEngine } = await import("../engine/main.ts");
-      await benchEngine({ rounds: rounds(5), departures: Number(values.departures), model: values.model, llamaServer: values["llama-server"] });
+      await benchEngine({
+        rounds: rounds(5),
+        departures: Number(values.departures),
+        model: values.model,
+        llamaServer: values["llama-server"],
+      });
       break;
     }
     case "processes": {
@@ -95,14 +100,25 @@ async function runNamed(): Promise<void> {
         throw new Error("bench processes needs --model FILE.gguf and --llama-server PROGRAM");
       const { benchProcesses } = await import("../processes/main.ts");
       const counts = values.counts.split(",").map(Number);
-      await benchProcesses({ rounds: rounds(5), seconds: seconds(4), counts, model: values.model, llamaServer: values["llama-server"] });
+      await benchProcesses({
+        rounds: rounds(5),
+        seconds: seconds(4),
+        counts,
+        model: values.model,
+        llamaServer: values["llama-server"],
+      });
       break;
     }
     case "calibrate": {
       if (values.model === undefined || values["llama-server"] === undefined)
         throw new Error("bench calibrate needs --model FILE.gguf and --llama-server PROGRAM");
       const { calibrate } = await import("../stub/calibrate.ts");
-      await calibrate({ model: values.model, llamaServer: values["llama-server"], rounds: rounds(3), threads: Number(values.threads) });
+      await calibrate({
+        model: values.model,
+        llamaServer: values["llama-server"],
+        rounds: rounds(3),
+        threads: Number(values.threads),
+      });
       break;
     }
     case "workloads": {
@@ -118,7 +134,11 @@ async function runNamed(): Promise<void> {
     case "sim": {
       const { benchSim } = await import("../sim/main.ts");
       const numbers = (list: string): number[] => list.split(",").map(Number);
-      const shapes = { shapes: Number(values.shapes), seed: Number(values.seed), shapesAlone: values.only === "shapes" };
+      const shapes = {
+        shapes: Number(values.shapes),
+        seed: Number(values.seed),
+        shapesAlone: values.only === "shapes",
+      };
       const fleets = { instances: numbers(values.instances), loads: numbers(values.load), most: Number(values.most) };
       benchSim({ trace: values.trace ?? null, ...fleets, ...shapes, save: true });
       break;

@@ -10,11 +10,22 @@ import { usageOf } from "./usage.ts";
 export async function stubEngine(directory: string): Promise<string> {
   const binary = join(directory, "llama-server");
   const stub = join(benchRoot, "lib/stub-upstream.ts");
-  await writeFile(binary, `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${stub}" "$@"\n`);
+  await writeFile(
+    binary,
+    `#!/bin/sh\n[ "$1" = --version ] && exec echo "version: 0 (stub)"\nexec "${process.execPath}" "${stub}" "$@"\n`,
+  );
   await chmod(binary, 0o755);
   const patches = [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" }));
   const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0 };
-  const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches, ...facts, binaryBytes: (await stat(binary)).size };
+  const manifest = {
+    schema: 1,
+    engine: "llama-server",
+    sourceTag: "stub",
+    sourceCommit: "0",
+    patches,
+    ...facts,
+    binaryBytes: (await stat(binary)).size,
+  };
   await writeFile(join(directory, "manifest.json"), JSON.stringify(manifest));
   await writeFile(join(directory, "stub.gguf"), "GGUF");
   return binary;

@@ -28,7 +28,13 @@ const messages = [
 ];
 
 function requestBytes({ port, key, streamed }: LoadOrder): Buffer {
-  const body = JSON.stringify({ model: "stub", messages, max_tokens: 200, temperature: 0.7, ...(streamed ? { stream: true } : {}) });
+  const body = JSON.stringify({
+    model: "stub",
+    messages,
+    max_tokens: 200,
+    temperature: 0.7,
+    ...(streamed ? { stream: true } : {}),
+  });
   return Buffer.from(
     `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );

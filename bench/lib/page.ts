@@ -23,7 +23,11 @@ interface Results {
 }
 
 const number = (value: unknown, digits = 2): string =>
-  typeof value === "number" ? (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : value.toFixed(digits)) : "";
+  typeof value === "number"
+    ? Math.abs(value) >= 100
+      ? Math.round(value).toLocaleString("en-US")
+      : value.toFixed(digits)
+    : "";
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 const spread = (row: Row): string => `${number(row["median"])} (${number(row["low"])}–${number(row["high"])})`;
@@ -41,7 +45,9 @@ const gatewayMeasures: Readonly<Record<string, string>> = {
 function gatewayPart({ rows }: Results): string {
   const arms = ["direct", "skeleton", "gateway", "daemon"];
   const figures = Object.entries(gatewayMeasures).map(([measure, title]) => {
-    const cells = arms.map((arm) => number(rows.find((row) => row["arm"] === arm && row.measure === measure)?.["median"], 1));
+    const cells = arms.map((arm) =>
+      number(rows.find((row) => row["arm"] === arm && row.measure === measure)?.["median"], 1),
+    );
     return [title, ...cells];
   });
   const ratio = (arm: string, measure: string): string => {
@@ -61,7 +67,13 @@ function gatewayPart({ rows }: Results): string {
 function enginePart({ rows, model }: Results): string {
   const speed = rows
     .filter((row) => row["streams"] !== undefined)
-    .map((row) => [`${row["streams"]}`, String(row["arm"] ?? "daemon ÷ direct"), row.measure, spread(row), String(row["goal"] ?? "")]);
+    .map((row) => [
+      `${row["streams"]}`,
+      String(row["arm"] ?? "daemon ÷ direct"),
+      row.measure,
+      spread(row),
+      String(row["goal"] ?? ""),
+    ]);
   const stops = rows
     .filter((row) => row["phase"] !== undefined)
     .map((row) => [
@@ -86,7 +98,12 @@ const swapPart = ({ rows }: Results): string =>
     "Two models share one place. A conversation comes back after the other model has had its turn; its slots were saved to disk and restored, or not.",
     table(
       ["slots", "history, tokens", "found in the cache", "time to first token, ms"],
-      rows.map((row) => [row.measure, number(row["historyTokens"], 0), number(row["cachedTokens"], 0), number(row["ttftMs"], 0)]),
+      rows.map((row) => [
+        row.measure,
+        number(row["historyTokens"], 0),
+        number(row["cachedTokens"], 0),
+        number(row["ttftMs"], 0),
+      ]),
     ),
   ].join("\n\n");
 
@@ -126,7 +143,8 @@ const memoryPart = ({ rows }: Results): string => {
 };
 
 const soakPart = ({ rows }: Results): string => {
-  const cells = (row: Row): string[] => ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
+  const cells = (row: Row): string[] =>
+    ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
   return [
     "The whole daemon in front of a stub, 32 clients that reconnect every second. What is alive is counted after the first tenth and at the end: counting takes memory of its own.",
     table(
@@ -136,18 +154,34 @@ const soakPart = ({ rows }: Results): string => {
   ].join("\n\n");
 };
 
-const parts: readonly (readonly [name: string, title: string, command: string, part: (results: Results) => string])[] = [
-  ["gateway", "Gateway", "npm run bench -- gateway", gatewayPart],
-  ["peers", "Beside other programs", "npm run bench -- peers", peersPart],
-  ["engine", "Engine behind the daemon", "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM", enginePart],
-  ["processes", "Several processes on one machine", "npm run bench -- processes --model FILE.gguf --llama-server PROGRAM", processesPart],
-  ["calibrate", "Stub engine against a real one", "npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM", calibratePart],
-  ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
-  ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
-  ["swap", "Swaps", "npm run bench -- swap", swapPart],
-  ["soak", "A million requests", "npm run bench -- soak", soakPart],
-  ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
-];
+const parts: readonly (readonly [name: string, title: string, command: string, part: (results: Results) => string])[] =
+  [
+    ["gateway", "Gateway", "npm run bench -- gateway", gatewayPart],
+    ["peers", "Beside other programs", "npm run bench -- peers", peersPart],
+    [
+      "engine",
+      "Engine behind the daemon",
+      "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM",
+      enginePart,
+    ],
+    [
+      "processes",
+      "Several processes on one machine",
+      "npm run bench -- processes --model FILE.gguf --llama-server PROGRAM",
+      processesPart,
+    ],
+    [
+      "calibrate",
+      "Stub engine against a real one",
+      "npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM",
+      calibratePart,
+    ],
+    ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
+    ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
+    ["swap", "Swaps", "npm run bench -- swap", swapPart],
+    ["soak", "A million requests", "npm run bench -- soak", soakPart],
+    ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
+  ];
 
 export function writePage(): string {
   const sections = parts.flatMap(([name, title, command, part]) => {

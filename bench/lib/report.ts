@@ -48,12 +48,23 @@ export function progress(text: string): void {
 
 function circumstances(): object {
   const { version } = JSON.parse(readFileSync(join(benchRoot, "../package.json"), "utf8")) as { version: string };
-  return { at: new Date().toISOString(), version, commit: commit(), node: process.version, cpu: cpus()[0]?.model ?? "", cores: cpus().length };
+  return {
+    at: new Date().toISOString(),
+    version,
+    commit: commit(),
+    node: process.version,
+    cpu: cpus()[0]?.model ?? "",
+    cores: cpus().length,
+  };
 }
 
 function commit(): string | null {
   try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: benchRoot, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], {
+      cwd: benchRoot,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   } catch {
     return null;
   }
@@ -62,5 +73,10 @@ function commit(): string | null {
 /** A table for people: the first row is the heading. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  for (const row of rows) console.log(row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join("   "));
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("   "),
+    );
 }

@@ -1,5 +1,6 @@
 /** The value below which a share `q` (0–1) of the sorted values lies. */
-export const quantile = (sorted: readonly number[], q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+export const quantile = (sorted: readonly number[], q: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 
 export interface Spread {
   readonly median: number;
@@ -13,4 +14,5 @@ export function spread(values: readonly number[]): Spread {
   return { median: quantile(sorted, 0.5), low: sorted[0] ?? Number.NaN, high: sorted.at(-1) ?? Number.NaN };
 }
 
-export const shown = ({ median, low, high }: Spread, digits = 2): string => `${median.toFixed(digits)} (${low.toFixed(digits)}–${high.toFixed(digits)})`;
+export const shown = ({ median, low, high }: Spread, digits = 2): string =>
+  `${median.toFixed(digits)} (${low.toFixed(digits)}–${high.toFixed(digits)})`;

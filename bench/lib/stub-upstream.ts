@@ -23,26 +23,34 @@ function readSettings(argv: readonly string[]): Settings {
   return { socketPath: value("--host") ?? "", port: 0, slots: Number(value("--parallel")), chunks: 200, everyMs: 10 };
 }
 
-const common = '"created":1700000000,"id":"chatcmpl-0123456789abcdef0123456789abcdef","model":"stub","system_fingerprint":"b1-stub"';
+const common =
+  '"created":1700000000,"id":"chatcmpl-0123456789abcdef0123456789abcdef","model":"stub","system_fingerprint":"b1-stub"';
 const timings = '"timings":{"cache_n":12,"prompt_n":20,"prompt_ms":198.3,"predicted_n":200,"predicted_ms":2000.1}';
-const usage = '"usage":{"completion_tokens":200,"prompt_tokens":32,"total_tokens":232,"prompt_tokens_details":{"cached_tokens":12}}';
+const usage =
+  '"usage":{"completion_tokens":200,"prompt_tokens":32,"total_tokens":232,"prompt_tokens_details":{"cached_tokens":12}}';
 const whole = `{"choices":[{"finish_reason":"length","index":0,"message":{"role":"assistant","content":"Hello! How"}}],${common},"object":"chat.completion",${usage},${timings}}`;
 const events = Array.from({ length: settings.chunks }, (_, index) => {
   const content = ` ${String(index).padStart(5, "0")}`;
-  return chunk(`data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"${content}"}}],${common},"object":"chat.completion.chunk"}\n\n`);
+  return chunk(
+    `data: {"choices":[{"finish_reason":null,"index":0,"delta":{"content":"${content}"}}],${common},"object":"chat.completion.chunk"}\n\n`,
+  );
 });
-const lastEvent = chunk(`data: {"choices":[{"finish_reason":"length","index":0,"delta":{}}],${common},"object":"chat.completion.chunk",${timings}}\n\n`);
+const lastEvent = chunk(
+  `data: {"choices":[{"finish_reason":"length","index":0,"delta":{}}],${common},"object":"chat.completion.chunk",${timings}}\n\n`,
+);
 const ending = Buffer.concat([lastEvent, chunk("data: [DONE]\n\n"), Buffer.from("0\r\n\r\n")]);
 
 function chunk(text: string): Buffer {
   return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
 }
 
-const head = (lines: string, close: boolean): string => `HTTP/1.1 200 OK\r\nServer: stub\r\n${lines}\r\nConnection: ${close ? "close" : "keep-alive"}\r\n\r\n`;
+const head = (lines: string, close: boolean): string =>
+  `HTTP/1.1 200 OK\r\nServer: stub\r\n${lines}\r\nConnection: ${close ? "close" : "keep-alive"}\r\n\r\n`;
 const wholeAnswer = (close: boolean): Buffer =>
   Buffer.from(head(`Content-Type: application/json; charset=utf-8\r\nContent-Length: ${whole.length}`, close) + whole);
 const answers = { close: wholeAnswer(true), keep: wholeAnswer(false) };
-const streamHead = (close: boolean): Buffer => Buffer.from(head("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked", close));
+const streamHead = (close: boolean): Buffer =>
+  Buffer.from(head("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked", close));
 
 function serve(socket: Socket): void {
   let seen = "";
@@ -115,7 +123,11 @@ const onPath = createServer(serve).listen(settings.socketPath, () => {
 });
 process.on("disconnect", () => process.exit(0));
 process.on("message", (message) => {
-  if (message === "usage") process.send?.({ cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000, rssBytes: process.memoryUsage.rss() });
+  if (message === "usage")
+    process.send?.({
+      cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
+      rssBytes: process.memoryUsage.rss(),
+    });
 });
 onPath.on("error", (error) => {
   throw error;

@@ -75,10 +75,12 @@ export interface Ratio {
 
 type Rule = readonly [measure: string, arm: string, goal: string, value: (ours: Sample, theirs: Sample) => number];
 const NONE = Number.NaN;
-const throughput = (ours: Sample, theirs: Sample): number => (ours.requestsPerSecond32 ?? NONE) / (theirs.requestsPerSecond32 ?? NONE);
+const throughput = (ours: Sample, theirs: Sample): number =>
+  (ours.requestsPerSecond32 ?? NONE) / (theirs.requestsPerSecond32 ?? NONE);
 const tail = (ours: Sample, theirs: Sample): number => (ours.p99At32Us ?? NONE) / (theirs.p99At32Us ?? NONE);
 const cpu = (ours: Sample, theirs: Sample): number => (ours.cpuPerChunkUs ?? NONE) / (theirs.cpuPerChunkUs ?? NONE);
-const delay = (ours: Sample, theirs: Sample): number => ((ours.gapP99Us ?? NONE) - PACE_US) / ((theirs.gapP99Us ?? NONE) - PACE_US);
+const delay = (ours: Sample, theirs: Sample): number =>
+  ((ours.gapP99Us ?? NONE) - PACE_US) / ((theirs.gapP99Us ?? NONE) - PACE_US);
 
 /** The goals against each peer; a peer without one is told for what it is. */
 const goals: Readonly<Record<string, readonly [requests: string, p99: string, cpu: string, delay: string]>> = {
@@ -127,7 +129,19 @@ const cell = (values: readonly (number | undefined)[], scale = 1, digits = 0): s
 
 /** The figures for people; `*` marks requests per second that the stub's own bound. */
 export function armTable(all: readonly Measured[], direct: Measured): string[][] {
-  const head = ["arm", "req/s, 1", "req/s, 8", "req/s, 32", "p50 µs, 1", "p99 µs, 1", "p99 ms, 8", "p99 ms, 32", "CPU µs/chunk", "gap p99 ms", "RSS MB"];
+  const head = [
+    "arm",
+    "req/s, 1",
+    "req/s, 8",
+    "req/s, 32",
+    "p50 µs, 1",
+    "p99 µs, 1",
+    "p99 ms, 8",
+    "p99 ms, 32",
+    "CPU µs/chunk",
+    "gap p99 ms",
+    "RSS MB",
+  ];
   const rows = all.map((arm) => {
     const of = (measure: Measure, scale?: number, digits?: number): string =>
       cell(
@@ -135,7 +149,8 @@ export function armTable(all: readonly Measured[], direct: Measured): string[][]
         scale,
         digits,
       );
-    const rate = (measure: Measure): string => `${of(measure)}${(ceilingOf(arm, direct, measure) ?? MIN_CEILING) < MIN_CEILING ? "*" : ""}`;
+    const rate = (measure: Measure): string =>
+      `${of(measure)}${(ceilingOf(arm, direct, measure) ?? MIN_CEILING) < MIN_CEILING ? "*" : ""}`;
     const rates = [rate("requestsPerSecond1"), rate("requestsPerSecond8"), rate("requestsPerSecond32")];
     const latencies = [of("p50At1Us"), of("p99At1Us"), of("p99At8Us", 1000, 2), of("p99At32Us", 1000, 2)];
     return [arm.arm, ...rates, ...latencies, of("cpuPerChunkUs", 1, 1), of("gapP99Us", 1000, 2), of("rssBytes", 1e6)];

@@ -6,9 +6,18 @@ import { delimiter, join } from "node:path";
 import { benchRoot } from "../lib/report.ts";
 import type { PeerName } from "./launch.ts";
 
-export type Found = { readonly peer: PeerName; readonly program: string; readonly version: string } | { readonly peer: string; readonly missing: string };
+export type Found =
+  | { readonly peer: PeerName; readonly program: string; readonly version: string }
+  | { readonly peer: string; readonly missing: string };
 
-export const peerNames: readonly PeerName[] = ["nginx", "llama-server-router", "llama-swap", "olla", "portkey", "litellm"];
+export const peerNames: readonly PeerName[] = [
+  "nginx",
+  "llama-server-router",
+  "llama-swap",
+  "olla",
+  "portkey",
+  "litellm",
+];
 
 /** Installed peers lie here, apart from the project's own dependencies. */
 const cache = join(benchRoot, "../.cache/bench");
@@ -41,16 +50,25 @@ export interface Places {
 }
 
 /** The program of a peer, or why there is none. */
-export function programOf(peer: PeerName, { path, llamaServer, isProgram = canRun }: Places): { readonly program: string } | { readonly missing: string } {
+export function programOf(
+  peer: PeerName,
+  { path, llamaServer, isProgram = canRun }: Places,
+): { readonly program: string } | { readonly missing: string } {
   const name = programs[peer];
   const named = peer === "llama-server-router" && llamaServer !== null ? [llamaServer] : [];
   // Where Debian puts what a user's PATH need not have. Portkey's program is a script of its package, called by nobody's PATH.
-  const folders = peer === "portkey" ? [] : [...path.split(delimiter).filter(Boolean), ...(peer === "nginx" ? ["/usr/sbin"] : [])];
+  const folders =
+    peer === "portkey" ? [] : [...path.split(delimiter).filter(Boolean), ...(peer === "nginx" ? ["/usr/sbin"] : [])];
   const candidates = [...named, ...folders.map((folder) => join(folder, name)), ...(own[peer] ? [own[peer]] : [])];
   const program = candidates.find((file) => (peer === "portkey" ? existsSync(file) : isProgram(file)));
   if (program !== undefined) return { program };
-  if (peer === "llama-server-router") return { missing: "no program `llama-server` on the PATH, and none built by `npm test`; --llama-server names one" };
-  return { missing: own[peer] ? "not installed; `npm run bench -- peers --install` does it" : `no program \`${name}\` on the PATH` };
+  if (peer === "llama-server-router")
+    return { missing: "no program `llama-server` on the PATH, and none built by `npm test`; --llama-server names one" };
+  return {
+    missing: own[peer]
+      ? "not installed; `npm run bench -- peers --install` does it"
+      : `no program \`${name}\` on the PATH`,
+  };
 }
 
 export function findPeers(wanted: readonly string[] | null, places: Places): Found[] {
@@ -58,7 +76,9 @@ export function findPeers(wanted: readonly string[] | null, places: Places): Fou
     const result = programOf(peer, places);
     return "missing" in result ? { peer, ...result } : { peer, ...result, version: versionOf(peer, result.program) };
   });
-  const ollama = places.path.split(delimiter).some((folder) => folder && (places.isProgram ?? canRun)(join(folder, "ollama")));
+  const ollama = places.path
+    .split(delimiter)
+    .some((folder) => folder && (places.isProgram ?? canRun)(join(folder, "ollama")));
   const why = "not measured here: it runs its own engine and cannot be put in front of the stub";
   found.push({ peer: "ollama", missing: ollama ? why : "no program `ollama` on the PATH" });
   return wanted === null ? found : found.filter(({ peer }) => wanted.includes(peer));
@@ -78,7 +98,13 @@ function versionOf(peer: PeerName, program: string): string {
     const { version } = JSON.parse(readFileSync(join(program, "../../package.json"), "utf8")) as { version: string };
     return version;
   }
-  const flag = { nginx: "-v", "llama-swap": "-version", olla: "--version", litellm: "--version", "llama-server-router": "--version" }[peer];
+  const flag = {
+    nginx: "-v",
+    "llama-swap": "-version",
+    olla: "--version",
+    litellm: "--version",
+    "llama-server-router": "--version",
+  }[peer];
   // They differ in where they print it, and in what else they say.
   const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: "True", NO_COLOR: "1" };
   let said = "";
@@ -117,7 +143,10 @@ export function installPeers(path: string): void {
     const folder = join(cache, "portkey");
     mkdirSync(folder, { recursive: true });
     // Without a package.json of its own npm would take the project's.
-    writeFileSync(join(folder, "package.json"), `${JSON.stringify({ private: true, overrides: { "@hono/node-server": PORTKEY_SERVER } })}\n`);
+    writeFileSync(
+      join(folder, "package.json"),
+      `${JSON.stringify({ private: true, overrides: { "@hono/node-server": PORTKEY_SERVER } })}\n`,
+    );
     run(folder, "npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", `@portkey-ai/gateway@${PORTKEY}`]);
   }
   if (!has("litellm")) {

@@ -31,7 +31,9 @@ export interface Launch {
 export type PeerName = "nginx" | "llama-server-router" | "llama-swap" | "olla" | "portkey" | "litellm";
 
 export function nginxConfig({ directory, port, stub, asRoot }: Place): string {
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `  ${kind}_temp_path ${directory}/${kind};`);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (kind) => `  ${kind}_temp_path ${directory}/${kind};`,
+  );
   return [
     "daemon off;",
     // Its worker would change to a user who may not open the stub's socket.
@@ -112,13 +114,24 @@ export function launchOf(peer: PeerName, place: Place): Launch {
   const file = (name: string): string => `${directory}/${name}`;
   switch (peer) {
     case "nginx":
-      return { args: ["-e", file("error.log"), "-p", directory, "-c", file("nginx.conf")], files: { [file("nginx.conf")]: nginxConfig(place) } };
+      return {
+        args: ["-e", file("error.log"), "-p", directory, "-c", file("nginx.conf")],
+        files: { [file("nginx.conf")]: nginxConfig(place) },
+      };
     case "llama-swap":
-      return { args: ["-config", file("config.yaml"), "-listen", `127.0.0.1:${port}`], files: { [file("config.yaml")]: llamaSwapConfig(place) } };
+      return {
+        args: ["-config", file("config.yaml"), "-listen", `127.0.0.1:${port}`],
+        files: { [file("config.yaml")]: llamaSwapConfig(place) },
+      };
     case "olla":
       return { args: ["--config", file("config.yaml")], files: { [file("config.yaml")]: ollaConfig(place) } };
     case "portkey":
-      return { command: place.node, args: [place.program, `--port=${port}`, "--headless"], env: { NODE_ENV: "production" }, files: {} };
+      return {
+        command: place.node,
+        args: [place.program, `--port=${port}`, "--headless"],
+        env: { NODE_ENV: "production" },
+        files: {},
+      };
     case "litellm":
       return {
         args: ["--config", file("config.yaml"), "--host", "127.0.0.1", "--port", String(port), "--num_workers", "1"],
@@ -133,7 +146,19 @@ export function launchOf(peer: PeerName, place: Place): Launch {
       };
     case "llama-server-router":
       return {
-        args: ["--host", "127.0.0.1", "--port", String(port), "--models-preset", file("models.ini"), "--models-max", "1", "--offline", "--log-verbosity", "1"],
+        args: [
+          "--host",
+          "127.0.0.1",
+          "--port",
+          String(port),
+          "--models-preset",
+          file("models.ini"),
+          "--models-max",
+          "1",
+          "--offline",
+          "--log-verbosity",
+          "1",
+        ],
         files: {
           [file("models.ini")]: routerPreset(place),
           [file("stub.gguf")]: "GGUF",
@@ -146,7 +171,10 @@ export function launchOf(peer: PeerName, place: Place): Launch {
 }
 
 /** Where a chat request goes, with the headers that the peer needs. */
-export function requestOf(peer: string, stubPort: number): { readonly path: string; readonly headers: Readonly<Record<string, string>> } {
+export function requestOf(
+  peer: string,
+  stubPort: number,
+): { readonly path: string; readonly headers: Readonly<Record<string, string>> } {
   const path = peer === "olla" ? "/olla/openai/v1/chat/completions" : "/v1/chat/completions";
   const portkey = { "x-portkey-provider": "openai", "x-portkey-custom-host": `http://127.0.0.1:${stubPort}/v1` };
   return { path, headers: peer === "portkey" ? portkey : {} };

@@ -38,8 +38,19 @@ const messages = [
 ];
 
 function requestBytes({ port, path, headers, streamed }: PeerOrder): Buffer {
-  const body = JSON.stringify({ model: "stub", messages, max_tokens: 200, temperature: 0.7, ...(streamed ? { stream: true } : {}) });
-  const all = { Host: `127.0.0.1:${port}`, "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(body)), ...headers };
+  const body = JSON.stringify({
+    model: "stub",
+    messages,
+    max_tokens: 200,
+    temperature: 0.7,
+    ...(streamed ? { stream: true } : {}),
+  });
+  const all = {
+    Host: `127.0.0.1:${port}`,
+    "Content-Type": "application/json",
+    "Content-Length": String(Buffer.byteLength(body)),
+    ...headers,
+  };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`);
 }
@@ -71,7 +82,16 @@ async function run(order: PeerOrder): Promise<PeerResult> {
   const seconds = (performance.now() - startedAt) / 1000;
   // Read only now: parsing would delay the other streams.
   const contents = contentsOf(streams);
-  return { requests, seconds, latenciesUs: latencies.sort((a, b) => a - b), events, failures, failure, body: first ?? "", contents };
+  return {
+    requests,
+    seconds,
+    latenciesUs: latencies.sort((a, b) => a - b),
+    events,
+    failures,
+    failure,
+    body: first ?? "",
+    contents,
+  };
 
   function contentsOf(bodies: readonly string[]): string[] {
     const found = new Set<string>();
@@ -150,7 +170,8 @@ async function run(order: PeerOrder): Promise<PeerResult> {
       socket.on("close", () => {
         timeout.removeEventListener("abort", late);
         if (reader.end()) goOn = complete();
-        else if (reader.underWay) fail(`the connection ended within an answer, after ${JSON.stringify(body.slice(-80))}`);
+        else if (reader.underWay)
+          fail(`the connection ended within an answer, after ${JSON.stringify(body.slice(-80))}`);
         else if (answered === 0 && !timeout.aborted && failures === 0) fail("the connection ended without an answer");
         resolve(goOn && failures < 100);
       });

@@ -72,7 +72,9 @@ export async function benchPeers({ rounds, seconds, arms, llamaServer, path }: P
   await checkAnswers(entries, direct, load.run, out);
   await measureAll(entries, { rounds, durationMs: seconds * 1000 }, load.run);
   report(entries, direct, out);
-  console.log(`\nkept in ${out.save({ rounds, seconds, streams: STREAMS, chunks: CHUNKS, everyMs: EVERY_MS, versions })}`);
+  console.log(
+    `\nkept in ${out.save({ rounds, seconds, streams: STREAMS, chunks: CHUNKS, everyMs: EVERY_MS, versions })}`,
+  );
 }
 
 /** An arm that is not there, or does not start, is told of, and the run goes on without it. */
@@ -97,7 +99,9 @@ async function startPeer(
 
 function startLoad(): { readonly run: Load; end(): Promise<void> } {
   const child = fork(join(benchRoot, "peers/load.ts"), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const gone = once(child, "exit").then(([code]) => Promise.reject(new Error(`the load generator ended with code ${String(code)}`)));
+  const gone = once(child, "exit").then(([code]) =>
+    Promise.reject(new Error(`the load generator ended with code ${String(code)}`)),
+  );
   gone.catch(() => {});
   const ready = once(child, "message");
   let last: Promise<unknown> = ready;
@@ -149,9 +153,14 @@ async function checkAnswers(entries: Entry[], direct: Entry, load: Load, out: Re
   }
 }
 
-async function measureAll(entries: readonly Entry[], plan: { readonly rounds: number; readonly durationMs: number }, load: Load): Promise<void> {
+async function measureAll(
+  entries: readonly Entry[],
+  plan: { readonly rounds: number; readonly durationMs: number },
+  load: Load,
+): Promise<void> {
   // V8 takes some ten thousand requests to compile what is hot, and the others are not cold either.
-  for (const entry of entries) if (!entry.failed["whole"]) await load(entry, { clients: 32, durationMs: WARM_UP_MS, streamed: false });
+  for (const entry of entries)
+    if (!entry.failed["whole"]) await load(entry, { clients: 32, durationMs: WARM_UP_MS, streamed: false });
   for (let round = 0; round < plan.rounds; round++) {
     // Another order each round, so that no arm always runs after the same one.
     for (const entry of round % 2 === 0 ? entries : [...entries].reverse()) {
@@ -215,10 +224,12 @@ function report(entries: readonly Entry[], direct: Entry, out: Report): void {
   const base = measured.find(({ arm }) => arm === direct.arm.name) as Measured;
   for (const arm of measured) {
     for (const row of figures(arm, base)) out.add(row);
-    for (const [measure, failed] of Object.entries(arm.failed)) out.add({ bench: "peers", arm: arm.arm, measure, failed });
+    for (const [measure, failed] of Object.entries(arm.failed))
+      out.add({ bench: "peers", arm: arm.arm, measure, failed });
   }
   const found = ratios(measured);
-  for (const { arm, measure, goal, spread, met } of found) if (spread) out.add({ bench: "peers", arm: `daemon/${arm}`, measure, goal, met, ...spread });
+  for (const { arm, measure, goal, spread, met } of found)
+    if (spread) out.add({ bench: "peers", arm: `daemon/${arm}`, measure, goal, met, ...spread });
   console.log("");
   printTable(armTable(measured, base));
   console.log(`\n* the stub alone gave less than ${MIN_CEILING} times as much: the figure is a lower bound\n`);

@@ -6,10 +6,12 @@ interface Results {
   readonly versions?: Readonly<Record<string, string>>;
 }
 
-const number = (value: number): string => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : value.toFixed(1));
+const number = (value: number): string =>
+  Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : value.toFixed(1);
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-const spread = (row: Row): string => [row["median"], row["low"], row["high"]].map((value) => Number(value).toFixed(2)).join(" / ");
+const spread = (row: Row): string =>
+  [row["median"], row["low"], row["high"]].map((value) => Number(value).toFixed(2)).join(" / ");
 
 const measures: Readonly<Record<string, readonly [title: string, scale: number]>> = {
   requestsPerSecond1: ["requests/s, 1 client", 1],
@@ -26,7 +28,9 @@ export function peersPart({ rows, versions }: Results): string {
   const arms = rows.filter((row) => row.measure === "arm");
   const of = (arm: unknown, measure: string): string => {
     const row = rows.find((one) => one["arm"] === arm && one.measure === measure && one["median"] !== undefined);
-    return row === undefined ? "–" : `${number(Number(row["median"]) / (measures[measure]?.[1] ?? 1))}${row["bounded"] === true ? "*" : ""}`;
+    return row === undefined
+      ? "–"
+      : `${number(Number(row["median"]) / (measures[measure]?.[1] ?? 1))}${row["bounded"] === true ? "*" : ""}`;
   };
   const measured = arms
     .filter((row) => row["missing"] === undefined)
@@ -34,7 +38,8 @@ export function peersPart({ rows, versions }: Results): string {
   const notes = rows.flatMap(({ arm, measure, answers, missing, failed }) => {
     const version = versions?.[String(arm)];
     const given = Object.entries(answers ?? {}).map(([form, what]) => `${form} answers: ${String(what)}`);
-    if (measure === "arm" && missing === undefined) return [`- ${arm}${version ? ` (${version})` : ""}: ${given.join("; ")}.`];
+    if (measure === "arm" && missing === undefined)
+      return [`- ${arm}${version ? ` (${version})` : ""}: ${given.join("; ")}.`];
     const why = String(missing ?? failed ?? "").split("\n")[0];
     return why ? [`- ${arm}${missing === undefined ? `, ${measure}` : ""}: not measured: ${why}`] : [];
   });

@@ -4,7 +4,16 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -30,7 +39,15 @@ const directory = mkdtempSync(join(tmpdir(), `bench-${peer}-`));
 const output = join(directory, "output.log");
 const port = await freePort();
 const routerChild = fileURLToPath(new URL("router-child.ts", import.meta.url));
-const launch = launchOf(peer, { directory, port, program, asRoot: process.getuid?.() === 0, stub, node: process.execPath, routerChild });
+const launch = launchOf(peer, {
+  directory,
+  port,
+  program,
+  asRoot: process.getuid?.() === 0,
+  stub,
+  node: process.execPath,
+  routerChild,
+});
 for (const [file, text] of Object.entries(launch.files)) writeFileSync(file, text);
 if (launch.swapped) {
   copyFileSync(program, launch.swapped.copy);
@@ -41,7 +58,12 @@ if (!process.connected) process.exit(0);
 const log = openSync(output, "a");
 const env = { PATH: process.env["PATH"] ?? "", HOME: directory, TMPDIR: directory, ...launch.env };
 // A group of its own: a key that interrupts the bench must not end it before it is asked to.
-const child = spawn(launch.swapped?.copy ?? launch.command ?? program, launch.args, { cwd: directory, env, detached: true, stdio: ["ignore", log, log] });
+const child = spawn(launch.swapped?.copy ?? launch.command ?? program, launch.args, {
+  cwd: directory,
+  env,
+  detached: true,
+  stdio: ["ignore", log, log],
+});
 const gone = once(child, "exit").catch(() => {});
 let ending: Promise<never> | undefined;
 const end = (code: number): void => {
@@ -87,14 +109,22 @@ async function answers(method: string, path: string, headers: Readonly<Record<st
 
 function status(method: string, path: string, headers: Readonly<Record<string, string>>): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const body = method === "POST" ? JSON.stringify({ model: "stub", messages: [{ role: "user", content: "hello" }] }) : "";
-  const all = { "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close", ...headers };
+  const body =
+    method === "POST" ? JSON.stringify({ model: "stub", messages: [{ role: "user", content: "hello" }] }) : "";
+  const all = {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    connection: "close",
+    ...headers,
+  };
   const call = request({ host: "127.0.0.1", port, path, method, headers: all, timeout: 30_000 }, (response) => {
     let text = "";
     response.setEncoding("utf8").on("data", (part: string) => {
       text += part;
     });
-    response.on("end", () => resolve(response.statusCode === 200 ? "200" : `${response.statusCode} ${text.slice(0, 500)}`));
+    response.on("end", () =>
+      resolve(response.statusCode === 200 ? "200" : `${response.statusCode} ${text.slice(0, 500)}`),
+    );
     response.on("error", reject);
   });
   call.on("timeout", () => call.destroy(new Error("no answer within 30 s"))).on("error", reject);
@@ -107,7 +137,9 @@ async function endAll(code: number): Promise<never> {
   const tree = child.pid === undefined ? [] : treeOf(child.pid, processes());
   child.kill("SIGTERM");
   await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, TERM_MS))]);
-  const left = processes().filter(({ pid, startedAt }) => tree.some((one) => one.pid === pid && one.startedAt === startedAt));
+  const left = processes().filter(({ pid, startedAt }) =>
+    tree.some((one) => one.pid === pid && one.startedAt === startedAt),
+  );
   for (const { pid } of left) {
     try {
       process.kill(pid, "SIGKILL");

@@ -16,7 +16,11 @@ export function parseStat(text: string): Process {
 }
 
 /** `root` and its descendants; what `leaveOut` says yes to is left out with its own descendants. */
-export function treeOf(root: number, processes: readonly Process[], leaveOut: (pid: number) => boolean = () => false): Process[] {
+export function treeOf(
+  root: number,
+  processes: readonly Process[],
+  leaveOut: (pid: number) => boolean = () => false,
+): Process[] {
   const found = processes.filter(({ pid }) => pid === root);
   for (const one of found) found.push(...processes.filter(({ pid, parent }) => parent === one.pid && !leaveOut(pid)));
   return found;

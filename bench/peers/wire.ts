@@ -130,7 +130,9 @@ export function contentOf(body: string, streamed: boolean): string {
 }
 
 function messageOf(answer: unknown, field: "message" | "delta"): string {
-  const { choices } = answer as { choices?: { message?: { content?: string | null }; delta?: { content?: string | null } }[] };
+  const { choices } = answer as {
+    choices?: { message?: { content?: string | null }; delta?: { content?: string | null } }[];
+  };
   if (!Array.isArray(choices)) throw new Error("an answer without `choices`");
   return choices[0]?.[field]?.content ?? "";
 }

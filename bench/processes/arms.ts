@@ -46,7 +46,12 @@ export function armsOf(options: ArmOptions): Arm[] {
   return [
     // As the daemon starts it: with default waits it would be a hundred times as slow beside any other program.
     { name: "single", count: 1, kind: "single", start: () => single(options, { GOMP_SPINCOUNT: "1000" }) },
-    { name: "single, passive waits", count: 1, kind: "single", start: () => single(options, { OMP_WAIT_POLICY: "passive" }) },
+    {
+      name: "single, passive waits",
+      count: 1,
+      kind: "single",
+      start: () => single(options, { OMP_WAIT_POLICY: "passive" }),
+    },
     ...of("models", (count) => daemon(options, count, 1)),
     // No more replicas than threads are started, so that one count says it all.
     ...of("replicas", (count) => daemon(options, 1, count)).slice(0, 1),
@@ -57,8 +62,19 @@ export function armsOf(options: ArmOptions): Arm[] {
 /** One process that has all cores and a slot for every stream. */
 function single({ model, llamaServer, streams }: ArmOptions, env: Readonly<Record<string, string>>): Promise<Running> {
   const cores = availableParallelism();
-  const numbers = { "--threads": cores, "--threads-batch": cores, "--parallel": streams, "--ctx-size": CONTEXT_TOKENS * streams };
-  const args = ["--model", model, ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]), "--no-ui", "--offline"];
+  const numbers = {
+    "--threads": cores,
+    "--threads-batch": cores,
+    "--parallel": streams,
+    "--ctx-size": CONTEXT_TOKENS * streams,
+  };
+  const args = [
+    "--model",
+    model,
+    ...Object.entries(numbers).flatMap(([flag, value]) => [flag, String(value)]),
+    "--no-ui",
+    "--offline",
+  ];
   return processes(llamaServer, [args], `1 process of ${cores} threads`, env);
 }
 
@@ -79,7 +95,9 @@ async function processes(
   const directory = await mkdtemp(join(tmpdir(), "bench-processes-"));
   const sockets = commands.map((_, index) => join(directory, `${index}.sock`));
   const children = commands.map((args, index) =>
-    endsWithUs(spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore", env: { ...process.env, ...more } })),
+    endsWithUs(
+      spawn(program, [...args, "--host", sockets[index] ?? ""], { stdio: "ignore", env: { ...process.env, ...more } }),
+    ),
   );
   const dispose = async (): Promise<void> => {
     await Promise.all(children.map(ended));
@@ -100,7 +118,10 @@ async function processes(
     await dispose();
     throw error;
   }
-  const place = (index: number): Place => ({ target: { socketPath: sockets[index % sockets.length] ?? "" }, model: "bench" });
+  const place = (index: number): Place => ({
+    target: { socketPath: sockets[index % sockets.length] ?? "" },
+    model: "bench",
+  });
   return { place, what, [Symbol.asyncDispose]: dispose };
 }
 
@@ -127,7 +148,11 @@ async function daemon({ model, llamaServer }: ArmOptions, models: number, replic
       START_WITHIN_MS,
     );
     const what = `${running.length} instances of ${running.map(({ threads }) => threads).join(", ")} threads`;
-    return { place: (index) => ({ target: { port }, model: names[index % models] ?? "" }), what, [Symbol.asyncDispose]: dispose };
+    return {
+      place: (index) => ({ target: { port }, model: names[index % models] ?? "" }),
+      what,
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;

@@ -47,7 +47,16 @@ export async function benchProcesses({ rounds, model, llamaServer, counts, secon
       rates.get(arm.name)?.push(measured.tokensPerSecond);
       shares.get(arm.name)?.push(measured.leastShare);
       whats.set(arm.name, running.what);
-      report.add({ bench: "processes", measure: "tokens/s", arm: arm.name, kind: arm.kind, count: arm.count, round, what: running.what, ...measured });
+      report.add({
+        bench: "processes",
+        measure: "tokens/s",
+        arm: arm.name,
+        kind: arm.kind,
+        count: arm.count,
+        round,
+        what: running.what,
+        ...measured,
+      });
     }
   }
   for (const { name, kind, count } of arms) {
@@ -65,7 +74,9 @@ export async function benchProcesses({ rounds, model, llamaServer, counts, secon
     });
   }
   conclude(arms, rates, rounds, report);
-  console.log(`\nkept in ${report.save({ model: model.split("/").at(-1), streams: STREAMS, answerTokens: ANSWER_TOKENS, seconds })}`);
+  console.log(
+    `\nkept in ${report.save({ model: model.split("/").at(-1), streams: STREAMS, answerTokens: ANSWER_TOKENS, seconds })}`,
+  );
 }
 
 /** A closed loop of streams for so long; answers that are under way at the end are left. */
@@ -77,10 +88,14 @@ async function measure(running: Running, models: number, forMs: number): Promise
   const stream = async (index: number, place: Place): Promise<void> => {
     const random = randomSource(index);
     for (let number = 0; !over.signal.aborted; number++) {
-      const body = chatBody([{ role: "user", content: prose(1000 * index + number, PROMPT_BYTES, random) }], ANSWER_TOKENS, {
-        model: place.model,
-        cache_prompt: false,
-      });
+      const body = chatBody(
+        [{ role: "user", content: prose(1000 * index + number, PROMPT_BYTES, random) }],
+        ANSWER_TOKENS,
+        {
+          model: place.model,
+          cache_prompt: false,
+        },
+      );
       const seen = await streamChat(place.target, body, { signal: over.signal });
       if (!seen.complete && !over.signal.aborted) failures += 1;
       tokens[index % models] = (tokens[index % models] ?? 0) + seen.tokenTimes.filter((time) => time >= from).length;
@@ -90,10 +105,19 @@ async function measure(running: Running, models: number, forMs: number): Promise
   await Promise.all(Array.from({ length: STREAMS }, (_, index) => stream(index, running.place(index))));
   clearTimeout(timer);
   const all = tokens.reduce((sum, each) => sum + each, 0);
-  return { tokensPerSecond: all / (forMs / 1000), leastShare: all === 0 ? 0 : (Math.min(...tokens) * models) / all, failures };
+  return {
+    tokensPerSecond: all / (forMs / 1000),
+    leastShare: all === 0 ? 0 : (Math.min(...tokens) * models) / all,
+    failures,
+  };
 }
 
-function conclude(arms: readonly Arm[], rates: ReadonlyMap<string, readonly number[]>, rounds: number, report: Report): void {
+function conclude(
+  arms: readonly Arm[],
+  rates: ReadonlyMap<string, readonly number[]>,
+  rounds: number,
+  report: Report,
+): void {
   const ratio = (arm: Arm, base: string): ReturnType<typeof spread> | null => {
     const values = (rates.get(arm.name) ?? []).map((rate, round) => rate / (rates.get(base)?.[round] ?? Number.NaN));
     return base === arm.name || !rates.has(base) ? null : spread(values);
@@ -118,7 +142,12 @@ function conclude(arms: readonly Arm[], rates: ReadonlyMap<string, readonly numb
           ...values,
         });
     }
-    table.push([arm.name, shown(spread(rates.get(arm.name) ?? []), 1), single ? shown(single) : "", untuned ? shown(untuned) : ""]);
+    table.push([
+      arm.name,
+      shown(spread(rates.get(arm.name) ?? []), 1),
+      single ? shown(single) : "",
+      untuned ? shown(untuned) : "",
+    ]);
   }
   console.log("");
   printTable(table);

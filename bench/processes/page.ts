@@ -10,8 +10,10 @@ interface Results {
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-const fixed = (value: unknown, digits: number): string => (typeof value === "number" && Number.isFinite(value) ? value.toFixed(digits) : "");
-const spread = (row: Row | undefined): string => (row === undefined ? "" : `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`);
+const fixed = (value: unknown, digits: number): string =>
+  typeof value === "number" && Number.isFinite(value) ? value.toFixed(digits) : "";
+const spread = (row: Row | undefined): string =>
+  row === undefined ? "" : `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`;
 
 export function processesPart({ rows, cores, model, streams }: Results): string {
   const summary = (measure: string, arm: unknown): Row | undefined =>

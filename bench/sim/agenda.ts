@@ -47,5 +47,7 @@ export class Agenda<What> {
   }
 }
 
-const before = (a: { readonly at: number; readonly serial: number }, b: { readonly at: number; readonly serial: number }): boolean =>
-  a.at < b.at || (a.at === b.at && a.serial < b.serial);
+const before = (
+  a: { readonly at: number; readonly serial: number },
+  b: { readonly at: number; readonly serial: number },
+): boolean => a.at < b.at || (a.at === b.at && a.serial < b.serial);

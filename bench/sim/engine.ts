@@ -104,12 +104,23 @@ export class SimEngine {
       job.outputLeft -= 1;
       first.push(job.request);
       this.#decoding.push(job);
-      this.#cache.touch(this.#cacheOwner, job.request.blocks, job.request.promptTokens + job.request.outputTokens, this.profile.cacheTokens);
+      this.#cache.touch(
+        this.#cacheOwner,
+        job.request.blocks,
+        job.request.promptTokens + job.request.outputTokens,
+        this.profile.cacheTokens,
+      );
     }
     const ended = this.#decoding.filter((job) => job.outputLeft <= 0);
     if (ended.length > 0) this.#decoding = this.#decoding.filter((job) => job.outputLeft > 0);
     for (const { request, cachedTokens, startedAt, firstTokenAt } of ended)
-      done.push({ request, promptTokens: request.promptTokens, cachedTokens, promptMs: firstTokenAt - startedAt, completionMs: now - firstTokenAt });
+      done.push({
+        request,
+        promptTokens: request.promptTokens,
+        cachedTokens,
+        promptMs: firstTokenAt - startedAt,
+        completionMs: now - firstTokenAt,
+      });
     this.#step = null;
     this.#begin(now);
     return { first, done };
@@ -124,7 +135,12 @@ export class SimEngine {
     } else if (this.#decoding.length > 0) {
       let count = Number.POSITIVE_INFINITY;
       for (const job of this.#decoding) count = Math.min(count, job.outputLeft);
-      this.#step = { at: now, ms: stepMs(this.profile, { prefillTokens: 0, decoding }), count: Math.max(1, count), tokens: 0 };
+      this.#step = {
+        at: now,
+        ms: stepMs(this.profile, { prefillTokens: 0, decoding }),
+        count: Math.max(1, count),
+        tokens: 0,
+      };
     }
   }
 }

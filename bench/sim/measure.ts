@@ -25,9 +25,15 @@ export interface Measures {
 }
 
 export function measure(run: SimRun): Measures {
-  const answered = run.results.filter((result): result is SimResult & { ttftMs: number; totalMs: number } => result.totalMs !== null && result.ttftMs !== null);
+  const answered = run.results.filter(
+    (result): result is SimResult & { ttftMs: number; totalMs: number } =>
+      result.totalMs !== null && result.ttftMs !== null,
+  );
   const ttfts = sorted(answered.map(({ ttftMs }) => ttftMs / 1000));
-  const good = answered.filter(({ ttftMs, totalMs, request }) => ttftMs <= GOOD_TTFT_MS && totalMs - ttftMs <= GOOD_MS_PER_TOKEN * request.outputTokens);
+  const good = answered.filter(
+    ({ ttftMs, totalMs, request }) =>
+      ttftMs <= GOOD_TTFT_MS && totalMs - ttftMs <= GOOD_MS_PER_TOKEN * request.outputTokens,
+  );
   const prompt = answered.reduce((sum, { request }) => sum + request.promptTokens, 0);
   return {
     requests: run.results.length,
@@ -48,7 +54,9 @@ export function measure(run: SimRun): Measures {
 
 /** TTFT of one tenant's requests, seconds, sorted. */
 export const ttftsOf = (run: SimRun, tenant: string): number[] =>
-  sorted(run.results.flatMap(({ request, ttftMs }) => (request.tenant === tenant && ttftMs !== null ? [ttftMs / 1000] : [])));
+  sorted(
+    run.results.flatMap(({ request, ttftMs }) => (request.tenant === tenant && ttftMs !== null ? [ttftMs / 1000] : [])),
+  );
 
 const sorted = (values: number[]): number[] => values.sort((a, b) => a - b);
 

@@ -59,4 +59,5 @@ export function randomSource(seed: number): () => number {
 }
 
 /** Time to the next arrival of a Poisson process, milliseconds. */
-export const poissonGapMs = (random: () => number, perSecond: number): number => (-Math.log(1 - random()) / perSecond) * 1000;
+export const poissonGapMs = (random: () => number, perSecond: number): number =>
+  (-Math.log(1 - random()) / perSecond) * 1000;

@@ -27,11 +27,24 @@ export const pooled = (instances: number): EngineProfile => ({
   cacheTokens: PROFILE.cacheTokens * instances,
 });
 
-export function run(requests: readonly SimRequest[], instances: number, policy: RoutingPolicyName, profile: EngineProfile = PROFILE): SimRun {
-  return simulate(requests, { models: [MODEL], devices: instances, maxInstances: instances, profile, settings: { policy }, preload: true });
+export function run(
+  requests: readonly SimRequest[],
+  instances: number,
+  policy: RoutingPolicyName,
+  profile: EngineProfile = PROFILE,
+): SimRun {
+  return simulate(requests, {
+    models: [MODEL],
+    devices: instances,
+    maxInstances: instances,
+    profile,
+    settings: { policy },
+    preload: true,
+  });
 }
 
-export const runPolicy = (requests: readonly SimRequest[], instances: number, policy: RoutingPolicyName): Measures => measure(run(requests, instances, policy));
+export const runPolicy = (requests: readonly SimRequest[], instances: number, policy: RoutingPolicyName): Measures =>
+  measure(run(requests, instances, policy));
 
 /** Prompt tokens a second that least-outstanding gets done while there is always more to do: a load of 1. */
 export function saturation(requests: readonly SimRequest[], instances: number): number {
@@ -44,7 +57,11 @@ const DEADLINE_MS = 20_000;
 
 /** Prompts that nobody has seen before, at 80 % of what the instances can do. */
 export function noReuse(policy: RoutingPolicyName, instances: number): Measures {
-  return runPolicy(streams([{ tenant: "t", perSecond: 2.0 * instances, promptTokens: 4000, outputTokens: 200 }], 10 * MINUTES_MS, 1), instances, policy);
+  return runPolicy(
+    streams([{ tenant: "t", perSecond: 2.0 * instances, promptTokens: 4000, outputTokens: 200 }], 10 * MINUTES_MS, 1),
+    instances,
+    policy,
+  );
 }
 
 export interface InTime {
@@ -63,8 +80,12 @@ export function deadlines(policy: RoutingPolicyName, instances: number, perSecon
   const told = heeded ? requests : requests.map(({ deadlineMs: _, ...request }) => request);
   const late = new Set(requests.filter(({ deadlineMs }) => deadlineMs !== undefined).map(({ id }) => id));
   const { results } = run(told, instances, policy);
-  const met = results.filter(({ request, totalMs }) => late.has(request.id) && totalMs !== null && totalMs <= DEADLINE_MS);
-  const others = results.flatMap(({ request, ttftMs }) => (late.has(request.id) || ttftMs === null ? [] : [ttftMs / 1000])).sort((a, b) => a - b);
+  const met = results.filter(
+    ({ request, totalMs }) => late.has(request.id) && totalMs !== null && totalMs <= DEADLINE_MS,
+  );
+  const others = results
+    .flatMap(({ request, ttftMs }) => (late.has(request.id) || ttftMs === null ? [] : [ttftMs / 1000]))
+    .sort((a, b) => a - b);
   return { inTime: met.length / late.size, othersP50S: quantile(others, 0.5), othersP99S: quantile(others, 0.99) };
 }
 
@@ -88,13 +109,26 @@ export const SMALL: EngineProfile = {
 /** The same on instances of four slots, of a large GPU or a small CPU; `overlapping`: the light client's requests come at random, else one at a time. */
 export function flooderOfFew(profile: EngineProfile, instances: number, overlapping: boolean): LightClient {
   const [prompt, answer, seconds] = profile === SMALL ? [128, 32, 7] : [2000, 200, 4];
-  const light: Stream = { tenant: "light", perSecond: 1 / seconds, promptTokens: prompt, outputTokens: answer, even: !overlapping };
-  const flood: Stream = { tenant: "flooder", perSecond: (10 / seconds) * instances, promptTokens: prompt, outputTokens: 2 * answer };
-  const go = (list: readonly Stream[]): SimRun => run(streams(list, 10 * MINUTES_MS, 2), instances, "expected-time", { ...profile, slots: 4 });
+  const light: Stream = {
+    tenant: "light",
+    perSecond: 1 / seconds,
+    promptTokens: prompt,
+    outputTokens: answer,
+    even: !overlapping,
+  };
+  const flood: Stream = {
+    tenant: "flooder",
+    perSecond: (10 / seconds) * instances,
+    promptTokens: prompt,
+    outputTokens: 2 * answer,
+  };
+  const go = (list: readonly Stream[]): SimRun =>
+    run(streams(list, 10 * MINUTES_MS, 2), instances, "expected-time", { ...profile, slots: 4 });
   const p99 = (result: SimRun): number => quantile(ttftsOf(result, "light"), 0.99);
   const beside = go([light, flood]);
   const flooderAnswers = beside.results.filter(
-    ({ request, totalMs }) => request.tenant === "flooder" && totalMs !== null && request.at + totalMs < 10 * MINUTES_MS,
+    ({ request, totalMs }) =>
+      request.tenant === "flooder" && totalMs !== null && request.at + totalMs < 10 * MINUTES_MS,
   );
   return { aloneP99S: p99(go([light])), besideP99S: p99(beside), flooderAnswers: flooderAnswers.length };
 }
@@ -106,11 +140,19 @@ export function flooder(policy: RoutingPolicyName, instances: number): LightClie
   const forMs = 10 * MINUTES_MS;
   const p99 = (result: SimRun): number => quantile(ttftsOf(result, "light"), 0.99);
   const beside = run(streams([light, flood], forMs, 2), instances, policy);
-  return { aloneP99S: p99(run(streams([light], forMs, 2), instances, policy)), besideP99S: p99(beside), flooderAnswers: ttftsOf(beside, "flooder").length };
+  return {
+    aloneP99S: p99(run(streams([light], forMs, 2), instances, policy)),
+    besideP99S: p99(beside),
+    flooderAnswers: ttftsOf(beside, "flooder").length,
+  };
 }
 
 /** Loads while two models are asked for in turn and one fits; first in, first out would load for every request. */
-export function swaps(requests: number): { readonly requests: number; readonly loads: number; readonly ttftP99S: number } {
+export function swaps(requests: number): {
+  readonly requests: number;
+  readonly loads: number;
+  readonly ttftP99S: number;
+} {
   const result = simulate(alternating(requests, 1000), {
     models: ["first", "second"],
     devices: 1,

@@ -10,7 +10,14 @@ const contextOf = ({ contextTokens = 131_072 }: EngineProfile): number => contex
 /** The configuration of a simulated machine, in the real one's types. */
 export function modelSpec(name: string, profile: EngineProfile, replicas: number, preload: boolean): ModelSpec {
   const { slots, batchTokens } = profile;
-  const load = { contextTokens: contextOf(profile), slots, batchTokens, microBatchTokens: Math.min(512, batchTokens), threads: 1, gpuLayers: 99 };
+  const load = {
+    contextTokens: contextOf(profile),
+    slots,
+    batchTokens,
+    microBatchTokens: Math.min(512, batchTokens),
+    threads: 1,
+    gpuLayers: 99,
+  };
   return testModel({ name, engine: "auto", replicas, preload, fingerprint: name }, load);
 }
 
@@ -43,7 +50,13 @@ export function settingsOf(maxInstances: number, changes: Partial<SchedulerSetti
   };
 }
 
-export function snapshot(id: string, model: string, device: string, state: InstanceState, profile: EngineProfile): InstanceSnapshot {
+export function snapshot(
+  id: string,
+  model: string,
+  device: string,
+  state: InstanceState,
+  profile: EngineProfile,
+): InstanceSnapshot {
   return {
     id,
     model,

@@ -23,7 +23,12 @@ export function readTrace(file: string): TraceLine[] {
  * several copies of the trace side by side, as of so many services that share nothing, instead of one that is too fast
  * for its conversations to go on; `most` requests at most, from the beginning.
  */
-export function replay(trace: readonly TraceLine[], promptTokensPerSecond: number, copies: number, most: number): SimRequest[] {
+export function replay(
+  trace: readonly TraceLine[],
+  promptTokensPerSecond: number,
+  copies: number,
+  most: number,
+): SimRequest[] {
   const lines = trace.slice(0, Math.max(1, Math.floor(most / copies)));
   const spanMs = (lines.at(-1)?.timestamp ?? 0) - (lines[0]?.timestamp ?? 0);
   const tokens = lines.reduce((sum, line) => sum + line.input_length, 0) * copies;
@@ -31,11 +36,23 @@ export function replay(trace: readonly TraceLine[], promptTokensPerSecond: numbe
   const requests: SimRequest[] = [];
   for (let copy = 0; copy < copies; copy++) {
     for (const [index, line] of lines.entries()) {
-      const blocks = line.hash_ids.map((id, block) => ({ hash: `${copy}:${id}`, tokens: Math.min(line.input_length, (block + 1) * BLOCK_TOKENS) }));
+      const blocks = line.hash_ids.map((id, block) => ({
+        hash: `${copy}:${id}`,
+        tokens: Math.min(line.input_length, (block + 1) * BLOCK_TOKENS),
+      }));
       // Copies that beat in time would be bursts that no service has.
       const at = line.timestamp / speed + ((copy * 977) % 3000);
       const { input_length: promptTokens, output_length: outputTokens } = line;
-      requests.push({ id: `${copy}.${index}`, model: MODEL, tenant: "t", priority: 50, at, promptTokens, outputTokens, blocks });
+      requests.push({
+        id: `${copy}.${index}`,
+        model: MODEL,
+        tenant: "t",
+        priority: 50,
+        at,
+        promptTokens,
+        outputTokens,
+        blocks,
+      });
     }
   }
   return requests.sort((a, b) => a.at - b.at);

@@ -24,7 +24,16 @@ export function streams(list: readonly Stream[], forMs: number, seed: number): S
       const id = `${tenant}.${index}.${number}`;
       const tokens = Math.round(promptTokens * (0.5 + random()));
       const answer = Math.max(1, Math.round(outputTokens * (0.5 + random())));
-      const request = { id, model: MODEL, tenant, priority: 50, at, promptTokens: tokens, outputTokens: answer, blocks: [{ hash: id, tokens }] };
+      const request = {
+        id,
+        model: MODEL,
+        tenant,
+        priority: 50,
+        at,
+        promptTokens: tokens,
+        outputTokens: answer,
+        blocks: [{ hash: id, tokens }],
+      };
       requests.push(deadlineMs === undefined ? request : { ...request, deadlineMs });
     }
   }

@@ -60,7 +60,11 @@ export function simulate(requests: readonly SimRequest[], fleet: SimFleet): SimR
 }
 
 /** The same with requests that may depend on earlier answers, and engines of another kind. */
-export function simulateSource<Request extends SimRequest>(source: SimSource<Request>, fleet: SimFleet, newEngine: () => Engine<Request>): SimRun {
+export function simulateSource<Request extends SimRequest>(
+  source: SimSource<Request>,
+  fleet: SimFleet,
+  newEngine: () => Engine<Request>,
+): SimRun {
   return new Simulation(source, fleet, newEngine).run();
 }
 
@@ -136,14 +140,24 @@ class Simulation<Request extends SimRequest> {
   }
 
   #arrive(request: Request): void {
-    const result: SimResult & { readonly request: Request } = { request, instanceId: null, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 };
+    const result: SimResult & { readonly request: Request } = {
+      request,
+      instanceId: null,
+      queuedMs: 0,
+      ttftMs: null,
+      totalMs: null,
+      cachedTokens: 0,
+    };
     this.#results.push(result);
     this.#resultOf.set(request.id, result);
     const { id, model, tenant, priority, blocks, deadlineMs } = request;
     const promptTokens = request.estimatedTokens ?? request.promptTokens;
     const maxTokens = request.maxTokens ?? -1;
     const deadlineAt = deadlineMs === undefined ? null : this.#now + deadlineMs;
-    this.#post({ type: "arrived", facts: { id, model, tenant, priority, promptTokens, maxTokens, prefix: blocks, deadlineAt } });
+    this.#post({
+      type: "arrived",
+      facts: { id, model, tenant, priority, promptTokens, maxTokens, prefix: blocks, deadlineAt },
+    });
   }
 
   #happen(): void {
@@ -173,7 +187,14 @@ class Simulation<Request extends SimRequest> {
         result.cachedTokens = cachedTokens;
       }
       this.#end(request.id);
-      const outcome = { end: "complete", promptTokens, cachedTokens, completionTokens: request.outputTokens, promptMs, completionMs } as const;
+      const outcome = {
+        end: "complete",
+        promptTokens,
+        cachedTokens,
+        completionTokens: request.outputTokens,
+        promptMs,
+        completionMs,
+      } as const;
       this.#post({ type: "finished", requestId: request.id, outcome });
     }
   }
@@ -203,7 +224,8 @@ class Simulation<Request extends SimRequest> {
       case "dispatch": {
         const engine = this.#engines.get(effect.targetId);
         const result = this.#resultOf.get(effect.requestId);
-        if (engine === undefined || result === undefined) throw new Error(`dispatch of ${effect.requestId} to ${effect.targetId}, which is not there`);
+        if (engine === undefined || result === undefined)
+          throw new Error(`dispatch of ${effect.requestId} to ${effect.targetId}, which is not there`);
         result.queuedMs = effect.queuedMs;
         result.instanceId = effect.targetId;
         engine.admit(result.request, this.#now);
@@ -238,7 +260,11 @@ class Simulation<Request extends SimRequest> {
     }
     this.#post({
       type: "instance",
-      event: { type: "transition", from, snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile) },
+      event: {
+        type: "transition",
+        from,
+        snapshot: snapshot(id, order.model.name, order.device.id, to, this.#fleet.profile),
+      },
     });
   }
 }

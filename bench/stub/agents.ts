@@ -19,14 +19,20 @@ export interface AgentsFigures {
 }
 
 /** One request after the other, so that what is cached depends on the engine's choices alone. */
-export async function replayAgents(target: Target, { agents, turns, sharedBytes, ownBytes, answerTokens }: AgentsMix): Promise<AgentsFigures> {
+export async function replayAgents(
+  target: Target,
+  { agents, turns, sharedBytes, ownBytes, answerTokens }: AgentsMix,
+): Promise<AgentsFigures> {
   const random = randomSource(3);
   const shared: ChatTurn[] = sharedBytes > 0 ? [{ role: "system", content: prose(30_000, sharedBytes, random) }] : [];
   const histories = Array.from({ length: agents }, () => ({ turns: shared, known: 0 }));
   let [newTokens, prefilled] = [0, 0];
   for (let turn = 0; turn < turns; turn++) {
     for (const [agent, history] of histories.entries()) {
-      history.turns = [...history.turns, { role: "user", content: prose(31_000 + 100 * agent + turn, ownBytes, random) }];
+      history.turns = [
+        ...history.turns,
+        { role: "user", content: prose(31_000 + 100 * agent + turn, ownBytes, random) },
+      ];
       const seen = whole(await streamChat(target, chatBody(history.turns, answerTokens)));
       if (turn > 0) {
         newTokens += seen.promptTokens - history.known;

@@ -19,7 +19,11 @@ const head = ({ id, model, chat }: Shape, streamed: boolean): string =>
 const event = (json: string): string => `data: ${json}\n\n`;
 
 export const openingEvent = (shape: Shape): string =>
-  shape.chat ? event(`{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],${head(shape, true)}}`) : "";
+  shape.chat
+    ? event(
+        `{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],${head(shape, true)}}`,
+      )
+    : "";
 
 export function tokenEvent(shape: Shape, index: number): string {
   const text = JSON.stringify(answerToken(shape.signature, index));
@@ -85,15 +89,28 @@ export const slotView = (id: number, job: Job | null, contextTokens: number, hel
   n_prompt_tokens_cache: job?.cachedTokens ?? 0,
   params: {},
   next_token: [
-    { has_next_token: job !== null, has_new_line: false, n_remain: job === null ? -1 : job.request.outputTokens - job.decoded, n_decoded: job?.decoded ?? 0 },
+    {
+      has_next_token: job !== null,
+      has_new_line: false,
+      n_remain: job === null ? -1 : job.request.outputTokens - job.decoded,
+      n_decoded: job?.decoded ?? 0,
+    },
   ],
 });
 
 export function sendJson(response: ServerResponse, status: number, body: object | string): void {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  response.writeHead(status, { "Content-Type": "application/json; charset=utf-8", "Content-Length": Buffer.byteLength(text) });
+  response.writeHead(status, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+  });
   response.end(text);
 }
 
-export const sendError = (response: ServerResponse, code: number, message: string, type: string, more: object = {}): void =>
-  sendJson(response, code, { error: { code, message, type, ...more } });
+export const sendError = (
+  response: ServerResponse,
+  code: number,
+  message: string,
+  type: string,
+  more: object = {},
+): void => sendJson(response, code, { error: { code, message, type, ...more } });

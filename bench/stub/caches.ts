@@ -68,7 +68,11 @@ export class SlotCaches {
   }
 
   /** Takes the slot that is asked for, or the most similar, or the one unused for longest (the last of those never used); null while none is free. With it the bytes of the prompt it holds. */
-  take(prompt: Buffer, wanted: number | null, reuse: boolean): { readonly slot: CacheSlot; readonly bytes: number } | null {
+  take(
+    prompt: Buffer,
+    wanted: number | null,
+    reuse: boolean,
+  ): { readonly slot: CacheSlot; readonly bytes: number } | null {
     const free = this.slots.filter((slot) => !slot.busy && (wanted === null || slot.id === wanted));
     let best = wanted === null ? undefined : free[0];
     let similar = { similarity: 0, keep: 0 };
@@ -109,7 +113,8 @@ export class SlotCaches {
     let found: Held | null = null;
     for (const entry of this.#host) {
       const here = match(entry.text, prompt);
-      if (here.keep >= WORTH_LOADING && here.keep > best.keep && here.similarity > best.similarity) [best, found] = [here, entry];
+      if (here.keep >= WORTH_LOADING && here.keep > best.keep && here.similarity > best.similarity)
+        [best, found] = [here, entry];
     }
     if (found === null) return held;
     if (!losesMuch(found, best.keep)) this.#host = this.#host.filter((entry) => entry !== found);

@@ -9,7 +9,17 @@ import { benchRoot, printTable, progress, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
 import { randomSource } from "../sim/requests.ts";
 import { type AgentsMix, replayAgents } from "./agents.ts";
-import { type DecodeSample, fastest, fitDecode, fitMixed, fitPrefill, fitTokens, type MixedSample, type PrefillSample, relativeErrors } from "./fit.ts";
+import {
+  type DecodeSample,
+  fastest,
+  fitDecode,
+  fitMixed,
+  fitPrefill,
+  fitTokens,
+  type MixedSample,
+  type PrefillSample,
+  relativeErrors,
+} from "./fit.ts";
 import { type EngineParameters, writeParameters } from "./parameters.ts";
 import { again, type ChatTurn, decodeAt, prefillBeside, prefillOnce, prose } from "./probes.ts";
 import { heldOutMix, type Replayed, replayMix } from "./replay.ts";
@@ -38,7 +48,10 @@ const HOST_CACHE_MIB = 256;
 
 export async function calibrate({ model, llamaServer, rounds: most, threads }: CalibrateOptions): Promise<void> {
   const [load = 0, cores] = [loadavg()[0], availableParallelism()];
-  if (load >= cores / 2) progress(`other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} cores): what is fitted now is theirs too`);
+  if (load >= cores / 2)
+    progress(
+      `other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} cores): what is fitted now is theirs too`,
+    );
   const directory = await mkdtemp(join(tmpdir(), "bench-calibrate-"));
   const report = new Report("calibrate");
   try {
@@ -59,11 +72,19 @@ export async function calibrate({ model, llamaServer, rounds: most, threads }: C
       const loadMs = quantile([...loads, engine.loadMs].sort(ascending), 0.5);
       const samples = await measureSamples(engine.target, most, report);
       rounds = samples.rounds;
-      parameters = { ...fitAll(samples), loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000), kvBytesPerToken: await kvBytes(model) };
+      parameters = {
+        ...fitAll(samples),
+        loadBytesPerSecond: (await stat(model)).size / (loadMs / 1000),
+        kvBytesPerToken: await kvBytes(model),
+      };
       real = await replayAll("the engine", engine.target, mix);
     }
     await writeFile(`${weights}.stub.json`, JSON.stringify({ parameters, seed: 1 }));
-    await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], { weights, directory, threads });
+    await using stub = await start([process.execPath, join(benchRoot, "stub/main.ts")], {
+      weights,
+      directory,
+      threads,
+    });
     const stubbed = await replayAll("the stub", stub.target, mix);
     for (const [measure, value] of Object.entries(parameters)) report.add({ bench: "calibrate", measure, value });
     const errors = compare(real.mix, stubbed.mix, report);
@@ -78,7 +99,9 @@ export async function calibrate({ model, llamaServer, rounds: most, threads }: C
       heldOut: { ...MIX, ...errors },
     };
     writeParameters({ from, parameters });
-    console.log(`\nkept in ${report.save({ model: from.model, slots: SLOTS, threads, batchTokens: BATCH_TOKENS, rounds })} and in bench/stub/parameters.json`);
+    console.log(
+      `\nkept in ${report.save({ model: from.model, slots: SLOTS, threads, batchTokens: BATCH_TOKENS, rounds })} and in bench/stub/parameters.json`,
+    );
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -92,7 +115,11 @@ interface Measured {
   readonly agents: Readonly<Record<string, number>>;
 }
 
-async function replayAll(who: string, target: Running["target"], mix: ReturnType<typeof heldOutMix>): Promise<Measured> {
+async function replayAll(
+  who: string,
+  target: Running["target"],
+  mix: ReturnType<typeof heldOutMix>,
+): Promise<Measured> {
   progress(`${who}: ${mix.length} held-out requests, ${Math.round((MIX.gapMs * mix.length) / 1000)} s`);
   const replayed = await replayMix(target, mix);
   const agents: Record<string, number> = {};
@@ -105,9 +132,17 @@ async function replayAll(who: string, target: Running["target"], mix: ReturnType
 }
 
 function compareCaches(real: Measured["agents"], stubbed: Measured["agents"], report: Report): void {
-  const table = [[`prefilled ÷ new, ${AGENTS["nothing in common"]?.agents} conversations on ${SLOTS} slots`, "engine", "stub"]];
+  const table = [
+    [`prefilled ÷ new, ${AGENTS["nothing in common"]?.agents} conversations on ${SLOTS} slots`, "engine", "stub"],
+  ];
   for (const [name, engine] of Object.entries(real)) {
-    report.add({ bench: "calibrate", measure: "prefilled ÷ new", conversations: name, real: engine, stub: stubbed[name] });
+    report.add({
+      bench: "calibrate",
+      measure: "prefilled ÷ new",
+      conversations: name,
+      real: engine,
+      stub: stubbed[name],
+    });
     table.push([name, engine.toFixed(2), (stubbed[name] ?? Number.NaN).toFixed(2)]);
   }
   console.log("");
@@ -136,33 +171,66 @@ async function measureSamples(target: Running["target"], most: number, report: R
   };
   await decodeAt(target, [[turn(100)]], 16);
   const startedAt = performance.now();
-  for (let round = 0; round < most && (performance.now() - startedAt) * (1 + 1 / Math.max(1, round)) < MEASURE_WITHIN_MS; round++) {
+  for (
+    let round = 0;
+    round < most && (performance.now() - startedAt) * (1 + 1 / Math.max(1, round)) < MEASURE_WITHIN_MS;
+    round++
+  ) {
     progress(`round ${round + 1} of ${most}: prompts alone, answers of 1, 2 and 4 at once, a prompt beside answers`);
     for (const bytes of [80, 400, 1200, 2600, 4400]) {
       const messages = [turn(bytes)];
       const sample = await again(() => prefillOnce(target, messages));
       keep("prefill", samples.prefills, sample);
       samples.lengths.push({ bytes: Buffer.byteLength(renderPrompt({ messages })), tokens: sample.promptTokens });
-      if (bytes > 1200) keep("prefill", samples.prefills, await prefillOnce(target, [...messages, { role: "assistant", content: "Good." }, turn(500)]));
+      if (bytes > 1200)
+        keep(
+          "prefill",
+          samples.prefills,
+          await prefillOnce(target, [...messages, { role: "assistant", content: "Good." }, turn(500)]),
+        );
     }
     for (const [active, bytes] of [1, 2, 4].flatMap((count) => [120, 1600].map((length) => [count, length] as const))) {
       const prompts = Array.from({ length: active }, () => [turn(bytes)]);
       // The first to begin must still be at it when the last does.
-      keep("decode", samples.decodes, await again(() => decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1))));
+      keep(
+        "decode",
+        samples.decodes,
+        await again(() => decodeAt(target, prompts, bytes < 1000 ? 64 : 64 + 32 * (active - 1))),
+      );
     }
-    keep("prefill beside decode", samples.mixed, await again(() => prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS)));
+    keep(
+      "prefill beside decode",
+      samples.mixed,
+      await again(() => prefillBeside(target, [[turn(100)], [turn(100)]], [turn(1500)], BATCH_TOKENS)),
+    );
     samples.rounds += 1;
   }
   return samples;
 }
 
-function fitAll({ lengths, prefills, decodes, mixed, rounds }: Samples): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
-  const rates = { ...fitTokens(lengths), ...fitPrefill(fastest(prefills, rounds)), ...fitDecode(fastest(decodes, rounds)) };
+function fitAll({
+  lengths,
+  prefills,
+  decodes,
+  mixed,
+  rounds,
+}: Samples): Omit<EngineParameters, "loadBytesPerSecond" | "kvBytesPerToken"> {
+  const rates = {
+    ...fitTokens(lengths),
+    ...fitPrefill(fastest(prefills, rounds)),
+    ...fitDecode(fastest(decodes, rounds)),
+  };
   return { ...rates, mixedDecodeShare: fitMixed(fastest(mixed, rounds), rates) };
 }
 
-function compare(real: readonly Replayed[], stubbed: readonly Replayed[], report: Report): Record<string, { median: number; p90: number }> {
-  const table = [["stub against the real engine, held-out requests", "real p50 ms", "stub p50 ms", "error: median", "p90"]];
+function compare(
+  real: readonly Replayed[],
+  stubbed: readonly Replayed[],
+  report: Report,
+): Record<string, { median: number; p90: number }> {
+  const table = [
+    ["stub against the real engine, held-out requests", "real p50 ms", "stub p50 ms", "error: median", "p90"],
+  ];
   const errors: Record<string, { median: number; p90: number }> = {};
   for (const measure of ["ttftMs", "totalMs"] as const) {
     const pairs = real.map((each, index) => ({ real: each[measure], stub: stubbed[index]?.[measure] ?? Number.NaN }));
@@ -178,7 +246,13 @@ function compare(real: readonly Replayed[], stubbed: readonly Replayed[], report
       ...error,
       pairs,
     });
-    table.push([measure, p50("real").toFixed(0), p50("stub").toFixed(0), `${(100 * error.median).toFixed(1)} %`, `${(100 * error.p90).toFixed(1)} %`]);
+    table.push([
+      measure,
+      p50("real").toFixed(0),
+      p50("stub").toFixed(0),
+      `${(100 * error.median).toFixed(1)} %`,
+      `${(100 * error.p90).toFixed(1)} %`,
+    ]);
   }
   const cached = (list: readonly Replayed[]): number => list.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
   report.add({ bench: "calibrate", measure: "cached tokens", real: cached(real), stub: cached(stubbed) });
@@ -192,7 +266,13 @@ async function kvBytes(model: string): Promise<number> {
   const { readGgufFileInfo } = await import("node-llama-cpp");
   const { architectureMetadata: facts } = await readGgufFileInfo(model);
   const heads = Number(facts.attention?.head_count);
-  return 2 * 2 * Number(facts.block_count) * Number(facts.attention?.head_count_kv ?? heads) * (Number(facts.embedding_length) / heads);
+  return (
+    2 *
+    2 *
+    Number(facts.block_count) *
+    Number(facts.attention?.head_count_kv ?? heads) *
+    (Number(facts.embedding_length) / heads)
+  );
 }
 
 interface Running extends AsyncDisposable {
@@ -207,7 +287,10 @@ interface StartOptions {
 }
 
 /** Starts an engine with the daemon's kind of command line; resolves when it is healthy. */
-async function start([command = "", ...before]: readonly string[], { weights, directory, threads }: StartOptions): Promise<Running> {
+async function start(
+  [command = "", ...before]: readonly string[],
+  { weights, directory, threads }: StartOptions,
+): Promise<Running> {
   const socketPath = join(directory, `${performance.now().toFixed(0)}.sock`);
   const numbers = {
     "--parallel": SLOTS,

@@ -52,7 +52,14 @@ export class Completions {
   constructor(given: CompletionsOptions) {
     const { options, slots, batchTokens, hostCacheTokens, random } = given;
     this.#given = given;
-    this.engine = new StubEngine({ parameters: options.parameters, slots, batchTokens, hostCacheTokens, random, noise: options.noise });
+    this.engine = new StubEngine({
+      parameters: options.parameters,
+      slots,
+      batchTokens,
+      hostCacheTokens,
+      random,
+      noise: options.noise,
+    });
   }
 
   /** Prompts of different scopes share nothing: a different token begins them. */
@@ -70,9 +77,13 @@ export class Completions {
     // The daemon's own probes ask for one token; a fault there would be a failed start, and not a lost answer.
     const fault = asked === 1 ? null : faultOf(options.faults, random());
     if (refused(response, fault, tokens, contextTokens)) return;
-    const answerText = (count: number): string => Array.from({ length: count }, (_, index) => answerToken(signature, index)).join("");
+    const answerText = (count: number): string =>
+      Array.from({ length: count }, (_, index) => answerToken(signature, index)).join("");
     const slot = body.id_slot !== undefined && body.id_slot >= 0 ? body.id_slot : null;
-    const job = this.engine.admit({ prompt, outputTokens, slot, reuse: body.cache_prompt !== false, answerText }, this.#now());
+    const job = this.engine.admit(
+      { prompt, outputTokens, slot, reuse: body.cache_prompt !== false, answerText },
+      this.#now(),
+    );
     const shape: Shape = {
       id: `chatcmpl-${process.pid}-${++this.#served}`,
       model: body.model ?? "stub",
@@ -83,7 +94,13 @@ export class Completions {
     };
     const at = fault === "dieEarly" ? 0 : Math.floor(random() * outputTokens);
     const finish = asked >= 0 && outputTokens === asked ? "length" : "stop";
-    this.#calls.set(job, { response, shape, streamed: body.stream === true, finish, fault: fault === null ? null : { name: fault, at } });
+    this.#calls.set(job, {
+      response,
+      shape,
+      streamed: body.stream === true,
+      finish,
+      fault: fault === null ? null : { name: fault, at },
+    });
     record.inFlight += 1;
     record.maxConcurrent = Math.max(record.maxConcurrent, this.engine.active);
     response.on("close", () => this.#closed(job, response.writableFinished));
@@ -105,7 +122,11 @@ export class Completions {
   #run(): void {
     const { record, options } = this.#given;
     this.#timer = null;
-    for (let next = this.engine.nextAt; !this.#stalled && next !== null && next <= this.#now(); next = this.engine.nextAt) {
+    for (
+      let next = this.engine.nextAt;
+      !this.#stalled && next !== null && next <= this.#now();
+      next = this.engine.nextAt
+    ) {
       const lateMs = (this.#now() - next) / options.speed;
       record.steps += 1;
       if (lateMs > LATE_MS) record.lateSteps += 1;

@@ -60,7 +60,10 @@ export class StubEngine {
     const copies = new Map<Job, Job>();
     const copied = (jobs: readonly Job[]): Job[] =>
       jobs.map((job) => {
-        const copy = copies.get(job) ?? { ...job, slot: job.slot === null ? null : (engine.#caches.slots[job.slot.id] ?? null) };
+        const copy = copies.get(job) ?? {
+          ...job,
+          slot: job.slot === null ? null : (engine.#caches.slots[job.slot.id] ?? null),
+        };
         copies.set(job, copy);
         return copy;
       });
@@ -68,7 +71,11 @@ export class StubEngine {
     engine.#prefilling = copied(this.#prefilling);
     engine.#decoding = copied(this.#decoding);
     const step = this.#step;
-    if (step !== null) engine.#step = { endsAt: step.endsAt, takes: new Map([...step.takes].map(([job, tokens]) => [copied([job])[0] ?? job, tokens])) };
+    if (step !== null)
+      engine.#step = {
+        endsAt: step.endsAt,
+        takes: new Map([...step.takes].map(([job, tokens]) => [copied([job])[0] ?? job, tokens])),
+      };
     return engine;
   }
 
@@ -98,7 +105,17 @@ export class StubEngine {
 
   admit(request: StubRequest, now: number): Job {
     const promptTokens = this.tokensOf(request.prompt.length);
-    const job: Job = { request, promptTokens, cachedTokens: 0, prefillLeft: 0, decoded: 0, slot: null, startedAt: now, firstTokenAt: 0, left: false };
+    const job: Job = {
+      request,
+      promptTokens,
+      cachedTokens: 0,
+      prefillLeft: 0,
+      decoded: 0,
+      slot: null,
+      startedAt: now,
+      firstTokenAt: 0,
+      left: false,
+    };
     this.#waiting.push(job);
     this.#seat(now);
     if (this.#step === null) this.#begin(now);
@@ -148,7 +165,9 @@ export class StubEngine {
     const done = job.promptTokens - job.prefillLeft;
     const { prompt } = job.request;
     const text =
-      job.prefillLeft > 0 ? prompt.subarray(0, Math.floor(done * bytesPerToken)) : Buffer.concat([prompt, Buffer.from(job.request.answerText(job.decoded))]);
+      job.prefillLeft > 0
+        ? prompt.subarray(0, Math.floor(done * bytesPerToken))
+        : Buffer.concat([prompt, Buffer.from(job.request.answerText(job.decoded))]);
     if (job.slot !== null) this.#caches.give(job.slot, { text, tokens: done + job.decoded });
   }
 

@@ -29,7 +29,9 @@ export function fastest<Sample extends { readonly ms: number }>(samples: readonl
   return samples
     .slice(0, each)
     .map((first, index) =>
-      Array.from({ length: rounds }, (_, round) => samples[round * each + index] ?? first).reduce((best, sample) => (sample.ms < best.ms ? sample : best)),
+      Array.from({ length: rounds }, (_, round) => samples[round * each + index] ?? first).reduce((best, sample) =>
+        sample.ms < best.ms ? sample : best,
+      ),
     );
 }
 
@@ -48,7 +50,10 @@ export function fitLinear(rows: readonly (readonly number[])[], values: readonly
       used.map((_, a) => weighted.reduce((sum, row) => sum + (row[a] ?? 0), 0)),
     );
     const worst = factors.reduce((lowest, factor, index) => (factor < (factors[lowest] ?? 0) ? index : lowest), 0);
-    if ((factors[worst] ?? 0) >= 0) return Array.from({ length: width }, (_, column) => (used.includes(column) ? (factors[used.indexOf(column)] ?? 0) : 0));
+    if ((factors[worst] ?? 0) >= 0)
+      return Array.from({ length: width }, (_, column) =>
+        used.includes(column) ? (factors[used.indexOf(column)] ?? 0) : 0,
+      );
     used = used.filter((_, index) => index !== worst);
   }
 }
@@ -60,7 +65,11 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
   for (let column = 0; column < size; column++) {
     const pivot = rows
       .slice(column)
-      .reduce((best, row, index) => (Math.abs(row[column] ?? 0) > Math.abs(rows[best]?.[column] ?? 0) ? column + index : best), column);
+      .reduce(
+        (best, row, index) =>
+          Math.abs(row[column] ?? 0) > Math.abs(rows[best]?.[column] ?? 0) ? column + index : best,
+        column,
+      );
     const [top, chosen] = [rows[column], rows[pivot]];
     if (top === undefined || chosen === undefined || Math.abs(chosen[column] ?? 0) < 1e-12) continue;
     [rows[column], rows[pivot]] = [chosen, top];
@@ -73,7 +82,9 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
   return rows.map((row, index) => (Math.abs(row[index] ?? 0) < 1e-12 ? 0 : (row[size] ?? 0) / (row[index] ?? 1)));
 }
 
-export function fitTokens(samples: readonly { readonly bytes: number; readonly tokens: number }[]): Pick<EngineParameters, "bytesPerToken" | "templateTokens"> {
+export function fitTokens(
+  samples: readonly { readonly bytes: number; readonly tokens: number }[],
+): Pick<EngineParameters, "bytesPerToken" | "templateTokens"> {
   const [templateTokens = 0, perByte = 0] = fitLinear(
     samples.map(({ bytes }) => [1, bytes]),
     samples.map(({ tokens }) => tokens),
@@ -81,7 +92,9 @@ export function fitTokens(samples: readonly { readonly bytes: number; readonly t
   return { bytesPerToken: 1 / perByte, templateTokens: Math.round(templateTokens) };
 }
 
-export function fitPrefill(samples: readonly PrefillSample[]): Pick<EngineParameters, "promptBaseMs" | "prefillTokensPerSecond" | "prefillPairMs"> {
+export function fitPrefill(
+  samples: readonly PrefillSample[],
+): Pick<EngineParameters, "promptBaseMs" | "prefillTokensPerSecond" | "prefillPairMs"> {
   const [promptBaseMs = 0, perToken = 0, prefillPairMs = 0] = fitLinear(
     samples.map(({ before, tokens }) => [1, tokens, pairsOf(before, tokens)]),
     samples.map(({ ms }) => ms),
@@ -89,7 +102,9 @@ export function fitPrefill(samples: readonly PrefillSample[]): Pick<EngineParame
   return { promptBaseMs, prefillTokensPerSecond: 1000 / perToken, prefillPairMs };
 }
 
-export function fitDecode(samples: readonly DecodeSample[]): Pick<EngineParameters, "decodeBaseMs" | "decodeEachMs" | "decodeKvMsPerToken"> {
+export function fitDecode(
+  samples: readonly DecodeSample[],
+): Pick<EngineParameters, "decodeBaseMs" | "decodeEachMs" | "decodeKvMsPerToken"> {
   const [decodeBaseMs = 0, decodeEachMs = 0, decodeKvMsPerToken = 0] = fitLinear(
     samples.map(({ active, kvTokens }) => [1, active, kvTokens]),
     samples.map(({ ms }) => ms),
@@ -100,7 +115,12 @@ export function fitDecode(samples: readonly DecodeSample[]): Pick<EngineParamete
 /** What of the decoding steps' time a prompt waited for, 0–1, given the other parameters. */
 export function fitMixed(samples: readonly MixedSample[], rates: EngineRates): number {
   const shares = samples.map(({ before, tokens, ms, active, kvTokens, batchTokens }) => {
-    const alone = stepMs(rates, { prefillTokens: tokens, prefillPairs: pairsOf(before, tokens), prompts: 1, decoding: 0 });
+    const alone = stepMs(rates, {
+      prefillTokens: tokens,
+      prefillPairs: pairsOf(before, tokens),
+      prompts: 1,
+      decoding: 0,
+    });
     const steps = Math.ceil(tokens / Math.max(1, batchTokens - active));
     return (ms - alone) / (steps * stepMs(rates, { prefillTokens: 0, decoding: active, kvTokens }));
   });
@@ -117,7 +137,10 @@ export function fitMixed(samples: readonly MixedSample[], rates: EngineRates): n
 }
 
 /** Median and 90th percentile of |there ÷ here − 1|. */
-export function relativeErrors(pairs: readonly { readonly real: number; readonly stub: number }[]): { readonly median: number; readonly p90: number } {
+export function relativeErrors(pairs: readonly { readonly real: number; readonly stub: number }[]): {
+  readonly median: number;
+  readonly p90: number;
+} {
   const errors = pairs.map(({ real, stub }) => Math.abs(stub / real - 1)).sort((a, b) => a - b);
   return { median: quantile(errors, 0.5), p90: quantile(errors, 0.9) };
 }

@@ -24,7 +24,8 @@ if (argv.includes("--list-devices")) {
 }
 
 const { socketPath, modelPath, slots, contextTokens } = readServerArguments(argv);
-const numberOf = (flag: string, otherwise: number): number => (argv.includes(flag) ? Number(argv[argv.indexOf(flag) + 1]) : otherwise);
+const numberOf = (flag: string, otherwise: number): number =>
+  argv.includes(flag) ? Number(argv[argv.indexOf(flag) + 1]) : otherwise;
 const launches = `${modelPath}.launches`;
 const earlier = existsSync(launches) ? readFileSync(launches, "utf8").trimEnd().split("\n").length : 0;
 appendFileSync(launches, `${JSON.stringify({ pid: process.pid, argv })}\n`);
@@ -33,8 +34,18 @@ const options = readOptions(modelPath);
 const record = newRecord(process.pid);
 // Another launch meets other noise and other faults: a request that is tried again must not fail for ever.
 const random = randomSource(options.seed + 7919 * earlier);
-const hostCacheTokens = Math.floor((Math.max(0, numberOf("--cache-ram", 0)) * 2 ** 20) / options.parameters.kvBytesPerToken);
-const completions = new Completions({ options, random, record, slots, contextTokens, batchTokens: numberOf("--batch-size", 2048), hostCacheTokens });
+const hostCacheTokens = Math.floor(
+  (Math.max(0, numberOf("--cache-ram", 0)) * 2 ** 20) / options.parameters.kvBytesPerToken,
+);
+const completions = new Completions({
+  options,
+  random,
+  record,
+  slots,
+  contextTokens,
+  batchTokens: numberOf("--batch-size", 2048),
+  hostCacheTokens,
+});
 const loadMs = (options.weightsBytes / options.parameters.loadBytesPerSecond / options.speed) * 1000;
 let ready = false;
 
@@ -43,7 +54,8 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (path === "/__record") return sendJson(response, 200, record);
   if (!ready) return sendError(response, 503, "Loading model", "unavailable_error");
   if (request.method === "GET") return look(path, response);
-  if (path !== "/v1/chat/completions" && path !== "/v1/completions") return sendError(response, 501, "the stub does not do this", "not_supported_error");
+  if (path !== "/v1/chat/completions" && path !== "/v1/completions")
+    return sendError(response, 501, "the stub does not do this", "not_supported_error");
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   completions.serve(
@@ -60,8 +72,16 @@ function look(path: string, response: ServerResponse): void {
   const views: Readonly<Record<string, () => object>> = {
     "/health": () => ({ status: "ok" }),
     "/slots": () => engine.jobs().map((job, id) => slotView(id, job, contextTokens, engine.heldTokens(id))),
-    "/props": () => ({ default_generation_settings: { params: {}, n_ctx: contextTokens }, total_slots: slots, model_path: modelPath, build_info: "stub-1" }),
-    "/v1/models": () => ({ object: "list", data: [{ id: "stub", object: "model", created: 0, owned_by: "llamacpp", meta }] }),
+    "/props": () => ({
+      default_generation_settings: { params: {}, n_ctx: contextTokens },
+      total_slots: slots,
+      model_path: modelPath,
+      build_info: "stub-1",
+    }),
+    "/v1/models": () => ({
+      object: "list",
+      data: [{ id: "stub", object: "model", created: 0, owned_by: "llamacpp", meta }],
+    }),
   };
   const view = views[path];
   if (view === undefined) sendError(response, 404, "File Not Found", "not_found_error");

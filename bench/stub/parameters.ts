@@ -27,12 +27,14 @@ export const parametersFile = join(dirname(fileURLToPath(import.meta.url)), "par
 export function readParameters(file = parametersFile): EngineParameters {
   const { parameters } = JSON.parse(readFileSync(file, "utf8")) as ParameterFile;
   for (const name of Object.keys(largeGpu)) {
-    if (!Number.isFinite(parameters[name as keyof EngineParameters])) throw new Error(`${file} has no number for ${name}: run the calibration again`);
+    if (!Number.isFinite(parameters[name as keyof EngineParameters]))
+      throw new Error(`${file} has no number for ${name}: run the calibration again`);
   }
   return parameters;
 }
 
-export const writeParameters = (contents: ParameterFile, file = parametersFile): void => writeFileSync(file, `${JSON.stringify(contents, null, 2)}\n`);
+export const writeParameters = (contents: ParameterFile, file = parametersFile): void =>
+  writeFileSync(file, `${JSON.stringify(contents, null, 2)}\n`);
 
 /** About an 8B model on one large GPU, as in the simulator: where a workload would take hours on a CPU. */
 export const largeGpu: EngineParameters = {

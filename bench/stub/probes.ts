@@ -10,7 +10,10 @@ export interface ChatTurn {
   readonly content: string;
 }
 
-const words = "river mill sea stone bridge field winter road light harbour garden morning letter window table forest island market story cloud".split(" ");
+const words =
+  "river mill sea stone bridge field winter road light harbour garden morning letter window table forest island market story cloud".split(
+    " ",
+  );
 
 /** A text of about so many bytes that no other seed gives. */
 export function prose(seed: number, bytes: number, random: () => number): string {
@@ -51,21 +54,38 @@ const IDLE_WITHIN_MS = 30_000;
 async function idle(target: { readonly socketPath: string }): Promise<void> {
   await eventually(
     "the engine is idle",
-    async () => (JSON.parse((await callEngine(target.socketPath, "/slots")).text) as { is_processing: boolean }[]).every((slot) => !slot.is_processing),
+    async () =>
+      (JSON.parse((await callEngine(target.socketPath, "/slots")).text) as { is_processing: boolean }[]).every(
+        (slot) => !slot.is_processing,
+      ),
     IDLE_WITHIN_MS,
   );
 }
 
 /** One prompt on an idle engine. Throws where no whole answer comes. */
-export async function prefillOnce(target: Target, messages: readonly ChatTurn[]): Promise<PrefillSample & { readonly promptTokens: number }> {
+export async function prefillOnce(
+  target: Target,
+  messages: readonly ChatTurn[],
+): Promise<PrefillSample & { readonly promptTokens: number }> {
   const sentAt = performance.now();
   const seen = whole(await streamChat(target, chatBody(messages, 1)));
-  return { before: seen.cachedTokens, tokens: seen.promptTokens - seen.cachedTokens, ms: firstAt(seen) - sentAt, promptTokens: seen.promptTokens };
+  return {
+    before: seen.cachedTokens,
+    tokens: seen.promptTokens - seen.cachedTokens,
+    ms: firstAt(seen) - sentAt,
+    promptTokens: seen.promptTokens,
+  };
 }
 
 /** So many streams at once; the step while all of them decode. */
-export async function decodeAt(target: Target, prompts: readonly (readonly ChatTurn[])[], tokens: number): Promise<DecodeSample> {
-  const all = await Promise.all(prompts.map(async (messages) => whole(await streamChat(target, chatBody(messages, tokens)))));
+export async function decodeAt(
+  target: Target,
+  prompts: readonly (readonly ChatTurn[])[],
+  tokens: number,
+): Promise<DecodeSample> {
+  const all = await Promise.all(
+    prompts.map(async (messages) => whole(await streamChat(target, chatBody(messages, tokens)))),
+  );
   const from = Math.max(...all.map(firstAt));
   const to = Math.min(...all.map((seen) => seen.tokenTimes.at(-1) ?? 0));
   const within = all.map((seen) => seen.tokenTimes.filter((time) => time >= from && time <= to).length);
@@ -98,6 +118,7 @@ export async function prefillBeside(
 const firstAt = (seen: Seen): number => seen.tokenTimes[0] ?? Number.NaN;
 
 export function whole(seen: Seen): Seen {
-  if (!seen.complete || seen.tokenTimes.length === 0) throw new Error(`no whole answer (${seen.status}): ${seen.error ?? seen.content.slice(0, 100)}`);
+  if (!seen.complete || seen.tokenTimes.length === 0)
+    throw new Error(`no whole answer (${seen.status}): ${seen.error ?? seen.content.slice(0, 100)}`);
   return seen;
 }

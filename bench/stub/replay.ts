@@ -23,7 +23,9 @@ export function heldOutMix(count: number, gapMs: number, seed: number): MixedReq
     const earlier = mix[Math.floor(random() * mix.length)];
     const ask: ChatTurn = { role: "user", content: prose(10_000 + index, 60 + 2400 * random() ** 2, random) };
     const next = earlier !== undefined && earlier.messages.length < 4 && random() < 0.33;
-    const messages = next ? [...earlier.messages, { role: "assistant", content: prose(20_000 + index, 120, random) }, ask] : [ask];
+    const messages = next
+      ? [...earlier.messages, { role: "assistant", content: prose(20_000 + index, 120, random) }, ask]
+      : [ask];
     mix.push({ atMs, messages, maxTokens: 8 + Math.floor(random() * 56) });
     atMs += poissonGapMs(random, 1000 / gapMs);
   }
@@ -38,7 +40,11 @@ export function replayMix(target: Target, mix: readonly MixedRequest[]): Promise
       await new Promise((resolve) => setTimeout(resolve, atMs));
       const dueAt = startedAt + atMs;
       const seen = whole(await streamChat(target, chatBody(messages, maxTokens)));
-      return { ttftMs: (seen.tokenTimes[0] ?? Number.NaN) - dueAt, totalMs: seen.endedAt - dueAt, cachedTokens: seen.cachedTokens };
+      return {
+        ttftMs: (seen.tokenTimes[0] ?? Number.NaN) - dueAt,
+        totalMs: seen.endedAt - dueAt,
+        cachedTokens: seen.cachedTokens,
+      };
     }),
   );
 }

@@ -26,7 +26,9 @@ const TOKEN_BYTES = 4;
 
 /** Token number `index` of the answer: the prompt's signature first, then the number itself. All are four bytes long. */
 export const answerToken = (signature: string, index: number): string =>
-  index < SIGNATURE_TOKENS ? signature.slice(index * TOKEN_BYTES, (index + 1) * TOKEN_BYTES) : ` ${String(index % 1000).padStart(3, "0")}`;
+  index < SIGNATURE_TOKENS
+    ? signature.slice(index * TOKEN_BYTES, (index + 1) * TOKEN_BYTES)
+    : ` ${String(index % 1000).padStart(3, "0")}`;
 
 /** The whole answer to a prompt, which anybody can compute who knows it: nothing lost, nothing of another request. */
 export function expectedAnswer(prompt: string, tokens: number): string {

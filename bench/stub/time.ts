@@ -24,10 +24,19 @@ export interface StepWork {
   readonly kvTokens?: number;
 }
 
-export function stepMs(rates: EngineRates, { prefillTokens, prefillPairs = 0, prompts = 0, decoding, kvTokens = 0 }: StepWork): number {
-  const decodeMs = decoding === 0 ? 0 : rates.decodeBaseMs + rates.decodeEachMs * decoding + (rates.decodeKvMsPerToken ?? 0) * kvTokens;
+export function stepMs(
+  rates: EngineRates,
+  { prefillTokens, prefillPairs = 0, prompts = 0, decoding, kvTokens = 0 }: StepWork,
+): number {
+  const decodeMs =
+    decoding === 0
+      ? 0
+      : rates.decodeBaseMs + rates.decodeEachMs * decoding + (rates.decodeKvMsPerToken ?? 0) * kvTokens;
   if (prefillTokens === 0) return decodeMs;
-  const prefillMs = (prefillTokens / rates.prefillTokensPerSecond) * 1000 + (rates.prefillPairMs ?? 0) * prefillPairs + (rates.promptBaseMs ?? 0) * prompts;
+  const prefillMs =
+    (prefillTokens / rates.prefillTokensPerSecond) * 1000 +
+    (rates.prefillPairMs ?? 0) * prefillPairs +
+    (rates.promptBaseMs ?? 0) * prompts;
   return prefillMs + decodeMs * (rates.mixedDecodeShare ?? 1);
 }
 

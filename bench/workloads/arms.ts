@@ -41,11 +41,29 @@ export async function compareArms({ report, rounds }: WorkloadContext, compariso
   const base = results.get(BASE);
   const table = [["policy", "ok", "TTFT p50 ms", "p99", "÷ least-outstanding", "hit rate", ...more]];
   for (const [policy, list] of results) {
-    const figure = (field: string): string => shown(spread(list.map((each) => each[field] ?? Number.NaN)), field.endsWith("Ms") ? 0 : 2);
+    const figure = (field: string): string =>
+      shown(spread(list.map((each) => each[field] ?? Number.NaN)), field.endsWith("Ms") ? 0 : 2);
     const ratio = spread(list.map((each, round) => each.ttftP50Ms / (base?.[round]?.ttftP50Ms ?? Number.NaN)));
     const p99 = spread(list.map((each, round) => each.ttftP99Ms / (base?.[round]?.ttftP99Ms ?? Number.NaN)));
-    if (policy !== BASE) report.add({ bench: "workloads", measure: `${workload}: TTFT ÷ ${BASE}`, policy, rounds, ...facts, p50: ratio, p99 });
-    table.push([policy, figure("ok"), figure("ttftP50Ms"), figure("ttftP99Ms"), shown(ratio), figure("hitRate"), ...more.map(figure)]);
+    if (policy !== BASE)
+      report.add({
+        bench: "workloads",
+        measure: `${workload}: TTFT ÷ ${BASE}`,
+        policy,
+        rounds,
+        ...facts,
+        p50: ratio,
+        p99,
+      });
+    table.push([
+      policy,
+      figure("ok"),
+      figure("ttftP50Ms"),
+      figure("ttftP99Ms"),
+      shown(ratio),
+      figure("hitRate"),
+      ...more.map(figure),
+    ]);
   }
   console.log(`\n${workload}: ${title}`);
   printTable(table);

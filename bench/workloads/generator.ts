@@ -37,10 +37,19 @@ async function run(plan: Plan): Promise<Sent[]> {
     if (over.signal.aborted) return { ...nothing(planned), outcome: "not sent" };
     const messages = promptMessages(planned.prompt);
     const { model, maxTokens, stream = true, key } = planned;
-    const body = JSON.stringify({ model, messages, max_tokens: maxTokens, ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}) });
+    const body = JSON.stringify({
+      model,
+      messages,
+      max_tokens: maxTokens,
+      ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
+    });
     const sentAt = performance.now();
     const seen = await streamChat(targetOf(plan), body, { ...(key ? { key } : {}), signal: over.signal });
-    return judged(planned, seen, expectedAnswer(renderPrompt({ messages }), maxTokens), { dueAt, sentAt, left: over.signal.aborted });
+    return judged(planned, seen, expectedAnswer(renderPrompt({ messages }), maxTokens), {
+      dueAt,
+      sentAt,
+      left: over.signal.aborted,
+    });
   }
 }
 
@@ -59,7 +68,12 @@ const nothing = ({ id, tag }: Planned): Sent => ({
   gapsMs: [],
 });
 
-function judged(planned: Planned, seen: Seen, expected: string, { dueAt, sentAt, left }: { dueAt: number; sentAt: number; left: boolean }): Sent {
+function judged(
+  planned: Planned,
+  seen: Seen,
+  expected: string,
+  { dueAt, sentAt, left }: { dueAt: number; sentAt: number; left: boolean },
+): Sent {
   const times = seen.tokenTimes;
   return {
     ...nothing(planned),

@@ -61,10 +61,15 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
   const models = Object.entries(setup.models);
   for (const [name, { stub }] of models) {
     await writeFile(weights(name), "GGUF");
-    await writeFile(`${weights(name)}.stub.json`, JSON.stringify({ speed: SPEED, ...stub, parameters: { ...largeGpu, ...stub?.parameters } }));
+    await writeFile(
+      `${weights(name)}.stub.json`,
+      JSON.stringify({ speed: SPEED, ...stub, parameters: { ...largeGpu, ...stub?.parameters } }),
+    );
   }
   const sha256 = (key: string): string => createHash("sha256").update(key).digest("hex");
-  const keys = (setup.tenants ?? []).map((name) => `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${sha256(name)}"\n`).join("\n");
+  const keys = (setup.tenants ?? [])
+    .map((name) => `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${sha256(name)}"\n`)
+    .join("\n");
   const assistant = await installAssistant({
     config: `${keys}\n[engine]\nllama_server_path = "${binary}"\n`,
     // More threads than the machine has: stubs use none.
@@ -73,7 +78,8 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
     models: Object.fromEntries(models.map(([name, model]) => [name, modelToml(name, weights(name), model)])),
   });
   const adminSocket = join(assistant.env["ASSISTANT_DATA_DIR"] ?? "", "run", "admin.sock");
-  const status = async (): Promise<DaemonStatus> => JSON.parse((await callEngine(adminSocket, adminRoutes.status)).text) as DaemonStatus;
+  const status = async (): Promise<DaemonStatus> =>
+    JSON.parse((await callEngine(adminSocket, adminRoutes.status)).text) as DaemonStatus;
   const dispose = async (): Promise<void> => {
     await assistant[Symbol.asyncDispose]();
     await rm(files, { recursive: true, force: true, maxRetries: 3 });
@@ -83,9 +89,14 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
     for (const [name, { replicas = 1, cold = false }] of models) {
       if (!cold) await eventually(`${name} is up`, async () => readyInstances(await status(), name).length >= replicas);
     }
-    const sockets = async (model: string): Promise<string[]> => readyInstances(await status(), model).flatMap(({ socketPath }) => socketPath ?? []);
+    const sockets = async (model: string): Promise<string[]> =>
+      readyInstances(await status(), model).flatMap(({ socketPath }) => socketPath ?? []);
     const records = async (model: string): Promise<StubRecord[]> =>
-      Promise.all((await sockets(model)).map(async (socket) => JSON.parse((await callEngine(socket, "/__record")).text) as StubRecord));
+      Promise.all(
+        (await sockets(model)).map(
+          async (socket) => JSON.parse((await callEngine(socket, "/__record")).text) as StubRecord,
+        ),
+      );
     return {
       port,
       status,
@@ -94,9 +105,13 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
       lateness: async (model) => {
         const all = await records(model);
         const sum = (field: "steps" | "lateSteps"): number => all.reduce((total, record) => total + record[field], 0);
-        return { lateStepShare: sum("lateSteps") / Math.max(1, sum("steps")), latestStepMs: Math.max(0, ...all.map(({ latestMs }) => latestMs)) };
+        return {
+          lateStepShare: sum("lateSteps") / Math.max(1, sum("steps")),
+          latestStepMs: Math.max(0, ...all.map(({ latestMs }) => latestMs)),
+        };
       },
-      launches: async (model) => (await readFile(`${weights(model)}.launches`, "utf8").catch(() => "")).split("\n").length - 1,
+      launches: async (model) =>
+        (await readFile(`${weights(model)}.launches`, "utf8").catch(() => "")).split("\n").length - 1,
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {
@@ -105,10 +120,20 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
   }
 }
 
-function modelToml(name: string, weights: string, { replicas = 1, cold = false, slots, contextTokens, hostCacheMib = 0, toml = "" }: StubModel): string {
+function modelToml(
+  name: string,
+  weights: string,
+  { replicas = 1, cold = false, slots, contextTokens, hostCacheMib = 0, toml = "" }: StubModel,
+): string {
   const lines = [
     ...["[chat]", `model_name = "${name}"`, `source = "${weights}"`, 'engine = "llama-server"', "threads = 1"],
-    ...[`slots = ${slots}`, `ctx_size = ${contextTokens}`, `batch_size = ${BATCH_TOKENS}`, `host_cache_mib = ${hostCacheMib}`, `replicas = ${replicas}`],
+    ...[
+      `slots = ${slots}`,
+      `ctx_size = ${contextTokens}`,
+      `batch_size = ${BATCH_TOKENS}`,
+      `host_cache_mib = ${hostCacheMib}`,
+      `replicas = ${replicas}`,
+    ],
     ...(cold ? [] : ["preload = true", `replicas_min = ${replicas}`]),
   ];
   return `${lines.join("\n")}\n${toml}\n`;
@@ -126,7 +151,14 @@ async function writeProgram(files: string): Promise<string> {
   await chmod(binary, 0o755);
   const patches = [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH].map((name) => ({ name, sha256: "0" }));
   const manifest = { schema: 1, engine: "llama-server", sourceTag: "stub", sourceCommit: "0", patches };
-  const facts = { flags: [], backends: ["cpu"], compiler: "none", builtAt: "2026-01-01T00:00:00Z", buildSeconds: 0, binaryBytes: (await stat(binary)).size };
+  const facts = {
+    flags: [],
+    backends: ["cpu"],
+    compiler: "none",
+    builtAt: "2026-01-01T00:00:00Z",
+    buildSeconds: 0,
+    binaryBytes: (await stat(binary)).size,
+  };
   await writeFile(join(folder, "manifest.json"), JSON.stringify({ ...manifest, ...facts }));
   return binary;
 }

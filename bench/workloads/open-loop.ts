@@ -46,13 +46,34 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
     const perSecond = await capacity(targets.direct, `closed ${round}`);
     const through = await capacity(targets.daemon, `closed through ${round}`);
     closed.push(through / perSecond);
-    report.add({ bench: "workloads", measure: "W1: closed loop", round, clients: CLIENTS, slots: SLOTS, perSecond, through });
+    report.add({
+      bench: "workloads",
+      measure: "W1: closed loop",
+      round,
+      clients: CLIENTS,
+      slots: SLOTS,
+      perSecond,
+      through,
+    });
     for (const fraction of FRACTIONS) {
       for (const arm of round % 2 === 0 ? ARMS : ARMS.toReversed()) {
-        const sent = await send({ ...targets[arm], requests: arrivals(perSecond * fraction, `${arm} ${fraction} ${round}`, round), patienceMs: PATIENCE_MS });
+        const sent = await send({
+          ...targets[arm],
+          requests: arrivals(perSecond * fraction, `${arm} ${fraction} ${round}`, round),
+          patienceMs: PATIENCE_MS,
+        });
         requireRight("W1", sent);
         const result = figures(sent);
-        report.add({ bench: "workloads", measure: "W1", arm, fraction, perSecond: perSecond * fraction, round, ...result, ...(await daemon.lateness("m")) });
+        report.add({
+          bench: "workloads",
+          measure: "W1",
+          arm,
+          fraction,
+          perSecond: perSecond * fraction,
+          round,
+          ...result,
+          ...(await daemon.lateness("m")),
+        });
         const name = `${fraction} ${arm}`;
         results.set(name, [...(results.get(name) ?? []), result]);
       }
@@ -62,11 +83,15 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
   for (const fraction of FRACTIONS) {
     for (const arm of ARMS) {
       const list = results.get(`${fraction} ${arm}`) ?? [];
-      const cells = (["ttftP50Ms", "ttftP99Ms", "ttftP999Ms"] as const).map((field) => shown(spread(list.map((each) => each[field])), 1));
+      const cells = (["ttftP50Ms", "ttftP99Ms", "ttftP999Ms"] as const).map((field) =>
+        shown(spread(list.map((each) => each[field])), 1),
+      );
       table.push([String(fraction), arm, ...cells]);
     }
     for (const field of ["ttftP50Ms", "ttftP99Ms"] as const) {
-      const [direct = [], through = []] = ARMS.map((arm) => (results.get(`${fraction} ${arm}`) ?? []).map((each) => each[field]));
+      const [direct = [], through = []] = ARMS.map((arm) =>
+        (results.get(`${fraction} ${arm}`) ?? []).map((each) => each[field]),
+      );
       const ratio = spread(through.map((value, round) => value / (direct[round] ?? Number.NaN)));
       report.add({
         bench: "workloads",
@@ -76,7 +101,12 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
       });
     }
   }
-  report.add({ bench: "workloads", measure: "W1: requests/s of a closed loop, daemon ÷ direct", rounds, ...spread(closed) });
+  report.add({
+    bench: "workloads",
+    measure: "W1: requests/s of a closed loop, daemon ÷ direct",
+    rounds,
+    ...spread(closed),
+  });
   console.log(`\nW1: requests/s of a closed loop, daemon ÷ direct: ${shown(spread(closed))}`);
   console.log("\nW1: open loop, timed from when each request was due");
   printTable(table);
@@ -84,10 +114,14 @@ export async function openLoop({ report, rounds }: WorkloadContext): Promise<voi
 
 /** Requests per second of a closed loop. */
 async function capacity(target: Target, tag: string): Promise<number> {
-  const requests = Array.from({ length: CLIENTS * PER_CLIENT }, (_, id) => planned(tag, id, id % PER_CLIENT === 0 ? {} : { after: id - 1 }));
+  const requests = Array.from({ length: CLIENTS * PER_CLIENT }, (_, id) =>
+    planned(tag, id, id % PER_CLIENT === 0 ? {} : { after: id - 1 }),
+  );
   const sent = await send({ ...target, requests, patienceMs: PATIENCE_MS });
   requireRight("W1", sent);
-  const clients = Array.from({ length: CLIENTS }, (_, client) => sent.slice(client * PER_CLIENT, (client + 1) * PER_CLIENT));
+  const clients = Array.from({ length: CLIENTS }, (_, client) =>
+    sent.slice(client * PER_CLIENT, (client + 1) * PER_CLIENT),
+  );
   // One that has had its last answer leaves the others more room: what all had done by then counts.
   const endsMs = clients.map((own) => own.reduce((sum, { totalMs }) => sum + totalMs, 0));
   return requests.length / (Math.max(...endsMs) / 1000);
@@ -96,6 +130,7 @@ async function capacity(target: Target, tag: string): Promise<number> {
 function arrivals(perSecond: number, tag: string, seed: number): Planned[] {
   const random = randomSource(40 + seed);
   const requests: Planned[] = [];
-  for (let atMs = 0; atMs < FOR_MS; atMs += poissonGapMs(random, perSecond)) requests.push(planned(tag, requests.length, { atMs }));
+  for (let atMs = 0; atMs < FOR_MS; atMs += poissonGapMs(random, perSecond))
+    requests.push(planned(tag, requests.length, { atMs }));
   return requests;
 }

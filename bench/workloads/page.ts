@@ -9,14 +9,23 @@ interface Rows {
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-const fixed = (value: unknown, digits: number): string => (typeof value === "number" && Number.isFinite(value) ? value.toFixed(digits) : "");
+const fixed = (value: unknown, digits: number): string =>
+  typeof value === "number" && Number.isFinite(value) ? value.toFixed(digits) : "";
 const percent = (value: unknown): string => `${fixed(Number(value) * 100, 1)} %`;
 
 export function calibratePart({ rows, model }: Rows): string {
-  const parameters = rows.filter((row) => "value" in row).map((row) => [row.measure, Number(row["value"]).toPrecision(4)]);
+  const parameters = rows
+    .filter((row) => "value" in row)
+    .map((row) => [row.measure, Number(row["value"]).toPrecision(4)]);
   const errors = rows
     .filter((row) => row.measure.startsWith("relative error"))
-    .map((row) => [row.measure, fixed(row["realP50"], 0), fixed(row["stubP50"], 0), percent(row["median"]), percent(row["p90"])]);
+    .map((row) => [
+      row.measure,
+      fixed(row["realP50"], 0),
+      fixed(row["stubP50"], 0),
+      percent(row["median"]),
+      percent(row["p90"]),
+    ]);
   const caches = rows
     .filter((row) => row.measure === "prefilled ÷ new")
     .map((row) => [String(row["conversations"]), fixed(row["real"], 2), fixed(row["stub"], 2)]);
@@ -65,8 +74,14 @@ export function workloadsPart({ rows }: Rows): string {
   ]);
   const ratios = rows
     .filter((row) => row["median"] !== undefined)
-    .map((row) => [row.measure, `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`, String(row["goal"] ?? "")]);
-  const chaos = of(["W10"]).map((row) => ["requests", "ok", "failed", "refused", "hung", "wrong", "launches"].map((field) => String(row[field])));
+    .map((row) => [
+      row.measure,
+      `${fixed(row["median"], 2)} (${fixed(row["low"], 2)}–${fixed(row["high"], 2)})`,
+      String(row["goal"] ?? ""),
+    ]);
+  const chaos = of(["W10"]).map((row) =>
+    ["requests", "ok", "failed", "refused", "hung", "wrong", "launches"].map((field) => String(row[field])),
+  );
   return [
     "The whole daemon in front of stub engines of about an 8B model on a large GPU, at twice its speed. Requests are sent when they are due, whatever has become of the others. Every answer is checked: it must be the one of its prompt, whole and in order. W3 is a slice of a real service's hour, W4 agents with a long common prompt and more of them than slots, W5 prompts that share nothing.",
     ...(opened.length > 0
@@ -80,7 +95,18 @@ export function workloadsPart({ rows }: Rows): string {
     ...(chaos.length > 0
       ? [
           "Engines that die, stall, reset and refuse (W10):",
-          table(["requests", "answered", "told of a failure", "refused", "without an end", "wrong answers", "engines started"], chaos),
+          table(
+            [
+              "requests",
+              "answered",
+              "told of a failure",
+              "refused",
+              "without an end",
+              "wrong answers",
+              "engines started",
+            ],
+            chaos,
+          ),
         ]
       : []),
   ].join("\n\n");

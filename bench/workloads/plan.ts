@@ -89,7 +89,9 @@ export interface Figures {
 
 /** Figures of the requests with a tag, or of all that were not there only for the others. */
 export function figures(sent: readonly Sent[], tag: string | null = null): Figures {
-  const judged = sent.filter((each) => (tag === null || each.tag === tag) && each.outcome !== "left" && each.outcome !== "not sent");
+  const judged = sent.filter(
+    (each) => (tag === null || each.tag === tag) && each.outcome !== "left" && each.outcome !== "not sent",
+  );
   const ok = judged.filter(({ outcome }) => outcome === "ok");
   const count = (outcome: Sent["outcome"]): number => judged.filter((each) => each.outcome === outcome).length;
   const sum = (field: "promptTokens" | "cachedTokens"): number => ok.reduce((total, each) => total + each[field], 0);
@@ -133,6 +135,8 @@ export function requireRight(workload: string, sent: readonly Sent[]): void {
   const errors = errorsOf(sent);
   const ok = sent.filter(({ outcome }) => outcome === "ok").length;
   if (sent.some(({ outcome }) => outcome === "wrong" || outcome === "failed" || outcome === "hung") || ok === 0) {
-    throw new Error(`${workload}: not every answer was the engine's own for its prompt, whole and in order: ${JSON.stringify(errors)}`);
+    throw new Error(
+      `${workload}: not every answer was the engine's own for its prompt, whole and in order: ${JSON.stringify(errors)}`,
+    );
   }
 }

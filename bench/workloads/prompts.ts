@@ -22,7 +22,10 @@ export function text(seed: string, tokens: number): string {
 export function promptMessages(parts: readonly PromptPart[]): Message[] {
   const messages: Message[] = [];
   for (const part of parts) {
-    const content = part.role === "assistant" ? expectedAnswer(renderPrompt({ messages }), part.tokens) : text(part.seed, part.tokens);
+    const content =
+      part.role === "assistant"
+        ? expectedAnswer(renderPrompt({ messages }), part.tokens)
+        : text(part.seed, part.tokens);
     messages.push({ role: part.role, content });
   }
   return messages;

@@ -16,7 +16,11 @@ const HOST_CACHE_MIB = 512;
 
 type Lateness = Awaited<ReturnType<StubInstallation["lateness"]>>;
 
-async function underPolicy(policy: RoutingPolicyName, model: StubModel, requests: readonly Planned[]): Promise<{ sent: Sent[]; all: Figures & Lateness }> {
+async function underPolicy(
+  policy: RoutingPolicyName,
+  model: StubModel,
+  requests: readonly Planned[],
+): Promise<{ sent: Sent[]; all: Figures & Lateness }> {
   await using daemon = await installStubs({ policy, models: { m: { ...model, replicas: INSTANCES } } });
   const sent = await send({ port: daemon.port, requests, patienceMs: PATIENCE_MS });
   requireRight(policy, sent);
@@ -66,13 +70,23 @@ export async function traceReplay(context: WorkloadContext): Promise<void> {
       title: `trace × ${rate}, ${requests.length} requests, ${INSTANCES} instances`,
       ...(rate === 1 ? {} : { policies: ["expected-time", "least-outstanding"] }),
       facts: { rate, instances: INSTANCES },
-      run: async (policy) => ({ ...(await underPolicy(policy, { slots: 8, contextTokens: 20_480, hostCacheMib: HOST_CACHE_MIB }, requests)).all }),
+      run: async (policy) => ({
+        ...(await underPolicy(policy, { slots: 8, contextTokens: 20_480, hostCacheMib: HOST_CACHE_MIB }, requests)).all,
+      }),
     });
   }
 }
 
 /** One and a half for each slot; host caches hold them all, where they are spread evenly. */
-const AGENTS = { count: 18, turns: 5, sharedTokens: 6000, ownTokens: 400, answerTokens: 40, thinkMs: 1200, spreadMs: 4000 };
+const AGENTS = {
+  count: 18,
+  turns: 5,
+  sharedTokens: 6000,
+  ownTokens: 400,
+  answerTokens: 40,
+  thinkMs: 1200,
+  spreadMs: 4000,
+};
 
 /** W4: agents with one long system prompt, more of them than slots. */
 export async function agents(context: WorkloadContext): Promise<void> {
@@ -83,7 +97,11 @@ export async function agents(context: WorkloadContext): Promise<void> {
     const beginsAt = random() * spreadMs;
     const prompt: PromptPart[] = [{ role: "system", seed: "the agents' handbook", tokens: sharedTokens }];
     for (let turn = 0; turn < turns; turn++) {
-      prompt.push({ role: "user", seed: `agent ${agent} in turn ${turn}`, tokens: Math.round(ownTokens * (0.5 + random())) });
+      prompt.push({
+        role: "user",
+        seed: `agent ${agent} in turn ${turn}`,
+        tokens: Math.round(ownTokens * (0.5 + random())),
+      });
       const id = agent * turns + turn;
       const before = turn > 0 ? { after: id - 1 } : {};
       requests.push({
@@ -107,7 +125,11 @@ export async function agents(context: WorkloadContext): Promise<void> {
     more: ["prefilledOfNew"],
     run: async (policy) => {
       // A stub's weights tell the daemon nothing of its host cache, which it would count on: so much more context stands for it.
-      const { sent, all } = await underPolicy(policy, { slots: 4, contextTokens: 32_768, hostCacheMib: HOST_CACHE_MIB }, requests);
+      const { sent, all } = await underPolicy(
+        policy,
+        { slots: 4, contextTokens: 32_768, hostCacheMib: HOST_CACHE_MIB },
+        requests,
+      );
       // Of the first turns every slot has to compute the shared part once, whoever chooses.
       return { ...all, prefilledOfNew: figures(sent, "later turn").prefilledTokens / newTokens };
     },
@@ -122,7 +144,9 @@ export async function noReuse(context: WorkloadContext): Promise<void> {
   const perSecond = (0.65 * CAPACITY) / meanTokens;
   for (let atMs = 0; atMs < 8000; atMs += poissonGapMs(random, perSecond)) {
     const id = requests.length;
-    const prompt: PromptPart[] = [{ role: "user", seed: `question ${id}`, tokens: Math.round(meanTokens * (0.5 + random())) }];
+    const prompt: PromptPart[] = [
+      { role: "user", seed: `question ${id}`, tokens: Math.round(meanTokens * (0.5 + random())) },
+    ];
     requests.push({ id, tag: "new", atMs, model: "m", prompt, maxTokens: 10 + Math.floor(40 * random()) });
   }
   await compareArms(context, {

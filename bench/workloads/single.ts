@@ -25,17 +25,33 @@ export async function flooder({ report, rounds }: WorkloadContext): Promise<void
     const list: Planned[] = [];
     for (let atMs = 500 * random(); atMs < forMs; atMs += poissonGapMs(random, perSecond)) {
       const id = firstId + list.length;
-      list.push({ id, tag, atMs, model: "m", prompt: user(`${tag} ${run} ${seed} ${id}`, tokens), maxTokens: 30, key: tag, background: tag === "flooder" });
+      list.push({
+        id,
+        tag,
+        atMs,
+        model: "m",
+        prompt: user(`${tag} ${run} ${seed} ${id}`, tokens),
+        maxTokens: 30,
+        key: tag,
+        background: tag === "flooder",
+      });
     }
     return list;
   };
   const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    await using daemon = await installStubs({ tenants: ["light", "flooder"], models: { m: { replicas: instances, slots: 8, contextTokens: 8192 } } });
-    const run = (requests: readonly Planned[]): Promise<Sent[]> => send({ port: daemon.port, requests, patienceMs: 60_000 });
+    await using daemon = await installStubs({
+      tenants: ["light", "flooder"],
+      models: { m: { replicas: instances, slots: 8, contextTokens: 8192 } },
+    });
+    const run = (requests: readonly Planned[]): Promise<Sent[]> =>
+      send({ port: daemon.port, requests, patienceMs: 60_000 });
     const flood = (2 * instances * largeGpu.prefillTokensPerSecond * SPEED) / tokens;
     const quiet = await run(flow("light", "alone", lightPerSecond, 0, 100 + round));
-    const all = await run([...flow("light", "beside", lightPerSecond, 0, 100 + round), ...flow("flooder", "", flood, 10_000, 300 + round)]);
+    const all = await run([
+      ...flow("light", "beside", lightPerSecond, 0, 100 + round),
+      ...flow("flooder", "", flood, 10_000, 300 + round),
+    ]);
     for (const sent of [quiet, all]) requireRight("W6", sent);
     const [alone, beside, flooded] = [figures(quiet, "light"), figures(all, "light"), figures(all, "flooder")];
     const lateness = await daemon.lateness("m");
@@ -44,7 +60,13 @@ export async function flooder({ report, rounds }: WorkloadContext): Promise<void
     }
     ratios.push(beside.ttftP99Ms / alone.ttftP99Ms);
   }
-  report.add({ bench: "workloads", measure: "W6: light client's TTFT p99, beside a flooder ÷ alone", goal: "≤ 1.5", rounds, ...spread(ratios) });
+  report.add({
+    bench: "workloads",
+    measure: "W6: light client's TTFT p99, beside a flooder ÷ alone",
+    goal: "≤ 1.5",
+    rounds,
+    ...spread(ratios),
+  });
   console.log(`\nW6: light client's TTFT p99 beside a flooder ÷ alone: ${shown(spread(ratios))}, goal ≤ 1.5`);
 }
 
@@ -53,7 +75,11 @@ export async function swaps({ report, rounds }: WorkloadContext): Promise<void> 
   const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const model = { cold: true, slots: 4, contextTokens: 8192, stub: { weightsBytes: 2 * 2 ** 30 } };
-    await using daemon = await installStubs({ maxInstances: 1, scheduler: "max_swap_wait_s = 4", models: { first: model, second: model } });
+    await using daemon = await installStubs({
+      maxInstances: 1,
+      scheduler: "max_swap_wait_s = 4",
+      models: { first: model, second: model },
+    });
     const requests = Array.from({ length: 100 }, (_, id): Planned => {
       const name = id % 2 === 0 ? "first" : "second";
       return { id, tag: name, atMs: id * 150, model: name, prompt: user(`for the ${name}, ${id}`, 500), maxTokens: 20 };
@@ -65,7 +91,13 @@ export async function swaps({ report, rounds }: WorkloadContext): Promise<void> 
     ratios.push(loads / requests.length);
     report.add({ bench: "workloads", measure: "W7", round, loads, loadsFirstInFirstOut: requests.length, ...result });
   }
-  report.add({ bench: "workloads", measure: "W7: loads ÷ those of first in, first out", goal: "≤ 0.2", rounds, ...spread(ratios) });
+  report.add({
+    bench: "workloads",
+    measure: "W7: loads ÷ those of first in, first out",
+    goal: "≤ 0.2",
+    rounds,
+    ...spread(ratios),
+  });
   console.log(`\nW7: loads ÷ those of first in, first out: ${shown(spread(ratios))}, goal ≤ 0.2`);
 }
 
@@ -73,7 +105,13 @@ export async function swaps({ report, rounds }: WorkloadContext): Promise<void> 
 export async function cancels({ report }: WorkloadContext): Promise<void> {
   const program = join(benchRoot, "cancel-storm.ts");
   // It exits with 1 where something leaked, which its rows say better.
-  const { stdout } = await promisify(execFile)(process.execPath, [program, "--requests", "4000", "--clients", "32"]).catch((error: { stdout?: string }) => ({
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    program,
+    "--requests",
+    "4000",
+    "--clients",
+    "32",
+  ]).catch((error: { stdout?: string }) => ({
     stdout: error.stdout ?? "",
   }));
   const rows = stdout.split("\n").filter((line) => line.startsWith("{"));
@@ -108,8 +146,21 @@ export async function chaos({ report, rounds }: WorkloadContext): Promise<void> 
     const result = figures(sent);
     const errors = errorsOf(sent);
     const launches = await daemon.launches("m");
-    report.add({ bench: "workloads", measure: "W10", round, goal: "hung and wrong 0", faults, launches, errors, ...result });
-    table.push([round, result.requests, result.ok, result.failed, result.refused, result.hung, result.wrong, launches].map(String));
+    report.add({
+      bench: "workloads",
+      measure: "W10",
+      round,
+      goal: "hung and wrong 0",
+      faults,
+      launches,
+      errors,
+      ...result,
+    });
+    table.push(
+      [round, result.requests, result.ok, result.failed, result.refused, result.hung, result.wrong, launches].map(
+        String,
+      ),
+    );
   }
   console.log("\nW10: chaos");
   printTable(table);

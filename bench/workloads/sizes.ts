@@ -25,14 +25,19 @@ export async function sizes({ report, rounds }: WorkloadContext): Promise<void> 
       models: { small: { slots: 8, contextTokens: 8192 }, big: { slots: 8, contextTokens: 131_072, stub: quick } },
     });
     for (const tokens of SIZES) {
-      const [direct, through] = [await prompts(await past(daemon, "big"), "direct", tokens), await prompts({ port: daemon.port }, "daemon", tokens)];
+      const [direct, through] = [
+        await prompts(await past(daemon, "big"), "direct", tokens),
+        await prompts({ port: daemon.port }, "daemon", tokens),
+      ];
       for (const [arm, sent] of Object.entries({ direct, daemon: through }))
         report.add({ bench: "workloads", measure: "W8", arm, promptTokens: tokens, round, ...figures(sent) });
       ratios.get(tokens)?.push(figures(through).ttftP50Ms / figures(direct).ttftP50Ms);
     }
     for (const arm of ["direct", "daemon"] as const) {
       const [small, big]: readonly Target[] =
-        arm === "daemon" ? [{ port: daemon.port }, { port: daemon.port }] : [await past(daemon, "small"), await past(daemon, "big")];
+        arm === "daemon"
+          ? [{ port: daemon.port }, { port: daemon.port }]
+          : [await past(daemon, "small"), await past(daemon, "big")];
       const figure = await beside(small ?? { port: daemon.port }, big ?? { port: daemon.port }, `${arm} ${round}`);
       report.add({ bench: "workloads", measure: "W8: small streams", arm, round, ...figure });
       gaps[arm].push(figure.ratio);
@@ -41,13 +46,22 @@ export async function sizes({ report, rounds }: WorkloadContext): Promise<void> 
   conclude(ratios, gaps, { report, rounds });
 }
 
-const past = async (daemon: StubInstallation, model: string): Promise<Target> => ({ socketPath: (await daemon.sockets(model))[0] ?? "" });
+const past = async (daemon: StubInstallation, model: string): Promise<Target> => ({
+  socketPath: (await daemon.sockets(model))[0] ?? "",
+});
 
 /** Prompts that nobody has seen before, one after the other. */
 async function prompts(target: Target, arm: string, tokens: number): Promise<Sent[]> {
   const requests = Array.from(
     { length: 8 },
-    (_, id): Planned => ({ id, tag: `${tokens}`, atMs: 300 * id, model: "big", prompt: user(`${tokens} of ${id}, ${arm}`, tokens), maxTokens: 4 }),
+    (_, id): Planned => ({
+      id,
+      tag: `${tokens}`,
+      atMs: 300 * id,
+      model: "big",
+      prompt: user(`${tokens} of ${id}, ${arm}`, tokens),
+      maxTokens: 4,
+    }),
   );
   const sent = await send({ ...target, requests, patienceMs: PATIENCE_MS });
   requireRight("W8", sent);
@@ -62,13 +76,29 @@ async function beside(
 ): Promise<{ readonly gapP99QuietMs: number; readonly gapP99BesideMs: number; readonly ratio: number }> {
   const streams = Array.from(
     { length: 4 },
-    (_, id): Planned => ({ id, tag: "stream", atMs: 0, model: "small", prompt: user(`stream ${id}`, 100), maxTokens: 1000, gaps: true }),
+    (_, id): Planned => ({
+      id,
+      tag: "stream",
+      atMs: 0,
+      model: "small",
+      prompt: user(`stream ${id}`, 100),
+      maxTokens: 1000,
+      gaps: true,
+    }),
   );
   const bodies = Array.from(
     { length: 40 },
-    (_, id): Planned => ({ id, tag: "body", atMs: 100 + id * 110, model: "big", prompt: user(`body ${id}, ${arm}`, 100_000), maxTokens: 2 }),
+    (_, id): Planned => ({
+      id,
+      tag: "body",
+      atMs: 100 + id * 110,
+      model: "big",
+      prompt: user(`body ${id}, ${arm}`, 100_000),
+      maxTokens: 2,
+    }),
   );
-  const run = (target: Target, requests: readonly Planned[]): Promise<Sent[]> => send({ ...target, requests, patienceMs: PATIENCE_MS });
+  const run = (target: Target, requests: readonly Planned[]): Promise<Sent[]> =>
+    send({ ...target, requests, patienceMs: PATIENCE_MS });
   const gapP99 = (sent: readonly Sent[]): number =>
     at(
       sent.flatMap(({ gapsMs }) => gapsMs),
@@ -94,5 +124,7 @@ function conclude(
   add("W8: the same without the daemon", spread(gaps.direct));
   console.log("\nW8: sizes of prompts");
   printTable([["prompt tokens", "TTFT p50, daemon ÷ direct"], ...rows]);
-  console.log(`small streams' gap p99 beside 400 KB bodies ÷ alone: ${shown(spread(gaps.daemon))}, goal ≤ 2; without the daemon ${shown(spread(gaps.direct))}`);
+  console.log(
+    `small streams' gap p99 beside 400 KB bodies ÷ alone: ${shown(spread(gaps.daemon))}, goal ≤ 2; without the daemon ${shown(spread(gaps.direct))}`,
+  );
 }

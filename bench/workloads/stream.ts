@@ -26,7 +26,11 @@ interface Chunk {
     readonly message?: { readonly content?: string };
     readonly finish_reason?: string | null;
   }[];
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly prompt_tokens_details?: { readonly cached_tokens: number } };
+  readonly usage?: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly prompt_tokens_details?: { readonly cached_tokens: number };
+  };
   readonly timings?: { readonly prompt_ms: number };
   readonly error?: { readonly message?: string; readonly code?: unknown };
 }
@@ -65,7 +69,11 @@ export function streamChat(target: Target, body: Buffer | string, { key, signal 
       method: "POST",
       agent: false,
       ...(signal ? { signal } : {}),
-      headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...(key ? { authorization: `Bearer ${key}` } : {}) },
+      headers: {
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(body),
+        ...(key ? { authorization: `Bearer ${key}` } : {}),
+      },
     });
     outgoing.on("error", (error) => end(error.message));
     outgoing.on("response", (answer) => read(answer, seen, end));

@@ -14,13 +14,23 @@ export default class EngineBuild extends BaseCommand {
   static override examples = [
     { description: "Build it", command: "<%= config.bin %> engine build" },
     { description: "Rebuild although nothing has changed", command: "<%= config.bin %> engine build --force" },
-    { description: "Build a second one without Assistant's patches, for comparison", command: "<%= config.bin %> engine build --stock" },
+    {
+      description: "Build a second one without Assistant's patches, for comparison",
+      command: "<%= config.bin %> engine build --stock",
+    },
   ];
   static override flags = {
     force: Flags.boolean({ description: "rebuild even if the same build is installed" }),
-    stock: Flags.boolean({ description: "leave out Assistant's patches; installed beside the patched build and only used if chosen with `engine use`" }),
+    stock: Flags.boolean({
+      description:
+        "leave out Assistant's patches; installed beside the patched build and only used if chosen with `engine use`",
+    }),
     cuda: Flags.boolean({ description: "use CUDA if it is found", default: true, allowNo: true }),
-    jobs: Flags.integer({ char: "j", min: 1, description: "parallel compile jobs (default: one per core, fewer if memory is short)" }),
+    jobs: Flags.integer({
+      char: "j",
+      min: 1,
+      description: "parallel compile jobs (default: one per core, fewer if memory is short)",
+    }),
     keep: Flags.boolean({ description: "keep the source and object files (about 600 MB)" }),
   };
 

@@ -36,7 +36,10 @@ export default class EngineListCommand extends BaseCommand {
   static override description = 'The one marked with * runs the models whose engine is "auto".';
   static override examples = [
     { description: "List them", command: "<%= config.bin %> engine list" },
-    { description: "Name of the engine that auto means, for scripts", command: "<%= config.bin %> engine list --json | jq -r .auto" },
+    {
+      description: "Name of the engine that auto means, for scripts",
+      command: "<%= config.bin %> engine list --json | jq -r .auto",
+    },
   ];
 
   async run(): Promise<EngineList> {
@@ -46,9 +49,12 @@ export default class EngineListCommand extends BaseCommand {
     const folder = engineFolder(paths);
     const options = { folder, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
     const [choice, { auto, all }] = await Promise.all([readEngineChoice(folder), listEngines(options)]);
-    const engines = all.map(({ availability, ...installation }): EngineEntry => ({ ...installation, ...factsOf(availability) }));
+    const engines = all.map(
+      ({ availability, ...installation }): EngineEntry => ({ ...installation, ...factsOf(availability) }),
+    );
     this.#print(engines);
-    if (all.every(({ origin }) => origin === "embedded")) this.log("\nThe native engine is faster: `assistant engine build` builds it.");
+    if (all.every(({ origin }) => origin === "embedded"))
+      this.log("\nThe native engine is faster: `assistant engine build` builds it.");
     return { auto, choice, engines };
   }
 
@@ -62,7 +68,11 @@ export default class EngineListCommand extends BaseCommand {
       entry.noticesDisconnects ? "yes" : "when streaming",
       entry.problem ?? entry.path ?? "-",
     ]);
-    for (const line of alignColumns([[" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS ON DISCONNECT", "PATH"], ...rows])) this.log(line);
+    for (const line of alignColumns([
+      [" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS ON DISCONNECT", "PATH"],
+      ...rows,
+    ]))
+      this.log(line);
   }
 }
 

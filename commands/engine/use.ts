@@ -12,11 +12,17 @@ export default class EngineUse extends BaseCommand {
     "A path selects a custom llama-server. The choice is stored in this data directory; `engine = …` in a model's file overrides it.";
   static override examples = [
     { description: "Back to the default", command: "<%= config.bin %> engine use auto" },
-    { description: "The embedded engine, even if the native one is installed", command: "<%= config.bin %> engine use node-llama-cpp" },
+    {
+      description: "The embedded engine, even if the native one is installed",
+      command: "<%= config.bin %> engine use node-llama-cpp",
+    },
     { description: "A custom llama-server", command: "<%= config.bin %> engine use /opt/llama.cpp/bin/llama-server" },
   ];
   static override args = {
-    engine: Args.string({ required: true, description: "llama-server, node-llama-cpp, auto, or the path of a llama-server" }),
+    engine: Args.string({
+      required: true,
+      description: "llama-server, node-llama-cpp, auto, or the path of a llama-server",
+    }),
   };
 
   async run(): Promise<EngineChoice & { readonly file: string }> {

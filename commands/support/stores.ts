@@ -7,7 +7,13 @@ import { openStores } from "../../src/store/stores.ts";
 const warn = (problem: string): void => void process.stderr.write(`Warning: ${problem}\n`);
 
 /** The pulled models of an installation. */
-export const modelStore = (paths: Paths): ModelStore => ({ weightsDir: paths.weightsDir, manifests: openStores(paths, warn).manifests });
+export const modelStore = (paths: Paths): ModelStore => ({
+  weightsDir: paths.weightsDir,
+  manifests: openStores(paths, warn).manifests,
+});
 
 /** The engines of an installation. */
-export const engineFolder = (paths: Paths): EngineFolder => ({ enginesDir: paths.enginesDir, choices: openStores(paths, warn).engines });
+export const engineFolder = (paths: Paths): EngineFolder => ({
+  enginesDir: paths.enginesDir,
+  choices: openStores(paths, warn).engines,
+});

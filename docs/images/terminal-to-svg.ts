@@ -72,7 +72,8 @@ function apply(style: Style, parameters: string): Style {
   return next;
 }
 
-const escapeXml = (value: string): string => value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escapeXml = (value: string): string =>
+  value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function drawRun(run: string, column: number, row: number, style: Style): string {
   const x = PADDING + column * CELL_WIDTH;
@@ -80,7 +81,9 @@ function drawRun(run: string, column: number, row: number, style: Style): string
   const color = style.inverse ? (style.background ?? BACKGROUND) : style.color;
   const background = style.inverse ? style.color : style.background;
   const width = (run.length * CELL_WIDTH).toFixed(1);
-  const box = background ? `<rect x="${x.toFixed(1)}" y="${y}" width="${width}" height="${LINE_HEIGHT}" fill="${background}"/>` : "";
+  const box = background
+    ? `<rect x="${x.toFixed(1)}" y="${y}" width="${width}" height="${LINE_HEIGHT}" fill="${background}"/>`
+    : "";
   if (run.trim() === "") return box;
   const weight = style.bold ? ' font-weight="bold"' : "";
   const opacity = style.dim ? ' opacity="0.6"' : "";

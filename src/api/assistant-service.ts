@@ -1,5 +1,12 @@
 import { join } from "node:path";
-import type { Client, ClientReadableStream, handleServerStreamingCall, handleUnaryCall, Metadata, ServiceDefinition } from "@grpc/grpc-js";
+import type {
+  Client,
+  ClientReadableStream,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServiceDefinition,
+} from "@grpc/grpc-js";
 import type { PackageDefinition } from "@grpc/proto-loader";
 import { packageRoot } from "../core/package.ts";
 
@@ -49,7 +56,12 @@ export interface AssistantHandlers {
 /** The client that grpc-js makes of the service. */
 export interface AssistantClient extends Client {
   ForwardRequestStream(request: Sent<ForwardRequest>, metadata: Metadata): ClientReadableStream<ForwardResponse>;
-  GetInfo(request: object, metadata: Metadata, options: { deadline: number }, callback: (error: Error | null, answer?: InfoResponse) => void): void;
+  GetInfo(
+    request: object,
+    metadata: Metadata,
+    options: { deadline: number },
+    callback: (error: Error | null, answer?: InfoResponse) => void,
+  ): void;
 }
 
 export interface LoadedService {

@@ -1,4 +1,12 @@
-import type { Client, ClientReadableStream, ClientUnaryCall, handleServerStreamingCall, handleUnaryCall, Metadata, ServiceError } from "@grpc/grpc-js";
+import type {
+  Client,
+  ClientReadableStream,
+  ClientUnaryCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServiceError,
+} from "@grpc/grpc-js";
 import type { Sent } from "./assistant-service.ts";
 
 /** Messages of ModelService in src/api/assistant.proto. 64-bit numbers come as text, as the loader's options have it. */

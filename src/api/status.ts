@@ -30,8 +30,15 @@ export const InstanceStatus = Type.Object({
   attempts: Type.Number(),
   retryAt: Nullable(Type.Number()),
   lastDeath: Nullable(DeathStatus),
-  memoryBytes: Nullable(Type.Number({ description: "bytes it takes on its device, as measured: resident memory on a CPU, what the driver tells on a GPU" })),
-  estimatedMemoryBytes: Nullable(Type.Number({ description: "estimated bytes it takes there when every slot is full" })),
+  memoryBytes: Nullable(
+    Type.Number({
+      description:
+        "bytes it takes on its device, as measured: resident memory on a CPU, what the driver tells on a GPU",
+    }),
+  ),
+  estimatedMemoryBytes: Nullable(
+    Type.Number({ description: "estimated bytes it takes there when every slot is full" }),
+  ),
   logFile: Type.String(),
   loadProgress: Nullable(Type.Number()),
   inFlight: Type.Number({ description: "requests on the instance now" }),
@@ -53,7 +60,9 @@ export const ModelStatus = Type.Object({
   queued: Type.Number(),
   instances: Type.Number({ description: "instances that are ready" }),
   pinned: Type.Boolean(),
-  replicasNote: Type.Optional(Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" }))),
+  replicasNote: Type.Optional(
+    Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" })),
+  ),
   error: Nullable(Type.String({ description: "why the model cannot be served now" })),
 });
 export type ModelStatus = Static<typeof ModelStatus>;
@@ -96,14 +105,20 @@ export const DaemonStatus = Type.Object({
   instances: Type.Array(InstanceStatus),
   devices: Type.Array(DeviceStatus),
   notices: Type.Array(NoticeStatus),
-  restartSettings: Type.Optional(Type.Array(Type.String(), { description: "settings that have changed and take effect when the daemon is restarted" })),
+  restartSettings: Type.Optional(
+    Type.Array(Type.String(), {
+      description: "settings that have changed and take effect when the daemon is restarted",
+    }),
+  ),
   grpc: Type.Optional(Nullable(Type.String({ description: "where gRPC is served, host:port" }))),
   nodes: Type.Optional(Type.Array(NodeStatus, { description: "remote servers" })),
   hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),
 });
 export type DaemonStatus = Static<typeof DaemonStatus>;
 
-export const InstanceAction = Type.Object({ action: Type.Union([Type.Literal("stop"), Type.Literal("restart"), Type.Literal("pin"), Type.Literal("unpin")]) });
+export const InstanceAction = Type.Object({
+  action: Type.Union([Type.Literal("stop"), Type.Literal("restart"), Type.Literal("pin"), Type.Literal("unpin")]),
+});
 export type InstanceAction = Static<typeof InstanceAction>;
 
 /** Every error of the admin API and the OpenAI door. */

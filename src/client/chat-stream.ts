@@ -33,17 +33,47 @@ export type ChatEvent =
 
 /** The parts of a chunk that are read; everything may be missing. */
 interface Chunk {
-  readonly choices?: readonly { readonly delta?: { readonly content?: string | null }; readonly finish_reason?: string | null }[];
-  readonly usage?: { prompt_tokens?: number; completion_tokens?: number; prompt_tokens_details?: { cached_tokens?: number } } | null;
-  readonly timings?: { prompt_n?: number; prompt_ms?: number; predicted_n?: number; predicted_ms?: number; cache_n?: number };
+  readonly choices?: readonly {
+    readonly delta?: { readonly content?: string | null };
+    readonly finish_reason?: string | null;
+  }[];
+  readonly usage?: {
+    prompt_tokens?: number;
+    completion_tokens?: number;
+    prompt_tokens_details?: { cached_tokens?: number };
+  } | null;
+  readonly timings?: {
+    prompt_n?: number;
+    prompt_ms?: number;
+    predicted_n?: number;
+    predicted_ms?: number;
+    cache_n?: number;
+  };
   readonly error?: { message?: string; code?: string | number };
 }
 
-const NO_TIMINGS: ChatTimings = { promptTokens: null, cachedTokens: null, completionTokens: null, promptMs: null, completionMs: null };
+const NO_TIMINGS: ChatTimings = {
+  promptTokens: null,
+  cachedTokens: null,
+  completionTokens: null,
+  promptMs: null,
+  completionMs: null,
+};
 
 /** Asks for a streamed answer and yields it as it arrives. See `DaemonClient.chat`. */
-export async function* streamChat(socketPath: string, request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent> {
-  const response = await callSocket({ socketPath, method: "POST", path: "/v1/chat/completions", body: requestBody(request), signal, silenceMs: null });
+export async function* streamChat(
+  socketPath: string,
+  request: ChatRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent> {
+  const response = await callSocket({
+    socketPath,
+    method: "POST",
+    path: "/v1/chat/completions",
+    body: requestBody(request),
+    signal,
+    silenceMs: null,
+  });
   const events: ChatEvent[] = [];
   const answer = new AnswerReader((event) => events.push(event));
   const parser = createParser({
@@ -103,9 +133,13 @@ class AnswerReader {
 
   end(): ChatEvent {
     if (!this.#complete && this.#finishReason === null) {
-      throw new AssistantError("engine_lost", "The answer broke off: the connection ended before the model had finished.", {
-        remedy: "Try again; `assistant ps` says what became of the instance.",
-      });
+      throw new AssistantError(
+        "engine_lost",
+        "The answer broke off: the connection ended before the model had finished.",
+        {
+          remedy: "Try again; `assistant ps` says what became of the instance.",
+        },
+      );
     }
     return { type: "done", finishReason: this.#finishReason, timings: this.#timings };
   }

@@ -39,13 +39,17 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs: ADMIN_SILENCE_MS });
   return {
     socketPath,
-    nodes: () => callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
-    usage: () => callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
-    status: () => callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
+    nodes: () =>
+      callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
+    usage: () =>
+      callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
+    status: () =>
+      callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
     actOnModel: async (name, action) => void (await post(adminRoutes.model(name), { action })),
     // A reload may have to wait for model files to be read from a slow disk.
-    reload: () => callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
+    reload: () =>
+      callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
     shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),
     chat: (request, signal) => streamChat(socketPath, request, signal),
   };

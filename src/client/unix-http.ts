@@ -40,14 +40,17 @@ function send(call: SocketCall): Promise<IncomingMessage> {
       method: call.method,
       path: call.path,
       agent: false,
-      headers: payload === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) },
+      headers:
+        payload === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) },
       ...(call.signal ? { signal: call.signal } : {}),
     });
     if (call.silenceMs !== null) {
       outgoing.setTimeout(call.silenceMs, () => outgoing.destroy(silent(call.socketPath, call.silenceMs ?? 0)));
     }
     outgoing.once("response", resolve);
-    outgoing.once("error", (error) => reject(call.signal?.aborted ? (call.signal.reason ?? error) : explain(error, call.socketPath)));
+    outgoing.once("error", (error) =>
+      reject(call.signal?.aborted ? (call.signal.reason ?? error) : explain(error, call.socketPath)),
+    );
     outgoing.end(payload ?? undefined);
   });
 }
@@ -60,9 +63,13 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 const silent = (socketPath: string, waitedMs: number): AssistantError =>
-  new AssistantError("daemon_not_running", `The daemon behind ${socketPath} has not answered for ${waitedMs / 1000} s.`, {
-    remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
-  });
+  new AssistantError(
+    "daemon_not_running",
+    `The daemon behind ${socketPath} has not answered for ${waitedMs / 1000} s.`,
+    {
+      remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
+    },
+  );
 
 /** What a failed connection means to somebody who typed a command. */
 export function explain(error: Error, socketPath: string): Error {
@@ -71,7 +78,10 @@ export function explain(error: Error, socketPath: string): Error {
     // Below a file: nobody can have made it.
     case "ENOTDIR":
     case "ECONNREFUSED":
-      return new AssistantError("daemon_not_running", "The daemon is not running.", { remedy: "Start it with `assistant serve`.", cause: error });
+      return new AssistantError("daemon_not_running", "The daemon is not running.", {
+        remedy: "Start it with `assistant serve`.",
+        cause: error,
+      });
     case "ECONNRESET":
     case "EPIPE":
       return new AssistantError("daemon_not_running", "The daemon ended while it answered.", {
@@ -102,5 +112,8 @@ export function errorFromBody(status: number, text: string): AssistantError {
   } catch {
     // Not JSON: said below.
   }
-  return new AssistantError("internal", `The daemon answered with status ${status} and ${text === "" ? "no body" : `"${text.slice(0, 200)}"`}.`);
+  return new AssistantError(
+    "internal",
+    `The daemon answered with status ${status} and ${text === "" ? "no body" : `"${text.slice(0, 200)}"`}.`,
+  );
 }

@@ -9,7 +9,11 @@ export interface StatusSnapshot {
 }
 
 /** Polls the status every `everyMs`; a daemon that goes away is told once a poll, and found again when it is back. */
-export function watchStatus(client: DaemonClient, everyMs: number, listener: (snapshot: StatusSnapshot) => void): () => void {
+export function watchStatus(
+  client: DaemonClient,
+  everyMs: number,
+  listener: (snapshot: StatusSnapshot) => void,
+): () => void {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let status: DaemonStatus | null = null;

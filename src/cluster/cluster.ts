@@ -105,7 +105,10 @@ export class Cluster {
 }
 
 const isSame = (a: RemoteServer, b: RemoteServer): boolean =>
-  a.weight === b.weight && a.apiKey === b.apiKey && a.address.host === b.address.host && a.address.port === b.address.port;
+  a.weight === b.weight &&
+  a.apiKey === b.apiKey &&
+  a.address.host === b.address.host &&
+  a.address.port === b.address.port;
 
 const idleStatus = ({ name, address, weight }: RemoteServer): NodeStatus => ({
   name,

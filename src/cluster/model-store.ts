@@ -14,22 +14,31 @@ const DESCRIBE_TIMEOUT_MS = 600_000;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** The store of another machine, over a connection of its own: weights do not hold up requests. Dispose it after use. */
-export async function openNodeStore(server: Pick<RemoteServer, "name" | "address" | "apiKey">): Promise<NodeStore & Disposable> {
+export async function openNodeStore(
+  server: Pick<RemoteServer, "name" | "address" | "apiKey">,
+): Promise<NodeStore & Disposable> {
   const loaded = await loadAssistantService();
   const { client, metadata } = connect<ModelClient>(loaded, loaded.modelService, MODEL_SERVICE_NAME, server, {
     "grpc-node.flow_control_window": WINDOW_BYTES,
   });
   const { connectivityState } = loaded.grpc;
   const silent = (ms: number): AssistantError =>
-    new AssistantError("node_unavailable", `The remote server "${server.name}" (${addressText(server.address)}) sent nothing for ${ms / 1000} s.`, {
-      remedy: "The same command goes on where it stopped.",
-    });
+    new AssistantError(
+      "node_unavailable",
+      `The remote server "${server.name}" (${addressText(server.address)}) sent nothing for ${ms / 1000} s.`,
+      {
+        remedy: "The same command goes on where it stopped.",
+      },
+    );
   return {
     node: server.name,
     async describe(model, { connectMs }, signal) {
       const { promise, resolve, reject } = Promise.withResolvers<ModelDescription>();
-      const call: ClientUnaryCall = client.Describe({ model }, metadata, { deadline: Date.now() + DESCRIBE_TIMEOUT_MS }, (error, answer) =>
-        answer === undefined ? reject(transferFailureOf(server.name, error)) : resolve(answer),
+      const call: ClientUnaryCall = client.Describe(
+        { model },
+        metadata,
+        { deadline: Date.now() + DESCRIBE_TIMEOUT_MS },
+        (error, answer) => (answer === undefined ? reject(transferFailureOf(server.name, error)) : resolve(answer)),
       );
       const stop = (): void => call.cancel();
       signal.addEventListener("abort", stop);
@@ -91,8 +100,13 @@ export async function openNodeStore(server: Pick<RemoteServer, "name" | "address
 /** What another machine says is checked like any input. */
 function checked(node: string, { name, bytes, sha256, reference, licence }: ModelDescription): NodeModel {
   const size = Number(bytes);
-  if (name !== "" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256)) return { name, bytes: size, sha256, reference, licence };
-  throw new AssistantError("pull_failed", `The remote server "${node}" described the model without a name, a size or a SHA-256.`, {
-    remedy: "Update Assistant on that machine.",
-  });
+  if (name !== "" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256))
+    return { name, bytes: size, sha256, reference, licence };
+  throw new AssistantError(
+    "pull_failed",
+    `The remote server "${node}" described the model without a name, a size or a SHA-256.`,
+    {
+      remedy: "Update Assistant on that machine.",
+    },
+  );
 }

@@ -182,10 +182,13 @@ function modelsOf(info: InfoResponse | null): Map<string, RemoteModel> {
   const models = new Map<string, RemoteModel>();
   for (const name of info?.models ?? []) models.set(name, { slots: DEFAULT_SLOTS, inFlight: 0, loaded: true });
   for (const { aliases, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) {
-    for (const alias of aliases) if (!models.has(alias)) models.set(alias, { slots, inFlight: inFlight + queued, loaded });
+    for (const alias of aliases)
+      if (!models.has(alias)) models.set(alias, { slots, inFlight: inFlight + queued, loaded });
   }
-  for (const { name, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) models.set(name, { slots, inFlight: inFlight + queued, loaded });
+  for (const { name, slots, inFlight, queued, loaded } of info?.modelDetails ?? [])
+    models.set(name, { slots, inFlight: inFlight + queued, loaded });
   return models;
 }
 
-const smoothed = (before: number | null, now: number): number => (before === null ? now : before + (now - before) * NEWEST);
+const smoothed = (before: number | null, now: number): number =>
+  before === null ? now : before + (now - before) * NEWEST;

@@ -30,7 +30,8 @@ export interface AssembleContext extends ReadContext {
 export function assemble(context: AssembleContext, drafts: readonly ModelDraft[]): ModelSpec[] {
   const names = new Map<string, Place>();
   // A model in force is not to lose its name to a file that wants it too, whatever their order.
-  const holds = ({ name, section }: ModelDraft): number => (context.namesInForce.get(name.name) === section.source.file ? 0 : 1);
+  const holds = ({ name, section }: ModelDraft): number =>
+    context.namesInForce.get(name.name) === section.source.file ? 0 : 1;
   const inTurn = [...drafts].sort((a, b) => holds(a) - holds(b));
   const granted = new Set(inTurn.filter((draft) => claimName(context, names, draft.name)));
   const named = drafts.filter((draft) => granted.has(draft));
@@ -52,7 +53,11 @@ function claimName({ findings }: AssembleContext, names: Map<string, Place>, { n
       `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}${place.path.at(-1) === "name" ? "" : "; write `model_name`"}`,
     );
   else if (other !== undefined)
-    findings.problem(place, `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one`, ". This one is left out");
+    findings.problem(
+      place,
+      `two models have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one`,
+      ". This one is left out",
+    );
   else {
     names.set(name, place);
     return true;
@@ -61,10 +66,18 @@ function claimName({ findings }: AssembleContext, names: Map<string, Place>, { n
 }
 
 /** A model without one of its aliases still serves, so a clash only warns. */
-function claimAlias({ findings }: AssembleContext, names: Map<string, Place>, { name, place }: PlacedName, model: string): boolean {
+function claimAlias(
+  { findings }: AssembleContext,
+  names: Map<string, Place>,
+  { name, place }: PlacedName,
+  model: string,
+): boolean {
   const other = names.get(name);
   if (!isName(name))
-    findings.warning(place, `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`);
+    findings.warning(
+      place,
+      `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`,
+    );
   else if (other !== undefined)
     findings.warning(
       place,
@@ -90,8 +103,14 @@ function claimAddresses({ findings, taken }: AssembleContext, drafts: readonly M
         claimed.push(wanted);
         own.push(addressText(wanted.address));
       } else {
-        const where = other.place.path.length === 0 ? placeText(other.place) : `${dottedKey(other.place.path)} at ${placeText(other.place)}`;
-        findings.problem(wanted.place, `${addressText(wanted.address)} is used twice, also by ${where}; give one of them another port`);
+        const where =
+          other.place.path.length === 0
+            ? placeText(other.place)
+            : `${dottedKey(other.place.path)} at ${placeText(other.place)}`;
+        findings.problem(
+          wanted.place,
+          `${addressText(wanted.address)} is used twice, also by ${where}; give one of them another port`,
+        );
       }
     }
     granted.set(draft.group, own);
@@ -104,7 +123,12 @@ export function overlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a.host) || isWildcard(b.host));
 }
 
-function build(context: AssembleContext, draft: ModelDraft, aliases: readonly PlacedName[], ownAddresses: readonly string[]): ModelSpec | null {
+function build(
+  context: AssembleContext,
+  draft: ModelDraft,
+  aliases: readonly PlacedName[],
+  ownAddresses: readonly string[],
+): ModelSpec | null {
   const { findings, env, machine, llamaServerPath, hostCacheBudgetMib } = context;
   const { keys, kind, section } = draft;
   let refused = false;
@@ -144,6 +168,14 @@ function build(context: AssembleContext, draft: ModelDraft, aliases: readonly Pl
     pinned: keys.pin ?? false,
     ownAddresses,
     file: section.source.file,
-    fingerprint: fingerprint({ kind, engine, source: draft.source, load, sampling, devices, binary: traitsOf(engine).bundled ? null : llamaServerPath }),
+    fingerprint: fingerprint({
+      kind,
+      engine,
+      source: draft.source,
+      load,
+      sampling,
+      devices,
+      binary: traitsOf(engine).bundled ? null : llamaServerPath,
+    }),
   };
 }

@@ -43,5 +43,7 @@ export function chatTemplate(written: string): { readonly name: string } | { rea
   if (translated !== undefined) return { name: translated };
   const near = nearestNames(written, [...builtIn, ...Object.keys(otherNames)]);
   const hint = near.length === 0 ? "" : ` (did you mean ${near.map((name) => JSON.stringify(name)).join(" or ")}?)`;
-  return { problem: `expected the name of a chat template, or "" for the one in the model's file, found ${JSON.stringify(written)}${hint}` };
+  return {
+    problem: `expected the name of a chat template, or "" for the one in the model's file, found ${JSON.stringify(written)}${hint}`,
+  };
 }

@@ -56,7 +56,8 @@ export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number;
 }
 
 /** MiB of host memory that all instances together may use for the KV state of conversations that lost their slot: an eighth of the memory. */
-export const defaultHostCacheBudgetMib = (machine: Machine): number => Math.floor(machine.memoryTotalBytes / 2 ** 20 / 8);
+export const defaultHostCacheBudgetMib = (machine: Machine): number =>
+  Math.floor(machine.memoryTotalBytes / 2 ** 20 / 8);
 
 /**
  * MiB of host memory, per instance, for the KV state of conversations that lost their slot: an eighth of the memory

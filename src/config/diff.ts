@@ -22,7 +22,9 @@ export function restartSettings(started: Pick<Config, "fixed">, now: Pick<Config
 export function diffModels(before: Pick<Config, "models">, after: Pick<Config, "models">): ModelDiff {
   const old = new Map(before.models.map((model) => [model.name, model]));
   const names = new Set(after.models.map((model) => model.name));
-  const changed = after.models.filter((model) => old.has(model.name) && canonicalJson(old.get(model.name)) !== canonicalJson(model));
+  const changed = after.models.filter(
+    (model) => old.has(model.name) && canonicalJson(old.get(model.name)) !== canonicalJson(model),
+  );
   return {
     added: after.models.filter((model) => !old.has(model.name)),
     removed: before.models.filter((model) => !names.has(model.name)),

@@ -10,10 +10,17 @@ export function generatedParts(): Readonly<Record<string, string>> {
   return {
     "main-file": sections(schemaNode(MainFile)),
     "model-file": sections(schemaNode(ModelFile)),
-    "reference-keys": [...specRows(schemaNode(MainFile), "config.toml"), ...specRows(schemaNode(ModelFile), "model file")].join("\n"),
+    "reference-keys": [
+      ...specRows(schemaNode(MainFile), "config.toml"),
+      ...specRows(schemaNode(ModelFile), "model file"),
+    ].join("\n"),
     environment: table(
       ["variable", "overrides", "meaning"],
-      environmentVariables.map(({ name, key, about }) => [name.split(", ").map(code).join(", "), key === null ? "" : code(key), about]),
+      environmentVariables.map(({ name, key, about }) => [
+        name.split(", ").map(code).join(", "),
+        key === null ? "" : code(key),
+        about,
+      ]),
     ),
   };
 }
@@ -55,7 +62,12 @@ function sections(root: SchemaNode): string {
 }
 
 function keyRows(key: string, node: SchemaNode): string[][] {
-  const row = [code(key), `${expectation(node)}${node.unit === undefined ? "" : ` (${node.unit})`}`, defaultOf(node), node.description ?? ""];
+  const row = [
+    code(key),
+    `${expectation(node)}${node.unit === undefined ? "" : ` (${node.unit})`}`,
+    defaultOf(node),
+    node.description ?? "",
+  ];
   const inner = Object.entries(node.items?.properties ?? {}).map(([name, facts]) => [
     `${code(key)} ${code(name)}`,
     expectation(facts),
@@ -74,7 +86,9 @@ function defaultOf(node: SchemaNode): string {
 /** Rows of the table of the reference system's keys, one table per section. */
 function specRows(root: SchemaNode, file: string): string[] {
   return Object.entries(root.properties ?? {}).flatMap(([name, node]) => {
-    const keys = Object.entries(node.items?.properties ?? node.properties ?? {}).filter(([, key]) => key.spec !== undefined);
+    const keys = Object.entries(node.items?.properties ?? node.properties ?? {}).filter(
+      ([, key]) => key.spec !== undefined,
+    );
     if (keys.length === 0) return [];
     const title = `**${file}, ${node.items === undefined ? `\`[${name}]\`` : `\`[[${name}]]\``}**`;
     return [
@@ -90,7 +104,8 @@ function specRows(root: SchemaNode, file: string): string[] {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }
 

@@ -42,7 +42,10 @@ export interface ModelDraft {
 /** What stands for "no name of its own" in files written for the reference system. */
 export const UNNAMED = "default";
 
-export const at = (place: Place, ...keys: (string | number)[]): Place => ({ source: place.source, path: [...place.path, ...keys] });
+export const at = (place: Place, ...keys: (string | number)[]): Place => ({
+  source: place.source,
+  path: [...place.path, ...keys],
+});
 
 /** The section's own weights, or null if it names none or names them wrongly (which is told). */
 export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {

@@ -18,7 +18,8 @@ export interface EditedText {
 type Scalar = string | number | boolean;
 
 // One line with one key and a value that ends on it; the groups are everything before the value, the value, and what follows.
-const pair = /^(\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0-9_"'-]+)*\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'[{,]+)(\s*(?:#.*)?)$/;
+const pair =
+  /^(\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0-9_"'-]+)*\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'[{,]+)(\s*(?:#.*)?)$/;
 
 /**
  * Sets keys of one section in the text of a TOML file, line by line: comments, order, blanks and every other key stay
@@ -26,12 +27,20 @@ const pair = /^(\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0-9_"'-]+
  * section. Throws `config_invalid`, with the lines to write by hand, where the section is written in a way that
  * cannot be edited by line, such as an inline table.
  */
-export function setKeys(file: string, text: string, section: string, values: Readonly<Record<string, Scalar>>, neighbours: readonly string[] = []): EditedText {
+export function setKeys(
+  file: string,
+  text: string,
+  section: string,
+  values: Readonly<Record<string, Scalar>>,
+  neighbours: readonly string[] = [],
+): EditedText {
   const { data, locator } = parseToml(file, text);
   const written = (data[section] ?? {}) as Record<string, unknown>;
   const ending = text.includes("\r\n") ? "\r\n" : "\n";
   const lines = text.split(/\r?\n/);
-  const header = lines.findIndex((line) => line.replace(/^\ufeff/, "").match(/^\s*\[\s*("?)([^"\]]+?)\1\s*\]\s*(#.*)?$/)?.[2] === section);
+  const header = lines.findIndex(
+    (line) => line.replace(/^\ufeff/, "").match(/^\s*\[\s*("?)([^"\]]+?)\1\s*\]\s*(#.*)?$/)?.[2] === section,
+  );
   /** 0-based line of a key that has a line to itself; -1 else. */
   const lineOf = (key: string): number => {
     const line = Object.hasOwn(written, key) ? (locator.line([section, key]) ?? 0) - 1 : -1;
@@ -47,7 +56,10 @@ export function setKeys(file: string, text: string, section: string, values: Rea
     else
       replaced.set(
         line,
-        (lines[line] ?? "").replace(pair, (_, before: string, _value: string, after: string) => `${before}${JSON.stringify(value)}${after}`),
+        (lines[line] ?? "").replace(
+          pair,
+          (_, before: string, _value: string, after: string) => `${before}${JSON.stringify(value)}${after}`,
+        ),
       );
   }
 
@@ -76,7 +88,11 @@ function says(file: string, text: string, wanted: object): boolean {
 
 function byHand(file: string, section: string, values: Readonly<Record<string, Scalar>>): AssistantError {
   const lines = Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
-  return new AssistantError("config_invalid", `${file} is laid out in a way that cannot be edited line by line, so it was left as it is.`, {
-    remedy: `Write into its [${section}] yourself: ${lines.join(", ")}.`,
-  });
+  return new AssistantError(
+    "config_invalid",
+    `${file} is laid out in a way that cannot be edited line by line, so it was left as it is.`,
+    {
+      remedy: `Write into its [${section}] yourself: ${lines.join(", ")}.`,
+    },
+  );
 }

@@ -1,5 +1,14 @@
 import type { ModelSource } from "../core/model.ts";
-import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedAddress, type ReadContext, UNNAMED } from "./draft.ts";
+import {
+  aliasesOf,
+  at,
+  type ModelDraft,
+  ownAddress,
+  ownSource,
+  type PlacedAddress,
+  type ReadContext,
+  UNNAMED,
+} from "./draft.ts";
 import { dottedKey, noFile, type Place, placeText, type SourceFile } from "./findings.ts";
 import { type ModelFileContent, readModelFile } from "./model-files.ts";
 import { pathIn } from "./paths.ts";
@@ -21,7 +30,10 @@ export async function draftsOfEntries(
     const file = entry.config_path ? pathIn(main.file, entry.config_path, context.env) : null;
     if (file !== null) files.add(file);
     if (entry.tts_model_path) {
-      context.findings.error(at(place, "tts_model_path"), "speech is not served by this version; remove the key (the entry's other models serve)");
+      context.findings.error(
+        at(place, "tts_model_path"),
+        "speech is not served by this version; remove the key (the entry's other models serve)",
+      );
     }
     const content = await settingsOf(context, place, file);
     if (content === null) continue;
@@ -45,7 +57,12 @@ async function settingsOf(context: ReadContext, place: Place, file: string | nul
   return null;
 }
 
-function draftsOfEntry(context: ReadContext, entry: Entry, place: Place, { source, keys }: ModelFileContent): ModelDraft[] {
+function draftsOfEntry(
+  context: ReadContext,
+  entry: Entry,
+  place: Place,
+  { source, keys }: ModelFileContent,
+): ModelDraft[] {
   const sections = (["chat", "embedding"] as const).flatMap((kind) => {
     const section: SectionKeys = keys[kind] ?? {};
     const pathKey = `${kind}_model_path` as const;
@@ -76,16 +93,30 @@ function draftsOfEntry(context: ReadContext, entry: Entry, place: Place, { sourc
   });
 }
 
-function weightsOf(context: ReadContext, written: string | undefined, place: Place, section: SectionKeys, sectionPlace: Place): ModelSource | null {
+function weightsOf(
+  context: ReadContext,
+  written: string | undefined,
+  place: Place,
+  section: SectionKeys,
+  sectionPlace: Place,
+): ModelSource | null {
   if (!written) return ownSource(context, section, sectionPlace);
   const path = pathIn(place.source.file, written, context.env);
   const overridden = section.source ? "source" : section.model_path ? "model_path" : null;
   if (overridden !== null)
-    context.findings.warning(at(sectionPlace, overridden), `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`);
+    context.findings.warning(
+      at(sectionPlace, overridden),
+      `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`,
+    );
   return { type: "file", path };
 }
 
-function addressesOf(context: ReadContext, entry: Entry, place: Place, { source, keys }: ModelFileContent): PlacedAddress[] {
+function addressesOf(
+  context: ReadContext,
+  entry: Entry,
+  place: Place,
+  { source, keys }: ModelFileContent,
+): PlacedAddress[] {
   const host = context.policy.allowRemote ? "0.0.0.0" : "127.0.0.1";
   const own = entry.port === undefined ? null : ownAddress(context, `${host}:${entry.port}`, at(place, "port"));
   const ofFile = ownAddress(context, keys.server?.socket_addr ?? "", { source, path: ["server", "socket_addr"] });

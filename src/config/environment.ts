@@ -4,11 +4,16 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Variables that Assistant reads, for docs/configuration.md. `key` is the configuration key that the variable overrides, if any. */
 export const environmentVariables = [
   { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` wins over it." },
-  { name: "ASSISTANT_DATA_DIR", key: null, about: "Directory of pulled weights, built engines and logs. One daemon runs per data directory." },
+  {
+    name: "ASSISTANT_DATA_DIR",
+    key: null,
+    about: "Directory of pulled weights, built engines and logs. One daemon runs per data directory.",
+  },
   {
     name: "ASSISTANT_SYSTEM",
     key: null,
-    about: "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`).",
+    about:
+      "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`).",
   },
   {
     name: "ASSISTANT_API_KEY",
@@ -20,7 +25,11 @@ export const environmentVariables = [
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   { name: "ASSISTANT_DEBUG", key: null, about: "Set to anything: errors of the command line come with their stack." },
-  { name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME", key: null, about: "Base directories, as the XDG specification defines them." },
+  {
+    name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME",
+    key: null,
+    about: "Base directories, as the XDG specification defines them.",
+  },
 ] as const;
 
 /** A snapshot of the process's environment. The only place of the product that reads it. */

@@ -61,13 +61,18 @@ export class Findings {
   /** Whether something in a model's file, or its directory as a whole, is wrong. */
   isBroken(file: string): boolean {
     const places = [file, dirname(file)];
-    return file !== this.#mainFile && this.#found.some(({ notice: { severity, file: where } }) => severity === "error" && places.includes(where));
+    return (
+      file !== this.#mainFile &&
+      this.#found.some(({ notice: { severity, file: where } }) => severity === "error" && places.includes(where))
+    );
   }
 
   /** Everything but mistakes. `kept`: models of broken files that go on with earlier settings, by file. */
   notices(kept: ReadonlyMap<string, readonly string[]> = new Map()): ConfigNotice[] {
     return this.#found.map(({ notice: found, consequence }) => {
-      const names = [...kept].flatMap(([file, models]) => (file === found.file || dirname(file) === found.file ? models : []));
+      const names = [...kept].flatMap(([file, models]) =>
+        file === found.file || dirname(file) === found.file ? models : [],
+      );
       const end =
         found.severity === "warning" || names.length === 0
           ? consequence
@@ -85,7 +90,10 @@ export class Findings {
     const [first] = this.#mistakes;
     if (first === undefined) return;
     const lines = this.#mistakes.map(noticeText);
-    const message = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} mistakes in the configuration:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+    const message =
+      lines.length === 1
+        ? (lines[0] ?? "")
+        : `${lines.length} mistakes in the configuration:\n${lines.map((line) => `  ${line}`).join("\n")}`;
     throw new AssistantError("config_invalid", message, {
       cause: new Mistakes(this.#mistakes),
       ...(first.key === null ? {} : { param: first.key }),
@@ -112,11 +120,19 @@ export class Mistakes extends Error {
 /** What is wrong with the configuration that could not be loaded, as notices. `configFile`: blamed for what names no file. */
 export function mistakesOf(error: unknown, configFile: string): readonly ConfigNotice[] {
   const { cause, message } = error as Error;
-  return cause instanceof Mistakes ? cause.notices : [{ severity: "error", file: configFile, line: null, key: null, message }];
+  return cause instanceof Mistakes
+    ? cause.notices
+    : [{ severity: "error", file: configFile, line: null, key: null, message }];
 }
 
 function notice(severity: ConfigNotice["severity"], { source, path }: Place, message: string): ConfigNotice {
-  return Object.freeze({ severity, file: source.file, line: source.locator.line(path), key: path.length === 0 ? null : dottedKey(path), message });
+  return Object.freeze({
+    severity,
+    file: source.file,
+    line: source.locator.line(path),
+    key: path.length === 0 ? null : dottedKey(path),
+    message,
+  });
 }
 
 /** `file:line: key: message`, the way compilers write it, so that editors can jump there. */

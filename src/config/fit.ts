@@ -12,8 +12,11 @@ const GIB = 2 ** 30;
 export function machineText({ cpu, devices, memoryTotalBytes }: Hardware): string {
   const gpus = devices.filter((device) => device.vendor !== "cpu");
   const names = [...new Set(gpus.map((gpu) => gpu.name))];
-  const graphics = gpus.length === 0 ? "no GPU" : `${gpus.length} × ${names.join(", ")} (${gigabytes(smallest(gpus))} GB each)`;
-  return oneLine(`${cpu.model}, ${plural(cpu.physicalCores, "core")}, ${gigabytes(memoryTotalBytes)} GB of memory, ${graphics}`);
+  const graphics =
+    gpus.length === 0 ? "no GPU" : `${gpus.length} × ${names.join(", ")} (${gigabytes(smallest(gpus))} GB each)`;
+  return oneLine(
+    `${cpu.model}, ${plural(cpu.physicalCores, "core")}, ${gigabytes(memoryTotalBytes)} GB of memory, ${graphics}`,
+  );
 }
 
 /** Values of config.toml that fit the machine. */
@@ -21,7 +24,9 @@ export function fitConfig(hardware: Hardware): Values {
   const gpus = hardware.devices.filter((device) => device.vendor !== "cpu");
   const cores = machineFrom(hardware).physicalCores;
   // A model of the usual kind takes about two gibibytes with its context.
-  const byMemory = Math.floor((gpus.length > 0 ? gpus.reduce((sum, gpu) => sum + gpu.memoryTotalBytes, 0) : hardware.memoryTotalBytes) / GIB / 2);
+  const byMemory = Math.floor(
+    (gpus.length > 0 ? gpus.reduce((sum, gpu) => sum + gpu.memoryTotalBytes, 0) : hardware.memoryTotalBytes) / GIB / 2,
+  );
   return {
     machine: machineText(hardware),
     maxInstances: Math.max(1, gpus.length, Math.min(32, byMemory)),
@@ -41,10 +46,14 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const onGpu = gpus.length > 0;
   const memory = onGpu ? smallest(gpus) : hardware.memoryTotalBytes;
   const { generates } = modelKinds[kind];
-  const { contextTokens, slots } = generates ? contextFor(memory, onGpu) : { contextTokens: defaults.embeddingContextTokens, slots: defaults.slots };
+  const { contextTokens, slots } = generates
+    ? contextFor(memory, onGpu)
+    : { contextTokens: defaults.embeddingContextTokens, slots: defaults.slots };
   const batch = generates ? defaultBatch(machine, onGpu) : { batch: contextTokens, microBatch: contextTokens };
   // With the layers on a GPU the threads only feed it.
-  const threads = onGpu ? Math.max(1, Math.min(4, Math.floor(machine.physicalCores / gpus.length))) : machine.physicalCores;
+  const threads = onGpu
+    ? Math.max(1, Math.min(4, Math.floor(machine.physicalCores / gpus.length)))
+    : machine.physicalCores;
   const where = onGpu ? `${gigabytes(memory)} GB of GPU memory` : `${gigabytes(memory)} GB of memory`;
   return {
     machine: machineText(hardware),
@@ -53,7 +62,9 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
       ? `Where it may run: ${gpus.length === 1 ? "the GPU of this machine" : `each of the ${gpus.length} GPUs of this machine; busy ones get help from the next`}.`
       : "Where it runs: no GPU was found on this machine.",
     gpuLayers: onGpu ? defaults.gpuLayers : 0,
-    layersReason: onGpu ? "Layers held by the GPU; more than the model has means all." : "Layers held by a GPU: none, as there is no GPU.",
+    layersReason: onGpu
+      ? "Layers held by the GPU; more than the model has means all."
+      : "Layers held by a GPU: none, as there is no GPU.",
     threads,
     threadsReason: onGpu
       ? `Threads of one instance: the GPU computes, so a few of the ${plural(machine.physicalCores, "core")} are enough.`
@@ -67,7 +78,8 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
       ? "Tokens of a prompt computed at once: large, as a GPU needs."
       : `Tokens of a prompt computed at once: about 200 ms of work for ${plural(machine.physicalCores, "core")}, so that a request whose client left ends soon.`,
     hostCacheMib: defaultHostCacheMib(machine),
-    cacheReason: "MiB of memory that keep conversations which had to give up their slot, so that they need not be read again.",
+    cacheReason:
+      "MiB of memory that keep conversations which had to give up their slot, so that they need not be read again.",
   };
 }
 

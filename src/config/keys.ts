@@ -12,7 +12,15 @@ type Server = NonNullable<MainFile["server"]>;
 /** The keys of the file, and the one of the environment, hashed. */
 export function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[] {
   const keys = (server?.api_key_sha256 ?? []).map(
-    ({ name, sha256, weight, scopes, models, max_in_flight: maxInFlight, requests_per_minute: requestsPerMinute }): ApiKey => ({
+    ({
+      name,
+      sha256,
+      weight,
+      scopes,
+      models,
+      max_in_flight: maxInFlight,
+      requests_per_minute: requestsPerMinute,
+    }): ApiKey => ({
       name,
       sha256: sha256.toLowerCase(),
       ...(weight === undefined ? {} : { weight }),
@@ -28,14 +36,22 @@ export function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[
 }
 
 /** Warns of models that keys name and that there are not: such a key can do less than its writer thinks, which is no reason to refuse it. */
-export function checkKeyModels(findings: Findings, server: Server | undefined, root: Place, models: readonly ModelSpec[]): void {
+export function checkKeyModels(
+  findings: Findings,
+  server: Server | undefined,
+  root: Place,
+  models: readonly ModelSpec[],
+): void {
   const names = models.flatMap((model) => [model.name, ...model.aliases]);
   for (const [index, { models: allowed = [] }] of (server?.api_key_sha256 ?? []).entries()) {
     for (const [position, name] of allowed.entries()) {
       if (names.includes(name)) continue;
       const [nearest] = nearestNames(name, names, 1);
       const hint = nearest === undefined ? "" : ` (did you mean ${JSON.stringify(nearest)}?)`;
-      findings.warning(at(root, "server", "api_key_sha256", index, "models", position), `no model is called ${JSON.stringify(name)}${hint}`);
+      findings.warning(
+        at(root, "server", "api_key_sha256", index, "models", position),
+        `no model is called ${JSON.stringify(name)}${hint}`,
+      );
     }
   }
 }

@@ -32,7 +32,9 @@ export function keepLastGood(inForce: readonly ModelSpec[], fresh: readonly Mode
   if (files.size === 0) return { models: fresh, kept: new Map() };
   const stay = inForce.filter(({ file }) => files.has(file));
   const taken = fresh.filter((model) => !files.has(model.file) && !dropped.has(model));
-  const kept = new Map([...files].map((file) => [file, stay.filter((model) => model.file === file).map(({ name }) => name)]));
+  const kept = new Map(
+    [...files].map((file) => [file, stay.filter((model) => model.file === file).map(({ name }) => name)]),
+  );
   return { models: inPlace(inForce, [...taken, ...stay]), kept };
 }
 

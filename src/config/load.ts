@@ -42,7 +42,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const findings = new Findings(base.configFile);
   // Programs of ours pass the usual path on explicitly; only another one was asked for by somebody.
   const unusual = base.configFile !== resolvePaths({ ...env, ASSISTANT_CONFIG: undefined }).configFile;
-  const { main, found } = await readMain(base, findings, { unusual, expected: options.inForce?.configFileFound ?? false });
+  const { main, found } = await readMain(base, findings, {
+    unusual,
+    expected: options.inForce?.configFileFound ?? false,
+  });
   const keys = main.data as MainFile;
   const root: Place = { source: main, path: [] };
   const server = at(root, "server");
@@ -57,7 +60,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       : { source: noFile(options.overrides?.httpAddr === undefined ? "ASSISTANT_HTTP_ADDR" : "--http-addr"), path: [] };
   const wanted = given ?? keys.server?.http_addr ?? defaults.httpAddr;
   const httpAddresses = (
-    typeof wanted === "string" ? [{ written: wanted, place: httpPlace }] : wanted.map((written, index) => ({ written, place: at(httpPlace, index) }))
+    typeof wanted === "string"
+      ? [{ written: wanted, place: httpPlace }]
+      : wanted.map((written, index) => ({ written, place: at(httpPlace, index) }))
   )
     .map(({ written, place }): PlacedAddress | null => {
       const address = listen(findings, policy, written, place);
@@ -70,7 +75,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       findings.mistake(place, `${addressText(address)} is listed twice; remove one`);
   }
   const givenGrpc = variable(env, "ASSISTANT_GRPC_ADDR");
-  const grpcPlace: Place = givenGrpc === null ? at(server, "grpc_addr") : { source: noFile("ASSISTANT_GRPC_ADDR"), path: [] };
+  const grpcPlace: Place =
+    givenGrpc === null ? at(server, "grpc_addr") : { source: noFile("ASSISTANT_GRPC_ADDR"), path: [] };
   const chosenGrpc = givenGrpc ?? keys.server?.grpc_addr;
   const grpc = listen(findings, policy, chosenGrpc ?? defaults.grpcAddr, grpcPlace);
   if (grpc !== null && httpAddresses.some(({ address }) => overlap(grpc, address)))
@@ -85,14 +91,22 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const llamaServerPath = chosenBinary(keys, main, env);
   const context = { env, findings, policy };
   const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
-  const files = await draftsOfDirectory(context, modelConfigDir, entries.files, chosenDir ? at(root, "scheduler", "config_dir") : null);
+  const files = await draftsOfDirectory(
+    context,
+    modelConfigDir,
+    entries.files,
+    chosenDir ? at(root, "scheduler", "config_dir") : null,
+  );
   const taken: PlacedAddress[] = [...httpAddresses];
   // The usual gRPC address gives way to a model's own.
   if (grpc !== null && chosenGrpc !== undefined) taken.push({ address: grpc, place: grpcPlace });
   const hostCacheBudgetMib = keys.scheduler?.host_cache_budget_mib ?? defaultHostCacheBudgetMib(machine);
   const before = options.inForce?.models ?? [];
   const namesInForce = new Map(before.map(({ name, file }) => [name, file]));
-  const fresh = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib, namesInForce }, [...entries.drafts, ...files]);
+  const fresh = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib, namesInForce }, [
+    ...entries.drafts,
+    ...files,
+  ]);
   const { models, kept } = keepLastGood(before, fresh, findings);
   // Names that are not here may be those of models of other machines.
   if (!remotes.some(({ enabled }) => enabled)) checkKeyModels(findings, keys.server, root, models);
@@ -127,7 +141,9 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       "server.grpc_addr": grpc === null ? "" : addressText(grpc),
       "server.body_limit_mib": String(bodyLimitBytes),
       ...Object.fromEntries(
-        models.flatMap(({ name, ownAddresses }) => (ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]])),
+        models.flatMap(({ name, ownAddresses }) =>
+          ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]],
+        ),
       ),
     },
     notices: inOrder(findings.notices(kept)),
@@ -148,10 +164,17 @@ async function readMain(
     if (source === null) {
       const empty = noFile(paths.configFile);
       if (expected) {
-        findings.mistake({ source: empty, path: [] }, "the configuration file is gone; put it back, or restart the daemon to run with defaults");
+        findings.mistake(
+          { source: empty, path: [] },
+          "the configuration file is gone; put it back, or restart the daemon to run with defaults",
+        );
         findings.throwMistakes();
       }
-      if (unusual) findings.warning({ source: empty, path: [] }, "this configuration file does not exist, so defaults hold; `assistant init` writes it");
+      if (unusual)
+        findings.warning(
+          { source: empty, path: [] },
+          "this configuration file does not exist, so defaults hold; `assistant init` writes it",
+        );
       return { main: empty, found: false };
     }
     // What does not have the right shape cannot be read further, so these mistakes are told first.
@@ -176,7 +199,13 @@ function listen(findings: Findings, policy: RemotePolicy, written: string, place
   return bound.address;
 }
 
-function schedulerOf({ scheduler }: MainFile, apiKeys: readonly ApiKey[], machine: Machine, findings: Findings, root: Place): SchedulerSettings {
+function schedulerOf(
+  { scheduler }: MainFile,
+  apiKeys: readonly ApiKey[],
+  machine: Machine,
+  findings: Findings,
+  root: Place,
+): SchedulerSettings {
   const budget = scheduler?.thread_budget ?? "auto";
   if (budget !== "auto" && budget > machine.logicalCores) {
     findings.warning(
@@ -192,7 +221,9 @@ function schedulerOf({ scheduler }: MainFile, apiKeys: readonly ApiKey[], machin
     policy: scheduler?.policy ?? defaults.policy,
     maxWaitMs: (scheduler?.max_wait_s ?? defaults.maxWaitS) * 1000,
     maxSwapWaitMs: (scheduler?.max_swap_wait_s ?? defaults.maxSwapWaitS) * 1000,
-    tenantWeights: new Map(apiKeys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const]))),
+    tenantWeights: new Map(
+      apiKeys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const])),
+    ),
     threadBudget: budget === "auto" ? machine.physicalCores : budget,
     startTimeoutMs: (scheduler?.start_timeout_s ?? defaults.startTimeoutS) * 1000,
     wedgeAfterMs: (scheduler?.wedge_after_s ?? defaults.wedgeAfterS) * 1000,
@@ -212,12 +243,18 @@ function logLevelOf({ overrides, env }: LoadOptions, keys: MainFile, findings: F
   if (given === null) return keys.log?.level ?? defaults.logLevel;
   const node = schemaNode(MainFile).properties?.log?.properties?.level;
   const problem = node === undefined ? null : valueProblem(node, given);
-  if (problem !== null) findings.mistake({ source: noFile(overrides?.logLevel === undefined ? "ASSISTANT_LOG_LEVEL" : "--log-level"), path: [] }, problem);
+  if (problem !== null)
+    findings.mistake(
+      { source: noFile(overrides?.logLevel === undefined ? "ASSISTANT_LOG_LEVEL" : "--log-level"), path: [] },
+      problem,
+    );
   return given as Config["logLevel"];
 }
 
 /** Errors first, then by file and line, so that lists of notices read the same every time. */
 function inOrder(notices: readonly ConfigNotice[]): ConfigNotice[] {
   const rank = ({ severity }: ConfigNotice): number => (severity === "error" ? 0 : 1);
-  return [...notices].sort((a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : a.file > b.file ? 1 : (a.line ?? 0) - (b.line ?? 0)));
+  return [...notices].sort(
+    (a, b) => rank(a) - rank(b) || (a.file < b.file ? -1 : a.file > b.file ? 1 : (a.line ?? 0) - (b.line ?? 0)),
+  );
 }

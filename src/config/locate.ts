@@ -159,7 +159,8 @@ class Scanner {
     const delimiter = this.#text.startsWith(quote.repeat(3), this.#at) ? quote.repeat(3) : quote;
     this.#skip(delimiter.length);
     const start = this.#at;
-    while (this.#at < this.#text.length && !this.#text.startsWith(delimiter, this.#at)) this.#skip(quote === '"' && this.#peek() === "\\" ? 2 : 1);
+    while (this.#at < this.#text.length && !this.#text.startsWith(delimiter, this.#at))
+      this.#skip(quote === '"' && this.#peek() === "\\" ? 2 : 1);
     const content = this.#text.slice(start, this.#at);
     this.#skip(delimiter.length);
     // A multi-line string may end in up to two quotes of its own before the three that close it.
@@ -190,15 +191,29 @@ class Scanner {
   }
 
   #skip(count: number): void {
-    for (const end = Math.min(this.#at + count, this.#text.length); this.#at < end; this.#at++) if (this.#text[this.#at] === "\n") this.#line++;
+    for (const end = Math.min(this.#at + count, this.#text.length); this.#at < end; this.#at++)
+      if (this.#text[this.#at] === "\n") this.#line++;
   }
 }
 
-const SHORT_ESCAPES: Readonly<Record<string, string>> = { b: "\b", t: "\t", n: "\n", f: "\f", r: "\r", '"': '"', "\\": "\\" };
+const SHORT_ESCAPES: Readonly<Record<string, string>> = {
+  b: "\b",
+  t: "\t",
+  n: "\n",
+  f: "\f",
+  r: "\r",
+  '"': '"',
+  "\\": "\\",
+};
 
 function decodeEscapes(content: string): string {
-  return content.replace(/\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))/gs, (whole, short?: string, long?: string, letter?: string) => {
-    const hex = short ?? long;
-    return hex === undefined ? (SHORT_ESCAPES[letter ?? ""] ?? whole) : String.fromCodePoint(Number.parseInt(hex, 16));
-  });
+  return content.replace(
+    /\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))/gs,
+    (whole, short?: string, long?: string, letter?: string) => {
+      const hex = short ?? long;
+      return hex === undefined
+        ? (SHORT_ESCAPES[letter ?? ""] ?? whole)
+        : String.fromCodePoint(Number.parseInt(hex, 16));
+    },
+  );
 }

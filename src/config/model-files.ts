@@ -1,6 +1,15 @@
 import { readdir, readlink } from "node:fs/promises";
 import path from "node:path";
-import { aliasesOf, at, type ModelDraft, ownAddress, ownSource, type PlacedName, type ReadContext, UNNAMED } from "./draft.ts";
+import {
+  aliasesOf,
+  at,
+  type ModelDraft,
+  ownAddress,
+  ownSource,
+  type PlacedName,
+  type ReadContext,
+  UNNAMED,
+} from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { ModelFile } from "./schema/model.ts";
@@ -15,11 +24,16 @@ export interface ModelFileContent {
 const LEFT_OUT = "; the models of this file are left out";
 
 /** Reads and checks one model file. Null if it cannot be used, which is told; "missing" if there is none. */
-export async function readModelFile({ findings }: ReadContext, file: string): Promise<ModelFileContent | "missing" | null> {
+export async function readModelFile(
+  { findings }: ReadContext,
+  file: string,
+): Promise<ModelFileContent | "missing" | null> {
   try {
     const source = await readToml(file);
     if (source === null) return "missing";
-    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) => findings.error({ source, path: keyPath }, message, LEFT_OUT));
+    const valid = validate(schemaNode(ModelFile), source, (keyPath, message) =>
+      findings.error({ source, path: keyPath }, message, LEFT_OUT),
+    );
     return valid ? { source, keys: source.data as ModelFile } : null;
   } catch (error) {
     if (!(error instanceof UnreadableFile)) throw error;
@@ -32,16 +46,25 @@ export async function readModelFile({ findings }: ReadContext, file: string): Pr
  * The models of every `NAME.toml` in `directory`, in the order of the names, without the files that `used` says an
  * entry of the main file has already read. `chosen`: where the main file names the directory, to tell when it is missing.
  */
-export async function draftsOfDirectory(context: ReadContext, directory: string, used: ReadonlySet<string>, chosen: Place | null): Promise<ModelDraft[]> {
+export async function draftsOfDirectory(
+  context: ReadContext,
+  directory: string,
+  used: ReadonlySet<string>,
+  chosen: Place | null,
+): Promise<ModelDraft[]> {
   let names: string[];
   try {
     names = (await readdir(directory)).filter((name) => name.endsWith(".toml") && !name.startsWith(".")).sort();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${code ?? message})`;
-    if (code !== "ENOENT") context.findings.fileError(directory, null, `the directory of the model files ${reason}, so none is read`);
+    if (code !== "ENOENT")
+      context.findings.fileError(directory, null, `the directory of the model files ${reason}, so none is read`);
     else if (chosen !== null)
-      context.findings.warning(chosen, `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`);
+      context.findings.warning(
+        chosen,
+        `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`,
+      );
     return [];
   }
   const files = names.map((name) => path.join(directory, name)).filter((file) => !used.has(file));
@@ -82,7 +105,9 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
   return sections.map(({ kind, section, place, weights }) => {
     const given = section.model_name ?? UNNAMED;
     const name: PlacedName =
-      given !== UNNAMED && given !== "" ? { name: given, place: at(place, "model_name") } : { name: baseIsFree ? base : `${base}-embedding`, place };
+      given !== UNNAMED && given !== ""
+        ? { name: given, place: at(place, "model_name") }
+        : { name: baseIsFree ? base : `${base}-embedding`, place };
     if (name.name === base) baseIsFree = false;
     return {
       kind,

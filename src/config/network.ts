@@ -13,11 +13,16 @@ export function parseAddress(text: string): ListenAddress | string {
   const match = /^(?:\[([^\]]+)\]|([^:\s/]*)):(\d{1,5})$/.exec(text.trim());
   const port = Number(match?.[3]);
   if (match === null || port > 65535) {
-    const hint = /^\w+:\/\//.test(text) ? "; leave out the scheme" : isIP(text) !== 0 || !text.includes(":") ? "; the port is missing" : "";
+    const hint = /^\w+:\/\//.test(text)
+      ? "; leave out the scheme"
+      : isIP(text) !== 0 || !text.includes(":")
+        ? "; the port is missing"
+        : "";
     return `expected host:port with a port from 0 to 65535, such as "127.0.0.1:8080" or "[::1]:8080", found ${JSON.stringify(text)}${hint}`;
   }
   const [, bracketed, name] = match;
-  if (bracketed !== undefined && !isIPv6(bracketed)) return `expected an IPv6 address in brackets, found ${JSON.stringify(bracketed)}`;
+  if (bracketed !== undefined && !isIPv6(bracketed))
+    return `expected an IPv6 address in brackets, found ${JSON.stringify(bracketed)}`;
   // `:8080` is how many programs write "every address".
   return { host: bracketed ?? (name === "" || name === undefined || name === "*" ? "0.0.0.0" : name), port };
 }

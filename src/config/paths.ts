@@ -28,8 +28,18 @@ export function resolvePaths(env: Environment, overrides: { configFile?: string 
   const configFile = chosen === null ? path.join(configDir, "config.toml") : path.resolve(expandHome(chosen, home));
 
   const chosenData = variable(env, "ASSISTANT_DATA_DIR");
-  const dataDir = chosenData !== null ? path.resolve(expandHome(chosenData, home)) : system ? "/var/lib/assistant" : base("XDG_DATA_HOME", ".local/share");
-  const logDir = chosenData !== null ? path.join(dataDir, "log") : system ? "/var/log/assistant" : path.join(base("XDG_STATE_HOME", ".local/state"), "log");
+  const dataDir =
+    chosenData !== null
+      ? path.resolve(expandHome(chosenData, home))
+      : system
+        ? "/var/lib/assistant"
+        : base("XDG_DATA_HOME", ".local/share");
+  const logDir =
+    chosenData !== null
+      ? path.join(dataDir, "log")
+      : system
+        ? "/var/log/assistant"
+        : path.join(base("XDG_STATE_HOME", ".local/state"), "log");
   const runDir = system && chosenData === null ? "/run/assistant" : userRunDir(dataDir);
 
   return Object.freeze({

@@ -12,7 +12,12 @@ type Entry = NonNullable<MainFile["remote_servers"]>[number];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The `[[remote_servers]]`, checked. What is wrong with an enabled entry is a mistake; a disabled one without an address is left out. */
-export function remotesOf(findings: Findings, entries: readonly Entry[], root: Place, env: Environment): RemoteServer[] {
+export function remotesOf(
+  findings: Findings,
+  entries: readonly Entry[],
+  root: Place,
+  env: Environment,
+): RemoteServer[] {
   const remotes: RemoteServer[] = [];
   const places = new Map<string, Place>();
   for (const [index, entry] of entries.entries()) {
@@ -32,10 +37,19 @@ export function remotesOf(findings: Findings, entries: readonly Entry[], root: P
         `${JSON.stringify(name)} cannot be a server's name: expected up to 64 letters, digits and . _ -, beginning with a letter or digit`,
       );
     } else if (other !== undefined) {
-      findings.mistake(place, `two remote servers have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one`);
+      findings.mistake(
+        place,
+        `two remote servers have the name ${JSON.stringify(name)}, the other at ${placeText(other)}; rename one`,
+      );
     } else {
       places.set(name, place);
-      remotes.push({ name, address, weight: entry.weight ?? defaults.remoteWeight, enabled, apiKey: keyOf(findings, entry, place, enabled, env) });
+      remotes.push({
+        name,
+        address,
+        weight: entry.weight ?? defaults.remoteWeight,
+        enabled,
+        apiKey: keyOf(findings, entry, place, enabled, env),
+      });
     }
   }
   return remotes;
@@ -56,7 +70,9 @@ function addressOf(findings: Findings, entry: Entry, place: Place, enabled: bool
   if (problem === null) return address as ListenAddress;
   findings.mistake(
     entry.grpc_addr === undefined ? place : at(place, "grpc_addr"),
-    entry.grpc_addr === undefined ? '`grpc_addr` is missing: expected the other machine\'s host:port, such as "192.168.1.20:50051"' : problem,
+    entry.grpc_addr === undefined
+      ? '`grpc_addr` is missing: expected the other machine\'s host:port, such as "192.168.1.20:50051"'
+      : problem,
   );
   return null;
 }

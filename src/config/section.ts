@@ -56,9 +56,13 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
   const contextTokens = keys.ctx_size ?? (kind === "chat" ? defaults.contextTokens : defaults.embeddingContextTokens);
   const template = chatTemplate(kind === "chat" ? (keys.prompt_template ?? "") : "");
   if ("problem" in template) refuse("prompt_template", template.problem);
-  if (keys.mmap !== undefined && keys.no_mmap === keys.mmap) refuse("no_mmap", `contradicts \`mmap = ${keys.mmap}\`; keep one of the two`);
+  if (keys.mmap !== undefined && keys.no_mmap === keys.mmap)
+    refuse("no_mmap", `contradicts \`mmap = ${keys.mmap}\`; keep one of the two`);
   if (kind === "embedding" && keys.pooling === "none")
-    refuse("pooling", 'with "none" an input has one vector for each of its tokens, and the API has room for one; expected "mean", "cls", "last" or "rank"');
+    refuse(
+      "pooling",
+      'with "none" an input has one vector for each of its tokens, and the API has room for one; expected "mean", "cls", "last" or "rank"',
+    );
   const threads = keys.threads ?? "auto";
   if (threads !== "auto" && threads > machine.physicalCores) {
     warn(
@@ -138,7 +142,10 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
     return [];
   }
   if (shares.filter((share) => share > 0).length > 1)
-    warn("tensor_split", "has no effect in this version, where each instance runs on one GPU; remove it, and choose GPUs with `devices`");
+    warn(
+      "tensor_split",
+      "has no effect in this version, where each instance runs on one GPU; remove it, and choose GPUs with `devices`",
+    );
   return shares;
 }
 
@@ -150,7 +157,8 @@ export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): 
   }
   const { grammar = "", json_schema: jsonSchema = "" } = keys;
   if (jsonSchema !== "") {
-    if (grammar !== "") refuse("grammar", "an answer cannot be made to match both a `grammar` and a `json_schema`; keep one of the two");
+    if (grammar !== "")
+      refuse("grammar", "an answer cannot be made to match both a `grammar` and a `json_schema`; keep one of the two");
     const problem = jsonProblem(jsonSchema);
     if (problem !== null) refuse("json_schema", problem);
   }
@@ -185,13 +193,17 @@ function idleKeys(keys: SectionKeys): string[] {
     llava_mmproj: "",
     include_usage: false,
   } as const;
-  return (Object.keys(idle) as (keyof typeof idle)[]).filter((key) => keys[key] !== undefined && keys[key] !== "" && keys[key] !== idle[key]);
+  return (Object.keys(idle) as (keyof typeof idle)[]).filter(
+    (key) => keys[key] !== undefined && keys[key] !== "" && keys[key] !== idle[key],
+  );
 }
 
 function jsonProblem(text: string): string | null {
   try {
     const schema: unknown = JSON.parse(text);
-    return typeof schema === "object" && schema !== null && !Array.isArray(schema) ? null : "expected a JSON Schema, which is a JSON object";
+    return typeof schema === "object" && schema !== null && !Array.isArray(schema)
+      ? null
+      : "expected a JSON Schema, which is a JSON object";
   } catch (error) {
     return `expected JSON: ${(error as Error).message}`;
   }

@@ -14,10 +14,16 @@ export function parseSource(reference: string, toPath: (written: string) => stri
     if (more.length > 0 || !parts.every((part) => /^\w[\w.-]*$/.test(part)) || !file.toLowerCase().endsWith(".gguf")) {
       return `expected hf:ORG/REPO/FILE.gguf, found ${JSON.stringify(reference)}`;
     }
-    return { type: "huggingface", repo: `${org}/${repo}`, file: [...rest, revision === "main" ? file : `${file}@${revision}`].join("/") };
+    return {
+      type: "huggingface",
+      repo: `${org}/${repo}`,
+      file: [...rest, revision === "main" ? file : `${file}@${revision}`].join("/"),
+    };
   }
-  if (/^\w+:\/\//.test(reference)) return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
-  if (reference.includes("/") || /^[.~]/.test(reference) || reference.endsWith(".gguf")) return { type: "file", path: toPath(reference) };
+  if (/^\w+:\/\//.test(reference))
+    return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
+  if (reference.includes("/") || /^[.~]/.test(reference) || reference.endsWith(".gguf"))
+    return { type: "file", path: toPath(reference) };
   if (/^[A-Za-z0-9][\w.:-]*$/.test(reference)) return { type: "catalog", name: reference };
   return `${expected}, found ${JSON.stringify(reference)}`;
 }

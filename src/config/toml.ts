@@ -17,10 +17,16 @@ export class UnreadableFile extends Error {
   }
 
   toAssistantError(): AssistantError {
-    return new AssistantError("config_invalid", `${this.file}${this.line === null ? "" : `:${this.line}`}: ${this.message}`, {
-      remedy: "Correct the file; `assistant init --stdout` prints one that is valid.",
-      cause: new Mistakes([{ severity: "error", file: this.file, line: this.line, key: null, message: this.message }]),
-    });
+    return new AssistantError(
+      "config_invalid",
+      `${this.file}${this.line === null ? "" : `:${this.line}`}: ${this.message}`,
+      {
+        remedy: "Correct the file; `assistant init --stdout` prints one that is valid.",
+        cause: new Mistakes([
+          { severity: "error", file: this.file, line: this.line, key: null, message: this.message },
+        ]),
+      },
+    );
   }
 }
 

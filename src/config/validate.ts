@@ -54,7 +54,8 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
       else walk(context, child, value[key], [...path, key]);
     }
     for (const [key, child] of Object.entries(node.properties)) {
-      if (child.required && !Object.hasOwn(value, key)) context.report(path, `\`${key}\` is missing: expected ${expectation(child)}`);
+      if (child.required && !Object.hasOwn(value, key))
+        context.report(path, `\`${key}\` is missing: expected ${expectation(child)}`);
     }
   } else if (node.items !== undefined && Array.isArray(value)) {
     for (const [index, item] of value.entries()) walk(context, node.items, item, [...path, index]);
@@ -78,7 +79,9 @@ function unknownKey(root: SchemaNode, node: SchemaNode, key: string, path: KeyPa
   if (mistake !== undefined) return `${what}; ${mistake}`;
   const [nearest] = nearestNames(key, known, 1);
   // A key of another section, spelled right, is rather misplaced than misspelled.
-  const homes = Object.entries(root.properties ?? {}).filter(([, section]) => Object.hasOwn(section.properties ?? section.items?.properties ?? {}, key));
+  const homes = Object.entries(root.properties ?? {}).filter(([, section]) =>
+    Object.hasOwn(section.properties ?? section.items?.properties ?? {}, key),
+  );
   const [home] = homes;
   if (home !== undefined)
     return `${what}; it belongs in ${homes.map(([name, section]) => (section.items === undefined ? `[${name}]` : `[[${name}]]`)).join(" or ")}`;
@@ -99,10 +102,18 @@ export function fits(node: SchemaNode, value: unknown): boolean {
     case "boolean":
       return typeof value === "boolean";
     case "string":
-      return typeof value === "string" && value.length >= (node.minLength ?? 0) && (node.pattern === undefined || new RegExp(node.pattern, "u").test(value));
+      return (
+        typeof value === "string" &&
+        value.length >= (node.minLength ?? 0) &&
+        (node.pattern === undefined || new RegExp(node.pattern, "u").test(value))
+      );
     case "integer":
     case "number":
-      return typeof value === "number" && (node.type === "integer" ? Number.isInteger(value) : Number.isFinite(value)) && inRange(node, value);
+      return (
+        typeof value === "number" &&
+        (node.type === "integer" ? Number.isInteger(value) : Number.isFinite(value)) &&
+        inRange(node, value)
+      );
     case "array":
       return Array.isArray(value) && value.every((item) => node.items === undefined || fits(node.items, item));
     default:
@@ -130,15 +141,19 @@ export function expectation(node: SchemaNode): string {
     case "number":
       return `a number${range(node)}`;
     case "array":
-      return node.items === undefined || node.items.properties !== undefined ? "an array of tables" : `an array, each ${expectation(node.items)}`;
+      return node.items === undefined || node.items.properties !== undefined
+        ? "an array of tables"
+        : `an array, each ${expectation(node.items)}`;
     default:
       return "a table";
   }
 }
 
 function range({ minimum, maximum, exclusiveMinimum }: SchemaNode): string {
-  if (exclusiveMinimum !== undefined) return maximum === undefined ? ` above ${exclusiveMinimum}` : ` above ${exclusiveMinimum} and at most ${maximum}`;
-  if (minimum !== undefined) return maximum === undefined ? ` of at least ${minimum}` : ` from ${minimum} to ${maximum}`;
+  if (exclusiveMinimum !== undefined)
+    return maximum === undefined ? ` above ${exclusiveMinimum}` : ` above ${exclusiveMinimum} and at most ${maximum}`;
+  if (minimum !== undefined)
+    return maximum === undefined ? ` of at least ${minimum}` : ` from ${minimum} to ${maximum}`;
   return maximum === undefined ? "" : ` of at most ${maximum}`;
 }
 

@@ -37,7 +37,10 @@ export async function renderConfig(hardware: Hardware): Promise<string> {
 
 /** Text of a model file that fits the machine. Throws `usage` for a name that no model can have. */
 export async function renderModelConfig({ name, source, kind = "chat", hardware }: ModelFileOrder): Promise<string> {
-  if (!isName(name)) throw new AssistantError("usage", `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}.`, { param: "name" });
+  if (!isName(name))
+    throw new AssistantError("usage", `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}.`, {
+      param: "name",
+    });
   const values = { ...fitModel(hardware, kind), name: tomlText(name), source: tomlText(source) };
   return checked(await template(`${kind}-model.toml`), values, `${name}.toml`, ModelFile);
 }
@@ -117,15 +120,20 @@ async function template(name: string): Promise<string> {
     const file = path.join(here, up, "templates", name);
     if (existsSync(file)) return readFile(file, "utf8");
   }
-  throw new AssistantError("internal", `The template ${name} is missing from this installation.`, { remedy: "Install Assistant again." });
+  throw new AssistantError("internal", `The template ${name} is missing from this installation.`, {
+    remedy: "Install Assistant again.",
+  });
 }
 
 /** Fills in the placeholders and reads the result back, so that a file which would not load is never written. */
 function checked(text: string, values: Values, file: string, schema: typeof MainFile | typeof ModelFile): string {
   const filled = text.replace(/\{\{(\w+)\}\}/g, (placeholder, key: string) => String(values[key] ?? placeholder));
   const problems: string[] = /\{\{\w+\}\}/.exec(filled)?.slice() ?? [];
-  validate(schemaNode(schema), parseToml(file, filled), (keyPath, message) => problems.push(`${keyPath.join(".")}: ${message}`));
-  if (problems.length > 0) throw new AssistantError("internal", `The template of ${file} does not make a valid file: ${problems.join("; ")}`);
+  validate(schemaNode(schema), parseToml(file, filled), (keyPath, message) =>
+    problems.push(`${keyPath.join(".")}: ${message}`),
+  );
+  if (problems.length > 0)
+    throw new AssistantError("internal", `The template of ${file} does not make a valid file: ${problems.join("; ")}`);
   return filled;
 }
 

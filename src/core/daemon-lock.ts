@@ -94,7 +94,9 @@ async function releaseLock(file: string, mine: LockHolder): Promise<void> {
 async function readLock(file: string): Promise<LockHolder | null> {
   try {
     const value = JSON.parse(await readFile(file, "utf8")) as Partial<LockHolder>;
-    return typeof value.pid === "number" && typeof value.startTime === "string" ? { pid: value.pid, startTime: value.startTime } : null;
+    return typeof value.pid === "number" && typeof value.startTime === "string"
+      ? { pid: value.pid, startTime: value.startTime }
+      : null;
   } catch {
     return null;
   }

@@ -44,7 +44,8 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
 export const DEFAULT_ENGINE: EngineId = "llama-server";
 
 /** Traits of an engine as the configuration names it. */
-export const traitsOf = (engine: EngineId | "auto"): EngineTraits => engineTraits[engine === "auto" ? DEFAULT_ENGINE : engine];
+export const traitsOf = (engine: EngineId | "auto"): EngineTraits =>
+  engineTraits[engine === "auto" ? DEFAULT_ENGINE : engine];
 
 export type EngineAvailability =
   | ({

@@ -5,13 +5,49 @@
  */
 export const errorCatalogue = {
   // Requests
-  invalid_request: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "A field of the request is missing or has the wrong type." },
+  invalid_request: {
+    status: 400,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "A field of the request is missing or has the wrong type.",
+  },
   invalid_json: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The body is not JSON." },
-  empty_body: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The request needs a body and has none." },
-  body_too_large: { status: 413, type: "invalid_request_error", exit: 2, retry: false, about: "The body is over `[server] body_limit_mib`." },
-  unsupported_media_type: { status: 415, type: "invalid_request_error", exit: 2, retry: false, about: "The body's content type is not one this route reads." },
-  context_length_exceeded: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The prompt is longer than the context of the model." },
-  model_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No configured model has this name or alias." },
+  empty_body: {
+    status: 400,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The request needs a body and has none.",
+  },
+  body_too_large: {
+    status: 413,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The body is over `[server] body_limit_mib`.",
+  },
+  unsupported_media_type: {
+    status: 415,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The body's content type is not one this route reads.",
+  },
+  context_length_exceeded: {
+    status: 400,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The prompt is longer than the context of the model.",
+  },
+  model_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No configured model has this name or alias.",
+  },
   wrong_model_kind: {
     status: 400,
     type: "invalid_request_error",
@@ -19,11 +55,35 @@ export const errorCatalogue = {
     retry: false,
     about: "The model exists but does not do this (a chat request to an embedding model, for example).",
   },
-  request_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No request with this id waits or runs." },
+  request_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No request with this id waits or runs.",
+  },
   route_not_found: { status: 404, type: "invalid_request_error", exit: 1, retry: false, about: "No such path." },
-  method_not_allowed: { status: 405, type: "invalid_request_error", exit: 1, retry: false, about: "The path exists, but not with this method." },
-  missing_api_key: { status: 401, type: "authentication_error", exit: 1, retry: false, about: "The daemon requires an API key and the request has none." },
-  invalid_api_key: { status: 401, type: "authentication_error", exit: 1, retry: false, about: "The API key is not one of the daemon's." },
+  method_not_allowed: {
+    status: 405,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "The path exists, but not with this method.",
+  },
+  missing_api_key: {
+    status: 401,
+    type: "authentication_error",
+    exit: 1,
+    retry: false,
+    about: "The daemon requires an API key and the request has none.",
+  },
+  invalid_api_key: {
+    status: 401,
+    type: "authentication_error",
+    exit: 1,
+    retry: false,
+    about: "The API key is not one of the daemon's.",
+  },
   host_not_allowed: {
     status: 403,
     type: "permission_error",
@@ -31,13 +91,49 @@ export const errorCatalogue = {
     retry: false,
     about: "The Host header names no address of this daemon (a guard against DNS rebinding).",
   },
-  origin_not_allowed: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The page's origin is not on the list `[server] cors_origins`." },
-  insufficient_scope: { status: 403, type: "permission_error", exit: 1, retry: false, about: "The API key may not do this, or not use this model." },
+  origin_not_allowed: {
+    status: 403,
+    type: "permission_error",
+    exit: 1,
+    retry: false,
+    about: "The page's origin is not on the list `[server] cors_origins`.",
+  },
+  insufficient_scope: {
+    status: 403,
+    type: "permission_error",
+    exit: 1,
+    retry: false,
+    about: "The API key may not do this, or not use this model.",
+  },
   // Capacity
-  rate_limit_exceeded: { status: 429, type: "rate_limit_error", exit: 1, retry: true, about: "The API key has as many requests as its limits allow." },
-  queue_full: { status: 429, type: "rate_limit_error", exit: 1, retry: true, about: "Too many requests wait for this model." },
-  deadline_exceeded: { status: 504, type: "timeout_error", exit: 1, retry: true, about: "The request's own deadline passed before an answer could start." },
-  no_capacity: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "No device has room for the model and nothing may be evicted." },
+  rate_limit_exceeded: {
+    status: 429,
+    type: "rate_limit_error",
+    exit: 1,
+    retry: true,
+    about: "The API key has as many requests as its limits allow.",
+  },
+  queue_full: {
+    status: 429,
+    type: "rate_limit_error",
+    exit: 1,
+    retry: true,
+    about: "Too many requests wait for this model.",
+  },
+  deadline_exceeded: {
+    status: 504,
+    type: "timeout_error",
+    exit: 1,
+    retry: true,
+    about: "The request's own deadline passed before an answer could start.",
+  },
+  no_capacity: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: true,
+    about: "No device has room for the model and nothing may be evicted.",
+  },
   node_unavailable: {
     status: 503,
     type: "overloaded_error",
@@ -47,12 +143,48 @@ export const errorCatalogue = {
   },
   shutting_down: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "The daemon is stopping." },
   // Models and engines
-  model_failed: { status: 503, type: "server_error", exit: 1, retry: true, about: "The model's instances cannot be started; the message says why." },
-  model_not_pulled: { status: 503, type: "server_error", exit: 4, retry: false, about: "The model is configured but its file is not on this machine." },
-  model_invalid: { status: 422, type: "server_error", exit: 1, retry: false, about: "The model's file is not a GGUF that can be read." },
-  model_in_use: { status: 409, type: "invalid_request_error", exit: 1, retry: true, about: "The model is loaded, and what was asked for needs it not to be." },
-  engine_unavailable: { status: 503, type: "server_error", exit: 5, retry: false, about: "The engine the model asks for is not on this machine." },
-  engine_lost: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine could not be reached or died while it answered." },
+  model_failed: {
+    status: 503,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "The model's instances cannot be started; the message says why.",
+  },
+  model_not_pulled: {
+    status: 503,
+    type: "server_error",
+    exit: 4,
+    retry: false,
+    about: "The model is configured but its file is not on this machine.",
+  },
+  model_invalid: {
+    status: 422,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The model's file is not a GGUF that can be read.",
+  },
+  model_in_use: {
+    status: 409,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: true,
+    about: "The model is loaded, and what was asked for needs it not to be.",
+  },
+  engine_unavailable: {
+    status: 503,
+    type: "server_error",
+    exit: 5,
+    retry: false,
+    about: "The engine the model asks for is not on this machine.",
+  },
+  engine_lost: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "The engine could not be reached or died while it answered.",
+  },
   engine_stopped: {
     status: 503,
     type: "overloaded_error",
@@ -60,11 +192,41 @@ export const errorCatalogue = {
     retry: true,
     about: "The instance was stopped, by an operator or to make room, while it answered.",
   },
-  engine_error: { status: 502, type: "server_error", exit: 1, retry: true, about: "The engine answered with something that is not an answer." },
-  engine_build_failed: { status: 500, type: "server_error", exit: 5, retry: false, about: "llama-server could not be built." },
-  pull_failed: { status: 502, type: "server_error", exit: 1, retry: true, about: "No source could deliver the model; each one is listed with its reason." },
-  digest_mismatch: { status: 502, type: "server_error", exit: 1, retry: true, about: "What was downloaded is not what was expected." },
-  unknown_source: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "A model reference that names nothing that can be pulled." },
+  engine_error: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "The engine answered with something that is not an answer.",
+  },
+  engine_build_failed: {
+    status: 500,
+    type: "server_error",
+    exit: 5,
+    retry: false,
+    about: "llama-server could not be built.",
+  },
+  pull_failed: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "No source could deliver the model; each one is listed with its reason.",
+  },
+  digest_mismatch: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "What was downloaded is not what was expected.",
+  },
+  unknown_source: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "A model reference that names nothing that can be pulled.",
+  },
   // Daemon and machine
   config_invalid: {
     status: 500,
@@ -80,17 +242,83 @@ export const errorCatalogue = {
     retry: false,
     about: "A file of the data directory was written by a newer version of Assistant.",
   },
-  file_exists: { status: 409, type: "invalid_request_error", exit: 1, retry: false, about: "A file would be overwritten; `--force` allows it." },
-  daemon_not_running: { status: 503, type: "server_error", exit: 3, retry: false, about: "No daemon answers for this data directory." },
-  daemon_not_answering: { status: 503, type: "server_error", exit: 1, retry: true, about: "A daemon runs for this data directory, but no command reaches it." },
-  daemon_running: { status: 409, type: "server_error", exit: 1, retry: false, about: "Another daemon already serves the data directory." },
-  daemon_start_failed: { status: 500, type: "server_error", exit: 1, retry: false, about: "The daemon ended before it was ready; the message says why." },
-  address_in_use: { status: 500, type: "server_error", exit: 1, retry: false, about: "Another program listens on the address." },
-  not_writable: { status: 500, type: "server_error", exit: 1, retry: false, about: "A directory or file cannot be written." },
-  disk_full: { status: 507, type: "server_error", exit: 1, retry: false, about: "The disk has no room for what is to be written." },
-  instance_not_found: { status: 404, type: "invalid_request_error", exit: 4, retry: false, about: "No instance has this id." },
-  usage: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "A command was called with arguments that do not fit." },
-  internal: { status: 500, type: "server_error", exit: 70, retry: false, about: "A fault in Assistant itself. Please report it." },
+  file_exists: {
+    status: 409,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "A file would be overwritten; `--force` allows it.",
+  },
+  daemon_not_running: {
+    status: 503,
+    type: "server_error",
+    exit: 3,
+    retry: false,
+    about: "No daemon answers for this data directory.",
+  },
+  daemon_not_answering: {
+    status: 503,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "A daemon runs for this data directory, but no command reaches it.",
+  },
+  daemon_running: {
+    status: 409,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "Another daemon already serves the data directory.",
+  },
+  daemon_start_failed: {
+    status: 500,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The daemon ended before it was ready; the message says why.",
+  },
+  address_in_use: {
+    status: 500,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "Another program listens on the address.",
+  },
+  not_writable: {
+    status: 500,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "A directory or file cannot be written.",
+  },
+  disk_full: {
+    status: 507,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The disk has no room for what is to be written.",
+  },
+  instance_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No instance has this id.",
+  },
+  usage: {
+    status: 400,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "A command was called with arguments that do not fit.",
+  },
+  internal: {
+    status: 500,
+    type: "server_error",
+    exit: 70,
+    retry: false,
+    about: "A fault in Assistant itself. Please report it.",
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 interface ErrorKind {
@@ -151,15 +379,18 @@ export class AssistantError extends Error {
 }
 
 /** Recognises the error across copies of this module (worker processes, tests). */
-export const isAssistantError = (error: unknown): error is AssistantError => typeof error === "object" && error !== null && brand in error;
+export const isAssistantError = (error: unknown): error is AssistantError =>
+  typeof error === "object" && error !== null && brand in error;
 
 /** Turns anything thrown into an AssistantError; what is not one becomes `internal` with the original as cause. */
 export function toAssistantError(error: unknown): AssistantError {
   if (isAssistantError(error)) return error;
   const code = (error as NodeJS.ErrnoException | null)?.code;
   const message = error instanceof Error ? error.message : String(error);
-  if (code === "ENOSPC") return new AssistantError("disk_full", message, { remedy: "Free some room, then try again.", cause: error });
-  if (code === "EACCES" || code === "EROFS" || code === "EPERM") return new AssistantError("not_writable", message, { cause: error });
+  if (code === "ENOSPC")
+    return new AssistantError("disk_full", message, { remedy: "Free some room, then try again.", cause: error });
+  if (code === "EACCES" || code === "EROFS" || code === "EPERM")
+    return new AssistantError("not_writable", message, { cause: error });
   return new AssistantError("internal", message, { cause: error });
 }
 
@@ -167,5 +398,9 @@ export function toAssistantError(error: unknown): AssistantError {
 export function presentable(thrown: unknown): AssistantError {
   const error = toAssistantError(thrown);
   if (error.code !== "internal" || error === thrown) return error;
-  return new AssistantError("internal", "Something went wrong inside Assistant; its log has the details under this request id.", { cause: thrown });
+  return new AssistantError(
+    "internal",
+    "Something went wrong inside Assistant; its log has the details under this request id.",
+    { cause: thrown },
+  );
 }

@@ -13,7 +13,17 @@ export type InstanceState = "absent" | "starting" | "ready" | "draining" | "stop
 /** Why an instance is no longer up, as `ps` shows it. */
 export interface Death {
   readonly at: number;
-  readonly cause: "exit" | "signal" | "start-timeout" | "spawn-error" | "probe-failed" | "wedged" | "stopped" | "evicted" | "idle" | "reload";
+  readonly cause:
+    | "exit"
+    | "signal"
+    | "start-timeout"
+    | "spawn-error"
+    | "probe-failed"
+    | "wedged"
+    | "stopped"
+    | "evicted"
+    | "idle"
+    | "reload";
   /** One sentence for people, with exit code or signal and the last telling line of the engine's log. */
   readonly message: string;
   readonly exitCode: number | null;

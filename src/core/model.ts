@@ -18,12 +18,25 @@ export interface KindTraits {
 }
 
 export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
-  chat: { operations: ["chat", "completion"], generates: true, probe: "completion", noun: "a chat model", verb: "generate text" },
-  embedding: { operations: ["embedding"], generates: false, probe: "embedding", noun: "an embedding model", verb: "make embeddings" },
+  chat: {
+    operations: ["chat", "completion"],
+    generates: true,
+    probe: "completion",
+    noun: "a chat model",
+    verb: "generate text",
+  },
+  embedding: {
+    operations: ["embedding"],
+    generates: false,
+    probe: "embedding",
+    noun: "an embedding model",
+    verb: "make embeddings",
+  },
 };
 
 /** Whether models of this kind answer the operation. */
-export const answers = (kind: ModelKind, operation: Operation): boolean => modelKinds[kind].operations.includes(operation);
+export const answers = (kind: ModelKind, operation: Operation): boolean =>
+  modelKinds[kind].operations.includes(operation);
 
 /** Whether a kind that another machine or a file names is one that this version knows. */
 export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);

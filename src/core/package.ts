@@ -17,4 +17,6 @@ function findRoot(): string {
 export const packageRoot: string = findRoot();
 
 /** The product's version, from package.json. */
-export const version: string = (JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string }).version;
+export const version: string = (
+  JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string }
+).version;

@@ -21,14 +21,24 @@ export interface EngineProbe {
   /** Resolves once the engine has produced one real token (or one embedding). Costs a slot's cached prefix. */
   token(socketPath: string, kind: ModelKind, signal: AbortSignal): Promise<void>;
   /** Writes what an idle slot holds to a file of that name in the launch plan's `slotDir`. Rejects where the engine cannot. */
-  saveSlot?(socketPath: string, slot: number, file: string, signal: AbortSignal): Promise<{ readonly tokens: number; readonly bytes: number }>;
+  saveSlot?(
+    socketPath: string,
+    slot: number,
+    file: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly tokens: number; readonly bytes: number }>;
   /** Reads it back into a slot; resolves with its tokens. Rejects when the file does not fit. */
   restoreSlot?(socketPath: string, slot: number, file: string, signal: AbortSignal): Promise<number>;
   /**
    * Writes a prompt of its host-memory cache that no slot holds to such a file; 0 is the newest. Null: there are no more of
    * them, or the engine cannot (a stock llama-server). Rejects where the file cannot be written.
    */
-  saveCached?(socketPath: string, index: number, file: string, signal: AbortSignal): Promise<{ readonly tokens: number; readonly bytes: number } | null>;
+  saveCached?(
+    socketPath: string,
+    index: number,
+    file: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly tokens: number; readonly bytes: number } | null>;
   /**
    * Reads a file, of a slot or of the cache, into the host-memory cache; resolves with its tokens. It may be working
    * meanwhile. Null: there is no room without displacing others, or the engine cannot. Rejects when the file does not fit.

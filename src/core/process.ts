@@ -37,10 +37,15 @@ function bootId(): Promise<string> {
 function fromPs(pid: number): Promise<string | null> {
   return new Promise((resolve) => {
     // LC_ALL=C and UTC: the same moment must read the same whatever the caller's locale is.
-    execFile("ps", ["-o", "stat=,lstart=", "-p", String(pid)], { env: { PATH: "/bin:/usr/bin", LC_ALL: "C", TZ: "UTC" } }, (error, stdout) => {
-      const [state = "", ...start] = stdout.trim().split(/\s+/);
-      resolve(error || state === "" || state.startsWith("Z") ? null : start.join(" "));
-    });
+    execFile(
+      "ps",
+      ["-o", "stat=,lstart=", "-p", String(pid)],
+      { env: { PATH: "/bin:/usr/bin", LC_ALL: "C", TZ: "UTC" } },
+      (error, stdout) => {
+        const [state = "", ...start] = stdout.trim().split(/\s+/);
+        resolve(error || state === "" || state.startsWith("Z") ? null : start.join(" "));
+      },
+    );
   });
 }
 

@@ -22,11 +22,18 @@ export const Type = {
   Boolean: (options: Options = {}) => ({ type: "boolean", ...options }),
   Enum: (values: readonly string[], options: Options = {}) => ({ enum: values, ...options }),
   Integer: (options: Options = {}) => ({ type: "integer", ...options }),
-  Literal: (value: string | number | boolean, options: Options = {}) => ({ type: typeof value, const: value, ...options }),
+  Literal: (value: string | number | boolean, options: Options = {}) => ({
+    type: typeof value,
+    const: value,
+    ...options,
+  }),
   Null: (options: Options = {}) => ({ type: "null", ...options }),
   Number: (options: Options = {}) => ({ type: "number", ...options }),
   Object: object,
   Optional: (schema: Schema) => Object.defineProperty({ ...schema }, OPTIONAL, { value: true }),
   String: (options: Options = {}) => ({ type: "string", ...options }),
   Union: (anyOf: readonly Schema[], options: Options = {}) => ({ anyOf, ...options }),
-} as unknown as Pick<typeof TypeBox, "Array" | "Boolean" | "Enum" | "Integer" | "Literal" | "Null" | "Number" | "Object" | "Optional" | "String" | "Union">;
+} as unknown as Pick<
+  typeof TypeBox,
+  "Array" | "Boolean" | "Enum" | "Integer" | "Literal" | "Null" | "Number" | "Object" | "Optional" | "String" | "Union"
+>;

@@ -18,7 +18,11 @@ const REASONS: Readonly<Record<string, string>> = {
  * Runs `action`, which makes or writes `path`, and gives failures of the file system a sentence of their own: `what` is
  * the thing in words. Throws `not_writable` or `disk_full`; other errors pass as they are.
  */
-export async function writing<Result>(what: string, path: string, action: () => Promise<Result> | Result): Promise<Result> {
+export async function writing<Result>(
+  what: string,
+  path: string,
+  action: () => Promise<Result> | Result,
+): Promise<Result> {
   try {
     return await action();
   } catch (error) {
@@ -32,10 +36,14 @@ export function writeFailure(what: string, path: string, error: unknown): unknow
   const reason = code === undefined ? undefined : REASONS[code];
   if (code === undefined || reason === undefined) return error;
   const full = FULL.has(code);
-  return new AssistantError(full ? "disk_full" : "not_writable", `The ${what} ${path} cannot be written: ${reason} (${code}).`, {
-    remedy: full
-      ? "Free some room, then start the daemon again."
-      : "Make it writable for the user that runs the daemon, or choose other directories with ASSISTANT_DATA_DIR.",
-    cause: error,
-  });
+  return new AssistantError(
+    full ? "disk_full" : "not_writable",
+    `The ${what} ${path} cannot be written: ${reason} (${code}).`,
+    {
+      remedy: full
+        ? "Free some room, then start the daemon again."
+        : "Make it writable for the user that runs the daemon, or choose other directories with ASSISTANT_DATA_DIR.",
+      cause: error,
+    },
+  );
 }

@@ -74,7 +74,8 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     resolveWeights: (model) => resolveWeights(model.source, modelStore),
     probe,
     slotCache,
-    isCurrent: ({ name, fingerprint }) => current.config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
+    isCurrent: ({ name, fingerprint }) =>
+      current.config.models.some((model) => model.name === name && model.fingerprint === fingerprint),
     clock,
     random: Math.random,
     documents: stores.run,
@@ -112,7 +113,8 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     models: () => current.config.models,
     onMended: (name) => {
       // What failed for want of them is not to wait for the end of its pause.
-      for (const { id, model, state } of fleet.snapshots()) if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
+      for (const { id, model, state } of fleet.snapshots())
+        if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
     },
   });
   const requestLog = log.part("gateway");
@@ -120,7 +122,10 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     dispatcher: scheduler,
     directory: {
       find: (name) =>
-        directory.find(name) ?? (current.config.unknownModel === "default" ? directory.fallback((model) => weights.problem(model) === null) : undefined),
+        directory.find(name) ??
+        (current.config.unknownModel === "default"
+          ? directory.fallback((model) => weights.problem(model) === null)
+          : undefined),
       all: () => directory.all(),
       createdAt: (name) => directory.createdAt(name),
     },
@@ -142,5 +147,17 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   fleetEvents.add(({ snapshot: { id, state } }) => {
     if (state === "starting") failureDetector.forget(id);
   });
-  return { directory, modelStore, fleet, slotCache, memory, weights, scheduler, remotes, inference, fleetEvents, estimated };
+  return {
+    directory,
+    modelStore,
+    fleet,
+    slotCache,
+    memory,
+    weights,
+    scheduler,
+    remotes,
+    inference,
+    fleetEvents,
+    estimated,
+  };
 }

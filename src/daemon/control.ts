@@ -74,7 +74,8 @@ export function createControl(parts: ControlParts): ControlPort {
       }
       scheduler.operate(action, { instance: instanceId });
     },
-    modelAct: async (name, action) => scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
+    modelAct: async (name, action) =>
+      scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
     metrics: async ({ engines }) => {

@@ -68,14 +68,27 @@ export class Daemon {
       const [leftovers, hardware] = await Promise.all([sweepLeftovers(stores.run), probeHardware(options.env)]);
       const config = await loadConfig({ env: options.env, hardware });
       const log = await writing("log directory", paths.logDir, () =>
-        openLog({ level: config.logLevel, directory: paths.logDir, alsoTo: options.foreground ? process.stdout : null }),
+        openLog({
+          level: config.logLevel,
+          directory: paths.logDir,
+          alsoTo: options.foreground ? process.stdout : null,
+        }),
       );
       // From here on there is a log to report to.
       report = (problem) => log.log.warn({}, problem);
       problems.forEach(report);
-      for (const leftover of leftovers) log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const metering = await Metering.open(stores.data, (error) => log.log.warn({ err: error }, "the usage of keys could not be saved"));
-      const daemon = new Daemon({ current: new Current(options.env, config, hardware, stores.engines), stores, lock, log, metering });
+      for (const leftover of leftovers)
+        log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
+      const metering = await Metering.open(stores.data, (error) =>
+        log.log.warn({ err: error }, "the usage of keys could not be saved"),
+      );
+      const daemon = new Daemon({
+        current: new Current(options.env, config, hardware, stores.engines),
+        stores,
+        lock,
+        log,
+        metering,
+      });
       await startParts(daemon.#parts);
       log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
       for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
@@ -95,7 +108,12 @@ export class Daemon {
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
     this.#components = createComponents(current, stores, log, metering);
-    this.#reloader = new Reloader({ current, clock: systemClock, log: log.log, apply: (config) => this.#apply(config) });
+    this.#reloader = new Reloader({
+      current,
+      clock: systemClock,
+      log: log.log,
+      apply: (config) => this.#apply(config),
+    });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const listeners: Listeners = new Listeners({
       inference,
@@ -139,7 +157,8 @@ export class Daemon {
     }
     this.#state = "stopping";
     this.#log.info({ now: options.now }, "stopping");
-    const failed = (error: unknown): void => this.#log.error({ err: error }, "a part of the daemon could not be stopped");
+    const failed = (error: unknown): void =>
+      this.#log.error({ err: error }, "a part of the daemon could not be stopped");
     void stopParts(this.#parts, options.now).catch(failed).finally(this.#resolveStopped);
   }
 
@@ -159,7 +178,11 @@ export class Daemon {
       // Engines of `preload` start when nothing can refuse the start any more.
       { name: "models", start: () => this.#configure(withoutPreload(this.#current.config)) },
       { name: "remotes", stop: () => remotes.close() },
-      { name: "listeners", start: () => this.#listeners.open(this.#current.config), stop: () => this.#listeners.close() },
+      {
+        name: "listeners",
+        start: () => this.#listeners.open(this.#current.config),
+        stop: () => this.#listeners.close(),
+      },
       { name: "fleet", stop: () => fleet.close(ENGINE_GRACE_MS) },
       {
         name: "requests",
@@ -244,4 +267,7 @@ export class Daemon {
   }
 }
 
-const withoutPreload = (config: Config): Config => ({ ...config, models: config.models.map((model) => ({ ...model, preload: false })) });
+const withoutPreload = (config: Config): Config => ({
+  ...config,
+  models: config.models.map((model) => ({ ...model, preload: false })),
+});

@@ -23,7 +23,8 @@ export async function engineMetrics(instances: readonly Scraped[]): Promise<stri
 /** Pages as one: the text format wants all samples of a metric in one group, under one HELP and one TYPE. Pure. */
 export function mergeMetrics(pages: readonly { readonly page: string; readonly labels: string }[]): string {
   const groups = new Map<string, { readonly comments: string[]; readonly samples: string[] }>();
-  const group = (name: string) => groups.get(name) ?? groups.set(name, { comments: [], samples: [] }).get(name) ?? { comments: [], samples: [] };
+  const group = (name: string) =>
+    groups.get(name) ?? groups.set(name, { comments: [], samples: [] }).get(name) ?? { comments: [], samples: [] };
   for (const { page, labels } of pages) {
     for (const line of page.split("\n")) {
       const [, comment] = /^# (?:HELP|TYPE) (\S+)/u.exec(line) ?? [];
@@ -32,20 +33,26 @@ export function mergeMetrics(pages: readonly { readonly page: string; readonly l
       else if (name !== undefined) group(name).samples.push(`${name}{${labels}${own ? `,${own}` : ""}} ${value}`);
     }
   }
-  return [...groups.values()].flatMap(({ comments, samples }) => (samples.length === 0 ? [] : [...comments, ...samples, ""])).join("\n");
+  return [...groups.values()]
+    .flatMap(({ comments, samples }) => (samples.length === 0 ? [] : [...comments, ...samples, ""]))
+    .join("\n");
 }
 
-const escaped = (label: string): string => label.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+const escaped = (label: string): string =>
+  label.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 function scrape(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, path: "/metrics", agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {
-      if (response.statusCode === 200) text(response).then(resolve, reject);
-      else {
-        response.resume();
-        resolve("");
-      }
-    });
+    const outgoing = request(
+      { socketPath, path: "/metrics", agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
+      (response) => {
+        if (response.statusCode === 200) text(response).then(resolve, reject);
+        else {
+          response.resume();
+          resolve("");
+        }
+      },
+    );
     outgoing.once("error", reject).end();
   });
 }

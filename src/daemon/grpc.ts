@@ -10,7 +10,11 @@ import { GrpcListener, type GrpcOptions } from "../gateway/grpc/listener.ts";
 export async function openGrpc(
   config: Config,
   options: GrpcOptions,
-): Promise<{ readonly listener: GrpcListener | null; readonly address: string | null; readonly problem: string | null }> {
+): Promise<{
+  readonly listener: GrpcListener | null;
+  readonly address: string | null;
+  readonly problem: string | null;
+}> {
   const { grpc, grpcChosen } = config;
   if (grpc === null) return { listener: null, address: null, problem: null };
   const listener = new GrpcListener(options);
@@ -21,7 +25,11 @@ export async function openGrpc(
     const failure = bindError(error as NodeJS.ErrnoException, addressText(grpc));
     if (grpcChosen) throw failure;
     options.log.warn({ error: failure.message }, "gRPC is not served");
-    return { listener: null, address: null, problem: `gRPC is not served: ${failure.message} Write another \`[server] grpc_addr\`, or "" for none.` };
+    return {
+      listener: null,
+      address: null,
+      problem: `gRPC is not served: ${failure.message} Write another \`[server] grpc_addr\`, or "" for none.`,
+    };
   }
 }
 
@@ -34,7 +42,10 @@ function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError 
       });
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
-      return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, { remedy: "Correct `[server] grpc_addr`.", cause: error });
+      return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, {
+        remedy: "Correct `[server] grpc_addr`.",
+        cause: error,
+      });
     default:
       return new AssistantError("not_writable", `Cannot listen on ${shown}: ${error.message}`, { cause: error });
   }

@@ -38,7 +38,12 @@ const WORTHWHILE_BYTES = 16 * 2 ** 20;
  * start, 100 MB under load) for as long as nothing is allocated: an idle daemon would have 29 % more memory. Under load
  * nothing changes: the young generation grows again within the first few hundred requests. Ends when disposed.
  */
-export function tidyWhenQuiet({ clock, work, residentBytes = ownResidentBytes, collect = collectEverything }: TidyOptions): Disposable {
+export function tidyWhenQuiet({
+  clock,
+  work,
+  residentBytes = ownResidentBytes,
+  collect = collectEverything,
+}: TidyOptions): Disposable {
   let served = work().requestsServed;
   let lowest = 0;
   let timer: Timer;
@@ -57,7 +62,11 @@ export function tidyWhenQuiet({ clock, work, residentBytes = ownResidentBytes, c
   return { [Symbol.dispose]: () => timer.cancel() };
 }
 
-type Collector = (options: { readonly type: "major"; readonly execution: "sync"; readonly flavor: "last-resort" }) => void;
+type Collector = (options: {
+  readonly type: "major";
+  readonly execution: "sync";
+  readonly flavor: "last-resort";
+}) => void;
 
 /** A normal full collection keeps the young generation's pages; only the last resort unmaps them. */
 function collectEverything(): void {

@@ -9,7 +9,8 @@ export class InstanceUpstreams {
 
   onFleetEvent({ snapshot: { id, state, socketPath, traits } }: FleetEvent): void {
     if (state === "absent" || socketPath === null) this.#upstreams.delete(id);
-    else if (this.#upstreams.get(id)?.traits !== traits) this.#upstreams.set(id, { traits, upstream: new EngineSocket(socketPath, traits) });
+    else if (this.#upstreams.get(id)?.traits !== traits)
+      this.#upstreams.set(id, { traits, upstream: new EngineSocket(socketPath, traits) });
   }
 
   /** Null while the instance has no process. */

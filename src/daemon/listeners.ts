@@ -29,11 +29,12 @@ export interface ListenersOptions extends GatewayOptions {
  */
 export class Listeners {
   readonly #options: ListenersOptions;
-  #grpc: { readonly listener: GrpcListener | null; readonly address: string | null; readonly problem: string | null } = {
-    listener: null,
-    address: null,
-    problem: null,
-  };
+  #grpc: { readonly listener: GrpcListener | null; readonly address: string | null; readonly problem: string | null } =
+    {
+      listener: null,
+      address: null,
+      problem: null,
+    };
   readonly #gateways: Gateway[] = [];
   #url: string | null = null;
   #socketCheck: Timer | null = null;
@@ -63,7 +64,8 @@ export class Listeners {
     const main = await this.#add({});
     if (config.http) this.#url = await main.listen(config.http);
     for (const address of config.moreHttp) await main.listen(address);
-    for (const [address, onlyModels] of modelsByAddress(config)) await (await this.#add({ onlyModels })).listen(listenAddress(address));
+    for (const [address, onlyModels] of modelsByAddress(config))
+      await (await this.#add({ onlyModels })).listen(listenAddress(address));
     await this.#openGrpc(main, config);
     // Last, since this is what tells other commands that the daemon is there.
     await main.listen({ path: config.paths.adminSocket });
@@ -93,7 +95,10 @@ export class Listeners {
   async close(): Promise<void> {
     this.#closing = true;
     this.#socketCheck?.cancel();
-    await Promise.all([...this.#gateways.map((gateway) => gateway.close()), this.#grpc.listener?.close({ now: false })]);
+    await Promise.all([
+      ...this.#gateways.map((gateway) => gateway.close()),
+      this.#grpc.listener?.close({ now: false }),
+    ]);
   }
 
   /** Ends running requests now. */
@@ -105,12 +110,25 @@ export class Listeners {
   async #openGrpc({ routes }: Gateway, config: Config): Promise<void> {
     const { inference, authorizer, settings, info, shelf, log, refused } = this.#options;
     const endpoints = endpointsOf(routes);
-    this.#grpc = await openGrpc(config, { routes, inference, authorizer, settings, refused, info: () => info(endpoints), shelf, log });
+    this.#grpc = await openGrpc(config, {
+      routes,
+      inference,
+      authorizer,
+      settings,
+      refused,
+      info: () => info(endpoints),
+      shelf,
+      log,
+    });
   }
 
   async #add(extra: Partial<GatewayOptions>): Promise<Gateway> {
     const limit = maxConnections();
-    const gateway = await createGateway({ ...this.#options, ...(limit === null ? {} : { maxConnections: limit }), ...extra });
+    const gateway = await createGateway({
+      ...this.#options,
+      ...(limit === null ? {} : { maxConnections: limit }),
+      ...extra,
+    });
     this.#gateways.push(gateway);
     return gateway;
   }

@@ -67,7 +67,11 @@ export class Memory {
 
   /** For the scheduler: prompt tokens that one instance keeps, by model. */
   get cacheTokens(): ReadonlyMap<string, number> {
-    return new Map([...this.#byModel].flatMap(([name, { cacheTokens }]) => (cacheTokens === null ? [] : [[name, cacheTokens] as const])));
+    return new Map(
+      [...this.#byModel].flatMap(([name, { cacheTokens }]) =>
+        cacheTokens === null ? [] : [[name, cacheTokens] as const],
+      ),
+    );
   }
 
   /** Models whose estimate is being made. */
@@ -104,7 +108,8 @@ export class Memory {
   take(config: Pick<Config, "models">): void {
     const round = ++this.#round;
     const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));
-    for (const [name, { fingerprint }] of this.#byModel) if (current.get(name) !== fingerprint) this.#byModel.delete(name);
+    for (const [name, { fingerprint }] of this.#byModel)
+      if (current.get(name) !== fingerprint) this.#byModel.delete(name);
     this.#pending = new Set(config.models.map((model) => model.name).filter((name) => !this.#byModel.has(name)));
     void this.#learn(config, round).catch((error: unknown) => {
       if (this.#closed) return;
@@ -139,13 +144,17 @@ export class Memory {
   }
 
   /** Returns whether all its figures are there. */
-  #store({ model, engine, jobs: [cpu, gpu], projectorBytes }: ModelJobs, found: Awaited<ReturnType<Estimates["recall"]>>): boolean {
+  #store(
+    { model, engine, jobs: [cpu, gpu], projectorBytes }: ModelJobs,
+    found: Awaited<ReturnType<Estimates["recall"]>>,
+  ): boolean {
     const onCpu = found.get(cpu.key);
     const onGpu = found.get(gpu.key);
     if (onCpu === undefined || onGpu === undefined) return false;
     const apple = this.#ports.devices().some((device) => device.vendor === "apple");
     const gpuBytes = (onGpu?.total.gpuBytes ?? 0) + (apple ? (onGpu?.total.hostBytes ?? 0) : 0);
-    const need = onCpu && onGpu ? { cpuBytes: onCpu.total.hostBytes + projectorBytes, gpuBytes: gpuBytes + projectorBytes } : null;
+    const need =
+      onCpu && onGpu ? { cpuBytes: onCpu.total.hostBytes + projectorBytes, gpuBytes: gpuBytes + projectorBytes } : null;
     const cacheTokens = onCpu ? keptTokens(model, engine, onCpu.cache.hostBytes) : null;
     this.#byModel.set(model.name, { fingerprint: model.fingerprint, need, cacheTokens });
     return true;

@@ -76,7 +76,11 @@ export class Reloader {
     this.#refused = [];
     current.replaceConfig(next);
     apply(next);
-    const report = { ...reportOf(before, next), restartNeeded: this.restartSettings.length > 0, restartSettings: this.restartSettings };
+    const report = {
+      ...reportOf(before, next),
+      restartNeeded: this.restartSettings.length > 0,
+      restartSettings: this.restartSettings,
+    };
     log.info({ ...report, notices: next.notices.length }, "reloaded");
     for (const notice of next.notices) if (!known.has(noticeText(notice))) log.warn({ ...notice }, "configuration");
     return report;

@@ -27,7 +27,12 @@ export class Remotes {
 
   constructor(options: RemotesOptions) {
     this.#options = options;
-    this.#cluster = new Cluster({ clock: systemClock, random: Math.random, log: options.log, onChange: () => this.#tell() });
+    this.#cluster = new Cluster({
+      clock: systemClock,
+      random: Math.random,
+      log: options.log,
+      onChange: () => this.#tell(),
+    });
   }
 
   /** This daemon's id in hop lists. */
@@ -55,9 +60,15 @@ export class Remotes {
   }
 
   /** What GetInfo answers: the models of this machine's own files, and how busy their instances are. */
-  info(config: Config, endpoints: readonly string[], scheduler: SchedulerSnapshot, instances: readonly InstanceSnapshot[]): InfoResponse {
+  info(
+    config: Config,
+    endpoints: readonly string[],
+    scheduler: SchedulerSnapshot,
+    instances: readonly InstanceSnapshot[],
+  ): InfoResponse {
     const slots = new Map<string, number>();
-    for (const { model, state, slots: more } of instances) if (state === "ready") slots.set(model, (slots.get(model) ?? 0) + more);
+    for (const { model, state, slots: more } of instances)
+      if (state === "ready") slots.set(model, (slots.get(model) ?? 0) + more);
     return {
       version,
       nodeId: this.nodeId,
@@ -83,7 +94,9 @@ export class Remotes {
   #tell(): void {
     if (this.#config === null) return;
     const { directory } = this.#options;
-    const models = this.#cluster.models(new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases])));
+    const models = this.#cluster.models(
+      new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases])),
+    );
     directory.replaceRemote(models, Date.now());
     this.changed.emit({ nodeId: this.nodeId, candidates: this.#cluster.candidates(), models });
   }

@@ -16,7 +16,11 @@ export async function secureRunDir(directory: string): Promise<void> {
     : foreign
       ? `belongs to user ${found.uid}`
       : `lets others in (mode ${(found.mode & 0o777).toString(8)})`;
-  throw new AssistantError("not_writable", `The daemon's socket directory ${directory} ${problem}; expected a directory of your own with mode 700.`, {
-    remedy: "Remove it, or choose another data directory with ASSISTANT_DATA_DIR.",
-  });
+  throw new AssistantError(
+    "not_writable",
+    `The daemon's socket directory ${directory} ${problem}; expected a directory of your own with mode 700.`,
+    {
+      remedy: "Remove it, or choose another data directory with ASSISTANT_DATA_DIR.",
+    },
+  );
 }

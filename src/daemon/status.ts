@@ -43,7 +43,9 @@ const RUNNING = ["starting", "ready", "draining"];
 /** What `/admin/status` answers, put together from the parts that own it. Pure. */
 export function assembleStatus(parts: StatusParts): DaemonStatus {
   const { config, scheduler } = parts;
-  const instances = parts.instances.map((snapshot) => instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory));
+  const instances = parts.instances.map((snapshot) =>
+    instanceStatus(snapshot, scheduler.instances.get(snapshot.id), parts.memory),
+  );
   const running = parts.instances.filter(({ state }) => RUNNING.includes(state));
   const replicaFacts = (model: ModelSpec): ReplicaFacts => ({
     model,
@@ -94,7 +96,11 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
   };
 }
 
-function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefined, memory: StatusParts["memory"]): InstanceStatus {
+function instanceStatus(
+  snapshot: InstanceSnapshot,
+  view: InstanceLoad | undefined,
+  memory: StatusParts["memory"],
+): InstanceStatus {
   const { decodingTokensPerSecond, ...facts } = snapshot;
   return {
     ...facts,
@@ -112,4 +118,5 @@ function instanceStatus(snapshot: InstanceSnapshot, view: InstanceLoad | undefin
 }
 
 /** Answers that have ended are counted exactly, those that are being generated from time to time: whichever is more has seen more. */
-const decodeRate = (ended: number | null, generating: number): number | null => (generating > 0 ? Math.max(ended ?? 0, generating) : ended);
+const decodeRate = (ended: number | null, generating: number): number | null =>
+  generating > 0 ? Math.max(ended ?? 0, generating) : ended;

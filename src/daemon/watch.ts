@@ -80,7 +80,9 @@ export class ConfigWatch implements Disposable {
       this.#directories.delete(directory);
       if (identity === MISSING) continue;
       try {
-        const watcher = watch(directory, { persistent: false }, () => this.#lookIn(this.#becoming === null ? EVENT_MS : SETTLE_MS));
+        const watcher = watch(directory, { persistent: false }, () =>
+          this.#lookIn(this.#becoming === null ? EVENT_MS : SETTLE_MS),
+        );
         watcher.on("error", () => watcher.close());
         this.#directories.set(directory, { identity, watcher });
       } catch {
@@ -94,7 +96,11 @@ const MISSING = "-";
 
 /** Equal as long as nothing has changed in any of the files, their names and what they lead to. */
 async function signatureOf(files: readonly string[], directories: readonly string[]): Promise<string> {
-  const listed = await Promise.all(directories.map(async (directory) => (await readdir(directory).catch(() => [])).map((name) => join(directory, name))));
+  const listed = await Promise.all(
+    directories.map(async (directory) =>
+      (await readdir(directory).catch(() => [])).map((name) => join(directory, name)),
+    ),
+  );
   const all = [...files, ...listed.flat().filter((file) => file.endsWith(".toml"))].sort();
   return (await Promise.all(all.map(async (file) => `${file} ${await versionOf(file)}`))).join("\n");
 }

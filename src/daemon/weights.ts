@@ -62,7 +62,15 @@ export class Weights implements Disposable {
     return this.#options.models().flatMap(({ name, kind, file, load: { contextTokens } }): ConfigNotice[] => {
       const trained = this.header(name)?.trainContextTokens ?? null;
       if (trained === null || contextTokens <= trained) return [];
-      return [{ severity: "warning", file, line: null, key: `${kind}.ctx_size`, message: `${name}: ${aboveTrained(contextTokens, trained)}` }];
+      return [
+        {
+          severity: "warning",
+          file,
+          line: null,
+          key: `${kind}.ctx_size`,
+          message: `${name}: ${aboveTrained(contextTokens, trained)}`,
+        },
+      ];
     });
   }
 

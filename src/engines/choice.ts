@@ -26,13 +26,19 @@ const choiceDocument: DocumentType<EngineChoice> = {
   parse(value) {
     const { engine, llamaServerPath } = (value ?? {}) as Partial<EngineChoice>;
     const known = engine === "auto" || engine === "llama-server" || engine === "node-llama-cpp";
-    return known && (llamaServerPath === null || typeof llamaServerPath === "string") ? { engine, llamaServerPath } : null;
+    return known && (llamaServerPath === null || typeof llamaServerPath === "string")
+      ? { engine, llamaServerPath }
+      : null;
   },
   // Another engine than the chosen one must not run unnoticed.
   refuse: (file) =>
-    new AssistantError("config_invalid", `${file} should hold {"engine": "auto" | "llama-server" | "node-llama-cpp", "llamaServerPath": path or null}.`, {
-      remedy: "Run `assistant engine use auto` to write it anew.",
-    }),
+    new AssistantError(
+      "config_invalid",
+      `${file} should hold {"engine": "auto" | "llama-server" | "node-llama-cpp", "llamaServerPath": path or null}.`,
+      {
+        remedy: "Run `assistant engine use auto` to write it anew.",
+      },
+    ),
 };
 
 /** The remembered choice; `auto` where none was made. Throws `config_invalid` when the document is damaged. */
@@ -40,7 +46,10 @@ export const readEngineChoice = async ({ choices }: Pick<EngineFolder, "choices"
   (await choices.read(NAME, choiceDocument)) ?? NO_CHOICE;
 
 /** Returns where the choice is kept. */
-export async function writeEngineChoice({ choices }: Pick<EngineFolder, "choices">, choice: EngineChoice): Promise<string> {
+export async function writeEngineChoice(
+  { choices }: Pick<EngineFolder, "choices">,
+  choice: EngineChoice,
+): Promise<string> {
   await choices.write(NAME, choiceDocument, choice);
   return choices.locate(NAME);
 }

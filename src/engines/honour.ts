@@ -11,14 +11,23 @@ export function refuse(plan: LaunchPlan, key: string, message: string, remedy: s
 export function refuseTwoGrammars(plan: LaunchPlan): void {
   const { grammar, jsonSchema } = plan.model.sampling;
   if (grammar !== "" && jsonSchema !== "")
-    refuse(plan, "json_schema", "grammar and json_schema are both set; an answer can follow one only.", "Remove one of them.");
+    refuse(
+      plan,
+      "json_schema",
+      "grammar and json_schema are both set; an answer can follow one only.",
+      "Remove one of them.",
+    );
 }
 
 /** Linux refuses longer names of Unix sockets (108 bytes with the end mark) with a message nobody understands. */
 export function refuseLongSocket(plan: LaunchPlan, engine: EngineId): void {
   const bytes = Buffer.byteLength(plan.socketPath);
   if (bytes <= 100 && plan.socketPath.endsWith(".sock")) return;
-  throw new AssistantError("internal", `${engine} needs a socket path of at most 100 bytes that ends in .sock; ${plan.socketPath} has ${bytes}.`, {
-    remedy: "Choose a shorter run directory.",
-  });
+  throw new AssistantError(
+    "internal",
+    `${engine} needs a socket path of at most 100 bytes that ends in .sock; ${plan.socketPath} has ${bytes}.`,
+    {
+      remedy: "Choose a shorter run directory.",
+    },
+  );
 }

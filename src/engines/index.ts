@@ -34,7 +34,8 @@ export interface EngineSet {
 }
 
 /** Measured side by side on the default chat model and two CPU cores; docs/engines.md says how. */
-export const nativeSpeedup = "about 1.4 times as fast as the embedded one with one client and more than twice as fast with eight";
+export const nativeSpeedup =
+  "about 1.4 times as fast as the embedded one with one client and more than twice as fast with eight";
 
 export function createEngines(options: EngineOptions): EngineSet {
   let search: Promise<FoundEngine> | null = null;
@@ -50,7 +51,9 @@ export function createEngines(options: EngineOptions): EngineSet {
     const engine = get(id);
     const availability = await engine.availability();
     if (availability.available) return engine;
-    throw new AssistantError("engine_unavailable", `The engine ${id} cannot be used: ${availability.reason}`, { remedy: availability.remedy });
+    throw new AssistantError("engine_unavailable", `The engine ${id} cannot be used: ${availability.reason}`, {
+      remedy: availability.remedy,
+    });
   };
 
   const automatic = async (): Promise<EngineId> => {

@@ -44,6 +44,15 @@ export async function listEngines(options: EngineOptions): Promise<EngineInstall
   );
   return {
     auto,
-    all: [...native, { engine: "node-llama-cpp", auto: auto === "node-llama-cpp", origin: "embedded", path: null, availability: embedded }],
+    all: [
+      ...native,
+      {
+        engine: "node-llama-cpp",
+        auto: auto === "node-llama-cpp",
+        origin: "embedded",
+        path: null,
+        availability: embedded,
+      },
+    ],
   };
 }

@@ -75,13 +75,28 @@ interface SlotFile {
 }
 
 /** Saves or restores one file. `refusable`: the engine may say that it has no room for it, no such cache, or no such action. */
-async function slotAction(socketPath: string, path: string, file: string, signal: AbortSignal, refusable: boolean): Promise<SlotFile> {
+async function slotAction(
+  socketPath: string,
+  path: string,
+  file: string,
+  signal: AbortSignal,
+  refusable: boolean,
+): Promise<SlotFile> {
   const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
-  const answer = parse(body) as { n_saved?: number; n_written?: number; n_restored?: number; error?: { message?: string } } | null;
+  const answer = parse(body) as {
+    n_saved?: number;
+    n_written?: number;
+    n_restored?: number;
+    error?: { message?: string };
+  } | null;
   const can = status === 200 && (answer?.n_saved ?? answer?.n_restored) !== undefined;
   const refused = status === 501 || status === 503 || (status === 400 && answer?.error?.message === "Invalid action");
   if (!can && !(refusable && refused)) throw unexpected(path, status, body);
-  return { can, saved: { tokens: answer?.n_saved ?? 0, bytes: answer?.n_written ?? 0 }, restored: answer?.n_restored ?? 0 };
+  return {
+    can,
+    saved: { tokens: answer?.n_saved ?? 0, bytes: answer?.n_written ?? 0 },
+    restored: answer?.n_restored ?? 0,
+  };
 }
 
 interface RawSlot {
@@ -106,16 +121,28 @@ function slotProgress(slot: RawSlot): SlotProgress {
 }
 
 /** A fresh connection each time: a kept one may be stale, and over a Unix socket a new one costs microseconds. */
-function call(socketPath: string, method: string, path: string, body: object | null, signal: AbortSignal): Promise<{ status: number; body: string }> {
+function call(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: object | null,
+  signal: AbortSignal,
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const text = body === null ? null : JSON.stringify(body);
-    const headers = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-    const outgoing = request({ socketPath, method, path, signal, agent: false, headers: { ...headers, connection: "close", host: "engine" } }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }));
-    });
+    const headers =
+      text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const outgoing = request(
+      { socketPath, method, path, signal, agent: false, headers: { ...headers, connection: "close", host: "engine" } },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+        );
+      },
+    );
     outgoing.on("error", reject);
     outgoing.end(text ?? undefined);
   });

@@ -22,9 +22,15 @@ export interface UsedEngine {
  * What an engine's name, `auto` or the path of a llama-server stands for. Throws `engine_unavailable` where the
  * llama-server that it means does not run, `usage` for anything else.
  */
-export async function engineToUse(given: string, { folder, pathVariable, llamaServerPath }: UseOptions): Promise<UsedEngine> {
+export async function engineToUse(
+  given: string,
+  { folder, pathVariable, llamaServerPath }: UseOptions,
+): Promise<UsedEngine> {
   if (given === "auto") return { choice: NO_CHOICE, runsOn: "llama-server where there is one, else on node-llama-cpp" };
-  const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({ ...(await readEngineChoice(folder)), engine });
+  const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({
+    ...(await readEngineChoice(folder)),
+    engine,
+  });
   if (given === "node-llama-cpp") return { choice: await keepingPath(given), runsOn: given };
   if (given === "llama-server") {
     const runsOn = textOf(await findLlamaServer(folder, await llamaServerPath(), pathVariable));
@@ -32,7 +38,10 @@ export async function engineToUse(given: string, { folder, pathVariable, llamaSe
   }
   if (/[/\\.]/u.test(given)) {
     const path = resolve(given);
-    return { runsOn: textOf(await inspectLlamaServer(path, "chosen")), choice: { engine: "llama-server", llamaServerPath: path } };
+    return {
+      runsOn: textOf(await inspectLlamaServer(path, "chosen")),
+      choice: { engine: "llama-server", llamaServerPath: path },
+    };
   }
   throw new AssistantError("usage", `Expected llama-server, node-llama-cpp, auto or a path, and got "${given}".`, {
     param: "ENGINE",

@@ -42,14 +42,16 @@ function describeCard([key, card]: [string, Card]): { index: number; uuid: strin
     memoryTotalBytes: total,
     memoryFreeBytes: Math.max(0, total - (numberOf(card, "VRAM Total Used Memory (B)") ?? 0)),
     utilizationPercent: numberOf(card, "GPU use (%)"),
-    temperatureCelsius: numberOf(card, "Temperature (Sensor edge) (C)") ?? numberOf(card, "Temperature (Sensor junction) (C)"),
+    temperatureCelsius:
+      numberOf(card, "Temperature (Sensor edge) (C)") ?? numberOf(card, "Temperature (Sensor junction) (C)"),
     env: { HIP_VISIBLE_DEVICES: String(index) },
   };
   return { index, uuid: `GPU-${(field(card, "Unique ID") ?? "").replace(/^0x/, "")}`, device };
 }
 
 /** Versions differ in the case of their keys. */
-const field = (card: Card, name: string): string | null => Object.entries(card).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1] ?? null;
+const field = (card: Card, name: string): string | null =>
+  Object.entries(card).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1] ?? null;
 
 function numberOf(card: Card, name: string): number | null {
   const text = field(card, name);

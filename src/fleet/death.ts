@@ -15,14 +15,32 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
   const when = phase === "starting" ? "while it was starting" : "while it was serving";
   if (exit.spawnError !== null || (phase === "starting" && (exit.code === NOT_FOUND || exit.code === NOT_EXECUTABLE))) {
     const reason = exit.spawnError ?? line ?? `exit code ${exit.code}`;
-    return { at, cause: "spawn-error", message: `The engine's program could not be run: ${reason}`, exitCode: exit.code, signal: null };
+    return {
+      at,
+      cause: "spawn-error",
+      message: `The engine's program could not be run: ${reason}`,
+      exitCode: exit.code,
+      signal: null,
+    };
   }
   if (exit.signal !== null) {
     // Nobody here sent it, so the likeliest sender of a SIGKILL is the kernel.
     const hint = exit.signal === "SIGKILL" ? " (perhaps by the system, for lack of memory)" : "";
-    return { at, cause: "signal", message: `The engine was killed by ${exit.signal}${hint} ${when}.${why}`, exitCode: null, signal: exit.signal };
+    return {
+      at,
+      cause: "signal",
+      message: `The engine was killed by ${exit.signal}${hint} ${when}.${why}`,
+      exitCode: null,
+      signal: exit.signal,
+    };
   }
-  return { at, cause: "exit", message: `The engine ended with exit code ${exit.code} ${when}.${why}`, exitCode: exit.code, signal: null };
+  return {
+    at,
+    cause: "exit",
+    message: `The engine ended with exit code ${exit.code} ${when}.${why}`,
+    exitCode: exit.code,
+    signal: null,
+  };
 }
 
 const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error">, string> = {

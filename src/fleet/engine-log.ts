@@ -35,7 +35,8 @@ export async function trimLog(file: string, maxBytes: number): Promise<boolean> 
 
 async function shift(file: string): Promise<void> {
   await rm(`${file}.${KEPT}`, { force: true });
-  for (let index = KEPT - 1; index >= 1; index--) await rename(`${file}.${index}`, `${file}.${index + 1}`).catch(() => {});
+  for (let index = KEPT - 1; index >= 1; index--)
+    await rename(`${file}.${index}`, `${file}.${index + 1}`).catch(() => {});
 }
 
 /** The last `lines` lines, at most 32 KiB of them, and nothing before byte `from`. "" where there is no file. */
@@ -56,7 +57,8 @@ export async function tailOf(file: string, lines: number, from = 0): Promise<str
 const telling =
   /error|fail|fatal|abort|assert|out of memory|cannot|can't|couldn't|could not|unable|exception|not found|no such|invalid|unknown|refused|denied|in use/i;
 // These say that something went wrong and not what.
-const general = /exiting due to|cleaning up before exit|failed to load model|unable to load model|failed to initialize/i;
+const general =
+  /exiting due to|cleaning up before exit|failed to load model|unable to load model|failed to initialize/i;
 
 /** The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where it said nothing. */
 export function tellingLine(log: string): string | null {

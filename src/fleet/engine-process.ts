@@ -18,7 +18,11 @@ export interface EngineProcess {
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }
 
-export type SpawnEngine = (spec: ProcessSpec, logFile: string, baseEnv: Readonly<Record<string, string>>) => EngineProcess;
+export type SpawnEngine = (
+  spec: ProcessSpec,
+  logFile: string,
+  baseEnv: Readonly<Record<string, string>>,
+) => EngineProcess;
 
 /**
  * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard: a

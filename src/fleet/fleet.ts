@@ -85,7 +85,9 @@ export class Fleet implements FleetPort {
   /** Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing runs any more, or when what is left cannot be ended. */
   async close(graceMs: number = this.#settings.stopGraceMs): Promise<void> {
     this.#closing = true;
-    const ends = [...this.#instances.values()].map((instance) => new Promise<void>((done) => instance.post({ type: "close", graceMs, done })));
+    const ends = [...this.#instances.values()].map(
+      (instance) => new Promise<void>((done) => instance.post({ type: "close", graceMs, done })),
+    );
     await Promise.all(ends);
     await this.#record.written();
   }
@@ -110,7 +112,8 @@ export class Fleet implements FleetPort {
       const holder = instance.snapshot.state === "ready" ? instance.slotHolder : null;
       if (holder === null) return [];
       const took = (conversations: readonly string[]): void => {
-        if (instance.snapshot.state === "ready") this.#listener({ type: "takeover", snapshot: instance.snapshot, conversations });
+        if (instance.snapshot.state === "ready")
+          this.#listener({ type: "takeover", snapshot: instance.snapshot, conversations });
       };
       return [{ ...holder, took }];
     });

@@ -15,7 +15,11 @@ const REFRESH_TIMEOUT_MS = 2_000;
  * read becomes a sentence in `problems`.
  */
 export async function probeHardware(env: Environment): Promise<Hardware> {
-  const [host, nvidia, amd] = await Promise.all([hostFacts(), probeNvidia(env, PROBE_TIMEOUT_MS), probeAmd(env, PROBE_TIMEOUT_MS)]);
+  const [host, nvidia, amd] = await Promise.all([
+    hostFacts(),
+    probeNvidia(env, PROBE_TIMEOUT_MS),
+    probeAmd(env, PROBE_TIMEOUT_MS),
+  ]);
   const gpus = [...withHostMemory(nvidia, host.memory), ...amd.devices, ...appleDevices(host)];
   return {
     devices: [...gpus, cpuDevice(host, gpus)],
@@ -40,7 +44,8 @@ export async function refreshDevices(devices: readonly Device[], env: Environmen
   ]);
   const fresh = new Map([...withHostMemory(nvidia, memory), ...amd.devices].map((device) => [device.id, device]));
   return devices.map((device) => {
-    if (device.vendor === "cpu" || device.vendor === "apple") return { ...device, memoryFreeBytes: Math.min(device.memoryTotalBytes, memory.availableBytes) };
+    if (device.vendor === "cpu" || device.vendor === "apple")
+      return { ...device, memoryFreeBytes: Math.min(device.memoryTotalBytes, memory.availableBytes) };
     return fresh.get(device.id) ?? device;
   });
 }
@@ -48,7 +53,9 @@ export async function refreshDevices(devices: readonly Device[], env: Environmen
 /** A GPU that shares the host's memory has no figure of its own. */
 const withHostMemory = (probed: Probed, memory: HostMemory): Device[] =>
   probed.devices.map((device) =>
-    device.memoryTotalBytes > 0 ? device : { ...device, memoryTotalBytes: memory.totalBytes, memoryFreeBytes: memory.availableBytes },
+    device.memoryTotalBytes > 0
+      ? device
+      : { ...device, memoryTotalBytes: memory.totalBytes, memoryFreeBytes: memory.availableBytes },
   );
 
 /** Metal keeps about a quarter of a large memory, and a third of a small one, from GPU programs. */
@@ -56,13 +63,27 @@ function appleDevices({ cpu, memory }: HostFacts): Device[] {
   if (process.platform !== "darwin" || process.arch !== "arm64") return [];
   const memoryTotalBytes = Math.floor(memory.totalBytes * (memory.totalBytes > 36 * 2 ** 30 ? 3 / 4 : 2 / 3));
   const memoryFreeBytes = Math.min(memoryTotalBytes, memory.availableBytes);
-  return [{ id: "metal:0", vendor: "apple", name: cpu.model, memoryTotalBytes, memoryFreeBytes, utilizationPercent: null, temperatureCelsius: null, env: {} }];
+  return [
+    {
+      id: "metal:0",
+      vendor: "apple",
+      name: cpu.model,
+      memoryTotalBytes,
+      memoryFreeBytes,
+      utilizationPercent: null,
+      temperatureCelsius: null,
+      env: {},
+    },
+  ];
 }
 
 /** An engine on the CPU must not take memory of a GPU that another instance was given. */
 function cpuDevice({ cpu, memory }: HostFacts, gpus: readonly Device[]): Device {
   const has = (vendor: Device["vendor"]): boolean => gpus.some((device) => device.vendor === vendor);
-  const env = { ...(has("nvidia") ? { CUDA_VISIBLE_DEVICES: "-1" } : {}), ...(has("amd") ? { HIP_VISIBLE_DEVICES: "-1" } : {}) };
+  const env = {
+    ...(has("nvidia") ? { CUDA_VISIBLE_DEVICES: "-1" } : {}),
+    ...(has("amd") ? { HIP_VISIBLE_DEVICES: "-1" } : {}),
+  };
   return {
     id: "cpu",
     vendor: "cpu",

@@ -16,16 +16,23 @@ export interface HostMemory {
 /** Processor and memory, as far as this process may use them: affinity and container limits count. */
 export async function hostFacts(): Promise<HostFacts> {
   const [memory, physical, limits] = await Promise.all([hostMemory(), physicalCores(), groupLimits()]);
-  const logicalCores = Math.max(1, Math.min(availableParallelism(), Math.floor(limits.cpus ?? Number.POSITIVE_INFINITY)));
+  const logicalCores = Math.max(
+    1,
+    Math.min(availableParallelism(), Math.floor(limits.cpus ?? Number.POSITIVE_INFINITY)),
+  );
   const model = cpus()[0]?.model.trim() || "CPU";
-  return { memory, cpu: { model, logicalCores, physicalCores: Math.max(1, Math.min(physical ?? logicalCores, logicalCores)) } };
+  return {
+    memory,
+    cpu: { model, logicalCores, physicalCores: Math.max(1, Math.min(physical ?? logicalCores, logicalCores)) },
+  };
 }
 
 /** Memory of this machine, or of the container it is. */
 export async function hostMemory(): Promise<HostMemory> {
   const [memory, limits] = await Promise.all([machineMemory(), groupLimits()]);
   const totalBytes = Math.min(memory.totalBytes, limits.memoryBytes ?? Number.POSITIVE_INFINITY);
-  const roomBytes = limits.memoryBytes === null ? Number.POSITIVE_INFINITY : limits.memoryBytes - (limits.memoryUsedBytes ?? 0);
+  const roomBytes =
+    limits.memoryBytes === null ? Number.POSITIVE_INFINITY : limits.memoryBytes - (limits.memoryUsedBytes ?? 0);
   return { totalBytes, availableBytes: Math.max(0, Math.min(memory.availableBytes, roomBytes)) };
 }
 
@@ -33,7 +40,8 @@ export async function hostMemory(): Promise<HostMemory> {
 async function machineMemory(): Promise<HostMemory> {
   const meminfo = await readFile("/proc/meminfo", "utf8").catch(() => null);
   const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo ?? "")?.[1] ?? 0);
-  if (meminfo !== null && kib("MemAvailable") > 0) return { totalBytes: kib("MemTotal") * 1024, availableBytes: kib("MemAvailable") * 1024 };
+  if (meminfo !== null && kib("MemAvailable") > 0)
+    return { totalBytes: kib("MemTotal") * 1024, availableBytes: kib("MemAvailable") * 1024 };
   const { mem } = await import("systeminformation");
   const { total, available } = await mem();
   return { totalBytes: total, availableBytes: available };

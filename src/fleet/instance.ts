@@ -75,7 +75,10 @@ export class Instance {
       try {
         await this.#handle(message);
       } catch (error) {
-        this.#options.log.error({ instance: this.id, message: message.type, err: error }, "an instance's owner loop met a fault of its own");
+        this.#options.log.error(
+          { instance: this.id, message: message.type, err: error },
+          "an instance's owner loop met a fault of its own",
+        );
       }
     }
   }
@@ -147,7 +150,9 @@ export class Instance {
       case "up":
         return starting ? this.#up(life) : undefined;
       case "no-token":
-        return starting ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting") : undefined;
+        return starting
+          ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting")
+          : undefined;
       case "start-timeout":
         return starting ? this.#timedOut(life) : undefined;
       case "wedged":
@@ -189,7 +194,14 @@ export class Instance {
         .then(() => process.exited)
         .then(() => this.#record.remove(process.pid)),
     );
-    const ready = becomeReady(this.#options.probe, socketPath, model.kind, this.#options.clock, life.over.signal, this.#settings.lookTimeoutMs);
+    const ready = becomeReady(
+      this.#options.probe,
+      socketPath,
+      model.kind,
+      this.#options.clock,
+      life.over.signal,
+      this.#settings.lookTimeoutMs,
+    );
     // Before anybody knows that it is ready: what is restored must not meet requests.
     ready
       .then(() => this.#restoreSlots(life))
@@ -197,11 +209,17 @@ export class Instance {
         () => this.#tell(life, { type: "up" }),
         async (error: unknown) => {
           // A process that just died has broken the probe; its exit says more, and comes within moments.
-          await Promise.race([process.exited, sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
+          await Promise.race([
+            process.exited,
+            sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {}),
+          ]);
           this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
         },
       );
-    this.#options.log.info({ instance: this.id, pid: process.pid, engine, threads: life.order.threads }, "engine started");
+    this.#options.log.info(
+      { instance: this.id, pid: process.pid, engine, threads: life.order.threads },
+      "engine started",
+    );
   }
 
   #up(life: Life): void {
@@ -230,7 +248,13 @@ export class Instance {
   #watched(life: Life): WatchedEngine | null {
     const { socketPath, logFile } = this.#files;
     if (!life.process) return null;
-    return { pid: life.process.pid, socketPath, kind: life.order.model.kind, logFile, computesOnCpu: life.order.device.vendor === "cpu" };
+    return {
+      pid: life.process.pid,
+      socketPath,
+      kind: life.order.model.kind,
+      logFile,
+      computesOnCpu: life.order.device.vendor === "cpu",
+    };
   }
 
   #stop(cause: StopCause, graceMs: number): void {
@@ -258,12 +282,15 @@ export class Instance {
   /** Begins to save what conversations left in the slots, where they may come back. The end waits for it, but not long. */
   #saveSlots(life: Life, cause: StopCause): boolean {
     const { slotCache, isCurrent } = this.#options;
-    const comesBack = cause === "idle" || cause === "evicted" || (cause === "reload" && (isCurrent?.(life.order.model) ?? false));
+    const comesBack =
+      cause === "idle" || cause === "evicted" || (cause === "reload" && (isCurrent?.(life.order.model) ?? false));
     if (!slotCache || !life.slotPlace || life.readySince === null || !comesBack || this.#closing) return false;
     const saving = new AbortController();
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
-    void slotCache.save(life.slotPlace, this.#files.socketPath, signal).then((names) => this.#tell(life, { type: "saved", names }));
+    void slotCache
+      .save(life.slotPlace, this.#files.socketPath, signal)
+      .then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
 
@@ -327,7 +354,11 @@ export class Instance {
     const log = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
     const seconds = this.#settings.startTimeoutMs / 1000;
     const saying = log === "" ? "it printed nothing" : `its last line: ${log}`;
-    this.#fail(life, deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`), "starting");
+    this.#fail(
+      life,
+      deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`),
+      "starting",
+    );
   }
 
   #fail(life: Life, death: Death, phase: "preparing" | "starting" | "up"): void {
@@ -340,7 +371,13 @@ export class Instance {
     life.over.abort(new Error(death.message));
     life.process?.kill("SIGKILL");
     log.warn(
-      { instance: this.id, cause: death.cause, exitCode: death.exitCode, signal: death.signal, retryInMs: decision.delayMs },
+      {
+        instance: this.id,
+        cause: death.cause,
+        exitCode: death.exitCode,
+        signal: death.signal,
+        retryInMs: decision.delayMs,
+      },
       `${death.message} ${decision.sentence}`,
     );
     this.#step("lost", { lastDeath: death, retryAt: death.at + decision.delayMs, readyAt: null });
@@ -359,7 +396,8 @@ export class Instance {
 
   #gone(life: Life): void {
     // What had failed before it was stopped keeps its own reason.
-    const lastDeath = life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#options.clock.now());
+    const lastDeath =
+      life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#options.clock.now());
     this.#step("gone", { lastDeath, readyAt: null, startedAt: null, attempts: 0 });
     this.#tellGone();
     if (!this.#startAgain) return;
@@ -383,7 +421,9 @@ export class Instance {
   }
 
   #recorded(write: Promise<void>): void {
-    write.catch((error: unknown) => this.#options.log.warn({ instance: this.id, err: error }, "the record of running engines could not be written"));
+    write.catch((error: unknown) =>
+      this.#options.log.warn({ instance: this.id, err: error }, "the record of running engines could not be written"),
+    );
   }
 
   #update(changes: Partial<InstanceSnapshot>): void {

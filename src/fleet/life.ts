@@ -77,7 +77,11 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   stopCause: null,
 });
 
-export function slotHolder({ slotPlace, over }: Life, socketPath: string, withinMs: number): Omit<Successor, "took"> | null {
+export function slotHolder(
+  { slotPlace, over }: Life,
+  socketPath: string,
+  withinMs: number,
+): Omit<Successor, "took"> | null {
   if (slotPlace === null) return null;
   return { place: slotPlace, socketPath, signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]) };
 }

@@ -17,7 +17,8 @@ export async function groupLimits(root = "/"): Promise<GroupLimits> {
     return { controllers: controllers.split(","), path: path.join(":") };
   });
   const base = join(root, "sys/fs/cgroup");
-  const pathOf = (controller: string): string | null => groups.find((group) => group.controllers.includes(controller))?.path ?? null;
+  const pathOf = (controller: string): string | null =>
+    groups.find((group) => group.controllers.includes(controller))?.path ?? null;
   const unified = groups.find((group) => group.controllers[0] === "")?.path ?? "/";
   const found = await Promise.all([
     ...ancestors(unified).map((path) => readV2(join(base, path))),
@@ -26,10 +27,15 @@ export async function groupLimits(root = "/"): Promise<GroupLimits> {
   ]);
   const tightest = found.filter((limits) => limits.memoryBytes !== null).sort((a, b) => room(a) - room(b))[0];
   const cpus = found.map((limits) => limits.cpus).filter((value) => value !== null);
-  return { cpus: cpus.length > 0 ? Math.min(...cpus) : null, memoryBytes: tightest?.memoryBytes ?? null, memoryUsedBytes: tightest?.memoryUsedBytes ?? null };
+  return {
+    cpus: cpus.length > 0 ? Math.min(...cpus) : null,
+    memoryBytes: tightest?.memoryBytes ?? null,
+    memoryUsedBytes: tightest?.memoryUsedBytes ?? null,
+  };
 }
 
-const room = (limits: GroupLimits): number => (limits.memoryBytes ?? Number.POSITIVE_INFINITY) - (limits.memoryUsedBytes ?? 0);
+const room = (limits: GroupLimits): number =>
+  (limits.memoryBytes ?? Number.POSITIVE_INFINITY) - (limits.memoryUsedBytes ?? 0);
 
 /** `/a/b` -> `/a/b`, `/a`, `/`. */
 function ancestors(path: string | null): string[] {
@@ -39,7 +45,9 @@ function ancestors(path: string | null): string[] {
 }
 
 async function readV2(directory: string): Promise<GroupLimits> {
-  const [max, current, stat, cpu] = await Promise.all(["memory.max", "memory.current", "memory.stat", "cpu.max"].map((name) => text(join(directory, name))));
+  const [max, current, stat, cpu] = await Promise.all(
+    ["memory.max", "memory.current", "memory.stat", "cpu.max"].map((name) => text(join(directory, name))),
+  );
   const [quota, period] = (cpu ?? "max 100000").trim().split(" ").map(Number);
   const memoryBytes = limitOf(max);
   return {
@@ -50,13 +58,21 @@ async function readV2(directory: string): Promise<GroupLimits> {
 }
 
 async function readV1Memory(directory: string): Promise<GroupLimits> {
-  const [max, current, stat] = await Promise.all(["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"].map((name) => text(join(directory, name))));
+  const [max, current, stat] = await Promise.all(
+    ["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"].map((name) => text(join(directory, name))),
+  );
   const memoryBytes = limitOf(max);
-  return { cpus: null, memoryBytes, memoryUsedBytes: memoryBytes === null ? null : used(current, stat, ["total_inactive_file", "total_active_file"]) };
+  return {
+    cpus: null,
+    memoryBytes,
+    memoryUsedBytes: memoryBytes === null ? null : used(current, stat, ["total_inactive_file", "total_active_file"]),
+  };
 }
 
 async function readV1Cpu(directory: string): Promise<GroupLimits> {
-  const [quota, period] = await Promise.all(["cpu.cfs_quota_us", "cpu.cfs_period_us"].map(async (name) => Number(await text(join(directory, name)))));
+  const [quota, period] = await Promise.all(
+    ["cpu.cfs_quota_us", "cpu.cfs_period_us"].map(async (name) => Number(await text(join(directory, name)))),
+  );
   return { cpus: quota && period && quota > 0 ? quota / period : null, memoryBytes: null, memoryUsedBytes: null };
 }
 
@@ -67,7 +83,11 @@ const limitOf = (value: string | null | undefined): number | null => {
 };
 
 /** Pages of files, mapped weights among them, can be dropped and read again: the machine's own figure of what is available leaves them out too. */
-function used(current: string | null | undefined, stat: string | null | undefined, droppable: readonly string[]): number {
+function used(
+  current: string | null | undefined,
+  stat: string | null | undefined,
+  droppable: readonly string[],
+): number {
   const bytesOf = (name: string): number => Number(new RegExp(`^${name} (\\d+)`, "m").exec(stat ?? "")?.[1] ?? 0);
   return Math.max(0, Number(current ?? 0) - droppable.reduce((sum, name) => sum + bytesOf(name), 0));
 }

@@ -9,14 +9,30 @@ export interface Probed {
   readonly problems: readonly string[];
 }
 
-const FIELDS = ["index", "uuid", "name", "memory.total", "memory.free", "memory.used", "utilization.gpu", "temperature.gpu", "driver_version"];
+const FIELDS = [
+  "index",
+  "uuid",
+  "name",
+  "memory.total",
+  "memory.free",
+  "memory.used",
+  "utilization.gpu",
+  "temperature.gpu",
+  "driver_version",
+];
 const MIB = 2 ** 20;
 
 /** All NVIDIA GPUs that the user lets us see. A machine without `nvidia-smi` has none, which is no problem. */
 export async function probeNvidia(env: Environment, timeoutMs: number): Promise<Probed> {
-  const result = await runTool("nvidia-smi", [`--query-gpu=${FIELDS.join(",")}`, "--format=csv,noheader,nounits"], env, timeoutMs);
+  const result = await runTool(
+    "nvidia-smi",
+    [`--query-gpu=${FIELDS.join(",")}`, "--format=csv,noheader,nounits"],
+    env,
+    timeoutMs,
+  );
   if (result.outcome === "missing") return { devices: [], problems: [] };
-  if (result.outcome === "failed") return { devices: [], problems: [`NVIDIA GPUs cannot be probed: ${result.reason}.`] };
+  if (result.outcome === "failed")
+    return { devices: [], problems: [`NVIDIA GPUs cannot be probed: ${result.reason}.`] };
   const rows = result.stdout.split("\n").filter((line) => line.trim() !== "");
   const parsed = rows.map(parseRow);
   const unread = rows.filter((_, index) => parsed[index] === null);
@@ -29,13 +45,19 @@ export async function probeNvidia(env: Environment, timeoutMs: number): Promise<
 
 /** Bytes of GPU memory by process, or null where it cannot be read (inside some containers processes are not told). */
 export async function nvidiaUse(env: Environment, timeoutMs: number): Promise<ReadonlyMap<number, number> | null> {
-  const result = await runTool("nvidia-smi", ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"], env, timeoutMs);
+  const result = await runTool(
+    "nvidia-smi",
+    ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
+    env,
+    timeoutMs,
+  );
   if (result.outcome !== "ok") return null;
   const use = new Map<number, number>();
   for (const line of result.stdout.split("\n")) {
     const [pid, mib] = line.split(",").map((cell) => cell.trim());
     // One line for each GPU that a process uses.
-    if (/^\d+$/.test(pid ?? "") && /^\d+$/.test(mib ?? "")) use.set(Number(pid), (use.get(Number(pid)) ?? 0) + Number(mib) * MIB);
+    if (/^\d+$/.test(pid ?? "") && /^\d+$/.test(mib ?? ""))
+      use.set(Number(pid), (use.get(Number(pid)) ?? 0) + Number(mib) * MIB);
   }
   return use;
 }

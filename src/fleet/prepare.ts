@@ -38,9 +38,19 @@ export async function prepareStart(
     lingering?.exited,
   ]);
   const availability = await engine.availability();
-  if (!availability.available) throw new AssistantError("engine_unavailable", availability.reason, { remedy: availability.remedy });
-  const slotPlace = (engine.traits.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
-  const plan: LaunchPlan = { instanceId, model, modelPath, device, threads, socketPath, ...(slotPlace ? { slotDir: slotPlace.directory } : {}) };
+  if (!availability.available)
+    throw new AssistantError("engine_unavailable", availability.reason, { remedy: availability.remedy });
+  const slotPlace =
+    (engine.traits.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
+  const plan: LaunchPlan = {
+    instanceId,
+    model,
+    modelPath,
+    device,
+    threads,
+    socketPath,
+    ...(slotPlace ? { slotDir: slotPlace.directory } : {}),
+  };
   await rm(socketPath, { force: true });
   // Of the program that is started now: another may be built or chosen while it runs.
   const traits = { noticesDisconnects: availability.noticesDisconnects, separatesCaches: availability.separatesCaches };

@@ -45,7 +45,8 @@ export const restartLimits = {
 export function decideRestart(facts: FailureFacts, random: () => number): RestartDecision {
   const before = facts.upMs >= restartLimits.stableAfterMs ? 0 : facts.failuresBefore;
   if (facts.phase === "preparing") return delayed(restartLimits.preparingDelayMs, facts.failuresBefore);
-  if (facts.phase === "up" && before === 0) return { verdict: "at-once", delayMs: 0, failures: 1, sentence: "It may be started again at once." };
+  if (facts.phase === "up" && before === 0)
+    return { verdict: "at-once", delayMs: 0, failures: 1, sentence: "It may be started again at once." };
   const doublings = facts.phase === "up" ? before - 1 : before;
   const base = Math.min(restartLimits.longestDelayMs, restartLimits.firstDelayMs * 2 ** Math.min(doublings, 30));
   return delayed(base * (1 - restartLimits.jitter + 2 * restartLimits.jitter * random()), before + 1);
@@ -54,5 +55,10 @@ export function decideRestart(facts: FailureFacts, random: () => number): Restar
 function delayed(delayMs: number, failures: number): RestartDecision {
   const rounded = Math.round(delayMs);
   const times = failures > 1 ? ` after ${failures} failures in a row` : "";
-  return { verdict: "after-delay", delayMs: rounded, failures, sentence: `The next start is tried in ${Math.ceil(rounded / 1000)} s${times}.` };
+  return {
+    verdict: "after-delay",
+    delayMs: rounded,
+    failures,
+    sentence: `The next start is tried in ${Math.ceil(rounded / 1000)} s${times}.`,
+  };
 }

@@ -50,7 +50,9 @@ export class RunRecord {
     this.#writing = this.#writing
       .catch(() => {})
       .then(() =>
-        this.#entries.size === 0 ? this.#documents.remove(NAME, recordDocument) : this.#documents.write(NAME, recordDocument, [...this.#entries.values()]),
+        this.#entries.size === 0
+          ? this.#documents.remove(NAME, recordDocument)
+          : this.#documents.write(NAME, recordDocument, [...this.#entries.values()]),
       );
     return this.#writing;
   }
@@ -86,7 +88,8 @@ async function endLeftover(entry: Entry): Promise<Leftover | null> {
     }
   }
   const deadline = performance.now() + END_WITHIN_MS;
-  while (wasAlive && performance.now() < deadline && (await alive())) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (wasAlive && performance.now() < deadline && (await alive()))
+    await new Promise((resolve) => setTimeout(resolve, 10));
   await rm(entry.socketPath, { force: true });
   return wasAlive ? { instanceId: entry.instanceId, pid: entry.pid, ended: !(await alive()) } : null;
 }

@@ -11,9 +11,18 @@ const MAX_OUTPUT = 4 * 2 ** 20;
  * Runs a vendor's tool that is looked up on the PATH of `env`. Never rejects and never takes much longer than
  * `timeoutMs`: a tool that hangs in its driver, or leaves a child that holds its pipe, is killed and left behind.
  */
-export function runTool(command: string, args: readonly string[], env: Readonly<Record<string, string | undefined>>, timeoutMs: number): Promise<ToolResult> {
+export function runTool(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  timeoutMs: number,
+): Promise<ToolResult> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { env: { ...env, LC_ALL: "C" }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      env: { ...env, LC_ALL: "C" },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stdout = "";
     let stderr = "";
     const end = (result: ToolResult): void => {
@@ -47,7 +56,10 @@ export function runTool(command: string, args: readonly string[], env: Readonly<
     child.once("close", (code, signal) => {
       if (code === 0) return end({ outcome: "ok", stdout });
       const said = (stderr.trim() || stdout.trim()).split("\n")[0]?.slice(0, 300) ?? "";
-      end({ outcome: "failed", reason: `${command} ended with ${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said}`}` });
+      end({
+        outcome: "failed",
+        reason: `${command} ended with ${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said}`}`,
+      });
     });
   });
 }

@@ -51,12 +51,37 @@ export class SlotCache {
 
   /** For the launch of an instance; null where nothing is to be saved. */
   async place({ model, device }: StartOrder, modelPath: string, engine: EngineAvailability): Promise<SlotPlace | null> {
-    if (this.#options.budgetBytes() === 0 || !modelKinds[model.kind].generates || !engine.available || model.load.projectorPath !== "") return null;
+    if (
+      this.#options.budgetBytes() === 0 ||
+      !modelKinds[model.kind].generates ||
+      !engine.available ||
+      model.load.projectorPath !== ""
+    )
+      return null;
     try {
       const directory = join(this.#options.directory, model.name);
-      const [weights, program] = await Promise.all([stat(modelPath), stat(engine.path), mkdir(directory, { recursive: true, mode: 0o700 })]);
-      const rest = [modelPath, weights.size, weights.mtimeMs, engine.path, engine.version, program.size, program.mtimeMs, device.vendor, device.name];
-      return { directory, key: `${shortHash(model.fingerprint)}-${shortHash(JSON.stringify(rest))}`, slots: model.load.slots, copies: new Set() };
+      const [weights, program] = await Promise.all([
+        stat(modelPath),
+        stat(engine.path),
+        mkdir(directory, { recursive: true, mode: 0o700 }),
+      ]);
+      const rest = [
+        modelPath,
+        weights.size,
+        weights.mtimeMs,
+        engine.path,
+        engine.version,
+        program.size,
+        program.mtimeMs,
+        device.vendor,
+        device.name,
+      ];
+      return {
+        directory,
+        key: `${shortHash(model.fingerprint)}-${shortHash(JSON.stringify(rest))}`,
+        slots: model.load.slots,
+        copies: new Set(),
+      };
     } catch (error) {
       this.#options.log.warn({ model: model.name, err: error }, "conversations of this model cannot be kept on disk");
       return null;
@@ -74,7 +99,11 @@ export class SlotCache {
     const sum = { tokens: 0, bytes: 0 };
     let full = false;
     /** Resolves to false where nothing more is to be saved. */
-    const saveNext = async (from: string, expected: number, write: (part: string) => Promise<Saved | null>): Promise<boolean> => {
+    const saveNext = async (
+      from: string,
+      expected: number,
+      write: (part: string) => Promise<Saved | null>,
+    ): Promise<boolean> => {
       full = !(await this.#files.hasRoom(place.directory, sum.bytes, expected));
       if (full) return false;
       const name = `${place.key}-${startedAt.toString(36)}-${process.hrtime.bigint().toString(36)}-${from}.slot`;
@@ -94,19 +123,35 @@ export class SlotCache {
       let goesOn = true;
       for (const { id, cachedTokens = 0 } of worth.sort((a, b) => (b.task ?? -1) - (a.task ?? -1))) {
         const expected = sum.tokens > 0 ? (cachedTokens * sum.bytes) / sum.tokens : 0;
-        goesOn &&= await saveNext(String(id), expected, async (part) => (await probe.saveSlot?.(socketPath, id, part, signal)) ?? null);
+        goesOn &&= await saveNext(
+          String(id),
+          expected,
+          async (part) => (await probe.saveSlot?.(socketPath, id, part, signal)) ?? null,
+        );
       }
       for (let index = 0; goesOn; index++) {
         const expected = names.length > 0 ? sum.bytes / names.length : 0;
-        goesOn = await saveNext(`c${index}`, expected, async (part) => (await probe.saveCached?.(socketPath, index, part, signal)) ?? null);
+        goesOn = await saveNext(
+          `c${index}`,
+          expected,
+          async (part) => (await probe.saveCached?.(socketPath, index, part, signal)) ?? null,
+        );
       }
       // What it had copies of is among what it has saved now, or was displaced long ago.
-      if (!full) for (const name of place.copies) if (!this.#files.isTaken(place, name)) await this.#files.delete(place, name);
+      if (!full)
+        for (const name of place.copies) if (!this.#files.isTaken(place, name)) await this.#files.delete(place, name);
     } catch (error) {
-      log.warn({ place: place.directory, err: error }, "some conversations were not saved; they will be prefilled again");
+      log.warn(
+        { place: place.directory, err: error },
+        "some conversations were not saved; they will be prefilled again",
+      );
     }
     await this.#files.keepBudget().catch(() => {});
-    if (names.length > 0) log.info({ place: place.directory, conversations: names.length, ...sum, ms: Date.now() - startedAt }, "conversations saved");
+    if (names.length > 0)
+      log.info(
+        { place: place.directory, conversations: names.length, ...sum, ms: Date.now() - startedAt },
+        "conversations saved",
+      );
     return names;
   }
 
@@ -122,7 +167,9 @@ export class SlotCache {
     try {
       for (const [slot, name] of own.entries()) {
         if (signal.aborted || probe.restoreSlot === undefined) break;
-        const tokens = await probe.restoreSlot(socketPath, slot, name, signal).catch((error: unknown) => this.#lost(place, name, error));
+        const tokens = await probe
+          .restoreSlot(socketPath, slot, name, signal)
+          .catch((error: unknown) => this.#lost(place, name, error));
         if (tokens > 0) names.push(name);
         // What cannot be read now never can; what was read is in the slot, and saved anew when that ends.
         if (!signal.aborted) await this.#files.delete(place, name);
@@ -132,18 +179,23 @@ export class SlotCache {
     }
     names.push(...(await this.#copy(place, socketPath, others, signal, true)));
     const ms = Math.round(performance.now() - started);
-    if (names.length > 0) log.info({ place: place.directory, conversations: names.length, ms }, "conversations restored");
+    if (names.length > 0)
+      log.info({ place: place.directory, conversations: names.length, ms }, "conversations restored");
     return names;
   }
 
   /** Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of it. */
   async share(place: SlotPlace, successors: readonly Successor[]): Promise<void> {
-    const fitting = successors.filter((successor) => successor.place.directory === place.directory && successor.place.key === place.key);
+    const fitting = successors.filter(
+      (successor) => successor.place.directory === place.directory && successor.place.key === place.key,
+    );
     if (fitting.length === 0) return;
     const names = await this.#files.fitting(place).catch(() => []);
     await Promise.all(
       fitting.map(async (successor, turn) => {
-        const part = names.filter((name, index) => index % fitting.length === turn && !successor.place.copies.has(name));
+        const part = names.filter(
+          (name, index) => index % fitting.length === turn && !successor.place.copies.has(name),
+        );
         const taken = await this.#copy(successor.place, successor.socketPath, part, successor.signal, false);
         if (taken.length === 0) return;
         this.#options.log.info({ place: place.directory, conversations: taken.length }, "conversations taken over");
@@ -166,7 +218,13 @@ export class SlotCache {
    * Until the engine has no more room. One file at a time: requests that the engine works on come in between. With `discard`
    * a file that it cannot read is deleted.
    */
-  async #copy(place: SlotPlace, socketPath: string, names: readonly string[], signal: AbortSignal, discard: boolean): Promise<string[]> {
+  async #copy(
+    place: SlotPlace,
+    socketPath: string,
+    names: readonly string[],
+    signal: AbortSignal,
+    discard: boolean,
+  ): Promise<string[]> {
     const copied: string[] = [];
     for (const name of names) {
       if (signal.aborted) break;
@@ -186,7 +244,10 @@ export class SlotCache {
   }
 
   #lost({ directory }: SlotPlace, file: string, error: unknown): number {
-    this.#options.log.warn({ place: directory, file, err: error }, "a saved conversation was not taken back; it will be prefilled again");
+    this.#options.log.warn(
+      { place: directory, file, err: error },
+      "a saved conversation was not taken back; it will be prefilled again",
+    );
     return 0;
   }
 }

@@ -51,7 +51,9 @@ export class SlotFiles {
   /** Names of the files that fit, used last first; without those that are somebody's already. */
   async fitting({ directory, key }: SlotPlace): Promise<string[]> {
     const files = await listFiles(directory);
-    const fitting = files.filter(({ path, name }) => name.startsWith(`${key}-`) && name.endsWith(".slot") && !this.#taken.has(path));
+    const fitting = files.filter(
+      ({ path, name }) => name.startsWith(`${key}-`) && name.endsWith(".slot") && !this.#taken.has(path),
+    );
     return fitting.sort((a, b) => b.modifiedAt - a.modifiedAt).map(({ name }) => name);
   }
 
@@ -83,17 +85,21 @@ export class SlotFiles {
 
   /** Deletes the folders of all models but these. */
   async keepOnly(models: ReadonlySet<string>): Promise<void> {
-    for (const folder of await this.#folders()) if (!models.has(folder)) await rm(join(this.#directory, folder), { recursive: true, force: true });
+    for (const folder of await this.#folders())
+      if (!models.has(folder)) await rm(join(this.#directory, folder), { recursive: true, force: true });
   }
 
   /** Deletes what is over the budget, unused for longest first. */
   async keepBudget(): Promise<void> {
-    const lists = await Promise.all((await this.#folders()).map((folder) => listFiles(join(this.#directory, folder)).catch(() => [])));
+    const lists = await Promise.all(
+      (await this.#folders()).map((folder) => listFiles(join(this.#directory, folder)).catch(() => [])),
+    );
     const files = lists.flat().sort((a, b) => b.modifiedAt - a.modifiedAt);
     let bytes = 0;
     for (const file of files) {
       bytes += file.bytes;
-      if (bytes > this.#budgetBytes() && !this.#taken.has(file.path) && !file.name.endsWith(".part")) await rm(file.path, { force: true });
+      if (bytes > this.#budgetBytes() && !this.#taken.has(file.path) && !file.name.endsWith(".part"))
+        await rm(file.path, { force: true });
     }
   }
 

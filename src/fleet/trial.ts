@@ -64,7 +64,11 @@ export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use:
   }
 }
 
-const fleetOfOne = ({ engine, modelPath, probe, env }: Trial, folder: string, onEvent: (event: FleetEvent) => void): Fleet =>
+const fleetOfOne = (
+  { engine, modelPath, probe, env }: Trial,
+  folder: string,
+  onEvent: (event: FleetEvent) => void,
+): Fleet =>
   new Fleet({
     engineFor: async () => engine,
     resolveWeights: async () => modelPath,

@@ -19,15 +19,23 @@ const TIMEOUT_MS = 2_000;
  * Memory of every running instance, by id: of the CPU's memory what is resident, of a GPU's what its driver tells for the
  * processes of the instance. An instance whose use cannot be told is missing. Never rejects.
  */
-export async function measureUse(instances: readonly Running[], env: Environment): Promise<ReadonlyMap<string, InstanceUse>> {
+export async function measureUse(
+  instances: readonly Running[],
+  env: Environment,
+): Promise<ReadonlyMap<string, InstanceUse>> {
   const running = instances.filter((instance): instance is Running & { readonly pid: number } => instance.pid !== null);
   const onNvidia = running.filter(({ device }) => device.startsWith("cuda:"));
   const [byGroup, host] = await Promise.all([
     onNvidia.length > 0 ? nvidiaUseByGroup(env) : null,
-    Promise.all(running.filter(({ device }) => sharesHostMemory(device)).map(async (instance) => [instance.id, await groupUse(instance.pid)] as const)),
+    Promise.all(
+      running
+        .filter(({ device }) => sharesHostMemory(device))
+        .map(async (instance) => [instance.id, await groupUse(instance.pid)] as const),
+    ),
   ]);
   const use = new Map<string, InstanceUse>();
-  for (const [id, group] of host) if (group !== null) use.set(id, { bytes: group.memoryBytes, heldBytes: group.heldBytes });
+  for (const [id, group] of host)
+    if (group !== null) use.set(id, { bytes: group.memoryBytes, heldBytes: group.heldBytes });
   for (const { id, pid } of onNvidia) {
     const bytes = byGroup?.get(pid);
     if (bytes !== undefined) use.set(id, { bytes, heldBytes: bytes });

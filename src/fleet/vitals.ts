@@ -10,7 +10,8 @@ export interface GroupUse {
 }
 
 /** Resident memory and processor time of an engine and its children; null once it is gone. A few small reads on Linux, one `ps` elsewhere. */
-export const groupUse = (pid: number): Promise<GroupUse | null> => (process.platform === "linux" ? treeUse(pid) : psUse(pid));
+export const groupUse = (pid: number): Promise<GroupUse | null> =>
+  process.platform === "linux" ? treeUse(pid) : psUse(pid);
 
 // The kernel states ticks at 100 per second to user programs on every architecture Node runs on.
 const MS_PER_TICK = 10;
@@ -42,19 +43,24 @@ const add = (a: GroupUse, b: GroupUse): GroupUse => ({
 
 function psUse(pid: number): Promise<GroupUse | null> {
   return new Promise((resolve) => {
-    execFile("ps", ["-A", "-o", "pgid=,rss=,time="], { env: { PATH: "/bin:/usr/bin", LC_ALL: "C" }, timeout: 5_000 }, (error, stdout) => {
-      const rows = stdout
-        .split("\n")
-        .map((line) => line.trim().split(/\s+/))
-        .filter(([group]) => Number(group) === pid);
-      if (error || rows.length === 0) return resolve(null);
-      const memoryBytes = rows.reduce((sum, row) => sum + Number(row[1]) * 1024, 0);
-      resolve({
-        memoryBytes,
-        heldBytes: memoryBytes,
-        cpuMs: rows.reduce((sum, row) => sum + clockMs(row[2] ?? ""), 0),
-      });
-    });
+    execFile(
+      "ps",
+      ["-A", "-o", "pgid=,rss=,time="],
+      { env: { PATH: "/bin:/usr/bin", LC_ALL: "C" }, timeout: 5_000 },
+      (error, stdout) => {
+        const rows = stdout
+          .split("\n")
+          .map((line) => line.trim().split(/\s+/))
+          .filter(([group]) => Number(group) === pid);
+        if (error || rows.length === 0) return resolve(null);
+        const memoryBytes = rows.reduce((sum, row) => sum + Number(row[1]) * 1024, 0);
+        resolve({
+          memoryBytes,
+          heldBytes: memoryBytes,
+          cpuMs: rows.reduce((sum, row) => sum + clockMs(row[2] ?? ""), 0),
+        });
+      },
+    );
   });
 }
 

@@ -58,18 +58,34 @@ export async function watchEngine(
   }
 }
 
-const look = (engine: WatchedEngine, probe: EngineProbe, settings: FleetSettings, signal: AbortSignal): Promise<readonly SlotProgress[] | null> =>
-  probe.slots(engine.socketPath, AbortSignal.any([signal, AbortSignal.timeout(settings.lookTimeoutMs)])).catch(() => null);
+const look = (
+  engine: WatchedEngine,
+  probe: EngineProbe,
+  settings: FleetSettings,
+  signal: AbortSignal,
+): Promise<readonly SlotProgress[] | null> =>
+  probe
+    .slots(engine.socketPath, AbortSignal.any([signal, AbortSignal.timeout(settings.lookTimeoutMs)]))
+    .catch(() => null);
 
 /**
  * Follows up a complaint about an engine. A token of our own costs a slot its cached prefix, and on a busy engine it would
  * only wait: so one is asked for only where every slot is idle. Returns evidence that the engine is dead, or null.
  */
-export async function examine(engine: WatchedEngine, probe: EngineProbe, settings: FleetSettings, signal: AbortSignal): Promise<string | null> {
+export async function examine(
+  engine: WatchedEngine,
+  probe: EngineProbe,
+  settings: FleetSettings,
+  signal: AbortSignal,
+): Promise<string | null> {
   const slots = await look(engine, probe, settings, signal);
   if (signal.aborted || slots?.some((slot) => slot.busy)) return null;
   try {
-    await probe.token(engine.socketPath, engine.kind, AbortSignal.any([signal, AbortSignal.timeout(settings.suspectTokenMs)]));
+    await probe.token(
+      engine.socketPath,
+      engine.kind,
+      AbortSignal.any([signal, AbortSignal.timeout(settings.suspectTokenMs)]),
+    );
     return null;
   } catch {
     // Work that has come in meanwhile explains a slow token; the regular looks judge that.

@@ -62,7 +62,9 @@ export class Watchdog {
 
   #computed(signs: VitalSigns, sinceMs: number): boolean {
     const before = this.#lastSign?.cpuMs ?? null;
-    return this.#settings.computesOnCpu && before !== null && signs.cpuMs !== null && signs.cpuMs - before > sinceMs / 2;
+    return (
+      this.#settings.computesOnCpu && before !== null && signs.cpuMs !== null && signs.cpuMs - before > sinceMs / 2
+    );
   }
 }
 

@@ -74,18 +74,40 @@ const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { inference, directory, control, authorizer, settings, version, log } = options;
-  const { progress = () => null, refused = () => {}, onlyModels = null, maxConnections = null, weights = () => null } = options;
+  const {
+    progress = () => null,
+    refused = () => {},
+    onlyModels = null,
+    maxConnections = null,
+    weights = () => null,
+  } = options;
   const servers = new Set<Server>();
   let stopping = false;
   const clientIds = new ClientIds();
   const progressOf = (tenant: string, id: string): RequestProgress | null => progress(clientIds.find(tenant, id));
-  const openAi = openAiDoor({ directory, weights, version, progress: progressOf, onlyModels, isStopping: () => stopping });
+  const openAi = openAiDoor({
+    directory,
+    weights,
+    version,
+    progress: progressOf,
+    onlyModels,
+    isStopping: () => stopping,
+  });
   const doors = [openAi, monitorDoor(control), adminDoor(control)];
   const table = new RouteTable();
-  for (const door of doors) for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
+  for (const door of doors)
+    for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
   const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
-  const memory = await memoryApp({ doors, table, authorizer, log, refused, bodyLimitBytes, isLocal: (request) => local.has(request) });
+  const memory = await memoryApp({
+    doors,
+    table,
+    authorizer,
+    log,
+    refused,
+    bodyLimitBytes,
+    isLocal: (request) => local.has(request),
+  });
 
   return {
     routes: { table, memory, openAi, clientIds },
@@ -95,12 +117,27 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         if (!guarded) local.add(request);
         memory.routing(request, response);
       };
-      const handler = makeFront({ inference, table, fallback: openAi, authorizer, settings, log, refused, onlyModels, clientIds, guarded, answerFromMemory });
-      const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, requestTimeout: 0 }, (request, response) => {
-        // A client that keeps its connection would otherwise keep a stopping daemon.
-        if (stopping) response.shouldKeepAlive = false;
-        handler(request, response);
+      const handler = makeFront({
+        inference,
+        table,
+        fallback: openAi,
+        authorizer,
+        settings,
+        log,
+        refused,
+        onlyModels,
+        clientIds,
+        guarded,
+        answerFromMemory,
       });
+      const server = createServer(
+        { keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, requestTimeout: 0 },
+        (request, response) => {
+          // A client that keeps its connection would otherwise keep a stopping daemon.
+          if (stopping) response.shouldKeepAlive = false;
+          handler(request, response);
+        },
+      );
       if (guarded && maxConnections !== null) {
         server.maxConnections = maxConnections;
         // Those that only wait for their next request make room for clients that have one now.
@@ -154,7 +191,10 @@ function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError 
       });
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
-      return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, { remedy: "Correct `[server] http_addr`.", cause: error });
+      return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, {
+        remedy: "Correct `[server] http_addr`.",
+        cause: error,
+      });
     default:
       return new AssistantError("not_writable", `Cannot listen on ${shown}: ${error.message}`, { cause: error });
   }

@@ -104,7 +104,17 @@ class Run {
   #requestFacts(call: InferenceCall, model: ModelSpec, scope: CacheScope): RequestFacts {
     const { id, caller, priority, deadlineAt, hops } = call;
     const { promptTokens, prefix } = this.#ports.fingerprint(call.prompt, scope.name);
-    return { id, model: model.name, tenant: caller.tenant, priority, promptTokens, maxTokens: answerTokens(call, model), prefix, deadlineAt, hops };
+    return {
+      id,
+      model: model.name,
+      tenant: caller.tenant,
+      priority,
+      promptTokens,
+      maxTokens: answerTokens(call, model),
+      prefix,
+      deadlineAt,
+      hops,
+    };
   }
 
   #acquire(call: InferenceCall, facts: RequestFacts): Promise<Lease> {
@@ -114,7 +124,10 @@ class Run {
       this.#wait ??= wait;
       if (sink.waiting === undefined) return;
       const model = ["x-assistant-model", headerText(facts.model)];
-      this.#signals ??= new WaitingSignals((now) => this.#signal(now, [...model, ...waitHeaders(now)]), this.#ports.signalTimes);
+      this.#signals ??= new WaitingSignals(
+        (now) => this.#signal(now, [...model, ...waitHeaders(now)]),
+        this.#ports.signalTimes,
+      );
       this.#signals.update(wait);
     });
   }
@@ -203,7 +216,8 @@ function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpe
 /** These quote what they found in the body, and what a user wrote belongs in no log. */
 const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);
 
-const errorFields = ({ code, param, message }: AssistantError): object => (QUOTING.has(code) ? { code, param } : { code, error: message });
+const errorFields = ({ code, param, message }: AssistantError): object =>
+  QUOTING.has(code) ? { code, param } : { code, error: message };
 
 /** A name as a header may hold it: what is not ASCII is percent-encoded. */
 const headerText = (name: string): string => (/^[\x20-\x7e]*$/.test(name) ? name : encodeURIComponent(name));
@@ -214,4 +228,5 @@ function endOf(error: unknown): RequestOutcome["end"] {
   return reason instanceof AssistantError && reason.status < 500 ? "client-error" : "engine-error";
 }
 
-const rounded = (milliseconds: number | null): number | null => (milliseconds === null ? null : Math.round(milliseconds * 10) / 10);
+const rounded = (milliseconds: number | null): number | null =>
+  milliseconds === null ? null : Math.round(milliseconds * 10) / 10;

@@ -23,10 +23,15 @@ export const mayUse = ({ models }: Caller, model: Named): boolean =>
 /** Throws `insufficient_scope` where the caller may not use the model. */
 export function requireModel(caller: Caller, model: Named): void {
   if (mayUse(caller, model)) return;
-  throw new AssistantError("insufficient_scope", `The API key "${caller.tenant}" may not use the model "${model.name}".`, {
-    param: "model",
-    remedy: "`GET /v1/models` lists those it may use; add the name to the `models` of its entry under `[[server.api_key_sha256]]`.",
-  });
+  throw new AssistantError(
+    "insufficient_scope",
+    `The API key "${caller.tenant}" may not use the model "${model.name}".`,
+    {
+      param: "model",
+      remedy:
+        "`GET /v1/models` lists those it may use; add the name to the `models` of its entry under `[[server.api_key_sha256]]`.",
+    },
+  );
 }
 
 /** Those that the caller may use; others are not listed to it. */
@@ -37,7 +42,10 @@ export const modelsFor = (caller: Caller, directory: ModelDirectory): readonly M
  * The model that serves a call. Without a name: the one called `default`, else the only one that answers the operation.
  * Throws `model_not_found`, `wrong_model_kind`, `insufficient_scope`, `invalid_request`.
  */
-export function resolveModel(directory: ModelDirectory, { selector, operation, caller }: Pick<InferenceCall, "selector" | "operation" | "caller">): ModelSpec {
+export function resolveModel(
+  directory: ModelDirectory,
+  { selector, operation, caller }: Pick<InferenceCall, "selector" | "operation" | "caller">,
+): ModelSpec {
   const name = selector.among === null ? selector.model : boundName(directory, operation, selector.among);
   if (name === "") return defaultModel(directory, operation, caller);
   const model = directory.find(name);
@@ -51,14 +59,19 @@ export function resolveModel(directory: ModelDirectory, { selector, operation, c
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";
 
-const answersNamed = (model: ModelSpec | undefined, operation: Operation): boolean => model !== undefined && answers(model.kind, operation);
+const answersNamed = (model: ModelSpec | undefined, operation: Operation): boolean =>
+  model !== undefined && answers(model.kind, operation);
 
 /** `model_not_found` with the nearest names. */
 export function notFound(models: readonly ModelSpec[], name: string): AssistantError {
   const names = models.flatMap((model) => [model.name, ...model.aliases]);
   const nearest = nearestNames(name, names);
   const choice =
-    nearest.length > 0 ? `Did you mean ${quoted(nearest)}?` : names.length > 0 ? `There are ${quoted(names.slice(0, 10))}.` : "None is configured.";
+    nearest.length > 0
+      ? `Did you mean ${quoted(nearest)}?`
+      : names.length > 0
+        ? `There are ${quoted(names.slice(0, 10))}.`
+        : "None is configured.";
   return new AssistantError("model_not_found", `No model is called "${name.slice(0, 100)}". ${choice}`, {
     param: "model",
     remedy: "`assistant list` shows the models; `assistant init --model-config` adds one.",
@@ -74,7 +87,10 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
   const candidates = modelsFor(caller, directory).filter((model) => answers(model.kind, operation));
   const [only] = candidates;
   if (only !== undefined && candidates.length === 1) return only;
-  if (only === undefined) throw new AssistantError("model_not_found", `No model that can ${verbOf(operation)} is configured.`, { param: "model" });
+  if (only === undefined)
+    throw new AssistantError("model_not_found", `No model that can ${verbOf(operation)} is configured.`, {
+      param: "model",
+    });
   throw new AssistantError(
     "invalid_request",
     `The field "model" is missing, and several models can ${verbOf(operation)}: ${quoted(candidates.map((model) => model.name))}.`,
@@ -84,11 +100,15 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
 
 function wrongKind(allowed: readonly ModelSpec[], model: ModelSpec, operation: Operation): AssistantError {
   const fitting = allowed.filter((other) => answers(other.kind, operation));
-  const choice = fitting.length > 0 ? `For this, use ${quoted(fitting.map((other) => other.name))}.` : "No model that does is configured.";
+  const choice =
+    fitting.length > 0
+      ? `For this, use ${quoted(fitting.map((other) => other.name))}.`
+      : "No model that does is configured.";
   const message = `"${model.name}" is ${modelKinds[model.kind].noun} and does not ${verbOf(operation)}. ${choice}`;
   return new AssistantError("wrong_model_kind", message, { param: "model" });
 }
 
-const verbOf = (operation: Operation): string => Object.values(modelKinds).find(({ operations }) => operations.includes(operation))?.verb ?? operation;
+const verbOf = (operation: Operation): string =>
+  Object.values(modelKinds).find(({ operations }) => operations.includes(operation))?.verb ?? operation;
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");

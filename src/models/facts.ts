@@ -54,12 +54,18 @@ export async function readModelFacts(file: string): Promise<ModelFacts> {
     hasChatTemplate,
     pooling: pooling === undefined ? null : (POOLING[pooling] ?? null),
     licence: general.license ?? null,
-    kind: !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false) ? "embedding" : "chat",
+    kind:
+      !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false)
+        ? "embedding"
+        : "chat",
   };
 }
 
 function countParameters({ fullTensorInfo }: GgufFileInfo): number {
-  return (fullTensorInfo ?? []).reduce((sum, { dimensions }) => sum + dimensions.reduce<number>((product, size) => product * Number(size), 1), 0);
+  return (fullTensorInfo ?? []).reduce(
+    (sum, { dimensions }) => sum + dimensions.reduce<number>((product, size) => product * Number(size), 1),
+    0,
+  );
 }
 
 /** The parsed header and the file's size. */
@@ -79,6 +85,7 @@ export async function readHeader(file: string): Promise<{ bytes: number; info: G
     throw damaged((error as Error).message, error);
   }
   // Of a file that ends right behind its first bytes the reader gives an empty header, against its own types.
-  if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined) throw damaged("it names no architecture");
+  if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined)
+    throw damaged("it names no architecture");
   return { bytes, info };
 }

@@ -4,7 +4,10 @@ import { type EngineId, type LoadSettings, type ModelKind, modelKinds } from "..
 import { readHeader } from "./facts.ts";
 
 /** The settings that decide how much memory an instance takes. `gpuLayers` 0: all on the CPU. */
-export type FitSettings = Pick<LoadSettings, "contextTokens" | "slots" | "microBatchTokens" | "gpuLayers" | "cacheTypeK" | "cacheTypeV"> & {
+export type FitSettings = Pick<
+  LoadSettings,
+  "contextTokens" | "slots" | "microBatchTokens" | "gpuLayers" | "cacheTypeK" | "cacheTypeV"
+> & {
   readonly kind: ModelKind;
   /** Default: llama-server. */
   readonly engine?: EngineId;
@@ -65,7 +68,9 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
   return sum(
     { hostBytes: weights.cpuRam, gpuBytes: weights.gpuVram },
     { hostBytes: Math.round(cacheBytes * (1 - onGpu)), gpuBytes: Math.round(cacheBytes * onGpu) },
-    layers > 0 ? { hostBytes: program, gpuBytes: Math.max(0, reservedBytes) } : { hostBytes: program + activations, gpuBytes: 0 },
+    layers > 0
+      ? { hostBytes: program, gpuBytes: Math.max(0, reservedBytes) }
+      : { hostBytes: program + activations, gpuBytes: 0 },
   );
 }
 
@@ -81,7 +86,10 @@ interface Shape {
  * take no memory. An encoder evaluates the inputs of all slots together, as far as they fit a micro-batch, and keeps
  * four attention matrices over all of its tokens.
  */
-function activationBytes({ microBatchTokens, contextTokens, slots, kind }: FitSettings, { embedding, feedForward, heads }: Shape): number {
+function activationBytes(
+  { microBatchTokens, contextTokens, slots, kind }: FitSettings,
+  { embedding, feedForward, heads }: Shape,
+): number {
   const tokens = Math.min(microBatchTokens, slots * contextTokens);
   const attention = modelKinds[kind].generates ? 0 : 4 * heads * tokens * tokens;
   return (tokens * (3 * feedForward + 4 * embedding) + attention) * Float32Array.BYTES_PER_ELEMENT;
@@ -93,12 +101,18 @@ const first = (value: unknown): number => {
   return typeof one === "number" ? one : 0;
 };
 
-async function cacheTypes({ cacheTypeK, cacheTypeV }: FitSettings): Promise<{ kvCacheKeyType?: GgmlType; kvCacheValueType?: GgmlType }> {
+async function cacheTypes({
+  cacheTypeK,
+  cacheTypeV,
+}: FitSettings): Promise<{ kvCacheKeyType?: GgmlType; kvCacheValueType?: GgmlType }> {
   const { GgmlType: types } = await import("node-llama-cpp");
   const typeOf = (name: string): GgmlType | undefined => types[name.toUpperCase() as keyof typeof types];
   const key = typeOf(cacheTypeK);
   const value = typeOf(cacheTypeV);
-  return { ...(key === undefined ? {} : { kvCacheKeyType: key }), ...(value === undefined ? {} : { kvCacheValueType: value }) };
+  return {
+    ...(key === undefined ? {} : { kvCacheKeyType: key }),
+    ...(value === undefined ? {} : { kvCacheValueType: value }),
+  };
 }
 
 function sum(weights: MemoryShare, cache: MemoryShare, compute: MemoryShare): MemoryEstimate {

@@ -29,7 +29,11 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
   const { size } = await handle.stat();
   const parsed = await parseHeader(handle, size, shownAs);
   if (parsed.bytesNeeded > size)
-    throw new AssistantError("model_invalid", `${shownAs} is cut off: its tensors take ${parsed.bytesNeeded} bytes, the file has ${size}.`, { remedy: AGAIN });
+    throw new AssistantError(
+      "model_invalid",
+      `${shownAs} is cut off: its tensors take ${parsed.bytesNeeded} bytes, the file has ${size}.`,
+      { remedy: AGAIN },
+    );
   const { trainContextTokens, parameters, part } = parsed;
   return { bytes: size, trainContextTokens, parameters, part };
 }
@@ -45,15 +49,24 @@ export function refusePart({ part }: GgufHeader, shownAs: string): void {
   });
 }
 
-async function checkParts(file: string, shownAs: string, { number, count }: NonNullable<GgufHeader["part"]>): Promise<void> {
+async function checkParts(
+  file: string,
+  shownAs: string,
+  { number, count }: NonNullable<GgufHeader["part"]>,
+): Promise<void> {
   const five = (value: number): string => String(value).padStart(5, "0");
   const ending = `-${five(number)}-of-${five(count)}.gguf`;
   const name = basename(file);
-  const named = (index: number): string => join(dirname(file), `${name.slice(0, -ending.length)}-${five(index)}-of-${five(count)}.gguf`);
+  const named = (index: number): string =>
+    join(dirname(file), `${name.slice(0, -ending.length)}-${five(index)}-of-${five(count)}.gguf`);
   const what = `${shownAs} is part ${number} of ${count} of a model`;
   const wanted = `expected its name to end in ${ending}, as llama.cpp finds the other parts by it`;
-  if (!name.endsWith(ending)) throw new AssistantError("model_invalid", `${what}; ${wanted}.`, { remedy: "Give the parts the names back that they had." });
-  if (number !== 1) throw new AssistantError("model_invalid", `${what}.`, { remedy: `Name the first part: ${named(1)}` });
+  if (!name.endsWith(ending))
+    throw new AssistantError("model_invalid", `${what}; ${wanted}.`, {
+      remedy: "Give the parts the names back that they had.",
+    });
+  if (number !== 1)
+    throw new AssistantError("model_invalid", `${what}.`, { remedy: `Name the first part: ${named(1)}` });
   const others = Array.from({ length: count - 1 }, (_, index) => named(index + 2));
   const there = await Promise.all(others.map((other) => stat(other).catch(() => null)));
   const missing = others.filter((_, index) => there[index] === null);
@@ -79,7 +92,12 @@ const MAX_HEADER_BYTES = 2 ** 28;
 
 async function parseHeader(handle: FileHandle, size: number, shownAs: string): Promise<ParsedHeader> {
   for (let length = FIRST_READ_BYTES; ; length *= 4) {
-    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(length, size)), 0, Math.min(length, size), 0);
+    const { buffer, bytesRead } = await handle.read(
+      Buffer.allocUnsafe(Math.min(length, size)),
+      0,
+      Math.min(length, size),
+      0,
+    );
     const head = buffer.subarray(0, bytesRead);
     checkMagic(head, shownAs);
     try {
@@ -107,9 +125,16 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
   reader.skip(4);
   const version = reader.u32();
   if (!KNOWN_VERSIONS.includes(version))
-    throw new AssistantError("model_invalid", `${shownAs} is a GGUF file of version ${version}; expected version ${KNOWN_VERSIONS.join(" or ")}.`, {
-      remedy: version === 1 ? "Convert the model again with a newer llama.cpp." : "The file is damaged, or made for machines with another byte order.",
-    });
+    throw new AssistantError(
+      "model_invalid",
+      `${shownAs} is a GGUF file of version ${version}; expected version ${KNOWN_VERSIONS.join(" or ")}.`,
+      {
+        remedy:
+          version === 1
+            ? "Convert the model again with a newer llama.cpp."
+            : "The file is damaged, or made for machines with another byte order.",
+      },
+    );
   const tensors = reader.u64();
   const pairs = reader.u64();
   const values = new Map<string, unknown>();
@@ -117,7 +142,8 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
     const key = reader.text();
     values.set(key, reader.value(reader.u32()));
   }
-  const number = (key: string): number | null => (typeof values.get(key) === "number" ? (values.get(key) as number) : null);
+  const number = (key: string): number | null =>
+    typeof values.get(key) === "number" ? (values.get(key) as number) : null;
   let end = 0;
   let parameters = 0;
   for (let index = 0; index < tensors; index++) {
@@ -177,7 +203,19 @@ const tensorTypes: Readonly<Record<number, readonly [block: number, bytes: numbe
 };
 
 /** Bytes of metadata values by their type; texts (8) and arrays (9) have none of their own. */
-const valueBytes: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
+const valueBytes: Readonly<Record<number, number>> = {
+  0: 1,
+  1: 1,
+  2: 2,
+  3: 2,
+  4: 4,
+  5: 4,
+  6: 4,
+  7: 1,
+  10: 8,
+  11: 8,
+  12: 8,
+};
 const UNSIGNED = [0, 2, 4];
 const TEXT = 8;
 const ARRAY = 9;
@@ -236,11 +274,15 @@ class Reader {
 /** Throws `model_invalid` unless the bytes begin as every GGUF file does; the message says what they look like instead. */
 function checkMagic(head: Buffer, shownAs: string): void {
   if (head.subarray(0, 4).toString("latin1") === "GGUF") return;
-  throw new AssistantError("model_invalid", `${shownAs} is not a GGUF file: expected it to begin with "GGUF", found ${looksLike(head)}.`, {
-    remedy: isLfsPointer(head)
-      ? "Run `git lfs pull` in that repository, or pull the model with `assistant pull`."
-      : "Use weights in GGUF format; repositories on Hugging Face with GGUF in their name have them.",
-  });
+  throw new AssistantError(
+    "model_invalid",
+    `${shownAs} is not a GGUF file: expected it to begin with "GGUF", found ${looksLike(head)}.`,
+    {
+      remedy: isLfsPointer(head)
+        ? "Run `git lfs pull` in that repository, or pull the model with `assistant pull`."
+        : "Use weights in GGUF format; repositories on Hugging Face with GGUF in their name have them.",
+    },
+  );
 }
 
 const isLfsPointer = (head: Buffer): boolean => head.toString("latin1", 0, 24) === "version https://git-lfs.";

@@ -12,6 +12,7 @@ export async function factsOfStored(model: StoredModel, store: ModelStore): Prom
   const { readModelFacts } = await import("./facts.ts");
   const facts = await readModelFacts(model.file);
   // A store that may only be read gives its facts all the same.
-  if (manifest !== null && manifest.bytes === model.bytes) await writeManifest(store, { ...manifest, facts }).catch(() => {});
+  if (manifest !== null && manifest.bytes === model.bytes)
+    await writeManifest(store, { ...manifest, facts }).catch(() => {});
   return facts;
 }

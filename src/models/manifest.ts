@@ -26,8 +26,13 @@ export const manifestDocument: DocumentType<Manifest> = {
   // Not refused when damaged: the model can be used without it.
   parse(value) {
     const manifest = (value ?? {}) as Record<string, unknown>;
-    const strings = ["name", "reference", "source", "sha256", "pulledAt"].every((key) => typeof manifest[key] === "string");
+    const strings = ["name", "reference", "source", "sha256", "pulledAt"].every(
+      (key) => typeof manifest[key] === "string",
+    );
     if (!strings || typeof manifest["bytes"] !== "number") return null;
-    return { ...(manifest as unknown as Manifest), licence: typeof manifest["licence"] === "string" ? manifest["licence"] : null };
+    return {
+      ...(manifest as unknown as Manifest),
+      licence: typeof manifest["licence"] === "string" ? manifest["licence"] : null,
+    };
   },
 };

@@ -9,10 +9,26 @@ import { makeFolder } from "./pull/modes.ts";
 import { PartialFile } from "./pull/partial.ts";
 import { alreadyStored } from "./pull/present.ts";
 import { progressGate } from "./pull/progress.ts";
-import { type Delivery, defaultTiming, type Expected, type PulledModel, type PullOptions, type PullPhase, type Source } from "./pull/types.ts";
+import {
+  type Delivery,
+  defaultTiming,
+  type Expected,
+  type PulledModel,
+  type PullOptions,
+  type PullPhase,
+  type Source,
+} from "./pull/types.ts";
 import { type ModelStore, partialFiles, weightsFile, writeManifest } from "./store.ts";
 
-export type { NodeModel, NodeStore, PulledModel, PullOptions, PullPhase, PullProgress, PullTiming } from "./pull/types.ts";
+export type {
+  NodeModel,
+  NodeStore,
+  PulledModel,
+  PullOptions,
+  PullPhase,
+  PullProgress,
+  PullTiming,
+} from "./pull/types.ts";
 
 /**
  * Brings a model into the store and returns when it is there, complete and checked. Sources are tried in order; of
@@ -35,14 +51,20 @@ export async function pull(reference: string, options: PullOptions): Promise<Pul
   const report = progressGate(options.onProgress ?? (() => {}));
   const present = await alreadyStored(job, store, signal);
   if (present !== null) return present;
-  await using lock = await lockPull(weightsFile(weightsDir, job.name), join(weightsDir, `.${job.name}.lock`), signal, () =>
-    report("wait", "another pull of the same model", 0, null),
+  await using lock = await lockPull(
+    weightsFile(weightsDir, job.name),
+    join(weightsDir, `.${job.name}.lock`),
+    signal,
+    () => report("wait", "another pull of the same model", 0, null),
   ).catch((error: unknown) => {
     signal.throwIfAborted();
     throw toAssistantError(error);
   });
   // The one that was waited for may have done all the work.
-  return (await alreadyStored(job, store, signal)) ?? (await deliver(job, options, report, AbortSignal.any([signal, lock.lost])));
+  return (
+    (await alreadyStored(job, store, signal)) ??
+    (await deliver(job, options, report, AbortSignal.any([signal, lock.lost])))
+  );
 }
 
 type Report = (phase: PullPhase, source: string, bytes: number, totalBytes: number | null) => void;
@@ -84,12 +106,16 @@ async function fill(source: Source, delivery: Delivery): Promise<void> {
     delivery.report("verify", into.bytes, into.bytes);
     const wrong = difference(wanted, into);
     if (wrong === null) {
-      return await checkWeights(into.path, source.label).catch((error) => into.discard().then(() => Promise.reject(error)));
+      return await checkWeights(into.path, source.label).catch((error) =>
+        into.discard().then(() => Promise.reject(error)),
+      );
     }
     const { continued } = into;
     await into.discard();
     if (!continued || fresh)
-      throw new AssistantError("digest_mismatch", wrong, { remedy: "The file was deleted. Try again; if it stays so, the source is damaged or was changed." });
+      throw new AssistantError("digest_mismatch", wrong, {
+        remedy: "The file was deleted. Try again; if it stays so, the source is damaged or was changed.",
+      });
   }
 }
 
@@ -99,9 +125,12 @@ async function checkWeights(file: string, shownAs: string): Promise<void> {
 }
 
 function difference(wanted: Expected, found: PartialFile): string | null {
-  if (wanted.bytes !== null && found.bytes !== wanted.bytes) return `expected ${wanted.bytes} bytes, found ${found.bytes}`;
+  if (wanted.bytes !== null && found.bytes !== wanted.bytes)
+    return `expected ${wanted.bytes} bytes, found ${found.bytes}`;
   const sha256 = found.sha256();
-  return wanted.sha256 !== null && sha256 !== wanted.sha256 ? `expected SHA-256 ${wanted.sha256}, found ${sha256}` : null;
+  return wanted.sha256 !== null && sha256 !== wanted.sha256
+    ? `expected SHA-256 ${wanted.sha256}, found ${sha256}`
+    : null;
 }
 
 async function keep(job: Job, source: Source, partial: PartialFile, store: ModelStore): Promise<PulledModel> {
@@ -120,7 +149,11 @@ async function keep(job: Job, source: Source, partial: PartialFile, store: Model
 /** Faults that no other source would mend. */
 const isOwnFault = (error: unknown): boolean => ["disk_full", "not_writable"].includes(toAssistantError(error).code);
 
-async function explained(error: unknown, directory: string, free: (path: string) => Promise<number>): Promise<AssistantError> {
+async function explained(
+  error: unknown,
+  directory: string,
+  free: (path: string) => Promise<number>,
+): Promise<AssistantError> {
   if (isAssistantError(error) || toAssistantError(error).code !== "disk_full") return toAssistantError(error);
   return diskFull(directory, 0, await free(directory).catch(() => 0), error);
 }

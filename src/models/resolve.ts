@@ -35,10 +35,14 @@ export async function checkWeights(file: string): Promise<GgufHeader> {
 async function existing(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);
   if (found?.isFile()) return path;
-  throw new AssistantError("model_not_pulled", `The weights ${path} are not there${found === null ? "" : " (it is not a file)"}.`, {
-    param: "source",
-    remedy: "Correct the path in the model's file, or write a name that `assistant pull` knows as its `source`.",
-  });
+  throw new AssistantError(
+    "model_not_pulled",
+    `The weights ${path} are not there${found === null ? "" : " (it is not a file)"}.`,
+    {
+      param: "source",
+      remedy: "Correct the path in the model's file, or write a name that `assistant pull` knows as its `source`.",
+    },
+  );
 }
 
 async function stored(source: Exclude<ModelSource, { type: "file" }>, store: ModelStore): Promise<string> {

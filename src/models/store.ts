@@ -25,7 +25,8 @@ export interface StoredModel {
 
 const SUFFIX = ".gguf";
 
-export const weightsFile = (weightsDir: string, name: string): string => join(weightsDir, `${checkModelName(name)}${SUFFIX}`);
+export const weightsFile = (weightsDir: string, name: string): string =>
+  join(weightsDir, `${checkModelName(name)}${SUFFIX}`);
 
 /** The model of this name, or null. Throws `usage` for what cannot be a name. */
 export async function getModel({ weightsDir, manifests }: ModelStore, name: string): Promise<StoredModel | null> {
@@ -42,7 +43,9 @@ export async function listModels(store: ModelStore): Promise<StoredModel[]> {
   const entries = (await readdir(store.weightsDir).catch(nullIfMissing)) ?? [];
   const names = entries.filter((entry) => entry.endsWith(SUFFIX)).map((entry) => entry.slice(0, -SUFFIX.length));
   const models = await Promise.all(names.filter(isModelName).map((name) => getModel(store, name)));
-  return models.filter((model) => model !== null).sort((a, b) => b.modifiedAt - a.modifiedAt || a.name.localeCompare(b.name));
+  return models
+    .filter((model) => model !== null)
+    .sort((a, b) => b.modifiedAt - a.modifiedAt || a.name.localeCompare(b.name));
 }
 
 /** The model that was pulled for this canonical reference, or null. A name equal to the reference wins. */
@@ -56,7 +59,8 @@ export async function removeModel(store: ModelStore, name: string): Promise<bool
   const { weightsDir } = store;
   const model = await getModel(store, name);
   // The manifest goes last: a deletion that is cut short leaves no weights of unknown origin.
-  for (const file of [weightsFile(weightsDir, name), ...partialFiles(weightsDir, name)]) await rm(file, { force: true });
+  for (const file of [weightsFile(weightsDir, name), ...partialFiles(weightsDir, name)])
+    await rm(file, { force: true });
   await store.manifests.remove(name, manifestDocument);
   await rm(`${partialFiles(weightsDir, name)[0]}.pip`, { force: true, recursive: true });
   return model !== null;

@@ -47,12 +47,20 @@ export class WeightsServer {
    */
   async find(nameOrAlias: string, signal: AbortSignal): Promise<HandedOut> {
     const { models } = this.#config();
-    const model = models.find(({ name }) => name === nameOrAlias) ?? models.find(({ aliases }) => aliases.includes(nameOrAlias));
+    const model =
+      models.find(({ name }) => name === nameOrAlias) ?? models.find(({ aliases }) => aliases.includes(nameOrAlias));
     if (model === undefined) throw unknown(nameOrAlias, models);
     const stored = await storedWeights(model, this.#store);
     const { manifest, bytes, file } = stored;
     const sha256 = manifest !== null && manifest.bytes === bytes ? manifest.sha256 : await this.#digestOf(file, signal);
-    return { name: model.name, bytes, sha256, reference: publicReference(stored), licence: manifest?.licence ?? null, file };
+    return {
+      name: model.name,
+      bytes,
+      sha256,
+      reference: publicReference(stored),
+      licence: manifest?.licence ?? null,
+      file,
+    };
   }
 
   /** Their bytes from `offset` on, in parts. Ending the iteration closes the file. Throws `digest_mismatch` for a file that was exchanged. */
@@ -60,8 +68,14 @@ export class WeightsServer {
     await using handle = await open(file, "r");
     for (let at = offset; at < bytes; ) {
       // Each part has memory of its own, since it may still wait to be sent when the next is read.
-      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(PART_BYTES, bytes - at)), { position: at });
-      if (bytesRead === 0) throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(name)} have changed during the transfer.`);
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(PART_BYTES, bytes - at)), {
+        position: at,
+      });
+      if (bytesRead === 0)
+        throw new AssistantError(
+          "digest_mismatch",
+          `The weights of ${JSON.stringify(name)} have changed during the transfer.`,
+        );
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
@@ -102,8 +116,17 @@ function unknown(asked: string, models: readonly ModelSpec[]): AssistantError {
   const names = models.flatMap(({ name, aliases }) => [name, ...aliases]);
   const near = nearestNames(asked.slice(0, 128), new Set(names));
   const listed = `${names.slice(0, MAX_NAMES).join(", ")}${names.length > MAX_NAMES ? " and others" : ""}`;
-  return new AssistantError("model_not_found", `There is no model ${JSON.stringify(asked.slice(0, 128))} on that machine.`, {
-    param: "model",
-    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : names.length > 0 ? `It has ${listed}.` : "It has no models at all.",
-  });
+  return new AssistantError(
+    "model_not_found",
+    `There is no model ${JSON.stringify(asked.slice(0, 128))} on that machine.`,
+    {
+      param: "model",
+      remedy:
+        near.length > 0
+          ? `Did you mean ${near.join(" or ")}?`
+          : names.length > 0
+            ? `It has ${listed}.`
+            : "It has no models at all.",
+    },
+  );
 }

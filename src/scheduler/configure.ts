@@ -30,7 +30,8 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   }
   takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
-  for (const model of [...state.models.values()]) if (!names.has(model.name) && !model.isRemoteOnly) removeModel(turn, model);
+  for (const model of [...state.models.values()])
+    if (!names.has(model.name) && !model.isRemoteOnly) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
     const memory = config.memoryBytes.get(spec.name) ?? null;
@@ -98,7 +99,11 @@ function takeModel(turn: Turn, model: ModelRecord, spec: ModelSpec, memory: Memo
 function removeModel(turn: Turn, model: ModelRecord): void {
   if (model.removed) return;
   model.removed = true;
-  rejectAll(turn, model, refusal("model_not_found", `Model "${model.name}" was removed from the configuration while the request waited`));
+  rejectAll(
+    turn,
+    model,
+    refusal("model_not_found", `Model "${model.name}" was removed from the configuration while the request waited`),
+  );
   disarm(turn, model.retry);
   for (const due of [model.serveDue, model.roomDue]) disarm(turn, due);
   for (const instance of [...model.instances]) leave(turn, instance, "reload");

@@ -119,7 +119,8 @@ function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
   if (!isEvictable(instance)) return;
   // The last ones stay for the next request; it is looked at again in case another one comes up meanwhile.
-  if (model.supply.future <= (model.spec.replicasMin ?? 0)) arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
+  if (model.supply.future <= (model.spec.replicasMin ?? 0))
+    arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
   else leave(turn, instance, "idle");
 }
 
@@ -143,7 +144,12 @@ function phaseOverdue(turn: Turn, instance: InstanceRecord): void {
 function closing(turn: Turn): void {
   const { state } = turn;
   state.closing = true;
-  const refused = refusal("shutting_down", "The daemon is stopping; the request had not begun", "Try again when it has started again.", 1);
+  const refused = refusal(
+    "shutting_down",
+    "The daemon is stopping; the request had not begun",
+    "Try again when it has started again.",
+    1,
+  );
   for (const model of state.models.values()) rejectAll(turn, model, refused);
   for (const instance of [...state.plans]) remove(turn, instance);
 }

@@ -74,7 +74,12 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   charge(turn, work, instance, work.prefillTokens + OUTPUT_WEIGHT * work.decodeTokens);
   occupy(turn, instance, facts.id);
   refresh(turn, instance);
-  turn.effects.push({ type: "dispatch", requestId: facts.id, targetId: instance.id, queuedMs: now - request.arrivedAt });
+  turn.effects.push({
+    type: "dispatch",
+    requestId: facts.id,
+    targetId: instance.id,
+    queuedMs: now - request.arrivedAt,
+  });
 }
 
 /**

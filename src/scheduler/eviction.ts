@@ -22,7 +22,9 @@ export function isEvictable(instance: InstanceRecord): boolean {
   const { phase } = instance.life;
   if (phase === "ready" || phase === "held") return true;
   if (model.queue.size > 0) return false;
-  return phase === "planned" ? purpose !== "demand" : (phase === "ordered" || phase === "starting") && purpose === "demand";
+  return phase === "planned"
+    ? purpose !== "demand"
+    : (phase === "ordered" || phase === "starting") && purpose === "demand";
 }
 
 /**
@@ -32,7 +34,12 @@ export function isEvictable(instance: InstanceRecord): boolean {
  * Room is counted as it will be when everything decided has happened, so that a place that is being freed for one
  * waiter is not given to a second, and an instance that is leaving is never chosen again.
  */
-export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord, mayEvict: boolean): InstanceRecord[] | null {
+export function victimsFor(
+  turn: Turn,
+  model: ModelRecord,
+  device: DeviceRecord,
+  mayEvict: boolean,
+): InstanceRecord[] | null {
   const { state } = turn;
   const { settings } = state;
   const bytes = bytesOn(model, device);
@@ -42,9 +49,14 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
     left.add(future.count, future.bytes, future.threads);
     for (const victim of victims) if (victim.device === device) left.add(-1, -victim.bytes, -victim.threads);
     if (device.isCpu && !hasThread(settings.threadBudget, left, model.supply.future === 0)) return false;
-    return device.budgetBytes === null || bytes === 0 || left.bytes + bytes <= (left.count > 0 ? device.budgetBytes : aloneBytes(turn, device));
+    return (
+      device.budgetBytes === null ||
+      bytes === 0 ||
+      left.bytes + bytes <= (left.count > 0 ? device.budgetBytes : aloneBytes(turn, device))
+    );
   };
-  const hasPlace = (victims: readonly InstanceRecord[]): boolean => state.count("future") - victims.length < settings.maxInstances;
+  const hasPlace = (victims: readonly InstanceRecord[]): boolean =>
+    state.count("future") - victims.length < settings.maxInstances;
 
   if (fits([]) && hasPlace([])) return [];
   if (!mayEvict) return null;
@@ -73,11 +85,14 @@ export function victimsFor(turn: Turn, model: ModelRecord, device: DeviceRecord,
 /** Who may go now for `waiter`, least worth first: idle ones, then, when it has waited too long, busy ones. */
 function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null): InstanceRecord[] {
   const { state, now } = turn;
-  const free = (instance: InstanceRecord): boolean => instance.model !== waiter && mayGoAt(turn, instance, waiter) <= now;
+  const free = (instance: InstanceRecord): boolean =>
+    instance.model !== waiter && mayGoAt(turn, instance, waiter) <= now;
   const all = [...(device?.instances ?? state.instances.values())].filter(free);
   const idle = all.filter(isEvictable).sort((a, b) => worth(a, now) - worth(b, now) || a.lastUsedAt - b.lastUsedAt);
   if (now < overdueAt(turn, waiter)) return idle;
-  const busy = all.filter((instance) => !isEvictable(instance)).sort((a, b) => a.inFlight.size - b.inFlight.size || a.readyAt - b.readyAt);
+  const busy = all
+    .filter((instance) => !isEvictable(instance))
+    .sort((a, b) => a.inFlight.size - b.inFlight.size || a.readyAt - b.readyAt);
   return [...idle, ...busy];
 }
 
@@ -87,7 +102,8 @@ function worth(instance: InstanceRecord, now: number): number {
   return (reloadMs + 1) / (now - instance.lastUsedAt + 1);
 }
 
-const overdueAt = ({ state }: Turn, waiter: ModelRecord): number => waiter.queue.waitingSince + state.settings.maxSwapWaitMs;
+const overdueAt = ({ state }: Turn, waiter: ModelRecord): number =>
+  waiter.queue.waitingSince + state.settings.maxSwapWaitMs;
 
 /** Epoch ms from which the instance may be ended for the waiter; Infinity: not by the clock alone. */
 function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): number {

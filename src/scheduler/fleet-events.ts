@@ -25,7 +25,12 @@ export function transitioned(turn: Turn, event: FleetEvent): void {
   else if (instance.life.phase !== "leaving") up(turn, instance, state, event.snapshot);
 }
 
-function up(turn: Turn, instance: InstanceRecord, state: "starting" | "ready" | "draining" | "stopping", snapshot: InstanceSnapshot): void {
+function up(
+  turn: Turn,
+  instance: InstanceRecord,
+  state: "starting" | "ready" | "draining" | "stopping",
+  snapshot: InstanceSnapshot,
+): void {
   switch (state) {
     case "starting":
       turn.state.plans.delete(instance);
@@ -76,7 +81,12 @@ function gone(turn: Turn, instance: InstanceRecord, message: string): void {
   loseRequests(turn, instance, message);
   forgetFigures(device);
   remove(turn, instance);
-  const comesBack = life.phase === "leaving" && life.restart && !model.removed && !turn.state.closing && model.eligible.includes(device);
+  const comesBack =
+    life.phase === "leaving" &&
+    life.restart &&
+    !model.removed &&
+    !turn.state.closing &&
+    model.eligible.includes(device);
   if (comesBack) plan(turn, model, device, "restart", pinOverride);
 }
 
@@ -106,7 +116,11 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
 /** The fleet has said nothing about an order for longer than a start may take. */
 export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
-  model.failure = { message: `instance ${instance.id} did not start in time`, code: "model_failed", waitersStay: false };
+  model.failure = {
+    message: `instance ${instance.id} did not start in time`,
+    code: "model_failed",
+    waitersStay: false,
+  };
   arm(turn, model.retry, turn.now + DEFAULT_PAUSE_MS);
   turn.effects.push({ type: "stop", instanceId: instance.id, cause: "stopped" });
   // Nothing more is to be expected of it; a fleet that did start it has the order to stop it.

@@ -27,7 +27,11 @@ export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): n
   let left = state.settings.hostCacheBudgetMib ?? Number.POSITIVE_INFINITY;
   for (const other of state.instances.values()) if (other !== instance) left -= other.hostCacheMib;
   // The embedded engine has none.
-  const further = furtherInstances(state, instance, ({ engine, load }) => engine !== "node-llama-cpp" && load.hostCacheMib > 0);
+  const further = furtherInstances(
+    state,
+    instance,
+    ({ engine, load }) => engine !== "node-llama-cpp" && load.hostCacheMib > 0,
+  );
   return Math.min(instance.model.spec.load.hostCacheMib, Math.floor(Math.max(0, left) / (1 + further)));
 }
 
@@ -36,14 +40,20 @@ export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): n
  * are to be up anyway, and one more where any other model may be asked for. Leaving a share for each model of a long list would
  * slow down the only one in use; leaving none would make every second model a swap.
  */
-function furtherInstances(state: SchedulerState, instance: InstanceRecord, counts: (spec: ModelSpec, device: DeviceRecord) => boolean): number {
+function furtherInstances(
+  state: SchedulerState,
+  instance: InstanceRecord,
+  counts: (spec: ModelSpec, device: DeviceRecord) => boolean,
+): number {
   let further = 0;
   let maybe = 0;
-  for (const planned of state.plans) if (planned !== instance && counts(planned.model.spec, planned.device)) further += 1;
+  for (const planned of state.plans)
+    if (planned !== instance && counts(planned.model.spec, planned.device)) further += 1;
   for (const model of state.models.values()) {
     const device = model.eligible[0];
     if (model.removed || device === undefined || !counts(model.spec, device)) continue;
-    if (model === instance.model || model.spec.preload || model.isPinned) further += Math.max(0, model.replicas - model.supply.future);
+    if (model === instance.model || model.spec.preload || model.isPinned)
+      further += Math.max(0, model.replicas - model.supply.future);
     else if (model.supply.future === 0) maybe = 1;
   }
   return further + maybe;

@@ -27,7 +27,8 @@ export type Life =
 export const hasProcess = ({ phase }: Life): boolean => phase !== "planned" && phase !== "failed" && phase !== "gone";
 
 /** The instance takes up a place once everything decided has happened. */
-export const stays = (life: Life): boolean => (life.phase === "leaving" ? life.restart : life.phase !== "failed" && life.phase !== "gone");
+export const stays = (life: Life): boolean =>
+  life.phase === "leaving" ? life.restart : life.phase !== "failed" && life.phase !== "gone";
 
 /** On its way up: planned, ordered, starting, or leaving in order to start again. */
 export const isComing = (life: Life): boolean => stays(life) && life.phase !== "ready" && life.phase !== "held";

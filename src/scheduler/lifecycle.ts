@@ -12,7 +12,13 @@ import { arm, disarm, refusal, type Turn } from "./turn.ts";
 const ORDER_GRACE_MS = 10_000;
 
 /** Registers an instance that is to start as soon as there is room: `order` gives the order. */
-export function plan(turn: Turn, model: ModelRecord, device: DeviceRecord, purpose: Purpose, pinOverride: boolean | null = null): void {
+export function plan(
+  turn: Turn,
+  model: ModelRecord,
+  device: DeviceRecord,
+  purpose: Purpose,
+  pinOverride: boolean | null = null,
+): void {
   const { state } = turn;
   let pin = pinOverride;
   // The new start takes the place, and the name, of one that failed here.
@@ -47,7 +53,10 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   Object.assign(instance, { threads, hostCacheMib, startedAt: now });
   setLife(turn, instance, { phase: "ordered" });
   arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
-  turn.effects.push({ type: "start", order: { instanceId, model: model.spec, device: device.device, threads, hostCacheMib } });
+  turn.effects.push({
+    type: "start",
+    order: { instanceId, model: model.spec, device: device.device, threads, hostCacheMib },
+  });
 }
 
 /**
@@ -80,7 +89,12 @@ export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, re
 export function stopNow(turn: Turn, instance: InstanceRecord): void {
   const { life } = instance;
   if (life.phase !== "leaving") return;
-  loseRequests(turn, instance, `Instance ${instance.id} was stopped (${life.cause}) before the answer had ended`, "engine_stopped");
+  loseRequests(
+    turn,
+    instance,
+    `Instance ${instance.id} was stopped (${life.cause}) before the answer had ended`,
+    "engine_stopped",
+  );
   turn.effects.push({ type: "stop", instanceId: instance.id, cause: life.cause });
   setLife(turn, instance, { ...life, stopping: true });
   // The fleet kills what does not stop; there is nothing to wait for by the clock.
@@ -88,7 +102,12 @@ export function stopNow(turn: Turn, instance: InstanceRecord): void {
 }
 
 /** Takes the slots away from all requests of an instance. `engine_stopped` where that was the intention: nobody is to try at once what was just ended. */
-export function loseRequests(turn: Turn, instance: InstanceRecord, message: string, code: "engine_lost" | "engine_stopped" = "engine_lost"): void {
+export function loseRequests(
+  turn: Turn,
+  instance: InstanceRecord,
+  message: string,
+  code: "engine_lost" | "engine_stopped" = "engine_lost",
+): void {
   const lost: Refusal = refusal(code, message, "Send the request again.", 1);
   for (const work of [...instance.inFlight]) {
     const { id } = work.facts;

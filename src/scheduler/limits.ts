@@ -39,7 +39,8 @@ export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | nu
   if (load === null) return null;
   let startedAt: number | null = null;
   for (const instance of coming)
-    if (instance.life.phase === "ordered" || instance.life.phase === "starting") startedAt = Math.max(startedAt ?? 0, instance.startedAt);
+    if (instance.life.phase === "ordered" || instance.life.phase === "starting")
+      startedAt = Math.max(startedAt ?? 0, instance.startedAt);
   const loadingMs = startedAt === null ? load : Math.max(0, load - (now - startedAt));
   const atOnce = model.spec.load.slots;
   return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };
@@ -48,7 +49,9 @@ export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | nu
 /** Whole seconds, 1 to 300, after which a place in a queue as long as the model's is likely to be had. */
 export function retryAfterS(model: ModelRecord, now: number): number {
   const place = Math.max(1, model.queue.size);
-  const estimate = expectedWaitMs(waitEstimate(model, now), place) ?? DEFAULT_LOAD_MS + place * (model.averages.holdMs.value ?? DEFAULT_HOLD_MS);
+  const estimate =
+    expectedWaitMs(waitEstimate(model, now), place) ??
+    DEFAULT_LOAD_MS + place * (model.averages.holdMs.value ?? DEFAULT_HOLD_MS);
   return secondsOf(estimate);
 }
 
@@ -60,10 +63,20 @@ export function queueRefusal(state: SchedulerState, model: ModelRecord, tenant: 
   const { maxQueuedPerTenant } = state.settings;
   if (ofTenant >= maxQueuedPerTenant) {
     const message = `${ofTenant} requests of "${tenant}" wait; the limit is ${maxQueuedPerTenant}`;
-    return refusal("queue_full", message, "Send fewer at once, or raise max_queued_per_tenant in [scheduler].", retryAfterS(model, now));
+    return refusal(
+      "queue_full",
+      message,
+      "Send fewer at once, or raise max_queued_per_tenant in [scheduler].",
+      retryAfterS(model, now),
+    );
   }
   const limit = state.settings.maxQueuedPerModel;
   if (model.queue.size < limit) return null;
   const message = `${model.queue.size} requests wait for model "${model.name}"; the limit is ${limit}`;
-  return refusal("queue_full", message, "Try again later, or raise max_queued_per_model in [scheduler].", retryAfterS(model, now));
+  return refusal(
+    "queue_full",
+    message,
+    "Try again later, or raise max_queued_per_model in [scheduler].",
+    retryAfterS(model, now),
+  );
 }

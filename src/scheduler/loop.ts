@@ -41,7 +41,9 @@ export interface SchedulerPorts {
 }
 
 /** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
-export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & { readonly memoryBytes?: ReadonlyMap<string, MemoryNeed> };
+export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & {
+  readonly memoryBytes?: ReadonlyMap<string, MemoryNeed>;
+};
 
 /** Things that came due which one timer sees to. */
 const MAX_TICKS = 64;
@@ -115,10 +117,14 @@ export class Scheduler implements Dispatcher {
         this.operate("start", { model });
         return;
       }
-      throw new AssistantError("instance_not_found", `No instance is called "${target.instance}"`, { remedy: "See `assistant ps` for their names." });
+      throw new AssistantError("instance_not_found", `No instance is called "${target.instance}"`, {
+        remedy: "See `assistant ps` for their names.",
+      });
     }
     if ("model" in target && !this.#state.models.has(target.model)) {
-      throw new AssistantError("model_not_found", `No configured model is called "${target.model}"`, { remedy: "See `assistant list` for their names." });
+      throw new AssistantError("model_not_found", `No configured model is called "${target.model}"`, {
+        remedy: "See `assistant list` for their names.",
+      });
     }
     this.#ports.log.info({ operation, ...target }, "operator");
     this.#post({ type: "operate", operation, target });
@@ -214,7 +220,10 @@ export class Scheduler implements Dispatcher {
         this.#lose(effect.requestId, effect.refusal);
         break;
       case "start":
-        log.info({ instance: effect.order.instanceId, threads: effect.order.threads, hostCacheMib: effect.order.hostCacheMib }, "start");
+        log.info(
+          { instance: effect.order.instanceId, threads: effect.order.threads, hostCacheMib: effect.order.hostCacheMib },
+          "start",
+        );
         fleet.start(effect.order);
         break;
       case "measure":
@@ -240,11 +249,22 @@ export class Scheduler implements Dispatcher {
     const upstream = this.#ports.upstreamOf(targetId);
     if (waiter === undefined || upstream === null) {
       // The client left while this was being decided, or the fleet knows better than its last event: the slot goes back.
-      waiter?.reject(new AssistantError("engine_lost", `Instance ${targetId} is gone`, { remedy: "Send the request again.", retryAfterS: 1 }));
+      waiter?.reject(
+        new AssistantError("engine_lost", `Instance ${targetId} is gone`, {
+          remedy: "Send the request again.",
+          retryAfterS: 1,
+        }),
+      );
       this.#post({ type: "cancelled", requestId });
       return;
     }
-    const lease = new TargetLease(this.#leaseOwner, { requestId, targetId, model: waiter.facts.model, upstream, queuedMs });
+    const lease = new TargetLease(this.#leaseOwner, {
+      requestId,
+      targetId,
+      model: waiter.facts.model,
+      upstream,
+      queuedMs,
+    });
     this.#leases.set(requestId, lease);
     waiter.resolve(lease);
   }
@@ -301,7 +321,12 @@ export class Scheduler implements Dispatcher {
     // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer, so that sockets have their turn.
     this.#timerAt = Number.NEGATIVE_INFINITY;
     try {
-      for (let ticks = 0; ticks < MAX_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now(); ticks++) this.#post({ type: "tick" });
+      for (
+        let ticks = 0;
+        ticks < MAX_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now();
+        ticks++
+      )
+        this.#post({ type: "tick" });
     } finally {
       this.#timerAt = null;
       this.#armTimer();

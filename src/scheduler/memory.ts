@@ -56,7 +56,9 @@ export function isInformed(turn: Turn, model: ModelRecord): boolean {
   // Alone on its device a model is tried without an estimate; only beside others the answer is worth a wait.
   if (model.memoryPending && model.eligible.some((device) => device.taken.future.count > 0)) return false;
   if (!state.measures) return true;
-  const stale = model.eligible.some((device) => bytesOn(model, device) > 0 && device.budgetBytes !== null && !isFresh(turn, device));
+  const stale = model.eligible.some(
+    (device) => bytesOn(model, device) > 0 && device.budgetBytes !== null && !isFresh(turn, device),
+  );
   if (stale) askFigures(turn);
   return !stale;
 }
@@ -82,7 +84,8 @@ export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
 
 /** A planned instance has waited for memory once more. Returns whether it goes on waiting. */
 export function lookAgain(turn: Turn, instance: InstanceRecord): boolean {
-  if (instance.life.phase !== "planned" || turn.now - (instance.life.shortSince ?? turn.now) > PATIENCE_MS) return false;
+  if (instance.life.phase !== "planned" || turn.now - (instance.life.shortSince ?? turn.now) > PATIENCE_MS)
+    return false;
   forgetFigures(instance.device);
   roomChanged(turn);
   return true;

@@ -36,7 +36,8 @@ export function remotesChanged(turn: Turn, { nodeId, candidates, models }: Remot
     const node = state.nodes.get(facts.name) ?? new NodeRecord(facts);
     state.nodes.set(facts.name, node);
     // Who was away has no claim on what the others got meanwhile.
-    if (facts.up && (!node.facts.up || node.turns === 0) && Number.isFinite(least)) node.turns = Math.max(node.turns, least);
+    if (facts.up && (!node.facts.up || node.turns === 0) && Number.isFinite(least))
+      node.turns = Math.max(node.turns, least);
     // Another daemon, or one that was away, has nothing of what it had.
     const isFresh = !facts.up || facts.nodeId !== node.facts.nodeId;
     node.facts = facts;
@@ -108,7 +109,9 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
 /** Until the first token of the request, if it takes a free slot here; null where nothing was measured. */
 function hereMs({ available }: ModelRecord, request: RequestRecord, now: number): number | null {
   const measured = available.items.slice(0, LOOKED_AT).filter(({ isMeasured }) => isMeasured);
-  const times = measured.map((instance) => costOf(instance, request, instance.cachedTokens(request.facts), now).firstTokenMs);
+  const times = measured.map(
+    (instance) => costOf(instance, request, instance.cachedTokens(request.facts), now).firstTokenMs,
+  );
   return times.length > 0 ? Math.min(...times) : null;
 }
 
@@ -118,7 +121,12 @@ const turnAfter = ({ turns, facts }: NodeRecord): number => turns + 1 / Math.max
 function give(turn: Turn, request: RequestRecord, target: NodeTarget): void {
   target.node.turns = turnAfter(target.node);
   request.stage = new NodeWork(target, request, turn.now);
-  turn.effects.push({ type: "dispatch", requestId: request.facts.id, targetId: target.id, queuedMs: turn.now - request.arrivedAt });
+  turn.effects.push({
+    type: "dispatch",
+    requestId: request.facts.id,
+    targetId: target.id,
+    queuedMs: turn.now - request.arrivedAt,
+  });
 }
 
 /** A request on another node; whether that had the model loaded when it came says what its time there means. */
@@ -138,13 +146,19 @@ class NodeWork extends Work {
 export function overflow(turn: Turn, model: ModelRecord): void {
   const { serving, coming, slots } = model.supply;
   const kept = serving === 0 ? coming.reduce((sum, instance) => sum + instance.slots, 0) : 0;
-  sendAway(turn, model, model.queue.size - kept, slots > 0 ? (waitEstimate(model, turn.now)?.perPlaceMs ?? null) : null);
+  sendAway(
+    turn,
+    model,
+    model.queue.size - kept,
+    slots > 0 ? (waitEstimate(model, turn.now)?.perPlaceMs ?? null) : null,
+  );
 }
 
 /** Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are refused. */
 export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
   sendAway(turn, model, model.queue.size, null);
-  for (const request of [...model.queue]) if (!mayForward(turn, model, request.facts)) rejectWaiting(turn, request, refused);
+  for (const request of [...model.queue])
+    if (!mayForward(turn, model, request.facts)) rejectWaiting(turn, request, refused);
 }
 
 /**
@@ -203,7 +217,13 @@ export function unreachable({ state }: Turn, model: ModelRecord): Refusal {
 }
 
 /** The answer of another node has ended, one way or the other. */
-export function nodeFinished(turn: Turn, work: Work, target: NodeTarget, outcome: RequestOutcome, wasAnswering: boolean): void {
+export function nodeFinished(
+  turn: Turn,
+  work: Work,
+  target: NodeTarget,
+  outcome: RequestOutcome,
+  wasAnswering: boolean,
+): void {
   turn.state.dirty.add(target.model);
   if (outcome.end === "engine-error") {
     target.pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, 2 * target.pauseMs));
@@ -216,13 +236,23 @@ export function nodeFinished(turn: Turn, work: Work, target: NodeTarget, outcome
 }
 
 /** Rates and the way there and back are learned from what the engine there reports, else from when bytes came. */
-function learnFrom({ now }: Turn, work: Work, target: NodeTarget, outcome: RequestOutcome, wasAnswering: boolean): void {
+function learnFrom(
+  { now }: Turn,
+  work: Work,
+  target: NodeTarget,
+  outcome: RequestOutcome,
+  wasAnswering: boolean,
+): void {
   const { completionTokens } = outcome;
   const { facts } = work;
-  const streamedMs = wasAnswering && work.answeredAt !== null && now > work.answeredAt ? work.answeredAt - work.startedAt : null;
+  const streamedMs =
+    wasAnswering && work.answeredAt !== null && now > work.answeredAt ? work.answeredAt - work.startedAt : null;
   const promptMs = outcome.promptMs ?? streamedMs;
   const completionMs = outcome.completionMs ?? (streamedMs === null ? null : now - work.startedAt - streamedMs);
-  const prefilled = outcome.promptTokens === null ? facts.promptTokens - work.promisedTokens : outcome.promptTokens - (outcome.cachedTokens ?? 0);
+  const prefilled =
+    outcome.promptTokens === null
+      ? facts.promptTokens - work.promisedTokens
+      : outcome.promptTokens - (outcome.cachedTokens ?? 0);
   if (promptMs !== null) target.learnPrefill(prefilled, promptMs);
   if (completionMs !== null && completionTokens !== null) target.decodeRate.learn(completionTokens, completionMs);
   if (completionTokens !== null) learn(target.model.averages.completionTokens, completionTokens);
@@ -262,6 +292,10 @@ function choose(turn: Turn, request: RequestRecord): Offer | null {
   }));
   const least = Math.min(...offers.map(({ cost }) => cost.weighedMs));
   const alike = offers.filter(({ cost }) => cost.weighedMs <= least * ALIKE + ALIKE_MS);
-  alike.sort((a, b) => Number(a.target.load >= maxLoad) - Number(b.target.load >= maxLoad) || turnAfter(a.target.node) - turnAfter(b.target.node));
+  alike.sort(
+    (a, b) =>
+      Number(a.target.load >= maxLoad) - Number(b.target.load >= maxLoad) ||
+      turnAfter(a.target.node) - turnAfter(b.target.node),
+  );
   return alike[0] ?? null;
 }

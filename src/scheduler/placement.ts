@@ -80,23 +80,35 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
   }
   const fitting = model.eligible.filter((device) => !neverFits(model, device));
   const hasMemory = (device: DeviceRecord): boolean =>
-    device.budgetBytes === null || pinnedBytes(device) + bytesOn(model, device) <= (pinnedBytes(device) > 0 ? device.budgetBytes : aloneBytes(turn, device));
-  const hasThreads = (device: DeviceRecord): boolean => !device.isCpu || hasThread(state.settings.threadBudget, device.taken.pinned, model.supply.future === 0);
+    device.budgetBytes === null ||
+    pinnedBytes(device) + bytesOn(model, device) <=
+      (pinnedBytes(device) > 0 ? device.budgetBytes : aloneBytes(turn, device));
+  const hasThreads = (device: DeviceRecord): boolean =>
+    !device.isCpu || hasThread(state.settings.threadBudget, device.taken.pinned, model.supply.future === 0);
   if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
   if (fitting.some(hasMemory)) {
-    return noCapacity(turn, model, `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`, "Unpin a model, or give it fewer threads.");
+    return noCapacity(
+      turn,
+      model,
+      `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`,
+      "Unpin a model, or give it fewer threads.",
+    );
   }
   return lacksMemory(turn, model);
 }
 
 /** Not even with everything evicted that may be: the figures of the device that comes nearest. */
 function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
-  const roomOn = (device: DeviceRecord): number => (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
-  const largest = model.eligible.reduce((best, device) => (roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best));
+  const roomOn = (device: DeviceRecord): number =>
+    (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
+  const largest = model.eligible.reduce((best, device) =>
+    roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best,
+  );
   const total = largest.device.memoryTotalBytes;
   const needs = `needs about ${gigabytes(bytesOn(model, largest))} of memory`;
   const smaller = "Use a smaller model, a shorter context or fewer slots";
-  if (neverFits(model, largest)) return noCapacity(turn, model, `${needs}; its largest device has ${gigabytes(total)}`, `${smaller}.`);
+  if (neverFits(model, largest))
+    return noCapacity(turn, model, `${needs}; its largest device has ${gigabytes(total)}`, `${smaller}.`);
   if (pinnedBytes(largest) > 0) {
     const message = `${needs}, and pinned models leave ${gigabytes(Math.max(0, roomOn(largest)))} of the ${gigabytes(total)} on ${largest.id}`;
     return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);

@@ -33,7 +33,8 @@ export function roomChanged({ state }: Turn): void {
 export function refresh(turn: Turn, instance: InstanceRecord): void {
   const { model, life, suspect, idle } = instance;
   instance.rank = turn.state.policy.rank(instance);
-  if (life.phase === "ready" && !suspect.armed && instance.hasFreeSlot && isAdmitted(instance)) model.available.update(instance);
+  if (life.phase === "ready" && !suspect.armed && instance.hasFreeSlot && isAdmitted(instance))
+    model.available.update(instance);
   else model.available.remove(instance);
   const ttl = model.spec.idleTtlMs;
   if (ttl !== null && life.phase === "ready" && instance.inFlight.size === 0 && !instance.isPinned) {

@@ -346,7 +346,10 @@ export class InstanceRecord extends Target {
   /** A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more. */
   get load(): number {
     if (this.slots === 0) return 0;
-    return Math.max((this.prefillTokens + this.decodeTokens) / (this.slots * this.model.usualWork), this.inFlight.size / this.slots);
+    return Math.max(
+      (this.prefillTokens + this.decodeTokens) / (this.slots * this.model.usualWork),
+      this.inFlight.size / this.slots,
+    );
   }
 }
 
@@ -418,7 +421,10 @@ export class NodeTarget extends Target {
 
   get delayMs(): number {
     const { model, facts } = this;
-    return (this.overheadMs.value ?? 0) + (facts.loaded ? 0 : (this.loadMs.value ?? model.averages.loadMs.value ?? DEFAULT_LOAD_MS));
+    return (
+      (this.overheadMs.value ?? 0) +
+      (facts.loaded ? 0 : (this.loadMs.value ?? model.averages.loadMs.value ?? DEFAULT_LOAD_MS))
+    );
   }
 
   readonly expectedTokens = 0;
@@ -460,7 +466,12 @@ export class RequestRecord implements Queued<RequestRecord> {
   heapIndex = -1;
   pressIndex = -1;
 
-  constructor(facts: RequestFacts, model: ModelRecord, now: number, place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">) {
+  constructor(
+    facts: RequestFacts,
+    model: ModelRecord,
+    now: number,
+    place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">,
+  ) {
     this.facts = facts;
     this.model = model;
     this.priority = facts.priority;

@@ -42,8 +42,15 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
 
 function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFacts): Refusal | null {
   const { state, now } = turn;
-  if (state.closing) return refusal("shutting_down", "The daemon is stopping and takes no new requests", "Try again when it has started again.", 1);
-  if (model === undefined || model.removed) return refusal("model_not_found", `No configured model is called "${facts.model}"`);
+  if (state.closing)
+    return refusal(
+      "shutting_down",
+      "The daemon is stopping and takes no new requests",
+      "Try again when it has started again.",
+      1,
+    );
+  if (model === undefined || model.removed)
+    return refusal("model_not_found", `No configured model is called "${facts.model}"`);
   if (state.requests.has(facts.id)) return refusal("internal", `The request id ${facts.id} is in use`);
   if (facts.deadlineAt !== null && facts.deadlineAt <= now) return deadlineRefusal(facts, 0);
   if (!mayForward(turn, model, facts)) {
@@ -61,8 +68,16 @@ export function failureRefusal(model: ModelRecord, now: number): Refusal | null 
   if (model.failure === null || model.failure.waitersStay || !model.retry.armed) return null;
   const { code, message } = model.failure;
   // A cause with a code says what to do about it already.
-  const remedy = code === "model_failed" ? "See the instance's log (assistant logs); the next request after the pause tries again." : null;
-  return refusal(code, `Model "${model.name}" could not be started: ${message}`, remedy, secondsOf(model.retry.at - now));
+  const remedy =
+    code === "model_failed"
+      ? "See the instance's log (assistant logs); the next request after the pause tries again."
+      : null;
+  return refusal(
+    code,
+    `Model "${model.name}" could not be started: ${message}`,
+    remedy,
+    secondsOf(model.retry.at - now),
+  );
 }
 
 const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
@@ -171,9 +186,15 @@ function placeInLane(
  * `until` says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes
  * with every request.
  */
-function startBy(model: ModelRecord, { deadlineAt, maxTokens }: RequestFacts, prefillTokens: number, until: number): number {
+function startBy(
+  model: ModelRecord,
+  { deadlineAt, maxTokens }: RequestFacts,
+  prefillTokens: number,
+  until: number,
+): number {
   if (deadlineAt === null) return Number.POSITIVE_INFINITY;
-  const at = deadlineAt - model.prefillRate.msFor(prefillTokens) - model.decodeRate.msFor(model.expectedCompletion(maxTokens));
+  const at =
+    deadlineAt - model.prefillRate.msFor(prefillTokens) - model.decodeRate.msFor(model.expectedCompletion(maxTokens));
   return at <= until ? at : Number.POSITIVE_INFINITY;
 }
 

@@ -58,7 +58,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   if (model.queue.size === 0 || model.removed || state.closing) {
     state.blocked.delete(model);
     disarm(turn, model.roomDue);
-    for (const instance of model.supply.coming) if (instance.life.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
+    for (const instance of model.supply.coming)
+      if (instance.life.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
   if (model.isRemoteOnly) {
@@ -67,7 +68,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   }
   // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
   for (const instance of model.supply.coming)
-    if (instance.life.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance)) remove(turn, instance);
+    if (instance.life.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance))
+      remove(turn, instance);
   // Single flight: while one instance is on its way, nobody starts a second.
   if (model.supply.coming.length > 0) return;
   if (model.retry.armed) {
@@ -127,7 +129,8 @@ function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { device } = instance;
   if (state.closing || state.count("live") >= state.settings.maxInstances) return false;
   // It counts among those to come itself.
-  if (device.isCpu && !hasThread(state.settings.threadBudget, device.taken.live, instance.model.supply.future === 1)) return false;
+  if (device.isCpu && !hasThread(state.settings.threadBudget, device.taken.live, instance.model.supply.future === 1))
+    return false;
   return hasMemory(turn, instance);
 }
 
@@ -163,7 +166,13 @@ export function shrink(turn: Turn, model: ModelRecord): void {
   let count = model.supply.future - model.replicas;
   if (count <= 0) return;
   const order = [...model.instances].filter(({ life }) => life.phase !== "leaving" && life.phase !== "failed");
-  order.sort((a, b) => Number(a.isPinned) - Number(b.isPinned) || a.inFlight.size - b.inFlight.size || a.lastUsedAt - b.lastUsedAt || b.serial - a.serial);
+  order.sort(
+    (a, b) =>
+      Number(a.isPinned) - Number(b.isPinned) ||
+      a.inFlight.size - b.inFlight.size ||
+      a.lastUsedAt - b.lastUsedAt ||
+      b.serial - a.serial,
+  );
   for (const instance of order) {
     if (count <= 0) return;
     leave(turn, instance, "reload");

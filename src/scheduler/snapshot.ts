@@ -52,11 +52,20 @@ export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapsho
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
   const { queued, requests, served } = state;
-  return { queued, inFlight: requests.size - queued, requestsServed: served, models, instances, exclusive: holders(state) };
+  return {
+    queued,
+    inFlight: requests.size - queued,
+    requestsServed: served,
+    models,
+    instances,
+    exclusive: holders(state),
+  };
 }
 
 function holders(state: SchedulerState): Map<string, string> {
-  const held = [...state.devices.values()].flatMap(({ id, holder }) => (holder === null ? [] : [[id, holder] as const]));
+  const held = [...state.devices.values()].flatMap(({ id, holder }) =>
+    holder === null ? [] : [[id, holder] as const],
+  );
   return new Map(held);
 }
 

@@ -95,7 +95,8 @@ export class SchedulerState {
 }
 
 /** An empty state: no models until the first `configured`. */
-export const createState = (grantThreads: GrantThreads, measures = false): SchedulerState => new SchedulerState(grantThreads, measures);
+export const createState = (grantThreads: GrantThreads, measures = false): SchedulerState =>
+  new SchedulerState(grantThreads, measures);
 
 /** Epoch milliseconds at which a `tick` is wanted, or null. */
 export const nextDueAt = (state: SchedulerState): number | null => state.dues.peek()?.at ?? null;

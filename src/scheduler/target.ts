@@ -108,7 +108,12 @@ export class Work {
     this.startedAt = now;
     this.promisedTokens = cachedTokens;
     this.decodeTokens = decodeTokens;
-    this.#previousTurn = target.index.begin(target, facts.prefix, facts.promptTokens + decodeTokens, target.cacheTokens);
+    this.#previousTurn = target.index.begin(
+      target,
+      facts.prefix,
+      facts.promptTokens + decodeTokens,
+      target.cacheTokens,
+    );
     this.alone = target.unanswered === 0;
     if (this.alone) target.busySince = now;
     target.enter(this);

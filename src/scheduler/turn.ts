@@ -17,7 +17,12 @@ export function arm(turn: Turn, due: Due<Occasion>, at: number): void {
 
 export const disarm = (turn: Turn, due: Due<Occasion>): void => turn.state.dues.remove(due);
 
-export const refusal = (code: Refusal["code"], message: string, remedy: string | null = null, retryAfterS: number | null = null): Refusal => ({
+export const refusal = (
+  code: Refusal["code"],
+  message: string,
+  remedy: string | null = null,
+  retryAfterS: number | null = null,
+): Refusal => ({
   code,
   message,
   remedy,

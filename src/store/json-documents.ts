@@ -56,7 +56,10 @@ export class JsonDocuments implements Documents {
     await this.#makeWay(file, type);
     // Commands that only read do without it.
     const { default: writeFileAtomic } = await import("write-file-atomic");
-    await writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`, { fsync: type.durable, ...modeOf(this.#options.fileMode) });
+    await writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`, {
+      fsync: type.durable,
+      ...modeOf(this.#options.fileMode),
+    });
   }
 
   async remove<T>(name: string, type: DocumentType<T>): Promise<void> {
@@ -98,9 +101,13 @@ async function inspect<T>(file: string, type: DocumentType<T>): Promise<Reading<
 }
 
 function tooNew(file: string, { title, schema }: DocumentType<unknown>, found: number): AssistantError {
-  return new AssistantError("data_newer", `The ${title} in ${file} has format ${found}; this version reads formats up to ${schema}.`, {
-    remedy: "Update Assistant, or move the file away to start without it.",
-  });
+  return new AssistantError(
+    "data_newer",
+    `The ${title} in ${file} has format ${found}; this version reads formats up to ${schema}.`,
+    {
+      remedy: "Update Assistant, or move the file away to start without it.",
+    },
+  );
 }
 
 const modeOf = (mode: number | null): { readonly mode?: number } => (mode === null ? {} : { mode });

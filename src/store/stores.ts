@@ -18,7 +18,10 @@ export interface Stores {
  * Opens the stores of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
  * document is damaged.
  */
-export function openStores(paths: Pick<Paths, "dataDir" | "enginesDir" | "runDir" | "weightsDir">, report: (problem: string) => void): Stores {
+export function openStores(
+  paths: Pick<Paths, "dataDir" | "enginesDir" | "runDir" | "weightsDir">,
+  report: (problem: string) => void,
+): Stores {
   const folder = (directory: string, fileMode: number | null, directoryMode: number | null): Documents =>
     new JsonDocuments({ directory, fileMode, directoryMode, report });
   return {

@@ -25,7 +25,8 @@ function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown
     const value = fields[name];
     let shown = value;
     if (SECRETS.has(name.toLowerCase())) shown = CENSORED;
-    else if (typeof value === "object" && value !== null && !(value instanceof Error)) shown = hideIn(value as Record<string, unknown>);
+    else if (typeof value === "object" && value !== null && !(value instanceof Error))
+      shown = hideIn(value as Record<string, unknown>);
     if (shown === value) continue;
     if (censored === fields) censored = { ...fields };
     censored[name] = shown;
@@ -49,7 +50,12 @@ export interface DaemonLog {
 
 /** Opens the daemon's log: JSON lines in files of 10 MB, five of which are kept. */
 export async function openLog(target: LogTarget): Promise<DaemonLog> {
-  const file = await RollingFile.open({ directory: target.directory, name: "assistant", maxBytes: MAX_FILE_BYTES, kept: KEPT_FILES });
+  const file = await RollingFile.open({
+    directory: target.directory,
+    name: "assistant",
+    maxBytes: MAX_FILE_BYTES,
+    kept: KEPT_FILES,
+  });
   const write = (line: string): void => {
     file.write(line);
     target.alsoTo?.write(line);

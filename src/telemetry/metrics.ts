@@ -26,17 +26,31 @@ type Sample = readonly [labels: Labels, value: number | null];
  */
 export class Metrics {
   readonly registry = new Registry();
-  readonly #requests = this.#counter("assistant_requests_total", "Requests that have ended.", ["model", "instance", "route", "outcome", "code"]);
-  readonly #refused = this.#counter("assistant_refused_total", "Requests that the guards refused.", ["code"]);
-  readonly #tokens = this.#counter("assistant_tokens_total", "Tokens of prompts (cached ones included), of prompts read from the cache, and of answers.", [
+  readonly #requests = this.#counter("assistant_requests_total", "Requests that have ended.", [
     "model",
-    "kind",
+    "instance",
+    "route",
+    "outcome",
+    "code",
   ]);
+  readonly #refused = this.#counter("assistant_refused_total", "Requests that the guards refused.", ["code"]);
+  readonly #tokens = this.#counter(
+    "assistant_tokens_total",
+    "Tokens of prompts (cached ones included), of prompts read from the cache, and of answers.",
+    ["model", "kind"],
+  );
   readonly #queueSeconds = this.#histogram("assistant_queue_seconds", "Wait for a slot, of requests that got one.");
-  readonly #firstTokenSeconds = this.#histogram("assistant_first_token_seconds", "From a request to the first byte of its answer.");
+  readonly #firstTokenSeconds = this.#histogram(
+    "assistant_first_token_seconds",
+    "From a request to the first byte of its answer.",
+  );
   readonly #requestSeconds = this.#histogram("assistant_request_seconds", "From a request to its end.");
   readonly #starts = this.#counter("assistant_instance_starts_total", "Starts of its engine.", ["instance"]);
-  readonly #ends = this.#counter("assistant_instance_ends_total", "Ends of its engine, by cause: exit, signal and wedged are crashes.", ["instance", "cause"]);
+  readonly #ends = this.#counter(
+    "assistant_instance_ends_total",
+    "Ends of its engine, by cause: exit, signal and wedged are crashes.",
+    ["instance", "cause"],
+  );
   readonly #ofStatus = statusMetrics(this.registry);
   readonly #ofUsage = usageMetrics(this.registry);
   #ofProcess: Promise<Registry> | null = null;
@@ -132,47 +146,102 @@ type Device = DaemonStatus["devices"][number];
 /** Defines the metrics of the status; returns what sets them from one. */
 function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
   const gauges: { readonly gauge: Gauge; readonly samples: (status: DaemonStatus) => readonly Sample[] }[] = [];
-  const define = (name: string, help: string, labelNames: string[], samples: (status: DaemonStatus) => readonly Sample[]): void => {
+  const define = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    samples: (status: DaemonStatus) => readonly Sample[],
+  ): void => {
     gauges.push({ gauge: new Gauge({ name, help, labelNames, registers: [registry] }), samples });
   };
-  const ofModels = (name: string, help: string, value: (model: DaemonStatus["models"][number], status: DaemonStatus) => number): void =>
-    define(name, help, ["model"], (status) => status.models.map((model) => [{ model: model.name }, value(model, status)]));
+  const ofModels = (
+    name: string,
+    help: string,
+    value: (model: DaemonStatus["models"][number], status: DaemonStatus) => number,
+  ): void =>
+    define(name, help, ["model"], (status) =>
+      status.models.map((model) => [{ model: model.name }, value(model, status)]),
+    );
   const ofInstances = (name: string, help: string, value: (instance: Instance) => number | null): void =>
     define(name, help, ["instance", "model", "device"], ({ instances }) =>
-      instances.map((instance) => [{ instance: instance.id, model: instance.model, device: instance.device }, value(instance)]),
+      instances.map((instance) => [
+        { instance: instance.id, model: instance.model, device: instance.device },
+        value(instance),
+      ]),
     );
   const ofDevices = (name: string, help: string, value: (device: Device) => number | null): void =>
-    define(name, help, ["device", "name"], ({ devices }) => devices.map((device) => [{ device: device.id, name: device.name }, value(device)]));
+    define(name, help, ["device", "name"], ({ devices }) =>
+      devices.map((device) => [{ device: device.id, name: device.name }, value(device)]),
+    );
   const ofNodes = (name: string, help: string, value: (node: NodeStatus) => number): void =>
     define(name, help, ["node"], ({ nodes = [] }) => nodes.map((node) => [{ node: node.name }, value(node)]));
 
   ofModels("assistant_model_waiting", "Requests that wait for the model.", ({ queued }) => queued);
-  ofModels("assistant_model_in_flight", "Requests that instances of the model work on here.", ({ name }, { instances }) =>
-    instances.reduce((sum, { model, inFlight }) => (model === name ? sum + inFlight : sum), 0),
+  ofModels(
+    "assistant_model_in_flight",
+    "Requests that instances of the model work on here.",
+    ({ name }, { instances }) =>
+      instances.reduce((sum, { model, inFlight }) => (model === name ? sum + inFlight : sum), 0),
   );
   ofModels("assistant_model_instances", "Instances of the model that are ready.", ({ instances }) => instances);
-  ofModels("assistant_model_unavailable", "1 while the model cannot be served.", ({ error }) => (error === null ? 0 : 1));
+  ofModels("assistant_model_unavailable", "1 while the model cannot be served.", ({ error }) =>
+    error === null ? 0 : 1,
+  );
 
-  define("assistant_instance_state", "1 for the state that the instance is in.", ["instance", "model", "device", "state"], ({ instances }) =>
-    instances.flatMap(({ id, model, device, state }) => STATES.map((name): Sample => [{ instance: id, model, device, state: name }, state === name ? 1 : 0])),
+  define(
+    "assistant_instance_state",
+    "1 for the state that the instance is in.",
+    ["instance", "model", "device", "state"],
+    ({ instances }) =>
+      instances.flatMap(({ id, model, device, state }) =>
+        STATES.map((name): Sample => [{ instance: id, model, device, state: name }, state === name ? 1 : 0]),
+      ),
   );
   ofInstances("assistant_instance_in_flight", "Requests on the instance.", ({ inFlight }) => inFlight);
   ofInstances("assistant_instance_slots", "Requests that it works on at once.", ({ slots }) => slots);
   ofInstances("assistant_instance_load", "Work in flight divided by capacity.", ({ load }) => load);
-  ofInstances("assistant_instance_decode_tokens_per_second", "Recent output of the whole instance.", ({ decodeTokensPerSecond }) => decodeTokensPerSecond);
-  ofInstances("assistant_instance_prefill_tokens_per_second", "Recent rate of prompt tokens.", ({ prefillTokensPerSecond }) => prefillTokensPerSecond);
-  ofInstances("assistant_instance_memory_bytes", "Memory on its device, as measured.", ({ memoryBytes }) => memoryBytes);
-  ofInstances("assistant_instance_memory_estimate_bytes", "Estimate of its memory there.", ({ estimatedMemoryBytes }) => estimatedMemoryBytes);
+  ofInstances(
+    "assistant_instance_decode_tokens_per_second",
+    "Recent output of the whole instance.",
+    ({ decodeTokensPerSecond }) => decodeTokensPerSecond,
+  );
+  ofInstances(
+    "assistant_instance_prefill_tokens_per_second",
+    "Recent rate of prompt tokens.",
+    ({ prefillTokensPerSecond }) => prefillTokensPerSecond,
+  );
+  ofInstances(
+    "assistant_instance_memory_bytes",
+    "Memory on its device, as measured.",
+    ({ memoryBytes }) => memoryBytes,
+  );
+  ofInstances(
+    "assistant_instance_memory_estimate_bytes",
+    "Estimate of its memory there.",
+    ({ estimatedMemoryBytes }) => estimatedMemoryBytes,
+  );
 
   define("assistant_info", "1, with the version of the daemon.", ["version"], ({ version }) => [[{ version }, 1]]);
   ofDevices("assistant_device_memory_total_bytes", "Memory of the device.", ({ memoryTotalBytes }) => memoryTotalBytes);
-  ofDevices("assistant_device_memory_free_bytes", "Free memory of the device.", ({ memoryFreeBytes }) => memoryFreeBytes);
+  ofDevices(
+    "assistant_device_memory_free_bytes",
+    "Free memory of the device.",
+    ({ memoryFreeBytes }) => memoryFreeBytes,
+  );
   ofDevices("assistant_device_utilization_ratio", "How busy the device is, 0 to 1.", ({ utilizationPercent }) =>
     utilizationPercent === null ? null : utilizationPercent / 100,
   );
-  ofDevices("assistant_device_temperature_celsius", "Temperature of the device.", ({ temperatureCelsius }) => temperatureCelsius);
+  ofDevices(
+    "assistant_device_temperature_celsius",
+    "Temperature of the device.",
+    ({ temperatureCelsius }) => temperatureCelsius,
+  );
   ofNodes("assistant_node_up", "1 while the remote server can be used.", ({ state }) => (state === "up" ? 1 : 0));
-  ofNodes("assistant_node_in_flight", "Requests from here that the remote server works on.", ({ inFlight }) => inFlight);
+  ofNodes(
+    "assistant_node_in_flight",
+    "Requests from here that the remote server works on.",
+    ({ inFlight }) => inFlight,
+  );
 
   return (status) => {
     for (const { gauge, samples } of gauges) {

@@ -58,7 +58,15 @@ export class UsageLedger {
 
   #rowOf(tenant: string, model: string): Counts {
     const models = this.#modelsOf(tenant);
-    const row = models.get(model) ?? { tenant, model, requests: 0, failed: 0, promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
+    const row = models.get(model) ?? {
+      tenant,
+      model,
+      requests: 0,
+      failed: 0,
+      promptTokens: 0,
+      cachedTokens: 0,
+      completionTokens: 0,
+    };
     models.set(model, row);
     return row;
   }
@@ -85,4 +93,6 @@ const usageDocument: DocumentType<UsageReport> = {
 };
 
 const isRow = (row: Partial<UsageRow> | null): boolean =>
-  typeof row?.tenant === "string" && typeof row.model === "string" && NUMBERS.every((name) => Number.isFinite(row[name]));
+  typeof row?.tenant === "string" &&
+  typeof row.model === "string" &&
+  NUMBERS.every((name) => Number.isFinite(row[name]));

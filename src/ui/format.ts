@@ -3,7 +3,8 @@ import { formatBytes as decimalBytes } from "../models/format.ts";
 /** Numbers as people read them. Pure; every function takes the unit its name says. */
 
 /** `1.4 GB`, in decimal units as files of models are measured, or `-` for null. */
-export const formatBytes = (bytes: number | null): string => (bytes === null || !Number.isFinite(bytes) ? "-" : decimalBytes(Math.max(0, bytes)));
+export const formatBytes = (bytes: number | null): string =>
+  bytes === null || !Number.isFinite(bytes) ? "-" : decimalBytes(Math.max(0, bytes));
 
 /** `3d 4h`, `2h 5m`, `5m 3s`, `12s`, `<1s`; never more than two units. `-` for null. */
 export function formatDuration(milliseconds: number | null): string {

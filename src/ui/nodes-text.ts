@@ -2,7 +2,18 @@ import type { NodeStatus } from "../api/nodes.ts";
 import { formatDuration, plural } from "./format.ts";
 import { alignColumns } from "./table.ts";
 
-const TITLES = ["NAME", "ADDRESS", "STATE", "VERSION", "WEIGHT", "IN FLIGHT", "SERVED", "ROUND TRIP", "FIRST BYTE", "MODELS"];
+const TITLES = [
+  "NAME",
+  "ADDRESS",
+  "STATE",
+  "VERSION",
+  "WEIGHT",
+  "IN FLIGHT",
+  "SERVED",
+  "ROUND TRIP",
+  "FIRST BYTE",
+  "MODELS",
+];
 
 /** Remote servers as a table, with the last error of those that are not up below it. `now`: epoch milliseconds. Pure. */
 export function nodesText(nodes: readonly NodeStatus[], now: number): string[] {
@@ -31,7 +42,8 @@ function trouble(node: NodeStatus, now: number): string[] {
 }
 
 /** Requests of ours that other machines work on now. */
-export const inFlightElsewhere = (nodes: readonly NodeStatus[]): number => nodes.reduce((sum, node) => sum + node.inFlight, 0);
+export const inFlightElsewhere = (nodes: readonly NodeStatus[]): number =>
+  nodes.reduce((sum, node) => sum + node.inFlight, 0);
 
 /** "2 remote servers, 1 up". */
 export function nodesSummary(nodes: readonly NodeStatus[]): string {
@@ -39,4 +51,5 @@ export function nodesSummary(nodes: readonly NodeStatus[]): string {
   return `${plural(used.length, "remote server")}, ${used.filter(({ state }) => state === "up").length} up`;
 }
 
-const milliseconds = (value: number | null): string => (value === null ? "-" : value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`);
+const milliseconds = (value: number | null): string =>
+  value === null ? "-" : value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;

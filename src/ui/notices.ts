@@ -5,7 +5,8 @@ import { noticeText } from "../config/findings.ts";
 type Notice = DaemonStatus["notices"][number];
 
 /** `error: /etc/assistant/models/a.toml:3: chat.slots: …` */
-export const noticeLine = (notice: Notice): string => `${notice.severity}: ${noticeText(notice as Parameters<typeof noticeText>[0])}`;
+export const noticeLine = (notice: Notice): string =>
+  `${notice.severity}: ${noticeText(notice as Parameters<typeof noticeText>[0])}`;
 
 /** The same for a narrow line: the file without its directory. */
 export const shortNoticeLine = (notice: Notice): string => noticeLine({ ...notice, file: basename(notice.file) });
@@ -14,4 +15,6 @@ export const shortNoticeLine = (notice: Notice): string => noticeLine({ ...notic
 export const restartLines = (settings: readonly string[] | undefined): string[] =>
   settings === undefined || settings.length === 0
     ? []
-    : [`${settings.join(", ")} changed: \`assistant restart\` brings ${settings.length === 1 ? "it" : "them"} into force`];
+    : [
+        `${settings.join(", ")} changed: \`assistant restart\` brings ${settings.length === 1 ? "it" : "them"} into force`,
+      ];

@@ -11,7 +11,13 @@ export function psText(status: DaemonStatus): string[] {
   const deaths = rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []);
   const broken = brokenModels(status, rows).map(({ name, error }) => `${name}: ${error}`);
   const short = status.models.flatMap((model) => (model.replicasNote ? [`${model.name}: ${model.replicasNote}`] : []));
-  const trouble = [...deaths, ...broken, ...short, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)];
+  const trouble = [
+    ...deaths,
+    ...broken,
+    ...short,
+    ...status.notices.map(noticeLine),
+    ...restartLines(status.restartSettings),
+  ];
   const table = rows.length === 0 ? [idleSentence(status)] : plainTable(columns, rows);
   return [...table, ...(trouble.length > 0 ? ["", ...trouble] : [])];
 }

@@ -35,7 +35,8 @@ const LOAD_BAR_CELLS = 6;
 const FAULTS = new Set(["exit", "signal", "start-timeout", "spawn-error", "probe-failed", "wedged"]);
 
 /** Whether somebody has to know: it ended, and nobody had asked for that. */
-export const diedByFault = (instance: InstanceStatus): boolean => instance.lastDeath !== null && FAULTS.has(instance.lastDeath.cause);
+export const diedByFault = (instance: InstanceStatus): boolean =>
+  instance.lastDeath !== null && FAULTS.has(instance.lastDeath.cause);
 
 /** Instances that are or should be up. One that was stopped on purpose is not among them. */
 export function visibleRows(status: DaemonStatus): InstanceRow[] {
@@ -50,7 +51,8 @@ export function sortRows(rows: readonly InstanceRow[], column: Column): Instance
   const direction = column.highFirst ? -1 : 1;
   return [...rows].sort((a, b) => {
     const [left, right] = [column.sortKey(a), column.sortKey(b)];
-    const order = typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right));
+    const order =
+      typeof left === "number" && typeof right === "number" ? left - right : String(left).localeCompare(String(right));
     return order === 0 ? a.instance.id.localeCompare(b.instance.id) : order * direction;
   });
 }
@@ -62,9 +64,15 @@ function stateCell({ instance, now }: InstanceRow): Cell {
     case "ready":
       return { text: instance.pinned ? "ready*" : "ready", tone: instance.inFlight > 0 ? "busy" : "good" };
     case "starting":
-      return { text: instance.loadProgress === null ? "loading" : `load ${formatPercent(instance.loadProgress)}`, tone: "busy" };
+      return {
+        text: instance.loadProgress === null ? "loading" : `load ${formatPercent(instance.loadProgress)}`,
+        tone: "busy",
+      };
     case "failed":
-      return { text: instance.retryAt === null ? "failed" : `failed ↻${formatDuration(Math.max(0, instance.retryAt - now))}`, tone: "bad" };
+      return {
+        text: instance.retryAt === null ? "failed" : `failed ↻${formatDuration(Math.max(0, instance.retryAt - now))}`,
+        tone: "bad",
+      };
     case "absent":
       return { text: "gone", tone: "bad" };
     default:
@@ -72,23 +80,51 @@ function stateCell({ instance, now }: InstanceRow): Cell {
   }
 }
 
-const uptimeMs = ({ instance, now }: InstanceRow): number | null => (instance.readyAt === null || instance.pid === null ? null : now - instance.readyAt);
-const idleMs = ({ instance, now }: InstanceRow): number | null => (instance.idleStopAt === null ? null : instance.idleStopAt - now);
+const uptimeMs = ({ instance, now }: InstanceRow): number | null =>
+  instance.readyAt === null || instance.pid === null ? null : now - instance.readyAt;
+const idleMs = ({ instance, now }: InstanceRow): number | null =>
+  instance.idleStopAt === null ? null : instance.idleStopAt - now;
 
 type Optional = "highFirst" | "shrinkTo" | "align";
-const column = (fields: Omit<Column, Optional> & Partial<Pick<Column, Optional>>): Column => ({ align: "right", shrinkTo: null, highFirst: true, ...fields });
+const column = (fields: Omit<Column, Optional> & Partial<Pick<Column, Optional>>): Column => ({
+  align: "right",
+  shrinkTo: null,
+  highFirst: true,
+  ...fields,
+});
 const text = { align: "left", highFirst: false } as const;
 
 /** All columns of `ps`, in their order on the screen. `s` cycles through them. */
 export const columns: readonly Column[] = [
-  column({ ...text, title: "INSTANCE", priority: 0, cell: (row) => plain(row.instance.id), sortKey: (row) => row.instance.id }),
+  column({
+    ...text,
+    title: "INSTANCE",
+    priority: 0,
+    cell: (row) => plain(row.instance.id),
+    sortKey: (row) => row.instance.id,
+  }),
   column({ ...text, title: "STATE", priority: 1, cell: stateCell, sortKey: (row) => row.instance.state }),
-  column({ ...text, title: "ENGINE", priority: 9, cell: (row) => plain(row.instance.engine), sortKey: (row) => row.instance.engine }),
-  column({ ...text, title: "DEVICE", priority: 8, cell: (row) => plain(row.instance.device), sortKey: (row) => row.instance.device }),
+  column({
+    ...text,
+    title: "ENGINE",
+    priority: 9,
+    cell: (row) => plain(row.instance.engine),
+    sortKey: (row) => row.instance.engine,
+  }),
+  column({
+    ...text,
+    title: "DEVICE",
+    priority: 8,
+    cell: (row) => plain(row.instance.device),
+    sortKey: (row) => row.instance.device,
+  }),
   column({
     title: "SLOTS",
     priority: 2,
-    cell: ({ instance }) => ({ text: `${instance.inFlight}/${instance.slots}`, tone: instance.inFlight > 0 ? "busy" : "plain" }),
+    cell: ({ instance }) => ({
+      text: `${instance.inFlight}/${instance.slots}`,
+      tone: instance.inFlight > 0 ? "busy" : "plain",
+    }),
     sortKey: (row) => row.instance.inFlight,
   }),
   column({
@@ -107,24 +143,54 @@ export const columns: readonly Column[] = [
     }),
     sortKey: (row) => row.instance.load,
   }),
-  column({ title: "QUEUE", priority: 4, cell: (row) => ({ text: String(row.queued), tone: row.queued > 0 ? "busy" : "plain" }), sortKey: (row) => row.queued }),
-  column({ title: "MEMORY", priority: 6, cell: (row) => plain(formatBytes(row.instance.memoryBytes)), sortKey: (row) => row.instance.memoryBytes ?? -1 }),
+  column({
+    title: "QUEUE",
+    priority: 4,
+    cell: (row) => ({ text: String(row.queued), tone: row.queued > 0 ? "busy" : "plain" }),
+    sortKey: (row) => row.queued,
+  }),
+  column({
+    title: "MEMORY",
+    priority: 6,
+    cell: (row) => plain(formatBytes(row.instance.memoryBytes)),
+    sortKey: (row) => row.instance.memoryBytes ?? -1,
+  }),
   column({
     title: "ESTIMATE",
     priority: 16,
     cell: (row) => plain(formatBytes(row.instance.estimatedMemoryBytes)),
     sortKey: (row) => row.instance.estimatedMemoryBytes ?? -1,
   }),
-  column({ title: "UPTIME", priority: 7, cell: (row) => plain(formatDuration(uptimeMs(row))), sortKey: (row) => uptimeMs(row) ?? -1 }),
-  column({ title: "CONTEXT", priority: 11, cell: (row) => plain(String(row.instance.contextTokens)), sortKey: (row) => row.instance.contextTokens }),
+  column({
+    title: "UPTIME",
+    priority: 7,
+    cell: (row) => plain(formatDuration(uptimeMs(row))),
+    sortKey: (row) => uptimeMs(row) ?? -1,
+  }),
+  column({
+    title: "CONTEXT",
+    priority: 11,
+    cell: (row) => plain(String(row.instance.contextTokens)),
+    sortKey: (row) => row.instance.contextTokens,
+  }),
   column({
     title: "PREFILL/S",
     priority: 10,
     cell: (row) => plain(formatRate(row.instance.prefillTokensPerSecond)),
     sortKey: (row) => row.instance.prefillTokensPerSecond ?? -1,
   }),
-  column({ title: "THREADS", priority: 13, cell: (row) => plain(String(row.instance.threads)), sortKey: (row) => row.instance.threads }),
-  column({ title: "SERVED", priority: 12, cell: (row) => plain(formatCount(row.instance.requestsServed)), sortKey: (row) => row.instance.requestsServed }),
+  column({
+    title: "THREADS",
+    priority: 13,
+    cell: (row) => plain(String(row.instance.threads)),
+    sortKey: (row) => row.instance.threads,
+  }),
+  column({
+    title: "SERVED",
+    priority: 12,
+    cell: (row) => plain(formatCount(row.instance.requestsServed)),
+    sortKey: (row) => row.instance.requestsServed,
+  }),
   column({
     title: "STOPS IN",
     priority: 14,

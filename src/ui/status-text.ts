@@ -9,13 +9,17 @@ import { alignColumns } from "./table.ts";
 
 /** What `assistant status` prints of a running daemon, in the manner of systemctl. Pure. */
 export function statusText(status: DaemonStatus, colour: boolean): string[] {
-  const paint = (style: "green" | "red" | "yellow" | "bold", text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text);
+  const paint = (style: "green" | "red" | "yellow" | "bold", text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
   const state = status.state === "running" ? paint("green", "running") : paint("yellow", "stopping");
   const rows = visibleRows(status);
   const inFlight = rows.reduce((sum, row) => sum + row.instance.inFlight, 0);
   const elsewhere = inFlightElsewhere(status.nodes ?? []);
   const facts: [string, string][] = [
-    ["State", `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`],
+    [
+      "State",
+      `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`,
+    ],
     ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
     ...(status.grpc ? [["gRPC", status.grpc] as [string, string]] : []),
     ...((status.nodes ?? []).length === 0 ? [] : [["Nodes", nodesSummary(status.nodes ?? [])] as [string, string]]),
@@ -39,8 +43,10 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
       status.devices.map((device) => [device.id, device.name, deviceFacts(device).join(", ")]),
       "none found",
     ),
-    ...block("Trouble", [...deaths, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)], (line) =>
-      paint(/^warning|into force$/u.test(line) ? "yellow" : "red", line),
+    ...block(
+      "Trouble",
+      [...deaths, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)],
+      (line) => paint(/^warning|into force$/u.test(line) ? "yellow" : "red", line),
     ),
     ...block("Hints", status.hints, (line) => line),
   ];

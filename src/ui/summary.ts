@@ -25,7 +25,9 @@ export function headline(status: DaemonStatus): string[] {
 export function idleSentence({ models }: DaemonStatus): string {
   const local = models.find(({ engine, error }) => engine !== "remote" && error === null);
   if (models.length === 0) return "No models are configured: `assistant run smollm2` sets up a first one.";
-  return local === undefined ? "No model can be loaded: see below." : `No model is loaded. A request loads one, or \`assistant load ${local.name}\`.`;
+  return local === undefined
+    ? "No model can be loaded: see below."
+    : `No model is loaded. A request loads one, or \`assistant load ${local.name}\`.`;
 }
 
 /** As many parts as fit into `width`, joined. */
@@ -54,8 +56,13 @@ export function deathSentence(instance: InstanceStatus, now: number): string | n
 }
 
 /** Models that cannot be served, without those that an instance of theirs speaks for. Pure. */
-export function brokenModels({ models }: DaemonStatus, rows: readonly InstanceRow[]): { readonly name: string; readonly error: string }[] {
-  const told = new Set(rows.filter(({ instance, now }) => deathSentence(instance, now) !== null).map(({ instance }) => instance.model));
+export function brokenModels(
+  { models }: DaemonStatus,
+  rows: readonly InstanceRow[],
+): { readonly name: string; readonly error: string }[] {
+  const told = new Set(
+    rows.filter(({ instance, now }) => deathSentence(instance, now) !== null).map(({ instance }) => instance.model),
+  );
   return models.flatMap(({ name, error }) => (error === null || told.has(name) ? [] : [{ name, error }]));
 }
 

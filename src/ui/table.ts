@@ -24,7 +24,8 @@ export function fitTable(all: readonly Column[], rows: readonly InstanceRow[], w
     return { column, cells, width: Math.max(column.title.length, ...cells.map((cell) => cell.text.length)) };
   });
   let kept = measured;
-  const least = (): number => kept.reduce((sum, { column, width }) => sum + Math.min(width, column.shrinkTo ?? width) + GAP, -GAP);
+  const least = (): number =>
+    kept.reduce((sum, { column, width }) => sum + Math.min(width, column.shrinkTo ?? width) + GAP, -GAP);
   while (kept.length > 1 && least() > width) {
     const weakest = Math.max(...kept.map(({ column }) => column.priority));
     kept = kept.filter(({ column }) => column.priority !== weakest);
@@ -38,7 +39,9 @@ export function fitTable(all: readonly Column[], rows: readonly InstanceRow[], w
   });
   return {
     columns: fitted.map(({ column, width }) => ({ column, width })),
-    lines: rows.map((_, index) => fitted.map(({ column, cells, width }) => pad(cells[index] ?? { text: "", tone: "plain" }, width, column.align))),
+    lines: rows.map((_, index) =>
+      fitted.map(({ column, cells, width }) => pad(cells[index] ?? { text: "", tone: "plain" }, width, column.align)),
+    ),
   };
 }
 
@@ -49,7 +52,9 @@ function pad(cell: Cell, width: number, align: Column["align"]): Cell {
 
 /** The titles, padded as the cells below them are. */
 export const titleLine = (table: FittedTable): string[] =>
-  table.columns.map(({ column, width }) => (column.align === "right" ? column.title.padStart(width) : column.title.padEnd(width)));
+  table.columns.map(({ column, width }) =>
+    column.align === "right" ? column.title.padStart(width) : column.title.padEnd(width),
+  );
 
 /** Rows of text as aligned columns, two blanks apart, without blanks at line ends. */
 export function alignColumns(rows: readonly (readonly string[])[]): string[] {
@@ -68,5 +73,7 @@ export function alignColumns(rows: readonly (readonly string[])[]): string[] {
 /** The whole table as plain text, nothing cut: for files, pipes and `grep`. */
 export function plainTable(all: readonly Column[], rows: readonly InstanceRow[]): string[] {
   const table = fitTable(all, rows, Number.MAX_SAFE_INTEGER);
-  return [titleLine(table), ...table.lines.map((cells) => cells.map((cell) => cell.text))].map((texts) => texts.join("  ").trimEnd());
+  return [titleLine(table), ...table.lines.map((cells) => cells.map((cell) => cell.text))].map((texts) =>
+    texts.join("  ").trimEnd(),
+  );
 }

@@ -20,4 +20,5 @@ export function withUsage(call: InferenceCall, model: ModelSpec): JsonObject {
 }
 
 /** As the client wrote it, wherever that will do. */
-export const encodeBody = ({ body }: InferenceCall, json: JsonObject): Buffer => (json === body.json ? body.bytes : Buffer.from(JSON.stringify(json)));
+export const encodeBody = ({ body }: InferenceCall, json: JsonObject): Buffer =>
+  json === body.json ? body.bytes : Buffer.from(JSON.stringify(json));

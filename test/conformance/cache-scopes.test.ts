@@ -19,7 +19,11 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 /** Asks one token under a scope ("": none), and returns how many of the prompt's tokens were known. */
 async function cachedOf(engine: EngineProcess, scope: string, prompt: string, more: object = {}): Promise<number> {
   const headers = scope === "" ? {} : { "X-Cache-Scope": scope };
-  const { status, body } = await engine.post("/v1/completions", { prompt, max_tokens: 1, temperature: 0, ...more }, headers);
+  const { status, body } = await engine.post(
+    "/v1/completions",
+    { prompt, max_tokens: 1, temperature: 0, ...more },
+    headers,
+  );
   expect(status).toBe(200);
   return body.timings.cache_n;
 }
@@ -30,7 +34,8 @@ describe.each(bothEngines)("%s", (id) => {
   test("a prompt finds in the slots what its own scope has left, and nothing of another's or of nobody's", async () => {
     await using engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 3 } });
     for (const scope of ["ada", "bob", ""]) expect(await cachedOf(engine, scope, prompt), scope).toBe(0);
-    for (const scope of ["ada", "bob", ""]) expect(await cachedOf(engine, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
+    for (const scope of ["ada", "bob", ""])
+      expect(await cachedOf(engine, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
   });
 
   test("in the only slot one scope's prompt is computed anew after another's", async () => {
@@ -43,7 +48,11 @@ describe.each(bothEngines)("%s", (id) => {
     await using engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 1 } });
     const texts: string[] = [];
     for (const scope of ["ada", "ada", "bob", "ada"]) {
-      const { body } = await engine.post("/v1/completions", { prompt, max_tokens: 8, temperature: 0 }, { "X-Cache-Scope": scope });
+      const { body } = await engine.post(
+        "/v1/completions",
+        { prompt, max_tokens: 8, temperature: 0 },
+        { "X-Cache-Scope": scope },
+      );
       texts.push(body.choices[0].text);
     }
     expect(new Set(texts).size).toBe(1);
@@ -57,7 +66,8 @@ describe("llama-server", () => {
   test("the host-memory cache gives each scope its own", async () => {
     await using engine = await start();
     for (const scope of ["ada", "bob", ""]) expect(await cachedOf(engine, scope, prompt), scope).toBe(0);
-    for (const scope of ["ada", "bob", "", "ada"]) expect(await cachedOf(engine, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
+    for (const scope of ["ada", "bob", "", "ada"])
+      expect(await cachedOf(engine, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
     expect(await cachedOf(engine, "eve", prompt)).toBe(0);
   });
 
@@ -79,6 +89,7 @@ describe("llama-server", () => {
     expect(await restoreSlot(second.socketPath, 0, "ada.slot", soon())).toBeGreaterThan(150);
     expect(await loadCached(second.socketPath, "bob.slot", soon())).toBeGreaterThan(150);
     for (const scope of ["eve", ""]) expect(await cachedOf(second, scope, prompt), scope).toBe(0);
-    for (const scope of ["ada", "bob"]) expect(await cachedOf(second, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
+    for (const scope of ["ada", "bob"])
+      expect(await cachedOf(second, scope, `${prompt} and so on`), scope).toBeGreaterThan(150);
   });
 });

@@ -20,7 +20,10 @@ describe.each(bothEngines)("embeddings by %s", (id) => {
   afterAll(() => engine[Symbol.asyncDispose]());
 
   test("equal the reference vectors", async () => {
-    const { status, body } = await engine.post("/v1/embeddings", { input: cases.map((one) => one.input), model: "minilm" });
+    const { status, body } = await engine.post("/v1/embeddings", {
+      input: cases.map((one) => one.input),
+      model: "minilm",
+    });
     expect(status).toBe(200);
     expect(body).toMatchObject({ object: "list", model: "minilm" });
     expect(body.usage.total_tokens).toBe(body.usage.prompt_tokens);
@@ -41,7 +44,8 @@ describe.each(bothEngines)("embeddings by %s", (id) => {
 
   test("many requests at once all get their own vector", async () => {
     const answers = await Promise.all(cases.map((one) => engine.post("/v1/embeddings", { input: one.input })));
-    for (const [index, one] of cases.entries()) expect(cosine(answers[index]?.body.data[0].embedding, one.embedding)).toBeGreaterThan(1 - 1e-3);
+    for (const [index, one] of cases.entries())
+      expect(cosine(answers[index]?.body.data[0].embedding, one.embedding)).toBeGreaterThan(1 - 1e-3);
     expect(await engine.busySlots()).toBe(0);
   });
 
@@ -54,7 +58,8 @@ describe.each(bothEngines)("embeddings by %s", (id) => {
   test("no input, or one of a wrong type, is refused", async () => {
     expect((await engine.post("/v1/embeddings", {})).status).toBe(400);
     // llama-server calls a wrong type its own failure; the gateway has refused it before.
-    for (const body of [{ input: 7 }, { input: [] }]) expect((await engine.post("/v1/embeddings", body)).status).toBeGreaterThanOrEqual(400);
+    for (const body of [{ input: 7 }, { input: [] }])
+      expect((await engine.post("/v1/embeddings", body)).status).toBeGreaterThanOrEqual(400);
   });
 
   test("the fleet's probe gets a real vector", async () => {

@@ -37,12 +37,41 @@ export function modelSpec(engine: EngineId, file: string, overrides: ModelOverri
   return {
     ...{ name: "smol", aliases: [], kind: overrides.kind ?? "chat", engine, source: { type: "file", path: file } },
     load: {
-      ...{ contextTokens: 1024, slots: 2, batchTokens: 32, microBatchTokens: 32, threads: 2, gpuLayers: 0, splitMode: "layer", mainGpu: 0, tensorSplit: [] },
-      ...{ mmap: true, cacheTypeK: "f16", cacheTypeV: "f16", hostCacheMib: 0, chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
+      ...{
+        contextTokens: 1024,
+        slots: 2,
+        batchTokens: 32,
+        microBatchTokens: 32,
+        threads: 2,
+        gpuLayers: 0,
+        splitMode: "layer",
+        mainGpu: 0,
+        tensorSplit: [],
+      },
+      ...{
+        mmap: true,
+        cacheTypeK: "f16",
+        cacheTypeV: "f16",
+        hostCacheMib: 0,
+        chatTemplate: "",
+        projectorPath: "",
+        pooling: null,
+        extraArgs: [],
+      },
       ...overrides.load,
     },
     sampling: { ...ENGINE_SAMPLING, ...overrides.sampling },
-    ...{ includeUsage: false, devices: [], replicas: 1, idleTtlMs: null, preload: false, pinned: false, ownAddresses: [], file: "smol.toml", fingerprint: "1" },
+    ...{
+      includeUsage: false,
+      devices: [],
+      replicas: 1,
+      idleTtlMs: null,
+      preload: false,
+      pinned: false,
+      ownAddresses: [],
+      file: "smol.toml",
+      fingerprint: "1",
+    },
   };
 }
 
@@ -54,7 +83,12 @@ export const planFor = (model: ModelSpec, modelPath: string, socketPath: string)
 export async function engineFor(id: EngineId, folder: string): Promise<Engine> {
   const enginesDir = join(folder, "unused");
   const llamaServerPath = id === "llama-server" ? nativeEngineFile() : null;
-  const engines = createEngines({ folder: { enginesDir, choices: documentsIn(enginesDir) }, llamaServerPath, pathVariable: "", nodePath: process.execPath });
+  const engines = createEngines({
+    folder: { enginesDir, choices: documentsIn(enginesDir) },
+    llamaServerPath,
+    pathVariable: "",
+    nodePath: process.execPath,
+  });
   return engines.choose({ engine: id });
 }
 
@@ -91,10 +125,17 @@ export class EngineProcess implements AsyncDisposable {
     const engine = await engineFor(id, folder);
     const socketPath = join(folder, "e.sock");
     const { slotDir } = overrides;
-    const spec = engine.launch({ ...planFor(modelSpec(id, file, overrides), file, socketPath), ...(slotDir === undefined ? {} : { slotDir }) });
+    const spec = engine.launch({
+      ...planFor(modelSpec(id, file, overrides), file, socketPath),
+      ...(slotDir === undefined ? {} : { slotDir }),
+    });
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
     // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.
-    return new EngineProcess(folder, spawn(spec.command, spec.args, { env, stdio: ["pipe", "pipe", "pipe"] }), socketPath);
+    return new EngineProcess(
+      folder,
+      spawn(spec.command, spec.args, { env, stdio: ["pipe", "pipe", "pipe"] }),
+      socketPath,
+    );
   }
 
   static async start(id: EngineId, file: string, overrides: ModelOverrides = {}): Promise<EngineProcess> {
@@ -133,7 +174,8 @@ export class EngineProcess implements AsyncDisposable {
     const answer = await this.post(path, { ...body, stream: true });
     if (answer.status !== 200) throw new Error(`status ${answer.status}: ${answer.text}`);
     const events = answer.text.split("\n\n").filter((event) => event.startsWith("data: "));
-    if (events.pop() !== "data: [DONE]") throw new Error(`the stream does not end with [DONE]:\n${answer.text.slice(-500)}`);
+    if (events.pop() !== "data: [DONE]")
+      throw new Error(`the stream does not end with [DONE]:\n${answer.text.slice(-500)}`);
     return events.map((event) => JSON.parse(event.slice("data: ".length)));
   }
 
@@ -163,9 +205,15 @@ export class EngineProcess implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #call(method: string, path: string, text: string | null, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  #call(
+    method: string,
+    path: string,
+    text: string | null,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const about = text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+      const about =
+        text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
       const headers = { ...about, ...more, connection: "close" };
       const outgoing = request({ socketPath: this.socketPath, method, path, agent: false, headers }, (response) => {
         const chunks: Buffer[] = [];

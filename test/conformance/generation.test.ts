@@ -12,10 +12,19 @@ describe.each(bothEngines)("generation by %s", (id) => {
   afterAll(() => engine[Symbol.asyncDispose]());
 
   test("a chat answer has text, an end reason, usage that adds up and timings", async () => {
-    const { status, headers, body } = await engine.post("/v1/chat/completions", { messages: hello, max_tokens: 8, temperature: 0, model: "smol" });
+    const { status, headers, body } = await engine.post("/v1/chat/completions", {
+      messages: hello,
+      max_tokens: 8,
+      temperature: 0,
+      model: "smol",
+    });
     expect(status).toBe(200);
     expect(headers["content-type"]).toContain("application/json");
-    expect(body).toMatchObject({ object: "chat.completion", model: "smol", choices: [{ index: 0, finish_reason: "length", message: { role: "assistant" } }] });
+    expect(body).toMatchObject({
+      object: "chat.completion",
+      model: "smol",
+      choices: [{ index: 0, finish_reason: "length", message: { role: "assistant" } }],
+    });
     expect(body.choices[0].message.content.length).toBeGreaterThan(0);
     expect(body.usage.completion_tokens).toBe(8);
     expect(body.usage.total_tokens).toBe(body.usage.prompt_tokens + body.usage.completion_tokens);
@@ -31,8 +40,14 @@ describe.each(bothEngines)("generation by %s", (id) => {
       events.map((event) => event.choices[0]?.delta.content ?? "").join("");
     expect(textOf(plain)).toBe(whole.body.choices[0].message.content);
     expect(textOf(asked)).toBe(whole.body.choices[0].message.content);
-    expect(plain[0]).toMatchObject({ object: "chat.completion.chunk", choices: [{ index: 0, delta: { role: "assistant" }, finish_reason: null }] });
-    expect(plain.at(-1)).toMatchObject({ choices: [{ delta: {}, finish_reason: "length" }], timings: { predicted_n: 12 } });
+    expect(plain[0]).toMatchObject({
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta: { role: "assistant" }, finish_reason: null }],
+    });
+    expect(plain.at(-1)).toMatchObject({
+      choices: [{ delta: {}, finish_reason: "length" }],
+      timings: { predicted_n: 12 },
+    });
     expect(plain.filter((event) => "usage" in event)).toEqual([]);
     expect(asked.at(-2)).toMatchObject({ choices: [{ finish_reason: "length" }] });
     expect(asked.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 12 }, timings: { predicted_n: 12 } });
@@ -46,12 +61,20 @@ describe.each(bothEngines)("generation by %s", (id) => {
     expect(whole.body).toMatchObject({ object: "text_completion", choices: [{ index: 0, finish_reason: "length" }] });
     const events = await engine.stream("/v1/completions", request);
     expect(events.map((event) => event.choices[0]?.text ?? "").join("")).toBe(whole.body.choices[0].text);
-    expect(events.at(-1)).toMatchObject({ choices: [{ finish_reason: "length" }], usage: { completion_tokens: 6 }, timings: { predicted_n: 6 } });
+    expect(events.at(-1)).toMatchObject({
+      choices: [{ finish_reason: "length" }],
+      usage: { completion_tokens: 6 },
+      timings: { predicted_n: 6 },
+    });
   });
 
   test("a completion takes token ids, and several prompts give several answers", async () => {
     const { body } = await engine.post("/tokenize", { content: "One, two, three," });
-    const texts = await engine.post("/v1/completions", { prompt: ["One, two, three,", "Red, green,"], max_tokens: 4, temperature: 0 });
+    const texts = await engine.post("/v1/completions", {
+      prompt: ["One, two, three,", "Red, green,"],
+      max_tokens: 4,
+      temperature: 0,
+    });
     const ids = await engine.post("/v1/completions", { prompt: body.tokens, max_tokens: 4, temperature: 0 });
     expect(texts.body.choices.map((choice: { index: number }) => choice.index)).toEqual([0, 1]);
     expect(ids.body.choices[0].text).toBe(texts.body.choices[0].text);
@@ -59,15 +82,28 @@ describe.each(bothEngines)("generation by %s", (id) => {
 
   test("the same seed gives the same text, another seed another", async () => {
     const ask = async (seed: number): Promise<string> =>
-      (await engine.post("/v1/completions", { prompt: "My favourite place is", max_tokens: 24, temperature: 1.5, seed, cache_prompt: false })).body.choices[0]
-        .text;
+      (
+        await engine.post("/v1/completions", {
+          prompt: "My favourite place is",
+          max_tokens: 24,
+          temperature: 1.5,
+          seed,
+          cache_prompt: false,
+        })
+      ).body.choices[0].text;
     const [first, again, other] = [await ask(7), await ask(7), await ask(8)];
     expect(again).toBe(first);
     expect(other).not.toBe(first);
   });
 
   test("n answers come under their own indexes, with seeds of their own", async () => {
-    const { body } = await engine.post("/v1/chat/completions", { messages: hello, max_tokens: 12, temperature: 1.5, seed: 3, n: 2 });
+    const { body } = await engine.post("/v1/chat/completions", {
+      messages: hello,
+      max_tokens: 12,
+      temperature: 1.5,
+      seed: 3,
+      n: 2,
+    });
     expect(body.choices.map((choice: { index: number }) => choice.index)).toEqual([0, 1]);
     expect(body.choices[0].message.content).not.toBe(body.choices[1].message.content);
   });
@@ -103,7 +139,11 @@ describe.each(bothEngines)("generation by %s", (id) => {
   });
 
   test("max_completion_tokens means the same as max_tokens", async () => {
-    const { body } = await engine.post("/v1/chat/completions", { messages: hello, max_completion_tokens: 3, temperature: 0 });
+    const { body } = await engine.post("/v1/chat/completions", {
+      messages: hello,
+      max_completion_tokens: 3,
+      temperature: 0,
+    });
     expect(body.usage.completion_tokens).toBe(3);
   });
 
@@ -121,7 +161,12 @@ describe.each(bothEngines)("generation by %s", (id) => {
   test("a repetition penalty changes a repetitive answer", async () => {
     const request = { prompt: "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,", max_tokens: 6, temperature: 0 };
     const free = await engine.post("/v1/completions", request);
-    const punished = await engine.post("/v1/completions", { ...request, repeat_penalty: 2, frequency_penalty: 2, presence_penalty: 2 });
+    const punished = await engine.post("/v1/completions", {
+      ...request,
+      repeat_penalty: 2,
+      frequency_penalty: 2,
+      presence_penalty: 2,
+    });
     expect(free.body.choices[0].text).toContain(" 13, 1");
     // "1" and "," have been said too often.
     expect(punished.body.choices[0].text).not.toContain("1");
@@ -130,16 +175,30 @@ describe.each(bothEngines)("generation by %s", (id) => {
   test("emoji and other long characters are never cut", async () => {
     const line = "Repeat exactly: 🦊🌊🧡 żółć 日本語";
     const grammar = 'root ::= "🦊🌊🧡 żółć 日本語"';
-    const events = await engine.stream("/v1/chat/completions", { messages: [{ role: "user", content: line }], max_tokens: 60, temperature: 0, grammar });
+    const events = await engine.stream("/v1/chat/completions", {
+      messages: [{ role: "user", content: line }],
+      max_tokens: 60,
+      temperature: 0,
+      grammar,
+    });
     const pieces = events.map((event) => event.choices[0]?.delta.content ?? "");
     expect(pieces.join("")).toBe("🦊🌊🧡 żółć 日本語");
     expect(pieces.join("|")).not.toContain("\uFFFD");
   });
 
   test("what a conversation has already said is not evaluated again", async () => {
-    const messages = [...hello, { role: "assistant", content: "Hello, sea!" }, { role: "user", content: "And to the sky?" }];
+    const messages = [
+      ...hello,
+      { role: "assistant", content: "Hello, sea!" },
+      { role: "user", content: "And to the sky?" },
+    ];
     await engine.post("/v1/chat/completions", { messages: messages.slice(0, 1), max_tokens: 2, temperature: 0 });
-    const first = await engine.post("/v1/chat/completions", { messages, max_tokens: 4, temperature: 0, cache_prompt: false });
+    const first = await engine.post("/v1/chat/completions", {
+      messages,
+      max_tokens: 4,
+      temperature: 0,
+      cache_prompt: false,
+    });
     const second = await engine.post("/v1/chat/completions", { messages, max_tokens: 4, temperature: 0 });
     expect(second.body.timings.cache_n).toBeGreaterThan(20);
     expect(second.body.usage.prompt_tokens_details.cached_tokens).toBe(second.body.timings.cache_n);
@@ -149,7 +208,12 @@ describe.each(bothEngines)("generation by %s", (id) => {
 
   test("two streams run at once, and what is beyond the slots waits its turn", async () => {
     const ask = (number: number) =>
-      engine.stream("/v1/completions", { prompt: `Story number ${number}: once upon a time`, max_tokens: 24, temperature: 0, ignore_eos: true });
+      engine.stream("/v1/completions", {
+        prompt: `Story number ${number}: once upon a time`,
+        max_tokens: 24,
+        temperature: 0,
+        ignore_eos: true,
+      });
     let sawBoth = false;
     const answers = Promise.all([1, 2, 3, 4].map(ask));
     const watch = (async () => {
@@ -161,7 +225,10 @@ describe.each(bothEngines)("generation by %s", (id) => {
   });
 });
 
-function expectTimings(timings: Record<string, number>, usage: { completion_tokens: number; prompt_tokens: number }): void {
+function expectTimings(
+  timings: Record<string, number>,
+  usage: { completion_tokens: number; prompt_tokens: number },
+): void {
   const names = [
     "cache_n",
     "prompt_n",

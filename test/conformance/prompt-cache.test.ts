@@ -66,7 +66,8 @@ test("a loaded prompt never displaces another, and what is held already is no se
   await saveCached(first.socketPath, 0, "a.slot", soon());
   await saveCached(first.socketPath, 1, "b.slot", soon());
   await saveSlot(first.socketPath, 0, "c.slot", soon());
-  for (const file of ["a.slot", "b.slot", "c.slot"]) expect(await loadCached(first.socketPath, file, soon())).toBeGreaterThan(150);
+  for (const file of ["a.slot", "b.slot", "c.slot"])
+    expect(await loadCached(first.socketPath, file, soon())).toBeGreaterThan(150);
   expect(await saveCached(first.socketPath, 2, "none.slot", soon())).toBeNull();
   // About 3.6 MiB each: one fits.
   await using small = await start(5);
@@ -78,7 +79,9 @@ test("a loaded prompt never displaces another, and what is held already is no se
 test("conversations with the same long beginning keep their own ends, more of them than slots", async () => {
   await using engine = await start();
   const beginning = longPrompt(300);
-  const ends = topics.map((topic) => `${beginning} ${topic}: ${Array.from({ length: 60 }, (_, index) => `${topic} ${index}`).join(" ")}`);
+  const ends = topics.map(
+    (topic) => `${beginning} ${topic}: ${Array.from({ length: 60 }, (_, index) => `${topic} ${index}`).join(" ")}`,
+  );
   const lengths: number[] = [];
   for (const prompt of ends) {
     const { status, body } = await engine.post("/v1/completions", { prompt, max_tokens: 1, temperature: 0 });
@@ -95,8 +98,15 @@ test("conversations with the same long beginning keep their own ends, more of th
 test("a request that names a busy slot waits, and spoils nothing", async () => {
   await using engine = await start();
   // What follows names the topic again and again: a state of the other one would be seen.
-  const facts = (topic: string): string => Array.from({ length: 25 }, (_, index) => `Fact ${index} about ${topic} is well known.`).join(" ");
-  const ask = (topic: string, tokens: number) => ({ prompt: facts(topic), max_tokens: tokens, temperature: 0, ignore_eos: true, id_slot: 0 });
+  const facts = (topic: string): string =>
+    Array.from({ length: 25 }, (_, index) => `Fact ${index} about ${topic} is well known.`).join(" ");
+  const ask = (topic: string, tokens: number) => ({
+    prompt: facts(topic),
+    max_tokens: tokens,
+    temperature: 0,
+    ignore_eos: true,
+    id_slot: 0,
+  });
   const alone = (await engine.post("/v1/completions", ask("rivers", 60))).body.choices[0].text;
   await cachedOf(engine, facts("mountains"));
   const running = engine.post("/v1/completions", ask("rivers", 60));

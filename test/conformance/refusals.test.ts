@@ -35,7 +35,10 @@ describe.each(bothEngines)("refusals of %s", (id) => {
 
   test("a prompt longer than the context is refused with both lengths, streamed or not", async () => {
     for (const stream of [false, true]) {
-      const { status, body } = await engine.post("/v1/chat/completions", { messages: [{ role: "user", content: longPrompt(1500) }], stream });
+      const { status, body } = await engine.post("/v1/chat/completions", {
+        messages: [{ role: "user", content: longPrompt(1500) }],
+        stream,
+      });
       expect(status).toBe(400);
       expect(body.error).toMatchObject({ code: 400, type: "exceed_context_size_error", n_ctx: 1024 });
       expect(body.error.n_prompt_tokens).toBeGreaterThan(1500);
@@ -44,7 +47,12 @@ describe.each(bothEngines)("refusals of %s", (id) => {
 
   test("an answer ends at the end of the context, and nothing is forgotten for it", async () => {
     const prompt = longPrompt(980);
-    const { body } = await engine.post("/v1/completions", { prompt, max_tokens: 500, temperature: 0, ignore_eos: true });
+    const { body } = await engine.post("/v1/completions", {
+      prompt,
+      max_tokens: 500,
+      temperature: 0,
+      ignore_eos: true,
+    });
     expect(body.choices[0].finish_reason).toBe("length");
     expect(body.usage.total_tokens).toBe(1024);
   });
@@ -73,7 +81,10 @@ describe("refusals of the embedded engine alone", () => {
     ["tools", { tools: [{ type: "function", function: { name: "f", parameters: {} } }] }],
     ["logprobs", { logprobs: true }],
     ["mirostat", { mirostat: 2 }],
-    ["a schema keyword it cannot keep", { response_format: { type: "json_schema", json_schema: { schema: { type: "string", pattern: "^a" } } } }],
+    [
+      "a schema keyword it cannot keep",
+      { response_format: { type: "json_schema", json_schema: { schema: { type: "string", pattern: "^a" } } } },
+    ],
   ])("%s: says that the native engine can", async (_name, fields) => {
     const { status, body } = await engine.post("/v1/chat/completions", { messages: hi, ...fields });
     expect(status).toBe(400);

@@ -29,7 +29,11 @@ class Asked implements AsyncDisposable {
 
   async text(path: string, body: object | string): Promise<{ status: number; text: string }> {
     const sent = typeof body === "string" ? Buffer.from(body, "latin1") : JSON.stringify(body);
-    const answer = await fetch(this.#gateway.url + path, { method: "POST", headers: { "content-type": "application/json" }, body: sent });
+    const answer = await fetch(this.#gateway.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: sent,
+    });
     return { status: answer.status, text: await answer.text() };
   }
 
@@ -56,8 +60,22 @@ describe("a chat model", () => {
 
   test.each<[string, string | null, object]>([
     ["tools, of which its template knows nothing", "tools", { tools: [{ type: "function", function: { name: "f" } }] }],
-    ["an image", "messages", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }] }] }],
-    ["sound", "messages", { messages: [{ role: "user", content: [{ type: "input_audio", input_audio: { data: "AAAA", format: "wav" } }] }] }],
+    [
+      "an image",
+      "messages",
+      {
+        messages: [
+          { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }] },
+        ],
+      },
+    ],
+    [
+      "sound",
+      "messages",
+      {
+        messages: [{ role: "user", content: [{ type: "input_audio", input_audio: { data: "AAAA", format: "wav" } }] }],
+      },
+    ],
     ["a grammar that is none", "grammar", { grammar: "nonsense" }],
     ["more answers than slots", "n", { n: 3 }],
   ])("%s: 400", async (_, param, fields) => {
@@ -65,7 +83,9 @@ describe("a chat model", () => {
   });
 
   test("a prompt that is too long is refused with both lengths", async () => {
-    const { status, body } = await asked.post(chat, { messages: [{ role: "user", content: "river stone ".repeat(800) }] });
+    const { status, body } = await asked.post(chat, {
+      messages: [{ role: "user", content: "river stone ".repeat(800) }],
+    });
     expect([status, body.error.code, body.error.n_ctx]).toEqual([400, "context_length_exceeded", 1024]);
     expect(body.error.n_prompt_tokens).toBeGreaterThan(1500);
   });
@@ -75,7 +95,12 @@ describe("a chat model", () => {
     ["a byte that is not UTF-8", JSON.stringify(short).replace("Hi", "Hi\xff")],
     [
       "nulls in messages",
-      JSON.stringify({ ...short, messages: [{ role: "user", content: "Hi", name: null, tool_calls: null, tool_call_id: null, reasoning_content: null }] }),
+      JSON.stringify({
+        ...short,
+        messages: [
+          { role: "user", content: "Hi", name: null, tool_calls: null, tool_call_id: null, reasoning_content: null },
+        ],
+      }),
     ],
     [
       "nulls for fields",
@@ -94,7 +119,11 @@ describe("a chat model", () => {
     ["a seed of 64 bits", JSON.stringify(short).replace(/\}$/, ',"seed":9007199254740993}')],
     [
       "tools that are not to be called",
-      JSON.stringify({ ...short, tools: [{ type: "function", function: { name: "f", description: null } }], tool_choice: "none" }),
+      JSON.stringify({
+        ...short,
+        tools: [{ type: "function", function: { name: "f", description: null } }],
+        tool_choice: "none",
+      }),
     ],
   ])("%s: answered", async (_, body) => {
     expect(await asked.post(chat, body)).toMatchObject({ status: 200, body: { object: "chat.completion" } });
@@ -110,21 +139,38 @@ describe("a chat model", () => {
   });
 
   test("a stream of several prompts holds objects alone", async () => {
-    const { text } = await asked.text("/v1/completions", { prompt: ["One, two,", "A, b,"], max_tokens: 3, stream: true });
+    const { text } = await asked.text("/v1/completions", {
+      prompt: ["One, two,", "A, b,"],
+      max_tokens: 3,
+      stream: true,
+    });
     expect(text).not.toContain("data: null");
     expect(text).toContain('"index":1');
   });
 
   test("text completions have logprobs in their own shape", async () => {
-    const { body } = await asked.post("/v1/completions", { prompt: "One, two,", max_tokens: 3, temperature: 0, logprobs: 2 });
+    const { body } = await asked.post("/v1/completions", {
+      prompt: "One, two,",
+      max_tokens: 3,
+      temperature: 0,
+      logprobs: 2,
+    });
     const { tokens, token_logprobs, top_logprobs, text_offset } = body.choices[0].logprobs;
     expect(tokens.join("")).toBe(body.choices[0].text);
     expect([token_logprobs.length, Object.keys(top_logprobs[0]).length, text_offset[0]]).toEqual([3, 2, 0]);
   });
 
   test.each<[string, object, (value: unknown) => void]>([
-    ["a class by letter", { type: "string", pattern: "^\\d{3}-\\d{4}$" }, (value) => expect(value).toMatch(/^\d{3}-\d{4}$/)],
-    ["a class of what is not", { type: "string", pattern: "^[^a-z\\s]{4}$" }, (value) => expect(value).toMatch(/^[^a-z\s]{4}$/)],
+    [
+      "a class by letter",
+      { type: "string", pattern: "^\\d{3}-\\d{4}$" },
+      (value) => expect(value).toMatch(/^\d{3}-\d{4}$/),
+    ],
+    [
+      "a class of what is not",
+      { type: "string", pattern: "^[^a-z\\s]{4}$" },
+      (value) => expect(value).toMatch(/^[^a-z\s]{4}$/),
+    ],
     ["any characters", { type: "string", pattern: "^.{5}$" }, (value) => expect(value).toMatch(/^.{5}$/)],
     [
       "a root that is within itself",
@@ -167,15 +213,24 @@ describe("an embedding model", () => {
   let asked: Asked;
   beforeAll(async () => {
     const { model } = await embeddingModelFile();
-    asked = await Asked.start("llama-server", model, { kind: "embedding", load: { contextTokens: 256, batchTokens: 128, microBatchTokens: 128 } });
+    asked = await Asked.start("llama-server", model, {
+      kind: "embedding",
+      load: { contextTokens: 256, batchTokens: 128, microBatchTokens: 128 },
+    });
   });
   afterAll(() => asked[Symbol.asyncDispose]());
-  const ask = (fields: object) => asked.post("/v1/embeddings", { model: embeddingModel.name, input: "river", ...fields });
+  const ask = (fields: object) =>
+    asked.post("/v1/embeddings", { model: embeddingModel.name, input: "river", ...fields });
 
   test("an input longer than a batch is too long, with both lengths", async () => {
     const { status, body } = await ask({ input: "river ".repeat(150) });
     expect(status).toBe(400);
-    expect(body.error).toMatchObject({ code: "context_length_exceeded", param: "input", n_prompt_tokens: 152, n_ctx: 128 });
+    expect(body.error).toMatchObject({
+      code: "context_length_exceeded",
+      param: "input",
+      n_prompt_tokens: 152,
+      n_ctx: 128,
+    });
   });
 
   test("dimensions are the model's own, or refused", async () => {
@@ -185,6 +240,8 @@ describe("an embedding model", () => {
   });
 
   test("null stands for what is not given", async () => {
-    expect((await ask({ encoding_format: null, dimensions: null, user: null })).body.data[0].embedding).toHaveLength(384);
+    expect((await ask({ encoding_format: null, dimensions: null, user: null })).body.data[0].embedding).toHaveLength(
+      384,
+    );
   });
 });

@@ -32,7 +32,10 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
     const whole = await engine.post("/v1/chat/completions", request);
     expect(whole.body.choices[0].finish_reason).toBe("stop");
     const events = await engine.stream("/v1/chat/completions", request);
-    for (const text of [whole.body.choices[0].message.content, events.map((event) => event.choices[0]?.delta.content ?? "").join("")]) {
+    for (const text of [
+      whole.body.choices[0].message.content,
+      events.map((event) => event.choices[0]?.delta.content ?? "").join(""),
+    ]) {
       const value = JSON.parse(text);
       expect(Object.keys(value).sort()).toEqual(["age", "name", "role", "tags"]);
       expect(Number.isInteger(value.age)).toBe(true);
@@ -68,7 +71,8 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
       response_format: { type: "json_object" },
     };
     const { body } = await engine.post("/v1/chat/completions", request);
-    if (body.choices[0].finish_reason === "stop") expect(JSON.parse(body.choices[0].message.content)).toBeTypeOf("object");
+    if (body.choices[0].finish_reason === "stop")
+      expect(JSON.parse(body.choices[0].message.content)).toBeTypeOf("object");
     expect(body.choices[0].message.content.trimStart()).toMatch(/^\{/u);
   });
 
@@ -76,7 +80,12 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
     const grammar = 'root ::= "colour: " ("red" | "blue") " " [0-9] [0-9]';
     const chat = await engine.post("/v1/chat/completions", { messages, max_tokens: 40, temperature: 0.8, grammar });
     expect(chat.body.choices[0].message.content).toMatch(/^colour: (red|blue) \d\d$/u);
-    const text = await engine.post("/v1/completions", { prompt: "My bike:", max_tokens: 40, temperature: 0.8, grammar });
+    const text = await engine.post("/v1/completions", {
+      prompt: "My bike:",
+      max_tokens: 40,
+      temperature: 0.8,
+      grammar,
+    });
     expect(text.body.choices[0].text).toMatch(/^colour: (red|blue) \d\d$/u);
   });
 
@@ -100,7 +109,12 @@ describe.each(bothEngines)("a model's own sampling settings with %s", (id) => {
 
   test("stop strings are taken as they are written, backslashes too", async () => {
     await using engine = await EngineProcess.start(id, await chatModelFile(), { sampling: { stop: ["\\n", "x\ny"] } });
-    const { body } = await engine.post("/v1/completions", { prompt: "Path", max_tokens: 30, temperature: 0, grammar: 'root ::= "C:" "\\n" "ew\\\\net"' });
+    const { body } = await engine.post("/v1/completions", {
+      prompt: "Path",
+      max_tokens: 30,
+      temperature: 0,
+      grammar: 'root ::= "C:" "\\n" "ew\\\\net"',
+    });
     expect(body.choices[0].text).toBe("C:\new");
     expect(body.choices[0].finish_reason).toBe("stop");
   });

@@ -17,17 +17,28 @@ describe.each(bothEngines)("the surface of %s", (id) => {
       if (answer?.status === 503) loading = answer;
       return answer?.status === 200;
     }, 60_000);
-    expect(loading).toMatchObject({ body: { error: { code: 503, message: "Loading model", type: "unavailable_error" } } });
+    expect(loading).toMatchObject({
+      body: { error: { code: 503, message: "Loading model", type: "unavailable_error" } },
+    });
   });
 
   test("describes itself, its slots and its model", async () => {
     await using engine = await EngineProcess.start(id, file);
     const props = await engine.get("/props");
-    expect(props.body).toMatchObject({ total_slots: 2, model_path: file, default_generation_settings: { n_ctx: 1024 } });
+    expect(props.body).toMatchObject({
+      total_slots: 2,
+      model_path: file,
+      default_generation_settings: { n_ctx: 1024 },
+    });
     expect(props.body.chat_template).toContain("<|im_start|>");
     const models = await engine.get("/v1/models");
-    expect(models.body).toMatchObject({ object: "list", data: [{ id: "smol", object: "model", meta: { n_ctx: 1024 } }] });
-    expect(await engine.slots()).toEqual([0, 1].map((slot) => ({ id: slot, busy: false, promptTokensDone: 0, tokensDecoded: 0 })));
+    expect(models.body).toMatchObject({
+      object: "list",
+      data: [{ id: "smol", object: "model", meta: { n_ctx: 1024 } }],
+    });
+    expect(await engine.slots()).toEqual(
+      [0, 1].map((slot) => ({ id: slot, busy: false, promptTokensDone: 0, tokensDecoded: 0 })),
+    );
   });
 
   test("answers the fleet's probe with a real token", async () => {
@@ -100,10 +111,15 @@ describe("both engines", () => {
     ];
     try {
       for (const conversation of conversations) {
-        const prompts = await Promise.all(engines.map(async (engine) => (await engine.post("/apply-template", conversation)).body.prompt));
+        const prompts = await Promise.all(
+          engines.map(async (engine) => (await engine.post("/apply-template", conversation)).body.prompt),
+        );
         expect(prompts[1]).toBe(prompts[0]);
         const usages = await Promise.all(
-          engines.map(async (engine) => (await engine.post("/v1/chat/completions", { ...conversation, max_tokens: 1 })).body.usage.prompt_tokens),
+          engines.map(
+            async (engine) =>
+              (await engine.post("/v1/chat/completions", { ...conversation, max_tokens: 1 })).body.usage.prompt_tokens,
+          ),
         );
         expect(usages[1]).toBe(usages[0]);
       }

@@ -15,9 +15,14 @@ let page: Server;
 let url: string;
 
 beforeAll(async () => {
-  assistant = await installAssistant({ models: { smol: chatModelToml(await chatModelFile(), "llama-server") }, config: nativeEngineConfig() });
+  assistant = await installAssistant({
+    models: { smol: chatModelToml(await chatModelFile(), "llama-server") },
+    config: nativeEngineConfig(),
+  });
   url = await assistant.serve();
-  page = createServer((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end("<title>chat</title>")).listen(0, "127.0.0.1");
+  page = createServer((_request, response) =>
+    response.writeHead(200, { "content-type": "text/html" }).end("<title>chat</title>"),
+  ).listen(0, "127.0.0.1");
   browser = await chromium.launch({
     executablePath: process.env["ASSISTANT_TEST_CHROMIUM"] ?? "/usr/bin/chromium",
     args: [
@@ -46,7 +51,12 @@ test("a page on another local port lists models and streams a chat", async () =>
     const response = await fetch(`${base}/v1/chat/completions`, {
       method: "POST",
       headers,
-      body: JSON.stringify({ model: "smol", stream: true, max_tokens: 64, messages: [{ role: "user", content: "Hello there" }] }),
+      body: JSON.stringify({
+        model: "smol",
+        stream: true,
+        max_tokens: 64,
+        messages: [{ role: "user", content: "Hello there" }],
+      }),
     });
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
@@ -58,7 +68,13 @@ test("a page on another local port lists models and streams a chat", async () =>
       reads++;
       text += decoder.decode(part.value, { stream: true });
     }
-    return { models: models.data.map((model) => model.id), status: response.status, reads, text, requestId: response.headers.get("x-request-id") };
+    return {
+      models: models.data.map((model) => model.id),
+      status: response.status,
+      reads,
+      text,
+      requestId: response.headers.get("x-request-id"),
+    };
   }, url);
   expect(result.models).toContain("smol");
   expect(result.status).toBe(200);
@@ -70,7 +86,11 @@ test("a page on another local port lists models and streams a chat", async () =>
 test("a page of a foreign site is not let in", async () => {
   const preflight = await fetch(`${url}/v1/chat/completions`, {
     method: "OPTIONS",
-    headers: { origin: "https://evil.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
+    headers: {
+      origin: "https://evil.example",
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "content-type",
+    },
   });
   expect(preflight.headers.get("access-control-allow-origin")).toBeNull();
 });

@@ -11,12 +11,25 @@ afterEach(async () => {
 });
 
 const story = (stream: boolean) =>
-  JSON.stringify({ model: "smol", messages: [{ role: "user", content: "Write a long story." }], max_tokens: 800, stream, ignore_eos: true });
+  JSON.stringify({
+    model: "smol",
+    messages: [{ role: "user", content: "Write a long story." }],
+    max_tokens: 800,
+    stream,
+    ignore_eos: true,
+  });
 const ask = (url: string, stream: boolean) =>
-  fetch(`${url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: story(stream) });
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: story(stream),
+  });
 
 test("an engine killed mid-stream ends the stream with an error, and the model answers again", async () => {
-  assistant = await installAssistant({ models: { smol: chatModelToml(await chatModelFile(), "llama-server") }, config: nativeEngineConfig() });
+  assistant = await installAssistant({
+    models: { smol: chatModelToml(await chatModelFile(), "llama-server") },
+    config: nativeEngineConfig(),
+  });
   const url = await assistant.serve();
   const response = await ask(url, true);
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
@@ -52,7 +65,10 @@ test("no engine outlives a daemon that was killed", async () => {
   });
   await assistant.serve();
   const installation = assistant;
-  const pid = await eventually("an instance is ready", async () => readyInstances(await installation.status(), "smol")[0]?.pid ?? undefined);
+  const pid = await eventually(
+    "an instance is ready",
+    async () => readyInstances(await installation.status(), "smol")[0]?.pid ?? undefined,
+  );
   process.kill((await assistant.status()).pid, "SIGKILL");
   await eventually("the engine has ended", async () => !(await isRunning(pid)), 5_000);
 

@@ -23,13 +23,17 @@ test("what an instance takes when its context is full is what was estimated befo
   const { usage } = (await answer.json()) as { usage: { total_tokens: number } };
   expect(usage.total_tokens).toBeGreaterThan(CONTEXT * 0.8);
   const instance = await eventually("both figures are there", async () =>
-    readyInstances(await assistant.status(), "smol").find((found) => found.memoryBytes !== null && found.estimatedMemoryBytes !== null),
+    readyInstances(await assistant.status(), "smol").find(
+      (found) => found.memoryBytes !== null && found.estimatedMemoryBytes !== null,
+    ),
   );
   const ratio = (instance.estimatedMemoryBytes ?? 0) / (instance.memoryBytes ?? 1);
   expect(ratio).toBeGreaterThan(0.9);
   expect(ratio).toBeLessThan(1.1);
   // The command estimates by itself, and alike.
-  const shown = JSON.parse((await assistant.run(["show", "smol", "--json"])).stdout) as { memory: { total: { hostBytes: number; gpuBytes: number } } };
+  const shown = JSON.parse((await assistant.run(["show", "smol", "--json"])).stdout) as {
+    memory: { total: { hostBytes: number; gpuBytes: number } };
+  };
   const gpus = (await assistant.status()).devices.some(({ vendor }) => vendor !== "cpu");
   expect(gpus ? shown.memory.total.gpuBytes : shown.memory.total.hostBytes).toBe(instance.estimatedMemoryBytes);
 });

@@ -15,12 +15,18 @@ const grpc: string[] = [];
 beforeAll(async () => {
   const model = chatModelToml(await chatModelFile(), "llama-server", "threads = 1");
   for (let index = 0; index < 2; index++) {
-    const assistant = await installAssistant({ env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" }, models: { smol: model }, config: nativeEngineConfig() });
+    const assistant = await installAssistant({
+      env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
+      models: { smol: model },
+      config: nativeEngineConfig(),
+    });
     back.push(assistant);
     await assistant.serve();
     grpc.push((await assistant.status()).grpc ?? "");
   }
-  const remotes = grpc.map((address, index) => `[[remote_servers]]\nname = "back-${index}"\ngrpc_addr = "${address}"\n`);
+  const remotes = grpc.map(
+    (address, index) => `[[remote_servers]]\nname = "back-${index}"\ngrpc_addr = "${address}"\n`,
+  );
   front = await installAssistant({ config: remotes.join("\n") });
   url = await front.serve();
   await eventually("both are up", async () => (await front.status()).nodes?.every(({ state }) => state === "up"));
@@ -49,16 +55,28 @@ test("a real answer comes through another machine as its own engine gives it", a
   };
   using client = await grpcClient(grpc[0] ?? "");
   const body = Buffer.from(
-    JSON.stringify({ model: "smol", temperature: 0, seed: 1, max_tokens: 12, messages: [{ role: "user", content: "Name three rivers." }] }),
+    JSON.stringify({
+      model: "smol",
+      temperature: 0,
+      seed: 1,
+      max_tokens: 12,
+      messages: [{ role: "user", content: "Name three rivers." }],
+    }),
   );
-  const direct = JSON.parse((await client.forward({ path: "/v1/chat/completions", body })).body.toString()) as typeof through;
+  const direct = JSON.parse(
+    (await client.forward({ path: "/v1/chat/completions", body })).body.toString(),
+  ) as typeof through;
   expect(through.choices[0]?.message.content).toBe(direct.choices[0]?.message.content);
   expect(through.usage).toMatchObject({ completion_tokens: 12 });
 });
 
 test("a stream through another machine comes token by token, and stops there when its client leaves", async () => {
   const abort = new AbortController();
-  const response = await ask("Write a very long story.", { max_tokens: 1_500, stream: true, ignore_eos: true }, abort.signal);
+  const response = await ask(
+    "Write a very long story.",
+    { max_tokens: 1_500, stream: true, ignore_eos: true },
+    abort.signal,
+  );
   expect(response.headers.get("x-assistant-instance")).toMatch(/^remote:back-/);
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let seen = "";
@@ -70,7 +88,11 @@ test("a stream through another machine comes token by token, and stops there whe
   expect(reads).toBeGreaterThan(5);
   abort.abort();
   await reader?.closed.catch(() => {});
-  await eventually("both engines are idle", async () => (await Promise.all(back.map(working))).every((count) => count === 0), 10_000);
+  await eventually(
+    "both engines are idle",
+    async () => (await Promise.all(back.map(working))).every((count) => count === 0),
+    10_000,
+  );
 });
 
 test("the machine that is killed is seen in `node list`, and the other one goes on answering", async () => {

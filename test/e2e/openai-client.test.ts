@@ -14,7 +14,10 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   beforeAll(async () => {
     reference = await embeddingModelFile();
     assistant = await installAssistant({
-      models: { smol: chatModelToml(await chatModelFile(), engine), minilm: embeddingModelToml(reference.model, engine) },
+      models: {
+        smol: chatModelToml(await chatModelFile(), engine),
+        minilm: embeddingModelToml(reference.model, engine),
+      },
       config: nativeEngineConfig(),
     });
     client = new OpenAI({ baseURL: `${await assistant.serve()}/v1`, apiKey: "unused", maxRetries: 0 });
@@ -46,10 +49,17 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("gives the same text streamed and not streamed", async () => {
-    const request = { model: "smol", messages: [{ role: "user" as const, content: "Name three rivers." }], max_tokens: 16, temperature: 0, seed: 7 };
+    const request = {
+      model: "smol",
+      messages: [{ role: "user" as const, content: "Name three rivers." }],
+      max_tokens: 16,
+      temperature: 0,
+      seed: 7,
+    };
     const whole = await client.chat.completions.create(request);
     let streamed = "";
-    for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) streamed += chunk.choices[0]?.delta.content ?? "";
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+      streamed += chunk.choices[0]?.delta.content ?? "";
     expect(whole.choices[0]?.message.content).toBe(streamed);
     expect(whole.model).toBe("smol");
   });
@@ -65,7 +75,9 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
       if (chunk.choices[0]?.delta.content) break;
     }
     stream.controller.abort();
-    await eventually("no request in flight", async () => (await assistant.status()).instances.every((instance) => instance.inFlight === 0));
+    await eventually("no request in flight", async () =>
+      (await assistant.status()).instances.every((instance) => instance.inFlight === 0),
+    );
     const log = await eventually("the log line of the cancelled request", async () => {
       const text = await assistant.daemonLog();
       return text.includes('"end":"cancelled"') && text;
@@ -74,7 +86,9 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("an unknown model is a 404 that names the nearest", async () => {
-    const failure = await client.chat.completions.create({ model: "smoll", messages: [{ role: "user", content: "x" }] }).catch((error: unknown) => error);
+    const failure = await client.chat.completions
+      .create({ model: "smoll", messages: [{ role: "user", content: "x" }] })
+      .catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(OpenAI.NotFoundError);
     expect(String((failure as Error).message)).toContain("smol");
   });
@@ -112,7 +126,12 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("completions, the list of models and one model answer", async () => {
-    const completion = await client.completions.create({ model: "smol", prompt: "The capital of France is", max_tokens: 4, temperature: 0 });
+    const completion = await client.completions.create({
+      model: "smol",
+      prompt: "The capital of France is",
+      max_tokens: 4,
+      temperature: 0,
+    });
     expect(completion.choices[0]?.text.length).toBeGreaterThan(0);
     const names = (await client.models.list()).data.map((model) => model.id);
     expect(names).toEqual(expect.arrayContaining(["smol", "minilm"]));
@@ -120,10 +139,17 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
   });
 
   test("embeddings equal the reference vectors", async () => {
-    const { cases } = JSON.parse(await readFile(reference.reference, "utf8")) as { cases: { input: string; embedding: number[] }[] };
+    const { cases } = JSON.parse(await readFile(reference.reference, "utf8")) as {
+      cases: { input: string; embedding: number[] }[];
+    };
     expect(cases.length).toBeGreaterThan(0);
-    const { data } = await client.embeddings.create({ model: "minilm", input: cases.map((entry) => entry.input), encoding_format: "float" });
-    for (const [index, entry] of cases.entries()) expect(cosine(data[index]?.embedding ?? [], entry.embedding)).toBeGreaterThan(1 - 1e-3);
+    const { data } = await client.embeddings.create({
+      model: "minilm",
+      input: cases.map((entry) => entry.input),
+      encoding_format: "float",
+    });
+    for (const [index, entry] of cases.entries())
+      expect(cosine(data[index]?.embedding ?? [], entry.embedding)).toBeGreaterThan(1 - 1e-3);
   });
 });
 

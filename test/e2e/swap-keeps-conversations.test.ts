@@ -24,7 +24,10 @@ const modelFile = (name: string, weights: string, more = "", hostCacheMib = 0): 
 
 async function start(scheduler = "", river = "", hostCacheMib = 0, maxInstances = 1): Promise<string> {
   const weights = await chatModelFile();
-  const models = { river: modelFile("river", weights, river, hostCacheMib), mountain: modelFile("mountain", weights, "threads = 1") };
+  const models = {
+    river: modelFile("river", weights, river, hostCacheMib),
+    mountain: modelFile("mountain", weights, "threads = 1"),
+  };
   assistant = await installAssistant({ models, config: nativeEngineConfig(), scheduler, maxInstances });
   return assistant.serve();
 }
@@ -49,7 +52,10 @@ async function say(url: string, model: string, messages: readonly Message[]): Pr
 
 /** Long enough, and soon different enough, that llama-server doesn't take one conversation for the beginning of another. */
 const opening = (topic: string): Message[] => [
-  { role: "user", content: `${topic}: ${Array.from({ length: 36 }, (_, index) => `Fact ${index} about ${topic} is known.`).join(" ")} Which is best?` },
+  {
+    role: "user",
+    content: `${topic}: ${Array.from({ length: 36 }, (_, index) => `Fact ${index} about ${topic} is known.`).join(" ")} Which is best?`,
+  },
 ];
 const next = (messages: readonly Message[], { reply }: Turn): Message[] => [
   ...messages,
@@ -105,7 +111,8 @@ test("conversations that lost their slot to others outlive a swap too", async ()
 
 test("a replica that stays goes on with the conversations of the one that had to go", async () => {
   const url = await start("", "replicas = 2\npreload = true\nthreads = 1", 256, 2);
-  const ready = async () => (await assistant.status()).instances.filter(({ state, model }) => state === "ready" && model === "river");
+  const ready = async () =>
+    (await assistant.status()).instances.filter(({ state, model }) => state === "ready" && model === "river");
   await eventually("both replicas are up", async () => (await ready()).length === 2);
   const talks = topics.map(opening);
   // Two at a time, so that both replicas have some.
@@ -114,7 +121,9 @@ test("a replica that stays goes on with the conversations of the one that had to
     first.push(...(await Promise.all(talks.slice(index, index + 2).map((messages) => say(url, "river", messages)))));
   await say(url, "mountain", opening("peaks"));
   expect(await ready()).toHaveLength(1);
-  await eventually("it has taken them over", async () => (await assistant.daemonLog()).includes("conversations taken over"));
+  await eventually("it has taken them over", async () =>
+    (await assistant.daemonLog()).includes("conversations taken over"),
+  );
   for (const [index, messages] of talks.entries()) {
     const turn = first[index] as Turn;
     const { cachedTokens } = await say(url, "river", next(messages, turn));
@@ -128,11 +137,15 @@ test("a conversation that ended by idleness goes on without being computed again
   await assistant.run(["reload"]);
   const messages = opening("rivers");
   const first = await say(url, "river", messages);
-  await eventually("it was stopped", async () => (await assistant.status()).instances.every(({ state }) => state === "absent"));
+  await eventually("it was stopped", async () =>
+    (await assistant.status()).instances.every(({ state }) => state === "absent"),
+  );
   const second = await say(url, "river", next(messages, first));
   expect(second.cachedTokens).toBeGreaterThanOrEqual(0.9 * first.promptTokens);
   await eventually("it was saved again", async () => (await slotFiles("river")).length > 0);
-  await eventually("it was stopped again", async () => (await assistant.status()).instances.every(({ state }) => state === "absent"));
+  await eventually("it was stopped again", async () =>
+    (await assistant.status()).instances.every(({ state }) => state === "absent"),
+  );
   await rm(join(assistant.root, "models", "river.toml"));
   await assistant.run(["reload"]);
   await eventually("its conversations are gone", async () => (await slotFiles("river")).length === 0);

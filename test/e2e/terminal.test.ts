@@ -10,18 +10,29 @@ let assistant: TestAssistant;
 const assistantCommand = (...args: string[]) => [process.execPath, join(packageRoot, "bin/assistant.js"), ...args];
 
 beforeAll(async () => {
-  assistant = await installAssistant({ models: { smol: chatModelToml(await chatModelFile(), "llama-server") }, config: nativeEngineConfig() });
+  assistant = await installAssistant({
+    models: { smol: chatModelToml(await chatModelFile(), "llama-server") },
+    config: nativeEngineConfig(),
+  });
 });
 afterAll(() => assistant?.[Symbol.asyncDispose]());
 
 test("run starts the daemon, chats, keeps the chat when Ctrl-C stops an answer, and leaves at /bye", async () => {
-  await using terminal = await openTerminal(assistantCommand("run", "smol"), { env: assistant.env, columns: 100, rows: 30 });
+  await using terminal = await openTerminal(assistantCommand("run", "smol"), {
+    env: assistant.env,
+    columns: 100,
+    rows: 30,
+  });
   await terminal.until(/>>>/);
   await terminal.type("Write a very long story about a river.");
   await terminal.press("Enter");
-  await eventually("an answer is under way", async () => (await assistant.status()).instances.some((instance) => instance.inFlight > 0));
+  await eventually("an answer is under way", async () =>
+    (await assistant.status()).instances.some((instance) => instance.inFlight > 0),
+  );
   await terminal.press("C-c");
-  await eventually("the engine is idle again", async () => (await assistant.status()).instances.every((instance) => instance.inFlight === 0));
+  await eventually("the engine is idle again", async () =>
+    (await assistant.status()).instances.every((instance) => instance.inFlight === 0),
+  );
   await terminal.until(/>>>[^>]*$/);
   await terminal.type("/bye");
   await terminal.press("Enter");
@@ -44,7 +55,10 @@ test("ps shows the instance live, stops it after a question, and fits a narrow t
   await terminal.resize(120, 30);
   await terminal.press("x");
   await terminal.press("y");
-  await eventually("the instance has stopped", async () => readyInstances(await assistant.status(), "smol").length === 0);
+  await eventually(
+    "the instance has stopped",
+    async () => readyInstances(await assistant.status(), "smol").length === 0,
+  );
   await terminal.press("q");
   await terminal.until(/\[exit 0\]/);
 });

@@ -12,13 +12,21 @@ import { chatModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 import { processesNaming } from "../support/processes.ts";
 
-type Tuned = TuneReport & { readonly written: boolean; readonly reloaded: boolean; readonly edit: readonly LineChange[] };
+type Tuned = TuneReport & {
+  readonly written: boolean;
+  readonly reloaded: boolean;
+  readonly edit: readonly LineChange[];
+};
 
 let assistant: TestAssistant;
 let modelFile: string;
 let temporary: string;
 beforeEach(async () => {
-  const toml = chatModelToml(await chatModelFile(), "llama-server", "batch_size = 512 # too many for a small machine\n# a last word");
+  const toml = chatModelToml(
+    await chatModelFile(),
+    "llama-server",
+    "batch_size = 512 # too many for a small machine\n# a last word",
+  );
   assistant = await installAssistant({ models: { smol: toml }, config: nativeEngineConfig() });
   modelFile = join(assistant.root, "models/smol.toml");
   temporary = join(assistant.root, "tmp");
@@ -34,7 +42,13 @@ test("tune measures with the real engine, changes only its keys of the file, and
   expect(exitCode).toBe(0);
   const tuned = JSON.parse(stdout) as Tuned;
 
-  expect(tuned).toMatchObject({ model: "smol", engine: "llama-server", device: "cpu", section: "chat", file: modelFile });
+  expect(tuned).toMatchObject({
+    model: "smol",
+    engine: "llama-server",
+    device: "cpu",
+    section: "chat",
+    file: modelFile,
+  });
   expect(tuned.tried[0]).toMatchObject({ axis: "start", slots: 2, batchTokens: 512 });
   for (const { result } of tuned.tried) {
     if (result.kind === "failed") continue;
@@ -44,16 +58,31 @@ test("tune measures with the real engine, changes only its keys of the file, and
   expect(tuned.written).toBe(tuned.changes.length > 0);
   expect(tuned.reloaded).toBe(tuned.written);
   const lines = (await readFile(modelFile, "utf8")).split("\n");
-  for (const { key, to } of tuned.changes) expect(lines.find((line) => line.startsWith(`${key} = `))).toContain(String(to));
+  for (const { key, to } of tuned.changes)
+    expect(lines.find((line) => line.startsWith(`${key} = `))).toContain(String(to));
   // With the changes taken back it is the file that it was.
-  for (const { line, before: old } of [...tuned.edit].reverse()) lines.splice(line - 1, 1, ...(old === null ? [] : [old]));
+  for (const { line, before: old } of [...tuned.edit].reverse())
+    lines.splice(line - 1, 1, ...(old === null ? [] : [old]));
   expect(lines.join("\n")).toBe(before);
   expect(await readdir(temporary)).toEqual([]);
 });
 
 test("models that are to run side by side are each measured with their part of the threads", async () => {
-  await assistant.writeModel("other", (await readFile(modelFile, "utf8")).replace('model_name = "smol"', 'model_name = "other"'));
-  const { exitCode, stdout, stderr } = await assistant.run(["tune", "smol", "other", "--for", "latency", "--budget", "5s", "--dry-run", "--json"]);
+  await assistant.writeModel(
+    "other",
+    (await readFile(modelFile, "utf8")).replace('model_name = "smol"', 'model_name = "other"'),
+  );
+  const { exitCode, stdout, stderr } = await assistant.run([
+    "tune",
+    "smol",
+    "other",
+    "--for",
+    "latency",
+    "--budget",
+    "5s",
+    "--dry-run",
+    "--json",
+  ]);
   expect(exitCode, stderr).toBe(0);
   const tuned = JSON.parse(stdout) as Tuned[];
   expect(tuned.map(({ model, sideBySide, written }) => ({ model, sideBySide, written }))).toEqual(
@@ -101,6 +130,12 @@ test("Ctrl-C ends the engine too, and changes nothing", async () => {
 });
 
 test("a model that is not configured is named, with those that come near", async () => {
-  expect(await assistant.run(["tune", "smoll"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("Did you mean smol?") });
-  expect(await assistant.run(["tune", "smol", "--budget", "soon"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--budget") });
+  expect(await assistant.run(["tune", "smoll"])).toMatchObject({
+    exitCode: 4,
+    stderr: expect.stringContaining("Did you mean smol?"),
+  });
+  expect(await assistant.run(["tune", "smol", "--budget", "soon"])).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining("--budget"),
+  });
 });

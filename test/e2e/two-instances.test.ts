@@ -14,13 +14,21 @@ beforeAll(async () => {
 afterAll(() => assistant?.[Symbol.asyncDispose]());
 
 test("two instances serve one model at once, and all threads together stay within the cores", async () => {
-  await eventually("both instances are ready", async () => readyInstances(await assistant.status(), "smol").length === 2);
+  await eventually(
+    "both instances are ready",
+    async () => readyInstances(await assistant.status(), "smol").length === 2,
+  );
   const answers = await Promise.all(
     ["rivers", "mountains", "cities", "birds"].map((topic) =>
       fetch(`${url}/v1/chat/completions`, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ model: "smol", messages: [{ role: "user", content: `Tell me about ${topic}.` }], max_tokens: 32, ignore_eos: true }),
+        body: JSON.stringify({
+          model: "smol",
+          messages: [{ role: "user", content: `Tell me about ${topic}.` }],
+          max_tokens: 32,
+          ignore_eos: true,
+        }),
       }),
     ),
   );
@@ -29,5 +37,7 @@ test("two instances serve one model at once, and all threads together stay withi
   expect(servedBy.size).toBe(2);
   const instances = readyInstances(await assistant.status(), "smol");
   const { availableParallelism } = await import("node:os");
-  expect(instances.reduce((sum, instance) => sum + instance.threads, 0)).toBeLessThanOrEqual(Math.max(2, availableParallelism()));
+  expect(instances.reduce((sum, instance) => sum + instance.threads, 0)).toBeLessThanOrEqual(
+    Math.max(2, availableParallelism()),
+  );
 });

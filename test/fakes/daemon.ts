@@ -26,12 +26,18 @@ const record = (line: string): void => {
 
 const startedAt = Date.now();
 const logFile = join(paths.logDir, "current.log");
-const instance = fakeInstance({ startedAt, readyAt: startedAt, logFile: join(paths.logDir, "smollm2@cpu.log"), idleStopAt: null });
+const instance = fakeInstance({
+  startedAt,
+  readyAt: startedAt,
+  logFile: join(paths.logDir, "smollm2@cpu.log"),
+  idleStopAt: null,
+});
 let instances: InstanceStatus[] = [instance];
 
 function status(): DaemonStatus {
   const file = knob("FAKE_STATUS");
-  const base = file === "" ? fakeStatus({ startedAt, instances }) : (JSON.parse(readFileSync(file, "utf8")) as DaemonStatus);
+  const base =
+    file === "" ? fakeStatus({ startedAt, instances }) : (JSON.parse(readFileSync(file, "utf8")) as DaemonStatus);
   return { ...base, now: Date.now(), pid: process.pid, configFile: paths.configFile, dataDir: paths.dataDir, logFile };
 }
 
@@ -44,7 +50,9 @@ async function body(request: IncomingMessage): Promise<Record<string, unknown>> 
 const json = (response: ServerResponse, code: number, value: unknown): void =>
   void response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
 const failure = (response: ServerResponse, code: number, name: string, message: string): void =>
-  json(response, code, { error: { message, type: "invalid_request_error", param: null, code: name, remedy: "Do something else." } });
+  json(response, code, {
+    error: { message, type: "invalid_request_error", param: null, code: name, remedy: "Do something else." },
+  });
 
 function actOn(id: string, action: string, response: ServerResponse): void {
   const found = instances.find((entry) => entry.id === id);
@@ -54,19 +62,23 @@ function actOn(id: string, action: string, response: ServerResponse): void {
   }
   record(`${action} ${id}`);
   if (action === "stop") instances = instances.filter((entry) => entry !== found);
-  if (action === "pin" || action === "unpin") instances = instances.map((entry) => (entry === found ? { ...found, pinned: action === "pin" } : entry));
+  if (action === "pin" || action === "unpin")
+    instances = instances.map((entry) => (entry === found ? { ...found, pinned: action === "pin" } : entry));
   json(response, 202, {});
 }
 
 async function chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const call = await body(request);
   record(`chat ${JSON.stringify(call)}`);
-  if (knob("FAKE_CHAT") === "refused") return failure(response, 400, "context_length_exceeded", "The prompt has 9000 tokens and the context 4096.");
-  if (call["model"] !== "smollm2") return failure(response, 404, "model_not_found", `There is no model ${String(call["model"])}.`);
+  if (knob("FAKE_CHAT") === "refused")
+    return failure(response, 400, "context_length_exceeded", "The prompt has 9000 tokens and the context 4096.");
+  if (call["model"] !== "smollm2")
+    return failure(response, 404, "model_not_found", `There is no model ${String(call["model"])}.`);
   response.once("close", () => record(response.writableFinished ? "chat end" : "chat left"));
   if (knob("FAKE_CHAT") === "slow") await delay(1500);
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const send = (value: unknown): unknown => response.write(`data: ${typeof value === "string" ? value : JSON.stringify(value)}\n\n`);
+  const send = (value: unknown): unknown =>
+    response.write(`data: ${typeof value === "string" ? value : JSON.stringify(value)}\n\n`);
   const last = (call["messages"] as { content: string }[]).at(-1)?.content ?? "";
   for (let count = 0; ; count++) {
     const words = knob("FAKE_CHAT") === "endless" ? ["again "] : ["You ", "said: ", `${last.replaceAll("\n", "|")}`];
@@ -77,7 +89,11 @@ async function chat(request: IncomingMessage, response: ServerResponse): Promise
     if (knob("FAKE_CHAT") === "broken" && count === 1) return void response.destroy();
   }
   send({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
-  send({ choices: [], usage: { prompt_tokens: 20, completion_tokens: 3 }, timings: { prompt_n: 20, prompt_ms: 100, predicted_n: 3, predicted_ms: 30 } });
+  send({
+    choices: [],
+    usage: { prompt_tokens: 20, completion_tokens: 3 },
+    timings: { prompt_n: 20, prompt_ms: 100, predicted_n: 3, predicted_ms: 30 },
+  });
   send("[DONE]");
   response.end();
 }
@@ -86,7 +102,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const path = decodeURIComponent(request.url ?? "");
   if (path === "/admin/status") return json(response, 200, status());
   if (path === "/v1/chat/completions") return chat(request, response);
-  if (path.startsWith("/admin/instances/")) return actOn(path.slice("/admin/instances/".length), String((await body(request))["action"]), response);
+  if (path.startsWith("/admin/instances/"))
+    return actOn(path.slice("/admin/instances/".length), String((await body(request))["action"]), response);
   if (path === "/admin/reload") {
     record("reload");
     return json(response, 200, {
@@ -122,10 +139,20 @@ if (knob("FAKE_START") === "die") {
   process.exit(7);
 }
 if (knob("FAKE_START") === "fail") {
-  tell({ type: "failed", error: { code: "address_in_use", message: "Another program listens on 127.0.0.1:8080.", remedy: "Choose another port." } });
+  tell({
+    type: "failed",
+    error: {
+      code: "address_in_use",
+      message: "Another program listens on 127.0.0.1:8080.",
+      remedy: "Choose another port.",
+    },
+  });
   process.exit(1);
 }
-writeFileSync(logFile, `${JSON.stringify({ level: 30, time: startedAt, msg: "daemon started", url: "http://127.0.0.1:8080" })}\n`);
+writeFileSync(
+  logFile,
+  `${JSON.stringify({ level: 30, time: startedAt, msg: "daemon started", url: "http://127.0.0.1:8080" })}\n`,
+);
 writeFileSync(instance.logFile, "loading the model\nmodel loaded\n");
 process.once("SIGTERM", end);
 server.listen(paths.adminSocket, () => tell({ type: "ready", url: "http://127.0.0.1:8080", pid: process.pid }));

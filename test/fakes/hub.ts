@@ -78,7 +78,8 @@ function answer(request: IncomingMessage, response: ServerResponse, what: HubPat
     response.writeHead(what.status ?? 500).end();
     return what.status ?? 500;
   }
-  const etag = what.etag === undefined ? `"${createHash("sha256").update(what.body).digest("hex").slice(0, 16)}"` : what.etag;
+  const etag =
+    what.etag === undefined ? `"${createHash("sha256").update(what.body).digest("hex").slice(0, 16)}"` : what.etag;
   const start = startOf(request, etag);
   if (start > what.body.length - 1 && start > 0) {
     response.writeHead(416, { "content-range": `bytes */${what.body.length}` }).end();

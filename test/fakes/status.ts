@@ -44,7 +44,13 @@ export const failedInstance = (fields: Partial<InstanceStatus> = {}): InstanceSt
     readyAt: null,
     attempts: 3,
     retryAt: NOW + 20_000,
-    lastDeath: { at: NOW - 20_000, cause: "exit", message: "exit code 1: cudaMalloc failed: out of memory.", exitCode: 1, signal: null },
+    lastDeath: {
+      at: NOW - 20_000,
+      cause: "exit",
+      message: "exit code 1: cudaMalloc failed: out of memory.",
+      exitCode: 1,
+      signal: null,
+    },
     memoryBytes: null,
     ...fields,
   });

@@ -19,12 +19,15 @@ describe("without a daemon", () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ state: "stopped" });
   });
 
-  test.each([["ps"], ["reload"], ["logs", "smollm2"]])("%s %s says how to start it, with exit code 3 and no stack", async (...args) => {
-    const result = await fake.assistant.run(args);
-    expect(result).toMatchObject({ exitCode: 3, stdout: "" });
-    expect(result.stderr).toContain("assistant serve");
-    expect(result.stderr).not.toMatch(/^\s+at /mu);
-  });
+  test.each([["ps"], ["reload"], ["logs", "smollm2"]])(
+    "%s %s says how to start it, with exit code 3 and no stack",
+    async (...args) => {
+      const result = await fake.assistant.run(args);
+      expect(result).toMatchObject({ exitCode: 3, stdout: "" });
+      expect(result.stderr).toContain("assistant serve");
+      expect(result.stderr).not.toMatch(/^\s+at /mu);
+    },
+  );
 
   test("stopping what is stopped is fine", async () => {
     expect(await fake.assistant.run(["stop"])).toMatchObject({ exitCode: 0, stdout: "The daemon was not running." });
@@ -35,11 +38,17 @@ describe("a command line that does not fit", () => {
   test("an unknown command names the nearest", async () => {
     const result = await fake.assistant.run(["stauts"]);
     expect(result).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("`assistant status`") });
-    expect(await fake.assistant.run(["engine", "bild"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("`assistant engine build`") });
+    expect(await fake.assistant.run(["engine", "bild"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("`assistant engine build`"),
+    });
   });
 
   test("an unknown option is a usage error, with --json as JSON", async () => {
-    expect(await fake.assistant.run(["status", "--nope"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--nope") });
+    expect(await fake.assistant.run(["status", "--nope"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("--nope"),
+    });
     const json = await fake.assistant.run(["status", "--nope", "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "usage", remedy: expect.any(String) } });
     expect(json.stderr).toBe("");
@@ -49,17 +58,24 @@ describe("a command line that does not fit", () => {
     const help = await fake.assistant.run(["--help"]);
     for (const command of ["serve", "stop", "status", "ps", "logs", "run", "doctor", "reload", "init", "engine"])
       expect(help.stdout).toMatch(new RegExp(`^ {2}${command} `, "mu"));
-    for (const argument of ["--version", "-v", "version"]) expect((await fake.assistant.run([argument])).stdout).toMatch(/^assistant \d+\.\d+\.\d+$/u);
+    for (const argument of ["--version", "-v", "version"])
+      expect((await fake.assistant.run([argument])).stdout).toMatch(/^assistant \d+\.\d+\.\d+$/u);
   });
 
   test("what commands share is no command", async () => {
-    for (const argument of ["--help", "autocomplete"]) expect((await fake.assistant.run([argument])).stdout).not.toContain("support");
-    expect(await fake.assistant.run(["support", "progress"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("no command `support`") });
+    for (const argument of ["--help", "autocomplete"])
+      expect((await fake.assistant.run([argument])).stdout).not.toContain("support");
+    expect(await fake.assistant.run(["support", "progress"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("no command `support`"),
+    });
   });
 
   test("an old Node gets a sentence", async () => {
     const older = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.1.0"}})`;
-    const result = await execa(process.execPath, ["--import", older, join(packageRoot, "bin/assistant.js"), "status"], { reject: false });
+    const result = await execa(process.execPath, ["--import", older, join(packageRoot, "bin/assistant.js"), "status"], {
+      reject: false,
+    });
     expect(result).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("Node.js 24 or newer") });
   });
 });
@@ -84,7 +100,10 @@ describe("with a daemon", () => {
     expect((await fake.assistant.run(["logs", "--raw"])).stdout).toMatch(/^\{"level":30/u);
     expect((await fake.assistant.run(["logs", "smollm2@cpu", "-n", "1"])).stdout).toBe("model loaded");
     expect((await fake.assistant.run(["logs", "default", "-n", "1"])).stdout).toBe("model loaded");
-    expect(await fake.assistant.run(["logs", "smolm2"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("`smollm2`") });
+    expect(await fake.assistant.run(["logs", "smolm2"])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining("`smollm2`"),
+    });
   });
 
   test("stop waits for the end of the process, and passes --now on", async () => {

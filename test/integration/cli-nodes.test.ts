@@ -17,7 +17,10 @@ test("node list shows who is up, away and switched off, as a table and as JSON",
       { name: "off", grpc: away, extra: "enabled = false" },
     ],
   });
-  await eventually("the states are known", async () => (await a.nodes()).map(({ state }) => state).join() === "up,down,disabled");
+  await eventually(
+    "the states are known",
+    async () => (await a.nodes()).map(({ state }) => state).join() === "up,down,disabled",
+  );
   expect((await postChat(a.url, chatBody("river", { tokens: 1 }))).status).toBe(200);
   const { exitCode, stdout } = await a.assistant.run(["node", "list", "--json"]);
   expect(exitCode).toBe(0);
@@ -27,8 +30,22 @@ test("node list shows who is up, away and switched off, as a table and as JSON",
     grpc: a.grpc,
     nodes: [
       {
-        ...{ name: "b", address: b.grpc, state: "up", models: ["river"], weight: 3, inFlight: 0, requestsServed: 1, lastError: null },
-        ...{ version: expect.stringMatching(/^\d/), latencyMs: expect.any(Number), firstByteMs: expect.any(Number), seenAt: expect.any(Number) },
+        ...{
+          name: "b",
+          address: b.grpc,
+          state: "up",
+          models: ["river"],
+          weight: 3,
+          inFlight: 0,
+          requestsServed: 1,
+          lastError: null,
+        },
+        ...{
+          version: expect.stringMatching(/^\d/),
+          latencyMs: expect.any(Number),
+          firstByteMs: expect.any(Number),
+          seenAt: expect.any(Number),
+        },
       },
       { name: "gone", address: away, state: "down", models: [], requestsServed: 0, latencyMs: null, seenAt: null },
       { name: "off", state: "disabled", lastError: null },
@@ -36,7 +53,12 @@ test("node list shows who is up, away and switched off, as a table and as JSON",
   });
   const table = (await a.assistant.run(["node", "list"])).stdout;
   expect(table).toMatch(/^gone +127\.0\.0\.1:\d+ +down +- +1 +0 +0 +- +- +-$/m);
-  expect(table).toMatch(new RegExp(`^gone: The remote server "gone" cannot be reached: connect ECONNREFUSED ${away} \\(never seen\\)$`, "m"));
+  expect(table).toMatch(
+    new RegExp(
+      `^gone: The remote server "gone" cannot be reached: connect ECONNREFUSED ${away} \\(never seen\\)$`,
+      "m",
+    ),
+  );
   expect(table).toContain(`This machine is ${report.nodeId} and takes requests at ${a.grpc} (gRPC).`);
 });
 
@@ -45,7 +67,9 @@ test("a model that only another machine has is listed, told of and chatted with"
   const a = await start({ models: { lake: "" }, remotes: [{ name: "b", grpc: b.grpc }] });
   await allUp(a);
   expect((await a.assistant.run(["list"])).stdout).toMatch(/^lake [\s\S]*^On other machines: river \(b\)$/m);
-  expect(JSON.parse((await a.assistant.run(["list", "--json"])).stdout)).toMatchObject({ elsewhere: [{ name: "river", kind: "chat", nodes: ["b"] }] });
+  expect(JSON.parse((await a.assistant.run(["list", "--json"])).stdout)).toMatchObject({
+    elsewhere: [{ name: "river", kind: "chat", nodes: ["b"] }],
+  });
   const shown = await a.assistant.run(["show", "river"]);
   expect(shown).toMatchObject({ exitCode: 4, stdout: "" });
   expect(shown.stderr).toContain('"river" is not on this machine; it is served by b.');
@@ -58,7 +82,10 @@ test("a model that only another machine has is listed, told of and chatted with"
 
 test("without servers, and without a daemon, node list says what to do", async () => {
   await using alone = await installAssistant();
-  expect(await alone.run(["node", "list"])).toMatchObject({ exitCode: 3, stderr: expect.stringContaining("assistant serve") });
+  expect(await alone.run(["node", "list"])).toMatchObject({
+    exitCode: 3,
+    stderr: expect.stringContaining("assistant serve"),
+  });
   const failure = await alone.run(["node", "list", "--json"]);
   expect(failure.exitCode).toBe(3);
   expect(JSON.parse(failure.stdout)).toMatchObject({ error: { code: "daemon_not_running" } });

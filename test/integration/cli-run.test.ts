@@ -18,7 +18,11 @@ const run = async (args: readonly string[], input?: string) => {
 describe("one answer", () => {
   test("words need no quotes, and the answer alone is on stdout", async () => {
     await fake.start();
-    expect(await run(["smollm2", "hello", "there"])).toEqual({ exitCode: 0, stdout: "You said: hello there", stderr: "" });
+    expect(await run(["smollm2", "hello", "there"])).toEqual({
+      exitCode: 0,
+      stdout: "You said: hello there",
+      stderr: "",
+    });
   });
 
   test("standard input is the prompt, or is added to it", async () => {
@@ -71,7 +75,9 @@ describe("one answer", () => {
   test("Ctrl-C ends the answer at once, and the daemon hears of it", async () => {
     await fake.start({ FAKE_CHAT: "endless" });
     const child = fake.spawn(["run", "smollm2", "go"]);
-    await eventually("an answer is under way", async () => (await fake.asked()).some((line) => line.startsWith("chat {")));
+    await eventually("an answer is under way", async () =>
+      (await fake.asked()).some((line) => line.startsWith("chat {")),
+    );
     await new Promise((resolve) => child.stdout?.once("data", resolve));
     child.kill("SIGINT");
     expect((await child).exitCode).toBe(130);
@@ -97,7 +103,11 @@ describe("what goes wrong", () => {
 
   test("a refused request: the daemon's sentence and its exit code", async () => {
     await fake.start({ FAKE_CHAT: "refused" });
-    expect(await run(["smollm2", "x"])).toMatchObject({ exitCode: 2, stdout: "", stderr: expect.stringContaining("9000 tokens") });
+    expect(await run(["smollm2", "x"])).toMatchObject({
+      exitCode: 2,
+      stdout: "",
+      stderr: expect.stringContaining("9000 tokens"),
+    });
   });
 
   test("an answer that breaks off: what came is kept, and it is an error", async () => {
@@ -117,7 +127,10 @@ describe("what goes wrong", () => {
   });
 
   test("a wrong value of an option", async () => {
-    expect(await run(["smollm2", "x", "--temperature", "hot"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--temperature") });
+    expect(await run(["smollm2", "x", "--temperature", "hot"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("--temperature"),
+    });
     expect(await run(["smollm2", "x", "--temprature", "1"])).toMatchObject({ exitCode: 2 });
   });
 });

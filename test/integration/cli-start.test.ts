@@ -15,7 +15,13 @@ afterEach(async () => {
 
 const start = (knobs: Record<string, string> = {}, onWaiting?: StartOptions["onWaiting"]) => {
   const env = { ...fake.assistant.env, ...knobs };
-  return ensureDaemon({ paths: resolvePaths(env), env, httpAddr: null, program: fakeDaemonProgram, ...(onWaiting ? { onWaiting } : {}) });
+  return ensureDaemon({
+    paths: resolvePaths(env),
+    env,
+    httpAddr: null,
+    program: fakeDaemonProgram,
+    ...(onWaiting ? { onWaiting } : {}),
+  });
 };
 
 test("returns when the daemon is ready, which then lives without its parent; the next call finds it", async () => {

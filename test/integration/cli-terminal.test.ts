@@ -12,7 +12,11 @@ beforeEach(async () => {
 afterEach(() => fake[Symbol.asyncDispose]());
 
 const open = (args: readonly string[], columns = 100, rows = 30, env: Record<string, string> = {}) =>
-  openTerminal([process.execPath, join(packageRoot, "bin/assistant.js"), ...args], { env: { ...fake.assistant.env, ...env }, columns, rows });
+  openTerminal([process.execPath, join(packageRoot, "bin/assistant.js"), ...args], {
+    env: { ...fake.assistant.env, ...env },
+    columns,
+    rows,
+  });
 
 describe("the chat in a terminal", () => {
   test("messages of several lines: marks, a backslash, Alt-Enter, a paste", async () => {

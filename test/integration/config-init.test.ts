@@ -17,14 +17,28 @@ async function home() {
   const env = { HOME: root, PATH: process.env.PATH ?? "" };
   const directory = path.join(root, ".config/assistant");
   const run = async (...args: string[]) => {
-    const { exitCode, stdout, stderr } = await execa(process.execPath, [program, ...args], { env, extendEnv: false, reject: false, cwd: root });
+    const { exitCode, stdout, stderr } = await execa(process.execPath, [program, ...args], {
+      env,
+      extendEnv: false,
+      reject: false,
+      cwd: root,
+    });
     return { exitCode, stdout, stderr };
   };
-  return { root, env, run, config: path.join(directory, "config.toml"), model: (name: string) => path.join(directory, "models", `${name}.toml`) };
+  return {
+    root,
+    env,
+    run,
+    config: path.join(directory, "config.toml"),
+    model: (name: string) => path.join(directory, "models", `${name}.toml`),
+  };
 }
 
 beforeAll(async () => {
-  expect(await readFile(new URL("../../dist/commands/init.js", import.meta.url), "utf8"), "the program must be built first").toContain("model-config");
+  expect(
+    await readFile(new URL("../../dist/commands/init.js", import.meta.url), "utf8"),
+    "the program must be built first",
+  ).toContain("model-config");
 });
 afterAll(async () => {
   for (const root of homes) await rm(root, { recursive: true, force: true });
@@ -36,7 +50,9 @@ it("init --model-config writes both files, which load without a notice", async (
   expect(result).toMatchObject({ exitCode: 0, stdout: `Wrote ${at.config}\nWrote ${at.model("smollm2")}` });
   const config = await loadConfig({ env: at.env });
   expect(config.notices).toEqual([]);
-  expect(config.models).toMatchObject([{ name: "smollm2", kind: "chat", source: { type: "catalog", name: "smollm2" } }]);
+  expect(config.models).toMatchObject([
+    { name: "smollm2", kind: "chat", source: { type: "catalog", name: "smollm2" } },
+  ]);
 });
 
 it("init never overwrites without --force, and says which file", async () => {
@@ -69,7 +85,9 @@ it("assistant --model-config prints a model file and writes nothing", async () =
   const at = await home();
   const printed = await at.run("--model-config");
   expect(printed.exitCode).toBe(0);
-  expect(parseToml("printed.toml", printed.stdout).data).toMatchObject({ chat: { model_name: "smollm2", source: "smollm2" } });
+  expect(parseToml("printed.toml", printed.stdout).data).toMatchObject({
+    chat: { model_name: "smollm2", source: "smollm2" },
+  });
   await expect(readFile(at.config)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
@@ -77,7 +95,16 @@ it("a model file goes where config_dir says, with the name and source that were 
   const at = await home();
   const config = path.join(at.root, "own.toml");
   await writeFile(config, '[scheduler]\nconfig_dir = "m"\n');
-  const result = await at.run("init", "--model-config", "tuna", "--source", "weights/tuna-7b.gguf", "--config", config, "--json");
+  const result = await at.run(
+    "init",
+    "--model-config",
+    "tuna",
+    "--source",
+    "weights/tuna-7b.gguf",
+    "--config",
+    config,
+    "--json",
+  );
   expect(result.exitCode).toBe(0);
   const file = path.join(at.root, "m/tuna.toml");
   expect(JSON.parse(result.stdout)).toEqual({

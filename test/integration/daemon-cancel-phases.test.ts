@@ -18,7 +18,9 @@ async function send(port: number, prompt: string, stream: boolean): Promise<Clie
   socket.on("data", (part) => (text += String(part)));
   socket.on("error", () => {});
   await new Promise((resolve) => socket.once("connect", resolve));
-  socket.write(postBytes("/v1/chat/completions", { model: "river", messages: [{ role: "user", content: prompt }], stream }));
+  socket.write(
+    postBytes("/v1/chat/completions", { model: "river", messages: [{ role: "user", content: prompt }], stream }),
+  );
   return { socket, text: () => text };
 }
 
@@ -38,7 +40,12 @@ const prompts = {
 const cases = [true, false].flatMap((patched) =>
   [true, false].flatMap((stream) =>
     (["prefill", "decode"] as const).flatMap((phase) =>
-      (Object.keys(departures) as (keyof typeof departures)[]).map((departure) => ({ patched, stream, phase, departure })),
+      (Object.keys(departures) as (keyof typeof departures)[]).map((departure) => ({
+        patched,
+        stream,
+        phase,
+        departure,
+      })),
     ),
   ),
 );
@@ -58,8 +65,16 @@ describe.each([true, false])("with an engine that notices departed clients: %s",
       await eventually(`both are at work (${what})`, async () => (await assistant.record("river")).inFlight === 2);
       if (phase === "decode" && stream) await eventually("tokens come", () => leaver.text().includes("word3"));
       departures[departure](leaver.socket);
-      await eventually(`the engine has stopped (${what})`, async () => (await assistant.record("river")).inFlight === 1, NOTICED_WITHIN_MS);
-      await eventually(`the slot is free (${what})`, async () => (await assistant.ready("river")).inFlight === 1, NOTICED_WITHIN_MS);
+      await eventually(
+        `the engine has stopped (${what})`,
+        async () => (await assistant.record("river")).inFlight === 1,
+        NOTICED_WITHIN_MS,
+      );
+      await eventually(
+        `the slot is free (${what})`,
+        async () => (await assistant.ready("river")).inFlight === 1,
+        NOTICED_WITHIN_MS,
+      );
       leaver.socket.destroy();
     }
     const seen = other.text().length;

@@ -22,7 +22,8 @@ test("no engine outlives a daemon that was killed, whatever it does or ignores, 
   await eventually("both run", async () => (await assistant.livingEngines()).length === 2);
   process.kill((await assistant.state()).pid, "SIGKILL");
   // A process that is ending has no command line any more, and so is found by its pid alone.
-  const left = async (): Promise<number> => (await processesNaming(assistant.root)).length + (await assistant.livingEngines()).length;
+  const left = async (): Promise<number> =>
+    (await processesNaming(assistant.root)).length + (await assistant.livingEngines()).length;
   await eventually("no process of the installation is left", async () => (await left()) === 0, 5_000);
 
   const url = await assistant.serve();
@@ -42,7 +43,11 @@ test("commands say that a killed daemon does not run", async () => {
 
 test("a daemon whose parent dies while it starts goes on", async () => {
   assistant = await installFakes({ models: { river: {} } });
-  const parent = spawn(process.execPath, [join(packageRoot, "bin/assistant.js"), "serve"], { env: assistant.env, stdio: "ignore", detached: true });
+  const parent = spawn(process.execPath, [join(packageRoot, "bin/assistant.js"), "serve"], {
+    env: assistant.env,
+    stdio: "ignore",
+    detached: true,
+  });
   const daemon = await eventually("the daemon has been spawned", async () => {
     const all = await processesNaming(assistant.root);
     for (const pid of all) {

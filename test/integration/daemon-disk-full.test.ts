@@ -16,7 +16,9 @@ test("a disk that is full costs log lines and no requests, and the daemon still 
   const url = await assistant.serve();
   const { pid } = await assistant.state();
   for (let round = 0; round < 5; round++) {
-    const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => ask(url, "river", `hello ${index}`, { stream: index % 2 === 0 })));
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => ask(url, "river", `hello ${index}`, { stream: index % 2 === 0 })),
+    );
     expect(answers.map(({ status }) => status)).toEqual(Array(40).fill(200));
   }
   expect((await assistant.state()).pid).toBe(pid);

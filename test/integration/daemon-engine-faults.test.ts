@@ -12,8 +12,18 @@ const faults: readonly (readonly [string, Partial<Knobs>, readonly [number, stri
   ["an engine that says it is not ready", { failStatus: 503 }, [502, "engine_error"], /"code":"engine_error"/],
   ["a refusal of the request", { failStatus: 400 }, [400, "invalid_request"], /"code":"invalid_request"/],
   // An event that is no JSON is the engine's own, and is relayed as it came.
-  ["malformed JSON", { malformedJson: true }, [502, "engine_error"], /data: \{"choices":\[\{"delta":\n\n[\s\S]*data: \[DONE\]\n\n$/],
-  ["a connection that breaks in the middle", { resetAfterTokens: 2 }, [502, "engine_lost"], /"code":"engine_lost"[^\n]*\n\n$/],
+  [
+    "malformed JSON",
+    { malformedJson: true },
+    [502, "engine_error"],
+    /data: \{"choices":\[\{"delta":\n\n[\s\S]*data: \[DONE\]\n\n$/,
+  ],
+  [
+    "a connection that breaks in the middle",
+    { resetAfterTokens: 2 },
+    [502, "engine_lost"],
+    /"code":"engine_lost"[^\n]*\n\n$/,
+  ],
 ];
 
 test("each fault of an engine has its own answer, costs that request alone, and leaves slot and process as they were", async () => {
@@ -23,7 +33,10 @@ test("each fault of an engine has its own answer, costs that request alone, and 
   const { pid } = await assistant.ready("river");
   for (const [what, knobs, [status, code], ends] of faults) {
     const whole = await ask(url, "river", `x ${fake(knobs)}`);
-    expect([whole.status, (JSON.parse(whole.text) as { error: { code: string } }).error.code], what).toEqual([status, code]);
+    expect([whole.status, (JSON.parse(whole.text) as { error: { code: string } }).error.code], what).toEqual([
+      status,
+      code,
+    ]);
     const stream = await ask(url, "river", `x ${fake(knobs)}`, { stream: true });
     expect(stream.text, what).toMatch(ends);
     // The only slot is free again.

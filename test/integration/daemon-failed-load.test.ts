@@ -8,7 +8,9 @@ let assistant: FakeInstallation;
 afterEach(() => assistant[Symbol.asyncDispose]());
 
 test("a load that failed is not tried again by every request: they are refused with the reason and the time of the next try", async () => {
-  assistant = await installFakes({ models: { river: { knobs: [{ exitAtStart: 1, exitText: "error: no such tensor" }, {}] } } });
+  assistant = await installFakes({
+    models: { river: { knobs: [{ exitAtStart: 1, exitText: "error: no such tensor" }, {}] } },
+  });
   const url = await assistant.serve();
   const refused = await Promise.all(Array.from({ length: 5 }, () => ask(url, "river", "hello")));
   refused.push(await ask(url, "river", "and now?"));

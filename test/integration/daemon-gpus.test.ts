@@ -13,7 +13,10 @@ let url: string;
 beforeEach(async () => {
   tools = await mkdtemp(join(tmpdir(), "assistant-gpus-"));
   await symlink(join(packageRoot, "test/fakes/nvidia-smi"), join(tools, "nvidia-smi"));
-  assistant = await installFakes({ models: { river: { slots: 2 } }, env: { PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "2" } });
+  assistant = await installFakes({
+    models: { river: { slots: 2 } },
+    env: { PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "2" },
+  });
   url = await assistant.serve();
 });
 afterEach(async () => {
@@ -23,7 +26,11 @@ afterEach(async () => {
 
 const hold = (index: number): string => `story ${index} ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`;
 const inFlight = async (): Promise<Record<string, number>> =>
-  Object.fromEntries((await assistant.state()).instances.filter(({ state }) => state === "ready").map(({ id, inFlight: count }) => [id, count]));
+  Object.fromEntries(
+    (await assistant.state()).instances
+      .filter(({ state }) => state === "ready")
+      .map(({ id, inFlight: count }) => [id, count]),
+  );
 
 /** The head of a stream comes while it still waits, so that the requests reach the engines later. */
 const spread = (each: number): Promise<boolean> =>
@@ -34,7 +41,8 @@ const spread = (each: number): Promise<boolean> =>
 
 test("a model that is busy on one GPU comes up on the other one too, and requests are spread over both", async () => {
   const leaving = new AbortController();
-  const begin = (index: number): Promise<Response> => open(url, "river", hold(index), { stream: true, signal: leaving.signal });
+  const begin = (index: number): Promise<Response> =>
+    open(url, "river", hold(index), { stream: true, signal: leaving.signal });
   const first = await Promise.all([begin(0), begin(1), begin(2), begin(3)]);
   expect(first.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
   await spread(2);
@@ -55,13 +63,16 @@ test("a model that is busy on one GPU comes up on the other one too, and request
 
 test("a request whose engine dies before the first byte is answered by the other GPU's", async () => {
   const leaving = new AbortController();
-  const held = await Promise.all([0, 1, 2].map((index) => open(url, "river", hold(index), { stream: true, signal: leaving.signal })));
+  const held = await Promise.all(
+    [0, 1, 2].map((index) => open(url, "river", hold(index), { stream: true, signal: leaving.signal })),
+  );
   leaving.abort();
   await Promise.all(held.map((answer) => answer.text().catch(() => {})));
   await eventually("both are idle", async () => Object.values(await inFlight()).join() === "0,0");
   const instances = (await assistant.state()).instances;
   // Whoever gets the next request will not survive it.
-  for (const { socketPath } of instances.slice(0, 1)) await callEngine(socketPath ?? "", "/__knobs", { dieAfterTokens: 1 });
+  for (const { socketPath } of instances.slice(0, 1))
+    await callEngine(socketPath ?? "", "/__knobs", { dieAfterTokens: 1 });
   const answers: Answer[] = [];
   // Which instance a request goes to is up to the scheduler: new prompts are spread over both, one that came before goes where it is cached.
   const dead = await eventually("its death was seen", async () => {
@@ -70,7 +81,9 @@ test("a request whose engine dies before the first byte is answered by the other
     return (await assistant.state()).instances.find(({ lastDeath }) => lastDeath !== null);
   });
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-  expect(answers.map(({ headers }) => headers.get("x-assistant-instance"))).toEqual(answers.map(() => instances[1]?.id));
+  expect(answers.map(({ headers }) => headers.get("x-assistant-instance"))).toEqual(
+    answers.map(() => instances[1]?.id),
+  );
   expect(dead.id).toBe(instances[0]?.id);
   expect((await engineRecord(instances[1]?.socketPath ?? "")).completed).toBeGreaterThanOrEqual(2);
 });

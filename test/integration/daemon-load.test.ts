@@ -9,7 +9,9 @@ afterEach(() => assistant[Symbol.asyncDispose]());
 test("a burst of fifty requests for a model that is not loaded starts it once, and every one is answered", async () => {
   assistant = await installFakes({ models: { river: { knobs: { startDelayMs: 300 }, slots: 4 } } });
   const url = await assistant.serve();
-  const answers = await Promise.all(Array.from({ length: 50 }, (_, index) => ask(url, "river", `hello ${index}`, { stream: index % 2 === 0 })));
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => ask(url, "river", `hello ${index}`, { stream: index % 2 === 0 })),
+  );
   expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
   expect(await assistant.launches("river")).toBe(1);
   const record = await assistant.record("river");
@@ -30,7 +32,10 @@ test("over the limit of waiters a request is refused at once, with a time after 
   const url = await assistant.serve();
   await ask(url, "river", "wake up");
   const leaving = new AbortController();
-  const held = open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal });
+  const held = open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+    stream: true,
+    signal: leaving.signal,
+  });
   await held;
   const waiting = Array.from({ length: 3 }, () => ask(url, "river", "wait"));
   await eventually("three wait", async () => (await assistant.state()).queued === 3);
@@ -71,7 +76,10 @@ test("a limit of one instance is kept under traffic to two models, and neither s
 
 test("where a request stands can be asked for by its id, with its own key alone", async () => {
   const keys = ["ada", "bob"];
-  const sections = keys.map((key) => `[[server.api_key_sha256]]\nname = "${key}"\nsha256 = "${createHash("sha256").update(key).digest("hex")}"\n`);
+  const sections = keys.map(
+    (key) =>
+      `[[server.api_key_sha256]]\nname = "${key}"\nsha256 = "${createHash("sha256").update(key).digest("hex")}"\n`,
+  );
   assistant = await installFakes({ models: { river: { slots: 1 } }, config: sections.join("\n") });
   const url = await assistant.serve();
   const leaving = new AbortController();
@@ -87,12 +95,24 @@ test("where a request stands can be asked for by its id, with its own key alone"
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
   };
   const held = await send("first", "ada", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`);
-  const waiting = [send("second", "ada", "wait"), send("third", "bob", "wait")].map((answer) => answer.catch(() => null));
+  const waiting = [send("second", "ada", "wait"), send("third", "bob", "wait")].map((answer) =>
+    answer.catch(() => null),
+  );
   await eventually("two wait", async () => (await assistant.state()).queued === 2);
   await eventually("the first answers", async () => (await where("first", "ada")).body["state"] === "answering");
-  expect((await where("first", "ada")).body).toMatchObject({ object: "request", model: "river", place: null, instance: "river@cpu" });
+  expect((await where("first", "ada")).body).toMatchObject({
+    object: "request",
+    model: "river",
+    place: null,
+    instance: "river@cpu",
+  });
   // Tenants take turns: each of the two may have to let the other one go first.
-  expect((await where("second", "ada")).body).toMatchObject({ state: "waiting", reason: "queued", place: 2, instance: null });
+  expect((await where("second", "ada")).body).toMatchObject({
+    state: "waiting",
+    reason: "queued",
+    place: 2,
+    instance: null,
+  });
   expect((await where("third", "bob")).body).toMatchObject({ state: "waiting", place: 2 });
   const foreign = await where("third", "ada");
   const unknown = await where("fourth", "ada");

@@ -17,7 +17,10 @@ async function everythingWritten(folder: string): Promise<string> {
 }
 
 test("neither keys nor prompts nor answers get into any file, at the most talkative level", async () => {
-  assistant = await installFakes({ models: { river: {} }, env: { ASSISTANT_API_KEY: KEY, ASSISTANT_LOG_LEVEL: "debug" } });
+  assistant = await installFakes({
+    models: { river: {} },
+    env: { ASSISTANT_API_KEY: KEY, ASSISTANT_LOG_LEVEL: "debug" },
+  });
   const url = await assistant.serve();
   const authorization = `Bearer ${KEY}`;
   expect((await ask(url, "river", PROMPT, { headers: { authorization } })).text).toContain("word7");
@@ -25,7 +28,9 @@ test("neither keys nor prompts nor answers get into any file, at the most talkat
   // What goes wrong is told in more words.
   expect((await ask(url, "rivr", PROMPT, { headers: { authorization } })).status).toBe(404);
   expect((await ask(url, "river", PROMPT, { headers: { authorization: `Bearer ${KEY}x` } })).status).toBe(401);
-  expect((await ask(url, "river", PROMPT, { headers: { authorization }, more: { max_tokens: PROMPT } })).status).toBe(400);
+  expect((await ask(url, "river", PROMPT, { headers: { authorization }, more: { max_tokens: PROMPT } })).status).toBe(
+    400,
+  );
   await assistant.turn("river", { failStatus: 500 });
   expect((await ask(url, "river", PROMPT, { headers: { authorization } })).status).toBeGreaterThanOrEqual(500);
   const { dataDir } = await assistant.state();
@@ -40,7 +45,9 @@ test("every request has one line that tells what became of it", async () => {
   const url = await assistant.serve();
   const answer = await ask(url, "river", "hello there", { headers: { "x-request-id": "mine-1" } });
   expect(answer.headers.get("x-request-id")).toBe("mine-1");
-  const line = await eventually("the line is written", async () => (await assistant.daemonLog()).split("\n").find((text) => text.includes("mine-1")));
+  const line = await eventually("the line is written", async () =>
+    (await assistant.daemonLog()).split("\n").find((text) => text.includes("mine-1")),
+  );
   expect(JSON.parse(line)).toMatchObject({
     id: expect.stringMatching(/^req_[0-9a-f]{24}$/),
     clientId: "mine-1",
@@ -62,6 +69,8 @@ test("status counts the requests that were served", async () => {
   const url = await assistant.serve();
   for (const name of ["river", "brook", "river"]) await ask(url, name, "hello");
   await eventually("three", async () => (await assistant.state()).requestsServed === 3);
-  const served = Object.fromEntries((await assistant.state()).instances.map((instance) => [instance.model, instance.requestsServed]));
+  const served = Object.fromEntries(
+    (await assistant.state()).instances.map((instance) => [instance.model, instance.requestsServed]),
+  );
   expect(served).toEqual({ river: 2, brook: 1 });
 });

@@ -13,7 +13,9 @@ test("ps and show tell both what an instance was estimated to take and what it w
   const url = await gpu.serve();
   expect((await ask(url, "river", "hello")).status).toBe(200);
   const { estimatedMemoryBytes: estimate } = await eventually("it was measured", async () =>
-    (await gpu.state()).instances.find(({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null),
+    (await gpu.state()).instances.find(
+      ({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null,
+    ),
   );
   const estimated = ((estimate ?? 0) / 1e9).toFixed(1);
 
@@ -24,10 +26,14 @@ test("ps and show tell both what an instance was estimated to take and what it w
   expect(listed.instances[0]).toMatchObject({ memoryBytes: 19_000 * 2 ** 20, estimatedMemoryBytes: estimate });
 
   const shown = await gpu.run(["show", "river"]);
-  expect(shown.stdout).toMatch(/^memory +about [\d.]+ GB, [\d.]+ GB of it on the GPU: weights .*, cache 17\.2 GB \(4 × 8192 tokens\), work /m);
+  expect(shown.stdout).toMatch(
+    /^memory +about [\d.]+ GB, [\d.]+ GB of it on the GPU: weights .*, cache 17\.2 GB \(4 × 8192 tokens\), work /m,
+  );
   expect(shown.stdout).toMatch(/^measured +19\.9 GB, estimated [\d.]+ GB \(river@cuda:0\)$/m);
   const json = JSON.parse((await gpu.run(["show", "river", "--json"])).stdout) as ShownModel;
-  expect(json.instances).toEqual([{ id: "river@cuda:0", memoryBytes: 19_000 * 2 ** 20, estimatedMemoryBytes: estimate }]);
+  expect(json.instances).toEqual([
+    { id: "river@cuda:0", memoryBytes: 19_000 * 2 ** 20, estimatedMemoryBytes: estimate },
+  ]);
   // What `show` estimates by itself is what the daemon uses.
   expect(json.memory?.total.gpuBytes).toBe(estimate);
 });

@@ -18,7 +18,8 @@ const start = async (models: Parameters<typeof installOnGpu>[0]["models"]): Prom
   return url;
 };
 
-const living = async (): Promise<string[]> => (await gpu.state()).instances.filter(({ state }) => state !== "absent").map(({ model: name }) => name);
+const living = async (): Promise<string[]> =>
+  (await gpu.state()).instances.filter(({ state }) => state !== "absent").map(({ model: name }) => name);
 
 test("two models that do not fit together take turns by eviction of the idle one, whatever max_instances allows", async () => {
   const url = await start({ river: model, mountain: model });
@@ -60,14 +61,18 @@ test("a pinned instance keeps its memory; who has no room is refused with what i
   expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
   const { error } = JSON.parse(refused.text) as { error: { code: string; message: string } };
   expect(error.code).toBe("no_capacity");
-  expect(error.message).toMatch(/needs about (?:19|20)\.\d GB of memory, and pinned models leave 1\d\.\d GB of the 85\.5 GB on cuda:0/);
+  expect(error.message).toMatch(
+    /needs about (?:19|20)\.\d GB of memory, and pinned models leave 1\d\.\d GB of the 85\.5 GB on cuda:0/,
+  );
   expect(await living()).toEqual(["river"]);
 });
 
 test("a model that is larger than the GPU is refused with both figures, and one that other programs leave no room for too", async () => {
   const url = await start({ river: model, huge: { slots: 32, contextTokens: 8192 } });
   await ask(url, "river", "hello");
-  expect((await ask(url, "huge", "hello")).text).toMatch(/needs about 1\d\d\.\d GB of memory; its largest device has 85\.5 GB/);
+  expect((await ask(url, "huge", "hello")).text).toMatch(
+    /needs about 1\d\d\.\d GB of memory; its largest device has 85\.5 GB/,
+  );
   await gpu.run(["stop"]);
   await gpu.others(75_000);
   const again = await gpu.serve();
@@ -93,7 +98,9 @@ test("status tells what an instance was estimated to take and what the driver sa
   const url = await start({ river: model });
   await ask(url, "river", "hello");
   const instance = await eventually("it was measured and estimated", async () =>
-    (await gpu.state()).instances.find(({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null),
+    (await gpu.state()).instances.find(
+      ({ memoryBytes, estimatedMemoryBytes }) => memoryBytes !== null && estimatedMemoryBytes !== null,
+    ),
   );
   expect(instance.memoryBytes).toBe(USES_MIB * 2 ** 20);
   expect(instance.estimatedMemoryBytes).toBeGreaterThan(17 * 2 ** 30);

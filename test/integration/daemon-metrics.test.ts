@@ -24,7 +24,8 @@ const scrape = async (url: string): Promise<Series> => parse(await (await fetch(
 /** The sum of a metric's series whose labels hold all of `labels`. */
 function sum(series: Series, name: string, ...labels: string[]): number {
   let total = 0;
-  for (const [key, value] of series) if (key.split("{")[0] === name && labels.every((label) => key.includes(label))) total += value;
+  for (const [key, value] of series)
+    if (key.split("{")[0] === name && labels.every((label) => key.includes(label))) total += value;
   return total;
 }
 
@@ -32,7 +33,9 @@ test("a scrape counts requests, tokens, times and instances as they were", async
   assistant = await installFakes({ models: { river: { slots: 1 } } });
   const url = await assistant.serve();
   const before = await scrape(url);
-  expect([sum(before, "assistant_requests_total"), sum(before, "assistant_model_waiting", 'model="river"')]).toEqual([0, 0]);
+  expect([sum(before, "assistant_requests_total"), sum(before, "assistant_model_waiting", 'model="river"')]).toEqual([
+    0, 0,
+  ]);
   const usage = { prompt: 0, completion: 0 };
   for (let count = 1; count <= 3; count++) {
     const answer = await ask(url, "river", `tell ${count} ${fake({ tokens: 7 })}`);
@@ -42,7 +45,16 @@ test("a scrape counts requests, tokens, times and instances as they were", async
   }
   await ask(url, "lake", "nobody is called that");
   const series = await scrape(url);
-  expect(sum(series, "assistant_requests_total", 'model="river"', 'instance="river@cpu"', 'outcome="complete"', 'route="/v1/chat/completions"')).toBe(3);
+  expect(
+    sum(
+      series,
+      "assistant_requests_total",
+      'model="river"',
+      'instance="river@cpu"',
+      'outcome="complete"',
+      'route="/v1/chat/completions"',
+    ),
+  ).toBe(3);
   expect(sum(series, "assistant_requests_total", 'outcome="rejected"', 'code="model_not_found"')).toBe(1);
   expect(sum(series, "assistant_tokens_total", 'model="river"', 'kind="prompt"')).toBe(usage.prompt);
   expect(sum(series, "assistant_tokens_total", 'model="river"', 'kind="completion"')).toBe(usage.completion);
@@ -67,12 +79,18 @@ test("what runs and what waits is there while it runs and waits", async () => {
   assistant = await installFakes({ models: { river: { slots: 1 } } });
   const url = await assistant.serve();
   const leaving = new AbortController();
-  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal });
+  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+    stream: true,
+    signal: leaving.signal,
+  });
   void held.text().catch(() => {});
   const waiting = ask(url, "river", "and I?");
   await eventually("one runs and one waits", async () => {
     const series = await scrape(url);
-    return sum(series, "assistant_model_in_flight", 'model="river"') === 1 && sum(series, "assistant_model_waiting", 'model="river"') === 1;
+    return (
+      sum(series, "assistant_model_in_flight", 'model="river"') === 1 &&
+      sum(series, "assistant_model_waiting", 'model="river"') === 1
+    );
   });
   leaving.abort();
   expect((await waiting).status).toBe(200);
@@ -92,7 +110,9 @@ test("an engine that is killed is a crash, and its restart a start", async () =>
   });
   expect(sum(series, "assistant_instance_ends_total", 'instance="river@cpu"', 'cause="signal"')).toBe(1);
   await ask(url, "river", "again");
-  expect(sum(await scrape(url), "assistant_instance_starts_total", 'instance="river@cpu"')).toBe(await assistant.launches("river"));
+  expect(sum(await scrape(url), "assistant_instance_starts_total", 'instance="river@cpu"')).toBe(
+    await assistant.launches("river"),
+  );
 });
 
 test("the operator's socket answers scrapes without a key", async () => {
@@ -100,7 +120,9 @@ test("the operator's socket answers scrapes without a key", async () => {
   const url = await assistant.serve();
   expect((await fetch(`${url}/metrics`)).status).toBe(401);
   const text = await new Promise<string>((resolve, reject) => {
-    const asked = request({ socketPath: assistant.adminSocket, path: "/metrics" }, async (answer) => resolve((await answer.toArray()).join("")));
+    const asked = request({ socketPath: assistant.adminSocket, path: "/metrics" }, async (answer) =>
+      resolve((await answer.toArray()).join("")),
+    );
     asked.on("error", reject);
     asked.end();
   });

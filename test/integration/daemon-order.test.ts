@@ -18,7 +18,11 @@ async function oneSlotTaken(config = "", headers: Record<string, string> = {}): 
   assistant = await installFakes({ models: { river: { slots: 1 } }, config });
   url = await assistant.serve();
   const leaving = new AbortController();
-  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal, headers });
+  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+    stream: true,
+    signal: leaving.signal,
+    headers,
+  });
   void held.text().catch(() => {});
   return () => leaving.abort();
 }
@@ -27,7 +31,9 @@ async function oneSlotTaken(config = "", headers: Record<string, string> = {}): 
 async function queue(name: string, headers: Record<string, string>): Promise<void> {
   const before = (await assistant.state()).queued;
   // Long enough that the order of the answers is that of the starts.
-  void ask(url, "river", `${name} ${fake({ tokens: 10, decodeDelayMs: 2 })}`, { headers }).then(({ status }) => ended.push(`${name} ${status}`));
+  void ask(url, "river", `${name} ${fake({ tokens: 10, decodeDelayMs: 2 })}`, { headers }).then(({ status }) =>
+    ended.push(`${name} ${status}`),
+  );
   await eventually(`${name} waits`, async () => (await assistant.state()).queued === before + 1);
 }
 
@@ -55,7 +61,8 @@ test("who comes beside a flood with another key waits for one answer of it, not 
 
 test("a key with three times the weight gets about three times as much of a queue that never empties", async () => {
   const release = await oneSlotTaken([section("small", 1), section("large", 3)].join("\n"), authorization("small"));
-  for (let count = 1; count <= 12; count++) for (const key of ["small", "large"]) await queue(`${key} ${count}`, authorization(key));
+  for (let count = 1; count <= 12; count++)
+    for (const key of ["small", "large"]) await queue(`${key} ${count}`, authorization(key));
   release();
   await eventually("all are answered", () => ended.length === 24);
   // As long as both wait, which is in the first half.
@@ -68,7 +75,10 @@ test("a request whose time is over while it waits is refused, and the engine nev
   const release = await oneSlotTaken();
   const { requests } = await assistant.record("river");
   const late = await ask(url, "river", "in time?", { headers: { "x-request-timeout": "0.3" } });
-  expect([late.status, JSON.parse(late.text)]).toEqual([504, { error: expect.objectContaining({ code: "deadline_exceeded" }) }]);
+  expect([late.status, JSON.parse(late.text)]).toEqual([
+    504,
+    { error: expect.objectContaining({ code: "deadline_exceeded" }) },
+  ]);
   expect((await assistant.state()).queued).toBe(0);
   release();
   expect((await ask(url, "river", "and now?")).status).toBe(200);
@@ -81,7 +91,10 @@ test("who waits is told place and expected start: in the head, in the stream's s
   // Answers of about a tenth of a second, from which the wait is estimated.
   for (let count = 0; count < 3; count++) await ask(url, "river", `first ${fake({ tokens: 20, decodeDelayMs: 5 })}`);
   const leaving = new AbortController();
-  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal });
+  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+    stream: true,
+    signal: leaving.signal,
+  });
   void held.text().catch(() => {});
   await queue("before it", {});
   const waiting = open(url, "river", "story", { stream: true, headers: { "x-request-id": "mine" } });

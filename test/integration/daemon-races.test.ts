@@ -14,7 +14,10 @@ const all = (count: number): number[] => Array(count).fill(200) as number[];
 const hold = fake({ tokens: 100_000, decodeDelayMs: 10 });
 
 test("an instance that another model waits for serves those it was started for before it is evicted", async () => {
-  assistant = await installFakes({ models: { river: { knobs: { startDelayMs: 200 } }, brook: { knobs: { startDelayMs: 200 } } }, maxInstances: 1 });
+  assistant = await installFakes({
+    models: { river: { knobs: { startDelayMs: 200 } }, brook: { knobs: { startDelayMs: 200 } } },
+    maxInstances: 1,
+  });
   const url = await assistant.serve();
   const names = Array.from({ length: 8 }, (_, index) => (index % 2 === 0 ? "river" : "brook"));
   expect(statuses(await Promise.all(names.map((name) => ask(url, name, "hello"))))).toEqual(all(8));
@@ -52,8 +55,13 @@ test("no request is sent into a process that stops: restarts under traffic cost 
   });
   for (let round = 2; round <= 4; round++) {
     const { id } = await assistant.ready("river");
-    expect((await callEngine(assistant.adminSocket, adminRoutes.instance(id), { action: "restart" })).status).toBeLessThan(300);
-    await eventually("the next process serves", async () => (await assistant.launches("river")) === round && (await assistant.ready("river")).inFlight > 0);
+    expect(
+      (await callEngine(assistant.adminSocket, adminRoutes.instance(id), { action: "restart" })).status,
+    ).toBeLessThan(300);
+    await eventually(
+      "the next process serves",
+      async () => (await assistant.launches("river")) === round && (await assistant.ready("river")).inFlight > 0,
+    );
   }
   restarting = false;
   await Promise.all(traffic);
@@ -81,7 +89,10 @@ test("a waiter who has left causes no swap when the place becomes free", async (
 });
 
 test("the limit of waiters holds while a model loads as it does while it runs", async () => {
-  assistant = await installFakes({ models: { river: { slots: 4, knobs: { startDelayMs: 1_500 } } }, scheduler: "max_queued_per_model = 3" });
+  assistant = await installFakes({
+    models: { river: { slots: 4, knobs: { startDelayMs: 1_500 } } },
+    scheduler: "max_queued_per_model = 3",
+  });
   const url = await assistant.serve();
   const waiting = Array.from({ length: 3 }, () => ask(url, "river", "hello"));
   await eventually("three wait", async () => (await assistant.state()).queued === 3);

@@ -7,7 +7,8 @@ import { eventually, packageRoot } from "../support/assistant.ts";
 import { engineRecord } from "../support/fake-engine.ts";
 import { ask, type FakeInstallation, fake, installFakes, open } from "../support/fake-installation.ts";
 
-const key = (name: string): string => `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${createHash("sha256").update(name).digest("hex")}"\n`;
+const key = (name: string): string =>
+  `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${createHash("sha256").update(name).digest("hex")}"\n`;
 
 /** Two GPUs, two keys, and a llama-server of our build without the patches. */
 let assistant: FakeInstallation;
@@ -40,7 +41,11 @@ test("an instance that was started before the engine was rebuilt is treated as t
   const url = await assistant.serve();
   const leaving = new AbortController();
   const hold = (name: string): Promise<Response> =>
-    open(url, "river", `a secret of ${name} ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { ...as(name), stream: true, signal: leaving.signal });
+    open(url, "river", `a secret of ${name} ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+      ...as(name),
+      stream: true,
+      signal: leaving.signal,
+    });
   const before = await Promise.all([hold("ada"), hold("ada")]);
   await assistant.rebuild({ patched: true });
   expect((await assistant.run(["reload"])).exitCode).toBe(0);
@@ -49,10 +54,14 @@ test("an instance that was started before the engine was rebuilt is treated as t
   expect(await assistant.launches("river")).toBe(2);
   leaving.abort();
   await Promise.all([...before, ...after].map((answer) => answer.text().catch(() => {})));
-  await eventually("both are idle", async () => (await assistant.state()).instances.every(({ inFlight }) => inFlight === 0));
+  await eventually("both are idle", async () =>
+    (await assistant.state()).instances.every(({ inFlight }) => inFlight === 0),
+  );
 
   const answers = await Promise.all(
-    Array.from({ length: 3 }, (_, index) => ask(url, "river", `${index} secrets of bob ${fake({ tokens: 60, decodeDelayMs: 50 })}`, as("bob"))),
+    Array.from({ length: 3 }, (_, index) =>
+      ask(url, "river", `${index} secrets of bob ${fake({ tokens: 60, decodeDelayMs: 50 })}`, as("bob")),
+    ),
   );
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   const [old, rebuilt] = [await bodiesAt("river@cuda:0", "bob"), await bodiesAt("river@cuda:1", "bob")];

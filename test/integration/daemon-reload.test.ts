@@ -40,7 +40,9 @@ test("a changed file restarts its model alone, after its running answers; the ot
   const streams = [await underWay("river", 50), await underWay("brook", 100)];
   await edit("river", { contextTokens: 1024 });
   // Watched, so that nobody has to say anything.
-  await eventually("river drains", async () => (await assistant.state()).instances.some(({ model, state }) => model === "river" && state === "draining"));
+  await eventually("river drains", async () =>
+    (await assistant.state()).instances.some(({ model, state }) => model === "river" && state === "draining"),
+  );
   // Meanwhile a request for it waits and then gets the new one.
   const waiting = ask(url, "river", "after the change");
   await turnKnobs(riverSocket, { hold: false });
@@ -108,7 +110,10 @@ test("a new file adds a model, a removed one takes its model away after its runn
   const { rest } = await underWay("brook", 60);
   await eventually("brook is unknown", async () => (await ask(url, "brook", "hello")).status === 404);
   expect(await rest).toContain("[DONE]");
-  await eventually("its instance is listed no longer", async () => !(await assistant.state()).instances.some(({ model }) => model === "brook"));
+  await eventually(
+    "its instance is listed no longer",
+    async () => !(await assistant.state()).instances.some(({ model }) => model === "brook"),
+  );
   await edit("brook", {});
   await eventually("brook is back", async () => (await ask(url, "brook", "hello")).status === 200);
 });
@@ -120,7 +125,11 @@ test("a mistake in one file keeps that model on its last good settings, is repor
   await assistant.writeModel("river", `${assistant.toml("river", { slots: 3 })}\nslotz = 3\n`);
   await eventually("it was read", async () => (await errors()).length > 0);
   expect(await errors()).toEqual([
-    expect.objectContaining({ severity: "error", file, message: expect.stringContaining("river keeps its last good settings") }),
+    expect.objectContaining({
+      severity: "error",
+      file,
+      message: expect.stringContaining("river keeps its last good settings"),
+    }),
   ]);
   expect((await ask(url, "river", "hello")).status).toBe(200);
   expect([await pidOf("river"), await pidOf("brook")]).toEqual([river, brook]);
@@ -132,7 +141,10 @@ test("a mistake in one file keeps that model on its last good settings, is repor
   }
   expect(await pidOf("river")).toBe(river);
   await edit("river", { slots: 3 });
-  await eventually("the new slots", async () => (await ask(url, "river", "hello")).status === 200 && (await assistant.ready("river")).slots === 3);
+  await eventually(
+    "the new slots",
+    async () => (await ask(url, "river", "hello")).status === 200 && (await assistant.ready("river")).slots === 3,
+  );
   expect(await errors()).toEqual([]);
   expect((await assistant.run(["reload"])).exitCode).toBe(0);
   expect(await pidOf("brook")).toBe(brook);
@@ -160,7 +172,9 @@ test("settings that need a restart are named, whoever noticed the change first, 
   await writeFile(file, good.replace('http_addr = "127.0.0.1:0"', 'http_addr = "127.0.0.1:1"\nbody_limit_mib = 3'));
   await eventually("it was read", async () => (await reloads()) === 1);
   expect((await assistant.state()).restartSettings).toEqual(["server.http_addr", "server.body_limit_mib"]);
-  expect((await assistant.run(["status"])).stdout).toContain("server.http_addr, server.body_limit_mib changed: `assistant restart` brings them into force");
+  expect((await assistant.run(["status"])).stdout).toContain(
+    "server.http_addr, server.body_limit_mib changed: `assistant restart` brings them into force",
+  );
   const report = JSON.parse((await assistant.run(["reload", "--json"])).stdout) as Record<string, unknown>;
   expect(report).toMatchObject({ restartNeeded: true, restartSettings: ["server.http_addr", "server.body_limit_mib"] });
   await writeFile(file, good);

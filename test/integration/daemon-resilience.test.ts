@@ -23,7 +23,10 @@ test("a deleted socket of the commands is not taken for a daemon that does not r
   expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(`(pid ${pid})`) });
   // With its directory, as a program that tidies up /tmp would.
   await rm(dirname(assistant.adminSocket), { recursive: true });
-  await eventually("the socket is there again", async () => (await stat(assistant.adminSocket).catch(() => null)) !== null);
+  await eventually(
+    "the socket is there again",
+    async () => (await stat(assistant.adminSocket).catch(() => null)) !== null,
+  );
   expect((await assistant.state()).pid).toBe(pid);
 });
 
@@ -56,12 +59,18 @@ test("more connections than file descriptors end no daemon, and it answers when 
   expect(started.exitCode).toBe(0);
   const { pid, url } = await assistant.state();
   const port = Number(new URL(url ?? "").port);
-  const sockets = Array.from({ length: 400 }, (): Socket => createConnection({ port, host: "127.0.0.1" }).on("error", () => {}));
+  const sockets = Array.from(
+    { length: 400 },
+    (): Socket => createConnection({ port, host: "127.0.0.1" }).on("error", () => {}),
+  );
   await new Promise((resolve) => setTimeout(resolve, 3_500));
   expect(await isRunning(pid)).toBe(true);
   expect(await assistant.state()).toMatchObject({ pid });
   for (const socket of sockets) socket.destroy();
-  await eventually("it answers", async () => (await ask(url ?? "", "river", "hello").catch(() => null))?.status === 200);
+  await eventually(
+    "it answers",
+    async () => (await ask(url ?? "", "river", "hello").catch(() => null))?.status === 200,
+  );
 });
 
 test("a lock that is no file is named, and left alone", async () => {

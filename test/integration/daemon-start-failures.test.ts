@@ -23,7 +23,11 @@ async function refusedStarts(env: Record<string, string> = {}): Promise<{ exitCo
   for (const args of [["serve"], ["serve", "--foreground"]]) {
     const { exitCode, stdout, stderr } = await assistant.run(args, { env: { ...assistant.env, ...env } });
     results.push({ exitCode, said: `${stdout}\n${stderr}` });
-    await eventually(`nothing runs after ${args.join(" ")}`, async () => (await processesNaming(assistant.root)).length === 0, 5_000);
+    await eventually(
+      `nothing runs after ${args.join(" ")}`,
+      async () => (await processesNaming(assistant.root)).length === 0,
+      5_000,
+    );
     expect(await assistant.launches("river"), "engines of a start that was refused").toBe(0);
   }
   return results;
@@ -51,7 +55,10 @@ test("a port that is taken is named, and the daemon does not stay", async () => 
 
 test("the port of one model that is taken is named too", async () => {
   const port = await takePort();
-  await writeFile(join(assistant.modelDir, "river.toml"), `${assistant.toml("river")}\n[server]\nsocket_addr = "127.0.0.1:${port}"\n`);
+  await writeFile(
+    join(assistant.modelDir, "river.toml"),
+    `${assistant.toml("river")}\n[server]\nsocket_addr = "127.0.0.1:${port}"\n`,
+  );
   for (const { exitCode, said } of await refusedStarts()) {
     expect(said).toContain(`Another program listens on 127.0.0.1:${port}.`);
     expect(exitCode).toBe(1);

@@ -46,7 +46,9 @@ test("one hung engine does not block another model", async () => {
   await Promise.all([ask(url, "stuck", "wake up"), ask(url, "brook", "wake up")]);
   await assistant.turn("stuck", { hangBeforeHeaders: true, healthHang: true, slotsHang: true, ignoreSigterm: true });
   const leaving = new AbortController();
-  const waiting = Array.from({ length: 20 }, () => ask(url, "stuck", "anyone there?", { signal: leaving.signal }).catch(() => null));
+  const waiting = Array.from({ length: 20 }, () =>
+    ask(url, "stuck", "anyone there?", { signal: leaving.signal }).catch(() => null),
+  );
   await eventually("they wait", async () => (await assistant.state()).queued === 18);
   for (let count = 0; count < 20; count++) expect((await ask(url, "brook", `hello ${count}`)).status).toBe(200);
   leaving.abort();
@@ -56,7 +58,11 @@ test("one hung engine does not block another model", async () => {
 
 test("a model that cannot start does not keep another from starting", async () => {
   assistant = await installFakes({
-    models: { broken: { knobs: { exitAtStart: 1, exitText: "error: no such tensor" } }, slow: { knobs: { loading: true } }, brook: {} },
+    models: {
+      broken: { knobs: { exitAtStart: 1, exitText: "error: no such tensor" } },
+      slow: { knobs: { loading: true } },
+      brook: {},
+    },
   });
   const url = await assistant.serve();
   const slow = ask(url, "slow", "hello");

@@ -14,7 +14,8 @@ const authorization = (name: string): Record<string, string> => ({ authorization
 const section = (name: string, more = ""): string =>
   `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${createHash("sha256").update(secret(name)).digest("hex")}"\n${more}\n`;
 
-const usage = async (): Promise<UsageReport> => JSON.parse((await assistant.run(["usage", "--json"])).stdout) as UsageReport;
+const usage = async (): Promise<UsageReport> =>
+  JSON.parse((await assistant.run(["usage", "--json"])).stdout) as UsageReport;
 
 test("each key's requests and tokens are told by its name, also after a restart, and never the key", async () => {
   assistant = await installFakes({ models: { river: {}, lake: {} }, config: section("anna") + section("ben") });
@@ -48,11 +49,18 @@ test("each key's requests and tokens are told by its name, also after a restart,
 });
 
 test("a limit of requests at once holds for those that wait, and only for its key", async () => {
-  assistant = await installFakes({ models: { river: { slots: 1 } }, config: section("anna", "max_in_flight = 2") + section("ben") });
+  assistant = await installFakes({
+    models: { river: { slots: 1 } },
+    config: section("anna", "max_in_flight = 2") + section("ben"),
+  });
   const url = await assistant.serve();
   const leaving = new AbortController();
   const headers = authorization("anna");
-  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, { stream: true, signal: leaving.signal, headers });
+  const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
+    stream: true,
+    signal: leaving.signal,
+    headers,
+  });
   void held.text().catch(() => {});
   const waiting = ask(url, "river", "the second waits", { headers });
   await eventually("it waits", async () => (await assistant.state()).queued === 1);

@@ -14,7 +14,9 @@ test("weights that come while the daemon runs end the failure that their absence
   const file = assistant.weights("river");
   await rename(file, `${file}.away`);
   const url = await assistant.serve();
-  await eventually("it is said before anybody asks", async () => (await model("river"))?.error?.includes("are not there"));
+  await eventually("it is said before anybody asks", async () =>
+    (await model("river"))?.error?.includes("are not there"),
+  );
   expect((await ask(url, "river", "hello")).status).toBe(503);
   await rename(`${file}.away`, file);
   await eventually("the error has gone", async () => (await model("river"))?.error === null);
@@ -45,7 +47,10 @@ test("a context above the trained one is a warning until it is lowered", async (
   await rm(assistant.weights("river"));
   await writeFile(assistant.weights("river"), Buffer.concat(header));
   await assistant.serve();
-  const warned = async () => (await assistant.state()).notices.some(({ message }) => message.includes("larger than the 2048 that the model was trained with"));
+  const warned = async () =>
+    (await assistant.state()).notices.some(({ message }) =>
+      message.includes("larger than the 2048 that the model was trained with"),
+    );
   await eventually("a warning", warned);
   await assistant.writeModel("river", assistant.toml("river", { contextTokens: 2048 }));
   await eventually("none", async () => !(await warned()));

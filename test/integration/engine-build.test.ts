@@ -71,16 +71,23 @@ const options = (more: Partial<BuildOptions> = {}): BuildOptions => ({
   ...more,
 });
 
-const calls = async (): Promise<string[]> => (await readFile(join(root, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean);
+const calls = async (): Promise<string[]> =>
+  (await readFile(join(root, "calls"), "utf8").catch(() => "")).split("\n").filter(Boolean);
 
 describe("assistant engine build", () => {
   it("unpacks, patches, configures, compiles and installs with a manifest, then has nothing to do", async () => {
     let patched = "";
-    await program("cmake", cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`));
+    await program(
+      "cmake",
+      cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`),
+    );
     const result = await buildLlamaServer(options());
     patched = await readFile(join(root, "seen.cpp"), "utf8");
     expect(patched).toContain("wait_until(lock, deadline)");
-    expect(result).toMatchObject({ built: true, manifest: { sourceTag: expect.stringMatching(/^v?\d/u), backends: ["cpu"], compiler: "c++ (test) 1.0" } });
+    expect(result).toMatchObject({
+      built: true,
+      manifest: { sourceTag: expect.stringMatching(/^v?\d/u), backends: ["cpu"], compiler: "c++ (test) 1.0" },
+    });
     expect(result.manifest.patches.map(({ name }) => name)).toContain(DEPARTED_CLIENTS_PATCH);
     expect(progress.map(({ phase, fraction }) => `${phase} ${fraction}`)).toEqual([
       "unpack null",
@@ -90,7 +97,9 @@ describe("assistant engine build", () => {
       "compile 1",
       "install null",
     ]);
-    expect((await readdir(join(root, "engines", "llama-server"))).filter((name) => !name.endsWith(".so")).sort()).toEqual(["llama-server", "manifest.json"]);
+    expect(
+      (await readdir(join(root, "engines", "llama-server"))).filter((name) => !name.endsWith(".so")).sort(),
+    ).toEqual(["llama-server", "manifest.json"]);
     expect(await readdir(join(root, "engines", ".build"))).toEqual([]);
 
     expect(await buildLlamaServer(options())).toEqual({ ...result, built: false });
@@ -98,7 +107,10 @@ describe("assistant engine build", () => {
   });
 
   it("leaves the patches out with stock, beside the patched build", async () => {
-    await program("cmake", cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`));
+    await program(
+      "cmake",
+      cmake(`cp "${root}"/engines/.build/*/source/tools/server/server-queue.cpp "${root}/seen.cpp"`),
+    );
     const stock = await buildLlamaServer(options({ stock: true }));
     expect(stock.manifest.patches).toEqual([]);
     expect(stock.path).toContain("llama-server-stock");
@@ -114,13 +126,19 @@ describe("assistant engine build", () => {
     const { manifest, path } = await buildLlamaServer(options({ source: { ...small, libraries } }));
     expect(manifest.libraries).toBe("prebuilt");
     expect(await readdir(dirname(path))).toEqual(["libggml-cpu.so", "libllama.v1.so", "llama-server", "manifest.json"]);
-    expect(await calls()).toEqual([expect.stringContaining(`-DPREBUILT_LIBRARIES=${libraries}`), expect.stringContaining("--build")]);
+    expect(await calls()).toEqual([
+      expect.stringContaining(`-DPREBUILT_LIBRARIES=${libraries}`),
+      expect.stringContaining("--build"),
+    ]);
   });
 
   it("compiles everything where the libraries do not fit this machine", async () => {
     const libraries = join(root, "libraries");
     await mkdir(libraries);
-    await program("cmake", cmake('case $2 in *linked) echo "undefined reference to memcpy@GLIBC_2.35" && false;; esac'));
+    await program(
+      "cmake",
+      cmake('case $2 in *linked) echo "undefined reference to memcpy@GLIBC_2.35" && false;; esac'),
+    );
     const { manifest, built } = await buildLlamaServer(options({ source: { ...small, libraries } }));
     expect({ built, libraries: manifest.libraries }).toEqual({ built: true, libraries: "compiled" });
     expect((await calls()).filter((call) => call.includes("PREBUILT_LIBRARIES")).length).toBe(1);
@@ -161,11 +179,15 @@ describe("assistant engine build", () => {
     const abort = new AbortController();
     let interrupted: Promise<unknown> = Promise.resolve();
     await new Promise<void>((resolve) => {
-      const first = buildLlamaServer(options({ source: small, signal: abort.signal, onProgress: ({ fraction }) => fraction === 0.5 && resolve() }));
+      const first = buildLlamaServer(
+        options({ source: small, signal: abort.signal, onProgress: ({ fraction }) => fraction === 0.5 && resolve() }),
+      );
       first.catch(() => {});
       interrupted = first;
     });
-    await expect(buildLlamaServer(options({ source: small }))).rejects.toMatchObject({ message: expect.stringContaining("Another build is under way") });
+    await expect(buildLlamaServer(options({ source: small }))).rejects.toMatchObject({
+      message: expect.stringContaining("Another build is under way"),
+    });
     abort.abort(new Error("stop"));
     await expect(interrupted).rejects.toThrow("stop");
     await program("cmake", cmake());

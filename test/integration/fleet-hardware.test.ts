@@ -16,14 +16,20 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 /** A PATH on which the fake stands before the system's own tools. */
-const machine = (more: Record<string, string> = {}): Record<string, string> => ({ PATH: `${dir}:/usr/bin:/bin`, ...more });
+const machine = (more: Record<string, string> = {}): Record<string, string> => ({
+  PATH: `${dir}:/usr/bin:/bin`,
+  ...more,
+});
 
 const uuid = (index: number): string => `GPU-0000000${index}-aaaa-bbbb-cccc-dddddddddddd`;
 
 test.each([1, 2, 8])("a machine with %i GPUs has one device for each, and the CPU", async (count) => {
   const { devices, problems } = await probeHardware(machine({ FAKE_GPUS: String(count) }));
   expect(problems).toEqual([]);
-  expect(devices.map((device) => device.id)).toEqual([...Array.from({ length: count }, (_, index) => `cuda:${index}`), "cpu"]);
+  expect(devices.map((device) => device.id)).toEqual([
+    ...Array.from({ length: count }, (_, index) => `cuda:${index}`),
+    "cpu",
+  ]);
   expect(devices[count - 1]).toMatchObject({
     vendor: "nvidia",
     name: "NVIDIA H100 80GB HBM3",
@@ -122,7 +128,10 @@ test("AMD GPUs are read from rocm-smi", async () => {
     "Temperature (Sensor edge) (C)": "N/A",
   });
   const answer = JSON.stringify({ card0: card(1000, 250), card1: card(2000, 0), system: { "Driver version": "6.8" } });
-  await writeFile(join(dir, "rocm-smi"), `#!/bin/sh\necho 'WARNING: AMD GPU device(s) is/are in a low-power state.'\nprintf '%s' '${answer}'\n`);
+  await writeFile(
+    join(dir, "rocm-smi"),
+    `#!/bin/sh\necho 'WARNING: AMD GPU device(s) is/are in a low-power state.'\nprintf '%s' '${answer}'\n`,
+  );
   await chmod(join(dir, "rocm-smi"), 0o755);
   const { devices, problems } = await probeHardware(machine({ FAKE_GPUS: "0" }));
   expect(problems).toEqual([]);
@@ -141,7 +150,9 @@ test("AMD GPUs are read from rocm-smi", async () => {
 
 test("the fake prints what the fleet asks for, field by field", async () => {
   const printed = await new Promise<string>((resolve, reject) => {
-    execFile(join(dir, "nvidia-smi"), [], { env: machine({ FAKE_GPUS: "1" }) }, (error, stdout) => (error ? reject(error) : resolve(stdout)));
+    execFile(join(dir, "nvidia-smi"), [], { env: machine({ FAKE_GPUS: "1" }) }, (error, stdout) =>
+      error ? reject(error) : resolve(stdout),
+    );
   });
   expect(printed.trim().split(", ")).toHaveLength(9);
 });

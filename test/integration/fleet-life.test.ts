@@ -7,12 +7,15 @@ import { eventually, isRunning } from "../support/assistant.ts";
 import { callEngine, fakeEngine } from "../support/fake-engine.ts";
 import { order, startFleet, type TestFleet } from "../support/fleet.ts";
 
-const reaches = (test: TestFleet, state: string, id?: string) => eventually(`${id ?? "the instance"} is ${state}`, () => test.snapshot(id).state === state);
+const reaches = (test: TestFleet, state: string, id?: string) =>
+  eventually(`${id ?? "the instance"} is ${state}`, () => test.snapshot(id).state === state);
 
 async function ready(test: TestFleet): Promise<number> {
   const before = test.events.length;
   test.fleet.start(order());
-  await eventually("the instance is ready or failed", () => test.events.slice(before).some((event) => ["ready", "failed"].includes(event.snapshot.state)));
+  await eventually("the instance is ready or failed", () =>
+    test.events.slice(before).some((event) => ["ready", "failed"].includes(event.snapshot.state)),
+  );
   expect(test.snapshot()).toMatchObject({ state: "ready" });
   return test.snapshot().pid ?? -1;
 }
@@ -28,7 +31,14 @@ test("an instance starts, proves itself by a token, drains, resumes and stops", 
   const pid = await ready(t);
   const socket = t.snapshot().socketPath ?? "";
   expect(JSON.parse((await callEngine(socket, "/__record")).text)).toMatchObject({ pid, completed: 1 });
-  expect(t.snapshot()).toMatchObject({ attempts: 0, threads: 1, slots: 2, contextTokens: 4096, model: "fake", device: "cpu" });
+  expect(t.snapshot()).toMatchObject({
+    attempts: 0,
+    threads: 1,
+    slots: 2,
+    contextTokens: 4096,
+    model: "fake",
+    device: "cpu",
+  });
   await eventually("memory is known", () => (t.snapshot().memoryBytes ?? 0) > 1_000_000);
   t.fleet.drain("fake@cpu");
   t.fleet.resume("fake@cpu");
@@ -67,7 +77,10 @@ test("orders that do not fit the state change nothing", async () => {
 
 test("an engine that ends at its start fails with its own last complaint, and waits ten seconds", async () => {
   await using t = await startFleet(
-    fakeEngine({ exitAtStart: 3, exitText: "loading\nerror: tensor 'blk.0' not found\nmain: exiting due to model loading error" }),
+    fakeEngine({
+      exitAtStart: 3,
+      exitText: "loading\nerror: tensor 'blk.0' not found\nmain: exiting due to model loading error",
+    }),
   );
   t.fleet.start(order());
   await reaches(t, "failed");
@@ -92,7 +105,14 @@ test("an operator's restart does not wait for the backoff", async () => {
   const first = t.snapshot().pid;
   t.fleet.restart("fake@cpu");
   await eventually("another process is ready", () => t.snapshot().state === "ready" && t.snapshot().pid !== first);
-  expect(t.steps().slice(2)).toEqual(["failed>starting", "starting>ready", "ready>stopping", "stopping>absent", "absent>starting", "starting>ready"]);
+  expect(t.steps().slice(2)).toEqual([
+    "failed>starting",
+    "starting>ready",
+    "ready>stopping",
+    "stopping>absent",
+    "absent>starting",
+    "starting>ready",
+  ]);
   expect(() => t.fleet.restart("fkae@cpu")).toThrow(/There is no instance "fkae@cpu".*fake@cpu/);
 });
 
@@ -147,7 +167,14 @@ test("a crash while serving may be mended at once, a second one soon after may n
   process.kill(second, "SIGKILL");
   await reaches(t, "failed");
   expect((t.snapshot().retryAt ?? 0) - (t.snapshot().lastDeath?.at ?? 0)).toBe(10_000);
-  expect(t.steps()).toEqual(["absent>starting", "starting>ready", "ready>failed", "failed>starting", "starting>ready", "ready>failed"]);
+  expect(t.steps()).toEqual([
+    "absent>starting",
+    "starting>ready",
+    "ready>failed",
+    "failed>starting",
+    "starting>ready",
+    "ready>failed",
+  ]);
 });
 
 test("an engine that ignores SIGTERM is killed after the grace", async () => {
@@ -223,7 +250,9 @@ test("an instance that is stopped before it was spawned spawns nothing", async (
 });
 
 test("missing weights fail with their own error and may be tried again after a second", async () => {
-  const missing = new AssistantError("model_not_pulled", "The file of model fake is not on this machine.", { remedy: "Run `assistant pull fake`." });
+  const missing = new AssistantError("model_not_pulled", "The file of model fake is not on this machine.", {
+    remedy: "Run `assistant pull fake`.",
+  });
   await using t = await startFleet(fakeEngine(), {}, { resolveWeights: () => Promise.reject(missing) });
   t.fleet.start(order());
   await reaches(t, "failed");
@@ -234,11 +263,21 @@ test("missing weights fail with their own error and may be tried again after a s
 });
 
 test("an engine that is not on this machine is said with what to do", async () => {
-  const engine = { ...fakeEngine(), availability: async () => ({ available: false as const, reason: "No llama-server was found.", remedy: "Build one." }) };
+  const engine = {
+    ...fakeEngine(),
+    availability: async () => ({
+      available: false as const,
+      reason: "No llama-server was found.",
+      remedy: "Build one.",
+    }),
+  };
   await using t = await startFleet(engine);
   t.fleet.start(order());
   await reaches(t, "failed");
-  expect(t.snapshot().lastDeath).toMatchObject({ error: "engine_unavailable", message: "No llama-server was found. Build one." });
+  expect(t.snapshot().lastDeath).toMatchObject({
+    error: "engine_unavailable",
+    message: "No llama-server was found. Build one.",
+  });
 });
 
 test("a program that does not exist is a spawn error that names it", async () => {
@@ -251,7 +290,10 @@ test("a program that does not exist is a spawn error that names it", async () =>
 });
 
 test("an engine sees its device's environment and none of the daemon's secrets", async () => {
-  const engine = { ...fakeEngine(), launch: () => ({ command: "/bin/sh", args: ["-c", "env; ls /proc/self/fd; exit 1"], env: { FROM_SPEC: "1" } }) };
+  const engine = {
+    ...fakeEngine(),
+    launch: () => ({ command: "/bin/sh", args: ["-c", "env; ls /proc/self/fd; exit 1"], env: { FROM_SPEC: "1" } }),
+  };
   await using t = await startFleet(engine);
   process.env["A_SECRET"] = "hush";
   t.fleet.start(order({ device: { ...order().device, env: { CUDA_VISIBLE_DEVICES: "GPU-1" } } }));

@@ -30,10 +30,17 @@ interface ReadyLine {
 }
 
 /** A parent process whose fleet has brought `ids` up. */
-async function parentWith(ids: readonly string[], knobs: Partial<Knobs> = {}): Promise<{ parent: ChildProcess; engines: ReadyLine[] }> {
-  const parent = spawn(process.execPath, [join(packageRoot, "test/fakes/fleet/main.ts"), dir, JSON.stringify(knobs), ...ids], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+async function parentWith(
+  ids: readonly string[],
+  knobs: Partial<Knobs> = {},
+): Promise<{ parent: ChildProcess; engines: ReadyLine[] }> {
+  const parent = spawn(
+    process.execPath,
+    [join(packageRoot, "test/fakes/fleet/main.ts"), dir, JSON.stringify(knobs), ...ids],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   started.push(parent);
   const engines: ReadyLine[] = [];
   if (parent.stdout) createInterface(parent.stdout).on("line", (line) => engines.push(JSON.parse(line) as ReadyLine));
@@ -60,7 +67,9 @@ test("the guard survives the SIGTERM that an engine ignores", async () => {
   const { parent, engines } = await parentWith(["a"], { ignoreSigterm: true });
   const pid = engines[0]?.pid ?? -1;
   process.kill(-pid, "SIGTERM");
-  await eventually("the engine heard it", async () => (await readFile(join(dir, "a.log"), "utf8")).includes("SIGTERM ignored"));
+  await eventually("the engine heard it", async () =>
+    (await readFile(join(dir, "a.log"), "utf8")).includes("SIGTERM ignored"),
+  );
   expect(await childrenOf(pid)).toHaveLength(1);
   parent.kill("SIGKILL");
   await eventually("the engine is gone", async () => !(await isRunning(pid)), 2_000);
@@ -72,8 +81,12 @@ test.each([
   ["kill -ABRT $$", { code: null, signal: "SIGABRT" }],
 ])("an engine that ends by itself (%s) keeps its exit and leaves no guard behind", async (script, expected) => {
   const log = join(dir, "out.log");
-  const engine = spawnEngine({ command: "/bin/sh", args: ["-c", `sleep 0.2; ${script}`], env: {} }, log, { PATH: process.env["PATH"] ?? "" });
-  const children = await eventually("the guard is there", async () => (await childrenOf(engine.pid).catch(() => [])).at(0));
+  const engine = spawnEngine({ command: "/bin/sh", args: ["-c", `sleep 0.2; ${script}`], env: {} }, log, {
+    PATH: process.env["PATH"] ?? "",
+  });
+  const children = await eventually("the guard is there", async () =>
+    (await childrenOf(engine.pid).catch(() => [])).at(0),
+  );
   expect(await engine.exited).toMatchObject(expected);
   await eventually("the guard is gone", async () => !(await isRunning(children)), 2_000);
 });
@@ -90,7 +103,12 @@ test("the next start ends what an earlier daemon left, by pid and start time", a
     JSON.stringify([
       { instanceId: "victim", pid: victimPid, startTime: await processStartTime(victimPid), socketPath },
       // The pid went to another program after the engine had died.
-      { instanceId: "reused", pid: bystanderPid, startTime: `${await processStartTime(bystanderPid)}0`, socketPath: join(dir, "x.sock") },
+      {
+        instanceId: "reused",
+        pid: bystanderPid,
+        startTime: `${await processStartTime(bystanderPid)}0`,
+        socketPath: join(dir, "x.sock"),
+      },
       { instanceId: "dead", pid: 2 ** 22 + 1, startTime: "1", socketPath: join(dir, "y.sock") },
       { instanceId: "nonsense" },
     ]),

@@ -22,9 +22,18 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
 
-function start(engine: Engine, settings: Partial<FleetSettings> = {}, isCurrent: (model: ModelSpec) => boolean = () => true): Promise<TestFleet> {
+function start(
+  engine: Engine,
+  settings: Partial<FleetSettings> = {},
+  isCurrent: (model: ModelSpec) => boolean = () => true,
+): Promise<TestFleet> {
   const quiet = { info: () => {}, warn: () => {} };
-  const slotCache = new SlotCache({ directory: join(dir, "slots"), budgetBytes: () => 2 ** 30, probe: createEngineProbe(), log: quiet });
+  const slotCache = new SlotCache({
+    directory: join(dir, "slots"),
+    budgetBytes: () => 2 ** 30,
+    probe: createEngineProbe(),
+    log: quiet,
+  });
   return startFleet(engine, settings, { slotCache, isCurrent, resolveWeights: async () => join(dir, "weights.gguf") });
 }
 
@@ -112,7 +121,11 @@ test("an engine that cannot save slots ends as ever", async () => {
 test("of another version of the engine nothing is taken", async () => {
   let version = "1";
   const base = fakeEngine();
-  const engine: Engine = { ...base, availability: async () => ({ ...(await base.availability()), version }) as Awaited<ReturnType<Engine["availability"]>> };
+  const engine: Engine = {
+    ...base,
+    availability: async () =>
+      ({ ...(await base.availability()), version }) as Awaited<ReturnType<Engine["availability"]>>,
+  };
   await using t = await start(engine);
   await up(t);
   await cachedOf(t, conversation);
@@ -122,7 +135,9 @@ test("of another version of the engine nothing is taken", async () => {
   expect(await cachedOf(t, conversation)).toBe(0);
 });
 
-const talks = ["rivers", "mountains", "bridges", "caves"].map((topic) => Array.from({ length: 100 }, (_, index) => `${topic}${index}`).join(" "));
+const talks = ["rivers", "mountains", "bridges", "caves"].map((topic) =>
+  Array.from({ length: 100 }, (_, index) => `${topic}${index}`).join(" "),
+);
 
 test("what lost its slot to other conversations outlives the end too, and comes back into slots and host memory", async () => {
   await using t = await start(fakeEngine({ hostCache: 10 }));
@@ -148,7 +163,10 @@ test("a running instance takes over what another one of its model leaves, and te
   await down(t, "evicted");
   await eventually("it was taken over", () => t.events.some((event) => event.type === "takeover"));
   const takeover = t.events.find((event) => event.type === "takeover");
-  expect(takeover).toMatchObject({ snapshot: { id: "fake@cpu#2", state: "ready" }, conversations: t.snapshot().savedConversations });
+  expect(takeover).toMatchObject({
+    snapshot: { id: "fake@cpu#2", state: "ready" },
+    conversations: t.snapshot().savedConversations,
+  });
   for (const talk of talks) expect(await cachedOf(t, `${talk} and more`, "fake@cpu#2")).toBe(100);
   // The first one is given what it had all the same.
   await up(t);

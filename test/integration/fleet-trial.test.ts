@@ -5,7 +5,14 @@ import { AssistantError, type ErrorCode } from "../../src/core/errors.ts";
 import { createEngineProbe } from "../../src/engines/index.ts";
 import { type Trial, withTrialEngine } from "../../src/fleet/trial.ts";
 import { eventually, isRunning } from "../support/assistant.ts";
-import { callEngine, type EngineRecord, fakeEngine, type Knobs, testDevice, testModel } from "../support/fake-engine.ts";
+import {
+  callEngine,
+  type EngineRecord,
+  fakeEngine,
+  type Knobs,
+  testDevice,
+  testModel,
+} from "../support/fake-engine.ts";
 
 const trial = (knobs: Partial<Knobs> = {}): Trial => ({
   engine: fakeEngine(knobs),
@@ -37,8 +44,15 @@ test("an engine is ready while it is used, and gone with all its files afterward
 });
 
 test("an engine that ends while it starts is reported with its last words", async () => {
-  const started = withTrialEngine(trial({ exitAtStart: 3, exitText: "error: no such tensor" }), forever, async () => {});
-  await expect(started).rejects.toMatchObject({ code: "model_failed", message: expect.stringMatching(/exit code 3 while it was starting.*no such tensor/u) });
+  const started = withTrialEngine(
+    trial({ exitAtStart: 3, exitText: "error: no such tensor" }),
+    forever,
+    async () => {},
+  );
+  await expect(started).rejects.toMatchObject({
+    code: "model_failed",
+    message: expect.stringMatching(/exit code 3 while it was starting.*no such tensor/u),
+  });
 });
 
 test("an engine that cannot be launched gives the error that says why", async () => {
@@ -50,7 +64,10 @@ test("an engine that cannot be launched gives the error that says why", async ()
       throw new AssistantError(code, "No such template.");
     },
   };
-  await expect(withTrialEngine({ ...rest, engine: refusing }, forever, async () => {})).rejects.toMatchObject({ code, message: "No such template." });
+  await expect(withTrialEngine({ ...rest, engine: refusing }, forever, async () => {})).rejects.toMatchObject({
+    code,
+    message: "No such template.",
+  });
 });
 
 test("an engine that dies in use is reported, and not the connection that broke with it", async () => {
@@ -58,7 +75,10 @@ test("an engine that dies in use is reported, and not the connection that broke 
     await callEngine(socket, "/v1/completions", { prompt: "Hi", max_tokens: 5 });
     throw new Error("the connection broke");
   });
-  await expect(used).rejects.toMatchObject({ code: "model_failed", message: expect.stringContaining("killed by SIGKILL") });
+  await expect(used).rejects.toMatchObject({
+    code: "model_failed",
+    message: expect.stringContaining("killed by SIGKILL"),
+  });
 });
 
 test("an engine that dies while nobody waits for it aborts the signal of its user", async () => {

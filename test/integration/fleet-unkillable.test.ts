@@ -70,7 +70,11 @@ test("closing gives up what cannot be ended", async () => {
 
 test("a stop of a failed instance whose process lingers ends as absent once it is gone", async () => {
   const stuck = stuckSpawner();
-  await using t = await startFleet(fakeEngine({ startDelayMs: 60_000 }), { startTimeoutMs: 300 }, { spawn: stuck.spawn });
+  await using t = await startFleet(
+    fakeEngine({ startDelayMs: 60_000 }),
+    { startTimeoutMs: 300 },
+    { spawn: stuck.spawn },
+  );
   t.fleet.start(order());
   await reaches(t, "failed");
   t.fleet.stop("fake@cpu", "reload");

@@ -9,7 +9,8 @@ async function ready(t: TestFleet): Promise<{ pid: number; socket: string }> {
   return { pid: t.snapshot().pid ?? -1, socket: t.snapshot().socketPath ?? "" };
 }
 
-const ask = (socket: string, body: object = {}) => callEngine(socket, "/v1/completions", { prompt: "a b c", max_tokens: 4, ...body });
+const ask = (socket: string, body: object = {}) =>
+  callEngine(socket, "/v1/completions", { prompt: "a b c", max_tokens: 4, ...body });
 
 const failed = (t: TestFleet) => eventually("failed", () => t.snapshot().state === "failed");
 

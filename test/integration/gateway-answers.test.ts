@@ -20,7 +20,12 @@ afterEach(async () => {
 
 const json = { "content-type": "application/json" };
 const streamAnswer = sseHead + chatEvents(["a", "b", "c"]).map(chunk).join("") + LAST_CHUNK;
-const post = (url: string, body: object, headers: Record<string, string> = {}, path = "/v1/chat/completions"): Promise<Response> =>
+const post = (
+  url: string,
+  body: object,
+  headers: Record<string, string> = {},
+  path = "/v1/chat/completions",
+): Promise<Response> =>
   fetch(url + path, { method: "POST", headers: { ...json, ...headers }, body: JSON.stringify(body) });
 
 describe("every answer", () => {
@@ -34,7 +39,8 @@ describe("every answer", () => {
 
   test("keeps a sane id of the client's own and replaces any other", async () => {
     const { url } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
-    const idFor = async (given: string): Promise<string | null> => (await post(url, chatBody(), { "x-request-id": given })).headers.get("x-request-id");
+    const idFor = async (given: string): Promise<string | null> =>
+      (await post(url, chatBody(), { "x-request-id": given })).headers.get("x-request-id");
     expect(await idFor("trace-1.a:b")).toBe("trace-1.a:b");
     expect(await idFor('x" {"level":"fatal"}')).toMatch(/^req_/);
     expect(await idFor("x".repeat(129))).toMatch(/^req_/);
@@ -46,7 +52,8 @@ describe("every answer", () => {
     const same = [post(url, chatBody(), { "x-request-id": "same" }), post(url, chatBody(), { "x-request-id": "same" })];
     await eventually("both wait", () => dispatcher.asked.length === 2);
     dispatcher.release();
-    for (const answer of await Promise.all(same)) expect([answer.status, answer.headers.get("x-request-id")]).toEqual([200, "same"]);
+    for (const answer of await Promise.all(same))
+      expect([answer.status, answer.headers.get("x-request-id")]).toEqual([200, "same"]);
     const ids = lines.filter((entry) => entry["clientId"] === "same").map((entry) => entry["id"]);
     expect(ids).toEqual(dispatcher.asked.map(({ id }) => id));
     expect(new Set(ids).size).toBe(2);
@@ -79,7 +86,10 @@ describe("every answer", () => {
 describe("the scheduler", () => {
   test("is told what it needs of a request", async () => {
     const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), {
-      fingerprint: ({ messages }, scope) => ({ promptTokens: 77, prefix: [{ hash: `${scope}/${(messages as unknown[]).length}`, tokens: 77 }] }),
+      fingerprint: ({ messages }, scope) => ({
+        promptTokens: 77,
+        prefix: [{ hash: `${scope}/${(messages as unknown[]).length}`, tokens: 77 }],
+      }),
     });
     await post(url, chatBody({ max_tokens: 33 }), { "x-assistant-priority": "90", "x-assistant-timeout-ms": "60000" });
     const [facts] = dispatcher.asked;
@@ -140,18 +150,26 @@ describe("a request without a model", () => {
 });
 
 test("usage is added to streams of a model that always tells it", async () => {
-  const { port, upstream } = await start((socket) => socket.end(streamAnswer), { models: [{ ...chatModel, includeUsage: true }] });
+  const { port, upstream } = await start((socket) => socket.end(streamAnswer), {
+    models: [{ ...chatModel, includeUsage: true }],
+  });
   const client = await rawClient(port);
   client.send(postBytes("/v1/chat/completions", chatBody({ stream: true })));
   await client.until(LAST_CHUNK);
-  expect(JSON.parse(upstream.requests[0]?.body ?? "")).toEqual({ ...chatBody({ stream: true }), stream_options: { include_usage: true } });
+  expect(JSON.parse(upstream.requests[0]?.body ?? "")).toEqual({
+    ...chatBody({ stream: true }),
+    stream_options: { include_usage: true },
+  });
 });
 
-test.each(["/chat/completions", "/v1/chat/completions/", "/v1/chat/completions?api-version=1"])("%s is understood", async (path) => {
-  const { url, upstream } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
-  expect((await post(url, chatBody(), {}, path)).status).toBe(200);
-  expect(upstream.requests[0]?.head).toMatch(/^POST \/v1\/chat\/completions HTTP\/1\.1\r\n/);
-});
+test.each(["/chat/completions", "/v1/chat/completions/", "/v1/chat/completions?api-version=1"])(
+  "%s is understood",
+  async (path) => {
+    const { url, upstream } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    expect((await post(url, chatBody(), {}, path)).status).toBe(200);
+    expect(upstream.requests[0]?.head).toMatch(/^POST \/v1\/chat\/completions HTTP\/1\.1\r\n/);
+  },
+);
 
 describe("answers from memory", () => {
   const get = async (path: string): Promise<{ status: number; json: unknown }> => {
@@ -171,7 +189,10 @@ describe("answers from memory", () => {
       context_length: 4096,
       meta: null,
     });
-    expect((await get(path)).json).toEqual({ object: "list", data: [entry("river", "chat", ["stream-chat"]), entry("vectors", "embedding", [])] });
+    expect((await get(path)).json).toEqual({
+      object: "list",
+      data: [entry("river", "chat", ["stream-chat"]), entry("vectors", "embedding", [])],
+    });
   });
 
   test.each(["river", "stream-chat"])("/v1/models/%s is found by name and by alias", async (name) => {
@@ -217,7 +238,9 @@ test("a listener for some models serves those, whatever is asked for", async () 
   await post(url, chatBody({ model: "river" }));
   await post(url, chatBody({ model: "no such model" }));
   expect(dispatcher.asked.map((facts) => facts.model)).toEqual(["brook", "brook"]);
-  expect(((await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] }).data.map(({ id }) => id)).toEqual(["brook"]);
+  expect(
+    ((await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] }).data.map(({ id }) => id),
+  ).toEqual(["brook"]);
 });
 
 describe("the admin API", () => {
@@ -311,6 +334,11 @@ describe("closing", () => {
 
 test("an address that is taken, and a path that cannot be written, are said", async () => {
   const { gateway, port, directory } = await start(() => {});
-  await expect(gateway.listen({ host: "127.0.0.1", port })).rejects.toMatchObject({ code: "address_in_use", message: expect.stringContaining(String(port)) });
-  await expect(gateway.listen({ path: join(directory, "no", "such.sock") })).rejects.toMatchObject({ code: "not_writable" });
+  await expect(gateway.listen({ host: "127.0.0.1", port })).rejects.toMatchObject({
+    code: "address_in_use",
+    message: expect.stringContaining(String(port)),
+  });
+  await expect(gateway.listen({ path: join(directory, "no", "such.sock") })).rejects.toMatchObject({
+    code: "not_writable",
+  });
 });

@@ -57,13 +57,18 @@ describe.each(leavings)("a client that %s", (_, leave) => {
     await client.until("Rhine");
     leave(client);
     await eventually("the engine's connection is closed", () => upstream.closed() === 1, 2_000);
-    await eventually("the log tells", () => lines.some((line) => line["end"] === "cancelled" && line["status"] === null));
+    await eventually("the log tells", () =>
+      lines.some((line) => line["end"] === "cancelled" && line["status"] === null),
+    );
     expect(dispatcher.granted[0]?.outcome?.end).toBe("cancelled");
   });
 
   test("in decode of an answer that is not streamed stops the engine", async () => {
     const { port, upstream } = await start(
-      (socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"choices":['),
+      (socket) =>
+        void socket.write(
+          'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"choices":[',
+        ),
     );
     const client = await rawClient(port);
     client.send(postBytes(path, chatBody()));
@@ -102,6 +107,9 @@ test("a hundred clients that leave give a hundred slots back", async () => {
   );
   await Promise.all(clients.map((client) => client.until("Rhine")));
   for (const [index, client] of clients.entries()) leavings[index % leavings.length]?.[1](client);
-  await eventually("all slots are back", () => dispatcher.granted.every((granted) => granted.disposed) && upstream.closed() === 100);
+  await eventually(
+    "all slots are back",
+    () => dispatcher.granted.every((granted) => granted.disposed) && upstream.closed() === 100,
+  );
   expect(dispatcher.granted).toHaveLength(100);
 });

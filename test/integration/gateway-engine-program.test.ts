@@ -12,7 +12,9 @@ let running: TestGateway | null = null;
 let stopEngine: () => Promise<void> = async () => {};
 
 /** The gateway in front of the fake engine program: HTTP as a real server speaks it, in a process that can really die. */
-async function start(knobs: Partial<Knobs>): Promise<{ port: number; url: string; engine: string; gateway: TestGateway }> {
+async function start(
+  knobs: Partial<Knobs>,
+): Promise<{ port: number; url: string; engine: string; gateway: TestGateway }> {
   const gateway = await testGateway(() => {});
   running = gateway;
   const engine = join(gateway.directory, "fake.sock");
@@ -50,7 +52,9 @@ test("a stream through the gateway is what the engine sends itself", async () =>
   const client = await rawClient(port);
   client.send(postBytes(path, body));
   const strip = (text: string): string[] =>
-    [...text.matchAll(/data: (.*)\n\n/g)].map(([, data]) => (data ?? "").replace(/"(?:id|created|[a-z_]*ms|[a-z_]*per_second)":(?:"[^"]*"|[\d.]+),?/g, ""));
+    [...text.matchAll(/data: (.*)\n\n/g)].map(([, data]) =>
+      (data ?? "").replace(/"(?:id|created|[a-z_]*ms|[a-z_]*per_second)":(?:"[^"]*"|[\d.]+),?/g, ""),
+    );
   const through = strip(bodyOf(await client.until(LAST_CHUNK)));
   const direct = strip((await callEngine(engine, path, body)).text);
   expect(through.length).toBeGreaterThan(6);
@@ -91,7 +95,11 @@ test.each([true, false])("the engine counts a client that leaves in decode as go
 
 test("an engine that fails tells its status and message", async () => {
   const { url } = await start({ failStatus: 500 });
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chatBody()),
+  });
   expect([answer.status, await answer.json()]).toEqual([
     502,
     { error: expect.objectContaining({ code: "engine_error", message: expect.stringContaining("was told to fail") }) },
@@ -101,6 +109,13 @@ test("an engine that fails tells its status and message", async () => {
 test("a prompt over the context is refused with its numbers", async () => {
   const { url } = await start({ contextTokens: 16 });
   const messages = [{ role: "user", content: "river ".repeat(100) }];
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody({ messages })) });
-  expect([answer.status, await answer.json()]).toEqual([400, { error: expect.objectContaining({ code: "context_length_exceeded" }) }]);
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chatBody({ messages })),
+  });
+  expect([answer.status, await answer.json()]).toEqual([
+    400,
+    { error: expect.objectContaining({ code: "context_length_exceeded" }) },
+  ]);
 });

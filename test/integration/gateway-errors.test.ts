@@ -20,34 +20,95 @@ interface Refused {
   readonly error: ErrorBody["error"];
 }
 
-async function send(method: string, path: string, body: string | null, type: string | null = "application/json"): Promise<Refused> {
+async function send(
+  method: string,
+  path: string,
+  body: string | null,
+  type: string | null = "application/json",
+): Promise<Refused> {
   const headers: Record<string, string> = type === null ? {} : { "content-type": type };
-  const answer = await fetch(running.url + path, { method, headers, ...(body === null ? {} : { body: Buffer.from(body) }) });
+  const answer = await fetch(running.url + path, {
+    method,
+    headers,
+    ...(body === null ? {} : { body: Buffer.from(body) }),
+  });
   const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, error: text === "" ? ({} as ErrorBody["error"]) : (JSON.parse(text) as ErrorBody).error };
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    error: text === "" ? ({} as ErrorBody["error"]) : (JSON.parse(text) as ErrorBody).error,
+  };
 }
 
 const chat = "/v1/chat/completions";
 const good = chatBody();
 const message = { role: "user", content: "x" };
 
-const table: readonly (readonly [name: string, path: string, body: unknown, status: number, code: string, param: string | null, says: string])[] = [
+const table: readonly (readonly [
+  name: string,
+  path: string,
+  body: unknown,
+  status: number,
+  code: string,
+  param: string | null,
+  says: string,
+])[] = [
   ["no body", chat, "", 400, "empty_body", null, "no body"],
   ["text", chat, "hello", 400, "invalid_json", null, "position 0"],
   ["JSON that ends too early", chat, '{"model": "river"', 400, "invalid_json", null, "ends too early"],
-  ["JSON with a mistake in the second line", chat, '{"model": "river",\n "messages": [}', 400, "invalid_json", null, "line 2, column 15"],
+  [
+    "JSON with a mistake in the second line",
+    chat,
+    '{"model": "river",\n "messages": [}',
+    400,
+    "invalid_json",
+    null,
+    "line 2, column 15",
+  ],
   ["an array", chat, "[]", 400, "invalid_request", null, "an array"],
   ["null", chat, "null", 400, "invalid_request", null, "null"],
   ["no messages", chat, { model: "river" }, 400, "invalid_request", "messages", '"messages" is missing'],
   ["messages as text", chat, { messages: "hi" }, 400, "invalid_request", "messages", "an array of messages"],
   ["no message at all", chat, { messages: [] }, 400, "invalid_request", "messages", "at least one"],
   ["a message as text", chat, { messages: ["hi"] }, 400, "invalid_request", "messages[0]", "must be an object"],
-  ["a message without role", chat, { messages: [message, { content: "x" }] }, 400, "invalid_request", "messages[1].role", "found nothing"],
-  ["content as a number", chat, { messages: [{ role: "user", content: 3 }] }, 400, "invalid_request", "messages[0].content", "the number 3"],
+  [
+    "a message without role",
+    chat,
+    { messages: [message, { content: "x" }] },
+    400,
+    "invalid_request",
+    "messages[1].role",
+    "found nothing",
+  ],
+  [
+    "content as a number",
+    chat,
+    { messages: [{ role: "user", content: 3 }] },
+    400,
+    "invalid_request",
+    "messages[0].content",
+    "the number 3",
+  ],
   ["model as a number", chat, { ...good, model: 3 }, 400, "invalid_request", "model", "a string"],
   ["stream as text", chat, { ...good, stream: "yes" }, 400, "invalid_request", "stream", "true or false"],
-  ["stream_options as a list", chat, { ...good, stream_options: [] }, 400, "invalid_request", "stream_options", "an object"],
-  ["a temperature out of range", chat, { ...good, temperature: -0.1 }, 400, "invalid_request", "temperature", "from 0 to 2"],
+  [
+    "stream_options as a list",
+    chat,
+    { ...good, stream_options: [] },
+    400,
+    "invalid_request",
+    "stream_options",
+    "an object",
+  ],
+  [
+    "a temperature out of range",
+    chat,
+    { ...good, temperature: -0.1 },
+    400,
+    "invalid_request",
+    "temperature",
+    "from 0 to 2",
+  ],
   ["a temperature as text", chat, { ...good, temperature: "hot" }, 400, "invalid_request", "temperature", '"hot"'],
   ["top_p out of range", chat, { ...good, top_p: 1.5 }, 400, "invalid_request", "top_p", "from 0 to 1"],
   ["max_tokens as a fraction", chat, { ...good, max_tokens: 1.5 }, 400, "invalid_request", "max_tokens", "an integer"],
@@ -57,7 +118,15 @@ const table: readonly (readonly [name: string, path: string, body: unknown, stat
   ["an unknown model", chat, { ...good, model: "rivr" }, 404, "model_not_found", "model", 'Did you mean "river"?'],
   ["an embedding model", chat, { ...good, model: "vectors" }, 400, "wrong_model_kind", "model", 'use "river"'],
   ["no prompt", "/v1/completions", { model: "river" }, 400, "invalid_request", "prompt", '"prompt" is missing'],
-  ["a prompt of objects", "/v1/completions", { model: "river", prompt: [{}] }, 400, "invalid_request", "prompt", "array of strings"],
+  [
+    "a prompt of objects",
+    "/v1/completions",
+    { model: "river", prompt: [{}] },
+    400,
+    "invalid_request",
+    "prompt",
+    "array of strings",
+  ],
   ["no input", "/v1/embeddings", { model: "vectors" }, 400, "invalid_request", "input", '"input" is missing'],
   ["empty input", "/v1/embeddings", { model: "vectors", input: [] }, 400, "invalid_request", "input", "an empty array"],
   [
@@ -82,15 +151,22 @@ describe("a body that cannot be served", () => {
   });
 });
 
-test.each([null, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])("the content type %s is refused", async (type) => {
-  const refused = await send("POST", chat, JSON.stringify(good), type);
-  expect([refused.status, refused.error.code]).toEqual([415, "unsupported_media_type"]);
-});
+test.each([null, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])(
+  "the content type %s is refused",
+  async (type) => {
+    const refused = await send("POST", chat, JSON.stringify(good), type);
+    expect([refused.status, refused.error.code]).toEqual([415, "unsupported_media_type"]);
+  },
+);
 
 test.each(["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"])(
   "the content type %s is taken",
   async (type) => {
-    const answer = await fetch(running.url + chat, { method: "POST", headers: { "content-type": type }, body: JSON.stringify(good) });
+    const answer = await fetch(running.url + chat, {
+      method: "POST",
+      headers: { "content-type": type },
+      body: JSON.stringify(good),
+    });
     expect(answer.status).toBe(200);
     running.dispatcher.granted.length = 0;
   },
@@ -104,13 +180,17 @@ test("a body over the limit is a 413, told to a client that goes on sending", as
   client.socket.destroy();
 });
 
-test.each(["/nothing", "/v1/nothing", "/v2/chat/completions", "/v1/chat/completions/x", "/admin/status", "/admin/shutdown"])(
-  "%s is no route of the network listener",
-  async (path) => {
-    const refused = await send("GET", path, null);
-    expect([refused.status, refused.error.code]).toEqual([404, "route_not_found"]);
-  },
-);
+test.each([
+  "/nothing",
+  "/v1/nothing",
+  "/v2/chat/completions",
+  "/v1/chat/completions/x",
+  "/admin/status",
+  "/admin/shutdown",
+])("%s is no route of the network listener", async (path) => {
+  const refused = await send("GET", path, null);
+  expect([refused.status, refused.error.code]).toEqual([404, "route_not_found"]);
+});
 
 test.each([
   ["GET", chat, "POST, OPTIONS"],
@@ -120,7 +200,11 @@ test.each([
   ["DELETE", "/v1/models/river", "GET, HEAD, OPTIONS"],
 ])("%s %s is a 405 that says what is allowed", async (method, path, allow) => {
   const refused = await send(method, path, null);
-  expect([refused.status, refused.error.code, refused.headers.get("allow")]).toEqual([405, "method_not_allowed", allow]);
+  expect([refused.status, refused.error.code, refused.headers.get("allow")]).toEqual([
+    405,
+    "method_not_allowed",
+    allow,
+  ]);
 });
 
 test("HEAD of an inference route is a 405 without a body", async () => {
@@ -136,7 +220,11 @@ test.each([
 ])("a refusal of the scheduler (%s) tells whether to come back", async (refusal, status, retryAfter) => {
   running.dispatcher.refuse = refusal;
   const refused = await send("POST", chat, JSON.stringify(good));
-  expect([refused.status, refused.error.code, refused.headers.get("retry-after")]).toEqual([status, refusal.code, retryAfter]);
+  expect([refused.status, refused.error.code, refused.headers.get("retry-after")]).toEqual([
+    status,
+    refusal.code,
+    retryAfter,
+  ]);
 });
 
 test("a fault inside the daemon tells its text to the log and not to the client", async () => {
@@ -145,7 +233,11 @@ test("a fault inside the daemon tells its text to the log and not to the client"
   expect([refused.status, refused.error.code]).toEqual([500, "internal"]);
   expect(refused.error.message).not.toContain("secret");
   expect(
-    running.lines.some((line) => String((line["err"] as Error | undefined)?.message).includes("secret path") && line["id"] === refused.error.request_id),
+    running.lines.some(
+      (line) =>
+        String((line["err"] as Error | undefined)?.message).includes("secret path") &&
+        line["id"] === refused.error.request_id,
+    ),
   ).toBe(true);
 });
 

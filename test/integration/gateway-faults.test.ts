@@ -21,11 +21,20 @@ const events = chatEvents(["The", " Rhine"]);
 const begun = events.slice(0, 3).map(chunk).join("");
 
 interface ErrorAnswer {
-  readonly error: { readonly code: string; readonly message: string; readonly type: string; readonly request_id: string };
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly type: string;
+    readonly request_id: string;
+  };
 }
 
 async function post(url: string, body: object): Promise<{ status: number; headers: Headers; json: ErrorAnswer }> {
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
   return { status: answer.status, headers: answer.headers, json: (await answer.json()) as ErrorAnswer };
 }
 
@@ -61,17 +70,24 @@ test("an engine that dies between two events of one chunk leaves the stream visi
   expect(bodyOf(await client.untilClosed())).toBe(cut);
 });
 
-test.each([false, true])("an engine that dies before its answer costs nothing but time: another one gets the request, streamed: %s", async (stream) => {
-  let died = 0;
-  const { url, dispatcher } = await start((socket) => {
-    if (died++ === 0) socket.destroy();
-    else socket.end(stream ? sseHead + events.map(chunk).join("") + LAST_CHUNK : jsonAnswer('{"n":1}'));
-  });
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody({ stream })) });
-  expect(answer.status).toBe(200);
-  expect(await answer.text()).toBe(stream ? events.join("") : '{"n":1}');
-  expect(dispatcher.granted.map(({ outcome }) => outcome?.end)).toEqual(["engine-error", "complete"]);
-});
+test.each([false, true])(
+  "an engine that dies before its answer costs nothing but time: another one gets the request, streamed: %s",
+  async (stream) => {
+    let died = 0;
+    const { url, dispatcher } = await start((socket) => {
+      if (died++ === 0) socket.destroy();
+      else socket.end(stream ? sseHead + events.map(chunk).join("") + LAST_CHUNK : jsonAnswer('{"n":1}'));
+    });
+    const answer = await fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(chatBody({ stream })),
+    });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toBe(stream ? events.join("") : '{"n":1}');
+    expect(dispatcher.granted.map(({ outcome }) => outcome?.end)).toEqual(["engine-error", "complete"]);
+  },
+);
 
 test("a request at which two engines die is a 502, and no third one gets it", async () => {
   const { url, dispatcher } = await start((socket) => socket.destroy());
@@ -98,7 +114,11 @@ test("an engine that dies after the head of a stream is a 502 as well", async ()
 
 test("half an answer in one piece breaks the connection", async () => {
   const { port } = await start(
-    (socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"choices":[', () => socket.destroy()),
+    (socket) =>
+      void socket.write(
+        'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"choices":[',
+        () => socket.destroy(),
+      ),
   );
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody()));
@@ -112,7 +132,10 @@ describe("answers that are none", () => {
     ["incomplete JSON", jsonAnswer('{"choices":[{"index":0,')],
     ["no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n"],
     ["HTML", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"],
-    ["a content type with a control character", "HTTP/1.1 200 OK\r\nContent-Type: application/json\x01\r\nContent-Length: 2\r\n\r\n{}"],
+    [
+      "a content type with a control character",
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\x01\r\nContent-Length: 2\r\n\r\n{}",
+    ],
     ["an absurd length", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: x\r\n\r\n{}"],
     ["a server error without JSON", "HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\noops"],
     ["an unexpected status", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"],
@@ -124,13 +147,16 @@ describe("answers that are none", () => {
   });
 });
 
-test.each([503, 200])("an empty answer with status %i is an error at once, although the engine keeps the connection open", async (engineStatus) => {
-  const head = `HTTP/1.1 ${engineStatus} Any\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n`;
-  const { url, upstream } = await start((socket) => void socket.write(head));
-  const { status, json } = await post(url, chatBody());
-  expect([status, json.error.code]).toEqual([502, "engine_error"]);
-  expect(upstream.requests.length).toBe(1);
-});
+test.each([503, 200])(
+  "an empty answer with status %i is an error at once, although the engine keeps the connection open",
+  async (engineStatus) => {
+    const head = `HTTP/1.1 ${engineStatus} Any\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n`;
+    const { url, upstream } = await start((socket) => void socket.write(head));
+    const { status, json } = await post(url, chatBody());
+    expect([status, json.error.code]).toEqual([502, "engine_error"]);
+    expect(upstream.requests.length).toBe(1);
+  },
+);
 
 test("the engine's refusal of a long prompt is context_length_exceeded, with the numbers", async () => {
   const refusal =
@@ -144,9 +170,14 @@ test("the engine's refusal of a long prompt is context_length_exceeded, with the
 });
 
 test("an engine's refusal in chunks is understood too", async () => {
-  const refusal = chunk('{"error":{"code":400,"message":"[json.exception.type_error.302] type must be number","type":"invalid_request_error"}}');
+  const refusal = chunk(
+    '{"error":{"code":400,"message":"[json.exception.type_error.302] type must be number","type":"invalid_request_error"}}',
+  );
   const { url } = await start(
-    (socket) => void socket.write(`HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${refusal}${LAST_CHUNK}`),
+    (socket) =>
+      void socket.write(
+        `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${refusal}${LAST_CHUNK}`,
+      ),
   );
   const { status, json } = await post(url, chatBody());
   expect([status, json.error.code, json.error.message]).toEqual([400, "invalid_request", "type must be number."]);
@@ -155,7 +186,11 @@ test("an engine's refusal in chunks is understood too", async () => {
 test("a request whose engine cannot be reached goes to another one, once", async () => {
   const { url, dispatcher, upstream, directory } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
   dispatcher.socketPaths = [join(directory, "gone.sock"), upstream.socketPath];
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chatBody()),
+  });
   expect(await answer.json()).toEqual({ n: 1 });
   expect(dispatcher.granted.map((granted) => granted.outcome?.end)).toEqual(["engine-error", "complete"]);
 });
@@ -191,7 +226,11 @@ test("an instance that is taken away before the request was sent is replaced", a
     first = false;
     return lease;
   };
-  const answer = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chatBody()),
+  });
   expect(await answer.json()).toEqual({ n: 1 });
   expect(dispatcher.granted).toHaveLength(2);
 });

@@ -20,14 +20,30 @@ const TOKEN_MS = 10;
 const names = [...Object.keys(fieldTable), "unknown", "__proto__", "constructor"];
 const bodies: readonly (readonly [path: string, body: object])[] = [
   ["/v1/chat/completions", chatBody({ max_tokens: 5, temperature: 0.5, stop: ["a"] })],
-  ["/v1/chat/completions", chatBody({ stream: true, messages: [{ role: "user", content: [{ type: "text", text: "Hi" }] }] })],
   [
     "/v1/chat/completions",
-    chatBody({ n: 2, tools: [{ type: "function", function: { name: "f", parameters: { type: "object", properties: { a: { type: "string" } } } } }] }),
+    chatBody({ stream: true, messages: [{ role: "user", content: [{ type: "text", text: "Hi" }] }] }),
   ],
   [
     "/v1/chat/completions",
-    chatBody({ response_format: { type: "json_schema", json_schema: { schema: { type: "object", properties: { a: { type: "string", pattern: "^a+$" } } } } } }),
+    chatBody({
+      n: 2,
+      tools: [
+        {
+          type: "function",
+          function: { name: "f", parameters: { type: "object", properties: { a: { type: "string" } } } },
+        },
+      ],
+    }),
+  ],
+  [
+    "/v1/chat/completions",
+    chatBody({
+      response_format: {
+        type: "json_schema",
+        json_schema: { schema: { type: "object", properties: { a: { type: "string", pattern: "^a+$" } } } },
+      },
+    }),
   ],
   ["/v1/completions", { model: "river", prompt: "One, two,", max_tokens: 5, logprobs: 2 }],
   ["/v1/completions", { model: "river", prompt: ["a", "b"], stream: true }],
@@ -48,7 +64,13 @@ function post(port: number, agent: Agent, path: string, body: Buffer): Promise<A
       const parts: Buffer[] = [];
       answer.on("data", (part: Buffer) => parts.push(part));
       answer.on("error", reject);
-      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString(), ms: performance.now() - started }));
+      answer.on("end", () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          text: Buffer.concat(parts).toString(),
+          ms: performance.now() - started,
+        }),
+      );
     });
     outgoing.on("error", reject);
     outgoing.end(body);
@@ -69,7 +91,8 @@ class Bystander {
 
   static async start(gateway: TestGateway, answer: (socket: Socket, body: string) => void): Promise<Bystander> {
     const bystander = new Bystander(await rawClient(gateway.port));
-    gateway.upstream.script = (socket, { body }) => (body.includes(Bystander.mark) ? bystander.#feed(socket) : answer(socket, body));
+    gateway.upstream.script = (socket, { body }) =>
+      body.includes(Bystander.mark) ? bystander.#feed(socket) : answer(socket, body);
     bystander.client.send(postBytes("/v1/chat/completions", chatBody({ stream: true, user: Bystander.mark })));
     await bystander.client.until("token-3 ");
     return bystander;
@@ -96,7 +119,8 @@ class Bystander {
 }
 
 const stream = sseHead + chatEvents(["x"]).map(chunk).join("") + LAST_CHUNK;
-const answerAnything = (socket: Socket, body: string): void => void socket.end(body.includes('"stream":true') ? stream : jsonAnswer('{"n":1}'));
+const answerAnything = (socket: Socket, body: string): void =>
+  void socket.end(body.includes('"stream":true') ? stream : jsonAnswer('{"n":1}'));
 
 test(`${REQUESTS} broken requests get an answer each and harm nobody (seed ${SEED})`, { timeout: 60_000 }, async () => {
   await using gateway = await testGateway(() => {});
@@ -115,7 +139,8 @@ test(`${REQUESTS} broken requests get an answer each and harm nobody (seed ${SEE
       if (ms > 5_000) problems.push(`${ms} ms: ${shown}`);
       if (status === 200) return;
       const { error } = JSON.parse(text) as ErrorBody;
-      if (status >= 500 || error.message === "" || error.code === "internal" || error.request_id === undefined) problems.push(`${status} ${text}: ${shown}`);
+      if (status >= 500 || error.message === "" || error.code === "internal" || error.request_id === undefined)
+        problems.push(`${status} ${text}: ${shown}`);
     } catch (error) {
       problems.push(`${String(error)}: ${shown}`);
     }
@@ -133,7 +158,10 @@ test(`${REQUESTS} broken requests get an answer each and harm nobody (seed ${SEE
   for (const { body, head } of gateway.upstream.requests) {
     if (head.startsWith("GET")) continue;
     const json: unknown = JSON.parse(body);
-    expect(isUtf8(Buffer.from(body)) && tooDeep(json, MAX_DEPTH) === null && JSON.stringify(json).isWellFormed(), body.slice(0, 300)).toBe(true);
+    expect(
+      isUtf8(Buffer.from(body)) && tooDeep(json, MAX_DEPTH) === null && JSON.stringify(json).isWellFormed(),
+      body.slice(0, 300),
+    ).toBe(true);
     expect(body).not.toMatch(/"samplers":\["infill"|\\ud800"|\\udc00\\ud800/i);
   }
   const { sent, came } = await bystander.end();

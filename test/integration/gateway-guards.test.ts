@@ -8,7 +8,11 @@ import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/s
 let running: TestGateway | null = null;
 const start = async (): Promise<TestGateway> => {
   running = await testGateway((socket, { body }) => {
-    socket.end(body.includes('"stream":true') ? sseHead + chatEvents(["x"]).map(chunk).join("") + LAST_CHUNK : jsonAnswer('{"n":1}'));
+    socket.end(
+      body.includes('"stream":true')
+        ? sseHead + chatEvents(["x"]).map(chunk).join("") + LAST_CHUNK
+        : jsonAnswer('{"n":1}'),
+    );
   });
   return running;
 };
@@ -74,18 +78,27 @@ describe("origins", () => {
     expect(String(answer.headers["access-control-expose-headers"])).toContain("x-request-id");
   });
 
-  test.each(["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "https://evillocalhost"])(
-    "%s is refused, in the preflight and in the request, and causes no work",
-    async (origin) => {
-      const { port, dispatcher } = await start();
-      for (const method of ["OPTIONS", "POST"]) {
-        const answer = await call({ port }, method, chat, { ...json, origin, "access-control-request-method": "POST" }, method === "POST" ? body : "");
-        expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([403, undefined]);
-        expect(answer.text).toContain("origin_not_allowed");
-      }
-      expect(dispatcher.asked).toHaveLength(0);
-    },
-  );
+  test.each([
+    "https://evil.example",
+    "null",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "https://evillocalhost",
+  ])("%s is refused, in the preflight and in the request, and causes no work", async (origin) => {
+    const { port, dispatcher } = await start();
+    for (const method of ["OPTIONS", "POST"]) {
+      const answer = await call(
+        { port },
+        method,
+        chat,
+        { ...json, origin, "access-control-request-method": "POST" },
+        method === "POST" ? body : "",
+      );
+      expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([403, undefined]);
+      expect(answer.text).toContain("origin_not_allowed");
+    }
+    expect(dispatcher.asked).toHaveLength(0);
+  });
 
   test("a listed origin, and `*`, are allowed from the moment they are listed", async () => {
     const { port, settings } = await start();
@@ -108,7 +121,9 @@ describe("origins", () => {
       ["GET", "/v1/nothing"],
       ["POST", chat],
     ] as const) {
-      expect((await call({ port }, method, path, { ...json, origin })).headers["access-control-allow-origin"]).toBe(origin);
+      expect((await call({ port }, method, path, { ...json, origin })).headers["access-control-allow-origin"]).toBe(
+        origin,
+      );
     }
   });
 
@@ -127,24 +142,32 @@ describe("origins", () => {
 });
 
 describe("Host", () => {
-  test.each(["127.0.0.1", "localhost:8080", "LOCALHOST", "[::1]:8080", "192.168.1.5:8080", "assistant.localhost"])("%s is taken", async (host) => {
-    const { port } = await start();
-    expect((await call({ port }, "GET", "/v1/models", { host })).status).toBe(200);
-  });
+  test.each(["127.0.0.1", "localhost:8080", "LOCALHOST", "[::1]:8080", "192.168.1.5:8080", "assistant.localhost"])(
+    "%s is taken",
+    async (host) => {
+      const { port } = await start();
+      expect((await call({ port }, "GET", "/v1/models", { host })).status).toBe(200);
+    },
+  );
 
-  test.each(["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.nip.example"])("%s is a 403", async (host) => {
-    const { port } = await start();
-    const answer = await call({ port }, "GET", "/v1/models", { host });
-    expect(answer.status).toBe(403);
-    expect(answer.text).toContain("host_not_allowed");
-    expect((await call({ port }, "POST", chat, { ...json, host }, body)).status).toBe(403);
-  });
+  test.each(["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.nip.example"])(
+    "%s is a 403",
+    async (host) => {
+      const { port } = await start();
+      const answer = await call({ port }, "GET", "/v1/models", { host });
+      expect(answer.status).toBe(403);
+      expect(answer.text).toContain("host_not_allowed");
+      expect((await call({ port }, "POST", chat, { ...json, host }, body)).status).toBe(403);
+    },
+  );
 
   test("listed names are taken, with everything below a leading dot", async () => {
     const { port, settings } = await start();
     settings.allowedHosts = ["ai.example.org", ".lan"];
     const statuses = await Promise.all(
-      ["ai.example.org", "box.lan:8080", "other.example.org"].map(async (host) => (await call({ port }, "GET", "/health", { host })).status),
+      ["ai.example.org", "box.lan:8080", "other.example.org"].map(
+        async (host) => (await call({ port }, "GET", "/health", { host })).status,
+      ),
     );
     expect(statuses).toEqual([200, 200, 403]);
   });
@@ -158,7 +181,10 @@ describe("Host", () => {
 });
 
 describe("API keys", () => {
-  const key = (name: string, secret: string): { name: string; sha256: string } => ({ name, sha256: createHash("sha256").update(secret).digest("hex") });
+  const key = (name: string, secret: string): { name: string; sha256: string } => ({
+    name,
+    sha256: createHash("sha256").update(secret).digest("hex"),
+  });
   const withKeys = async (): Promise<TestGateway> => {
     const gateway = await start();
     gateway.settings.apiKeys = [key("anna", "sk-anna"), key("ben", "sk-ben")];
@@ -195,13 +221,20 @@ describe("API keys", () => {
 
   test("the key's name is the tenant", async () => {
     const { port, dispatcher } = await withKeys();
-    for (const secret of ["sk-anna", "sk-ben"]) await call({ port }, "POST", chat, { ...json, authorization: `Bearer ${secret}` }, body);
+    for (const secret of ["sk-anna", "sk-ben"])
+      await call({ port }, "POST", chat, { ...json, authorization: `Bearer ${secret}` }, body);
     expect(dispatcher.asked.map((facts) => facts.tenant)).toEqual(["anna", "ben"]);
   });
 
   test("the Unix socket asks for neither key nor Host nor origin", async () => {
     const { adminSocket } = await withKeys();
-    const answer = await call({ socketPath: adminSocket }, "POST", chat, { ...json, host: "anything.example", origin: "https://evil.example" }, body);
+    const answer = await call(
+      { socketPath: adminSocket },
+      "POST",
+      chat,
+      { ...json, host: "anything.example", origin: "https://evil.example" },
+      body,
+    );
     expect(answer.status).toBe(200);
   });
 
@@ -212,6 +245,7 @@ describe("API keys", () => {
     await call({ port }, "POST", chat, { ...json, authorization: "Bearer sk-ben" }, '{"messages":"prompt text"');
     const text = JSON.stringify(lines);
     expect(lines.length).toBeGreaterThanOrEqual(3);
-    for (const secret of ["sk-anna", "sk-ben", "sk-secret-guess", "three rivers", "prompt text"]) expect(text).not.toContain(secret);
+    for (const secret of ["sk-anna", "sk-ben", "sk-secret-guess", "three rivers", "prompt text"])
+      expect(text).not.toContain(secret);
   });
 });

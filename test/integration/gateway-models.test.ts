@@ -38,13 +38,21 @@ test("the list of models has what llama-server's says of each, and aliases", asy
     const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { meta: object | null }[] };
     return data[0]?.meta !== null && data;
   });
-  expect(list).toMatchObject([{ id: "river", aliases: ["stream"], meta: { n_ctx: 1024, n_ctx_train: 2048, n_params: 12, size: bytes.length } }]);
+  expect(list).toMatchObject([
+    { id: "river", aliases: ["stream"], meta: { n_ctx: 1024, n_ctx_train: 2048, n_params: 12, size: bytes.length } },
+  ]);
 });
 
 test("several addresses serve the same API", async () => {
   assistant = await installFakes({ models: { river: {} } });
   const file = assistant.env["ASSISTANT_CONFIG"] ?? join(assistant.root, "config.toml");
-  await writeFile(file, (await readFile(file, "utf8")).replace('http_addr = "127.0.0.1:0"', 'http_addr = ["127.0.0.1:0", "127.0.0.1:18733"]'));
+  await writeFile(
+    file,
+    (await readFile(file, "utf8")).replace(
+      'http_addr = "127.0.0.1:0"',
+      'http_addr = ["127.0.0.1:0", "127.0.0.1:18733"]',
+    ),
+  );
   const url = await assistant.serve();
   for (const base of [url, "http://127.0.0.1:18733"]) expect((await fetch(`${base}/v1/models`)).status).toBe(200);
 });

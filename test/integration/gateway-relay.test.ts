@@ -39,7 +39,9 @@ test("the engine gets the client's bytes unchanged", async () => {
 });
 
 test("one connection serves streamed and whole answers one after the other", async () => {
-  const { port } = await start((socket, { body }) => socket.end(body.includes('"stream":true') ? sseHead + framed : jsonAnswer('{"n":1}')));
+  const { port } = await start((socket, { body }) =>
+    socket.end(body.includes('"stream":true') ? sseHead + framed : jsonAnswer('{"n":1}')),
+  );
   const client = await rawClient(port);
   for (let round = 0; round < 3; round++) {
     const before = client.received().length;
@@ -163,7 +165,9 @@ test("a kept connection that the engine has closed in the meantime costs nothing
 });
 
 test("bytes behind an answer's stated end never reach the next client", async () => {
-  const { port, upstream } = await start((socket) => socket.write(`${jsonAnswer('{"n":1}', "200 OK", "keep-alive")}{"stray":true}`));
+  const { port, upstream } = await start((socket) =>
+    socket.write(`${jsonAnswer('{"n":1}', "200 OK", "keep-alive")}{"stray":true}`),
+  );
   const client = await rawClient(port);
   for (let round = 1; round <= 2; round++) {
     client.send(postBytes(path, chatBody()));

@@ -11,7 +11,11 @@ afterEach(async () => {
   running = null;
 });
 
-const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({ name, sha256: createHash("sha256").update(name).digest("hex"), ...more });
+const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
+  name,
+  sha256: createHash("sha256").update(name).digest("hex"),
+  ...more,
+});
 
 async function start(...keys: ApiKey[]): Promise<TestGateway> {
   running = await testGateway((socket) => socket.end(jsonAnswer('{"n":1}')), {
@@ -30,7 +34,10 @@ interface Told {
 /** `name`: of the key, which is its own secret here. */
 async function get(url: string, path: string, name: string, body?: object): Promise<Told> {
   const headers = { authorization: `Bearer ${name}`, "content-type": "application/json" };
-  const answer = await fetch(`${url}${path}`, body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) });
+  const answer = await fetch(
+    `${url}${path}`,
+    body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) },
+  );
   const text = await answer.text();
   const told = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};
   return { status: answer.status, code: (told["error"] as { code?: string } | undefined)?.code ?? null, body: told };
@@ -42,17 +49,20 @@ const routes = {
   admin: ["/admin/status", "/admin/usage", "/admin/nodes"],
 } as const;
 
-test.each(["inference", "metrics", "admin"] as const)("a key with the scope %s opens its own routes alone", async (scope) => {
-  const { url } = await start(key("anna", { scopes: [scope] }));
-  for (const [needed, paths] of Object.entries(routes)) {
-    for (const path of paths) {
-      const { status, code } = await get(url, path, "anna");
-      expect([path, status, code]).toEqual(needed === scope ? [path, 200, null] : [path, 403, "insufficient_scope"]);
+test.each(["inference", "metrics", "admin"] as const)(
+  "a key with the scope %s opens its own routes alone",
+  async (scope) => {
+    const { url } = await start(key("anna", { scopes: [scope] }));
+    for (const [needed, paths] of Object.entries(routes)) {
+      for (const path of paths) {
+        const { status, code } = await get(url, path, "anna");
+        expect([path, status, code]).toEqual(needed === scope ? [path, 200, null] : [path, 403, "insufficient_scope"]);
+      }
     }
-  }
-  const chat = await get(url, "/v1/chat/completions", "anna", chatBody());
-  expect(chat.status).toBe(scope === "inference" ? 200 : 403);
-});
+    const chat = await get(url, "/v1/chat/completions", "anna", chatBody());
+    expect(chat.status).toBe(scope === "inference" ? 200 : 403);
+  },
+);
 
 test("a key may have several scopes, and without any written it uses models", async () => {
   const { url } = await start(key("anna"), key("ben", { scopes: ["inference", "metrics"] }));
@@ -93,14 +103,17 @@ test("a key with models uses and sees these alone, by name and by alias", async 
   const ids = ((await get(url, "/v1/models", "anna")).body["data"] as { id: string }[]).map(({ id }) => id);
   expect(ids).toEqual(["river"]);
   expect(JSON.stringify((await get(url, "/v1/info", "anna")).body)).not.toMatch(/secret|vectors/);
-  for (const model of ["river", "stream-chat"]) expect((await get(url, "/v1/chat/completions", "anna", chatBody({ model }))).status).toBe(200);
+  for (const model of ["river", "stream-chat"])
+    expect((await get(url, "/v1/chat/completions", "anna", chatBody({ model }))).status).toBe(200);
   for (const model of ["secret", "hidden"]) {
     expect((await get(url, "/v1/chat/completions", "anna", chatBody({ model }))).code).toBe("insufficient_scope");
     expect((await get(url, `/v1/models/${model}`, "anna")).code).toBe("insufficient_scope");
   }
   expect((await get(url, "/v1/embeddings", "anna", { model: "vectors", input: "x" })).code).toBe("insufficient_scope");
   // Nearest names are those of the models it may use.
-  expect(JSON.stringify((await get(url, "/v1/chat/completions", "anna", chatBody({ model: "secre" }))).body)).not.toContain('"secret');
+  expect(
+    JSON.stringify((await get(url, "/v1/chat/completions", "anna", chatBody({ model: "secre" }))).body),
+  ).not.toContain('"secret');
   // Without a name, what it may use is what there is.
   expect((await get(url, "/v1/chat/completions", "anna", chatBody({ model: undefined }))).status).toBe(200);
   expect(new Set(dispatcher.asked.map(({ model }) => model))).toEqual(new Set(["river"]));

@@ -8,10 +8,15 @@ const usage = (prompt: number, completion: number, cached: number): string =>
   `"timings":{"cache_n":${cached},"prompt_n":${prompt - cached},"prompt_ms":10,"predicted_n":${completion},"predicted_ms":20}`;
 const event = (data: string): string => `data: ${data}\n\n`;
 const chat = (index: number, delta: string, finish = "null"): string =>
-  event(`{"choices":[{"finish_reason":${finish},"index":${index},"delta":${delta}}],"id":"c1","created":7,"model":"river","object":"chat.completion.chunk"}`);
-const chatUsage = (counts: string): string => event(`{"choices":[],"id":"c1","created":7,"model":"river","object":"chat.completion.chunk",${counts}}`);
+  event(
+    `{"choices":[{"finish_reason":${finish},"index":${index},"delta":${delta}}],"id":"c1","created":7,"model":"river","object":"chat.completion.chunk"}`,
+  );
+const chatUsage = (counts: string): string =>
+  event(`{"choices":[],"id":"c1","created":7,"model":"river","object":"chat.completion.chunk",${counts}}`);
 const text = (index: number, said: string, rest = '"logprobs":null,"finish_reason":null', counts = ""): string =>
-  event(`{"choices":[{"text":${JSON.stringify(said)},"index":${index},${rest}}],"id":"c1","created":7,"model":"river","object":"text_completion"${counts}}`);
+  event(
+    `{"choices":[{"text":${JSON.stringify(said)},"index":${index},${rest}}],"id":"c1","created":7,"model":"river","object":"text_completion"${counts}}`,
+  );
 const done = event("[DONE]");
 
 const twoChats = [
@@ -25,7 +30,14 @@ const twoChats = [
   done,
 ];
 const end = '"logprobs":null,"finish_reason":"stop"';
-const twoTexts = [event("null"), text(0, "A"), text(0, "", end, `,${usage(4, 1, 0)}`), text(1, "B"), text(1, "", end, `,${usage(2, 3, 1)}`), done];
+const twoTexts = [
+  event("null"),
+  text(0, "A"),
+  text(0, "", end, `,${usage(4, 1, 0)}`),
+  text(1, "B"),
+  text(1, "", end, `,${usage(2, 3, 1)}`),
+  done,
+];
 const probability = (token: string, logprob: number, other: string): string =>
   `{"id":1,"token":"${token}","bytes":[1],"logprob":${logprob},"top_logprobs":[{"id":1,"token":"${token}","logprob":${logprob}},{"id":2,"token":"${other}","logprob":-9}]}`;
 const withLogprobs = (content: string): string => `"logprobs":{"content":[${content}]},"finish_reason":null`;
@@ -44,7 +56,11 @@ afterEach(async () => {
 
 async function ask(events: readonly string[], path: string, body: object): Promise<string> {
   running = await testGateway((socket) => socket.end(sseHead + events.map(chunk).join("") + LAST_CHUNK));
-  const answer = await fetch(running.url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await fetch(running.url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
   return answer.text();
 }
 
@@ -54,22 +70,37 @@ const texts = "/v1/completions";
 
 test("the usage of two answers is that of both, in one piece", async () => {
   const answer = JSON.parse(await ask(twoChats, chats, chatBody({ n: 2 })));
-  expect(answer.usage).toEqual({ completion_tokens: 9, prompt_tokens: 31, total_tokens: 40, prompt_tokens_details: { cached_tokens: 2 } });
+  expect(answer.usage).toEqual({
+    completion_tokens: 9,
+    prompt_tokens: 31,
+    total_tokens: 40,
+    prompt_tokens_details: { cached_tokens: 2 },
+  });
   expect(answer.timings).toMatchObject({ predicted_n: 9, predicted_ms: 40, predicted_per_second: 225 });
   expect(answer.choices).toMatchObject([
     { index: 0, finish_reason: "length", message: { content: "A" } },
     { index: 1, finish_reason: "stop", message: { content: "B" } },
   ]);
   expect(JSON.parse(running?.upstream.requests[0]?.body ?? "")).toMatchObject({ n: 2, stream: true });
-  expect(running?.dispatcher.granted[0]?.outcome).toMatchObject({ promptTokens: 31, completionTokens: 9, cachedTokens: 2, completionMs: 40 });
+  expect(running?.dispatcher.granted[0]?.outcome).toMatchObject({
+    promptTokens: 31,
+    completionTokens: 9,
+    cachedTokens: 2,
+    completionMs: 40,
+  });
 });
 
 test("the usage of two answers comes once, last of a stream", async () => {
-  const events = dataOf(await ask(twoChats, chats, chatBody({ n: 2, stream: true, stream_options: { include_usage: true } })));
+  const events = dataOf(
+    await ask(twoChats, chats, chatBody({ n: 2, stream: true, stream_options: { include_usage: true } })),
+  );
   const counted = events.filter((data) => data.includes('"usage"'));
   expect(counted).toHaveLength(1);
   expect(events.indexOf(counted[0] as string)).toBe(events.length - 2);
-  expect(JSON.parse(counted[0] as string)).toMatchObject({ choices: [], usage: { completion_tokens: 9, prompt_tokens: 31, total_tokens: 40 } });
+  expect(JSON.parse(counted[0] as string)).toMatchObject({
+    choices: [],
+    usage: { completion_tokens: 9, prompt_tokens: 31, total_tokens: 40 },
+  });
 });
 
 test("usage that nobody asked for is in no stream", async () => {
@@ -80,15 +111,29 @@ test("usage that nobody asked for is in no stream", async () => {
 });
 
 test("a stream of several prompts holds objects alone, and counts all of them", async () => {
-  const events = dataOf(await ask(twoTexts, texts, { model: "river", prompt: ["a", "b"], stream: true, stream_options: { include_usage: true } }));
+  const events = dataOf(
+    await ask(twoTexts, texts, {
+      model: "river",
+      prompt: ["a", "b"],
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
+  );
   expect(events).not.toContain("null");
   expect(events.pop()).toBe("[DONE]");
-  expect(events.map((data) => JSON.parse(data)).at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 6, completion_tokens: 4, total_tokens: 10 } });
+  expect(events.map((data) => JSON.parse(data)).at(-1)).toMatchObject({
+    choices: [],
+    usage: { prompt_tokens: 6, completion_tokens: 4, total_tokens: 10 },
+  });
 });
 
 test("several prompts in one piece count all of them", async () => {
   const answer = JSON.parse(await ask(twoTexts, texts, { model: "river", prompt: ["a", "b"] }));
-  expect(answer).toMatchObject({ object: "text_completion", usage: { prompt_tokens: 6, completion_tokens: 4 }, choices: [{ text: "A" }, { text: "B" }] });
+  expect(answer).toMatchObject({
+    object: "text_completion",
+    usage: { prompt_tokens: 6, completion_tokens: 4 },
+    choices: [{ text: "A" }, { text: "B" }],
+  });
 });
 
 const legacy = {

@@ -8,7 +8,11 @@ import { chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upst
 const common = '"created":7,"id":"chatcmpl-9","model":"river","system_fingerprint":"b1"';
 const chat = (delta: string, finish = "null", rest = ""): string =>
   `data: {"choices":[{"finish_reason":${finish},"index":0,"delta":${delta}}],${common},"object":"chat.completion.chunk"${rest}}\n\n`;
-const progress = chat('{"role":"assistant","content":null}', "null", ',"prompt_progress":{"total":32,"cache":0,"processed":16,"time_ms":5}');
+const progress = chat(
+  '{"role":"assistant","content":null}',
+  "null",
+  ',"prompt_progress":{"total":32,"cache":0,"processed":16,"time_ms":5}',
+);
 const role = chat('{"role":"assistant","content":null}');
 const usageFields =
   '"usage":{"completion_tokens":2,"prompt_tokens":32,"total_tokens":34},"timings":{"cache_n":4,"prompt_n":28,"prompt_ms":1.5,"predicted_n":2,"predicted_ms":2.5}';
@@ -33,7 +37,11 @@ const chunked = (events: readonly string[]): string => sseHead + events.map(chun
 const events = (text: string): string[] => [...text.matchAll(/data: .*\n\n/g)].map(([event]) => event);
 
 async function whole(body: object, at = path): Promise<Record<string, unknown>> {
-  const answer = await fetch(`${running?.url}${at}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await fetch(`${running?.url}${at}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
   expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
   return (await answer.json()) as Record<string, unknown>;
 }
@@ -103,14 +111,21 @@ test("tool calls, reasoning, log probabilities and several choices are put toget
         ],
       },
     },
-    { finish_reason: null, index: 1, message: { role: "assistant", content: "bc" }, logprobs: { content: [{ token: "b" }, { token: "c" }] } },
+    {
+      finish_reason: null,
+      index: 1,
+      message: { role: "assistant", content: "bc" },
+      logprobs: { content: [{ token: "b" }, { token: "c" }] },
+    },
   ]);
 });
 
 test("a completion is put together too", async () => {
   const text = (piece: string, rest = ""): string =>
     `data: {"choices":[{"text":"${piece}","index":0,"logprobs":null,"finish_reason":null}],${common},"object":"text_completion"${rest}}\n\n`;
-  await start(chunked([text("", ',"prompt_progress":{"total":2}'), text("a"), text("b"), text("", `,${usageFields}`), done]));
+  await start(
+    chunked([text("", ',"prompt_progress":{"total":2}'), text("a"), text("b"), text("", `,${usageFields}`), done]),
+  );
   const answer = await whole({ model: "river", prompt: "x" }, "/v1/completions");
   expect(answer).toMatchObject({
     object: "text_completion",
@@ -126,22 +141,39 @@ describe("a client that asked for a stream", () => {
   });
   test("gets the usage it asked for", async () => {
     await start(chunked(stream));
-    expect(events(await streamed(chatBody({ stream: true, stream_options: { include_usage: true } })))).toEqual([...plain, usage, done]);
+    expect(events(await streamed(chatBody({ stream: true, stream_options: { include_usage: true } })))).toEqual([
+      ...plain,
+      usage,
+      done,
+    ]);
   });
   test("gets the progress it asked for", async () => {
     await start(chunked(stream));
-    expect(events(await streamed(chatBody({ stream: true, return_progress: true })))).toEqual([progress, progress, ...plain, done]);
+    expect(events(await streamed(chatBody({ stream: true, return_progress: true })))).toEqual([
+      progress,
+      progress,
+      ...plain,
+      done,
+    ]);
   });
 });
 
 test("a refusal is mapped as any other", async () => {
-  await start(jsonAnswer('{"error":{"code":400,"message":"x","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":4}}', "400 Bad Request"));
+  await start(
+    jsonAnswer(
+      '{"error":{"code":400,"message":"x","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":4}}',
+      "400 Bad Request",
+    ),
+  );
   expect((await whole(chatBody()))["error"]).toMatchObject({ code: "context_length_exceeded" });
 });
 
 test("an error event becomes an error answer for a client that waits for one piece", async () => {
   await start(chunked([role, 'data: {"error":{"code":500,"message":"out of memory","type":"server_error"}}\n\n']));
-  expect((await whole(chatBody()))["error"]).toMatchObject({ code: "engine_error", message: expect.stringContaining("out of memory") });
+  expect((await whole(chatBody()))["error"]).toMatchObject({
+    code: "engine_error",
+    message: expect.stringContaining("out of memory"),
+  });
 });
 
 test("a stream that ends too early is no answer", async () => {
@@ -163,7 +195,11 @@ test("a client that leaves in prefill stops the engine at its next sign", async 
 test("a request that names a slot is refused, since it could spoil the answer of whoever is in it", async () => {
   const { dispatcher } = await start(chunked(stream));
   const answer = await whole(chatBody({ id_slot: 1 }));
-  expect(answer.error).toMatchObject({ code: "invalid_request", param: "id_slot", remedy: expect.stringContaining("engine build") });
+  expect(answer.error).toMatchObject({
+    code: "invalid_request",
+    param: "id_slot",
+    remedy: expect.stringContaining("engine build"),
+  });
   await eventually("the lease is back", () => dispatcher.granted[0]?.disposed === true);
   expect(dispatcher.granted[0]?.outcome?.end).toBe("client-error");
   expect(await whole(chatBody({ id_slot: -1 }))).toHaveProperty("choices");

@@ -32,7 +32,11 @@ async function ask(line: string, headers: readonly string[] = []): Promise<Seen>
   const answer = await client.untilClosed();
   const body = bodyOf(answer);
   const code = /"code":"(\w+)"/.exec(body)?.[1] ?? null;
-  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]), code, head: answer.slice(0, answer.indexOf("\r\n\r\n")) };
+  return {
+    status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]),
+    code,
+    head: answer.slice(0, answer.indexOf("\r\n\r\n")),
+  };
 }
 
 const spellings = [
@@ -76,13 +80,22 @@ test.each(spellings)("a key for models opens no spelling of the admin API: %s", 
   expect(refused.length).toBe(2);
 });
 
-test.each(["/v1/models/../../admin/status", "/v1/models/%2e%2e/%2e%2e/admin/status"])("dots in the name of a model are part of it: %s", async (path) => {
-  expect(await ask(`GET ${path} HTTP/1.1`)).toMatchObject({ status: 404, code: "model_not_found" });
-});
+test.each(["/v1/models/../../admin/status", "/v1/models/%2e%2e/%2e%2e/admin/status"])(
+  "dots in the name of a model are part of it: %s",
+  async (path) => {
+    expect(await ask(`GET ${path} HTTP/1.1`)).toMatchObject({ status: 404, code: "model_not_found" });
+  },
+);
 
 test("what a key opens it opens in each of its spellings", async () => {
   gateway.settings.apiKeys = [ANNA, ROOT];
-  for (const path of ["/admin/status", "/admin/status/", "//admin/status", "/%61dmin/status", "http://127.0.0.1/admin/status"]) {
+  for (const path of [
+    "/admin/status",
+    "/admin/status/",
+    "//admin/status",
+    "/%61dmin/status",
+    "http://127.0.0.1/admin/status",
+  ]) {
     expect([path, (await ask(`GET ${path} HTTP/1.1`, ["Authorization: Bearer root"])).status]).toEqual([path, 200]);
   }
   for (const path of ["/v1/models", "/v1/models/", "//v1//models", "/v1/%6dodels?x=1", "http://127.0.0.1/v1/models"]) {
@@ -98,7 +111,9 @@ test.each(["GET /v1/models", "GET /metrics", "GET /nowhere", "POST /v1/chat/comp
     const { status, code } = await ask(`${line} HTTP/1.1`, line.startsWith("POST") ? ["Content-Length: 0"] : []);
     expect([status, code, refused]).toEqual([401, "missing_api_key", ["missing_api_key"]]);
     const [method, path] = line.split(" ");
-    expect(gateway.lines).toMatchObject([{ message: "refused", method, path, code: "missing_api_key", status: 401, id: expect.any(String) }]);
+    expect(gateway.lines).toMatchObject([
+      { message: "refused", method, path, code: "missing_api_key", status: 401, id: expect.any(String) },
+    ]);
   },
 );
 

@@ -10,14 +10,20 @@ afterEach(() => running?.[Symbol.asyncDispose]());
 const start = async (...names: string[]): Promise<TestGateway> => {
   const fingerprint: Fingerprint = (_prompt, scope) => ({ promptTokens: 8, prefix: [{ hash: scope, tokens: 8 }] });
   running = await testGateway((socket) => socket.end(jsonAnswer("{}")), { fingerprint });
-  running.settings.apiKeys = names.map((name) => ({ name, sha256: createHash("sha256").update(`key-of-${name}`).digest("hex") }));
+  running.settings.apiKeys = names.map((name) => ({
+    name,
+    sha256: createHash("sha256").update(`key-of-${name}`).digest("hex"),
+  }));
   return running;
 };
 
 const body = JSON.stringify(chatBody({}), null, 1);
 
 /** What reaches the engine of a request that somebody sends. */
-async function sentFor(name: string, headers: Record<string, string> = {}): Promise<{ scope: string | null; body: string }> {
+async function sentFor(
+  name: string,
+  headers: Record<string, string> = {},
+): Promise<{ scope: string | null; body: string }> {
   const before = running.upstream.requests.length;
   const answer = await fetch(`${running.url}/v1/chat/completions`, {
     method: "POST",
@@ -65,7 +71,9 @@ test("a scope that a client names divides its own and leads into nobody else's",
   await start("ada", "bob");
   const [ada, bob] = [await sentFor("ada"), await sentFor("bob")];
   const scopes = [ada.scope, bob.scope];
-  for (const name of ["ada", "bob"]) for (const part of ["east", "west", bob.scope ?? ""]) scopes.push((await sentFor(name, { "x-cache-scope": part })).scope);
+  for (const name of ["ada", "bob"])
+    for (const part of ["east", "west", bob.scope ?? ""])
+      scopes.push((await sentFor(name, { "x-cache-scope": part })).scope);
   expect(new Set(scopes).size).toBe(8);
   expect((await sentFor("ada", { "x-cache-scope": "east" })).scope).toBe(scopes[2]);
 });

@@ -30,7 +30,9 @@ test("a stream that waits for its model shows signs of life, then the answer", a
   const answer = await client.until("[DONE]\n\n\r\n0\r\n\r\n");
   expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*content-type: text\/event-stream/i);
   expect(bodyOf(answer).endsWith(framed)).toBe(true);
-  expect(bodyOf(answer).slice(0, -framed.length)).toMatch(/^(?:[0-9a-f]+\r\n: waiting for the model to load\n\n\r\n){2,}$/);
+  expect(bodyOf(answer).slice(0, -framed.length)).toMatch(
+    /^(?:[0-9a-f]+\r\n: waiting for the model to load\n\n\r\n){2,}$/,
+  );
 });
 
 test("the sign tells the place in the queue and the expected start", async () => {
@@ -64,7 +66,12 @@ test("a model whose name no header can hold waits and answers like any other", a
 test("an answer in one piece that had to wait tells how its wait began, one that had not tells nothing", async () => {
   const { url, dispatcher } = await start(jsonAnswer('{"n":1}'));
   dispatcher.waiting = { reason: "queued", place: 2, expectedStartMs: null };
-  const ask = (): Promise<Response> => fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(chatBody()) });
+  const ask = (): Promise<Response> =>
+    fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(chatBody()),
+    });
   const waited = ask();
   await eventually("it waits", () => dispatcher.asked.length === 1);
   dispatcher.release();
@@ -81,17 +88,23 @@ test("a failure after a sign is an event of the stream", async () => {
   dispatcher.refuse = new AssistantError("model_failed", "The model cannot be loaded: out of memory.");
   dispatcher.release();
   const body = bodyOf(await client.untilClosed());
-  expect(body).toMatch(/data: \{"error":\{"message":"The model cannot be loaded: out of memory\.","type":"server_error","param":null,"code":"model_failed"/);
+  expect(body).toMatch(
+    /data: \{"error":\{"message":"The model cannot be loaded: out of memory\.","type":"server_error","param":null,"code":"model_failed"/,
+  );
   expect(body.endsWith(`\n\n\r\n${LAST_CHUNK}`)).toBe(true);
 });
 
 test("an engine's refusal after a sign is an event of the stream", async () => {
-  const { port, dispatcher } = await start(jsonAnswer('{"error":{"code":400,"message":"bad grammar","type":"invalid_request_error"}}', "400 Bad Request"));
+  const { port, dispatcher } = await start(
+    jsonAnswer('{"error":{"code":400,"message":"bad grammar","type":"invalid_request_error"}}', "400 Bad Request"),
+  );
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   await client.until(loading);
   dispatcher.release();
-  expect(bodyOf(await client.untilClosed())).toContain('data: {"error":{"message":"bad grammar.","type":"invalid_request_error"');
+  expect(bodyOf(await client.untilClosed())).toContain(
+    'data: {"error":{"message":"bad grammar.","type":"invalid_request_error"',
+  );
 });
 
 test("an HTTP/1.0 client gets the signs without chunks", async () => {
@@ -100,7 +113,9 @@ test("an HTTP/1.0 client gets the signs without chunks", async () => {
   client.send(postBytes(path, chatBody({ stream: true }), { version: "1.0" }));
   await client.until(loading);
   dispatcher.release();
-  expect(bodyOf(await client.untilClosed())).toMatch(/^(?:: waiting for the model to load\n\n)+data: \{[\s\S]*\ndata: \[DONE\]\n\n$/);
+  expect(bodyOf(await client.untilClosed())).toMatch(
+    /^(?:: waiting for the model to load\n\n)+data: \{[\s\S]*\ndata: \[DONE\]\n\n$/,
+  );
 });
 
 test("an answer in one piece keeps its status: it waits in silence", async () => {

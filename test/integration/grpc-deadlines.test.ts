@@ -22,7 +22,9 @@ const call = (knobs: Parameters<typeof chatBody>[1], stream = false) => ({
   headers: {},
 });
 const quiet = async ({ a, b }: { a: TestNode; b: TestNode }): Promise<boolean> =>
-  (await a.nodes())[0]?.inFlight === 0 && (await a.status()).queued === 0 && (await b.status()).instances.every(({ inFlight }) => inFlight === 0);
+  (await a.nodes())[0]?.inFlight === 0 &&
+  (await a.status()).queued === 0 &&
+  (await b.status()).instances.every(({ inFlight }) => inFlight === 0);
 
 test("a deadline that passes at the first machine stops the engine of the second", async () => {
   const both = await chain();
@@ -33,7 +35,11 @@ test("a deadline that passes at the first machine stops the engine of the second
     (thrown: unknown) => thrown as ServiceError,
   );
   expect(error?.code).toBe(codes.DEADLINE_EXCEEDED);
-  await eventually("the engine over there has stopped", async () => (await both.b.record()).aborted === before.aborted + 1, 10_000);
+  await eventually(
+    "the engine over there has stopped",
+    async () => (await both.b.record()).aborted === before.aborted + 1,
+    10_000,
+  );
   await eventually("nothing is left on either", () => quiet(both), 10_000);
 });
 
@@ -47,21 +53,33 @@ test("a call that is cancelled at the first machine stops the engine of the seco
   await eventually("it runs over there", async () => (await both.b.record()).inFlight === 1);
   stream.cancel();
   await ended;
-  await eventually("the engine over there has stopped", async () => (await both.b.record()).aborted === before.aborted + 1, 10_000);
+  await eventually(
+    "the engine over there has stopped",
+    async () => (await both.b.record()).aborted === before.aborted + 1,
+    10_000,
+  );
   await eventually("nothing is left on either", () => quiet(both), 10_000);
 });
 
 test("a request that waits for another machine is refused when its deadline passes, and never gets there", async () => {
   const both = await chain();
   const leaving = new AbortController();
-  const held = postChat(both.b.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, leaving.signal).catch(() => null);
+  const held = postChat(both.b.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, leaving.signal).catch(
+    () => null,
+  );
   await eventually("the other machine is known to be busy", async () => {
     const waiting = await postChat(both.a.url, chatBody("river", { tokens: 1 }), { "x-request-timeout": "0.3" });
-    return waiting.status === 504 && ((await waiting.json()) as { error: { code: string } }).error.code === "deadline_exceeded";
+    return (
+      waiting.status === 504 &&
+      ((await waiting.json()) as { error: { code: string } }).error.code === "deadline_exceeded"
+    );
   });
   const { requests } = await both.b.record();
   const late = await postChat(both.a.url, chatBody("river", { tokens: 1 }), { "x-request-timeout": "0.3" });
-  expect([late.status, await late.json()]).toEqual([504, { error: expect.objectContaining({ code: "deadline_exceeded" }) }]);
+  expect([late.status, await late.json()]).toEqual([
+    504,
+    { error: expect.objectContaining({ code: "deadline_exceeded" }) },
+  ]);
   expect((await both.b.record()).requests).toBe(requests);
   leaving.abort();
   await held;

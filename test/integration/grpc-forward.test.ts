@@ -9,7 +9,8 @@ afterEach(nodes.end);
 
 const one = { tokens: 1 };
 const served = (response: Response): string | null => response.headers.get("x-assistant-instance");
-const inFlight = async (node: TestNode): Promise<number> => (await node.status()).instances.reduce((sum, instance) => sum + instance.inFlight, 0);
+const inFlight = async (node: TestNode): Promise<number> =>
+  (await node.status()).instances.reduce((sum, instance) => sum + instance.inFlight, 0);
 
 test("a model that only another machine has is listed, found by its aliases, and served from there", async () => {
   const b = await start({ models: { river: 'model_alias = "stream"\n' } });
@@ -52,15 +53,28 @@ test("tokens come one by one through another machine, and the client's leaving s
   await postChat(a.url, chatBody("river", one));
   const before = await b.record();
   const abort = new AbortController();
-  const response = await postChat(a.url, chatBody("river", { tokens: 3_000, decodeDelayMs: 30 }, true), {}, abort.signal);
+  const response = await postChat(
+    a.url,
+    chatBody("river", { tokens: 3_000, decodeDelayMs: 30 }, true),
+    {},
+    abort.signal,
+  );
   const times: number[] = [];
   const reader = response.body?.getReader();
   while (times.length < 8) if ((await reader?.read())?.value) times.push(performance.now());
   expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(100);
   abort.abort();
   await reader?.closed.catch(() => {});
-  await eventually("the engine over there has stopped", async () => (await b.record()).aborted === before.aborted + 1, 5_000);
-  await eventually("nothing is in flight", async () => (await a.nodes())[0]?.inFlight === 0 && (await inFlight(b)) === 0, 5_000);
+  await eventually(
+    "the engine over there has stopped",
+    async () => (await b.record()).aborted === before.aborted + 1,
+    5_000,
+  );
+  await eventually(
+    "nothing is in flight",
+    async () => (await a.nodes())[0]?.inFlight === 0 && (await inFlight(b)) === 0,
+    5_000,
+  );
 });
 
 test("another machine gets what comes while all instances here are busy, and nothing else", async () => {
@@ -71,7 +85,9 @@ test("another machine gets what comes while all instances here are busy, and not
   expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
   expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
   const abort = new AbortController();
-  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(() => null);
+  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+    () => null,
+  );
   await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
   const answers = await Promise.all([1, 2, 3].map(() => postChat(a.url, chatBody("river", one))));
   expect(answers.map(served)).toEqual(["remote:b", "remote:b", "remote:b"]);
@@ -134,18 +150,23 @@ test("machines that name each other send a request in no circle", async () => {
   });
   await Promise.all([allUp(a), allUp(b)]);
   await Promise.all([a, b].map((node) => postChat(node.url, chatBody("river", one))));
-  const completed = async (): Promise<number> => (await Promise.all([a.record(), b.record()])).reduce((sum, record) => sum + record.completed, 0);
+  const completed = async (): Promise<number> =>
+    (await Promise.all([a.record(), b.record()])).reduce((sum, record) => sum + record.completed, 0);
   const before = await completed();
   const sent = 12;
   const answers = await Promise.all(
-    Array.from({ length: sent }, (_, index) => postChat(index % 2 === 0 ? a.url : b.url, chatBody("river", { tokens: 4, decodeDelayMs: 20 }))),
+    Array.from({ length: sent }, (_, index) =>
+      postChat(index % 2 === 0 ? a.url : b.url, chatBody("river", { tokens: 4, decodeDelayMs: 20 })),
+    ),
   );
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: sent }, () => 200));
   expect(await completed()).toBe(before + sent);
   // A request that has been here is served here or nowhere.
   const { nodeId } = JSON.parse((await a.assistant.run(["node", "list", "--json"])).stdout) as { nodeId: string };
   const abort = new AbortController();
-  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(() => null);
+  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+    () => null,
+  );
   await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
   const returned = postChat(a.url, chatBody("river", one), { "x-assistant-hops": `other, ${nodeId}` });
   await eventually("it waits here", async () => (await a.status()).queued === 1, 5_000);
@@ -165,7 +186,10 @@ test("a request that may not be forwarded again is refused where only others hav
 });
 
 test("a machine that dies under load costs no request whose answer had not begun", async () => {
-  const [b, c] = await Promise.all([start({ models: { river: "slots = 4\npreload = true\n" } }), start({ models: { river: "slots = 4\npreload = true\n" } })]);
+  const [b, c] = await Promise.all([
+    start({ models: { river: "slots = 4\npreload = true\n" } }),
+    start({ models: { river: "slots = 4\npreload = true\n" } }),
+  ]);
   const a = await start({
     remotes: [
       { name: "b", grpc: b.grpc },
@@ -173,7 +197,9 @@ test("a machine that dies under load costs no request whose answer had not begun
     ],
   });
   await allUp(a);
-  await Promise.all([b, c].map((node) => eventually("it is loaded", async () => (await node.status()).models[0]?.instances === 1)));
+  await Promise.all(
+    [b, c].map((node) => eventually("it is loaded", async () => (await node.status()).models[0]?.instances === 1)),
+  );
   const whole = Array.from({ length: 16 }, () => postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 })));
   const streamed = postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 }, true));
   await eventually("both work", async () => (await a.nodes()).every((node) => node.inFlight > 1));
@@ -237,6 +263,10 @@ test("a reload takes other servers up and lets removed ones go", async () => {
   expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
   await writeFile(file, before);
   await a.assistant.run(["reload"]);
-  await eventually("the model has gone with its server", async () => (await postChat(a.url, chatBody("river", one))).status === 404, 5_000);
+  await eventually(
+    "the model has gone with its server",
+    async () => (await postChat(a.url, chatBody("river", one))).status === 404,
+    5_000,
+  );
   expect(await a.nodes()).toEqual([]);
 });

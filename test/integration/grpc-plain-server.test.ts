@@ -1,6 +1,11 @@
 import { type Metadata, Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
-import { type ForwardRequest, type ForwardResponse, loadAssistantService, type Sent } from "../../src/api/assistant-service.ts";
+import {
+  type ForwardRequest,
+  type ForwardResponse,
+  loadAssistantService,
+  type Sent,
+} from "../../src/api/assistant-service.ts";
 import { eventually } from "../support/assistant.ts";
 import { allUp, NodeGroup, postChat } from "../support/nodes.ts";
 
@@ -39,21 +44,29 @@ async function plainServer(answer: string | null): Promise<{ readonly grpc: stri
     },
   });
   const port = await new Promise<number>((resolve, reject) =>
-    running.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))),
+    running.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
   );
   server = running;
   return { grpc: `127.0.0.1:${port}`, seen };
 }
 
 const body = JSON.stringify({ model: "river", messages: [{ role: "user", content: "Hello" }] });
-const answer = JSON.stringify({ choices: [{ index: 0, message: { role: "assistant", content: "Hi" }, finish_reason: "stop" }] });
+const answer = JSON.stringify({
+  choices: [{ index: 0, message: { role: "assistant", content: "Hi" }, finish_reason: "stop" }],
+});
 
 test("a server that has nothing but the service of the specification is used, with key, hops, deadline and the client's bytes", async () => {
   const { grpc, seen } = await plainServer(answer);
   const a = await start({ remotes: [{ name: "plain", grpc, extra: 'api_key = "its-key"' }] });
   await allUp(a);
   expect((await a.nodes())[0]).toMatchObject({ version: "9.9.9", models: ["river"] });
-  const response = await postChat(a.url, body, { "x-request-timeout": "30", "x-assistant-priority": "70", "x-request-id": "mine-9" });
+  const response = await postChat(a.url, body, {
+    "x-request-timeout": "30",
+    "x-assistant-priority": "70",
+    "x-request-id": "mine-9",
+  });
   expect([response.status, await response.text()]).toEqual([200, answer]);
   expect(response.headers.get("x-assistant-instance")).toBe("remote:plain");
   const [{ request, metadata } = { request: null, metadata: null }] = seen;
@@ -61,7 +74,11 @@ test("a server that has nothing but the service of the specification is used, wi
   expect(request?.body.toString()).toBe(body);
   expect(metadata?.get("authorization")).toEqual(["Bearer its-key"]);
   const { nodeId } = JSON.parse((await a.assistant.run(["node", "list", "--json"])).stdout) as { nodeId: string };
-  expect(request?.headers).toMatchObject({ "x-assistant-hops": nodeId, "x-assistant-priority": "70", "x-request-id": "mine-9" });
+  expect(request?.headers).toMatchObject({
+    "x-assistant-hops": nodeId,
+    "x-assistant-priority": "70",
+    "x-request-id": "mine-9",
+  });
   const remaining = Number(request?.headers["x-assistant-timeout-ms"]);
   expect(remaining).toBeGreaterThan(0);
   expect(remaining).toBeLessThanOrEqual(30_000);

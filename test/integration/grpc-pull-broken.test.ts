@@ -54,7 +54,11 @@ test("a transfer whose server is killed goes on where it stopped when the server
   const done = await a.assistant.run(["pull", "river", "--from", "b"]);
   expect(done.stdout).toContain("Pulled river from remote server b");
   expect(sha256(await readFile(file(a, "river.gguf")))).toBe(sha256(weights));
-  expect((await transfers(b)).at(-1)).toMatchObject({ msg: "model transfer done", offset: kept, sent: weights.length - kept });
+  expect((await transfers(b)).at(-1)).toMatchObject({
+    msg: "model transfer done",
+    offset: kept,
+    sent: weights.length - kept,
+  });
 });
 
 test("Ctrl-C ends the transfer on both sides and keeps what has arrived", async () => {

@@ -32,7 +32,12 @@ test("a model of another machine arrives whole, is configured as any pulled one,
   expect((await a.assistant.run(["run", "river", "Hello", "--max-tokens", "3"])).stdout).toBe("word0 word1 word2");
 
   const again = await a.assistant.run(["pull", "river", "--from", b.grpc, "--json"]);
-  expect(JSON.parse(again.stdout)).toMatchObject({ name: "river", alreadyPresent: true, sha256: sha256(weights), configuration: { model: "river" } });
+  expect(JSON.parse(again.stdout)).toMatchObject({
+    name: "river",
+    alreadyPresent: true,
+    sha256: sha256(weights),
+    configuration: { model: "river" },
+  });
   expect((await transfers(b)).map(({ msg, offset, sent }) => [msg, offset, sent])).toEqual([
     ["model transfer begins", 0, undefined],
     ["model transfer done", 0, weights.length],
@@ -119,7 +124,9 @@ test("a machine that is too old says so, one that is away as well", async () => 
   const old = new Server();
   old.addService(service, {});
   const port = await new Promise<number>((resolve, reject) =>
-    old.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+    old.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
   );
   const a = await start({
     remotes: [
@@ -133,5 +140,7 @@ test("a machine that is too old says so, one that is away as well", async () => 
   expect(tooOld.stderr).toContain('The remote server "old" cannot hand out models: it has no ModelService.');
   expect(tooOld.stderr).toContain("update it");
   const away = await a.assistant.run(["pull", "river", "--from", "away", "--json"]);
-  expect(JSON.parse(away.stdout)).toMatchObject({ error: { code: "node_unavailable", message: expect.stringContaining('"away" cannot be reached') } });
+  expect(JSON.parse(away.stdout)).toMatchObject({
+    error: { code: "node_unavailable", message: expect.stringContaining('"away" cannot be reached') },
+  });
 });

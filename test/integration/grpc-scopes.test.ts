@@ -15,20 +15,38 @@ const refusal = async (call: Promise<unknown>): Promise<[number, unknown]> => {
 };
 
 test("a key's scopes, models and limits hold over gRPC as over HTTP", async () => {
-  const server = section("anna", 'models = ["river"]\nrequests_per_minute = 2') + section("prometheus", 'scopes = ["metrics", "admin"]');
+  const server =
+    section("anna", 'models = ["river"]\nrequests_per_minute = 2') +
+    section("prometheus", 'scopes = ["metrics", "admin"]');
   await using node = await startNode({ models: { river: "", lake: "" }, server });
   using caller = await grpcClient(node.grpc);
   const info = await caller.info("anna");
   expect([info.models, info.modelDetails.map(({ name }) => name)]).toEqual([["river"], ["river"]]);
-  const chat = (model: string) => ({ path: "/v1/chat/completions", method: "POST", body: Buffer.from(chatBody(model)), headers: {} });
-  expect(await refusal(caller.forward(chat("lake"), { key: "anna" }))).toEqual([codes.PERMISSION_DENIED, "insufficient_scope"]);
+  const chat = (model: string) => ({
+    path: "/v1/chat/completions",
+    method: "POST",
+    body: Buffer.from(chatBody(model)),
+    headers: {},
+  });
+  expect(await refusal(caller.forward(chat("lake"), { key: "anna" }))).toEqual([
+    codes.PERMISSION_DENIED,
+    "insufficient_scope",
+  ]);
   expect((await caller.forward(chat("river"), { key: "anna" })).status).toBe(200);
-  expect(await refusal(caller.forward(chat("river"), { key: "anna" }))).toEqual([codes.RESOURCE_EXHAUSTED, "rate_limit_exceeded"]);
+  expect(await refusal(caller.forward(chat("river"), { key: "anna" }))).toEqual([
+    codes.RESOURCE_EXHAUSTED,
+    "rate_limit_exceeded",
+  ]);
 
   expect(await refusal(caller.info("prometheus"))).toEqual([codes.PERMISSION_DENIED, "insufficient_scope"]);
-  expect(await refusal(caller.forward(chat("river"), { key: "prometheus" }))).toEqual([codes.PERMISSION_DENIED, "insufficient_scope"]);
+  expect(await refusal(caller.forward(chat("river"), { key: "prometheus" }))).toEqual([
+    codes.PERMISSION_DENIED,
+    "insufficient_scope",
+  ]);
   // What these scopes open is not to be reached this way, whoever asks.
   for (const path of ["/metrics", "/admin/status", "/v1/../metrics"]) {
-    expect((await refusal(caller.forward({ path, method: "GET" }, { key: "prometheus" })))[0]).toBe(codes.PERMISSION_DENIED);
+    expect((await refusal(caller.forward({ path, method: "GET" }, { key: "prometheus" })))[0]).toBe(
+      codes.PERMISSION_DENIED,
+    );
   }
 });

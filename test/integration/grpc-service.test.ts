@@ -61,7 +61,14 @@ test("what a model or a route refuses is an answer with its HTTP status", async 
 });
 
 test("only paths of the OpenAI-compatible API are taken", async () => {
-  for (const path of ["/admin/status", "/v1/../admin/status", "//admin/status", "/v1/%2e%2e/admin\r\nx: y", "http://127.0.0.1/v1/models", ""]) {
+  for (const path of [
+    "/admin/status",
+    "/v1/../admin/status",
+    "//admin/status",
+    "/v1/%2e%2e/admin\r\nx: y",
+    "http://127.0.0.1/v1/models",
+    "",
+  ]) {
     const error = await failure(client.forward({ path, method: "GET" }));
     expect(error.code, path).toBe(codes.PERMISSION_DENIED);
   }
@@ -113,8 +120,12 @@ test("a request that waits is told of its deadline and never reaches the engine"
   await using busy = await startNode({ models: { river: "slots = 1\n" } });
   using other = await grpcClient(busy.grpc);
   const abort = new AbortController();
-  const running = postChat(busy.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(() => null);
-  await eventually("the engine works", async () => (await busy.status()).instances.some(({ inFlight }) => inFlight === 1));
+  const running = postChat(busy.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+    () => null,
+  );
+  await eventually("the engine works", async () =>
+    (await busy.status()).instances.some(({ inFlight }) => inFlight === 1),
+  );
   const { requests } = await busy.record();
   const error = await failure(other.forward(chat(), { deadlineMs: 300 }));
   expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
@@ -149,7 +160,9 @@ test("a reader that is slower than the model slows it down", async () => {
 
 test("reflection names the service and describes its messages", async () => {
   const { ServerReflection } = (
-    loadPackageDefinition(await reflectionDefinition()) as unknown as { grpc: { reflection: { v1: { ServerReflection: ReflectionConstructor } } } }
+    loadPackageDefinition(await reflectionDefinition()) as unknown as {
+      grpc: { reflection: { v1: { ServerReflection: ReflectionConstructor } } };
+    }
   ).grpc.reflection.v1;
   const reflection = new ServerReflection(node.grpc, credentials.createInsecure());
   const call = reflection.ServerReflectionInfo();
@@ -171,7 +184,10 @@ interface ReflectionAnswer {
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] };
 }
 type ReflectionCall = import("@grpc/grpc-js").ClientDuplexStream<object, ReflectionAnswer>;
-type ReflectionConstructor = new (address: string, credentials: unknown) => { ServerReflectionInfo(): ReflectionCall; close(): void };
+type ReflectionConstructor = new (
+  address: string,
+  credentials: unknown,
+) => { ServerReflectionInfo(): ReflectionCall; close(): void };
 
 /** The public definition of reflection, as far as this test asks. */
 async function reflectionDefinition(): Promise<import("@grpc/proto-loader").PackageDefinition> {
@@ -196,9 +212,14 @@ async function reflectionDefinition(): Promise<import("@grpc/proto-loader").Pack
                       },
                     },
                   },
-                  ServerReflectionRequest: { fields: { fileContainingSymbol: field("string", 4), listServices: field("string", 7) } },
+                  ServerReflectionRequest: {
+                    fields: { fileContainingSymbol: field("string", 4), listServices: field("string", 7) },
+                  },
                   ServerReflectionResponse: {
-                    fields: { fileDescriptorResponse: field("FileDescriptorResponse", 4), listServicesResponse: field("ListServiceResponse", 6) },
+                    fields: {
+                      fileDescriptorResponse: field("FileDescriptorResponse", 4),
+                      listServicesResponse: field("ListServiceResponse", 6),
+                    },
                   },
                   FileDescriptorResponse: { fields: { fileDescriptorProto: field("bytes", 1, "repeated") } },
                   ListServiceResponse: { fields: { service: field("ServiceResponse", 1, "repeated") } },
@@ -221,7 +242,9 @@ test("where the daemon has keys, each call needs one", async () => {
     expect((await failure(caller.forward(chat(), key === undefined ? {} : { key }))).code).toBe(codes.UNAUTHENTICATED);
     const call = caller.raw.ForwardRequestStream(chat({}, true), keyed(key));
     call.resume();
-    expect(((await new Promise((resolve) => call.once("error", resolve))) as ServiceError).code).toBe(codes.UNAUTHENTICATED);
+    expect(((await new Promise((resolve) => call.once("error", resolve))) as ServiceError).code).toBe(
+      codes.UNAUTHENTICATED,
+    );
   }
   expect((await caller.info("secret")).models).toEqual(["river"]);
   expect((await caller.forward(chat(), { key: "secret" })).status).toBe(200);

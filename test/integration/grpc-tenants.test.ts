@@ -7,7 +7,9 @@ const { start } = nodes;
 afterEach(nodes.end);
 
 const keys = (...names: string[]): string => {
-  const entries = names.map((name) => `{ name = "${name}", sha256 = "${createHash("sha256").update(`key-of-${name}`).digest("hex")}" }`);
+  const entries = names.map(
+    (name) => `{ name = "${name}", sha256 = "${createHash("sha256").update(`key-of-${name}`).digest("hex")}" }`,
+  );
   return `api_key_sha256 = [${entries.join(", ")}]\n`;
 };
 
@@ -20,12 +22,21 @@ test("another machine, which knows all tenants of this one by one key, keeps the
   });
   await allUp(a);
   for (const name of ["ada", "bob", "ada"])
-    expect((await postChat(a.url, chatBody("river", { tokens: 1 }), { authorization: `Bearer key-of-${name}` })).status).toBe(200);
-  expect((await postChat(b.url, chatBody("river", { tokens: 1 }), { authorization: "Bearer key-of-machine-a" })).status).toBe(200);
+    expect(
+      (await postChat(a.url, chatBody("river", { tokens: 1 }), { authorization: `Bearer key-of-${name}` })).status,
+    ).toBe(200);
+  expect(
+    (await postChat(b.url, chatBody("river", { tokens: 1 }), { authorization: "Bearer key-of-machine-a" })).status,
+  ).toBe(200);
   const { headers, bodies } = await b.record();
   const [ada, bob, again, own] = headers.slice(-4).map((all) => all["x-cache-scope"]);
   expect(new Set([ada, bob, own]).size).toBe(3);
   expect(again).toBe(ada);
   // The engine over there is a stock one: of one machine's tenants it is to keep nothing, of its only key's own requests it may.
-  expect(bodies.slice(-4).map((body) => (JSON.parse(body) as { cache_prompt?: boolean }).cache_prompt)).toEqual([false, false, false, undefined]);
+  expect(bodies.slice(-4).map((body) => (JSON.parse(body) as { cache_prompt?: boolean }).cache_prompt)).toEqual([
+    false,
+    false,
+    false,
+    undefined,
+  ]);
 });

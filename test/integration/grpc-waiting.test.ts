@@ -15,7 +15,10 @@ afterEach(async () => {
 
 /** A machine whose engine takes `startDelayMs` to load. Resolves with its gRPC address. */
 async function loader(startDelayMs: number): Promise<string> {
-  const machine = await installFakes({ models: { river: { knobs: { startDelayMs } } }, env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" } });
+  const machine = await installFakes({
+    models: { river: { knobs: { startDelayMs } } },
+    env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
+  });
   loaders.push(machine);
   await machine.serve();
   return (await machine.state()).grpc ?? "";
@@ -30,22 +33,29 @@ test("a stream through another machine shows that the model loads there, then th
   expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
 });
 
-test.each([true, false])("a machine that dies while it loads a model costs nobody an answer (streamed: %s)", async (stream) => {
-  const b = await loader(60_000);
-  const a = await start({
-    remotes: [
-      { name: "b", grpc: b, extra: "weight = 9" },
-      { name: "c", grpc: await loader(0), extra: "weight = 1" },
-    ],
-  });
-  await allUp(a);
-  const answer = ask(a.url, "river", "hello", { stream });
-  await eventually("it waits over there", async () => (await loaders[0]?.state())?.queued === 1);
-  // Long enough for a sign of life to have come through.
-  await eventually("it has waited a while", async () => ((await a.nodes())[0]?.firstByteMs ?? 0) > 0 || !stream, 10_000);
-  process.kill((await loaders[0]?.state())?.pid ?? -1, "SIGKILL");
-  const { status, text } = await answer;
-  expect(status).toBe(200);
-  expect(text).toContain(stream ? "[DONE]" : "word");
-  expect(text).not.toContain("error");
-});
+test.each([true, false])(
+  "a machine that dies while it loads a model costs nobody an answer (streamed: %s)",
+  async (stream) => {
+    const b = await loader(60_000);
+    const a = await start({
+      remotes: [
+        { name: "b", grpc: b, extra: "weight = 9" },
+        { name: "c", grpc: await loader(0), extra: "weight = 1" },
+      ],
+    });
+    await allUp(a);
+    const answer = ask(a.url, "river", "hello", { stream });
+    await eventually("it waits over there", async () => (await loaders[0]?.state())?.queued === 1);
+    // Long enough for a sign of life to have come through.
+    await eventually(
+      "it has waited a while",
+      async () => ((await a.nodes())[0]?.firstByteMs ?? 0) > 0 || !stream,
+      10_000,
+    );
+    process.kill((await loaders[0]?.state())?.pid ?? -1, "SIGKILL");
+    const { status, text } = await answer;
+    expect(status).toBe(200);
+    expect(text).toContain(stream ? "[DONE]" : "word");
+    expect(text).not.toContain("error");
+  },
+);

@@ -17,7 +17,15 @@ beforeEach(async () => {
   home = join(root, "home");
   await mkdir(join(checkout, "src"), { recursive: true });
   await mkdir(home);
-  for (const name of ["install.sh", ".fit-lock.cjs", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "bin"]) {
+  for (const name of [
+    "install.sh",
+    ".fit-lock.cjs",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "bin",
+  ]) {
     await cp(join(packageRoot, name), join(checkout, name), { recursive: true });
   }
   await mkdir(join(checkout, "commands"));
@@ -39,11 +47,17 @@ async function fakeNpm(script: string): Promise<void> {
   await chmod(join(root, "bin/npm"), 0o755);
 }
 
-const npmCalls = async (): Promise<number> => (await readFile(join(root, "npm-calls"), "utf8").catch(() => "")).split("\n").filter(Boolean).length;
+const npmCalls = async (): Promise<number> =>
+  (await readFile(join(root, "npm-calls"), "utf8").catch(() => "")).split("\n").filter(Boolean).length;
 
 async function install(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
   const env = { PATH: [join(root, "bin"), process.env["PATH"] ?? ""].join(delimiter), HOME: home, LANG: "C" };
-  const { exitCode, stdout, stderr } = await execa("sh", [join(checkout, "install.sh"), ...args], { env, extendEnv: false, reject: false, stdin: "ignore" });
+  const { exitCode, stdout, stderr } = await execa("sh", [join(checkout, "install.sh"), ...args], {
+    env,
+    extendEnv: false,
+    reject: false,
+    stdin: "ignore",
+  });
   return { exitCode: exitCode ?? -1, stdout, stderr };
 }
 
@@ -58,7 +72,10 @@ describe("install.sh", () => {
     const help = await install("--help");
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
     for (const option of ["--prefix", "--native", "--uninstall", "--help"]) expect(help.stdout).toContain(option);
-    expect(await install("--bogus")).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("unknown option --bogus") });
+    expect(await install("--bogus")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("unknown option --bogus"),
+    });
     expect(await install("--prefix")).toMatchObject({ exitCode: 2 });
     expect(await install("--purge")).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--uninstall") });
     expect(await exists(join(checkout, "node_modules"))).toBe(false);
@@ -90,12 +107,17 @@ describe("install.sh", () => {
     const { stdout, exitCode } = await install("--prefix", join(root, "other"), "--version");
     expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 2 });
     await writeFile(join(checkout, "bin/assistant.js"), "console.log(process.argv.slice(2).join())");
-    expect(await install("--prefix", join(root, "other"), "show", "--json")).toMatchObject({ exitCode: 0, stdout: "show,--json" });
+    expect(await install("--prefix", join(root, "other"), "show", "--json")).toMatchObject({
+      exitCode: 0,
+      stdout: "show,--json",
+    });
   });
 
   it("asks npm for nothing that this machine cannot use", async () => {
     await install("--dev");
-    const { packages } = JSON.parse(await readFile(join(root, "fitted.json"), "utf8")) as { packages: Record<string, unknown> };
+    const { packages } = JSON.parse(await readFile(join(root, "fitted.json"), "utf8")) as {
+      packages: Record<string, unknown>;
+    };
     const binaries = Object.keys(packages).filter((path) => path.startsWith("node_modules/@node-llama-cpp/"));
     expect(binaries).toHaveLength(1);
     expect(binaries[0]).toContain(process.arch);
@@ -105,7 +127,10 @@ describe("install.sh", () => {
   it("keeps the installation and tells npm's reason when the packages cannot be had", async () => {
     await install();
     await fakeNpm('echo "npm error network: no route to host" >&2; exit 1');
-    await writeFile(join(checkout, "package-lock.json"), `${await readFile(join(checkout, "package-lock.json"), "utf8")}\n`);
+    await writeFile(
+      join(checkout, "package-lock.json"),
+      `${await readFile(join(checkout, "package-lock.json"), "utf8")}\n`,
+    );
     await rm(join(checkout, "node_modules/.package-lock.json"));
     expect(await install()).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("no route to host") });
     expect((await execa(join(home, ".local/bin/assistant"), ["--version"])).exitCode).toBe(0);
@@ -115,7 +140,10 @@ describe("install.sh", () => {
     const other = join(root, "other/bin/assistant");
     await mkdir(join(root, "other/bin"), { recursive: true });
     await writeFile(other, "#!/bin/sh\n");
-    expect(await install("--prefix", join(root, "other"))).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("--prefix") });
+    expect(await install("--prefix", join(root, "other"))).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("--prefix"),
+    });
     expect(await readFile(other, "utf8")).toBe("#!/bin/sh\n");
     expect(await install("--prefix", join(root, "other"), "--uninstall")).toMatchObject({ exitCode: 0 });
     expect(await exists(other)).toBe(true);

@@ -16,14 +16,25 @@ beforeEach(async () => {
 });
 afterEach(() => assistant[Symbol.asyncDispose]());
 
-const json = async <T>(...args: string[]): Promise<T> => JSON.parse((await assistant.run([...args, "--json"])).stdout) as T;
+const json = async <T>(...args: string[]): Promise<T> =>
+  JSON.parse((await assistant.run([...args, "--json"])).stdout) as T;
 
 /** Stands where the daemon's admin socket is, and says that `model` is loaded. */
 async function daemonWith(model: string): Promise<AsyncDisposable> {
   const { adminSocket } = resolvePaths(assistant.env);
   await mkdir(dirname(adminSocket), { recursive: true });
-  const status = { version: "0", pid: 1, instances: [{ id: `${model}@cpu`, model, state: "ready" }], models: [], devices: [], notices: [], hints: [] };
-  const server = createServer((_, response) => response.setHeader("content-type", "application/json").end(JSON.stringify(status)));
+  const status = {
+    version: "0",
+    pid: 1,
+    instances: [{ id: `${model}@cpu`, model, state: "ready" }],
+    models: [],
+    devices: [],
+    notices: [],
+    hints: [],
+  };
+  const server = createServer((_, response) =>
+    response.setHeader("content-type", "application/json").end(JSON.stringify(status)),
+  );
   await new Promise<void>((resolve) => server.listen(adminSocket, resolve));
   return {
     [Symbol.asyncDispose]: async () => {
@@ -42,8 +53,12 @@ describe("pull, list, show, rm", () => {
     expect(pulled.stdout).toContain("Run it: assistant run smollm2");
     expect(await readFile(join(assistant.root, "models/smollm2.toml"), "utf8")).toContain('source = "smollm2"');
 
-    expect((await assistant.run(["ls"])).stdout).toMatch(/^NAME +KIND +SIZE[^\n]+\nsmollm2 +chat +98\.4 MB +Q4_1 +4096 \(8192\) +just now +ready to run$/);
-    expect(await json("list")).toMatchObject({ models: [{ name: "smollm2", bytes: 98_362_432, configured: true, loaded: false }] });
+    expect((await assistant.run(["ls"])).stdout).toMatch(
+      /^NAME +KIND +SIZE[^\n]+\nsmollm2 +chat +98\.4 MB +Q4_1 +4096 \(8192\) +just now +ready to run$/,
+    );
+    expect(await json("list")).toMatchObject({
+      models: [{ name: "smollm2", bytes: 98_362_432, configured: true, loaded: false }],
+    });
 
     const shown = await json<{ memory: { total: { hostBytes: number } } }>("show", "smollm2");
     expect(shown).toMatchObject({
@@ -55,7 +70,10 @@ describe("pull, list, show, rm", () => {
     expect(shown.memory.total.hostBytes).toBeGreaterThan(98_362_432);
     expect((await assistant.run(["show", "smollm2"])).stdout).toMatch(/^memory +about \d+ MB: weights 96\.6 MB/m);
 
-    expect(await assistant.run(["rm", "smollm2"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("Add `--yes`") });
+    expect(await assistant.run(["rm", "smollm2"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("Add `--yes`"),
+    });
     expect(await assistant.run(["rm", "smollm2", "--json"])).toMatchObject({ exitCode: 2 });
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
     const removed = await assistant.run(["rm", "smollm2", "--yes"]);
@@ -104,7 +122,11 @@ describe("pull, list, show, rm", () => {
   it("leave a model file of the user's as it is", async () => {
     await assistant.writeModel("mine", `[chat]\nmodel_name = "mine"\nsource = "smollm2"\n`);
     const result = await json<{ configuration: object }>("pull", weights, "--name", "smollm2");
-    expect(result.configuration).toMatchObject({ model: "mine", written: false, file: join(assistant.root, "models/mine.toml") });
+    expect(result.configuration).toMatchObject({
+      model: "mine",
+      written: false,
+      file: join(assistant.root, "models/mine.toml"),
+    });
     expect(existsSync(join(assistant.root, "models/smollm2.toml"))).toBe(false);
   });
 
@@ -114,11 +136,20 @@ describe("pull, list, show, rm", () => {
     {
       await using _daemon = await daemonWith("smollm2");
       const refused = await assistant.run(["rm", "smollm2", "--yes"]);
-      expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("smollm2 is loaded by the daemon") });
+      expect(refused).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringContaining("smollm2 is loaded by the daemon"),
+      });
       expect((await assistant.run(["list"])).stdout).toMatch(/smollm2 .*loaded/);
     }
-    expect(await assistant.run(["rm", "smolm2"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("Did you mean smollm2?") });
-    expect(await assistant.run(["rm", "smollm2", "own"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("it is left alone") });
+    expect(await assistant.run(["rm", "smolm2"])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining("Did you mean smollm2?"),
+    });
+    expect(await assistant.run(["rm", "smollm2", "own"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("it is left alone"),
+    });
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
   });
 
@@ -131,7 +162,10 @@ describe("pull, list, show, rm", () => {
   });
 
   it("answer with the exit codes of the catalogue, and errors as JSON where asked", async () => {
-    expect(await assistant.run(["pull", "smolm2"])).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("Did you mean smollm2?") });
+    expect(await assistant.run(["pull", "smolm2"])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining("Did you mean smollm2?"),
+    });
     expect(await assistant.run(["pull", "./none.gguf"])).toMatchObject({ exitCode: 4 });
     expect(await assistant.run(["pull", weights, "--name", "../x"])).toMatchObject({ exitCode: 2 });
     expect(await assistant.run(["show", "none"])).toMatchObject({ exitCode: 4 });
@@ -141,7 +175,12 @@ describe("pull, list, show, rm", () => {
   it("stop at Ctrl-C with exit code 130", async () => {
     const env = { ...assistant.env, HF_ENDPOINT: "http://127.0.0.1:9", PATH: join(assistant.root, "bin") };
     await mkdir(join(assistant.root, "bin"));
-    await writeFile(join(assistant.root, "bin/python3"), "#!/bin/sh\nkill -INT $PPID\nexec /bin/sleep 60\n", { mode: 0o755 });
-    expect(await assistant.run(["pull", "smollm2"], { env })).toMatchObject({ exitCode: 130, stderr: expect.stringContaining("What has arrived is kept") });
+    await writeFile(join(assistant.root, "bin/python3"), "#!/bin/sh\nkill -INT $PPID\nexec /bin/sleep 60\n", {
+      mode: 0o755,
+    });
+    expect(await assistant.run(["pull", "smollm2"], { env })).toMatchObject({
+      exitCode: 130,
+      stderr: expect.stringContaining("What has arrived is kept"),
+    });
   });
 });

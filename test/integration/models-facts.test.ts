@@ -6,7 +6,15 @@ import { estimateMemory } from "../../src/models/fit.ts";
 import { chatModelFile } from "../support/model-files.ts";
 import { ggufLike, testStore } from "../support/store.ts";
 
-const settings = { kind: "chat", contextTokens: 4096, slots: 2, microBatchTokens: 128, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" } as const;
+const settings = {
+  kind: "chat",
+  contextTokens: 4096,
+  slots: 2,
+  microBatchTokens: 128,
+  gpuLayers: 0,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+} as const;
 
 describe("the header of a model file", () => {
   it("tells what the model is", async () => {
@@ -30,9 +38,15 @@ describe("the header of a model file", () => {
     await using store = await testStore();
     const file = join(store.dir, "x.gguf");
     await writeFile(file, ggufLike(4096));
-    await expect(readModelFacts(file)).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("names no architecture") });
+    await expect(readModelFacts(file)).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringContaining("names no architecture"),
+    });
     await truncate(file, 10);
-    await expect(readModelFacts(file)).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("cut off or damaged") });
+    await expect(readModelFacts(file)).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringContaining("cut off or damaged"),
+    });
   });
 });
 

@@ -13,8 +13,14 @@ it("two processes that pull one model download it once", async () => {
   await using store = await testStore();
   const body = ggufLike(600_000);
   hub.set("/m.gguf", { body, pieceMs: 30 });
-  const run = () => execa(process.execPath, [program, `${hub.url}/m.gguf`, store.dir], { extendEnv: false, env: { NODE_NO_WARNINGS: "1" } });
-  const results = (await Promise.all([run(), run()])).map(({ stdout }) => JSON.parse(stdout) as { alreadyPresent: boolean; phases: string[]; file: string });
+  const run = () =>
+    execa(process.execPath, [program, `${hub.url}/m.gguf`, store.dir], {
+      extendEnv: false,
+      env: { NODE_NO_WARNINGS: "1" },
+    });
+  const results = (await Promise.all([run(), run()])).map(
+    ({ stdout }) => JSON.parse(stdout) as { alreadyPresent: boolean; phases: string[]; file: string },
+  );
   expect(results.map(({ alreadyPresent }) => alreadyPresent).sort()).toEqual([false, true]);
   expect(results.find(({ alreadyPresent }) => alreadyPresent)?.phases).toEqual(["wait"]);
   expect(hub.requests).toHaveLength(1);

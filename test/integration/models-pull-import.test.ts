@@ -35,12 +35,18 @@ describe("importing a local file", () => {
 
   it("refuses what is no GGUF, what is not there, and a directory", async () => {
     await writeFile(join(elsewhere.dir, "x.gguf"), "PK\u0003\u0004");
-    await expect(store.pull(join(elsewhere.dir, "x.gguf"))).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("a zip archive") });
+    await expect(store.pull(join(elsewhere.dir, "x.gguf"))).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringContaining("a zip archive"),
+    });
     await expect(store.pull(join(elsewhere.dir, "y.gguf"))).rejects.toMatchObject({
       code: "unknown_source",
       message: expect.stringContaining("There is no file"),
     });
-    await expect(store.pull(elsewhere.dir)).rejects.toMatchObject({ code: "unknown_source", message: expect.stringContaining("is not a file") });
+    await expect(store.pull(elsewhere.dir)).rejects.toMatchObject({
+      code: "unknown_source",
+      message: expect.stringContaining("is not a file"),
+    });
     expect(await store.files()).toEqual([]);
   });
 

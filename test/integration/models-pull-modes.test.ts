@@ -14,11 +14,19 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const modeOf = async (...path: string[]): Promise<string> => ((await stat(join(root, ...path))).mode & 0o777).toString(8);
+const modeOf = async (...path: string[]): Promise<string> =>
+  ((await stat(join(root, ...path))).mode & 0o777).toString(8);
 
 /** As root with a careful umask pulls for a daemon that runs as a user of its own. */
 const pullCarefully = (reference: string) =>
-  execa("sh", ["-c", 'umask 077; exec "$0" "$@"', process.execPath, join(packageRoot, "test/fakes/pull-once.ts"), reference, join(root, "data/models")]);
+  execa("sh", [
+    "-c",
+    'umask 077; exec "$0" "$@"',
+    process.execPath,
+    join(packageRoot, "test/fakes/pull-once.ts"),
+    reference,
+    join(root, "data/models"),
+  ]);
 
 it("what a pull downloads and makes can be read by a service user, whatever the umask", async () => {
   await using hub = await startHub();

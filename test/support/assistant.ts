@@ -58,11 +58,22 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     ...setup.env,
   };
   const run: TestAssistant["run"] = async (args, options = {}) => {
-    const result = await execa(process.execPath, [program, ...args], { env, extendEnv: false, reject: false, cwd: root, ...options });
-    return { exitCode: result.exitCode ?? -1, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? "") };
+    const result = await execa(process.execPath, [program, ...args], {
+      env,
+      extendEnv: false,
+      reject: false,
+      cwd: root,
+      ...options,
+    });
+    return {
+      exitCode: result.exitCode ?? -1,
+      stdout: String(result.stdout ?? ""),
+      stderr: String(result.stderr ?? ""),
+    };
   };
   const paths = resolvePaths(env);
-  const status = async (): Promise<DaemonStatus> => (await connectIfAnswering(paths))?.status ?? ({ state: "stopped" } as unknown as DaemonStatus);
+  const status = async (): Promise<DaemonStatus> =>
+    (await connectIfAnswering(paths))?.status ?? ({ state: "stopped" } as unknown as DaemonStatus);
   const assistant: TestAssistant = {
     root,
     env,
@@ -70,7 +81,8 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     status,
     async serve() {
       const started = await run(["serve"]);
-      if (started.exitCode !== 0) throw new Error(`serve failed (${started.exitCode}):\n${started.stdout}\n${started.stderr}`);
+      if (started.exitCode !== 0)
+        throw new Error(`serve failed (${started.exitCode}):\n${started.stdout}\n${started.stderr}`);
       const { url } = await status();
       if (!url) throw new Error("the daemon listens on no address");
       return url;
@@ -89,7 +101,11 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
 }
 
 /** Polls until `probe` gives something other than undefined or false; fails with `what` after `timeoutMs`. */
-export async function eventually<T>(what: string, probe: () => Promise<T | undefined | false> | T | undefined | false, timeoutMs = 30_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 30_000,
+): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const value = await probe();

@@ -29,11 +29,23 @@ export function chatCall(changes: Partial<InferenceCall> = {}): InferenceCall {
 }
 
 /** One attempt to have a call answered, as the inference core makes it. */
-export function sendingOf(call: InferenceCall, changes: Partial<Sending> = {}): Sending & { readonly firstTokens: boolean[] } {
+export function sendingOf(
+  call: InferenceCall,
+  changes: Partial<Sending> = {},
+): Sending & { readonly firstTokens: boolean[] } {
   const firstTokens: boolean[] = [];
   const scope = { name: "", isContested: false };
   const onFirstToken = (whole: boolean): void => void firstTokens.push(whole);
-  return { call, model: testModel({ name: "river" }), scope, headers: ["x-test", "1"], lost: new Cancellation(), onFirstToken, firstTokens, ...changes };
+  return {
+    call,
+    model: testModel({ name: "river" }),
+    scope,
+    headers: ["x-test", "1"],
+    lost: new Cancellation(),
+    onFirstToken,
+    firstTokens,
+    ...changes,
+  };
 }
 
 /** Keeps everything that an answer brings. */

@@ -29,7 +29,11 @@ const KINDS: readonly Departure[] = ["destroy", "half-close", "reset", "stays"];
  * prefill, in decode, at the end. Resolves when every client is gone.
  */
 export async function cancelStorm(port: number, plan: StormPlan): Promise<StormResult> {
-  const result = { departures: { destroy: 0, "half-close": 0, reset: 0, stays: 0 }, answered: 0, failures: {} as Record<string, number> };
+  const result = {
+    departures: { destroy: 0, "half-close": 0, reset: 0, stays: 0 },
+    answered: 0,
+    failures: {} as Record<string, number>,
+  };
   let sent = 0;
   const client = async (): Promise<void> => {
     while (sent < plan.requests) {
@@ -49,7 +53,8 @@ export async function cancelStorm(port: number, plan: StormPlan): Promise<StormR
   return result;
 }
 
-const pick = <Item>(random: () => number, items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
+const pick = <Item>(random: () => number, items: readonly Item[]): Item =>
+  items[Math.floor(random() * items.length)] as Item;
 
 function requestOf({ models, random }: StormPlan): string {
   const words = Array.from({ length: 1 + Math.floor(random() * 40) }, (_, index) => `w${index}`).join(" ");
@@ -104,7 +109,10 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** What the daemon and its engines say of work that is under way. */
-export async function workUnderWay(assistant: FakeInstallation, models: readonly string[]): Promise<{ queued: number; inFlight: number; onEngines: number }> {
+export async function workUnderWay(
+  assistant: FakeInstallation,
+  models: readonly string[],
+): Promise<{ queued: number; inFlight: number; onEngines: number }> {
   const state = await assistant.state();
   const records = await Promise.all(models.map((name) => assistant.record(name)));
   return {

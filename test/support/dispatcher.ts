@@ -84,7 +84,12 @@ export class StubDispatcher implements Dispatcher {
         requestId: facts.id,
         targetId: this.targetId,
         model: facts.model,
-        upstream: this.upstream ?? new EngineSocket(socketPath, { noticesDisconnects: this.noticesDisconnects, separatesCaches: this.separatesCaches }),
+        upstream:
+          this.upstream ??
+          new EngineSocket(socketPath, {
+            noticesDisconnects: this.noticesDisconnects,
+            separatesCaches: this.separatesCaches,
+          }),
         queuedMs,
         lost,
         firstToken: () => {

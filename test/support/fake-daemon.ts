@@ -37,7 +37,8 @@ export async function installWithFake(): Promise<FakeInstallation> {
   await writeFile(weights, emptyGguf);
   await assistant.writeModel("smollm2", `[chat]\nmodel_name = "smollm2"\nsource = ${JSON.stringify(weights)}\n`);
   const children: ChildProcess[] = [];
-  const asked = async (): Promise<string[]> => (await readFile(record, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  const asked = async (): Promise<string[]> =>
+    (await readFile(record, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
   return {
     assistant,
     asked,
@@ -56,7 +57,9 @@ export async function installWithFake(): Promise<FakeInstallation> {
     spawn: (args, input) => command(assistant, args, input),
     async [Symbol.asyncDispose]() {
       for (const child of children) child.kill("SIGTERM");
-      await eventually("the fakes have ended", () => children.every((child) => child.exitCode !== null || child.signalCode !== null));
+      await eventually("the fakes have ended", () =>
+        children.every((child) => child.exitCode !== null || child.signalCode !== null),
+      );
       await assistant[Symbol.asyncDispose]();
     },
   };

@@ -16,7 +16,9 @@ export const fakeEngineProgram = join(dirname(fileURLToPath(import.meta.url)), "
  * An engine whose instances run the fake program. A function decides for every launch anew, so that a first start can
  * fail and a second succeed; `slots` and `contextTokens` follow the model unless the knobs say otherwise.
  */
-export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: number) => Partial<Knobs>) = {}): Engine {
+export function fakeEngine(
+  knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: number) => Partial<Knobs>) = {},
+): Engine {
   let launches = 0;
   return {
     id: "llama-server",
@@ -46,7 +48,12 @@ export function fakeEngine(knobs: Partial<Knobs> | ((plan: LaunchPlan, attempt: 
 }
 
 /** Calls an engine's socket; the body is sent as JSON, the answer returned as text. */
-export function callEngine(socketPath: string, path: string, body?: unknown, signal?: AbortSignal): Promise<{ status: number; text: string }> {
+export function callEngine(
+  socketPath: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const call = request({
       socketPath,
@@ -70,7 +77,8 @@ export function callEngine(socketPath: string, path: string, body?: unknown, sig
 }
 
 /** What the fake engine counted so far. */
-export const engineRecord = async (socketPath: string): Promise<EngineRecord> => JSON.parse((await callEngine(socketPath, "/__record")).text) as EngineRecord;
+export const engineRecord = async (socketPath: string): Promise<EngineRecord> =>
+  JSON.parse((await callEngine(socketPath, "/__record")).text) as EngineRecord;
 
 /** Changes the behaviour of a running fake engine. */
 export const turnKnobs = async (socketPath: string, knobs: Partial<Knobs>): Promise<void> => {

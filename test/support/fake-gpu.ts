@@ -26,7 +26,12 @@ export async function installOnGpu(setup: FakeSetup & { readonly usesMib: number
   await mkdir(tools);
   await symlink(join(packageRoot, "test/fakes/nvidia-smi"), join(tools, "nvidia-smi"));
   await writeFile(join(folder, "other"), "0");
-  const env = { PATH: `${tools}:${process.env["PATH"] ?? ""}`, FAKE_GPUS: "1", FAKE_GPU_MEMORY: folder, FAKE_GPU_CALLS: calls };
+  const env = {
+    PATH: `${tools}:${process.env["PATH"] ?? ""}`,
+    FAKE_GPUS: "1",
+    FAKE_GPU_MEMORY: folder,
+    FAKE_GPU_CALLS: calls,
+  };
   const assistant = await installFakes({ ...setup, env: { ...env, ...setup.env } });
   for (const name of Object.keys(setup.models)) {
     await writeFile(assistant.weights(name), header());
@@ -36,7 +41,9 @@ export async function installOnGpu(setup: FakeSetup & { readonly usesMib: number
     ...assistant,
     others: (mib) => writeFile(join(folder, "other"), String(mib)),
     linger: (on) => (on ? writeFile(join(folder, "linger"), "") : rm(join(folder, "linger"), { force: true })),
-    readings: async () => (await readFile(calls, "utf8").catch(() => "")).split("\n").filter((line) => line.startsWith("--query-gpu")).length,
+    readings: async () =>
+      (await readFile(calls, "utf8").catch(() => "")).split("\n").filter((line) => line.startsWith("--query-gpu"))
+        .length,
     async [Symbol.asyncDispose]() {
       await assistant[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true, maxRetries: 3 });

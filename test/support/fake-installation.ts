@@ -4,7 +4,16 @@ import { dirname, join } from "node:path";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
-import { compileCache, eventually, installAssistant, isRunning, packageRoot, readyInstances, type TestAssistant, type TestSetup } from "./assistant.ts";
+import {
+  compileCache,
+  eventually,
+  installAssistant,
+  isRunning,
+  packageRoot,
+  readyInstances,
+  type TestAssistant,
+  type TestSetup,
+} from "./assistant.ts";
 import { callEngine, type EngineRecord, engineRecord, type Knobs, turnKnobs } from "./fake-engine.ts";
 import { emptyGguf } from "./gguf-writer.ts";
 
@@ -49,7 +58,8 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
   const files = await mkdtemp(join(tmpdir(), "assistant-fakes-"));
   const binary = await writeEngine(files, setup.patched ?? true);
   const weights = (name: string): string => join(files, `${name}.gguf`);
-  const toml = (name: string, model: FakeModel = setup.models[name] ?? {}): string => modelToml(name, weights(name), model);
+  const toml = (name: string, model: FakeModel = setup.models[name] ?? {}): string =>
+    modelToml(name, weights(name), model);
   const names = Object.keys(setup.models);
   for (const name of names) {
     await writeFile(weights(name), emptyGguf);
@@ -63,7 +73,8 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
     models: Object.fromEntries(names.map((name) => [name, toml(name)])),
   });
   const adminSocket = join(assistant.env["ASSISTANT_DATA_DIR"] ?? "", "run", "admin.sock");
-  const state = async (): Promise<DaemonStatus> => JSON.parse((await callEngine(adminSocket, adminRoutes.status)).text) as DaemonStatus;
+  const state = async (): Promise<DaemonStatus> =>
+    JSON.parse((await callEngine(adminSocket, adminRoutes.status)).text) as DaemonStatus;
   const pids = async (name: string): Promise<number[]> => {
     const text = await readFile(`${weights(name)}.launches`, "utf8").catch(() => "");
     return text
@@ -71,7 +82,8 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
       .filter((line) => line !== "")
       .map((line) => (JSON.parse(line) as { pid: number }).pid);
   };
-  const ready = (name: string): Promise<InstanceStatus> => eventually(`${name} is ready`, async () => readyInstances(await state(), name)[0]);
+  const ready = (name: string): Promise<InstanceStatus> =>
+    eventually(`${name} is ready`, async () => readyInstances(await state(), name)[0]);
   const socketOf = async (name: string): Promise<string> => (await ready(name)).socketPath ?? "";
   const livingEngines = async (): Promise<number[]> => {
     const all = (await Promise.all(names.map(pids))).flat();
@@ -105,7 +117,10 @@ async function writeEngine(files: string, patched: boolean): Promise<string> {
   await mkdir(folder);
   const main = join(packageRoot, "test/fakes/llama-server/main.ts");
   // Absolute, since neither the daemon's nor the engine's PATH need hold the Node that runs the tests.
-  await writeFile(binary, `#!/bin/sh\nNODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"\n`);
+  await writeFile(
+    binary,
+    `#!/bin/sh\nNODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"\n`,
+  );
   await chmod(binary, 0o755);
   if (patched) await writeManifest(binary, true);
   return binary;
@@ -128,7 +143,11 @@ const manifestOf = async (binary: string, patched: boolean): Promise<object> => 
   binaryBytes: (await stat(binary)).size,
 });
 
-const modelToml = (name: string, weights: string, { kind = "chat", slots = 2, contextTokens = 2048, toml = "" }: FakeModel): string =>
+const modelToml = (
+  name: string,
+  weights: string,
+  { kind = "chat", slots = 2, contextTokens = 2048, toml = "" }: FakeModel,
+): string =>
   `[${kind}]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = ${contextTokens}\nslots = ${slots}\nthreads = 1\n${toml}\n`;
 
 /** An answer of the daemon as far as it went. */
@@ -150,7 +169,12 @@ export const open = (url: string, model: string, prompt: string, options: AskOpt
   fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...options.headers },
-    body: JSON.stringify({ model, messages: [{ role: "user", content: prompt }], stream: options.stream ?? false, ...options.more }),
+    body: JSON.stringify({
+      model,
+      messages: [{ role: "user", content: prompt }],
+      stream: options.stream ?? false,
+      ...options.more,
+    }),
     ...(options.signal ? { signal: options.signal } : {}),
   });
 

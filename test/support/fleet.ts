@@ -33,7 +33,11 @@ export const quickSettings: Partial<FleetSettings> = {
 };
 
 /** A fleet of real processes under a directory of its own. */
-export async function startFleet(engine: Engine, settings: Partial<FleetSettings> = {}, options: Partial<FleetOptions> = {}): Promise<TestFleet> {
+export async function startFleet(
+  engine: Engine,
+  settings: Partial<FleetSettings> = {},
+  options: Partial<FleetOptions> = {},
+): Promise<TestFleet> {
   const dir = await mkdtemp(join(tmpdir(), "fleet-"));
   const events: FleetEvent[] = [];
   const warnings: string[] = [];
@@ -46,7 +50,11 @@ export async function startFleet(engine: Engine, settings: Partial<FleetSettings
     documents: documentsIn(dir),
     runDir: dir,
     logDir: join(dir, "logs"),
-    log: { info: () => {}, warn: (_facts, message) => warnings.push(message), error: (facts, message) => warnings.push(`${message} ${JSON.stringify(facts)}`) },
+    log: {
+      info: () => {},
+      warn: (_facts, message) => warnings.push(message),
+      error: (facts, message) => warnings.push(`${message} ${JSON.stringify(facts)}`),
+    },
     settings: { ...quickSettings, ...settings },
     baseEnv: { PATH: process.env["PATH"] ?? "" },
     onEvent: (event) => events.push(event),
@@ -58,7 +66,9 @@ export async function startFleet(engine: Engine, settings: Partial<FleetSettings
     events,
     warnings,
     steps: (id = order().instanceId) =>
-      events.flatMap((event) => (event.type === "transition" && event.snapshot.id === id ? [`${event.from}>${event.snapshot.state}`] : [])),
+      events.flatMap((event) =>
+        event.type === "transition" && event.snapshot.id === id ? [`${event.from}>${event.snapshot.state}`] : [],
+      ),
     snapshot(id = order().instanceId) {
       const found = fleet.snapshots().find((snapshot) => snapshot.id === id);
       if (!found) throw new Error(`no instance ${id}`);

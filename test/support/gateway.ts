@@ -31,7 +31,8 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 type TestSettings = GatewaySettings & Pick<Config, "apiKeys" | "sharePrefixes">;
-type TestOptions = Partial<GatewayOptions> & Partial<Pick<InferencePorts, "fingerprint" | "signalTimes">> & { models?: readonly ModelSpec[] };
+type TestOptions = Partial<GatewayOptions> &
+  Partial<Pick<InferencePorts, "fingerprint" | "signalTimes">> & { models?: readonly ModelSpec[] };
 
 export interface RecordedControl extends ControlPort {
   readonly calls: unknown[][];
@@ -47,7 +48,13 @@ export async function testGateway(script: ScriptedUpstream["script"], options: T
   const control = recordedControl();
   const lines: Record<string, unknown>[] = [];
   const write = (fields: object, message: string): void => void lines.push({ ...fields, message });
-  const settings: TestGateway["settings"] = { apiKeys: [], sharePrefixes: false, corsOrigins: [], allowedHosts: [], bodyLimitBytes: 1024 * 1024 };
+  const settings: TestGateway["settings"] = {
+    apiKeys: [],
+    sharePrefixes: false,
+    corsOrigins: [],
+    allowedHosts: [],
+    bodyLimitBytes: 1024 * 1024,
+  };
   const { models = [chatModel, embeddingModel], fingerprint, signalTimes, ...rest } = options;
   const log = { debug: write, info: write, warn: write, error: write };
   const catalog = {
@@ -100,7 +107,8 @@ function recordedControl(): RecordedControl {
     calls,
     status: async () => emptyStatus,
     act: async (instanceId, action) => {
-      if (instanceId !== "river@cpu") throw new AssistantError("instance_not_found", `No instance is called "${instanceId}".`);
+      if (instanceId !== "river@cpu")
+        throw new AssistantError("instance_not_found", `No instance is called "${instanceId}".`);
       calls.push(["act", instanceId, action]);
     },
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
@@ -132,4 +140,8 @@ export const emptyStatus: DaemonStatus = {
   hints: [],
 };
 
-export const chatBody = (fields: object = {}): object => ({ model: "river", messages: [{ role: "user", content: "Name three rivers." }], ...fields });
+export const chatBody = (fields: object = {}): object => ({
+  model: "river",
+  messages: [{ role: "user", content: "Name three rivers." }],
+  ...fields,
+});

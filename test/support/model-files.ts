@@ -38,7 +38,11 @@ export async function embeddingModelFile(): Promise<{ model: string; reference: 
   const folder = seed();
   const options = { store: testModels, env: process.env };
   if (folder !== null) {
-    const { file } = await pull(join(folder, "all-MiniLM-L6-v2.F16.gguf"), { ...options, name: "all-minilm-l6-v2", sha256: EMBEDDING_SHA256 });
+    const { file } = await pull(join(folder, "all-MiniLM-L6-v2.F16.gguf"), {
+      ...options,
+      name: "all-minilm-l6-v2",
+      sha256: EMBEDDING_SHA256,
+    });
     return { model: file, reference: embeddingReferenceFile };
   }
   const name = "all-minilm-l6-v2-f32";

@@ -15,7 +15,20 @@ const pick = <T>(random: Random, list: readonly T[]): T => list[Math.floor(rando
 
 /** What programs trip over. As JSON text, since some of it is no value of the language. */
 const HOSTILE: readonly string[] = [
-  ...["null", "true", "0", "-1", "1.5", "1e400", "-1e400", "9007199254740993", "2147483648", "18446744073709551616", "-0", "1e-400"],
+  ...[
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1.5",
+    "1e400",
+    "-1e400",
+    "9007199254740993",
+    "2147483648",
+    "18446744073709551616",
+    "-0",
+    "1e-400",
+  ],
   ...[
     '""',
     '"x"',
@@ -42,7 +55,12 @@ const HOSTILE: readonly string[] = [
     '{"$ref":"#"}',
     '{"type":"json_schema"}',
   ],
-  ...['{"type":"function","function":{"name":"f"}}', '[{"type":"function","function":{"name":"f"}}]', '[{"role":"king","content":"x"}]', '{"enum":[]}'],
+  ...[
+    '{"type":"function","function":{"name":"f"}}',
+    '[{"type":"function","function":{"name":"f"}}]',
+    '[{"role":"king","content":"x"}]',
+    '{"enum":[]}',
+  ],
   `${"[".repeat(63)}1${"]".repeat(63)}`,
   `${"[".repeat(5_000)}1${"]".repeat(5_000)}`,
   `${'{"a":'.repeat(200)}1${"}".repeat(200)}`,
@@ -60,12 +78,21 @@ export function mutated(random: Random, body: object, names: readonly string[]):
   const texts: string[] = [];
   // A text that stands for another one: values that JSON.stringify cannot write take its place at the end.
   const placeholder = (text: string): string => `\u0001${texts.push(text) - 1}\u0001`;
-  for (let count = 1 + Math.floor(random() * 4); count > 0; count--) value = change(random, value, names, placeholder) as Record<string, unknown>;
-  const written = JSON.stringify(value).replace(/"\\u0001(\d+)\\u0001"/g, (_, index: string) => texts[Number(index)] as string);
+  for (let count = 1 + Math.floor(random() * 4); count > 0; count--)
+    value = change(random, value, names, placeholder) as Record<string, unknown>;
+  const written = JSON.stringify(value).replace(
+    /"\\u0001(\d+)\\u0001"/g,
+    (_, index: string) => texts[Number(index)] as string,
+  );
   return random() < 0.25 ? broken(random, Buffer.from(written)) : Buffer.from(written);
 }
 
-function change(random: Random, value: unknown, names: readonly string[], placeholder: (text: string) => string): unknown {
+function change(
+  random: Random,
+  value: unknown,
+  names: readonly string[],
+  placeholder: (text: string) => string,
+): unknown {
   const hostile = (): string => placeholder(pick(random, HOSTILE));
   if (typeof value !== "object" || value === null || random() < 0.1) return hostile();
   if (Array.isArray(value)) {
@@ -90,6 +117,7 @@ function broken(random: Random, bytes: Buffer): Buffer {
   if (kind === 0) return bytes.subarray(0, at);
   if (kind === 1) return Buffer.concat([bytes.subarray(0, at), bytes]);
   const copy = Buffer.from(bytes);
-  for (let count = kind === 2 ? 1 : 8; count > 0; count--) copy[Math.floor(random() * copy.length)] = Math.floor(random() * 256);
+  for (let count = kind === 2 ? 1 : 8; count > 0; count--)
+    copy[Math.floor(random() * copy.length)] = Math.floor(random() * 256);
   return copy;
 }

@@ -8,6 +8,9 @@ export function nativeEngineConfig(): string {
 
 export function nativeEngineFile(): string {
   const binary = process.env["ASSISTANT_TEST_LLAMA_SERVER"];
-  if (!binary) throw new Error("ASSISTANT_TEST_LLAMA_SERVER names no llama-server; run the tests with `npm test`, which builds one");
+  if (!binary)
+    throw new Error(
+      "ASSISTANT_TEST_LLAMA_SERVER names no llama-server; run the tests with `npm test`, which builds one",
+    );
   return binary;
 }

@@ -66,7 +66,10 @@ export async function startNode({ models = {}, remotes = [], server = "", env = 
     env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0", ...env },
     config: `${server}\n[engine]\nllama_server_path = "${engine}"\n${remotes.map(remoteToml).join("\n")}`,
     models: Object.fromEntries(
-      Object.entries(models).map(([name, extra]) => [name, `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\n${extra}\n`]),
+      Object.entries(models).map(([name, extra]) => [
+        name,
+        `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\n${extra}\n`,
+      ]),
     ),
   });
   const url = await assistant.serve();
@@ -101,7 +104,9 @@ export async function freeAddress(): Promise<string> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     const probe = createServer();
-    const free = await new Promise<boolean>((resolve) => probe.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    const free = await new Promise<boolean>((resolve) =>
+      probe.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)),
+    );
     await new Promise((resolve) => probe.close(resolve));
     if (free) return `127.0.0.1:${port}`;
   }
@@ -109,7 +114,11 @@ export async function freeAddress(): Promise<string> {
 
 /** Waits until a node's remote servers are all up. */
 export const allUp = (node: TestNode): Promise<boolean> =>
-  eventually("all remote servers are up", async () => (await node.nodes()).every(({ state }) => state === "up"), 15_000) as Promise<boolean>;
+  eventually(
+    "all remote servers are up",
+    async () => (await node.nodes()).every(({ state }) => state === "up"),
+    15_000,
+  ) as Promise<boolean>;
 
 /** A program that takes llama-server's arguments and is the fake engine. */
 async function fakeLlamaServer(folder: string): Promise<string> {
@@ -133,27 +142,51 @@ export const chatBody = (
   model: string,
   knobs: { readonly tokens?: number; readonly decodeDelayMs?: number; readonly tokenText?: string } = {},
   stream = false,
-): string => JSON.stringify({ model, stream, messages: [{ role: "user", content: `Hello [[fake ${JSON.stringify(knobs)}]]` }] });
+): string =>
+  JSON.stringify({ model, stream, messages: [{ role: "user", content: `Hello [[fake ${JSON.stringify(knobs)}]]` }] });
 
-export const postChat = (url: string, body: string, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<Response> =>
-  fetch(`${url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body, ...(signal ? { signal } : {}) });
+export const postChat = (
+  url: string,
+  body: string,
+  headers: Record<string, string> = {},
+  signal?: AbortSignal,
+): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body,
+    ...(signal ? { signal } : {}),
+  });
 
 /** A client of any gRPC server that has the service, made from the definition file alone. */
 export interface TestClient extends Disposable {
   readonly raw: AssistantClient;
   info(key?: string): Promise<InfoResponse>;
-  forward(request: Sent<ForwardRequest>, options?: { readonly key?: string; readonly deadlineMs?: number }): Promise<ForwardResponse>;
+  forward(
+    request: Sent<ForwardRequest>,
+    options?: { readonly key?: string; readonly deadlineMs?: number },
+  ): Promise<ForwardResponse>;
 }
 
 export async function grpcClient(address: string): Promise<TestClient> {
   const { service } = await loadAssistantService();
-  const raw = new (makeGenericClientConstructor(service, "AssistantService"))(address, credentials.createInsecure()) as unknown as AssistantClient & Unary;
+  const raw = new (makeGenericClientConstructor(service, "AssistantService"))(
+    address,
+    credentials.createInsecure(),
+  ) as unknown as AssistantClient & Unary;
   const settle = <T>(call: (done: (error: ServiceError | null, answer?: T) => void) => void): Promise<T> =>
     new Promise((resolve, reject) => call((error, answer) => (error === null ? resolve(answer as T) : reject(error))));
   return {
     raw,
     info: (key) =>
-      settle((done) => raw.GetInfo({}, keyed(key), { deadline: Date.now() + 5_000 }, done as (error: Error | null, answer?: InfoResponse) => void)),
+      settle((done) =>
+        raw.GetInfo(
+          {},
+          keyed(key),
+          { deadline: Date.now() + 5_000 },
+          done as (error: Error | null, answer?: InfoResponse) => void,
+        ),
+      ),
     forward: (request, { key, deadlineMs = 20_000 } = {}) =>
       settle((done) => raw.ForwardRequest(request, keyed(key), { deadline: Date.now() + deadlineMs }, done)),
     [Symbol.dispose]: () => raw.close(),

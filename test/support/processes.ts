@@ -18,7 +18,9 @@ export async function processesNaming(text: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const hits = await Promise.all(
     pids.map(async (pid) => {
-      const parts = await Promise.all(["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "")));
+      const parts = await Promise.all(
+        ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "")),
+      );
       return pid !== process.pid && parts.some((part) => part.includes(text));
     }),
   );

@@ -33,20 +33,31 @@ export async function rawClient(port: number): Promise<RawClient> {
   }
   const received = (): Buffer => Buffer.concat(parts);
   const text = (): string => received().toString("utf8");
-  const has = (pattern: RegExp | string): boolean => (typeof pattern === "string" ? text().includes(pattern) : pattern.test(text()));
+  const has = (pattern: RegExp | string): boolean =>
+    typeof pattern === "string" ? text().includes(pattern) : pattern.test(text());
   return {
     socket,
     received,
     size: () => size,
     ended: () => ended,
     send: (bytes) => void socket.write(bytes),
-    until: (pattern) => eventually(`the answer holds ${String(pattern)}; it is ${JSON.stringify(text().slice(-400))}`, () => has(pattern) && text(), 5_000),
-    untilClosed: () => eventually(`the connection ends; received ${JSON.stringify(text().slice(-400))}`, () => ended && text(), 5_000),
+    until: (pattern) =>
+      eventually(
+        `the answer holds ${String(pattern)}; it is ${JSON.stringify(text().slice(-400))}`,
+        () => has(pattern) && text(),
+        5_000,
+      ),
+    untilClosed: () =>
+      eventually(`the connection ends; received ${JSON.stringify(text().slice(-400))}`, () => ended && text(), 5_000),
   };
 }
 
 /** A POST with a JSON body, written by hand. */
-export function postBytes(path: string, body: unknown, options: { version?: string; headers?: Record<string, string> } = {}): string {
+export function postBytes(
+  path: string,
+  body: unknown,
+  options: { version?: string; headers?: Record<string, string> } = {},
+): string {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   const headers = Object.entries({
     host: "127.0.0.1",

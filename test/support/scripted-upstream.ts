@@ -16,7 +16,10 @@ export interface ScriptedUpstream extends AsyncDisposable {
   script: (socket: Socket, request: SeenRequest) => void;
 }
 
-export async function scriptedUpstream(socketPath: string, script: ScriptedUpstream["script"]): Promise<ScriptedUpstream> {
+export async function scriptedUpstream(
+  socketPath: string,
+  script: ScriptedUpstream["script"],
+): Promise<ScriptedUpstream> {
   const sockets = new Set<Socket>();
   let opened = 0;
   let closed = 0;
@@ -36,7 +39,10 @@ export async function scriptedUpstream(socketPath: string, script: ScriptedUpstr
       if (end < 0) return;
       const length = Number(/content-length: (\d+)/i.exec(seen)?.[1] ?? 0);
       if (seen.length < end + 4 + length) return;
-      const request = { head: seen.slice(0, end), body: Buffer.from(seen.slice(end + 4, end + 4 + length), "latin1").toString("utf8") };
+      const request = {
+        head: seen.slice(0, end),
+        body: Buffer.from(seen.slice(end + 4, end + 4 + length), "latin1").toString("utf8"),
+      };
       seen = seen.slice(end + 4 + length);
       upstream.requests.push(request);
       upstream.script(socket, request);
@@ -59,7 +65,8 @@ export async function scriptedUpstream(socketPath: string, script: ScriptedUpstr
 
 export const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 export const LAST_CHUNK = "0\r\n\r\n";
-export const sseHead = "HTTP/1.1 200 OK\r\nServer: scripted\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+export const sseHead =
+  "HTTP/1.1 200 OK\r\nServer: scripted\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
 
 /** A whole answer with a stated length. */
 export const jsonAnswer = (body: string, status = "200 OK", connection = "close"): string =>

@@ -15,7 +15,10 @@ export interface Terminal extends AsyncDisposable {
 
 let count = 0;
 
-export async function openTerminal(command: readonly string[], options: { env: Record<string, string>; columns: number; rows: number }): Promise<Terminal> {
+export async function openTerminal(
+  command: readonly string[],
+  options: { env: Record<string, string>; columns: number; rows: number },
+): Promise<Terminal> {
   const socket = `assistant-test-${process.pid}-${++count}`;
   const tmux = (...args: string[]) => execa("tmux", ["-L", socket, ...args], { env: { TERM: "xterm-256color" } });
   const environment = Object.entries(options.env).flatMap(([key, value]) => ["-e", `${key}=${value}`]);

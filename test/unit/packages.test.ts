@@ -17,7 +17,8 @@ const manifest = read<{
   devDependencies: Record<string, string>;
 }>("package.json");
 
-const permissive = /^\(?(?:MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|BlueOak-1\.0\.0|CC0-1\.0|0BSD|Python-2\.0|Unlicense)\b/u;
+const permissive =
+  /^\(?(?:MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|BlueOak-1\.0\.0|CC0-1\.0|0BSD|Python-2\.0|Unlicense)\b/u;
 
 describe("the packages of an installation", () => {
   it("are all under permissive licences", () => {
@@ -36,6 +37,7 @@ describe("the packages of an installation", () => {
 
   it("have CUDA binaries that fit the node-llama-cpp of the lock", () => {
     expect(manifest.cudaBinaries.version).toBe(lock["node_modules/node-llama-cpp"]?.version);
-    for (const digest of Object.values(manifest.cudaBinaries.integrity)) expect(digest).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/u);
+    for (const digest of Object.values(manifest.cudaBinaries.integrity))
+      expect(digest).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/u);
   });
 });

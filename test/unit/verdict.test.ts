@@ -19,7 +19,10 @@ describe("the verdict on a test run", () => {
   });
 
   it("adds several runs up", () => {
-    expect(judge([run(report("passed", "passed")), run(report("passed", "failed"), 1)], 0)).toMatchObject({ passed: 3, failed: 1 });
+    expect(judge([run(report("passed", "passed")), run(report("passed", "failed"), 1)], 0)).toMatchObject({
+      passed: 3,
+      failed: 1,
+    });
   });
 
   it("counts a skipped and a todo test as failed", () => {
@@ -31,7 +34,13 @@ describe("the verdict on a test run", () => {
   it("says which tests failed and the first lines of why", () => {
     const failureMessages = [`AssertionError: expected 1 to be 2\n${"at somewhere\n".repeat(30)}`];
     const failed: Report = {
-      testResults: [{ name: "a.test.ts", status: "failed", assertionResults: [{ status: "failed", fullName: "adds", failureMessages }] }],
+      testResults: [
+        {
+          name: "a.test.ts",
+          status: "failed",
+          assertionResults: [{ status: "failed", fullName: "adds", failureMessages }],
+        },
+      ],
     };
     const [remark = ""] = judge([run(failed, 1)], 0).remarks;
     expect(remark).toMatch(/^failed: a\.test\.ts: adds\n {2}AssertionError: expected 1 to be 2\n/u);
@@ -40,7 +49,10 @@ describe("the verdict on a test run", () => {
 
   it("counts a file that could not be loaded", () => {
     const broken: Report = {
-      testResults: [...report("passed").testResults, { name: "b.test.ts", status: "failed", message: "no such module", assertionResults: [] }],
+      testResults: [
+        ...report("passed").testResults,
+        { name: "b.test.ts", status: "failed", message: "no such module", assertionResults: [] },
+      ],
     };
     expect(judge([run(broken, 1)], 0)).toMatchObject({ passed: 1, failed: 1 });
   });
@@ -58,6 +70,10 @@ describe("the verdict on a test run", () => {
   });
 
   it("adds failed lint and types to the failures", () => {
-    expect(judge([run(report("passed"))], 2)).toMatchObject({ passed: 1, failed: 2, remarks: ["2 of lint and types failed"] });
+    expect(judge([run(report("passed"))], 2)).toMatchObject({
+      passed: 1,
+      failed: 2,
+      remarks: ["2 of lint and types failed"],
+    });
   });
 });

@@ -64,7 +64,9 @@ export class Conversations implements SimSource<TurnRequest> {
     this.#add(conversation, this.#text(varied(turn === 0 ? shape.firstMessage : shape.laterMessage, this.#random)));
     const prompt = Buffer.concat(conversation.messages);
     const answer = this.#text(varied(shape.answer, this.#random), 0);
-    const blocks = conversation.marks.filter((_, mark) => mark < FIRST_MARKS || mark >= conversation.marks.length - LAST_MARKS);
+    const blocks = conversation.marks.filter(
+      (_, mark) => mark < FIRST_MARKS || mark >= conversation.marks.length - LAST_MARKS,
+    );
     const request: TurnRequest = {
       id: `${index}.${turn}`,
       model: MODEL,
@@ -124,4 +126,5 @@ export class Conversations implements SimSource<TurnRequest> {
 }
 
 const lengthOf = ({ messages }: Conversation): number => messages.reduce((sum, { length }) => sum + length, 0);
-const varied = (tokens: number, random: () => number): number => Math.max(1, Math.round(tokens * (0.75 + random() / 2)));
+const varied = (tokens: number, random: () => number): number =>
+  Math.max(1, Math.round(tokens * (0.75 + random() / 2)));

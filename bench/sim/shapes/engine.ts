@@ -19,7 +19,15 @@ export class SlotEngine {
     const { slots, batchTokens, cacheTokens, contextTokens = 0 } = profile;
     this.#engine = new StubEngine({
       // A byte is a token.
-      parameters: { ...largeGpu, prefillPairMs: 0, promptBaseMs: 0, decodeKvMsPerToken: 0, ...profile, bytesPerToken: 1, templateTokens: 0 },
+      parameters: {
+        ...largeGpu,
+        prefillPairMs: 0,
+        promptBaseMs: 0,
+        decodeKvMsPerToken: 0,
+        ...profile,
+        bytesPerToken: 1,
+        templateTokens: 0,
+      },
       slots,
       batchTokens,
       hostCacheTokens: Math.max(0, cacheTokens - slots * contextTokens),
@@ -64,7 +72,13 @@ export class SlotEngine {
       if (job.decoded < request.outputTokens) continue;
       this.#requests.delete(job);
       const { promptTokens, cachedTokens, startedAt, firstTokenAt } = job;
-      done.push({ request, promptTokens, cachedTokens, promptMs: firstTokenAt - startedAt, completionMs: now - firstTokenAt });
+      done.push({
+        request,
+        promptTokens,
+        cachedTokens,
+        promptMs: firstTokenAt - startedAt,
+        completionMs: now - firstTokenAt,
+      });
     }
     return { first, done };
   }

@@ -21,10 +21,12 @@ interface Judged {
 /** What a policy is judged by, each as a share of the best there can be; 1 is as good. */
 const regrets = {
   "prefilled ÷ needed": ({ prefilledOfNeeded }: ShapeFigures): number => prefilledOfNeeded,
-  "prefilled ÷ oracle": ({ prefilledOfNeeded }: ShapeFigures, { leastPrefilled }: Judged): number => prefilledOfNeeded / leastPrefilled,
+  "prefilled ÷ oracle": ({ prefilledOfNeeded }: ShapeFigures, { leastPrefilled }: Judged): number =>
+    prefilledOfNeeded / leastPrefilled,
   "TTFT p50 ÷ oracle": ({ ttftP50Ms }: ShapeFigures, { bestP50Ms }: Judged): number => ttftP50Ms / bestP50Ms,
   "TTFT p99 ÷ oracle": ({ ttftP99Ms }: ShapeFigures, { bestP99Ms }: Judged): number => ttftP99Ms / bestP99Ms,
-  "busiest share × replicas": ({ busiestShare }: ShapeFigures, { shape }: Judged): number => busiestShare * shape.replicas,
+  "busiest share × replicas": ({ busiestShare }: ShapeFigures, { shape }: Judged): number =>
+    busiestShare * shape.replicas,
 } as const;
 
 /** Conversations of random shapes under every policy, with the worst shape of each beside the median; then one fixed shape. */
@@ -57,7 +59,9 @@ function showAll(report: Report, { name: machine }: ShapeMachine, judged: readon
   for (const arm of shapeArms) {
     const row: string[] = [arm];
     for (const name of names) {
-      const values = judged.map((one) => ({ shape: one.shape, value: regrets[name](figuresOf(one, arm), one) })).sort((a, b) => a.value - b.value);
+      const values = judged
+        .map((one) => ({ shape: one.shape, value: regrets[name](figuresOf(one, arm), one) }))
+        .sort((a, b) => a.value - b.value);
       const [median, worst] = [values[Math.floor(values.length / 2)], values.at(-1)];
       if (median === undefined || worst === undefined) continue;
       const figures = {
@@ -70,7 +74,15 @@ function showAll(report: Report, { name: machine }: ShapeMachine, judged: readon
         ),
         worst: round(worst.value),
       };
-      report.add({ bench: "sim", measure: `shapes: ${name}`, machine, arm, shapes: judged.length, ...figures, worstShape: worst.shape });
+      report.add({
+        bench: "sim",
+        measure: `shapes: ${name}`,
+        machine,
+        arm,
+        shapes: judged.length,
+        ...figures,
+        worstShape: worst.shape,
+      });
       row.push(median.value.toFixed(2), worst.value.toFixed(2));
     }
     rows.push(row);

@@ -26,7 +26,8 @@ export function consult(oracle: Oracle, source: Conversations, instances: number
   const choose = (request: TurnRequest): SlotEngine => {
     if (oracle === "soonest") return leastOf(engines, (engine) => engine.foresee(request, now));
     const begun = [...homes.values()];
-    const home = homes.get(request.conversation) ?? leastOf(engines, (engine) => begun.filter((other) => other === engine).length);
+    const home =
+      homes.get(request.conversation) ?? leastOf(engines, (engine) => begun.filter((other) => other === engine).length);
     homes.set(request.conversation, home);
     return home;
   };
@@ -36,7 +37,14 @@ export function consult(oracle: Oracle, source: Conversations, instances: number
       const engine = choose(request);
       engine.admit(request, now);
       schedule(engine);
-      results.set(request.id, { request, instanceId: `${engines.indexOf(engine)}`, queuedMs: 0, ttftMs: null, totalMs: null, cachedTokens: 0 });
+      results.set(request.id, {
+        request,
+        instanceId: `${engines.indexOf(engine)}`,
+        queuedMs: 0,
+        ttftMs: null,
+        totalMs: null,
+        cachedTokens: 0,
+      });
       continue;
     }
     const at = agenda.nextAt;
@@ -58,7 +66,14 @@ export function consult(oracle: Oracle, source: Conversations, instances: number
   }
   const busyMs = engines.reduce((sum, engine) => sum + engine.busyMs, 0);
   const spanMs = Math.max(1, now);
-  return { results: [...results.values()], spanMs, busyShare: busyMs / spanMs / instances, starts: instances, decisions: 0, decisionMs: 0 };
+  return {
+    results: [...results.values()],
+    spanMs,
+    busyShare: busyMs / spanMs / instances,
+    starts: instances,
+    decisions: 0,
+    decisionMs: 0,
+  };
 }
 
 function leastOf<Item>(items: readonly Item[], cost: (item: Item) => number): Item {

@@ -29,7 +29,14 @@ const cpu: ShapeMachine = {
 const gpu: ShapeMachine = {
   name: "GPU",
   profile: {
-    ...{ slots: 8, prefillTokensPerSecond: 12_000, decodeBaseMs: 8, decodeEachMs: 0.25, batchTokens: 512, loadMs: 10_000 },
+    ...{
+      slots: 8,
+      prefillTokensPerSecond: 12_000,
+      decodeBaseMs: 8,
+      decodeEachMs: 0.25,
+      batchTokens: 512,
+      loadMs: 10_000,
+    },
     ...{ contextTokens: 32_768, cacheTokens: 8 * 32_768 + 65_536 },
   },
   limits: { contextTokens: 32_768 },
@@ -38,7 +45,11 @@ const gpu: ShapeMachine = {
 export const machines: readonly ShapeMachine[] = [cpu, gpu];
 
 export type ShapeArm = RoutingPolicyName | `oracle: ${Oracle}` | "one machine";
-export const shapeArms: readonly ShapeArm[] = [...routingPolicies, ...oracles.map((oracle) => `oracle: ${oracle}` as const), "one machine"];
+export const shapeArms: readonly ShapeArm[] = [
+  ...routingPolicies,
+  ...oracles.map((oracle) => `oracle: ${oracle}` as const),
+  "one machine",
+];
 
 export interface ShapeFigures {
   /** Of later turns: tokens computed as a multiple of those that no earlier turn had. */

@@ -52,7 +52,8 @@ export function randomShapes(seed: number, count: number, limits: ShapeLimits): 
   const random = randomSource(seed);
   const shapes: Shape[] = [];
   for (let draws = 0; shapes.length < count; draws++) {
-    if (draws >= MAX_DRAWS * count) throw new Error(`hardly any shape keeps within these limits: ${JSON.stringify(limits)}`);
+    if (draws >= MAX_DRAWS * count)
+      throw new Error(`hardly any shape keeps within these limits: ${JSON.stringify(limits)}`);
     const shape = drawn(random, `${seed}.${shapes.length + 1}`, seed * 1000 + shapes.length, limits);
     if (shape !== null) shapes.push(shape);
   }
@@ -78,7 +79,8 @@ function drawn(random: () => number, name: string, seed: number, limits: ShapeLi
   const begun = shape.shared + shape.firstMessage + shape.answer;
   let turns = Math.min(MAX_TURNS, 1 + Math.floor((limits.contextTokens - begun) / (shape.laterMessage + shape.answer)));
   // Fewer turns rather than none of the shapes with many conversations.
-  while (turns >= MIN_TURNS && workOf({ ...shape, turns }) > (limits.workTokens ?? Number.POSITIVE_INFINITY)) turns -= 1;
+  while (turns >= MIN_TURNS && workOf({ ...shape, turns }) > (limits.workTokens ?? Number.POSITIVE_INFINITY))
+    turns -= 1;
   return turns < MIN_TURNS ? null : { ...shape, turns };
 }
 

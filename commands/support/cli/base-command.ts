@@ -45,9 +45,15 @@ export abstract class BaseCommand extends Command {
       process.exitCode = exit;
       return;
     }
-    const error = toReportable(thrown, [...Object.keys({ ...this.ctor.flags, ...this.ctor.baseFlags }), ...(this.ctor.enableJsonFlag ? ["json"] : [])]);
+    const error = toReportable(thrown, [
+      ...Object.keys({ ...this.ctor.flags, ...this.ctor.baseFlags }),
+      ...(this.ctor.enableJsonFlag ? ["json"] : []),
+    ]);
     process.exitCode = error.exitCode;
     if (this.jsonEnabled()) this.logJson(reportJson(error));
-    else process.stderr.write(reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }));
+    else
+      process.stderr.write(
+        reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }),
+      );
   }
 }

@@ -36,7 +36,9 @@ export function commandsPage(commands: readonly DocumentedCommand[], bin: string
 
 function section({ name, command }: DocumentedCommand, bin: string): string {
   const flags = Object.entries((command.flags ?? {}) as unknown as Record<string, DescribedFlag>);
-  const args = Object.entries(command.args ?? {}).map(([key, arg]) => `| \`${key.toUpperCase()}\` | ${cell(arg.description ?? "")} |`);
+  const args = Object.entries(command.args ?? {}).map(
+    ([key, arg]) => `| \`${key.toUpperCase()}\` | ${cell(arg.description ?? "")} |`,
+  );
   const options = flags.map(([key, flag]) => `| ${flagName(key, flag)} | ${flagText(flag)} |`);
   const examples = (command.examples ?? []).map((example) => exampleText(example, bin));
   return [
@@ -57,7 +59,9 @@ function section({ name, command }: DocumentedCommand, bin: string): string {
 
 function usage(name: string, command: Command.Class, bin: string): string {
   if (typeof command.usage === "string") return `${bin} ${command.usage}`;
-  const args = Object.entries(command.args ?? {}).map(([key, arg]) => (arg.required === true ? key.toUpperCase() : `[${key.toUpperCase()}]`));
+  const args = Object.entries(command.args ?? {}).map(([key, arg]) =>
+    arg.required === true ? key.toUpperCase() : `[${key.toUpperCase()}]`,
+  );
   return [bin, name, ...args, ...(Object.keys(command.flags ?? {}).length > 0 ? ["[OPTIONS]"] : [])].join(" ");
 }
 

@@ -10,7 +10,8 @@ export interface Interruptible extends Disposable {
 export function interruptible(): Interruptible {
   const stop = new AbortController();
   // Not `once`: libraries that clean up at signals end the process when they find no listener but their own.
-  const interrupt = (): void => (stop.signal.aborted ? process.exit(EXIT_INTERRUPTED) : stop.abort(new Error("interrupted")));
+  const interrupt = (): void =>
+    stop.signal.aborted ? process.exit(EXIT_INTERRUPTED) : stop.abort(new Error("interrupted"));
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   return {
     signal: stop.signal,

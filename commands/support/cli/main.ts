@@ -28,8 +28,12 @@ export function unknownCommand(id: string, known: readonly string[]): AssistantE
     given,
     known.map((name) => name.replaceAll(":", " ")),
   );
-  const guess = nearest === undefined ? "" : `Did you mean \`assistant ${[nearest, ...others].join("`, `assistant ")}\`? `;
-  return new AssistantError("usage", `There is no command \`${given}\`.`, { param: given, remedy: `${guess}\`assistant help\` lists all commands.` });
+  const guess =
+    nearest === undefined ? "" : `Did you mean \`assistant ${[nearest, ...others].join("`, `assistant ")}\`? `;
+  return new AssistantError("usage", `There is no command \`${given}\`.`, {
+    param: given,
+    remedy: `${guess}\`assistant help\` lists all commands.`,
+  });
 }
 
 /** Runs one command line to its end. Sets `process.exitCode`; prints every error itself and never throws. */
@@ -47,7 +51,10 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
     const error = toReportable(thrown);
     process.exitCode = error.exitCode;
     if (args.includes("--json")) process.stdout.write(`${JSON.stringify(reportJson(error), null, 2)}\n`);
-    else process.stderr.write(reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }));
+    else
+      process.stderr.write(
+        reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }),
+      );
   }
 }
 
@@ -59,7 +66,14 @@ async function loadConfigFor(args: readonly string[], root: string): Promise<Con
     return Config.load({
       root,
       userPlugins: false,
-      pjson: { ...pjson, oclif: { ...pjson.oclif, plugins: [], commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] } } },
+      pjson: {
+        ...pjson,
+        oclif: {
+          ...pjson.oclif,
+          plugins: [],
+          commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] },
+        },
+      },
     });
   const config = await Config.load({ root, pjson, userPlugins: false });
   if (namesCommand(args, config)) return config;
@@ -82,7 +96,8 @@ export function commandFile(args: readonly string[], directory: string): string 
 /** Whether the first words are a command or a topic. oclif itself would show a topic's help for a misspelt subcommand. */
 function namesCommand(args: readonly string[], config: Config): boolean {
   const [first, second] = args;
-  if (first === undefined || first === "--help" || first === "--version" || config.commandIDs.includes(first)) return true;
+  if (first === undefined || first === "--help" || first === "--version" || config.commandIDs.includes(first))
+    return true;
   if (config.findTopic(first) === undefined) return false;
   return second === undefined || second.startsWith("-") || config.commandIDs.some((id) => id === `${first}:${second}`);
 }

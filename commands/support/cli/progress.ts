@@ -24,7 +24,11 @@ export interface Progress extends Disposable {
  * Shows `text` with the elapsed seconds while it is not disposed: a spinner on a terminal, otherwise one line after
  * a second and one every ten.
  */
-export function showProgress(stream: ProgressStream, initial: string, now: () => number = () => performance.now()): Progress {
+export function showProgress(
+  stream: ProgressStream,
+  initial: string,
+  now: () => number = () => performance.now(),
+): Progress {
   const startedAt = now();
   let text = initial;
   let frame = 0;

@@ -25,14 +25,21 @@ export function toReportable(error: unknown, options: readonly string[] = []): A
     // A word behind a command that takes none: oclif takes both together for the name of a command.
     const [, command, surplus] = /^command ([^\s:]+):(\S+) not found$/u.exec(message) ?? [];
     if (command !== undefined && surplus !== undefined)
-      return new AssistantError("usage", `\`assistant ${command}\` takes no argument, found \`${surplus.replaceAll(":", " ")}\`.`, {
-        remedy: "Add `--help` to the command to see what it takes.",
-        cause: error,
-      });
+      return new AssistantError(
+        "usage",
+        `\`assistant ${command}\` takes no argument, found \`${surplus.replaceAll(":", " ")}\`.`,
+        {
+          remedy: "Add `--help` to the command to see what it takes.",
+          cause: error,
+        },
+      );
     const [wrong] = (error as OclifError).flags ?? [];
     const [nearest] = wrong === undefined ? [] : nearestNames(wrong.replace(/^-+/u, ""), options, 1);
     const guess = nearest === undefined ? "" : `Did you mean \`--${nearest}\`? `;
-    return new AssistantError("usage", inOurWords(message), { remedy: `${guess}Add \`--help\` to the command to see what it takes.`, cause: error });
+    return new AssistantError("usage", inOurWords(message), {
+      remedy: `${guess}Add \`--help\` to the command to see what it takes.`,
+      cause: error,
+    });
   }
   return toAssistantError(error);
 }
@@ -56,9 +63,18 @@ const complaints: readonly (readonly [RegExp, (...parts: string[]) => string])[]
     (flag, wanted, found) =>
       `\`${flag}\`: expected ${wanted.replace("greater than or equal to", "of at least").replace("less than or equal to", "of at most")}, found \`${found}\`.`,
   ],
-  [/^Expected (--[\w-]+)=(.*) to be one of: (.+)$/u, (flag, found, known) => `\`${flag}\`: expected one of ${known}, found \`${found}\`.`],
-  [/^All of the following must be provided when using (--[\w-]+): (.+)$/u, (flag, others) => `\`${flag}\` is only used with ${quoted(others)}.`],
-  [/^(--[\w-]+)(?:=.*)? cannot also be provided when using (--[\w-]+)$/u, (flag, other) => `\`${flag}\` and \`${other}\` exclude each other.`],
+  [
+    /^Expected (--[\w-]+)=(.*) to be one of: (.+)$/u,
+    (flag, found, known) => `\`${flag}\`: expected one of ${known}, found \`${found}\`.`,
+  ],
+  [
+    /^All of the following must be provided when using (--[\w-]+): (.+)$/u,
+    (flag, others) => `\`${flag}\` is only used with ${quoted(others)}.`,
+  ],
+  [
+    /^(--[\w-]+)(?:=.*)? cannot also be provided when using (--[\w-]+)$/u,
+    (flag, other) => `\`${flag}\` and \`${other}\` exclude each other.`,
+  ],
   [/^Unexpected arguments?: (.+)$/u, (found) => `There is an argument too many: ${quoted(found)}.`],
 ];
 
@@ -74,7 +90,9 @@ function missingArguments(table = ""): string {
     .replace(/\n\s+/gu, " ")
     .split("\n")
     .map((line) => /^(\S+)\s*(.*)$/u.exec(line.trim()));
-  return entries.map((entry) => `${(entry?.[1] ?? "").toUpperCase()} is missing${entry?.[2] ? `: ${entry[2]}` : ""}.`).join("\n");
+  return entries
+    .map((entry) => `${(entry?.[1] ?? "").toUpperCase()} is missing${entry?.[2] ? `: ${entry[2]}` : ""}.`)
+    .join("\n");
 }
 
 /** `this.exit(n)` of a command is thrown too; it has nothing to say, only a code. */
@@ -88,11 +106,19 @@ export const reportJson = (error: AssistantError): ErrorReport => ({
 });
 
 /** What stderr shows: the sentence, then what to do. With `debug` also where it came from. */
-export function reportText(error: AssistantError, options: { readonly colour: boolean; readonly debug: boolean }): string {
+export function reportText(
+  error: AssistantError,
+  options: { readonly colour: boolean; readonly debug: boolean },
+): string {
   const label = options.colour ? styleText("red", "Error:", { validateStream: false }) : "Error:";
   const lines = [`${label} ${error.message}`];
   if (error.remedy !== null) lines.push(error.remedy);
-  if (options.debug) lines.push(error.stack ?? "", error.cause === undefined ? "" : `caused by ${(error.cause as Error).stack ?? String(error.cause)}`);
-  else if (error.code === "internal") lines.push("This is a bug in Assistant. Run it again with ASSISTANT_DEBUG=1 for details, and please report it.");
+  if (options.debug)
+    lines.push(
+      error.stack ?? "",
+      error.cause === undefined ? "" : `caused by ${(error.cause as Error).stack ?? String(error.cause)}`,
+    );
+  else if (error.code === "internal")
+    lines.push("This is a bug in Assistant. Run it again with ASSISTANT_DEBUG=1 for details, and please report it.");
   return `${lines.filter((line) => line !== "").join("\n")}\n`;
 }

@@ -22,7 +22,12 @@ const GERUNDS: Readonly<Record<ModelAction, string>> = { load: "loading", unload
 const UP = ["starting", "ready", "draining", "stopping"];
 
 /** Has the daemon act on a model, and returns when it has happened. Throws `model_not_found`, `daemon_not_running`, and why a load failed. */
-export async function actOnModel(name: string, action: ModelAction, context: CommandContext, stream: ProgressStream): Promise<ModelActionResult> {
+export async function actOnModel(
+  name: string,
+  action: ModelAction,
+  context: CommandContext,
+  stream: ProgressStream,
+): Promise<ModelActionResult> {
   const { client, status } = await connect(context.paths);
   const model = findModel(name, status);
   using progress = showProgress(stream, `${GERUNDS[action]} ${model.name}`);
@@ -35,38 +40,62 @@ export async function actOnModel(name: string, action: ModelAction, context: Com
     const instances = instancesOf(now, model.name);
     progress.update(describe(action, model.name, instances));
     if (isDone(action, instances, before))
-      return { model: model.name, action, instances: instances.filter(({ state }) => state === "ready").map(({ id }) => id) };
+      return {
+        model: model.name,
+        action,
+        instances: instances.filter(({ state }) => state === "ready").map(({ id }) => id),
+      };
     const failure = action === "unload" ? null : failureOf(now, model.name, instances, since);
     if (failure !== null) throw failure;
   }
 }
 
-const instancesOf = (status: DaemonStatus, model: string): InstanceStatus[] => status.instances.filter((instance) => instance.model === model);
+const instancesOf = (status: DaemonStatus, model: string): InstanceStatus[] =>
+  status.instances.filter((instance) => instance.model === model);
 
 /** Pure. `before`: the processes that ran when the action was asked for. */
-export function isDone(action: ModelAction, instances: readonly Pick<InstanceStatus, "state" | "pid">[], before: ReadonlySet<number>): boolean {
+export function isDone(
+  action: ModelAction,
+  instances: readonly Pick<InstanceStatus, "state" | "pid">[],
+  before: ReadonlySet<number>,
+): boolean {
   const up = instances.filter(({ state }) => UP.includes(state));
   if (action === "unload") return up.length === 0;
-  const ready = up.filter(({ state, pid }) => state === "ready" && pid !== null && (action === "load" || !before.has(pid)));
-  return action === "load" ? ready.length > 0 : ready.length > 0 && !up.some(({ pid }) => pid !== null && before.has(pid));
+  const ready = up.filter(
+    ({ state, pid }) => state === "ready" && pid !== null && (action === "load" || !before.has(pid)),
+  );
+  return action === "load"
+    ? ready.length > 0
+    : ready.length > 0 && !up.some(({ pid }) => pid !== null && before.has(pid));
 }
 
 function describe(action: ModelAction, model: string, instances: readonly InstanceStatus[]): string {
   const running = instances.reduce((sum, { state, inFlight }) => (state === "draining" ? sum + inFlight : sum), 0);
-  if (running > 0) return `${GERUNDS[action]} ${model}: ${running} running ${running === 1 ? "request" : "requests"} may finish`;
+  if (running > 0)
+    return `${GERUNDS[action]} ${model}: ${running} running ${running === 1 ? "request" : "requests"} may finish`;
   const loading = instances.find(({ state }) => state === "starting")?.loadProgress ?? null;
   return loading === null ? `${GERUNDS[action]} ${model}` : `loading ${model}, ${Math.round(loading * 100)} %`;
 }
 
 /** Why it will not be up: a start that has failed since, or no place for it. */
-function failureOf(status: DaemonStatus, model: string, instances: readonly InstanceStatus[], since: number): AssistantError | null {
+function failureOf(
+  status: DaemonStatus,
+  model: string,
+  instances: readonly InstanceStatus[],
+  since: number,
+): AssistantError | null {
   if (instances.some(({ state }) => UP.includes(state))) return null;
-  const failed = instances.find(({ state, lastDeath }) => state === "failed" && lastDeath !== null && lastDeath.at >= since);
+  const failed = instances.find(
+    ({ state, lastDeath }) => state === "failed" && lastDeath !== null && lastDeath.at >= since,
+  );
   const reason = failed?.lastDeath?.message ?? status.models.find(({ name }) => name === model)?.error ?? null;
   return reason === null
     ? null
     : new AssistantError("model_failed", `${model} could not be loaded: ${reason}`, {
-        remedy: failed === undefined ? "`assistant ps` shows what takes the place." : `\`assistant logs ${failed.id}\` tells more.`,
+        remedy:
+          failed === undefined
+            ? "`assistant ps` shows what takes the place."
+            : `\`assistant logs ${failed.id}\` tells more.`,
       });
 }
 

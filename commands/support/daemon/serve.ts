@@ -13,10 +13,16 @@ export interface ServeOptions {
 }
 
 /** Starts the daemon, or finds it running; says where it is and how to go on. Returns what `--json` prints. */
-export async function serveInBackground(options: ServeOptions): Promise<{ started: boolean; pid: number; url: string | null }> {
+export async function serveInBackground(
+  options: ServeOptions,
+): Promise<{ started: boolean; pid: number; url: string | null }> {
   using progress = showProgress(options.progress, "starting the daemon");
   const { context } = options;
-  const { status, started } = await ensureDaemon({ paths: context.paths, env: context.env, httpAddr: options.httpAddr });
+  const { status, started } = await ensureDaemon({
+    paths: context.paths,
+    env: context.env,
+    httpAddr: options.httpAddr,
+  });
   progress.stop();
   for (const line of serveMessage(status, started, options.httpAddr)) options.say(line);
   return { started, pid: status.pid, url: status.url };
@@ -25,7 +31,9 @@ export async function serveInBackground(options: ServeOptions): Promise<{ starte
 /** The lines that `serve` prints. Pure. */
 export function serveMessage(status: DaemonStatus, started: boolean, wantedAddr: string | null): string[] {
   const where = status.url === null ? "without HTTP (only the commands reach it)" : `at ${status.url}`;
-  const lines = [started ? `Assistant is running ${where}` : `Assistant is already running ${where} (pid ${status.pid}).`];
+  const lines = [
+    started ? `Assistant is running ${where}` : `Assistant is already running ${where} (pid ${status.pid}).`,
+  ];
   if (!started && wantedAddr !== null && status.url !== null && !status.url.endsWith(wantedAddr)) {
     lines.push("The address was not changed: `assistant stop` first, then serve again.");
   }
@@ -36,7 +44,8 @@ export function serveMessage(status: DaemonStatus, started: boolean, wantedAddr:
   const errors = status.notices.filter((notice) => notice.severity === "error");
   for (const notice of errors) lines.push(noticeLine(notice));
   const warnings = status.notices.length - errors.length;
-  if (warnings > 0) lines.push(`${warnings} configuration ${warnings === 1 ? "warning" : "warnings"}: see \`assistant status\`.`);
+  if (warnings > 0)
+    lines.push(`${warnings} configuration ${warnings === 1 ? "warning" : "warnings"}: see \`assistant status\`.`);
   if (started) lines.push(...status.hints.map((hint) => `Hint: ${hint}`));
   return lines;
 }

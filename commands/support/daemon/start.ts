@@ -4,7 +4,12 @@ import { readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type FailedMessage, type HandshakeMessage, isHandshakeMessage, type ReadyMessage } from "../../../src/api/handshake.ts";
+import {
+  type FailedMessage,
+  type HandshakeMessage,
+  isHandshakeMessage,
+  type ReadyMessage,
+} from "../../../src/api/handshake.ts";
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import { connectIfRunning, type DaemonClient } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
@@ -32,7 +37,8 @@ export interface RunningDaemon {
 }
 
 /** The entry program of the daemon of this installation, compiled or as source like this file. */
-const daemonProgram = (): string => fileURLToPath(new URL(`../../../src/daemon/main${extname(import.meta.url)}`, import.meta.url));
+const daemonProgram = (): string =>
+  fileURLToPath(new URL(`../../../src/daemon/main${extname(import.meta.url)}`, import.meta.url));
 
 /** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");
@@ -157,9 +163,11 @@ async function withLastLines(exit: EarlyExit, logFile: string): Promise<Assistan
     .split("\n")
     .slice(-8)
     .filter((line) => line !== "");
-  const said = lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  const said =
+    lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
   return new AssistantError("daemon_start_failed", `The daemon ended before it was ready (${exit.message}). ${said}`, {
-    remedy: "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",
+    remedy:
+      "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",
     cause: exit,
   });
 }

@@ -74,9 +74,12 @@ async function findDaemon(client: DaemonClient, options: StopOptions): Promise<T
 export function describeWait(status: DaemonStatus | null): string {
   if (status === null) return "stopping the daemon";
   const running = status.instances.reduce((sum, instance) => sum + instance.inFlight, 0);
-  if (running > 0) return `stopping the daemon: ${running} running ${running === 1 ? "request" : "requests"} may finish (\`stop --now\` ends them)`;
+  if (running > 0)
+    return `stopping the daemon: ${running} running ${running === 1 ? "request" : "requests"} may finish (\`stop --now\` ends them)`;
   const up = status.instances.filter((instance) => instance.pid !== null).length;
-  return up > 0 ? `stopping the daemon: ${up} ${up === 1 ? "instance is" : "instances are"} ending` : "stopping the daemon";
+  return up > 0
+    ? `stopping the daemon: ${up} ${up === 1 ? "instance is" : "instances are"} ending`
+    : "stopping the daemon";
 }
 
 /** While it goes down, any answer but a status means "nearly gone". */

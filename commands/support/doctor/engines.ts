@@ -18,7 +18,9 @@ export async function engineFindings(
   toolchain: () => Promise<ToolchainGap>,
   mustSeparate: boolean,
 ): Promise<Finding[]> {
-  const states = await Promise.all(engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })));
+  const states = await Promise.all(
+    engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })),
+  );
   const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
   for (const { engine, availability } of states) {
     if (!mustSeparate || !availability.available || availability.separatesCaches) continue;
@@ -33,9 +35,21 @@ export async function engineFindings(
   }
   const usable = states.filter(({ availability }) => availability.available);
   if (usable.length === 0)
-    findings.push(finding("engines", "broken", "no engine can be used, so no model can run", "Run ./install.sh again, or `assistant engine build`."));
+    findings.push(
+      finding(
+        "engines",
+        "broken",
+        "no engine can be used, so no model can run",
+        "Run ./install.sh again, or `assistant engine build`.",
+      ),
+    );
   for (const device of devices) {
-    if (device.vendor === "cpu" || usable.length === 0 || usable.some(({ availability }) => supportsDevice(availability, device))) continue;
+    if (
+      device.vendor === "cpu" ||
+      usable.length === 0 ||
+      usable.some(({ availability }) => supportsDevice(availability, device))
+    )
+      continue;
     findings.push(
       finding(
         device.id,
@@ -59,7 +73,12 @@ export async function engineFindings(
 }
 
 function engineFinding(engine: Engine, availability: EngineAvailability): Finding {
-  if (availability.available) return finding(engine.id, "ok", `${availability.version} (${availability.backends.join(", ")}) at ${availability.path}`);
+  if (availability.available)
+    return finding(
+      engine.id,
+      "ok",
+      `${availability.version} (${availability.backends.join(", ")}) at ${availability.path}`,
+    );
   // One engine is enough; that there is none at all is said apart.
   return finding(engine.id, "info", availability.reason, availability.remedy);
 }

@@ -17,7 +17,9 @@ export async function fileFindings(paths: Paths): Promise<Finding[]> {
     ["runtime", paths.runDir],
   ];
   const writable = await Promise.all(
-    directories.map(([name, directory]) => directoryFinding(name, directory, name === "configuration" ? "warning" : "broken")),
+    directories.map(([name, directory]) =>
+      directoryFinding(name, directory, name === "configuration" ? "warning" : "broken"),
+    ),
   );
   return [...writable, await diskFinding(paths.dataDir), ...(await privacyFindings(paths))];
 }
@@ -29,7 +31,12 @@ async function directoryFinding(name: string, directory: string, level: Level): 
     await access(existing, constants.W_OK | constants.X_OK);
     return finding(name, "ok", `${directory}${made}`);
   } catch {
-    return finding(name, level, `${existing} cannot be written by you`, "Change its owner, or choose others with ASSISTANT_DATA_DIR and ASSISTANT_CONFIG.");
+    return finding(
+      name,
+      level,
+      `${existing} cannot be written by you`,
+      "Change its owner, or choose others with ASSISTANT_DATA_DIR and ASSISTANT_CONFIG.",
+    );
   }
 }
 
@@ -38,7 +45,12 @@ async function diskFinding(dataDir: string): Promise<Finding> {
   const free = bavail * bsize;
   const found = `${formatBytes(free)} free for models`;
   return free < LOW_DISK_BYTES
-    ? finding("disk", "warning", found, "Free some room (`assistant rm NAME` deletes a model), or point ASSISTANT_DATA_DIR at a larger disk.")
+    ? finding(
+        "disk",
+        "warning",
+        found,
+        "Free some room (`assistant rm NAME` deletes a model), or point ASSISTANT_DATA_DIR at a larger disk.",
+      )
     : finding("disk", "ok", found);
 }
 
@@ -52,9 +64,23 @@ async function privacyFindings(paths: Paths): Promise<Finding[]> {
     const found = await stat(file).catch(() => null);
     if (found === null) continue;
     if ((found.mode & 0o077) !== 0)
-      findings.push(finding(name, "warning", `${file} is open to other users (mode ${(found.mode & 0o777).toString(8)})`, `Run \`chmod go-rwx ${file}\`.`));
+      findings.push(
+        finding(
+          name,
+          "warning",
+          `${file} is open to other users (mode ${(found.mode & 0o777).toString(8)})`,
+          `Run \`chmod go-rwx ${file}\`.`,
+        ),
+      );
     if (process.getuid !== undefined && found.uid !== process.getuid())
-      findings.push(finding(name, "broken", `${file} belongs to another user`, "Run the command as that user, or set ASSISTANT_DATA_DIR."));
+      findings.push(
+        finding(
+          name,
+          "broken",
+          `${file} belongs to another user`,
+          "Run the command as that user, or set ASSISTANT_DATA_DIR.",
+        ),
+      );
   }
   return findings;
 }

@@ -15,4 +15,10 @@ export interface Finding {
 /** Findings of one area, without the words that all of them share. */
 export const findingsOf =
   (area: Finding["area"]) =>
-  (subject: string, level: Level, found: string, remedy: string | null = null): Finding => ({ area, subject, level, found, remedy });
+  (subject: string, level: Level, found: string, remedy: string | null = null): Finding => ({
+    area,
+    subject,
+    level,
+    found,
+    remedy,
+  });

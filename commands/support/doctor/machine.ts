@@ -15,13 +15,26 @@ export function machineFindings(nodeVersion: string, hardware: Hardware): Findin
   return [
     major >= MIN_NODE
       ? finding("Node.js", "ok", nodeVersion)
-      : finding("Node.js", "broken", `${nodeVersion}; ${MIN_NODE} or newer is needed`, "Run ./install.sh: it brings a Node.js along."),
+      : finding(
+          "Node.js",
+          "broken",
+          `${nodeVersion}; ${MIN_NODE} or newer is needed`,
+          "Run ./install.sh: it brings a Node.js along.",
+        ),
     finding("processor", "ok", `${cpu.model}, ${cpu.physicalCores} cores, ${cpu.logicalCores} threads`),
     memoryAvailableBytes < LOW_MEMORY_BYTES
       ? finding("memory", "warning", memory, "Close other programs: most models need more than that.")
       : finding("memory", "ok", memory),
-    ...gpus.map((device) => finding(device.id, "ok", `${device.name}, ${formatBytes(device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)} free`)),
+    ...gpus.map((device) =>
+      finding(
+        device.id,
+        "ok",
+        `${device.name}, ${formatBytes(device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)} free`,
+      ),
+    ),
     ...(gpus.length === 0 ? [finding("GPU", "info", "none found; models run on the processor")] : []),
-    ...hardware.problems.map((problem) => finding("GPU", "warning", problem, "Check the driver; then run `assistant doctor` again.")),
+    ...hardware.problems.map((problem) =>
+      finding("GPU", "warning", problem, "Check the driver; then run `assistant doctor` again."),
+    ),
   ];
 }

@@ -27,7 +27,12 @@ export function configFindings(
   return [
     exists
       ? ofConfig("config.toml", "ok", config.paths.configFile)
-      : ofConfig("config.toml", "info", `${config.paths.configFile} is not there, so defaults hold`, "`assistant init` writes one that fits this machine."),
+      : ofConfig(
+          "config.toml",
+          "info",
+          `${config.paths.configFile} is not there, so defaults hold`,
+          "`assistant init` writes one that fits this machine.",
+        ),
     ...config.notices.map((notice) =>
       ofConfig(
         notice.key ?? "file",
@@ -46,7 +51,8 @@ const sameMistake =
 
 /** Whether the weights of every configured model are here. */
 export async function modelFindings(config: Config): Promise<Finding[]> {
-  if (config.models.length === 0) return [ofModels("models", "info", "none configured", "`assistant run smollm2` sets up a small one.")];
+  if (config.models.length === 0)
+    return [ofModels("models", "info", "none configured", "`assistant run smollm2` sets up a small one.")];
   return Promise.all(
     config.models.map(async (model) => {
       try {
@@ -54,7 +60,12 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
         const { trainContextTokens } = await checkWeights(file);
         const { contextTokens } = model.load;
         return trainContextTokens !== null && contextTokens > trainContextTokens
-          ? ofModels(model.name, "warning", aboveTrained(contextTokens, trainContextTokens), `Its settings are in ${model.file}.`)
+          ? ofModels(
+              model.name,
+              "warning",
+              aboveTrained(contextTokens, trainContextTokens),
+              `Its settings are in ${model.file}.`,
+            )
           : ofModels(model.name, "ok", file);
       } catch (error) {
         const { message, remedy } = toAssistantError(error);
@@ -70,15 +81,34 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
 }
 
 /** The daemon's own word where it runs, else whether it could listen. */
-export async function daemonFindings(status: DaemonStatus | null, version: string, http: ListenAddress | null): Promise<Finding[]> {
-  if (status === null) return [ofDaemon("daemon", "info", "not running", "`assistant serve` starts it."), ...(http === null ? [] : [await portFinding(http)])];
-  const findings = [ofDaemon("daemon", "ok", `running, pid ${status.pid}${status.url === null ? "" : `, at ${status.url}`}`)];
+export async function daemonFindings(
+  status: DaemonStatus | null,
+  version: string,
+  http: ListenAddress | null,
+): Promise<Finding[]> {
+  if (status === null)
+    return [
+      ofDaemon("daemon", "info", "not running", "`assistant serve` starts it."),
+      ...(http === null ? [] : [await portFinding(http)]),
+    ];
+  const findings = [
+    ofDaemon("daemon", "ok", `running, pid ${status.pid}${status.url === null ? "" : `, at ${status.url}`}`),
+  ];
   if (status.version !== version) {
-    findings.push(ofDaemon("version", "warning", `the daemon is ${status.version} and this command ${version}`, "Run `assistant stop` and `assistant serve`."));
+    findings.push(
+      ofDaemon(
+        "version",
+        "warning",
+        `the daemon is ${status.version} and this command ${version}`,
+        "Run `assistant stop` and `assistant serve`.",
+      ),
+    );
   }
   for (const instance of status.instances) {
     if (instance.state === "failed" && instance.lastDeath !== null)
-      findings.push(ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`));
+      findings.push(
+        ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`),
+      );
   }
   return findings;
 }
@@ -96,9 +126,16 @@ function portFinding({ host, port }: ListenAddress): Promise<Finding> {
               `another program listens on ${address}`,
               "End it, or choose another address: `[server] http_addr`, or `assistant serve --http-addr`.",
             )
-          : ofDaemon("port", "broken", `${address} cannot be listened on: ${error.message}`, "Correct `[server] http_addr`."),
+          : ofDaemon(
+              "port",
+              "broken",
+              `${address} cannot be listened on: ${error.message}`,
+              "Correct `[server] http_addr`.",
+            ),
       ),
     );
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(ofDaemon("port", "ok", `${address} is free`))));
+    server.listen({ host, port, exclusive: true }, () =>
+      server.close(() => resolve(ofDaemon("port", "ok", `${address} is free`))),
+    );
   });
 }

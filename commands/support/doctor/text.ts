@@ -21,7 +21,9 @@ export function doctorText(findings: readonly Finding[], colour: boolean): strin
     }
     const { mark, style } = MARKS[finding.level];
     const [first = "", ...more] = finding.found.split("\n");
-    lines.push(`  ${colour ? styleText(style, mark, { validateStream: false }) : mark} ${finding.subject.padEnd(width)}  ${first}`);
+    lines.push(
+      `  ${colour ? styleText(style, mark, { validateStream: false }) : mark} ${finding.subject.padEnd(width)}  ${first}`,
+    );
     const indent = " ".repeat(width + 6);
     for (const line of more) lines.push(`${indent}${line}`);
     if (finding.remedy !== null) lines.push(`${indent}→ ${finding.remedy}`);

@@ -17,18 +17,26 @@ export async function modelOrder(
 ): Promise<Omit<ModelFileOrder, "hardware">> {
   const reference = flags.source ?? name ?? DEFAULT_MODEL;
   const parsed = parseSource(reference, (written) => path.resolve(expandHome(written, env.HOME ?? "")));
-  if (typeof parsed === "string") throw new AssistantError("usage", `${flags.source === undefined ? "NAME" : "--source"}: ${parsed}.`, { param: "source" });
+  if (typeof parsed === "string")
+    throw new AssistantError("usage", `${flags.source === undefined ? "NAME" : "--source"}: ${parsed}.`, {
+      param: "source",
+    });
   const kind = flags.embedding ? "embedding" : "chat";
   if (parsed.type !== "catalog") {
     const own = path.basename(parsed.type === "file" ? parsed.path : parsed.file).replace(/\.gguf(@.*)?$/i, "");
     return { name: flags.source === undefined ? own : (name ?? own), source: sourceText(parsed), kind };
   }
   const known = catalogEntry(parsed.name);
-  if (known !== null) return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
+  if (known !== null)
+    return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
   const stored = isModelName(parsed.name) ? await getModel(modelStore(paths), parsed.name) : null;
   if (stored !== null) return { name: name ?? stored.name, source: stored.file, kind };
   const names = catalog.map((entry) => entry.name).join(", ");
-  throw new AssistantError("unknown_source", `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`, {
-    remedy: `Say where the weights are with \`--source hf:ORG/REPO/FILE.gguf\` or \`--source PATH\`; the catalog has ${names}.`,
-  });
+  throw new AssistantError(
+    "unknown_source",
+    `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`,
+    {
+      remedy: `Say where the weights are with \`--source hf:ORG/REPO/FILE.gguf\` or \`--source PATH\`; the catalog has ${names}.`,
+    },
+  );
 }

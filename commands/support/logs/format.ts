@@ -1,20 +1,22 @@
 import { styleText } from "node:util";
 
-const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "gray" | "cyan" | "yellow" | "red" }>> = {
-  10: { name: "trace", style: "gray" },
-  20: { name: "debug", style: "gray" },
-  30: { name: "info ", style: "cyan" },
-  40: { name: "warn ", style: "yellow" },
-  50: { name: "error", style: "red" },
-  60: { name: "fatal", style: "red" },
-};
+const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "gray" | "cyan" | "yellow" | "red" }>> =
+  {
+    10: { name: "trace", style: "gray" },
+    20: { name: "debug", style: "gray" },
+    30: { name: "info ", style: "cyan" },
+    40: { name: "warn ", style: "yellow" },
+    50: { name: "error", style: "red" },
+    60: { name: "fatal", style: "red" },
+  };
 
 /** One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are. */
 export function formatLogLine(line: string, colour: boolean): string {
   const entry = parseLogLine(line);
   if (entry === null) return line;
   const { level, time, msg, ...fields } = entry;
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string => (colour ? styleText(style, text, { validateStream: false }) : text);
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
   const known = LEVELS[Number(level)];
   const facts = Object.entries(fields).map(([key, value]) => `${key}=${fieldText(value)}`);
   return [
@@ -40,7 +42,8 @@ export function parseLogLine(line: string): Record<string, unknown> | null {
 
 function fieldText(value: unknown): string {
   if (typeof value === "string") return /[\s"=]/u.test(value) || value === "" ? JSON.stringify(value) : value;
-  if (typeof value === "object" && value !== null && "message" in value) return JSON.stringify((value as { message: unknown }).message);
+  if (typeof value === "object" && value !== null && "message" in value)
+    return JSON.stringify((value as { message: unknown }).message);
   return JSON.stringify(value) ?? "";
 }
 

@@ -30,9 +30,15 @@ export async function configurePulled(pulled: PulledModel, context: CommandConte
   try {
     const config = await loadConfig({ env: context.env, configFile: context.paths.configFile });
     const user = (await usersOf(config, pulled.file))[0];
-    if (user !== undefined) return { model: user.name, kind: user.kind, file: user.file, written: false, problem: null };
+    if (user !== undefined)
+      return { model: user.name, kind: user.kind, file: user.file, written: false, problem: null };
     const source = pulled.reference.startsWith("hf:") ? pulled.reference : pulled.name;
-    const order = { name: pulled.name, source, kind: await kindOf(pulled, modelStore(config.paths)), hardware: await probeHardware(context.env) };
+    const order = {
+      name: pulled.name,
+      source,
+      kind: await kindOf(pulled, modelStore(config.paths)),
+      hardware: await probeHardware(context.env),
+    };
     const { file, written } = await ensureModelConfig(config.paths, order);
     return written
       ? { model: pulled.name, kind: order.kind, file, written, problem: null }

@@ -18,7 +18,9 @@ export async function modelsElsewhere(context: CommandContext): Promise<readonly
     name,
     aliases,
     kind,
-    nodes: (status?.nodes ?? []).filter((node) => node.state === "up" && node.models.includes(name)).map((node) => node.name),
+    nodes: (status?.nodes ?? [])
+      .filter((node) => node.state === "up" && node.models.includes(name))
+      .map((node) => node.name),
   }));
 }
 

@@ -42,7 +42,11 @@ const HOLDING = ["starting", "ready", "draining", "stopping"];
  * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
  */
 export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
-  const [stored, loaded, read] = await Promise.all([listModels(modelStore(context.paths)), loadedModels(context), configOf(context, hardware)]);
+  const [stored, loaded, read] = await Promise.all([
+    listModels(modelStore(context.paths)),
+    loadedModels(context),
+    configOf(context, hardware),
+  ]);
   const configured = await Promise.all(
     (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
       const file = await fileOf(model.source, { paths: context.paths });
@@ -73,7 +77,11 @@ export async function takeInventory(context: CommandContext, hardware?: Hardware
 /** Names of the models that a running daemon holds in memory. */
 export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
   const connection = await connectIfAnswering(context.paths);
-  return new Set(connection?.status.instances.filter((instance) => HOLDING.includes(instance.state)).map((instance) => instance.model));
+  return new Set(
+    connection?.status.instances
+      .filter((instance) => HOLDING.includes(instance.state))
+      .map((instance) => instance.model),
+  );
 }
 
 /** An instance that holds the model's weights, with what it takes on its device. */
@@ -82,7 +90,9 @@ export type HoldingInstance = Pick<InstanceStatus, "id" | "memoryBytes" | "estim
 /** The instances of a model that a running daemon has up or on the way. */
 export async function instancesOf(model: string, context: CommandContext): Promise<readonly HoldingInstance[]> {
   const connection = await connectIfAnswering(context.paths);
-  const instances = connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ?? [];
+  const instances =
+    connection?.status.instances.filter((instance) => instance.model === model && HOLDING.includes(instance.state)) ??
+    [];
   return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 }
 
@@ -92,7 +102,10 @@ export interface Weights {
   readonly problem: string | null;
 }
 
-export async function weightsOf({ file, stored }: Pick<InventoryEntry, "file" | "stored">, store: ModelStore): Promise<Weights> {
+export async function weightsOf(
+  { file, stored }: Pick<InventoryEntry, "file" | "stored">,
+  store: ModelStore,
+): Promise<Weights> {
   if (file === null) return { facts: null, problem: null };
   try {
     // Of a file whose facts are known the header is not read again, but the other parts of the model may be missing.
@@ -104,9 +117,15 @@ export async function weightsOf({ file, stored }: Pick<InventoryEntry, "file" | 
   }
 }
 
-async function configOf(context: CommandContext, hardware: Hardware | undefined): Promise<{ config: Config | null; problem: string | null }> {
+async function configOf(
+  context: CommandContext,
+  hardware: Hardware | undefined,
+): Promise<{ config: Config | null; problem: string | null }> {
   try {
-    return { config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }), problem: null };
+    return {
+      config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }),
+      problem: null,
+    };
   } catch (error) {
     if (!isAssistantError(error) || error.code !== "config_invalid") throw error;
     return { config: null, problem: error.message };

@@ -66,7 +66,8 @@ async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedM
   };
 }
 
-export const NO_MODELS = "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+export const NO_MODELS =
+  "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
 
 /** The cells of a table, titles first. `now` in epoch milliseconds. */
 export function listRows(models: readonly ListedModel[], now: number): string[][] {
@@ -85,13 +86,17 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
 /** "On other machines: far (b)", or nothing. */
 export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
   if (models.length === 0) return [];
-  return [`On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`];
+  return [
+    `On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`,
+  ];
 }
 
 /** The configured context, beside the trained one where that is another. */
 function contextText({ contextTokens, trainContextTokens }: ListedModel): string {
   if (contextTokens === null) return trainContextTokens === null ? "-" : `(${trainContextTokens})`;
-  return trainContextTokens === null || trainContextTokens === contextTokens ? String(contextTokens) : `${contextTokens} (${trainContextTokens})`;
+  return trainContextTokens === null || trainContextTokens === contextTokens
+    ? String(contextTokens)
+    : `${contextTokens} (${trainContextTokens})`;
 }
 
 /** What is wrong with files, and contexts that no model was trained for, a line each. */

@@ -15,7 +15,8 @@ export async function openStoreOf(given: string, context: CommandContext): Promi
 
 /** The remote server of this name or address. Pure. */
 export function remoteNamed(given: string, remotes: readonly RemoteServer[], configFile: string): RemoteServer {
-  const found = remotes.find(({ name }) => name === given) ?? remotes.find(({ address }) => addressText(address) === given);
+  const found =
+    remotes.find(({ name }) => name === given) ?? remotes.find(({ address }) => addressText(address) === given);
   if (found?.enabled === true) return found;
   if (found !== undefined) {
     throw new AssistantError("usage", `The remote server ${JSON.stringify(found.name)} is switched off.`, {

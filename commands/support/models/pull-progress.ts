@@ -6,17 +6,25 @@ const BAR_CELLS = 20;
 const SPEED_WINDOW_MS = 3_000;
 
 /** Makes one line of each progress: what happens, a bar, amounts, speed. `now` is monotonic milliseconds. */
-export function pullLines(name: string, now: () => number = () => performance.now()): (progress: PullProgress) => string {
+export function pullLines(
+  name: string,
+  now: () => number = () => performance.now(),
+): (progress: PullProgress) => string {
   let samples: { at: number; bytes: number; source: string; phase: string }[] = [];
   return (progress) => {
     const { phase, source, bytes, totalBytes } = progress;
     if (phase === "wait") return `${name}: waiting for ${source}`;
     const at = now();
-    samples = samples.filter((sample) => sample.source === source && sample.phase === phase && at - sample.at <= SPEED_WINDOW_MS);
+    samples = samples.filter(
+      (sample) => sample.source === source && sample.phase === phase && at - sample.at <= SPEED_WINDOW_MS,
+    );
     samples.push({ at, bytes, source, phase });
     const [oldest] = samples;
     const seconds = oldest === undefined ? 0 : (at - oldest.at) / 1000;
-    const speed = phase === "download" && oldest !== undefined && seconds >= 0.5 ? `  ${formatBytes((bytes - oldest.bytes) / seconds)}/s` : "";
+    const speed =
+      phase === "download" && oldest !== undefined && seconds >= 0.5
+        ? `  ${formatBytes((bytes - oldest.bytes) / seconds)}/s`
+        : "";
     const verb = { download: "", extract: "unpacking  ", verify: "checking  " }[phase];
     return `${name}  ${verb}${amount(bytes, totalBytes)}${speed}  ${source}`;
   };

@@ -24,7 +24,10 @@ export interface PullRequest {
 const SILENT: ProgressStream = { write: () => true };
 
 /** Pulls, and makes the model ready to run. Ctrl-C ends it with exit code 130; what has arrived is kept. */
-export async function pullAndConfigure(reference: string, request: PullRequest): Promise<PulledModel & { configuration: Configured }> {
+export async function pullAndConfigure(
+  reference: string,
+  request: PullRequest,
+): Promise<PulledModel & { configuration: Configured }> {
   const { context, name, sha256, allowPrivate } = request;
   using from = request.from === null ? null : await openStoreOf(request.from, context);
   using interrupt = interruptible();

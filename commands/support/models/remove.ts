@@ -49,7 +49,10 @@ export async function planRemoval(names: readonly string[], context: CommandCont
       bytes: stored.bytes,
       configFiles: configured.map((config) => config.file),
       pullable: configured
-        .filter(({ source }) => source.type === "huggingface" || (source.type === "catalog" && catalogEntry(source.name) !== null))
+        .filter(
+          ({ source }) =>
+            source.type === "huggingface" || (source.type === "catalog" && catalogEntry(source.name) !== null),
+        )
         .map(({ name: user }) => user),
       users: configured.map((config) => config.name),
     };
@@ -67,7 +70,11 @@ export function removalRemarks({ name, users, configFiles, pullable }: Removal):
 }
 
 /** `onRemoved` is called for each when its weights are gone: of several, one that cannot be deleted leaves the later ones. */
-export async function removeAll(removals: readonly Removal[], context: CommandContext, onRemoved: (removal: Removal) => void): Promise<void> {
+export async function removeAll(
+  removals: readonly Removal[],
+  context: CommandContext,
+  onRemoved: (removal: Removal) => void,
+): Promise<void> {
   for (const removal of removals) {
     const { name, users } = removal;
     if (await removeModel(modelStore(context.paths), name)) onRemoved(removal);
@@ -77,7 +84,9 @@ export async function removeAll(removals: readonly Removal[], context: CommandCo
 }
 
 function find(name: string, { entries }: Inventory): InventoryEntry {
-  const found = entries.find((entry) => entry.stored?.name === name) ?? entries.find((entry) => entry.name === name || entry.aliases.includes(name));
+  const found =
+    entries.find((entry) => entry.stored?.name === name) ??
+    entries.find((entry) => entry.name === name || entry.aliases.includes(name));
   if (found !== undefined) return found;
   const near = nearestNames(name, new Set(entries.map((entry) => entry.name)));
   throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)} here.`, {

@@ -45,10 +45,13 @@ export interface ShownModel {
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const hardware = await probeHardware(context.env);
   const { entries, config } = await takeInventory(context, hardware);
-  const entry = entries.find((known) => known.name === name || known.aliases.includes(name)) ?? entries.find((known) => known.stored?.name === name);
+  const entry =
+    entries.find((known) => known.name === name || known.aliases.includes(name)) ??
+    entries.find((known) => known.stored?.name === name);
   if (entry === undefined) return await ofCatalog(name, entries, context);
   const { facts, problem } = await weightsOf(entry, modelStore(context.paths));
-  const load = facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
+  const load =
+    facts === null ? null : settingsOf(entry.config, facts, hardware, await engineFor(entry.config, config, context));
   const manifest = entry.stored?.manifest ?? null;
   return {
     name: entry.name,
@@ -69,21 +72,33 @@ export async function shownModel(name: string, context: CommandContext): Promise
   };
 }
 
-async function ofCatalog(name: string, entries: readonly InventoryEntry[], context: CommandContext): Promise<ShownModel> {
+async function ofCatalog(
+  name: string,
+  entries: readonly InventoryEntry[],
+  context: CommandContext,
+): Promise<ShownModel> {
   const entry = catalogEntry(name);
   if (entry === null) {
     const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
     const [node] = elsewhere?.nodes ?? [];
     if (elsewhere !== undefined && node !== undefined)
-      throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} is not on this machine; it is served by ${elsewhere.nodes.join(", ")}.`, {
-        param: name,
-        remedy: `\`assistant run ${name}\` uses it there, \`assistant pull ${elsewhere.name} --from ${node}\` brings it here.`,
-      });
+      throw new AssistantError(
+        "model_not_found",
+        `The model ${JSON.stringify(name)} is not on this machine; it is served by ${elsewhere.nodes.join(", ")}.`,
+        {
+          param: name,
+          remedy: `\`assistant run ${name}\` uses it there, \`assistant pull ${elsewhere.name} --from ${node}\` brings it here.`,
+        },
+      );
     const near = nearestNames(name, new Set(entries.map((known) => known.name)));
-    throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`, {
-      param: name,
-      remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
-    });
+    throw new AssistantError(
+      "model_not_found",
+      `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`,
+      {
+        param: name,
+        remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+      },
+    );
   }
   const { bytes, sha256, licence } = entry;
   return {
@@ -106,12 +121,28 @@ async function ofCatalog(name: string, entries: readonly InventoryEntry[], conte
 }
 
 // A model that is not configured is estimated with one conversation of default length.
-const USUAL = { contextTokens: 4096, slots: 1, microBatchTokens: 512, gpuLayers: 0, cacheTypeK: "f16", cacheTypeV: "f16" };
+const USUAL = {
+  contextTokens: 4096,
+  slots: 1,
+  microBatchTokens: 512,
+  gpuLayers: 0,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+};
 
 /** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
-async function engineFor(model: ModelSpec | null, config: Config | null, { env, paths }: CommandContext): Promise<EngineId> {
+async function engineFor(
+  model: ModelSpec | null,
+  config: Config | null,
+  { env, paths }: CommandContext,
+): Promise<EngineId> {
   const pathVariable = variable(env, "PATH") ?? "";
-  const engines = createEngines({ folder: engineFolder(paths), llamaServerPath: config?.llamaServerPath ?? null, pathVariable, nodePath: process.execPath });
+  const engines = createEngines({
+    folder: engineFolder(paths),
+    llamaServerPath: config?.llamaServerPath ?? null,
+    pathVariable,
+    nodePath: process.execPath,
+  });
   return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? DEFAULT_ENGINE;
 }
 
@@ -129,7 +160,16 @@ function settingsOf(config: ModelSpec | null, facts: ModelFacts, { devices }: Ha
   };
   // Layers go where there is a GPU for them, whatever the model's file asks for.
   const gpuLayers = devices.some((device) => device.vendor !== "cpu") && config?.devices.join() !== "cpu" ? wanted : 0;
-  return { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, kind: config?.kind ?? facts.kind, engine };
+  return {
+    contextTokens,
+    slots,
+    microBatchTokens,
+    gpuLayers,
+    cacheTypeK,
+    cacheTypeV,
+    kind: config?.kind ?? facts.kind,
+    engine,
+  };
 }
 
 /** The same for people: pairs of a word and what it is. */
@@ -164,10 +204,13 @@ export function showRows(model: ShownModel): string[][] {
 }
 
 const contextText = (contextTokens: number, trained: number | null): string =>
-  trained === null || contextTokens <= trained ? `${contextTokens} tokens` : `${contextTokens} tokens: ${aboveTrained(contextTokens, trained)}`;
+  trained === null || contextTokens <= trained
+    ? `${contextTokens} tokens`
+    : `${contextTokens} tokens: ${aboveTrained(contextTokens, trained)}`;
 
 function memoryText({ weights, cache, compute, total }: MemoryEstimate, load: FitSettings): string {
-  const place = (share: { hostBytes: number; gpuBytes: number }): string => formatBytes(share.hostBytes + share.gpuBytes);
+  const place = (share: { hostBytes: number; gpuBytes: number }): string =>
+    formatBytes(share.hostBytes + share.gpuBytes);
   const gpu = total.gpuBytes > 0 ? `, ${formatBytes(total.gpuBytes)} of it on the GPU` : "";
   return `about ${place(total)}${gpu}: weights ${place(weights)}, cache ${place(cache)} (${load.slots} × ${load.contextTokens} tokens), work ${place(compute)}`;
 }
@@ -177,4 +220,5 @@ function measuredText({ id, memoryBytes, estimatedMemoryBytes }: HoldingInstance
   return `${memoryBytes === null ? "not yet" : formatBytes(memoryBytes)}${estimated} (${id})`;
 }
 
-const numberText = (value: number | null | undefined, unit = ""): string | null => (value === null || value === undefined ? null : `${value}${unit}`);
+const numberText = (value: number | null | undefined, unit = ""): string | null =>
+  value === null || value === undefined ? null : `${value}${unit}`;

@@ -60,7 +60,12 @@ export async function streamAnswer({ client, request, signal, out, progress: str
   return { text, end, timings, clock: { totalMs: performance.now() - startedAt, firstTextMs } };
 }
 
-async function describeWhileWaiting(client: Pick<DaemonClient, "status">, model: string, progress: Progress, signal: AbortSignal): Promise<void> {
+async function describeWhileWaiting(
+  client: Pick<DaemonClient, "status">,
+  model: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
@@ -75,9 +80,13 @@ export function describeWait(status: DaemonStatus, model: string): string {
   const known = status.models.find((entry) => entry.name === model || entry.aliases.includes(model));
   const instances = status.instances.filter((instance) => instance.model === (known?.name ?? model));
   if (instances.some((instance) => instance.state === "ready")) {
-    return known !== undefined && known.queued > 1 ? `${model}: ${known.queued} requests in the queue` : `${model} reads the prompt`;
+    return known !== undefined && known.queued > 1
+      ? `${model}: ${known.queued} requests in the queue`
+      : `${model} reads the prompt`;
   }
   const starting = instances.find((instance) => instance.state === "starting");
   if (starting === undefined) return `waiting for ${model}`;
-  return starting.loadProgress === null ? `loading ${model}` : `loading ${model}, ${Math.round(starting.loadProgress * 100)} %`;
+  return starting.loadProgress === null
+    ? `loading ${model}`
+    : `loading ${model}, ${Math.round(starting.loadProgress * 100)} %`;
 }

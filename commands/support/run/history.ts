@@ -7,7 +7,8 @@ const KEPT = 1000;
 export async function readHistory(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   const lines = text.split("\n").filter((line) => line !== "");
-  if (lines.length > KEPT * 2) await writeFile(file, `${lines.slice(-KEPT).join("\n")}\n`, { mode: 0o600 }).catch(() => undefined);
+  if (lines.length > KEPT * 2)
+    await writeFile(file, `${lines.slice(-KEPT).join("\n")}\n`, { mode: 0o600 }).catch(() => undefined);
   return lines.slice(-KEPT).reverse();
 }
 

@@ -77,7 +77,10 @@ async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Pro
 
 /** Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run by. */
 async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<string> {
-  const pulled = catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted) ? await pullShown(wanted, options) : await storedModel(wanted, config);
+  const pulled =
+    catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted)
+      ? await pullShown(wanted, options)
+      : await storedModel(wanted, config);
   if (pulled === null) throw unknownModel(wanted, config);
   const { model, kind, file, written, problem } = await configurePulled(pulled, options.context);
   if (model === null || kind === null)
@@ -96,39 +99,68 @@ async function storedModel(name: string, config: Config): Promise<PulledModel | 
   if (stored === null) return null;
   const { manifest, file, bytes } = stored;
   const known = manifest ?? { reference: name, sha256: "", source: "the store", licence: null };
-  return { name, file, bytes, reference: known.reference, sha256: known.sha256, source: known.source, licence: known.licence, alreadyPresent: true };
+  return {
+    name,
+    file,
+    bytes,
+    reference: known.reference,
+    sha256: known.sha256,
+    source: known.source,
+    licence: known.licence,
+    alreadyPresent: true,
+  };
 }
 
 function needChat(name: string, kind: string): void {
   const known = isModelKind(kind) ? modelKinds[kind] : null;
   if (known?.operations.includes("chat")) return;
-  throw new AssistantError("wrong_model_kind", `${name} is ${known?.noun ?? `a model of the kind ${kind}`}: it answers no chats.`, {
-    remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,
-  });
+  throw new AssistantError(
+    "wrong_model_kind",
+    `${name} is ${known?.noun ?? `a model of the kind ${kind}`}: it answers no chats.`,
+    {
+      remedy: `Ask for embeddings at /v1/embeddings, with "model": "${name}".`,
+    },
+  );
 }
 
 /** A model whose own file has a mistake is not unknown: say what is wrong with it. */
 function throwOwnMistake(config: Config, wanted: string): void {
-  const mistake = config.notices.find((notice) => notice.severity === "error" && basename(notice.file, ".toml") === wanted);
+  const mistake = config.notices.find(
+    (notice) => notice.severity === "error" && basename(notice.file, ".toml") === wanted,
+  );
   if (mistake === undefined) return;
-  throw new AssistantError("config_invalid", `${mistake.file}${mistake.line === null ? "" : `:${mistake.line}`}: ${mistake.message}`, {
-    remedy: "Correct the file, then run this again.",
-  });
+  throw new AssistantError(
+    "config_invalid",
+    `${mistake.file}${mistake.line === null ? "" : `:${mistake.line}`}: ${mistake.message}`,
+    {
+      remedy: "Correct the file, then run this again.",
+    },
+  );
 }
 
 function unknownModel(wanted: string, config: Config): AssistantError {
-  const known = [...config.models.flatMap((model) => [model.name, ...model.aliases]), ...catalog.map((entry) => entry.name)];
+  const known = [
+    ...config.models.flatMap((model) => [model.name, ...model.aliases]),
+    ...catalog.map((entry) => entry.name),
+  ];
   const [nearest] = nearestNames(wanted, new Set(known), 1);
-  return new AssistantError("model_not_found", `There is no model \`${wanted}\`: it is neither configured nor in the catalog.`, {
-    param: wanted,
-    remedy:
-      nearest === undefined
-        ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.`
-        : `Did you mean \`${nearest}\`?`,
-  });
+  return new AssistantError(
+    "model_not_found",
+    `There is no model \`${wanted}\`: it is neither configured nor in the catalog.`,
+    {
+      param: wanted,
+      remedy:
+        nearest === undefined
+          ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.`
+          : `Did you mean \`${nearest}\`?`,
+    },
+  );
 }
 
-async function pullShown(reference: string, { context, say, progress: stream, signal }: PrepareOptions): Promise<PulledModel> {
+async function pullShown(
+  reference: string,
+  { context, say, progress: stream, signal }: PrepareOptions,
+): Promise<PulledModel> {
   using progress = showProgress(stream, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   const pulled = await pull(reference, {

@@ -47,7 +47,14 @@ export class TerminalPrompt {
 
   ask(): Promise<PromptResult> {
     const { input, output, prompt, continuation, history } = this.#options;
-    const readline = createInterface({ input, output, prompt, history: [...history], historySize: 1000, terminal: true });
+    const readline = createInterface({
+      input,
+      output,
+      prompt,
+      history: [...history],
+      historySize: 1000,
+      terminal: true,
+    });
     const message = new MessageLines();
     return new Promise((resolve) => {
       let result: PromptResult | null = null;

@@ -82,10 +82,23 @@ export class Repl {
     const onSignal = (): void => stop.abort();
     process.on("SIGINT", onSignal);
     try {
-      const answer = await streamAnswer({ client, request: session.request(text), signal: stop.signal, out: new WordWrap(output), progress: errors });
+      const answer = await streamAnswer({
+        client,
+        request: session.request(text),
+        signal: stop.signal,
+        out: new WordWrap(output),
+        progress: errors,
+      });
       session.remember(text, answer.text);
-      output.write(answer.end === "stopped" ? "\n(stopped)\n\n" : answer.end === "length" ? "\n(cut: the limit of tokens was reached)\n\n" : "\n\n");
-      if (this.#verbose && answer.timings !== null) this.#print(`${timingLines(answer.timings, answer.clock).join("\n")}\n`);
+      output.write(
+        answer.end === "stopped"
+          ? "\n(stopped)\n\n"
+          : answer.end === "length"
+            ? "\n(cut: the limit of tokens was reached)\n\n"
+            : "\n\n",
+      );
+      if (this.#verbose && answer.timings !== null)
+        this.#print(`${timingLines(answer.timings, answer.clock).join("\n")}\n`);
     } catch (error) {
       errors.write(reportText(toAssistantError(error), { colour: true, debug }));
     } finally {
@@ -107,7 +120,9 @@ export class Repl {
         return command.text === null ? "The system message is gone." : "The system message is set.";
       case "parameter":
         session.setParameter(command.name, command.value);
-        return command.value === null ? `${command.name} is the model's own again.` : `${command.name} is ${command.value}.`;
+        return command.value === null
+          ? `${command.name} is the model's own again.`
+          : `${command.name} is ${command.value}.`;
       case "verbose":
         this.#verbose = command.on;
         return command.on ? "Counts and speed are shown." : "Counts and speed are not shown.";

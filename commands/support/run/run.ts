@@ -37,12 +37,25 @@ export async function runModel(options: RunOptions): Promise<number> {
         remedy: 'Write it behind the model: assistant run MODEL "Name three rivers."',
       });
     }
-    const prepared = await prepareModel({ context, wanted: options.model, say, progress: streams.errors, signal: stop.signal });
+    const prepared = await prepareModel({
+      context,
+      wanted: options.model,
+      say,
+      progress: streams.errors,
+      signal: stop.signal,
+    });
     const client = await runningDaemon(options, prepared.configured, say);
     const session = new ChatSession({ ...options.settings, model: prepared.name });
     if (prompt !== null) return await answerOnce(client, session, prompt, options, stop.signal);
     process.off("SIGINT", onSignal);
-    await new Repl({ client, session, verbose: options.verbose, historyFile: historyFile(context.paths.dataDir), debug: context.debug, ...streams }).run();
+    await new Repl({
+      client,
+      session,
+      verbose: options.verbose,
+      historyFile: historyFile(context.paths.dataDir),
+      debug: context.debug,
+      ...streams,
+    }).run();
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return EXIT_INTERRUPTED;
@@ -52,7 +65,11 @@ export async function runModel(options: RunOptions): Promise<number> {
   }
 }
 
-async function runningDaemon({ context, streams }: RunOptions, configured: boolean, say: (line: string) => void): Promise<DaemonClient> {
+async function runningDaemon(
+  { context, streams }: RunOptions,
+  configured: boolean,
+  say: (line: string) => void,
+): Promise<DaemonClient> {
   using progress = showProgress(streams.errors, "starting the daemon");
   const { client, status, started } = await ensureDaemon({ paths: context.paths, env: context.env, httpAddr: null });
   progress.stop();
@@ -65,10 +82,23 @@ async function runningDaemon({ context, streams }: RunOptions, configured: boole
   return client;
 }
 
-async function answerOnce(client: DaemonClient, session: ChatSession, prompt: string, options: RunOptions, signal: AbortSignal): Promise<number> {
+async function answerOnce(
+  client: DaemonClient,
+  session: ChatSession,
+  prompt: string,
+  options: RunOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const { output, errors } = options.streams;
-  const answer = await streamAnswer({ client, request: session.request(prompt), signal, out: output, progress: errors });
+  const answer = await streamAnswer({
+    client,
+    request: session.request(prompt),
+    signal,
+    out: output,
+    progress: errors,
+  });
   if (!answer.text.endsWith("\n")) output.write("\n");
-  if (options.verbose && answer.timings !== null) errors.write(`\n${timingLines(answer.timings, answer.clock).join("\n")}\n`);
+  if (options.verbose && answer.timings !== null)
+    errors.write(`\n${timingLines(answer.timings, answer.clock).join("\n")}\n`);
   return answer.end === "stopped" ? EXIT_INTERRUPTED : 0;
 }

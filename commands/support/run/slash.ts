@@ -14,7 +14,12 @@ export type SlashCommand =
 
 export type ParameterName = "temperature" | "seed" | "maxTokens";
 
-const PARAMETERS: Readonly<Record<string, ParameterName>> = { temperature: "temperature", seed: "seed", max_tokens: "maxTokens", num_predict: "maxTokens" };
+const PARAMETERS: Readonly<Record<string, ParameterName>> = {
+  temperature: "temperature",
+  seed: "seed",
+  max_tokens: "maxTokens",
+  num_predict: "maxTokens",
+};
 const COMMANDS = ["/bye", "/exit", "/clear", "/set", "/show", "/help", "/?"];
 
 const mistake = (message: string): SlashCommand => ({ type: "mistake", message });
@@ -34,12 +39,17 @@ export function parseSlash(line: string): SlashCommand | null {
       return { type: "show" };
     case "/?":
     case "/help":
-      return { type: "help", topic: words[0] === "set" || words[0] === "/set" ? "set" : words[0] === "shortcuts" ? "shortcuts" : "all" };
+      return {
+        type: "help",
+        topic: words[0] === "set" || words[0] === "/set" ? "set" : words[0] === "shortcuts" ? "shortcuts" : "all",
+      };
     case "/set":
       return parseSet(words, line);
     default: {
       const [nearest] = nearestNames(command, COMMANDS, 1);
-      return mistake(`There is no command ${command}${nearest === undefined ? "" : `; did you mean ${nearest}`}? /? lists them.`);
+      return mistake(
+        `There is no command ${command}${nearest === undefined ? "" : `; did you mean ${nearest}`}? /? lists them.`,
+      );
     }
   }
 }
@@ -64,7 +74,8 @@ function parseSet(words: readonly string[], line: string): SlashCommand {
 
 function parseParameter([name = "", value = ""]: readonly string[]): SlashCommand {
   const parameter = PARAMETERS[name];
-  if (parameter === undefined) return mistake(`Expected one of ${Object.keys(PARAMETERS).join(", ")}; found "${name}".`);
+  if (parameter === undefined)
+    return mistake(`Expected one of ${Object.keys(PARAMETERS).join(", ")}; found "${name}".`);
   if (value === "" || value === "default") return { type: "parameter", name: parameter, value: null };
   const number = Number(value);
   const whole = parameter !== "temperature";
@@ -74,7 +85,8 @@ function parseParameter([name = "", value = ""]: readonly string[]): SlashComman
   return { type: "parameter", name: parameter, value: number };
 }
 
-const unquote = (text: string): string => /^"""([\s\S]*)"""$/u.exec(text)?.[1]?.trim() ?? /^"(.*)"$/su.exec(text)?.[1] ?? text;
+const unquote = (text: string): string =>
+  /^"""([\s\S]*)"""$/u.exec(text)?.[1]?.trim() ?? /^"(.*)"$/su.exec(text)?.[1] ?? text;
 
 /** The lines that `/?` prints. */
 export function helpLines(topic: "all" | "set" | "shortcuts"): string[] {

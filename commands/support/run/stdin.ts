@@ -8,13 +8,19 @@ const SOCKET_PATIENCE_MS = 500;
  * All of standard input as text, or null where it is a terminal. With `optional` (there is a prompt already) an open
  * socket to which nobody writes counts as no input; a pipe or a file is always read to its end.
  */
-export async function readStdin(stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number }, optional: boolean): Promise<string | null> {
+export async function readStdin(
+  stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number },
+  optional: boolean,
+): Promise<string | null> {
   if (stdin.isTTY === true) return null;
   const patience = optional && isSocket(stdin.fd ?? 0) ? SOCKET_PATIENCE_MS : null;
   const silent = Symbol("silent");
   const first = firstReadable(stdin);
   if (patience !== null) {
-    const outcome = await Promise.race([first, new Promise<typeof silent>((resolve) => setTimeout(() => resolve(silent), patience).unref())]);
+    const outcome = await Promise.race([
+      first,
+      new Promise<typeof silent>((resolve) => setTimeout(() => resolve(silent), patience).unref()),
+    ]);
     if (outcome === silent) {
       stdin.destroy();
       return null;

@@ -24,14 +24,18 @@ export function timingLines(timings: ChatTimings, clock: AnswerClock): string[] 
   return rows.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(22)}${value}`]));
 }
 
-const uncached = ({ promptTokens, cachedTokens }: ChatTimings): number | null => (promptTokens === null ? null : promptTokens - (cachedTokens ?? 0));
+const uncached = ({ promptTokens, cachedTokens }: ChatTimings): number | null =>
+  promptTokens === null ? null : promptTokens - (cachedTokens ?? 0);
 
 const seconds = (milliseconds: number | null): string | null => {
   if (milliseconds === null) return null;
   return milliseconds < 1000 ? `${milliseconds.toFixed(1)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 };
 
-const tokens = (count: number | null): string | null => (count === null ? null : `${count} token${count === 1 ? "" : "s"}`);
+const tokens = (count: number | null): string | null =>
+  count === null ? null : `${count} token${count === 1 ? "" : "s"}`;
 
 const rate = (count: number | null, milliseconds: number | null): string | null =>
-  count === null || milliseconds === null || milliseconds <= 0 ? null : `${((count / milliseconds) * 1000).toFixed(2)} tokens/s`;
+  count === null || milliseconds === null || milliseconds <= 0
+    ? null
+    : `${((count / milliseconds) * 1000).toFixed(2)} tokens/s`;

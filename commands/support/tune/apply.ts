@@ -20,12 +20,19 @@ const NEIGHBOURS = ["n_gpu_layers", "ctx_size"];
  * The edit that brings the report's settings into the model's file: those keys alone, everything else as it is. Null where there is nothing
  * to change. Throws `config_invalid`, with the lines to write by hand, where the model has no file or its layout does not allow it.
  */
-export async function planEdit({ file, section, changes, model }: TuneReport, context: CommandContext): Promise<PlannedEdit | null> {
+export async function planEdit(
+  { file, section, changes, model }: TuneReport,
+  context: CommandContext,
+): Promise<PlannedEdit | null> {
   if (changes.length === 0) return null;
   if (file === context.paths.configFile) {
-    throw new AssistantError("config_invalid", `${model} has no file of its own that could be changed; it is an entry of ${file}.`, {
-      remedy: `Give the entry a \`config_path\`, and write there under [${section}]: ${changes.map(({ key, to }) => `${key} = ${JSON.stringify(to)}`).join(", ")}.`,
-    });
+    throw new AssistantError(
+      "config_invalid",
+      `${model} has no file of its own that could be changed; it is an entry of ${file}.`,
+      {
+        remedy: `Give the entry a \`config_path\`, and write there under [${section}]: ${changes.map(({ key, to }) => `${key} = ${JSON.stringify(to)}`).join(", ")}.`,
+      },
+    );
   }
   const before = await readFile(file, "utf8");
   const values = Object.fromEntries(changes.map(({ key, to }) => [key, to]));
@@ -35,9 +42,13 @@ export async function planEdit({ file, section, changes, model }: TuneReport, co
 /** Writes the file, whole or not at all, and has a running daemon read it. Throws where somebody else changed it since it was read. */
 export async function applyEdit(edit: PlannedEdit, context: CommandContext): Promise<{ reload: ReloadReport | null }> {
   if ((await readFile(edit.file, "utf8")) !== edit.before) {
-    throw new AssistantError("file_exists", `${edit.file} was changed while you were asked, and was left as it is now.`, {
-      remedy: "Run `assistant tune` again.",
-    });
+    throw new AssistantError(
+      "file_exists",
+      `${edit.file} was changed while you were asked, and was left as it is now.`,
+      {
+        remedy: "Run `assistant tune` again.",
+      },
+    );
   }
   await writeFileAtomic(edit.file, edit.text);
   const running = await connectIfRunning(context.paths);

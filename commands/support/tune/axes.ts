@@ -67,13 +67,16 @@ function threads({ mostThreads }: Bounds): TuneAxis {
 const MIN_BATCH = 16;
 
 /** The smallest batch that is tried: an embedding's input is computed at once. */
-export const smallestBatch = ({ generates, contextTokens }: Pick<Bounds, "generates" | "contextTokens">): number => (generates ? MIN_BATCH : contextTokens);
+export const smallestBatch = ({ generates, contextTokens }: Pick<Bounds, "generates" | "contextTokens">): number =>
+  generates ? MIN_BATCH : contextTokens;
 
 function batch(bounds: Bounds): TuneAxis {
   const onGpu = bounds.device.vendor !== "cpu";
   const least = smallestBatch(bounds);
   const coupled = !onGpu || !bounds.generates;
-  const values = bounds.generates ? powers(least, onGpu ? 8192 : 512) : [least, ...powers(512, 8192).filter((tokens) => tokens > least)];
+  const values = bounds.generates
+    ? powers(least, onGpu ? 8192 : 512)
+    : [least, ...powers(512, 8192).filter((tokens) => tokens > least)];
   return {
     name: "batch",
     margin: MARGIN,
@@ -123,7 +126,9 @@ const cacheType = (): TuneAxis => ({
   first: "up",
   steps: ({ settings }) => {
     const own = `${settings.cacheTypeK} ${settings.cacheTypeV}`;
-    const others = ["f16", "q8_0"].filter((type) => `${type} ${type}` !== own).map((type) => ({ ...settings, cacheTypeK: type, cacheTypeV: type }));
+    const others = ["f16", "q8_0"]
+      .filter((type) => `${type} ${type}` !== own)
+      .map((type) => ({ ...settings, cacheTypeK: type, cacheTypeV: type }));
     return [settings, ...others];
   },
 });
@@ -135,8 +140,14 @@ function axis(
   read: (settings: TuneSettings) => number,
   write: (settings: TuneSettings, value: number) => TuneSettings,
 ): TuneAxis {
-  return { name, margin: MARGIN, first, steps: ({ settings }) => ordered(values, read(settings)).map((value) => write(settings, value)) };
+  return {
+    name,
+    margin: MARGIN,
+    first,
+    steps: ({ settings }) => ordered(values, read(settings)).map((value) => write(settings, value)),
+  };
 }
 
 /** Each once, ascending, with the user's own value in its place. */
-const ordered = (values: readonly number[], own: number): number[] => [...new Set([...values, own])].sort((a, b) => a - b);
+const ordered = (values: readonly number[], own: number): number[] =>
+  [...new Set([...values, own])].sort((a, b) => a - b);

@@ -11,7 +11,9 @@ const LOOK_EVERY_MS = 200;
 
 /** Ids of the daemon's instances on the device. */
 export const instancesOn = (status: Pick<DaemonStatus, "instances">, device: Pick<Device, "id">): string[] =>
-  status.instances.filter((instance) => instance.device === device.id && UP.includes(instance.state)).map((instance) => instance.id);
+  status.instances
+    .filter((instance) => instance.device === device.id && UP.includes(instance.state))
+    .map((instance) => instance.id);
 
 /**
  * Sees to it that the device is ours: the daemon's instances there would be measured along, and slowed down. With
@@ -33,7 +35,8 @@ export async function clearDevice(
       `The daemon has ${found.join(", ")} on ${device.id}: neither a measurement nor its requests would run undisturbed.`,
       {
         param: device.id,
-        remedy: "Add `--stop` to have these instances stopped first (the next request starts them again), or wait until they are idle and gone.",
+        remedy:
+          "Add `--stop` to have these instances stopped first (the next request starts them again), or wait until they are idle and gone.",
       },
     );
   }
@@ -47,10 +50,14 @@ async function gone(client: DaemonClient, device: Device, waitMs: number): Promi
     const left = instancesOn(await client.status(), device);
     if (left.length === 0) return;
     if (performance.now() > deadline) {
-      throw new AssistantError("model_in_use", `${left.join(", ")} did not stop within ${Math.round(waitMs / 1000)} s, or clients started it again.`, {
-        param: device.id,
-        remedy: "Stop the daemon (`assistant stop`) while you tune.",
-      });
+      throw new AssistantError(
+        "model_in_use",
+        `${left.join(", ")} did not stop within ${Math.round(waitMs / 1000)} s, or clients started it again.`,
+        {
+          param: device.id,
+          remedy: "Stop the daemon (`assistant stop`) while you tune.",
+        },
+      );
     }
     await delay(LOOK_EVERY_MS);
   }

@@ -8,7 +8,11 @@ export function budgetOf(text: string): number {
   const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*([smh]?)$/.exec(text.trim()) ?? [];
   const milliseconds = amount === undefined ? 0 : Number(amount) * (UNITS[unit] ?? 0);
   if (milliseconds >= MIN_MS) return milliseconds;
-  throw new AssistantError("usage", `--budget takes a time of at least a second, such as 90s or 5m, found ${JSON.stringify(text)}.`, { param: "budget" });
+  throw new AssistantError(
+    "usage",
+    `--budget takes a time of at least a second, such as 90s or 5m, found ${JSON.stringify(text)}.`,
+    { param: "budget" },
+  );
 }
 
 /** Why figures from this machine, now, are to be taken with care; null where it is quiet. `load`: processes that want a core, as of the last minute. */

@@ -23,11 +23,24 @@ export function triedRows({ tried, best, workload, objective }: TuneReport): str
     const settings = [axis, ...[threads, slots, batchTokens, microBatchTokens].map(String), cache];
     if (result.kind === "failed") return [...settings, "-", "-", ...(many ? ["-"] : []), "-", "-", result.reason];
     const { rates, batchMs, score } = result;
-    const note = result.tier === BATCH_TOO_LONG ? `batch over ${MAX_BATCH_MS} ms` : settingsKey(trial) === settingsKey(best) ? "best" : "";
-    const figures = [rate(rates.prefill), rate(rates.decode), ...(many ? [rate(rates.streams)] : []), `${Math.round(batchMs)} ms`];
+    const note =
+      result.tier === BATCH_TOO_LONG
+        ? `batch over ${MAX_BATCH_MS} ms`
+        : settingsKey(trial) === settingsKey(best)
+          ? "best"
+          : "";
+    const figures = [
+      rate(rates.prefill),
+      rate(rates.decode),
+      ...(many ? [rate(rates.streams)] : []),
+      `${Math.round(batchMs)} ms`,
+    ];
     return [...settings, ...figures, startScore === null ? "-" : times(score / startScore), note];
   });
-  return [[...titles, ...(many ? [`${workload.streams} AT ONCE/S`] : []), "ONE BATCH", objective.toUpperCase(), ""], ...rows];
+  return [
+    [...titles, ...(many ? [`${workload.streams} AT ONCE/S`] : []), "ONE BATCH", objective.toUpperCase(), ""],
+    ...rows,
+  ];
 }
 
 /** What came of it, in sentences. */
@@ -36,11 +49,17 @@ export function conclusion(report: TuneReport): string[] {
   const size = modelKinds[workload.kind].generates
     ? `${workload.promptTokens} prompt and ${workload.answerTokens} answer tokens`
     : `inputs of ${workload.promptTokens} tokens`;
-  const lines = [`${model} on ${device} with ${engine}, ${size}; rates in tokens per second, medians; ${objective} as a multiple of the first row.`];
-  if (sideBySide > 1) lines.push(`Measured with the threads that it has while ${sideBySide} models run on ${device} side by side.`);
+  const lines = [
+    `${model} on ${device} with ${engine}, ${size}; rates in tokens per second, medians; ${objective} as a multiple of the first row.`,
+  ];
+  if (sideBySide > 1)
+    lines.push(`Measured with the threads that it has while ${sideBySide} models run on ${device} side by side.`);
   if (!complete) lines.push("The time was over before everything was tried: a longer --budget may find more.");
   lines.push(...doubts);
-  if (changes.length === 0) lines.push("Nothing that was tried is better than what the model has by more than the noise: its file stays as it is.");
+  if (changes.length === 0)
+    lines.push(
+      "Nothing that was tried is better than what the model has by more than the noise: its file stays as it is.",
+    );
   else
     lines.push(
       ...batchReason(report),
@@ -52,7 +71,12 @@ export function conclusion(report: TuneReport): string[] {
 /** Why what is slower, perhaps, replaces what the model has. */
 function batchReason({ tried, best }: TuneReport): string[] {
   const [start] = tried;
-  if (start?.result.kind !== "measured" || start.result.tier !== BATCH_TOO_LONG || start.batchTokens === best.batchTokens) return [];
+  if (
+    start?.result.kind !== "measured" ||
+    start.result.tier !== BATCH_TOO_LONG ||
+    start.batchTokens === best.batchTokens
+  )
+    return [];
   const took = Math.round(start.result.batchMs);
   return [
     `Its batch of ${start.batchTokens} tokens takes ${took} ms: for so long a request whose client has left would hold the engine; ${MAX_BATCH_MS} ms is the limit.`,
@@ -63,9 +87,15 @@ function batchReason({ tried, best }: TuneReport): string[] {
 export const diffLines = (file: string, changes: readonly LineChange[]): string[] => [
   `--- ${file}`,
   `+++ ${file}`,
-  ...changes.flatMap(({ line, before, after }) => [`@@ line ${line} @@`, ...(before === null ? [] : [`-${before}`]), `+${after}`]),
+  ...changes.flatMap(({ line, before, after }) => [
+    `@@ line ${line} @@`,
+    ...(before === null ? [] : [`-${before}`]),
+    `+${after}`,
+  ]),
 ];
 
-const scoreOf = (trial: TriedSettings | undefined): number | null => (trial?.result.kind === "measured" ? trial.result.score : null);
+const scoreOf = (trial: TriedSettings | undefined): number | null =>
+  trial?.result.kind === "measured" ? trial.result.score : null;
 const times = (factor: number): string => `${factor.toFixed(2)}×`;
-const rate = (perSecond: number | null): string => (perSecond === null ? "-" : perSecond >= 100 ? String(Math.round(perSecond)) : perSecond.toFixed(1));
+const rate = (perSecond: number | null): string =>
+  perSecond === null ? "-" : perSecond >= 100 ? String(Math.round(perSecond)) : perSecond.toFixed(1);

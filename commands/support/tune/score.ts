@@ -38,16 +38,28 @@ export const nominal = { prompt: 512, answer: 64 } as const;
 export const MAX_BATCH_MS = 200;
 
 /** The median of the runs, judged. `shortestBatch`: no smaller batch is possible, so its length is no reason to refuse it. */
-export function judge(runs: readonly Rates[], objective: Objective, batchTokens: number, shortestBatch: boolean): Measured {
+export function judge(
+  runs: readonly Rates[],
+  objective: Objective,
+  batchTokens: number,
+  shortestBatch: boolean,
+): Measured {
   const decode = medianOf(runs, (run) => run.decode);
-  const rates: Rates = { prefill: medianOf(runs, (run) => run.prefill) ?? 0, decode, streams: medianOf(runs, (run) => run.streams) };
+  const rates: Rates = {
+    prefill: medianOf(runs, (run) => run.prefill) ?? 0,
+    decode,
+    streams: medianOf(runs, (run) => run.streams),
+  };
   const answer = decode === null ? 0 : nominal.answer;
   const alone = 1 / (nominal.prompt / rates.prefill + (decode === null ? 0 : answer / decode));
   const together = rates.streams === null ? alone : rates.streams / (nominal.prompt + answer);
   const score = objective === "latency" ? alone : objective === "throughput" ? together : Math.sqrt(alone * together);
   // Other programs can make a run slower, never faster: the fastest tells most of the machine.
   const batchMs = (batchTokens / Math.max(...runs.map((run) => run.prefill))) * 1000;
-  const standing: Standing = batchMs <= MAX_BATCH_MS || shortestBatch ? { tier: USABLE, value: score } : { tier: BATCH_TOO_LONG, value: 1 / batchMs };
+  const standing: Standing =
+    batchMs <= MAX_BATCH_MS || shortestBatch
+      ? { tier: USABLE, value: score }
+      : { tier: BATCH_TOO_LONG, value: 1 / batchMs };
   return { kind: "measured", ...standing, rates, batchMs, score, runs: runs.length };
 }
 

@@ -43,14 +43,17 @@ const MAX_ROUNDS = 3;
 const PLATEAU = 0.03;
 
 /** Whether `a` is better than `b` by more than `margin` (a share). Another tier needs no margin. */
-export const beats = (a: Standing, b: Standing, margin: number): boolean => (a.tier !== b.tier ? a.tier > b.tier : a.value > b.value * (1 + margin));
+export const beats = (a: Standing, b: Standing, margin: number): boolean =>
+  a.tier !== b.tier ? a.tier > b.tier : a.value > b.value * (1 + margin);
 
 /**
  * Climbs along one axis after the other, from the values held, until a whole round over the axes changes nothing: few
  * measurements, where a grid would need hundreds. Nothing is measured twice. What it cannot find is a peak behind a
  * valley; speed over threads, batches and slots has none in practice.
  */
-export async function coordinateSearch<S, R extends Standing>(search: Search<S, R>): Promise<{ best: Trial<S, R>; complete: boolean }> {
+export async function coordinateSearch<S, R extends Standing>(
+  search: Search<S, R>,
+): Promise<{ best: Trial<S, R>; complete: boolean }> {
   const known = new Map<string, R>([[search.key(search.start.settings), search.start.result]]);
   let best = search.start;
   const measure = async (settings: S, axis: string): Promise<Trial<S, R> | null> => {

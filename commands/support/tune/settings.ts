@@ -33,14 +33,26 @@ export interface SettingChange {
 export const settingsKey = (settings: TuneSettings): string => fields.map((field) => settings[field]).join(" ");
 
 /** "threads 2, slots 4, batch 32/32, cache f16". */
-export function settingsText({ threads, slots, batchTokens, microBatchTokens, cacheTypeK, cacheTypeV }: TuneSettings): string {
+export function settingsText({
+  threads,
+  slots,
+  batchTokens,
+  microBatchTokens,
+  cacheTypeK,
+  cacheTypeV,
+}: TuneSettings): string {
   const cache = cacheTypeK === cacheTypeV ? cacheTypeK : `${cacheTypeK}/${cacheTypeV}`;
   return `threads ${threads}, slots ${slots}, batch ${batchTokens}/${microBatchTokens}, cache ${cache}`;
 }
 
 /** What differs, as keys of the model file. */
-export const changesBetween = (from: Omit<TuneSettings, "threads"> & { readonly threads: number | "auto" }, to: TuneSettings): SettingChange[] =>
-  fields.filter((field) => from[field] !== to[field]).map((field) => ({ key: keyNames[field], from: from[field], to: to[field] }));
+export const changesBetween = (
+  from: Omit<TuneSettings, "threads"> & { readonly threads: number | "auto" },
+  to: TuneSettings,
+): SettingChange[] =>
+  fields
+    .filter((field) => from[field] !== to[field])
+    .map((field) => ({ key: keyNames[field], from: from[field], to: to[field] }));
 
 /** Threads that wait for a GPU, sample and answer. */
 const GPU_THREADS = 2;
@@ -53,7 +65,11 @@ export const threadShare = (device: Pick<Device, "vendor">, threadBudget: number
   device.vendor === "cpu" ? Math.max(1, Math.floor(threadBudget / sideBySide)) : threadBudget;
 
 /** The model's settings as one instance would have them that may use so many threads. */
-export function startSettings({ load }: Pick<ModelSpec, "load">, device: Pick<Device, "vendor">, mostThreads: number): TuneSettings {
+export function startSettings(
+  { load }: Pick<ModelSpec, "load">,
+  device: Pick<Device, "vendor">,
+  mostThreads: number,
+): TuneSettings {
   const alone = device.vendor === "cpu" ? mostThreads : Math.min(GPU_THREADS, mostThreads);
   return {
     threads: load.threads === "auto" ? alone : Math.min(load.threads, mostThreads),
@@ -66,4 +82,8 @@ export function startSettings({ load }: Pick<ModelSpec, "load">, device: Pick<De
 }
 
 /** The loading settings of a trial. No host cache: keeping what lost its slot would be measured along. */
-export const loadWith = (load: LoadSettings, settings: TuneSettings): LoadSettings => ({ ...load, ...settings, hostCacheMib: 0 });
+export const loadWith = (load: LoadSettings, settings: TuneSettings): LoadSettings => ({
+  ...load,
+  ...settings,
+  hostCacheMib: 0,
+});

@@ -26,20 +26,30 @@ export interface Target {
 export async function findTarget(name: string, { env, paths }: CommandContext): Promise<Target> {
   const hardware = await probeHardware(env);
   const config = await loadConfig({ env, configFile: paths.configFile, hardware });
-  const model = config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
+  const model =
+    config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
   if (model === undefined) throw notConfigured(name, config);
   const modelPath = await resolveWeights(model.source, modelStore(config.paths));
   const pathVariable = variable(env, "PATH") ?? "";
-  const engines = createEngines({ folder: engineFolder(config.paths), llamaServerPath: config.llamaServerPath, pathVariable, nodePath: process.execPath });
+  const engines = createEngines({
+    folder: engineFolder(config.paths),
+    llamaServerPath: config.llamaServerPath,
+    pathVariable,
+    nodePath: process.execPath,
+  });
   const engine = await engines.choose(model);
   const availability = await engine.availability();
   const allowed = devicesOf(model, hardware);
   const device = allowed.find((candidate) => supportsDevice(availability, candidate));
   if (device === undefined) {
-    throw new AssistantError("engine_unavailable", `${engine.id} can compute on none of the devices that ${model.name} may use.`, {
-      param: "devices",
-      remedy: `\`assistant doctor\` lists devices and engines; ${model.file} says where the model may run.`,
-    });
+    throw new AssistantError(
+      "engine_unavailable",
+      `${engine.id} can compute on none of the devices that ${model.name} may use.`,
+      {
+        param: "devices",
+        remedy: `\`assistant doctor\` lists devices and engines; ${model.file} says where the model may run.`,
+      },
+    );
   }
   return { model, modelPath, engine, device, hardware, config };
 }
@@ -53,13 +63,17 @@ function devicesOf({ devices: named }: ModelSpec, { devices }: Hardware): readon
 
 function notConfigured(name: string, config: Config): AssistantError {
   const broken = config.notices.find(({ severity, file }) => severity === "error" && file.endsWith(`/${name}.toml`));
-  if (broken !== undefined) return new AssistantError("config_invalid", `${broken.file}:${broken.line ?? 1}: ${broken.message}`);
+  if (broken !== undefined)
+    return new AssistantError("config_invalid", `${broken.file}:${broken.line ?? 1}: ${broken.message}`);
   const near = nearestNames(
     name,
     config.models.map((known) => known.name),
   );
   return new AssistantError("model_not_found", `No configured model is called ${JSON.stringify(name)}.`, {
     param: name,
-    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : `\`assistant pull ${name}\` or \`assistant init --model-config ${name}\` configures one.`,
+    remedy:
+      near.length > 0
+        ? `Did you mean ${near.join(" or ")}?`
+        : `\`assistant pull ${name}\` or \`assistant init --model-config ${name}\` configures one.`,
   });
 }

@@ -9,7 +9,15 @@ import { axesFor, type Bounds, smallestBatch } from "./axes.ts";
 import { clearDevice, intruders } from "./neighbours.ts";
 import { failure, judge, type Measured, type Objective, type Rates, type Result } from "./score.ts";
 import { beats, coordinateSearch, type Trial } from "./search.ts";
-import { changesBetween, loadWith, type SettingChange, settingsKey, startSettings, type TuneSettings, threadShare } from "./settings.ts";
+import {
+  changesBetween,
+  loadWith,
+  type SettingChange,
+  settingsKey,
+  startSettings,
+  type TuneSettings,
+  threadShare,
+} from "./settings.ts";
 import { findTarget, type Target } from "./target.ts";
 import { measureOnce, planWorkload, type Workload, warmUp } from "./workload.ts";
 
@@ -88,7 +96,10 @@ const MEMORY_SHARE = 0.9;
  */
 export async function tune(request: TuneRequest): Promise<TuneReport> {
   const target = await findTarget(request.model, request.context);
-  await clearDevice(target.device, request.context, { stop: request.stop, waitMs: target.config.scheduler.drainTimeoutMs + 10_000 });
+  await clearDevice(target.device, request.context, {
+    stop: request.stop,
+    waitMs: target.config.scheduler.drainTimeoutMs + 10_000,
+  });
   const sideBySide = 1 + (await countBeside(target, request));
   const trials = new Trials(request, target, sideBySide);
   const start = await trials.start();
@@ -114,10 +125,18 @@ export async function tune(request: TuneRequest): Promise<TuneReport> {
     gain: gainOf(start.result, best.result) ?? 1,
     complete,
     // A share that is written holds whichever of the models starts first.
-    changes: changesBetween(sideBySide > 1 ? { ...start.settings, threads: target.model.load.threads } : start.settings, best.settings),
+    changes: changesBetween(
+      sideBySide > 1 ? { ...start.settings, threads: target.model.load.threads } : start.settings,
+      best.settings,
+    ),
     file: target.model.file,
     section: target.model.kind,
-    doubts: disturbing.length === 0 ? [] : [`The daemon started ${disturbing.join(", ")} on ${target.device.id} meanwhile: tune again when nobody uses it.`],
+    doubts:
+      disturbing.length === 0
+        ? []
+        : [
+            `The daemon started ${disturbing.join(", ")} on ${target.device.id} meanwhile: tune again when nobody uses it.`,
+          ],
   };
 }
 
@@ -128,7 +147,8 @@ async function countBeside({ device, model }: Target, { beside = [], context }: 
   return others.filter((other) => other.device.id === device.id && other.model.name !== model.name).length;
 }
 
-const gainOf = (start: Result, now: Result): number | null => (start.kind === "measured" && now.kind === "measured" ? now.score / start.score : null);
+const gainOf = (start: Result, now: Result): number | null =>
+  start.kind === "measured" && now.kind === "measured" ? now.score / start.score : null;
 
 /** Measures within the budget, and remembers everything that it measured. */
 class Trials {
@@ -174,7 +194,12 @@ class Trials {
     const startedAt = performance.now();
     await this.#withEngine(settings, this.#request.signal, async (socketPath, signal) => {
       const seen = await warmUp(socketPath, kind, contextTokens, signal);
-      const order = { kind, contextTokens, streams: objective === "latency" ? 0 : streams, runMs: this.#request.budgetMs * RUN_SHARE };
+      const order = {
+        kind,
+        contextTokens,
+        streams: objective === "latency" ? 0 : streams,
+        runMs: this.#request.budgetMs * RUN_SHARE,
+      };
       this.workload = planWorkload(order, seen);
       await this.#measure(settings, socketPath, signal);
     });
@@ -198,7 +223,10 @@ class Trials {
    * Measures the winner and what the model has once more, one after the other: of many noisy figures the best is the
    * one that was lucky. What does not win again, by the medians of all runs, does not replace anything.
    */
-  async confirm(start: Trial<TuneSettings, Measured>, found: Trial<TuneSettings, Result>): Promise<Trial<TuneSettings, Result>> {
+  async confirm(
+    start: Trial<TuneSettings, Measured>,
+    found: Trial<TuneSettings, Result>,
+  ): Promise<Trial<TuneSettings, Result>> {
     const sure = found.settings === start.settings || found.result.tier !== start.result.tier;
     if (sure || this.#leftMs() < this.#usualMs) return found;
     const again: Result[] = [];
@@ -230,7 +258,11 @@ class Trials {
     }
   }
 
-  #withEngine(settings: TuneSettings, signal: AbortSignal, use: (socketPath: string, signal: AbortSignal) => Promise<void>): Promise<void> {
+  #withEngine(
+    settings: TuneSettings,
+    signal: AbortSignal,
+    use: (socketPath: string, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
     const { engine, model, modelPath, device } = this.#target;
     const { env } = this.#request.context;
     const trial = { engine, modelPath, device, threads: settings.threads, probe: createEngineProbe(), env };
@@ -246,13 +278,19 @@ class Trials {
   }
 
   #judged(settings: TuneSettings): Measured {
-    return judge(this.#runs.get(settingsKey(settings)) ?? [], this.bounds.objective, settings.batchTokens, settings.batchTokens <= smallestBatch(this.bounds));
+    return judge(
+      this.#runs.get(settingsKey(settings)) ?? [],
+      this.bounds.objective,
+      settings.batchTokens,
+      settings.batchTokens <= smallestBatch(this.bounds),
+    );
   }
 
   /** A reason, where the device has not the memory for it. */
   async #tooLarge(settings: TuneSettings): Promise<Result | null> {
     const { model, modelPath, device } = this.#target;
-    const grown = settings.slots > this.#startSettings.slots || settings.microBatchTokens > this.#startSettings.microBatchTokens;
+    const grown =
+      settings.slots > this.#startSettings.slots || settings.microBatchTokens > this.#startSettings.microBatchTokens;
     if (!grown) return null;
     const gpuLayers = device.vendor === "cpu" ? 0 : model.load.gpuLayers;
     const { total } = await estimateMemory(modelPath, { ...model.load, ...settings, gpuLayers, kind: model.kind });

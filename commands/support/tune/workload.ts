@@ -31,12 +31,26 @@ export function planWorkload({ kind, contextTokens, streams, runMs }: WorkloadOr
   const share = Math.min(1, runMs / (requestMs * (1 + streams)));
   const answerTokens = answer === 0 ? 0 : Math.max(MIN_ANSWER, Math.round(answer * share));
   const room = Math.max(1, Math.floor(contextTokens * 0.9) - answerTokens - 8);
-  return { kind, promptTokens: Math.min(room, Math.max(MIN_PROMPT, Math.round(nominal.prompt * share))), answerTokens, streams };
+  return {
+    kind,
+    promptTokens: Math.min(room, Math.max(MIN_PROMPT, Math.round(nominal.prompt * share))),
+    answerTokens,
+    streams,
+  };
 }
 
 /** A short look at an engine that has just started: pages are in, and the rates are about known. */
-export const warmUp = (socketPath: string, kind: ModelKind, contextTokens: number, signal: AbortSignal): Promise<Rates> =>
-  measureOnce(socketPath, { kind, promptTokens: Math.min(48, Math.floor(contextTokens / 2)), answerTokens: MIN_ANSWER, streams: 0 }, signal);
+export const warmUp = (
+  socketPath: string,
+  kind: ModelKind,
+  contextTokens: number,
+  signal: AbortSignal,
+): Promise<Rates> =>
+  measureOnce(
+    socketPath,
+    { kind, promptTokens: Math.min(48, Math.floor(contextTokens / 2)), answerTokens: MIN_ANSWER, streams: 0 },
+    signal,
+  );
 
 /** One run: a request alone, then `streams` at once. Throws `engine_error`, or the signal's reason. */
 export async function measureOnce(socketPath: string, workload: Workload, signal: AbortSignal): Promise<Rates> {
@@ -45,7 +59,11 @@ export async function measureOnce(socketPath: string, workload: Workload, signal
   const startedAt = performance.now();
   const together = await Promise.all(Array.from({ length: workload.streams }, () => ask(socketPath, workload, signal)));
   const seconds = (performance.now() - startedAt) / 1000;
-  return { prefill: alone.prefill, decode: alone.decode, streams: together.reduce((sum, { tokens }) => sum + tokens, 0) / seconds };
+  return {
+    prefill: alone.prefill,
+    decode: alone.decode,
+    streams: together.reduce((sum, { tokens }) => sum + tokens, 0) / seconds,
+  };
 }
 
 interface Answered {
@@ -57,10 +75,18 @@ interface Answered {
 
 interface EngineAnswer {
   readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number };
-  readonly timings?: { readonly prompt_n?: number; readonly prompt_ms?: number; readonly predicted_per_second?: number };
+  readonly timings?: {
+    readonly prompt_n?: number;
+    readonly prompt_ms?: number;
+    readonly predicted_per_second?: number;
+  };
 }
 
-async function ask(socketPath: string, { kind, promptTokens, answerTokens }: Workload, signal: AbortSignal): Promise<Answered> {
+async function ask(
+  socketPath: string,
+  { kind, promptTokens, answerTokens }: Workload,
+  signal: AbortSignal,
+): Promise<Answered> {
   const prompt = freshText(promptTokens);
   const chat = { prompt, max_tokens: answerTokens, temperature: 0, ignore_eos: true, cache_prompt: false };
   const { generates } = modelKinds[kind];
@@ -71,7 +97,10 @@ async function ask(socketPath: string, { kind, promptTokens, answerTokens }: Wor
   const read = usage?.prompt_tokens ?? 0;
   const written = usage?.completion_tokens ?? 0;
   if (read === 0 || (generates && timings?.prompt_ms === undefined)) {
-    throw new AssistantError("engine_error", "The engine answered without the counts and times that settings are compared by.");
+    throw new AssistantError(
+      "engine_error",
+      "The engine answered without the counts and times that settings are compared by.",
+    );
   }
   if (!generates) return { prefill: (read * 1000) / elapsedMs, decode: null, tokens: read };
   return {
@@ -86,7 +115,11 @@ async function call(socketPath: string, path: string, body: object, signal: Abor
     return await callJson<EngineAnswer>({ socketPath, method: "POST", path, body, signal, silenceMs: null });
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    throw new AssistantError("engine_error", `The engine did not answer ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new AssistantError(
+      "engine_error",
+      `The engine did not answer ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -96,5 +129,11 @@ let asked = 0;
 /** Common words, about one token each, in an order that no cache has seen: the first word alone is a number of its own. */
 function freshText(tokens: number): string {
   asked++;
-  return [`${asked}:`, ...Array.from({ length: Math.max(1, tokens - 3) }, (_, index) => words[(index * (asked % 7) + index + asked) % words.length])].join(" ");
+  return [
+    `${asked}:`,
+    ...Array.from(
+      { length: Math.max(1, tokens - 3) },
+      (_, index) => words[(index * (asked % 7) + index + asked) % words.length],
+    ),
+  ].join(" ");
 }

@@ -41,16 +41,24 @@ export interface SchemaNode extends KeyFacts {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
 }
 
-export const text = (description: string, options: Common & { pattern?: string; patternText?: string; minLength?: number } = {}) =>
-  Type.Optional(Type.String({ description, ...options }));
-export const requiredText = (description: string, options: Common & { pattern?: string; patternText?: string; minLength?: number } = {}) =>
-  Type.String({ description, required: true, ...options });
-export const flag = (description: string, options: Common = {}) => Type.Optional(Type.Boolean({ description, ...options }));
+export const text = (
+  description: string,
+  options: Common & { pattern?: string; patternText?: string; minLength?: number } = {},
+) => Type.Optional(Type.String({ description, ...options }));
+export const requiredText = (
+  description: string,
+  options: Common & { pattern?: string; patternText?: string; minLength?: number } = {},
+) => Type.String({ description, required: true, ...options });
+export const flag = (description: string, options: Common = {}) =>
+  Type.Optional(Type.Boolean({ description, ...options }));
 export const integer = (description: string, options: Common & { minimum?: number; maximum?: number } = {}) =>
   Type.Optional(Type.Integer({ description, ...options }));
-export const decimal = (description: string, options: Common & { minimum?: number; maximum?: number; exclusiveMinimum?: number } = {}) =>
-  Type.Optional(Type.Number({ description, ...options }));
-export const list = <T extends TSchema>(items: T, description: string, options: Common = {}) => Type.Optional(Type.Array(items, { description, ...options }));
+export const decimal = (
+  description: string,
+  options: Common & { minimum?: number; maximum?: number; exclusiveMinimum?: number } = {},
+) => Type.Optional(Type.Number({ description, ...options }));
+export const list = <T extends TSchema>(items: T, description: string, options: Common = {}) =>
+  Type.Optional(Type.Array(items, { description, ...options }));
 export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
 

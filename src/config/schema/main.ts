@@ -6,7 +6,10 @@ import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, sect
 
 const RemoteServer = Type.Object(
   {
-    name: text("Name in messages and in `assistant node list`.", { defaultText: "its address", spec: { value: '"…"', becomes: "honoured" } }),
+    name: text("Name in messages and in `assistant node list`.", {
+      defaultText: "its address",
+      spec: { value: '"…"', becomes: "honoured" },
+    }),
     grpc_addr: text("Address of the other machine's gRPC service, `host:port`.", {
       defaultText: "required where the entry is enabled",
       spec: { value: '"…"', becomes: "honoured" },
@@ -30,9 +33,12 @@ const remoteServersText =
 
 const LlamaServer = Type.Object(
   {
-    name: requiredText("Name by which clients ask for the chat model (for the embedding model, where the entry has no chat model).", {
-      spec: { value: '"…"', becomes: "the model's name" },
-    }),
+    name: requiredText(
+      "Name by which clients ask for the chat model (for the embedding model, where the entry has no chat model).",
+      {
+        spec: { value: '"…"', becomes: "the model's name" },
+      },
+    ),
     chat_model_path: text("Weights of the chat model, a GGUF file; relative to this file.", {
       spec: { value: '"…"', becomes: 'the source of a chat model; `""`: none' },
     }),
@@ -45,11 +51,16 @@ const LlamaServer = Type.Object(
     tts_model_path: text("**Refused**: speech is not served by this version.", {
       spec: {
         value: '"…"',
-        becomes: 'refused with an error notice where it is not `""` (speech is not served by this version; remove the key); the entry\'s other models serve',
+        becomes:
+          'refused with an error notice where it is not `""` (speech is not served by this version; remove the key); the entry\'s other models serve',
       },
     }),
     config_path: text("Model file with the settings of these models; relative to this file.", {
-      spec: { value: '"…"', becomes: "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then yields no further models of its own" },
+      spec: {
+        value: '"…"',
+        becomes:
+          "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then yields no further models of its own",
+      },
     }),
     port: integer("Port, on loopback, at which these models alone answer, whatever a request's `model` says.", {
       minimum: 1,
@@ -59,30 +70,51 @@ const LlamaServer = Type.Object(
   },
   { additionalProperties: false },
 );
-const llamaServersText = "A model, or a chat and an embedding model, by the paths of their weights. Instances start when first asked for.";
+const llamaServersText =
+  "A model, or a chat and an embedding model, by the paths of their weights. Instances start when first asked for.";
 
 const ApiKeyEntry = Type.Object(
   {
     name: requiredText("Whoever holds the key; shown in logs, and the tenant of its requests.", { minLength: 1 }),
-    sha256: requiredText("SHA-256 of the key, 64 hex digits: `printf %s KEY | sha256sum`. The key itself is never stored.", {
-      pattern: "^[0-9A-Fa-f]{64}$",
-      patternText: "64 hex digits, as `printf %s KEY | sha256sum` prints them",
-      secret: true,
+    sha256: requiredText(
+      "SHA-256 of the key, 64 hex digits: `printf %s KEY | sha256sum`. The key itself is never stored.",
+      {
+        pattern: "^[0-9A-Fa-f]{64}$",
+        patternText: "64 hex digits, as `printf %s KEY | sha256sum` prints them",
+        secret: true,
+      },
+    ),
+    weight: decimal("Share of the machine, relative to other keys, while more is asked for than it can do.", {
+      exclusiveMinimum: 0,
+      default: 1,
     }),
-    weight: decimal("Share of the machine, relative to other keys, while more is asked for than it can do.", { exclusiveMinimum: 0, default: 1 }),
-    scopes: list(Type.Enum([...keyScopes]), "What the key may do: use models, read `/metrics`, call the admin API over the network.", {
-      default: ["inference"],
-    }),
-    models: list(Type.String({ minLength: 1 }), "Names or aliases of the models that the key may use and sees in lists.", { defaultText: "all" }),
-    max_in_flight: integer("Requests that the key may have at once, waiting ones among them, above which a request is refused with 429 and `Retry-After`.", {
-      minimum: 1,
-      defaultText: "no limit",
-    }),
-    requests_per_minute: integer("Requests that the key may begin within any minute, above which a request is refused with 429 and `Retry-After`.", {
-      minimum: 1,
-      maximum: 1_000_000,
-      defaultText: "no limit",
-    }),
+    scopes: list(
+      Type.Enum([...keyScopes]),
+      "What the key may do: use models, read `/metrics`, call the admin API over the network.",
+      {
+        default: ["inference"],
+      },
+    ),
+    models: list(
+      Type.String({ minLength: 1 }),
+      "Names or aliases of the models that the key may use and sees in lists.",
+      { defaultText: "all" },
+    ),
+    max_in_flight: integer(
+      "Requests that the key may have at once, waiting ones among them, above which a request is refused with 429 and `Retry-After`.",
+      {
+        minimum: 1,
+        defaultText: "no limit",
+      },
+    ),
+    requests_per_minute: integer(
+      "Requests that the key may begin within any minute, above which a request is refused with 429 and `Retry-After`.",
+      {
+        minimum: 1,
+        maximum: 1_000_000,
+        defaultText: "no limit",
+      },
+    ),
   },
   { additionalProperties: false, description: "One key." },
 );
@@ -92,14 +124,17 @@ export const MainFile = Type.Object(
   {
     server: section(
       {
-        http_addr: textOrList('Address of the OpenAI-compatible API, `host:port`, or a list of them; `""`: none; port 0: any free one.', {
-          default: defaults.httpAddr,
-          spec: {
-            value: '"0.0.0.0:8080"',
-            becomes:
-              "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
+        http_addr: textOrList(
+          'Address of the OpenAI-compatible API, `host:port`, or a list of them; `""`: none; port 0: any free one.',
+          {
+            default: defaults.httpAddr,
+            spec: {
+              value: '"0.0.0.0:8080"',
+              becomes:
+                "honoured; default 127.0.0.1:8080. 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `allow_remote = true` is written",
+            },
           },
-        }),
+        ),
         grpc_addr: text(
           'Address of the gRPC service, `host:port`; `""`: none; port 0: any free one. Where it is not written and taken, the daemon goes on without it.',
           {
@@ -111,25 +146,43 @@ export const MainFile = Type.Object(
             },
           },
         ),
-        allow_remote: flag("Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.", {
-          default: false,
-        }),
+        allow_remote: flag(
+          "Serve on addresses other than loopback although no key is set: whoever reaches the address may use the models.",
+          {
+            default: false,
+          },
+        ),
         cors_origins: list(
-          Type.String({ pattern: "^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$", patternText: 'an origin such as "https://chat.example.org", or "*"' }),
+          Type.String({
+            pattern: "^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$",
+            patternText: 'an origin such as "https://chat.example.org", or "*"',
+          }),
           'Origins of web pages that may call the API, besides pages of this machine; `"*"` for all.',
           { default: [] },
         ),
         allowed_hosts: list(
-          Type.String({ pattern: "^[^\\s/:]+$|^\\[?[0-9A-Fa-f:]+\\]?$", patternText: "a host name without scheme and port" }),
+          Type.String({
+            pattern: "^[^\\s/:]+$|^\\[?[0-9A-Fa-f:]+\\]?$",
+            patternText: "a host name without scheme and port",
+          }),
           "Host names under which clients may address the API, besides loopback ones and the bound address.",
           { default: [] },
         ),
-        body_limit_mib: integer("Largest request body.", { minimum: 1, maximum: 4096, default: defaults.bodyLimitMib, unit: "MiB" }),
+        body_limit_mib: integer("Largest request body.", {
+          minimum: 1,
+          maximum: 4096,
+          default: defaults.bodyLimitMib,
+          unit: "MiB",
+        }),
         share_prefixes: flag(
           "Let what is cached of one key's prompts serve another's: saves work where they begin alike, but by how fast an answer begins each can tell what the others have asked.",
           { default: defaults.sharePrefixes },
         ),
-        api_key_sha256: list(ApiKeyEntry, "Keys, of which every request must carry one. Without any, requests need no key.", { default: [], secret: true }),
+        api_key_sha256: list(
+          ApiKeyEntry,
+          "Keys, of which every request must carry one. Without any, requests need no key.",
+          { default: [], secret: true },
+        ),
       },
       "Where and for whom the daemon answers.",
     ),
@@ -147,23 +200,38 @@ export const MainFile = Type.Object(
       {
         config_dir: text("Directory of the model files, `NAME.toml` each.", {
           defaultText: "`models` beside this file",
-          spec: { value: '"/etc/assistant/models"', becomes: "honoured; every `NAME.toml` in it is a model of its own, unless a `config_path` names it" },
+          spec: {
+            value: '"/etc/assistant/models"',
+            becomes: "honoured; every `NAME.toml` in it is a model of its own, unless a `config_path` names it",
+          },
         }),
         max_instances: integer("Most instances at once, over all models and devices.", {
           minimum: 1,
           default: defaults.maxInstances,
-          spec: { value: "10", becomes: "honoured; at the limit an idle instance makes room, and requests wait instead of failing" },
+          spec: {
+            value: "10",
+            becomes: "honoured; at the limit an idle instance makes room, and requests wait instead of failing",
+          },
         }),
-        max_load: decimal("Load of an instance (work in flight ÷ capacity) from which a further replica starts and other nodes are asked.", {
-          exclusiveMinimum: 0,
-          maximum: 1,
-          default: defaults.maxLoad,
-          spec: { value: "0.8", becomes: "honoured; compares work in flight with capacity, not the number of instances" },
-        }),
-        max_queued_per_model: integer("Waiting requests per model, above which a request is refused with 429 and `Retry-After`.", {
-          minimum: 0,
-          default: defaults.maxQueuedPerModel,
-        }),
+        max_load: decimal(
+          "Load of an instance (work in flight ÷ capacity) from which a further replica starts and other nodes are asked.",
+          {
+            exclusiveMinimum: 0,
+            maximum: 1,
+            default: defaults.maxLoad,
+            spec: {
+              value: "0.8",
+              becomes: "honoured; compares work in flight with capacity, not the number of instances",
+            },
+          },
+        ),
+        max_queued_per_model: integer(
+          "Waiting requests per model, above which a request is refused with 429 and `Retry-After`.",
+          {
+            minimum: 0,
+            default: defaults.maxQueuedPerModel,
+          },
+        ),
         max_queued_per_tenant: integer(
           "Waiting requests of one tenant (API key), over all models, above which a request is refused with 429 and `Retry-After`.",
           {
@@ -171,31 +239,47 @@ export const MainFile = Type.Object(
             default: defaults.maxQueuedPerTenant,
           },
         ),
-        policy: choice([...routingPolicies], "How the instance for a request is chosen; docs/scheduler.md compares them.", { default: defaults.policy }),
-        max_wait_s: decimal("Wait after which the oldest request of a tenant and priority has the next turn, whatever the others' priorities.", {
-          minimum: 0,
-          default: defaults.maxWaitS,
-          unit: "s",
-        }),
-        max_swap_wait_s: decimal("Time that a model waits for the place of another one that is in use before that one has to make room.", {
-          minimum: 0,
-          default: defaults.maxSwapWaitS,
-          unit: "s",
-        }),
-        thread_budget: integerOrAuto("Threads that all instances together may use; models of one thread each may be twice as many.", {
-          default: "auto",
-          defaultText: '`"auto"`: the physical cores',
-        }),
+        policy: choice(
+          [...routingPolicies],
+          "How the instance for a request is chosen; docs/scheduler.md compares them.",
+          { default: defaults.policy },
+        ),
+        max_wait_s: decimal(
+          "Wait after which the oldest request of a tenant and priority has the next turn, whatever the others' priorities.",
+          {
+            minimum: 0,
+            default: defaults.maxWaitS,
+            unit: "s",
+          },
+        ),
+        max_swap_wait_s: decimal(
+          "Time that a model waits for the place of another one that is in use before that one has to make room.",
+          {
+            minimum: 0,
+            default: defaults.maxSwapWaitS,
+            unit: "s",
+          },
+        ),
+        thread_budget: integerOrAuto(
+          "Threads that all instances together may use; models of one thread each may be twice as many.",
+          {
+            default: "auto",
+            defaultText: '`"auto"`: the physical cores',
+          },
+        ),
         start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", {
           exclusiveMinimum: 0,
           default: defaults.startTimeoutS,
           unit: "s",
         }),
-        wedge_after_s: decimal("Time that busy slots may go without progress before their engine is taken for dead and started again.", {
-          exclusiveMinimum: 0,
-          default: defaults.wedgeAfterS,
-          unit: "s",
-        }),
+        wedge_after_s: decimal(
+          "Time that busy slots may go without progress before their engine is taken for dead and started again.",
+          {
+            exclusiveMinimum: 0,
+            default: defaults.wedgeAfterS,
+            unit: "s",
+          },
+        ),
         host_cache_budget_mib: integer(
           "Host memory that the caches of all instances together (`host_cache_mib` of each) keep within; an instance that starts gets what it asks for or its part of what is left.",
           { minimum: 0, defaultText: "an eighth of the memory", unit: "MiB" },
@@ -216,11 +300,18 @@ export const MainFile = Type.Object(
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     engine: section(
       {
-        llama_server_path: text("llama-server binary to use.", { defaultText: "the one that `assistant engine build` made, then the one on the PATH" }),
+        llama_server_path: text("llama-server binary to use.", {
+          defaultText: "the one that `assistant engine build` made, then the one on the PATH",
+        }),
       },
       "The programs that run models.",
     ),
-    log: section({ level: choice(["debug", "info", "warn", "error"], "How much the daemon logs.", { default: defaults.logLevel }) }, "The daemon's own log."),
+    log: section(
+      {
+        level: choice(["debug", "info", "warn", "error"], "How much the daemon logs.", { default: defaults.logLevel }),
+      },
+      "The daemon's own log.",
+    ),
   },
   { additionalProperties: false },
 );

@@ -23,21 +23,43 @@ const identity = {
 
 /** Keys of ours about where, when and how many instances run. */
 const placement = {
-  devices: list(Type.String({ minLength: 1 }), 'Devices it may run on, such as `["cuda:0", "cuda:1"]` or `["cpu"]`; `assistant doctor` lists them.', {
-    defaultText: "all GPUs, or the CPU where there is none",
+  devices: list(
+    Type.String({ minLength: 1 }),
+    'Devices it may run on, such as `["cuda:0", "cuda:1"]` or `["cpu"]`; `assistant doctor` lists them.',
+    {
+      defaultText: "all GPUs, or the CPU where there is none",
+    },
+  ),
+  replicas: integerOrAuto("Most instances at once.", {
+    default: "auto",
+    defaultText: '`"auto"`: one per GPU, or one on the CPU',
   }),
-  replicas: integerOrAuto("Most instances at once.", { default: "auto", defaultText: '`"auto"`: one per GPU, or one on the CPU' }),
-  replicas_min: integer("Fewest instances: so many are started with the daemon and are not stopped for idleness.", { minimum: 0, default: 0 }),
+  replicas_min: integer("Fewest instances: so many are started with the daemon and are not stopped for idleness.", {
+    minimum: 0,
+    default: 0,
+  }),
   exclusive: flag("While one of its requests runs, nothing else runs on that device.", { default: false }),
-  idle_ttl_s: integer("Time without a request after which an instance is stopped; -1: never.", { minimum: -1, default: defaults.idleTtlS, unit: "s" }),
+  idle_ttl_s: integer("Time without a request after which an instance is stopped; -1: never.", {
+    minimum: -1,
+    default: defaults.idleTtlS,
+    unit: "s",
+  }),
   preload: flag("Start it with the daemon instead of at the first request.", { default: false }),
   pin: flag("Never stop it, neither for idleness nor to make room.", { default: false }),
 };
 
 /** Keys about loading, that chat and embedding models share. */
 const loading = {
-  slots: integer("Requests decoded at once by one instance. Each has a context of its own.", { minimum: 1, maximum: 256, default: defaults.slots }),
-  n_gpu_layers: integer("Layers held by the GPU; -1: all. No effect on the CPU.", { minimum: -1, default: defaults.gpuLayers, spec: kept("100") }),
+  slots: integer("Requests decoded at once by one instance. Each has a context of its own.", {
+    minimum: 1,
+    maximum: 256,
+    default: defaults.slots,
+  }),
+  n_gpu_layers: integer("Layers held by the GPU; -1: all. No effect on the CPU.", {
+    minimum: -1,
+    default: defaults.gpuLayers,
+    spec: kept("100"),
+  }),
   split_mode: choice(["none", "layer", "row"], "How a model is split where an instance sees several GPUs.", {
     default: "layer",
     spec: kept('"layer"', "honoured; an instance sees one GPU in this version, so it has no effect there"),
@@ -51,42 +73,66 @@ const loading = {
     Type.Union([Type.String(), Type.Array(Type.Number({ minimum: 0 }))], {
       description: 'Share of the model per GPU, such as `"3,1"` or `[3, 1]`; empty: by memory.',
       default: "",
-      spec: kept('""', "checked and passed on; more than one share gives a warning, since an instance sees one GPU in this version"),
+      spec: kept(
+        '""',
+        "checked and passed on; more than one share gives a warning, since an instance sees one GPU in this version",
+      ),
     }),
   ),
-  threads: integerOrAuto("Most threads of one instance. Where others may come, it leaves them a share of `[scheduler] thread_budget`.", {
-    default: "auto",
-    defaultText: '`"auto"`: its share of the cores',
-    spec: kept("2", "honoured, capped by the thread budget; above the cores a warning says so"),
+  threads: integerOrAuto(
+    "Most threads of one instance. Where others may come, it leaves them a share of `[scheduler] thread_budget`.",
+    {
+      default: "auto",
+      defaultText: '`"auto"`: its share of the cores',
+      spec: kept("2", "honoured, capped by the thread budget; above the cores a warning says so"),
+    },
+  ),
+  mmap: flag("Map the weights into memory instead of reading them: starts faster, and instances share the pages.", {
+    default: true,
   }),
-  mmap: flag("Map the weights into memory instead of reading them: starts faster, and instances share the pages.", { default: true }),
   no_mmap: flag("The opposite of `mmap`.", {
     default: false,
-    spec: kept("true", "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared between instances"),
+    spec: kept(
+      "true",
+      "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared between instances",
+    ),
   }),
   cache_type_k: choice([...cacheTypes], "Type of the keys in the KV cache.", { default: "f16" }),
   cache_type_v: choice([...cacheTypes], "Type of the values in the KV cache.", { default: "f16" }),
-  pooling: choice(["none", "mean", "cls", "last", "rank"], "How token vectors become one embedding.", { defaultText: "what the model's file says" }),
-  extra_args: list(Type.String(), "Further arguments for llama-server, passed as they are. The embedded engine refuses them.", { default: [] }),
+  pooling: choice(["none", "mean", "cls", "last", "rank"], "How token vectors become one embedding.", {
+    defaultText: "what the model's file says",
+  }),
+  extra_args: list(
+    Type.String(),
+    "Further arguments for llama-server, passed as they are. The embedded engine refuses them.",
+    { default: [] },
+  ),
 };
 
 const batchSpec = "honoured; the default is chosen so that one batch takes about 200 ms on the device";
-const microSpec = "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp itself, and a warning says so";
+const microSpec =
+  "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp itself, and a warning says so";
 
 const ChatSection = section(
   {
     model_name: text("Name by which clients ask for it.", {
       defaultText: "the file's name without `.toml`",
-      spec: kept('"default"', "the model's name; `\"default\"` stands for the file's name (for `name` of the `[[llama_servers]]` entry)"),
+      spec: kept(
+        '"default"',
+        "the model's name; `\"default\"` stands for the file's name (for `name` of the `[[llama_servers]]` entry)",
+      ),
     }),
     model_alias: text("A further name.", { spec: kept('"default"', 'an alias; `"default"` stands for none') }),
     ...identity,
-    ctx_size: integer("Context of each single request, prompt and answer together. An instance holds `slots` times as much.", {
-      minimum: 32,
-      default: defaults.contextTokens,
-      unit: "tokens",
-      spec: kept("4096", "honoured as what one request may use, however many slots there are"),
-    }),
+    ctx_size: integer(
+      "Context of each single request, prompt and answer together. An instance holds `slots` times as much.",
+      {
+        minimum: 32,
+        default: defaults.contextTokens,
+        unit: "tokens",
+        spec: kept("4096", "honoured as what one request may use, however many slots there are"),
+      },
+    ),
     batch_size: integer("Tokens of one prefill batch. A request whose client left is given up between batches.", {
       minimum: 1,
       unit: "tokens",
@@ -106,12 +152,33 @@ const ChatSection = section(
         "honoured; the reference's names (`llama-2-chat`, `mistral-instruct`, …) become llama.cpp's; default: the template in the model's file",
       ),
     }),
-    reverse_prompt: text('Text that ends an answer; `""`: none.', { default: "", spec: kept('""', "a stop string of every request") }),
-    n_predict: integer("Most tokens of one answer; -1: until the context is full.", { minimum: -1, default: -1, unit: "tokens", spec: kept("-1") }),
-    temp: decimal("Sampling temperature where a request gives none.", { minimum: 0, defaultText: engineDefault, spec: kept("1.0") }),
-    top_p: decimal("Nucleus sampling where a request gives none.", { minimum: 0, maximum: 1, defaultText: engineDefault, spec: kept("1.0") }),
+    reverse_prompt: text('Text that ends an answer; `""`: none.', {
+      default: "",
+      spec: kept('""', "a stop string of every request"),
+    }),
+    n_predict: integer("Most tokens of one answer; -1: until the context is full.", {
+      minimum: -1,
+      default: -1,
+      unit: "tokens",
+      spec: kept("-1"),
+    }),
+    temp: decimal("Sampling temperature where a request gives none.", {
+      minimum: 0,
+      defaultText: engineDefault,
+      spec: kept("1.0"),
+    }),
+    top_p: decimal("Nucleus sampling where a request gives none.", {
+      minimum: 0,
+      maximum: 1,
+      defaultText: engineDefault,
+      spec: kept("1.0"),
+    }),
     top_k: integer("Candidates kept where a request does not say; 0: all.", { minimum: 0, defaultText: engineDefault }),
-    min_p: decimal("Least probability, relative to the best candidate, where a request gives none.", { minimum: 0, maximum: 1, defaultText: engineDefault }),
+    min_p: decimal("Least probability, relative to the best candidate, where a request gives none.", {
+      minimum: 0,
+      maximum: 1,
+      defaultText: engineDefault,
+    }),
     repeat_penalty: decimal("Penalty of repeated tokens where a request gives none; 1: none.", {
       exclusiveMinimum: 0,
       defaultText: engineDefault,
@@ -134,8 +201,14 @@ const ChatSection = section(
       default: "",
       spec: kept('""', "honoured; must be JSON; not together with `grammar`"),
     }),
-    llava_mmproj: text('Multimodal projector, a GGUF file; relative to this file; `""`: none.', { default: "", spec: kept('""') }),
-    include_usage: flag("End every streamed answer with its usage, even if the request did not ask.", { default: false, spec: kept("false") }),
+    llava_mmproj: text('Multimodal projector, a GGUF file; relative to this file; `""`: none.', {
+      default: "",
+      spec: kept('""'),
+    }),
+    include_usage: flag("End every streamed answer with its usage, even if the request did not ask.", {
+      default: false,
+      spec: kept("false"),
+    }),
     host_cache_mib: integer("Host memory that keeps the KV state of conversations which lost their slot; 0: none.", {
       minimum: 0,
       unit: "MiB",
@@ -159,11 +232,24 @@ const EmbeddingSection = section(
       spec: kept('"default"', 'the model\'s name; `"default"` stands for the default'),
     }),
     model_alias: text("A further name.", {
-      spec: kept('"embedding"', 'an alias; `"default"` stands for none. Where two models have the same alias, the first keeps it and a warning says so'),
+      spec: kept(
+        '"embedding"',
+        'an alias; `"default"` stands for none. Where two models have the same alias, the first keeps it and a warning says so',
+      ),
     }),
     ...identity,
-    ctx_size: integer("Longest input.", { minimum: 8, default: defaults.embeddingContextTokens, unit: "tokens", spec: kept("384") }),
-    batch_size: integer("Tokens of one batch.", { minimum: 1, unit: "tokens", defaultText: "`ctx_size`, at least 512", spec: kept("512") }),
+    ctx_size: integer("Longest input.", {
+      minimum: 8,
+      default: defaults.embeddingContextTokens,
+      unit: "tokens",
+      spec: kept("384"),
+    }),
+    batch_size: integer("Tokens of one batch.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "`ctx_size`, at least 512",
+      spec: kept("512"),
+    }),
     ubatch_size: integer("Tokens computed at once; an input must fit in it, so a smaller one limits the inputs.", {
       minimum: 1,
       unit: "tokens",
@@ -188,7 +274,9 @@ const EmbeddingSection = section(
   "An embedding model.",
 );
 
-const silent = (value: string): { spec: SpecNote } => ({ spec: { value, becomes: "accepted; serves nothing in this version" } });
+const silent = (value: string): { spec: SpecNote } => ({
+  spec: { value, becomes: "accepted; serves nothing in this version" },
+});
 
 const TtsSection = section(
   {
@@ -211,13 +299,16 @@ export const ModelFile = Type.Object(
   {
     server: section(
       {
-        socket_addr: text("Address, `host:port`, at which this file's models alone answer, whatever a request's `model` says; `\"\"`: none.", {
-          default: "",
-          spec: kept(
-            '"0.0.0.0:8010"',
-            "honoured; 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `[server] allow_remote = true` is written in config.toml",
-          ),
-        }),
+        socket_addr: text(
+          "Address, `host:port`, at which this file's models alone answer, whatever a request's `model` says; `\"\"`: none.",
+          {
+            default: "",
+            spec: kept(
+              '"0.0.0.0:8010"',
+              "honoured; 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `[server] allow_remote = true` is written in config.toml",
+            ),
+          },
+        ),
       },
       "An address of this file's models.",
     ),

@@ -5,10 +5,18 @@ import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 
 /** Names that `--chat-template` knows. A wrong one would only be found after the weights were loaded. */
 export const chatTemplates = [
-  ..."bailing bailing-think bailing2 chatglm3 chatglm4 chatml command-r deepseek deepseek-ocr deepseek2 deepseek3".split(" "),
-  ..."exaone-moe exaone3 exaone4 falcon3 gemma gigachat glmedge gpt-oss granite granite-4.0 granite-4.1 grok-2".split(" "),
-  ..."hunyuan-dense hunyuan-moe hunyuan-vl kimi-k2 llama2 llama2-sys llama2-sys-bos llama2-sys-strip llama3 llama4".split(" "),
-  ..."megrez minicpm mistral-v1 mistral-v3 mistral-v3-tekken mistral-v7 mistral-v7-tekken monarch openchat orion".split(" "),
+  ..."bailing bailing-think bailing2 chatglm3 chatglm4 chatml command-r deepseek deepseek-ocr deepseek2 deepseek3".split(
+    " ",
+  ),
+  ..."exaone-moe exaone3 exaone4 falcon3 gemma gigachat glmedge gpt-oss granite granite-4.0 granite-4.1 grok-2".split(
+    " ",
+  ),
+  ..."hunyuan-dense hunyuan-moe hunyuan-vl kimi-k2 llama2 llama2-sys llama2-sys-bos llama2-sys-strip llama3 llama4".split(
+    " ",
+  ),
+  ..."megrez minicpm mistral-v1 mistral-v3 mistral-v3-tekken mistral-v7 mistral-v7-tekken monarch openchat orion".split(
+    " ",
+  ),
   ..."pangu-embedded phi3 phi4 rwkv-world seed_oss smolvlm solar-open vicuna vicuna-orca yandex zephyr".split(" "),
 ];
 
@@ -36,7 +44,14 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     ...["--host", plan.socketPath, "--model", plan.modelPath, "--alias", name],
     ...["--parallel", String(load.slots), "--ctx-size", String(load.contextTokens * load.slots)],
     // Without its own thread each waiting client would keep /health and /slots from being answered.
-    ...["--threads", String(plan.threads), "--threads-batch", String(plan.threads), "--threads-http", String(load.slots * 2 + 6)],
+    ...[
+      "--threads",
+      String(plan.threads),
+      "--threads-batch",
+      String(plan.threads),
+      "--threads-http",
+      String(load.slots * 2 + 6),
+    ],
     ...deviceArguments(plan),
     ...(load.mmap ? ["--load-mode", "mmap"] : ["--load-mode", "none"]),
     ...["--cache-type-k", load.cacheTypeK, "--cache-type-v", load.cacheTypeV, "--cache-ram", String(load.hostCacheMib)],
@@ -60,7 +75,12 @@ function deviceArguments(plan: LaunchPlan): string[] {
 }
 
 const batchArguments = ({ model: { load } }: LaunchPlan): string[] => [
-  ...["--batch-size", String(load.batchTokens), "--ubatch-size", String(Math.min(load.microBatchTokens, load.batchTokens))],
+  ...[
+    "--batch-size",
+    String(load.batchTokens),
+    "--ubatch-size",
+    String(Math.min(load.microBatchTokens, load.batchTokens)),
+  ],
 ];
 
 function embeddingArguments(plan: LaunchPlan): string[] {
@@ -70,7 +90,8 @@ function embeddingArguments(plan: LaunchPlan): string[] {
 
 function chatArguments(plan: LaunchPlan): string[] {
   const { load } = plan.model;
-  if (load.pooling !== null) refuse(plan, "pooling", "pooling is set on a chat model.", "Remove it; it is for embedding models.");
+  if (load.pooling !== null)
+    refuse(plan, "pooling", "pooling is set on a chat model.", "Remove it; it is for embedding models.");
   return [
     ...batchArguments(plan),
     "--jinja",
@@ -110,7 +131,8 @@ function extraArguments(plan: LaunchPlan): readonly string[] {
   for (const argument of plan.model.load.extraArgs) {
     const flag = argument.split("=", 1)[0] ?? argument;
     const topic = ownFlags.get(flag);
-    if (topic) refuse(plan, "extra_args", `extra_args sets ${flag}, which Assistant sets itself (${topic}).`, `Remove ${flag}.`);
+    if (topic)
+      refuse(plan, "extra_args", `extra_args sets ${flag}, which Assistant sets itself (${topic}).`, `Remove ${flag}.`);
   }
   return plan.model.load.extraArgs;
 }

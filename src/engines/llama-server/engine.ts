@@ -25,12 +25,20 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
       return found;
     },
     launch(plan) {
-      if (!found?.available) throw new AssistantError("engine_unavailable", "There is no llama-server to run.", { remedy: "Run `assistant engine build`." });
+      if (!found?.available)
+        throw new AssistantError("engine_unavailable", "There is no llama-server to run.", {
+          remedy: "Run `assistant engine build`.",
+        });
       if (!supportsDevice(found, plan.device)) {
         // It would start, and compute on the CPU under the name of a GPU.
-        throw new AssistantError("engine_unavailable", `${found.path} was built without support for ${plan.device.id}.`, {
-          remedy: 'Run `assistant engine build --force` where the GPU\'s toolkit is installed, or set `devices = ["cpu"]` for the model.',
-        });
+        throw new AssistantError(
+          "engine_unavailable",
+          `${found.path} was built without support for ${plan.device.id}.`,
+          {
+            remedy:
+              'Run `assistant engine build --force` where the GPU\'s toolkit is installed, or set `devices = ["cpu"]` for the model.',
+          },
+        );
       }
       return { command: found.path, args: llamaServerArguments(plan), env: { ...patience, ...plan.device.env } };
     },

@@ -4,7 +4,13 @@ import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { EngineAvailability } from "../../core/engine.ts";
 import { type EngineFolder, readEngineChoice } from "../choice.ts";
-import { type BuildManifest, CACHE_SCOPES_PATCH, carriesPatch, DEPARTED_CLIENTS_PATCH, readManifest } from "./build/manifest.ts";
+import {
+  type BuildManifest,
+  CACHE_SCOPES_PATCH,
+  carriesPatch,
+  DEPARTED_CLIENTS_PATCH,
+  readManifest,
+} from "./build/manifest.ts";
 import { builtBinary } from "./layout.ts";
 
 /**
@@ -19,7 +25,10 @@ export type FoundEngine =
       /** Null for a binary that `assistant engine build` did not make. */
       readonly manifest: BuildManifest | null;
     })
-  | (Extract<EngineAvailability, { available: false }> & { readonly path: string | null; readonly origin: EngineOrigin | null });
+  | (Extract<EngineAvailability, { available: false }> & {
+      readonly path: string | null;
+      readonly origin: EngineOrigin | null;
+    });
 
 const PROBE_TIMEOUT_MS = 10_000;
 const BUILD_REMEDY = "Run `assistant engine build` to build it from the source that came with the installation.";
@@ -29,17 +38,32 @@ const BUILD_REMEDY = "Run `assistant engine build` to build it from the source t
  * `pathVariable`. One that was named but cannot run is the answer too, as unavailable: falling back silently would
  * serve with a program the user did not mean. Runs the binary once (`--version`), milliseconds without a GPU.
  */
-export async function findLlamaServer(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<FoundEngine> {
+export async function findLlamaServer(
+  folder: EngineFolder,
+  configuredPath: string | null,
+  pathVariable: string,
+): Promise<FoundEngine> {
   const [first] = await candidates(folder, configuredPath, pathVariable);
   if (first) return inspectLlamaServer(first.path, first.origin);
-  return { available: false, path: null, origin: null, reason: "No llama-server is configured, built or on the PATH.", remedy: BUILD_REMEDY };
+  return {
+    available: false,
+    path: null,
+    origin: null,
+    reason: "No llama-server is configured, built or on the PATH.",
+    remedy: BUILD_REMEDY,
+  };
 }
 
 /** Every llama-server there is, the used one first. For `engine list`. */
-export async function listLlamaServers(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<FoundEngine[]> {
+export async function listLlamaServers(
+  folder: EngineFolder,
+  configuredPath: string | null,
+  pathVariable: string,
+): Promise<FoundEngine[]> {
   const found = await candidates(folder, configuredPath, pathVariable);
   const stock = builtBinary(folder.enginesDir, true);
-  if (!found.some(({ path }) => path === stock) && (await isExecutable(stock))) found.push({ path: stock, origin: "stock" });
+  if (!found.some(({ path }) => path === stock) && (await isExecutable(stock)))
+    found.push({ path: stock, origin: "stock" });
   return Promise.all(found.map(({ path, origin }) => inspectLlamaServer(path, origin)));
 }
 
@@ -48,7 +72,11 @@ interface Candidate {
   readonly origin: EngineOrigin;
 }
 
-async function candidates(folder: EngineFolder, configuredPath: string | null, pathVariable: string): Promise<Candidate[]> {
+async function candidates(
+  folder: EngineFolder,
+  configuredPath: string | null,
+  pathVariable: string,
+): Promise<Candidate[]> {
   const found: Candidate[] = [];
   if (configuredPath !== null) found.push({ path: configuredPath, origin: "configured" });
   const { llamaServerPath } = await readEngineChoice(folder);
@@ -75,21 +103,42 @@ async function isExecutable(path: string): Promise<boolean> {
 /** What the llama-server at `path` is, or why it cannot be used. */
 export async function inspectLlamaServer(path: string, origin: EngineOrigin): Promise<FoundEngine> {
   const manifest = await readManifest(path);
-  const [versionText, devicesText] = await Promise.all([output(path, "--version"), manifest ? "" : output(path, "--list-devices")]);
+  const [versionText, devicesText] = await Promise.all([
+    output(path, "--version"),
+    manifest ? "" : output(path, "--list-devices"),
+  ]);
   const version = versionText instanceof Error ? null : /^version:\s*(.+)$/mu.exec(versionText)?.[1]?.trim();
   if (version === null || version === undefined) {
     const reason =
-      versionText instanceof Error ? `${path} does not run: ${versionText.message.trim()}` : `${path} --version does not answer as a llama-server would.`;
-    return { available: false, path, origin, reason, remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin) };
+      versionText instanceof Error
+        ? `${path} does not run: ${versionText.message.trim()}`
+        : `${path} --version does not answer as a llama-server would.`;
+    return {
+      available: false,
+      path,
+      origin,
+      reason,
+      remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin),
+    };
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
   const noticesDisconnects = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
-  return { available: true, path, origin, version, backends, noticesDisconnects, separatesCaches: carriesPatch(manifest, CACHE_SCOPES_PATCH), manifest };
+  return {
+    available: true,
+    path,
+    origin,
+    version,
+    backends,
+    noticesDisconnects,
+    separatesCaches: carriesPatch(manifest, CACHE_SCOPES_PATCH),
+    manifest,
+  };
 }
 
 const remedyFor = (origin: EngineOrigin): string => {
   if (origin === "configured") return "Correct `[engine] llama_server_path` in config.toml, or remove it.";
-  if (origin === "chosen") return "Run `assistant engine use auto`, or `assistant engine use PATH` with a llama-server that runs.";
+  if (origin === "chosen")
+    return "Run `assistant engine use auto`, or `assistant engine use PATH` with a llama-server that runs.";
   return BUILD_REMEDY;
 };
 
@@ -105,7 +154,14 @@ function output(path: string, argument: string): Promise<string | Error> {
     execFile(path, [argument], { timeout: PROBE_TIMEOUT_MS, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
       if (!error) resolve(`${stdout}\n${stderr}`);
       else if (error.code === "ENOENT") resolve(new Error("there is no such file"));
-      else resolve(new Error(error.killed ? `no answer to ${argument} within ${PROBE_TIMEOUT_MS / 1000} s` : stderr.trim() || error.message));
+      else
+        resolve(
+          new Error(
+            error.killed
+              ? `no answer to ${argument} within ${PROBE_TIMEOUT_MS / 1000} s`
+              : stderr.trim() || error.message,
+          ),
+        );
     });
   });
 }

@@ -11,7 +11,9 @@ import type { WorkerConfig } from "./worker/config.ts";
 const BUILD_REMEDY = "Run `assistant engine build` and use the native engine.";
 
 /** Beside this file: the sources in a checkout, the compiled program in an installation. */
-const workerProgram = fileURLToPath(new URL(`worker/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+const workerProgram = fileURLToPath(
+  new URL(`worker/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
+);
 
 /** The embedded engine: a worker process of ours around llama.cpp as the package node-llama-cpp brings it, compiled. */
 export function createEmbeddedEngine(options: { readonly nodePath: string }): Engine {
@@ -63,16 +65,37 @@ export function workerConfig(plan: LaunchPlan, backends: readonly string[]): Wor
   refuseTwoGrammars(plan);
   refuseLongSocket(plan, "node-llama-cpp");
   const native = `Set \`engine = "llama-server"\` for it (\`assistant engine build\` builds one), or remove the setting.`;
-  if (load.extraArgs.length > 0) refuse(plan, "extra_args", "extra_args are for llama-server; the embedded engine takes none.", native);
-  if (load.projectorPath !== "") refuse(plan, "llava_mmproj", "The embedded engine cannot use a multimodal projector.", native);
+  if (load.extraArgs.length > 0)
+    refuse(plan, "extra_args", "extra_args are for llama-server; the embedded engine takes none.", native);
+  if (load.projectorPath !== "")
+    refuse(plan, "llava_mmproj", "The embedded engine cannot use a multimodal projector.", native);
   if (load.chatTemplate !== "" && load.chatTemplate !== "chatml") {
-    refuse(plan, "prompt_template", `The embedded engine knows the model's own template and chatml, not "${load.chatTemplate}".`, native);
+    refuse(
+      plan,
+      "prompt_template",
+      `The embedded engine knows the model's own template and chatml, not "${load.chatTemplate}".`,
+      native,
+    );
   }
-  if (kind === "chat" && load.pooling !== null) refuse(plan, "pooling", "pooling is set on a chat model.", "Remove it; it is for embedding models.");
+  if (kind === "chat" && load.pooling !== null)
+    refuse(plan, "pooling", "pooling is set on a chat model.", "Remove it; it is for embedding models.");
   return {
-    ...{ socketPath: plan.socketPath, modelPath: plan.modelPath, modelName: name, kind, threads: plan.threads, sampling },
+    ...{
+      socketPath: plan.socketPath,
+      modelPath: plan.modelPath,
+      modelName: name,
+      kind,
+      threads: plan.threads,
+      sampling,
+    },
     ...{ contextTokens: load.contextTokens, slots: load.slots, batchTokens: load.batchTokens },
-    ...{ gpu: gpuOf(plan, backends), gpuLayers: load.gpuLayers, mmap: load.mmap, cacheTypeK: load.cacheTypeK, cacheTypeV: load.cacheTypeV },
+    ...{
+      gpu: gpuOf(plan, backends),
+      gpuLayers: load.gpuLayers,
+      mmap: load.mmap,
+      cacheTypeK: load.cacheTypeK,
+      cacheTypeV: load.cacheTypeV,
+    },
     ...{ chatTemplate: load.chatTemplate, pooling: load.pooling },
   };
 }

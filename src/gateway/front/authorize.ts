@@ -15,10 +15,15 @@ export interface Identity {
 export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key: null };
 
 /** The admin API is for keys that were given it: without any it is on the Unix socket alone. */
-export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean => scope === "admin" && guarded && key === null;
+export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean =>
+  scope === "admin" && guarded && key === null;
 
 const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
-const ALLOWED: Readonly<Record<KeyScope, string>> = { inference: "use models", metrics: "read metrics", admin: "call the admin API" };
+const ALLOWED: Readonly<Record<KeyScope, string>> = {
+  inference: "use models",
+  metrics: "read metrics",
+  admin: "call the admin API",
+};
 
 /** Decides, for every door of the daemon and gRPC alike, who may do what, and how much of it. */
 export class Authorizer {
@@ -26,7 +31,10 @@ export class Authorizer {
   readonly #limits: KeyLimits;
   readonly #identities = new WeakMap<ApiKey, Identity>();
   /** What each connection was last let in with. */
-  readonly #known = new WeakMap<object, { readonly credential: string | null; readonly keys: readonly ApiKey[]; readonly identity: Identity }>();
+  readonly #known = new WeakMap<
+    object,
+    { readonly credential: string | null; readonly keys: readonly ApiKey[]; readonly identity: Identity }
+  >();
 
   /** `keys` is asked anew for every request, so that a reload takes effect. */
   constructor(keys: () => readonly ApiKey[], limits: KeyLimits = new KeyLimits()) {
@@ -43,8 +51,10 @@ export class Authorizer {
     const keys = this.#keys();
     if (keys.length === 0) return LOCAL;
     const known = connection === undefined ? undefined : this.#known.get(connection);
-    const identity = known?.keys === keys && known.credential === credential ? known.identity : this.#identify(credential, keys);
-    if (connection !== undefined && identity !== known?.identity) this.#known.set(connection, { credential, keys, identity });
+    const identity =
+      known?.keys === keys && known.credential === credential ? known.identity : this.#identify(credential, keys);
+    if (connection !== undefined && identity !== known?.identity)
+      this.#known.set(connection, { credential, keys, identity });
     requireScope(identity, scope);
     return identity;
   }

@@ -50,6 +50,10 @@ export function readBody(request: IncomingMessage, limitBytes: number, cancellat
 }
 
 export const tooLarge = (limitBytes: number): AssistantError =>
-  new AssistantError("body_too_large", `The request's body is larger than the ${Math.round((limitBytes / 2 ** 20) * 10) / 10} MiB that are allowed.`, {
-    remedy: "Send less, or raise `[server] body_limit_mib`.",
-  });
+  new AssistantError(
+    "body_too_large",
+    `The request's body is larger than the ${Math.round((limitBytes / 2 ** 20) * 10) / 10} MiB that are allowed.`,
+    {
+      remedy: "Send less, or raise `[server] body_limit_mib`.",
+    },
+  );

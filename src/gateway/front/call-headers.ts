@@ -11,7 +11,10 @@ const MAX_HOPS_LISTED = 16;
 const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
 
 /** The parts of a call that headers say, the same for every door. Throws `invalid_request`. */
-export function callHeaders(headers: IncomingHttpHeaders, streamed: boolean): Pick<InferenceCall, "priority" | "deadlineAt" | "hops" | "cachePart"> {
+export function callHeaders(
+  headers: IncomingHttpHeaders,
+  streamed: boolean,
+): Pick<InferenceCall, "priority" | "deadlineAt" | "hops" | "cachePart"> {
   return {
     priority: integerOf(headers, requestHeaders.priority, MAX_PRIORITY) ?? DEFAULT_PRIORITY,
     deadlineAt: deadlineOf(headers, streamed),
@@ -58,4 +61,8 @@ function integerOf(headers: IncomingHttpHeaders, name: string, max: number): num
 }
 
 const refused = (name: string, expected: string, found: string | readonly string[]): AssistantError =>
-  new AssistantError("invalid_request", `The header ${name} must be ${expected}; found "${String(found).slice(0, 40)}".`, { param: name });
+  new AssistantError(
+    "invalid_request",
+    `The header ${name} must be ${expected}; found "${String(found).slice(0, 40)}".`,
+    { param: name },
+  );

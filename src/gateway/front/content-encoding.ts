@@ -39,7 +39,11 @@ export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders,
     return await decoder(bytes, { maxOutputLength: limitBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(limitBytes);
-    throw new AssistantError("invalid_request", `The body is not what its content encoding says: ${(error as Error).message}.`, { param: "content-encoding" });
+    throw new AssistantError(
+      "invalid_request",
+      `The body is not what its content encoding says: ${(error as Error).message}.`,
+      { param: "content-encoding" },
+    );
   }
 }
 

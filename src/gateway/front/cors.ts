@@ -15,12 +15,20 @@ const PREFLIGHT_AGE_S = 600;
  * Response headers (name, value, …) that let a page of this origin read the answer. Throws `origin_not_allowed`: a
  * page that may not read answers has no business causing work either. `host` is the request's Host header.
  */
-export function corsHeaders(origin: string | undefined, host: string | undefined, allowed: readonly string[]): string[] {
+export function corsHeaders(
+  origin: string | undefined,
+  host: string | undefined,
+  allowed: readonly string[],
+): string[] {
   if (origin === undefined) return [];
   if (!isAllowed(origin, host, allowed)) {
-    throw new AssistantError("origin_not_allowed", `Pages of the origin "${origin.slice(0, 100)}" may not use this daemon.`, {
-      remedy: `Add "${origin.slice(0, 100)}" to \`[server] cors_origins\`.`,
-    });
+    throw new AssistantError(
+      "origin_not_allowed",
+      `Pages of the origin "${origin.slice(0, 100)}" may not use this daemon.`,
+      {
+        remedy: `Add "${origin.slice(0, 100)}" to \`[server] cors_origins\`.`,
+      },
+    );
   }
   return ["Access-Control-Allow-Origin", origin, "Vary", "Origin", "Access-Control-Expose-Headers", EXPOSED];
 }
@@ -33,10 +41,21 @@ function isAllowed(origin: string, host: string | undefined, allowed: readonly s
 }
 
 /** Further headers of the answer to a preflight. */
-export function preflightHeaders(requested: { readonly methods: string; readonly headers: string | undefined; readonly privateNetwork: boolean }): string[] {
-  const headers = ["Access-Control-Allow-Methods", requested.methods, "Access-Control-Max-Age", String(PREFLIGHT_AGE_S)];
+export function preflightHeaders(requested: {
+  readonly methods: string;
+  readonly headers: string | undefined;
+  readonly privateNetwork: boolean;
+}): string[] {
+  const headers = [
+    "Access-Control-Allow-Methods",
+    requested.methods,
+    "Access-Control-Max-Age",
+    String(PREFLIGHT_AGE_S),
+  ];
   // Client libraries send headers of their own (x-stainless-…): naming them back allows them whatever they are called.
-  const names = (requested.headers ?? "authorization, content-type, x-api-key").replace(/[^\w\-, ]/g, "").slice(0, 1000);
+  const names = (requested.headers ?? "authorization, content-type, x-api-key")
+    .replace(/[^\w\-, ]/g, "")
+    .slice(0, 1000);
   headers.push("Access-Control-Allow-Headers", names);
   if (requested.privateNetwork) headers.push("Access-Control-Allow-Private-Network", "true");
   return headers;

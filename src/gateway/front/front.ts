@@ -16,7 +16,14 @@ import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
-import { type Methods, methodNotAllowed, parseTarget, type RequestTarget, type RouteTable, routeNotFound } from "./table.ts";
+import {
+  type Methods,
+  methodNotAllowed,
+  parseTarget,
+  type RequestTarget,
+  type RouteTable,
+  routeNotFound,
+} from "./table.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -78,10 +85,12 @@ export function makeFront(options: FrontOptions): Handler {
       if (guarded) guard(request, target, headers);
       const methods = table.find(target);
       const { method = "" } = request;
-      if (method === "OPTIONS") return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
+      if (method === "OPTIONS")
+        return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
       const entry = methods?.get(method);
       if (entry?.inference === null) {
-        for (let index = 0; index < headers.length; index += 2) response.setHeader(headers[index] as string, headers[index + 1] as string);
+        for (let index = 0; index < headers.length; index += 2)
+          response.setHeader(headers[index] as string, headers[index + 1] as string);
         request.url = target.url;
         return answerFromMemory(request, response);
       }
@@ -116,7 +125,8 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   const { id, clientId = null } = origin;
   const { tenant } = origin.caller;
   if (clientId !== null) clientIds.begin(tenant, clientId, id);
-  const sinkFor = (streamed: boolean): HttpSink => new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed });
+  const sinkFor = (streamed: boolean): HttpSink =>
+    new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed });
   try {
     route.checkHeaders(request.headers);
     checkContentEncoding(request.headers);
@@ -127,7 +137,17 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
-    const call = { ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(request.headers, streamed) };
+    const call = {
+      ...origin,
+      selector,
+      operation,
+      wire,
+      body,
+      prompt,
+      streamed,
+      maxTokens,
+      ...callHeaders(request.headers, streamed),
+    };
     await inference.run(call, sinkFor(streamed));
   } catch (error) {
     // What the core runs never throws: the call could not be read.
@@ -141,7 +161,12 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
 const allowed = (methods: Methods | ReadonlyMap<string, null>): string => [...methods.keys(), "OPTIONS"].join(", ");
 
 /** Answers a preflight, or OPTIONS asked out of curiosity. */
-function sendOptions(request: IncomingMessage, response: ServerResponse, headers: readonly string[], methods: string): void {
+function sendOptions(
+  request: IncomingMessage,
+  response: ServerResponse,
+  headers: readonly string[],
+  methods: string,
+): void {
   const all = [...headers, "Allow", methods];
   if (request.headers.origin !== undefined) {
     const requested = request.headers["access-control-request-headers"];

@@ -12,7 +12,13 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   const host = hostName(header);
   if (host === null) throw refused(header, "Send the address that the request goes to, such as 127.0.0.1:8080.");
   if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
-  if (allowed.some((name) => name === "*" || name.toLowerCase() === host || (name.startsWith(".") && host.endsWith(name.toLowerCase())))) return;
+  if (
+    allowed.some(
+      (name) =>
+        name === "*" || name.toLowerCase() === host || (name.startsWith(".") && host.endsWith(name.toLowerCase())),
+    )
+  )
+    return;
   throw refused(header, `Use http://127.0.0.1, or add "${host.slice(0, 100)}" to \`[server] allowed_hosts\`.`);
 }
 
@@ -30,7 +36,8 @@ export function requireOneHost(rawHeaders: readonly string[]): void {
     const name = rawHeaders[index] as string;
     if (name.length === 4 && name.toLowerCase() === "host") count++;
   }
-  if (count > 1) throw new AssistantError("host_not_allowed", `The request has ${count} Host headers; it must have one.`);
+  if (count > 1)
+    throw new AssistantError("host_not_allowed", `The request has ${count} Host headers; it must have one.`);
 }
 
 /** `checkHost` for one listener, whose clients all use the same one or two names. */

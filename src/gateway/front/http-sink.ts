@@ -67,7 +67,12 @@ export class HttpSink implements AnswerSink {
     const response = this.#response;
     const { socket } = response;
     // The head goes out through node; so does everything while the answer queues behind an earlier, pipelined one.
-    if (!this.#written || socket === null || this.#framing === "plain" || response.writableLength !== socket.writableLength) {
+    if (
+      !this.#written ||
+      socket === null ||
+      this.#framing === "plain" ||
+      response.writableLength !== socket.writableLength
+    ) {
       this.#written = true;
       return response.write(bytes);
     }

@@ -3,10 +3,12 @@ import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 
 /** The key of an `Authorization: Bearer` header, or null. */
-export const bearerOf = (authorization: string | undefined): string | null => /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1] ?? null;
+export const bearerOf = (authorization: string | undefined): string | null =>
+  /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1] ?? null;
 
 /** The key of an `X-Api-Key` header, as clients of other APIs send it, or null. */
-export const apiKeyOf = (header: string | readonly string[] | undefined): string | null => (typeof header === "string" && /^\S+$/.test(header) ? header : null);
+export const apiKeyOf = (header: string | readonly string[] | undefined): string | null =>
+  typeof header === "string" && /^\S+$/.test(header) ? header : null;
 
 /**
  * The configured key with this text. Throws `missing_api_key` or `invalid_api_key`. Every configured key is compared, each
@@ -25,7 +27,9 @@ export function keyOf(credential: string | null, keys: readonly ApiKey[]): ApiKe
     if (known.length === digest.length && timingSafeEqual(known, digest)) found = key;
   }
   if (found !== null) return found;
-  throw new AssistantError("invalid_api_key", "The API key is not one of this daemon's.", { remedy: "Check the key that the client sends." });
+  throw new AssistantError("invalid_api_key", "The API key is not one of this daemon's.", {
+    remedy: "Check the key that the client sends.",
+  });
 }
 
 const decoded = new WeakMap<ApiKey, Buffer>();

@@ -36,16 +36,23 @@ export interface MemoryAppOptions extends RefusalPorts {
  */
 export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInstance> {
   const { doors, table, log, bodyLimitBytes } = options;
-  const app = Fastify({ logger: false, bodyLimit: bodyLimitBytes, routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 } });
+  const app = Fastify({
+    logger: false,
+    bodyLimit: bodyLimitBytes,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
+  });
   app.decorateRequest("identity");
   app.addHook("onRequest", async (request, reply) => {
-    if (!reply.raw.hasHeader("x-request-id")) reply.raw.setHeader("x-request-id", clientIdOf(request.headers) ?? newRequestId());
+    if (!reply.raw.hasHeader("x-request-id"))
+      reply.raw.setHeader("x-request-id", clientIdOf(request.headers) ?? newRequestId());
     try {
       request.identity = identify(options, request);
       // Only the bodies of inference are ever large enough to be worth it.
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity")
-        throw new AssistantError("unsupported_media_type", "This route takes no encoded bodies.", { param: "content-encoding" });
+        throw new AssistantError("unsupported_media_type", "This route takes no encoded bodies.", {
+          param: "content-encoding",
+        });
     } catch (error) {
       noteRefusal(options, { id: idOf(reply), method: request.method, path: pathOf(request) }, presentable(error));
       throw error;
@@ -55,7 +62,8 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     scoped.setErrorHandler((error: FastifyError, request, reply) => {
       const shown = presentable(translate(error));
       const id = idOf(reply);
-      if (shown.code === "internal") log.error({ id, err: error, path: pathOf(request) }, "a request failed inside the daemon");
+      if (shown.code === "internal")
+        log.error({ id, err: error, path: pathOf(request) }, "a request failed inside the daemon");
       reply.hijack();
       sendError(reply.raw, shown, door.errorBody(shown, id), []);
     });
@@ -87,7 +95,9 @@ const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
 function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
   const { scope = "inference" } = request.routeOptions.config ?? {};
   const needsKey = scope !== null && !isLocal(request.raw);
-  const identity = needsKey ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket) : LOCAL;
+  const identity = needsKey
+    ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket)
+    : LOCAL;
   if (scope !== null && isHidden(scope, needsKey, identity)) throw routeNotFound(pathOf(request));
   return identity;
 }

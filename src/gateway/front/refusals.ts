@@ -8,9 +8,24 @@ export interface RefusalPorts {
 }
 
 /** Counts a request that the guards refuse, and writes its line in the log. */
-export function noteRefusal({ log, refused }: RefusalPorts, { id, clientId = null, method, path }: Refused, { code, status, message }: AssistantError): void {
+export function noteRefusal(
+  { log, refused }: RefusalPorts,
+  { id, clientId = null, method, path }: Refused,
+  { code, status, message }: AssistantError,
+): void {
   refused(code);
-  log.info({ id, ...(clientId === null ? {} : { clientId }), method: method?.slice(0, 20), path: path.slice(0, 200), status, code, error: message }, "refused");
+  log.info(
+    {
+      id,
+      ...(clientId === null ? {} : { clientId }),
+      method: method?.slice(0, 20),
+      path: path.slice(0, 200),
+      status,
+      code,
+      error: message,
+    },
+    "refused",
+  );
 }
 
 interface Refused {

@@ -3,10 +3,17 @@ import type { AssistantError } from "../../core/errors.ts";
 
 /** Seconds for clients that should come back; computed by whoever refused, else a second. */
 export const retryAfterOf = (error: AssistantError): string | null =>
-  error.retryAfterS !== null || error.status === 429 || error.status === 503 ? String(Math.max(1, Math.ceil(error.retryAfterS ?? 1))) : null;
+  error.retryAfterS !== null || error.status === 429 || error.status === 503
+    ? String(Math.max(1, Math.ceil(error.retryAfterS ?? 1)))
+    : null;
 
 /** Writes a whole error answer. `headers`: name, value, name, value, … */
-export function sendError(response: ServerResponse, error: AssistantError, errorBody: object, headers: readonly string[]): void {
+export function sendError(
+  response: ServerResponse,
+  error: AssistantError,
+  errorBody: object,
+  headers: readonly string[],
+): void {
   if (response.headersSent || response.destroyed) return;
   const body = Buffer.from(JSON.stringify(errorBody));
   const all = ["Content-Type", "application/json; charset=utf-8", "Content-Length", String(body.length), ...headers];

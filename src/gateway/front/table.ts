@@ -34,7 +34,9 @@ export class RouteTable {
 
   /** Paths without parameters that the door answers. */
   pathsOf(door: Door): string[] {
-    return [...this.#plain].filter(([, methods]) => [...methods.values()].some((entry) => entry.door === door)).map(([path]) => path);
+    return [...this.#plain]
+      .filter(([, methods]) => [...methods.values()].some((entry) => entry.door === door))
+      .map(([path]) => path);
   }
 
   #methodsOf(path: string): Map<string, Entry> {
@@ -85,14 +87,23 @@ function decode(escaped: string): string {
     // As routers do: an escaped slash separates nothing.
     return decodeURI(escaped);
   } catch {
-    throw new AssistantError("invalid_request", `The path ${JSON.stringify(escaped.slice(0, 200))} has a percent escape that is not UTF-8.`, {
-      remedy: "Escape the path as RFC 3986 defines it.",
-    });
+    throw new AssistantError(
+      "invalid_request",
+      `The path ${JSON.stringify(escaped.slice(0, 200))} has a percent escape that is not UTF-8.`,
+      {
+        remedy: "Escape the path as RFC 3986 defines it.",
+      },
+    );
   }
 }
 
 export const routeNotFound = (path: string): AssistantError =>
-  new AssistantError("route_not_found", `There is no ${path.slice(0, 200)}.`, { remedy: "docs/api.md lists the routes." });
+  new AssistantError("route_not_found", `There is no ${path.slice(0, 200)}.`, {
+    remedy: "docs/api.md lists the routes.",
+  });
 
 export const methodNotAllowed = (method: string, path: string, methods: Methods): AssistantError =>
-  new AssistantError("method_not_allowed", `${path.slice(0, 200)} does not take ${method}; it takes ${[...methods.keys()].join(" and ")}.`);
+  new AssistantError(
+    "method_not_allowed",
+    `${path.slice(0, 200)} does not take ${method}; it takes ${[...methods.keys()].join(" and ")}.`,
+  );

@@ -27,7 +27,9 @@ export interface ForwardOptions extends RefusalPorts {
   readonly settings: () => GatewaySettings;
 }
 
-export type ForwardCall = ServerUnaryCall<ForwardRequest, Sent<ForwardResponse>> | ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>;
+export type ForwardCall =
+  | ServerUnaryCall<ForwardRequest, Sent<ForwardResponse>>
+  | ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>;
 
 /** A call as an HTTP request of the same routes: the method and the headers, names in lower case. */
 interface Incoming {
@@ -40,7 +42,8 @@ const MAX_PATH_BYTES = 2_000;
 const MAX_TIMEOUT_MS = 86_400_000;
 
 /** Paths that a call may name, for GetInfo. */
-export const endpointsOf = ({ table, openAi }: GatewayRoutes): string[] => table.pathsOf(openAi).filter((path) => path.startsWith("/v1/"));
+export const endpointsOf = ({ table, openAi }: GatewayRoutes): string[] =>
+  table.pathsOf(openAi).filter((path) => path.startsWith("/v1/"));
 
 /**
  * Answers one call as the HTTP routes would: the same guards, the same inference core, no HTTP between. Never rejects.
@@ -66,11 +69,20 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     }
     if (entry === undefined) {
       authorizer.authorize(routes.openAi.credential(incoming.headers), "inference");
-      throw methods === undefined ? routeNotFound(target.path) : methodNotAllowed(incoming.method, target.path, methods);
+      throw methods === undefined
+        ? routeNotFound(target.path)
+        : methodNotAllowed(incoming.method, target.path, methods);
     }
     const identity = authorizer.authorize(entry.door.credential(incoming.headers), "inference");
     const ended = authorizer.admit(identity);
-    await serve(options, call, incoming, { door: entry.door, route: entry.inference, caller: identity.caller, id, clientId, reply }).finally(() => ended?.());
+    await serve(options, call, incoming, {
+      door: entry.door,
+      route: entry.inference,
+      caller: identity.caller,
+      id,
+      clientId,
+      reply,
+    }).finally(() => ended?.());
   } catch (thrown) {
     const error = presentable(thrown);
     const { method, path } = call.request;
@@ -123,7 +135,10 @@ async function serve(
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
     const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
     const selector = { model, among: null };
-    await inference.run({ ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) }, sinkFor(streamed));
+    await inference.run(
+      { ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) },
+      sinkFor(streamed),
+    );
   } catch (error) {
     inference.refuse(origin, sinkFor(false), error);
   } finally {
@@ -131,7 +146,12 @@ async function serve(
   }
 }
 
-async function fromMemory({ routes }: ForwardOptions, { url, path }: RequestTarget, incoming: Incoming, reply: Reply): Promise<void> {
+async function fromMemory(
+  { routes }: ForwardOptions,
+  { url, path }: RequestTarget,
+  incoming: Incoming,
+  reply: Reply,
+): Promise<void> {
   const { method, headers, body } = incoming;
   // `inject` resolves dot segments, even escaped ones, and would answer another route than the one that was looked up.
   if (new URL(url, "http://localhost").pathname !== url.split("?")[0]) throw routeNotFound(path);
@@ -142,14 +162,19 @@ async function fromMemory({ routes }: ForwardOptions, { url, path }: RequestTarg
     ...(body.length === 0 ? {} : { payload: body }),
   });
   const { statusCode: status, rawPayload } = answer;
-  if (isFailure(status)) return reply.fail(errorOf(status, rawPayload.toString(), answer.headers["retry-after"]?.toString()));
+  if (isFailure(status))
+    return reply.fail(errorOf(status, rawPayload.toString(), answer.headers["retry-after"]?.toString()));
   reply.head(status, textOf(answer.headers));
   reply.body(rawPayload);
   reply.end();
 }
 
 const textOf = (headers: Readonly<Record<string, unknown>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined || HOP_BY_HOP.has(name) ? [] : [[name, String(value)]])));
+  Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined || HOP_BY_HOP.has(name) ? [] : [[name, String(value)]],
+    ),
+  );
 
 const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding"]);
 /** About the connection, or about a browser. */
@@ -161,16 +186,20 @@ function incomingOf(call: ForwardCall): Incoming {
   if (!isPlainPath(path)) throw notForwarded(path);
   const method = stated === "" ? (body.length > 0 ? "POST" : "GET") : stated.toUpperCase();
   if (!/^[A-Z]{1,16}$/.test(method)) {
-    throw new AssistantError("invalid_request", `${JSON.stringify(stated.slice(0, 40))} is not an HTTP method.`, { param: "method" });
+    throw new AssistantError("invalid_request", `${JSON.stringify(stated.slice(0, 40))} is not an HTTP method.`, {
+      param: "method",
+    });
   }
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(given)) if (!DROPPED.has(name.toLowerCase())) headers[name.toLowerCase()] = checked(name, value);
+  for (const [name, value] of Object.entries(given))
+    if (!DROPPED.has(name.toLowerCase())) headers[name.toLowerCase()] = checked(name, value);
   // gRPC's clients send their credential in the metadata; the map is what HTTP bridges have.
   const [authorization] = call.metadata.get("authorization");
   if (typeof authorization === "string") headers["authorization"] = authorization;
   if (body.length > 0) headers["content-type"] ??= "application/json";
   const deadline = Number(call.getDeadline());
-  if (Number.isFinite(deadline)) headers[requestHeaders.timeoutMs] = String(shorter(deadline - Date.now(), headers[requestHeaders.timeoutMs]));
+  if (Number.isFinite(deadline))
+    headers[requestHeaders.timeoutMs] = String(shorter(deadline - Date.now(), headers[requestHeaders.timeoutMs]));
   return { method, headers, body };
 }
 
@@ -186,9 +215,13 @@ function checked(name: string, value: string): string {
     validateHeaderName(name);
     validateHeaderValue(name, value);
   } catch {
-    throw new AssistantError("invalid_request", `The header ${JSON.stringify(name.slice(0, 60))} has a name or a value that HTTP does not allow.`, {
-      param: "headers",
-    });
+    throw new AssistantError(
+      "invalid_request",
+      `The header ${JSON.stringify(name.slice(0, 60))} has a name or a value that HTTP does not allow.`,
+      {
+        param: "headers",
+      },
+    );
   }
   return value;
 }

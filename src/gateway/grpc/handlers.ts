@@ -19,7 +19,10 @@ export function makeHandlers(options: HandlerOptions): AssistantHandlers {
     forwardRequestStream: (call) => void forward(options, call, streamReply(grpc, call)),
     getInfo: (call, callback) => {
       try {
-        const { caller } = authorizer.authorize(bearerOf(call.metadata.get("authorization")[0]?.toString()), "inference");
+        const { caller } = authorizer.authorize(
+          bearerOf(call.metadata.get("authorization")[0]?.toString()),
+          "inference",
+        );
         const found = info();
         const modelDetails = found.modelDetails.filter((model) => mayUse(caller, model));
         callback(null, { ...found, models: modelDetails.map(({ name }) => name), modelDetails });

@@ -78,7 +78,10 @@ export class GrpcListener {
   }
 
   async #load(): Promise<Loaded> {
-    const [{ grpc, definition, service, modelService }, { ReflectionService }] = await Promise.all([loadAssistantService(), import("@grpc/reflection")]);
+    const [{ grpc, definition, service, modelService }, { ReflectionService }] = await Promise.all([
+      loadAssistantService(),
+      import("@grpc/reflection"),
+    ]);
     const { settings, authorizer, shelf, log } = this.#options;
     const server = new grpc.Server({
       "grpc.max_receive_message_length": settings().bodyLimitBytes + MESSAGE_ROOM_BYTES,

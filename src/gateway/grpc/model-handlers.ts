@@ -74,19 +74,31 @@ async function find(options: ModelHandlerOptions, call: Call, asked: string, gon
   return model;
 }
 
-async function transfer(options: ModelHandlerOptions, call: ServerWritableStream<FetchRequest, FetchPart>, gone: AbortSignal): Promise<void> {
+async function transfer(
+  options: ModelHandlerOptions,
+  call: ServerWritableStream<FetchRequest, FetchPart>,
+  gone: AbortSignal,
+): Promise<void> {
   const { shelf, log, stallMs = STALL_MS } = options;
   const { model: asked, sha256, offset: from } = call.request;
   const { tenant } = callerOf(options, call);
   const model = await find(options, call, asked, gone);
   if (sha256 !== "" && sha256 !== model.sha256) {
-    throw new AssistantError("digest_mismatch", `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`, {
-      remedy: "Run the same command again.",
-    });
+    throw new AssistantError(
+      "digest_mismatch",
+      `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`,
+      {
+        remedy: "Run the same command again.",
+      },
+    );
   }
   const offset = Number(from);
   if (!Number.isSafeInteger(offset) || offset > model.bytes) {
-    throw new AssistantError("invalid_request", `Expected an offset up to ${model.bytes}, the size of the weights; found ${from}.`, { param: "offset" });
+    throw new AssistantError(
+      "invalid_request",
+      `Expected an offset up to ${model.bytes}, the size of the weights; found ${from}.`,
+      { param: "offset" },
+    );
   }
   const facts = { model: model.name, tenant, offset, bytes: model.bytes };
   log.info(facts, "model transfer begins");
@@ -99,7 +111,14 @@ async function transfer(options: ModelHandlerOptions, call: ServerWritableStream
       if (!call.write({ data })) await drained(call, gone, stallMs);
     }
   } finally {
-    log.info({ ...facts, sent }, gone.aborted ? "model transfer cancelled" : offset + sent === model.bytes ? "model transfer done" : "model transfer failed");
+    log.info(
+      { ...facts, sent },
+      gone.aborted
+        ? "model transfer cancelled"
+        : offset + sent === model.bytes
+          ? "model transfer done"
+          : "model transfer failed",
+    );
   }
   if (!gone.aborted) call.end();
 }
@@ -114,11 +133,18 @@ function departure(call: Call): AbortSignal {
 }
 
 /** Resolves when more may be written, or the caller has left. */
-function drained(call: ServerWritableStream<FetchRequest, FetchPart>, gone: AbortSignal, stallMs: number): Promise<void> {
+function drained(
+  call: ServerWritableStream<FetchRequest, FetchPart>,
+  gone: AbortSignal,
+  stallMs: number,
+): Promise<void> {
   if (gone.aborted) return Promise.resolve();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const go = (): void => resolve();
-  const timer = setTimeout(() => reject(new AssistantError("deadline_exceeded", `Nothing was taken for ${stallMs / 1000} s.`)), stallMs);
+  const timer = setTimeout(
+    () => reject(new AssistantError("deadline_exceeded", `Nothing was taken for ${stallMs / 1000} s.`)),
+    stallMs,
+  );
   call.once("drain", go);
   gone.addEventListener("abort", go, { once: true });
   return promise.finally(() => {

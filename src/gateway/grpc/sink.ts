@@ -17,7 +17,10 @@ export interface Reply {
 }
 
 /** A caller that has disconnected is sent nothing: the library has ended its call already. */
-export function streamReply(grpc: LoadedService["grpc"], call: ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>): Reply {
+export function streamReply(
+  grpc: LoadedService["grpc"],
+  call: ServerWritableStream<ForwardRequest, Sent<ForwardResponse>>,
+): Reply {
   return {
     head: (status, headers) => void call.write({ status, headers }),
     // A reader that is slower than the model slows it down, as over HTTP.
@@ -77,7 +80,8 @@ export class GrpcSink implements AnswerSink {
     if (this.#status !== null) return;
     this.#status = status;
     const map: Record<string, string> = { "x-request-id": this.#options.requestId };
-    for (let index = 0; index < headers.length; index += 2) map[(headers[index] as string).toLowerCase()] = headers[index + 1] as string;
+    for (let index = 0; index < headers.length; index += 2)
+      map[(headers[index] as string).toLowerCase()] = headers[index + 1] as string;
     if (length !== undefined) map["content-length"] = String(length);
     this.#options.reply.head(status, map);
   }
@@ -113,7 +117,10 @@ export class GrpcSink implements AnswerSink {
       this.head(error.status, ["content-type", "application/json; charset=utf-8", ...headers], body.length);
       this.end(body);
     } else if (streamed && betweenEvents) this.end(door.errorEvent(error, requestId));
-    else reply.fail(new AssistantError("engine_lost", "The answer broke off.", { remedy: "Send the request again.", cause: error }));
+    else
+      reply.fail(
+        new AssistantError("engine_lost", "The answer broke off.", { remedy: "Send the request again.", cause: error }),
+      );
   }
 
   abort(): void {}

@@ -10,7 +10,8 @@ type Failure = Partial<StatusObject> & { readonly code: number };
  * Whether an HTTP answer is told as a gRPC status: those by which the daemon refuses or fails. What a model or a route
  * answers (400, 404, …) is an answer like any other.
  */
-export const isFailure = (httpStatus: number): boolean => httpStatus === 401 || httpStatus === 403 || httpStatus === 429 || httpStatus >= 502;
+export const isFailure = (httpStatus: number): boolean =>
+  httpStatus === 401 || httpStatus === 403 || httpStatus === 429 || httpStatus >= 502;
 
 /** A gRPC status with the error's code, remedy and time of return in its metadata. */
 export function failureStatus(grpc: Grpc, error: AssistantError): Failure {
@@ -44,7 +45,11 @@ function codeOf({ status }: Grpc, error: AssistantError): number {
     case "internal":
       return status.INTERNAL;
     default:
-      return error.status === 403 ? status.PERMISSION_DENIED : error.status === 429 ? status.RESOURCE_EXHAUSTED : status.UNAVAILABLE;
+      return error.status === 403
+        ? status.PERMISSION_DENIED
+        : error.status === 429
+          ? status.RESOURCE_EXHAUSTED
+          : status.UNAVAILABLE;
   }
 }
 
@@ -60,7 +65,10 @@ export function errorOf(httpStatus: number, body: string, retryAfter: string | u
   } catch {
     error = undefined;
   }
-  const code = typeof error?.code === "string" && Object.hasOwn(errorCatalogue, error.code) ? (error.code as keyof typeof errorCatalogue) : "engine_error";
+  const code =
+    typeof error?.code === "string" && Object.hasOwn(errorCatalogue, error.code)
+      ? (error.code as keyof typeof errorCatalogue)
+      : "engine_error";
   const message = typeof error?.message === "string" ? error.message : `The request failed with status ${httpStatus}.`;
   const seconds = Number(retryAfter);
   return new AssistantError(code, message, {

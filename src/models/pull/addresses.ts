@@ -41,7 +41,9 @@ export const PRIVATE_ADDRESS = "ERR_PRIVATE_ADDRESS";
 export function privateAddressError(host: string, address: string = host): Error {
   const shown = address === host ? host : `${host} (${address})`;
   return Object.assign(
-    new Error(`${shown} is an address of this machine or of a private network, which pulls do not reach unless \`--allow-private\` is given`),
+    new Error(
+      `${shown} is an address of this machine or of a private network, which pulls do not reach unless \`--allow-private\` is given`,
+    ),
     { code: PRIVATE_ADDRESS },
   );
 }

@@ -23,7 +23,9 @@ export function inWords(error: unknown, url: URL, timing: Pick<PullTiming, "conn
   if (isAssistantError(error)) return error;
   const { code } = error as NodeJS.ErrnoException;
   if (["ENOSPC", "EACCES", "EROFS", "EPERM"].includes(code ?? "")) return error;
-  return new AssistantError("pull_failed", reason(error as NodeJS.ErrnoException, url.hostname, timing), { cause: error });
+  return new AssistantError("pull_failed", reason(error as NodeJS.ErrnoException, url.hostname, timing), {
+    cause: error,
+  });
 }
 
 function reason(error: NodeJS.ErrnoException, host: string, timing: Pick<PullTiming, "connectMs" | "stallMs">): string {

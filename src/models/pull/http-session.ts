@@ -31,7 +31,10 @@ export interface HttpSession extends AsyncDisposable {
 const MAX_REDIRECTS = 10;
 
 /** Connections through the proxies of `env`, with the limits of `timing`. Dispose it: open connections keep the process alive. */
-export function httpSession({ env, timing, signal, expected }: Pick<Delivery, "env" | "timing" | "signal" | "expected">, access: HttpAccess): HttpSession {
+export function httpSession(
+  { env, timing, signal, expected }: Pick<Delivery, "env" | "timing" | "signal" | "expected">,
+  access: HttpAccess,
+): HttpSession {
   const agent = new EnvHttpProxyAgent({
     // Empty, not absent: what is absent undici takes from the process's own environment.
     httpProxy: env["http_proxy"] ?? env["HTTP_PROXY"] ?? "",
@@ -48,7 +51,8 @@ export function httpSession({ env, timing, signal, expected }: Pick<Delivery, "e
       let url = first;
       for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
         if (!access.allowPrivate && isPrivateHost(url.hostname)) throw privateAddressError(url.hostname);
-        const authorization = access.bearer !== null && url.origin === first.origin ? { authorization: `Bearer ${access.bearer}` } : {};
+        const authorization =
+          access.bearer !== null && url.origin === first.origin ? { authorization: `Bearer ${access.bearer}` } : {};
         const answer = await request(url, {
           dispatcher: agent,
           signal,
@@ -57,12 +61,17 @@ export function httpSession({ env, timing, signal, expected }: Pick<Delivery, "e
         });
         if (url.origin === first.origin) told = hubFacts(answer.headers, told);
         const location = header(answer.headers, "location");
-        if (answer.statusCode < 300 || answer.statusCode >= 400 || location === null) return read(answer.statusCode, answer.headers, answer.body, told);
+        if (answer.statusCode < 300 || answer.statusCode >= 400 || location === null)
+          return read(answer.statusCode, answer.headers, answer.body, told);
         await answer.body.dump();
         const next = new URL(location, url);
-        if (!["http:", "https:"].includes(next.protocol)) throw new HttpFailure(answer.statusCode, `it redirects to ${next.protocol} which is not followed`);
+        if (!["http:", "https:"].includes(next.protocol))
+          throw new HttpFailure(answer.statusCode, `it redirects to ${next.protocol} which is not followed`);
         if (url.protocol === "https:" && next.protocol === "http:" && expected.sha256 === null) {
-          throw new HttpFailure(answer.statusCode, `it redirects to unencrypted ${next.origin}, which is followed only where a SHA-256 is given`);
+          throw new HttpFailure(
+            answer.statusCode,
+            `it redirects to unencrypted ${next.origin}, which is followed only where a SHA-256 is given`,
+          );
         }
         url = next;
       }

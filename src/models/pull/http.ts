@@ -35,7 +35,8 @@ export function httpSource(label: string, url: URL, access: HttpAccess): Source 
         } catch (error) {
           signal.throwIfAborted();
           if (into.bytes > before) fruitless = 0;
-          if (!answered || !isBroken(error, into.bytes > 0) || ++fruitless >= FRUITLESS_ATTEMPTS) throw inWords(error, url, timing);
+          if (!answered || !isBroken(error, into.bytes > 0) || ++fruitless >= FRUITLESS_ATTEMPTS)
+            throw inWords(error, url, timing);
           await sleep(timing.retryMs * 2 ** (fruitless - 1), undefined, { signal });
         }
       }
@@ -69,7 +70,8 @@ async function receive(answer: Answer, url: URL, delivery: Delivery): Promise<Ex
         throw new HttpFailure(answer.status, `it sent more than the ${expected.bytes} bytes expected`);
       report("download", into.bytes, total ?? expected.bytes);
     }
-    if (total !== null && into.bytes !== total) throw new Error(`the transfer ended at ${into.bytes} of ${total} bytes`);
+    if (total !== null && into.bytes !== total)
+      throw new Error(`the transfer ended at ${into.bytes} of ${total} bytes`);
     return answer.told;
   } finally {
     answer.body.destroy();
@@ -87,7 +89,10 @@ function rangeHeaders({ into, expected }: Delivery): Record<string, string> {
 async function placeOf(answer: Answer, url: URL, { into }: Delivery): Promise<number | "complete"> {
   if (answer.status === 206) {
     if (answer.rangeStart !== into.bytes)
-      throw new HttpFailure(206, `it was asked for bytes from ${into.bytes} on and sent those from ${answer.rangeStart} on`);
+      throw new HttpFailure(
+        206,
+        `it was asked for bytes from ${into.bytes} on and sent those from ${answer.rangeStart} on`,
+      );
     into.continued ||= into.bytes > 0;
     return into.bytes;
   }

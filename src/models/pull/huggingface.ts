@@ -16,7 +16,11 @@ export interface FoundHubFile {
 
 /** The parts of the hub's answer about a repository that are used here. */
 interface RepositoryInfo {
-  readonly siblings?: readonly { readonly rfilename: string; readonly size?: number; readonly lfs?: { readonly sha256?: string; readonly size?: number } }[];
+  readonly siblings?: readonly {
+    readonly rfilename: string;
+    readonly size?: number;
+    readonly lfs?: { readonly sha256?: string; readonly size?: number };
+  }[];
   readonly cardData?: { readonly license?: unknown };
 }
 
@@ -26,7 +30,9 @@ const USUAL = "Q4_K_M";
 /** Downloads one file of the hub, or of the mirror that `HF_ENDPOINT` names. */
 export function hubSource(file: Omit<HubFile, "type">, options: PullOptions): Source {
   const { endpoint, access } = hubOf(options);
-  const path = [...file.repo.split("/"), "resolve", file.revision, ...file.file.split("/")].map(encodeURIComponent).join("/");
+  const path = [...file.repo.split("/"), "resolve", file.revision, ...file.file.split("/")]
+    .map(encodeURIComponent)
+    .join("/");
   return httpSource(`${endpoint.host}/${file.repo}`, new URL(path, endpoint), access);
 }
 
@@ -34,9 +40,16 @@ export function hubSource(file: Omit<HubFile, "type">, options: PullOptions): So
  * Asks the hub for a repository's files: which one is meant, its size, digest and licence. Where the hub does not
  * answer and the file is named, the download itself will tell.
  */
-export async function findHubFile(reference: HubReference, options: PullOptions, signal: AbortSignal): Promise<FoundHubFile> {
+export async function findHubFile(
+  reference: HubReference,
+  options: PullOptions,
+  signal: AbortSignal,
+): Promise<FoundHubFile> {
   const { endpoint, access } = hubOf(options);
-  const url = new URL(`api/models/${reference.repo}/revision/${encodeURIComponent(reference.revision)}?blobs=true`, endpoint);
+  const url = new URL(
+    `api/models/${reference.repo}/revision/${encodeURIComponent(reference.revision)}?blobs=true`,
+    endpoint,
+  );
   const timing = { ...defaultTiming, ...options.timing };
   let info: RepositoryInfo;
   try {
@@ -60,7 +73,8 @@ export async function findHubFile(reference: HubReference, options: PullOptions,
       `${endpoint.host}: ${(told as Error).message}.`,
       {
         param: "reference",
-        remedy: "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), or import a local file: `assistant pull ./FILE.gguf`.",
+        remedy:
+          "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), or import a local file: `assistant pull ./FILE.gguf`.",
         cause: error,
       },
     );
@@ -83,23 +97,36 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 type Sibling = NonNullable<RepositoryInfo["siblings"]>[number];
 
 function choose(reference: HubReference, info: RepositoryInfo): Sibling {
-  const weights = (info.siblings ?? []).filter(({ rfilename }) => /\.gguf$/i.test(rfilename) && !/mmproj/i.test(rfilename));
+  const weights = (info.siblings ?? []).filter(
+    ({ rfilename }) => /\.gguf$/i.test(rfilename) && !/mmproj/i.test(rfilename),
+  );
   const named =
-    reference.file === null ? ofQuantisation(weights, reference.quantisation) : (info.siblings ?? []).find(({ rfilename }) => rfilename === reference.file);
-  const wanted = reference.file ?? (reference.quantisation === null ? "a GGUF file" : `a GGUF file of quantisation ${reference.quantisation}`);
+    reference.file === null
+      ? ofQuantisation(weights, reference.quantisation)
+      : (info.siblings ?? []).find(({ rfilename }) => rfilename === reference.file);
+  const wanted =
+    reference.file ??
+    (reference.quantisation === null ? "a GGUF file" : `a GGUF file of quantisation ${reference.quantisation}`);
   if (named === undefined) {
     const names = weights.map(({ rfilename }) => rfilename);
     const near = reference.file === null ? names.slice(0, 12) : nearestNames(reference.file, names, 5);
     throw new AssistantError("unknown_source", `${reference.repo} has no ${wanted.replace(/^a /, "")}.`, {
       param: "reference",
-      remedy: near.length > 0 ? `It has ${near.join(", ")}.` : "It has no GGUF files at all; look for a repository with GGUF in its name.",
+      remedy:
+        near.length > 0
+          ? `It has ${near.join(", ")}.`
+          : "It has no GGUF files at all; look for a repository with GGUF in its name.",
     });
   }
   if (/-\d{5}-of-\d{5}\.gguf$/i.test(named.rfilename)) {
-    throw new AssistantError("unknown_source", `${named.rfilename} is one part of several; models in parts cannot be pulled.`, {
-      param: "reference",
-      remedy: "Merge the parts with llama-gguf-split and import the file.",
-    });
+    throw new AssistantError(
+      "unknown_source",
+      `${named.rfilename} is one part of several; models in parts cannot be pulled.`,
+      {
+        param: "reference",
+        remedy: "Merge the parts with llama-gguf-split and import the file.",
+      },
+    );
   }
   return named;
 }
@@ -120,8 +147,16 @@ function hubOf(options: PullOptions): { endpoint: URL; access: HttpAccess } {
   const chosen = options.env["HF_ENDPOINT"] || null;
   const text = chosen ?? "https://huggingface.co";
   if (!URL.canParse(text) || !/^https?:/i.test(text))
-    throw new AssistantError("usage", `HF_ENDPOINT must be an http(s) address, found ${JSON.stringify(text)}.`, { param: "HF_ENDPOINT" });
+    throw new AssistantError("usage", `HF_ENDPOINT must be an http(s) address, found ${JSON.stringify(text)}.`, {
+      param: "HF_ENDPOINT",
+    });
   const endpoint = new URL(text.endsWith("/") ? text : `${text}/`);
   // A mirror that the user names may well stand in the user's own network.
-  return { endpoint, access: { allowPrivate: chosen !== null || (options.allowPrivate ?? false), bearer: options.env["HF_TOKEN"] || null } };
+  return {
+    endpoint,
+    access: {
+      allowPrivate: chosen !== null || (options.allowPrivate ?? false),
+      bearer: options.env["HF_TOKEN"] || null,
+    },
+  };
 }

@@ -41,7 +41,12 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
     const entry = catalogEntry(name);
     // A file that is checked to be the catalog's is the catalog's, wherever it came from.
     const canonical = entry?.name === name ? entry.name : facts.reference;
-    const expected = consistent(name, { bytes: facts.expected.bytes, sha256: sha256 ?? facts.expected.sha256 }, entry, text);
+    const expected = consistent(
+      name,
+      { bytes: facts.expected.bytes, sha256: sha256 ?? facts.expected.sha256 },
+      entry,
+      text,
+    );
     return {
       ...facts,
       name,
@@ -58,7 +63,13 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
     case "catalog": {
       const { entry } = reference;
       const sources = entry.sources.map((source) => catalogSource(source, options));
-      return build({ name: entry.name, reference: canonicalReference(reference), licence: entry.licence, expected: entry, sources });
+      return build({
+        name: entry.name,
+        reference: canonicalReference(reference),
+        licence: entry.licence,
+        expected: entry,
+        sources,
+      });
     }
     case "huggingface": {
       const found = (await inStore(reference, options.store)) ?? (await findHubFile(reference, options, signal));
@@ -91,7 +102,13 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
   }
 }
 
-async function factsOfNode(text: string, sha256: string | null, from: NodeStore, options: PullOptions, signal: AbortSignal): Promise<Facts> {
+async function factsOfNode(
+  text: string,
+  sha256: string | null,
+  from: NodeStore,
+  options: PullOptions,
+  signal: AbortSignal,
+): Promise<Facts> {
   const model = await from.describe(text, { ...defaultTiming, ...options.timing }, signal);
   if (sha256 !== null && sha256 !== model.sha256) {
     throw new AssistantError(
@@ -112,9 +129,17 @@ async function factsOfNode(text: string, sha256: string | null, from: NodeStore,
 }
 
 /** A file of the hub that was pulled before is known without asking: the network may be gone by now. */
-async function inStore(reference: Extract<Reference, { type: "huggingface" }>, store: ModelStore): Promise<FoundHubFile | null> {
+async function inStore(
+  reference: Extract<Reference, { type: "huggingface" }>,
+  store: ModelStore,
+): Promise<FoundHubFile | null> {
   if (reference.file === null) return null;
-  const file: HubFile = { type: "huggingface", repo: reference.repo, revision: reference.revision, file: reference.file };
+  const file: HubFile = {
+    type: "huggingface",
+    repo: reference.repo,
+    revision: reference.revision,
+    file: reference.file,
+  };
   const manifest = (await findByReference(store, canonicalReference(file)))?.manifest ?? null;
   return manifest === null ? null : { file, expected: manifest, licence: manifest.licence };
 }
@@ -127,10 +152,14 @@ function catalogSource(source: CatalogSource, options: PullOptions): Source {
 function consistent(name: string, given: Expected, entry: CatalogEntry | null, text: string): Expected {
   if (entry === null || entry.name !== name) return given;
   if (given.sha256 !== null && given.sha256 !== entry.sha256) {
-    throw new AssistantError("digest_mismatch", `${name} of the catalog has SHA-256 ${entry.sha256}; ${text} is expected to have ${given.sha256}.`, {
-      param: "sha256",
-      remedy: "Choose another name with `--name`.",
-    });
+    throw new AssistantError(
+      "digest_mismatch",
+      `${name} of the catalog has SHA-256 ${entry.sha256}; ${text} is expected to have ${given.sha256}.`,
+      {
+        param: "sha256",
+        remedy: "Choose another name with `--name`.",
+      },
+    );
   }
   return { bytes: entry.bytes, sha256: entry.sha256 };
 }
@@ -138,19 +167,30 @@ function consistent(name: string, given: Expected, entry: CatalogEntry | null, t
 function checkDigest(given: string | null): string | null {
   const digest = given?.toLowerCase().replace(/^sha256[:-]/, "") ?? null;
   if (digest === null || /^[0-9a-f]{64}$/.test(digest)) return digest;
-  throw new AssistantError("usage", `Expected a SHA-256 of 64 hexadecimal digits, found ${JSON.stringify(given)}.`, { param: "sha256" });
+  throw new AssistantError("usage", `Expected a SHA-256 of 64 hexadecimal digits, found ${JSON.stringify(given)}.`, {
+    param: "sha256",
+  });
 }
 
 /** What the user is told. A single source's own error says it best; of several each one is listed. */
-function refusal(name: string, failures: readonly { readonly source: Source; readonly error: unknown }[]): AssistantError {
+function refusal(
+  name: string,
+  failures: readonly { readonly source: Source; readonly error: unknown }[],
+): AssistantError {
   const [first] = failures;
   if (failures.length === 1 && isAssistantError(first?.error)) {
     if (first.error.code === "digest_mismatch") {
-      return new AssistantError("digest_mismatch", `${first.source.label}: ${first.error.message}.`, { remedy: first.error.remedy ?? "", cause: first.error });
+      return new AssistantError("digest_mismatch", `${first.source.label}: ${first.error.message}.`, {
+        remedy: first.error.remedy ?? "",
+        cause: first.error,
+      });
     }
     if (first.error.code !== "pull_failed") return first.error;
   }
-  const list = failures.map(({ source, error }) => `  ${source.label}: ${isAssistantError(error) ? error.message : toAssistantError(error).message}`);
+  const list = failures.map(
+    ({ source, error }) =>
+      `  ${source.label}: ${isAssistantError(error) ? error.message : toAssistantError(error).message}`,
+  );
   const count = failures.length === 1 ? "its source failed" : `none of ${failures.length} sources could deliver it`;
   return new AssistantError("pull_failed", `${name} could not be pulled; ${count}:\n${list.join("\n")}`, {
     remedy: `Check the network (HTTPS_PROXY and HF_ENDPOINT are honoured) and try again, or import a file that you have: \`assistant pull ./FILE.gguf --name ${name}\`.`,

@@ -52,7 +52,12 @@ async function linked(file: string, bytes: number, { into, report, signal }: Del
     return true;
   } catch (error) {
     // Another file system, one without links, or a file of another user that the kernel protects: copy then.
-    if (["EXDEV", "EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    if (
+      ["EXDEV", "EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(
+        (error as NodeJS.ErrnoException).code ?? "",
+      )
+    )
+      return false;
     throw error;
   }
 }

@@ -14,7 +14,12 @@ export interface PullLock extends AsyncDisposable {
  * Waits until this process is the only one that pulls into `file`. `onWait` is called each time it is found taken.
  * A lock whose holder died counts as free after 20 s. Rejects with the signal's reason once aborted.
  */
-export async function lockPull(file: string, lockfilePath: string, signal: AbortSignal, onWait: () => void): Promise<PullLock> {
+export async function lockPull(
+  file: string,
+  lockfilePath: string,
+  signal: AbortSignal,
+  onWait: () => void,
+): Promise<PullLock> {
   const lost = new AbortController();
   for (;;) {
     signal.throwIfAborted();
@@ -36,7 +41,11 @@ export async function lockPull(file: string, lockfilePath: string, signal: Abort
 }
 
 const takenOver = (cause: Error): AssistantError =>
-  new AssistantError("pull_failed", "This pull was halted for so long (the machine slept, or its disk hung) that another one may have taken over.", {
-    remedy: "Run the same command again; it goes on where this one stopped.",
-    cause,
-  });
+  new AssistantError(
+    "pull_failed",
+    "This pull was halted for so long (the machine slept, or its disk hung) that another one may have taken over.",
+    {
+      remedy: "Run the same command again; it goes on where this one stopped.",
+      cause,
+    },
+  );

@@ -24,7 +24,8 @@ export function nodeSource(store: NodeStore, model: NodeModel): Source {
         } catch (error) {
           signal.throwIfAborted();
           if (into.bytes > before) fruitless = 0;
-          if (!(isAssistantError(error) && error.code === "node_unavailable") || ++fruitless >= FRUITLESS_ATTEMPTS) throw error;
+          if (!(isAssistantError(error) && error.code === "node_unavailable") || ++fruitless >= FRUITLESS_ATTEMPTS)
+            throw error;
           await sleep(timing.retryMs * 2 ** (fruitless - 1), undefined, { signal });
         }
       }
@@ -37,11 +38,16 @@ async function receive(store: NodeStore, model: NodeModel, { into, signal, timin
   into.continued ||= into.bytes > 0;
   for await (const part of store.fetch(model, into.bytes, timing, signal)) {
     await into.append(part);
-    if (into.bytes > model.bytes) throw new AssistantError("pull_failed", `it sent more than the ${model.bytes} bytes that it told of`);
+    if (into.bytes > model.bytes)
+      throw new AssistantError("pull_failed", `it sent more than the ${model.bytes} bytes that it told of`);
     report("download", into.bytes, model.bytes);
   }
   signal.throwIfAborted();
-  if (into.bytes < model.bytes) throw new AssistantError("node_unavailable", `The transfer from ${store.node} ended at ${into.bytes} of ${model.bytes} bytes.`);
+  if (into.bytes < model.bytes)
+    throw new AssistantError(
+      "node_unavailable",
+      `The transfer from ${store.node} ended at ${into.bytes} of ${model.bytes} bytes.`,
+    );
 }
 
 /**

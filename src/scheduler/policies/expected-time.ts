@@ -38,7 +38,8 @@ export const expectedTime: RoutingPolicy = {
   route(model, request, now, urgent) {
     const first = soonest(model, now);
     // Where it takes no prompt now, none does, and nothing more need be looked at.
-    if (first !== null && !urgent && !takesNow(first, now)) return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
+    if (first !== null && !urgent && !takesNow(first, now))
+      return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
     const { prefix, promptTokens } = request.facts;
@@ -57,16 +58,26 @@ export const expectedTime: RoutingPolicy = {
       } else if (closed === null || isBetter(candidate, closed)) closed = candidate;
     }
     if (open === null) return firstFree(model, request);
-    if (closed !== null && !urgent && closed.costMs * MARGIN < open.costMs && closed.instance.parked.size < MAX_PARKED) {
+    if (
+      closed !== null &&
+      !urgent &&
+      closed.costMs * MARGIN < open.costMs &&
+      closed.instance.parked.size < MAX_PARKED
+    ) {
       const { instance } = closed;
-      return { type: "wait-for", instance, untilMs: now + Math.max(1, instance.slotWaitMs + instance.prefillWaitMs(now) - AHEAD_MS) };
+      return {
+        type: "wait-for",
+        instance,
+        untilMs: now + Math.max(1, instance.slotWaitMs + instance.prefillWaitMs(now) - AHEAD_MS),
+      };
     }
     return { type: "dispatch", instance: open.instance, cachedTokens: open.cachedTokens };
   },
 };
 
 /** Where nothing was measured yet, a free slot is all that counts. */
-const takesNow = (instance: InstanceRecord, now: number): boolean => !instance.isMeasured || instance.prefillWaitMs(now) <= AHEAD_MS;
+const takesNow = (instance: InstanceRecord, now: number): boolean =>
+  !instance.isMeasured || instance.prefillWaitMs(now) <= AHEAD_MS;
 
 /** The instance that has worked off its prompts first. The heap has them in the order in which they should have: one that is late is not the first. */
 function soonest({ available }: ModelRecord, now: number): InstanceRecord | null {
@@ -84,7 +95,12 @@ function soonest({ available }: ModelRecord, now: number): InstanceRecord | null
 type Held = readonly HeldPrefix<InstanceRecord>[];
 
 /** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and how much of it each holds. */
-function candidates(model: ModelRecord, held: Held, promptTokens: number, first: InstanceRecord | null): Map<InstanceRecord, number> {
+function candidates(
+  model: ModelRecord,
+  held: Held,
+  promptTokens: number,
+  first: InstanceRecord | null,
+): Map<InstanceRecord, number> {
   const found = new Map<InstanceRecord, number>();
   const add = (instance: InstanceRecord): void => {
     const tokens = held.find(({ holders }) => holders.counts.has(instance))?.tokens ?? 0;

@@ -12,7 +12,12 @@ const leastOutstanding: RoutingPolicy = {
 };
 
 /** The instance that has gone longest without a new request. */
-const roundRobin: RoutingPolicy = { name: "round-robin", shortestFirst: false, rank: (instance) => instance.lastDispatch, route: firstFree };
+const roundRobin: RoutingPolicy = {
+  name: "round-robin",
+  shortestFirst: false,
+  rank: (instance) => instance.lastDispatch,
+  route: firstFree,
+};
 
 export const policies: Readonly<Record<RoutingPolicyName, RoutingPolicy>> = {
   "expected-time": expectedTime,

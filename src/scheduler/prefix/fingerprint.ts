@@ -112,7 +112,11 @@ function tokensOf(message: unknown): number {
   if (typeof message !== "object" || message === null) return 0;
   const { content, tool_calls: calls } = message as { content?: unknown; tool_calls?: unknown };
   const own =
-    typeof content === "string" ? estimateTokens(content) : Array.isArray(content) ? content.reduce<number>((sum, part) => sum + tokensOfPart(part), 0) : 0;
+    typeof content === "string"
+      ? estimateTokens(content)
+      : Array.isArray(content)
+        ? content.reduce<number>((sum, part) => sum + tokensOfPart(part), 0)
+        : 0;
   return calls === undefined ? own : own + estimateTokens(JSON.stringify(calls));
 }
 

@@ -104,7 +104,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   /** The instance is done with it for now, and holds it for whoever comes. */
   rest(owner: Owner, tip: string): void {
     const conversation = owner.prefixes.conversations.get(tip);
-    if (conversation !== undefined && conversation.holders.length === 0) conversation.holders = this.#hold(owner, conversation.marks);
+    if (conversation !== undefined && conversation.holders.length === 0)
+      conversation.holders = this.#hold(owner, conversation.marks);
   }
 
   /** `begin` and `rest`. */
@@ -119,8 +120,15 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
    * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by the engine
    * both times: our own estimates are half or twice the truth for some texts, and would have it lose what it has.
    */
-  reported(owner: Owner, tip: string, previous: PreviousTurn | null, promptTokens: number | null, cachedTokens: number | null): void {
-    if (previous !== null && cachedTokens !== null && cachedTokens < previous.counted * KEPT_SHARE) this.#lost(owner, previous.use);
+  reported(
+    owner: Owner,
+    tip: string,
+    previous: PreviousTurn | null,
+    promptTokens: number | null,
+    cachedTokens: number | null,
+  ): void {
+    if (previous !== null && cachedTokens !== null && cachedTokens < previous.counted * KEPT_SHARE)
+      this.#lost(owner, previous.use);
     const conversation = owner.prefixes.conversations.get(tip);
     if (conversation !== undefined && promptTokens !== null) conversation.counted = promptTokens;
     this.rest(owner, tip);
@@ -154,7 +162,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     const added: typeof former = [];
     for (const { marks, tokens } of conversations) {
       const tip = marks[marks.length - 1];
-      if (tip === undefined || this.#holders.get(tip.hash)?.counts.has(owner) || held.tokens + tokens > capacityTokens) continue;
+      if (tip === undefined || this.#holders.get(tip.hash)?.counts.has(owner) || held.tokens + tokens > capacityTokens)
+        continue;
       held.tokens += tokens;
       this.#given -= 1;
       added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given, counted: 0 }]);

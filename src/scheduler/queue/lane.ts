@@ -21,8 +21,10 @@ export interface Queued<Item extends Queued<Item>> {
 
 type Waiting = Pick<Queued<never>, "serial" | "turnAt" | "startBy">;
 const isOlder = (a: Waiting, b: Waiting): boolean => a.serial < b.serial;
-const hasTurnBefore = (a: Waiting, b: Waiting): boolean => (a.turnAt === b.turnAt ? isOlder(a, b) : a.turnAt < b.turnAt);
-const isPressedMore = (a: Waiting, b: Waiting): boolean => (a.startBy === b.startBy ? isOlder(a, b) : a.startBy < b.startBy);
+const hasTurnBefore = (a: Waiting, b: Waiting): boolean =>
+  a.turnAt === b.turnAt ? isOlder(a, b) : a.turnAt < b.turnAt;
+const isPressedMore = (a: Waiting, b: Waiting): boolean =>
+  a.startBy === b.startBy ? isOlder(a, b) : a.startBy < b.startBy;
 
 /** The waiting requests of one priority, by tenant, and how many they are. */
 export interface Level<Item extends Queued<Item>> {

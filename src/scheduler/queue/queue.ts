@@ -45,7 +45,12 @@ export class RequestQueue<Item extends Queued<Item>> {
     let best: Lane<Item> | null = null;
     for (const lane of this.#turns.items) {
       if (lane.tenant.name === tenant) continue;
-      if (best === null || lane.level.priority > best.level.priority || (lane.level === best.level && lane.tenant.counter < best.tenant.counter)) best = lane;
+      if (
+        best === null ||
+        lane.level.priority > best.level.priority ||
+        (lane.level === best.level && lane.tenant.counter < best.tenant.counter)
+      )
+        best = lane;
     }
     return best?.next(now, this.drainMs, this.maxWaitMs) ?? null;
   }
@@ -142,7 +147,8 @@ export class RequestQueue<Item extends Queued<Item>> {
     for (const { priority, lanes, size } of this.#levels.values()) {
       if (priority > item.priority) ahead += size;
       // Tenants take turns: of each other one, as many go first as of one's own.
-      else if (priority === item.priority) for (const { all } of lanes.values()) ahead += Math.min(all.size, own.all.size);
+      else if (priority === item.priority)
+        for (const { all } of lanes.values()) ahead += Math.min(all.size, own.all.size);
     }
     return ahead;
   }
@@ -150,8 +156,11 @@ export class RequestQueue<Item extends Queued<Item>> {
   /** In the order in which they would be served now. Removing the item that was just yielded is allowed. */
   *[Symbol.iterator](): Generator<Item, void> {
     for (const { lanes } of [...this.#levels.values()].sort((a, b) => b.priority - a.priority)) {
-      const turns = new IndexedHeap<{ counter: number; readonly items: Iterator<Item>; heapIndex: number }>((a, b) => a.counter < b.counter);
-      for (const lane of lanes.values()) turns.update({ counter: lane.tenant.counter, items: lane[Symbol.iterator](), heapIndex: -1 });
+      const turns = new IndexedHeap<{ counter: number; readonly items: Iterator<Item>; heapIndex: number }>(
+        (a, b) => a.counter < b.counter,
+      );
+      for (const lane of lanes.values())
+        turns.update({ counter: lane.tenant.counter, items: lane[Symbol.iterator](), heapIndex: -1 });
       for (let lane = turns.peek(); lane !== undefined; lane = turns.peek()) {
         const next = lane.items.next();
         if (next.done) turns.remove(lane);

@@ -31,7 +31,9 @@ export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapInd
   /** All that are there now, the least first. Who asks for the first few does not pay for sorting ten thousand. */
   *inOrder(): Generator<Item, void> {
     const items = [...this.#items];
-    const frontier = new IndexedHeap<{ readonly at: number; readonly item: Item; heapIndex: number }>((a, b) => this.#before(a.item, b.item));
+    const frontier = new IndexedHeap<{ readonly at: number; readonly item: Item; heapIndex: number }>((a, b) =>
+      this.#before(a.item, b.item),
+    );
     const reach = (at: number): void => {
       const item = items[at];
       if (item !== undefined) frontier.update({ at, item, heapIndex: -1 });

@@ -20,7 +20,8 @@ export class TokenMeter {
   perSecond(now: number): number | null {
     if (!this.#seen) return null;
     let tokens = 0;
-    for (const { perMs, from, to } of this.#answers) tokens += perMs * Math.max(0, to - Math.max(from, now - WINDOW_MS));
+    for (const { perMs, from, to } of this.#answers)
+      tokens += perMs * Math.max(0, to - Math.max(from, now - WINDOW_MS));
     return tokens / (WINDOW_MS / 1000);
   }
 }

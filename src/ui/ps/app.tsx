@@ -5,7 +5,12 @@ import type { PsPort, PsSnapshot } from "./port.ts";
 import { initialState, keyOf, type PsEffect, type PsState, psReduce, rowsInOrder, selectedRow } from "./state.ts";
 import { logPaneLines, PsView, shownColumns } from "./view.tsx";
 
-const DONE: Readonly<Record<string, string>> = { stop: "is being stopped.", restart: "is being restarted.", pin: "is pinned.", unpin: "is no longer pinned." };
+const DONE: Readonly<Record<string, string>> = {
+  stop: "is being stopped.",
+  restart: "is being restarted.",
+  pin: "is pinned.",
+  unpin: "is no longer pinned.",
+};
 
 /** `ps` as it lives in a terminal: the pure view, fed by the port and moved by keys. */
 export function PsApp({ port }: { readonly port: PsPort }): ReactNode {
@@ -24,7 +29,8 @@ export function PsApp({ port }: { readonly port: PsPort }): ReactNode {
   useEffect(() => port.watch(setSnapshot), [port]);
 
   const rows = snapshot.status === null ? [] : visibleRows(snapshot.status);
-  const logFile = state.pane === "logs" ? (selectedRow(rowsInOrder(rows, state), state)?.instance.logFile ?? null) : null;
+  const logFile =
+    state.pane === "logs" ? (selectedRow(rowsInOrder(rows, state), state)?.instance.logFile ?? null) : null;
   useEffect(() => {
     setLogLines([]);
     return logFile === null ? undefined : port.followLog(logFile, logPaneLines(height), setLogLines);
@@ -37,7 +43,8 @@ export function PsApp({ port }: { readonly port: PsPort }): ReactNode {
     }
     port.act(effect.id, effect.action).then(
       () => change({ ...latest.current, message: `${effect.id} ${DONE[effect.action]}` }),
-      (error: unknown) => change({ ...latest.current, message: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) =>
+        change({ ...latest.current, message: error instanceof Error ? error.message : String(error) }),
     );
   };
 
@@ -53,5 +60,7 @@ export function PsApp({ port }: { readonly port: PsPort }): ReactNode {
   });
 
   // One line less than the terminal has: a full last line makes some terminals scroll.
-  return <PsView snapshot={snapshot} state={state} logLines={logLines} width={width} height={Math.max(8, height - 1)} />;
+  return (
+    <PsView snapshot={snapshot} state={state} logLines={logLines} width={width} height={Math.max(8, height - 1)} />
+  );
 }

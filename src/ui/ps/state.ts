@@ -13,12 +13,20 @@ export interface PsState {
   readonly message: string | null;
 }
 
-export const initialState: PsState = { selectedId: null, sortIndex: 0, pane: "table", confirmStop: null, message: null };
+export const initialState: PsState = {
+  selectedId: null,
+  sortIndex: 0,
+  pane: "table",
+  confirmStop: null,
+  message: null,
+};
 
 export type PsKey = "up" | "down" | "sort" | "stop" | "restart" | "pin" | "logs" | "help" | "quit" | "yes" | "no";
 
 /** What the view is to do besides showing the new state. */
-export type PsEffect = { readonly type: "act"; readonly id: string; readonly action: InstanceAction["action"] } | { readonly type: "quit" };
+export type PsEffect =
+  | { readonly type: "act"; readonly id: string; readonly action: InstanceAction["action"] }
+  | { readonly type: "quit" };
 
 const KEYS: Readonly<Record<string, PsKey>> = {
   k: "up",
@@ -56,7 +64,8 @@ export function keyOf(input: string, key: PressedKey): PsKey | null {
 
 export const sortColumn = (state: PsState): Column => columns[state.sortIndex % columns.length] as Column;
 
-export const rowsInOrder = (rows: readonly InstanceRow[], state: PsState): InstanceRow[] => sortRows(rows, sortColumn(state));
+export const rowsInOrder = (rows: readonly InstanceRow[], state: PsState): InstanceRow[] =>
+  sortRows(rows, sortColumn(state));
 
 /** The selected row; the first one where nothing, or something that is gone, was selected. */
 export function selectedRow(ordered: readonly InstanceRow[], state: PsState): InstanceRow | null {
@@ -64,17 +73,27 @@ export function selectedRow(ordered: readonly InstanceRow[], state: PsState): In
 }
 
 /** The next state, and what to do. `rows` are those of the latest status, `sortable` the columns on the screen. Pure. */
-export function psReduce(state: PsState, key: PsKey, rows: readonly InstanceRow[], sortable: readonly Column[]): { state: PsState; effect: PsEffect | null } {
+export function psReduce(
+  state: PsState,
+  key: PsKey,
+  rows: readonly InstanceRow[],
+  sortable: readonly Column[],
+): { state: PsState; effect: PsEffect | null } {
   const ordered = rowsInOrder(rows, state);
   const selected = selectedRow(ordered, state)?.instance ?? null;
   const quiet = { ...state, message: null };
   const only = (next: PsState): { state: PsState; effect: null } => ({ state: next, effect: null });
-  const act = (next: PsState, id: string, action: InstanceAction["action"]) => ({ state: next, effect: { type: "act", id, action } as const });
+  const act = (next: PsState, id: string, action: InstanceAction["action"]) => ({
+    state: next,
+    effect: { type: "act", id, action } as const,
+  });
 
   if (key === "quit") return { state: quiet, effect: { type: "quit" } };
   if (state.confirmStop !== null) {
     const answered = { ...quiet, confirmStop: null };
-    return key === "yes" ? act(answered, state.confirmStop, "stop") : only({ ...answered, message: `${state.confirmStop} goes on.` });
+    return key === "yes"
+      ? act(answered, state.confirmStop, "stop")
+      : only({ ...answered, message: `${state.confirmStop} goes on.` });
   }
   switch (key) {
     case "up":
@@ -87,7 +106,11 @@ export function psReduce(state: PsState, key: PsKey, rows: readonly InstanceRow[
       // Only columns that can be seen: a sort by a hidden one looks like disorder.
       const shown = sortable.length > 0 ? sortable : columns;
       const at = shown.indexOf(sortColumn(state));
-      return only({ ...quiet, selectedId: selected?.id ?? null, sortIndex: columns.indexOf(shown[(at + 1) % shown.length] as Column) });
+      return only({
+        ...quiet,
+        selectedId: selected?.id ?? null,
+        sortIndex: columns.indexOf(shown[(at + 1) % shown.length] as Column),
+      });
     }
     case "logs":
     case "help":
@@ -107,7 +130,11 @@ export function psReduce(state: PsState, key: PsKey, rows: readonly InstanceRow[
 }
 
 /** Rows that fit into `height` lines with the selected one among them. */
-export function scrollWindow<Row>(rows: readonly Row[], selected: number, height: number): { readonly first: number; readonly rows: readonly Row[] } {
+export function scrollWindow<Row>(
+  rows: readonly Row[],
+  selected: number,
+  height: number,
+): { readonly first: number; readonly rows: readonly Row[] } {
   const room = Math.max(1, height);
   const first = Math.max(0, Math.min(selected - Math.floor(room / 2), rows.length - room));
   return { first, rows: rows.slice(first, first + room) };

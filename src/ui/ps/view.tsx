@@ -4,7 +4,15 @@ import type { DaemonStatus } from "../../api/status.ts";
 import { bar, truncate } from "../format.ts";
 import { restartLines, shortNoticeLine } from "../notices.ts";
 import { type Cell, type Column, columns, type InstanceRow, type Tone, visibleRows } from "../rows.ts";
-import { brokenModels, deathSentence, deviceFacts, headline, idleSentence, joinThatFits, memoryUsed } from "../summary.ts";
+import {
+  brokenModels,
+  deathSentence,
+  deviceFacts,
+  headline,
+  idleSentence,
+  joinThatFits,
+  memoryUsed,
+} from "../summary.ts";
 import { type FittedTable, fitTable, titleLine } from "../table.ts";
 import type { PsSnapshot } from "./port.ts";
 import { type PsState, rowsInOrder, scrollWindow, selectedRow, sortColumn } from "./state.ts";
@@ -23,14 +31,21 @@ export interface PsViewProps {
 const MARGIN = 2;
 // Header, blank, titles; blank and key line at the end.
 const FIXED_LINES = 5;
-const COLOURS: Readonly<Record<Tone, string | undefined>> = { plain: undefined, good: "green", busy: "yellow", bad: "red", dim: "gray" };
+const COLOURS: Readonly<Record<Tone, string | undefined>> = {
+  plain: undefined,
+  good: "green",
+  busy: "yellow",
+  bad: "red",
+  dim: "gray",
+};
 
 /** The table as it fits into this terminal: what the view draws and what `s` may sort by. */
 function tableFor(rows: readonly InstanceRow[], width: number): FittedTable {
   return fitTable(columns, rows, width - MARGIN);
 }
 
-export const shownColumns = (rows: readonly InstanceRow[], width: number): Column[] => tableFor(rows, width).columns.map(({ column }) => column);
+export const shownColumns = (rows: readonly InstanceRow[], width: number): Column[] =>
+  tableFor(rows, width).columns.map(({ column }) => column);
 
 /** Lines that the logs pane has in a terminal of this height. */
 export const logPaneLines = (height: number): number => Math.max(3, Math.floor(height / 2) - 2);
@@ -55,7 +70,15 @@ export function PsView({ snapshot, state, logLines, width, height }: PsViewProps
   );
 }
 
-function Header({ status, problem, width }: { status: DaemonStatus; problem: string | null; width: number }): ReactNode {
+function Header({
+  status,
+  problem,
+  width,
+}: {
+  status: DaemonStatus;
+  problem: string | null;
+  width: number;
+}): ReactNode {
   const name = `Assistant ${status.version}`;
   if (problem !== null) {
     return (
@@ -121,7 +144,10 @@ function Row({ cells, selected }: { cells: readonly Cell[]; selected: boolean })
         const colour = COLOURS[cell.tone];
         // Cells have no identity but their place.
         return (
-          <Text key={columns[index]?.title ?? index} {...(colour === undefined ? {} : { color: colour })}>{`${index === 0 ? "" : "  "}${cell.text}`}</Text>
+          <Text
+            key={columns[index]?.title ?? index}
+            {...(colour === undefined ? {} : { color: colour })}
+          >{`${index === 0 ? "" : "  "}${cell.text}`}</Text>
         );
       })}
     </Text>
@@ -147,7 +173,9 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
   const remarks = [
     ...rows.flatMap((row) => deathSentence(row.instance, row.now) ?? []).map((text) => ({ text, colour: "red" })),
     ...brokenModels(status, rows).map(({ name, error }) => ({ text: `${name}: ${error}`, colour: "red" })),
-    ...status.models.flatMap((model) => (model.replicasNote ? [{ text: `${model.name}: ${model.replicasNote}`, colour: "gray" }] : [])),
+    ...status.models.flatMap((model) =>
+      model.replicasNote ? [{ text: `${model.name}: ${model.replicasNote}`, colour: "gray" }] : [],
+    ),
     ...waiting(status).map((text) => ({ text, colour: "yellow" })),
     ...status.notices.map((notice) => ({
       text: shortNoticeLine(notice),
@@ -161,19 +189,37 @@ function belowTable(status: DaemonStatus, rows: readonly InstanceRow[], width: n
     </Text>
   ));
   const gap = (name: string): ReactNode => <Text key={name}> </Text>;
-  const lines = [...(devices.length > 0 ? [gap("before devices"), ...devices] : []), ...(remarks.length > 0 ? [gap("before remarks"), ...remarks] : [])];
+  const lines = [
+    ...(devices.length > 0 ? [gap("before devices"), ...devices] : []),
+    ...(remarks.length > 0 ? [gap("before remarks"), ...remarks] : []),
+  ];
   return lines.slice(0, Math.max(2, limit));
 }
 
 /** Models with requests that wait and no instance to show them at. */
 function waiting(status: DaemonStatus): string[] {
-  const shown = new Set(status.instances.filter((instance) => instance.state !== "absent").map((instance) => instance.model));
+  const shown = new Set(
+    status.instances.filter((instance) => instance.state !== "absent").map((instance) => instance.model),
+  );
   return status.models
     .filter((model) => model.queued > 0 && !shown.has(model.name))
-    .map((model) => `${model.name}: ${model.queued} waiting for ${model.engine === "remote" ? "another machine" : "an instance"}`);
+    .map(
+      (model) =>
+        `${model.name}: ${model.queued} waiting for ${model.engine === "remote" ? "another machine" : "an instance"}`,
+    );
 }
 
-function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: readonly string[]; width: number; height: number }): ReactNode {
+function Logs({
+  row,
+  lines,
+  width,
+  height,
+}: {
+  row: InstanceRow | null;
+  lines: readonly string[];
+  width: number;
+  height: number;
+}): ReactNode {
   const title = row === null ? "No instance, no log" : row.instance.logFile;
   return (
     <Box flexDirection="column">
@@ -191,7 +237,16 @@ function Logs({ row, lines, width, height }: { row: InstanceRow | null; lines: r
 
 const keyHints = (state: PsState): string[] => {
   const { title, highFirst } = sortColumn(state);
-  return ["q quit", "? help", `s sort: ${title.toLowerCase()} ${highFirst ? "↓" : "↑"}`, "↑↓ select", "x stop", "l logs", "r restart", "p pin"];
+  return [
+    "q quit",
+    "? help",
+    `s sort: ${title.toLowerCase()} ${highFirst ? "↓" : "↑"}`,
+    "↑↓ select",
+    "x stop",
+    "l logs",
+    "r restart",
+    "p pin",
+  ];
 };
 
 function Footer({ state, width }: { state: PsState; width: number }): ReactNode {

@@ -74,15 +74,28 @@ export class Aggregate {
   result(): Record<string, unknown> | null {
     if (this.#choices.size === 0) return null;
     const entries = [...this.#choices].sort(([a], [b]) => a - b);
-    const choices = entries.map(([index, choice]) => (this.#object === "chat.completion" ? chatChoice(index, choice) : textChoice(index, choice)));
-    const ending = { ...(this.#usage ? { usage: this.#usage } : {}), ...(this.#timings ? { timings: this.#timings } : {}) };
+    const choices = entries.map(([index, choice]) =>
+      this.#object === "chat.completion" ? chatChoice(index, choice) : textChoice(index, choice),
+    );
+    const ending = {
+      ...(this.#usage ? { usage: this.#usage } : {}),
+      ...(this.#timings ? { timings: this.#timings } : {}),
+    };
     return { choices, ...this.#common, object: this.#object, ...ending };
   }
 
   #choice(index: number): Choice {
     let choice = this.#choices.get(index);
     if (choice === undefined) {
-      choice = { text: "", content: null, reasoning: null, role: "assistant", toolCalls: new Map(), logprobs: null, finishReason: null };
+      choice = {
+        text: "",
+        content: null,
+        reasoning: null,
+        role: "assistant",
+        toolCalls: new Map(),
+        logprobs: null,
+        finishReason: null,
+      };
       this.#choices.set(index, choice);
     }
     return choice;
@@ -94,7 +107,8 @@ function merge(choice: Choice, part: ChunkChoice): void {
   if (part.text) choice.text += part.text;
   if (delta?.role) choice.role = delta.role;
   if (typeof delta?.content === "string") choice.content = (choice.content ?? "") + delta.content;
-  if (typeof delta?.reasoning_content === "string") choice.reasoning = (choice.reasoning ?? "") + delta.reasoning_content;
+  if (typeof delta?.reasoning_content === "string")
+    choice.reasoning = (choice.reasoning ?? "") + delta.reasoning_content;
   for (const call of delta?.tool_calls ?? []) mergeToolCall(choice.toolCalls, call);
   if (part.logprobs) choice.logprobs = mergeLogprobs(choice.logprobs, part.logprobs);
   if (part.finish_reason) choice.finishReason = part.finish_reason;
@@ -128,9 +142,20 @@ function chatChoice(index: number, choice: Choice): Record<string, unknown> {
     ...(choice.reasoning === null ? {} : { reasoning_content: choice.reasoning }),
     ...(calls.length === 0
       ? {}
-      : { tool_calls: calls.map(([, call]) => ({ id: call.id, type: call.type, function: { name: call.name, arguments: call.arguments } })) }),
+      : {
+          tool_calls: calls.map(([, call]) => ({
+            id: call.id,
+            type: call.type,
+            function: { name: call.name, arguments: call.arguments },
+          })),
+        }),
   };
-  return { finish_reason: choice.finishReason, index, message, ...(choice.logprobs === null ? {} : { logprobs: choice.logprobs }) };
+  return {
+    finish_reason: choice.finishReason,
+    index,
+    message,
+    ...(choice.logprobs === null ? {} : { logprobs: choice.logprobs }),
+  };
 }
 
 const textChoice = (index: number, choice: Choice): Record<string, unknown> => ({

@@ -24,7 +24,8 @@ export interface DeliveryOptions {
  * Carries one answer into its sink: until it is complete, it fails, the caller disconnects, or the target is lost under
  * it. Rejects as `Upstream.send` does.
  */
-export const deliver = (options: DeliveryOptions): Promise<AnswerFacts> => new Promise((resolve, reject) => new Delivery(options, resolve, reject).start());
+export const deliver = (options: DeliveryOptions): Promise<AnswerFacts> =>
+  new Promise((resolve, reject) => new Delivery(options, resolve, reject).start());
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -98,11 +99,15 @@ export class Delivery {
 
   /** The target could not be reached; not a byte of the call was read. */
   unreachable(cause: unknown): void {
-    const reason = new AssistantError("engine_lost", `The engine of "${this.#options.sending.model.name}" could not be reached.`, {
-      remedy: "Try again; `assistant ps` shows the instance.",
-      retryAfterS: 1,
-      cause,
-    });
+    const reason = new AssistantError(
+      "engine_lost",
+      `The engine of "${this.#options.sending.model.name}" could not be reached.`,
+      {
+        remedy: "Try again; `assistant ps` shows the instance.",
+        retryAfterS: 1,
+        cause,
+      },
+    );
     this.#settle(() => this.#reject(new SendFailure(reason, "once")));
   }
 
@@ -146,5 +151,9 @@ export class Delivery {
 
 function lostError({ model }: Sending, reason: Error): AssistantError {
   if (isAssistantError(reason) && reason.code === "engine_stopped") return reason;
-  return new AssistantError("engine_lost", `The engine of "${model.name}" was lost while it answered: ${reason.message}`, { cause: reason });
+  return new AssistantError(
+    "engine_lost",
+    `The engine of "${model.name}" was lost while it answered: ${reason.message}`,
+    { cause: reason },
+  );
 }

@@ -2,7 +2,14 @@ import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/error
 import type { Operation } from "../../core/model.ts";
 
 interface EngineErrorBody {
-  readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly n_prompt_tokens?: unknown; readonly n_ctx?: unknown } | string;
+  readonly error?:
+    | {
+        readonly message?: unknown;
+        readonly type?: unknown;
+        readonly n_prompt_tokens?: unknown;
+        readonly n_ctx?: unknown;
+      }
+    | string;
 }
 
 /** What another daemon's error answer has besides. */
@@ -23,7 +30,11 @@ interface Asked {
 }
 
 /** The field that holds what is computed. */
-const PROMPT_FIELD: Readonly<Record<Operation, string>> = { chat: "messages", completion: "prompt", embedding: "input" };
+const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
+  chat: "messages",
+  completion: "prompt",
+  embedding: "input",
+};
 
 /** What an engine's error answer means to the client. */
 export function engineError(status: number, body: string, asked: Asked): AssistantError {
@@ -31,7 +42,10 @@ export function engineError(status: number, body: string, asked: Asked): Assista
   try {
     parsed = JSON.parse(body) as EngineErrorBody;
   } catch {
-    return new AssistantError("engine_error", `The engine of "${asked.model}" answered with status ${status} and ${shown(body)}.`);
+    return new AssistantError(
+      "engine_error",
+      `The engine of "${asked.model}" answered with status ${status} and ${shown(body)}.`,
+    );
   }
   return engineErrorOf(status, parsed, asked);
 }
@@ -56,9 +70,14 @@ export function engineErrorOf(status: number, body: EngineErrorBody, asked: Aske
     case 429:
       return new AssistantError("queue_full", `The engine of "${model}" takes no more requests.`, { retryAfterS: 1 });
     case 503:
-      return new AssistantError("engine_error", `The engine of "${model}" is not ready: ${sentence(text)}`, { retryAfterS: 2 });
+      return new AssistantError("engine_error", `The engine of "${model}" is not ready: ${sentence(text)}`, {
+        retryAfterS: 2,
+      });
     default:
-      return ofRequest(text, asked) ?? new AssistantError("engine_error", `The engine of "${model}" failed with status ${status}: ${sentence(text)}`);
+      return (
+        ofRequest(text, asked) ??
+        new AssistantError("engine_error", `The engine of "${model}" failed with status ${status}: ${sentence(text)}`)
+      );
   }
 }
 
@@ -82,7 +101,8 @@ const TOO_LARGE = /^input \((\d+) tokens\) is (?:too large to process|larger tha
 
 function ofRequest(text: string, asked: Asked): AssistantError | null {
   const large = TOO_LARGE.exec(text);
-  if (large !== null) return contextExceeded(Number(large[1]), large[2] === undefined ? undefined : Number(large[2]), asked);
+  if (large !== null)
+    return contextExceeded(Number(large[1]), large[2] === undefined ? undefined : Number(large[2]), asked);
   for (const [pattern, param] of REQUEST_FAULTS) {
     const found = pattern.exec(text);
     if (found !== null) return badRequest(text, asked, param ?? found[1] ?? undefined);
@@ -91,13 +111,23 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
 }
 
 /** An error that a daemon like this one has worded already; engines' codes are numbers. */
-function ourError({ code, message, param, remedy, retry_after_s: seconds, n_prompt_tokens: prompt, n_ctx: context }: OurError): AssistantError | null {
+function ourError({
+  code,
+  message,
+  param,
+  remedy,
+  retry_after_s: seconds,
+  n_prompt_tokens: prompt,
+  n_ctx: context,
+}: OurError): AssistantError | null {
   if (typeof code !== "string" || !Object.hasOwn(errorCatalogue, code) || typeof message !== "string") return null;
   return new AssistantError(code as ErrorCode, message, {
     ...(typeof param === "string" ? { param } : {}),
     ...(typeof remedy === "string" ? { remedy } : {}),
     ...(typeof seconds === "number" ? { retryAfterS: seconds } : {}),
-    ...(typeof prompt === "number" && typeof context === "number" ? { counts: { n_prompt_tokens: prompt, n_ctx: context } } : {}),
+    ...(typeof prompt === "number" && typeof context === "number"
+      ? { counts: { n_prompt_tokens: prompt, n_ctx: context } }
+      : {}),
   });
 }
 
@@ -109,22 +139,33 @@ function contextExceeded(prompt: unknown, context: unknown, { model, operation }
     : "Shorten the prompt, or raise `ctx_size` in the model's file.";
   const what = isEmbedding ? "An input" : "The prompt";
   if (typeof prompt !== "number" || typeof context !== "number") {
-    return new AssistantError("context_length_exceeded", `${what} is longer than the context of "${model}".`, { param, remedy });
+    return new AssistantError("context_length_exceeded", `${what} is longer than the context of "${model}".`, {
+      param,
+      remedy,
+    });
   }
   const counts = { n_prompt_tokens: prompt, n_ctx: context };
-  return new AssistantError("context_length_exceeded", `${what} has ${prompt} tokens; the context of "${model}" holds ${context}.`, { param, remedy, counts });
+  return new AssistantError(
+    "context_length_exceeded",
+    `${what} has ${prompt} tokens; the context of "${model}" holds ${context}.`,
+    { param, remedy, counts },
+  );
 }
 
 /** In an engine's words the field, where it has one. The rest of a message that quotes the request is left out. */
 function badRequest(text: string, { operation }: Asked, known?: string): AssistantError {
   // The engine's JSON library puts its own error number in front of what a user can use.
-  const message = text.replace(/\[json\.exception\.[a-z_]+\.\d+\] /g, "").replace(/; (?:last read|tools = )[\s\S]*$/, "");
+  const message = text
+    .replace(/\[json\.exception\.[a-z_]+\.\d+\] /g, "")
+    .replace(/; (?:last read|tools = )[\s\S]*$/, "");
   const field = /[Ff]ield '([\w.]+)'|'([\w.]+)' (?:must|should|is)|Expected '([\w.]+)'/.exec(message);
   const named = known ?? field?.[1] ?? field?.[2] ?? field?.[3];
   const param = named === "messages" ? PROMPT_FIELD[operation] : named;
   return new AssistantError("invalid_request", sentence(message.slice(0, 500)), param === undefined ? {} : { param });
 }
 
-const sentence = (text: string): string => (text === "" ? "it gave no reason." : /[.!?]$/.test(text) ? text : `${text}.`);
+const sentence = (text: string): string =>
+  text === "" ? "it gave no reason." : /[.!?]$/.test(text) ? text : `${text}.`;
 
-const shown = (body: string): string => (body === "" ? "no body" : `a body that is not JSON: ${JSON.stringify(body.slice(0, 120))}`);
+const shown = (body: string): string =>
+  body === "" ? "no body" : `a body that is not JSON: ${JSON.stringify(body.slice(0, 120))}`;

@@ -36,7 +36,11 @@ export class LegacyLogprobs {
       tokens: content.map(({ token }) => token),
       token_logprobs: content.map(({ logprob }) => logprob),
       top_logprobs:
-        this.#alternatives === 0 ? null : content.map(({ top_logprobs: top = [] }) => Object.fromEntries(top.map(({ token, logprob }) => [token, logprob]))),
+        this.#alternatives === 0
+          ? null
+          : content.map(({ top_logprobs: top = [] }) =>
+              Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),
+            ),
       text_offset: offsets,
     };
     return { ...choice, logprobs };

@@ -7,7 +7,10 @@ import { engineError } from "./engine-error.ts";
 import { readFacts, Tail } from "./tail.ts";
 
 /** How the end of a body is marked: by chunks, by a length, or by the end of the connection. */
-export type Framing = { readonly type: "chunked" } | { readonly type: "length"; readonly bytes: number } | { readonly type: "until-close" };
+export type Framing =
+  | { readonly type: "chunked" }
+  | { readonly type: "length"; readonly bytes: number }
+  | { readonly type: "until-close" };
 
 /** The parts of an answer's head that decide what becomes of its body. */
 export interface AnswerHead {
@@ -54,11 +57,18 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   // The client's head will hold it, which takes no other characters.
   const isWritable = /^[\x20-\x7e]*$/.test(contentType);
   if (!isWritable || (!streams && !contentType.startsWith("application/json"))) {
-    throw new AssistantError("engine_error", `The engine of "${model}" answered with the content type ${JSON.stringify(contentType.slice(0, 100))}.`);
+    throw new AssistantError(
+      "engine_error",
+      `The engine of "${model}" answered with the content type ${JSON.stringify(contentType.slice(0, 100))}.`,
+    );
   }
-  const all = streams ? ["Content-Type", contentType, ...SSE_HEADERS, ...headers] : ["Content-Type", contentType, ...headers];
+  const all = streams
+    ? ["Content-Type", contentType, ...SSE_HEADERS, ...headers]
+    : ["Content-Type", contentType, ...headers];
   if (framing.type === "length" && sink.status === null) return new FixedLength(sink, framing.bytes, all);
-  return framing.type === "chunked" && sink.takesFramed ? new RawChunks(sink, all) : new Reframed(sink, framing, all, streams);
+  return framing.type === "chunked" && sink.takesFramed
+    ? new RawChunks(sink, all)
+    : new Reframed(sink, framing, all, streams);
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -68,7 +78,9 @@ const endsWith = (bytes: Buffer, ending: string): boolean =>
 const verdict = (flowing: boolean): Verdict => (flowing ? "more" : "pause");
 
 export const truncated = (): AssistantError =>
-  new AssistantError("engine_lost", "The engine ended in the middle of its answer.", { remedy: "Try again; `assistant ps` shows the instance." });
+  new AssistantError("engine_lost", "The engine ended in the middle of its answer.", {
+    remedy: "Try again; `assistant ps` shows the instance.",
+  });
 
 /** The fast path: chunks pass through with their framing, and nothing is decoded. */
 class RawChunks implements Receiver {
@@ -220,12 +232,16 @@ class ErrorAnswer implements Receiver {
   body(bytes: Buffer): Verdict {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     const { type } = this.#framing;
-    const complete = type === "chunked" ? endsBody(this.#bytes) : this.#framing.type === "length" && this.#bytes.length >= this.#framing.bytes;
+    const complete =
+      type === "chunked"
+        ? endsBody(this.#bytes)
+        : this.#framing.type === "length" && this.#bytes.length >= this.#framing.bytes;
     if (complete || this.#bytes.length > MAX_ERROR_BYTES) this.closed();
     return "more";
   }
   closed(): void {
-    const payload = this.#framing.type === "chunked" ? Buffer.concat(new ChunkDecoder().push(this.#bytes)) : this.#bytes;
+    const payload =
+      this.#framing.type === "chunked" ? Buffer.concat(new ChunkDecoder().push(this.#bytes)) : this.#bytes;
     throw engineError(this.#status, payload.toString(), this.#target);
   }
   facts(): AnswerFacts {

@@ -42,13 +42,24 @@ export class Tally {
   }
 
   get timings(): object {
-    const { prompt_n: prompt = 0, prompt_ms: promptMs = 0, predicted_n: predicted = 0, predicted_ms: predictedMs = 0 } = this.#sums;
+    const {
+      prompt_n: prompt = 0,
+      prompt_ms: promptMs = 0,
+      predicted_n: predicted = 0,
+      predicted_ms: predictedMs = 0,
+    } = this.#sums;
     return { ...this.#sums, ...rates("prompt", prompt, promptMs), ...rates("predicted", predicted, predictedMs) };
   }
 
   get facts(): Omit<AnswerFacts, "finishReason"> {
     const { prompt_ms: promptMs = null, predicted_ms: completionMs = null } = this.#sums;
-    return { promptTokens: this.#sumOf("tokens"), cachedTokens: this.#sumOf("cached"), completionTokens: this.#completionTokens, promptMs, completionMs };
+    return {
+      promptTokens: this.#sumOf("tokens"),
+      cachedTokens: this.#sumOf("cached"),
+      completionTokens: this.#completionTokens,
+      promptMs,
+      completionMs,
+    };
   }
 
   #sumOf(name: "tokens" | "cached"): number {

@@ -32,7 +32,9 @@ export async function openChannel(server: NodeAddress): Promise<NodeChannel> {
   return {
     info: (timeoutMs) =>
       new Promise((resolve, reject) => {
-        client.GetInfo({}, metadata, { deadline: Date.now() + timeoutMs }, (error, answer) => (answer === undefined ? reject(error) : resolve(answer)));
+        client.GetInfo({}, metadata, { deadline: Date.now() + timeoutMs }, (error, answer) =>
+          answer === undefined ? reject(error) : resolve(answer),
+        );
       }),
     forward: (request) => client.ForwardRequestStream(request, metadata),
     close: () => client.close(),

@@ -42,7 +42,11 @@ export function failureOf(node: string, error: unknown): AssistantError {
     case CANCELLED:
       return make("engine_lost", `The remote server "${node}" gave the request up`, "Send the request again.");
     case UNAVAILABLE:
-      return make("node_unavailable", `The remote server "${node}" cannot be reached: ${text}`, "`assistant node list` says how the servers are.");
+      return make(
+        "node_unavailable",
+        `The remote server "${node}" cannot be reached: ${text}`,
+        "`assistant node list` says how the servers are.",
+      );
     case UNIMPLEMENTED:
       return make(
         "node_unavailable",
@@ -64,29 +68,44 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   const code = codeOf(error);
   if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
     return new AssistantError("invalid_api_key", `The remote server "${node}" refuses us: ${text}`, {
-      remedy: "Set `api_key` of its [[remote_servers]] entry to a key it knows, or the variable that `api_key_env` names, for this command too.",
+      remedy:
+        "Set `api_key` of its [[remote_servers]] entry to a key it knows, or the variable that `api_key_env` names, for this command too.",
       cause: error,
     });
   }
   if (status === UNIMPLEMENTED) {
-    return new AssistantError("pull_failed", `The remote server "${node}" cannot hand out models: it has no ModelService.`, {
-      remedy: "It runs an older version, or something other than Assistant: update it, or pull the model from where it came from.",
-      cause: error,
-    });
+    return new AssistantError(
+      "pull_failed",
+      `The remote server "${node}" cannot hand out models: it has no ModelService.`,
+      {
+        remedy:
+          "It runs an older version, or something other than Assistant: update it, or pull the model from where it came from.",
+        cause: error,
+      },
+    );
   }
   const remedy = metadataValue(error, failureKeys.remedy);
   if (code !== null && code !== "shutting_down") {
-    return new AssistantError(code, `The remote server "${node}" says: ${text}`, { ...(remedy === null ? {} : { remedy }), cause: error });
+    return new AssistantError(code, `The remote server "${node}" says: ${text}`, {
+      ...(remedy === null ? {} : { remedy }),
+      cause: error,
+    });
   }
-  const broken = code === "shutting_down" || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(status ?? -1);
+  const broken =
+    code === "shutting_down" || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(status ?? -1);
   if (!broken) return failureOf(node, error);
-  return new AssistantError("node_unavailable", `The remote server "${node}" cannot be reached, or broke off: ${text}`, {
-    remedy: "`assistant node list` says how the servers are. The same command goes on where it stopped.",
-    cause: error,
-  });
+  return new AssistantError(
+    "node_unavailable",
+    `The remote server "${node}" cannot be reached, or broke off: ${text}`,
+    {
+      remedy: "`assistant node list` says how the servers are. The same command goes on where it stopped.",
+      cause: error,
+    },
+  );
 }
 
-const statusOf = (error: unknown): number | null => (typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null);
+const statusOf = (error: unknown): number | null =>
+  typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null;
 
 function textOf(error: unknown): string {
   const text = (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));

@@ -43,7 +43,12 @@ export class NodeUpstream implements Upstream {
     return deliver({ sending, sink, retryAfter, open: (delivery) => this.#open(request, delivery, sending, sink) });
   }
 
-  #open(request: ForwardRequest, delivery: Delivery, { call, headers, model }: Sending, sink: AnswerSink): AnswerSource {
+  #open(
+    request: ForwardRequest,
+    delivery: Delivery,
+    { call, headers, model }: Sending,
+    sink: AnswerSink,
+  ): AnswerSource {
     const { channel, node, onFirstByte, onEnd } = this.#options;
     const begunAt = performance.now();
     const stream = opened(node, () => channel.forward(request));
@@ -117,7 +122,10 @@ function opened<Stream>(node: string, open: () => Stream): Stream {
   try {
     return open();
   } catch (cause) {
-    throw new AssistantError("node_unavailable", `The remote server "${node}" was taken out of use.`, { remedy: "Send the request again.", cause });
+    throw new AssistantError("node_unavailable", `The remote server "${node}" was taken out of use.`, {
+      remedy: "Send the request again.",
+      cause,
+    });
   }
 }
 
@@ -131,7 +139,10 @@ function cancelUnlessEnded(stream: ReturnType<NodeChannel["forward"]>): void {
 /** A stated length stays: it tells a whole answer from a broken one. */
 function headOf({ status, headers }: ForwardResponse): AnswerHead {
   const length = headers["content-length"];
-  const framing = length !== undefined && /^\d{1,15}$/.test(length) ? ({ type: "length", bytes: Number(length) } as const) : ({ type: "until-close" } as const);
+  const framing =
+    length !== undefined && /^\d{1,15}$/.test(length)
+      ? ({ type: "length", bytes: Number(length) } as const)
+      : ({ type: "until-close" } as const);
   return { status, contentType: headers["content-type"] ?? "", framing };
 }
 

@@ -20,10 +20,14 @@ export class Abilities {
   /** Why the call cannot be obeyed, or null. What an engine does not say of itself is not held against it. */
   async lacks(call: InferenceCall, model: string): Promise<AssistantError | null> {
     if (wantsTools(call) && (await this.#supportsTools()) === false) {
-      return new AssistantError("invalid_request", `The chat template of "${model}" has no place for tools: it would never see them.`, {
-        param: "tools",
-        remedy: "Use a model that is made for calling functions, or leave `tools` out.",
-      });
+      return new AssistantError(
+        "invalid_request",
+        `The chat template of "${model}" has no place for tools: it would never see them.`,
+        {
+          param: "tools",
+          remedy: "Use a model that is made for calling functions, or leave `tools` out.",
+        },
+      );
     }
     const { dimensions } = call.body.json;
     if (call.operation !== "embedding" || typeof dimensions !== "number") return null;
@@ -75,23 +79,26 @@ function wantsTools({ operation, body: { json } }: InferenceCall): boolean {
 function get(socketPath: string, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    const outgoing = request({ socketPath, path, agent: false, signal, headers: { connection: "close", host: "engine" } }, (response) => {
-      const parts: Buffer[] = [];
-      let size = 0;
-      response.on("data", (part: Buffer) => {
-        size += part.length;
-        if (size > MAX_BYTES) outgoing.destroy(new Error("the answer is too long"));
-        else parts.push(part);
-      });
-      response.on("error", reject);
-      response.on("end", () => {
-        try {
-          resolve(response.statusCode === 200 ? JSON.parse(Buffer.concat(parts).toString()) : null);
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
+    const outgoing = request(
+      { socketPath, path, agent: false, signal, headers: { connection: "close", host: "engine" } },
+      (response) => {
+        const parts: Buffer[] = [];
+        let size = 0;
+        response.on("data", (part: Buffer) => {
+          size += part.length;
+          if (size > MAX_BYTES) outgoing.destroy(new Error("the answer is too long"));
+          else parts.push(part);
+        });
+        response.on("error", reject);
+        response.on("end", () => {
+          try {
+            resolve(response.statusCode === 200 ? JSON.parse(Buffer.concat(parts).toString()) : null);
+          } catch (error) {
+            reject(error);
+          }
+        });
+      },
+    );
     outgoing.on("error", reject);
     outgoing.end();
   });

@@ -27,7 +27,10 @@ export class Connection {
   constructor(socketPath: string, user: ConnectionUser) {
     this.socketPath = socketPath;
     this.#user = user;
-    this.#socket = connect({ path: socketPath, onread: { buffer: readBuffer, callback: (count) => this.#read(count) } });
+    this.#socket = connect({
+      path: socketPath,
+      onread: { buffer: readBuffer, callback: (count) => this.#read(count) },
+    });
     this.#socket.once("connect", () => {
       this.connected = true;
     });

@@ -8,7 +8,14 @@ import { Aggregate } from "../answer/aggregate.ts";
 import { ChunkDecoder } from "../answer/chunked.ts";
 import { engineErrorOf } from "../answer/engine-error.ts";
 import { LegacyLogprobs } from "../answer/legacy-logprobs.ts";
-import { type AnswerTarget, type Framing, type Receiver, SSE_HEADERS, truncated, type Verdict } from "../answer/receivers.ts";
+import {
+  type AnswerTarget,
+  type Framing,
+  type Receiver,
+  SSE_HEADERS,
+  truncated,
+  type Verdict,
+} from "../answer/receivers.ts";
 import { readFacts, Tail } from "../answer/tail.ts";
 import { Tally } from "../answer/tally.ts";
 import { asksUsage } from "../openai-body.ts";
@@ -36,7 +43,11 @@ export interface Drive {
 }
 
 /** Null where the engine's own answer is what the client asked for. */
-export function driveOf(call: InferenceCall, model: ModelSpec, { noticesDisconnects }: Pick<InstanceTraits, "noticesDisconnects">): Drive | null {
+export function driveOf(
+  call: InferenceCall,
+  model: ModelSpec,
+  { noticesDisconnects }: Pick<InstanceTraits, "noticesDisconnects">,
+): Drive | null {
   const { operation, streamed } = call;
   const { json } = call.body;
   if (operation === "embedding") return null;
@@ -59,7 +70,8 @@ function promptCount({ operation, body: { json } }: InferenceCall): number {
 
 /** What the engine is asked: a stream with usage and progress. */
 export function driveBody(body: JsonObject, { logprobs }: Drive): JsonObject {
-  const options = typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
+  const options =
+    typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
   // Of no alternatives it would give no probabilities at all.
   const more = logprobs === 0 ? { logprobs: 1 } : {};
   return { ...body, ...more, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
@@ -68,10 +80,14 @@ export function driveBody(body: JsonObject, { logprobs }: Drive): JsonObject {
 /** Throws `invalid_request` where a request names a slot of a stock llama-server: it loads a cached prompt over the state of whoever is in that slot. */
 export function refuseSlot(body: JsonObject): void {
   if (typeof body["id_slot"] !== "number" || body["id_slot"] < 0) return;
-  throw new AssistantError("invalid_request", "`id_slot` cannot be used with this engine, a llama-server that the daemon has not built.", {
-    param: "id_slot",
-    remedy: "Leave it out, and the conversation finds its slot by itself; or run `assistant engine build`.",
-  });
+  throw new AssistantError(
+    "invalid_request",
+    "`id_slot` cannot be used with this engine, a llama-server that the daemon has not built.",
+    {
+      param: "id_slot",
+      remedy: "Leave it out, and the conversation finds its slot by itself; or run `assistant engine build`.",
+    },
+  );
 }
 
 interface ParsedEvent {
@@ -159,7 +175,11 @@ export class DrivenReceiver implements Receiver {
     // So begins a stream of answers to several prompts.
     if (parsed === null) return;
     if (parsed.error !== undefined) {
-      throw engineErrorOf(typeof parsed.error.code === "number" ? parsed.error.code : 500, parsed as { error: { message?: unknown } }, this.#target);
+      throw engineErrorOf(
+        typeof parsed.error.code === "number" ? parsed.error.code : 500,
+        parsed as { error: { message?: unknown } },
+        this.#target,
+      );
     }
     if (parsed.prompt_progress === undefined) this.begun = true;
     else if (!this.#drive.wantsProgress) return;
@@ -167,7 +187,8 @@ export class DrivenReceiver implements Receiver {
     if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
     else if (event === parsed && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
     // Usage that nobody asked for, or that is sent at the end: a chunk of its own in a chat, a field of the last chunk in a completion.
-    else if (event.choices?.length !== 0) this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
+    else if (event.choices?.length !== 0)
+      this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
   }
 
   #rewritten(event: ParsedEvent): ParsedEvent {
@@ -195,7 +216,10 @@ export class DrivenReceiver implements Receiver {
     try {
       return JSON.parse(data) as ParsedEvent | null;
     } catch {
-      throw new AssistantError("engine_error", `The engine of "${this.#target.model}" sent an event that is not JSON: ${JSON.stringify(data.slice(0, 80))}.`);
+      throw new AssistantError(
+        "engine_error",
+        `The engine of "${this.#target.model}" sent an event that is not JSON: ${JSON.stringify(data.slice(0, 80))}.`,
+      );
     }
   }
 

@@ -42,7 +42,12 @@ export class EngineSocket implements Upstream {
     if (operation === "embedding" && json["dimensions"] !== undefined) json = { ...json, dimensions: undefined };
     // Only an answer of stated length ends exactly; a stream has its connection to itself.
     const reusable = !streamed && driven === null;
-    const bytes = encodePost(pathOf[call.wire], encodeBody(call, json), reusable, scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : []);
+    const bytes = encodePost(
+      pathOf[call.wire],
+      encodeBody(call, json),
+      reusable,
+      scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : [],
+    );
     const target = { sink, headers, model: model.name, operation };
     return deliver({
       sending,
@@ -54,7 +59,8 @@ export class EngineSocket implements Upstream {
           {
             onHead: (head) =>
               delivery.head(() => {
-                if (driven === null || head.status !== 200 || !head.contentType.startsWith("text/event-stream")) return receiverFor(head, target);
+                if (driven === null || head.status !== 200 || !head.contentType.startsWith("text/event-stream"))
+                  return receiverFor(head, target);
                 return new DrivenReceiver(driven, target, head.framing);
               }),
             onBody: (body) => delivery.body(body),

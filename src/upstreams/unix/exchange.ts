@@ -100,7 +100,8 @@ export class Exchange {
       return;
     }
     // A request that went out on a kept connection may have been read, and must not be taken for one that was not.
-    this.#phase = this.#phase === "connect" && (this.#connection.connected || this.#connection.used) ? "head" : this.#phase;
+    this.#phase =
+      this.#phase === "connect" && (this.#connection.connected || this.#connection.used) ? "head" : this.#phase;
     this.#fail(failure);
   }
 
@@ -115,7 +116,8 @@ export class Exchange {
  * On a Unix socket these say that the peer closed without having read what was sent, so that a kept connection had
  * gone stale and the request can be sent again. A plain end of the connection does not say so.
  */
-const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean => failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
+const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
+  failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
 
 const requestHeads = new Map<string, Buffer>();
 
@@ -125,7 +127,10 @@ export function encodePost(path: string, body: Buffer, keep: boolean, headers: r
   let head = requestHeads.get(name);
   if (head === undefined) {
     const connection = keep ? "keep-alive" : "close";
-    head = Buffer.from(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Type: application/json\r\nContent-Length: `, "latin1");
+    head = Buffer.from(
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Type: application/json\r\nContent-Length: `,
+      "latin1",
+    );
     requestHeads.set(name, head);
   }
   return Buffer.concat([head, Buffer.from(`${[body.length, ...headers].join("\r\n")}\r\n\r\n`, "latin1"), body]);

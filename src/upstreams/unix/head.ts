@@ -53,15 +53,20 @@ function headOf(status: number, text: string): EngineHead {
     if (name === "content-type") contentType = line.slice(colon + 1).trim();
     else if (name === "connection" && /\bclose\b/i.test(line)) keepsOpen = false;
     else if (name === "transfer-encoding" && /\bchunked\s*$/i.test(line)) framing = { type: "chunked" };
-    else if (name === "content-length" && framing.type !== "chunked") framing = { type: "length", bytes: lengthOf(line.slice(colon + 1).trim()) };
+    else if (name === "content-length" && framing.type !== "chunked")
+      framing = { type: "length", bytes: lengthOf(line.slice(colon + 1).trim()) };
   }
   return { status, contentType, framing, keepsOpen };
 }
 
 function lengthOf(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new AssistantError("engine_error", `The engine stated a body length of "${text}", which is not a number.`);
+  if (!/^\d{1,15}$/.test(text))
+    throw new AssistantError("engine_error", `The engine stated a body length of "${text}", which is not a number.`);
   return Number(text);
 }
 
 const notHttp = (bytes: Buffer): AssistantError =>
-  new AssistantError("engine_error", `The engine's answer is not HTTP: it begins with ${JSON.stringify(bytes.toString("latin1", 0, 40))}.`);
+  new AssistantError(
+    "engine_error",
+    `The engine's answer is not HTTP: it begins with ${JSON.stringify(bytes.toString("latin1", 0, 40))}.`,
+  );

@@ -32,7 +32,8 @@ const chatChunk = (answer: Answer, delta: object, finish: string | null): object
 });
 
 /** The chunk before the first token, where there is one. */
-export const openingChunk = (answer: Answer): object | null => (answer.kind === "chat" ? chatChunk(answer, { role: "assistant", content: null }, null) : null);
+export const openingChunk = (answer: Answer): object | null =>
+  answer.kind === "chat" ? chatChunk(answer, { role: "assistant", content: null }, null) : null;
 
 /** What `return_progress` adds after every batch of the prompt. */
 export const progressChunk = (answer: Answer, slot: Slot): object => ({
@@ -54,7 +55,14 @@ export const tokenChunk = (answer: Answer, text: string): object =>
 export function closingChunks(answer: Answer, slot: Slot, finish: string): object[] {
   const timings = timingsOf(answer, slot);
   if (answer.kind === "text") {
-    return [{ choices: [{ text: "", index: 0, logprobs: null, finish_reason: finish }], ...head(answer, "text_completion"), usage: usageOf(slot), timings }];
+    return [
+      {
+        choices: [{ text: "", index: 0, logprobs: null, finish_reason: finish }],
+        ...head(answer, "text_completion"),
+        usage: usageOf(slot),
+        timings,
+      },
+    ];
   }
   const last = chatChunk(answer, {}, finish);
   if (!answer.includeUsage) return [{ ...last, timings }];
@@ -98,7 +106,9 @@ function timingsOf(answer: Answer, slot: Slot): object {
   };
 }
 
-export const errorBody = (code: number, message: string, type: string, more: object = {}): object => ({ error: { code, message, type, ...more } });
+export const errorBody = (code: number, message: string, type: string, more: object = {}): object => ({
+  error: { code, message, type, ...more },
+});
 
 const DIMENSIONS = 8;
 

@@ -1,6 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Answer, closingChunks, errorBody, type Kind, openingChunk, progressChunk, tokenChunk, tokenText, wholeAnswer } from "./answers.ts";
+import {
+  type Answer,
+  closingChunks,
+  errorBody,
+  type Kind,
+  openingChunk,
+  progressChunk,
+  tokenChunk,
+  tokenText,
+  wholeAnswer,
+} from "./answers.ts";
 import { type Knobs, knobsForPrompt } from "./knobs.ts";
 import type { RecordBook } from "./record.ts";
 import { delay, prefill, type Slot, type SlotPool, tokenize } from "./slots.ts";
@@ -28,7 +38,12 @@ const HELD_POLL_MS = 5;
 
 const promptOf = (body: CompletionBody): string =>
   body.messages
-    ? body.messages.map((message) => `<${message.role}> ${typeof message.content === "string" ? message.content : JSON.stringify(message.content)}`).join("\n")
+    ? body.messages
+        .map(
+          (message) =>
+            `<${message.role}> ${typeof message.content === "string" ? message.content : JSON.stringify(message.content)}`,
+        )
+        .join("\n")
     : String(body.prompt ?? "");
 
 /** Serves one chat or text completion, faults included. */
@@ -45,9 +60,17 @@ export async function complete(job: Job, base: Knobs, pool: SlotPool, record: Re
   try {
     if (knobs.hangBeforeHeaders) return await departure(departed.signal);
     if (knobs.failStatus !== null)
-      return sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, `the fake engine was told to fail at: ${words.join(" ")}`, "server_error"));
+      return sendJson(
+        response,
+        knobs.failStatus,
+        errorBody(knobs.failStatus, `the fake engine was told to fail at: ${words.join(" ")}`, "server_error"),
+      );
     if (words.length > knobs.contextTokens) return refuseTooLong(response, words.length, knobs.contextTokens);
-    const slot = await pool.take(words, body.id_slot !== undefined && body.id_slot >= 0 ? body.id_slot : null, departed.signal);
+    const slot = await pool.take(
+      words,
+      body.id_slot !== undefined && body.id_slot >= 0 ? body.id_slot : null,
+      departed.signal,
+    );
     if (!slot) return;
     record.occupied(pool.active);
     try {
@@ -60,17 +83,26 @@ export async function complete(job: Job, base: Knobs, pool: SlotPool, record: Re
   }
 }
 
-async function answerFrom(slot: Slot, job: Job, knobs: Knobs, departed: AbortSignal, record: RecordBook, held: () => boolean): Promise<void> {
+async function answerFrom(
+  slot: Slot,
+  job: Job,
+  knobs: Knobs,
+  departed: AbortSignal,
+  record: RecordBook,
+  held: () => boolean,
+): Promise<void> {
   const { body, response } = job;
   const answer = newAnswer(job);
   slot.maxTokens = limitOf(body, knobs);
   const writes = body.stream === true && knobs.noticesWhenWriting;
   const stop = (): boolean => departed.aborted && (knobs.noticesDisconnects || writes);
   // Without progress events nothing is written during prefill, so that a stock server notices nothing either.
-  const stopPrefill = (): boolean => departed.aborted && (knobs.noticesDisconnects || (writes && body.return_progress === true));
+  const stopPrefill = (): boolean =>
+    departed.aborted && (knobs.noticesDisconnects || (writes && body.return_progress === true));
   // A wedged engine does not even notice that its client has left.
   if (knobs.wedged) return await new Promise<void>(() => {});
-  const progress = body.stream === true && body.return_progress === true ? (): void => tellProgress(slot, answer, response) : () => {};
+  const progress =
+    body.stream === true && body.return_progress === true ? (): void => tellProgress(slot, answer, response) : () => {};
   await prefill(slot, knobs, stopPrefill, progress);
   record.prefilled(slot.promptDone);
   answer.promptMs = performance.now() - answer.startedAt;
@@ -116,7 +148,11 @@ async function stream(
 
 function beginStream(response: ServerResponse): void {
   if (response.headersSent) return;
-  response.writeHead(200, { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "" });
+  response.writeHead(200, {
+    "Content-Type": "text/event-stream",
+    "X-Accel-Buffering": "no",
+    "Access-Control-Allow-Origin": "",
+  });
 }
 
 function tellProgress(slot: Slot, answer: Answer, response: ServerResponse): void {
@@ -200,15 +236,24 @@ const refuseTooLong = (response: ServerResponse, tokens: number, context: number
   sendJson(
     response,
     400,
-    errorBody(400, `request (${tokens} tokens) exceeds the available context size (${context} tokens), try increasing it`, "exceed_context_size_error", {
-      n_prompt_tokens: tokens,
-      n_ctx: context,
-    }),
+    errorBody(
+      400,
+      `request (${tokens} tokens) exceeds the available context size (${context} tokens), try increasing it`,
+      "exceed_context_size_error",
+      {
+        n_prompt_tokens: tokens,
+        n_ctx: context,
+      },
+    ),
   );
 
-export const sendJson = (response: ServerResponse, status: number, value: unknown): void => sendText(response, status, JSON.stringify(value));
+export const sendJson = (response: ServerResponse, status: number, value: unknown): void =>
+  sendText(response, status, JSON.stringify(value));
 
 function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "Content-Type": "application/json; charset=utf-8", "Content-Length": Buffer.byteLength(text) });
+  response.writeHead(status, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+  });
   response.end(text);
 }

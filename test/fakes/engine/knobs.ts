@@ -103,14 +103,16 @@ export function readKnobs(argv: readonly string[], env: string | undefined): { s
     const flag = argv[index] ?? "";
     const value = argv[index + 1] ?? "";
     if (flag === "--socket") socket = value;
-    else flags[flag.replace(/^--/, "").replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())] = jsonOr(value);
+    else
+      flags[flag.replace(/^--/, "").replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())] = jsonOr(value);
   }
   if (!socket) throw new Error("usage: main.ts --socket PATH [--knob value]…");
   return { socket, knobs: withKnobs(withKnobs(defaultKnobs, env ? (JSON.parse(env) as object) : {}), flags) };
 }
 
 export function withKnobs(base: Knobs, changes: object): Knobs {
-  for (const name of Object.keys(changes)) if (!(name in defaultKnobs)) throw new Error(`the fake engine has no knob ${name}`);
+  for (const name of Object.keys(changes))
+    if (!(name in defaultKnobs)) throw new Error(`the fake engine has no knob ${name}`);
   return { ...base, ...changes };
 }
 

@@ -43,11 +43,22 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 function reading(path: string, response: ServerResponse): void {
-  const model = { id: "fake", object: "model", created: 0, owned_by: "llamacpp", meta: { n_ctx: knobs.contextTokens, n_embd: 8 } };
+  const model = {
+    id: "fake",
+    object: "model",
+    created: 0,
+    owned_by: "llamacpp",
+    meta: { n_ctx: knobs.contextTokens, n_embd: 8 },
+  };
   const answers: Record<string, unknown> = {
     "/health": { status: "ok" },
     "/slots": pool.slots.map((slot) => describeSlot(slot, knobs.contextTokens)),
-    "/props": { default_generation_settings: { params: {}, n_ctx: knobs.contextTokens }, total_slots: knobs.slots, model_path: "fake", build_info: "fake-1" },
+    "/props": {
+      default_generation_settings: { params: {}, n_ctx: knobs.contextTokens },
+      total_slots: knobs.slots,
+      model_path: "fake",
+      build_info: "fake-1",
+    },
     "/v1/models": { object: "list", data: [model] },
   };
   const answer = answers[path];
@@ -61,7 +72,10 @@ function slotAction(url: string, text: string): [status: number, body: object] |
   const action = searchParams.get("action") ?? "";
   const id = Number(pathname.slice("/slots/".length));
   const slot = pool.slots[id];
-  const refusal = (status: number, message: string): [number, object] => [status, errorBody(status, message, "invalid_request_error")];
+  const refusal = (status: number, message: string): [number, object] => [
+    status,
+    errorBody(status, message, "invalid_request_error"),
+  ];
   if (knobs.slotDir === "") return refusal(501, "This server does not support slots action");
   if (knobs.slotSaveHang && action === "save") return null;
   if (action.startsWith("cache-") && knobs.hostCache === 0) return refusal(400, "Invalid action");
@@ -92,7 +106,12 @@ async function posting(path: string, request: IncomingMessage, response: ServerR
     case "/v1/chat/completions":
     case "/v1/completions":
       record.arrived(text, request.headers);
-      return await complete({ request, response, body: body as CompletionBody, kind: path === "/v1/completions" ? "text" : "chat" }, knobs, pool, record);
+      return await complete(
+        { request, response, body: body as CompletionBody, kind: path === "/v1/completions" ? "text" : "chat" },
+        knobs,
+        pool,
+        record,
+      );
     case "/v1/embeddings":
       record.arrived(text, request.headers);
       return embeddings(response, body);
@@ -110,7 +129,11 @@ function embeddings(response: ServerResponse, body: Record<string, unknown>): vo
   record.ended(false);
   if (knobs.hangBeforeHeaders || knobs.wedged) return;
   if (knobs.failStatus !== null) {
-    sendJson(response, knobs.failStatus, errorBody(knobs.failStatus, "the fake engine was told to fail", "server_error"));
+    sendJson(
+      response,
+      knobs.failStatus,
+      errorBody(knobs.failStatus, "the fake engine was told to fail", "server_error"),
+    );
     return;
   }
   const inputs = (Array.isArray(body["input"]) ? body["input"] : [body["input"]]).map(String);

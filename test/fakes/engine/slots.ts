@@ -68,7 +68,9 @@ export class SlotPool {
 
   /** The newest first, without what a slot holds. */
   get savable(): (readonly string[])[] {
-    return this.cached.filter((words) => !this.slots.some((slot) => commonPrefix(slot.cached, words) === words.length)).reverse();
+    return this.cached
+      .filter((words) => !this.slots.some((slot) => commonPrefix(slot.cached, words) === words.length))
+      .reverse();
   }
 
   /** Puts a prompt in as the oldest one; false where there is no room. */
@@ -99,7 +101,9 @@ export class SlotPool {
 
   #choose(words: readonly string[], wanted: number | null): Slot | undefined {
     const free = this.slots.filter((slot) => !slot.busy && (wanted === null || slot.id === wanted));
-    return free.sort((a, b) => commonPrefix(b.cached, words) - commonPrefix(a.cached, words) || a.lastUsed - b.lastUsed || a.id - b.id)[0];
+    return free.sort(
+      (a, b) => commonPrefix(b.cached, words) - commonPrefix(a.cached, words) || a.lastUsed - b.lastUsed || a.id - b.id,
+    )[0];
   }
 
   #occupy(slot: Slot, words: readonly string[]): Slot {
@@ -133,7 +137,12 @@ export const describeSlot = (slot: Slot, contextTokens: number): object => ({
   n_prompt_tokens_cache: slot.cacheN,
   params: {},
   next_token: [
-    { has_next_token: slot.busy, has_new_line: false, n_remain: slot.busy ? slot.maxTokens - slot.decoded : -1, n_decoded: slot.busy ? slot.decoded : 0 },
+    {
+      has_next_token: slot.busy,
+      has_new_line: false,
+      n_remain: slot.busy ? slot.maxTokens - slot.decoded : -1,
+      n_decoded: slot.busy ? slot.decoded : 0,
+    },
   ],
 });
 
@@ -154,4 +163,5 @@ export async function prefill(slot: Slot, knobs: Knobs, stop: () => boolean, onS
   }
 }
 
-export const delay = (ms: number): Promise<void> => new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));
+export const delay = (ms: number): Promise<void> =>
+  new Promise((resolve) => (ms > 0 ? setTimeout(resolve, ms) : setImmediate(resolve)));

@@ -19,7 +19,8 @@ const fleet = new Fleet({
   log: quiet,
   baseEnv: { PATH: process.env["PATH"] ?? "" },
   onEvent: ({ snapshot }) => {
-    if (snapshot.state === "ready") console.log(JSON.stringify({ id: snapshot.id, pid: snapshot.pid, socketPath: snapshot.socketPath }));
+    if (snapshot.state === "ready")
+      console.log(JSON.stringify({ id: snapshot.id, pid: snapshot.pid, socketPath: snapshot.socketPath }));
   },
 });
 for (const instanceId of ids) fleet.start({ instanceId, model: testModel(), device: testDevice(), threads: 1 });

@@ -7,7 +7,9 @@ const valued = new Set(
     "--sse-ping-interval --fit --log-colors --split-mode --main-gpu --tensor-split --slot-save-path --cache-reuse",
   ].flatMap((line) => line.split(" ")),
 );
-const bare = new Set("--embeddings --jinja --no-escape --no-context-shift --offline --no-ui --slots --metrics --no-warmup".split(" "));
+const bare = new Set(
+  "--embeddings --jinja --no-escape --no-context-shift --offline --no-ui --slots --metrics --no-warmup".split(" "),
+);
 
 export interface ServerArguments {
   readonly socketPath: string;
@@ -34,5 +36,10 @@ export function readServerArguments(argv: readonly string[]): ServerArguments {
     return value;
   };
   const slots = Number(need("--parallel"));
-  return { socketPath: need("--host"), modelPath: need("--model"), slots, contextTokens: Math.floor(Number(need("--ctx-size")) / slots) };
+  return {
+    socketPath: need("--host"),
+    modelPath: need("--model"),
+    slots,
+    contextTokens: Math.floor(Number(need("--ctx-size")) / slots),
+  };
 }

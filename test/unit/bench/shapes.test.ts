@@ -36,7 +36,8 @@ test("every conversation has one turn in each round, in another order each time"
   const shape = twelveByTwo(3);
   const order = turnOrder(shape);
   const rounds = Array.from({ length: shape.turns }, (_, round) => order.slice(12 * round, 12 * (round + 1)));
-  for (const round of rounds) expect(round.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, index) => index));
+  for (const round of rounds)
+    expect(round.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, index) => index));
   expect(rounds[0]).not.toEqual(rounds[1]);
 });
 
@@ -73,7 +74,8 @@ test("what an engine would take for a request is what it takes, and looking chan
   expect(engine.foresee(second, 0)).toBe(foreseen);
   engine.admit(second, 0);
   let firstTokenAt = 0;
-  for (let at = engine.nextAt; at !== null && firstTokenAt === 0; at = engine.nextAt) if (engine.advance(at).first.includes(second)) firstTokenAt = at;
+  for (let at = engine.nextAt; at !== null && firstTokenAt === 0; at = engine.nextAt)
+    if (engine.advance(at).first.includes(second)) firstTokenAt = at;
   expect(firstTokenAt).toBe(foreseen);
 });
 
@@ -82,5 +84,7 @@ test("who keeps conversations at home prefills what is new and no more, and equa
   expect(home.prefilledOfNeeded).toBeCloseTo(1, 2);
   expect(home.busiestShare).toBeCloseTo(0.5, 1);
   expect(runShape(twelveByTwo(1), "least-outstanding", machine).prefilledOfNeeded).toBeGreaterThan(1.5);
-  expect(runShape(twelveByTwo(1), "expected-time", machine)).toEqual(runShape(twelveByTwo(1), "expected-time", machine));
+  expect(runShape(twelveByTwo(1), "expected-time", machine)).toEqual(
+    runShape(twelveByTwo(1), "expected-time", machine),
+  );
 });

@@ -14,8 +14,23 @@ test("what is to happen comes in the order of time, and of adding where times ar
 });
 
 test("a simulated instance prefills at its rate, decodes at its step, and remembers prompts", () => {
-  const engine = new SimEngine({ ...PROFILE, prefillTokensPerSecond: 1000, batchTokens: 500, decodeBaseMs: 10, decodeEachMs: 0 });
-  const request = { id: "r", model: "m", tenant: "t", priority: 0, at: 0, promptTokens: 1000, outputTokens: 11, blocks: [{ hash: "x", tokens: 1000 }] };
+  const engine = new SimEngine({
+    ...PROFILE,
+    prefillTokensPerSecond: 1000,
+    batchTokens: 500,
+    decodeBaseMs: 10,
+    decodeEachMs: 0,
+  });
+  const request = {
+    id: "r",
+    model: "m",
+    tenant: "t",
+    priority: 0,
+    at: 0,
+    promptTokens: 1000,
+    outputTokens: 11,
+    blocks: [{ hash: "x", tokens: 1000 }],
+  };
   engine.admit(request, 0);
   expect(engine.nextAt).toBe(500);
   expect(engine.advance(500).first).toEqual([]);

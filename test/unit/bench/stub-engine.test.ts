@@ -28,14 +28,17 @@ const request = (prompt: string, outputTokens = 1, more: Partial<StubRequest> = 
 /** Runs it dry; the engine's time at which each job had each of its tokens. */
 function drain(stub: StubEngine): Map<Job, number[]> {
   const times = new Map<Job, number[]>();
-  for (let at = stub.nextAt; at !== null; at = stub.nextAt) for (const job of stub.advance(at)) times.set(job, [...(times.get(job) ?? []), at]);
+  for (let at = stub.nextAt; at !== null; at = stub.nextAt)
+    for (const job of stub.advance(at)) times.set(job, [...(times.get(job) ?? []), at]);
   return times;
 }
 
 test("a step takes a + b × sequences + c × their tokens, and prompt tokens ÷ rate beside that", () => {
   const full = { ...rates, decodeKvMsPerToken: 0.01, prefillPairMs: 0.001, promptBaseMs: 5, mixedDecodeShare: 0.5 };
   expect(stepMs(full, { prefillTokens: 0, decoding: 3, kvTokens: 200 })).toBeCloseTo(10 + 6 + 2);
-  expect(stepMs(full, { prefillTokens: 100, prefillPairs: pairsOf(50, 100), prompts: 1, decoding: 0 })).toBeCloseTo(100 + 10 + 5);
+  expect(stepMs(full, { prefillTokens: 100, prefillPairs: pairsOf(50, 100), prompts: 1, decoding: 0 })).toBeCloseTo(
+    100 + 10 + 5,
+  );
   expect(stepMs(full, { prefillTokens: 100, decoding: 3, kvTokens: 200 })).toBeCloseTo(100 + 9);
 });
 
@@ -90,7 +93,9 @@ test("what loses its slot comes back from the host cache, as far as that has roo
 
 test("a request without a slot waits for one, and for the one it names", () => {
   const stub = engine();
-  const jobs = [request("a".repeat(40), 5), request("b".repeat(40), 50), request("c".repeat(40), 1, { slot: 0 })].map((each) => stub.admit(each, 0));
+  const jobs = [request("a".repeat(40), 5), request("b".repeat(40), 50), request("c".repeat(40), 1, { slot: 0 })].map(
+    (each) => stub.admit(each, 0),
+  );
   expect(stub.active).toBe(2);
   const times = drain(stub);
   const [, second = [], third = []] = jobs.map((job) => times.get(job));
@@ -111,7 +116,12 @@ test("a request that is left stops at the end of the step, and its slot keeps wh
 
 test("whatever comes, every request gets exactly its tokens, and no more run than there are slots", () => {
   const arrivals = fc.array(
-    fc.record({ at: fc.nat(2000), bytes: fc.integer({ min: 1, max: 3000 }), tokens: fc.integer({ min: 1, max: 20 }), who: fc.nat(3) }),
+    fc.record({
+      at: fc.nat(2000),
+      bytes: fc.integer({ min: 1, max: 3000 }),
+      tokens: fc.integer({ min: 1, max: 20 }),
+      who: fc.nat(3),
+    }),
     {
       minLength: 1,
       maxLength: 20,

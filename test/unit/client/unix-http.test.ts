@@ -4,7 +4,15 @@ import { isAssistantError } from "../../../src/core/errors.ts";
 
 describe("errors of the daemon on this side of the wire", () => {
   test("code, message, field and remedy survive", () => {
-    const body = { error: { message: "No such model.", type: "invalid_request_error", param: "model", code: "model_not_found", remedy: "Look." } };
+    const body = {
+      error: {
+        message: "No such model.",
+        type: "invalid_request_error",
+        param: "model",
+        code: "model_not_found",
+        remedy: "Look.",
+      },
+    };
     expect(errorFromBody(404, JSON.stringify(body))).toMatchObject({
       code: "model_not_found",
       message: "No such model.",
@@ -25,7 +33,8 @@ describe("errors of the daemon on this side of the wire", () => {
 
   test("connections that fail say what that means", () => {
     const failed = (code: string) => explain(Object.assign(new Error(code), { code }), "/run/a.sock");
-    for (const code of ["ENOENT", "ECONNREFUSED", "ECONNRESET"]) expect(failed(code)).toMatchObject({ code: "daemon_not_running", exitCode: 3 });
+    for (const code of ["ENOENT", "ECONNREFUSED", "ECONNRESET"])
+      expect(failed(code)).toMatchObject({ code: "daemon_not_running", exitCode: 3 });
     expect(failed("EACCES").message).toContain("another user");
     expect(isAssistantError(failed("EOTHER"))).toBe(false);
   });

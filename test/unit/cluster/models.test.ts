@@ -38,12 +38,21 @@ test("a model of two machines is one model with two owners", () => {
 });
 
 test("this machine's own names come first", () => {
-  const models = remoteModels([{ name: "b", info: info(detail("river"), detail("lake", { aliases: ["default", "pond"] })) }], new Set(["river", "default"]));
+  const models = remoteModels(
+    [{ name: "b", info: info(detail("river"), detail("lake", { aliases: ["default", "pond"] })) }],
+    new Set(["river", "default"]),
+  );
   expect(models.map(({ name, aliases }) => [name, aliases])).toEqual([["lake", ["pond"]]]);
 });
 
 test("a server that tells names alone is used with what the names say", () => {
-  const bare: InfoResponse = { version: "0.1", nodeId: "", endpoints: [], models: ["llama", "nomic-embed-text"], modelDetails: [] };
+  const bare: InfoResponse = {
+    version: "0.1",
+    nodeId: "",
+    endpoints: [],
+    models: ["llama", "nomic-embed-text"],
+    modelDetails: [],
+  };
   expect(remoteModels([{ name: "b", info: bare }], new Set()).map(({ name, kind }) => [name, kind])).toEqual([
     ["llama", "chat"],
     ["nomic-embed-text", "embedding"],

@@ -4,10 +4,15 @@ import type { Config } from "../../../src/core/config.ts";
 import { site } from "./support.ts";
 
 const names = (diff: ReturnType<typeof diffModels>): Record<string, string[]> =>
-  Object.fromEntries(Object.entries(diff).map(([list, models]) => [list, models.map(({ name }: { name: string }) => name)]));
+  Object.fromEntries(
+    Object.entries(diff).map(([list, models]) => [list, models.map(({ name }: { name: string }) => name)]),
+  );
 
 async function loaded(models: Readonly<Record<string, string>>, main = ""): Promise<Config> {
-  const files = Object.entries(models).map(([name, keys]) => [`models/${name}.toml`, `[chat]\nsource = "smollm2"\n${keys}`]);
+  const files = Object.entries(models).map(([name, keys]) => [
+    `models/${name}.toml`,
+    `[chat]\nsource = "smollm2"\n${keys}`,
+  ]);
   await using at = await site({ "config.toml": main, ...Object.fromEntries(files) });
   const config = await at.load();
   // Each site has a directory of its own, which must not count as a change.
@@ -17,11 +22,17 @@ async function loaded(models: Readonly<Record<string, string>>, main = ""): Prom
 const nothing = { added: [], removed: [], restart: [], updated: [] };
 
 it("the same files make no work", async () => {
-  expect(names(diffModels(await loaded({ a: "", b: "slots = 2\n" }), await loaded({ a: "", b: "slots = 2\n" })))).toEqual(nothing);
+  expect(
+    names(diffModels(await loaded({ a: "", b: "slots = 2\n" }), await loaded({ a: "", b: "slots = 2\n" }))),
+  ).toEqual(nothing);
 });
 
 it("models come and go without touching the others", async () => {
-  expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", c: "" })))).toEqual({ ...nothing, added: ["c"], removed: ["b"] });
+  expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", c: "" })))).toEqual({
+    ...nothing,
+    added: ["c"],
+    removed: ["b"],
+  });
 });
 
 it.each([
@@ -35,16 +46,29 @@ it.each([
   'extra_args = ["--x"]',
   "n_predict = 7",
 ])("%s restarts the model that has it", async (key) => {
-  expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", b: `${key}\n` })))).toEqual({ ...nothing, restart: ["b"] });
+  expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", b: `${key}\n` })))).toEqual({
+    ...nothing,
+    restart: ["b"],
+  });
 });
 
-it.each(["idle_ttl_s = 7", "preload = true", "pin = true", "replicas = 2", 'aliases = ["z"]', "include_usage = true"])("%s needs no restart", async (key) => {
-  expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", b: `${key}\n` })))).toEqual({ ...nothing, updated: ["b"] });
-});
+it.each(["idle_ttl_s = 7", "preload = true", "pin = true", "replicas = 2", 'aliases = ["z"]', "include_usage = true"])(
+  "%s needs no restart",
+  async (key) => {
+    expect(names(diffModels(await loaded({ a: "", b: "" }), await loaded({ a: "", b: `${key}\n` })))).toEqual({
+      ...nothing,
+      updated: ["b"],
+    });
+  },
+);
 
 it("another llama-server restarts the models that it may run", async () => {
   const models = { a: "", b: 'engine = "node-llama-cpp"\n' };
-  expect(names(diffModels(await loaded(models), await loaded(models, '[engine]\nllama_server_path = "/opt/llama-server"\n')))).toEqual({
+  expect(
+    names(
+      diffModels(await loaded(models), await loaded(models, '[engine]\nllama_server_path = "/opt/llama-server"\n')),
+    ),
+  ).toEqual({
     ...nothing,
     restart: ["a"],
   });

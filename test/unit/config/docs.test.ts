@@ -34,7 +34,9 @@ it("the page's examples are valid", () => {
   expect(examples).toHaveLength(2);
   for (const [index, schema] of [MainFile, ModelFile].entries()) {
     expect(
-      validate(schemaNode(schema), parseToml("example.toml", examples[index] ?? ""), (path, message) => expect.fail(`${path.join(".")}: ${message}`)),
+      validate(schemaNode(schema), parseToml("example.toml", examples[index] ?? ""), (path, message) =>
+        expect.fail(`${path.join(".")}: ${message}`),
+      ),
     ).toBe(true);
   }
 });

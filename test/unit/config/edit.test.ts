@@ -25,9 +25,15 @@ threads = 1
 describe("setting keys in a file", () => {
   it("replaces values alone: comments, order, quoting and other sections stay", () => {
     const edited = setKeys("m.toml", text, "chat", { threads: 2, batch_size: 32, cache_type_k: "q8_0" });
-    expect(edited.text).toBe(text.replace("threads = 8 ", "threads = 2 ").replace("= 512", "= 32").replace("'f16'", '"q8_0"'));
+    expect(edited.text).toBe(
+      text.replace("threads = 8 ", "threads = 2 ").replace("= 512", "= 32").replace("'f16'", '"q8_0"'),
+    );
     expect(edited.changes).toEqual([
-      { line: 10, before: "threads = 8           # as many as there are", after: "threads = 2           # as many as there are" },
+      {
+        line: 10,
+        before: "threads = 8           # as many as there are",
+        after: "threads = 2           # as many as there are",
+      },
       { line: 13, before: '"batch_size" = 512', after: '"batch_size" = 32' },
       { line: 14, before: `cache_type_k = 'f16' # "exact"`, after: `cache_type_k = "q8_0" # "exact"` },
     ]);
@@ -48,7 +54,9 @@ describe("setting keys in a file", () => {
 
   it("keeps Windows line ends, a byte order mark and a missing last line end", () => {
     const windows = "\ufeff[chat]\r\nthreads = 8\r\nslots = 2";
-    expect(setKeys("m.toml", windows, "chat", { slots: 4, batch_size: 32 }).text).toBe("\ufeff[chat]\r\nthreads = 8\r\nslots = 4\r\nbatch_size = 32");
+    expect(setKeys("m.toml", windows, "chat", { slots: 4, batch_size: 32 }).text).toBe(
+      "\ufeff[chat]\r\nthreads = 8\r\nslots = 4\r\nbatch_size = 32",
+    );
   });
 
   it("changes nothing where the values are there already", () => {
@@ -56,7 +64,9 @@ describe("setting keys in a file", () => {
   });
 
   it("is right about dotted keys", () => {
-    expect(setKeys("m.toml", "chat.threads = 8\nchat.slots = 2\n", "chat", { threads: 2 }).text).toBe("chat.threads = 2\nchat.slots = 2\n");
+    expect(setKeys("m.toml", "chat.threads = 8\nchat.slots = 2\n", "chat", { threads: 2 }).text).toBe(
+      "chat.threads = 2\nchat.slots = 2\n",
+    );
   });
 
   it.each([
@@ -66,7 +76,10 @@ describe("setting keys in a file", () => {
     ["no such section", "[embedding]\nthreads = 8\n"],
   ])("leaves %s alone, and says what to write", (_, layout) => {
     expect(() => setKeys("m.toml", layout, "chat", { threads: 2, cache_type_k: "q8_0" })).toThrow(
-      expect.objectContaining({ code: "config_invalid", remedy: expect.stringContaining('threads = 2, cache_type_k = "q8_0"') }),
+      expect.objectContaining({
+        code: "config_invalid",
+        remedy: expect.stringContaining('threads = 2, cache_type_k = "q8_0"'),
+      }),
     );
   });
 
@@ -85,7 +98,10 @@ describe("setting keys in a file", () => {
       "]",
     );
     const layout = fc.array(piece, { maxLength: 12 }).map((lines) => lines.join("\n"));
-    const values = fc.record({ threads: fc.integer({ min: 1, max: 64 }), slots: fc.integer({ min: 1, max: 64 }) }, { requiredKeys: [] });
+    const values = fc.record(
+      { threads: fc.integer({ min: 1, max: 64 }), slots: fc.integer({ min: 1, max: 64 }) },
+      { requiredKeys: [] },
+    );
     fc.assert(
       fc.property(layout, values, (before, wanted) => {
         let data: Record<string, unknown>;
@@ -96,8 +112,13 @@ describe("setting keys in a file", () => {
         } catch {
           return;
         }
-        expect(parseToml("m.toml", edited).data).toEqual({ ...data, chat: { ...(data["chat"] as object | undefined), ...wanted } });
-        expect(edited.split("\n").filter((line) => line.startsWith("#"))).toEqual(before.split("\n").filter((line) => line.startsWith("#")));
+        expect(parseToml("m.toml", edited).data).toEqual({
+          ...data,
+          chat: { ...(data["chat"] as object | undefined), ...wanted },
+        });
+        expect(edited.split("\n").filter((line) => line.startsWith("#"))).toEqual(
+          before.split("\n").filter((line) => line.startsWith("#")),
+        );
       }),
       { numRuns: 2000 },
     );

@@ -35,7 +35,9 @@ const scraps = fc.constantFrom(
 const damaged = (text: string): fc.Arbitrary<string> =>
   fc
     .array(fc.record({ at: fc.nat(text.length), length: fc.nat(12), scrap: scraps }), { minLength: 1, maxLength: 4 })
-    .map((cuts) => cuts.reduce((left, { at, length, scrap }) => left.slice(0, at) + scrap + left.slice(at + length), text));
+    .map((cuts) =>
+      cuts.reduce((left, { at, length, scrap }) => left.slice(0, at) + scrap + left.slice(at + length), text),
+    );
 
 it("whatever is damaged, loading ends with a configuration or with config_invalid", async () => {
   const [main, model] = [await fixture("reference-config.toml"), await fixture("reference-model.toml")];

@@ -12,22 +12,38 @@ it("scopes, models and limits of a key are read; a key without them has none of 
   });
   const config = await at.load();
   expect(config.apiKeys).toEqual([
-    { name: "anna", sha256: SHA, weight: 2, scopes: ["inference", "metrics"], models: ["river", "stream"], maxInFlight: 4, requestsPerMinute: 60 },
+    {
+      name: "anna",
+      sha256: SHA,
+      weight: 2,
+      scopes: ["inference", "metrics"],
+      models: ["river", "stream"],
+      maxInFlight: 4,
+      requestsPerMinute: 60,
+    },
     { name: "ben", sha256: SHA },
   ]);
   expect(noticeLines(config, at).filter((line) => line.includes("api_key"))).toEqual([]);
 });
 
 it.each([
-  ['scopes = ["inferense"]', 'scopes[0]: expected one of "inference", "metrics", "admin", found "inferense" (did you mean "inference"?)'],
+  [
+    'scopes = ["inferense"]',
+    'scopes[0]: expected one of "inference", "metrics", "admin", found "inferense" (did you mean "inference"?)',
+  ],
   ['scopes = "admin"', 'scopes: expected an array, each one of "inference", "metrics", "admin", found "admin"'],
   ["scope = []", "scope: unknown key in [server.api_key_sha256[0]] (did you mean `scopes`?)"],
   ["max_in_flight = 0", "max_in_flight: expected an integer of at least 1, found 0"],
-  ["requests_per_minut = 5", "requests_per_minut: unknown key in [server.api_key_sha256[0]] (did you mean `requests_per_minute`?)"],
+  [
+    "requests_per_minut = 5",
+    "requests_per_minut: unknown key in [server.api_key_sha256[0]] (did you mean `requests_per_minute`?)",
+  ],
   ["requests_per_minute = 1.5", "requests_per_minute: expected an integer from 1 to 1000000, found 1.5"],
 ])("%s is refused with file, line, key and what to write", async (line, expected) => {
   await using at = await site({ "config.toml": `${KEY}${line}\n` });
-  expect((await at.failure()).message.replaceAll(`${at.root}/`, "")).toBe(`config.toml:4: server.api_key_sha256[0].${expected}`);
+  expect((await at.failure()).message.replaceAll(`${at.root}/`, "")).toBe(
+    `config.toml:4: server.api_key_sha256[0].${expected}`,
+  );
 });
 
 it("a model that there is not is a warning with the nearest name, unless other machines may have it", async () => {
@@ -36,6 +52,9 @@ it("a model that there is not is a warning with the nearest name, unless other m
   expect(noticeLines(await at.load(), at)).toContainEqual(
     'warning config.toml:4: server.api_key_sha256[0].models[0]: no model is called "rivr" (did you mean "river"?)',
   );
-  await using linked = await site({ "config.toml": `${key}[[remote_servers]]\nname = "b"\ngrpc_addr = "192.168.1.20:50051"\n`, ...RIVER });
+  await using linked = await site({
+    "config.toml": `${key}[[remote_servers]]\nname = "b"\ngrpc_addr = "192.168.1.20:50051"\n`,
+    ...RIVER,
+  });
   expect(noticeLines(await linked.load(), linked).join("\n")).not.toContain("rivr");
 });

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Config } from "../../../src/core/config.ts";
 import { model, noticeLines, type Site, site } from "./support.ts";
 
-const good = (slots: number, name?: string): string => `[chat]\nsource = "smollm2"\nslots = ${slots}\n${name === undefined ? "" : `model_name = "${name}"\n`}`;
+const good = (slots: number, name?: string): string =>
+  `[chat]\nsource = "smollm2"\nslots = ${slots}\n${name === undefined ? "" : `model_name = "${name}"\n`}`;
 const write = (at: Site, name: string, text: string): Promise<void> => writeFile(at.file(`models/${name}.toml`), text);
 const again = (at: Site, inForce: Config): Promise<Config> => at.load({ inForce });
 const named = (config: Config): string[] => config.models.map(({ name, load }) => `${name} ${load.slots}`);
@@ -16,8 +17,16 @@ describe("a model file that was good and is broken now", () => {
       /^error models\/a\.toml:3: chat\.slotz: .*; a keeps its last good settings until this is corrected$/,
     ],
     ["no TOML", "[chat\n", /^error models\/a\.toml:1: not valid TOML: .*; a keeps its last good settings/],
-    ["a value that is refused late", `${good(2)}prompt_template = "chatlm"\n`, /prompt_template: .*; a keeps its last good settings/],
-    ["an address that cannot be had", `${good(2)}[server]\nsocket_addr = "nowhere"\n`, /server\.socket_addr: .*; a keeps its last good settings/],
+    [
+      "a value that is refused late",
+      `${good(2)}prompt_template = "chatlm"\n`,
+      /prompt_template: .*; a keeps its last good settings/,
+    ],
+    [
+      "an address that cannot be had",
+      `${good(2)}[server]\nsocket_addr = "nowhere"\n`,
+      /server\.socket_addr: .*; a keeps its last good settings/,
+    ],
     [
       "another model's name",
       good(2, "b"),
@@ -37,7 +46,8 @@ describe("a model file that was good and is broken now", () => {
   });
 
   it("takes nothing of the file over in part, and everything of the others", async () => {
-    const both = (slots: number, pooling: string) => `${good(slots)}[embedding]\nsource = "mini"\npooling = "${pooling}"\n`;
+    const both = (slots: number, pooling: string) =>
+      `${good(slots)}[embedding]\nsource = "mini"\npooling = "${pooling}"\n`;
     await using at = await site({ "models/a.toml": both(1, "mean"), "models/b.toml": good(1) });
     const before = await at.load();
     await write(at, "a", both(2, "average"));
@@ -59,7 +69,9 @@ describe("a model file that was good and is broken now", () => {
     const still = `the model "x" is still that of models/c.toml, until that file is corrected`;
     expect(noticeLines(after, at)).toEqual([
       `error models/a.toml: ${still}; a keeps its last good settings until this is corrected`,
-      expect.stringMatching(/^error models\/b\.toml:4: .*two models have the name "x", the other at models\/a\.toml:4; rename one\. This one is left out$/),
+      expect.stringMatching(
+        /^error models\/b\.toml:4: .*two models have the name "x", the other at models\/a\.toml:4; rename one\. This one is left out$/,
+      ),
       expect.stringMatching(/^error models\/c\.toml:1: .*; x keeps its last good/),
     ]);
   });
@@ -72,7 +84,9 @@ describe("a model file that was good and is broken now", () => {
     await symlink("nowhere.toml", at.file("models/b.toml"));
     const after = await again(at, before);
     expect(named(after)).toEqual(["b 1"]);
-    expect(noticeLines(after, at)).toEqual([expect.stringMatching(/^error models\/b\.toml: is a link to nowhere\.toml, which does not exist; b keeps/)]);
+    expect(noticeLines(after, at)).toEqual([
+      expect.stringMatching(/^error models\/b\.toml: is a link to nowhere\.toml, which does not exist; b keeps/),
+    ]);
   });
 
   it("is left out where nothing earlier is known, as at the start", async () => {
@@ -90,7 +104,9 @@ it("a directory that cannot be read any more keeps its models", async () => {
   await writeFile(at.file("models"), "");
   const after = await again(at, before);
   expect(named(after)).toEqual(["a 1"]);
-  expect(noticeLines(after, at)[0]).toMatch(/^error .*models: the directory .* \(ENOTDIR\), so none is read; a keeps its last good settings/);
+  expect(noticeLines(after, at)[0]).toMatch(
+    /^error .*models: the directory .* \(ENOTDIR\), so none is read; a keeps its last good settings/,
+  );
 });
 
 it("the file of an entry that is gone keeps the entry's models", async () => {
@@ -102,7 +118,9 @@ it("the file of an entry that is gone keeps the entry's models", async () => {
   await rm(at.file("tuna.toml"));
   const after = await again(at, before);
   expect(model(after, "tuna").load.slots).toBe(2);
-  expect(noticeLines(after, at)[0]).toMatch(/^error tuna\.toml: there is no such file, but llama_servers\[0\]\.config_path at config\.toml:4 names it/);
+  expect(noticeLines(after, at)[0]).toMatch(
+    /^error tuna\.toml: there is no such file, but llama_servers\[0\]\.config_path at config\.toml:4 names it/,
+  );
 });
 
 it("a main file that was there and is gone is a mistake: its keys guard the API", async () => {

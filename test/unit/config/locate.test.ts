@@ -53,7 +53,9 @@ it("line ends of other systems count once", () => {
 const bareKey = fc.stringMatching(/^[A-Za-z0-9_-]{1,6}$/);
 const anyKey = fc.oneof(
   bareKey.map((key) => ({ key, text: key })),
-  fc.string({ minLength: 1, maxLength: 6 }).map((key) => ({ key, text: JSON.stringify(key).replaceAll("\u007f", "\\u007f") })),
+  fc
+    .string({ minLength: 1, maxLength: 6 })
+    .map((key) => ({ key, text: JSON.stringify(key).replaceAll("\u007f", "\\u007f") })),
 );
 const scalar = fc.oneof(
   fc.integer().map(String),
@@ -64,11 +66,18 @@ const value: fc.Arbitrary<string> = fc.letrec((tie) => ({
   value: fc.oneof(
     { depthSize: "small" },
     scalar,
-    fc.tuple(fc.constantFrom(" ", "\n", " # ]\n"), fc.array(scalar, { maxLength: 3 })).map(([gap, items]) => `[${gap}${items.join(`,${gap}`)}${gap}]`),
+    fc
+      .tuple(fc.constantFrom(" ", "\n", " # ]\n"), fc.array(scalar, { maxLength: 3 }))
+      .map(([gap, items]) => `[${gap}${items.join(`,${gap}`)}${gap}]`),
     tie("value").map((inner) => `{ k = ${String(inner).includes("\n") ? "1" : String(inner)} }`),
   ),
 })).value as fc.Arbitrary<string>;
-const section = fc.record({ name: anyKey, array: fc.boolean(), pairs: fc.array(fc.tuple(anyKey, value), { maxLength: 4 }), blank: fc.nat(2) });
+const section = fc.record({
+  name: anyKey,
+  array: fc.boolean(),
+  pairs: fc.array(fc.tuple(anyKey, value), { maxLength: 4 }),
+  blank: fc.nat(2),
+});
 
 it("agrees with how documents were written, whatever they hold", () => {
   fc.assert(
@@ -98,7 +107,8 @@ it("agrees with how documents were written, whatever they hold", () => {
       const document = lines.join("\n");
       parse(document);
       const locator = locate(document);
-      for (const [path, line] of expected) expect(locator.line(path), `${JSON.stringify(path)} in\n${document}`).toBe(line);
+      for (const [path, line] of expected)
+        expect(locator.line(path), `${JSON.stringify(path)} in\n${document}`).toBe(line);
     }),
     { numRuns: 300 },
   );
@@ -106,8 +116,11 @@ it("agrees with how documents were written, whatever they hold", () => {
 
 it("ends on any text, TOML or not", () => {
   fc.assert(
-    fc.property(fc.array(fc.constantFrom("[", "]", "{", "}", '"', "'", '"""', "=", ",", "\n", "#", "a", ".", "\\", " ")), (parts) => {
-      expect(locate(parts.join("")).line(["nothing here"])).toBeNull();
-    }),
+    fc.property(
+      fc.array(fc.constantFrom("[", "]", "{", "}", '"', "'", '"""', "=", ",", "\n", "#", "a", ".", "\\", " ")),
+      (parts) => {
+        expect(locate(parts.join("")).line(["nothing here"])).toBeNull();
+      },
+    ),
   );
 });

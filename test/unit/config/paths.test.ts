@@ -13,7 +13,15 @@ it("follows XDG, with the usual places where it says nothing", () => {
     enginesDir: "/home/u/.local/share/assistant/engines",
     logDir: "/home/u/.local/state/assistant/log",
   });
-  expect(resolvePaths({ HOME, XDG_CONFIG_HOME: "/c", XDG_DATA_HOME: "/d", XDG_STATE_HOME: "/s", XDG_RUNTIME_DIR: "/run/user/7" })).toMatchObject({
+  expect(
+    resolvePaths({
+      HOME,
+      XDG_CONFIG_HOME: "/c",
+      XDG_DATA_HOME: "/d",
+      XDG_STATE_HOME: "/s",
+      XDG_RUNTIME_DIR: "/run/user/7",
+    }),
+  ).toMatchObject({
     configFile: "/c/assistant/config.toml",
     dataDir: "/d/assistant",
     logDir: "/s/assistant/log",
@@ -30,8 +38,13 @@ it("ignores XDG values that are relative or empty, as the specification asks", (
 });
 
 it("the flag wins over ASSISTANT_CONFIG, and model files lie beside the file", () => {
-  expect(resolvePaths({ HOME, ASSISTANT_CONFIG: "/e/a.toml" })).toMatchObject({ configFile: "/e/a.toml", modelConfigDir: "/e/models" });
-  expect(resolvePaths({ HOME, ASSISTANT_CONFIG: "/e/a.toml" }, { configFile: "/f/b.toml" }).configFile).toBe("/f/b.toml");
+  expect(resolvePaths({ HOME, ASSISTANT_CONFIG: "/e/a.toml" })).toMatchObject({
+    configFile: "/e/a.toml",
+    modelConfigDir: "/e/models",
+  });
+  expect(resolvePaths({ HOME, ASSISTANT_CONFIG: "/e/a.toml" }, { configFile: "/f/b.toml" }).configFile).toBe(
+    "/f/b.toml",
+  );
   expect(resolvePaths({ HOME }, { configFile: "b.toml" }).configFile).toBe(path.resolve("b.toml"));
 });
 
@@ -54,7 +67,11 @@ it("the system service has the system's directories", () => {
 });
 
 describe("sockets stay short enough for every system", () => {
-  it.each([{ XDG_RUNTIME_DIR: `/${"r".repeat(90)}` }, { TMPDIR: `/${"t".repeat(90)}` }, { ASSISTANT_DATA_DIR: `/${"d".repeat(300)}` }])("%j", (env) => {
+  it.each([
+    { XDG_RUNTIME_DIR: `/${"r".repeat(90)}` },
+    { TMPDIR: `/${"t".repeat(90)}` },
+    { ASSISTANT_DATA_DIR: `/${"d".repeat(300)}` },
+  ])("%j", (env) => {
     const { runDir, adminSocket } = resolvePaths({ HOME, ...env });
     expect(runDir.length).toBeLessThanOrEqual(70);
     expect(adminSocket.length).toBeLessThanOrEqual(100);
@@ -62,5 +79,10 @@ describe("sockets stay short enough for every system", () => {
 });
 
 it("~ is the home directory, and nothing else is", () => {
-  expect(["~", "~/x", "~other/x", "a~"].map((file) => expandHome(file, HOME))).toEqual([HOME, "/home/u/x", "~other/x", "a~"]);
+  expect(["~", "~/x", "~other/x", "a~"].map((file) => expandHome(file, HOME))).toEqual([
+    HOME,
+    "/home/u/x",
+    "~other/x",
+    "a~",
+  ]);
 });

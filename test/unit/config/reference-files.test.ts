@@ -9,7 +9,10 @@ import { model, noticeLines, type Site, site } from "./support.ts";
 const fixture = (name: string): Promise<string> => readFile(new URL(`fixtures/${name}`, import.meta.url), "utf8");
 
 async function referenceSite(): Promise<Site> {
-  return site({ "config.toml": await fixture("reference-config.toml"), "reference-model.toml": await fixture("reference-model.toml") });
+  return site({
+    "config.toml": await fixture("reference-config.toml"),
+    "reference-model.toml": await fixture("reference-model.toml"),
+  });
 }
 
 it("the reference's two files load unchanged", async () => {
@@ -27,7 +30,11 @@ it("the reference's two files load unchanged", async () => {
 it("every value of the reference's chat section arrives", async () => {
   await using at = await referenceSite();
   const chat = model(await at.load(), "local");
-  expect(chat).toMatchObject({ aliases: [], source: { type: "file", path: "/srv/models/chat.gguf" }, includeUsage: false });
+  expect(chat).toMatchObject({
+    aliases: [],
+    source: { type: "file", path: "/srv/models/chat.gguf" },
+    includeUsage: false,
+  });
   expect(chat.ownAddresses).toEqual(["127.0.0.1:8000", "127.0.0.1:8010"]);
   expect(chat.load).toMatchObject({
     contextTokens: 4096,
@@ -60,8 +67,18 @@ it("every value of the reference's chat section arrives", async () => {
 it("every value of the reference's embedding section arrives", async () => {
   await using at = await referenceSite();
   const embedding = model(await at.load(), "local-embedding");
-  expect(embedding).toMatchObject({ aliases: ["embedding"], source: { type: "file", path: "/srv/models/embedding.gguf" } });
-  expect(embedding.load).toMatchObject({ contextTokens: 384, batchTokens: 512, microBatchTokens: 512, threads: 2, mmap: false, chatTemplate: "" });
+  expect(embedding).toMatchObject({
+    aliases: ["embedding"],
+    source: { type: "file", path: "/srv/models/embedding.gguf" },
+  });
+  expect(embedding.load).toMatchObject({
+    contextTokens: 384,
+    batchTokens: 512,
+    microBatchTokens: 512,
+    threads: 2,
+    mmap: false,
+    chatTemplate: "",
+  });
   expect(embedding.ownAddresses).toEqual(["127.0.0.1:8000", "127.0.0.1:8010"]);
 });
 
@@ -69,10 +86,14 @@ it("what is not honoured as written is told with its line and what to write", as
   await using at = await referenceSite();
   const starts = noticeLines(await at.load(), at).map((line) => line.slice(0, 100));
   expect(starts).toEqual([
-    expect.stringMatching(/^error config\.toml:19: llama_servers\[0\]\.tts_model_path: speech is not served by this version/),
+    expect.stringMatching(
+      /^error config\.toml:19: llama_servers\[0\]\.tts_model_path: speech is not served by this version/,
+    ),
     expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: 0\.0\.0\.0:50051 would answer everybody/),
     expect.stringMatching(/^warning config\.toml:8: server\.http_addr: 0\.0\.0\.0:8080 would answer everybody/),
-    expect.stringMatching(/^warning config\.toml:11: scheduler\.config_dir: the directory \/etc\/assistant\/models does not exist/),
+    expect.stringMatching(
+      /^warning config\.toml:11: scheduler\.config_dir: the directory \/etc\/assistant\/models does not exist/,
+    ),
     expect.stringMatching(/^warning reference-model\.toml:2: server\.socket_addr: 0\.0\.0\.0:8010 would answer/),
     expect.stringMatching(/^warning reference-model\.toml:9: chat\.ubatch_size: 512 is above/),
   ]);
@@ -96,7 +117,8 @@ it("every key of the reference's files has a row in the table of what becomes of
     for (const [section, value] of Object.entries(data)) {
       const node = schemaNode(schema).properties?.[section];
       const keys = Object.keys((Array.isArray(value) ? value[0] : value) as object);
-      for (const key of keys) expect((node?.items?.properties ?? node?.properties)?.[key]?.spec?.becomes, `${section}.${key}`).toBeTruthy();
+      for (const key of keys)
+        expect((node?.items?.properties ?? node?.properties)?.[key]?.spec?.becomes, `${section}.${key}`).toBeTruthy();
     }
   }
 });

@@ -9,7 +9,13 @@ it("remote servers are read with name, address, weight, switch and key, and need
   });
   expect((await at.load()).remotes).toEqual([
     { name: "b", address: { host: "192.168.1.20", port: 50051 }, weight: 3, enabled: false, apiKey: "k" },
-    { name: expect.stringMatching(/^fd00/), address: { host: "fd00::7", port: 50051 }, weight: 1, enabled: true, apiKey: null },
+    {
+      name: expect.stringMatching(/^fd00/),
+      address: { host: "fd00::7", port: 50051 },
+      weight: 1,
+      enabled: true,
+      apiKey: null,
+    },
   ]);
 });
 
@@ -19,17 +25,38 @@ it.each([
     '[[remote_servers]]\nname = "b"\ngrpc_adr = "b:1"',
     "config.toml:3: remote_servers[0].grpc_adr: unknown key in [remote_servers[0]] (did you mean `grpc_addr`?)",
   ],
-  [`[remote_servers]\n${B}`, "config.toml:1: remote_servers: expected an array of tables, found a table; write [[remote_servers]]"],
+  [
+    `[remote_servers]\n${B}`,
+    "config.toml:1: remote_servers: expected an array of tables, found a table; write [[remote_servers]]",
+  ],
   [
     '[[remote_servers]]\nname = "b"',
     'config.toml:1: remote_servers[0]: `grpc_addr` is missing: expected the other machine\'s host:port, such as "192.168.1.20:50051"',
   ],
-  ['[[remote_servers]]\ngrpc_addr = "http://b:50051"', /^config\.toml:2: remote_servers\[0\]\.grpc_addr: expected host:port .*; leave out the scheme$/],
-  ['[[remote_servers]]\ngrpc_addr = "192.168.1.20"', /^config\.toml:2: remote_servers\[0\]\.grpc_addr: expected host:port .*; the port is missing$/],
-  ['[[remote_servers]]\ngrpc_addr = "b:0"', "config.toml:2: remote_servers[0].grpc_addr: expected a port from 1 to 65535, found 0"],
-  ['[[remote_servers]]\ngrpc_addr = "0.0.0.0:50051"', /names every address of a machine; write the address of the other machine$/],
-  [`[[remote_servers]]\n${B}weight = -1`, "config.toml:4: remote_servers[0].weight: expected an integer of at least 0, found -1"],
-  [`[[remote_servers]]\n${B}enabled = "yes"`, 'config.toml:4: remote_servers[0].enabled: expected true or false, found "yes"'],
+  [
+    '[[remote_servers]]\ngrpc_addr = "http://b:50051"',
+    /^config\.toml:2: remote_servers\[0\]\.grpc_addr: expected host:port .*; leave out the scheme$/,
+  ],
+  [
+    '[[remote_servers]]\ngrpc_addr = "192.168.1.20"',
+    /^config\.toml:2: remote_servers\[0\]\.grpc_addr: expected host:port .*; the port is missing$/,
+  ],
+  [
+    '[[remote_servers]]\ngrpc_addr = "b:0"',
+    "config.toml:2: remote_servers[0].grpc_addr: expected a port from 1 to 65535, found 0",
+  ],
+  [
+    '[[remote_servers]]\ngrpc_addr = "0.0.0.0:50051"',
+    /names every address of a machine; write the address of the other machine$/,
+  ],
+  [
+    `[[remote_servers]]\n${B}weight = -1`,
+    "config.toml:4: remote_servers[0].weight: expected an integer of at least 0, found -1",
+  ],
+  [
+    `[[remote_servers]]\n${B}enabled = "yes"`,
+    'config.toml:4: remote_servers[0].enabled: expected true or false, found "yes"',
+  ],
   [
     `[[remote_servers]]\n${B}[[remote_servers]]\n${B}`,
     'config.toml:4: remote_servers[1]: two remote servers have the name "b", the other at config.toml:1; rename one',

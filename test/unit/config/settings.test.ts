@@ -4,7 +4,11 @@ import type { ModelSpec } from "../../../src/core/model.ts";
 import { cpuOnly, model, noticeLines, site, withGpus } from "./support.ts";
 
 /** Loads one section and returns its model, if it has one, and the notices. */
-async function read(section: string, options: Partial<LoadOptions> = {}, kind = "chat"): Promise<{ spec: ModelSpec | null; notices: string[] }> {
+async function read(
+  section: string,
+  options: Partial<LoadOptions> = {},
+  kind = "chat",
+): Promise<{ spec: ModelSpec | null; notices: string[] }> {
   await using at = await site({ "models/m.toml": `[${kind}]\nsource = "smollm2"\n${section}` });
   const config = await at.load(options);
   return { spec: config.models.length === 0 ? null : model(config, "m"), notices: noticeLines(config, at) };
@@ -32,14 +36,24 @@ describe("batches", () => {
 
   it("a micro-batch alone raises the batch, and a batch alone bounds the micro-batch", async () => {
     expect((await read("ubatch_size = 256\n")).spec?.load).toMatchObject({ batchTokens: 256, microBatchTokens: 256 });
-    expect((await read("batch_size = 256\n", gpus)).spec?.load).toMatchObject({ batchTokens: 256, microBatchTokens: 256 });
+    expect((await read("batch_size = 256\n", gpus)).spec?.load).toMatchObject({
+      batchTokens: 256,
+      microBatchTokens: 256,
+    });
   });
 
   it("an embedding's micro-batch holds its longest input, and says so where it was made smaller", async () => {
-    expect((await read("ctx_size = 2048\n", {}, "embedding")).spec?.load).toMatchObject({ batchTokens: 2048, microBatchTokens: 2048 });
+    expect((await read("ctx_size = 2048\n", {}, "embedding")).spec?.load).toMatchObject({
+      batchTokens: 2048,
+      microBatchTokens: 2048,
+    });
     const small = await read("ctx_size = 2048\nubatch_size = 512\n", {}, "embedding");
     expect(small.spec?.load.microBatchTokens).toBe(512);
-    expect(small.notices).toEqual([expect.stringMatching(/embedding\.ubatch_size: inputs above 512 tokens will be refused .*write `ubatch_size = 2048`/)]);
+    expect(small.notices).toEqual([
+      expect.stringMatching(
+        /embedding\.ubatch_size: inputs above 512 tokens will be refused .*write `ubatch_size = 2048`/,
+      ),
+    ]);
   });
 });
 
@@ -49,7 +63,11 @@ describe("threads", () => {
     expect((await read("threads = 3\n")).spec?.load.threads).toBe(3);
     const many = await read("threads = 9\n");
     expect(many.spec?.load.threads).toBe(4);
-    expect(many.notices).toEqual([expect.stringMatching(/^warning models\/m\.toml:3: chat\.threads: 9 threads on 4 cores .*write `threads = "auto"`/)]);
+    expect(many.notices).toEqual([
+      expect.stringMatching(
+        /^warning models\/m\.toml:3: chat\.threads: 9 threads on 4 cores .*write `threads = "auto"`/,
+      ),
+    ]);
   });
 
   it("of all instances are the physical cores unless the file says otherwise", async () => {
@@ -69,12 +87,18 @@ describe("devices", () => {
     expect(notices).toEqual([]);
     const beyond = await read("main_gpu = 5\n", gpus);
     expect(beyond.spec?.devices).toEqual([]);
-    expect(beyond.notices).toEqual([expect.stringMatching(/chat\.main_gpu: this machine has 2 GPUs, so there is no GPU 5/)]);
+    expect(beyond.notices).toEqual([
+      expect.stringMatching(/chat\.main_gpu: this machine has 2 GPUs, so there is no GPU 5/),
+    ]);
   });
 
   it("that the machine lacks are told with the nearest one", async () => {
     const { notices } = await read('devices = ["cuda:0", "cuda:7"]\n', gpus);
-    expect(notices).toEqual([expect.stringMatching(/this machine has no device "cuda:7"; it has cuda:0, cuda:1, cpu \(did you mean "cuda:0"\?\)/)]);
+    expect(notices).toEqual([
+      expect.stringMatching(
+        /this machine has no device "cuda:7"; it has cuda:0, cuda:1, cpu \(did you mean "cuda:0"\?\)/,
+      ),
+    ]);
   });
 
   it("cannot be checked without a probe, and then are not", async () => {
@@ -135,7 +159,9 @@ it("a cache in host memory that exceeds what all instances together may use is t
   const { spec, notices } = await read("host_cache_mib = 4096\n", { hardware: cpuOnly(4, 16) });
   expect(spec?.load.hostCacheMib).toBe(4096);
   expect(notices).toEqual([
-    expect.stringMatching(/^warning models\/m\.toml:3: chat\.host_cache_mib: 4096 MiB is more than .*2048 MiB; .*host_cache_budget_mib/),
+    expect.stringMatching(
+      /^warning models\/m\.toml:3: chat\.host_cache_mib: 4096 MiB is more than .*2048 MiB; .*host_cache_budget_mib/,
+    ),
   ]);
 });
 
@@ -150,14 +176,21 @@ it("a missing file means defaults, with a word only where it was asked for", asy
   await using at = await site({});
   const asked = await at.load();
   expect(asked.models).toEqual([]);
-  expect(noticeLines(asked, at)).toEqual([expect.stringMatching(/^warning config\.toml: this configuration file does not exist/)]);
+  expect(noticeLines(asked, at)).toEqual([
+    expect.stringMatching(/^warning config\.toml: this configuration file does not exist/),
+  ]);
   expect((await at.load({ configFile: undefined })).notices).toEqual([]);
-  expect((await at.load({ configFile: undefined, env: { ASSISTANT_CONFIG: at.file(".config/assistant/config.toml") } })).notices).toEqual([]);
+  expect(
+    (await at.load({ configFile: undefined, env: { ASSISTANT_CONFIG: at.file(".config/assistant/config.toml") } }))
+      .notices,
+  ).toEqual([]);
 });
 
 it("pooling that the API cannot answer with is refused when the file is read", async () => {
   await using at = await site({ "models/m.toml": '[embedding]\nsource = "mini"\npooling = "none"\n' });
   const config = await at.load();
   expect(config.models).toEqual([]);
-  expect(noticeLines(config, at)[0]).toMatch(/^error models\/m\.toml:3: embedding\.pooling: with "none" .*expected "mean", "cls", "last" or "rank"/);
+  expect(noticeLines(config, at)[0]).toMatch(
+    /^error models\/m\.toml:3: embedding\.pooling: with "none" .*expected "mean", "cls", "last" or "rank"/,
+  );
 });

@@ -62,13 +62,17 @@ export interface Site extends AsyncDisposable {
 export async function site(files: Readonly<Record<string, string>>): Promise<Site> {
   const root = await mkdtemp(path.join(tmpdir(), "assistant-config-"));
   // Model files alone are not about the main file: an empty one keeps its absence out of the notices.
-  const main = "config.toml" in files || Object.keys(files).every((name) => !name.startsWith("models/")) ? {} : { "config.toml": "" };
+  const main =
+    "config.toml" in files || Object.keys(files).every((name) => !name.startsWith("models/"))
+      ? {}
+      : { "config.toml": "" };
   for (const [name, text] of Object.entries({ ...files, ...main })) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
     await writeFile(path.join(root, name), text);
   }
   const configFile = path.join(root, "config.toml");
-  const load: Site["load"] = (options = {}) => loadConfig({ hardware: cpuOnly(), configFile, ...options, env: { HOME: root, ...options.env } });
+  const load: Site["load"] = (options = {}) =>
+    loadConfig({ hardware: cpuOnly(), configFile, ...options, env: { HOME: root, ...options.env } });
   return {
     root,
     configFile,
@@ -92,6 +96,7 @@ export const noticeLines = (config: Config, at: Site): string[] =>
 
 export function model(config: Config, name: string): ModelSpec {
   const found = config.models.find((candidate) => candidate.name === name);
-  if (found === undefined) throw new Error(`no model ${name}; there are ${config.models.map((candidate) => candidate.name).join(", ")}`);
+  if (found === undefined)
+    throw new Error(`no model ${name}; there are ${config.models.map((candidate) => candidate.name).join(", ")}`);
   return found;
 }

@@ -9,7 +9,9 @@ import { fits } from "../../../src/config/validate.ts";
 /** Every leaf of a schema, by its dotted name. */
 function leaves(node: SchemaNode, name: string): [string, SchemaNode][] {
   const children = Object.entries(node.properties ?? node.items?.properties ?? {});
-  return children.length === 0 ? [[name, node]] : children.flatMap(([key, child]) => leaves(child, name === "" ? key : `${name}.${key}`));
+  return children.length === 0
+    ? [[name, node]]
+    : children.flatMap(([key, child]) => leaves(child, name === "" ? key : `${name}.${key}`));
 }
 
 const values = fc.oneof(

@@ -1,7 +1,13 @@
 import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { resolvePaths } from "../../../src/config/paths.ts";
-import { ensureConfig, ensureModelConfig, renderConfig, renderModelConfig, writeNew } from "../../../src/config/write.ts";
+import {
+  ensureConfig,
+  ensureModelConfig,
+  renderConfig,
+  renderModelConfig,
+  writeNew,
+} from "../../../src/config/write.ts";
 import { cpuOnly, model, site, withGpus } from "./support.ts";
 
 describe.each([
@@ -46,7 +52,10 @@ it("values fit the machine", async () => {
     return { scheduler: config.scheduler, spec: model(config, "m") };
   };
   const cpu = await load(cpuOnly(2, 24));
-  expect(cpu.spec).toMatchObject({ devices: ["cpu"], load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 24 } });
+  expect(cpu.spec).toMatchObject({
+    devices: ["cpu"],
+    load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 24 },
+  });
   expect(cpu.scheduler).toMatchObject({ threadBudget: 2, maxInstances: 12 });
   const gpu = await load(withGpus(8));
   expect(gpu.spec.devices).toEqual(Array.from({ length: 8 }, (_, index) => `cuda:${index}`));
@@ -62,7 +71,9 @@ it("names and paths with quotes and backslashes survive", async () => {
 });
 
 it.each(["../evil", "a/b", "", ".hidden", "a b"])("the name %j never becomes a path", async (name) => {
-  await expect(renderModelConfig({ name, source: "smollm2", hardware: cpuOnly() })).rejects.toMatchObject({ code: "usage" });
+  await expect(renderModelConfig({ name, source: "smollm2", hardware: cpuOnly() })).rejects.toMatchObject({
+    code: "usage",
+  });
 });
 
 it("files are written once and then left alone", async () => {
@@ -80,7 +91,11 @@ it("files are written once and then left alone", async () => {
 it("an existing file is an error that names it, unless forced", async () => {
   await using at = await site({ "x.toml": "# mine\n" });
   const file = at.file("x.toml");
-  await expect(writeNew(file, "new\n", { force: false })).rejects.toMatchObject({ code: "file_exists", exitCode: 1, message: expect.stringContaining(file) });
+  await expect(writeNew(file, "new\n", { force: false })).rejects.toMatchObject({
+    code: "file_exists",
+    exitCode: 1,
+    message: expect.stringContaining(file),
+  });
   expect(await readFile(file, "utf8")).toBe("# mine\n");
   await symlink(file, at.file("link.toml"));
   await writeNew(at.file("link.toml"), "new\n", { force: true });
@@ -98,5 +113,7 @@ it("of many writers at once exactly one writes", async () => {
 
 it("a file in the way of a directory is told", async () => {
   await using at = await site({ file: "" });
-  await expect(writeNew(at.file("file/config.toml"), "", { force: false })).rejects.toMatchObject({ code: "not_writable" });
+  await expect(writeNew(at.file("file/config.toml"), "", { force: false })).rejects.toMatchObject({
+    code: "not_writable",
+  });
 });

@@ -6,9 +6,15 @@ const sample = (builders: typeof Type) =>
   builders.Object(
     {
       name: builders.String({ description: "a name", minLength: 1 }),
-      size: builders.Optional(builders.Union([builders.Integer({ minimum: 1 }), builders.Literal("auto"), builders.Null()], { default: "auto" })),
+      size: builders.Optional(
+        builders.Union([builders.Integer({ minimum: 1 }), builders.Literal("auto"), builders.Null()], {
+          default: "auto",
+        }),
+      ),
       kind: builders.Optional(builders.Enum(["chat", "embedding"], { default: "chat" })),
-      parts: builders.Array(builders.Object({ share: builders.Number({ exclusiveMinimum: 0 }), on: builders.Boolean() })),
+      parts: builders.Array(
+        builders.Object({ share: builders.Number({ exclusiveMinimum: 0 }), on: builders.Boolean() }),
+      ),
       literals: builders.Union([builders.Literal(1), builders.Literal(true)]),
       rest: builders.Optional(builders.Object({}, { additionalProperties: false })),
       optional: builders.Object({ only: builders.Optional(builders.Boolean()) }),

@@ -28,7 +28,11 @@ test("a path below a file is told with the reason", async () => {
 });
 
 test("errors that are none of the file system's pass as they are", async () => {
-  for (const error of [new AssistantError("daemon_running", "x"), new Error("y"), Object.assign(new Error("z"), { code: "ECONNRESET" })]) {
+  for (const error of [
+    new AssistantError("daemon_running", "x"),
+    new Error("y"),
+    Object.assign(new Error("z"), { code: "ECONNRESET" }),
+  ]) {
     await expect(writing("thing", "/x", () => Promise.reject(error))).rejects.toBe(error);
   }
 });

@@ -9,7 +9,11 @@ function parts(...broken: string[]): { readonly list: Part[]; readonly steps: st
     steps.push(text);
     if (broken.some((one) => text.startsWith(one))) throw new Error(`${text} failed`);
   };
-  const part = (name: string): Part => ({ name, start: () => step(`start ${name}`), stop: (now) => step(`stop ${name}${now ? " now" : ""}`) });
+  const part = (name: string): Part => ({
+    name,
+    start: () => step(`start ${name}`),
+    stop: (now) => step(`stop ${name}${now ? " now" : ""}`),
+  });
   return { list: [part("a"), part("b"), { name: "silent" }, part("c")], steps };
 }
 

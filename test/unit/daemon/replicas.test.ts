@@ -24,7 +24,9 @@ test("nothing where there are enough, none was asked for, or the number is left 
 });
 
 test("the limit of instances, the memory of every device, devices that are not there, or too little work", () => {
-  expect(why({}, { runningOfAll: 10 })).toBe("1 of 2 replicas: all 10 instances of `[scheduler] max_instances` are in use");
+  expect(why({}, { runningOfAll: 10 })).toBe(
+    "1 of 2 replicas: all 10 instances of `[scheduler] max_instances` are in use",
+  );
   expect(why({}, { estimate: () => 4 * GB })).toBe("1 of 2 replicas: one more needs 4.0 GB, and cpu has 2.0 GB free");
   expect(why({}, { devices: [gpu, cpu], estimate: () => 4 * GB })).toContain("cuda:0 has 3.0 GB free");
   expect(why({ devices: ["cuda:7"] })).toBe("1 of 2 replicas: this machine has none of the devices cuda:7");

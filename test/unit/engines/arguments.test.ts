@@ -8,7 +8,10 @@ import { cpu, modelSpec, planFor } from "../../conformance/engine-process.ts";
 const gpu: Device = { ...cpu, id: "cuda:1", vendor: "nvidia", env: { CUDA_VISIBLE_DEVICES: "1" } };
 
 type Overrides = Parameters<typeof modelSpec>[2];
-const plan = (overrides: Overrides = {}, device = cpu) => ({ ...planFor(modelSpec("llama-server", "/m.gguf", overrides), "/m.gguf", "/run/e.sock"), device });
+const plan = (overrides: Overrides = {}, device = cpu) => ({
+  ...planFor(modelSpec("llama-server", "/m.gguf", overrides), "/m.gguf", "/run/e.sock"),
+  device,
+});
 
 /** The value after a flag. Fails where the flag is missing or given twice. */
 function valueAfter(args: readonly string[], flag: string): string | undefined {
@@ -50,16 +53,48 @@ describe("arguments of llama-server", () => {
   });
 
   test("sampling defaults are passed where they are set, and left to the engine where not", () => {
-    const sampling = { temperature: 0.2, topP: 0.9, topK: 7, minP: 0.1, repeatPenalty: 1.1, presencePenalty: 0.3, frequencyPenalty: 0.4 };
-    const args = llamaServerArguments(plan({ sampling: { ...sampling, maxTokens: 99, stop: ["</s>", "\n\n"], grammar: 'root ::= "a"' } }));
-    const flags = ["--temp", "--top-p", "--top-k", "--min-p", "--repeat-penalty", "--presence-penalty", "--frequency-penalty", "--predict", "--grammar"];
-    expect(flags.map((flag) => valueAfter(args, flag))).toEqual(["0.2", "0.9", "7", "0.1", "1.1", "0.3", "0.4", "99", 'root ::= "a"']);
+    const sampling = {
+      temperature: 0.2,
+      topP: 0.9,
+      topK: 7,
+      minP: 0.1,
+      repeatPenalty: 1.1,
+      presencePenalty: 0.3,
+      frequencyPenalty: 0.4,
+    };
+    const args = llamaServerArguments(
+      plan({ sampling: { ...sampling, maxTokens: 99, stop: ["</s>", "\n\n"], grammar: 'root ::= "a"' } }),
+    );
+    const flags = [
+      "--temp",
+      "--top-p",
+      "--top-k",
+      "--min-p",
+      "--repeat-penalty",
+      "--presence-penalty",
+      "--frequency-penalty",
+      "--predict",
+      "--grammar",
+    ];
+    expect(flags.map((flag) => valueAfter(args, flag))).toEqual([
+      "0.2",
+      "0.9",
+      "7",
+      "0.1",
+      "1.1",
+      "0.3",
+      "0.4",
+      "99",
+      'root ::= "a"',
+    ]);
     expect(args.filter((_, index) => args[index - 1] === "--reverse-prompt")).toEqual(["</s>", "\n\n"]);
     expect(llamaServerArguments(plan())).not.toContain("--temp");
   });
 
   test("an embedding model is started as one", () => {
-    const args = llamaServerArguments(plan({ kind: "embedding", load: { pooling: "mean", batchTokens: 512, microBatchTokens: 512 } }));
+    const args = llamaServerArguments(
+      plan({ kind: "embedding", load: { pooling: "mean", batchTokens: 512, microBatchTokens: 512 } }),
+    );
     expect(args).toContain("--embeddings");
     expect(valueAfter(args, "--pooling")).toBe("mean");
     expect(args).not.toContain("--jinja");
@@ -77,14 +112,38 @@ describe("arguments of llama-server", () => {
       projectorPath: "/p.gguf",
     };
     const args = llamaServerArguments(plan({ load }));
-    const flags = ["--load-mode", "--cache-type-k", "--cache-type-v", "--cache-ram", "--batch-size", "--ubatch-size", "--chat-template", "--mmproj"];
-    expect(flags.map((flag) => valueAfter(args, flag))).toEqual(["none", "q8_0", "q4_0", "512", "64", "64", "llama3", "/p.gguf"]);
+    const flags = [
+      "--load-mode",
+      "--cache-type-k",
+      "--cache-type-v",
+      "--cache-ram",
+      "--batch-size",
+      "--ubatch-size",
+      "--chat-template",
+      "--mmproj",
+    ];
+    expect(flags.map((flag) => valueAfter(args, flag))).toEqual([
+      "none",
+      "q8_0",
+      "q4_0",
+      "512",
+      "64",
+      "64",
+      "llama3",
+      "/p.gguf",
+    ]);
   });
 
   test("further arguments come last, but not those that Assistant sets itself", () => {
-    expect(llamaServerArguments(plan({ load: { extraArgs: ["--swa-full", "--keep", "4"] } })).slice(-3)).toEqual(["--swa-full", "--keep", "4"]);
+    expect(llamaServerArguments(plan({ load: { extraArgs: ["--swa-full", "--keep", "4"] } })).slice(-3)).toEqual([
+      "--swa-full",
+      "--keep",
+      "4",
+    ]);
     for (const argument of ["--port", "-np", "--host=0.0.0.0", "-c"]) {
-      expect(refusal(() => llamaServerArguments(plan({ load: { extraArgs: [argument] } })))).toContain("config_invalid extra_args");
+      expect(refusal(() => llamaServerArguments(plan({ load: { extraArgs: [argument] } })))).toContain(
+        "config_invalid extra_args",
+      );
     }
   });
 
@@ -97,13 +156,23 @@ describe("arguments of llama-server", () => {
   });
 
   test("a socket path that Unix cannot bind is refused before the start", () => {
-    expect(refusal(() => llamaServerArguments({ ...plan(), socketPath: `/${"x".repeat(120)}.sock` }))).toContain("100 bytes");
+    expect(refusal(() => llamaServerArguments({ ...plan(), socketPath: `/${"x".repeat(120)}.sock` }))).toContain(
+      "100 bytes",
+    );
   });
 });
 
 describe("the embedded engine's configuration", () => {
   test("carries every setting that reaches the model", () => {
-    const load = { contextTokens: 512, slots: 3, batchTokens: 48, mmap: false, cacheTypeK: "q8_0", cacheTypeV: "q8_0", chatTemplate: "chatml" };
+    const load = {
+      contextTokens: 512,
+      slots: 3,
+      batchTokens: 48,
+      mmap: false,
+      cacheTypeK: "q8_0",
+      cacheTypeV: "q8_0",
+      chatTemplate: "chatml",
+    };
     expect(workerConfig(plan({ load, sampling: { temperature: 0.1, stop: ["x"] } }), ["cpu"])).toMatchObject({
       ...load,
       ...{ socketPath: "/run/e.sock", modelPath: "/m.gguf", modelName: "smol", threads: 2, gpu: null },

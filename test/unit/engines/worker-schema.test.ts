@@ -3,7 +3,9 @@ import { grammarSchema } from "../../../src/engines/node-llama-cpp/worker/schema
 
 describe("JSON Schemas for grammars", () => {
   test("annotations are dropped, limits kept", () => {
-    expect(grammarSchema({ $schema: "x", title: "T", type: "string", description: "d", minLength: 1, maxLength: 3 })).toEqual({
+    expect(
+      grammarSchema({ $schema: "x", title: "T", type: "string", description: "d", minLength: 1, maxLength: 3 }),
+    ).toEqual({
       type: "string",
       minLength: 1,
       maxLength: 3,
@@ -11,7 +13,9 @@ describe("JSON Schemas for grammars", () => {
   });
 
   test("listed properties close an object, an object without any stays open", () => {
-    expect(grammarSchema({ type: "object", properties: { a: { type: "null" } } })).toMatchObject({ additionalProperties: false });
+    expect(grammarSchema({ type: "object", properties: { a: { type: "null" } } })).toMatchObject({
+      additionalProperties: false,
+    });
     expect(grammarSchema({ type: "object" })).toMatchObject({ additionalProperties: true });
   });
 

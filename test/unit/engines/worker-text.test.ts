@@ -41,7 +41,9 @@ describe("text of an answer", () => {
 
   test("property: without a stop string all text arrives, and with one exactly what is before its first place", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "b", "é", "🦊", " "), maxLength: 40 });
-    const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "é", " "), minLength: 1, maxLength: 3 }), { maxLength: 3 });
+    const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "é", " "), minLength: 1, maxLength: 3 }), {
+      maxLength: 3,
+    });
     fc.assert(
       fc.property(text, stops, (whole, words) => {
         const { pieces } = run(whole, words);

@@ -2,7 +2,12 @@ import { describe, expect, test } from "vitest";
 import { ThreadGovernor } from "../../../src/engines/node-llama-cpp/worker/threads.ts";
 
 /** Decodes for `forMs` of simulated time; `stepMs` is what a step costs with so many threads. Returns the share of it with all threads. */
-function decode(governor: ThreadGovernor, from: number, forMs: number, stepMs: (threads: number) => number): { end: number; shareWithAll: number } {
+function decode(
+  governor: ThreadGovernor,
+  from: number,
+  forMs: number,
+  stepMs: (threads: number) => number,
+): { end: number; shareWithAll: number } {
   let now = from;
   let withAll = 0;
   while (now < from + forMs) {

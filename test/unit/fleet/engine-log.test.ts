@@ -16,7 +16,11 @@ test.each([
     "0.00.001.000 I load: ok\n0.00.002.000 E llama_model_load: error loading model: tensor missing\nbye\n",
     "llama_model_load: error loading model: tensor missing",
   ],
-  ["not the general one after it", "0.1 E ggml_cuda: out of memory\n0.2 E srv main: exiting due to model loading error\n", "ggml_cuda: out of memory"],
+  [
+    "not the general one after it",
+    "0.1 E ggml_cuda: out of memory\n0.2 E srv main: exiting due to model loading error\n",
+    "ggml_cuda: out of memory",
+  ],
   [
     "the cause that a loader names first",
     "0.1 E gguf_init_from_reader: invalid magic characters\n0.2 E llama_model_load: error loading model: llama_model_loader: failed to load model from /x\n0.3 E srv    load_model: failed to load model, '/x'\n",

@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decideRestart, type FailureFacts, restartLimits } from "../../../src/fleet/restart-policy.ts";
 
-const facts = (changes: Partial<FailureFacts>): FailureFacts => ({ cause: "exit", phase: "starting", upMs: 0, failuresBefore: 0, ...changes });
+const facts = (changes: Partial<FailureFacts>): FailureFacts => ({
+  cause: "exit",
+  phase: "starting",
+  upMs: 0,
+  failuresBefore: 0,
+  ...changes,
+});
 const middle = () => 0.5;
 
 test.each([
@@ -25,10 +31,14 @@ test.each([
 
 test("delays stay within their bounds, whatever the chance", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 10_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (failuresBefore, chance) => {
-      const { delayMs } = decideRestart(facts({ failuresBefore }), () => chance);
-      expect(delayMs).toBeGreaterThanOrEqual(restartLimits.firstDelayMs * 0.9);
-      expect(delayMs).toBeLessThanOrEqual(restartLimits.longestDelayMs * 1.1);
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 10_000 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (failuresBefore, chance) => {
+        const { delayMs } = decideRestart(facts({ failuresBefore }), () => chance);
+        expect(delayMs).toBeGreaterThanOrEqual(restartLimits.firstDelayMs * 0.9);
+        expect(delayMs).toBeLessThanOrEqual(restartLimits.longestDelayMs * 1.1);
+      },
+    ),
   );
 });

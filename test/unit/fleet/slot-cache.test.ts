@@ -63,14 +63,28 @@ function setUp() {
   const cache = new SlotCache({ directory: join(dir, "slots"), budgetBytes: () => budget, probe: engine, log });
   const place = async (name: string, fingerprint = "one", version = "1", slots = 2): Promise<SlotPlace> => {
     await writeFile(join(dir, `${name}.gguf`), emptyGguf);
-    const order = { instanceId: `${name}@cpu`, model: testModel({ name, fingerprint }, { slots }), device: testDevice(), threads: 1 };
-    const available = { available: true, path: process.execPath, version, backends: ["cpu"], noticesDisconnects: true, separatesCaches: false } as const;
+    const order = {
+      instanceId: `${name}@cpu`,
+      model: testModel({ name, fingerprint }, { slots }),
+      device: testDevice(),
+      threads: 1,
+    };
+    const available = {
+      available: true,
+      path: process.execPath,
+      version,
+      backends: ["cpu"],
+      noticesDisconnects: true,
+      separatesCaches: false,
+    } as const;
     const found = await cache.place(order, join(dir, `${name}.gguf`), available);
     if (found === null) throw new Error("there is no place");
     return found;
   };
-  const save = async (at: SlotPlace): Promise<readonly string[]> => cache.save(at, at.directory, AbortSignal.timeout(5_000));
-  const restore = async (at: SlotPlace): Promise<readonly string[]> => cache.restore(at, at.directory, AbortSignal.timeout(5_000));
+  const save = async (at: SlotPlace): Promise<readonly string[]> =>
+    cache.save(at, at.directory, AbortSignal.timeout(5_000));
+  const restore = async (at: SlotPlace): Promise<readonly string[]> =>
+    cache.restore(at, at.directory, AbortSignal.timeout(5_000));
   const files = async (name: string): Promise<string[]> => (await readdir(join(dir, "slots", name))).sort();
   return { engine, cache, place, save, restore, files };
 }
@@ -85,7 +99,13 @@ async function age(name: string): Promise<void> {
 
 test("slots that are busy or hold next to nothing are not saved; one that does not tell what it holds is looked at", async () => {
   const { engine, place, save, files } = setUp();
-  engine.holds = [{ tokens: 500, task: 3, busy: true }, { tokens: 5, task: 1 }, { tokens: 500 }, { tokens: 10 }, { tokens: 500, task: 9 }];
+  engine.holds = [
+    { tokens: 500, task: 3, busy: true },
+    { tokens: 5, task: 1 },
+    { tokens: 500 },
+    { tokens: 10 },
+    { tokens: 500, task: 9 },
+  ];
   await save(await place("a"));
   expect((await files("a")).map((file) => file.at(-"0.slot".length)).toSorted()).toEqual(["2", "4"]);
 });
@@ -94,7 +114,11 @@ test("an instance gets the conversations used last, as many as it has slots, and
   const { engine, place, save, restore, files } = setUp();
   engine.room = null;
   const at = await place("a");
-  engine.holds = ["third", "first", "second"].map((text, index) => ({ tokens: 100, task: [9, 3, 5][index] ?? 0, text }));
+  engine.holds = ["third", "first", "second"].map((text, index) => ({
+    tokens: 100,
+    task: [9, 3, 5][index] ?? 0,
+    text,
+  }));
   const saved = await save(at);
   expect(await restore(at)).toEqual(saved.slice(0, 2));
   expect(engine.restored).toEqual(["third", "second"]);
@@ -225,7 +249,9 @@ test("running instances share what another one has left, each a part, and the ne
   });
   const successors = [another(left), another(left), { ...another(left), key: "other-settings" }].map(successor);
   await cache.share(left, successors);
-  expect(took.toSorted()).toEqual([saved.filter((_, index) => index % 2 === 0), saved.filter((_, index) => index % 2 === 1)].toSorted());
+  expect(took.toSorted()).toEqual(
+    [saved.filter((_, index) => index % 2 === 0), saved.filter((_, index) => index % 2 === 1)].toSorted(),
+  );
   expect(engine.cached.toSorted()).toEqual(["talk 1", "talk 2", "talk 3", "talk 4"]);
   engine.room = 100;
   expect(await restore(another(left))).toEqual(saved);
@@ -261,6 +287,8 @@ test("over the budget what was used last is saved, and the host cache is left al
   at.copies.add("a copy that is still needed");
   const saved = await save(at);
   expect(saved).toHaveLength(2);
-  expect(await Promise.all(saved.map(async (name) => (await readFile(join(at.directory, name), "utf8")).slice(0, 6)))).toEqual(["talk 3", "talk 2"]);
+  expect(
+    await Promise.all(saved.map(async (name) => (await readFile(join(at.directory, name), "utf8")).slice(0, 6))),
+  ).toEqual(["talk 3", "talk 2"]);
   expect(await files("a")).toHaveLength(2);
 });

@@ -15,9 +15,12 @@ const expected: Record<InstanceState, Partial<Record<Trigger, InstanceState>>> =
   failed: { start: "starting", stop: "absent", "stop-lingering": "stopping" },
 };
 
-test.each(states.flatMap((state) => triggers.map((trigger) => [state, trigger] as const)))("%s: %s", (state, trigger) => {
-  expect(nextState(state, trigger)).toBe(expected[state][trigger] ?? null);
-});
+test.each(states.flatMap((state) => triggers.map((trigger) => [state, trigger] as const)))(
+  "%s: %s",
+  (state, trigger) => {
+    expect(nextState(state, trigger)).toBe(expected[state][trigger] ?? null);
+  },
+);
 
 test("every state can be reached, and from every state there is a way to absent", () => {
   const reachable = (from: InstanceState): Set<InstanceState> => {

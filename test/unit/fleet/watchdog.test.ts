@@ -4,12 +4,22 @@ import type { SlotProgress } from "../../../src/core/probe.ts";
 import { type VitalSigns, Watchdog, type WatchdogSettings } from "../../../src/fleet/watchdog.ts";
 
 const settings: WatchdogSettings = { wedgeAfterMs: 60_000, longestGapMs: 20_000, computesOnCpu: false };
-const slot = (tokensDecoded: number, busy = true, promptTokensDone = 5): SlotProgress => ({ id: 0, busy, promptTokensDone, tokensDecoded });
+const slot = (tokensDecoded: number, busy = true, promptTokensDone = 5): SlotProgress => ({
+  id: 0,
+  busy,
+  promptTokensDone,
+  tokensDecoded,
+});
 
 /** Looks every 5 s for `seconds`; returns the time of the verdict "wedged", or null. */
-function watch(seconds: number, signs: (second: number) => Omit<VitalSigns, "at">, changes: Partial<WatchdogSettings> = {}): number | null {
+function watch(
+  seconds: number,
+  signs: (second: number) => Omit<VitalSigns, "at">,
+  changes: Partial<WatchdogSettings> = {},
+): number | null {
   const watchdog = new Watchdog({ ...settings, ...changes });
-  for (let second = 0; second <= seconds; second += 5) if (watchdog.look({ at: second * 1000, ...signs(second) }).state === "wedged") return second;
+  for (let second = 0; second <= seconds; second += 5)
+    if (watchdog.look({ at: second * 1000, ...signs(second) }).state === "wedged") return second;
   return null;
 }
 
@@ -47,7 +57,14 @@ test("after a sleep of our own the time starts anew", () => {
 test("a wedge is never seen before its time, however progress comes", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ gapMs: fc.integer({ min: 1, max: 15_000 }), tokens: fc.integer({ min: 0, max: 2 }), silent: fc.boolean() }), { maxLength: 60 }),
+      fc.array(
+        fc.record({
+          gapMs: fc.integer({ min: 1, max: 15_000 }),
+          tokens: fc.integer({ min: 0, max: 2 }),
+          silent: fc.boolean(),
+        }),
+        { maxLength: 60 },
+      ),
       (looks) => {
         const watchdog = new Watchdog(settings);
         let at = 0;

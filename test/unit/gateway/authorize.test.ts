@@ -4,7 +4,11 @@ import type { ApiKey } from "../../../src/core/config.ts";
 import { isAssistantError } from "../../../src/core/errors.ts";
 import { Authorizer, type Identity, isHidden, LOCAL } from "../../../src/gateway/front/authorize.ts";
 
-const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({ name, sha256: createHash("sha256").update(name).digest("hex"), ...more });
+const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
+  name,
+  sha256: createHash("sha256").update(name).digest("hex"),
+  ...more,
+});
 
 function codeOf(step: () => unknown): string | null {
   try {
@@ -34,25 +38,37 @@ function counted(name: string): { readonly key: ApiKey; readonly reads: () => nu
 test("without keys everybody is this machine's user, whatever is sent", () => {
   const authorizer = new Authorizer(() => []);
   for (const credential of [null, "anything"]) expect(authorizer.authorize(credential, "metrics", {})).toBe(LOCAL);
-  expect([isHidden("admin", true, LOCAL), isHidden("admin", false, LOCAL), isHidden("metrics", true, LOCAL)]).toEqual([true, false, false]);
+  expect([isHidden("admin", true, LOCAL), isHidden("admin", false, LOCAL), isHidden("metrics", true, LOCAL)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });
 
 test("a key is its tenant and its models, and opens its scopes alone", () => {
-  const authorizer = new Authorizer(() => [key("anna", { models: ["river"] }), key("root", { scopes: ["admin", "metrics"] })]);
-  expect(authorizer.authorize("anna", "inference")).toMatchObject({ caller: { tenant: "anna", models: ["river"] }, key: { name: "anna" } });
+  const authorizer = new Authorizer(() => [
+    key("anna", { models: ["river"] }),
+    key("root", { scopes: ["admin", "metrics"] }),
+  ]);
+  expect(authorizer.authorize("anna", "inference")).toMatchObject({
+    caller: { tenant: "anna", models: ["river"] },
+    key: { name: "anna" },
+  });
   expect(codeOf(() => authorizer.authorize("anna", "admin"))).toBe("insufficient_scope");
   expect(codeOf(() => authorizer.authorize("root", "inference"))).toBe("insufficient_scope");
   expect(isHidden("admin", true, authorizer.authorize("root", "admin"))).toBe(false);
-  expect([codeOf(() => authorizer.authorize(null, "inference")), codeOf(() => authorizer.authorize("ben", "inference"))]).toEqual([
-    "missing_api_key",
-    "invalid_api_key",
-  ]);
+  expect([
+    codeOf(() => authorizer.authorize(null, "inference")),
+    codeOf(() => authorizer.authorize("ben", "inference")),
+  ]).toEqual(["missing_api_key", "invalid_api_key"]);
 });
 
 test("a connection is remembered with its credential, and with no other", () => {
   const authorizer = new Authorizer(() => [key("anna"), key("ben")]);
   const connection = {};
-  const names = ["anna", "ben", "anna"].map((credential) => authorizer.authorize(credential, "inference", connection).caller.tenant);
+  const names = ["anna", "ben", "anna"].map(
+    (credential) => authorizer.authorize(credential, "inference", connection).caller.tenant,
+  );
   expect(names).toEqual(["anna", "ben", "anna"]);
   expect(codeOf(() => authorizer.authorize(null, "inference", connection))).toBe("missing_api_key");
   expect(codeOf(() => authorizer.authorize("eve", "inference", connection))).toBe("invalid_api_key");

@@ -8,7 +8,8 @@ const pageFile = fileURLToPath(new URL("../../../docs/errors.md", import.meta.ur
 /** The table of docs/errors.md as the catalogue says it must be. `vitest -u` writes the page anew. */
 function page(): string {
   const rows = Object.entries(errorCatalogue).map(
-    ([code, { status, type, exit, retry, about }]) => `| \`${code}\` | ${status} | \`${type}\` | ${exit} | ${retry ? "yes" : "no"} | ${about} |`,
+    ([code, { status, type, exit, retry, about }]) =>
+      `| \`${code}\` | ${status} | \`${type}\` | ${exit} | ${retry ? "yes" : "no"} | ${about} |`,
   );
   return `# Errors
 

@@ -38,7 +38,9 @@ test.each(["text", ["a", "b"], [1, 2, 3], [[1, 2], [3]]])("the prompt %j passes"
 });
 
 test.each([3, {}, [], [1.5], ["a", 1], [[]]])("the prompt %j is refused", (prompt) => {
-  expect(() => checkFields("completion", { prompt })).toThrow(expect.objectContaining({ code: "invalid_request", param: "prompt" }));
+  expect(() => checkFields("completion", { prompt })).toThrow(
+    expect.objectContaining({ code: "invalid_request", param: "prompt" }),
+  );
 });
 
 test("names of the language's own objects are no rules", () => {

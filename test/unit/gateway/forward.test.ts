@@ -14,7 +14,11 @@ import { StubDispatcher } from "../../support/dispatcher.ts";
 import { testModel } from "../../support/fake-engine.ts";
 import { emptyStatus } from "../../support/gateway.ts";
 
-const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({ name, sha256: createHash("sha256").update(name).digest("hex"), ...more });
+const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
+  name,
+  sha256: createHash("sha256").update(name).digest("hex"),
+  ...more,
+});
 
 /** What a caller sees. */
 class RecordingReply implements Reply {
@@ -47,14 +51,21 @@ let keys: readonly ApiKey[];
 let refused: ErrorCode[];
 let lines: Record<string, unknown>[];
 let dispatcher: StubDispatcher;
-let ask: (request: Partial<ForwardRequest>, more?: { key?: string; deadlineMs?: number }) => Promise<RecordingReply> & { cancel(): void };
+let ask: (
+  request: Partial<ForwardRequest>,
+  more?: { key?: string; deadlineMs?: number },
+) => Promise<RecordingReply> & { cancel(): void };
 
 beforeEach(async () => {
   keys = [];
   refused = [];
   lines = [];
   const models = [testModel({ name: "river" })];
-  const directory = { find: (name: string) => models.find((model) => model.name === name), all: () => models, createdAt: () => 0 };
+  const directory = {
+    find: (name: string) => models.find((model) => model.name === name),
+    all: () => models,
+    createdAt: () => 0,
+  };
   const write = (fields: object, message: string): void => void lines.push({ ...fields, message });
   const log = { debug: write, info: write, warn: write, error: write };
   dispatcher = new StubDispatcher("");
@@ -62,7 +73,14 @@ beforeEach(async () => {
     sink.head(200, ["Content-Type", "application/json"], 7);
     onFirstToken(true);
     sink.end(Buffer.from('{"n":1}'));
-    return { promptTokens: 1, cachedTokens: 0, completionTokens: 1, promptMs: 1, completionMs: 1, finishReason: "stop" };
+    return {
+      promptTokens: 1,
+      cachedTokens: 0,
+      completionTokens: 1,
+      promptMs: 1,
+      completionMs: 1,
+      finishReason: "stop",
+    };
   });
   const authorizer = new Authorizer(() => keys);
   const inference = new InferenceCore({ dispatcher, directory, tenancy: () => ({ apiKeys: keys }), log });
@@ -79,7 +97,16 @@ beforeEach(async () => {
     reload: nothing,
     shutdown: nothing,
   };
-  gateway = await createGateway({ inference, directory, control, authorizer, settings, version: "1", log, refused: count });
+  gateway = await createGateway({
+    inference,
+    directory,
+    control,
+    authorizer,
+    settings,
+    version: "1",
+    log,
+    refused: count,
+  });
   const options = { routes: gateway.routes, inference, authorizer, settings, log, refused: count };
   ask = (request, { key: credential, deadlineMs } = {}) => {
     const listeners: (() => void)[] = [];
@@ -107,14 +134,23 @@ const chat = (fields: object = {}): Partial<ForwardRequest> => ({
   body: Buffer.from(JSON.stringify({ model: "river", messages: [{ role: "user", content: "x" }], ...fields })),
 });
 const codeOf = ({ status, text, failures }: RecordingReply): unknown =>
-  failures[0]?.code ?? [status, text.startsWith("{") ? (JSON.parse(text) as { error?: { code: string } }).error?.code : text.slice(0, 20)];
+  failures[0]?.code ?? [
+    status,
+    text.startsWith("{") ? (JSON.parse(text) as { error?: { code: string } }).error?.code : text.slice(0, 20),
+  ];
 
 test("a request for a model is answered with its headers, and counted once", async () => {
   const reply = await ask({ ...chat(), headers: { "X-Request-Id": "r-1" } });
   expect([reply.status, reply.text, reply.ends, reply.failures]).toEqual([200, '{"n":1}', 1, []]);
   expect(reply.headers).toEqual({ "content-type": "application/json", "content-length": "7", "x-request-id": "r-1" });
   expect(lines.filter(({ message }) => message === "request")).toMatchObject([
-    { id: expect.stringMatching(/^req_/), clientId: "r-1", route: "/v1/chat/completions", status: 200, end: "complete" },
+    {
+      id: expect.stringMatching(/^req_/),
+      clientId: "r-1",
+      route: "/v1/chat/completions",
+      status: 200,
+      end: "complete",
+    },
   ]);
 });
 
@@ -140,16 +176,23 @@ test.each([
   expect(reply.ends + reply.failures.length).toBe(1);
 });
 
-test.each([["/v1/models"], ["/v1/unknown"], ["/v1/chat/completions"]])("without a key %s is refused, which is counted and logged once", async (path) => {
-  keys = [key("anna")];
-  const reply = await ask({ ...chat(), path, method: path === "/v1/chat/completions" ? "POST" : "GET" });
-  expect([codeOf(reply), refused]).toEqual(["missing_api_key", ["missing_api_key"]]);
-  expect(lines.filter(({ message }) => message === "refused")).toMatchObject([{ code: "missing_api_key", status: 401, path }]);
-});
+test.each([["/v1/models"], ["/v1/unknown"], ["/v1/chat/completions"]])(
+  "without a key %s is refused, which is counted and logged once",
+  async (path) => {
+    keys = [key("anna")];
+    const reply = await ask({ ...chat(), path, method: path === "/v1/chat/completions" ? "POST" : "GET" });
+    expect([codeOf(reply), refused]).toEqual(["missing_api_key", ["missing_api_key"]]);
+    expect(lines.filter(({ message }) => message === "refused")).toMatchObject([
+      { code: "missing_api_key", status: 401, path },
+    ]);
+  },
+);
 
 test("the line of a refusal holds no query, and no more of a method than fits", async () => {
   await ask({ path: "/admin/status?token=secret", method: "B".repeat(5_000) });
-  expect(lines).toMatchObject([{ message: "refused", path: "/admin/status", method: "B".repeat(20), code: "invalid_request" }]);
+  expect(lines).toMatchObject([
+    { message: "refused", path: "/admin/status", method: "B".repeat(20), code: "invalid_request" },
+  ]);
 });
 
 test("health can be asked without a key", async () => {
@@ -166,7 +209,10 @@ test("a wrong method and a method that HTTP does not know are refused, not faile
 test("a body that is wrong or too large is answered, and has its line in the log", async () => {
   expect(codeOf(await ask({ path: "/v1/chat/completions", body: Buffer.from("{") }))).toEqual([400, "invalid_json"]);
   expect(codeOf(await ask(chat({ user: "x".repeat(1_000) })))).toEqual([413, "body_too_large"]);
-  expect(lines.filter(({ message }) => message === "request")).toMatchObject([{ code: "invalid_json" }, { code: "body_too_large" }]);
+  expect(lines.filter(({ message }) => message === "request")).toMatchObject([
+    { code: "invalid_json" },
+    { code: "body_too_large" },
+  ]);
 });
 
 test("the limits of a key are given back when a call ends, is cancelled or cannot be read", async () => {
@@ -178,7 +224,10 @@ test("the limits of a key are given back when a call ends, is cancelled or canno
   const left = await waiting;
   expect([left.status, left.ends, left.failures]).toEqual([null, 0, []]);
   dispatcher.release();
-  expect(codeOf(await ask({ path: "/v1/chat/completions", body: Buffer.from("{") }, { key: "anna" }))).toEqual([400, "invalid_json"]);
+  expect(codeOf(await ask({ path: "/v1/chat/completions", body: Buffer.from("{") }, { key: "anna" }))).toEqual([
+    400,
+    "invalid_json",
+  ]);
   expect((await ask(chat(), { key: "anna" })).status).toBe(200);
   expect(refused).toEqual(["rate_limit_exceeded"]);
 });

@@ -1,7 +1,12 @@
 import { EventEmitter } from "node:events";
 import type { ServerUnaryCall, ServerWritableStream, ServiceError } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { type ForwardRequest, type ForwardResponse, loadAssistantService, type Sent } from "../../../src/api/assistant-service.ts";
+import {
+  type ForwardRequest,
+  type ForwardResponse,
+  loadAssistantService,
+  type Sent,
+} from "../../../src/api/assistant-service.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { bearerDoor } from "../../../src/gateway/front/error-body.ts";
 import { GrpcSink, streamReply, wholeReply } from "../../../src/gateway/grpc/sink.ts";
@@ -54,7 +59,10 @@ test("an answer goes out as a head with headers in lower case, then its bytes, t
   expect([sink.chunk(Buffer.from("a")), sink.chunk(Buffer.alloc(0))]).toEqual([true, true]);
   sink.end(Buffer.from("b"));
   expect(call.written).toEqual([
-    { status: 200, headers: { "x-request-id": "r-1", "content-type": "text/event-stream", "x-assistant-model": "river" } },
+    {
+      status: 200,
+      headers: { "x-request-id": "r-1", "content-type": "text/event-stream", "x-assistant-model": "river" },
+    },
     { body: Buffer.from("a") },
     { body: Buffer.from("b") },
   ]);
@@ -82,15 +90,24 @@ test("a long wait shows in a head and in comments", () => {
     ": waiting in the queue, place 2, about 2 s to go\n\n",
     ": waiting for the model to load\n\n",
   ]);
-  expect(call.written[0]?.headers).toMatchObject({ "x-request-id": "r-1", "content-type": "text/event-stream", "x-assistant-queue-place": "2" });
+  expect(call.written[0]?.headers).toMatchObject({
+    "x-request-id": "r-1",
+    "content-type": "text/event-stream",
+    "x-assistant-queue-place": "2",
+  });
   expect(streamed(false).sink.waiting).toBeUndefined();
 });
 
 test("what a model refuses is an answer, what the daemon refuses is a status with its code and its time", () => {
   const answered = streamed();
   answered.sink.fail(refusal, ["x-assistant-model", "river"], true);
-  expect(answered.call.written[0]).toMatchObject({ status: 400, headers: { "x-request-id": "r-1", "x-assistant-model": "river" } });
-  expect(JSON.parse(String(answered.call.written[1]?.body))).toMatchObject({ error: { code: "invalid_request", param: "x", request_id: "r-1" } });
+  expect(answered.call.written[0]).toMatchObject({
+    status: 400,
+    headers: { "x-request-id": "r-1", "x-assistant-model": "river" },
+  });
+  expect(JSON.parse(String(answered.call.written[1]?.body))).toMatchObject({
+    error: { code: "invalid_request", param: "x", request_id: "r-1" },
+  });
   expect([answered.call.ends, answered.call.errors, answered.sink.status]).toEqual([1, [], 400]);
 
   const failed = streamed();
@@ -140,5 +157,7 @@ test("a call for one message gets the whole answer in it, or a status", () => {
   broken.sink.head(200, [], 2);
   broken.sink.chunk(Buffer.from("{"));
   broken.sink.fail(busy, [], false);
-  expect(broken.answers).toMatchObject([{ failed: { code: grpc.status.UNAVAILABLE, details: "The answer broke off." } }]);
+  expect(broken.answers).toMatchObject([
+    { failed: { code: grpc.status.UNAVAILABLE, details: "The answer broke off." } },
+  ]);
 });

@@ -25,7 +25,10 @@ test.each([
 
 test.each([
   ["an unknown field nested 200,000 deep", `{"messages":[],"x":${nested(200_000, "[", "]")}}`],
-  ["a JSON Schema nested 20,000 deep", `{"messages":[],"json_schema":${'{"not":'.repeat(20_000)}{}${"}".repeat(20_000)}}`],
+  [
+    "a JSON Schema nested 20,000 deep",
+    `{"messages":[],"json_schema":${'{"not":'.repeat(20_000)}{}${"}".repeat(20_000)}}`,
+  ],
   ["brackets without end", "[".repeat(60 * MIB)],
 ])("%s is refused at once, naming the depth", (_, text) => {
   const bytes = Buffer.from(text);

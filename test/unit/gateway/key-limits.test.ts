@@ -61,19 +61,23 @@ test("a refused request counts against no limit", () => {
 
 test("in no minute do more requests begin than the limit says, and Retry-After is when the next one may", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 8 }), fc.array(fc.integer({ min: 0, max: 30_000 }), { maxLength: 80 }), (most, pauses) => {
-      const { limits: some, pass, now } = limits();
-      const anna = key({ requestsPerMinute: most });
-      const begun: number[] = [];
-      for (const pause of pauses) {
-        pass(pause);
-        const recent = begun.filter((at) => at > now() - 60_000);
-        const wait = refusal(() => some.admit(anna));
-        expect(wait === null).toBe(recent.length < most);
-        if (wait === null) begun.push(now());
-        else expect(wait).toBe(Math.max(1, Math.ceil(((recent[0] ?? 0) + 60_000 - now()) / 1_000)));
-      }
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 8 }),
+      fc.array(fc.integer({ min: 0, max: 30_000 }), { maxLength: 80 }),
+      (most, pauses) => {
+        const { limits: some, pass, now } = limits();
+        const anna = key({ requestsPerMinute: most });
+        const begun: number[] = [];
+        for (const pause of pauses) {
+          pass(pause);
+          const recent = begun.filter((at) => at > now() - 60_000);
+          const wait = refusal(() => some.admit(anna));
+          expect(wait === null).toBe(recent.length < most);
+          if (wait === null) begun.push(now());
+          else expect(wait).toBe(Math.max(1, Math.ceil(((recent[0] ?? 0) + 60_000 - now()) / 1_000)));
+        }
+      },
+    ),
   );
 });
 

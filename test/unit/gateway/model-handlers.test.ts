@@ -114,15 +114,27 @@ test("a caller who takes nothing is not waited for for ever", async () => {
 
 test("other weights than those described, and offsets behind the end, are refused", async () => {
   const { state, begin } = setup();
-  expect(await begin(new Call({ sha256: "b".repeat(64) })).ended.promise).toMatchObject({ code: grpc.status.FAILED_PRECONDITION });
-  expect(await begin(new Call({ offset: String(PARTS + 1) })).ended.promise).toMatchObject({ code: grpc.status.INVALID_ARGUMENT });
+  expect(await begin(new Call({ sha256: "b".repeat(64) })).ended.promise).toMatchObject({
+    code: grpc.status.FAILED_PRECONDITION,
+  });
+  expect(await begin(new Call({ offset: String(PARTS + 1) })).ended.promise).toMatchObject({
+    code: grpc.status.INVALID_ARGUMENT,
+  });
   expect(state.read).toBe(0);
   expect(await begin(new Call({ offset: String(PARTS) })).ended.promise).toBeNull();
 });
 
 test("weights go to those whose key may use the model, by the name or alias that it says", async () => {
-  const key = (name: string, more: Partial<ApiKey>): ApiKey => ({ name, sha256: createHash("sha256").update(name).digest("hex"), ...more });
-  const keys = [key("anna", { models: ["river"] }), key("ben", { models: ["lake"] }), key("prometheus", { scopes: ["metrics"] })];
+  const key = (name: string, more: Partial<ApiKey>): ApiKey => ({
+    name,
+    sha256: createHash("sha256").update(name).digest("hex"),
+    ...more,
+  });
+  const keys = [
+    key("anna", { models: ["river"] }),
+    key("ben", { models: ["lake"] }),
+    key("prometheus", { scopes: ["metrics"] }),
+  ];
   const { state, begin } = setup(undefined, keys);
   const take = async (name: string, model: string): Promise<number | null> => {
     const call = new Call({ model });

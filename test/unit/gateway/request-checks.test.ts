@@ -4,11 +4,21 @@ import { decodeBody } from "../../../src/gateway/doors/openai/decode.ts";
 const user = { role: "user", content: "Hi" };
 type Operation = Parameters<typeof decodeBody>[0];
 
-const minimal: Readonly<Record<Operation, object>> = { chat: { messages: [user] }, completion: { prompt: "Hi" }, embedding: { input: "Hi" } };
+const minimal: Readonly<Record<Operation, object>> = {
+  chat: { messages: [user] },
+  completion: { prompt: "Hi" },
+  embedding: { input: "Hi" },
+};
 
-function refusal(operation: Operation, fields: object | string): { code: string; param: string | null; message: string } | null {
+function refusal(
+  operation: Operation,
+  fields: object | string,
+): { code: string; param: string | null; message: string } | null {
   try {
-    decodeBody(operation, Buffer.from(typeof fields === "string" ? fields : JSON.stringify({ ...minimal[operation], ...fields })));
+    decodeBody(
+      operation,
+      Buffer.from(typeof fields === "string" ? fields : JSON.stringify({ ...minimal[operation], ...fields })),
+    );
     return null;
   } catch (error) {
     return error as { code: string; param: string | null; message: string };
@@ -17,7 +27,9 @@ function refusal(operation: Operation, fields: object | string): { code: string;
 
 /** What an engine gets of a body. */
 const sent = (operation: Operation, fields: object): unknown =>
-  JSON.parse(decodeBody(operation, Buffer.from(JSON.stringify({ ...minimal[operation], ...fields }))).body.bytes.toString());
+  JSON.parse(
+    decodeBody(operation, Buffer.from(JSON.stringify({ ...minimal[operation], ...fields }))).body.bytes.toString(),
+  );
 
 const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
 const tool = { type: "function", function: { name: "f", parameters: { type: "object" } } };
@@ -35,16 +47,32 @@ describe("refused, naming the field", () => {
     ["chat", "messages[0].content[0].image_url.url", { messages: [image("file:///etc/passwd")] }],
     ["chat", "messages[0].name", { messages: [{ ...user, name: 3 }] }],
     ["chat", "messages[1].tool_calls", { messages: [user, { role: "assistant", tool_calls: {} }] }],
-    ["chat", "messages[1].tool_calls[0].type", { messages: [user, { role: "assistant", tool_calls: [{ ...call, type: null }] }] }],
-    ["chat", "messages[1].tool_calls[0].function.arguments", { messages: [user, { role: "assistant", tool_calls: [{ ...call, function: { name: "f" } }] }] }],
+    [
+      "chat",
+      "messages[1].tool_calls[0].type",
+      { messages: [user, { role: "assistant", tool_calls: [{ ...call, type: null }] }] },
+    ],
+    [
+      "chat",
+      "messages[1].tool_calls[0].function.arguments",
+      { messages: [user, { role: "assistant", tool_calls: [{ ...call, function: { name: "f" } }] }] },
+    ],
     ["chat", "tools[0].type", { tools: [{}] }],
     ["chat", "tools[0]", { tools: [3] }],
     ["chat", "tools[1].function.name", { tools: [tool, { type: "function", function: { name: 3 } }] }],
-    ["chat", "tools[0].function.parameters", { tools: [{ type: "function", function: { name: "f", parameters: [] } }] }],
+    [
+      "chat",
+      "tools[0].function.parameters",
+      { tools: [{ type: "function", function: { name: "f", parameters: [] } }] },
+    ],
     [
       "chat",
       "tools[0].function.parameters.uniqueItems",
-      { tools: [{ type: "function", function: { name: "f", strict: true, parameters: { type: "array", uniqueItems: true } } }] },
+      {
+        tools: [
+          { type: "function", function: { name: "f", strict: true, parameters: { type: "array", uniqueItems: true } } },
+        ],
+      },
     ],
     ["chat", "tool_choice", { tools: [tool], tool_choice: "always" }],
     ["chat", "tool_choice", { tools: [tool], tool_choice: { type: "function", function: { name: "g" } } }],
@@ -52,7 +80,11 @@ describe("refused, naming the field", () => {
     ["chat", "response_format.type", { response_format: { type: "poem" } }],
     ["chat", "response_format.type", { response_format: {} }],
     ["chat", "response_format.json_schema", { response_format: { type: "json_schema" } }],
-    ["chat", "response_format.json_schema.schema", { response_format: { type: "json_schema", json_schema: { schema: 3 } } }],
+    [
+      "chat",
+      "response_format.json_schema.schema",
+      { response_format: { type: "json_schema", json_schema: { schema: 3 } } },
+    ],
     ["chat", "response_format", { response_format: { type: "json_object" }, grammar: 'root ::= "a"' }],
     ["chat", "modalities", { modalities: ["text", "audio"] }],
     ["chat", "audio", { audio: { voice: "alloy", format: "wav" } }],
@@ -112,7 +144,9 @@ describe("engines get", () => {
       { role: "assistant", content: null, refusal: null, tool_calls: null },
       { ...user, tool_call_id: null, reasoning_content: null },
     ];
-    expect(sent("chat", { messages })).toMatchObject({ messages: [user, { role: "assistant", content: null, refusal: null }, user] });
+    expect(sent("chat", { messages })).toMatchObject({
+      messages: [user, { role: "assistant", content: null, refusal: null }, user],
+    });
     expect(JSON.stringify(sent("chat", { messages }))).not.toMatch(/name|tool_call|reasoning/);
   });
 
@@ -139,16 +173,27 @@ describe("engines get", () => {
 
   test("the client's own bytes where nothing has to be changed", () => {
     const bytes = Buffer.from(
-      JSON.stringify({ messages: [user, { role: "assistant", content: null, tool_calls: [call] }], tools: [tool], stop: null, unknown: { a: [null] } }),
+      JSON.stringify({
+        messages: [user, { role: "assistant", content: null, tool_calls: [call] }],
+        tools: [tool],
+        stop: null,
+        unknown: { a: [null] },
+      }),
     );
     expect(decodeBody("chat", bytes).body.bytes).toBe(bytes);
   });
 });
 
 test("images pass as data", () => {
-  for (const url of ["data:image/png;base64,AAAA", "AAAA"]) expect(refusal("chat", { messages: [image(url)] })).toBeNull();
+  for (const url of ["data:image/png;base64,AAAA", "AAAA"])
+    expect(refusal("chat", { messages: [image(url)] })).toBeNull();
 });
 
 test("unknown fields pass, names of the language's own objects too", () => {
-  expect(refusal("chat", '{"messages":[{"role":"user","content":"Hi"}],"constructor":1,"__proto__":{"stop":3},"toString":null}')).toBeNull();
+  expect(
+    refusal(
+      "chat",
+      '{"messages":[{"role":"user","content":"Hi"}],"constructor":1,"__proto__":{"stop":3},"toString":null}',
+    ),
+  ).toBeNull();
 });

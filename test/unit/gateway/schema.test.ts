@@ -7,14 +7,34 @@ const text = { type: "string" };
 describe("what a grammar follows passes as it is", () => {
   test.each<[string, object]>([
     ["anything", {}],
-    ["an object", { type: "object", properties: { a: text, b: { type: "integer", minimum: 0, maximum: 9 } }, required: ["a"], additionalProperties: false }],
+    [
+      "an object",
+      {
+        type: "object",
+        properties: { a: text, b: { type: "integer", minimum: 0, maximum: 9 } },
+        required: ["a"],
+        additionalProperties: false,
+      },
+    ],
     ["an optional value, as Pydantic writes it", { anyOf: [text, { type: "null" }], default: null, title: "Name" }],
     ["several types", { type: ["string", "null"], minLength: 2 }],
     ["values", { type: ["string", "null"], enum: ["a", null] }],
     ["a list", { type: "array", items: { type: "number" }, minItems: 1, maxItems: 5, uniqueItems: false }],
     ["a tuple", { type: "array", prefixItems: [text, { type: "integer" }], minItems: 2 }],
-    ["definitions", { $ref: "#/$defs/node", $defs: { node: { type: "object", properties: { next: { $ref: "#/$defs/node" }, v: text }, required: ["v"] } } }],
-    ["formats", { type: "object", properties: { a: { type: "string", format: "date-time" }, b: { type: "string", format: "uuid" } } }],
+    [
+      "definitions",
+      {
+        $ref: "#/$defs/node",
+        $defs: { node: { type: "object", properties: { next: { $ref: "#/$defs/node" }, v: text }, required: ["v"] } },
+      },
+    ],
+    [
+      "formats",
+      {
+        type: "object",
+        properties: { a: { type: "string", format: "date-time" }, b: { type: "string", format: "uuid" } },
+      },
+    ],
     [
       "joined objects",
       {
@@ -60,7 +80,13 @@ describe("what it would pass over in silence is refused, with keyword and path",
     ["s.properties.a", { type: "object", properties: { a: true } }],
     ["s", { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } }],
     ["s", { anyOf: [{ $ref: "#" }, text] }],
-    ["s.required", { type: "object", properties: Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`p${index}`, text])) }],
+    [
+      "s.required",
+      {
+        type: "object",
+        properties: Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`p${index}`, text])),
+      },
+    ],
     ["s.enum", { enum: Array.from({ length: 20_000 }, (_, index) => index) }],
     ["s", { type: "integer", minimum: 5, maximum: 1 }],
   ])("%s", (param, schema) => {
@@ -71,7 +97,11 @@ describe("what it would pass over in silence is refused, with keyword and path",
 test("a reference to the root leads to where one can refer to", () => {
   const tree = {
     type: "object",
-    properties: { children: { type: "array", items: { $ref: "#" } }, leaf: { $ref: "#/$defs/leaf" }, twin: { $ref: "#/properties/leaf" } },
+    properties: {
+      children: { type: "array", items: { $ref: "#" } },
+      leaf: { $ref: "#/$defs/leaf" },
+      twin: { $ref: "#/properties/leaf" },
+    },
     $defs: { leaf: text },
   };
   const moved = {
@@ -87,7 +117,12 @@ test("a reference to the root leads to where one can refer to", () => {
 
 /** The pattern as the platform reads it. */
 const asRegExp = (pattern: string): RegExp =>
-  new RegExp(pattern.replace(/\\U([0-9A-F]{8})/g, (_, code: string) => `\\u{${code.replace(/^0+(?=.)/, "")}}`).replace(/-(?=\()/g, "-"), "u");
+  new RegExp(
+    pattern
+      .replace(/\\U([0-9A-F]{8})/g, (_, code: string) => `\\u{${code.replace(/^0+(?=.)/, "")}}`)
+      .replace(/-(?=\()/g, "-"),
+    "u",
+  );
 
 test.each<[string, string, string]>([
   ["\\d+", "abc 12", "abc"],
@@ -109,7 +144,8 @@ test.each<[string, string, string]>([
 
 test("nothing that a pattern lets through ends the text of JSON that it is in", () => {
   for (const pattern of ["^.*$", "^[^a]*$", "^[\\s\\S]*$", '^["-~]*$', "a"]) {
-    for (const escaped of ['"', "\\", "\n", "\u0001"]) expect(asRegExp(toGrammarPattern(pattern)).test(`a${escaped}`)).toBe(false);
+    for (const escaped of ['"', "\\", "\n", "\u0001"])
+      expect(asRegExp(toGrammarPattern(pattern)).test(`a${escaped}`)).toBe(false);
   }
   expect(asRegExp(toGrammarPattern('^a\\\\"\\n$')).test(JSON.stringify('a\\"\n').slice(1, -1))).toBe(true);
 });

@@ -8,7 +8,11 @@ import { chatCall, RecordingSink, ScriptedTarget } from "../../support/calls.ts"
 import { StubDispatcher } from "../../support/dispatcher.ts";
 import { testModel } from "../../support/fake-engine.ts";
 
-const models = [testModel({ name: "river", aliases: ["stream"] }), testModel({ name: "secret" }), testModel({ name: "vectors", kind: "embedding" })];
+const models = [
+  testModel({ name: "river", aliases: ["stream"] }),
+  testModel({ name: "secret" }),
+  testModel({ name: "vectors", kind: "embedding" }),
+];
 
 const facts = { ...NO_FACTS, promptTokens: 12, completionTokens: 3, finishReason: "stop" };
 
@@ -32,7 +36,11 @@ function setUp(target: ScriptedTarget, ports: Partial<InferencePorts> = {}) {
   const write = (fields: object, message: string): void => void lines.push({ ...fields, message });
   const core = new InferenceCore({
     dispatcher,
-    directory: { find: (name) => models.find((model) => model.name === name || model.aliases.includes(name)), all: () => models, createdAt: () => 0 },
+    directory: {
+      find: (name) => models.find((model) => model.name === name || model.aliases.includes(name)),
+      all: () => models,
+      createdAt: () => 0,
+    },
     tenancy: () => ({ apiKeys: [] }),
     log: { debug: write, info: write, warn: write, error: write },
     ...ports,
@@ -46,9 +54,24 @@ test("a call in process is answered into its sink, gives its lease back and has 
   const { core, dispatcher, lines, sink } = setUp(new ScriptedTarget(answer));
   await core.run(chatCall({ selector: { model: "stream", among: null } }), sink);
   expect([sink.status, sink.text, sink.ending]).toEqual([200, '{"n":1}', "end"]);
-  expect(sink.headers).toEqual(expect.arrayContaining(["x-assistant-model", "river", "x-assistant-instance", "stub@cpu"]));
-  expect(dispatcher.granted[0]).toMatchObject({ outcome: { end: "complete", promptTokens: 12, completionTokens: 3 }, disposed: true });
-  expect(lines).toMatchObject([{ message: "request", id: "call-1", route: "/test", model: "river", instance: "stub@cpu", status: 200, end: "complete" }]);
+  expect(sink.headers).toEqual(
+    expect.arrayContaining(["x-assistant-model", "river", "x-assistant-instance", "stub@cpu"]),
+  );
+  expect(dispatcher.granted[0]).toMatchObject({
+    outcome: { end: "complete", promptTokens: 12, completionTokens: 3 },
+    disposed: true,
+  });
+  expect(lines).toMatchObject([
+    {
+      message: "request",
+      id: "call-1",
+      route: "/test",
+      model: "river",
+      instance: "stub@cpu",
+      status: 200,
+      end: "complete",
+    },
+  ]);
   expect(JSON.stringify(lines)).not.toContain("rivers");
 });
 
@@ -64,13 +87,16 @@ test.each<[Retry, ErrorCode, number]>([
   ["never", "invalid_request", 1],
   ["once", "engine_lost", 2],
   ["elsewhere", "node_unavailable", 5],
-])("a target that fails a call with retry %s (%s) is asked %i times, then the call fails", async (retry, code, times) => {
-  const target = new ScriptedTarget(failing(code, retry));
-  const { core, dispatcher, sink } = setUp(target);
-  await core.run(chatCall(), sink);
-  expect([target.sent.length, codeOf(sink)]).toEqual([times, code]);
-  expect(dispatcher.granted.every(({ disposed, outcome }) => disposed && outcome !== null)).toBe(true);
-});
+])(
+  "a target that fails a call with retry %s (%s) is asked %i times, then the call fails",
+  async (retry, code, times) => {
+    const target = new ScriptedTarget(failing(code, retry));
+    const { core, dispatcher, sink } = setUp(target);
+    await core.run(chatCall(), sink);
+    expect([target.sent.length, codeOf(sink)]).toEqual([times, code]);
+    expect(dispatcher.granted.every(({ disposed, outcome }) => disposed && outcome !== null)).toBe(true);
+  },
+);
 
 test("a call whose first target died is answered by the next one, and its caller sees nothing of it", async () => {
   const { core, lines, sink } = setUp(new ScriptedTarget(failing("engine_lost", "once"), answer));
@@ -133,7 +159,11 @@ test("a wait is signalled to the sink until the call is served", async () => {
 test.each<[string, Parameters<typeof chatCall>[0], ErrorCode]>([
   ["an unknown model", { selector: { model: "rivr", among: null } }, "model_not_found"],
   ["a model of another kind", { selector: { model: "vectors", among: null } }, "wrong_model_kind"],
-  ["a model that is not the caller's", { caller: { tenant: "ada", models: ["river"] }, selector: { model: "secret", among: null } }, "insufficient_scope"],
+  [
+    "a model that is not the caller's",
+    { caller: { tenant: "ada", models: ["river"] }, selector: { model: "secret", among: null } },
+    "insufficient_scope",
+  ],
   ["no model where there are several", { selector: { model: "", among: null } }, "invalid_request"],
 ])("%s is refused before anything waits", async (_, changes, code) => {
   const { core, dispatcher, lines, sink } = setUp(new ScriptedTarget());
@@ -158,7 +188,11 @@ test("a fault inside the daemon is logged and not shown", async () => {
   await core.run(chatCall(), sink);
   expect(codeOf(sink)).toBe("internal");
   expect((sink.ending as AssistantError).message).not.toContain("secret");
-  expect(lines.some(({ message, err }) => message === "a request failed inside the daemon" && String(err).includes("secret detail"))).toBe(true);
+  expect(
+    lines.some(
+      ({ message, err }) => message === "a request failed inside the daemon" && String(err).includes("secret detail"),
+    ),
+  ).toBe(true);
 });
 
 test("a call that could not be read fails, and has its line", () => {
@@ -179,7 +213,11 @@ test("a sink that throws at a sign of waiting costs a line in the log, and its c
   const sink = new BrittleSink();
   dispatcher.hold();
   const served = core.run(chatCall(), sink);
-  await vi.waitFor(() => expect(lines.filter(({ message }) => message === "a waiting caller could not be sent a sign").length).toBeGreaterThan(1));
+  await vi.waitFor(() =>
+    expect(
+      lines.filter(({ message }) => message === "a waiting caller could not be sent a sign").length,
+    ).toBeGreaterThan(1),
+  );
   dispatcher.release();
   await served;
   expect([sink.status, sink.ending]).toEqual([200, "end"]);

@@ -25,7 +25,15 @@ describe("addresses", () => {
     expect(isPrivateAddress(address)).toBe(true);
   });
 
-  it.each(["1.1.1.1", "172.32.0.1", "172.15.0.1", "100.128.0.1", "2606:4700::1111", "[2606:4700::1111]", "::ffff:1.1.1.1"])("%s is public", (address) => {
+  it.each([
+    "1.1.1.1",
+    "172.32.0.1",
+    "172.15.0.1",
+    "100.128.0.1",
+    "2606:4700::1111",
+    "[2606:4700::1111]",
+    "::ffff:1.1.1.1",
+  ])("%s is public", (address) => {
     expect(isPrivateAddress(address)).toBe(false);
   });
 
@@ -43,7 +51,12 @@ describe("addresses", () => {
   });
 
   it("that a name leads to are judged when it is resolved", async () => {
-    const looked = new Promise<NodeJS.ErrnoException | null>((resolve) => publicLookup("localhost", { all: true }, (error) => resolve(error)));
-    expect(await looked).toMatchObject({ code: "ERR_PRIVATE_ADDRESS", message: expect.stringMatching(/^localhost \((127\.0\.0\.1|::1)\)/) });
+    const looked = new Promise<NodeJS.ErrnoException | null>((resolve) =>
+      publicLookup("localhost", { all: true }, (error) => resolve(error)),
+    );
+    expect(await looked).toMatchObject({
+      code: "ERR_PRIVATE_ADDRESS",
+      message: expect.stringMatching(/^localhost \((127\.0\.0\.1|::1)\)/),
+    });
   });
 });

@@ -63,7 +63,8 @@ describe("progress", () => {
   it("shows a bar, amounts and the recent speed", () => {
     let now = 0;
     const line = pullLines("smollm2", () => now);
-    const at = (bytes: number, phase: PullProgress["phase"] = "download") => line({ phase, source: "hub", bytes, totalBytes: 100_000_000 });
+    const at = (bytes: number, phase: PullProgress["phase"] = "download") =>
+      line({ phase, source: "hub", bytes, totalBytes: 100_000_000 });
     expect(at(0)).toBe("smollm2  ░░░░░░░░░░░░░░░░░░░░   0 %  0 B of 100 MB  hub");
     now = 1000;
     expect(at(50_000_000)).toBe("smollm2  ██████████░░░░░░░░░░  50 %  50.0 MB of 100 MB  50.0 MB/s  hub");

@@ -23,7 +23,10 @@ const facts: [string, GgufValue][] = [
   ["some.numbers", { i32s: [1, 2, 3] }],
 ];
 
-async function write(name: string, extra: readonly [string, GgufValue][] = []): Promise<{ file: string; bytes: number }> {
+async function write(
+  name: string,
+  extra: readonly [string, GgufValue][] = [],
+): Promise<{ file: string; bytes: number }> {
   const bytes = Buffer.concat(ggufPieces(new Map([...facts, ...extra]), tensors));
   const file = join(dir, name);
   await writeFile(file, bytes);
@@ -36,7 +39,8 @@ const part = (number: number, count: number): [string, GgufValue][] => [
 const refusal = (file: string) =>
   checkGguf(file).then(
     () => "accepted",
-    (error: { code?: string; message: string; remedy?: string }) => `${error.code}: ${error.message} ${error.remedy}`.replaceAll(`${dir}/`, ""),
+    (error: { code?: string; message: string; remedy?: string }) =>
+      `${error.code}: ${error.message} ${error.remedy}`.replaceAll(`${dir}/`, ""),
   );
 
 test("a whole file tells its trained context and its parameters", async () => {
@@ -45,7 +49,9 @@ test("a whole file tells its trained context and its parameters", async () => {
 });
 
 test("a header longer than the first read", async () => {
-  const { file } = await write("a.gguf", [["tokenizer.ggml.merges", { texts: Array.from({ length: 100 }, () => "x".repeat(20_000)) }]]);
+  const { file } = await write("a.gguf", [
+    ["tokenizer.ggml.merges", { texts: Array.from({ length: 100 }, () => "x".repeat(20_000)) }],
+  ]);
   expect(await checkGguf(file)).toMatchObject({ trainContextTokens: 2048 });
 });
 
@@ -63,7 +69,9 @@ test("a file that ends before its last tensor does", async () => {
 test.each([4, 8, 23, 100, 5000])("a header that is cut off at %i bytes", async (length) => {
   const { file } = await write("a.gguf");
   await truncate(file, length);
-  expect(await refusal(file)).toMatch(/^model_invalid: a\.gguf is cut off or damaged: its header does not end within the file's \d+ bytes/);
+  expect(await refusal(file)).toMatch(
+    /^model_invalid: a\.gguf is cut off or damaged: its header does not end within the file's \d+ bytes/,
+  );
 });
 
 test.each([
@@ -86,7 +94,9 @@ test("a version that nobody knows, as in a file for the other byte order", async
 describe("a model in several parts", () => {
   test("is whole with all of them beside each other", async () => {
     const { file } = await write("m-00001-of-00002.gguf", part(1, 2));
-    expect(await refusal(file)).toContain("m-00001-of-00002.gguf is part 1 of 2 of a model, and m-00002-of-00002.gguf is missing");
+    expect(await refusal(file)).toContain(
+      "m-00001-of-00002.gguf is part 1 of 2 of a model, and m-00002-of-00002.gguf is missing",
+    );
     await write("m-00002-of-00002.gguf", part(2, 2));
     expect(await refusal(file)).toBe("accepted");
   });

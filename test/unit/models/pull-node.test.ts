@@ -42,7 +42,13 @@ test("a transfer that breaks again and again arrives, each time from where it st
       await using store = await testStore();
       const from = fakeNode(breaks);
       const pulled = await store.pull("river", { from, ...quickly });
-      expect(pulled).toMatchObject({ name: "river", sha256: sha256(body), reference: "node:b/river", source: "remote server b", alreadyPresent: false });
+      expect(pulled).toMatchObject({
+        name: "river",
+        sha256: sha256(body),
+        reference: "node:b/river",
+        source: "remote server b",
+        alreadyPresent: false,
+      });
       expect(await readFile(pulled.file)).toEqual(body);
       let at = 0;
       for (const [index, offset] of from.offsets.entries()) {
@@ -57,7 +63,10 @@ test("a transfer that breaks again and again arrives, each time from where it st
 test("without any progress it is given up, and what has arrived is kept for another machine with the same bytes", async () => {
   await using store = await testStore();
   const from = fakeNode([30_000, 0, 0, 0, 0]);
-  await expect(store.pull("river", { from, ...quickly })).rejects.toMatchObject({ code: "node_unavailable", message: "it broke off" });
+  await expect(store.pull("river", { from, ...quickly })).rejects.toMatchObject({
+    code: "node_unavailable",
+    message: "it broke off",
+  });
   expect(from.offsets).toEqual([0, 30_000, 30_000]);
   expect(await store.files()).toEqual([".river.partial", ".river.partial.json"]);
   const other = { ...fakeNode(), node: "c" };
@@ -76,7 +85,9 @@ test("old bytes that do not fit the new ones are loaded once more from the start
   await using store = await testStore();
   const wrong = Buffer.from(body);
   wrong[100] = (wrong[100] ?? 0) ^ 1;
-  await expect(store.pull("river", { from: fakeNode([20_000, 0, 0], { bytes: wrong }), ...quickly })).rejects.toThrow("it broke off");
+  await expect(store.pull("river", { from: fakeNode([20_000, 0, 0], { bytes: wrong }), ...quickly })).rejects.toThrow(
+    "it broke off",
+  );
   const from = fakeNode();
   expect((await store.pull("river", { from, ...quickly })).sha256).toBe(sha256(body));
   expect(from.offsets).toEqual([20_000, 0]);
@@ -90,7 +101,9 @@ test("bytes that are wrong, too few or too many never become a model", async () 
   const more = fakeNode([], { bytes: Buffer.concat([body, Buffer.alloc(10)]) });
   await expect(store.pull("river", { from: more, ...quickly })).rejects.toThrow(`more than the ${body.length} bytes`);
   const less = fakeNode([], { bytes: body.subarray(0, 40_000) });
-  await expect(store.pull("other", { from: less, ...quickly })).rejects.toThrow(`ended at 40000 of ${body.length} bytes`);
+  await expect(store.pull("other", { from: less, ...quickly })).rejects.toThrow(
+    `ended at 40000 of ${body.length} bytes`,
+  );
   expect((await store.files()).filter((file) => file.endsWith(".gguf"))).toEqual([]);
 });
 
@@ -103,7 +116,9 @@ test("the same bytes are not fetched twice, other bytes of the name are refused,
   const other = fakeNode([], { bytes: others, told: { ...model, bytes: others.length, sha256: sha256(others) } });
   await expect(store.pull("river", { from: other, ...quickly })).rejects.toMatchObject({ code: "file_exists" });
   expect([...again.offsets, ...other.offsets]).toEqual([]);
-  expect((await store.pull("river", { from: other, name: "second", ...quickly })).file).toBe(join(store.dir, "second.gguf"));
+  expect((await store.pull("river", { from: other, name: "second", ...quickly })).file).toBe(
+    join(store.dir, "second.gguf"),
+  );
   // A name that is none for a file becomes one.
   const odd = fakeNode([], { told: { ...model, name: "team:river+1" } });
   expect((await store.pull("x", { from: odd, ...quickly })).name).toBe("team-river-1");

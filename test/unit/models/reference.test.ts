@@ -74,17 +74,29 @@ describe("a reference", () => {
   });
 
   it("never makes a hub path out of anything but plain names", () => {
-    const piece = fc.oneof(fc.constantFrom("..", ".", "", "a", "b.gguf", "%2e%2e", "@", ":", "x y"), fc.string({ maxLength: 8 }));
+    const piece = fc.oneof(
+      fc.constantFrom("..", ".", "", "a", "b.gguf", "%2e%2e", "@", ":", "x y"),
+      fc.string({ maxLength: 8 }),
+    );
     fc.assert(
-      fc.property(fc.array(piece, { minLength: 1, maxLength: 6 }), fc.constantFrom("hf:", "hf.co/", ""), (parts, prefix) => {
-        try {
-          const reference = parseReference(`${prefix}${parts.join("/")}`, base);
-          if (reference.type !== "huggingface") return;
-          for (const part of [...reference.repo.split("/"), reference.revision, ...(reference.file?.split("/") ?? [])]) expect(part).toMatch(/^\w[\w.-]*$/);
-        } catch (error) {
-          expect(isAssistantError(error)).toBe(true);
-        }
-      }),
+      fc.property(
+        fc.array(piece, { minLength: 1, maxLength: 6 }),
+        fc.constantFrom("hf:", "hf.co/", ""),
+        (parts, prefix) => {
+          try {
+            const reference = parseReference(`${prefix}${parts.join("/")}`, base);
+            if (reference.type !== "huggingface") return;
+            for (const part of [
+              ...reference.repo.split("/"),
+              reference.revision,
+              ...(reference.file?.split("/") ?? []),
+            ])
+              expect(part).toMatch(/^\w[\w.-]*$/);
+          } catch (error) {
+            expect(isAssistantError(error)).toBe(true);
+          }
+        },
+      ),
     );
   });
 });

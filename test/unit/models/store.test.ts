@@ -6,7 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../../src/models/manifest.ts";
 import { isModelName, nameFromFile } from "../../../src/models/names.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
-import { findByReference, getModel, listModels, type ModelStore, removeModel, weightsFile, writeManifest } from "../../../src/models/store.ts";
+import {
+  findByReference,
+  getModel,
+  listModels,
+  type ModelStore,
+  removeModel,
+  weightsFile,
+  writeManifest,
+} from "../../../src/models/store.ts";
 import { ggufLike, modelStoreIn } from "../../support/store.ts";
 
 let weightsDir: string;
@@ -17,7 +25,11 @@ beforeEach(async () => {
 });
 afterEach(() => rm(weightsDir, { recursive: true, force: true }));
 
-async function put(name: string, manifest: Partial<Manifest> | null, content: string | Buffer = ggufLike(32)): Promise<void> {
+async function put(
+  name: string,
+  manifest: Partial<Manifest> | null,
+  content: string | Buffer = ggufLike(32),
+): Promise<void> {
   await writeFile(join(weightsDir, `${name}.gguf`), content);
   if (manifest === null) return;
   await writeManifest(store, {
@@ -94,10 +106,16 @@ describe("weights of a configured model", () => {
   it("are found by name, by hub reference and by path", async () => {
     await put("smollm2", { reference: "smollm2" });
     await put("mine", { reference: "hf:a/b/c.gguf" });
-    expect(await resolveWeights({ type: "catalog", name: "SmolLM2:latest" }, store)).toBe(join(weightsDir, "smollm2.gguf"));
+    expect(await resolveWeights({ type: "catalog", name: "SmolLM2:latest" }, store)).toBe(
+      join(weightsDir, "smollm2.gguf"),
+    );
     expect(await resolveWeights({ type: "catalog", name: "mine" }, store)).toBe(join(weightsDir, "mine.gguf"));
-    expect(await resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, store)).toBe(join(weightsDir, "mine.gguf"));
-    expect(await resolveWeights({ type: "file", path: join(weightsDir, "mine.gguf") }, store)).toBe(join(weightsDir, "mine.gguf"));
+    expect(await resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, store)).toBe(
+      join(weightsDir, "mine.gguf"),
+    );
+    expect(await resolveWeights({ type: "file", path: join(weightsDir, "mine.gguf") }, store)).toBe(
+      join(weightsDir, "mine.gguf"),
+    );
   });
 
   it("that are missing come with the command that brings them", async () => {
@@ -108,8 +126,12 @@ describe("weights of a configured model", () => {
     await expect(resolveWeights({ type: "huggingface", repo: "a/b", file: "c.gguf" }, store)).rejects.toMatchObject({
       remedy: "Run `assistant pull hf:a/b/c.gguf`.",
     });
-    await expect(resolveWeights({ type: "catalog", name: "smolm2" }, store)).rejects.toMatchObject({ remedy: "Did you mean smollm2?" });
-    await expect(resolveWeights({ type: "file", path: join(weightsDir, "x.gguf") }, store)).rejects.toMatchObject({ code: "model_not_pulled" });
+    await expect(resolveWeights({ type: "catalog", name: "smolm2" }, store)).rejects.toMatchObject({
+      remedy: "Did you mean smollm2?",
+    });
+    await expect(resolveWeights({ type: "file", path: join(weightsDir, "x.gguf") }, store)).rejects.toMatchObject({
+      code: "model_not_pulled",
+    });
   });
 
   it.each([

@@ -12,7 +12,8 @@ let store: TestStore;
 let models: ModelSpec[];
 let weightsServer: WeightsServer;
 
-const spec = (name: string, source: ModelSource, aliases: string[] = []): ModelSpec => ({ name, aliases, source }) as unknown as ModelSpec;
+const spec = (name: string, source: ModelSource, aliases: string[] = []): ModelSpec =>
+  ({ name, aliases, source }) as unknown as ModelSpec;
 const named = (name: string): ModelSource => ({ type: "catalog", name });
 
 beforeEach(async () => {
@@ -27,14 +28,26 @@ afterEach(async () => {
 /** Puts a model into the store. */
 async function put(name: string, reference: string, bytes: Buffer = body): Promise<void> {
   await writeFile(join(store.dir, `${name}.gguf`), bytes);
-  const facts = { source: "somewhere", bytes: bytes.length, sha256: sha256(bytes), licence: "MIT", pulledAt: new Date().toISOString() };
+  const facts = {
+    source: "somewhere",
+    bytes: bytes.length,
+    sha256: sha256(bytes),
+    licence: "MIT",
+    pulledAt: new Date().toISOString(),
+  };
   await writeManifest(store.models, { name, reference, ...facts });
 }
 
 test("a configured model of the store is found by name and alias, under its own name", async () => {
   await put("river", "hf:org/repo/river.gguf");
   models = [spec("water", { type: "huggingface", repo: "org/repo", file: "river.gguf" }, ["wet"])];
-  const expected = { name: "water", bytes: body.length, sha256: sha256(body), reference: "hf:org/repo/river.gguf", licence: "MIT" };
+  const expected = {
+    name: "water",
+    bytes: body.length,
+    sha256: sha256(body),
+    reference: "hf:org/repo/river.gguf",
+    licence: "MIT",
+  };
   expect(await weightsServer.find("water", signal)).toMatchObject(expected);
   expect(await weightsServer.find("wet", signal)).toMatchObject(expected);
 });
@@ -43,10 +56,15 @@ test("what no configured model is called is not found, though a file of that nam
   await put("river", "/home/me/river.gguf");
   await put("hidden", "/home/me/hidden.gguf");
   models = [spec("river", named("river"), ["stream"])];
-  await expect(weightsServer.find("hidden", signal)).rejects.toMatchObject({ code: "model_not_found", remedy: "It has river, stream." });
+  await expect(weightsServer.find("hidden", signal)).rejects.toMatchObject({
+    code: "model_not_found",
+    remedy: "It has river, stream.",
+  });
   await expect(weightsServer.find("strea", signal)).rejects.toMatchObject({ remedy: "Did you mean stream?" });
   for (const name of ["", "../river", join(store.dir, "river.gguf"), "river.gguf/../river", "x".repeat(100_000)]) {
-    await expect(weightsServer.find(name, signal), name.slice(0, 40)).rejects.toMatchObject({ code: "model_not_found" });
+    await expect(weightsServer.find(name, signal), name.slice(0, 40)).rejects.toMatchObject({
+      code: "model_not_found",
+    });
   }
 });
 
@@ -55,7 +73,11 @@ test("a file outside the store is not handed out, and its path is not told", asy
   const file = join(elsewhere.dir, "own.gguf");
   await writeFile(file, body);
   await put("own", "another of this name");
-  models = [spec("own", { type: "file", path: file }), spec("gone", named("gone")), spec("sly", { type: "file", path: `${store.dir}/../${file}` })];
+  models = [
+    spec("own", { type: "file", path: file }),
+    spec("gone", named("gone")),
+    spec("sly", { type: "file", path: `${store.dir}/../${file}` }),
+  ];
   for (const { name } of models) {
     const error = await weightsServer.find(name, signal).catch((thrown: unknown) => thrown as Error);
     expect(error).toMatchObject({ code: "model_not_pulled" });
@@ -81,7 +103,11 @@ test("a file that was put there by hand is hashed, and again when it changes", a
   const file = join(store.dir, "hand.gguf");
   models = [spec("hand", named("hand"))];
   await writeFile(file, body);
-  expect(await weightsServer.find("hand", signal)).toMatchObject({ sha256: sha256(body), reference: null, licence: null });
+  expect(await weightsServer.find("hand", signal)).toMatchObject({
+    sha256: sha256(body),
+    reference: null,
+    licence: null,
+  });
   const other = ggufLike(body.length);
   await writeFile(file, other);
   await utimes(file, 1, 1);

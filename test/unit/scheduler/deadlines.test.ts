@@ -13,13 +13,19 @@ const queueOf = (drainMs: number): RequestQueue<Item> => {
 };
 
 test("of one lane, who would be late if all others went first goes first, the earliest before the others", () => {
-  const waiting = fc.record({ arrivedAt: fc.nat({ max: MAX_WAIT }), setBack: fc.nat({ max: MAX_WAIT }), startBy: fc.option(fc.nat({ max: 5000 })) });
+  const waiting = fc.record({
+    arrivedAt: fc.nat({ max: MAX_WAIT }),
+    setBack: fc.nat({ max: MAX_WAIT }),
+    startBy: fc.option(fc.nat({ max: 5000 })),
+  });
   fc.assert(
     fc.property(fc.array(waiting, { minLength: 1, maxLength: 30 }), fc.nat({ max: 3000 }), (requests, drainMs) => {
       const queue = queueOf(drainMs);
       const all = requests
         .toSorted((a, b) => a.arrivedAt - b.arrivedAt)
-        .map(({ arrivedAt, setBack, startBy }) => item({ arrivedAt, turnAt: arrivedAt + setBack, startBy: startBy ?? Number.POSITIVE_INFINITY }));
+        .map(({ arrivedAt, setBack, startBy }) =>
+          item({ arrivedAt, turnAt: arrivedAt + setBack, startBy: startBy ?? Number.POSITIVE_INFINITY }),
+        );
       for (const each of all) queue.push(each);
       // None of them has waited long enough to be overdue.
       const now = MAX_WAIT - 1;
@@ -67,13 +73,22 @@ test("a lower priority stays below, however near its deadline", () => {
 });
 
 /** One slot that is taken, and a model whose requests take 10 seconds each. */
-function busy(settings: Partial<World["config"]["settings"]> = {}): { readonly world: World; readonly running: string } {
+function busy(settings: Partial<World["config"]["settings"]> = {}): {
+  readonly world: World;
+  readonly running: string;
+} {
   const world = new World([model("a", { slots: 1 })], { settings });
   world.warm("a");
   for (let count = 0; count < 30; count++) {
     const request = world.arrive("a");
     world.now += 10_000;
-    world.finish(request, { promptTokens: 100, cachedTokens: 0, promptMs: 100, completionTokens: 100, completionMs: 9_900 });
+    world.finish(request, {
+      promptTokens: 100,
+      cachedTokens: 0,
+      promptMs: 100,
+      completionTokens: 100,
+      completionMs: 9_900,
+    });
   }
   return { world, running: world.arrive("a") };
 }
@@ -91,9 +106,17 @@ test("a request that could not wait for its turn starts in time, and the others 
 });
 
 test("deadlines that are far away change nothing", () => {
-  const arrivals = fc.array(fc.record({ gap: fc.nat({ max: 2_000 }), promptTokens: fc.nat({ max: 5_000 }), ends: fc.boolean(), far: fc.boolean() }), {
-    maxLength: 40,
-  });
+  const arrivals = fc.array(
+    fc.record({
+      gap: fc.nat({ max: 2_000 }),
+      promptTokens: fc.nat({ max: 5_000 }),
+      ends: fc.boolean(),
+      far: fc.boolean(),
+    }),
+    {
+      maxLength: 40,
+    },
+  );
   fc.assert(
     fc.property(arrivals, (steps) => {
       const orderWith = (farMs: number | null): string[] => {

@@ -109,7 +109,9 @@ test("models of one thread each run beside each other, up to twice as many as th
 });
 
 test("a further replica needs a thread that nobody has", () => {
-  const world = new World([model("a", { threads: "auto", replicas: 4, preload: true }), model("b")], { settings: { threadBudget: 2 } });
+  const world = new World([model("a", { threads: "auto", replicas: 4, preload: true }), model("b")], {
+    settings: { threadBudget: 2 },
+  });
   expect(world.all("start")).toHaveLength(2);
   world.arrive("b");
   expect(world.all("start")).toHaveLength(3);
@@ -125,7 +127,9 @@ test("a number as large as the budget is no claim on all of it: who comes first 
 });
 
 test("the threads of all CPU instances together never exceed the budget", () => {
-  const world = new World([model("a", { threads: "auto", replicas: 3, preload: true })], { settings: { threadBudget: 4 } });
+  const world = new World([model("a", { threads: "auto", replicas: 3, preload: true })], {
+    settings: { threadBudget: 4 },
+  });
   const threads = world.all("start").map((effect) => effect.order.threads);
   expect(threads).toHaveLength(3);
   expect(threads.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(4);

@@ -3,7 +3,10 @@ import { snapshotOf } from "../../../src/scheduler/snapshot.ts";
 import { gpu, model, World } from "./support.ts";
 
 function shared(): World {
-  const world = new World([model("alone", { slots: 2, exclusive: true, preload: true }), model("other", { slots: 2, preload: true })], { devices: [gpu(0)] });
+  const world = new World(
+    [model("alone", { slots: 2, exclusive: true, preload: true }), model("other", { slots: 2, preload: true })],
+    { devices: [gpu(0)] },
+  );
   for (const id of world.starting()) world.up(id);
   return world;
 }

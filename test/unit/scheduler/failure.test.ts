@@ -105,7 +105,12 @@ test("an instance whose answer broke off gets nothing until the fleet had time t
 
 test("an order the fleet never answers is given up, and who waits is told", () => {
   const world = new World([model("a")]);
-  world.fleet.set("a@cpu", { order: { instanceId: "a@cpu", model: model("a"), device: cpu(), threads: 1 }, state: "stopping", retryAt: null, lastDeath: null });
+  world.fleet.set("a@cpu", {
+    order: { instanceId: "a@cpu", model: model("a"), device: cpu(), threads: 1 },
+    state: "stopping",
+    retryAt: null,
+    lastDeath: null,
+  });
   const request = world.arrive("a");
   world.advance(70_000);
   expect(world.refusalOf(request)).toMatchObject({ code: "model_failed" });

@@ -10,7 +10,10 @@ const chat = (messages: unknown[], scope = "t"): string[] => hashes({ messages }
 test("the whole prompt of a turn is a prefix of the next turn, however long the conversation", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ role: fc.constantFrom("user", "assistant"), content: fc.string() }), { minLength: 1, maxLength: 60 }),
+      fc.array(fc.record({ role: fc.constantFrom("user", "assistant"), content: fc.string() }), {
+        minLength: 1,
+        maxLength: 60,
+      }),
       fc.string(),
       fc.string(),
       (messages, answer, question) => {
@@ -37,11 +40,15 @@ test("role, tools, tool calls and parts of content are part of the prefix", () =
   expect(chat([message("system", "hi")])).not.toEqual(base);
   expect(chat([{ ...message("user", "hi"), name: "bob" }])).not.toEqual(base);
   expect(chat([{ role: "user", content: [{ type: "text", text: "hi" }] }])).not.toEqual(base);
-  expect(hashes({ messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] })).not.toEqual(base);
+  expect(
+    hashes({ messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] }),
+  ).not.toEqual(base);
 });
 
 test("texts cannot be divided another way and be taken for equal", () => {
-  expect(chat([message("user", "ab"), message("user", "c")]).at(-1)).not.toBe(chat([message("user", "a"), message("user", "bc")]).at(-1));
+  expect(chat([message("user", "ab"), message("user", "c")]).at(-1)).not.toBe(
+    chat([message("user", "a"), message("user", "bc")]).at(-1),
+  );
   expect(chat([message("c", "d")], "ab")).not.toEqual(chat([message("bc", "d")], "a"));
 });
 
@@ -73,8 +80,10 @@ test("tokens are UTF-8 bytes ÷ 4, so that other scripts are not underestimated"
 });
 
 test("what is no prompt has no marks, and nothing a client sends throws", () => {
-  for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]]) expect(hashes({ text: prompt })).toEqual([]);
-  for (const messages of [[null], [5], [{}], [{ role: 1, content: [null, { text: 3 }] }], [undefined]]) expect(chat(messages)).toHaveLength(1);
+  for (const prompt of [undefined, null, "", 5, {}, [], ["a", "b"], [1, 2, 3]])
+    expect(hashes({ text: prompt })).toEqual([]);
+  for (const messages of [[null], [5], [{}], [{ role: 1, content: [null, { text: 3 }] }], [undefined]])
+    expect(chat(messages)).toHaveLength(1);
 });
 
 test("the length of a prompt is estimated whatever its form", () => {

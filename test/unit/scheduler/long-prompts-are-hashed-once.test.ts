@@ -36,7 +36,10 @@ test("so is a conversation of 100,000 tokens, whatever the number of its message
   for (const count of [1, 100, 500]) {
     hashed.bytes = 0;
     const size = Math.floor(text.length / count);
-    const messages = Array.from({ length: count }, (_, index) => ({ role: index % 2 === 0 ? "user" : "assistant", content: text.slice(0, size) }));
+    const messages = Array.from({ length: count }, (_, index) => ({
+      role: index % 2 === 0 ? "user" : "assistant",
+      content: text.slice(0, size),
+    }));
     promptFacts({ messages }, "t");
     expect(hashed.bytes).toBeGreaterThanOrEqual(size * count);
     // Besides the text, of each message its role and the hash before it.

@@ -104,14 +104,28 @@ function setUp(options: ModelOptions = {}, settings: Partial<typeof defaultSetti
     upstreamOf: (id) => (fleet.states.get(id) === "ready" || fleet.states.get(id) === "draining" ? unused : null),
   });
   fleet.listener = (event) => scheduler.onFleetEvent(event);
-  scheduler.configure({ models: [model("a", { slots: 1, ...options })], devices: [cpu()], settings: { ...defaultSettings, ...settings } });
+  scheduler.configure({
+    models: [model("a", { slots: 1, ...options })],
+    devices: [cpu()],
+    settings: { ...defaultSettings, ...settings },
+  });
   return { clock, fleet, scheduler, error };
 }
 
 let count = 0;
 const facts = (changes: Partial<RequestFacts> = {}): RequestFacts => {
   count += 1;
-  return { id: `q${count}`, model: "a", tenant: "t", priority: 50, promptTokens: 10, maxTokens: 10, prefix: [], deadlineAt: null, ...changes };
+  return {
+    id: `q${count}`,
+    model: "a",
+    tenant: "t",
+    priority: 50,
+    promptTokens: 10,
+    maxTokens: 10,
+    prefix: [],
+    deadlineAt: null,
+    ...changes,
+  };
 };
 const forever = (): Cancellation => new Cancellation();
 const codeOf = (error: unknown): string => (isAssistantError(error) ? error.code : String(error));
@@ -136,7 +150,10 @@ test("acquire on an idle ready instance resolves within the tick, with all that 
 
 test("a request with the id of one that runs is served like any other", async () => {
   const { scheduler } = setUp({ slots: 2 });
-  const leases = [await scheduler.acquire(facts({ id: "same" }), forever()), await scheduler.acquire(facts({ id: "same" }), forever())];
+  const leases = [
+    await scheduler.acquire(facts({ id: "same" }), forever()),
+    await scheduler.acquire(facts({ id: "same" }), forever()),
+  ];
   expect(new Set(leases.map((lease) => lease.requestId)).size).toBe(2);
   for (const lease of leases) lease.finish(outcome());
   await scheduler.close(0);
@@ -179,10 +196,19 @@ test("a request that was cancelled before causes no start", async () => {
 
 test("the death of the instance cancels `lost` with the reason, whenever it is looked at", async () => {
   const { scheduler, fleet } = setUp({ slots: 2 });
-  const [watched, unwatched] = [await scheduler.acquire(facts(), forever()), await scheduler.acquire(facts(), forever())];
+  const [watched, unwatched] = [
+    await scheduler.acquire(facts(), forever()),
+    await scheduler.acquire(facts(), forever()),
+  ];
   const { lost } = watched;
   expect(lost.cancelled).toBe(false);
-  const lastDeath = { at: 0, cause: "signal", message: "was ended by SIGKILL", exitCode: null, signal: "SIGKILL" } as const;
+  const lastDeath = {
+    at: 0,
+    cause: "signal",
+    message: "was ended by SIGKILL",
+    exitCode: null,
+    signal: "SIGKILL",
+  } as const;
   fleet.autoReady = false;
   fleet.to("a@cpu", "failed", { lastDeath });
   expect(codeOf(lost.reason)).toBe("engine_lost");
@@ -194,7 +220,10 @@ test("the death of the instance cancels `lost` with the reason, whenever it is l
 
 test("refusals carry code, remedy and the time to retry", async () => {
   const { scheduler } = setUp({}, { maxQueuedPerModel: 0 });
-  await expect(scheduler.acquire(facts({ model: "nothing" }), forever())).rejects.toMatchObject({ code: "model_not_found", status: 404 });
+  await expect(scheduler.acquire(facts({ model: "nothing" }), forever())).rejects.toMatchObject({
+    code: "model_not_found",
+    status: 404,
+  });
   const error: unknown = await scheduler.acquire(facts(), forever()).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(AssistantError);
   expect(error).toMatchObject({ code: "queue_full", status: 429 });

@@ -20,7 +20,9 @@ class MeasuredWorld extends World {
   answer(): void {
     while (this.all("measure").length > this.#answered) {
       this.#answered = this.all("measure").length;
-      const use = new Map<string, MemoryUse>(Object.entries(this.useGib).map(([id, size]) => [id, { bytes: size * GIB, heldBytes: size * GIB }]));
+      const use = new Map<string, MemoryUse>(
+        Object.entries(this.useGib).map(([id, size]) => [id, { bytes: size * GIB, heldBytes: size * GIB }]),
+      );
       this.post({ type: "devices", devices: [{ ...this.#device, memoryFreeBytes: this.freeGib * GIB }], use });
     }
   }
@@ -127,7 +129,11 @@ test("an estimate alone, which may be off by a tenth, keeps no model out", () =>
 });
 
 test("neither a busy nor a pinned instance goes for memory", () => {
-  const world = new MeasuredWorld([model("a"), model("p", { pinned: true }), model("b")], gpu(0, 24), { a: 8, p: 8, b: 12 });
+  const world = new MeasuredWorld([model("a"), model("p", { pinned: true }), model("b")], gpu(0, 24), {
+    a: 8,
+    p: 8,
+    b: 12,
+  });
   const a = world.serve("a", 8);
   world.serve("p", 8);
   const busy = world.arrive("a");
@@ -157,7 +163,11 @@ test("on a CPU, pages of the weights that the system calls available are not cou
   const a = world.serve("a", 0);
   // Of 8 GiB resident 6 are mapped weights, which the system still calls available.
   world.freeGib = 14;
-  world.post({ type: "devices", devices: [{ ...cpu(16), memoryFreeBytes: 14 * GIB }], use: new Map([[a, { bytes: 8 * GIB, heldBytes: 2 * GIB }]]) });
+  world.post({
+    type: "devices",
+    devices: [{ ...cpu(16), memoryFreeBytes: 14 * GIB }],
+    use: new Map([[a, { bytes: 8 * GIB, heldBytes: 2 * GIB }]]),
+  });
   expect(world.state.devices.get("cpu")?.budgetBytes).toBe(16 * GIB);
   world.arrive("b");
   world.answer();

@@ -32,7 +32,16 @@ test("a ready instance with a free slot takes a request in the same decision, an
   const before = world.all("waiting").length;
   const effects = world.post({
     type: "arrived",
-    facts: { id: "x", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null },
+    facts: {
+      id: "x",
+      model: "a",
+      tenant: "t",
+      priority: 0,
+      promptTokens: 5,
+      maxTokens: 5,
+      prefix: [],
+      deadlineAt: null,
+    },
   });
   expect(effects.map((effect) => effect.type)).toEqual(["dispatch"]);
   expect(world.all("waiting")).toHaveLength(before);
@@ -48,7 +57,16 @@ test("a request id that is in use is refused and leaves the first request alone"
   const first = world.arrive("a", { id: "same" });
   const effects = world.post({
     type: "arrived",
-    facts: { id: "same", model: "a", tenant: "t", priority: 0, promptTokens: 5, maxTokens: 5, prefix: [], deadlineAt: null },
+    facts: {
+      id: "same",
+      model: "a",
+      tenant: "t",
+      priority: 0,
+      promptTokens: 5,
+      maxTokens: 5,
+      prefix: [],
+      deadlineAt: null,
+    },
   });
   expect(effects).toMatchObject([{ type: "reject", refusal: { code: "internal" } }]);
   world.requests.set(first, { status: "waiting" });

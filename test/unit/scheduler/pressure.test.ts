@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { gpu, model, World } from "./support.ts";
 
 test("a tenant with too many waiting requests is refused, over all models; others are not", () => {
-  const world = new World([model("a", { slots: 1 }), model("b", { slots: 1 })], { settings: { maxQueuedPerTenant: 2 } });
+  const world = new World([model("a", { slots: 1 }), model("b", { slots: 1 })], {
+    settings: { maxQueuedPerTenant: 2 },
+  });
   const [first] = [world.arrive("a", { tenant: "many" }), world.arrive("b", { tenant: "many" })];
   const refusal = world.refusalOf(world.arrive("a", { tenant: "many" }));
   expect(refusal?.code).toBe("queue_full");
@@ -27,7 +29,9 @@ test("a request whose deadline passes while it waits is refused then, and not be
 });
 
 test("replicas_min are started with the daemon and outlive idleness, and the others do not", () => {
-  const world = new World([model("a", { replicas: 2, replicasMin: 1, slots: 1, idleTtlMs: 1000 })], { devices: [gpu(0), gpu(1)] });
+  const world = new World([model("a", { replicas: 2, replicasMin: 1, slots: 1, idleTtlMs: 1000 })], {
+    devices: [gpu(0), gpu(1)],
+  });
   expect(world.starting()).toHaveLength(1);
   world.up(world.starting()[0] ?? "");
   const requests = Array.from({ length: 3 }, () => world.arrive("a"));

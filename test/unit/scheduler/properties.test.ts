@@ -38,7 +38,14 @@ const step = fc.oneof(
     }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("up" as const, "gone" as const), pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("die" as const), pick: fc.nat(), retryInMs: fc.constantFrom(0, 1_000, 60_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("die" as const),
+      pick: fc.nat(),
+      retryInMs: fc.constantFrom(0, 1_000, 60_000),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 20_000 }) }) },
   {
     weight: 1,
@@ -50,7 +57,11 @@ const step = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant("reload" as const), changed: fc.constantFrom(...names), removed: fc.option(fc.constantFrom(...names)) }),
+    arbitrary: fc.record({
+      do: fc.constant("reload" as const),
+      changed: fc.constantFrom(...names),
+      removed: fc.option(fc.constantFrom(...names)),
+    }),
   },
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
@@ -67,7 +78,9 @@ function makeWorld(config: Configuration): World {
     }),
   );
   const gpus = Array.from({ length: config.gpus }, (_, index) => gpu(index, 16));
-  const memoryGib = Object.fromEntries(names.map((name, index) => [name, config.memoryGib[index] ?? 0] as const).filter(([, size]) => size > 0));
+  const memoryGib = Object.fromEntries(
+    names.map((name, index) => [name, config.memoryGib[index] ?? 0] as const).filter(([, size]) => size > 0),
+  );
   return new World(models, {
     devices: [...gpus, cpu(16)],
     settings: { maxInstances: MAX_INSTANCES, threadBudget: config.threadBudget, maxQueuedPerModel: 5 },
@@ -75,13 +88,17 @@ function makeWorld(config: Configuration): World {
   });
 }
 
-const at = <Item>(list: readonly Item[], pick: number): Item | undefined => (list.length === 0 ? undefined : list[pick % list.length]);
+const at = <Item>(list: readonly Item[], pick: number): Item | undefined =>
+  list.length === 0 ? undefined : list[pick % list.length];
 
 function take(world: World, action: Step, version: { count: number }): void {
   const requests = [...world.requests.keys()];
   switch (action.do) {
     case "arrive":
-      world.arrive(action.model, { priority: action.priority, deadlineAt: action.deadline === null ? null : world.now + action.deadline });
+      world.arrive(action.model, {
+        priority: action.priority,
+        deadlineAt: action.deadline === null ? null : world.now + action.deadline,
+      });
       return;
     case "cancel": {
       const id = at(requests, action.pick);
@@ -117,7 +134,9 @@ function take(world: World, action: Step, version: { count: number }): void {
       version.count += 1;
       const models = world.config.models
         .filter((spec) => spec.name !== action.removed)
-        .map((spec) => (spec.name === action.changed ? { ...spec, fingerprint: `${spec.name}-${version.count}` } : spec));
+        .map((spec) =>
+          spec.name === action.changed ? { ...spec, fingerprint: `${spec.name}-${version.count}` } : spec,
+        );
       world.reload({ models });
     }
   }
@@ -136,17 +155,24 @@ function watch(world: World): void {
       expect(count, `requests on ${instance}`).toBeLessThanOrEqual(SLOTS);
       expect(world.state.instances.get(instance)?.inFlight.size).toBe(count);
     }
-    expect(world.inState("starting", "ready", "draining", "stopping").length, "processes").toBeLessThanOrEqual(MAX_INSTANCES);
+    expect(world.inState("starting", "ready", "draining", "stopping").length, "processes").toBeLessThanOrEqual(
+      MAX_INSTANCES,
+    );
     expect(world.state.count("live")).toBeLessThanOrEqual(MAX_INSTANCES);
     for (const effect of effects) {
-      if (effect.type === "dispatch") expect(world.fleet.get(effect.targetId)?.state, `dispatch to ${effect.targetId}`).toBe("ready");
+      if (effect.type === "dispatch")
+        expect(world.fleet.get(effect.targetId)?.state, `dispatch to ${effect.targetId}`).toBe("ready");
       if (effect.type === "dispatch") {
         const request = world.state.requests.get(effect.requestId);
-        expect(request?.model.queue.peek(world.now)?.priority ?? -1, "a more urgent request was passed over").toBeLessThanOrEqual(request?.priority ?? -1);
+        expect(
+          request?.model.queue.peek(world.now)?.priority ?? -1,
+          "a more urgent request was passed over",
+        ).toBeLessThanOrEqual(request?.priority ?? -1);
       }
       if (effect.type === "start") {
         const record = world.state.instances.get(effect.order.instanceId);
-        if (record?.purpose === "demand") expect(record.model.queue.size, `waiters for ${record.id}`).toBeGreaterThan(0);
+        if (record?.purpose === "demand")
+          expect(record.model.queue.size, `waiters for ${record.id}`).toBeGreaterThan(0);
       }
       if (effect.type === "stop" && effect.cause === "evicted") {
         expect(held.get(effect.instanceId) ?? 0, "requests of a victim").toBe(0);
@@ -171,7 +197,8 @@ function consistent(world: World): void {
     expect(live.count).toBe(here.length);
     expect(live.bytes).toBe(here.reduce((sum, record) => sum + record.bytes, 0));
     expect(live.threads).toBe(here.reduce((sum, record) => sum + record.threads, 0));
-    if (device.budgetBytes !== null && live.count > 1 && here.every((record) => record.bytes > 0)) expect(live.bytes).toBeLessThanOrEqual(device.budgetBytes);
+    if (device.budgetBytes !== null && live.count > 1 && here.every((record) => record.bytes > 0))
+      expect(live.bytes).toBeLessThanOrEqual(device.budgetBytes);
   }
   for (const record of records) if (isEvictable(record)) expect(record.inFlight.size).toBe(0);
   for (const each of state.models.values()) {
@@ -189,8 +216,10 @@ function windDown(world: World): void {
     for (const id of world.inState("starting")) world.up(id);
     for (const id of [...world.requests.keys()]) if (world.status(id) === "running") world.finish(id);
     world.advance(500);
-    for (const record of [...world.state.instances.values()]) if (record.life.phase === "held") world.operate("resume", { instance: record.id });
-    if (![...world.requests.values()].some((request) => request.status === "waiting" || request.status === "running")) return;
+    for (const record of [...world.state.instances.values()])
+      if (record.life.phase === "held") world.operate("resume", { instance: record.id });
+    if (![...world.requests.values()].some((request) => request.status === "waiting" || request.status === "running"))
+      return;
   }
 }
 
@@ -202,10 +231,12 @@ test("whatever happens, every request ends in exactly one way, limits hold and c
       const version = { count: 1 };
       for (const action of steps) take(world, action, version);
       windDown(world);
-      for (const [id, request] of world.requests) expect(["done", "cancelled", "rejected", "lost"], id).toContain(request.status);
+      for (const [id, request] of world.requests)
+        expect(["done", "cancelled", "rejected", "lost"], id).toContain(request.status);
       const answers = new Map<string, number>();
       for (const effect of world.effects)
-        if (effect.type === "dispatch" || effect.type === "reject") answers.set(effect.requestId, (answers.get(effect.requestId) ?? 0) + 1);
+        if (effect.type === "dispatch" || effect.type === "reject")
+          answers.set(effect.requestId, (answers.get(effect.requestId) ?? 0) + 1);
       for (const [id, count] of answers) expect(count, `answers to ${id}`).toBe(1);
       expect(world.state.requests.size).toBe(0);
       expect(world.state.queued).toBe(0);
@@ -225,7 +256,9 @@ test("equal histories decide equally", () => {
         const world = makeWorld(config);
         const version = { count: 1 };
         for (const action of steps) take(world, action, version);
-        return world.effects.map((effect) => (effect.type === "start" ? { ...effect, order: effect.order.instanceId } : effect));
+        return world.effects.map((effect) =>
+          effect.type === "start" ? { ...effect, order: effect.order.instanceId } : effect,
+        );
       };
       expect(run()).toEqual(run());
     }),

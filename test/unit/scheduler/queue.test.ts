@@ -99,8 +99,11 @@ test("the queue serves as a sorted list would, whatever is added, removed, parke
           const [gone] = expected.splice(each.remove % expected.length, 1);
           if (gone) expect([queue.remove(gone), queue.remove(gone)]).toEqual([true, false]);
         }
-        expect([...queue].map(({ number }) => number).sort((a, b) => a - b)).toEqual(expected.map(({ number }) => number).sort((a, b) => a - b));
-        if (![...parked].some((one) => expected.includes(one))) expect([...queue].map(({ number }) => number)).toEqual(expected.map(({ number }) => number));
+        expect([...queue].map(({ number }) => number).sort((a, b) => a - b)).toEqual(
+          expected.map(({ number }) => number).sort((a, b) => a - b),
+        );
+        if (![...parked].some((one) => expected.includes(one)))
+          expect([...queue].map(({ number }) => number)).toEqual(expected.map(({ number }) => number));
         expect(queue.size).toBe(expected.length);
       }
     }),
@@ -150,45 +153,51 @@ test("no lane waits longer than the bound and a turn of each other, and nobody i
     tokens: fc.nat({ max: 5000 }),
   });
   fc.assert(
-    fc.property(fc.array(arrival, { minLength: 20, maxLength: 200 }), fc.integer({ min: 20, max: 300 }), (arrivals, serviceMs) => {
-      const queue = new RequestQueue<Item>();
-      queue.maxWaitMs = MAX_WAIT;
-      queue.drainMs = MAX_WAIT;
-      const waiting = new Map<string, { items: Item[]; since: number }>();
-      const tokens = new Map<Item, number>();
-      let now = 0;
-      let next = 0;
-      let arrivesAt = 0;
-      for (let turn = 0; next < arrivals.length || queue.size > 0; turn++) {
-        now = turn * serviceMs;
-        for (let one = arrivals[next]; one !== undefined && arrivesAt + one.gap <= now; one = arrivals[next]) {
-          arrivesAt += one.gap;
-          next += 1;
-          const added = item({
-            tenant: one.tenant,
-            priority: one.priority,
-            arrivedAt: arrivesAt,
-            turnAt: arrivesAt + one.setBack,
-            startBy: arrivesAt + (one.slack ?? Number.POSITIVE_INFINITY),
-          });
-          tokens.set(added, one.tokens);
-          queue.push(added);
-          const lane = waiting.get(`${one.tenant}${one.priority}`) ?? { items: [], since: arrivesAt };
-          if (lane.items.length === 0) lane.since = Math.max(lane.since, arrivesAt);
-          lane.items.push(added);
-          waiting.set(`${one.tenant}${one.priority}`, lane);
+    fc.property(
+      fc.array(arrival, { minLength: 20, maxLength: 200 }),
+      fc.integer({ min: 20, max: 300 }),
+      (arrivals, serviceMs) => {
+        const queue = new RequestQueue<Item>();
+        queue.maxWaitMs = MAX_WAIT;
+        queue.drainMs = MAX_WAIT;
+        const waiting = new Map<string, { items: Item[]; since: number }>();
+        const tokens = new Map<Item, number>();
+        let now = 0;
+        let next = 0;
+        let arrivesAt = 0;
+        for (let turn = 0; next < arrivals.length || queue.size > 0; turn++) {
+          now = turn * serviceMs;
+          for (let one = arrivals[next]; one !== undefined && arrivesAt + one.gap <= now; one = arrivals[next]) {
+            arrivesAt += one.gap;
+            next += 1;
+            const added = item({
+              tenant: one.tenant,
+              priority: one.priority,
+              arrivedAt: arrivesAt,
+              turnAt: arrivesAt + one.setBack,
+              startBy: arrivesAt + (one.slack ?? Number.POSITIVE_INFINITY),
+            });
+            tokens.set(added, one.tokens);
+            queue.push(added);
+            const lane = waiting.get(`${one.tenant}${one.priority}`) ?? { items: [], since: arrivesAt };
+            if (lane.items.length === 0) lane.since = Math.max(lane.since, arrivesAt);
+            lane.items.push(added);
+            waiting.set(`${one.tenant}${one.priority}`, lane);
+          }
+          const head = queue.peek(now);
+          if (head === null) continue;
+          take(queue, now, tokens.get(head));
+          const lane = waiting.get(`${head.tenant}${head.priority}`);
+          if (lane === undefined) throw new Error("unknown lane");
+          for (const other of lane.items)
+            expect(head.arrivedAt - other.arrivedAt, "overtaken").toBeLessThanOrEqual(MAX_WAIT);
+          lane.items.splice(lane.items.indexOf(head), 1);
+          lane.since = now;
+          for (const { items, since } of waiting.values())
+            if (items.length > 0) expect(now - since, "lane's wait").toBeLessThanOrEqual(MAX_WAIT + 9 * serviceMs);
         }
-        const head = queue.peek(now);
-        if (head === null) continue;
-        take(queue, now, tokens.get(head));
-        const lane = waiting.get(`${head.tenant}${head.priority}`);
-        if (lane === undefined) throw new Error("unknown lane");
-        for (const other of lane.items) expect(head.arrivedAt - other.arrivedAt, "overtaken").toBeLessThanOrEqual(MAX_WAIT);
-        lane.items.splice(lane.items.indexOf(head), 1);
-        lane.since = now;
-        for (const { items, since } of waiting.values()) if (items.length > 0) expect(now - since, "lane's wait").toBeLessThanOrEqual(MAX_WAIT + 9 * serviceMs);
-      }
-    }),
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -4,7 +4,13 @@ import { model, World } from "./support.ts";
 test("the limit of the queue holds for those who wait for a load, not only for those who wait for a slot", () => {
   const world = new World([model("a")], { settings: { maxQueuedPerModel: 3 } });
   for (let count = 0; count < 5; count++) world.arrive("a");
-  expect([...world.requests.values()].map((request) => request.status)).toEqual(["waiting", "waiting", "waiting", "rejected", "rejected"]);
+  expect([...world.requests.values()].map((request) => request.status)).toEqual([
+    "waiting",
+    "waiting",
+    "waiting",
+    "rejected",
+    "rejected",
+  ]);
 });
 
 test("waiters who are let in all at once still get no more slots than there are", () => {

@@ -4,7 +4,10 @@ import { model, World } from "./support.ts";
 import { forwarded, type NodeOptions, node, tell } from "./support-remotes.ts";
 
 /** Two machines with a model that is on no other, both of whose speeds are known: tokens per millisecond. */
-function measured(speeds: Readonly<Record<string, number>>, options: Readonly<Record<string, NodeOptions>> = {}): World {
+function measured(
+  speeds: Readonly<Record<string, number>>,
+  options: Readonly<Record<string, NodeOptions>> = {},
+): World {
   const world = new World([]);
   const names = Object.keys(speeds);
   for (const name of names) {
@@ -24,10 +27,21 @@ function measured(speeds: Readonly<Record<string, number>>, options: Readonly<Re
 }
 
 /** A request from its arrival to its end, by so much longer than its engine's work as is said of the machine; returns where it was served. */
-function serve(world: World, facts: Partial<RequestFacts>, promptMs: number, wayMs: Readonly<Record<string, number>> = {}): string | undefined {
+function serve(
+  world: World,
+  facts: Partial<RequestFacts>,
+  promptMs: number,
+  wayMs: Readonly<Record<string, number>> = {},
+): string | undefined {
   const id = world.arrive("a", { maxTokens: 0, ...facts });
   world.now += promptMs + (wayMs[forwarded(world)[id] ?? ""] ?? 0);
-  world.finish(id, { promptTokens: facts.promptTokens ?? 10, cachedTokens: 0, promptMs, completionTokens: 0, completionMs: 0 });
+  world.finish(id, {
+    promptTokens: facts.promptTokens ?? 10,
+    cachedTokens: 0,
+    promptMs,
+    completionTokens: 0,
+    completionMs: 0,
+  });
   return forwarded(world)[id];
 }
 
@@ -111,7 +125,13 @@ function beside(perMs: number): World {
   const [blocking, ...others] = [world.arrive("a"), world.arrive("a", { promptTokens: 1000 })];
   const there = others.find((id) => forwarded(world)[id] === "b") ?? "";
   world.now += 1000 / perMs;
-  world.finish(there, { promptTokens: 1000, cachedTokens: 0, promptMs: 1000 / perMs, completionTokens: 0, completionMs: 0 });
+  world.finish(there, {
+    promptTokens: 1000,
+    cachedTokens: 0,
+    promptMs: 1000 / perMs,
+    completionTokens: 0,
+    completionMs: 0,
+  });
   world.post({ type: "first-token", requestId: blocking ?? "" });
   return world;
 }
@@ -151,6 +171,8 @@ test("what was given up, failed or broke off teaches no speed and leaves nothing
 test("the same short prompt again and again is shared by weight, wherever it is cached", () => {
   const world = new World([]);
   tell(world, [node("b", { weight: 3 }), node("c")], ["a"]);
-  const names = Array.from({ length: 40 }, () => serve(world, { promptTokens: 100, prefix: marks(["p", 100]) }, 20, { b: 60, c: 20 }));
+  const names = Array.from({ length: 40 }, () =>
+    serve(world, { promptTokens: 100, prefix: marks(["p", 100]) }, 20, { b: 60, c: 20 }),
+  );
   expect(names.filter((name) => name === "b")).toHaveLength(30);
 });

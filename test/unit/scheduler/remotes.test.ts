@@ -185,7 +185,10 @@ test("the client's leaving gives a machine's place back", () => {
 
 test("whatever happens, every request goes somewhere once and places return to zero", () => {
   const step = fc.oneof(
-    fc.record({ type: fc.constant("arrive" as const), hops: fc.constantFrom<readonly string[]>([], ["id-b"], ["self"]) }),
+    fc.record({
+      type: fc.constant("arrive" as const),
+      hops: fc.constantFrom<readonly string[]>([], ["id-b"], ["self"]),
+    }),
     fc.record({ type: fc.constantFrom("finish" as const, "fail" as const, "cancel" as const), pick: fc.nat(20) }),
     fc.record({ type: fc.constant("tell" as const), b: fc.boolean(), c: fc.boolean() }),
     fc.record({ type: fc.constant("advance" as const), ms: fc.nat(2_000) }),
@@ -208,7 +211,8 @@ test("whatever happens, every request goes somewhere once and places return to z
       for (const action of steps) {
         if (action.type === "arrive") ids.push(world.arrive("a", { hops: action.hops }));
         else if (action.type === "advance") world.advance(action.ms);
-        else if (action.type === "tell") tell(world, [node("b", { slots: 2, up: action.b }), node("c", { slots: 1, up: action.c })]);
+        else if (action.type === "tell")
+          tell(world, [node("b", { slots: 2, up: action.b }), node("c", { slots: 1, up: action.c })]);
         else end(ids[action.pick % Math.max(1, ids.length)], action.type);
       }
       const sent = world.all("dispatch").map(({ requestId }) => requestId);

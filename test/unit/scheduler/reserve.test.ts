@@ -37,7 +37,8 @@ test("a model with few slots keeps none free", () => {
 function twoInstances(): World {
   const world = new World([model("a", { slots: 4, preload: true, replicas: 2 })], { devices: [gpu(0), gpu(1), cpu()] });
   for (const id of world.starting()) world.up(id);
-  for (let count = 0; count < 4; count++) world.finish(world.arrive("a", { tenant: "light", promptTokens: 1000 }), { promptTokens: 1000, promptMs: 1000 });
+  for (let count = 0; count < 4; count++)
+    world.finish(world.arrive("a", { tenant: "light", promptTokens: 1000 }), { promptTokens: 1000, promptMs: 1000 });
   return world;
 }
 
@@ -48,8 +49,11 @@ test("of two instances one has no prompt of a flooder's to work off, so that the
   for (let round = 0; round < 12; round++) {
     world.advance(1000);
     for (const record of world.state.instances.values())
-      for (const { answering, facts } of record.inFlight) if (!answering) world.post({ type: "first-token", requestId: facts.id });
-    const idle = [...world.state.instances.values()].filter(({ unanswered, inFlight, slots }) => unanswered === 0 && inFlight.size < slots);
+      for (const { answering, facts } of record.inFlight)
+        if (!answering) world.post({ type: "first-token", requestId: facts.id });
+    const idle = [...world.state.instances.values()].filter(
+      ({ unanswered, inFlight, slots }) => unanswered === 0 && inFlight.size < slots,
+    );
     expect(idle.length, "instances that are ready for a prompt").toBeGreaterThanOrEqual(1);
   }
   expect(running(world)).toBe(6);

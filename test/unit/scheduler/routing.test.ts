@@ -32,7 +32,10 @@ test("a conversation goes back to the instance that has its beginning", () => {
   world.now += 1;
   world.finish(other);
   // The other instance was used later; without the prefix it would be chosen.
-  const next = world.arrive("a", { promptTokens: 1200, prefix: marks(["s", 500], ["u1", 1000], ["a1", 1100], ["u2", 1200]) });
+  const next = world.arrive("a", {
+    promptTokens: 1200,
+    prefix: marks(["s", 500], ["u1", 1000], ["a1", 1100], ["u2", 1200]),
+  });
   expect(world.instanceOf(next)).toBe(home);
   expect(record(world, home).prefillTokens).toBe(200);
 });
@@ -52,7 +55,8 @@ test("a conversation goes back to the instance that has its beginning although a
   const world = two();
   world.reload({ settings: { ...world.config.settings, maxLoad: 0.5 } });
   let asked = 0;
-  const ask = (): string => world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 1990], [`${++asked}`, 2000]) });
+  const ask = (): string =>
+    world.arrive("a", { promptTokens: 2000, maxTokens: 0, prefix: marks(["s", 1990], [`${++asked}`, 2000]) });
   const first = ask();
   const home = world.instanceOf(first);
   world.finish(first);
@@ -73,7 +77,11 @@ test("a conversation that goes on stays with its instance at max_load", () => {
   const heavy = world.arrive("a", { promptTokens: 2010, maxTokens: 0, prefix: marks(["u1", 2000], ["other", 2010]) });
   expect(world.instanceOf(heavy)).toBe(home);
   world.finish(heavy);
-  const other = world.arrive("a", { promptTokens: 2050, maxTokens: 0, prefix: marks(["u1", 2000], ["other", 2010], ["o2", 2050]) });
+  const other = world.arrive("a", {
+    promptTokens: 2050,
+    maxTokens: 0,
+    prefix: marks(["u1", 2000], ["other", 2010], ["o2", 2050]),
+  });
   expect(record(world, home).load).toBeGreaterThanOrEqual(0.25);
   world.finish(other);
   const [a, b] = [["o2", "o3"] as const, ["o2", "o4"] as const].map(([tip, next]) =>
@@ -85,7 +93,8 @@ test("a conversation that goes on stays with its instance at max_load", () => {
 
 test("a beginning that many have ties new conversations to no instance", () => {
   const world = two();
-  const begin = (name: string): string => world.arrive("a", { promptTokens: 600, maxTokens: 10, prefix: marks(["s", 500], [name, 600]) });
+  const begin = (name: string): string =>
+    world.arrive("a", { promptTokens: 600, maxTokens: 10, prefix: marks(["s", 500], [name, 600]) });
   const homes = ["one", "two", "three", "four"].map((name) => {
     const request = begin(name);
     const home = world.instanceOf(request);
@@ -103,7 +112,8 @@ test("a beginning that many have ties new conversations to no instance", () => {
 
 test("what a request is at work on is there for nobody else", () => {
   const world = two();
-  const begin = (name: string): string => world.arrive("a", { promptTokens: 600, prefix: marks(["s", 500], [name, 600]) });
+  const begin = (name: string): string =>
+    world.arrive("a", { promptTokens: 600, prefix: marks(["s", 500], [name, 600]) });
   const [one, two_] = [begin("one"), begin("two")];
   expect(world.instanceOf(one)).not.toBe(world.instanceOf(two_));
   expect(record(world, world.instanceOf(two_)).prefillTokens).toBe(600);
@@ -112,7 +122,10 @@ test("what a request is at work on is there for nobody else", () => {
 test("how many tokens the engine counts of a text does not make it forget", () => {
   const world = two({ replicas: 1 });
   const turn = (marked: [string, number][], promptTokens: number, cachedTokens: number): void =>
-    world.finish(world.arrive("a", { promptTokens: marked.at(-1)?.[1] ?? 0, prefix: marks(...marked) }), { promptTokens, cachedTokens });
+    world.finish(world.arrive("a", { promptTokens: marked.at(-1)?.[1] ?? 0, prefix: marks(...marked) }), {
+      promptTokens,
+      cachedTokens,
+    });
   turn([["one", 1000]], 500, 0);
   turn([["two", 1000]], 500, 0);
   // Half of what we took it for, but all that the engine ever had.
@@ -146,7 +159,10 @@ test("one slow short prompt does not make an instance slow for ever", () => {
 test("what the engine says was cached corrects what is believed", () => {
   const world = two({ replicas: 1 });
   const say = (hash: string, cachedTokens: number): void =>
-    world.finish(world.arrive("a", { promptTokens: 1000, prefix: marks([hash, 1000]) }), { promptTokens: 1000, cachedTokens });
+    world.finish(world.arrive("a", { promptTokens: 1000, prefix: marks([hash, 1000]) }), {
+      promptTokens: 1000,
+      cachedTokens,
+    });
   say("one", 0);
   say("two", 0);
   say("three", 0);
@@ -159,7 +175,8 @@ test("what the engine says was cached corrects what is believed", () => {
 
 test("what does not fit into slots × context is forgotten, the least recently used first", () => {
   const world = two({ replicas: 1, slots: 2, contextTokens: 1000 });
-  for (const hash of ["one", "two", "three"]) world.finish(world.arrive("a", { promptTokens: 900, maxTokens: 0, prefix: marks([hash, 900]) }));
+  for (const hash of ["one", "two", "three"])
+    world.finish(world.arrive("a", { promptTokens: 900, maxTokens: 0, prefix: marks([hash, 900]) }));
   const [instance] = world.state.instances.values();
   expect([...(instance?.prefixes.conversations.keys() ?? [])]).toEqual(["two", "three"]);
 });
@@ -208,7 +225,8 @@ test("an answer that came in one piece had its prompt worked off, one that was g
 
 test("load counts work against what a usual request is, and a full instance is never below 1", () => {
   const world = two({ replicas: 1, slots: 4 });
-  for (let count = 0; count < 50; count++) world.finish(world.arrive("a"), { promptTokens: 100, cachedTokens: 0, completionTokens: 100 });
+  for (let count = 0; count < 50; count++)
+    world.finish(world.arrive("a"), { promptTokens: 100, cachedTokens: 0, completionTokens: 100 });
   const instance = record(world, world.instancesOf("a")[0] ?? null);
   const long = world.arrive("a", { promptTokens: 1500, maxTokens: 100 });
   expect(instance.load).toBeCloseTo(1600 / (4 * 200), 5);
@@ -219,7 +237,8 @@ test("load counts work against what a usual request is, and a full instance is n
 
 test("of an answer in one piece the time of its tokens is not taken for time of its prompt", () => {
   const world = two({ replicas: 1 });
-  for (let count = 0; count < 3; count++) world.finish(world.arrive("a", { promptTokens: 1000 }), { promptTokens: 1000, promptMs: 100 });
+  for (let count = 0; count < 3; count++)
+    world.finish(world.arrive("a", { promptTokens: 1000 }), { promptTokens: 1000, promptMs: 100 });
   const whole = world.arrive("a", { promptTokens: 1000 });
   const instance = record(world, world.instanceOf(whole));
   world.now += 90;

@@ -27,7 +27,10 @@ test("replicas on one device are numbered", () => {
 });
 
 test("a further replica takes free room and pushes nobody out", () => {
-  const world = new World([model("a", { slots: 1 }), model("b")], { devices: [gpu(0), gpu(1)], settings: { maxInstances: 2 } });
+  const world = new World([model("a", { slots: 1 }), model("b")], {
+    devices: [gpu(0), gpu(1)],
+    settings: { maxInstances: 2 },
+  });
   world.warm("b");
   world.arrive("a");
   for (const id of world.starting()) world.up(id);
@@ -36,7 +39,10 @@ test("a further replica takes free room and pushes nobody out", () => {
 });
 
 test("a further replica is started as soon as room for it becomes free", () => {
-  const world = new World([model("a", { slots: 1 }), model("b", { idleTtlMs: 5_000 })], { devices: [gpu(0), gpu(1)], settings: { maxInstances: 2 } });
+  const world = new World([model("a", { slots: 1 }), model("b", { idleTtlMs: 5_000 })], {
+    devices: [gpu(0), gpu(1)],
+    settings: { maxInstances: 2 },
+  });
   const other = world.warm("b");
   world.arrive("a");
   for (const id of world.starting()) world.up(id);
@@ -49,7 +55,9 @@ test("a further replica is started as soon as room for it becomes free", () => {
 });
 
 test("a named device is obeyed, and a device that is not there is named in the refusal", () => {
-  const world = new World([model("a", { devices: ["cuda:1"] }), model("b", { devices: ["cuda:7"] })], { devices: [gpu(0), gpu(1)] });
+  const world = new World([model("a", { devices: ["cuda:1"] }), model("b", { devices: ["cuda:7"] })], {
+    devices: [gpu(0), gpu(1)],
+  });
   world.arrive("a");
   expect(world.starting()).toEqual(["a@cuda:1"]);
   const refusal = world.refusalOf(world.arrive("b"));

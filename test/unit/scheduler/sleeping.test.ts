@@ -29,17 +29,20 @@ test.each([
   { saved: ["new"], restored: ["new", "mid"], held: [0, 0, 300] },
   { saved: [], restored: ["stranger"], held: [0, 0, 0] },
   { saved: ["new", "mid", "old", "older"], restored: ["older", "old"], held: [100, 0, 0] },
-])("of the conversations $saved that an ended instance had, its successor holds the $restored that it was given", ({ saved, restored, held }) => {
-  const world = new World([model("a", { slots: 2, idleTtlMs: 1_000 })], { devices: [cpu()] });
-  talk(world);
-  world.advance(1_000);
-  for (const id of world.inState("stopping")) world.step(id, ["stopping"], "absent", { saved });
-  expect(world.instancesOf("a")).toEqual([]);
-  world.arrive("a", { prefix: [{ hash: "another", tokens: 10 }] });
-  const [id = ""] = world.starting();
-  world.step(id, ["starting"], "ready", { restored });
-  expect(heldBy(world, id)).toEqual(held);
-});
+])(
+  "of the conversations $saved that an ended instance had, its successor holds the $restored that it was given",
+  ({ saved, restored, held }) => {
+    const world = new World([model("a", { slots: 2, idleTtlMs: 1_000 })], { devices: [cpu()] });
+    talk(world);
+    world.advance(1_000);
+    for (const id of world.inState("stopping")) world.step(id, ["stopping"], "absent", { saved });
+    expect(world.instancesOf("a")).toEqual([]);
+    world.arrive("a", { prefix: [{ hash: "another", tokens: 10 }] });
+    const [id = ""] = world.starting();
+    world.step(id, ["starting"], "ready", { restored });
+    expect(heldBy(world, id)).toEqual(held);
+  },
+);
 
 test("a running instance that took conversations over gets the requests that go on with them", () => {
   const world = new World([model("a", { slots: 2, replicas: 2, preload: true })], { devices: [gpu(0), gpu(1)] });

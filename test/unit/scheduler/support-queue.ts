@@ -7,7 +7,9 @@ export interface Item extends Queued<Item> {
 }
 
 let numbers = 0;
-export function item(facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedAt" | "turnAt" | "startBy">> = {}): Item {
+export function item(
+  facts: Partial<Pick<Item, "priority" | "tenant" | "arrivedAt" | "turnAt" | "startBy">> = {},
+): Item {
   numbers += 1;
   const arrivedAt = facts.arrivedAt ?? 0;
   return {

@@ -10,7 +10,11 @@ export interface NodeOptions {
   readonly loaded?: boolean;
 }
 
-export const node = (name: string, { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true }: NodeOptions = {}, models = ["a"]): RemoteCandidate => ({
+export const node = (
+  name: string,
+  { weight = 1, up = true, slots = 4, inFlight = 0, loaded = true }: NodeOptions = {},
+  models = ["a"],
+): RemoteCandidate => ({
   name,
   nodeId: `id-${name}`,
   weight,
@@ -18,8 +22,14 @@ export const node = (name: string, { weight = 1, up = true, slots = 4, inFlight 
   models: new Map(models.map((each) => [each, { slots, inFlight, loaded }])),
 });
 
-export const tell = (world: World, candidates: readonly RemoteCandidate[], remoteOnly: readonly string[] = []): void => {
-  const models = remoteOnly.map((name) => model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0 }));
+export const tell = (
+  world: World,
+  candidates: readonly RemoteCandidate[],
+  remoteOnly: readonly string[] = [],
+): void => {
+  const models = remoteOnly.map((name) =>
+    model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0 }),
+  );
   world.post({ type: "remotes", change: { nodeId: "self", candidates, models } });
 };
 

@@ -6,24 +6,40 @@ import type { LoadSettings, ModelSpec } from "../../../src/core/model.ts";
 import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
 import { decide } from "../../../src/scheduler/decide.ts";
 import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
-import type { OperationTarget, OperatorAction, SchedulerConfig, SchedulerEvent } from "../../../src/scheduler/events.ts";
+import type {
+  OperationTarget,
+  OperatorAction,
+  SchedulerConfig,
+  SchedulerEvent,
+} from "../../../src/scheduler/events.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
 import { testModel } from "../../support/fake-engine.ts";
 
 export const GIB = 2 ** 30;
 
-export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> & Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads" | "hostCacheMib">>;
+export type ModelOptions = Partial<Omit<ModelSpec, "load" | "name">> &
+  Partial<Pick<LoadSettings, "slots" | "contextTokens" | "threads" | "hostCacheMib">>;
 
 export function model(name: string, options: ModelOptions = {}): ModelSpec {
   const { slots = 2, contextTokens = 4096, threads = 1, hostCacheMib = 0, ...rest } = options;
   const file = `/etc/assistant/models/${name}.toml`;
-  return testModel({ name, engine: "auto", replicas: "auto", file, fingerprint: `${name}-1`, ...rest }, { slots, contextTokens, threads, hostCacheMib });
+  return testModel(
+    { name, engine: "auto", replicas: "auto", file, fingerprint: `${name}-1`, ...rest },
+    { slots, contextTokens, threads, hostCacheMib },
+  );
 }
 
 export function gpu(index: number, memoryGib = 24): Device {
   const bytes = memoryGib * GIB;
-  return { ...cpu(memoryGib), id: `cuda:${index}`, vendor: "nvidia", name: `GPU ${index}`, memoryTotalBytes: bytes, memoryFreeBytes: bytes };
+  return {
+    ...cpu(memoryGib),
+    id: `cuda:${index}`,
+    vendor: "nvidia",
+    name: `GPU ${index}`,
+    memoryTotalBytes: bytes,
+    memoryFreeBytes: bytes,
+  };
 }
 
 export function cpu(memoryGib = 64): Device {
@@ -104,7 +120,12 @@ export class World {
 
   constructor(
     models: readonly ModelSpec[],
-    options: { devices?: readonly Device[]; settings?: Partial<SchedulerSettings>; memoryGib?: Record<string, number>; measures?: boolean } = {},
+    options: {
+      devices?: readonly Device[];
+      settings?: Partial<SchedulerSettings>;
+      memoryGib?: Record<string, number>;
+      measures?: boolean;
+    } = {},
   ) {
     this.state = createState(grantFreeThreads, options.measures);
     this.#config = {
@@ -144,13 +165,24 @@ export class World {
     this.requests.set(id, { status: "waiting" });
     this.post({
       type: "arrived",
-      facts: { id, model: modelName, tenant: "t", priority: 50, promptTokens: 10, maxTokens: 20, prefix: [], deadlineAt: null, ...facts },
+      facts: {
+        id,
+        model: modelName,
+        tenant: "t",
+        priority: 50,
+        promptTokens: 10,
+        maxTokens: 20,
+        prefix: [],
+        deadlineAt: null,
+        ...facts,
+      },
     });
     return id;
   }
 
   cancel(id: string): void {
-    if (this.requests.get(id)?.status === "waiting" || this.requests.get(id)?.status === "running") this.requests.set(id, { status: "cancelled" });
+    if (this.requests.get(id)?.status === "waiting" || this.requests.get(id)?.status === "running")
+      this.requests.set(id, { status: "cancelled" });
     this.post({ type: "cancelled", requestId: id });
   }
 
@@ -192,7 +224,10 @@ export class World {
 
   /** The process died. */
   die(id: string, message = "died by SIGKILL", retryInMs = 0): void {
-    this.step(id, ["starting", "ready", "draining"], "failed", { death: { cause: "signal", message }, retryAt: this.now + retryInMs });
+    this.step(id, ["starting", "ready", "draining"], "failed", {
+      death: { cause: "signal", message },
+      retryAt: this.now + retryInMs,
+    });
   }
 
   /** Starts a model by a request and ends that request, so that the instance is idle. */
@@ -227,7 +262,9 @@ export class World {
   starting = (): string[] => this.inState("starting");
 
   instancesOf(modelName: string): string[] {
-    return [...this.fleet].filter(([, instance]) => instance.order.model.name === modelName && instance.state !== "absent").map(([id]) => id);
+    return [...this.fleet]
+      .filter(([, instance]) => instance.order.model.name === modelName && instance.state !== "absent")
+      .map(([id]) => id);
   }
 
   /** Effects of one kind, of the whole history. */
@@ -282,7 +319,8 @@ export class World {
 
   #start(order: StartOrder): FleetEvent | null {
     const known = this.fleet.get(order.instanceId);
-    if (known !== undefined && known.state === "failed" && known.retryAt !== null && known.retryAt > this.now) return null;
+    if (known !== undefined && known.state === "failed" && known.retryAt !== null && known.retryAt > this.now)
+      return null;
     if (known !== undefined && known.state !== "failed" && known.state !== "absent") return null;
     const from = known?.state ?? "absent";
     const instance: FakeInstance = { order, state: "starting", retryAt: null, lastDeath: known?.lastDeath ?? null };

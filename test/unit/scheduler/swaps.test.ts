@@ -13,7 +13,10 @@ class Swapping {
   swaps = 0;
 
   constructor(models: readonly ModelSpec[] = [model("a", { slots: 1 }), model("b", { slots: 1 })]) {
-    this.world = new World(models, { devices: [cpu()], settings: { maxInstances: 1, maxSwapWaitMs: MAX_SWAP_WAIT_MS } });
+    this.world = new World(models, {
+      devices: [cpu()],
+      settings: { maxInstances: 1, maxSwapWaitMs: MAX_SWAP_WAIT_MS },
+    });
   }
 
   /** Lets time pass in small steps; what is due in the fleet happens. */
@@ -22,7 +25,8 @@ class Swapping {
     for (const end = world.now + ms; world.now < end; ) {
       for (const id of world.inState("stopping")) world.gone(id);
       for (const id of world.starting()) if (this.#isOver(`load ${id}`, LOAD_MS)) this.#up(id);
-      for (const [id, state] of world.requests) if (state.status === "running" && this.#isOver(id, ANSWER_MS)) world.finish(id);
+      for (const [id, state] of world.requests)
+        if (state.status === "running" && this.#isOver(id, ANSWER_MS)) world.finish(id);
       each(world);
       world.advance(100);
     }

@@ -15,7 +15,10 @@ const colour: DocumentType<Colour> = {
   durable: true,
   parse: (value) => (typeof (value as Colour | null)?.colour === "string" ? (value as Colour) : null),
 };
-const strict: DocumentType<Colour> = { ...colour, refuse: (file) => new AssistantError("config_invalid", `${file} is damaged`) };
+const strict: DocumentType<Colour> = {
+  ...colour,
+  refuse: (file) => new AssistantError("config_invalid", `${file} is damaged`),
+};
 
 let root: string;
 let directory: string;
@@ -27,7 +30,12 @@ beforeEach(async () => {
   directory = join(root, "data");
   file = join(directory, "favourite.json");
   problems = [];
-  documents = new JsonDocuments({ directory, fileMode: 0o600, directoryMode: 0o700, report: (problem) => problems.push(problem) });
+  documents = new JsonDocuments({
+    directory,
+    fileMode: 0o600,
+    directoryMode: 0o700,
+    report: (problem) => problems.push(problem),
+  });
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -35,7 +43,8 @@ const put = async (text: string): Promise<void> => {
   await mkdir(directory, { recursive: true });
   await writeFile(file, text);
 };
-const aside = async (): Promise<string[]> => (await readdir(directory)).filter((name) => name.startsWith("favourite.json.damaged-"));
+const aside = async (): Promise<string[]> =>
+  (await readdir(directory)).filter((name) => name.startsWith("favourite.json.damaged-"));
 
 describe("a document", () => {
   it("is null before it is written, and then what was written", async () => {
@@ -77,36 +86,42 @@ describe("a document", () => {
   });
 });
 
-describe.each(["", "{", "null", "[]", '"red"', '{"colour":3}', '{"schema":1}', '{"schema":"3","colour":3}'])("a damaged document (%j)", (text) => {
-  it("reads as none, is reported and stays where it is", async () => {
-    await put(text);
-    expect(await documents.read("favourite", colour)).toBeNull();
-    expect(problems).toEqual([`The colour in ${file} cannot be read and is ignored.`]);
-    expect(await readFile(file, "utf8")).toBe(text);
-  });
+describe.each(["", "{", "null", "[]", '"red"', '{"colour":3}', '{"schema":1}', '{"schema":"3","colour":3}'])(
+  "a damaged document (%j)",
+  (text) => {
+    it("reads as none, is reported and stays where it is", async () => {
+      await put(text);
+      expect(await documents.read("favourite", colour)).toBeNull();
+      expect(problems).toEqual([`The colour in ${file} cannot be read and is ignored.`]);
+      expect(await readFile(file, "utf8")).toBe(text);
+    });
 
-  it("is set aside, with a report, by the next write", async () => {
-    await put(text);
-    await documents.write("favourite", colour, { colour: "red" });
-    expect(await documents.read("favourite", colour)).toEqual({ colour: "red" });
-    const [name = ""] = await aside();
-    expect(await readFile(join(directory, name), "utf8")).toBe(text);
-    expect(problems).toEqual([`The colour in ${file} could not be read; the file is now ${join(directory, name)}.`]);
-  });
+    it("is set aside, with a report, by the next write", async () => {
+      await put(text);
+      await documents.write("favourite", colour, { colour: "red" });
+      expect(await documents.read("favourite", colour)).toEqual({ colour: "red" });
+      const [name = ""] = await aside();
+      expect(await readFile(join(directory, name), "utf8")).toBe(text);
+      expect(problems).toEqual([`The colour in ${file} could not be read; the file is now ${join(directory, name)}.`]);
+    });
 
-  it("is set aside by a removal", async () => {
-    await put(text);
-    await documents.remove("favourite", colour);
-    expect(await documents.read("favourite", colour)).toBeNull();
-    expect(await readFile(join(directory, (await aside())[0] ?? ""), "utf8")).toBe(text);
-  });
+    it("is set aside by a removal", async () => {
+      await put(text);
+      await documents.remove("favourite", colour);
+      expect(await documents.read("favourite", colour)).toBeNull();
+      expect(await readFile(join(directory, (await aside())[0] ?? ""), "utf8")).toBe(text);
+    });
 
-  it("is an error where its type refuses it", async () => {
-    await put(text);
-    await expect(documents.read("favourite", strict)).rejects.toMatchObject({ code: "config_invalid", message: `${file} is damaged` });
-    expect(await readFile(file, "utf8")).toBe(text);
-  });
-});
+    it("is an error where its type refuses it", async () => {
+      await put(text);
+      await expect(documents.read("favourite", strict)).rejects.toMatchObject({
+        code: "config_invalid",
+        message: `${file} is damaged`,
+      });
+      expect(await readFile(file, "utf8")).toBe(text);
+    });
+  },
+);
 
 describe("a document of a newer format", () => {
   const newer = '{"schema":3,"hue":120}';

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openLog } from "../../../src/telemetry/log.ts";
 
-async function linesOf(write: (log: Awaited<ReturnType<typeof openLog>>["log"]) => void): Promise<Record<string, unknown>[]> {
+async function linesOf(
+  write: (log: Awaited<ReturnType<typeof openLog>>["log"]) => void,
+): Promise<Record<string, unknown>[]> {
   const directory = await mkdtemp(join(tmpdir(), "assistant-log-"));
   try {
     const { log, flush } = await openLog({ level: "info", directory, alsoTo: null });
@@ -22,7 +24,12 @@ async function linesOf(write: (log: Awaited<ReturnType<typeof openLog>>["log"]) 
 
 test("secrets are hidden, in a line's fields and in the objects they hold, and the caller's objects stay as they are", async () => {
   const headers = { Authorization: "Bearer s3cret", accept: "*/*" };
-  const [line] = await linesOf((log) => log.info({ headers, apiKey: "s3cret", remote: { token: "s3cret", name: "attic" }, tokens: 3, path: "/v1" }, "called"));
+  const [line] = await linesOf((log) =>
+    log.info(
+      { headers, apiKey: "s3cret", remote: { token: "s3cret", name: "attic" }, tokens: 3, path: "/v1" },
+      "called",
+    ),
+  );
   expect(line).toMatchObject({
     headers: { Authorization: "[redacted]", accept: "*/*" },
     apiKey: "[redacted]",
@@ -37,7 +44,10 @@ test("secrets are hidden, in a line's fields and in the objects they hold, and t
 
 test("errors keep their message and stack", async () => {
   const [line] = await linesOf((log) => log.warn({ err: new Error("broke") }, "failed"));
-  expect(line).toMatchObject({ err: { message: "broke", stack: expect.stringContaining("broke") as string }, msg: "failed" });
+  expect(line).toMatchObject({
+    err: { message: "broke", stack: expect.stringContaining("broke") as string },
+    msg: "failed",
+  });
 });
 
 test("what was logged is in the file, in order, once flushed", async () => {

@@ -29,10 +29,9 @@ test("a duration counts in every bucket whose bound it does not exceed", async (
   const metrics = new Metrics();
   for (const totalMs of [5, 5.1, 400_000]) metrics.request(request({ totalMs }));
   const text = await metrics.text(emptyStatus, usage);
-  const buckets = [...text.matchAll(/^assistant_request_seconds_bucket\{le="([^"]+)",model="river"\} (\d+)$/gm)].map(([, bound, count]) => [
-    bound,
-    Number(count),
-  ]);
+  const buckets = [...text.matchAll(/^assistant_request_seconds_bucket\{le="([^"]+)",model="river"\} (\d+)$/gm)].map(
+    ([, bound, count]) => [bound, Number(count)],
+  );
   expect(buckets.slice(0, 3)).toEqual([
     ["0.005", 1],
     ["0.01", 2],
@@ -95,8 +94,19 @@ test("names with quotes, backslashes and line ends are escaped", async () => {
 
 test("each scrape shows the status and the usage as they are then", async () => {
   const metrics = new Metrics();
-  const row = { tenant: "anna", model: "river", requests: 2, failed: 0, promptTokens: 10, cachedTokens: 4, completionTokens: 5 };
-  const first = await metrics.text({ ...emptyStatus, nodes: [{ name: "attic", state: "up", inFlight: 3 } as NodeStatus] }, { since: 0, usage: [row] });
+  const row = {
+    tenant: "anna",
+    model: "river",
+    requests: 2,
+    failed: 0,
+    promptTokens: 10,
+    cachedTokens: 4,
+    completionTokens: 5,
+  };
+  const first = await metrics.text(
+    { ...emptyStatus, nodes: [{ name: "attic", state: "up", inFlight: 3 } as NodeStatus] },
+    { since: 0, usage: [row] },
+  );
   expect(first).toContain('assistant_node_in_flight{node="attic"} 3');
   expect(first).toContain('assistant_tenant_requests_total{tenant="anna",model="river"} 2');
   expect(first).toContain('assistant_tenant_tokens_total{tenant="anna",model="river",kind="cached"} 4');

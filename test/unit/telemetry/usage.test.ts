@@ -41,10 +41,23 @@ test("requests and tokens are added up by tenant and model; what the engine did 
   ledger.note(request({ tenant: "ben" }));
   ledger.note(request({}));
   ledger.note(request({ promptTokens: 1, cachedTokens: null, completionTokens: null, end: "cancelled" }));
-  ledger.note(request({ model: null, promptTokens: null, cachedTokens: null, completionTokens: null, end: "rejected", code: "model_not_found" }));
+  ledger.note(
+    request({
+      model: null,
+      promptTokens: null,
+      cachedTokens: null,
+      completionTokens: null,
+      end: "rejected",
+      code: "model_not_found",
+    }),
+  );
   expect(ledger.report()).toEqual({
     since: 1_000,
-    usage: [row("anna", "", [1, 1, 0, 0, 0]), row("anna", "river", [2, 0, 11, 4, 5]), row("ben", "river", [1, 0, 10, 4, 5])],
+    usage: [
+      row("anna", "", [1, 1, 0, 0, 0]),
+      row("anna", "river", [2, 0, 11, 4, 5]),
+      row("ben", "river", [1, 0, 10, 4, 5]),
+    ],
   });
 });
 

@@ -33,17 +33,35 @@ describe("numbers for people", () => {
   });
 
   test("rates and counts", () => {
-    expect([formatRate(null), formatRate(8.34), formatRate(99.96), formatRate(134.4)]).toEqual(["-", "8.3", "100", "134"]);
-    expect([formatCount(950), formatCount(12_400), formatCount(999_960), formatCount(3_100_000)]).toEqual(["950", "12.4k", "1.0M", "3.1M"]);
+    expect([formatRate(null), formatRate(8.34), formatRate(99.96), formatRate(134.4)]).toEqual([
+      "-",
+      "8.3",
+      "100",
+      "134",
+    ]);
+    expect([formatCount(950), formatCount(12_400), formatCount(999_960), formatCount(3_100_000)]).toEqual([
+      "950",
+      "12.4k",
+      "1.0M",
+      "3.1M",
+    ]);
   });
 });
 
 test("no figure of bytes is longer than its column", () => {
-  fc.assert(fc.property(fc.double({ min: 0, max: 999 * 1024 ** 4, noNaN: true }), (bytes) => formatBytes(bytes).length <= 8));
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 999 * 1024 ** 4, noNaN: true }), (bytes) => formatBytes(bytes).length <= 8),
+  );
 });
 
 test("a bar has its width whatever it shows", () => {
-  fc.assert(fc.property(fc.double(), fc.integer({ min: 1, max: 60 }), (fraction, width) => bar(fraction, width).length === width));
+  fc.assert(
+    fc.property(
+      fc.double(),
+      fc.integer({ min: 1, max: 60 }),
+      (fraction, width) => bar(fraction, width).length === width,
+    ),
+  );
   expect(bar(0, 4)).toBe("░░░░");
   expect(bar(1, 4)).toBe("████");
   expect(bar(0.5, 4)).toBe("██░░");

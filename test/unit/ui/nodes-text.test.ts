@@ -24,7 +24,10 @@ const away = "The remote server cannot be reached: connect ECONNREFUSED";
 
 test("every server has a line with state, load, times and models, and what is not known is a dash", () => {
   const [titles, up, fresh] = nodesText(
-    [node({ inFlight: 2 }), node({ name: "c", state: "connecting", version: null, models: [], latencyMs: null, firstByteMs: null })],
+    [
+      node({ inFlight: 2 }),
+      node({ name: "c", state: "connecting", version: null, models: [], latencyMs: null, firstByteMs: null }),
+    ],
     NOW,
   );
   expect(titles).toMatch(/^NAME +ADDRESS +STATE +VERSION +WEIGHT +IN FLIGHT +SERVED +ROUND TRIP +FIRST BYTE +MODELS/);
@@ -42,11 +45,19 @@ test("a server that is away says since when, and one that is back does not look 
     ],
     NOW,
   );
-  expect(text.slice(5)).toEqual([`b: ${away} (last seen 1m 30s ago)`, `c: ${away} (never seen)`, `d is up; its last failure: ${away}`]);
+  expect(text.slice(5)).toEqual([
+    `b: ${away} (last seen 1m 30s ago)`,
+    `c: ${away} (never seen)`,
+    `d is up; its last failure: ${away}`,
+  ]);
 });
 
 test("what other machines work on for us is counted apart, where there is any", () => {
-  const status = fakeStatus({ instances: [fakeInstance({ inFlight: 1 })], queued: 2, nodes: [node({ inFlight: 3 }), node({ name: "c", inFlight: 1 })] });
+  const status = fakeStatus({
+    instances: [fakeInstance({ inFlight: 1 })],
+    queued: 2,
+    nodes: [node({ inFlight: 3 }), node({ name: "c", inFlight: 1 })],
+  });
   expect(headline(status)).toEqual(expect.arrayContaining(["1 running", "4 on other machines", "2 waiting"]));
   expect(statusText(status, false).join("\n")).toContain("Requests: 1 running here, 4 on other machines, 2 waiting");
   const alone = fakeStatus({ instances: [fakeInstance({ inFlight: 1 })], nodes: [node()] });
@@ -64,5 +75,7 @@ test("a device says which request has it for itself", () => {
     utilizationPercent: null,
     temperatureCelsius: null,
   };
-  expect(statusText(fakeStatus({ devices: [{ ...device, exclusiveRequest: "req_7" }] }), false).join("\n")).toContain("8.6 GB of 17.2 GB, held by req_7");
+  expect(statusText(fakeStatus({ devices: [{ ...device, exclusiveRequest: "req_7" }] }), false).join("\n")).toContain(
+    "8.6 GB of 17.2 GB, held by req_7",
+  );
 });

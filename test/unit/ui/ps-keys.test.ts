@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { initialState, keyOf, type PsKey, type PsState, psReduce, scrollWindow, sortColumn } from "../../../src/ui/ps/state.ts";
+import {
+  initialState,
+  keyOf,
+  type PsKey,
+  type PsState,
+  psReduce,
+  scrollWindow,
+  sortColumn,
+} from "../../../src/ui/ps/state.ts";
 import { columns, visibleRows } from "../../../src/ui/rows.ts";
 import { manyInstances } from "../../fakes/status.ts";
 
@@ -36,7 +44,8 @@ describe("keys of ps", () => {
     expect(press("stop").effects).toEqual([]);
     expect(press("stop").state.confirmStop).toBe(ids[0]);
     expect(press("stop", "yes").effects).toEqual([{ type: "act", id: ids[0], action: "stop" }]);
-    for (const key of ["no", "down", "restart", "stop"] as const) expect(press("stop", key)).toMatchObject({ effects: [], state: { confirmStop: null } });
+    for (const key of ["no", "down", "restart", "stop"] as const)
+      expect(press("stop", key)).toMatchObject({ effects: [], state: { confirmStop: null } });
     expect(press("yes").effects).toEqual([]);
   });
 
@@ -58,7 +67,10 @@ describe("keys of ps", () => {
 
   test("with no instance nothing is done, and that is said", () => {
     const next = psReduce(initialState, "stop", [], []);
-    expect(next).toMatchObject({ effect: null, state: { confirmStop: null, message: expect.stringContaining("no instance") } });
+    expect(next).toMatchObject({
+      effect: null,
+      state: { confirmStop: null, message: expect.stringContaining("no instance") },
+    });
   });
 });
 

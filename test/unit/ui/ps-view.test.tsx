@@ -17,13 +17,25 @@ interface Looks {
 }
 
 function screen(status: DaemonStatus | null, { width, height = 24, problem, state, log = [] }: Looks): string {
-  const view = <PsView snapshot={{ status, problem: problem ?? null }} state={{ ...initialState, ...state }} logLines={log} width={width} height={height} />;
+  const view = (
+    <PsView
+      snapshot={{ status, problem: problem ?? null }}
+      state={{ ...initialState, ...state }}
+      logLines={log}
+      width={width}
+      height={height}
+    />
+  );
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are not what is looked at here
   return renderToString(view, { columns: width }).replace(/\u001b\[[0-9;]*m/gu, "");
 }
 
 const trouble = fakeStatus({
-  models: [fakeModel(), fakeModel({ name: "waiting", queued: 4, instances: 0 }), fakeModel({ name: "lost", error: "the file is not here", instances: 0 })],
+  models: [
+    fakeModel(),
+    fakeModel({ name: "waiting", queued: 4, instances: 0 }),
+    fakeModel({ name: "lost", error: "the file is not here", instances: 0 }),
+  ],
   instances: [fakeInstance({ inFlight: 3, load: 0.75, decodeTokensPerSecond: 134.2 }), failedInstance()],
   notices: [{ severity: "warning", file: "/etc/assistant/config.toml", line: 3, key: "x", message: "an odd key" }],
   hints: ["The native engine would be faster."],
@@ -48,11 +60,16 @@ describe.each([60, 100, 200])("at %i columns", (width) => {
 });
 
 test("what died and why, with the next try", () => {
-  expect(screen(trouble, { width: 200 })).toContain("big@cuda:0: exit code 1: cudaMalloc failed: out of memory (20s ago, 3 tries so far; next try in 20s)");
+  expect(screen(trouble, { width: 200 })).toContain(
+    "big@cuda:0: exit code 1: cudaMalloc failed: out of memory (20s ago, 3 tries so far; next try in 20s)",
+  );
 });
 
 test("a model waits for an instance, or for the machine that alone has it", () => {
-  const models = [fakeModel({ name: "here", queued: 2, instances: 0 }), fakeModel({ name: "far", engine: "remote", queued: 1, instances: 0 })];
+  const models = [
+    fakeModel({ name: "here", queued: 2, instances: 0 }),
+    fakeModel({ name: "far", engine: "remote", queued: 1, instances: 0 }),
+  ];
   const text = screen(fakeStatus({ models, instances: [fakeInstance()] }), { width: 120 });
   expect(text).toContain("here: 2 waiting for an instance");
   expect(text).toContain("far: 1 waiting for another machine");
@@ -67,7 +84,9 @@ test("eight instances in a low terminal scroll with the selection", () => {
 });
 
 test("nothing loaded, and nothing configured, say what to do", () => {
-  expect(screen(fakeStatus({ instances: [] }), { width: 100 })).toContain("A request loads one, or `assistant load smollm2`.");
+  expect(screen(fakeStatus({ instances: [] }), { width: 100 })).toContain(
+    "A request loads one, or `assistant load smollm2`.",
+  );
   expect(screen(fakeStatus({ instances: [], models: [] }), { width: 100 })).toContain("assistant run smollm2");
 });
 

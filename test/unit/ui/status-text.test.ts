@@ -6,7 +6,10 @@ import { failedInstance, fakeInstance, fakeModel, fakeStatus } from "../../fakes
 test("status says state, address, models, devices and trouble", () => {
   const text = statusText(
     fakeStatus({
-      models: [fakeModel({ pinned: true, queued: 2 }), fakeModel({ name: "lost", aliases: [], instances: 0, error: "the file is not here" })],
+      models: [
+        fakeModel({ pinned: true, queued: 2 }),
+        fakeModel({ name: "lost", aliases: [], instances: 0, error: "the file is not here" }),
+      ],
       instances: [fakeInstance(), failedInstance()],
       notices: [{ severity: "error", file: "/m/a.toml", line: 3, key: "x", message: "wrong" }],
       hints: ["Build it."],

@@ -55,7 +55,9 @@ function setUp(open: (delivery: Delivery, source: AnswerSource) => AnswerSource 
 
 const bytes = Buffer.from("x");
 const failure = (settled: readonly unknown[]): unknown[] =>
-  settled.map((error) => (error instanceof SendFailure ? [error.reason.code, error.retry, error.betweenEvents] : error));
+  settled.map((error) =>
+    error instanceof SendFailure ? [error.reason.code, error.retry, error.betweenEvents] : error,
+  );
 
 test("an answer that is complete settles once, whatever comes after", async () => {
   const { delivery, receiver, seen, over, sending, cancellation } = setUp();
@@ -71,12 +73,25 @@ test("an answer that is complete settles once, whatever comes after", async () =
   sending.lost.cancel(new Error("late"));
   await over;
   expect(seen).toEqual({ resumed: 0, closed: 1, settled: [NO_FACTS] });
-  expect([sending.firstTokens, receiver.disposed, cancellation.onCancel, sending.lost.onCancel]).toEqual([[true], 1, null, null]);
+  expect([sending.firstTokens, receiver.disposed, cancellation.onCancel, sending.lost.onCancel]).toEqual([
+    [true],
+    1,
+    null,
+    null,
+  ]);
 });
 
 test.each([
-  ["the caller", ({ cancellation }: ReturnType<typeof setUp>) => cancellation.cancel(new CallerGone()), [expect.any(CallerGone)]],
-  ["the target", ({ sending }: ReturnType<typeof setUp>) => sending.lost.cancel(new Error("killed")), [["engine_lost", "elsewhere", true]]],
+  [
+    "the caller",
+    ({ cancellation }: ReturnType<typeof setUp>) => cancellation.cancel(new CallerGone()),
+    [expect.any(CallerGone)],
+  ],
+  [
+    "the target",
+    ({ sending }: ReturnType<typeof setUp>) => sending.lost.cancel(new Error("killed")),
+    [["engine_lost", "elsewhere", true]],
+  ],
 ])("when %s goes the source is closed once and nobody is listened to any more", async (_, go, expected) => {
   const all = setUp();
   go(all);
@@ -90,14 +105,18 @@ test("a call that was cancelled before it was sent opens nothing", async () => {
   const sending = sendingOf(chatCall());
   sending.call.cancellation.cancel(new CallerGone());
   const open = (): AnswerSource => expect.unreachable();
-  await expect(deliver({ sending, sink: new RecordingSink(), retryAfter: () => "never", open })).rejects.toBeInstanceOf(CallerGone);
+  await expect(deliver({ sending, sink: new RecordingSink(), retryAfter: () => "never", open })).rejects.toBeInstanceOf(
+    CallerGone,
+  );
 });
 
 test("a target that was lost before the call was sent leaves the call for another", async () => {
   const sending = sendingOf(chatCall());
   sending.lost.cancel(new Error("gone"));
   const open = (): AnswerSource => expect.unreachable();
-  const error = await deliver({ sending, sink: new RecordingSink(), retryAfter: () => "never", open }).catch((thrown: unknown) => thrown);
+  const error = await deliver({ sending, sink: new RecordingSink(), retryAfter: () => "never", open }).catch(
+    (thrown: unknown) => thrown,
+  );
   expect(failure([error])).toEqual([["engine_lost", "once", true]]);
 });
 

@@ -4,28 +4,49 @@ import { errorBody } from "../../../src/gateway/front/error-body.ts";
 import { engineError } from "../../../src/upstreams/answer/engine-error.ts";
 
 const answered = (status: number, message: string, operation: Operation = "chat", more: object = {}) =>
-  engineError(status, JSON.stringify({ error: { code: status, message, type: "server_error", ...more } }), { model: "river", operation });
+  engineError(status, JSON.stringify({ error: { code: status, message, type: "server_error", ...more } }), {
+    model: "river",
+    operation,
+  });
 
 test.each<[string, string, string | null, Operation?]>([
-  ["image input is not supported - hint: if this is unexpected, you may need to provide the mmproj", "image input is not supported", "messages"],
-  ["Failed to parse messages: [json.exception.type_error.302] type must be string, but is null", "type must be string", "messages"],
+  [
+    "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj",
+    "image input is not supported",
+    "messages",
+  ],
+  [
+    "Failed to parse messages: [json.exception.type_error.302] type must be string, but is null",
+    "type must be string",
+    "messages",
+  ],
   ['Failed to parse tools: Missing tool type: {}; tools = [\n  {"secret": 1}\n]', "Missing tool type", "tools"],
-  ["[json.exception.parse_error.101] parse error at line 1, column 47: syntax error - invalid string; last read: '\"a\\ud800b'", "invalid string", null],
+  [
+    "[json.exception.parse_error.101] parse error at line 1, column 47: syntax error - invalid string; last read: '\"a\\ud800b'",
+    "invalid string",
+    null,
+  ],
   ["[json.exception.out_of_range.406] number overflow parsing '1e400'", "number overflow", null],
   ["Unsupported param: best_of", "best_of", "best_of", "completion"],
   ["Unknown reasoning format: x", "reasoning format", "reasoning_format"],
   ["Failed to tokenize prompt", "tokenize", null, "completion"],
   ["got exception: Unexpected empty grammar stack after accepting piece: . (30)", "grammar", "grammar"],
-])("what the request is to blame for is a 400, though the engine calls it 500: %s", (message, says, param, operation = "chat") => {
-  const error = answered(500, message, operation);
-  expect([error.status, error.code, error.param]).toEqual([400, "invalid_request", param]);
-  expect(error.message).toContain(says);
-  expect(error.message).not.toMatch(/secret|ud800/);
-});
+])(
+  "what the request is to blame for is a 400, though the engine calls it 500: %s",
+  (message, says, param, operation = "chat") => {
+    const error = answered(500, message, operation);
+    expect([error.status, error.code, error.param]).toEqual([400, "invalid_request", param]);
+    expect(error.message).toContain(says);
+    expect(error.message).not.toMatch(/secret|ud800/);
+  },
+);
 
-test.each(["Compute error.", "failed to process mtmd chunk", "decode failed"])("a fault of the engine stays one: %s", (message) => {
-  expect(answered(500, message)).toMatchObject({ status: 502, code: "engine_error" });
-});
+test.each(["Compute error.", "failed to process mtmd chunk", "decode failed"])(
+  "a fault of the engine stays one: %s",
+  (message) => {
+    expect(answered(500, message)).toMatchObject({ status: 502, code: "engine_error" });
+  },
+);
 
 test("an input that is longer than a batch, or than the context, is too long, with both lengths", () => {
   for (const message of [
@@ -33,7 +54,12 @@ test("an input that is longer than a batch, or than the context, is too long, wi
     "input (602 tokens) is larger than the max context size (256 tokens). skipping",
   ]) {
     const error = answered(500, message, "embedding");
-    expect(error).toMatchObject({ status: 400, code: "context_length_exceeded", param: "input", counts: { n_prompt_tokens: 602, n_ctx: 256 } });
+    expect(error).toMatchObject({
+      status: 400,
+      code: "context_length_exceeded",
+      param: "input",
+      counts: { n_prompt_tokens: 602, n_ctx: 256 },
+    });
     expect(errorBody(error, "1").error).toMatchObject({ n_prompt_tokens: 602, n_ctx: 256 });
   }
 });
@@ -45,7 +71,16 @@ test("lengths stand beside the error, as llama-server gives them, also from anot
     n_ctx: 1024,
   });
   const body = errorBody(error, "1");
-  expect(body.error).toMatchObject({ code: "context_length_exceeded", param: "messages", n_prompt_tokens: 1500, n_ctx: 1024 });
+  expect(body.error).toMatchObject({
+    code: "context_length_exceeded",
+    param: "messages",
+    n_prompt_tokens: 1500,
+    n_ctx: 1024,
+  });
   const passedOn = engineError(400, JSON.stringify(body), { model: "river", operation: "chat" });
-  expect(errorBody(passedOn, "2").error).toMatchObject({ code: "context_length_exceeded", n_prompt_tokens: 1500, n_ctx: 1024 });
+  expect(errorBody(passedOn, "2").error).toMatchObject({
+    code: "context_length_exceeded",
+    n_prompt_tokens: 1500,
+    n_ctx: 1024,
+  });
 });

@@ -26,12 +26,18 @@ test.each([
 test("another daemon's own words are kept, but for those about our key", () => {
   const busy = failureOf(
     "b",
-    failed(status.RESOURCE_EXHAUSTED, "12 requests wait", { "x-assistant-code": "no_capacity", "x-assistant-remedy": "Wait.", "retry-after": "7" }),
+    failed(status.RESOURCE_EXHAUSTED, "12 requests wait", {
+      "x-assistant-code": "no_capacity",
+      "x-assistant-remedy": "Wait.",
+      "retry-after": "7",
+    }),
   );
   expect(busy).toMatchObject({ code: "no_capacity", message: "12 requests wait", remedy: "Wait.", retryAfterS: 7 });
   const key = failureOf("b", failed(status.UNAUTHENTICATED, "no key", { "x-assistant-code": "missing_api_key" }));
   expect(key).toMatchObject({ code: "node_unavailable", status: 503 });
-  expect(failureOf("b", failed(status.INTERNAL, "?", { "x-assistant-code": "no_such_code" })).code).toBe("engine_error");
+  expect(failureOf("b", failed(status.INTERNAL, "?", { "x-assistant-code": "no_such_code" })).code).toBe(
+    "engine_error",
+  );
 });
 
 test("a machine is away when nothing answers, not when its daemon refuses", () => {
@@ -60,7 +66,13 @@ test.each([
 
 test("of a machine that takes no connection the system's own reason is told, and no more", () => {
   const text = "No connection established. Last error: Error: connect ECONNREFUSED 10.0.0.7:50051. Resolution note: ";
-  expect(failureOf("b", failed(status.UNAVAILABLE, text)).message).toBe('The remote server "b" cannot be reached: connect ECONNREFUSED 10.0.0.7:50051');
-  expect(transferFailureOf("b", failed(status.UNAVAILABLE, text)).message).toMatch(/broke off: connect ECONNREFUSED 10\.0\.0\.7:50051$/);
-  expect(failureOf("b", failed(status.UNAVAILABLE, "Name resolution failed for target dns:b")).message).toMatch(/Name resolution failed/);
+  expect(failureOf("b", failed(status.UNAVAILABLE, text)).message).toBe(
+    'The remote server "b" cannot be reached: connect ECONNREFUSED 10.0.0.7:50051',
+  );
+  expect(transferFailureOf("b", failed(status.UNAVAILABLE, text)).message).toMatch(
+    /broke off: connect ECONNREFUSED 10\.0\.0\.7:50051$/,
+  );
+  expect(failureOf("b", failed(status.UNAVAILABLE, "Name resolution failed for target dns:b")).message).toMatch(
+    /Name resolution failed/,
+  );
 });

@@ -31,7 +31,18 @@ function setUp(changes: Parameters<typeof chatCall>[0] = {}) {
     () => null,
     (error: unknown) => error,
   );
-  return { channel, upstream, sink, sending, cancellation, answer, failure, ends, firstBytes, call: channel.calls[0] as ScriptedCall };
+  return {
+    channel,
+    upstream,
+    sink,
+    sending,
+    cancellation,
+    answer,
+    failure,
+    ends,
+    firstBytes,
+    call: channel.calls[0] as ScriptedCall,
+  };
 }
 
 function endAfter(call: ScriptedCall, step: () => void): void {
@@ -39,7 +50,8 @@ function endAfter(call: ScriptedCall, step: () => void): void {
   call.end();
 }
 
-const reasonOf = (failure: unknown): unknown[] => (failure instanceof SendFailure ? [failure.reason.code, failure.retry, failure.betweenEvents] : [failure]);
+const reasonOf = (failure: unknown): unknown[] =>
+  failure instanceof SendFailure ? [failure.reason.code, failure.retry, failure.betweenEvents] : [failure];
 
 test("a call goes out by the model's own name, with what the daemon there must know", async () => {
   const { call, upstream } = setUp({
@@ -94,9 +106,21 @@ test("a stream arrives event by event, and is over when the call ends", async ()
 
 test.each([
   ["before the head", () => {}, ["node_unavailable", "elsewhere", true]],
-  ["after a comment alone", (call: ScriptedCall) => call.both(200, events, ": waiting\n\n"), ["node_unavailable", "elsewhere", true]],
-  ["between two events", (call: ScriptedCall) => call.both(200, events, token("a")), ["node_unavailable", "elsewhere", true]],
-  ["within an event", (call: ScriptedCall) => call.both(200, events, 'data: {"cho'), ["node_unavailable", "never", false]],
+  [
+    "after a comment alone",
+    (call: ScriptedCall) => call.both(200, events, ": waiting\n\n"),
+    ["node_unavailable", "elsewhere", true],
+  ],
+  [
+    "between two events",
+    (call: ScriptedCall) => call.both(200, events, token("a")),
+    ["node_unavailable", "elsewhere", true],
+  ],
+  [
+    "within an event",
+    (call: ScriptedCall) => call.both(200, events, 'data: {"cho'),
+    ["node_unavailable", "never", false],
+  ],
 ] as const)("a machine that dies %s", async (_, before, expected) => {
   const { call, failure, sink, ends, upstream } = setUp({ streamed: true });
   before(call);
@@ -110,9 +134,21 @@ test.each([
 test.each([
   ["ends without an answer", (call: ScriptedCall) => call.end(), "engine_error"],
   ["sends a head alone", (call: ScriptedCall) => endAfter(call, () => call.head(200, events)), "engine_lost"],
-  ["sends a body without a head", (call: ScriptedCall) => endAfter(call, () => call.body("data: x\n\n")), "engine_error"],
-  ["sends something that is neither JSON nor events", (call: ScriptedCall) => call.head(200, { "content-type": "text/html" }), "engine_error"],
-  ["sends a type that no header can hold", (call: ScriptedCall) => call.head(200, { "content-type": "application/json; x=✓" }), "engine_error"],
+  [
+    "sends a body without a head",
+    (call: ScriptedCall) => endAfter(call, () => call.body("data: x\n\n")),
+    "engine_error",
+  ],
+  [
+    "sends something that is neither JSON nor events",
+    (call: ScriptedCall) => call.head(200, { "content-type": "text/html" }),
+    "engine_error",
+  ],
+  [
+    "sends a type that no header can hold",
+    (call: ScriptedCall) => call.head(200, { "content-type": "application/json; x=✓" }),
+    "engine_error",
+  ],
   ["fails inside", (call: ScriptedCall) => call.fail(INTERNAL, "broken"), "engine_error"],
 ] as const)("a machine that %s has not answered: another may", async (_, script, code) => {
   const { call, failure, sink, upstream } = setUp();

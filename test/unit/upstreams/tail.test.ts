@@ -39,7 +39,9 @@ describe("the facts of an answer", () => {
 
   test("come from timings where there is no usage", () => {
     expect(
-      read('data: {"choices":[{"finish_reason":"length"}],"timings":{"cache_n":31,"prompt_n":1,"prompt_ms":10.08,"predicted_n":3,"predicted_ms":20.4}}\n\n'),
+      read(
+        'data: {"choices":[{"finish_reason":"length"}],"timings":{"cache_n":31,"prompt_n":1,"prompt_ms":10.08,"predicted_n":3,"predicted_ms":20.4}}\n\n',
+      ),
     ).toEqual({
       promptTokens: 32,
       cachedTokens: 31,
@@ -52,7 +54,9 @@ describe("the facts of an answer", () => {
 
   test("come from usage in the spelling of other servers", () => {
     expect(
-      read('{"choices": [{"finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 5}}}'),
+      read(
+        '{"choices": [{"finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 5}}}',
+      ),
     ).toMatchObject({
       promptTokens: 7,
       cachedTokens: 5,
@@ -71,7 +75,9 @@ describe("the facts of an answer", () => {
   });
 
   test("are the last that are stated", () => {
-    expect(read('"finish_reason":"length" "predicted_n":1 "finish_reason":"stop" "predicted_n":2 "finish_reason":null')).toMatchObject({
+    expect(
+      read('"finish_reason":"length" "predicted_n":1 "finish_reason":"stop" "predicted_n":2 "finish_reason":null'),
+    ).toMatchObject({
       finishReason: "stop",
       completionTokens: 2,
     });

@@ -53,7 +53,8 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
   ]);
   if (!search.complete) {
     // The tools may have gone since; what they built is as good as before. Without git the commit cannot be compared.
-    if (installed && !options.force && (sameSource(installed, source) || source.commit === "")) return { path, manifest: installed, built: false };
+    if (installed && !options.force && (sameSource(installed, source) || source.commit === ""))
+      return { path, manifest: installed, built: false };
     throw await missingToolchain(search.missing);
   }
   const plan = planBuild(source, search.toolchain, process.platform);
@@ -62,13 +63,15 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
   const workRoot = join(options.enginesDir, ".build");
   await mkdir(workRoot, { recursive: true });
   // A lock that was lost (its folder deleted by hand) is no reason to throw into the void, as the default does.
-  const release = await lockfile.lock(workRoot, { stale: 30_000, onCompromised: () => {} }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ELOCKED") throw error;
-    throw new AssistantError("engine_build_failed", `Another build is under way in ${workRoot}.`, {
-      remedy: "Wait for it to end, then try again.",
-      cause: error,
+  const release = await lockfile
+    .lock(workRoot, { stale: 30_000, onCompromised: () => {} })
+    .catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ELOCKED") throw error;
+      throw new AssistantError("engine_build_failed", `Another build is under way in ${workRoot}.`, {
+        remedy: "Wait for it to end, then try again.",
+        cause: error,
+      });
     });
-  });
   try {
     const work = join(workRoot, `${options.stock ? "stock" : "patched"}-${plan.fingerprint}`);
     await removeOthers(workRoot, work, options.keep);
@@ -85,7 +88,8 @@ async function removeOthers(workRoot: string, work: string, keep: boolean): Prom
   if (keep) return;
   const variant = `${work.slice(workRoot.length + 1).split("-")[0]}-`;
   for (const name of await readdir(workRoot)) {
-    if (name.startsWith(variant) && join(workRoot, name) !== work) await rm(join(workRoot, name), { recursive: true, force: true });
+    if (name.startsWith(variant) && join(workRoot, name) !== work)
+      await rm(join(workRoot, name), { recursive: true, force: true });
   }
 }
 
@@ -138,8 +142,11 @@ class Build {
     try {
       return await this.#make(log, source, libraries);
     } catch (error) {
-      if (this.#options.signal?.aborted || (isAssistantError(error) && error.code !== "engine_build_failed")) throw error;
-      log.write(`Linking against the prebuilt libraries failed: ${(error as Error).message}\nCompiling all of it instead.\n`);
+      if (this.#options.signal?.aborted || (isAssistantError(error) && error.code !== "engine_build_failed"))
+        throw error;
+      log.write(
+        `Linking against the prebuilt libraries failed: ${(error as Error).message}\nCompiling all of it instead.\n`,
+      );
       return null;
     }
   }
@@ -209,7 +216,11 @@ class Build {
   #explain(error: unknown, logFile: string): unknown {
     if (this.#options.signal?.aborted || (isAssistantError(error) && error.cause === undefined)) return error;
     const detail = (error as { stderr?: string }).stderr || (error as Error).message;
-    const code = isAssistantError(error) ? error.code : /No space left|ENOSPC/u.test(detail) ? "disk_full" : "engine_build_failed";
+    const code = isAssistantError(error)
+      ? error.code
+      : /No space left|ENOSPC/u.test(detail)
+        ? "disk_full"
+        : "engine_build_failed";
     const remedy =
       code === "disk_full"
         ? "Free 1 GB, then run it again: it goes on where it stopped."

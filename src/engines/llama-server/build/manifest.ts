@@ -37,10 +37,13 @@ export async function readManifest(binary: string): Promise<BuildManifest | null
   try {
     const [text, info] = await Promise.all([readFile(join(dirname(binary), MANIFEST_NAME), "utf8"), stat(binary)]);
     const manifest = JSON.parse(text) as BuildManifest;
-    return manifest.schema === 1 && manifest.binaryBytes === info.size && Array.isArray(manifest.patches) ? manifest : null;
+    return manifest.schema === 1 && manifest.binaryBytes === info.size && Array.isArray(manifest.patches)
+      ? manifest
+      : null;
   } catch {
     return null;
   }
 }
 
-export const carriesPatch = (manifest: BuildManifest | null, name: string): boolean => manifest?.patches.some((patch) => patch.name === name) ?? false;
+export const carriesPatch = (manifest: BuildManifest | null, name: string): boolean =>
+  manifest?.patches.some((patch) => patch.name === name) ?? false;

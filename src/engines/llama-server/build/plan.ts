@@ -33,7 +33,13 @@ export function planBuild(source: Source, toolchain: Toolchain, platform: NodeJS
     backends.push("cuda");
   }
   if (platform === "darwin") backends.push("metal");
-  const identity = JSON.stringify([source.commit, source.patches.map((patch) => patch.sha256), flags, toolchain.compiler, toolchain.generator]);
+  const identity = JSON.stringify([
+    source.commit,
+    source.patches.map((patch) => patch.sha256),
+    flags,
+    toolchain.compiler,
+    toolchain.generator,
+  ]);
   return { source, flags, backends, fingerprint: createHash("sha256").update(identity).digest("hex").slice(0, 12) };
 }
 
@@ -58,9 +64,12 @@ export const sameSource = (manifest: BuildManifest, source: Source): boolean =>
   manifest.patches.every((patch, index) => patch.sha256 === source.patches[index]?.sha256);
 
 export const sameBuild = (manifest: BuildManifest, plan: BuildPlan): boolean =>
-  sameSource(manifest, plan.source) && manifest.flags.length === plan.flags.length && manifest.flags.every((flag, index) => flag === plan.flags[index]);
+  sameSource(manifest, plan.source) &&
+  manifest.flags.length === plan.flags.length &&
+  manifest.flags.every((flag, index) => flag === plan.flags[index]);
 
 /** One compiler job needs about this much; more jobs than memory allows end in the kernel's OOM killer. */
 const JOB_BYTES = 1.5 * 2 ** 30;
 
-export const jobCount = (cores: number, memoryBytes: number): number => Math.max(1, Math.min(cores, Math.floor(memoryBytes / JOB_BYTES)));
+export const jobCount = (cores: number, memoryBytes: number): number =>
+  Math.max(1, Math.min(cores, Math.floor(memoryBytes / JOB_BYTES)));

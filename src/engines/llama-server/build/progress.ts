@@ -18,6 +18,10 @@ export function fractionOf(line: string): number | null {
 
 /** The lines that say why a build failed: compilers' and linkers' errors, else the last ones. */
 export function reasonOf(lines: readonly string[], limit = 5): string {
-  const telling = lines.filter((line) => /\berror\b[: ]|CMake Error|undefined reference|No space left|Killed/iu.test(line));
-  return (telling.length > 0 ? telling.slice(0, limit) : lines.filter((line) => line.trim() !== "").slice(-limit)).join("\n");
+  const telling = lines.filter((line) =>
+    /\berror\b[: ]|CMake Error|undefined reference|No space left|Killed/iu.test(line),
+  );
+  return (telling.length > 0 ? telling.slice(0, limit) : lines.filter((line) => line.trim() !== "").slice(-limit)).join(
+    "\n",
+  );
 }

@@ -23,9 +23,13 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
   const folder = join(dirname(fileURLToPath(import.meta.resolve("node-llama-cpp"))), "..", "llama");
   const bundle = join(folder, "gitRelease.bundle");
   if (!existsSync(bundle)) {
-    throw new AssistantError("engine_build_failed", `The source bundle of llama.cpp should be at ${bundle}, and is not.`, {
-      remedy: "Run ./install.sh again: it restores the package that carries it.",
-    });
+    throw new AssistantError(
+      "engine_build_failed",
+      `The source bundle of llama.cpp should be at ${bundle}, and is not.`,
+      {
+        remedy: "Run ./install.sh again: it restores the package that carries it.",
+      },
+    );
   }
   const { tag } = JSON.parse(await readFile(join(folder, "llama.cpp.info.json"), "utf8")) as { tag: string };
   const heads = await run("git", ["bundle", "list-heads", bundle]).catch(() => "");
@@ -35,7 +39,11 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
 
 /** What node-llama-cpp's package for this platform says of its libraries, as far as it is read here. */
 interface LibraryMetadata {
-  readonly buildOptions?: { readonly gpu?: unknown; readonly customCmakeOptions?: object; readonly llamaCpp?: { readonly release?: string } };
+  readonly buildOptions?: {
+    readonly gpu?: unknown;
+    readonly customCmakeOptions?: object;
+    readonly llamaCpp?: { readonly release?: string };
+  };
 }
 
 /** The libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them. */
@@ -45,8 +53,13 @@ async function findLibraries(tag: string): Promise<string | null> {
   try {
     const main = createRequire(import.meta.resolve("node-llama-cpp")).resolve(`@node-llama-cpp/${name}`);
     const folder = join(dirname(main), "..", "bins", name);
-    const { buildOptions } = JSON.parse(await readFile(join(folder, "_nlcBuildMetadata.json"), "utf8")) as LibraryMetadata;
-    const usable = buildOptions?.llamaCpp?.release === tag && buildOptions.gpu === false && Object.keys(buildOptions.customCmakeOptions ?? {}).length === 0;
+    const { buildOptions } = JSON.parse(
+      await readFile(join(folder, "_nlcBuildMetadata.json"), "utf8"),
+    ) as LibraryMetadata;
+    const usable =
+      buildOptions?.llamaCpp?.release === tag &&
+      buildOptions.gpu === false &&
+      Object.keys(buildOptions.customCmakeOptions ?? {}).length === 0;
     return usable ? folder : null;
   } catch {
     // No package for this platform, or one of another shape: everything is compiled.
@@ -90,9 +103,17 @@ export async function prepareSource(run: RunTool, source: Source, target: string
   // Only a complete, patched tree gets the final name: an interrupted unpacking starts anew.
   const partial = `${target}.partial`;
   await rm(partial, { recursive: true, force: true });
-  await run("git", ["-c", "core.autocrlf=false", "clone", "--quiet", "--no-checkout", source.bundle, partial], UNPACK_TIMEOUT_MS);
+  await run(
+    "git",
+    ["-c", "core.autocrlf=false", "clone", "--quiet", "--no-checkout", source.bundle, partial],
+    UNPACK_TIMEOUT_MS,
+  );
   await run("git", ["-C", partial, "sparse-checkout", "set", "--cone", ...COMPILED_FOLDERS], UNPACK_TIMEOUT_MS);
-  await run("git", ["-C", partial, "-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "checkout", "--quiet"], UNPACK_TIMEOUT_MS);
+  await run(
+    "git",
+    ["-C", partial, "-c", "advice.detachedHead=false", "-c", "core.autocrlf=false", "checkout", "--quiet"],
+    UNPACK_TIMEOUT_MS,
+  );
   for (const patch of source.patches) await run("git", ["-C", partial, "apply", "--whitespace=nowarn", patch.file]);
   await rename(partial, target);
 }

@@ -4,7 +4,12 @@ const BAR_WIDTH = 24;
 // Before that the first steps, which are quicker or slower than the rest, would decide the forecast.
 const FORECAST_FROM = 0.05;
 
-const phaseTexts = { unpack: "Unpacking the source", configure: "Configuring", compile: "Compiling", install: "Installing" } as const;
+const phaseTexts = {
+  unpack: "Unpacking the source",
+  configure: "Configuring",
+  compile: "Compiling",
+  install: "Installing",
+} as const;
 
 /** One line for people: `Compiling [########................] 34 %, about 3 min left`. */
 export function buildStatusLine(progress: BuildProgress, compileStartedMs: number | null): string {
@@ -18,5 +23,7 @@ export function buildStatusLine(progress: BuildProgress, compileStartedMs: numbe
 function forecast({ fraction, elapsedMs }: BuildProgress, compileStartedMs: number | null): string {
   if (fraction === null || compileStartedMs === null || fraction < FORECAST_FROM || fraction >= 1) return "";
   const leftS = ((elapsedMs - compileStartedMs) / 1000 / fraction) * (1 - fraction);
-  return leftS < 60 ? `, about ${Math.max(5, Math.ceil(leftS / 5) * 5)} s left` : `, about ${Math.ceil(leftS / 60)} min left`;
+  return leftS < 60
+    ? `, about ${Math.max(5, Math.ceil(leftS / 5) * 5)} s left`
+    : `, about ${Math.ceil(leftS / 60)} min left`;
 }

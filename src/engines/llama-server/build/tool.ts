@@ -34,7 +34,13 @@ export async function streamLines(
 ): Promise<void> {
   const { env, signal } = options;
   // A process group of its own, so that one signal reaches all of it.
-  const subprocess = execa(program, [...args], { ...environment({ env }), cwd: options.cwd, all: true, buffer: false, detached: true });
+  const subprocess = execa(program, [...args], {
+    ...environment({ env }),
+    cwd: options.cwd,
+    all: true,
+    buffer: false,
+    detached: true,
+  });
   const end = (): void => {
     try {
       if (subprocess.pid !== undefined) process.kill(-subprocess.pid, "SIGTERM");

@@ -14,11 +14,14 @@ export interface Toolchain {
 
 export type ToolName = "git" | "cmake" | "c++" | "make";
 
-export type ToolchainSearch = { readonly complete: true; readonly toolchain: Toolchain } | { readonly complete: false; readonly missing: readonly ToolName[] };
+export type ToolchainSearch =
+  | { readonly complete: true; readonly toolchain: Toolchain }
+  | { readonly complete: false; readonly missing: readonly ToolName[] };
 
 /** Asks every tool for its version, all at once. */
 export async function findToolchain(run: RunTool, wantCuda: boolean): Promise<ToolchainSearch> {
-  const version = (tool: string, ...args: string[]) => run(tool, args.length > 0 ? args : ["--version"]).then(firstLine, () => null);
+  const version = (tool: string, ...args: string[]) =>
+    run(tool, args.length > 0 ? args : ["--version"]).then(firstLine, () => null);
   const [git, cmake, compiler, ninja, make, nvcc, gpus] = await Promise.all([
     version("git"),
     version("cmake"),
@@ -31,7 +34,10 @@ export async function findToolchain(run: RunTool, wantCuda: boolean): Promise<To
   if (git && cmake && compiler && (ninja || make)) {
     const cmakeVersion = /\d+\.\d+(\.\d+)?/u.exec(cmake)?.[0] ?? cmake;
     const cuda = nvcc !== null && gpus?.startsWith("GPU") === true;
-    return { complete: true, toolchain: { generator: ninja ? "Ninja" : "Unix Makefiles", compiler, cmakeVersion, cuda } };
+    return {
+      complete: true,
+      toolchain: { generator: ninja ? "Ninja" : "Unix Makefiles", compiler, cmakeVersion, cuda },
+    };
   }
   const missing: ToolName[] = [];
   if (!git) missing.push("git");
@@ -41,7 +47,12 @@ export async function findToolchain(run: RunTool, wantCuda: boolean): Promise<To
   return { complete: false, missing };
 }
 
-const toolTitles: Record<ToolName, string> = { git: "git", cmake: "cmake", "c++": "a C++ compiler (c++)", make: "make or ninja" };
+const toolTitles: Record<ToolName, string> = {
+  git: "git",
+  cmake: "cmake",
+  "c++": "a C++ compiler (c++)",
+  make: "make or ninja",
+};
 
 /** One install line per packaging system: what each calls the tools, and the command. */
 const packagers = {
@@ -79,7 +90,11 @@ export function installAdvice(missing: readonly ToolName[], platform: NodeJS.Pla
 export async function missingToolchain(missing: readonly ToolName[]): Promise<AssistantError> {
   const osRelease = await readFile("/etc/os-release", "utf8").catch(() => "");
   const names = missing.map((tool) => toolTitles[tool]).join(", ");
-  return new AssistantError("engine_build_failed", `Building llama-server needs git, cmake, make or ninja and a C++ compiler; this machine lacks ${names}.`, {
-    remedy: installAdvice(missing, process.platform, osRelease),
-  });
+  return new AssistantError(
+    "engine_build_failed",
+    `Building llama-server needs git, cmake, make or ninja and a C++ compiler; this machine lacks ${names}.`,
+    {
+      remedy: installAdvice(missing, process.platform, osRelease),
+    },
+  );
 }

@@ -3,7 +3,17 @@ import { contextExceeded, invalid } from "./errors.ts";
 import { type Body, flagOf, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
 import { type Answer, generate, type Job, type Timings } from "./generate.ts";
 import type { LoadedModel } from "./model.ts";
-import { chunk, completion, type Dialect, type Envelope, newEnvelope, sumTimings, timingsBody, type Usage, usageChunk } from "./openai.ts";
+import {
+  chunk,
+  completion,
+  type Dialect,
+  type Envelope,
+  newEnvelope,
+  sumTimings,
+  timingsBody,
+  type Usage,
+  usageChunk,
+} from "./openai.ts";
 import { refuseUnsupported, type Sampling, samplingOf } from "./sampling.ts";
 import type { HeldSlot } from "./slots.ts";
 
@@ -39,7 +49,11 @@ export async function complete(
   log: (line: string) => void,
 ): Promise<void> {
   const request = requestOf(loaded, dialect, body);
-  const envelope = newEnvelope(dialect, textOf(body, "model") ?? loaded.config.modelName, `node-llama-cpp-${loaded.llama.llamaCppRelease.release}`);
+  const envelope = newEnvelope(
+    dialect,
+    textOf(body, "model") ?? loaded.config.modelName,
+    `node-llama-cpp-${loaded.llama.llamaCppRelease.release}`,
+  );
   const [first = []] = request.prompts;
   using held = await loaded.slots.acquire(first, signal, scope);
   const answers: { text: string; answer: Answer }[] = [];
@@ -119,7 +133,12 @@ async function one(
     },
     progress(done, elapsedMs) {
       if (!request.returnProgress) return;
-      const progress = { total: place.prompt.length, cache: held.work.promptCached, processed: done, time_ms: Math.round(elapsedMs) };
+      const progress = {
+        total: place.prompt.length,
+        cache: held.work.promptCached,
+        processed: done,
+        time_ms: Math.round(elapsedMs),
+      };
       void output.event({ ...chunk(envelope, place.index, null), prompt_progress: progress });
     },
   });
@@ -142,11 +161,13 @@ async function end(
   if (envelope.dialect === "chat" && !request.includeUsage) await output.event({ ...finish, timings });
   else if (envelope.dialect === "chat") await output.event(finish, { ...usageChunk(envelope, usage), timings });
   // llama-server always tells the usage of a text completion, in its last choice.
-  else await output.event({ ...finish, ...{ usage: (usageChunk(envelope, usage) as { usage: object }).usage }, timings });
+  else
+    await output.event({ ...finish, ...{ usage: (usageChunk(envelope, usage) as { usage: object }).usage }, timings });
   output.done();
 }
 
-const totals = (answers: readonly { answer: Answer }[]): Timings => sumTimings(answers.map(({ answer }) => answer.timings));
+const totals = (answers: readonly { answer: Answer }[]): Timings =>
+  sumTimings(answers.map(({ answer }) => answer.timings));
 
 function usageOf(request: Request, answers: readonly { answer: Answer }[]): Usage {
   return {

@@ -24,7 +24,9 @@ export async function loadEmbedder(model: LlamaModel, config: WorkerConfig): Pro
     );
   }
   if (own === "none" || own === "rank")
-    throw new Error(`the model's pooling is "${own}": it does not make one vector of a text in the embedded engine. Use llama-server.`);
+    throw new Error(
+      `the model's pooling is "${own}": it does not make one vector of a text in the embedded engine. Use llama-server.`,
+    );
   const context = await model.createEmbeddingContext({
     // One more than fits: node-llama-cpp keeps a place for a token that an embedding never generates.
     contextSize: config.contextTokens + 1,
@@ -65,9 +67,16 @@ function normalized(vector: readonly number[]): number[] {
 }
 
 /** Answers `POST /v1/embeddings`. */
-export async function embeddingsResponse(embedder: Embedder, body: Body, held: HeldSlot, model: string, signal: AbortSignal): Promise<object> {
+export async function embeddingsResponse(
+  embedder: Embedder,
+  body: Body,
+  held: HeldSlot,
+  model: string,
+  signal: AbortSignal,
+): Promise<object> {
   const format = textOf(body, "encoding_format") ?? "float";
-  if (format !== "float" && format !== "base64") throw invalid('Field \'encoding_format\': must be "float" or "base64"');
+  if (format !== "float" && format !== "base64")
+    throw invalid('Field \'encoding_format\': must be "float" or "base64"');
   if (body.dimensions !== undefined && body.dimensions !== null) throw unsupported("`dimensions`");
   const inputs = embeddingInputs(body);
   const data: object[] = [];
@@ -76,20 +85,32 @@ export async function embeddingsResponse(embedder: Embedder, body: Body, held: H
     const { vector, tokens } = await embedder.embed(input, signal);
     promptTokens += tokens;
     held.work.promptProcessed = promptTokens;
-    data.push({ object: "embedding", index, embedding: format === "float" ? vector : Buffer.from(Float32Array.from(vector).buffer).toString("base64") });
+    data.push({
+      object: "embedding",
+      index,
+      embedding: format === "float" ? vector : Buffer.from(Float32Array.from(vector).buffer).toString("base64"),
+    });
   }
-  return { model: textOf(body, "model") ?? model, object: "list", usage: { prompt_tokens: promptTokens, total_tokens: promptTokens }, data };
+  return {
+    model: textOf(body, "model") ?? model,
+    object: "list",
+    usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
+    data,
+  };
 }
 
 export function embeddingInputs(body: Body): EmbeddingInput[] {
   const input = body.input ?? body.content;
   if (input === undefined || input === null) throw invalid("'input' is required");
-  const isTokens = (value: unknown): value is Token[] => Array.isArray(value) && value.length > 0 && value.every(Number.isInteger);
+  const isTokens = (value: unknown): value is Token[] =>
+    Array.isArray(value) && value.length > 0 && value.every(Number.isInteger);
   const list: unknown[] = Array.isArray(input) && !isTokens(input) ? input : [input];
   if (list.length === 0) throw invalid("Field 'input': must not be empty");
   return list.map((item) => {
     if (item === "") throw invalid("Field 'input': must not hold an empty text");
     if (typeof item === "string" || isTokens(item)) return item;
-    throw invalid(`Field 'input': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`);
+    throw invalid(
+      `Field 'input': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`,
+    );
   });
 }

@@ -20,7 +20,9 @@ export const invalid = (message: string): SurfaceError => new SurfaceError(400, 
 
 /** 400 and not 501: the official clients repeat a request that failed with 500 or more. */
 export const unsupported = (what: string): SurfaceError =>
-  invalid(`${what} is not supported by the embedded engine. Use the native engine (\`assistant engine build\`) for it.`);
+  invalid(
+    `${what} is not supported by the embedded engine. Use the native engine (\`assistant engine build\`) for it.`,
+  );
 
 export const contextExceeded = (promptTokens: number, contextTokens: number): SurfaceError =>
   new SurfaceError(

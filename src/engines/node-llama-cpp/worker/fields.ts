@@ -9,14 +9,21 @@ interface Range {
   readonly integer?: boolean;
 }
 
-export const isObject = (value: unknown): value is Body => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is Body =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
-export const nameOfType = (value: unknown): string => (value === null ? "null" : Array.isArray(value) ? "array" : typeof value);
+export const nameOfType = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
 
-const mustBe = (field: string, expected: string, value: unknown): Error => invalid(`Field '${field}': must be ${expected}, but is ${nameOfType(value)}`);
+const mustBe = (field: string, expected: string, value: unknown): Error =>
+  invalid(`Field '${field}': must be ${expected}, but is ${nameOfType(value)}`);
 
 /** The number in `field`, or null where there is none. */
-export function numberOf(body: Body, field: string, { min = -Infinity, max = Infinity, integer = false }: Range = {}): number | null {
+export function numberOf(
+  body: Body,
+  field: string,
+  { min = -Infinity, max = Infinity, integer = false }: Range = {},
+): number | null {
   const value = body[field];
   if (value === undefined || value === null) return null;
   if (typeof value !== "number" || !Number.isFinite(value)) throw mustBe(field, "a number", value);
@@ -51,6 +58,8 @@ export function textsOf(body: Body, field: string): string[] | null {
   const value = body[field];
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  for (const item of list) if (typeof item !== "string") throw mustBe(field, "a string or a list of strings", Array.isArray(value) ? item : value);
+  for (const item of list)
+    if (typeof item !== "string")
+      throw mustBe(field, "a string or a list of strings", Array.isArray(value) ? item : value);
   return (list as string[]).filter((text) => text !== "");
 }

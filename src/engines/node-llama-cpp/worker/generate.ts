@@ -50,7 +50,13 @@ export interface Listener {
  * Makes one answer in a slot. Rejects with the signal's reason within one evaluation of its abort: between two chunks of the
  * prompt, or before the next token.
  */
-export async function generate(held: HeldSlot, job: Job, evaluation: Evaluation, signal: AbortSignal, listener: Listener): Promise<Answer> {
+export async function generate(
+  held: HeldSlot,
+  job: Job,
+  evaluation: Evaluation,
+  signal: AbortSignal,
+  listener: Listener,
+): Promise<Answer> {
   const sequence = held.slot.sequence;
   if (!sequence) throw new Error("this instance has no sequences to generate with");
   try {
@@ -77,7 +83,9 @@ async function answer(
   const started = performance.now();
   const cached = await keepCommonPrefix(sequence, job);
   Object.assign(work, { promptTokens: job.tokens.length, promptCached: cached, promptProcessed: 0, decoded: 0 });
-  const last = await prefill(sequence, work, job, evaluation, signal, (done) => listener.progress(done, performance.now() - started));
+  const last = await prefill(sequence, work, job, evaluation, signal, (done) =>
+    listener.progress(done, performance.now() - started),
+  );
 
   const all = [...job.tokens];
   const text = new AnswerText(evaluation.detokenize, job.stops, job.tokens);
@@ -121,7 +129,13 @@ async function answer(
   const ended = performance.now();
   return {
     finish,
-    timings: { cached, prompt: job.tokens.length - cached, promptMs: firstAt - started, predicted: work.decoded, predictedMs: ended - firstAt },
+    timings: {
+      cached,
+      prompt: job.tokens.length - cached,
+      promptMs: firstAt - started,
+      predicted: work.decoded,
+      predictedMs: ended - firstAt,
+    },
   };
 }
 

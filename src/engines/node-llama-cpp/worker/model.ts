@@ -1,4 +1,11 @@
-import { getLlama, type Llama, type LlamaContextSequence, LlamaLogLevel, type LlamaModel, type Token } from "node-llama-cpp";
+import {
+  getLlama,
+  type Llama,
+  type LlamaContextSequence,
+  LlamaLogLevel,
+  type LlamaModel,
+  type Token,
+} from "node-llama-cpp";
 import type { WorkerConfig } from "./config.ts";
 import { type Embedder, loadEmbedder } from "./embeddings.ts";
 import type { Evaluation } from "./generate.ts";
@@ -19,9 +26,19 @@ export interface LoadedModel {
 }
 
 /** Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an error. */
-export async function loadModel(config: WorkerConfig, onProgress: (share: number) => void, log: (line: string) => void): Promise<LoadedModel> {
+export async function loadModel(
+  config: WorkerConfig,
+  onProgress: (share: number) => void,
+  log: (line: string) => void,
+): Promise<LoadedModel> {
   const llama = await getLlama({
-    ...{ gpu: config.gpu ?? false, build: "never", skipDownload: true, progressLogs: false, maxThreads: config.threads },
+    ...{
+      gpu: config.gpu ?? false,
+      build: "never",
+      skipDownload: true,
+      progressLogs: false,
+      maxThreads: config.threads,
+    },
     logLevel: LlamaLogLevel.warn,
     logger: (level, message) => log(`llama.cpp ${level}: ${message.trimEnd()}`),
   });
@@ -34,10 +51,13 @@ export async function loadModel(config: WorkerConfig, onProgress: (share: number
     onLoadProgress: onProgress,
   });
   const contextTokens = Math.min(config.contextTokens, model.trainContextSize);
-  if (contextTokens < config.contextTokens) log(`the model was trained for ${contextTokens} tokens of context; ${config.contextTokens} were asked for`);
+  if (contextTokens < config.contextTokens)
+    log(`the model was trained for ${contextTokens} tokens of context; ${config.contextTokens} were asked for`);
   const prompts = new Prompts(model, config.chatTemplate);
   const embedder = config.kind === "embedding" ? await loadEmbedder(model, { ...config, contextTokens }) : null;
-  const sequences = embedder ? Array.from({ length: config.slots }, () => null) : await chatSequences(model, config, contextTokens);
+  const sequences = embedder
+    ? Array.from({ length: config.slots }, () => null)
+    : await chatSequences(model, config, contextTokens);
   const slots = new Slots(sequences);
   const governor = new ThreadGovernor(embedder ? 1 : config.threads, (threads) => {
     llama.maxThreads = threads;
@@ -59,7 +79,11 @@ function stepKind(slots: Slots, tokens: number): string {
   return `${slots.active} ${prompts} ${tokens === 1 ? "decode" : `prompt ${tokens}`}`;
 }
 
-async function chatSequences(model: LlamaModel, config: WorkerConfig, contextTokens: number): Promise<LlamaContextSequence[]> {
+async function chatSequences(
+  model: LlamaModel,
+  config: WorkerConfig,
+  contextTokens: number,
+): Promise<LlamaContextSequence[]> {
   const context = await model.createContext({
     ...{ sequences: config.slots, contextSize: contextTokens, batchSize: config.batchTokens },
     threads: { ideal: config.threads, min: 1 },

@@ -27,10 +27,20 @@ export const newEnvelope = (dialect: Dialect, model: string, fingerprint: string
   fingerprint,
 });
 
-const shared = ({ created, id, model, fingerprint }: Envelope): object => ({ created, id, model, system_fingerprint: fingerprint });
+const shared = ({ created, id, model, fingerprint }: Envelope): object => ({
+  created,
+  id,
+  model,
+  system_fingerprint: fingerprint,
+});
 
 /** A whole answer, not streamed. */
-export function completion(envelope: Envelope, answers: readonly { text: string; answer: Answer }[], usage: Usage, timings: Timings): object {
+export function completion(
+  envelope: Envelope,
+  answers: readonly { text: string; answer: Answer }[],
+  usage: Usage,
+  timings: Timings,
+): object {
   const choices = answers.map(({ text, answer }, index) =>
     envelope.dialect === "chat"
       ? { finish_reason: answer.finish, index, message: { role: "assistant", content: text } }
@@ -41,9 +51,17 @@ export function completion(envelope: Envelope, answers: readonly { text: string;
 }
 
 /** One event of a stream. `text` null: the opening one of a chat choice. */
-export function chunk(envelope: Envelope, index: number, text: string | null, finish: Answer["finish"] | null = null): Record<string, unknown> {
+export function chunk(
+  envelope: Envelope,
+  index: number,
+  text: string | null,
+  finish: Answer["finish"] | null = null,
+): Record<string, unknown> {
   const delta = finish !== null ? {} : text === null ? { role: "assistant", content: null } : { content: text };
-  const choice = envelope.dialect === "chat" ? { finish_reason: finish, index, delta } : { text: text ?? "", index, logprobs: null, finish_reason: finish };
+  const choice =
+    envelope.dialect === "chat"
+      ? { finish_reason: finish, index, delta }
+      : { text: text ?? "", index, logprobs: null, finish_reason: finish };
   return { choices: [choice], ...shared(envelope), object: objectOfChunk(envelope) };
 }
 
@@ -55,7 +73,8 @@ export const usageChunk = (envelope: Envelope, usage: Usage): Record<string, unk
   usage: usageBody(usage),
 });
 
-const objectOfChunk = ({ dialect }: Envelope): string => (dialect === "chat" ? "chat.completion.chunk" : "text_completion");
+const objectOfChunk = ({ dialect }: Envelope): string =>
+  dialect === "chat" ? "chat.completion.chunk" : "text_completion";
 
 const usageBody = ({ promptTokens, cachedTokens, completionTokens }: Usage): object => ({
   completion_tokens: completionTokens,
@@ -70,8 +89,19 @@ export function timingsBody({ cached, prompt, promptMs, predicted, predictedMs }
   const per = (ms: number, count: number): number => (count > 0 ? ms / count : 0);
   const rate = (count: number, ms: number): number => (ms > 0 ? (count / ms) * 1000 : 0);
   return {
-    ...{ cache_n: cached, prompt_n: prompt, prompt_ms: promptMs, prompt_per_token_ms: per(promptMs, prompt), prompt_per_second: rate(prompt, promptMs) },
-    ...{ predicted_n: predicted, predicted_ms: predictedMs, predicted_per_token_ms: per(predictedMs, steps), predicted_per_second: rate(steps, predictedMs) },
+    ...{
+      cache_n: cached,
+      prompt_n: prompt,
+      prompt_ms: promptMs,
+      prompt_per_token_ms: per(promptMs, prompt),
+      prompt_per_second: rate(prompt, promptMs),
+    },
+    ...{
+      predicted_n: predicted,
+      predicted_ms: predictedMs,
+      predicted_per_token_ms: per(predictedMs, steps),
+      predicted_per_second: rate(steps, predictedMs),
+    },
   };
 }
 

@@ -27,7 +27,8 @@ export class Prompts {
     const last = messages.at(-1);
     // An answer that has begun is continued: the template ends where the model's own words would start.
     const begun = last?.role === "assistant" && flagOf(body, "add_generation_prompt") !== true ? last.content : null;
-    if (begun !== null && messages.at(-2)?.role === "assistant") throw invalid("Cannot have 2 or more assistant messages at the end of the list.");
+    if (begun !== null && messages.at(-2)?.role === "assistant")
+      throw invalid("Cannot have 2 or more assistant messages at the end of the list.");
     try {
       const text = this.#template.render({
         messages: begun === null ? messages : messages.slice(0, -1),
@@ -38,7 +39,9 @@ export class Prompts {
       });
       return this.#withoutBos(text) + (begun ?? "");
     } catch (error) {
-      throw invalid(`The chat template refuses these messages: ${error instanceof Error ? error.message : String(error)}`);
+      throw invalid(
+        `The chat template refuses these messages: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 
@@ -49,7 +52,8 @@ export class Prompts {
     return addSpecial && shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
 
-  detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string => this.#model.detokenize(tokens, false, preceding);
+  detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
+    this.#model.detokenize(tokens, false, preceding);
 
   /** Prompts of a completion request: one text, one list of token ids, or a list of either. */
   ofCompletion(body: Body): Token[][] {
@@ -60,7 +64,9 @@ export class Prompts {
       if (typeof item === "string") return this.tokenize(item);
       if (isTokenList(item)) return item as Token[];
       throw invalid(
-        prompt === undefined ? "'prompt' is required" : `Field 'prompt': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`,
+        prompt === undefined
+          ? "'prompt' is required"
+          : `Field 'prompt': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`,
       );
     });
   }
@@ -72,7 +78,8 @@ export class Prompts {
   }
 }
 
-const isTokenList = (value: unknown): value is number[] => Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0);
+const isTokenList = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0);
 
 interface Message {
   readonly role: string;
@@ -86,7 +93,8 @@ function messagesOf(body: Body): Message[] {
   if (!Array.isArray(messages)) throw invalid("Expected 'messages' to be an array");
   if (messages.length === 0) throw invalid("'messages' must not be empty");
   return messages.map((message: unknown, index) => {
-    if (!isObject(message)) throw invalid(`Field 'messages[${index}]': must be an object, but is ${nameOfType(message)}`);
+    if (!isObject(message))
+      throw invalid(`Field 'messages[${index}]': must be an object, but is ${nameOfType(message)}`);
     const role = message.role;
     if (typeof role !== "string") throw invalid(`Field 'messages[${index}].role': must be a string`);
     return { ...message, role, content: contentOf(message.content, role, index) };
@@ -100,7 +108,8 @@ function contentOf(content: unknown, role: string, index: number): string {
   const texts = content.map((part: unknown) => {
     if (!isObject(part)) throw invalid(`Field 'messages[${index}].content': each part must be an object`);
     if (part.type !== "text") throw unsupported(`A content part of type ${JSON.stringify(part.type)}`);
-    if (typeof part.text !== "string") throw invalid(`Field 'messages[${index}].content': each text part needs a 'text'`);
+    if (typeof part.text !== "string")
+      throw invalid(`Field 'messages[${index}].content': each text part needs a 'text'`);
     return part.text;
   });
   return texts.join("\n");

@@ -16,7 +16,16 @@ import { type Body, isObject, numberOf, objectOf, textOf } from "./fields.ts";
 import { grammarSchema } from "./schema.ts";
 
 /** What llama-server uses where neither the request nor the model's configuration says anything. */
-const engineDefaults = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, repeatLastN: 64 };
+const engineDefaults = {
+  temperature: 0.8,
+  topK: 40,
+  topP: 0.95,
+  minP: 0.05,
+  repeatPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repeatLastN: 64,
+};
 
 /** Request fields that would change the answer and that this engine cannot honour, each with the values that ask for nothing. */
 const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
@@ -70,7 +79,9 @@ export function samplingOf(body: Body, defaults: SamplingDefaults, llama: Llama,
     structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
     options: (answer, tokens) => ({
       ...{ temperature, topK: Math.max(0, topK), topP, minP, seed: (seed + answer) % 2 ** 32 },
-      ...(penalties === null ? {} : { repeatPenalty: { ...penalties, punishTokens: () => tokens.slice(-penalties.maxPunishTokens) } }),
+      ...(penalties === null
+        ? {}
+        : { repeatPenalty: { ...penalties, punishTokens: () => tokens.slice(-penalties.maxPunishTokens) } }),
       ...(bias === null ? {} : { tokenBias: bias }),
       ...(grammar === null ? {} : { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
       ...(xtc.probability > 0 ? { xtc } : {}),
@@ -84,9 +95,16 @@ function seedOf(body: Body): number {
 }
 
 function penaltiesOf(body: Body, defaults: SamplingDefaults) {
-  const penalty = numberOf(body, "repeat_penalty", { min: 0 }) ?? defaults.repeatPenalty ?? engineDefaults.repeatPenalty;
-  const presencePenalty = numberOf(body, "presence_penalty", { min: -2, max: 2 }) ?? defaults.presencePenalty ?? engineDefaults.presencePenalty;
-  const frequencyPenalty = numberOf(body, "frequency_penalty", { min: -2, max: 2 }) ?? defaults.frequencyPenalty ?? engineDefaults.frequencyPenalty;
+  const penalty =
+    numberOf(body, "repeat_penalty", { min: 0 }) ?? defaults.repeatPenalty ?? engineDefaults.repeatPenalty;
+  const presencePenalty =
+    numberOf(body, "presence_penalty", { min: -2, max: 2 }) ??
+    defaults.presencePenalty ??
+    engineDefaults.presencePenalty;
+  const frequencyPenalty =
+    numberOf(body, "frequency_penalty", { min: -2, max: 2 }) ??
+    defaults.frequencyPenalty ??
+    engineDefaults.frequencyPenalty;
   const maxPunishTokens = numberOf(body, "repeat_last_n", { min: 0, integer: true }) ?? engineDefaults.repeatLastN;
   const none = maxPunishTokens === 0 || (penalty === 1 && presencePenalty === 0 && frequencyPenalty === 0);
   return none ? null : { penalty, presencePenalty, frequencyPenalty, maxPunishTokens };
@@ -96,8 +114,11 @@ function penaltiesOf(body: Body, defaults: SamplingDefaults) {
 function biasOf(body: Body, model: LlamaModel): TokenBias | null {
   const given = body.logit_bias;
   if (given === undefined || given === null) return null;
-  if (!Array.isArray(given) && !isObject(given)) throw invalid("Field 'logit_bias': must be an object of token ids or a list of pairs");
-  const pairs: readonly unknown[] = Array.isArray(given) ? given : Object.entries(given).map(([id, value]) => [Number(id), value]);
+  if (!Array.isArray(given) && !isObject(given))
+    throw invalid("Field 'logit_bias': must be an object of token ids or a list of pairs");
+  const pairs: readonly unknown[] = Array.isArray(given)
+    ? given
+    : Object.entries(given).map(([id, value]) => [Number(id), value]);
   const bias = TokenBias.for(model);
   for (const pair of pairs) {
     const [what, value] = Array.isArray(pair) ? (pair as unknown[]) : [];
@@ -120,7 +141,8 @@ function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaG
   if (schema !== null) return compile(() => new SchemaGrammar(llama, grammarSchema(schema)), "JSON Schema");
   if (given !== "") return compile(() => new LlamaGrammar(llama, { grammar: given }), "grammar");
   if (defaults.grammar !== "") return compile(() => new LlamaGrammar(llama, { grammar: defaults.grammar }), "grammar");
-  if (defaults.jsonSchema !== "") return compile(() => new SchemaGrammar(llama, grammarSchema(JSON.parse(defaults.jsonSchema))), "JSON Schema");
+  if (defaults.jsonSchema !== "")
+    return compile(() => new SchemaGrammar(llama, grammarSchema(JSON.parse(defaults.jsonSchema))), "JSON Schema");
   return null;
 }
 
@@ -136,7 +158,9 @@ function requestedSchema(body: Body): unknown {
     if (schema === undefined) throw invalid("Field 'response_format': json_schema.schema is missing");
     return schema;
   }
-  throw invalid(`response_format type must be one of "text", "json_object" or "json_schema", but got: ${JSON.stringify(format.type)}`);
+  throw invalid(
+    `response_format type must be one of "text", "json_object" or "json_schema", but got: ${JSON.stringify(format.type)}`,
+  );
 }
 
 function compile<G extends LlamaGrammar>(make: () => G, what: string): G {

@@ -5,14 +5,44 @@ import { type Body, isObject } from "./fields.ts";
 type Loose = Record<string, unknown>;
 
 /** Says nothing about which values fit. */
-const annotations = new Set(["title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "strict"]);
+const annotations = new Set([
+  "title",
+  "description",
+  "default",
+  "examples",
+  "$schema",
+  "$id",
+  "$comment",
+  "deprecated",
+  "readOnly",
+  "writeOnly",
+  "strict",
+]);
 const kept = new Set(["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"]);
-const handled = new Set(["type", "enum", "const", "anyOf", "oneOf", "properties", "required", "additionalProperties", "items", "prefixItems", "format"]);
+const handled = new Set([
+  "type",
+  "enum",
+  "const",
+  "anyOf",
+  "oneOf",
+  "properties",
+  "required",
+  "additionalProperties",
+  "items",
+  "prefixItems",
+  "format",
+]);
 const references = new Set(["$ref", "$defs", "definitions"]);
 const scalarTypes = new Set(["string", "number", "integer", "boolean", "null"]);
 const formats = new Set(["date-time", "date", "time"]);
 
-const anything: Loose = { oneOf: [{ type: ["string", "number", "boolean", "null"] }, { type: "object", additionalProperties: true }, { type: "array" }] };
+const anything: Loose = {
+  oneOf: [
+    { type: ["string", "number", "boolean", "null"] },
+    { type: "object", additionalProperties: true },
+    { type: "array" },
+  ],
+};
 
 /**
  * Rewrites a JSON Schema into the part of the language that node-llama-cpp turns into a grammar. What that part cannot express is
@@ -25,7 +55,8 @@ export function grammarSchema(schema: unknown): GbnfJsonSchema {
 
 function convert(schema: unknown, at: string): Loose {
   if (schema === true) return anything;
-  if (!isObject(schema)) throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema must be.`);
+  if (!isObject(schema))
+    throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema must be.`);
   for (const keyword of Object.keys(schema)) {
     if (!annotations.has(keyword) && !kept.has(keyword) && !handled.has(keyword) && !references.has(keyword)) {
       throw unsupported(`The JSON Schema keyword \`${keyword}\` (at ${at})`);
@@ -48,7 +79,8 @@ function body(schema: Body, at: string): Loose {
   }
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices !== undefined) {
-    if (!Array.isArray(choices) || choices.length === 0) throw invalid(`The JSON Schema needs a list of schemas at ${at}.anyOf.`);
+    if (!Array.isArray(choices) || choices.length === 0)
+      throw invalid(`The JSON Schema needs a list of schemas at ${at}.anyOf.`);
     return { oneOf: choices.map((choice, index) => convert(choice, `${at}.anyOf[${index}]`)) };
   }
   if (schema.const !== undefined || schema.enum !== undefined) return literal(schema, at);
@@ -57,8 +89,10 @@ function body(schema: Body, at: string): Loose {
 
 function literal(schema: Body, at: string): Loose {
   const values = schema.enum === undefined ? [schema.const] : schema.enum;
-  if (!Array.isArray(values) || values.length === 0) throw invalid(`The JSON Schema needs a list of values at ${at}.enum.`);
-  if (values.some((value) => typeof value === "object" && value !== null)) throw unsupported(`A list or object as a fixed value (at ${at})`);
+  if (!Array.isArray(values) || values.length === 0)
+    throw invalid(`The JSON Schema needs a list of values at ${at}.enum.`);
+  if (values.some((value) => typeof value === "object" && value !== null))
+    throw unsupported(`A list or object as a fixed value (at ${at})`);
   return { enum: values };
 }
 
@@ -70,19 +104,22 @@ function typed(schema: Body, at: string): Loose {
   if (types.length > 1) return { oneOf: types.map((one) => typed({ ...schema, type: one }, at)) };
   if (only === "object") return object(schema, at);
   if (only === "array") return array(schema, at);
-  if (typeof only !== "string" || !scalarTypes.has(only)) throw invalid(`The JSON Schema has the unknown type ${JSON.stringify(only)} at ${at}.`);
+  if (typeof only !== "string" || !scalarTypes.has(only))
+    throw invalid(`The JSON Schema has the unknown type ${JSON.stringify(only)} at ${at}.`);
   return only === "string" ? text(schema, at) : { type: only };
 }
 
 function inferredType(schema: Body): string | undefined {
-  if (schema.properties !== undefined || schema.additionalProperties !== undefined || schema.required !== undefined) return "object";
+  if (schema.properties !== undefined || schema.additionalProperties !== undefined || schema.required !== undefined)
+    return "object";
   return schema.items !== undefined || schema.prefixItems !== undefined ? "array" : undefined;
 }
 
 function text(schema: Body, at: string): Loose {
   const format = schema.format;
   if (format === undefined) return { type: "string", ...limits(schema, "minLength", "maxLength") };
-  if (typeof format !== "string" || !formats.has(format)) throw unsupported(`The string format ${JSON.stringify(format)} (at ${at})`);
+  if (typeof format !== "string" || !formats.has(format))
+    throw unsupported(`The string format ${JSON.stringify(format)} (at ${at})`);
   return { type: "string", format };
 }
 
@@ -91,11 +128,14 @@ function object(schema: Body, at: string): Loose {
   const required: unknown[] = Array.isArray(schema.required) ? schema.required : [];
   // The grammar writes every listed property, so that `required` holds by itself, but it cannot invent one.
   for (const name of required)
-    if (typeof name !== "string" || !(name in properties)) throw unsupported(`\`required\` with ${JSON.stringify(name)}, which is no property (at ${at}),`);
+    if (typeof name !== "string" || !(name in properties))
+      throw unsupported(`\`required\` with ${JSON.stringify(name)}, which is no property (at ${at}),`);
   const more = schema.additionalProperties ?? Object.keys(properties).length === 0;
   return {
     type: "object",
-    properties: Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, convert(value, `${at}.${name}`)])),
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([name, value]) => [name, convert(value, `${at}.${name}`)]),
+    ),
     additionalProperties: typeof more === "boolean" ? more : convert(more, `${at}.additionalProperties`),
     ...limits(schema, "minProperties", "maxProperties"),
   };
@@ -112,4 +152,6 @@ function array(schema: Body, at: string): Loose {
 }
 
 const limits = (schema: Body, ...keywords: readonly string[]): Loose =>
-  Object.fromEntries(keywords.filter((keyword) => typeof schema[keyword] === "number").map((keyword) => [keyword, schema[keyword]]));
+  Object.fromEntries(
+    keywords.filter((keyword) => typeof schema[keyword] === "number").map((keyword) => [keyword, schema[keyword]]),
+  );

@@ -24,7 +24,11 @@ interface Call {
 type Route = (serving: Serving, call: Call) => Promise<void> | void;
 
 /** The surface of llama-server, as far as Assistant uses it; docs/engines.md lists it. */
-export function createSurface(config: WorkerConfig, serving: () => Serving | null, log: (line: string) => void): Server {
+export function createSurface(
+  config: WorkerConfig,
+  serving: () => Serving | null,
+  log: (line: string) => void,
+): Server {
   const routes = table(config, log);
   // A client that has sent its request and then shuts its side down has left: Node ends such connections by itself.
   const server = createServer((request, response) => void handle(routes, serving, request, response, log));
@@ -61,15 +65,24 @@ async function handle(
 }
 
 function fail(response: ServerResponse, error: unknown, log: (line: string) => void): void {
-  const known = error instanceof SurfaceError ? error : new SurfaceError(500, "server_error", error instanceof Error ? error.message : String(error));
-  if (known.type === "server_error") log(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  const known =
+    error instanceof SurfaceError
+      ? error
+      : new SurfaceError(500, "server_error", error instanceof Error ? error.message : String(error));
+  if (known.type === "server_error")
+    log(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   if (response.headersSent) response.end(`data: ${JSON.stringify(known.body)}\n\n`);
   else json(response, known.body, known.status);
 }
 
 function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<string, Route> {
   const chatOnly = (): void => {
-    if (config.kind !== "chat") throw new SurfaceError(501, "not_supported_error", "This instance serves an embedding model, which does not generate text.");
+    if (config.kind !== "chat")
+      throw new SurfaceError(
+        501,
+        "not_supported_error",
+        "This instance serves an embedding model, which does not generate text.",
+      );
   };
   const generating =
     (dialect: "chat" | "text"): Route =>
@@ -104,7 +117,12 @@ function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<s
 }
 
 const embeddings: Route = async ({ loaded, embeddingsResponse }, { body, signal, response }) => {
-  if (!loaded.embedder) throw new SurfaceError(501, "not_supported_error", "This instance serves a chat model, which does not make embeddings.");
+  if (!loaded.embedder)
+    throw new SurfaceError(
+      501,
+      "not_supported_error",
+      "This instance serves a chat model, which does not make embeddings.",
+    );
   using held = await loaded.slots.acquire([], signal);
   json(response, await embeddingsResponse(loaded.embedder, body, held, loaded.config.modelName, signal));
 };
@@ -113,12 +131,15 @@ function tokenize({ prompts }: LoadedModel, body: Body): object {
   const content = textOf(body, "content");
   if (content === null) throw invalid("'content' is required");
   const tokens = prompts.tokenize(content, flagOf(body, "add_special") ?? false);
-  return { tokens: flagOf(body, "with_pieces") ? tokens.map((id) => ({ id, piece: prompts.detokenize([id]) })) : tokens };
+  return {
+    tokens: flagOf(body, "with_pieces") ? tokens.map((id) => ({ id, piece: prompts.detokenize([id]) })) : tokens,
+  };
 }
 
 function detokenize({ prompts }: LoadedModel, body: Body): object {
   const tokens = body.tokens;
-  if (!Array.isArray(tokens) || !tokens.every((id) => Number.isInteger(id) && id >= 0)) throw invalid("Field 'tokens': must be a list of token ids");
+  if (!Array.isArray(tokens) || !tokens.every((id) => Number.isInteger(id) && id >= 0))
+    throw invalid("Field 'tokens': must be a list of token ids");
   return { content: prompts.detokenize(tokens) };
 }
 
@@ -128,7 +149,12 @@ function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
   if (!work) return base;
   return {
     ...base,
-    ...{ id_task: work.task, n_prompt_tokens: work.promptTokens, n_prompt_tokens_processed: work.promptProcessed, n_prompt_tokens_cache: work.promptCached },
+    ...{
+      id_task: work.task,
+      n_prompt_tokens: work.promptTokens,
+      n_prompt_tokens_processed: work.promptProcessed,
+      n_prompt_tokens_cache: work.promptCached,
+    },
     next_token: [{ has_next_token: busy, n_decoded: work.decoded }],
   };
 }
@@ -136,17 +162,39 @@ function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
 function props({ config, evaluation, prompts, llama }: LoadedModel): object {
   const { sampling } = config;
   return {
-    default_generation_settings: { params: { ...sampling, n_predict: sampling.maxTokens }, n_ctx: evaluation.contextTokens },
+    default_generation_settings: {
+      params: { ...sampling, n_predict: sampling.maxTokens },
+      n_ctx: evaluation.contextTokens,
+    },
     ...{ total_slots: config.slots, model_alias: config.modelName, model_path: config.modelPath },
     modalities: { vision: false, video: false, audio: false },
     ...{ endpoint_slots: true, endpoint_props: false, endpoint_metrics: false },
-    ...{ chat_template: prompts.templateText, build_info: `node-llama-cpp (llama.cpp ${llama.llamaCppRelease.release})` },
+    ...{
+      chat_template: prompts.templateText,
+      build_info: `node-llama-cpp (llama.cpp ${llama.llamaCppRelease.release})`,
+    },
   };
 }
 
 function models({ config, model, evaluation }: LoadedModel): object {
-  const meta = { n_ctx: evaluation.contextTokens, n_ctx_train: model.trainContextSize, n_embd: model.embeddingVectorSize, size: model.size };
-  return { object: "list", data: [{ id: config.modelName, object: "model", created: Math.floor(Date.now() / 1000), owned_by: "node-llama-cpp", meta }] };
+  const meta = {
+    n_ctx: evaluation.contextTokens,
+    n_ctx_train: model.trainContextSize,
+    n_embd: model.embeddingVectorSize,
+    size: model.size,
+  };
+  return {
+    object: "list",
+    data: [
+      {
+        id: config.modelName,
+        object: "model",
+        created: Math.floor(Date.now() / 1000),
+        owned_by: "node-llama-cpp",
+        meta,
+      },
+    ],
+  };
 }
 
 async function readBody(request: IncomingMessage): Promise<Body> {
@@ -157,7 +205,11 @@ async function readBody(request: IncomingMessage): Promise<Body> {
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw invalid(text === "" ? "The request has no body; a JSON object was expected" : `The body is not JSON: ${(error as Error).message}`);
+    throw invalid(
+      text === ""
+        ? "The request has no body; a JSON object was expected"
+        : `The body is not JSON: ${(error as Error).message}`,
+    );
   }
   if (!isObject(body)) throw invalid("The body must be a JSON object");
   return body;
@@ -165,14 +217,21 @@ async function readBody(request: IncomingMessage): Promise<Body> {
 
 function json(response: ServerResponse, body: object, status = 200): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(text) }).end(text);
+  response
+    .writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(text) })
+    .end(text);
 }
 
 function outputTo(response: ServerResponse): Output {
   return {
     json: (body) => json(response, body),
     event(...data) {
-      if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no" });
+      if (!response.headersSent)
+        response.writeHead(200, {
+          "content-type": "text/event-stream",
+          "cache-control": "no-cache",
+          "x-accel-buffering": "no",
+        });
       const took = response.write(data.map((item) => `data: ${JSON.stringify(item)}\n\n`).join(""));
       return took ? undefined : drained(response);
     },

@@ -87,7 +87,13 @@ export class Slots {
   }
 
   #hold(slot: Slot, tokens: readonly Token[], scope: string): HeldSlot {
-    const work: SlotWork = { task: ++this.#uses, promptTokens: tokens.length, promptProcessed: 0, promptCached: 0, decoded: 0 };
+    const work: SlotWork = {
+      task: ++this.#uses,
+      promptTokens: tokens.length,
+      promptProcessed: 0,
+      promptCached: 0,
+      decoded: 0,
+    };
     slot.work = work;
     let held = true;
     const release = (): void => {
@@ -112,7 +118,8 @@ export function bestSlot(slots: readonly Slot[], tokens: readonly Token[], scope
   for (const slot of slots) {
     if (slot.busy) continue;
     const cached = slot.sequence?.nextTokenIndex ?? 0;
-    const common = slot.scope === scope ? (slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0) : 0;
+    const common =
+      slot.scope === scope ? (slot.sequence?.compareContextTokens(tokens as Token[]).firstDifferentIndex ?? 0) : 0;
     const shared = common * 2 >= cached ? common : 0;
     const age = cached === 0 ? -1 : slot.lastUsed;
     if (best === null || shared > bestShared || (shared === bestShared && age < bestAge)) {

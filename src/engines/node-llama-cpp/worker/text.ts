@@ -44,7 +44,8 @@ export class AnswerText<T> {
   /** What was held back, now that no token follows. A character that was never completed is dropped. */
   finish(): string {
     if (this.#stopped !== null) return "";
-    if (this.#incomplete.length > 0) this.#held += this.#detokenize(this.#incomplete, this.#preceding).replace(/\uFFFD+$/u, "");
+    if (this.#incomplete.length > 0)
+      this.#held += this.#detokenize(this.#incomplete, this.#preceding).replace(/\uFFFD+$/u, "");
     this.#incomplete = [];
     const shown = this.#release();
     const rest = this.#stopped === null ? this.#held : "";

@@ -9,13 +9,20 @@ import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import type { ControlPort } from "../../ports.ts";
 
-const ModelAction = Type.Object({ action: Type.Union([Type.Literal("load"), Type.Literal("unload"), Type.Literal("restart")]) });
+const ModelAction = Type.Object({
+  action: Type.Union([Type.Literal("load"), Type.Literal("unload"), Type.Literal("restart")]),
+});
 const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
 const Named = Type.Object({ name: Type.String() });
 const accepted = { accepted: true } as const;
 
 /** The admin API: for keys with the scope `admin`, and on the Unix socket. */
-export const adminDoor = (control: ControlPort): Door => ({ ...bearerDoor, name: "admin", scope: "admin", register: (app) => registerRoutes(app, control) });
+export const adminDoor = (control: ControlPort): Door => ({
+  ...bearerDoor,
+  name: "admin",
+  scope: "admin",
+  register: (app) => registerRoutes(app, control),
+});
 
 function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();

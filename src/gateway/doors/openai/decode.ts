@@ -29,7 +29,10 @@ export function parseBody(bytes: Buffer): InferenceCall["body"] {
   const excess = findExcess(bytes);
   if (excess === "depth") throw tooDeepError(null);
   if (excess === "values")
-    throw new AssistantError("invalid_json", "The body has too many values: lists, objects and names take the room of about 4,000,000 numbers.");
+    throw new AssistantError(
+      "invalid_json",
+      "The body has too many values: lists, objects and names take the room of about 4,000,000 numbers.",
+    );
   const { text, exact } = textOf(bytes);
   const value = parseText(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -48,8 +51,12 @@ function parseText(text: string): unknown {
   } catch {
     if (text.length > MAX_SEARCHED) throw new AssistantError("invalid_json", "The body is not JSON.");
     const { offset, line, column } = jsonErrorPosition(text);
-    const found = offset >= text.length ? "the body ends too early" : `found ${JSON.stringify(text.slice(offset, offset + 1))}`;
-    throw new AssistantError("invalid_json", `The body is not JSON: ${found} at line ${line}, column ${column} (position ${offset}).`);
+    const found =
+      offset >= text.length ? "the body ends too early" : `found ${JSON.stringify(text.slice(offset, offset + 1))}`;
+    throw new AssistantError(
+      "invalid_json",
+      `The body is not JSON: ${found} at line ${line}, column ${column} (position ${offset}).`,
+    );
   }
 }
 

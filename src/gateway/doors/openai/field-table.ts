@@ -1,5 +1,18 @@
 import type { Operation } from "../../../core/model.ts";
-import { boolean, either, INT32_MAX, integer, isObject, isString, number, object, oneOf, type Rule, text, texts } from "./rules.ts";
+import {
+  boolean,
+  either,
+  INT32_MAX,
+  integer,
+  isObject,
+  isString,
+  number,
+  object,
+  oneOf,
+  type Rule,
+  text,
+  texts,
+} from "./rules.ts";
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
 export interface Field extends Rule {
@@ -24,17 +37,20 @@ const listOf =
     Array.isArray(value) && value.length > 0 && value.every(passes);
 
 // Engines keep -1 for themselves, and count in 32 bits.
-const isToken = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INT32_MAX;
+const isToken = (value: unknown): boolean =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INT32_MAX;
 
 const prompt: Rule = {
-  passes: (value) => isString(value) || listOf(isString)(value) || listOf(isToken)(value) || listOf(listOf(isToken))(value),
+  passes: (value) =>
+    isString(value) || listOf(isString)(value) || listOf(isToken)(value) || listOf(listOf(isToken))(value),
   expected: "a string, or a non-empty array of strings or of tokens",
 };
 
 /** OpenAI's limit. */
 const MAX_INPUTS = 2048;
 const input: Rule = {
-  passes: (value) => prompt.passes(value) && (!Array.isArray(value) || typeof value[0] === "number" || value.length <= MAX_INPUTS),
+  passes: (value) =>
+    prompt.passes(value) && (!Array.isArray(value) || typeof value[0] === "number" || value.length <= MAX_INPUTS),
   expected: `${prompt.expected}, at most ${MAX_INPUTS} of them`,
 };
 
@@ -54,7 +70,10 @@ const bias = (value: unknown): boolean => (typeof value === "number" && Math.abs
 const logitBias: Rule = {
   passes: (value) =>
     Array.isArray(value)
-      ? value.every((pair) => Array.isArray(pair) && pair.length === 2 && (isToken(pair[0]) || isString(pair[0])) && bias(pair[1]))
+      ? value.every(
+          (pair) =>
+            Array.isArray(pair) && pair.length === 2 && (isToken(pair[0]) || isString(pair[0])) && bias(pair[1]),
+        )
       : isObject(value) && Object.values(value).every(bias),
   expected: "an object of numbers from -1000 to 1000 (or false) by token, or an array of pairs [token, number]",
 };
@@ -70,10 +89,12 @@ const samplers: Rule = {
     isString(value)
       ? /^[dkypsmtxea]{0,32}$/.test(value)
       : Array.isArray(value) && value.length <= 32 && value.every((name) => isString(name) && SAMPLERS.has(name)),
-  expected: "an array of samplers: dry, top_k, top_p, top_n_sigma, typ_p, min_p, temperature, xtc, penalties, adaptive_p",
+  expected:
+    "an array of samplers: dry, top_k, top_p, top_n_sigma, typ_p, min_p, temperature, xtc, penalties, adaptive_p",
 };
 
-const isScale = (entry: unknown): boolean => isObject(entry) && isToken(entry.id) && typeof entry.scale === "number" && Math.abs(entry.scale) <= 1000;
+const isScale = (entry: unknown): boolean =>
+  isObject(entry) && isToken(entry.id) && typeof entry.scale === "number" && Math.abs(entry.scale) <= 1000;
 
 const toolChoice: Rule = {
   passes: (value) => ["none", "auto", "required"].includes(value as string) || namedTool(value) !== null,
@@ -82,7 +103,9 @@ const toolChoice: Rule = {
 
 /** The name of the one function that a `tool_choice` asks for; null: it asks for none by name. */
 export const namedTool = (choice: unknown): string | null =>
-  isObject(choice) && choice.type === "function" && isObject(choice.function) && isString(choice.function.name) ? choice.function.name : null;
+  isObject(choice) && choice.type === "function" && isObject(choice.function) && isString(choice.function.name)
+    ? choice.function.name
+    : null;
 
 const streamOptions: Rule = {
   passes: (value) => isObject(value) && [true, false, null, undefined].includes(value.include_usage as boolean),
@@ -94,12 +117,22 @@ const MAX_LOOK_BACK = 2 ** 20;
 const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
 const INTERNAL = "Leave it out: it is the engine's own, made from the messages.";
 
-const refused = (operations: readonly Operation[], about: string, remedy: string, dropped: readonly unknown[] = [null]): Field => ({
+const refused = (
+  operations: readonly Operation[],
+  about: string,
+  remedy: string,
+  dropped: readonly unknown[] = [null],
+): Field => ({
   ...{ operations, about, remedy, dropped },
   passes: () => false,
   expected: "left out",
 });
-const field = (operations: readonly Operation[], rule: Rule, about: string, more: Pick<Field, "required" | "dropped"> = {}): Field => ({
+const field = (
+  operations: readonly Operation[],
+  rule: Rule,
+  about: string,
+  more: Pick<Field, "required" | "dropped"> = {},
+): Field => ({
   ...rule,
   operations,
   about,
@@ -109,13 +142,27 @@ const field = (operations: readonly Operation[], rule: Rule, about: string, more
 /** Every field that is known, by name. Others pass as they are, within the limits on depth and size. */
 export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   model: [field(ALL, text, "Name or alias of the model.")],
-  messages: [field(CHAT, { passes: Array.isArray, expected: "an array of messages" }, "The conversation so far.", { required: true })],
-  prompt: [field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true })],
-  input: [field(EMBEDDING, input, "What vectors are made of: a text, token numbers, or a list of either.", { required: true })],
+  messages: [
+    field(CHAT, { passes: Array.isArray, expected: "an array of messages" }, "The conversation so far.", {
+      required: true,
+    }),
+  ],
+  prompt: [
+    field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),
+  ],
+  input: [
+    field(EMBEDDING, input, "What vectors are made of: a text, token numbers, or a list of either.", {
+      required: true,
+    }),
+  ],
   user: [field(ALL, text, "Of no effect here.")],
   encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "How a vector is written.", { dropped: [null] })],
   dimensions: [field(EMBEDDING, integer(1), "Length of a vector. Only the model's own is given; another is refused.")],
-  embd_normalize: [field(EMBEDDING, integer(-1, 100), "Norm to which vectors are scaled; -1: none, 2: Euclidean (the default).", { dropped: [null] })],
+  embd_normalize: [
+    field(EMBEDDING, integer(-1, 100), "Norm to which vectors are scaled; -1: none, 2: Euclidean (the default).", {
+      dropped: [null],
+    }),
+  ],
 
   stream: [field(GENERATING, boolean, "Send the answer piece by piece.")],
   stream_options: [field(GENERATING, streamOptions, "`include_usage`: end a stream with the counts of tokens.")],
@@ -131,7 +178,13 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   top_k: [field(GENERATING, integer(-1), "Only so many of the likeliest tokens; 0 or less: all.")],
   min_p: [field(GENERATING, number(0, 1), "Only tokens with this share of the likeliest one's probability.")],
   typical_p: [field(GENERATING, number(0, 1), "Locally typical sampling; 1: off.")],
-  top_n_sigma: [field(GENERATING, number(-1, 100), "Only tokens within so many standard deviations of the likeliest; below 0: off.")],
+  top_n_sigma: [
+    field(
+      GENERATING,
+      number(-1, 100),
+      "Only tokens within so many standard deviations of the likeliest; below 0: off.",
+    ),
+  ],
   presence_penalty: [field(GENERATING, number(-2, 2), "Against tokens that were there.")],
   frequency_penalty: [field(GENERATING, number(-2, 2), "Against tokens, by how often they were there.")],
   repeat_penalty: [field(GENERATING, number(0.01, 100), "Factor against tokens that were there; 1: off.")],
@@ -161,7 +214,10 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   lora: [
     field(
       GENERATING,
-      { passes: (value) => Array.isArray(value) && value.length <= 64 && value.every(isScale), expected: "an array of objects with id and scale" },
+      {
+        passes: (value) => Array.isArray(value) && value.length <= 64 && value.every(isScale),
+        expected: "an array of objects with id and scale",
+      },
       "Adapters of the model.",
     ),
   ],
@@ -172,14 +228,19 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   n_keep: [field(GENERATING, integer(-1), "Of no effect: nothing of a prompt is ever forgotten.")],
   n_discard: [field(GENERATING, integer(0), "Of no effect, likewise.")],
   n_indent: [field(GENERATING, integer(0), "Fewest spaces at the beginning of lines.")],
-  t_max_predict_ms: [field(GENERATING, integer(-1), "Milliseconds after which the answer ends at the next line; -1: never.")],
+  t_max_predict_ms: [
+    field(GENERATING, integer(-1), "Milliseconds after which the answer ends at the next line; -1: never."),
+  ],
   return_tokens: [field(GENERATING, boolean, "Send token numbers too.")],
   return_progress: [field(GENERATING, boolean, "Send events while the prompt is evaluated.")],
   timings_per_token: [field(GENERATING, boolean, "Send timings with every token.")],
   sse_ping_interval: [
     field(
       GENERATING,
-      { passes: (value) => value === -1 || integer(1, 86_400).passes(value), expected: "-1 or an integer from 1 to 86400" },
+      {
+        passes: (value) => value === -1 || integer(1, 86_400).passes(value),
+        expected: "-1 or an integer from 1 to 86400",
+      },
       "Seconds between comments in a silent stream; -1: none.",
     ),
   ],
@@ -201,7 +262,11 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   parallel_tool_calls: [field(CHAT, boolean, "Several calls in one answer.")],
   response_format: [
-    field(CHAT, { passes: isObject, expected: "an object" }, "`text`, `json_object`, or `json_schema` with a JSON Schema. See below."),
+    field(
+      CHAT,
+      { passes: isObject, expected: "an object" },
+      "`text`, `json_object`, or `json_schema` with a JSON Schema. See below.",
+    ),
     refused(COMPLETION, "It is for chats.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
   ],
   logprobs: [
@@ -211,9 +276,15 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   top_logprobs: [field(CHAT, integer(0, 20), "And of so many alternatives.")],
   chat_template_kwargs: [field(CHAT, object, "Variables of the chat template.")],
   add_generation_prompt: [field(CHAT, boolean, "End the prompt where an answer begins.")],
-  continue_final_message: [field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Go on with the last message.")],
+  continue_final_message: [
+    field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Go on with the last message."),
+  ],
   reasoning_effort: [field(CHAT, text, "A variable of the chat template; `none`: no reasoning.")],
-  reasoning_format: [field(CHAT, oneOf("none", "auto", "deepseek", "deepseek-legacy"), "Where reasoning goes in the answer.", { dropped: [null] })],
+  reasoning_format: [
+    field(CHAT, oneOf("none", "auto", "deepseek", "deepseek-legacy"), "Where reasoning goes in the answer.", {
+      dropped: [null],
+    }),
+  ],
   reasoning_budget_tokens: [field(CHAT, integer(-1), "Most tokens of reasoning; -1: no limit.")],
   thinking_budget_tokens: [field(CHAT, integer(-1), "The same.")],
   reasoning_budget_message: [field(CHAT, text, "What ends reasoning that is over it.")],
@@ -226,12 +297,17 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   modalities: [
     field(
       CHAT,
-      { passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text", expected: '["text"]; no engine gives audio' },
+      {
+        passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
+        expected: '["text"]; no engine gives audio',
+      },
       "What the answer is.",
     ),
   ],
   functions: [refused(GENERATING, "The older form of `tools`.", "Use `tools`.", [null])],
-  function_call: [refused(GENERATING, "The older form of `tool_choice`.", "Use `tool_choice`.", [null, "auto", "none"])],
+  function_call: [
+    refused(GENERATING, "The older form of `tool_choice`.", "Use `tool_choice`.", [null, "auto", "none"]),
+  ],
   web_search_options: [refused(CHAT, "Answers from the web.", NO_SUCH_ENGINE)],
   ...Object.fromEntries(
     [

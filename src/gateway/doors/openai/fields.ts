@@ -15,7 +15,9 @@ const tables: Readonly<Record<Operation, ReadonlyMap<string, Field>>> = {
 };
 
 function tableOf(operation: Operation): ReadonlyMap<string, Field> {
-  const fields = Object.entries(fieldTable).map(([name, variants]) => [name, variants.find(({ operations }) => operations.includes(operation))] as const);
+  const fields = Object.entries(fieldTable).map(
+    ([name, variants]) => [name, variants.find(({ operations }) => operations.includes(operation))] as const,
+  );
   return new Map(fields.filter((entry): entry is [string, Field] => entry[1] !== undefined));
 }
 
@@ -29,7 +31,8 @@ const required = { chat: "messages", completion: "prompt", embedding: "input" } 
 export function checkFields(operation: Operation, body: JsonObject): JsonObject {
   const must = required[operation];
   const table = tables[operation];
-  if (body[must] === undefined || body[must] === null) throw invalid(must, `The field "${must}" is missing: expected ${table.get(must)?.expected}.`);
+  if (body[must] === undefined || body[must] === null)
+    throw invalid(must, `The field "${must}" is missing: expected ${table.get(must)?.expected}.`);
   let known: Record<string, unknown> | null = null;
   for (const name in body) {
     const field = table.get(name);
@@ -49,7 +52,11 @@ export function checkFields(operation: Operation, body: JsonObject): JsonObject 
 
 // Null stands for "not given" in OpenAI's API.
 function wrong(name: string, { expected, about, remedy }: Field, value: unknown): AssistantError {
-  if (remedy !== undefined) return new AssistantError("invalid_request", `The field "${name}" is not supported. ${about}`, { param: name, remedy });
+  if (remedy !== undefined)
+    return new AssistantError("invalid_request", `The field "${name}" is not supported. ${about}`, {
+      param: name,
+      remedy,
+    });
   return invalid(name, `The field "${name}" must be ${expected}; found ${shown(value)}.`);
 }
 

@@ -11,7 +11,11 @@ const MAX_ALTERNATIVES = 2_000;
 export function checkGrammar(body: JsonObject): void {
   const { grammar } = body;
   if (typeof grammar !== "string") return;
-  if (grammar.length > MAX_LENGTH) throw invalid("grammar", `The field "grammar" must have at most ${MAX_LENGTH} characters; it has ${grammar.length}.`);
+  if (grammar.length > MAX_LENGTH)
+    throw invalid(
+      "grammar",
+      `The field "grammar" must have at most ${MAX_LENGTH} characters; it has ${grammar.length}.`,
+    );
   let depth = 0;
   let alternatives = 0;
   for (let at = 0; at < grammar.length; at++) {

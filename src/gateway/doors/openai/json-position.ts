@@ -8,7 +8,11 @@ const LITERALS = ["true", "false", "null"] as const;
  * the place only now and then, and quotes the text instead. One pass; meant for text that `JSON.parse` has refused and
  * that is not nested without end.
  */
-export function jsonErrorPosition(text: string): { readonly offset: number; readonly line: number; readonly column: number } {
+export function jsonErrorPosition(text: string): {
+  readonly offset: number;
+  readonly line: number;
+  readonly column: number;
+} {
   const offset = firstMistake(text);
   let line = 1;
   let lineStart = 0;
@@ -58,7 +62,12 @@ function firstMistake(text: string): number {
 
 function afterSpace(text: string, from: number): number {
   let at = from;
-  for (let code = text.charCodeAt(at); code === 32 || code === 10 || code === 13 || code === 9; code = text.charCodeAt(at)) at++;
+  for (
+    let code = text.charCodeAt(at);
+    code === 32 || code === 10 || code === 13 || code === 9;
+    code = text.charCodeAt(at)
+  )
+    at++;
   return at;
 }
 

@@ -76,7 +76,10 @@ export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
 }
 
 /** A body as text. Bytes that are not UTF-8 are replaced by U+FFFD, and `exact` is then false. */
-export const textOf = (bytes: Buffer): { readonly text: string; readonly exact: boolean } => ({ text: bytes.toString("utf8"), exact: isUtf8(bytes) });
+export const textOf = (bytes: Buffer): { readonly text: string; readonly exact: boolean } => ({
+  text: bytes.toString("utf8"),
+  exact: isUtf8(bytes),
+});
 
 /** Whether text may hold an escaped half of a surrogate pair. */
 export const mayHoldHalves = (text: string): boolean => /\\u[dD]/.test(text);
@@ -90,6 +93,8 @@ export function wellFormed(value: unknown): unknown {
     return items.some((item, index) => item !== value[index]) ? items : value;
   }
   const entries = Object.entries(value).map(([name, item]) => [name.toWellFormed(), wellFormed(item)] as const);
-  const isSame = Object.entries(value).every(([name, item], index) => entries[index]?.[0] === name && entries[index]?.[1] === item);
+  const isSame = Object.entries(value).every(
+    ([name, item], index) => entries[index]?.[0] === name && entries[index]?.[1] === item,
+  );
   return isSame ? value : Object.fromEntries(entries);
 }

@@ -27,7 +27,10 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
     return { status: "ok" };
   };
-  const list = async (request: FastifyRequest): Promise<object> => ({ object: "list", data: models(request).map((model) => describe(model, options)) });
+  const list = async (request: FastifyRequest): Promise<object> => ({
+    object: "list",
+    data: models(request).map((model) => describe(model, options)),
+  });
   const one = async (request: FastifyRequest): Promise<object> => {
     const { "*": name } = request.params as { "*": string };
     const model = directory.find(name);
@@ -35,14 +38,16 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     if (model === undefined || !models(request).includes(model)) throw notFound(models(request), name);
     return describe(model, options);
   };
-  const info = async (request: FastifyRequest): Promise<object> => describeServer(models(request), options, request.raw.socket.localPort);
+  const info = async (request: FastifyRequest): Promise<object> =>
+    describeServer(models(request), options, request.raw.socket.localPort);
   const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
     const { id } = params as { id: string };
     const found = progress(identity.caller.tenant, id);
     // Another tenant's request is as little there as one that has ended.
     if (found === null || found.tenant !== identity.caller.tenant) {
       throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
-        remedy: "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
+        remedy:
+          "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
       });
     }
     return describeProgress(id, found);
@@ -84,9 +89,20 @@ const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions)
 
 /** What llama-server's own list says of a model, under its names; null where the weights are not here. */
 const describeMeta = ({ load }: ModelSpec, weights: ModelWeights | null): object | null =>
-  weights === null ? null : { n_ctx: load.contextTokens, n_ctx_train: weights.trainContextTokens, n_params: weights.parameters, size: weights.bytes };
+  weights === null
+    ? null
+    : {
+        n_ctx: load.contextTokens,
+        n_ctx_train: weights.trainContextTokens,
+        n_params: weights.parameters,
+        size: weights.bytes,
+      };
 
-function describeServer(models: readonly ModelSpec[], { version, directory }: MemoryRoutesOptions, port: number | undefined): object {
+function describeServer(
+  models: readonly ModelSpec[],
+  { version, directory }: MemoryRoutesOptions,
+  port: number | undefined,
+): object {
   const first = (operation: Operation): object | null => {
     const preferred = directory.find("default");
     const fitting = models.filter(({ kind }) => answers(kind, operation));

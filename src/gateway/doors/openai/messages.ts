@@ -27,13 +27,15 @@ export function checkMessages(body: JsonObject): JsonObject {
 }
 
 function checkMessage(message: unknown, index: number): unknown {
-  if (!isObject(message)) throw invalid(`messages[${index}]`, `messages[${index}] must be an object; found ${shown(message)}.`);
+  if (!isObject(message))
+    throw invalid(`messages[${index}]`, `messages[${index}] must be an object; found ${shown(message)}.`);
   if (!ROLES.includes(message.role as string)) {
     const at = `messages[${index}].role`;
     throw invalid(at, `${at} must be ${role.expected}; found ${shown(message.role)}.`);
   }
   const { content } = message;
-  if (Array.isArray(content)) for (let part = 0; part < content.length; part++) checkPart(content[part], `messages[${index}].content[${part}]`);
+  if (Array.isArray(content))
+    for (let part = 0; part < content.length; part++) checkPart(content[part], `messages[${index}].content[${part}]`);
   else if (!isString(content)) checkNoContent(message, index);
   let kept = message;
   for (const name of NULLABLE) {
@@ -67,7 +69,8 @@ const MEDIA: Readonly<Record<string, readonly string[]>> = {
 };
 
 function checkPart(part: unknown, at: string): void {
-  if (!isObject(part)) throw invalid(at, `${at} must be an object such as {"type": "text", "text": …}; found ${shown(part)}.`);
+  if (!isObject(part))
+    throw invalid(at, `${at} must be an object such as {"type": "text", "text": …}; found ${shown(part)}.`);
   const { type } = part;
   if (type === "text") {
     mustBe(text, part.text, `${at}.text`);

@@ -68,7 +68,8 @@ class PatternReader {
   whole(): string {
     const alternatives = this.#alternatives(true);
     if (this.#at < this.#chars.length) throw new UnsupportedPattern("its parentheses are not balanced");
-    if (alternatives.copies > MAX_COPIES) throw new UnsupportedPattern(`its repetitions make more than ${MAX_COPIES} copies`);
+    if (alternatives.copies > MAX_COPIES)
+      throw new UnsupportedPattern(`its repetitions make more than ${MAX_COPIES} copies`);
     return `^(${alternatives.text})$`;
   }
 
@@ -98,7 +99,8 @@ class PatternReader {
     let copies = 0;
     for (;;) {
       const char = this.#chars[this.#at];
-      if (char === undefined || char === "|" || char === ")" || (char === "$" && this.#isEnd(this.#at + 1))) return { text, copies };
+      if (char === undefined || char === "|" || char === ")" || (char === "$" && this.#isEnd(this.#at + 1)))
+        return { text, copies };
       const atom = this.#atom(char);
       const times = this.#times();
       text += times.text === "" ? atom.text : `(${atom.text})${times.text}`;
@@ -139,10 +141,13 @@ class PatternReader {
   #group(): Piece {
     if (this.#take("?")) {
       const isNamed = this.#chars[this.#at] === "<" && !["=", "!"].includes(this.#chars[this.#at + 1] ?? "");
-      if (isNamed) while (!this.#take(">")) if (this.#at++ >= this.#chars.length) throw new UnsupportedPattern("a group's name has no end");
+      if (isNamed)
+        while (!this.#take(">"))
+          if (this.#at++ >= this.#chars.length) throw new UnsupportedPattern("a group's name has no end");
       if (!isNamed && !this.#take(":")) throw new UnsupportedPattern("it looks ahead or behind");
     }
-    if (++this.#depth > MAX_GROUPS) throw new UnsupportedPattern(`it has more than ${MAX_GROUPS} groups within each other`);
+    if (++this.#depth > MAX_GROUPS)
+      throw new UnsupportedPattern(`it has more than ${MAX_GROUPS} groups within each other`);
     const { text, copies } = this.#alternatives(false);
     if (!this.#take(")")) throw new UnsupportedPattern("its parentheses are not balanced");
     this.#depth--;
@@ -169,9 +174,11 @@ class PatternReader {
 
   #code(digits: number): string {
     const rest = this.#chars.slice(this.#at, this.#at + 10).join("");
-    const [written, hex] = /^\{([0-9a-fA-F]{1,6})\}/.exec(rest) ?? new RegExp(`^([0-9a-fA-F]{${digits}})`).exec(rest) ?? [];
+    const [written, hex] =
+      /^\{([0-9a-fA-F]{1,6})\}/.exec(rest) ?? new RegExp(`^([0-9a-fA-F]{${digits}})`).exec(rest) ?? [];
     const code = Number.parseInt(hex ?? "", 16);
-    if (written === undefined || !(code <= LAST)) throw new UnsupportedPattern("an escape of a code point is not complete");
+    if (written === undefined || !(code <= LAST))
+      throw new UnsupportedPattern("an escape of a code point is not complete");
     this.#at += written.length;
     return String.fromCodePoint(code);
   }
@@ -188,7 +195,8 @@ class PatternReader {
       const isRange = this.#chars[this.#at] === "-" && this.#chars[this.#at + 1] !== "]";
       if (isRange) this.#at++;
       const to = isRange ? this.#classItem() : from;
-      if (typeof to !== "string" || codeOf(to) < codeOf(from)) throw new UnsupportedPattern("a range of characters is out of order");
+      if (typeof to !== "string" || codeOf(to) < codeOf(from))
+        throw new UnsupportedPattern("a range of characters is out of order");
       ranges.push([codeOf(from), codeOf(to)]);
     }
     return isNegated ? without(ranges) : ranges;
@@ -209,7 +217,8 @@ class PatternReader {
     this.#take("?");
     if (least === undefined) return { text: written, copies: 1 };
     const copies = Math.max(Number(least), most === undefined || most === "" ? 1 : Number(most));
-    if (most !== undefined && most !== "" && Number(most) < Number(least)) throw new UnsupportedPattern("a repetition has fewer at most than at least");
+    if (most !== undefined && most !== "" && Number(most) < Number(least))
+      throw new UnsupportedPattern("a repetition has fewer at most than at least");
     return { text: written, copies };
   }
 
@@ -247,7 +256,9 @@ function classText(ranges: Ranges): string {
 }
 
 const coded = (code: number): string =>
-  /[0-9A-Za-z]/.test(String.fromCodePoint(code)) ? String.fromCodePoint(code) : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
+  /[0-9A-Za-z]/.test(String.fromCodePoint(code))
+    ? String.fromCodePoint(code)
+    : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
 
 /** One character as it is written within a text of JSON. In groups: llama.cpp repeats too much of what is before an escape. */
 function literal(char: string): string {

@@ -9,7 +9,8 @@ export interface Rule {
 }
 
 export const isString = (value: unknown): value is string => typeof value === "string";
-export const isObject = (value: unknown): value is Body => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is Body =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** What an engine keeps a count in. */
 export const INT32_MAX = 2 ** 31 - 1;
@@ -38,7 +39,10 @@ export const oneOf = (...values: readonly string[]): Rule => ({
 
 /** At most `most` texts of 1 to `longest` characters. */
 export const texts = (most: number, longest: number): Rule => ({
-  passes: (value) => Array.isArray(value) && value.length <= most && value.every((item) => isString(item) && item !== "" && item.length <= longest),
+  passes: (value) =>
+    Array.isArray(value) &&
+    value.length <= most &&
+    value.every((item) => isString(item) && item !== "" && item.length <= longest),
   expected: `an array of at most ${most} strings of 1 to ${longest} characters`,
 });
 
@@ -59,7 +63,8 @@ export function shown(value: unknown): string {
 }
 
 /** `invalid_request` for the value at a path such as `messages[0].role`. */
-export const invalid = (param: string, message: string): AssistantError => new AssistantError("invalid_request", message, { param });
+export const invalid = (param: string, message: string): AssistantError =>
+  new AssistantError("invalid_request", message, { param });
 
 /** Throws `invalid_request` naming the path unless the value passes. */
 export function mustBe(rule: Rule, value: unknown, at: string): void {

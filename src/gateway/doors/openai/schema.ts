@@ -18,7 +18,10 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
     "properties required additionalProperties patternProperties propertyNames minProperties maxProperties dependentRequired dependentSchemas dependencies unevaluatedProperties".split(
       " ",
     ),
-  array: "items prefixItems additionalItems contains minContains maxContains minItems maxItems uniqueItems unevaluatedItems".split(" "),
+  array:
+    "items prefixItems additionalItems contains minContains maxContains minItems maxItems uniqueItems unevaluatedItems".split(
+      " ",
+    ),
   string: "pattern format minLength maxLength".split(" "),
   number: "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split(" "),
 };
@@ -70,17 +73,26 @@ class SchemaReader {
     this.#refuseEndless();
     if (!this.#moves) return read;
     const { $defs, definitions, ...rest } = read;
-    return { $ref: MOVED_ROOT, $defs: { ...(isObject($defs) ? $defs : {}), "root-": rest }, ...(definitions === undefined ? {} : { definitions }) };
+    return {
+      $ref: MOVED_ROOT,
+      $defs: { ...(isObject($defs) ? $defs : {}), "root-": rest },
+      ...(definitions === undefined ? {} : { definitions }),
+    };
   }
 
   #schema(value: unknown, at: string): Body {
     const schema = schemaOf(value, at);
     this.#seen.add(schema);
-    const said = CONSTRAINTS.filter((name) => schema[name] !== undefined && !(NEUTRAL[name]?.includes(schema[name]) ?? false));
+    const said = CONSTRAINTS.filter(
+      (name) => schema[name] !== undefined && !(NEUTRAL[name]?.includes(schema[name]) ?? false),
+    );
     const read = this.#kind(schema, said, at);
     const defined = ["$defs", "definitions"].filter((name) => isObject(schema[name]));
     if (defined.length === 0) return read;
-    return merged(read, Object.fromEntries(defined.map((name) => [name, this.#each(schema[name] as Body, `${at}.${name}`)])));
+    return merged(
+      read,
+      Object.fromEntries(defined.map((name) => [name, this.#each(schema[name] as Body, `${at}.${name}`)])),
+    );
   }
 
   #kind(schema: Body, said: readonly string[], at: string): Body {
@@ -129,7 +141,10 @@ class SchemaReader {
       "beside $ref",
     );
     if (!isString($ref) || !/^#(?:$|\/)/.test($ref))
-      throw invalid(`${at}.$ref`, `"${at}.$ref" must refer to a part of the same schema, such as "#/$defs/name"; found ${shown($ref)}.`);
+      throw invalid(
+        `${at}.$ref`,
+        `"${at}.$ref" must refer to a part of the same schema, such as "#/$defs/name"; found ${shown($ref)}.`,
+      );
     this.#references.set($ref, at);
     const target = this.#lookUp($ref);
     if (target !== null) this.#parts.set(schema, [target]);
@@ -145,7 +160,10 @@ class SchemaReader {
     );
     const list = listOf(schema[name], `${at}.${name}`);
     if (list.length > MAX_ALTERNATIVES)
-      throw invalid(`${at}.${name}`, `"${at}.${name}" must have at most ${MAX_ALTERNATIVES} alternatives; it has ${list.length}.`);
+      throw invalid(
+        `${at}.${name}`,
+        `"${at}.${name}" must have at most ${MAX_ALTERNATIVES} alternatives; it has ${list.length}.`,
+      );
     const read = list.map((item, index) => this.#schema(item, `${at}.${name}[${index}]`));
     this.#parts.set(schema, list as readonly Body[]);
     const { type } = schema;
@@ -179,7 +197,8 @@ class SchemaReader {
     const names = new Set<string>();
     for (const [index, item] of list.entries()) {
       const target = this.#target(item as Body);
-      const isJoined = isObject(target?.properties) && target.additionalProperties !== true && !isObject(target.additionalProperties);
+      const isJoined =
+        isObject(target?.properties) && target.additionalProperties !== true && !isObject(target.additionalProperties);
       const properties = isJoined ? Object.keys(target?.properties as Body) : [];
       if (!isJoined || properties.some((name) => names.has(name)))
         throw unenforced(`${at}.allOf[${index}]`, "allOf", "unless its parts are objects with different properties");
@@ -199,16 +218,30 @@ class SchemaReader {
     if (!Array.isArray(required) || !required.every(isString))
       throw invalid(`${at}.required`, `"${at}.required" must be an array of strings; found ${shown(required)}.`);
     const missing = required.find((name) => !Object.hasOwn(properties, name));
-    if (missing !== undefined) throw unenforced(`${at}.required`, "required", `for ${JSON.stringify(missing.slice(0, 60))}, which is not in properties`);
+    if (missing !== undefined)
+      throw unenforced(
+        `${at}.required`,
+        "required",
+        `for ${JSON.stringify(missing.slice(0, 60))}, which is not in properties`,
+      );
     const names = Object.keys(properties);
     const optional = names.length - new Set(required).size;
     if (names.length > MAX_PROPERTIES)
-      throw invalid(`${at}.properties`, `"${at}.properties" must have at most ${MAX_PROPERTIES} properties; it has ${names.length}.`);
+      throw invalid(
+        `${at}.properties`,
+        `"${at}.properties" must have at most ${MAX_PROPERTIES} properties; it has ${names.length}.`,
+      );
     if (optional > MAX_OPTIONAL)
-      throw invalid(`${at}.required`, `"${at}.required" must leave at most ${MAX_OPTIONAL} properties optional; it leaves ${optional}.`);
+      throw invalid(
+        `${at}.required`,
+        `"${at}.required" must leave at most ${MAX_OPTIONAL} properties optional; it leaves ${optional}.`,
+      );
     const { additionalProperties: others } = schema;
     if (!(others === undefined || typeof others === "boolean" || isObject(others)))
-      throw invalid(`${at}.additionalProperties`, `"${at}.additionalProperties" must be a boolean or a schema; found ${shown(others)}.`);
+      throw invalid(
+        `${at}.additionalProperties`,
+        `"${at}.additionalProperties" must be a boolean or a schema; found ${shown(others)}.`,
+      );
     return merged(schema, {
       ...(schema.properties === undefined ? {} : { properties: this.#each(properties, `${at}.properties`) }),
       ...(isObject(others) ? { additionalProperties: this.#schema(others, `${at}.additionalProperties`) } : {}),
@@ -222,7 +255,8 @@ class SchemaReader {
       (KEYWORDS["array"] ?? []).filter((name) => !["items", "prefixItems", "minItems", "maxItems"].includes(name)),
       at,
     );
-    if (items !== undefined && prefixItems !== undefined) throw unenforced(`${at}.prefixItems`, "prefixItems", "beside items");
+    if (items !== undefined && prefixItems !== undefined)
+      throw unenforced(`${at}.prefixItems`, "prefixItems", "beside items");
     const [least, most] = boundsOf(schema, "minItems", "maxItems", at);
     const name = items === undefined ? "prefixItems" : "items";
     const given = items ?? prefixItems;
@@ -239,13 +273,19 @@ class SchemaReader {
   }
 
   #each(schemas: Body, at: string): Body {
-    return merged(schemas, Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, this.#schema(schema, `${at}.${name.slice(0, 80)}`)])));
+    return merged(
+      schemas,
+      Object.fromEntries(
+        Object.entries(schemas).map(([name, schema]) => [name, this.#schema(schema, `${at}.${name.slice(0, 80)}`)]),
+      ),
+    );
   }
 
   /** The schema that a reference leads to, in the end. */
   #target(schema: Body): Body | null {
     let target: Body | null = schema;
-    for (let steps = 0; target !== null && isString(target.$ref); steps++) target = steps > 100 ? null : this.#lookUp(target.$ref);
+    for (let steps = 0; target !== null && isString(target.$ref); steps++)
+      target = steps > 100 ? null : this.#lookUp(target.$ref);
     return target;
   }
 
@@ -253,14 +293,18 @@ class SchemaReader {
   #lookUp(reference: string): Body | null {
     let found: unknown = this.#root;
     for (const name of reference.split("/").slice(1))
-      found = (isObject(found) || Array.isArray(found)) && Object.hasOwn(found, name) ? (found as Body)[name] : undefined;
+      found =
+        (isObject(found) || Array.isArray(found)) && Object.hasOwn(found, name) ? (found as Body)[name] : undefined;
     return isObject(found) ? found : null;
   }
 
   #resolve(reference: string, at: string): void {
     const target = this.#lookUp(reference);
     if (target === null || !this.#seen.has(target))
-      throw invalid(`${at}.$ref`, `"${at}.$ref" refers to ${JSON.stringify(reference.slice(0, 100))}, where there is no schema.`);
+      throw invalid(
+        `${at}.$ref`,
+        `"${at}.$ref" refers to ${JSON.stringify(reference.slice(0, 100))}, where there is no schema.`,
+      );
   }
 
   /** A schema that is itself, or one alternative of itself, has a grammar that never comes to a value. */
@@ -268,7 +312,8 @@ class SchemaReader {
     const done = new Set<Body>();
     const within = new Set<Body>();
     const visit = (schema: Body): void => {
-      if (within.has(schema)) throw invalid(this.#at, `"${this.#at}" has a schema that refers to itself without a value in between.`);
+      if (within.has(schema))
+        throw invalid(this.#at, `"${this.#at}" has a schema that refers to itself without a value in between.`);
       if (done.has(schema)) return;
       within.add(schema);
       for (const part of this.#parts.get(schema) ?? []) visit(part);
@@ -280,7 +325,10 @@ class SchemaReader {
 }
 
 const unenforced = (param: string, keyword: string, where = ""): Error =>
-  invalid(param, `The JSON Schema keyword "${keyword}" cannot be enforced${where === "" ? "" : ` ${where}`}, at "${param}".`);
+  invalid(
+    param,
+    `The JSON Schema keyword "${keyword}" cannot be enforced${where === "" ? "" : ` ${where}`}, at "${param}".`,
+  );
 
 function refuse(said: readonly string[], names: readonly string[], at: string, where?: string): void {
   const found = said.find((name) => names.includes(name));
@@ -304,7 +352,11 @@ function listOf(value: unknown, at: string): readonly unknown[] {
 
 /** What a schema without a type is about, as llama.cpp guesses it. */
 function kindOf(schema: Body): string | null {
-  if (schema.properties !== undefined || (schema.additionalProperties !== undefined && schema.additionalProperties !== true)) return "object";
+  if (
+    schema.properties !== undefined ||
+    (schema.additionalProperties !== undefined && schema.additionalProperties !== true)
+  )
+    return "object";
   if (schema.items !== undefined || schema.prefixItems !== undefined) return "array";
   return ["pattern", "minLength", "maxLength", "format"].some((name) => schema[name] !== undefined) ? "string" : null;
 }
@@ -318,8 +370,10 @@ function checkValues(schema: Body, said: readonly string[], at: string): Body {
     `beside ${name}`,
   );
   const values = name === "const" ? [schema.const] : schema.enum;
-  if (!Array.isArray(values) || values.length === 0) throw invalid(`${at}.enum`, `"${at}.enum" must be a non-empty array; found ${shown(values)}.`);
-  if (values.length > MAX_ALTERNATIVES) throw invalid(`${at}.enum`, `"${at}.enum" must have at most ${MAX_ALTERNATIVES} values; it has ${values.length}.`);
+  if (!Array.isArray(values) || values.length === 0)
+    throw invalid(`${at}.enum`, `"${at}.enum" must be a non-empty array; found ${shown(values)}.`);
+  if (values.length > MAX_ALTERNATIVES)
+    throw invalid(`${at}.enum`, `"${at}.enum" must have at most ${MAX_ALTERNATIVES} values; it has ${values.length}.`);
   const types = schema.type === undefined ? null : [schema.type].flat();
   if (types !== null && !values.every((value) => types.some((type) => isOfType(value, type))))
     throw unenforced(`${at}.type`, "type", `beside ${name} with values of another`);
@@ -337,7 +391,9 @@ function isOfType(value: unknown, type: unknown): boolean {
 function checkText(schema: Body, said: readonly string[], at: string): Body {
   const { pattern, format } = schema;
   const [first, second] = said.filter(
-    (name) => ["pattern", "format"].includes(name) || (["minLength", "maxLength"].includes(name) && (pattern ?? format) !== undefined),
+    (name) =>
+      ["pattern", "format"].includes(name) ||
+      (["minLength", "maxLength"].includes(name) && (pattern ?? format) !== undefined),
   );
   if (second !== undefined) throw unenforced(`${at}.${second}`, second, `beside ${first}`);
   boundsOf(schema, "minLength", "maxLength", at);
@@ -354,7 +410,10 @@ function checkText(schema: Body, said: readonly string[], at: string): Body {
     return { ...schema, pattern: toGrammarPattern(pattern) };
   } catch (error) {
     if (!(error instanceof UnsupportedPattern)) throw error;
-    throw invalid(`${at}.pattern`, `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`);
+    throw invalid(
+      `${at}.pattern`,
+      `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`,
+    );
   }
 }
 
@@ -372,9 +431,13 @@ function checkInteger(schema: Body, said: readonly string[], at: string): Body {
     }
   }
   const least = Math.ceil(
-    (schema.minimum as number | undefined) ?? Math.floor((schema.exclusiveMinimum as number | undefined) ?? Number.NEGATIVE_INFINITY) + 1,
+    (schema.minimum as number | undefined) ??
+      Math.floor((schema.exclusiveMinimum as number | undefined) ?? Number.NEGATIVE_INFINITY) + 1,
   );
-  const most = Math.floor((schema.maximum as number | undefined) ?? Math.ceil((schema.exclusiveMaximum as number | undefined) ?? Number.POSITIVE_INFINITY) - 1);
+  const most = Math.floor(
+    (schema.maximum as number | undefined) ??
+      Math.ceil((schema.exclusiveMaximum as number | undefined) ?? Number.POSITIVE_INFINITY) - 1,
+  );
   if (least > most) throw invalid(at, `"${at}" allows no integer: none is at least ${least} and at most ${most}.`);
   return schema;
 }
@@ -385,11 +448,15 @@ function boundsOf(schema: Body, min: string, max: string, at: string): [number, 
     const bound = schema[name];
     if (bound === undefined) return null;
     if (!(Number.isInteger(bound) && (bound as number) >= 0 && (bound as number) <= MAX_REPETITIONS)) {
-      throw invalid(`${at}.${name}`, `"${at}.${name}" must be an integer from 0 to ${MAX_REPETITIONS}, to be enforced; found ${shown(bound)}.`);
+      throw invalid(
+        `${at}.${name}`,
+        `"${at}.${name}" must be an integer from 0 to ${MAX_REPETITIONS}, to be enforced; found ${shown(bound)}.`,
+      );
     }
     return bound as number;
   });
-  if ((most ?? Number.POSITIVE_INFINITY) < (least ?? 0)) throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}.`);
+  if ((most ?? Number.POSITIVE_INFINITY) < (least ?? 0))
+    throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}.`);
   return [least ?? 0, most ?? Number.POSITIVE_INFINITY];
 }
 
@@ -398,11 +465,19 @@ const merged = (object: Body, values: Body): Body =>
   Object.entries(values).every(([name, value]) => object[name] === value) ? object : { ...object, ...values };
 
 const withList = (schema: Body, name: string, list: readonly unknown[]): Body =>
-  list.every((item, index) => item === (schema[name] as readonly unknown[])[index]) ? schema : { ...schema, [name]: list };
+  list.every((item, index) => item === (schema[name] as readonly unknown[])[index])
+    ? schema
+    : { ...schema, [name]: list };
 
 /** Where a reference leads once the root is moved. */
 const moved = (reference: string): string =>
-  reference === "#" ? MOVED_ROOT : /^#\/(?:\$defs|definitions)\//.test(reference) ? reference : `${MOVED_ROOT}${reference.slice(1)}`;
+  reference === "#"
+    ? MOVED_ROOT
+    : /^#\/(?:\$defs|definitions)\//.test(reference)
+      ? reference
+      : `${MOVED_ROOT}${reference.slice(1)}`;
 
 const refersToRoot = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && ((value as Body).$ref === "#" || Object.values(value).some(refersToRoot));
+  typeof value === "object" &&
+  value !== null &&
+  ((value as Body).$ref === "#" || Object.values(value).some(refersToRoot));

@@ -15,7 +15,11 @@ export function checkStructure(body: JsonObject): JsonObject {
     ...(isObject(schema) ? ["json_schema"] : []),
     ...(isObject(format) && format.type !== "text" ? ["response_format"] : []),
   ];
-  if (asked.length > 1) throw invalid(asked[1] as string, `The fields "${asked[0]}" and "${asked[1]}" are both set; an answer can follow one only.`);
+  if (asked.length > 1)
+    throw invalid(
+      asked[1] as string,
+      `The fields "${asked[0]}" and "${asked[1]}" are both set; an answer can follow one only.`,
+    );
   if (isObject(schema)) {
     const checked = checkSchema(schema, "json_schema");
     return checked === schema ? body : { ...body, json_schema: checked };

@@ -1,6 +1,18 @@
 import type { JsonObject } from "../../../core/inference.ts";
 import { namedTool } from "./field-table.ts";
-import { type Body, boolean, invalid, isObject, isString, mustBe, object, oneOf, type Rule, shown, text } from "./rules.ts";
+import {
+  type Body,
+  boolean,
+  invalid,
+  isObject,
+  isString,
+  mustBe,
+  object,
+  oneOf,
+  type Rule,
+  shown,
+  text,
+} from "./rules.ts";
 import { checkSchema } from "./schema.ts";
 
 const functionType = oneOf("function");
@@ -25,7 +37,11 @@ export function checkTools(body: JsonObject): JsonObject {
   const name = namedTool(choice);
   if (name !== null) {
     const named = checked.filter((tool) => (tool.function as Body).name === name);
-    if (named.length === 0) throw invalid("tool_choice", `The field "tool_choice" names ${JSON.stringify(name.slice(0, 100))}, which "tools" does not have.`);
+    if (named.length === 0)
+      throw invalid(
+        "tool_choice",
+        `The field "tool_choice" names ${JSON.stringify(name.slice(0, 100))}, which "tools" does not have.`,
+      );
     return { ...body, tools: named, tool_choice: "required" };
   }
   return checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };

@@ -42,7 +42,11 @@ async function addManifest(binary: string, patches: readonly string[], binaryByt
 describe("finding llama-server", () => {
   it("says what to do where there is none", async () => {
     const found = await findLlamaServer(folder, null, `${join(root, "bin")}:/nowhere`);
-    expect(found).toMatchObject({ available: false, path: null, remedy: expect.stringContaining("assistant engine build") });
+    expect(found).toMatchObject({
+      available: false,
+      path: null,
+      remedy: expect.stringContaining("assistant engine build"),
+    });
   });
 
   it("prefers configured over chosen over built over the PATH", async () => {
@@ -54,8 +58,15 @@ describe("finding llama-server", () => {
     const chosen = await fakeServer(join(root, "own/llama-server"), "chosen");
     await writeEngineChoice(folder, { engine: "llama-server", llamaServerPath: chosen });
     expect(await find(null)).toMatchObject({ origin: "chosen", version: "chosen" });
-    expect(await find(await fakeServer(join(root, "configured"), "configured"))).toMatchObject({ origin: "configured", version: "configured" });
-    expect((await listLlamaServers(folder, null, dirname(onPath))).map(({ origin }) => origin)).toEqual(["chosen", "built", "path"]);
+    expect(await find(await fakeServer(join(root, "configured"), "configured"))).toMatchObject({
+      origin: "configured",
+      version: "configured",
+    });
+    expect((await listLlamaServers(folder, null, dirname(onPath))).map(({ origin }) => origin)).toEqual([
+      "chosen",
+      "built",
+      "path",
+    ]);
   });
 
   it("never replaces a binary that somebody named and that does not run", async () => {
@@ -72,9 +83,16 @@ describe("finding llama-server", () => {
 
   it("knows a patched build by the manifest beside it, and only while it describes that very file", async () => {
     const built = await fakeServer(builtBinary(folder.enginesDir), "1");
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: false, manifest: null, backends: ["cpu"] });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({
+      noticesDisconnects: false,
+      manifest: null,
+      backends: ["cpu"],
+    });
     await addManifest(built, [DEPARTED_CLIENTS_PATCH]);
-    expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: true, backends: ["cpu", "cuda"] });
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({
+      noticesDisconnects: true,
+      backends: ["cpu", "cuda"],
+    });
     // A build of an earlier release shares what is cached among all.
     expect(await findLlamaServer(folder, null, "")).toMatchObject({ separatesCaches: false });
     await addManifest(built, [CACHE_SCOPES_PATCH]);
@@ -90,7 +108,11 @@ describe("finding llama-server", () => {
   });
 
   it("reads the backends from the devices a binary names", async () => {
-    const own = await fakeServer(join(root, "own"), "1", "  CUDA0: NVIDIA H100 (81079 MiB)\\n  CUDA1: NVIDIA H100 (81079 MiB)\\n");
+    const own = await fakeServer(
+      join(root, "own"),
+      "1",
+      "  CUDA0: NVIDIA H100 (81079 MiB)\\n  CUDA1: NVIDIA H100 (81079 MiB)\\n",
+    );
     expect(await findLlamaServer(folder, own, "")).toMatchObject({ backends: ["cpu", "cuda"] });
     expect(backendsOf("Available devices:\n  Vulkan0: Radeon\n  BLAS: OpenBLAS\n")).toEqual(["cpu", "vulkan"]);
     expect(backendsOf("Available devices:\n  (none)\n")).toEqual(["cpu"]);
@@ -108,30 +130,50 @@ describe("the remembered choice", () => {
     const file = await writeEngineChoice(folder, { engine: "auto", llamaServerPath: null });
     for (const text of ["{", "null", '{"engine":"vllm","llamaServerPath":null}', '{"engine":"auto"}']) {
       await writeFile(file, text);
-      await expect(readEngineChoice(folder)).rejects.toMatchObject({ code: "config_invalid", remedy: expect.stringContaining("engine use auto") });
+      await expect(readEngineChoice(folder)).rejects.toMatchObject({
+        code: "config_invalid",
+        remedy: expect.stringContaining("engine use auto"),
+      });
     }
   });
 });
 
 describe("what `engine use` takes", () => {
-  const use = (given: string, configured: string | null = null) => engineToUse(given, { folder, pathVariable: "", llamaServerPath: async () => configured });
+  const use = (given: string, configured: string | null = null) =>
+    engineToUse(given, { folder, pathVariable: "", llamaServerPath: async () => configured });
 
   it("auto forgets a choice, a bundled engine keeps the chosen path, and neither looks at the configuration", async () => {
     const own = await fakeServer(join(root, "own"), "7");
     await writeEngineChoice(folder, { engine: "llama-server", llamaServerPath: own });
-    const options = { folder, pathVariable: "", llamaServerPath: () => Promise.reject(new Error("a broken configuration")) };
+    const options = {
+      folder,
+      pathVariable: "",
+      llamaServerPath: () => Promise.reject(new Error("a broken configuration")),
+    };
     expect((await engineToUse("auto", options)).choice).toEqual({ engine: "auto", llamaServerPath: null });
-    expect((await engineToUse("node-llama-cpp", options)).choice).toEqual({ engine: "node-llama-cpp", llamaServerPath: own });
+    expect((await engineToUse("node-llama-cpp", options)).choice).toEqual({
+      engine: "node-llama-cpp",
+      llamaServerPath: own,
+    });
   });
 
   it("a path is a llama-server, which must run", async () => {
     const own = await fakeServer(join(root, "own"), "7");
-    expect(await use(own)).toEqual({ choice: { engine: "llama-server", llamaServerPath: own }, runsOn: `llama-server 7 at ${own}` });
-    await expect(use(join(root, "missing"))).rejects.toMatchObject({ code: "engine_unavailable", message: expect.stringContaining("no such file") });
+    expect(await use(own)).toEqual({
+      choice: { engine: "llama-server", llamaServerPath: own },
+      runsOn: `llama-server 7 at ${own}`,
+    });
+    await expect(use(join(root, "missing"))).rejects.toMatchObject({
+      code: "engine_unavailable",
+      message: expect.stringContaining("no such file"),
+    });
   });
 
   it("llama-server is the one that would be found, and must be there", async () => {
-    await expect(use("llama-server")).rejects.toMatchObject({ code: "engine_unavailable", remedy: expect.stringContaining("assistant engine build") });
+    await expect(use("llama-server")).rejects.toMatchObject({
+      code: "engine_unavailable",
+      remedy: expect.stringContaining("assistant engine build"),
+    });
     const configured = await fakeServer(join(root, "configured"), "8");
     expect(await use("llama-server", configured)).toEqual({
       choice: { engine: "llama-server", llamaServerPath: null },
@@ -145,8 +187,10 @@ describe("what `engine use` takes", () => {
 });
 
 it("lists every program of every engine, and marks the one that auto means", async () => {
-  const list = (configured: string | null) => listEngines({ folder, llamaServerPath: configured, pathVariable: "", nodePath: process.execPath });
-  const marked = async (configured: string | null) => (await list(configured)).all.map(({ engine, origin, auto }) => [engine, origin, auto]);
+  const list = (configured: string | null) =>
+    listEngines({ folder, llamaServerPath: configured, pathVariable: "", nodePath: process.execPath });
+  const marked = async (configured: string | null) =>
+    (await list(configured)).all.map(({ engine, origin, auto }) => [engine, origin, auto]);
   expect(await marked(null)).toEqual([["node-llama-cpp", "embedded", true]]);
   await fakeServer(builtBinary(folder.enginesDir), "built");
   const configured = await fakeServer(join(root, "configured"), "configured");
@@ -156,5 +200,8 @@ it("lists every program of every engine, and marks the one that auto means", asy
     ["node-llama-cpp", "embedded", false],
   ]);
   // One that was named is never replaced silently.
-  expect(await list(join(root, "missing"))).toMatchObject({ auto: null, all: [{ auto: false, availability: { available: false } }, {}, { auto: false }] });
+  expect(await list(join(root, "missing"))).toMatchObject({
+    auto: null,
+    all: [{ auto: false, availability: { available: false } }, {}, { auto: false }],
+  });
 });

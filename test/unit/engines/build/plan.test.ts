@@ -4,7 +4,13 @@ import { jobCount, planBuild, sameBuild, sameSource } from "../../../../src/engi
 import type { Source } from "../../../../src/engines/llama-server/build/source.ts";
 import type { Toolchain } from "../../../../src/engines/llama-server/build/toolchain.ts";
 
-const source: Source = { bundle: "/b", tag: "v1", commit: "abc", patches: [{ name: "0001-x.patch", file: "/p", sha256: "1".repeat(64) }], libraries: null };
+const source: Source = {
+  bundle: "/b",
+  tag: "v1",
+  commit: "abc",
+  patches: [{ name: "0001-x.patch", file: "/p", sha256: "1".repeat(64) }],
+  libraries: null,
+};
 const toolchain: Toolchain = { generator: "Ninja", compiler: "c++ 12", cmakeVersion: "3.25.1", cuda: false };
 
 const manifestOf = (flags: readonly string[]): BuildManifest => ({
@@ -24,7 +30,13 @@ const manifestOf = (flags: readonly string[]): BuildManifest => ({
 describe("the plan of a build", () => {
   it("builds a static release without web page, TLS, tests and examples", () => {
     const { flags, backends } = planBuild(source, toolchain, "linux");
-    for (const flag of ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_OPENSSL=OFF"]) expect(flags).toContain(flag);
+    for (const flag of [
+      "-DCMAKE_BUILD_TYPE=Release",
+      "-DBUILD_SHARED_LIBS=OFF",
+      "-DLLAMA_BUILD_UI=OFF",
+      "-DLLAMA_OPENSSL=OFF",
+    ])
+      expect(flags).toContain(flag);
     expect(flags.join(" ")).not.toContain("CUDA");
     expect(backends).toEqual(["cpu"]);
   });

@@ -15,12 +15,16 @@ describe("progress of a build", () => {
     const line = buildStatusLine({ phase: "compile", fraction: 0.5, elapsedMs: 130_000 }, 10_000);
     expect(line).toBe("Compiling [############............] 50 %, about 2 min left");
     expect(buildStatusLine({ phase: "compile", fraction: 0.01, elapsedMs: 12_000 }, 10_000)).not.toContain("left");
-    expect(buildStatusLine({ phase: "compile", fraction: 0.9, elapsedMs: 100_000 }, 10_000)).toContain("about 10 s left");
+    expect(buildStatusLine({ phase: "compile", fraction: 0.9, elapsedMs: 100_000 }, 10_000)).toContain(
+      "about 10 s left",
+    );
     expect(buildStatusLine({ phase: "unpack", fraction: null, elapsedMs: 1 }, null)).toBe("Unpacking the source");
   });
 
   it("names the compiler's errors as the reason, or the last lines where there are none", () => {
-    expect(reasonOf(["[1/2] a", "a.cpp:1:1: error: expected ';'", "ninja: build stopped"])).toBe("a.cpp:1:1: error: expected ';'");
+    expect(reasonOf(["[1/2] a", "a.cpp:1:1: error: expected ';'", "ninja: build stopped"])).toBe(
+      "a.cpp:1:1: error: expected ';'",
+    );
     expect(reasonOf(["one", "", "two"], 1)).toBe("two");
   });
 });

@@ -10,7 +10,12 @@ const machineWith =
     return output;
   };
 
-const basics = { git: "git version 2.39.5", cmake: "cmake version 3.25.1", "c++": "c++ (Debian) 12.2.0\nmore", make: "GNU Make 4.3" };
+const basics = {
+  git: "git version 2.39.5",
+  cmake: "cmake version 3.25.1",
+  "c++": "c++ (Debian) 12.2.0\nmore",
+  make: "GNU Make 4.3",
+};
 
 describe("the toolchain", () => {
   it("is complete with git, cmake, a compiler and make, and prefers ninja", async () => {
@@ -20,11 +25,16 @@ describe("the toolchain", () => {
       toolchain: { generator: "Unix Makefiles", compiler: "c++ (Debian) 12.2.0", cmakeVersion: "3.25.1", cuda: false },
     });
     const { make: _, ...withoutMake } = basics;
-    expect(await findToolchain(machineWith({ ...withoutMake, ninja: "1.11" }), true)).toMatchObject({ toolchain: { generator: "Ninja" } });
+    expect(await findToolchain(machineWith({ ...withoutMake, ninja: "1.11" }), true)).toMatchObject({
+      toolchain: { generator: "Ninja" },
+    });
   });
 
   it("names everything that is missing at once", async () => {
-    expect(await findToolchain(machineWith({}), true)).toEqual({ complete: false, missing: ["git", "cmake", "c++", "make"] });
+    expect(await findToolchain(machineWith({}), true)).toEqual({
+      complete: false,
+      missing: ["git", "cmake", "c++", "make"],
+    });
   });
 
   it("uses CUDA only with both a compiler and a GPU, and not when told not to", async () => {

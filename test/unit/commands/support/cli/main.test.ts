@@ -22,7 +22,9 @@ describe("the command's file", () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "assistant-commands-"));
     await Promise.all(["engine", "support"].map((name) => mkdir(join(folder, name))));
-    await Promise.all(["status.js", "engine/list.js", "support/progress.js"].map((file) => writeFile(join(folder, file), "")));
+    await Promise.all(
+      ["status.js", "engine/list.js", "support/progress.js"].map((file) => writeFile(join(folder, file), "")),
+    );
   });
   afterEach(() => rm(folder, { recursive: true }));
 

@@ -8,7 +8,9 @@ describe("errors of a command", () => {
   test("message and remedy, a line each, and no stack", () => {
     const error = new AssistantError("daemon_not_running", "The daemon is not running.", { remedy: "Start it." });
     expect(reportText(error, { colour: false, debug: false })).toBe("Error: The daemon is not running.\nStart it.\n");
-    expect(reportJson(error)).toEqual({ error: { code: "daemon_not_running", message: "The daemon is not running.", remedy: "Start it." } });
+    expect(reportJson(error)).toEqual({
+      error: { code: "daemon_not_running", message: "The daemon is not running.", remedy: "Start it." },
+    });
   });
 
   test("with debug the stack and the cause are shown", () => {
@@ -24,16 +26,25 @@ describe("errors of a command", () => {
   });
 
   test.each([
-    ["Missing 1 required arg:\nreference  catalog name, or\n           a path", "REFERENCE is missing: catalog name, or a path."],
+    [
+      "Missing 1 required arg:\nreference  catalog name, or\n           a path",
+      "REFERENCE is missing: catalog name, or a path.",
+    ],
     ["Flag --name expects a value", "`--name` needs a value."],
     ["Parsing --lines \n\tExpected an integer but received: abc", "`--lines`: expected an integer, found `abc`."],
-    ["Parsing --lines \n\tExpected an integer greater than or equal to 0 but received: -3", "`--lines`: expected an integer of at least 0, found `-3`."],
+    [
+      "Parsing --lines \n\tExpected an integer greater than or equal to 0 but received: -3",
+      "`--lines`: expected an integer of at least 0, found `-3`.",
+    ],
     ["Expected --for=z to be one of: latency, throughput", "`--for`: expected one of latency, throughput, found `z`."],
     [
       "The following error occurred:\n  All of the following must be provided when using --source: --model-config",
       "`--source` is only used with `--model-config`.",
     ],
-    ["The following error occurred:\n  --force=true cannot also be provided when using --stdout", "`--force` and `--stdout` exclude each other."],
+    [
+      "The following error occurred:\n  --force=true cannot also be provided when using --stdout",
+      "`--force` and `--stdout` exclude each other.",
+    ],
     ["Unexpected arguments: a, b", "There is an argument too many: `a` and `b`."],
   ])("the parser's complaint %j in our words", (complaint, expected) => {
     expect(toReportable(oclifError(`${complaint}\nSee more help with --help`, 2)).message).toBe(expected);

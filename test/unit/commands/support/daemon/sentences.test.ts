@@ -7,7 +7,8 @@ import { fakeInstance, fakeStatus } from "../../../../fakes/status.ts";
 describe("serve says", () => {
   test("where it is, how to watch and how to stop, and hints once", () => {
     const text = serveMessage(fakeStatus({ hints: ["Build it."] }), true, null).join("\n");
-    for (const part of ["http://127.0.0.1:8080/v1", "assistant ps", "assistant stop", "Hint: Build it."]) expect(text).toContain(part);
+    for (const part of ["http://127.0.0.1:8080/v1", "assistant ps", "assistant stop", "Hint: Build it."])
+      expect(text).toContain(part);
   });
 
   test("that it runs already, and that another address was not taken", () => {
@@ -30,7 +31,9 @@ describe("serve says", () => {
 
 describe("stop says what it waits for", () => {
   test("requests first, then instances, then the process", () => {
-    expect(describeWait(fakeStatus({ instances: [fakeInstance({ inFlight: 2 })] }))).toContain("2 running requests may finish");
+    expect(describeWait(fakeStatus({ instances: [fakeInstance({ inFlight: 2 })] }))).toContain(
+      "2 running requests may finish",
+    );
     expect(describeWait(fakeStatus())).toContain("1 instance is ending");
     expect(describeWait(fakeStatus({ instances: [fakeInstance({ pid: null })] }))).toBe("stopping the daemon");
     expect(describeWait(null)).toBe("stopping the daemon");
@@ -39,11 +42,9 @@ describe("stop says what it waits for", () => {
 
 describe("reload says", () => {
   test("what changed, or that nothing did", () => {
-    expect(reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartSettings: ["server.http_addr"] })).toEqual([
-      "Added: a",
-      "Changed: b, c",
-      "server.http_addr changed: `assistant restart` brings it into force",
-    ]);
+    expect(
+      reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartSettings: ["server.http_addr"] }),
+    ).toEqual(["Added: a", "Changed: b, c", "server.http_addr changed: `assistant restart` brings it into force"]);
     expect(reloadMessage({ unchanged: ["a"] })).toEqual(["Read again; no model changed."]);
   });
 });

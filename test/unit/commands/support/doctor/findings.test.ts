@@ -50,7 +50,12 @@ const available = (backends: string[]): EngineAvailability => ({
   separatesCaches: false,
 });
 const missing: EngineAvailability = { available: false, reason: "not there", remedy: "Build it." };
-const set = (all: Engine[]): EngineSet => ({ all, get: () => all[0] as Engine, choose: async () => all[0] as Engine, hint: async () => null });
+const set = (all: Engine[]): EngineSet => ({
+  all,
+  get: () => all[0] as Engine,
+  choose: async () => all[0] as Engine,
+  hint: async () => null,
+});
 
 describe("machine", () => {
   test("an old Node is broken, a driver that does not answer a warning", () => {
@@ -65,7 +70,12 @@ describe("engines", () => {
   const noGap = async () => null;
 
   test("none at all is broken", async () => {
-    const findings = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", missing)]), [], noGap, false);
+    const findings = await engineFindings(
+      set([engine("llama-server", missing), engine("node-llama-cpp", missing)]),
+      [],
+      noGap,
+      false,
+    );
     expect(findings.some((finding) => finding.level === "broken")).toBe(true);
   });
 
@@ -82,15 +92,25 @@ describe("engines", () => {
       engine("node-llama-cpp", { ...available(["cpu"]), separatesCaches: true } as EngineAvailability),
     ]);
     const warned = async (mustSeparate: boolean): Promise<string[]> =>
-      (await engineFindings(stock, [], noGap, mustSeparate)).flatMap(({ level, subject }) => (level === "warning" ? [subject] : []));
+      (await engineFindings(stock, [], noGap, mustSeparate)).flatMap(({ level, subject }) =>
+        level === "warning" ? [subject] : [],
+      );
     expect(await warned(true)).toEqual(["llama-server"]);
     expect(await warned(false)).toEqual([]);
   });
 
   test("what a build lacks is said only where there is no native engine", async () => {
     const gap = async () => ({ missing: "this machine lacks cmake", remedy: "Install cmake." });
-    const without = await engineFindings(set([engine("llama-server", missing), engine("node-llama-cpp", available(["cpu"]))]), [], gap, false);
-    expect(without.find((finding) => finding.subject === "toolchain")).toMatchObject({ level: "info", remedy: "Install cmake." });
+    const without = await engineFindings(
+      set([engine("llama-server", missing), engine("node-llama-cpp", available(["cpu"]))]),
+      [],
+      gap,
+      false,
+    );
+    expect(without.find((finding) => finding.subject === "toolchain")).toMatchObject({
+      level: "info",
+      remedy: "Install cmake.",
+    });
     const withNative = await engineFindings(set([engine("llama-server", available(["cpu"]))]), [], gap, false);
     expect(withNative.some((finding) => finding.subject === "toolchain")).toBe(false);
   });
@@ -116,7 +136,9 @@ describe("files", () => {
 
   test("directories that are not there yet are fine where they can be made", async () => {
     const findings = await fileFindings(paths());
-    expect(findings.filter((finding) => finding.subject !== "disk").every((finding) => finding.level === "ok")).toBe(true);
+    expect(findings.filter((finding) => finding.subject !== "disk").every((finding) => finding.level === "ok")).toBe(
+      true,
+    );
     expect(findings.find((finding) => finding.subject === "data")?.found).toContain("(will be made)");
   });
 
@@ -124,14 +146,20 @@ describe("files", () => {
     await mkdir(paths().runDir);
     await chmod(paths().runDir, 0o755);
     expect(await fileFindings(paths())).toContainEqual(
-      expect.objectContaining({ subject: "runtime", level: "warning", remedy: expect.stringContaining("chmod go-rwx") }),
+      expect.objectContaining({
+        subject: "runtime",
+        level: "warning",
+        remedy: expect.stringContaining("chmod go-rwx"),
+      }),
     );
   });
 });
 
 describe("configuration and daemon", () => {
   test("a configuration that cannot be read is broken, with the remedy of the error", () => {
-    const [finding] = configFindings({ error: new AssistantError("config_invalid", "line 3 is wrong", { remedy: "Correct it." }) });
+    const [finding] = configFindings({
+      error: new AssistantError("config_invalid", "line 3 is wrong", { remedy: "Correct it." }),
+    });
     expect(finding).toMatchObject({ level: "broken", found: "line 3 is wrong", remedy: "Correct it." });
   });
 
@@ -140,15 +168,25 @@ describe("configuration and daemon", () => {
     await new Promise((resolve) => server.once("listening", resolve));
     const { port } = server.address() as AddressInfo;
     try {
-      expect(await daemonFindings(null, "0.1.0", { host: "127.0.0.1", port })).toContainEqual(expect.objectContaining({ subject: "port", level: "broken" }));
-      expect((await daemonFindings(fakeStatus(), "0.1.0", { host: "127.0.0.1", port })).every((finding) => finding.level === "ok")).toBe(true);
+      expect(await daemonFindings(null, "0.1.0", { host: "127.0.0.1", port })).toContainEqual(
+        expect.objectContaining({ subject: "port", level: "broken" }),
+      );
+      expect(
+        (await daemonFindings(fakeStatus(), "0.1.0", { host: "127.0.0.1", port })).every(
+          (finding) => finding.level === "ok",
+        ),
+      ).toBe(true);
     } finally {
       server.close();
     }
   });
 
   test("an older daemon and a failed instance are told", async () => {
-    const findings = await daemonFindings(fakeStatus({ version: "0.0.9", instances: [failedInstance()] }), "0.1.0", null);
+    const findings = await daemonFindings(
+      fakeStatus({ version: "0.0.9", instances: [failedInstance()] }),
+      "0.1.0",
+      null,
+    );
     expect(findings.map((finding) => finding.level)).toEqual(["ok", "warning", "broken"]);
   });
 });
@@ -161,5 +199,14 @@ test("the text groups by area, shows remedies and counts", () => {
     ],
     false,
   );
-  expect(lines).toEqual(["Machine", "  ✓ Node.js  v24", "", "Files", "  ✗ disk     full", "             → Free some.", "", "1 thing is broken."]);
+  expect(lines).toEqual([
+    "Machine",
+    "  ✓ Node.js  v24",
+    "",
+    "Files",
+    "  ✗ disk     full",
+    "             → Free some.",
+    "",
+    "1 thing is broken.",
+  ]);
 });

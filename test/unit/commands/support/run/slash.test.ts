@@ -40,6 +40,7 @@ describe("chat commands", () => {
 
   test("the help names every command", () => {
     const text = helpLines("all").join("\n");
-    for (const command of ["/bye", "/clear", "/show", "/set system", "/set parameter", "/set verbose", '"""', "Ctrl-C"]) expect(text).toContain(command);
+    for (const command of ["/bye", "/clear", "/show", "/set system", "/set parameter", "/set verbose", '"""', "Ctrl-C"])
+      expect(text).toContain(command);
   });
 });

@@ -10,14 +10,26 @@ import { budgetOf, noiseText } from "../../../../../commands/support/tune/option
 import { conclusion, diffLines, progressText, triedRows } from "../../../../../commands/support/tune/report.ts";
 import { failure, judge, type Rates } from "../../../../../commands/support/tune/score.ts";
 import { BATCH_TOO_LONG, FAILED, USABLE } from "../../../../../commands/support/tune/search.ts";
-import { changesBetween, startSettings, type TuneSettings, threadShare } from "../../../../../commands/support/tune/settings.ts";
+import {
+  changesBetween,
+  startSettings,
+  type TuneSettings,
+  threadShare,
+} from "../../../../../commands/support/tune/settings.ts";
 import type { TuneReport } from "../../../../../commands/support/tune/tune.ts";
 import { planWorkload } from "../../../../../commands/support/tune/workload.ts";
 import { resolvePaths } from "../../../../../src/config/paths.ts";
 import { testModel } from "../../../../support/fake-engine.ts";
 
 const rates = (prefill: number, decode: number | null, streams: number | null): Rates => ({ prefill, decode, streams });
-const own: TuneSettings = { threads: 2, slots: 4, batchTokens: 512, microBatchTokens: 512, cacheTypeK: "f16", cacheTypeV: "f16" };
+const own: TuneSettings = {
+  threads: 2,
+  slots: 4,
+  batchTokens: 512,
+  microBatchTokens: 512,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+};
 const better: TuneSettings = { ...own, threads: 1, batchTokens: 32, microBatchTokens: 32 };
 
 function report(overrides: Partial<TuneReport> = {}): TuneReport {
@@ -48,8 +60,15 @@ function report(overrides: Partial<TuneReport> = {}): TuneReport {
 describe("a measurement", () => {
   it("counts by the median of its runs, and its batch by the fastest", () => {
     const result = judge([rates(100, 10, 50), rates(200, 30, 70), rates(120, 20, 90)], "balanced", 32, false);
-    expect(result).toMatchObject({ tier: USABLE, runs: 3, rates: { prefill: 120, decode: 20, streams: 70 }, batchMs: 160 });
-    expect(judge([rates(100, 10, null), rates(200, 30, null)], "latency", 8, false).rates).toEqual(rates(150, 20, null));
+    expect(result).toMatchObject({
+      tier: USABLE,
+      runs: 3,
+      rates: { prefill: 120, decode: 20, streams: 70 },
+      batchMs: 160,
+    });
+    expect(judge([rates(100, 10, null), rates(200, 30, null)], "latency", 8, false).rates).toEqual(
+      rates(150, 20, null),
+    );
   });
 
   it("is a request of 512 and 64 tokens alone, many at once, or the mean of both", () => {
@@ -69,7 +88,12 @@ describe("a measurement", () => {
 
   it("asks for the nominal request, and for less where the time or the context is short", () => {
     const order = { kind: "chat", contextTokens: 4096, streams: 4, runMs: 5_000 } as const;
-    expect(planWorkload(order, rates(50_000, 500, null))).toEqual({ kind: "chat", promptTokens: 512, answerTokens: 64, streams: 4 });
+    expect(planWorkload(order, rates(50_000, 500, null))).toEqual({
+      kind: "chat",
+      promptTokens: 512,
+      answerTokens: 64,
+      streams: 4,
+    });
     const slow = planWorkload(order, rates(100, 20, null));
     expect(slow.promptTokens).toBeGreaterThanOrEqual(64);
     expect(slow.promptTokens).toBeLessThan(512);
@@ -114,29 +138,49 @@ describe("what is varied", () => {
 
   it("is the batch first where the model's own takes too long", () => {
     expect(names(bounds, usable)).toEqual(["threads", "batch", "slots", "cache"]);
-    expect(names(bounds, judge([rates(100, 40, 100)], "balanced", 512, false))).toEqual(["batch", "threads", "slots", "cache"]);
+    expect(names(bounds, judge([rates(100, 40, 100)], "balanced", 512, false))).toEqual([
+      "batch",
+      "threads",
+      "slots",
+      "cache",
+    ]);
   });
 
   it("depends on device, kind, engine and purpose", () => {
     expect(names({ ...bounds, objective: "latency" }, usable)).toEqual(["threads", "batch", "cache"]);
-    expect(names({ ...bounds, device: { vendor: "nvidia" } }, usable)).toEqual(["batch", "micro-batch", "slots", "cache", "threads"]);
-    expect(names({ ...bounds, device: { vendor: "nvidia" }, hasMicroBatches: false }, usable)).not.toContain("micro-batch");
+    expect(names({ ...bounds, device: { vendor: "nvidia" } }, usable)).toEqual([
+      "batch",
+      "micro-batch",
+      "slots",
+      "cache",
+      "threads",
+    ]);
+    expect(names({ ...bounds, device: { vendor: "nvidia" }, hasMicroBatches: false }, usable)).not.toContain(
+      "micro-batch",
+    );
     expect(names({ ...bounds, generates: false, contextTokens: 512 }, usable)).toEqual(["threads", "batch", "slots"]);
   });
 
   it("keeps an embedding's batch as large as its context, and a micro-batch within its batch", () => {
-    const batch = axesFor({ ...bounds, generates: false, contextTokens: 700 }, usable).find(({ name }) => name === "batch");
-    const tokens = batch?.steps({ settings: { ...own, batchTokens: 700, microBatchTokens: 700 }, result: usable }).map((step) => step.batchTokens) ?? [];
+    const batch = axesFor({ ...bounds, generates: false, contextTokens: 700 }, usable).find(
+      ({ name }) => name === "batch",
+    );
+    const tokens =
+      batch
+        ?.steps({ settings: { ...own, batchTokens: 700, microBatchTokens: 700 }, result: usable })
+        .map((step) => step.batchTokens) ?? [];
     expect(Math.min(...tokens)).toBe(700);
     const onGpu = axesFor({ ...bounds, device: { vendor: "nvidia" } }, usable);
     for (const axis of onGpu) {
-      for (const step of axis.steps({ settings: own, result: usable })) expect(step.microBatchTokens).toBeLessThanOrEqual(step.batchTokens);
+      for (const step of axis.steps({ settings: own, result: usable }))
+        expect(step.microBatchTokens).toBeLessThanOrEqual(step.batchTokens);
     }
   });
 
   it("has the model's own values among the steps, however odd they are", () => {
     const odd = { ...own, threads: 3, slots: 7, batchTokens: 100, microBatchTokens: 90, cacheTypeK: "q4_0" };
-    for (const axis of axesFor(bounds, usable)) expect(axis.steps({ settings: odd, result: usable })).toContainEqual(odd);
+    for (const axis of axesFor(bounds, usable))
+      expect(axis.steps({ settings: odd, result: usable })).toContainEqual(odd);
   });
 });
 
@@ -191,7 +235,9 @@ describe("writing", () => {
     expect(await readFile(here.file, "utf8")).toContain("threads = 2");
     if (edit === null) throw new Error("there is something to change");
     expect(await applyEdit(edit, here.context)).toEqual({ reload: null });
-    expect(await readFile(here.file, "utf8")).toBe("# mine\n[chat]\nthreads = 1 # two\nbatch_size = 32\nubatch_size = 32\nsource = 'x'\n");
+    expect(await readFile(here.file, "utf8")).toBe(
+      "# mine\n[chat]\nthreads = 1 # two\nbatch_size = 32\nubatch_size = 32\nsource = 'x'\n",
+    );
   });
 
   it("leaves a file that was changed in the meantime", async () => {
@@ -216,8 +262,11 @@ describe("writing", () => {
 
 describe("options", () => {
   it("read times", () => {
-    expect([budgetOf("120s"), budgetOf("90"), budgetOf("2m"), budgetOf("1.5h")]).toEqual([120_000, 90_000, 120_000, 5_400_000]);
-    for (const text of ["", "soon", "0", "-5s", "10d"]) expect(() => budgetOf(text)).toThrow(expect.objectContaining({ code: "usage" }));
+    expect([budgetOf("120s"), budgetOf("90"), budgetOf("2m"), budgetOf("1.5h")]).toEqual([
+      120_000, 90_000, 120_000, 5_400_000,
+    ]);
+    for (const text of ["", "soon", "0", "-5s", "10d"])
+      expect(() => budgetOf(text)).toThrow(expect.objectContaining({ code: "usage" }));
   });
 
   it("tell of a machine that is not quiet", () => {
@@ -227,7 +276,13 @@ describe("options", () => {
 
   it("see the daemon's instances on the same device, and those alone", () => {
     const instance = (id: string, device: string, state: string) => ({ id, device, state });
-    const instances = [instance("a@cpu", "cpu", "ready"), instance("b@cpu", "cpu", "absent"), instance("c@cuda:0", "cuda:0", "ready")];
-    expect(instancesOn({ instances } as unknown as Parameters<typeof instancesOn>[0], { id: "cpu" })).toEqual(["a@cpu"]);
+    const instances = [
+      instance("a@cpu", "cpu", "ready"),
+      instance("b@cpu", "cpu", "absent"),
+      instance("c@cuda:0", "cuda:0", "ready"),
+    ];
+    expect(instancesOn({ instances } as unknown as Parameters<typeof instancesOn>[0], { id: "cpu" })).toEqual([
+      "a@cpu",
+    ]);
   });
 });
