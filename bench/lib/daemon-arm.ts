@@ -3,6 +3,7 @@ import { chmod, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import type { installAssistant } from "../../test/support/assistant.ts";
+import { emptyGguf } from "../../test/support/gguf-writer.ts";
 import { benchRoot } from "./report.ts";
 import { usageOf } from "./usage.ts";
 
@@ -27,7 +28,7 @@ export async function stubEngine(directory: string): Promise<string> {
     binaryBytes: (await stat(binary)).size,
   };
   await writeFile(join(directory, "manifest.json"), JSON.stringify(manifest));
-  await writeFile(join(directory, "stub.gguf"), "GGUF");
+  await writeFile(join(directory, "stub.gguf"), emptyGguf);
   return binary;
 }
 

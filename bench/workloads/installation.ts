@@ -8,6 +8,7 @@ import type { RoutingPolicyName } from "../../src/core/config.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import { eventually, installAssistant, readyInstances } from "../../test/support/assistant.ts";
 import { callEngine } from "../../test/support/fake-engine.ts";
+import { emptyGguf } from "../../test/support/gguf-writer.ts";
 import { benchRoot } from "../lib/report.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import type { StubRecord } from "../stub/record.ts";
@@ -60,7 +61,7 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
   const weights = (name: string): string => join(files, `${name}.gguf`);
   const models = Object.entries(setup.models);
   for (const [name, { stub }] of models) {
-    await writeFile(weights(name), "GGUF");
+    await writeFile(weights(name), emptyGguf);
     await writeFile(
       `${weights(name)}.stub.json`,
       JSON.stringify({ speed: SPEED, ...stub, parameters: { ...largeGpu, ...stub?.parameters } }),
