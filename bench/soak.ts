@@ -26,7 +26,7 @@ interface Sample {
   /** As the load has left it, before garbage is collected to see what is alive. */
   readonly rssBytes: number;
   readonly descriptors: number;
-  /** Looked at in the first and the last sample alone: counting takes memory of its own. */
+  /** Looked at in the first and the last sample alone: counting itself takes memory. */
   readonly alive: Alive | null;
 }
 

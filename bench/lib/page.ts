@@ -146,7 +146,7 @@ const soakPart = ({ rows }: Results): string => {
   const cells = (row: Row): string[] =>
     ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
   return [
-    "The whole daemon in front of a stub, 32 clients that reconnect every second. What is alive is counted after the first tenth and at the end: counting takes memory of its own.",
+    "The whole daemon in front of a stub, 32 clients that reconnect every second. What is alive is counted after the first tenth and at the end: counting itself takes memory.",
     table(
       ["requests", "RSS MiB", "descriptors", "live heap MiB", "timers", "sockets"],
       rows.map((row) => [row.measure === "sample" ? number(row["requests"], 0) : row.measure, ...cells(row)]),

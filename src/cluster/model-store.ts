@@ -13,7 +13,7 @@ const DESCRIBE_TIMEOUT_MS = 600_000;
 /** On the way at once. The usual 64 KiB would make 3 MB/s of a line with a round trip of 20 ms, however wide it is. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** The store of another machine, over a connection of its own: weights do not hold up requests. Dispose it after use. */
+/** The store of another machine, over a separate connection: weights do not hold up requests. Dispose it after use. */
 export async function openNodeStore(
   server: Pick<RemoteServer, "name" | "address" | "apiKey">,
 ): Promise<NodeStore & Disposable> {

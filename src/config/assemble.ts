@@ -76,12 +76,12 @@ function claimAlias(
   if (!isName(name))
     findings.warning(
       place,
-      `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} goes without it`,
+      `${JSON.stringify(name)} cannot be a name: expected ${NAME_TEXT}; the model ${JSON.stringify(model)} does not get it`,
     );
   else if (other !== undefined)
     findings.warning(
       place,
-      `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} goes without it. Write another one`,
+      `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} does not get it. Write another one`,
     );
   else {
     names.set(name, place);

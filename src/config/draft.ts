@@ -39,7 +39,7 @@ export interface ModelDraft {
   readonly group: string;
 }
 
-/** What stands for "no name of its own" in files written for the reference system. */
+/** What stands for "no name" in files written for the reference system. */
 export const UNNAMED = "default";
 
 export const at = (place: Place, ...keys: (string | number)[]): Place => ({

@@ -163,7 +163,7 @@ class Scanner {
       this.#skip(quote === '"' && this.#peek() === "\\" ? 2 : 1);
     const content = this.#text.slice(start, this.#at);
     this.#skip(delimiter.length);
-    // A multi-line string may end in up to two quotes of its own before the three that close it.
+    // A multi-line string may end in up to two quotes before the three that close it.
     if (delimiter.length === 3) while (this.#peek() === quote) this.#skip(1);
     return quote === '"' && delimiter.length === 1 ? decodeEscapes(content) : content;
   }

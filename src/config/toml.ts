@@ -62,7 +62,7 @@ export function parseToml(file: string, given: string): SourceFile {
   }
 }
 
-/** The parser's tables carry symbols and getters of its own; what follows wants plain values. */
+/** The parser's tables carry its symbols and getters; what follows wants plain values. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null || value instanceof Date) return value;

@@ -72,7 +72,7 @@ export interface LaunchPlan {
   readonly slotDir?: string;
 }
 
-/** A program to run. The fleet spawns it in a process group of its own. */
+/** A program to run. The fleet spawns it in a new process group. */
 export interface ProcessSpec {
   readonly command: string;
   readonly args: readonly string[];

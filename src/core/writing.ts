@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Runs `action`, which makes or writes `path`, and gives failures of the file system a sentence of their own: `what` is
+ * Runs `action`, which makes or writes `path`, and gives each failure of the file system its sentence: `what` is
  * the thing in words. Throws `not_writable` or `disk_full`; other errors pass as they are.
  */
 export async function writing<Result>(

@@ -24,7 +24,7 @@ export interface ListenersOptions extends GatewayOptions {
 }
 
 /**
- * Every door of the daemon: the OpenAI port, the admin socket, and one port for each model that has an address of its own.
+ * Every door of the daemon: the OpenAI port, the admin socket, and one port for each model with its own address.
  * Addresses are bound once; changing them takes a restart, which a reload reports.
  */
 export class Listeners {

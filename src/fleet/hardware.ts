@@ -50,7 +50,7 @@ export async function refreshDevices(devices: readonly Device[], env: Environmen
   });
 }
 
-/** A GPU that shares the host's memory has no figure of its own. */
+/** A GPU that shares the host's memory has no separate figure. */
 const withHostMemory = (probed: Probed, memory: HostMemory): Device[] =>
   probed.devices.map((device) =>
     device.memoryTotalBytes > 0

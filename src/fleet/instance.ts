@@ -77,7 +77,7 @@ export class Instance {
       } catch (error) {
         this.#options.log.error(
           { instance: this.id, message: message.type, err: error },
-          "an instance's owner loop met a fault of its own",
+          "an instance's owner loop met an internal fault",
         );
       }
     }

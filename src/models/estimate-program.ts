@@ -4,7 +4,7 @@ import type { EstimateAnswer, EstimateJob } from "./estimates.ts";
 import { estimateMemory } from "./fit.ts";
 
 /**
- * A process of its own for estimates: reading them loads a library that would stay in the daemon's memory for ever.
+ * A separate process for estimates: reading them loads a library that would stay in the daemon's memory for ever.
  * Jobs come as JSON on standard input, answers go as JSON to standard output; a file that cannot be read has none.
  */
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);

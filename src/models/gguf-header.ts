@@ -202,7 +202,7 @@ const tensorTypes: Readonly<Record<number, readonly [block: number, bytes: numbe
   39: [32, 17], // MXFP4
 };
 
-/** Bytes of metadata values by their type; texts (8) and arrays (9) have none of their own. */
+/** Bytes of metadata values by their type; texts (8) and arrays (9) have no fixed size. */
 const valueBytes: Readonly<Record<number, number>> = {
   0: 1,
   1: 1,

@@ -67,7 +67,7 @@ export class WeightsServer {
   async *read({ file, name, bytes }: HandedOut, offset: number): AsyncGenerator<Buffer> {
     await using handle = await open(file, "r");
     for (let at = offset; at < bytes; ) {
-      // Each part has memory of its own, since it may still wait to be sent when the next is read.
+      // Each part has separate memory, since it may still wait to be sent when the next is read.
       const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(PART_BYTES, bytes - at)), {
         position: at,
       });

@@ -44,7 +44,7 @@ const daemonProgram = (): string =>
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");
 
 /**
- * How V8 keeps the daemon's memory; both can only be said at the start, so that a daemon in the foreground goes without.
+ * How V8 keeps the daemon's memory; both can only be said at the start, so a daemon in the foreground does not get them.
  *
  * The young generation, of which this is one half in MiB, is smaller than V8 would have it: it is collected more often, for a
  * shorter time each, which saves a fifth of the p99 under load and 60 MB. And V8 is not to shrink the heap eight seconds after

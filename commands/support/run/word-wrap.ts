@@ -8,7 +8,7 @@ const DEFAULT_COLUMNS = 80;
 /** Characters that take two cells. */
 const WIDE =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\uff00-\uff60]/u;
-/** They take no cell of their own: marks on the character before, and what joins emoji. */
+/** They take no cell: marks on the character before, and what joins emoji. */
 const JOINED = /\p{Mark}|\p{Format}/u;
 
 /**

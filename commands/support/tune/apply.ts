@@ -28,7 +28,7 @@ export async function planEdit(
   if (file === context.paths.configFile) {
     throw new AssistantError(
       "config_invalid",
-      `${model} has no file of its own that could be changed; it is an entry of ${file}.`,
+      `${model} has no separate file that could be changed; it is an entry of ${file}.`,
       {
         remedy: `Give the entry a \`config_path\`, and write there under [${section}]: ${changes.map(({ key, to }) => `${key} = ${JSON.stringify(to)}`).join(", ")}.`,
       },

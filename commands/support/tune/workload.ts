@@ -126,7 +126,7 @@ async function call(socketPath: string, path: string, body: object, signal: Abor
 const words = ["river", "stone", "cloud", "green", "seven", "north", "paper", "light", "house", "train"];
 let asked = 0;
 
-/** Common words, about one token each, in an order that no cache has seen: the first word alone is a number of its own. */
+/** Common words, about one token each, in an order that no cache has seen: the first word alone is a unique number. */
 function freshText(tokens: number): string {
   asked++;
   return [

@@ -29,7 +29,7 @@ const RemoteServer = Type.Object(
   { additionalProperties: false },
 );
 const remoteServersText =
-  "Other machines with a daemon of their own. They take requests when all instances of the model here are at `max_load`, and serve the models that only they have.";
+  "Other machines that run a daemon. They take requests when all instances of the model here are at `max_load`, and serve the models that only they have.";
 
 const LlamaServer = Type.Object(
   {
@@ -58,8 +58,7 @@ const LlamaServer = Type.Object(
     config_path: text("Model file with the settings of these models; relative to this file.", {
       spec: {
         value: '"…"',
-        becomes:
-          "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then yields no further models of its own",
+        becomes: "read for its `[chat]`, `[embedding]` and `[server]` sections; the file then adds no further models",
       },
     }),
     port: integer("Port, on loopback, at which these models alone answer, whatever a request's `model` says.", {
@@ -202,7 +201,7 @@ export const MainFile = Type.Object(
           defaultText: "`models` beside this file",
           spec: {
             value: '"/etc/assistant/models"',
-            becomes: "honoured; every `NAME.toml` in it is a model of its own, unless a `config_path` names it",
+            becomes: "honoured; every `NAME.toml` in it is a separate model, unless a `config_path` names it",
           },
         }),
         max_instances: integer("Most instances at once, over all models and devices.", {

@@ -50,7 +50,7 @@ const placement = {
 
 /** Keys about loading, that chat and embedding models share. */
 const loading = {
-  slots: integer("Requests decoded at once by one instance. Each has a context of its own.", {
+  slots: integer("Requests decoded at once by one instance. Each has its own context.", {
     minimum: 1,
     maximum: 256,
     default: defaults.slots,

@@ -8,7 +8,7 @@ export function clientIdOf(headers: IncomingHttpHeaders): string | null {
 }
 
 /**
- * Which running request a client means by an id of its own. Clients choose as they like: two requests at once may have the
+ * Which running request a client means by its own id. Clients choose as they like: two requests at once may have the
  * same, those of one tenant too, of which the later one counts.
  */
 export class ClientIds {

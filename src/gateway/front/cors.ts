@@ -52,7 +52,7 @@ export function preflightHeaders(requested: {
     "Access-Control-Max-Age",
     String(PREFLIGHT_AGE_S),
   ];
-  // Client libraries send headers of their own (x-stainless-…): naming them back allows them whatever they are called.
+  // Client libraries send their own headers (x-stainless-…): naming them back allows them whatever they are called.
   const names = (requested.headers ?? "authorization, content-type, x-api-key")
     .replace(/[^\w\-, ]/g, "")
     .slice(0, 1000);

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { AssistantError } from "../../core/errors.ts";
 
 /**
- * Checks the Host header of a request that came in over loopback. A web page can point a name of its own at 127.0.0.1
+ * Checks the Host header of a request that came in over loopback. A web page can point its own name at 127.0.0.1
  * and then read answers as if they were its own (DNS rebinding); it cannot do that with an address or with `localhost`.
  * Throws `host_not_allowed`.
  */

@@ -10,7 +10,7 @@ export interface ConnectionUser {
 }
 
 // All connections read into one buffer: a read and its callback are one step of the event loop on Unix, and what the
-// callback keeps it copies. A buffer of its own for every read costs several times the copy of a few hundred bytes.
+// callback keeps it copies. A new buffer for every read costs several times the copy of a few hundred bytes.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** A connection to an engine's Unix socket. */

@@ -186,7 +186,7 @@ export class DrivenReceiver implements Receiver {
     const event = this.#rewritten(parsed);
     if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
     else if (event === parsed && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
-    // Usage that nobody asked for, or that is sent at the end: a chunk of its own in a chat, a field of the last chunk in a completion.
+    // Usage that nobody asked for, or that is sent at the end: a separate chunk in a chat, a field of the last chunk in a completion.
     else if (event.choices?.length !== 0)
       this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
   }

@@ -84,7 +84,7 @@ async function findPatches(): Promise<Source["patches"]> {
   );
 }
 
-/** Patches stay where the sources are: the compiled program in dist/ has none of its own. */
+/** Patches stay where the sources are: the compiled program in dist/ has no copy. */
 function packageRoot(): string {
   let folder = import.meta.dirname;
   while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);

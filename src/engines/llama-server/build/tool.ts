@@ -33,7 +33,7 @@ export async function streamLines(
   onLine: (line: string) => void,
 ): Promise<void> {
   const { env, signal } = options;
-  // A process group of its own, so that one signal reaches all of it.
+  // A separate process group, so that one signal reaches all of it.
   const subprocess = execa(program, [...args], {
     ...environment({ env }),
     cwd: options.cwd,

@@ -31,7 +31,7 @@ interface Request {
   /** Answers per prompt. */
   readonly n: number;
   readonly stream: boolean;
-  /** Whether a stream ends with an event of its own for the usage. */
+  /** Whether a stream ends with a separate event for the usage. */
   readonly includeUsage: boolean;
   readonly returnProgress: boolean;
   readonly sampling: Sampling;

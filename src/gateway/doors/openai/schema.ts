@@ -31,7 +31,7 @@ const CONSTRAINTS = [...GENERAL, ...Object.values(KEYWORDS).flat()];
 const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
 const FORMATS = /^(?:date|time|date-time|uuid[1-5]?)$/;
 
-/** A grammar repeats what it repeats by copying it, and has a limit of its own not far above. */
+/** A grammar repeats what it repeats by copying it, and has its own limit not far above. */
 const MAX_REPETITIONS = 1_000;
 /** Properties that may be left out: a grammar has a rule for each pair of them. */
 const MAX_OPTIONAL = 100;
