@@ -5,7 +5,7 @@ import { execa } from "execa";
 import { afterEach, expect, test } from "vitest";
 import { eventually, isRunning, packageRoot } from "../support/assistant.ts";
 import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
-import { processesNaming } from "../support/processes.ts";
+import { childrenNaming } from "../support/processes.ts";
 
 let assistant: FakeInstallation;
 afterEach(() => assistant[Symbol.asyncDispose]());
@@ -103,7 +103,10 @@ test("a daemon that makes estimates ends without waiting for them", async () => 
     extendEnv: false,
     reject: false,
   });
-  await eventually("an estimate is being made", async () => (await processesNaming("estimate-program")).length > 0);
+  await eventually(
+    "an estimate is being made",
+    async () => (await childrenNaming(daemon.pid ?? -1, "estimate-program")).length > 0,
+  );
   const begun = performance.now();
   daemon.kill("SIGTERM");
   expect((await daemon).exitCode).toBe(0);

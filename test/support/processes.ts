@@ -26,3 +26,13 @@ export async function processesNaming(text: string): Promise<number[]> {
   );
   return pids.filter((_, index) => hits[index]);
 }
+
+/** Pids of a process's children whose command line names `text`. */
+export async function childrenNaming(pid: number, text: string): Promise<number[]> {
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "latin1").catch(() => ""))
+    .split(" ")
+    .filter(Boolean)
+    .map(Number);
+  const named = await processesNaming(text);
+  return children.filter((child) => named.includes(child));
+}
