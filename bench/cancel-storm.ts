@@ -6,9 +6,10 @@
  */
 import { parseArgs } from "node:util";
 import { eventually } from "../test/support/assistant.ts";
-import { cancelStorm, seededRandom, workUnderWay } from "../test/support/cancel-storm.ts";
+import { cancelStorm, workUnderWay } from "../test/support/cancel-storm.ts";
 import { ask, installFakes } from "../test/support/fake-installation.ts";
 import { descriptorsOf, residentBytes } from "../test/support/processes.ts";
+import { seededRandom } from "../test/support/random.ts";
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,5 @@
+import { seededRandom } from "../../test/support/random.ts";
 import { quantile } from "../lib/statistics.ts";
-import { randomSource } from "../sim/requests.ts";
 import { type Shape, turnOrder } from "../sim/shapes/shape.ts";
 import { type ChatTurn, chatBody } from "../stub/probes.ts";
 import { streamChat, type Target } from "../workloads/stream.ts";
@@ -32,7 +32,7 @@ const TOKENS_PER_WORD = 1.1;
 /** Holds the shape's conversations: always so many requests at once, a conversation's next turn after its last answer. The same words in every run of a shape. */
 export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const order = turnOrder(shape);
-  const shared = shape.shared === 0 ? [] : [{ role: "system", content: prose(shape.shared, randomSource(shape.seed)) }];
+  const shared = shape.shared === 0 ? [] : [{ role: "system", content: prose(shape.shared, seededRandom(shape.seed)) }];
   const conversations = Array.from(
     { length: shape.conversations },
     (): Conversation => ({ messages: [...shared], turns: 0, known: 0, busy: false }),
@@ -55,7 +55,7 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
       if (conversation === undefined) throw new Error(`there is no conversation ${index}`);
       conversation.busy = true;
       const [before, turn] = [conversation.known, conversation.turns];
-      const random = randomSource(shape.seed + 1000 * index + turn + 1);
+      const random = seededRandom(shape.seed + 1000 * index + turn + 1);
       conversation.messages.push({
         role: "user",
         content: prose(turn === 0 ? shape.firstMessage : shape.laterMessage, random),

@@ -2,9 +2,10 @@
  * Two to four models, or replicas, on one machine under the same concurrent streams: the daemon with its thread governor against
  * the best single process and against as many processes as somebody starts who leaves everything at its default.
  */
+
+import { seededRandom } from "../../test/support/random.ts";
 import { printTable, progress, Report } from "../lib/report.ts";
 import { shown, spread } from "../lib/statistics.ts";
-import { randomSource } from "../sim/requests.ts";
 import { chatBody, prose } from "../stub/probes.ts";
 import { streamChat } from "../workloads/stream.ts";
 import { type Arm, armsOf, type Place, type Running } from "./arms.ts";
@@ -86,7 +87,7 @@ async function measure(running: Running, models: number, forMs: number): Promise
   const from = performance.now() + WARM_UP_MS;
   let failures = 0;
   const stream = async (index: number, place: Place): Promise<void> => {
-    const random = randomSource(index);
+    const random = seededRandom(index);
     for (let number = 0; !over.signal.aborted; number++) {
       const body = chatBody(
         [{ role: "user", content: prose(1000 * index + number, PROMPT_BYTES, random) }],

@@ -47,17 +47,6 @@ export function sourceOf(requests: readonly SimRequest[]): SimSource<SimRequest>
 
 export const MODEL = "model";
 
-/** A reproducible source of numbers in 0–1: a run says the same every time. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Time to the next arrival of a Poisson process, milliseconds. */
 export const poissonGapMs = (random: () => number, perSecond: number): number =>
   (-Math.log(1 - random()) / perSecond) * 1000;

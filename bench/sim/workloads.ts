@@ -1,4 +1,5 @@
-import { MODEL, poissonGapMs, randomSource, type SimRequest } from "./requests.ts";
+import { seededRandom } from "../../test/support/random.ts";
+import { MODEL, poissonGapMs, type SimRequest } from "./requests.ts";
 
 export interface Stream {
   readonly tenant: string;
@@ -16,7 +17,7 @@ export function streams(list: readonly Stream[], forMs: number, seed: number): S
   const requests: SimRequest[] = [];
   for (const [index, { tenant, perSecond, promptTokens, outputTokens, deadlineMs, even }] of list.entries()) {
     // A seed each: a stream beside others is the same stream as alone.
-    const random = randomSource(seed + index);
+    const random = seededRandom(seed + index);
     let number = 0;
     const gapMs = (): number => (even === true ? 1000 / perSecond : poissonGapMs(random, perSecond));
     for (let at = gapMs(); at < forMs; at += gapMs()) {

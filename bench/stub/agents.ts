@@ -1,4 +1,4 @@
-import { randomSource } from "../sim/requests.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { streamChat, type Target } from "../workloads/stream.ts";
 import { type ChatTurn, chatBody, prose, whole } from "./probes.ts";
 
@@ -23,7 +23,7 @@ export async function replayAgents(
   target: Target,
   { agents, turns, sharedBytes, ownBytes, answerTokens }: AgentsMix,
 ): Promise<AgentsFigures> {
-  const random = randomSource(3);
+  const random = seededRandom(3);
   const shared: ChatTurn[] = sharedBytes > 0 ? [{ role: "system", content: prose(30_000, sharedBytes, random) }] : [];
   const histories = Array.from({ length: agents }, () => ({ turns: shared, known: 0 }));
   let [newTokens, prefilled] = [0, 0];

@@ -4,10 +4,10 @@ import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { callEngine } from "../../test/support/fake-engine.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { ended, endsWithUs } from "../lib/children.ts";
 import { benchRoot, printTable, progress, Report } from "../lib/report.ts";
 import { quantile } from "../lib/statistics.ts";
-import { randomSource } from "../sim/requests.ts";
 import { type AgentsMix, replayAgents } from "./agents.ts";
 import {
   type DecodeSample,
@@ -161,7 +161,7 @@ interface Samples {
 }
 
 async function measureSamples(target: Running["target"], most: number, report: Report): Promise<Samples> {
-  const random = randomSource(1);
+  const random = seededRandom(1);
   let seed = 0;
   const turn = (bytes: number): ChatTurn => user(prose(++seed, bytes, random));
   const samples: Samples = { lengths: [], prefills: [], decodes: [], mixed: [], rounds: 0 };

@@ -7,7 +7,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { readServerArguments } from "../../test/fakes/llama-server/arguments.ts";
-import { randomSource } from "../sim/requests.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { sendError, sendJson, slotView } from "./answers.ts";
 import { type CompletionBody, Completions } from "./completions.ts";
 import { newRecord } from "./record.ts";
@@ -33,7 +33,7 @@ appendFileSync(launches, `${JSON.stringify({ pid: process.pid, argv })}\n`);
 const options = readOptions(modelPath);
 const record = newRecord(process.pid);
 // Another launch meets other noise and other faults: a request that is tried again must not fail for ever.
-const random = randomSource(options.seed + 7919 * earlier);
+const random = seededRandom(options.seed + 7919 * earlier);
 const hostCacheTokens = Math.floor(
   (Math.max(0, numberOf("--cache-ram", 0)) * 2 ** 20) / options.parameters.kvBytesPerToken,
 );

@@ -1,4 +1,5 @@
-import { poissonGapMs, randomSource } from "../sim/requests.ts";
+import { seededRandom } from "../../test/support/random.ts";
+import { poissonGapMs } from "../sim/requests.ts";
 import { streamChat, type Target } from "../workloads/stream.ts";
 import { type ChatTurn, chatBody, prose, whole } from "./probes.ts";
 
@@ -16,7 +17,7 @@ export interface Replayed {
 
 /** Prompts that the fit has not seen: short and long ones, a third of them next turns, on average one in `gapMs`. */
 export function heldOutMix(count: number, gapMs: number, seed: number): MixedRequest[] {
-  const random = randomSource(seed);
+  const random = seededRandom(seed);
   const mix: MixedRequest[] = [];
   let atMs = 0;
   for (let index = 0; index < count; index++) {

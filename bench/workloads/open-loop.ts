@@ -1,6 +1,7 @@
+import { seededRandom } from "../../test/support/random.ts";
 import { printTable, progress } from "../lib/report.ts";
 import { shown, spread } from "../lib/statistics.ts";
-import { poissonGapMs, randomSource } from "../sim/requests.ts";
+import { poissonGapMs } from "../sim/requests.ts";
 import type { WorkloadContext } from "./arms.ts";
 import { installStubs } from "./installation.ts";
 import { type Figures, figures, type Planned, requireRight, send } from "./plan.ts";
@@ -128,7 +129,7 @@ async function capacity(target: Target, tag: string): Promise<number> {
 }
 
 function arrivals(perSecond: number, tag: string, seed: number): Planned[] {
-  const random = randomSource(40 + seed);
+  const random = seededRandom(40 + seed);
   const requests: Planned[] = [];
   for (let atMs = 0; atMs < FOR_MS; atMs += poissonGapMs(random, perSecond))
     requests.push(planned(tag, requests.length, { atMs }));

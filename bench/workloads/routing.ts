@@ -1,5 +1,6 @@
 import type { RoutingPolicyName } from "../../src/core/config.ts";
-import { poissonGapMs, randomSource, type SimRequest } from "../sim/requests.ts";
+import { seededRandom } from "../../test/support/random.ts";
+import { poissonGapMs, type SimRequest } from "../sim/requests.ts";
 import { readTrace, replay, type TraceLine } from "../sim/trace.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import { compareArms, type WorkloadContext } from "./arms.ts";
@@ -36,7 +37,7 @@ const FRAME_TOKENS = 2;
 
 /** Whole conversations of a trace, which is what a prefix cache lives on. One is told by its second block: the first is a system prompt. */
 function sampled(trace: readonly TraceLine[]): TraceLine[] {
-  return trace.filter(({ hash_ids: [first = 0, second = first] }) => randomSource(second)() < TRACE_SHARE);
+  return trace.filter(({ hash_ids: [first = 0, second = first] }) => seededRandom(second)() < TRACE_SHARE);
 }
 
 /** One message for each block: equal blocks are equal texts. */
@@ -91,7 +92,7 @@ const AGENTS = {
 /** W4: agents with one long system prompt, more of them than slots. */
 export async function agents(context: WorkloadContext): Promise<void> {
   const { count, turns, sharedTokens, ownTokens, answerTokens, thinkMs, spreadMs } = AGENTS;
-  const random = randomSource(4);
+  const random = seededRandom(4);
   const requests: Planned[] = [];
   for (let agent = 0; agent < count; agent++) {
     const beginsAt = random() * spreadMs;
@@ -139,7 +140,7 @@ export async function agents(context: WorkloadContext): Promise<void> {
 /** W5: prompts that nobody has seen before, at 0.65 of the prefill that there is. */
 export async function noReuse(context: WorkloadContext): Promise<void> {
   const meanTokens = 3000;
-  const random = randomSource(5);
+  const random = seededRandom(5);
   const requests: Planned[] = [];
   const perSecond = (0.65 * CAPACITY) / meanTokens;
   for (let atMs = 0; atMs < 8000; atMs += poissonGapMs(random, perSecond)) {

@@ -2,9 +2,10 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { seededRandom } from "../../test/support/random.ts";
 import { benchRoot, printTable } from "../lib/report.ts";
 import { shown, spread } from "../lib/statistics.ts";
-import { poissonGapMs, randomSource } from "../sim/requests.ts";
+import { poissonGapMs } from "../sim/requests.ts";
 import { largeGpu } from "../stub/parameters.ts";
 import type { WorkloadContext } from "./arms.ts";
 import { installStubs, SPEED } from "./installation.ts";
@@ -21,7 +22,7 @@ export async function flooder({ report, rounds }: WorkloadContext): Promise<void
   const lightPerSecond = 5;
   // The light client comes at the same moments in both runs, so that it meets itself as often.
   const flow = (tag: string, run: string, perSecond: number, firstId: number, seed: number): Planned[] => {
-    const random = randomSource(seed);
+    const random = seededRandom(seed);
     const list: Planned[] = [];
     for (let atMs = 500 * random(); atMs < forMs; atMs += poissonGapMs(random, perSecond)) {
       const id = firstId + list.length;
@@ -128,7 +129,7 @@ export async function chaos({ report, rounds }: WorkloadContext): Promise<void> 
       scheduler: "wedge_after_s = 3",
       models: { m: { replicas: 3, slots: 4, contextTokens: 8192, stub: { faults, seed: 1 + round } } },
     });
-    const random = randomSource(10 + round);
+    const random = seededRandom(10 + round);
     const requests: Planned[] = [];
     for (let atMs = 0; atMs < 15_000; atMs += poissonGapMs(random, 14)) {
       const id = requests.length;

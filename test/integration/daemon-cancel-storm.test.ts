@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
-import { cancelStorm, seededRandom, workUnderWay } from "../support/cancel-storm.ts";
+import { cancelStorm, workUnderWay } from "../support/cancel-storm.ts";
 import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 import { descriptorsOf } from "../support/processes.ts";
+import { seededRandom } from "../support/random.ts";
 
 let assistant: FakeInstallation;
 afterEach(() => assistant[Symbol.asyncDispose]());

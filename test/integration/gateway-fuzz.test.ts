@@ -7,7 +7,8 @@ import { fieldTable } from "../../src/gateway/doors/openai/field-table.ts";
 import { MAX_DEPTH, tooDeep } from "../../src/gateway/doors/openai/json-text.ts";
 import { eventually } from "../support/assistant.ts";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
-import { mutated, seeded } from "../support/mutations.ts";
+import { mutated } from "../support/mutations.ts";
+import { seededRandom } from "../support/random.ts";
 import { postBytes, type RawClient, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
@@ -126,7 +127,7 @@ test(`${REQUESTS} broken requests get an answer each and harm nobody (seed ${SEE
   await using gateway = await testGateway(() => {});
   const bystander = await Bystander.start(gateway, answerAnything);
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
-  const random = seeded(SEED);
+  const random = seededRandom(SEED);
   const statuses = new Map<number, number>();
   const problems: string[] = [];
   const one = async (index: number): Promise<void> => {

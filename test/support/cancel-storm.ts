@@ -96,18 +96,6 @@ function leave(socket: Socket, how: Departure): void {
   else socket.end();
 }
 
-/** A small generator of repeatable numbers between 0 and 1. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    // Mulberry32.
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** What the daemon and its engines say of work that is under way. */
 export async function workUnderWay(
   assistant: FakeInstallation,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { PrefixMark } from "../../../src/core/request.ts";
-import { MODEL, randomSource, type SimRequest, type SimSource } from "../requests.ts";
+import { seededRandom } from "../../../test/support/random.ts";
+import { MODEL, type SimRequest, type SimSource } from "../requests.ts";
 import { type Shape, turnOrder } from "./shape.ts";
 
 /** One turn of a conversation. A byte of the texts stands for a token. */
@@ -41,7 +42,7 @@ export class Conversations implements SimSource<TurnRequest> {
   constructor(shape: Shape) {
     this.#shape = shape;
     this.#order = turnOrder(shape);
-    this.#random = randomSource(shape.seed + 1);
+    this.#random = seededRandom(shape.seed + 1);
     const shared = shape.shared === 0 ? [] : [this.#text(shape.shared)];
     this.#conversations = Array.from({ length: shape.conversations }, () => {
       const conversation: Conversation = { messages: [], marks: [], turns: 0, busy: false };

@@ -1,4 +1,4 @@
-import { randomSource } from "../requests.ts";
+import { seededRandom } from "../../../test/support/random.ts";
 
 /** How a number of conversations go on: everything that is chosen at random of a workload. Lengths are tokens. */
 export interface Shape {
@@ -49,7 +49,7 @@ export interface ShapeLimits {
 
 /** Shapes of a seed, one after the other: the same list for the same seed and limits, however many are taken. */
 export function randomShapes(seed: number, count: number, limits: ShapeLimits): Shape[] {
-  const random = randomSource(seed);
+  const random = seededRandom(seed);
   const shapes: Shape[] = [];
   for (let draws = 0; shapes.length < count; draws++) {
     if (draws >= MAX_DRAWS * count)
@@ -91,7 +91,7 @@ export function workOf({ conversations, turns, shared, firstMessage, laterMessag
 
 /** Which conversation has the next turn, in order: all of them in every round, in another order each round. */
 export function turnOrder({ conversations, turns, seed }: Shape): number[] {
-  const random = randomSource(seed);
+  const random = seededRandom(seed);
   return Array.from({ length: turns }, () => shuffled(conversations, random)).flat();
 }
 
