@@ -1,14 +1,14 @@
 import { Args, Flags } from "@oclif/core";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import type { WholeAnswer } from "./support/run/run.ts";
 
 export default class Run extends BaseCommand {
-  static override enableJsonFlag = false;
   static override strict = false;
   static override usage = "run [MODEL] [PROMPT...]";
   static override summary = "Run a model: one prompt, or an interactive chat";
   static override description =
     "With a prompt, streams the answer and exits; without one, opens a chat (/? lists its commands). Standard input is the prompt, " +
-    "or is appended to it; write -- before a prompt that begins with a dash. Whatever is missing is set up first: the configuration is written, the model pulled, the daemon started.";
+    "or is appended to it; with --json the answer comes in one piece, with its token counts. Write -- before a prompt that begins with a dash. Whatever is missing is set up first: the configuration is written, the model pulled, the daemon started.";
   static override examples = [
     { description: "One answer", command: '<%= config.bin %> run smollm2 "Name three rivers."' },
     { description: "A chat", command: "<%= config.bin %> run smollm2" },
@@ -39,14 +39,14 @@ export default class Run extends BaseCommand {
     verbose: Flags.boolean({ description: "print token counts and speed after the answer" }),
   };
 
-  async run(): Promise<void> {
+  async run(): Promise<WholeAnswer | undefined> {
     const { argv, flags } = await this.parse(Run);
     const [model = null, ...words] = argv as string[];
     const [{ runModel }, { temperatureOf }] = await Promise.all([
       import("./support/run/run.ts"),
       import("./support/run/options.ts"),
     ]);
-    process.exitCode = await runModel({
+    const { exitCode, answer } = await runModel({
       context: this.context(flags),
       model,
       words,
@@ -57,7 +57,10 @@ export default class Run extends BaseCommand {
         maxTokens: flags["max-tokens"] ?? null,
       },
       verbose: flags.verbose,
+      json: this.jsonEnabled(),
       streams: { input: process.stdin, output: process.stdout, errors: process.stderr },
     });
+    process.exitCode = exitCode;
+    return answer;
   }
 }

@@ -13,6 +13,7 @@
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
  * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
+ * `npm run bench -- attack [--times N]`, after `npm run build`
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed S] [--only shapes]`
  */
@@ -20,6 +21,7 @@ import { parseArgs } from "node:util";
 
 /** Programs that read their own options. */
 const PROGRAMS = new Map([
+  ["attack", "attack.ts"],
   ["cancel-storm", "cancel-storm.ts"],
   ["conversations", "conversations/main.ts"],
   ["forward", "forward/main.ts"],

@@ -2,6 +2,7 @@
  * How each peer is started in front of the stub. Every one is set up as somebody would who wants it to be quick: one worker, no log
  * of requests, no limit on requests, room for all the clients.
  */
+import { dirname } from "node:path";
 
 /** Where a peer finds the stub, and where it may keep things. */
 export interface Place {
@@ -164,6 +165,8 @@ export function launchOf(peer: PeerName, place: Place): Launch {
           [file("stub.gguf")]: "GGUF",
           [file("engine")]: `#!/bin/sh\nexec "${place.node}" "${place.routerChild}" "$@"\n`,
         },
+        // The copy has its libraries beside the original.
+        env: { LD_LIBRARY_PATH: dirname(place.program) },
         // A router starts its own program file again for each model; there is no option for another one.
         swapped: { copy: file("llama-server"), engine: file("engine"), path: "/health" },
       };

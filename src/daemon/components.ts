@@ -121,11 +121,11 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   const inference = new InferenceCore({
     dispatcher: scheduler,
     directory: {
-      find: (name) =>
-        directory.find(name) ??
-        (current.config.unknownModel === "default"
-          ? directory.fallback((model) => weights.problem(model) === null)
-          : undefined),
+      find: (name) => directory.find(name),
+      fallback: (operation) =>
+        current.config.unknownModel === "default"
+          ? directory.substitute(operation, (model) => weights.problem(model) === null)
+          : undefined,
       all: () => directory.all(),
       createdAt: (name) => directory.createdAt(name),
     },

@@ -1,5 +1,5 @@
 import type { Config } from "../core/config.ts";
-import { answers, type ModelSpec } from "../core/model.ts";
+import { answers, type ModelSpec, type Operation } from "../core/model.ts";
 
 /** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
@@ -24,9 +24,14 @@ export class Directory {
     return this.#byName.get(nameOrAlias) ?? this.#remoteByName.get(nameOrAlias);
   }
 
-  /** What serves requests for models that are not there, where that is wanted: the one called `default`, else the first chat model that `canLoad`. */
-  fallback(canLoad: (name: string) => boolean): ModelSpec | undefined {
-    return this.find("default") ?? this.all().find(({ name, kind }) => answers(kind, "chat") && canLoad(name));
+  /**
+   * What serves requests for models that are not there, where that is wanted: the one called `default` if it answers the
+   * operation, else the first that does and that `canLoad`.
+   */
+  substitute(operation: Operation, canLoad: (name: string) => boolean): ModelSpec | undefined {
+    const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model.kind, operation);
+    const named = this.find("default");
+    return fitting(named) ? named : this.all().find((model) => fitting(model) && canLoad(model.name));
   }
 
   all(): readonly ModelSpec[] {

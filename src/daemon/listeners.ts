@@ -8,7 +8,7 @@ import { createGateway, type Gateway, type GatewayOptions } from "../gateway/gat
 import { endpointsOf } from "../gateway/grpc/forward.ts";
 import type { GrpcListener } from "../gateway/grpc/listener.ts";
 import type { Shelf } from "../gateway/grpc/model-handlers.ts";
-import { maxConnections } from "./descriptors.ts";
+import { MAX_GRPC_CONNECTIONS, maxConnections } from "./descriptors.ts";
 import { openGrpc } from "./grpc.ts";
 import { secureRunDir } from "./run-dir.ts";
 
@@ -118,6 +118,7 @@ export class Listeners {
       refused,
       info: () => info(endpoints),
       shelf,
+      maxConnections: MAX_GRPC_CONNECTIONS,
       log,
     });
   }

@@ -6,6 +6,8 @@ import { nearestNames } from "../core/nearest.ts";
 /** The configured models, as of now: a reload shows at the next call. */
 export interface ModelDirectory {
   find(nameOrAlias: string): ModelSpec | undefined;
+  /** What serves requests for models that are not there; missing, or undefined: they are refused. */
+  fallback?(operation: Operation): ModelSpec | undefined;
   all(): readonly ModelSpec[];
   /** Epoch milliseconds at which the model was first configured, or its file's time. */
   createdAt(name: string): number;
@@ -48,7 +50,7 @@ export function resolveModel(
 ): ModelSpec {
   const name = selector.among === null ? selector.model : boundName(directory, operation, selector.among);
   if (name === "") return defaultModel(directory, operation, caller);
-  const model = directory.find(name);
+  const model = directory.find(name) ?? directory.fallback?.(operation);
   if (model === undefined) throw notFound(modelsFor(caller, directory), name);
   requireModel(caller, model);
   if (!answers(model.kind, operation)) throw wrongKind(modelsFor(caller, directory), model, operation);

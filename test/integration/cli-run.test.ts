@@ -63,6 +63,18 @@ describe("one answer", () => {
     expect((await run([], "hi")).stdout).toBe("You said: hi");
   });
 
+  test("with --json the answer is one object with its counts, and needs a prompt", async () => {
+    await fake.start();
+    const { stdout, stderr, exitCode } = await run(["smollm2", "hi", "--json"]);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    expect(JSON.parse(stdout)).toMatchObject({ model: "smollm2", text: "You said: hi", end: "complete" });
+    const refused = await run(["smollm2", "--json"]);
+    expect(refused.exitCode).toBe(2);
+    expect(JSON.parse(refused.stdout)).toMatchObject({
+      error: { message: "--json needs a prompt, and there is none." },
+    });
+  });
+
   test("a configuration is written where there is none, and said", async () => {
     await fake.start();
     const config = fake.assistant.env["ASSISTANT_CONFIG"] ?? "";

@@ -6,6 +6,7 @@ import type { ErrorBody } from "../../src/api/status.ts";
 import { fieldTable } from "../../src/gateway/doors/openai/field-table.ts";
 import { MAX_DEPTH, tooDeep } from "../../src/gateway/doors/openai/json-text.ts";
 import { eventually } from "../support/assistant.ts";
+import { attacks } from "../support/attacks.ts";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
 import { mutated } from "../support/mutations.ts";
 import { seededRandom } from "../support/random.ts";
@@ -174,13 +175,6 @@ test("attacks on one connection cost a stream on another nothing but a moment", 
   gateway.settings.bodyLimitBytes = 64 * 2 ** 20;
   const bystander = await Bystander.start(gateway, answerAnything);
   const agent = new Agent({ keepAlive: true });
-  const attacks = [
-    "[".repeat(60 * 2 ** 20),
-    "\n".repeat(60 * 2 ** 20),
-    `{"messages":[],"x":${"[".repeat(200_000)}`,
-    `{"a":"${"\\ud800".repeat(2 ** 20)}`,
-    `{${'"a":1,'.repeat(2 ** 20)}`,
-  ];
   let longestGapMs = 0;
   let lastSize = bystander.client.size();
   let lastAt = performance.now();
@@ -190,9 +184,9 @@ test("attacks on one connection cost a stream on another nothing but a moment", 
     lastSize = bystander.client.size();
     lastAt = performance.now();
   }, 5);
-  for (const attack of attacks) {
-    const { status, text } = await post(gateway.port, agent, "/v1/chat/completions", Buffer.from(attack));
-    expect([status, (JSON.parse(text) as ErrorBody).error.code]).toEqual([400, "invalid_json"]);
+  for (const [name, body] of Object.entries(attacks)) {
+    const { status, text } = await post(gateway.port, agent, "/v1/chat/completions", Buffer.from(body()));
+    expect([status, (JSON.parse(text) as ErrorBody).error.code], name).toEqual([400, "invalid_json"]);
   }
   await eventually("the stream goes on", () => bystander.client.size() > lastSize, 5_000);
   clearInterval(watch);

@@ -9,7 +9,9 @@ let assistant: FakeInstallation;
 afterEach(() => assistant[Symbol.asyncDispose]());
 
 test("a model that is not configured is refused, or served by the default one, as the file says from one moment to the next", async () => {
-  assistant = await installFakes({ models: { brook: {}, river: { toml: 'aliases = ["default"]' } } });
+  assistant = await installFakes({
+    models: { brook: {}, river: { toml: 'aliases = ["default"]' }, vectors: { kind: "embedding" } },
+  });
   const url = await assistant.serve();
   expect((await ask(url, "gpt-4o", "hello")).status).toBe(404);
   const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
@@ -20,6 +22,10 @@ test("a model that is not configured is refused, or served by the default one, a
   });
   expect(answer.headers.get("x-assistant-model")).toBe("river");
   expect((await ask(url, "brook", "hello")).headers.get("x-assistant-model")).toBe("brook");
+  const body = JSON.stringify({ model: "text-embedding-3-small", input: "hello" });
+  const headers = { "content-type": "application/json" };
+  const embedded = await fetch(`${url}/v1/embeddings`, { method: "POST", headers, body });
+  expect([embedded.status, embedded.headers.get("x-assistant-model")]).toEqual([200, "vectors"]);
 });
 
 test("the list of models has what llama-server's says of each, and aliases", async () => {

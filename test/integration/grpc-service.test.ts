@@ -1,4 +1,4 @@
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { status as codes, credentials, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ForwardResponse } from "../../src/api/assistant-service.ts";
@@ -267,6 +267,18 @@ test("a daemon that is busy says RESOURCE_EXHAUSTED and when to come back", asyn
   expect(Number(error.metadata.get("retry-after")[0])).toBeGreaterThanOrEqual(1);
   abort.abort();
   await Promise.all(waiting);
+});
+
+test("connections over the limit are closed, and those that are there go on", async () => {
+  const [host = "", port = ""] = node.grpc.split(":");
+  const sockets = Array.from({ length: 80 }, () => connect({ host, port: Number(port) }).on("error", () => {}));
+  try {
+    await eventually("the last ones are closed", () => sockets.filter(({ closed }) => closed).length >= 80 - 64);
+    expect(sockets.filter(({ closed }) => !closed).length).toBeGreaterThan(50);
+    expect((await client.info()).models).toEqual(["river"]);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });
 
 test("the usual address, taken by another program, keeps nobody from starting; a chosen one does", async () => {

@@ -1,11 +1,12 @@
 import type { ReadStream, WriteStream } from "node:tty";
+import type { ChatTimings } from "../../../src/client/chat-stream.ts";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { EXIT_INTERRUPTED } from "../cli/interrupt.ts";
 import { showProgress } from "../cli/progress.ts";
 import { ensureDaemon } from "../daemon/start.ts";
-import { streamAnswer } from "./answer.ts";
+import { type Answer, streamAnswer } from "./answer.ts";
 import { historyFile } from "./history.ts";
 import { prepareModel } from "./prepare.ts";
 import { Repl } from "./repl.ts";
@@ -20,11 +21,32 @@ export interface RunOptions {
   readonly words: readonly string[];
   readonly settings: Omit<ChatSettings, "model">;
   readonly verbose: boolean;
+  /** The answer is returned and nothing written but progress. */
+  readonly json: boolean;
   readonly streams: { readonly input: ReadStream; readonly output: WriteStream; readonly errors: WriteStream };
 }
 
-/** `assistant run`: one answer where there is a prompt, else a chat. Returns the exit code. */
-export async function runModel(options: RunOptions): Promise<number> {
+/** What `run --json` prints. */
+export interface WholeAnswer {
+  readonly model: string;
+  readonly text: string;
+  /** `stopped`: by Ctrl-C; the text is what had come until then. */
+  readonly end: Answer["end"];
+  /** Null: the engine did not report any. */
+  readonly timings: ChatTimings | null;
+  readonly totalMs: number;
+  /** Until the first text; null: there was none. */
+  readonly firstTextMs: number | null;
+}
+
+export interface RunResult {
+  readonly exitCode: number;
+  /** With `json`. */
+  readonly answer?: WholeAnswer;
+}
+
+/** `assistant run`: one answer where there is a prompt, else a chat. */
+export async function runModel(options: RunOptions): Promise<RunResult> {
   const { context, streams } = options;
   const say = (line: string): void => void streams.errors.write(`${line}\n`);
   const stop = new AbortController();
@@ -32,9 +54,13 @@ export async function runModel(options: RunOptions): Promise<number> {
   process.on("SIGINT", onSignal);
   try {
     const prompt = joinPrompt(options.words, await readStdin(streams.input, options.words.length > 0));
+    if (prompt === null && options.json)
+      throw new AssistantError("usage", "--json needs a prompt, and there is none.", {
+        remedy: 'Write it after the model: assistant run MODEL "Name three rivers." --json',
+      });
     if (prompt === null && streams.input.isTTY !== true) {
       throw new AssistantError("usage", "There is no prompt: standard input is empty.", {
-        remedy: 'Write it behind the model: assistant run MODEL "Name three rivers."',
+        remedy: 'Write it after the model: assistant run MODEL "Name three rivers."',
       });
     }
     const prepared = await prepareModel({
@@ -56,9 +82,9 @@ export async function runModel(options: RunOptions): Promise<number> {
       debug: context.debug,
       ...streams,
     }).run();
-    return 0;
+    return { exitCode: 0 };
   } catch (error) {
-    if (stop.signal.aborted) return EXIT_INTERRUPTED;
+    if (stop.signal.aborted) return { exitCode: EXIT_INTERRUPTED };
     throw error;
   } finally {
     process.off("SIGINT", onSignal);
@@ -88,17 +114,23 @@ async function answerOnce(
   prompt: string,
   options: RunOptions,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<RunResult> {
   const { output, errors } = options.streams;
+  const { json } = options;
   const answer = await streamAnswer({
     client,
     request: session.request(prompt),
     signal,
-    out: output,
+    out: json ? { write: () => {} } : output,
     progress: errors,
   });
+  const exitCode = answer.end === "stopped" ? EXIT_INTERRUPTED : 0;
+  if (json) {
+    const { text, end, timings, clock } = answer;
+    return { exitCode, answer: { model: session.settings.model, text, end, timings, ...clock } };
+  }
   if (!answer.text.endsWith("\n")) output.write("\n");
   if (options.verbose && answer.timings !== null)
     errors.write(`\n${timingLines(answer.timings, answer.clock).join("\n")}\n`);
-  return answer.end === "stopped" ? EXIT_INTERRUPTED : 0;
+  return { exitCode };
 }

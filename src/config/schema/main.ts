@@ -189,7 +189,7 @@ export const MainFile = Type.Object(
       {
         unknown_model: choice(
           ["refuse", "default"],
-          "What becomes of a request for a model that is not configured: it is refused, or served by the model with the name or alias `default`, else by the first chat model.",
+          "What becomes of a request for a model that is not configured: it is refused, or served by the model with the name or alias `default`, else by the first model that can do what is asked.",
           { default: defaults.unknownModel },
         ),
       },

@@ -10,6 +10,8 @@ export interface GrpcOptions extends ForwardOptions {
   readonly info: () => InfoResponse;
   /** Weights that other machines may take over. */
   readonly shelf: Shelf;
+  /** Further connections are closed at once. */
+  readonly maxConnections: number;
 }
 
 /** A message has headers and framing besides the body. */
@@ -35,6 +37,7 @@ export class GrpcListener {
   constructor(options: GrpcOptions) {
     this.#options = options;
     this.#listener = createServer({ noDelay: true }, (socket) => void this.#connected(socket));
+    this.#listener.maxConnections = options.maxConnections;
   }
 
   /** Binds, and returns the address in use (`host:port`). Rejects with the system's error. */

@@ -62,8 +62,23 @@ test("brackets, quotes and escapes in texts count for nothing", () => {
 
 test("values are counted together, however deep they are", () => {
   expect(findExcess(Buffer.from(`[${"1,".repeat(3_900_000)}1]`))).toBeNull();
-  expect(findExcess(Buffer.from(`[${"[],".repeat(300_000)}1]`))).toBe("values");
-  expect(findExcess(Buffer.from(`{${'"a":1,'.repeat(300_000)}"b":1}`))).toBe("values");
+  expect(findExcess(Buffer.from(`[${"[],".repeat(300_000)}1]`))).toBe("cost");
+  expect(findExcess(Buffer.from(`{${'"a":1,'.repeat(300_000)}"b":1}`))).toBe("cost");
+});
+
+test("white space counts, and where a long text ends is found behind any number of backslashes", () => {
+  expect(findExcess(Buffer.from(`{"a":${" ".repeat(15_000_000)}1}`))).toBeNull();
+  expect(findExcess(Buffer.from(`{"a":${"\n".repeat(17_000_000)}1}`))).toBe("cost");
+  const filler = "x".repeat(300_000);
+  const nested = "[".repeat(MAX_DEPTH + 1);
+  for (let slashes = 0; slashes < 80; slashes++) {
+    const text = `["${filler}${"\\".repeat(slashes)}",${nested}`;
+    // An even number of backslashes leaves the quote an end, and then the brackets count.
+    expect(findExcess(Buffer.from(text)), String(slashes)).toBe(slashes % 2 === 0 ? "depth" : null);
+    expect(findExcess(Buffer.from(`["${"\\".repeat(slashes)}",${nested}"${filler}"`))).toBe(
+      slashes % 2 === 0 ? "depth" : null,
+    );
+  }
 });
 
 test("bytes that are good JSON stay the client's own", () => {

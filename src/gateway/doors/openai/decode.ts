@@ -28,10 +28,10 @@ export function parseBody(bytes: Buffer): InferenceCall["body"] {
   if (bytes.length === 0) throw new AssistantError("empty_body", "The request has no body; expected a JSON object.");
   const excess = findExcess(bytes);
   if (excess === "depth") throw tooDeepError(null);
-  if (excess === "values")
+  if (excess === "cost")
     throw new AssistantError(
       "invalid_json",
-      "The body has too many values: lists, objects and names take the room of about 4,000,000 numbers.",
+      "The body has too many values: at most 4,000,000 numbers, 250,000 lists, objects and names, or 16,000,000 characters of white space.",
     );
   const { text, exact } = textOf(bytes);
   const value = parseText(text);

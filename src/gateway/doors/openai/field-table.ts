@@ -273,7 +273,12 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(CHAT, boolean, "Send the probability of each token."),
     field(COMPLETION, integer(0, 100), "Send the probability of each token, and of so many alternatives."),
   ],
-  top_logprobs: [field(CHAT, integer(0, 20), "And of so many alternatives.")],
+  top_logprobs: [
+    // llama-server takes 0 as a wish for no probabilities at all.
+    field(CHAT, integer(0, 20), "And of so many alternatives. 0: as many as the engine gives of itself.", {
+      dropped: [0],
+    }),
+  ],
   chat_template_kwargs: [field(CHAT, object, "Variables of the chat template.")],
   add_generation_prompt: [field(CHAT, boolean, "End the prompt where an answer begins.")],
   continue_final_message: [

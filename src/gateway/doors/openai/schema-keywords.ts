@@ -1,0 +1,152 @@
+import { toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
+import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
+
+/** Keywords by the kind of value that they are about. About any other kind they say nothing. */
+export const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
+  object:
+    "properties required additionalProperties patternProperties propertyNames minProperties maxProperties dependentRequired dependentSchemas dependencies unevaluatedProperties".split(
+      " ",
+    ),
+  array:
+    "items prefixItems additionalItems contains minContains maxContains minItems maxItems uniqueItems unevaluatedItems".split(
+      " ",
+    ),
+  string: "pattern format minLength maxLength".split(" "),
+  number: "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split(" "),
+};
+/** About values of every kind. */
+export const GENERAL = "$ref anyOf oneOf allOf const enum not if then else $dynamicRef $recursiveRef".split(" ");
+export const CONSTRAINTS = [...GENERAL, ...Object.values(KEYWORDS).flat()];
+export const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
+const FORMATS = /^(?:date|time|date-time|uuid[1-5]?)$/;
+
+/** A grammar repeats what it repeats by copying it, and has its own limit not far above. */
+const MAX_REPETITIONS = 1_000;
+export const MAX_ALTERNATIVES = 2_000;
+
+export const unenforced = (param: string, keyword: string, where = ""): Error =>
+  invalid(
+    param,
+    `The JSON Schema keyword "${keyword}" cannot be enforced${where === "" ? "" : ` ${where}`}, at "${param}".`,
+  );
+
+export function refuse(said: readonly string[], names: readonly string[], at: string, where?: string): void {
+  const found = said.find((name) => names.includes(name));
+  if (found !== undefined) throw unenforced(`${at}.${found}`, found, where);
+}
+export function objectOf(value: unknown, at: string): Body {
+  if (isObject(value)) return value;
+  throw invalid(at, `"${at}" must be an object of schemas; found ${shown(value)}.`);
+}
+
+export function listOf(value: unknown, at: string): readonly unknown[] {
+  if (Array.isArray(value) && value.length > 0) return value;
+  throw invalid(at, `"${at}" must be a non-empty array of schemas; found ${shown(value)}.`);
+}
+export function checkValues(schema: Body, said: readonly string[], at: string): Body {
+  const name = said.includes("const") ? "const" : "enum";
+  refuse(
+    said,
+    CONSTRAINTS.filter((other) => other !== name),
+    at,
+    `beside ${name}`,
+  );
+  const values = name === "const" ? [schema.const] : schema.enum;
+  if (!Array.isArray(values) || values.length === 0)
+    throw invalid(`${at}.enum`, `"${at}.enum" must be a non-empty array; found ${shown(values)}.`);
+  if (values.length > MAX_ALTERNATIVES)
+    throw invalid(`${at}.enum`, `"${at}.enum" must have at most ${MAX_ALTERNATIVES} values; it has ${values.length}.`);
+  const types = schema.type === undefined ? null : [schema.type].flat();
+  if (types !== null && !values.every((value) => types.some((type) => isOfType(value, type))))
+    throw unenforced(`${at}.type`, "type", `beside ${name} with values of another`);
+  return schema;
+}
+
+function isOfType(value: unknown, type: unknown): boolean {
+  if (type === "integer") return Number.isInteger(value);
+  if (type === "null") return value === null;
+  if (type === "array") return Array.isArray(value);
+  if (type === "object") return isObject(value);
+  return typeof value === type;
+}
+
+export function checkText(schema: Body, said: readonly string[], at: string): Body {
+  const { pattern, format } = schema;
+  const [first, second] = said.filter(
+    (name) =>
+      ["pattern", "format"].includes(name) ||
+      (["minLength", "maxLength"].includes(name) && (pattern ?? format) !== undefined),
+  );
+  if (second !== undefined) throw unenforced(`${at}.${second}`, second, `beside ${first}`);
+  boundsOf(schema, "minLength", "maxLength", at);
+  if (format !== undefined && !(isString(format) && FORMATS.test(format))) {
+    throw invalid(
+      `${at}.format`,
+      `The JSON Schema keyword "format" cannot be enforced for ${shown(format)}, at "${at}.format"; date, time, date-time and uuid can.`,
+    );
+  }
+  if (pattern === undefined) return schema;
+  if (!isString(pattern)) throw invalid(`${at}.pattern`, `"${at}.pattern" must be a string; found ${shown(pattern)}.`);
+  if (pattern.length > 1_000) throw invalid(`${at}.pattern`, `"${at}.pattern" must have at most 1000 characters.`);
+  try {
+    return { ...schema, pattern: toGrammarPattern(pattern) };
+  } catch (error) {
+    if (!(error instanceof UnsupportedPattern)) throw error;
+    throw invalid(
+      `${at}.pattern`,
+      `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`,
+    );
+  }
+}
+
+export function checkInteger(schema: Body, said: readonly string[], at: string): Body {
+  refuse(said, ["multipleOf"], at);
+  for (const [first, second] of [
+    ["minimum", "exclusiveMinimum"],
+    ["maximum", "exclusiveMaximum"],
+  ] as const) {
+    if (said.includes(first) && said.includes(second)) throw unenforced(`${at}.${second}`, second, `beside ${first}`);
+    for (const name of [first, second]) {
+      const bound = schema[name];
+      if (bound !== undefined && !(typeof bound === "number" && Math.abs(bound) <= Number.MAX_SAFE_INTEGER))
+        throw invalid(`${at}.${name}`, `"${at}.${name}" must be a number of at most 2^53; found ${shown(bound)}.`);
+    }
+  }
+  const least = Math.ceil(
+    (schema.minimum as number | undefined) ??
+      Math.floor((schema.exclusiveMinimum as number | undefined) ?? Number.NEGATIVE_INFINITY) + 1,
+  );
+  const most = Math.floor(
+    (schema.maximum as number | undefined) ??
+      Math.ceil((schema.exclusiveMaximum as number | undefined) ?? Number.POSITIVE_INFINITY) - 1,
+  );
+  if (least > most) throw invalid(at, `"${at}" allows no integer: none is at least ${least} and at most ${most}.`);
+  return schema;
+}
+
+/** Fewest and most of a repetition. */
+export function boundsOf(schema: Body, min: string, max: string, at: string): [number, number] {
+  const [least, most] = [min, max].map((name) => {
+    const bound = schema[name];
+    if (bound === undefined) return null;
+    if (!(Number.isInteger(bound) && (bound as number) >= 0 && (bound as number) <= MAX_REPETITIONS)) {
+      throw invalid(
+        `${at}.${name}`,
+        `"${at}.${name}" must be an integer from 0 to ${MAX_REPETITIONS}, to be enforced; found ${shown(bound)}.`,
+      );
+    }
+    return bound as number;
+  });
+  if ((most ?? Number.POSITIVE_INFINITY) < (least ?? 0))
+    throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}.`);
+  return [least ?? 0, most ?? Number.POSITIVE_INFINITY];
+}
+
+/** The object with these values, or itself where it has them. */
+export const merged = (object: Body, values: Body): Body =>
+  Object.entries(values).every(([name, value]) => object[name] === value) ? object : { ...object, ...values };
+
+export const withList = (schema: Body, name: string, list: readonly unknown[]): Body =>
+  list.every((item, index) => item === (schema[name] as readonly unknown[])[index])
+    ? schema
+    : { ...schema, [name]: list };
