@@ -10,6 +10,8 @@ import { UsageLedger } from "../telemetry/usage.ts";
 
 /** A crash loses the usage of as long, milliseconds. */
 const SAVE_EVERY_MS = 60_000;
+/** Requests that are counted together. One by one, with other work between them, each costs the daemon several times as much. */
+const COUNTED_AT_ONCE = 256;
 
 /** What is counted of requests and instances: for metrics, for what each key has used, and against its limits. */
 export class Metering implements AsyncDisposable {
@@ -18,6 +20,7 @@ export class Metering implements AsyncDisposable {
   readonly #usage: UsageLedger;
   readonly #timer: NodeJS.Timeout;
   readonly #failed: (error: unknown) => void;
+  #uncounted: FinishedRequest[] = [];
 
   private constructor(usage: UsageLedger, failed: (error: unknown) => void) {
     this.#usage = usage;
@@ -34,11 +37,10 @@ export class Metering implements AsyncDisposable {
     return this.#metrics.refused;
   }
 
-  /** A log of requests that counts each of them first. */
+  /** A log of requests that counts each of them, too. */
   counting(log: RequestLog): RequestLog {
     return (level, fields: FinishedRequest) => {
-      this.#metrics.request(fields);
-      this.#usage.note(fields);
+      if (this.#uncounted.push(fields) >= COUNTED_AT_ONCE) this.#count();
       log(level, fields);
     };
   }
@@ -48,9 +50,11 @@ export class Metering implements AsyncDisposable {
   }
 
   usage(): UsageReport {
+    this.#count();
     return this.#usage.report();
   }
 
+  /** In Prometheus' text format. */
   metrics(status: DaemonStatus): Promise<string> {
     return this.#metrics.text(status, this.usage());
   }
@@ -60,7 +64,17 @@ export class Metering implements AsyncDisposable {
     await this.#save();
   }
 
+  #count(): void {
+    const requests = this.#uncounted;
+    this.#uncounted = [];
+    for (const request of requests) {
+      this.#metrics.request(request);
+      this.#usage.note(request);
+    }
+  }
+
   async #save(): Promise<void> {
+    this.#count();
     await this.#usage.save().catch(this.#failed);
   }
 }

@@ -1,27 +1,51 @@
 const WINDOW_MS = 5_000;
+const BUCKET_MS = 100;
+/** One more than the window has: the oldest lies partly before it. */
+const BUCKETS = WINDOW_MS / BUCKET_MS + 1;
 
 /**
  * Tokens per second of the last five seconds. Engines tell their counts at the end of an answer, so an answer's tokens
- * are spread evenly over the time it took; what lies before the window is left out.
+ * are spread evenly over the time it took; what lies before the window is left out. Memory and time do not grow with
+ * the number of answers.
  */
 export class TokenMeter {
-  readonly #answers: { readonly perMs: number; readonly from: number; readonly to: number }[] = [];
-  #seen = false;
+  readonly #tokens = new Float64Array(BUCKETS);
+  /** Number of the newest bucket, counted from time 0; null until anything was measured. */
+  #newest: number | null = null;
 
   /** `tokens` were worked on during the `tookMs` before `now`. */
   add(tokens: number, tookMs: number, now: number): void {
+    this.#forget(now);
     const span = Math.max(1, tookMs);
-    this.#seen = true;
-    this.#answers.push({ perMs: tokens / span, from: now - span, to: now });
-    while ((this.#answers[0]?.to ?? now) < now - WINDOW_MS) this.#answers.shift();
+    const from = Math.max(now - span, now - WINDOW_MS);
+    for (let to = now; to > from; ) {
+      const bucket = Math.ceil(to / BUCKET_MS) - 1;
+      const start = Math.max(from, bucket * BUCKET_MS);
+      this.#tokens[indexOf(bucket)] = (this.#tokens[indexOf(bucket)] ?? 0) + (tokens * (to - start)) / span;
+      to = start;
+    }
   }
 
   /** Null until anything was measured. */
   perSecond(now: number): number | null {
-    if (!this.#seen) return null;
+    if (this.#newest === null) return null;
+    this.#forget(now);
     let tokens = 0;
-    for (const { perMs, from, to } of this.#answers)
-      tokens += perMs * Math.max(0, to - Math.max(from, now - WINDOW_MS));
-    return tokens / (WINDOW_MS / 1000);
+    for (const some of this.#tokens) tokens += some;
+    const oldest = this.#newest - BUCKETS + 1;
+    const outside = Math.min(1, Math.max(0, (now - WINDOW_MS) / BUCKET_MS - oldest));
+    return (tokens - outside * (this.#tokens[indexOf(oldest)] ?? 0)) / (WINDOW_MS / 1000);
+  }
+
+  /** Empties the buckets that now stand for a later time. */
+  #forget(now: number): void {
+    const newest = Math.ceil(now / BUCKET_MS) - 1;
+    const last = this.#newest ?? newest;
+    if (newest - last >= BUCKETS) this.#tokens.fill(0);
+    else for (let bucket = last + 1; bucket <= newest; bucket++) this.#tokens[indexOf(bucket)] = 0;
+    this.#newest = Math.max(last, newest);
   }
 }
+
+/** Buckets before time 0 have negative numbers. */
+const indexOf = (bucket: number): number => ((bucket % BUCKETS) + BUCKETS) % BUCKETS;
