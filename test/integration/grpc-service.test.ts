@@ -1,4 +1,4 @@
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { status as codes, credentials, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ForwardResponse } from "../../src/api/assistant-service.ts";
@@ -23,6 +23,11 @@ const chat = (knobs: Parameters<typeof chatBody>[1] = {}, stream = false) => ({
   body: Buffer.from(chatBody("river", knobs, stream)),
   headers: { "content-type": "application/json" },
 });
+
+const listens = (server: Server, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+  });
 
 const failure = async (promise: Promise<unknown>): Promise<ServiceError> => {
   try {
@@ -283,8 +288,8 @@ test("connections over the limit are closed, and those that are there go on", as
 
 test("the usual address, taken by another program, keeps nobody from starting; a chosen one does", async () => {
   const other = createServer();
-  // Another daemon on this machine may have it already: that is just as well.
-  await new Promise<void>((resolve) => other.once("error", () => resolve()).listen(50051, "127.0.0.1", resolve));
+  // A daemon of another test may have it for a while.
+  await eventually("the address is ours", () => listens(other, 50051));
   await using usual = await installAssistant();
   await usual.serve();
   const status = await usual.status();
