@@ -17,8 +17,9 @@ const manifest = read<{
   devDependencies: Record<string, string>;
 }>("package.json");
 
+/** A choice between licences is one of ours if any of them is. */
 const permissive =
-  /^\(?(?:MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|BlueOak-1\.0\.0|CC0-1\.0|0BSD|Python-2\.0|Unlicense)\b/u;
+  /(?:^\(?|\bOR )(?:MIT|MIT-0|ISC|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|BlueOak-1\.0\.0|CC0-1\.0|0BSD|Python-2\.0|Unlicense)\b/u;
 
 describe("the packages of an installation", () => {
   it("are all under permissive licences", () => {
