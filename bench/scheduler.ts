@@ -63,7 +63,7 @@ const baseSnapshot: InstanceSnapshot = {
   traits: { noticesDisconnects: true, separatesCaches: true },
   state: "absent",
   pid: 1,
-  socketPath: "/s",
+  endpoint: "/s",
   slots: SLOTS,
   contextTokens: 8192,
   threads: 1,

@@ -36,7 +36,7 @@ export async function benchEngine(options: EngineBenchOptions): Promise<void> {
   const port = Number(new URL(await assistant.serve()).port);
   await stream({ port }, PROMPT, 4);
   const instance = await running(assistant);
-  const socketPath = instance.socketPath ?? "";
+  const socketPath = instance.endpoint ?? "";
   const bareSocket = join(assistant.root, "bare.sock");
   await using _bare = await bareEngine(instance, bareSocket);
   const arms: readonly (readonly [string, Target])[] = [
@@ -62,7 +62,7 @@ async function bareEngine(instance: InstanceStatus, socketPath: string): Promise
   const env = Object.fromEntries(
     (await listOf("environ")).map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
   );
-  const args = words.slice(1).map((word) => (word === instance.socketPath ? socketPath : word));
+  const args = words.slice(1).map((word) => (word === instance.endpoint ? socketPath : word));
   const child = spawn(words[0] ?? "", args, { stdio: "ignore", env });
   await eventually(
     "the bare engine answers",

@@ -65,7 +65,7 @@ export function snapshot(
     traits: { noticesDisconnects: true, separatesCaches: true },
     state,
     pid: 1,
-    socketPath: "/s",
+    endpoint: "/s",
     slots: profile.slots,
     contextTokens: contextOf(profile),
     threads: 1,

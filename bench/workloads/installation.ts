@@ -91,7 +91,7 @@ export async function installStubs(setup: StubSetup): Promise<StubInstallation> 
       if (!cold) await eventually(`${name} is up`, async () => readyInstances(await status(), name).length >= replicas);
     }
     const sockets = async (model: string): Promise<string[]> =>
-      readyInstances(await status(), model).flatMap(({ socketPath }) => socketPath ?? []);
+      readyInstances(await status(), model).flatMap(({ endpoint }) => endpoint ?? []);
     const records = async (model: string): Promise<StubRecord[]> =>
       Promise.all(
         (await sockets(model)).map(

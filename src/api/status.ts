@@ -21,7 +21,7 @@ export const InstanceStatus = Type.Object({
   engine: Type.String(),
   state: Type.String(),
   pid: Nullable(Type.Number()),
-  socketPath: Nullable(Type.String()),
+  endpoint: Nullable(Type.String({ description: "path of a Unix socket, or 127.0.0.1:PORT" })),
   slots: Type.Number(),
   contextTokens: Type.Number({ description: "context of one slot, tokens" }),
   threads: Type.Number(),

@@ -1,6 +1,7 @@
 import type { ListenAddress } from "../core/config.ts";
 import { traitsOf } from "../core/engine.ts";
 import type { ModelSpec } from "../core/model.ts";
+import { commandOf } from "./command.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type ModelDraft, type PlacedAddress, type PlacedName, type ReadContext } from "./draft.ts";
 import { dottedKey, type Place, placeText } from "./findings.ts";
@@ -132,28 +133,33 @@ function build(
   const { findings, env, machine, llamaServerPath, hostCacheBudgetMib } = context;
   const { keys, kind, section } = draft;
   let refused = false;
+  const refuseIn = (place: Place, key: string, message: string): void => {
+    refused = true;
+    findings.error(at(place, key), message, `. The model ${JSON.stringify(draft.name.name)} is left out`);
+  };
+  const commandPlace: Place = { source: section.source, path: ["command"] };
   const of: SectionContext = {
     kind,
     keys,
     machine,
     hostCacheBudgetMib,
     toPath: (written) => pathIn(section.source.file, written, env),
-    refuse(key, message) {
-      refused = true;
-      findings.error(at(section, key), message, `. The model ${JSON.stringify(draft.name.name)} is left out`);
-    },
+    refuse: (key, message) => refuseIn(section, key, message),
     warn: (key, message) => findings.warning(at(section, key), message),
   };
   const devices = deviceSetting(of);
   const load = loadSettings(of, devices);
   const sampling = samplingDefaults(of);
-  if (refused) return null;
   const engine = keys.engine ?? "auto";
+  const program =
+    engine === "command" ? commandOf(draft, of, (key, message) => refuseIn(commandPlace, key, message)) : null;
+  if (refused) return null;
   const ttl = keys.idle_ttl_s ?? defaults.idleTtlS;
   return {
     name: draft.name.name,
     aliases: aliases.map(({ name }) => name),
     kind,
+    ...program,
     engine,
     source: draft.source,
     load,
@@ -170,6 +176,7 @@ function build(
     file: section.source.file,
     fingerprint: fingerprint({
       kind,
+      ...program,
       engine,
       source: draft.source,
       load,

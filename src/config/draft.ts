@@ -4,6 +4,7 @@ import type { Environment } from "./environment.ts";
 import type { Findings, Place } from "./findings.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
 import { pathIn } from "./paths.ts";
+import type { CommandKeys } from "./schema/model.ts";
 import type { SectionKeys } from "./section.ts";
 import { parseSource } from "./source.ts";
 
@@ -31,6 +32,8 @@ export interface ModelDraft {
   readonly aliases: readonly PlacedName[];
   readonly source: ModelSource;
   readonly keys: SectionKeys;
+  /** The [command] section of its file. */
+  readonly command?: CommandKeys;
   /** The section, for messages about its keys. */
   readonly section: Place;
   /** Addresses of the entry or file; the chat and the embedding model of one entry share them. */
@@ -38,6 +41,9 @@ export interface ModelDraft {
   /** Equal for the models of one entry or file. */
   readonly group: string;
 }
+
+/** Kinds of models that have a section of their own name. */
+export const sectionKinds = ["chat", "embedding", "rerank", "image"] as const;
 
 /** What stands for "no name" in files written for the reference system. */
 export const UNNAMED = "default";
@@ -49,12 +55,16 @@ export const at = (place: Place, ...keys: (string | number)[]): Place => ({
 
 /** The section's own weights, or null if it names none or names them wrongly (which is told). */
 export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
-  const { source = "", model_path: modelPath = "" } = keys;
+  const { source = "", model_path: modelPath = "", engine } = keys;
   if (source !== "" && modelPath !== "") {
     findings.error(at(section, "model_path"), "`source` names the weights too; keep one of the two");
     return null;
   }
   const toPath = (written: string): string => pathIn(section.source.file, written, env);
+  if (engine === "command") {
+    const isPath = modelPath !== "" || /^[.~]{0,2}\//.test(source);
+    return { type: "opaque", reference: isPath ? toPath(modelPath || source) : source };
+  }
   if (modelPath !== "") return { type: "file", path: toPath(modelPath) };
   if (source === "") return null;
   const parsed = parseSource(source, toPath);

@@ -7,6 +7,7 @@ import {
   ownSource,
   type PlacedAddress,
   type ReadContext,
+  sectionKinds,
   UNNAMED,
 } from "./draft.ts";
 import { dottedKey, noFile, type Place, placeText, type SourceFile } from "./findings.ts";
@@ -63,12 +64,13 @@ function draftsOfEntry(
   place: Place,
   { source, keys }: ModelFileContent,
 ): ModelDraft[] {
-  const sections = (["chat", "embedding"] as const).flatMap((kind) => {
+  const sections = sectionKinds.flatMap((kind) => {
     const section: SectionKeys = keys[kind] ?? {};
-    const pathKey = `${kind}_model_path` as const;
+    const pathKey = kind === "chat" ? "chat_model_path" : "embedding_model_path";
+    const written = kind === "chat" || kind === "embedding" ? entry[pathKey] : undefined;
     // Where the entry has no model file, messages about settings point at the entry itself.
     const sectionPlace: Place = entry.config_path ? { source, path: [kind] } : at(place, pathKey);
-    const weights = weightsOf(context, entry[pathKey], at(place, pathKey), section, sectionPlace);
+    const weights = weightsOf(context, written, at(place, pathKey), section, sectionPlace);
     return weights === null ? [] : [{ kind, section, place: sectionPlace, weights }];
   });
   if (sections.length === 0 && !entry.tts_model_path) {
@@ -79,13 +81,14 @@ function draftsOfEntry(
     const given = section.model_name ?? UNNAMED;
     const named = given !== UNNAMED && given !== "";
     const first = index === 0;
-    const name = first ? entry.name : named ? given : `${entry.name}-embedding`;
+    const name = first ? entry.name : named ? given : `${entry.name}-${kind}`;
     return {
       kind,
       name: { name, place: first ? at(place, "name") : named ? at(sectionPlace, "model_name") : at(place, "name") },
       aliases: aliasesOf(section, sectionPlace, name, first),
       source: weights,
       keys: section,
+      ...(keys.command === undefined ? {} : { command: keys.command }),
       section: sectionPlace,
       addresses,
       group: `entry ${place.path.join(".")}`,

@@ -8,6 +8,7 @@ import {
   ownSource,
   type PlacedName,
   type ReadContext,
+  sectionKinds,
   UNNAMED,
 } from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
@@ -86,7 +87,7 @@ async function tellDangling({ findings }: ReadContext, file: string): Promise<vo
 function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent): ModelDraft[] {
   const base = path.basename(source.file, ".toml");
   const root: Place = { source, path: [] };
-  const sections = (["chat", "embedding"] as const).flatMap((kind) => {
+  const sections = sectionKinds.flatMap((kind) => {
     const section = keys[kind];
     const place = at(root, kind);
     const weights = section === undefined ? null : ownSource(context, section, place);
@@ -96,10 +97,15 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
     if (!context.findings.isBroken(source.file))
       context.findings.warning(
         root,
-        'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat] or [embedding]',
+        'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat], [embedding] or [rerank]',
       );
     return [];
   }
+  if (keys.command !== undefined && sections.every(({ section }) => section.engine !== "command"))
+    context.findings.warning(
+      at(root, "command"),
+      'has no effect, because no section of this file says `engine = "command"`',
+    );
   const address = ownAddress(context, keys.server?.socket_addr ?? "", at(root, "server", "socket_addr"));
   let baseIsFree = true;
   return sections.map(({ kind, section, place, weights }) => {
@@ -107,7 +113,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
     const name: PlacedName =
       given !== UNNAMED && given !== ""
         ? { name: given, place: at(place, "model_name") }
-        : { name: baseIsFree ? base : `${base}-embedding`, place };
+        : { name: baseIsFree ? base : `${base}-${kind}`, place };
     if (name.name === base) baseIsFree = false;
     return {
       kind,
@@ -115,6 +121,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
       aliases: aliasesOf(section, place, name.name, false),
       source: weights,
       keys: section,
+      ...(keys.command === undefined ? {} : { command: keys.command }),
       section: place,
       addresses: address === null ? [] : [address],
       group: source.file,

@@ -72,6 +72,8 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
   }
   if ((keys.extra_args ?? []).length > 0 && !traitsOf(keys.engine ?? "auto").takesExtraArgs)
     refuse("extra_args", 'they are arguments of llama-server; write `engine = "llama-server"` or remove them');
+  if (kind === "image" && keys.engine !== "command")
+    refuse("engine", 'no engine of ours makes images; write `engine = "command"`, and the program under [command]');
   const layers = keys.n_gpu_layers ?? defaults.gpuLayers;
   return {
     contextTokens,
@@ -151,8 +153,9 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
 
 /** Sampling for requests that do not say otherwise. */
 export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): SamplingDefaults {
-  if (kind === "embedding") {
-    for (const key of idleKeys(keys)) warn(key, "has no effect on an embedding model; remove it");
+  if (kind !== "chat") {
+    for (const key of kind === "embedding" ? idleKeys(keys) : [])
+      warn(key, "has no effect on an embedding model; remove it");
     return ENGINE_SAMPLING;
   }
   const { grammar = "", json_schema: jsonSchema = "" } = keys;

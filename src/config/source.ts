@@ -1,10 +1,13 @@
 import type { ModelSource } from "../core/model.ts";
 
+/** Weights that are looked for. */
+export type WrittenSource = Exclude<ModelSource, { type: "opaque" }>;
+
 /**
  * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
  * in `.gguf`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
  */
-export function parseSource(reference: string, toPath: (written: string) => string): ModelSource | string {
+export function parseSource(reference: string, toPath: (written: string) => string): WrittenSource | string {
   const expected = 'expected a catalog name such as "smollm2", "hf:ORG/REPO/FILE.gguf", or the path of a GGUF file';
   if (reference.startsWith("hf:")) {
     const [org, repo, ...rest] = reference.slice("hf:".length).split("/");
@@ -30,6 +33,7 @@ export function parseSource(reference: string, toPath: (written: string) => stri
 
 /** A source as a model file would write it. */
 export function sourceText(source: ModelSource): string {
+  if (source.type === "opaque") return source.reference;
   if (source.type === "file") return source.path;
   return source.type === "catalog" ? source.name : `hf:${source.repo}/${source.file}`;
 }

@@ -57,6 +57,16 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
       if (child.required && !Object.hasOwn(value, key))
         context.report(path, `\`${key}\` is missing: expected ${expectation(child)}`);
     }
+  } else if (node.patternProperties !== undefined && isTable(value)) {
+    for (const [pattern, child] of Object.entries(node.patternProperties))
+      for (const [key, item] of Object.entries(value)) {
+        if (new RegExp(pattern, "u").test(key)) walk(context, child, item, [...path, key]);
+        else
+          context.report(
+            [...path, key],
+            `${shown(key)} cannot be a key of [${dottedKey(path)}]: expected ${node.keysText}`,
+          );
+      }
   } else if (node.items !== undefined && Array.isArray(value)) {
     for (const [index, item] of value.entries()) walk(context, node.items, item, [...path, index]);
   } else if (!fits(node, value)) context.report(path, mismatch(node, value) + bracketsHint(node, value, path));

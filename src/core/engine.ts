@@ -1,6 +1,8 @@
+import type { StopSignal } from "./command.ts";
 import type { Device } from "./device.ts";
 import type { InstanceTraits } from "./instance.ts";
 import type { EngineId, ModelKind, ModelSpec } from "./model.ts";
+import type { EngineProbe } from "./probe.ts";
 
 /** What is known of an engine before it is looked for on this machine. Callers ask for a trait and compare no names. */
 export interface EngineTraits {
@@ -14,8 +16,10 @@ export interface EngineTraits {
   readonly hasMicroBatches: boolean;
   /** Takes arguments as the user wrote them (`extra_args`). */
   readonly takesExtraArgs: boolean;
-  /** Host memory of the program itself, without weights, cache and compute buffers; measured. */
-  readonly programBytes: Readonly<Record<ModelKind, number>>;
+  /** Checks the fields of requests itself, and may know others than llama.cpp's engines do. */
+  readonly checksRequests: boolean;
+  /** Host memory of the program itself, without weights, cache and compute buffers, for each kind of model that it runs; measured. */
+  readonly programBytes: Readonly<Partial<Record<ModelKind, number>>>;
 }
 
 const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
@@ -25,8 +29,9 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     hasHostCache: true,
     hasMicroBatches: true,
     takesExtraArgs: true,
+    checksRequests: false,
     // Program, vocabulary, threads, HTTP: 34 MB when started, 40 MB after requests.
-    programBytes: { chat: 40e6, embedding: 40e6 },
+    programBytes: { chat: 40e6, embedding: 40e6, rerank: 40e6 },
   },
   "node-llama-cpp": {
     bundled: true,
@@ -34,9 +39,20 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     hasHostCache: false,
     hasMicroBatches: false,
     takesExtraArgs: false,
+    checksRequests: false,
     // Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by
     // tens of MB.
     programBytes: { chat: 240e6, embedding: 160e6 },
+  },
+  command: {
+    bundled: true,
+    savesSlots: false,
+    hasHostCache: false,
+    hasMicroBatches: false,
+    takesExtraArgs: false,
+    checksRequests: true,
+    // What such a program takes is measured, or said in the model's file.
+    programBytes: {},
   },
 };
 
@@ -68,6 +84,8 @@ export interface LaunchPlan {
   readonly threads: number;
   /** Unix socket it must listen on; at most 100 bytes, ends in `.sock`. */
   readonly socketPath: string;
+  /** Port on 127.0.0.1 that it must listen on instead, where the engine says so (`listens`). */
+  readonly port?: number;
   /** Directory in which slots may be saved and restored; absent: they never are. */
   readonly slotDir?: string;
 }
@@ -78,11 +96,18 @@ export interface ProcessSpec {
   readonly args: readonly string[];
   /** Added to a minimal base environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** Directory it runs in; missing: the daemon's. */
+  readonly cwd?: string;
+  /** How it is asked to end, and the milliseconds that it gets for that; missing: SIGTERM, and what the fleet gives. */
+  readonly stop?: { readonly signal: StopSignal; readonly graceMs: number };
 }
+
+/** `ownListener`: only a process that the engine has started itself may be listening on its port. */
+export type Listening = { readonly type: "socket" } | { readonly type: "port"; readonly ownListener: boolean };
 
 /**
  * A kind of program that can run a model. Knows nothing of scheduling and keeps no state about instances.
- * Every engine answers the same HTTP surface on its socket: docs/engines.md and test/conformance state it.
+ * The engines of llama.cpp answer the same HTTP surface: docs/engines.md and test/conformance state it.
  */
 export interface Engine {
   readonly id: EngineId;
@@ -91,4 +116,8 @@ export interface Engine {
   availability(): Promise<EngineAvailability>;
   /** Pure once `availability` said yes: the program and arguments that serve `plan`. Throws AssistantError on settings it cannot honour. */
   launch(plan: LaunchPlan): ProcessSpec;
+  /** Where instances of the model listen; missing: on the plan's socket. */
+  listens?(model: ModelSpec): Listening;
+  /** How to look at instances of the model; missing: by the surface of llama.cpp's engines. */
+  probe?(model: ModelSpec): EngineProbe;
 }

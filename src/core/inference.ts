@@ -3,7 +3,13 @@ import type { AssistantError } from "./errors.ts";
 import type { Operation } from "./model.ts";
 
 /** The exact shape of a request and its answer. */
-export type WireFormat = "openai.chat" | "openai.completion" | "openai.embedding";
+export type WireFormat =
+  | "openai.chat"
+  | "openai.completion"
+  | "openai.embedding"
+  | "openai.image"
+  | "jina.rerank"
+  | "vllm.score";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -52,6 +58,11 @@ export interface InferenceCall extends CallOrigin {
   readonly wire: WireFormat;
   /** As the client wrote it, and parsed. Sent on as written wherever that will do. */
   readonly body: { readonly bytes: Buffer; readonly json: JsonObject };
+  /**
+   * The same, field by field checked and in the words of llama.cpp's engines. Throws `invalid_request`. Targets that check
+   * requests themselves get the body as the client wrote it; missing: there is nothing to check.
+   */
+  readonly checked?: () => Pick<InferenceCall, "body" | "prompt">;
   readonly prompt: Prompt;
   readonly streamed: boolean;
   /** Most tokens the answer may have; null: no limit was set. 0 for operations that generate nothing. */

@@ -1,3 +1,4 @@
+import type { Endpoint } from "./endpoint.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { EngineId } from "./model.ts";
 
@@ -18,6 +19,7 @@ export interface Death {
     | "signal"
     | "start-timeout"
     | "spawn-error"
+    | "port-taken"
     | "probe-failed"
     | "wedged"
     | "stopped"
@@ -38,6 +40,8 @@ export interface InstanceTraits {
   readonly noticesDisconnects: boolean;
   /** Prompts with different `x-cache-scope` headers share nothing that is cached. */
   readonly separatesCaches: boolean;
+  /** Has OpenAI's API and nothing else that can be relied on: no slots, no progress, no fields of llama.cpp's. Missing: false. */
+  readonly onlyOpenAi?: boolean;
 }
 
 export interface InstanceSnapshot {
@@ -51,7 +55,7 @@ export interface InstanceSnapshot {
   readonly state: InstanceState;
   readonly pid: number | null;
   /** Where it answers HTTP, once it has been spawned. */
-  readonly socketPath: string | null;
+  readonly endpoint: Endpoint | null;
   readonly slots: number;
   readonly contextTokens: number;
   readonly threads: number;

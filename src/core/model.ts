@@ -1,16 +1,18 @@
+import type { CommandSettings } from "./command.ts";
+
 /** What is asked of a model. */
-export type Operation = "chat" | "completion" | "embedding";
+export type Operation = "chat" | "completion" | "embedding" | "rerank" | "image";
 
 /** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
-export type ModelKind = "chat" | "embedding";
+export type ModelKind = "chat" | "embedding" | "rerank" | "image";
 
 export interface KindTraits {
   /** Operations that models of this kind answer. */
   readonly operations: readonly Operation[];
   /** Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once. */
   readonly generates: boolean;
-  /** The operation with which an instance proves that it works. */
-  readonly probe: "completion" | "embedding";
+  /** The operation with which an instance proves that it works; null: its health has to do, as an image takes too long. */
+  readonly probe: "completion" | "embedding" | "rerank" | null;
   /** With its article, for messages: "a chat model". */
   readonly noun: string;
   /** For messages: "It does not generate text." */
@@ -32,23 +34,43 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
     noun: "an embedding model",
     verb: "make embeddings",
   },
+  rerank: {
+    operations: ["rerank"],
+    generates: false,
+    probe: "rerank",
+    noun: "a reranking model",
+    verb: "rank documents",
+  },
+  image: {
+    operations: ["image"],
+    generates: false,
+    probe: null,
+    noun: "an image model",
+    verb: "make images",
+  },
 };
 
-/** Whether models of this kind answer the operation. */
-export const answers = (kind: ModelKind, operation: Operation): boolean =>
-  modelKinds[kind].operations.includes(operation);
+/** Operations that a model answers: those of its kind, unless its program answers fewer. */
+export const operationsOf = ({ kind, operations }: Pick<ModelSpec, "kind" | "operations">): readonly Operation[] =>
+  operations ?? modelKinds[kind].operations;
+
+/** Whether the model answers the operation. */
+export const answers = (model: Pick<ModelSpec, "kind" | "operations">, operation: Operation): boolean =>
+  operationsOf(model).includes(operation);
 
 /** Whether a kind that another machine or a file names is one that this version knows. */
 export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);
 
-export type EngineId = "llama-server" | "node-llama-cpp";
+export type EngineId = "llama-server" | "node-llama-cpp" | "command";
 
 /** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
 export type ModelSource =
   | { readonly type: "file"; readonly path: string }
   | { readonly type: "catalog"; readonly name: string }
   /** `file` ends in `@REVISION` where that is not `main`. */
-  | { readonly type: "huggingface"; readonly repo: string; readonly file: string };
+  | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
+  /** What a program of its own calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
+  | { readonly type: "opaque"; readonly reference: string };
 
 /** Sampling used when a request does not say otherwise. `null`: the engine's own default. */
 export interface SamplingDefaults {
@@ -118,7 +140,11 @@ export interface ModelSpec {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly kind: ModelKind;
+  /** Missing: all operations of its kind. */
+  readonly operations?: readonly Operation[];
   readonly engine: EngineId | "auto";
+  /** The program, where the engine is `command`. */
+  readonly command?: CommandSettings;
   readonly source: ModelSource;
   readonly load: LoadSettings;
   readonly sampling: SamplingDefaults;

@@ -1,3 +1,4 @@
+import type { Endpoint } from "./endpoint.ts";
 import type { ModelKind } from "./model.ts";
 
 /** One slot as the engine's `/slots` tells it. The counts grow while the slot makes progress. */
@@ -16,25 +17,26 @@ export interface SlotProgress {
 
 /** How the fleet looks at a running engine. Every call rejects when the engine cannot be reached or the signal aborts. */
 export interface EngineProbe {
-  health(socketPath: string, signal: AbortSignal): Promise<"loading" | "ready">;
-  slots(socketPath: string, signal: AbortSignal): Promise<readonly SlotProgress[]>;
+  health(endpoint: Endpoint, signal: AbortSignal): Promise<"loading" | "ready">;
+  /** Missing: the engine does not tell. What it does, and whether it makes progress, is then not known. */
+  slots?(endpoint: Endpoint, signal: AbortSignal): Promise<readonly SlotProgress[]>;
   /** Resolves once the engine has produced one real token (or one embedding). Costs a slot's cached prefix. */
-  token(socketPath: string, kind: ModelKind, signal: AbortSignal): Promise<void>;
+  token(endpoint: Endpoint, kind: ModelKind, signal: AbortSignal): Promise<void>;
   /** Writes what an idle slot holds to a file of that name in the launch plan's `slotDir`. Rejects where the engine cannot. */
   saveSlot?(
-    socketPath: string,
+    endpoint: Endpoint,
     slot: number,
     file: string,
     signal: AbortSignal,
   ): Promise<{ readonly tokens: number; readonly bytes: number }>;
   /** Reads it back into a slot; resolves with its tokens. Rejects when the file does not fit. */
-  restoreSlot?(socketPath: string, slot: number, file: string, signal: AbortSignal): Promise<number>;
+  restoreSlot?(endpoint: Endpoint, slot: number, file: string, signal: AbortSignal): Promise<number>;
   /**
    * Writes a prompt of its host-memory cache that no slot holds to such a file; 0 is the newest. Null: there are no more of
    * them, or the engine cannot (a stock llama-server). Rejects where the file cannot be written.
    */
   saveCached?(
-    socketPath: string,
+    endpoint: Endpoint,
     index: number,
     file: string,
     signal: AbortSignal,
@@ -43,5 +45,5 @@ export interface EngineProbe {
    * Reads a file, of a slot or of the cache, into the host-memory cache; resolves with its tokens. It may be working
    * meanwhile. Null: there is no room without displacing others, or the engine cannot. Rejects when the file does not fit.
    */
-  loadCached?(socketPath: string, file: string, signal: AbortSignal): Promise<number | null>;
+  loadCached?(endpoint: Endpoint, file: string, signal: AbortSignal): Promise<number | null>;
 }

@@ -31,9 +31,25 @@ export const Type = {
   Number: (options: Options = {}) => ({ type: "number", ...options }),
   Object: object,
   Optional: (schema: Schema) => Object.defineProperty({ ...schema }, OPTIONAL, { value: true }),
+  Record: ({ pattern = "^.*$" }: Schema, values: Schema, options: Options = {}) => ({
+    type: "object",
+    patternProperties: { [pattern as string]: values },
+    ...options,
+  }),
   String: (options: Options = {}) => ({ type: "string", ...options }),
   Union: (anyOf: readonly Schema[], options: Options = {}) => ({ anyOf, ...options }),
 } as unknown as Pick<
   typeof TypeBox,
-  "Array" | "Boolean" | "Enum" | "Integer" | "Literal" | "Null" | "Number" | "Object" | "Optional" | "String" | "Union"
+  | "Array"
+  | "Boolean"
+  | "Enum"
+  | "Integer"
+  | "Literal"
+  | "Null"
+  | "Number"
+  | "Object"
+  | "Optional"
+  | "Record"
+  | "String"
+  | "Union"
 >;

@@ -71,7 +71,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   });
   const fleet = new Fleet({
     engineFor: (model) => current.engines.choose(model),
-    resolveWeights: (model) => resolveWeights(model.source, modelStore),
+    resolveWeights: ({ source, kind }) => resolveWeights(source, modelStore, kind),
     probe,
     slotCache,
     isCurrent: ({ name, fingerprint }) =>

@@ -43,6 +43,7 @@ export class Current {
   #findEngines(): EngineSet {
     const { paths, llamaServerPath } = this.#config;
     const folder = { enginesDir: paths.enginesDir, choices: this.#choices };
-    return createEngines({ folder, llamaServerPath, pathVariable: this.env["PATH"] ?? "", nodePath: process.execPath });
+    const { env } = this;
+    return createEngines({ folder, llamaServerPath, pathVariable: env["PATH"] ?? "", env, nodePath: process.execPath });
   }
 }

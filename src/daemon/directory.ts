@@ -29,7 +29,7 @@ export class Directory {
    * operation, else the first that does and that `canLoad`.
    */
   substitute(operation: Operation, canLoad: (name: string) => boolean): ModelSpec | undefined {
-    const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model.kind, operation);
+    const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, operation);
     const named = this.find("default");
     return fitting(named) ? named : this.all().find((model) => fitting(model) && canLoad(model.name));
   }

@@ -1,8 +1,9 @@
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
+import { type Endpoint, requestOptions } from "../core/endpoint.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 
-type Scraped = Pick<InstanceSnapshot, "id" | "model" | "state" | "socketPath">;
+type Scraped = Pick<InstanceSnapshot, "id" | "model" | "state" | "endpoint">;
 
 const TIMEOUT_MS = 1_000;
 
@@ -12,8 +13,8 @@ const TIMEOUT_MS = 1_000;
  */
 export async function engineMetrics(instances: readonly Scraped[]): Promise<string> {
   const pages = await Promise.all(
-    instances.map(async ({ id, model, state, socketPath }) => {
-      const page = state === "ready" && socketPath !== null ? await scrape(socketPath).catch(() => "") : "";
+    instances.map(async ({ id, model, state, endpoint }) => {
+      const page = state === "ready" && endpoint !== null ? await scrape(endpoint).catch(() => "") : "";
       return { page, labels: `model="${escaped(model)}",instance="${escaped(id)}"` };
     }),
   );
@@ -41,10 +42,10 @@ export function mergeMetrics(pages: readonly { readonly page: string; readonly l
 const escaped = (label: string): string =>
   label.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
-function scrape(socketPath: string): Promise<string> {
+function scrape(endpoint: Endpoint): Promise<string> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      { socketPath, path: "/metrics", agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
+      { ...requestOptions(endpoint), path: "/metrics", agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
       (response) => {
         if (response.statusCode === 200) text(response).then(resolve, reject);
         else {

@@ -125,7 +125,15 @@ export class Memory {
   }
 
   async #learn(config: Pick<Config, "models">, round: number): Promise<void> {
-    const jobs = await Promise.all(config.models.map((model) => this.#jobsOf(model)));
+    for (const { name, fingerprint, command } of config.models) {
+      if (command === undefined) continue;
+      // Nothing but its writer knows what such a program will take.
+      const bytes = command.memoryMib === null ? null : command.memoryMib * 2 ** 20;
+      const need = bytes === null ? null : { cpuBytes: bytes, gpuBytes: bytes };
+      this.#byModel.set(name, { fingerprint, need, cacheTokens: null });
+    }
+    const estimated = config.models.filter(({ command }) => command === undefined);
+    const jobs = await Promise.all(estimated.map((model) => this.#jobsOf(model)));
     const all = jobs.filter((job) => job !== null);
     const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
     if (round !== this.#round) return;

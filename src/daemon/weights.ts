@@ -89,7 +89,9 @@ export class Weights implements Disposable {
     if (incomplete && !this.#stopped) this.#next = this.#options.clock.after(LOOK_MS, () => void this.look());
   }
 
-  async #lookAt({ name, source }: ModelSpec): Promise<void> {
+  async #lookAt({ name, source, kind }: ModelSpec): Promise<void> {
+    // Its own program knows where it is, and brings it where it is not.
+    if (source.type === "opaque") return void this.#found.set(name, { identity: null, header: null, problem: null });
     const before = this.#found.get(name);
     let identity: string | null = null;
     let found: Found;
@@ -98,7 +100,7 @@ export class Weights implements Disposable {
       const { dev, ino, size, mtimeMs, ctimeMs } = await stat(file);
       identity = `${file} ${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
       if (before?.identity === identity && before.problem === null) return;
-      found = { identity, header: await checkWeights(file), problem: null };
+      found = { identity, header: await checkWeights(file, kind), problem: null };
     } catch (error) {
       const { message, remedy } = toAssistantError(error);
       found = { identity, header: null, problem: remedy === null ? message : `${message} ${remedy}` };

@@ -2,6 +2,7 @@ import type { Engine } from "../core/engine.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { EngineId, ModelSpec } from "../core/model.ts";
 import { type EngineFolder, readEngineChoice } from "./choice.ts";
+import { createCommandEngine } from "./command/engine.ts";
 import { createLlamaServerEngine } from "./llama-server/engine.ts";
 import { type FoundEngine, findLlamaServer } from "./llama-server/installation.ts";
 import { createEmbeddedEngine } from "./node-llama-cpp/engine.ts";
@@ -15,12 +16,15 @@ export interface EngineOptions {
   readonly llamaServerPath: string | null;
   /** The value of `PATH`, where a llama-server of the system's may be. */
   readonly pathVariable: string;
+  /** The environment of this process, of which programs of the user's own get what their model files name. Default: nothing. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** The Node program that runs the embedded engine's worker; normally the daemon's own (`process.execPath`). */
   readonly nodePath: string;
 }
 
 /** The engines of this machine. What was found is remembered: make a new set to look again. */
 export interface EngineSet {
+  /** Those of llama.cpp; what `command` runs differs from model to model. */
   readonly all: readonly Engine[];
   get(id: EngineId): Engine;
   /**
@@ -45,7 +49,12 @@ export function createEngines(options: EngineOptions): EngineSet {
   };
   const native = createLlamaServerEngine(find);
   const embedded = createEmbeddedEngine({ nodePath: options.nodePath });
-  const get = (id: EngineId): Engine => (id === "llama-server" ? native : embedded);
+  const engines: Readonly<Record<EngineId, Engine>> = {
+    "llama-server": native,
+    "node-llama-cpp": embedded,
+    command: createCommandEngine(options.env ?? {}),
+  };
+  const get = (id: EngineId): Engine => engines[id];
 
   const usable = async (id: EngineId): Promise<Engine> => {
     const engine = get(id);

@@ -1,42 +1,44 @@
-import { request } from "node:http";
-import { AssistantError } from "../core/errors.ts";
 import { type KindTraits, modelKinds } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
+import { callEngine, parseAnswer, unexpectedAnswer } from "./call.ts";
 
 /** How the fleet looks at an engine of either kind: both answer the same surface on their sockets. */
-export function createEngineProbe(): EngineProbe {
+export function createEngineProbe(): Required<EngineProbe> {
   return {
-    async health(socketPath, signal) {
-      const { status, body } = await call(socketPath, "GET", "/health", null, signal);
+    async health(endpoint, signal) {
+      const { status, body } = await callEngine(endpoint, "GET", "/health", null, signal);
       if (status === 200) return "ready";
       if (status === 503) return "loading";
-      throw unexpected("/health", status, body);
+      throw unexpectedAnswer("/health", status, body);
     },
-    async slots(socketPath, signal) {
-      const { status, body } = await call(socketPath, "GET", "/slots", null, signal);
-      const parsed = status === 200 ? parse(body) : null;
-      if (!Array.isArray(parsed)) throw unexpected("/slots", status, body);
+    async slots(endpoint, signal) {
+      const { status, body } = await callEngine(endpoint, "GET", "/slots", null, signal);
+      const parsed = status === 200 ? parseAnswer(body) : null;
+      if (!Array.isArray(parsed)) throw unexpectedAnswer("/slots", status, body);
       return parsed.map(slotProgress);
     },
-    async token(socketPath, kind, signal) {
-      const { path, question, answered } = probes[modelKinds[kind].probe];
-      const { status, body } = await call(socketPath, "POST", path, question, signal);
-      if (status !== 200 || !answered(parse(body) as ProbeAnswer | null)) throw unexpected(path, status, body);
+    async token(endpoint, kind, signal) {
+      const { probe } = modelKinds[kind];
+      if (probe === null) return;
+      const { path, question, answered } = probes[probe];
+      const { status, body } = await callEngine(endpoint, "POST", path, question, signal);
+      if (status !== 200 || !answered(parseAnswer(body) as ProbeAnswer | null))
+        throw unexpectedAnswer(path, status, body);
     },
-    async saveSlot(socketPath, slot, file, signal) {
-      const { saved } = await slotAction(socketPath, `/slots/${slot}?action=save`, file, signal, false);
+    async saveSlot(endpoint, slot, file, signal) {
+      const { saved } = await slotAction(endpoint, `/slots/${slot}?action=save`, file, signal, false);
       return saved;
     },
-    async restoreSlot(socketPath, slot, file, signal) {
-      const { restored } = await slotAction(socketPath, `/slots/${slot}?action=restore`, file, signal, false);
+    async restoreSlot(endpoint, slot, file, signal) {
+      const { restored } = await slotAction(endpoint, `/slots/${slot}?action=restore`, file, signal, false);
       return restored;
     },
-    async saveCached(socketPath, index, file, signal) {
-      const { can, saved } = await slotAction(socketPath, `/slots/${index}?action=cache-save`, file, signal, true);
+    async saveCached(endpoint, index, file, signal) {
+      const { can, saved } = await slotAction(endpoint, `/slots/${index}?action=cache-save`, file, signal, true);
       return can && saved.tokens > 0 ? saved : null;
     },
-    async loadCached(socketPath, file, signal) {
-      const { can, restored } = await slotAction(socketPath, "/slots/0?action=cache-load", file, signal, true);
+    async loadCached(endpoint, file, signal) {
+      const { can, restored } = await slotAction(endpoint, "/slots/0?action=cache-load", file, signal, true);
       return can ? restored : null;
     },
   };
@@ -46,6 +48,7 @@ export function createEngineProbe(): EngineProbe {
 interface ProbeAnswer {
   readonly usage?: { readonly completion_tokens?: number };
   readonly data?: readonly { readonly embedding?: readonly unknown[] }[];
+  readonly results?: readonly { readonly relevance_score?: unknown }[];
 }
 
 interface ProbeRequest {
@@ -54,7 +57,7 @@ interface ProbeRequest {
   answered(answer: ProbeAnswer | null): boolean;
 }
 
-const probes: Readonly<Record<KindTraits["probe"], ProbeRequest>> = {
+const probes: Readonly<Record<NonNullable<KindTraits["probe"]>, ProbeRequest>> = {
   completion: {
     path: "/v1/completions",
     // An unfinished sentence, so that the first token is a word and not the end mark; uncached, so that it is computed.
@@ -66,6 +69,12 @@ const probes: Readonly<Record<KindTraits["probe"], ProbeRequest>> = {
     question: { input: "One, two, three." },
     answered: (answer) => (answer?.data?.[0]?.embedding?.length ?? 0) > 0,
   },
+  rerank: {
+    path: "/v1/rerank",
+    question: { query: "One, two,", documents: ["three"] },
+    // A score that is no number becomes null in JSON.
+    answered: (answer) => typeof answer?.results?.[0]?.relevance_score === "number",
+  },
 };
 
 interface SlotFile {
@@ -76,14 +85,14 @@ interface SlotFile {
 
 /** Saves or restores one file. `refusable`: the engine may say that it has no room for it, no such cache, or no such action. */
 async function slotAction(
-  socketPath: string,
+  endpoint: string,
   path: string,
   file: string,
   signal: AbortSignal,
   refusable: boolean,
 ): Promise<SlotFile> {
-  const { status, body } = await call(socketPath, "POST", path, { filename: file }, signal);
-  const answer = parse(body) as {
+  const { status, body } = await callEngine(endpoint, "POST", path, { filename: file }, signal);
+  const answer = parseAnswer(body) as {
     n_saved?: number;
     n_written?: number;
     n_restored?: number;
@@ -91,7 +100,7 @@ async function slotAction(
   } | null;
   const can = status === 200 && (answer?.n_saved ?? answer?.n_restored) !== undefined;
   const refused = status === 501 || status === 503 || (status === 400 && answer?.error?.message === "Invalid action");
-  if (!can && !(refusable && refused)) throw unexpected(path, status, body);
+  if (!can && !(refusable && refused)) throw unexpectedAnswer(path, status, body);
   return {
     can,
     saved: { tokens: answer?.n_saved ?? 0, bytes: answer?.n_written ?? 0 },
@@ -119,42 +128,3 @@ function slotProgress(slot: RawSlot): SlotProgress {
     ...(slot.id_task === undefined ? {} : { task: slot.id_task }),
   };
 }
-
-/** A fresh connection each time: a kept one may be stale, and over a Unix socket a new one costs microseconds. */
-function call(
-  socketPath: string,
-  method: string,
-  path: string,
-  body: object | null,
-  signal: AbortSignal,
-): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const text = body === null ? null : JSON.stringify(body);
-    const headers =
-      text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-    const outgoing = request(
-      { socketPath, method, path, signal, agent: false, headers: { ...headers, connection: "close", host: "engine" } },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("error", reject);
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
-        );
-      },
-    );
-    outgoing.on("error", reject);
-    outgoing.end(text ?? undefined);
-  });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-const unexpected = (path: string, status: number, body: string): AssistantError =>
-  new AssistantError("engine_error", `The engine answered ${path} with status ${status}: ${body.slice(0, 300)}`);

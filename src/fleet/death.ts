@@ -45,6 +45,7 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
 
 const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error">, string> = {
   "start-timeout": "It was not ready in time",
+  "port-taken": "It could not listen",
   "probe-failed": "It said that it was ready and gave no token",
   wedged: "It was wedged",
   stopped: "Stopped",

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import type { StopSignal } from "../core/command.ts";
 import type { ProcessSpec } from "../core/engine.ts";
+
+export type EndSignal = StopSignal | "SIGKILL";
 
 export interface Exit {
   readonly code: number | null;
@@ -15,7 +18,7 @@ export interface EngineProcess {
   /** Resolves when the engine itself is gone, whoever still holds its files open. Never rejects. */
   readonly exited: Promise<Exit>;
   /** Sends a signal to the whole group; a group that is gone is no error. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: EndSignal): void;
 }
 
 export type SpawnEngine = (
@@ -27,13 +30,13 @@ export type SpawnEngine = (
 /**
  * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard: a
  * shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the daemon dies, the read
- * ends, and the guard kills its own group. It ignores SIGTERM, which the daemon sends to the group, or it would be gone
+ * ends, and the guard kills its own group. It ignores the signals with which the daemon asks the group to end, or it would be gone
  * before an engine that does not obey. `$$` is the first shell's pid in the subshell too; exec makes it the engine's, and
  * it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is the pipe; the engine does not get it.
  * What an engine writes is for its user alone (umask): saved slots hold conversations.
  */
 const GUARD = `umask 077
-( trap '' TERM INT HUP; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &
+( trap '' TERM INT HUP QUIT; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &
 exec "$@" 3<&-`;
 
 export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
@@ -42,6 +45,7 @@ export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
     const child = spawn("/bin/sh", ["-c", GUARD, "sh", spec.command, ...spec.args], {
       detached: true,
       env: { ...baseEnv, ...spec.env },
+      ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
       // Files, not pipes: what the engine prints is kept even while the daemon is busy, and nobody can block on it.
       stdio: ["ignore", log, log, "pipe"],
     });
@@ -57,7 +61,7 @@ function watch(child: ChildProcess): EngineProcess {
   // An engine that dies resets the pipe; its exit is reported by `exit`, this is no news.
   line?.on("error", () => {});
   let gone = false;
-  const kill = (signal: "SIGTERM" | "SIGKILL"): void => {
+  const kill = (signal: EndSignal): void => {
     if (gone || pid <= 0) return;
     try {
       process.kill(-pid, signal);

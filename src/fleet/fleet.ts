@@ -4,6 +4,7 @@ import type { InstanceSnapshot } from "../core/instance.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { tailOf } from "./engine-log.ts";
 import { Instance } from "./instance.ts";
+import { LoopbackPorts } from "./loopback-ports.ts";
 import { defaultFleetSettings, type FleetOptions, type FleetSettings } from "./ports.ts";
 import { RunRecord } from "./run-record.ts";
 import type { Successor } from "./slot-cache.ts";
@@ -15,6 +16,7 @@ export class Fleet implements FleetPort {
   /** One object for all instances, so that a change reaches those that run. */
   readonly #settings: { -readonly [Key in keyof FleetSettings]: FleetSettings[Key] };
   readonly #record: RunRecord;
+  readonly #ports = new LoopbackPorts();
   readonly #instances = new Map<string, Instance>();
   #closing = false;
 
@@ -35,7 +37,7 @@ export class Fleet implements FleetPort {
     if (this.#closing) return;
     let instance = this.#instances.get(order.instanceId);
     if (!instance) {
-      instance = new Instance(order, this.#options, this.#settings, this.#record);
+      instance = new Instance(order, this.#options, this.#settings, this.#record, this.#ports);
       this.#instances.set(order.instanceId, instance);
     }
     instance.post({ type: "start", order, byOperator: false });

@@ -20,9 +20,11 @@ import {
   type PreparedLaunch,
   slotHolder,
 } from "./life.ts";
+import type { LoopbackPorts } from "./loopback-ports.ts";
+import { listenerOf, type PortListener } from "./port-listener.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
 import { prepareStart } from "./prepare.ts";
-import { becomeReady, sleep } from "./readiness.ts";
+import { becomeReady, PortTaken, sleep } from "./readiness.ts";
 import { decideRestart, restartLimits } from "./restart-policy.ts";
 import type { RunRecord } from "./run-record.ts";
 import type { Successor } from "./slot-cache.ts";
@@ -37,6 +39,7 @@ export class Instance {
   readonly #options: FleetOptions;
   readonly #settings: FleetSettings;
   readonly #record: RunRecord;
+  readonly #ports: LoopbackPorts;
   readonly #files: InstanceFiles;
   readonly #mailbox = new Mailbox<Message>();
   #snapshot: InstanceSnapshot;
@@ -47,7 +50,14 @@ export class Instance {
   #closing = false;
   #whenGone: (() => void)[] = [];
 
-  constructor(first: StartOrder, options: FleetOptions, settings: FleetSettings, record: RunRecord) {
+  constructor(
+    first: StartOrder,
+    options: FleetOptions,
+    settings: FleetSettings,
+    record: RunRecord,
+    ports: LoopbackPorts,
+  ) {
+    this.#ports = ports;
     this.id = first.instanceId;
     this.#options = options;
     this.#settings = settings;
@@ -63,7 +73,7 @@ export class Instance {
 
   /** Where its conversations are saved, and until when it can take over others; null: nowhere. */
   get slotHolder(): Omit<Successor, "took"> | null {
-    return this.#life === null ? null : slotHolder(this.#life, this.#files.socketPath, this.#settings.slotsMs);
+    return this.#life === null ? null : slotHolder(this.#life, this.#settings.slotsMs);
   }
 
   post(order: Order): void {
@@ -108,7 +118,8 @@ export class Instance {
         this.#stop("stopped", message.graceMs);
         return this.#tellGone();
       case "news":
-        return message.life === this.#life ? this.#hear(message.life, message.news) : undefined;
+        if (message.life === this.#life) return this.#hear(message.life, message.news);
+        return message.news.type === "prepared" ? this.#giveBackPort(message.news.launch) : undefined;
     }
   }
 
@@ -133,7 +144,7 @@ export class Instance {
       savedConversations: [],
     });
     if (lingering) this.#follow(life, lingering);
-    prepareStart(order, this.#files, this.#settings.maxLogBytes, this.#options, lingering).then(
+    prepareStart(order, this.#files, this.#settings.maxLogBytes, this.#options, this.#ports, lingering).then(
       (news) => this.#tell(life, news),
       (error: unknown) => this.#tell(life, { type: "not-prepared", error: toAssistantError(error) }),
     );
@@ -144,7 +155,7 @@ export class Instance {
     const starting = state === "starting";
     switch (news.type) {
       case "prepared":
-        return starting ? this.#spawn(life, news.launch) : undefined;
+        return starting ? this.#spawn(life, news.launch) : this.#giveBackPort(news.launch);
       case "not-prepared":
         return starting ? this.#fail(life, notPrepared(news.error, this.#options.clock.now()), "preparing") : undefined;
       case "up":
@@ -152,6 +163,10 @@ export class Instance {
       case "no-token":
         return starting
           ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting")
+          : undefined;
+      case "port-taken":
+        return starting
+          ? this.#fail(life, deathByUs("port-taken", this.#options.clock.now(), news.reason), "starting")
           : undefined;
       case "start-timeout":
         return starting ? this.#timedOut(life) : undefined;
@@ -172,32 +187,40 @@ export class Instance {
 
   #spawn(life: Life, launch: PreparedLaunch): void {
     const { device, model } = life.order;
-    const { engine, traits } = launch;
+    const { engine, traits, endpoint, probe } = launch;
     const spec = { ...launch.spec, env: { ...device.env, ...launch.spec.env } };
     let process: EngineProcess;
     try {
       process = (this.#options.spawn ?? spawnEngine)(spec, this.#files.logFile, this.#options.baseEnv);
     } catch (error) {
+      this.#giveBackPort(launch);
       this.#fail(life, notPrepared(toAssistantError(error), this.#options.clock.now()), "preparing");
       return;
     }
     life.process = process;
+    life.launch = launch;
     life.spawned = true;
     life.logStart = launch.logStart;
     life.slotPlace = launch.slotPlace;
-    this.#update({ engine, traits, pid: process.pid > 0 ? process.pid : null });
+    this.#update({ engine, traits, endpoint, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
-    const { socketPath } = this.#files;
+    void process.exited.then(() => this.#giveBackPort(launch));
     this.#recorded(
       this.#record
-        .add(this.id, process.pid, socketPath)
+        .add(this.id, process.pid, this.#files.socketPath)
         .then(() => process.exited)
         .then(() => this.#record.remove(process.pid)),
     );
     const ready = becomeReady(
-      this.#options.probe,
-      socketPath,
-      model.kind,
+      probe,
+      {
+        endpoint,
+        kind: model.kind,
+        ...(launch.port !== null && launch.ownListener ? { listener: listenerFor(launch.port, process) } : {}),
+        note: (lack) => {
+          life.lack = lack;
+        },
+      },
       this.#options.clock,
       life.over.signal,
       this.#settings.lookTimeoutMs,
@@ -213,7 +236,12 @@ export class Instance {
             process.exited,
             sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {}),
           ]);
-          this.#tell(life, { type: "no-token", reason: toAssistantError(error).message });
+          this.#tell(
+            life,
+            error instanceof PortTaken
+              ? { type: "port-taken", reason: error.message }
+              : { type: "no-token", reason: toAssistantError(error).message },
+          );
         },
       );
     this.#options.log.info(
@@ -228,7 +256,7 @@ export class Instance {
     this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0, restoredConversations: life.restored });
     const engine = this.#watched(life);
     if (!engine) return;
-    void watchEngine(engine, this.#options.probe, this.#options.clock, this.#settings, life.over.signal, {
+    void watchEngine(engine, this.#options.clock, this.#settings, life.over.signal, {
       seen: (found) => {
         if (this.#life === life && !life.over.signal.aborted) this.#update(found);
       },
@@ -240,19 +268,19 @@ export class Instance {
     const life = this.#life;
     const engine = life?.readySince ? this.#watched(life) : null;
     if (!life || !engine) return;
-    void examine(engine, this.#options.probe, this.#settings, life.over.signal).then((evidence) => {
+    void examine(engine, this.#settings, life.over.signal).then((evidence) => {
       if (evidence !== null) this.#tell(life, { type: "wedged", evidence });
     });
   }
 
   #watched(life: Life): WatchedEngine | null {
-    const { socketPath, logFile } = this.#files;
-    if (!life.process) return null;
+    if (!life.process || !life.launch) return null;
     return {
       pid: life.process.pid,
-      socketPath,
+      endpoint: life.launch.endpoint,
+      probe: life.launch.probe,
       kind: life.order.model.kind,
-      logFile,
+      logFile: this.#files.logFile,
       computesOnCpu: life.order.device.vendor === "cpu",
     };
   }
@@ -269,13 +297,14 @@ export class Instance {
     cancelTimers(life);
     life.over.abort(new Error("the instance is being stopped"));
     this.#step("stop", { retryAt: null });
-    life.graceMs = graceMs;
+    // A program that needs longer, as its model's file says, gets it.
+    life.graceMs = Math.max(graceMs, life.launch?.spec.stop?.graceMs ?? 0);
     if (!life.process) this.#gone(life);
     else if (!this.#saveSlots(life, cause)) this.#terminate(life);
   }
 
   #terminate(life: Life): void {
-    life.process?.kill("SIGTERM");
+    life.process?.kill(life.launch?.spec.stop?.signal ?? "SIGTERM");
     this.#later(life, life.graceMs, { type: "grace-over" });
   }
 
@@ -289,7 +318,7 @@ export class Instance {
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
     void slotCache
-      .save(life.slotPlace, this.#files.socketPath, signal)
+      .save(life.slotPlace, life.launch?.endpoint ?? this.#files.socketPath, signal)
       .then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
@@ -305,7 +334,7 @@ export class Instance {
     if (!slotCache || !life.slotPlace) return;
     life.restored = await slotCache.restore(
       life.slotPlace,
-      this.#files.socketPath,
+      life.launch?.endpoint ?? this.#files.socketPath,
       AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),
     );
   }
@@ -330,6 +359,10 @@ export class Instance {
     }
   }
 
+  #giveBackPort({ port }: PreparedLaunch): void {
+    if (port !== null) this.#ports.giveBack(port);
+  }
+
   #follow(life: Life, process: EngineProcess): void {
     void process.exited.then((exit) => this.#tell(life, { type: "exited", process, exit }));
   }
@@ -341,7 +374,7 @@ export class Instance {
     if (!life.spawned && this.#snapshot.state === "starting") return;
     cancelTimers(life);
     await rm(this.#files.socketPath, { force: true }).catch(() => {});
-    this.#update({ pid: null, memoryBytes: null, decodingTokensPerSecond: 0 });
+    this.#update({ pid: null, endpoint: null, memoryBytes: null, decodingTokensPerSecond: 0 });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);
     if (state === "failed") return;
@@ -353,10 +386,14 @@ export class Instance {
   async #timedOut(life: Life): Promise<void> {
     const log = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
     const seconds = this.#settings.startTimeoutMs / 1000;
-    const saying = log === "" ? "it printed nothing" : `its last line: ${log}`;
+    const saying = [life.lack, log === "" ? "it printed nothing" : `its last line: ${log}`];
     this.#fail(
       life,
-      deathByUs("start-timeout", this.#options.clock.now(), `no token within ${seconds} s; ${saying}`),
+      deathByUs(
+        "start-timeout",
+        this.#options.clock.now(),
+        `no token within ${seconds} s; ${saying.filter((part) => part !== null).join("; ")}`,
+      ),
       "starting",
     );
   }
@@ -438,6 +475,11 @@ export class Instance {
     this.#options.onEvent({ type: "transition", from, snapshot: this.#snapshot });
   }
 }
+
+const listenerFor =
+  (port: number, { pid }: EngineProcess) =>
+  (): Promise<PortListener> =>
+    listenerOf(port, pid);
 
 /** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
 const notPrepared = (error: AssistantError, at: number): Death => ({

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Timer } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import { DEFAULT_ENGINE, type ProcessSpec } from "../core/engine.ts";
 import type { AssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
 import type { InstanceSnapshot, InstanceTraits } from "../core/instance.ts";
 import type { EngineId } from "../core/model.ts";
+import type { EngineProbe } from "../core/probe.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
 import type { FleetOptions } from "./ports.ts";
@@ -23,6 +25,12 @@ export interface PreparedLaunch {
   readonly engine: EngineId;
   readonly traits: InstanceTraits;
   readonly spec: ProcessSpec;
+  readonly probe: EngineProbe;
+  readonly endpoint: Endpoint;
+  /** The loopback port it has, to be given back at its end; null: it has a socket. */
+  readonly port: number | null;
+  /** Whether only a process of its own may listen there. */
+  readonly ownListener: boolean;
   readonly logStart: number;
   readonly slotPlace: SlotPlace | null;
 }
@@ -33,7 +41,7 @@ export type News =
   | { readonly type: "not-prepared"; readonly error: AssistantError }
   | { readonly type: "up" | "start-timeout" | "grace-over" | "unkillable" }
   | { readonly type: "saved"; readonly names: readonly string[] }
-  | { readonly type: "no-token"; readonly reason: string }
+  | { readonly type: "no-token" | "port-taken"; readonly reason: string }
   | { readonly type: "wedged"; readonly evidence: string }
   | { readonly type: "exited"; readonly process: EngineProcess; readonly exit: Exit };
 
@@ -48,6 +56,10 @@ export interface Life {
   spawned: boolean;
   logStart: number;
   readySince: number | null;
+  /** What it was spawned with; null before. */
+  launch: PreparedLaunch | null;
+  /** What kept it from being ready at the last look; null: nothing worth saying. */
+  lack: string | null;
   /** Where its conversations are saved; null: nowhere. */
   slotPlace: SlotPlace | null;
   /** Names of the saved conversations that it was given. */
@@ -70,6 +82,8 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   spawned: false,
   logStart: 0,
   readySince: null,
+  launch: null,
+  lack: null,
   slotPlace: null,
   restored: [],
   saving: null,
@@ -77,13 +91,13 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   stopCause: null,
 });
 
-export function slotHolder(
-  { slotPlace, over }: Life,
-  socketPath: string,
-  withinMs: number,
-): Omit<Successor, "took"> | null {
-  if (slotPlace === null) return null;
-  return { place: slotPlace, socketPath, signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]) };
+export function slotHolder({ slotPlace, over, launch }: Life, withinMs: number): Omit<Successor, "took"> | null {
+  if (slotPlace === null || launch === null) return null;
+  return {
+    place: slotPlace,
+    endpoint: launch.endpoint,
+    signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]),
+  };
 }
 
 export function cancelTimers(life: Life): void {
@@ -114,9 +128,10 @@ export const filesOf = (instanceId: string, options: FleetOptions): InstanceFile
 const NO_TRAITS: InstanceTraits = { noticesDisconnects: false, separatesCaches: false };
 
 /** An instance before its first start. */
-export const blankSnapshot = (order: StartOrder, files: InstanceFiles): InstanceSnapshot => ({
+export const blankSnapshot = (order: StartOrder, { logFile }: InstanceFiles): InstanceSnapshot => ({
   ...loadFacts(order),
-  ...files,
+  logFile,
+  endpoint: null,
   id: order.instanceId,
   engine: order.model.engine === "auto" ? DEFAULT_ENGINE : order.model.engine,
   traits: NO_TRAITS,

@@ -1,10 +1,12 @@
 import { rm } from "node:fs/promises";
+import { loopbackEndpoint } from "../core/endpoint.ts";
 import type { LaunchPlan } from "../core/engine.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import { prepareLog } from "./engine-log.ts";
 import type { EngineProcess } from "./engine-process.ts";
 import type { InstanceFiles, News } from "./life.ts";
+import type { LoopbackPorts } from "./loopback-ports.ts";
 import type { FleetOptions } from "./ports.ts";
 
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -15,6 +17,7 @@ export async function prepareStart(
   files: InstanceFiles,
   maxLogBytes: number,
   options: FleetOptions,
+  ports: LoopbackPorts,
   lingering: EngineProcess | null,
 ): Promise<News> {
   const { device, threads, instanceId } = order;
@@ -42,6 +45,7 @@ export async function prepareStart(
     throw new AssistantError("engine_unavailable", availability.reason, { remedy: availability.remedy });
   const slotPlace =
     (engine.traits.savesSlots && (await options.slotCache?.place(order, modelPath, availability))) || null;
+  const listening = engine.listens?.(model) ?? { type: "socket" };
   const plan: LaunchPlan = {
     instanceId,
     model,
@@ -53,6 +57,21 @@ export async function prepareStart(
   };
   await rm(socketPath, { force: true });
   // Of the program that is started now: another may be built or chosen while it runs.
-  const traits = { noticesDisconnects: availability.noticesDisconnects, separatesCaches: availability.separatesCaches };
-  return { type: "prepared", launch: { engine: engine.id, traits, spec: engine.launch(plan), logStart, slotPlace } };
+  const { noticesDisconnects, separatesCaches, onlyOpenAi } = availability;
+  const traits = { noticesDisconnects, separatesCaches, ...(onlyOpenAi === undefined ? {} : { onlyOpenAi }) };
+  const probe = engine.probe?.(model) ?? options.probe;
+  const launch = { engine: engine.id, traits, probe, logStart, slotPlace };
+  if (listening.type === "socket") {
+    const spec = engine.launch(plan);
+    return { type: "prepared", launch: { ...launch, spec, endpoint: socketPath, port: null, ownListener: false } };
+  }
+  const port = await ports.take();
+  try {
+    const spec = engine.launch({ ...plan, port });
+    const { ownListener } = listening;
+    return { type: "prepared", launch: { ...launch, spec, endpoint: loopbackEndpoint(port), port, ownListener } };
+  } catch (error) {
+    ports.giveBack(port);
+    throw error;
+  }
 }

@@ -1,44 +1,87 @@
 import type { Clock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
+import type { PortListener } from "./port-listener.ts";
 
 const FIRST_PAUSE_MS = 15;
 const MAX_PAUSE_MS = 250;
 const TOKEN_TRIES = 3;
 
+/** Another program listens where the engine should. */
+export class PortTaken extends Error {
+  constructor(endpoint: Endpoint) {
+    super(
+      `another program listens on ${endpoint}, which was free before; the next start takes another port. If that program is the engine's, such as a container, write \`own_listener = false\` under [command] of the model's file`,
+    );
+    this.name = "PortTaken";
+  }
+}
+
+export interface StartingEngine {
+  readonly endpoint: Endpoint;
+  readonly kind: ModelKind;
+  /** Who listens there; missing: it can be nobody else. */
+  readonly listener?: () => Promise<PortListener>;
+  /** Told what keeps it from being ready, as of the last look; null: nothing that is worth saying. */
+  note(reason: string | null): void;
+}
+
 /**
  * Resolves once the engine says that it is ready and has produced a real token: health alone says nothing of
- * inference. Rejects with the last reason when tokens do not come, or when `signal` aborts.
+ * inference. Rejects with the last reason when tokens do not come, when another program listens in its place, or when `signal` aborts.
  */
 export async function becomeReady(
   probe: EngineProbe,
-  socketPath: string,
-  kind: ModelKind,
+  engine: StartingEngine,
   clock: Clock,
   signal: AbortSignal,
   lookTimeoutMs: number,
 ): Promise<void> {
   let pause = FIRST_PAUSE_MS;
-  while (!(await isHealthy(probe, socketPath, AbortSignal.any([signal, AbortSignal.timeout(lookTimeoutMs)])))) {
+  while (!(await isHealthy(probe, engine, AbortSignal.any([signal, AbortSignal.timeout(lookTimeoutMs)])))) {
     await sleep(clock, pause, signal);
     pause = Math.min(pause * 1.5, MAX_PAUSE_MS);
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      return await probe.token(socketPath, kind, signal);
+      await probe.token(engine.endpoint, engine.kind, signal);
+      break;
     } catch (error) {
       if (signal.aborted || attempt >= TOKEN_TRIES) throw error;
       await sleep(clock, pause, signal);
     }
   }
+  // It may have given up its port while it answered.
+  if (!(await listens(engine)))
+    throw new AssistantError("engine_error", `Nothing listens on ${engine.endpoint} any more.`);
 }
 
-/** A refused connection means that the socket is not there yet. */
-const isHealthy = (probe: EngineProbe, socketPath: string, signal: AbortSignal): Promise<boolean> =>
-  probe.health(socketPath, signal).then(
-    (health) => health === "ready",
-    () => false,
+/** A refused connection means that it does not listen yet. */
+async function isHealthy(probe: EngineProbe, engine: StartingEngine, signal: AbortSignal): Promise<boolean> {
+  if (!(await listens(engine))) {
+    engine.note(`nothing listens on ${engine.endpoint}`);
+    return false;
+  }
+  return probe.health(engine.endpoint, signal).then(
+    (health) => {
+      engine.note(health === "ready" ? null : "it says that it is loading");
+      return health === "ready";
+    },
+    (error: unknown) => {
+      engine.note(isAssistantError(error) ? error.message : null);
+      return false;
+    },
   );
+}
+
+/** Throws `PortTaken`. */
+async function listens({ endpoint, listener }: StartingEngine): Promise<boolean> {
+  const found = listener === undefined ? "engine" : await listener();
+  if (found !== "stranger") return found === "engine";
+  throw new PortTaken(endpoint);
+}
 
 /** Rejects with the signal's reason when it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {

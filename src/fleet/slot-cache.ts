@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Endpoint } from "../core/endpoint.ts";
 import type { EngineAvailability } from "../core/engine.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import { type ModelSpec, modelKinds } from "../core/model.ts";
@@ -21,7 +22,7 @@ export interface SlotCacheOptions {
 /** A running instance that may take over what another one left. */
 export interface Successor {
   readonly place: SlotPlace;
-  readonly socketPath: string;
+  readonly endpoint: Endpoint;
   readonly signal: AbortSignal;
   /** Told once what it has got, used last first, if that is anything. */
   readonly took: (names: readonly string[]) => void;
@@ -92,7 +93,7 @@ export class SlotCache {
    * Saves the conversations in all slots, then those in the host-memory cache, used last first, as far as the budget goes.
    * Resolves to their names in that order, at the latest soon after the signal.
    */
-  async save(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<readonly string[]> {
+  async save(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
     const startedAt = Date.now();
     const names: string[] = [];
@@ -118,7 +119,7 @@ export class SlotCache {
       return saved !== null;
     };
     try {
-      const slots = await probe.slots(socketPath, signal);
+      const slots = (await probe.slots?.(endpoint, signal)) ?? [];
       const worth = slots.filter((slot) => !slot.busy && (slot.cachedTokens ?? MIN_TOKENS) >= MIN_TOKENS);
       let goesOn = true;
       for (const { id, cachedTokens = 0 } of worth.sort((a, b) => (b.task ?? -1) - (a.task ?? -1))) {
@@ -126,7 +127,7 @@ export class SlotCache {
         goesOn &&= await saveNext(
           String(id),
           expected,
-          async (part) => (await probe.saveSlot?.(socketPath, id, part, signal)) ?? null,
+          async (part) => (await probe.saveSlot?.(endpoint, id, part, signal)) ?? null,
         );
       }
       for (let index = 0; goesOn; index++) {
@@ -134,7 +135,7 @@ export class SlotCache {
         goesOn = await saveNext(
           `c${index}`,
           expected,
-          async (part) => (await probe.saveCached?.(socketPath, index, part, signal)) ?? null,
+          async (part) => (await probe.saveCached?.(endpoint, index, part, signal)) ?? null,
         );
       }
       // What it had copies of is among what it has saved now, or was displaced long ago.
@@ -159,7 +160,7 @@ export class SlotCache {
    * Gives the conversations used last to an instance that has just started and has done nothing yet: as many as it has slots,
    * and of the others copies, as far as its host-memory cache has room. Resolves to the names of what it took, used last first.
    */
-  async restore(place: SlotPlace, socketPath: string, signal: AbortSignal): Promise<readonly string[]> {
+  async restore(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
     const started = performance.now();
     const { own, others } = await this.#files.claim(place).catch(() => ({ own: [], others: [] }));
@@ -168,7 +169,7 @@ export class SlotCache {
       for (const [slot, name] of own.entries()) {
         if (signal.aborted || probe.restoreSlot === undefined) break;
         const tokens = await probe
-          .restoreSlot(socketPath, slot, name, signal)
+          .restoreSlot(endpoint, slot, name, signal)
           .catch((error: unknown) => this.#lost(place, name, error));
         if (tokens > 0) names.push(name);
         // What cannot be read now never can; what was read is in the slot, and saved anew when that ends.
@@ -177,7 +178,7 @@ export class SlotCache {
     } finally {
       this.#files.release(place, own);
     }
-    names.push(...(await this.#copy(place, socketPath, others, signal, true)));
+    names.push(...(await this.#copy(place, endpoint, others, signal, true)));
     const ms = Math.round(performance.now() - started);
     if (names.length > 0)
       log.info({ place: place.directory, conversations: names.length, ms }, "conversations restored");
@@ -196,7 +197,7 @@ export class SlotCache {
         const part = names.filter(
           (name, index) => index % fitting.length === turn && !successor.place.copies.has(name),
         );
-        const taken = await this.#copy(successor.place, successor.socketPath, part, successor.signal, false);
+        const taken = await this.#copy(successor.place, successor.endpoint, part, successor.signal, false);
         if (taken.length === 0) return;
         this.#options.log.info({ place: place.directory, conversations: taken.length }, "conversations taken over");
         successor.took(taken);
@@ -220,7 +221,7 @@ export class SlotCache {
    */
   async #copy(
     place: SlotPlace,
-    socketPath: string,
+    endpoint: Endpoint,
     names: readonly string[],
     signal: AbortSignal,
     discard: boolean,
@@ -230,7 +231,7 @@ export class SlotCache {
       if (signal.aborted) break;
       // Somebody who starts takes it away just now.
       if (this.#files.isTaken(place, name)) continue;
-      const loaded = this.#options.probe.loadCached?.(socketPath, name, signal);
+      const loaded = this.#options.probe.loadCached?.(endpoint, name, signal);
       const tokens = await loaded?.catch(async (error: unknown) => {
         if (discard && !signal.aborted && !this.#files.isTaken(place, name)) await this.#files.delete(place, name);
         return this.#lost(place, name, error);

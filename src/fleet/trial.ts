@@ -44,8 +44,8 @@ export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use:
   const ready = Promise.withResolvers<string>();
   const dead = new AbortController();
   const fleet = fleetOfOne(trial, folder, (event) => {
-    const { state, socketPath, lastDeath } = event.snapshot;
-    if (state === "ready" && socketPath !== null) ready.resolve(socketPath);
+    const { state, endpoint, lastDeath } = event.snapshot;
+    if (state === "ready" && endpoint !== null) ready.resolve(endpoint);
     if (state === "failed" && lastDeath !== null) dead.abort(deathError(lastDeath));
   });
   const either = AbortSignal.any([signal, dead.signal]);

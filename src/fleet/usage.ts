@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { nvidiaUse } from "./nvidia.ts";
+import { groupOf } from "./process-group.ts";
 import { groupUse } from "./vitals.ts";
 
 /** What a running instance takes on its device. */
@@ -49,15 +49,10 @@ export const sharesHostMemory = (device: string): boolean => device === "cpu" ||
 async function nvidiaUseByGroup(env: Environment): Promise<ReadonlyMap<number, number> | null> {
   const byPid = await nvidiaUse(env, TIMEOUT_MS);
   if (byPid === null) return null;
-  const groups = await Promise.all([...byPid].map(async ([pid, bytes]) => [await groupOf(pid), bytes] as const));
+  const groups = await Promise.all(
+    [...byPid].map(async ([pid, bytes]) => [(await groupOf(pid)) ?? pid, bytes] as const),
+  );
   const byGroup = new Map<number, number>();
   for (const [group, bytes] of groups) byGroup.set(group, (byGroup.get(group) ?? 0) + bytes);
   return byGroup;
-}
-
-async function groupOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  // The name in parentheses may itself hold spaces and parentheses.
-  const group = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
-  return group === undefined ? pid : Number(group);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
 import { DecodeRate } from "./decode-rate.ts";
@@ -10,7 +11,8 @@ import { Watchdog } from "./watchdog.ts";
 
 export interface WatchedEngine {
   readonly pid: number;
-  readonly socketPath: string;
+  readonly endpoint: Endpoint;
+  readonly probe: EngineProbe;
   readonly kind: ModelKind;
   readonly logFile: string;
   readonly computesOnCpu: boolean;
@@ -25,7 +27,6 @@ export interface WatchReport {
 /** Looks at a running engine every few seconds until `signal` aborts or it is found wedged. Never rejects. */
 export async function watchEngine(
   engine: WatchedEngine,
-  probe: EngineProbe,
   clock: Clock,
   settings: FleetSettings,
   signal: AbortSignal,
@@ -40,7 +41,7 @@ export async function watchEngine(
   try {
     for (;;) {
       const [slots, use] = await Promise.all([
-        look(engine, probe, settings, signal),
+        look(engine, settings, signal),
         groupUse(engine.pid),
         trimLog(engine.logFile, settings.maxLogBytes).catch(() => false),
       ]);
@@ -49,8 +50,10 @@ export async function watchEngine(
         ...(use ? { memoryBytes: use.memoryBytes } : {}),
         ...(slots ? { decodingTokensPerSecond: rate.look(clock.monotonic(), slots) } : {}),
       });
-      const verdict = watchdog.look({ at: clock.monotonic(), slots, cpuMs: use?.cpuMs ?? null });
-      if (verdict.state === "wedged") return report.wedged(verdict.evidence);
+      // Of an engine that does not tell what it does, nothing can be said without asking it for a token.
+      const isSilent = engine.probe.slots === undefined;
+      const verdict = isSilent ? null : watchdog.look({ at: clock.monotonic(), slots, cpuMs: use?.cpuMs ?? null });
+      if (verdict?.state === "wedged") return report.wedged(verdict.evidence);
       await sleep(clock, settings.pollMs, signal);
     }
   } catch {
@@ -60,13 +63,12 @@ export async function watchEngine(
 
 const look = (
   engine: WatchedEngine,
-  probe: EngineProbe,
   settings: FleetSettings,
   signal: AbortSignal,
 ): Promise<readonly SlotProgress[] | null> =>
-  probe
-    .slots(engine.socketPath, AbortSignal.any([signal, AbortSignal.timeout(settings.lookTimeoutMs)]))
-    .catch(() => null);
+  engine.probe
+    .slots?.(engine.endpoint, AbortSignal.any([signal, AbortSignal.timeout(settings.lookTimeoutMs)]))
+    .catch(() => null) ?? Promise.resolve(null);
 
 /**
  * Follows up a complaint about an engine. A token of our own costs a slot its cached prefix, and on a busy engine it would
@@ -74,23 +76,22 @@ const look = (
  */
 export async function examine(
   engine: WatchedEngine,
-  probe: EngineProbe,
   settings: FleetSettings,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const slots = await look(engine, probe, settings, signal);
+  const slots = await look(engine, settings, signal);
   if (signal.aborted || slots?.some((slot) => slot.busy)) return null;
+  // One that does not tell what it does may be busy, and a token of ours then waits behind its work.
+  const isSilent = engine.probe.slots === undefined;
+  const patienceMs = isSilent ? settings.wedgeAfterMs : settings.suspectTokenMs;
   try {
-    await probe.token(
-      engine.socketPath,
-      engine.kind,
-      AbortSignal.any([signal, AbortSignal.timeout(settings.suspectTokenMs)]),
-    );
+    await engine.probe.token(engine.endpoint, engine.kind, AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]));
     return null;
   } catch {
     // Work that has come in meanwhile explains a slow token; the regular looks judge that.
-    const after = await look(engine, probe, settings, signal);
+    const after = await look(engine, settings, signal);
     if (signal.aborted || after?.some((slot) => slot.busy)) return null;
-    return `it has nothing to do and still gave no token within ${Math.round(settings.suspectTokenMs / 1000)} s`;
+    const seconds = Math.round(patienceMs / 1000);
+    return `${isSilent ? "" : "it has nothing to do and still "}gave no token within ${seconds} s`;
   }
 }

@@ -1,3 +1,4 @@
+import { traitsOf } from "../core/engine.ts";
 import { AssistantError, presentable } from "../core/errors.ts";
 import type { AnswerSink, CallOrigin, InferenceCall } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
@@ -77,10 +78,11 @@ class Run {
     this.#log(false);
   }
 
-  async #serve(call: InferenceCall): Promise<void> {
+  async #serve(given: InferenceCall): Promise<void> {
     const { directory, tenancy } = this.#ports;
-    const model = resolveModel(directory, call);
+    const model = resolveModel(directory, given);
     this.#model = model;
+    const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
     const scope = cacheScopeOf(call.caller.tenant, call.cachePart, tenancy());
     const facts = this.#requestFacts(call, model, scope);
     for (let tries = 1; ; tries++) {
@@ -206,6 +208,10 @@ class Run {
     this.#ports.logRequest(this.#error !== null && this.#error.status >= 500 ? "warn" : "info", fields);
   }
 }
+
+/** Whether whoever runs the model checks the fields of its requests: another machine, or a server with fields of its own. */
+const checksRequests = ({ nodes, engine }: ModelSpec): boolean =>
+  nodes !== undefined || traitsOf(engine).checksRequests;
 
 /** Most tokens the answer may have, or the usual length where nobody set a limit. */
 function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpec): number {

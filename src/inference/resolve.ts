@@ -1,6 +1,6 @@
 import { AssistantError } from "../core/errors.ts";
 import type { Caller, InferenceCall } from "../core/inference.ts";
-import { answers, type ModelSpec, modelKinds, type Operation } from "../core/model.ts";
+import { answers, type ModelSpec, modelKinds, type Operation, operationsOf } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 
 /** The configured models, as of now: a reload shows at the next call. */
@@ -53,7 +53,7 @@ export function resolveModel(
   const model = directory.find(name) ?? directory.fallback?.(operation);
   if (model === undefined) throw notFound(modelsFor(caller, directory), name);
   requireModel(caller, model);
-  if (!answers(model.kind, operation)) throw wrongKind(modelsFor(caller, directory), model, operation);
+  if (!answers(model, operation)) throw wrongKind(modelsFor(caller, directory), model, operation);
   return model;
 }
 
@@ -62,7 +62,7 @@ const boundName = (directory: ModelDirectory, operation: Operation, names: reado
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";
 
 const answersNamed = (model: ModelSpec | undefined, operation: Operation): boolean =>
-  model !== undefined && answers(model.kind, operation);
+  model !== undefined && answers(model, operation);
 
 /** `model_not_found` with the nearest names. */
 export function notFound(models: readonly ModelSpec[], name: string): AssistantError {
@@ -82,11 +82,11 @@ export function notFound(models: readonly ModelSpec[], name: string): AssistantE
 
 function defaultModel(directory: ModelDirectory, operation: Operation, caller: Caller): ModelSpec {
   const named = directory.find(DEFAULT_NAME);
-  if (named !== undefined && answers(named.kind, operation)) {
+  if (named !== undefined && answers(named, operation)) {
     requireModel(caller, named);
     return named;
   }
-  const candidates = modelsFor(caller, directory).filter((model) => answers(model.kind, operation));
+  const candidates = modelsFor(caller, directory).filter((model) => answers(model, operation));
   const [only] = candidates;
   if (only !== undefined && candidates.length === 1) return only;
   if (only === undefined)
@@ -101,11 +101,15 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
 }
 
 function wrongKind(allowed: readonly ModelSpec[], model: ModelSpec, operation: Operation): AssistantError {
-  const fitting = allowed.filter((other) => answers(other.kind, operation));
+  const fitting = allowed.filter((other) => answers(other, operation));
   const choice =
     fitting.length > 0
       ? `For this, use ${quoted(fitting.map((other) => other.name))}.`
       : "No model that does is configured.";
+  if (answers({ kind: model.kind }, operation)) {
+    const message = `The program of "${model.name}" does not ${verbOf(operation)} by ${operation}; it answers ${operationsOf(model).join(" and ")}. ${choice}`;
+    return new AssistantError("wrong_model_kind", message, { param: "model" });
+  }
   const message = `"${model.name}" is ${modelKinds[model.kind].noun} and does not ${verbOf(operation)}. ${choice}`;
   return new AssistantError("wrong_model_kind", message, { param: "model" });
 }

@@ -24,7 +24,7 @@ export interface ModelFacts {
   readonly pooling: "none" | "mean" | "cls" | "last" | "rank" | null;
   /** SPDX id, or what the file says instead. */
   readonly licence: string | null;
-  /** A guess: encoders and files with a pooling type embed, others chat. */
+  /** A guess: files with rank pooling rank, encoders and files with another pooling type embed, others chat. */
   readonly kind: ModelKind;
 }
 
@@ -55,9 +55,11 @@ export async function readModelFacts(file: string): Promise<ModelFacts> {
     pooling: pooling === undefined ? null : (POOLING[pooling] ?? null),
     licence: general.license ?? null,
     kind:
-      !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false)
-        ? "embedding"
-        : "chat",
+      POOLING[pooling ?? -1] === "rank"
+        ? "rerank"
+        : !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false)
+          ? "embedding"
+          : "chat",
   };
 }
 

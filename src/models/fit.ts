@@ -59,7 +59,7 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
   const reservedBytes = (await context(settings.microBatchTokens)) - cacheBytes;
   const onGpu = insights.totalLayers === 0 ? 0 : layers / insights.totalLayers;
   const shape = info.architectureMetadata;
-  const program = traitsOf(settings.engine ?? "auto").programBytes[settings.kind];
+  const program = traitsOf(settings.engine ?? "auto").programBytes[settings.kind] ?? 0;
   const activations = activationBytes(settings, {
     embedding: shape?.embedding_length ?? 0,
     feedForward: first(shape?.feed_forward_length),

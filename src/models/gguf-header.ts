@@ -9,6 +9,8 @@ export interface GgufHeader {
   readonly trainContextTokens: number | null;
   /** Counted from the tensors of this file. */
   readonly parameters: number;
+  /** It has a classification head, with which it ranks documents. */
+  readonly ranks: boolean;
   /** Of a model in several files; `number` from 1 on. */
   readonly part: { readonly number: number; readonly count: number } | null;
 }
@@ -34,8 +36,8 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
       `${shownAs} is cut off: its tensors take ${parsed.bytesNeeded} bytes, the file has ${size}.`,
       { remedy: AGAIN },
     );
-  const { trainContextTokens, parameters, part } = parsed;
-  return { bytes: size, trainContextTokens, parameters, part };
+  const { trainContextTokens, parameters, ranks, part } = parsed;
+  return { bytes: size, trainContextTokens, parameters, ranks, part };
 }
 
 const AGAIN = "Remove the file and pull or copy it again.";
@@ -80,7 +82,7 @@ async function checkParts(
     );
 }
 
-interface ParsedHeader extends Pick<GgufHeader, "trainContextTokens" | "parameters" | "part"> {
+interface ParsedHeader extends Pick<GgufHeader, "trainContextTokens" | "parameters" | "ranks" | "part"> {
   /** Least length of a file that holds all tensors. */
   readonly bytesNeeded: number;
 }
@@ -120,6 +122,8 @@ async function parseHeader(handle: FileHandle, size: number, shownAs: string): P
 const KNOWN_VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 const MAX_DIMENSIONS = 8;
+/** llama.cpp's names of the layers of a classification head. */
+const HEAD_TENSOR = /^cls(?:\.output)?\.weight$/;
 
 function parse(reader: Reader, shownAs: string): ParsedHeader {
   reader.skip(4);
@@ -146,8 +150,9 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
     typeof values.get(key) === "number" ? (values.get(key) as number) : null;
   let end = 0;
   let parameters = 0;
+  let ranks = false;
   for (let index = 0; index < tensors; index++) {
-    reader.skip(reader.u64());
+    ranks ||= HEAD_TENSOR.test(reader.text());
     const dimensions = reader.u32();
     if (dimensions > MAX_DIMENSIONS) throw new RangeError(`a tensor of ${dimensions} dimensions`);
     let elements = 1;
@@ -160,6 +165,7 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
   const count = number("split.count") ?? 0;
   return {
     parameters,
+    ranks,
     trainContextTokens: number(`${String(values.get("general.architecture"))}.context_length`),
     part: count > 1 ? { number: (number("split.no") ?? 0) + 1, count } : null,
     bytesNeeded: tensors === 0 ? reader.at : Math.ceil(reader.at / alignment) * alignment + end,

@@ -1,28 +1,44 @@
 import { stat } from "node:fs/promises";
 import { AssistantError } from "../core/errors.ts";
-import type { ModelSource } from "../core/model.ts";
+import type { ModelKind, ModelSource } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
 import { checkGguf, type GgufHeader } from "./gguf-header.ts";
 import { findByReference, listModels, type ModelStore } from "./store.ts";
 
-/** Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights` does. */
-export const locateWeights = (source: ModelSource, store: ModelStore): Promise<string> =>
-  source.type === "file" ? existing(source.path) : stored(source, store);
+/**
+ * Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights` does. What only the
+ * model's own program understands is returned as it is.
+ */
+export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
+  if (source.type === "opaque") return source.reference;
+  return source.type === "file" ? existing(source.path) : stored(source, store);
+}
 
 /**
  * The absolute path of a model's weights on this machine. A `catalog` source is any name of the store, so that imported
  * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
- * a file that is no whole GGUF. Reads the header only.
+ * a file that is no whole GGUF, or no model of that kind. Reads the header only.
  */
-export async function resolveWeights(source: ModelSource, store: ModelStore): Promise<string> {
+export async function resolveWeights(source: ModelSource, store: ModelStore, kind?: ModelKind): Promise<string> {
   const file = await locateWeights(source, store);
-  await checkWeights(file);
+  if (source.type !== "opaque") await checkWeights(file, kind);
   return file;
 }
 
-/** What the header of weights says. Throws `model_invalid`. */
-export async function checkWeights(file: string): Promise<GgufHeader> {
+/** What the header of weights says. Throws `model_invalid`, also where they are not made for that kind of model. */
+export async function checkWeights(file: string, kind?: ModelKind): Promise<GgufHeader> {
+  const header = await readWeights(file);
+  // Without the head llama.cpp ranks by whatever number comes first in a vector.
+  if (kind === "rerank" && !header.ranks)
+    throw new AssistantError("model_invalid", `${file} is not a reranking model: it has no classification head.`, {
+      remedy:
+        "Use a reranker's GGUF file, whose tensors begin with `cls`; or configure this one under [embedding] or [chat].",
+    });
+  return header;
+}
+
+async function readWeights(file: string): Promise<GgufHeader> {
   return await checkGguf(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EACCES") throw error;
     throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
@@ -45,7 +61,9 @@ async function existing(path: string): Promise<string> {
   );
 }
 
-async function stored(source: Exclude<ModelSource, { type: "file" }>, store: ModelStore): Promise<string> {
+type StoredSource = Exclude<ModelSource, { type: "file" | "opaque" }>;
+
+async function stored(source: StoredSource, store: ModelStore): Promise<string> {
   const reference = source.type === "catalog" ? catalogName(source.name) : `hf:${source.repo}/${source.file}`;
   const model = await findByReference(store, reference);
   if (model !== null) return model.file;
@@ -60,7 +78,7 @@ function catalogName(name: string): string {
   return catalogEntry(name.replace(/:latest$/, ""))?.name ?? name;
 }
 
-async function remedy(source: ModelSource, reference: string, store: ModelStore): Promise<string> {
+async function remedy(source: StoredSource, reference: string, store: ModelStore): Promise<string> {
   if (source.type === "huggingface" || catalogEntry(reference) !== null) return `Run \`assistant pull ${reference}\`.`;
   const names = [...(await listModels(store)).map((model) => model.name), ...catalog.map((entry) => entry.name)];
   const near = nearestNames(reference, new Set(names));

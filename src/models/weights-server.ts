@@ -94,7 +94,7 @@ export class WeightsServer {
 
 async function storedWeights(model: ModelSpec, store: ModelStore): Promise<StoredModel> {
   // Its error may name paths of this machine, which are nobody else's business.
-  const file = await resolveWeights(model.source, store).catch(() => null);
+  const file = model.source.type === "opaque" ? null : await resolveWeights(model.source, store).catch(() => null);
   const name = file === null ? "" : basename(file, ".gguf");
   const stored = isModelName(name) ? await getModel(store, name) : null;
   // A file elsewhere may have the name of one in the store.

@@ -32,7 +32,7 @@ export interface Column {
 }
 
 const LOAD_BAR_CELLS = 6;
-const FAULTS = new Set(["exit", "signal", "start-timeout", "spawn-error", "probe-failed", "wedged"]);
+const FAULTS = new Set(["exit", "signal", "start-timeout", "spawn-error", "port-taken", "probe-failed", "wedged"]);
 
 /** Whether somebody has to know: it ended, and nobody had asked for that. */
 export const diedByFault = (instance: InstanceStatus): boolean =>

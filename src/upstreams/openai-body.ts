@@ -6,6 +6,9 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
   "openai.chat": "/v1/chat/completions",
   "openai.completion": "/v1/completions",
   "openai.embedding": "/v1/embeddings",
+  "openai.image": "/v1/images/generations",
+  "jina.rerank": "/v1/rerank",
+  "vllm.score": "/v1/score",
 };
 
 /** Whether the client asked for usage at the end of a stream. */

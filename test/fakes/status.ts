@@ -10,7 +10,7 @@ export const fakeInstance = (fields: Partial<InstanceStatus> = {}): InstanceStat
   engine: "llama-server",
   state: "ready",
   pid: 4242,
-  socketPath: "/run/assistant/1.sock",
+  endpoint: "/run/assistant/1.sock",
   slots: 4,
   contextTokens: 4096,
   threads: 2,

@@ -71,8 +71,7 @@ test("a request whose engine dies before the first byte is answered by the other
   await eventually("both are idle", async () => Object.values(await inFlight()).join() === "0,0");
   const instances = (await assistant.state()).instances;
   // Whoever gets the next request will not survive it.
-  for (const { socketPath } of instances.slice(0, 1))
-    await callEngine(socketPath ?? "", "/__knobs", { dieAfterTokens: 1 });
+  for (const { endpoint } of instances.slice(0, 1)) await callEngine(endpoint ?? "", "/__knobs", { dieAfterTokens: 1 });
   const answers: Answer[] = [];
   // Which instance a request goes to is up to the scheduler: new prompts are spread over both, one that came before goes where it is cached.
   const dead = await eventually("its death was seen", async () => {
@@ -85,5 +84,5 @@ test("a request whose engine dies before the first byte is answered by the other
     answers.map(() => instances[1]?.id),
   );
   expect(dead.id).toBe(instances[0]?.id);
-  expect((await engineRecord(instances[1]?.socketPath ?? "")).completed).toBeGreaterThanOrEqual(2);
+  expect((await engineRecord(instances[1]?.endpoint ?? "")).completed).toBeGreaterThanOrEqual(2);
 });

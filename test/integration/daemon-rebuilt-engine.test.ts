@@ -33,7 +33,7 @@ const as = (name: string): { headers: Record<string, string> } => ({ headers: { 
 /** Bodies with this text that reached the instance's engine. */
 async function bodiesAt(id: string, text: string): Promise<Record<string, unknown>[]> {
   const instance = (await assistant.state()).instances.find((found) => found.id === id);
-  const { bodies } = await engineRecord(instance?.socketPath ?? "");
+  const { bodies } = await engineRecord(instance?.endpoint ?? "");
   return bodies.filter((body) => body.includes(text)).map((body) => JSON.parse(body) as Record<string, unknown>);
 }
 

@@ -35,7 +35,7 @@ async function underWay(name: string, tokens: number): Promise<{ rest: Promise<s
 test("a changed file restarts its model alone, after its running answers; the other keeps process and stream", async () => {
   await start({ river: {}, brook: {} });
   const [river, brook] = [await pidOf("river"), await pidOf("brook")];
-  const riverSocket = (await assistant.ready("river")).socketPath ?? "";
+  const riverSocket = (await assistant.ready("river")).endpoint ?? "";
   await turnKnobs(riverSocket, { hold: true });
   const streams = [await underWay("river", 50), await underWay("brook", 100)];
   await edit("river", { contextTokens: 1024 });

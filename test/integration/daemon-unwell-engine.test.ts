@@ -71,7 +71,7 @@ test("a model that cannot start does not keep another from starting", async () =
   const starting = (await assistant.state()).instances.find(({ model }) => model === "slow");
   expect(starting?.state).toBe("starting");
   await eventually("its engine listens", () =>
-    turnKnobs(starting?.socketPath ?? "", { loading: false }).then(
+    turnKnobs(starting?.endpoint ?? "", { loading: false }).then(
       () => true,
       () => false,
     ),

@@ -29,7 +29,7 @@ const exists = (path: string): Promise<boolean> =>
 test("an instance starts, proves itself by a token, drains, resumes and stops", async () => {
   await using t = await startFleet(fakeEngine({ startDelayMs: 100 }));
   const pid = await ready(t);
-  const socket = t.snapshot().socketPath ?? "";
+  const socket = t.snapshot().endpoint ?? "";
   expect(JSON.parse((await callEngine(socket, "/__record")).text)).toMatchObject({ pid, completed: 1 });
   expect(t.snapshot()).toMatchObject({
     attempts: 0,
@@ -144,7 +144,7 @@ test("a socket that is taken is a start failure with the engine's words", async 
 test("a socket file that a dead engine left does not keep the next one from starting", async () => {
   await using t = await startFleet(fakeEngine());
   await ready(t);
-  const socket = t.snapshot().socketPath ?? "";
+  const socket = t.snapshot().endpoint ?? "";
   t.fleet.stop("fake@cpu", "stopped");
   await reaches(t, "absent");
   // A listener that is closed by force leaves its file behind; an open one stands for that file here.

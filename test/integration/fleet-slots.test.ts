@@ -49,7 +49,7 @@ async function down(t: TestFleet, cause: StopCause, id = "fake@cpu"): Promise<vo
 
 /** Asks, and returns how much of the prompt was in the slot. */
 async function cachedOf(t: TestFleet, prompt: string, id = "fake@cpu"): Promise<number> {
-  const { text } = await callEngine(t.snapshot(id).socketPath ?? "", "/v1/completions", { prompt, max_tokens: 1 });
+  const { text } = await callEngine(t.snapshot(id).endpoint ?? "", "/v1/completions", { prompt, max_tokens: 1 });
   return (JSON.parse(text) as { timings: { cache_n: number } }).timings.cache_n;
 }
 

@@ -6,7 +6,7 @@ import { order, startFleet, type TestFleet } from "../support/fleet.ts";
 async function ready(t: TestFleet): Promise<{ pid: number; socket: string }> {
   t.fleet.start(order());
   await eventually("ready", () => t.snapshot().state === "ready");
-  return { pid: t.snapshot().pid ?? -1, socket: t.snapshot().socketPath ?? "" };
+  return { pid: t.snapshot().pid ?? -1, socket: t.snapshot().endpoint ?? "" };
 }
 
 const ask = (socket: string, body: object = {}) =>

@@ -84,7 +84,7 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
   };
   const ready = (name: string): Promise<InstanceStatus> =>
     eventually(`${name} is ready`, async () => readyInstances(await state(), name)[0]);
-  const socketOf = async (name: string): Promise<string> => (await ready(name)).socketPath ?? "";
+  const socketOf = async (name: string): Promise<string> => (await ready(name)).endpoint ?? "";
   const livingEngines = async (): Promise<number[]> => {
     const all = (await Promise.all(names.map(pids))).flat();
     const alive = await Promise.all(all.map(isRunning));

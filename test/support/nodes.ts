@@ -83,8 +83,8 @@ export async function startNode({ models = {}, remotes = [], server = "", env = 
     nodes: async () => (await client.nodes()).nodes,
     async record(model = Object.keys(models)[0] ?? "") {
       const [instance] = readyInstances(await client.status(), model);
-      if (!instance?.socketPath) throw new Error(`no instance of ${model} is ready`);
-      return await engineRecord(instance.socketPath);
+      if (!instance?.endpoint) throw new Error(`no instance of ${model} is ready`);
+      return await engineRecord(instance.endpoint);
     },
     async [Symbol.asyncDispose]() {
       await assistant[Symbol.asyncDispose]();

@@ -2,6 +2,7 @@ import { createServer } from "node:net";
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import type { Config, ConfigNotice, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
+import { type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { aboveTrained } from "../../../src/models/context.ts";
 import { checkWeights, locateWeights } from "../../../src/models/resolve.ts";
 import { modelStore } from "../stores.ts";
@@ -57,7 +58,8 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
     config.models.map(async (model) => {
       try {
         const file = await locateWeights(model.source, modelStore(config.paths));
-        const { trainContextTokens } = await checkWeights(file);
+        if (model.command !== undefined) return commandFinding(model, model.command.run, config);
+        const { trainContextTokens } = await checkWeights(file, model.kind);
         const { contextTokens } = model.load;
         return trainContextTokens !== null && contextTokens > trainContextTokens
           ? ofModels(
@@ -77,6 +79,18 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
         );
       }
     }),
+  );
+}
+
+/** What its program has cached is out of reach: whether several keys share it depends on how it is run. */
+function commandFinding({ name, kind, file }: ModelSpec, [program = ""]: readonly string[], config: Config): Finding {
+  const mustSeparate = config.apiKeys.length > 1 && !config.sharePrefixes;
+  if (!mustSeparate || !modelKinds[kind].generates) return ofModels(name, "ok", `run by ${program}`);
+  return ofModels(
+    name,
+    "warning",
+    `what ${program} has cached of one API key's prompts may speed up another's`,
+    `Switch its prefix cache off in \`run\` of ${file}, configure one such model for each key, or set \`share_prefixes = true\` in [server].`,
   );
 }
 

@@ -57,7 +57,7 @@ export async function usersOf(config: Config, file: string): Promise<readonly Co
 
 /** The file of a source, or null where it is not here. */
 export const fileOf = (source: ModelSource, config: Pick<Config, "paths">): Promise<string | null> =>
-  locateWeights(source, modelStore(config.paths)).catch(() => null);
+  source.type === "opaque" ? Promise.resolve(null) : locateWeights(source, modelStore(config.paths)).catch(() => null);
 
 async function kindOf(pulled: PulledModel, store: ModelStore): Promise<ModelKind> {
   const entry = catalogEntry(pulled.reference);

@@ -64,7 +64,7 @@ export function pulledText({ configuration, ...pulled }: PulledModel & { configu
   if (configuration.written) lines.push(`Wrote ${configuration.file}`);
   const { model, kind, problem } = configuration;
   if (model === null || kind === null) lines.push(`It is not configured: ${problem}`);
-  else if (answers(kind, "chat")) lines.push(`Run it: assistant run ${model}`);
+  else if (answers({ kind }, "chat")) lines.push(`Run it: assistant run ${model}`);
   else lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${model}"`);
   return lines.join("\n");
 }

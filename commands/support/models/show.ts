@@ -22,6 +22,8 @@ export interface ShownModel {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly source: string;
+  /** Program of its own that runs it (`engine = "command"`), or null. */
+  readonly program: string | null;
   readonly file: string | null;
   readonly bytes: number | null;
   /** Null where the file was not pulled. */
@@ -57,6 +59,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     name: entry.name,
     aliases: entry.aliases,
     source: entry.source,
+    program: entry.config?.command?.run[0] ?? null,
     file: entry.file,
     bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
     sha256: manifest?.sha256 ?? null,
@@ -105,6 +108,7 @@ async function ofCatalog(
     name: entry.name,
     aliases: [],
     source: entry.name,
+    program: null,
     file: null,
     bytes,
     sha256,
@@ -192,7 +196,12 @@ export function showRows(model: ShownModel): string[][] {
     ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
     ["source", model.source],
     ["came from", model.origin],
-    ["file", model.file === null ? `not on this machine; \`assistant pull ${model.source}\` brings it` : model.file],
+    ["program", model.program],
+    [
+      "file",
+      model.file ??
+        (model.program === null ? `not on this machine; \`assistant pull ${model.source}\` brings it` : null),
+    ],
     ["problem", model.problem],
     ["sha256", model.sha256],
     ["configured in", model.configFile ?? "nothing yet"],

@@ -49,7 +49,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
     if (written) say(`Wrote ${file}`);
   }
   const config = await loadConfig({ env, configFile: paths.configFile });
-  const wanted = options.wanted ?? config.models.find(({ kind }) => answers(kind, "chat"))?.name ?? DEFAULT_MODEL;
+  const wanted = options.wanted ?? config.models.find((model) => answers(model, "chat"))?.name ?? DEFAULT_MODEL;
   const model = config.models.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 

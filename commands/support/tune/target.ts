@@ -29,6 +29,16 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   const model =
     config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
   if (model === undefined) throw notConfigured(name, config);
+  if (model.engine === "command") {
+    throw new AssistantError(
+      "config_invalid",
+      `${model.name} is run by a program of its own, whose settings are unknown here.`,
+      {
+        param: name,
+        remedy: `They are in \`run\` under [command] of ${model.file}.`,
+      },
+    );
+  }
   const modelPath = await resolveWeights(model.source, modelStore(config.paths));
   const pathVariable = variable(env, "PATH") ?? "";
   const engines = createEngines({

@@ -1,5 +1,5 @@
 import { toAssistantError } from "../../../src/core/errors.ts";
-import { modelKinds } from "../../../src/core/model.ts";
+import { type ModelKind, modelKinds } from "../../../src/core/model.ts";
 import { createEngineProbe } from "../../../src/engines/index.ts";
 import { withTrialEngine } from "../../../src/fleet/trial.ts";
 import { estimateMemory } from "../../../src/models/fit.ts";
@@ -75,7 +75,7 @@ export interface TuneReport {
   readonly changes: readonly SettingChange[];
   /** The model's file, and the section of it. */
   readonly file: string;
-  readonly section: "chat" | "embedding";
+  readonly section: ModelKind;
   /** What makes the figures less sure, one sentence each. */
   readonly doubts: readonly string[];
 }

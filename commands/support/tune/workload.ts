@@ -89,8 +89,13 @@ async function ask(
 ): Promise<Answered> {
   const prompt = freshText(promptTokens);
   const chat = { prompt, max_tokens: answerTokens, temperature: 0, ignore_eos: true, cache_prompt: false };
-  const { generates } = modelKinds[kind];
-  const [path, body] = generates ? ["/v1/completions", chat] : ["/v1/embeddings", { input: prompt }];
+  const { generates, probe } = modelKinds[kind];
+  const requests = {
+    completion: ["/v1/completions", chat],
+    embedding: ["/v1/embeddings", { input: prompt }],
+    rerank: ["/v1/rerank", { query: "which way", documents: [prompt] }],
+  } as const;
+  const [path, body] = requests[probe ?? "completion"];
   const startedAt = performance.now();
   const { usage, timings } = await call(socketPath, path, body, signal);
   const elapsedMs = performance.now() - startedAt;

@@ -39,6 +39,10 @@ export interface SchemaNode extends KeyFacts {
   readonly anyOf?: readonly SchemaNode[];
   readonly items?: SchemaNode;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
+  /** Of a table whose keys the user chooses: one pattern, with the schema of all values. */
+  readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
+  /** The pattern in words. */
+  readonly keysText?: string;
 }
 
 export const text = (
@@ -61,6 +65,18 @@ export const list = <T extends TSchema>(items: T, description: string, options: 
   Type.Optional(Type.Array(items, { description, ...options }));
 export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
+
+/** A table whose keys the user chooses, as `pattern` allows; `keysText` says that in words. */
+export const freeTable = <T extends TSchema>(
+  values: T,
+  description: string,
+  options: Common & { pattern: string; keysText: string },
+) => {
+  const { pattern, ...rest } = options;
+  return Type.Optional(
+    Type.Record(Type.String({ pattern }), values, { description, additionalProperties: false, ...rest }),
+  );
+};
 
 /** A text, or several. */
 export const textOrList = (description: string, options: Common = {}) =>

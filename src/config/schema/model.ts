@@ -1,7 +1,8 @@
 import type { Static } from "typebox";
+import { placeholders, stopSignals } from "../../core/command.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
-import { choice, decimal, flag, integer, integerOrAuto, list, type SpecNote, section, text } from "./kit.ts";
+import { choice, decimal, flag, freeTable, integer, integerOrAuto, list, type SpecNote, section, text } from "./kit.ts";
 
 const kept = (value: string, becomes = "honoured"): SpecNote => ({ value, becomes });
 const cacheTypes = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
@@ -15,8 +16,8 @@ const identity = {
   model_path: text("Weights, as a path; relative to this file. Instead of `source`."),
   aliases: list(Type.String({ minLength: 1 }), "Further names by which clients may ask for it.", { default: [] }),
   engine: choice(
-    ["auto", "llama-server", "node-llama-cpp"],
-    "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp.",
+    ["auto", "llama-server", "node-llama-cpp", "command"],
+    "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp. `command`: the one under `[command]`; `source` is then whatever that program calls the model.",
     { default: "auto" },
   ),
 };
@@ -274,6 +275,96 @@ const EmbeddingSection = section(
   "An embedding model.",
 );
 
+const { pooling: _, ...rerankLoading } = loading;
+
+const RerankSection = section(
+  {
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name, or that and `-rerank` where the file has another model too",
+    }),
+    model_alias: text("A further name."),
+    ...identity,
+    ctx_size: integer("Longest query and document together.", {
+      minimum: 8,
+      default: defaults.embeddingContextTokens,
+      unit: "tokens",
+    }),
+    batch_size: integer("Tokens of one batch.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "`ctx_size`, at least 512",
+    }),
+    ubatch_size: integer("Tokens computed at once; a query and a document must fit in it together.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "`batch_size`",
+    }),
+    ...rerankLoading,
+    ...placement,
+  },
+  "A reranking model: it says how well each of several documents answers a query. Needs llama-server, or `command`.",
+);
+
+const ImageSection = section(
+  {
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name, or that and `-image` where the file has another model too",
+    }),
+    model_alias: text("A further name."),
+    ...identity,
+    slots: loading.slots,
+    threads: loading.threads,
+    ...placement,
+  },
+  'An image model, for `engine = "command"` alone.',
+);
+
+const CommandSection = section(
+  {
+    run: list(
+      Type.String({ minLength: 1 }),
+      `Program and arguments; no shell is involved. In braces: ${Object.entries(placeholders)
+        .map(([name, meaning]) => `\`{${name}}\` ${meaning}`)
+        .join("; ")}. It must have \`{port}\` or \`{socket}\`.`,
+      { required: true },
+    ),
+    operations: list(Type.Enum(["chat", "completion", "embedding", "rerank", "image"]), "What the program answers.", {
+      defaultText: "all that the section's kind of model does",
+    }),
+    served_model: text(
+      "Written as `model` into every request, for programs that know one name only; `{name}` is the model's. Without it requests are passed on as they are.",
+      { default: "" },
+    ),
+    health_path: text("Answers GET with a status of 200 to 299 once the program is ready.", {
+      default: "/health",
+      pattern: "^/[\\x21-\\x7e]*$",
+      patternText: 'a path such as "/health"',
+    }),
+    env: freeTable(Type.String({ secret: true }), "Environment of the program, where placeholders may be used too.", {
+      pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+      keysText: "the name of a variable",
+    }),
+    pass_env: list(
+      Type.String({ minLength: 1 }),
+      "Variables that it inherits of the daemon's environment, such as `HF_TOKEN`. Others than `PATH`, `HOME` and those of GPUs are kept from it.",
+      { default: [] },
+    ),
+    working_dir: text("Directory it runs in; relative to this file.", { defaultText: "the daemon's" }),
+    stop_signal: choice([...stopSignals], "Asks the program to end.", { default: "SIGTERM" }),
+    stop_grace_s: integer("From that signal to SIGKILL.", { minimum: 0, maximum: 60, default: 10, unit: "s" }),
+    memory_mib: integer("Memory that one instance takes on its device, as far as is known before it runs.", {
+      minimum: 1,
+      unit: "MiB",
+      defaultText: "as measured, once an instance has run",
+    }),
+    own_listener: flag(
+      "Take only a process that the program has started for the one behind `{port}`. `false` for containers, whose port is opened by another program.",
+      { default: true },
+    ),
+  },
+  "The program of this file's models with `engine = \"command\"`: any server with OpenAI's API.",
+);
+
 const silent = (value: string): { spec: SpecNote } => ({
   spec: { value, becomes: "accepted; serves nothing in this version" },
 });
@@ -314,6 +405,9 @@ export const ModelFile = Type.Object(
     ),
     chat: ChatSection,
     embedding: EmbeddingSection,
+    rerank: RerankSection,
+    image: ImageSection,
+    command: CommandSection,
     tts: TtsSection,
   },
   { additionalProperties: false },
@@ -321,3 +415,4 @@ export const ModelFile = Type.Object(
 export type ModelFile = Static<typeof ModelFile>;
 export type ChatKeys = NonNullable<ModelFile["chat"]>;
 export type EmbeddingKeys = NonNullable<ModelFile["embedding"]>;
+export type CommandKeys = NonNullable<ModelFile["command"]>;

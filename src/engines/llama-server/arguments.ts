@@ -1,5 +1,5 @@
 import type { LaunchPlan } from "../../core/engine.ts";
-import type { SamplingDefaults } from "../../core/model.ts";
+import type { ModelKind, SamplingDefaults } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 
@@ -37,7 +37,7 @@ const ownFlags = new Map(
  * what runs. Throws `config_invalid` on settings that cannot be honoured.
  */
 export function llamaServerArguments(plan: LaunchPlan): string[] {
-  const { load, name, kind, sampling } = plan.model;
+  const { load, name, kind } = plan.model;
   refuseTwoGrammars(plan);
   refuseLongSocket(plan, "llama-server");
   return [
@@ -55,7 +55,7 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     ...deviceArguments(plan),
     ...(load.mmap ? ["--load-mode", "mmap"] : ["--load-mode", "none"]),
     ...["--cache-type-k", load.cacheTypeK, "--cache-type-v", load.cacheTypeV, "--cache-ram", String(load.hostCacheMib)],
-    ...(kind === "embedding" ? embeddingArguments(plan) : [...chatArguments(plan), ...samplingArguments(sampling)]),
+    ...kindArguments[kind](plan),
     // Its end waits for open streams, and looks at them only when a ping is due: 30 s by default.
     ...["--sse-ping-interval", "5"],
     // A full context ends an answer; it never forgets the beginning of the prompt.
@@ -82,6 +82,14 @@ const batchArguments = ({ model: { load } }: LaunchPlan): string[] => [
     String(Math.min(load.microBatchTokens, load.batchTokens)),
   ],
 ];
+
+const kindArguments: Readonly<Record<ModelKind, (plan: LaunchPlan) => string[]>> = {
+  chat: (plan) => [...chatArguments(plan), ...samplingArguments(plan.model.sampling)],
+  embedding: embeddingArguments,
+  // It sets the pooling too.
+  rerank: (plan) => ["--reranking", ...batchArguments(plan)],
+  image: (plan) => refuse(plan, "engine", "llama-server makes no images.", 'Write `engine = "command"`.'),
+};
 
 function embeddingArguments(plan: LaunchPlan): string[] {
   const { load } = plan.model;

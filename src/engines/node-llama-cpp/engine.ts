@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Engine, type EngineAvailability, type LaunchPlan, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
+import { modelKinds } from "../../core/model.ts";
 import { backendFor } from "../backends.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 import type { WorkerConfig } from "./worker/config.ts";
@@ -62,6 +63,13 @@ function backendPackages(packageRoot: string): string[] {
 /** What the worker is told for `plan`. Throws `config_invalid` on settings that this engine cannot honour. */
 export function workerConfig(plan: LaunchPlan, backends: readonly string[]): WorkerConfig {
   const { load, kind, name, sampling } = plan.model;
+  if (traitsOf("node-llama-cpp").programBytes[kind] === undefined) {
+    const message = `${plan.model.file}: The embedded engine does not ${modelKinds[kind].verb}.`;
+    throw new AssistantError("config_invalid", message, {
+      param: "engine",
+      remedy: 'Run `assistant engine build`, and set `engine = "llama-server"` or "auto" for it.',
+    });
+  }
   refuseTwoGrammars(plan);
   refuseLongSocket(plan, "node-llama-cpp");
   const native = `Set \`engine = "llama-server"\` for it (\`assistant engine build\` builds one), or remove the setting.`;

@@ -6,7 +6,7 @@ import type { InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
 
 /** What a door reads from a body; the rest of a call is the same for all doors. */
-export interface DecodedBody extends Pick<InferenceCall, "body" | "prompt" | "streamed" | "maxTokens"> {
+export interface DecodedBody extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
 }

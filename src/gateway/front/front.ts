@@ -134,7 +134,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
+    const { model, ...decoded } = route.decode(bytes);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
     const call = {
@@ -142,13 +142,10 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       selector,
       operation,
       wire,
-      body,
-      prompt,
-      streamed,
-      maxTokens,
-      ...callHeaders(request.headers, streamed),
+      ...decoded,
+      ...callHeaders(request.headers, decoded.streamed),
     };
-    await inference.run(call, sinkFor(streamed));
+    await inference.run(call, sinkFor(decoded.streamed));
   } catch (error) {
     // What the core runs never throws: the call could not be read.
     inference.refuse(origin, sinkFor(false), error);

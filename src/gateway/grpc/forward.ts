@@ -133,11 +133,11 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, body, prompt, streamed, maxTokens } = route.decode(bytes);
+    const { model, ...decoded } = route.decode(bytes);
     const selector = { model, among: null };
     await inference.run(
-      { ...origin, selector, operation, wire, body, prompt, streamed, maxTokens, ...callHeaders(headers, streamed) },
-      sinkFor(streamed),
+      { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed) },
+      sinkFor(decoded.streamed),
     );
   } catch (error) {
     inference.refuse(origin, sinkFor(false), error);

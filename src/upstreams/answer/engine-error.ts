@@ -10,6 +10,9 @@ interface EngineErrorBody {
         readonly n_ctx?: unknown;
       }
     | string;
+  /** Where servers other than llama.cpp's say it: vLLM's older versions, and everything made with FastAPI. */
+  readonly message?: unknown;
+  readonly detail?: unknown;
 }
 
 /** What another daemon's error answer has besides. */
@@ -34,13 +37,15 @@ const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   chat: "messages",
   completion: "prompt",
   embedding: "input",
+  rerank: "documents",
+  image: "prompt",
 };
 
 /** What an engine's error answer means to the client. */
 export function engineError(status: number, body: string, asked: Asked): AssistantError {
   let parsed: EngineErrorBody;
   try {
-    parsed = JSON.parse(body) as EngineErrorBody;
+    parsed = (JSON.parse(body) ?? {}) as EngineErrorBody;
   } catch {
     return new AssistantError(
       "engine_error",
@@ -54,7 +59,8 @@ export function engineError(status: number, body: string, asked: Asked): Assista
 export function engineErrorOf(status: number, body: EngineErrorBody, asked: Asked): AssistantError {
   const { model } = asked;
   const error = typeof body.error === "object" && body.error !== null ? body.error : {};
-  const text = typeof body.error === "string" ? body.error : typeof error.message === "string" ? error.message : "";
+  const said = [body.error, error.message, body.message, body.detail];
+  const text = said.find((part): part is string => typeof part === "string") ?? detailText(body.detail);
   const ours = ourError(error);
   if (ours !== null) return ours;
   const { n_prompt_tokens: prompt, n_ctx: context } = error;
@@ -133,11 +139,11 @@ function ourError({
 
 function contextExceeded(prompt: unknown, context: unknown, { model, operation }: Asked): AssistantError {
   const param = PROMPT_FIELD[operation];
-  const isEmbedding = operation === "embedding";
-  const remedy = isEmbedding
+  const isWhole = operation !== "chat" && operation !== "completion";
+  const remedy = isWhole
     ? "Shorten the input, or raise `batch_size` and `ctx_size` in the model's file."
     : "Shorten the prompt, or raise `ctx_size` in the model's file.";
-  const what = isEmbedding ? "An input" : "The prompt";
+  const what = isWhole ? "An input" : "The prompt";
   if (typeof prompt !== "number" || typeof context !== "number") {
     return new AssistantError("context_length_exceeded", `${what} is longer than the context of "${model}".`, {
       param,
@@ -163,6 +169,15 @@ function badRequest(text: string, { operation }: Asked, known?: string): Assista
   const param = named === "messages" ? PROMPT_FIELD[operation] : named;
   return new AssistantError("invalid_request", sentence(message.slice(0, 500)), param === undefined ? {} : { param });
 }
+
+/** FastAPI lists what is wrong with a request, each with its place in it. */
+const detailText = (detail: unknown): string =>
+  Array.isArray(detail)
+    ? (detail as readonly { readonly loc?: unknown; readonly msg?: unknown }[])
+        .slice(0, 5)
+        .map((fault) => `${Array.isArray(fault?.loc) ? `${fault.loc.join(".")}: ` : ""}${String(fault?.msg ?? "")}`)
+        .join("; ")
+    : "";
 
 const sentence = (text: string): string =>
   text === "" ? "it gave no reason." : /[.!?]$/.test(text) ? text : `${text}.`;

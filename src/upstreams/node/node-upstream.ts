@@ -2,6 +2,7 @@ import type { ForwardRequest, ForwardResponse } from "../../api/assistant-servic
 import { requestHeaders } from "../../api/headers.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
+import { modelKinds } from "../../core/model.ts";
 import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
@@ -111,7 +112,7 @@ export class NodeUpstream implements Upstream {
       [requestHeaders.hops]: [...call.hops, this.#options.nodeId].join(", "),
       [requestHeaders.priority]: String(call.priority),
     };
-    if (scope.name !== "" && call.operation !== "embedding") headers[requestHeaders.cacheScope] = scope.name;
+    if (scope.name !== "" && modelKinds[model.kind].generates) headers[requestHeaders.cacheScope] = scope.name;
     if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
     return { path: pathOf[call.wire], method: "POST", body, headers };
   }

@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { type Endpoint, requestOptions } from "../../core/endpoint.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall } from "../../core/inference.ts";
 
@@ -10,11 +11,11 @@ const MAX_BYTES = 4 * 2 ** 20;
  * used. Asked once, and only for requests that need it: an engine passes in silence over what it cannot do.
  */
 export class Abilities {
-  readonly #socketPath: string;
+  readonly #endpoint: Endpoint;
   readonly #known = new Map<string, Promise<unknown>>();
 
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
   }
 
   /** Why the call cannot be obeyed, or null. What an engine does not say of itself is not held against it. */
@@ -58,7 +59,7 @@ export class Abilities {
   #ask(path: string): Promise<unknown> {
     const known = this.#known.get(path);
     if (known !== undefined) return known;
-    const answer = get(this.#socketPath, path).catch(() => {
+    const answer = get(this.#endpoint, path).catch(() => {
       this.#known.delete(path);
       return null;
     });
@@ -76,11 +77,11 @@ function wantsTools({ operation, body: { json } }: InferenceCall): boolean {
   return operation === "chat" && Array.isArray(tools) && tools.length > 0 && choice !== "none";
 }
 
-function get(socketPath: string, path: string): Promise<unknown> {
+function get(endpoint: Endpoint, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const outgoing = request(
-      { socketPath, path, agent: false, signal, headers: { connection: "close", host: "engine" } },
+      { ...requestOptions(endpoint), path, agent: false, signal, headers: { connection: "close", host: "engine" } },
       (response) => {
         const parts: Buffer[] = [];
         let size = 0;

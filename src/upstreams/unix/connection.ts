@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { connectOptions, type Endpoint } from "../../core/endpoint.ts";
 import { writeAtTurnEnd } from "./turn-end.ts";
 
 /** Who has a connection at the moment. */
@@ -13,9 +14,9 @@ export interface ConnectionUser {
 // callback keeps it copies. A new buffer for every read costs several times the copy of a few hundred bytes.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** A connection to an engine's Unix socket. */
+/** A connection to an engine. */
 export class Connection {
-  readonly socketPath: string;
+  readonly endpoint: Endpoint;
   readonly #socket: Socket;
   #user: ConnectionUser | null;
   #over = false;
@@ -24,11 +25,11 @@ export class Connection {
   used = false;
   idleSince = 0;
 
-  constructor(socketPath: string, user: ConnectionUser) {
-    this.socketPath = socketPath;
+  constructor(endpoint: Endpoint, user: ConnectionUser) {
+    this.endpoint = endpoint;
     this.#user = user;
     this.#socket = connect({
-      path: socketPath,
+      ...connectOptions(endpoint),
       onread: { buffer: readBuffer, callback: (count) => this.#read(count) },
     });
     this.#socket.once("connect", () => {
@@ -86,8 +87,8 @@ const idle = new Map<string, Connection[]>();
 let sweeper: NodeJS.Timeout | null = null;
 
 /** A connection that has just become free, the freshest first, or a new one. */
-export function takeConnection(socketPath: string, user: ConnectionUser): Connection {
-  const waiting = idle.get(socketPath);
+export function takeConnection(endpoint: Endpoint, user: ConnectionUser): Connection {
+  const waiting = idle.get(endpoint);
   for (let kept = waiting?.pop(); kept !== undefined; kept = waiting?.pop()) {
     if (kept.over || performance.now() - kept.idleSince > MAX_IDLE_MS) {
       kept.destroy();
@@ -96,7 +97,7 @@ export function takeConnection(socketPath: string, user: ConnectionUser): Connec
     kept.use(user);
     return kept;
   }
-  return new Connection(socketPath, user);
+  return new Connection(endpoint, user);
 }
 
 /** Keeps a connection whose last answer was read to its exact end. */
@@ -105,19 +106,19 @@ export function keepConnection(connection: Connection): void {
   connection.use(null);
   connection.used = true;
   connection.idleSince = performance.now();
-  const waiting = idle.get(connection.socketPath);
-  if (waiting === undefined) idle.set(connection.socketPath, [connection]);
+  const waiting = idle.get(connection.endpoint);
+  if (waiting === undefined) idle.set(connection.endpoint, [connection]);
   else waiting.push(connection);
   sweeper ??= setInterval(sweep, MAX_IDLE_MS).unref();
 }
 
 function sweep(): void {
   const now = performance.now();
-  for (const [socketPath, waiting] of idle) {
+  for (const [endpoint, waiting] of idle) {
     const fresh = waiting.filter((connection) => !connection.over && now - connection.idleSince <= MAX_IDLE_MS);
     for (const connection of waiting) if (!fresh.includes(connection)) connection.destroy();
-    if (fresh.length === 0) idle.delete(socketPath);
-    else idle.set(socketPath, fresh);
+    if (fresh.length === 0) idle.delete(endpoint);
+    else idle.set(endpoint, fresh);
   }
   if (idle.size > 0 || sweeper === null) return;
   clearInterval(sweeper);

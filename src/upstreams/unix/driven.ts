@@ -50,7 +50,7 @@ export function driveOf(
 ): Drive | null {
   const { operation, streamed } = call;
   const { json } = call.body;
-  if (operation === "embedding") return null;
+  if (operation !== "chat" && operation !== "completion") return null;
   const answersPerPrompt = Number(json["n_cmpl"] ?? json["n"] ?? 1);
   const isSingle = answersPerPrompt * promptCount(call) === 1;
   const logprobs = operation === "completion" && typeof json["logprobs"] === "number" ? json["logprobs"] : null;

@@ -1,3 +1,6 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import type { Delivery } from "../answer/delivery.ts";
+import type { Receiver } from "../answer/receivers.ts";
 import { Connection, keepConnection, takeConnection } from "./connection.ts";
 import { type EngineHead, parseHead } from "./head.ts";
 
@@ -14,15 +17,32 @@ export interface ExchangeEvents {
 }
 
 export interface ExchangeRequest {
-  readonly socketPath: string;
+  readonly endpoint: Endpoint;
   /** Head and body, as `encodePost` makes them. */
   readonly bytes: Buffer;
   /**
    * The connection may serve another request afterwards. Only for answers of a stated length: their end is exact, and
-   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself.
+   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself. Not over TCP, where a
+   * kept connection that breaks does not say whether the request was read.
    */
   readonly reusable: boolean;
 }
+
+/** Opens an exchange whose answer goes through the delivery into what `receiver` makes of its head. */
+export const openExchange = (
+  request: ExchangeRequest,
+  delivery: Delivery,
+  receiver: (head: EngineHead) => Receiver,
+): Exchange =>
+  new Exchange(request, {
+    onHead: (head) => delivery.head(() => receiver(head)),
+    onBody: (body) => delivery.body(body),
+    onEnd: (failure, phase) => {
+      if (phase === "connect") delivery.unreachable(failure);
+      else if (failure === null) delivery.closed();
+      else delivery.broken(failure);
+    },
+  });
 
 /** One POST to an engine. */
 export class Exchange {
@@ -37,7 +57,7 @@ export class Exchange {
   constructor(request: ExchangeRequest, events: ExchangeEvents) {
     this.#request = request;
     this.#events = events;
-    this.#connection = takeConnection(request.socketPath, this.#user);
+    this.#connection = takeConnection(request.endpoint, this.#user);
     this.#connection.write(request.bytes);
   }
 
@@ -95,7 +115,7 @@ export class Exchange {
   #ended(failure: NodeJS.ErrnoException | null): void {
     if (this.#over) return;
     if (this.#connection.used && this.#phase === "connect" && wasNotRead(failure)) {
-      this.#connection = new Connection(this.#request.socketPath, this.#user);
+      this.#connection = new Connection(this.#request.endpoint, this.#user);
       this.#connection.write(this.#request.bytes);
       return;
     }

@@ -20,7 +20,7 @@ const fleet = new Fleet({
   baseEnv: { PATH: process.env["PATH"] ?? "" },
   onEvent: ({ snapshot }) => {
     if (snapshot.state === "ready")
-      console.log(JSON.stringify({ id: snapshot.id, pid: snapshot.pid, socketPath: snapshot.socketPath }));
+      console.log(JSON.stringify({ id: snapshot.id, pid: snapshot.pid, socketPath: snapshot.endpoint }));
   },
 });
 for (const instanceId of ids) fleet.start({ instanceId, model: testModel(), device: testDevice(), threads: 1 });

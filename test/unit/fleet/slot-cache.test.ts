@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** An engine whose slots hold a byte for each token. `socketPath` stands for the folder it was started with. */
+/** An engine whose slots hold a byte for each token. `endpoint` stands for the folder it was started with. */
 class Engine implements EngineProbe {
   readonly restored: string[] = [];
   holds: { readonly tokens: number; readonly task?: number; readonly busy?: boolean; readonly text?: string }[] = [];
@@ -243,7 +243,7 @@ test("running instances share what another one has left, each a part, and the ne
   const took: (readonly string[])[] = [];
   const successor = (at: SlotPlace) => ({
     place: at,
-    socketPath: at.directory,
+    endpoint: at.directory,
     signal: AbortSignal.timeout(5_000),
     took: (names: readonly string[]) => void took.push(names),
   });

@@ -18,7 +18,7 @@ function refusal(
     decodeBody(
       operation,
       Buffer.from(typeof fields === "string" ? fields : JSON.stringify({ ...minimal[operation], ...fields })),
-    );
+    ).checked?.();
     return null;
   } catch (error) {
     return error as { code: string; param: string | null; message: string };
@@ -28,7 +28,9 @@ function refusal(
 /** What an engine gets of a body. */
 const sent = (operation: Operation, fields: object): unknown =>
   JSON.parse(
-    decodeBody(operation, Buffer.from(JSON.stringify({ ...minimal[operation], ...fields }))).body.bytes.toString(),
+    decodeBody(operation, Buffer.from(JSON.stringify({ ...minimal[operation], ...fields })))
+      .checked?.()
+      .body.bytes.toString() ?? "",
   );
 
 const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
@@ -180,7 +182,7 @@ describe("engines get", () => {
         unknown: { a: [null] },
       }),
     );
-    expect(decodeBody("chat", bytes).body.bytes).toBe(bytes);
+    expect(decodeBody("chat", bytes).checked?.().body.bytes).toBe(bytes);
   });
 });
 

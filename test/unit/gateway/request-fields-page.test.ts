@@ -17,7 +17,8 @@ function page(): string {
   );
   return `# Fields of requests
 
-Generated from \`src/gateway/doors/openai/field-table.ts\`; a test compares the two.
+Generated from \`src/gateway/doors/openai/field-table.ts\`; a test compares the two. It is about llama.cpp's engines: programs that \`engine = "command"\` runs
+get requests as they are.
 
 A field of a wrong type or out of bounds is refused with 400 \`invalid_request\`, which names it in \`param\`. \`null\` stands for a field that
 is not given. Fields that are not listed reach the engine as they are. A body has at most ${MAX_DEPTH} objects and arrays within each other, known

@@ -45,7 +45,19 @@ const refusal = (file: string) =>
 
 test("a whole file tells its trained context and its parameters", async () => {
   const { file, bytes } = await write("a.gguf");
-  expect(await checkGguf(file)).toEqual({ bytes, trainContextTokens: 2048, parameters: 17, part: null });
+  expect(await checkGguf(file)).toEqual({ bytes, trainContextTokens: 2048, parameters: 17, ranks: false, part: null });
+});
+
+test.each([
+  ["cls.weight", true],
+  ["cls.output.weight", true],
+  ["cls.output.bias", false],
+  ["blk.0.cls.weight", false],
+])("a tensor called %s: it ranks: %s", async (name, ranks) => {
+  const file = join(dir, "r.gguf");
+  const data = new Uint8Array(20);
+  await writeFile(file, Buffer.concat(ggufPieces(new Map(facts), [{ name, shape: [5], data }])));
+  expect((await checkGguf(file)).ranks).toBe(ranks);
 });
 
 test("a header longer than the first read", async () => {

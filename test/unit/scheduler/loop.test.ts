@@ -73,7 +73,7 @@ class HastyFleet implements FleetPort {
       traits: { noticesDisconnects: true, separatesCaches: true },
       state,
       pid: 1,
-      socketPath: "/run/a.sock",
+      endpoint: "/run/a.sock",
       slots: order.model.load.slots,
       contextTokens: order.model.load.contextTokens,
       threads: order.threads,

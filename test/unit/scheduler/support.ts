@@ -338,7 +338,7 @@ export class World {
       traits: { noticesDisconnects: true, separatesCaches: true },
       state: instance.state,
       pid: null,
-      socketPath: null,
+      endpoint: null,
       slots: order.model.load.slots,
       contextTokens: order.model.load.contextTokens,
       threads: order.threads,

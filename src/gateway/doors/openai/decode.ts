@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { AssistantError } from "../../../core/errors.ts";
 import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
-import type { Operation } from "../../../core/model.ts";
 import type { DecodedBody } from "../../front/door.ts";
+import type { Operation } from "./field-table.ts";
 import { checkFields } from "./fields.ts";
 import { jsonErrorPosition } from "./json-position.ts";
 import { findExcess, MAX_DEPTH, mayHoldHalves, textOf, tooDeep, wellFormed } from "./json-text.ts";
+import { invalid, shown, text } from "./rules.ts";
 
 /** Throws `unsupported_media_type` unless the body says it is JSON. Pages cannot send that type without a preflight. */
 export function checkContentType(headers: IncomingHttpHeaders): void {
@@ -69,20 +70,39 @@ const tooDeepError = (path: string | null): AssistantError => {
   );
 };
 
-/** Throws `empty_body`, `invalid_json`, or `invalid_request` naming the first wrong field. */
+/** Throws `empty_body` or `invalid_json`; `checked` throws `invalid_request` naming the first wrong field. */
 export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
-  const written = parseBody(bytes);
-  const json = checkFields(operation, written.json);
-  // Sent on as it was written, wherever engines understand that.
-  const body = json === written.json ? written : { json, bytes: Buffer.from(JSON.stringify(json)) };
-  const { model, messages, tools, prompt, input, stream } = json as Readonly<Record<string, unknown>>;
+  const body = parseBody(bytes);
+  const { json } = body;
   return {
-    model: typeof model === "string" ? model : "",
+    model: modelOf(json),
     body,
-    prompt: operation === "chat" ? { messages, tools } : { text: operation === "completion" ? prompt : input },
-    streamed: stream === true && operation !== "embedding",
+    checked: () => {
+      const known = checkFields(operation, json);
+      // Sent on as it was written, wherever engines understand that.
+      return known === json ? { body, prompt: promptOf(operation, json) } : rewritten(operation, known);
+    },
+    prompt: promptOf(operation, json),
+    streamed: json["stream"] === true && operation !== "embedding",
     maxTokens: maxTokensOf(operation, json),
   };
+}
+
+/** Throws `invalid_request` for a `model` that is no text: no model could be looked for. */
+export function modelOf({ model }: JsonObject): string {
+  if (model === undefined || model === null) return "";
+  if (typeof model === "string") return model;
+  throw invalid("model", `The field "model" must be ${text.expected}; found ${shown(model)}.`);
+}
+
+const rewritten = (operation: Operation, json: JsonObject): Pick<DecodedBody, "body" | "prompt"> => ({
+  body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+  prompt: promptOf(operation, json),
+});
+
+function promptOf(operation: Operation, json: JsonObject): DecodedBody["prompt"] {
+  if (operation === "chat") return { messages: json["messages"], tools: json["tools"] };
+  return { text: operation === "completion" ? json["prompt"] : json["input"] };
 }
 
 function maxTokensOf(operation: Operation, json: JsonObject): number | null {

@@ -1,4 +1,3 @@
-import type { Operation } from "../../../core/model.ts";
 import {
   boolean,
   either,
@@ -13,6 +12,9 @@ import {
   text,
   texts,
 } from "./rules.ts";
+
+/** An operation whose fields are listed here. */
+export type Operation = "chat" | "completion" | "embedding";
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
 export interface Field extends Rule {

@@ -1,7 +1,6 @@
 import { AssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
-import type { Operation } from "../../../core/model.ts";
-import { type Field, fieldTable } from "./field-table.ts";
+import { type Field, fieldTable, type Operation } from "./field-table.ts";
 import { checkGrammar } from "./grammar.ts";
 import { checkMessages } from "./messages.ts";
 import { type Body, invalid, shown } from "./rules.ts";

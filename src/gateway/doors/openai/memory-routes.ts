@@ -105,7 +105,7 @@ function describeServer(
 ): object {
   const first = (operation: Operation): object | null => {
     const preferred = directory.find("default");
-    const fitting = models.filter(({ kind }) => answers(kind, operation));
+    const fitting = models.filter((model) => answers(model, operation));
     const model = fitting.find((candidate) => candidate === preferred) ?? fitting[0];
     return model === undefined ? null : describeSettings(model);
   };

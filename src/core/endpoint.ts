@@ -1,0 +1,18 @@
+/** Where an engine answers HTTP: the absolute path of a Unix socket, or `127.0.0.1:PORT`. */
+export type Endpoint = string;
+
+const LOOPBACK = "127.0.0.1";
+
+export const loopbackEndpoint = (port: number): Endpoint => `${LOOPBACK}:${port}`;
+
+export const isSocketPath = (endpoint: Endpoint): boolean => endpoint.startsWith("/");
+
+const portOf = (endpoint: Endpoint): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
+
+/** For `net.connect`. */
+export const connectOptions = (endpoint: Endpoint): { path: string } | { host: string; port: number; noDelay: true } =>
+  isSocketPath(endpoint) ? { path: endpoint } : { host: LOOPBACK, port: portOf(endpoint), noDelay: true };
+
+/** For `http.request`. */
+export const requestOptions = (endpoint: Endpoint): { socketPath: string } | { host: string; port: number } =>
+  isSocketPath(endpoint) ? { socketPath: endpoint } : { host: LOOPBACK, port: portOf(endpoint) };

@@ -1,0 +1,52 @@
+import { request } from "node:http";
+import { type Endpoint, requestOptions } from "../core/endpoint.ts";
+import { AssistantError } from "../core/errors.ts";
+
+/** Far beyond any answer to a question of ours; whoever sends more is no engine. */
+const MAX_ANSWER_BYTES = 16 * 2 ** 20;
+
+/** Asks an engine. A fresh connection each time: a kept one may be stale, and on this machine a new one costs microseconds. */
+export function callEngine(
+  endpoint: Endpoint,
+  method: string,
+  path: string,
+  body: object | null,
+  signal: AbortSignal,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const text = body === null ? null : JSON.stringify(body);
+    const content =
+      text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const headers = { ...content, connection: "close", host: "localhost" };
+    const outgoing = request(
+      { ...requestOptions(endpoint), method, path, signal, agent: false, headers },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on("data", (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > MAX_ANSWER_BYTES) outgoing.destroy(new Error(`the engine's answer to ${path} does not end`));
+          else chunks.push(chunk);
+        });
+        response.on("error", reject);
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+        );
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(text ?? undefined);
+  });
+}
+
+/** Null where it is not JSON. */
+export function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+export const unexpectedAnswer = (path: string, status: number, body: string): AssistantError =>
+  new AssistantError("engine_error", `The engine answered ${path} with status ${status}: ${body.slice(0, 300)}`);

@@ -1,0 +1,70 @@
+import type { CommandSettings } from "../../core/command.ts";
+import { answers, type KindTraits, type ModelSpec, modelKinds } from "../../core/model.ts";
+import type { EngineProbe } from "../../core/probe.ts";
+import { callEngine, parseAnswer, unexpectedAnswer } from "../call.ts";
+
+/** What of an answer is read; everything may be missing. */
+interface Answer {
+  readonly choices?: readonly unknown[];
+  readonly data?: readonly { readonly embedding?: { readonly length?: number } }[];
+  readonly results?: readonly { readonly relevance_score?: unknown }[];
+}
+
+interface Question {
+  readonly path: string;
+  readonly body: object;
+  answered(answer: Answer): boolean;
+}
+
+const chat: Question = {
+  path: "/v1/chat/completions",
+  body: { messages: [{ role: "user", content: "One, two," }], max_tokens: 1 },
+  answered: ({ choices }) => (choices?.length ?? 0) > 0,
+};
+
+const questions: Readonly<Record<NonNullable<KindTraits["probe"]>, Question>> = {
+  completion: {
+    path: "/v1/completions",
+    body: { prompt: "One, two,", max_tokens: 1 },
+    answered: ({ choices }) => (choices?.length ?? 0) > 0,
+  },
+  embedding: {
+    path: "/v1/embeddings",
+    body: { input: "One, two, three." },
+    answered: ({ data }) => (data?.[0]?.embedding?.length ?? 0) > 0,
+  },
+  rerank: {
+    path: "/v1/rerank",
+    body: { query: "One, two,", documents: ["three"] },
+    answered: ({ results }) => typeof results?.[0]?.relevance_score === "number",
+  },
+};
+
+/**
+ * How the fleet looks at a server of which nothing is known but that it has OpenAI's API: its health, and whether it answers. There are
+ * no slots to be looked at and none to be saved.
+ */
+export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }: CommandSettings): EngineProbe {
+  return {
+    async health(endpoint, signal) {
+      const { status, body } = await callEngine(endpoint, "GET", healthPath, null, signal);
+      if (status >= 200 && status < 300) return "ready";
+      if (status === 503) return "loading";
+      throw unexpectedAnswer(healthPath, status, body);
+    },
+    async token(endpoint, kind, signal) {
+      const { probe } = modelKinds[kind];
+      if (probe === null) return;
+      const {
+        path,
+        body: question,
+        answered,
+      } = probe === "completion" && !answers(model, "completion") ? chat : questions[probe];
+      const asked = { model: servedModel === "" ? model.name : servedModel, ...question };
+      const { status, body } = await callEngine(endpoint, "POST", path, asked, signal);
+      const answer = parseAnswer(body);
+      if (status !== 200 || typeof answer !== "object" || answer === null || !answered(answer))
+        throw unexpectedAnswer(path, status, body);
+    },
+  };
+}

@@ -1,0 +1,9 @@
+import type { DecodedBody } from "../../front/door.ts";
+import { modelOf, parseBody } from "./decode.ts";
+
+/** `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws `empty_body`, `invalid_json`. */
+export function decodeImage(bytes: Buffer): DecodedBody {
+  const body = parseBody(bytes);
+  const { prompt, stream } = body.json;
+  return { model: modelOf(body.json), body, prompt: { text: prompt }, streamed: stream === true, maxTokens: 0 };
+}

@@ -1,0 +1,88 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import type { DecodedBody } from "../../front/door.ts";
+import { modelOf, parseBody } from "./decode.ts";
+import { type Body, boolean, integer, invalid, isObject, isString, mustBe, type Rule, shown, text } from "./rules.ts";
+
+/** Each is evaluated together with the query, so that a request is as much work as so many prompts. */
+export const MAX_DOCUMENTS = 2048;
+
+const isText = (value: unknown): value is string => isString(value) && value !== "";
+const isTextObject = (value: unknown): value is Body => isObject(value) && isText(value["text"]);
+
+const query: Rule = { passes: isText, expected: "a string that is not empty" };
+const textList: Rule = {
+  passes: (value) => Array.isArray(value) && value.length > 0 && value.length <= MAX_DOCUMENTS && value.every(isText),
+  expected: `a string, or an array of 1 to ${MAX_DOCUMENTS} strings, none of them empty`,
+};
+
+/** `POST /v1/rerank`, as of Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request`. */
+export const decodeRerank = (bytes: Buffer): DecodedBody =>
+  decoded(bytes, ({ query, documents }) => [query, documents], checkRerank);
+
+/** `POST /v1/score`, as of vLLM. Throws likewise. */
+export const decodeScore = (bytes: Buffer): DecodedBody =>
+  decoded(bytes, ({ text_1: one, text_2: other }) => [one, other], checkScore);
+
+function decoded(bytes: Buffer, texts: (json: JsonObject) => unknown, check: (json: JsonObject) => void): DecodedBody {
+  const body = parseBody(bytes);
+  const prompt = { text: texts(body.json) };
+  return {
+    model: modelOf(body.json),
+    body,
+    checked: () => {
+      check(body.json);
+      return { body, prompt };
+    },
+    prompt,
+    streamed: false,
+    maxTokens: 0,
+  };
+}
+
+function checkRerank(json: JsonObject): void {
+  required(json, "query", query);
+  if (json["texts"] !== undefined) throw invalid("texts", 'The field "texts" is not supported: use "documents".');
+  const { documents } = json;
+  if (!Array.isArray(documents) || documents.length === 0 || documents.length > MAX_DOCUMENTS) {
+    const found = Array.isArray(documents) ? `${documents.length} of them` : shown(documents);
+    throw invalid(
+      "documents",
+      `The field "documents" must be an array of 1 to ${MAX_DOCUMENTS} texts; found ${found}.`,
+    );
+  }
+  for (const [index, document] of documents.entries()) {
+    if (isText(document) || isTextObject(document)) continue;
+    const at = `documents[${index}]`;
+    throw invalid(
+      at,
+      `"${at}" must be a string that is not empty, or an object with such a "text"; found ${shown(document)}.`,
+    );
+  }
+  optional(json, "top_n", integer(1));
+  optional(json, "return_documents", boolean);
+  optional(json, "user", text);
+}
+
+function checkScore(json: JsonObject): void {
+  const { text_1: one } = json;
+  if (Array.isArray(one) && one.length > 1) {
+    throw invalid(
+      "text_1",
+      `The field "text_1" must be one text, with which each of "text_2" is compared; found ${one.length}. Send a request for each.`,
+    );
+  }
+  required(json, "text_1", { ...query, passes: (value) => isText(Array.isArray(value) ? value[0] : value) });
+  required(json, "text_2", { ...textList, passes: (value) => isText(value) || textList.passes(value) });
+  optional(json, "user", text);
+}
+
+function required(json: JsonObject, name: string, rule: Rule): void {
+  const value = json[name];
+  if (value === undefined || value === null)
+    throw invalid(name, `The field "${name}" is missing: expected ${rule.expected}.`);
+  mustBe(rule, value, name);
+}
+
+function optional(json: JsonObject, name: string, rule: Rule): void {
+  if (json[name] !== undefined && json[name] !== null) mustBe(rule, json[name], name);
+}
