@@ -117,7 +117,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
         if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
     },
   });
-  const requestLog = log.part("gateway");
+  const requestLog = log.requests("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
     directory: {
@@ -131,8 +131,8 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     },
     tenancy: () => current.config,
     fingerprint: promptFacts,
-    log: requestLog,
-    logRequest: metering.counting((level, fields) => requestLog[level](withoutQuotes(fields), "request")),
+    log: log.part("gateway"),
+    logRequest: metering.counting((level, fields) => requestLog(level, withoutQuotes(fields))),
   });
 
   measured.add(({ devices, use }) => {

@@ -43,6 +43,11 @@ export interface DaemonLog {
   readonly log: Logger;
   /** A logger whose lines name a part of the daemon. */
   part(name: string): Logger;
+  /**
+   * Writes what the part's logger would write with the message "request": a line for each request, with flat fields of which
+   * none is a secret, for a third of the price.
+   */
+  requests(part: string): (level: "info" | "warn", fields: object) => void;
   /** Of the log and of all its parts. */
   setLevel(level: LogTarget["level"]): void;
   flush(): Promise<void>;
@@ -68,6 +73,11 @@ export async function openLog(target: LogTarget): Promise<DaemonLog> {
       const child = log.child({ part });
       parts.push(child);
       return child;
+    },
+    requests: (part) => (level, fields) => {
+      if (!log.isLevelEnabled(level)) return;
+      const head = `{"level":${log.levels.values[level]},"time":${Date.now()},"part":"${part}"`;
+      write(`${head},${JSON.stringify(fields).slice(1, -1)},"msg":"request"}\n`);
     },
     // A pino logger copies its parent's level when it is made.
     setLevel: (level) => {

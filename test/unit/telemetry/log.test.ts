@@ -2,16 +2,16 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { openLog } from "../../../src/telemetry/log.ts";
+import { type DaemonLog, openLog } from "../../../src/telemetry/log.ts";
 
 async function linesOf(
-  write: (log: Awaited<ReturnType<typeof openLog>>["log"]) => void,
+  write: (log: DaemonLog["log"], daemonLog: DaemonLog) => void,
 ): Promise<Record<string, unknown>[]> {
   const directory = await mkdtemp(join(tmpdir(), "assistant-log-"));
   try {
-    const { log, flush } = await openLog({ level: "info", directory, alsoTo: null });
-    write(log);
-    await flush();
+    const daemonLog = await openLog({ level: "info", directory, alsoTo: null });
+    write(daemonLog.log, daemonLog);
+    await daemonLog.flush();
     const text = await readFile(join(directory, "current.log"), "utf8");
     return text
       .trim()
@@ -40,6 +40,19 @@ test("secrets are hidden, in a line's fields and in the objects they hold, and t
   });
   expect(JSON.stringify(line)).not.toContain("s3cret");
   expect(headers.Authorization).toBe("Bearer s3cret");
+});
+
+test("the line of a request is what the part's logger would write", async () => {
+  const fields = { id: "req_1", model: "größe", status: null, queueMs: 0.1, stream: true, error: 'it said "no"\n' };
+  const [plain, quick, ...more] = await linesOf((_, daemonLog) => {
+    daemonLog.part("gateway").warn(fields, "request");
+    daemonLog.requests("gateway")("warn", fields);
+    daemonLog.setLevel("error");
+    daemonLog.requests("gateway")("warn", fields);
+  });
+  expect(more).toEqual([]);
+  expect({ ...quick, time: 0 }).toEqual({ ...plain, time: 0 });
+  expect(quick?.["time"]).toBeGreaterThanOrEqual(plain?.["time"] as number);
 });
 
 test("errors keep their message and stack", async () => {
