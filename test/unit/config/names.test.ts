@@ -62,12 +62,12 @@ it("an entry needs no model file, and takes weights that its file names", async 
 
 it("an entry whose model file is missing or bad is left out, the others serve", async () => {
   await using at = await site({
-    "config.toml":
-      ["gone", "bad"]
-        .map(
-          (name) => `[[llama_servers]]\nname = "${name}"\nchat_model_path = "x.gguf"\nconfig_path = "${name}.toml"\n`,
-        )
-        .join("") + '[[llama_servers]]\nname = "good"\nchat_model_path = "x.gguf"\n',
+    "config.toml": ["gone", "bad", "good"]
+      .map(
+        (name) =>
+          `[[llama_servers]]\nname = "${name}"\nchat_model_path = "x.gguf"\n${name === "good" ? "" : `config_path = "${name}.toml"\n`}`,
+      )
+      .join(""),
     "bad.toml": "[chat]\nslots = 0\n",
   });
   const config = await at.load();
