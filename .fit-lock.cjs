@@ -36,8 +36,13 @@ function wantedBinaries() {
   engine["darwin-x64"] = "mac-x64";
   const names = new Set([`${engineBinaries}${engine[machine]}`]);
   if (!option("--own-node")) names.add(`${nodeBinaries}${process.arch}`);
-  if (option("--cuda")) for (const name of Object.keys(manifest.cudaBinaries.integrity)) names.add(name);
+  if (option("--cuda")) for (const name of cudaPackages()) names.add(name);
   return names;
+}
+
+/** Those for Vulkan are for `assistant engine build`, which gets them itself. */
+function cudaPackages() {
+  return Object.keys(manifest.gpuBinaries.integrity).filter((name) => name.endsWith("-cuda"));
 }
 
 function fitLock() {
@@ -73,11 +78,11 @@ function completeOptional(entry, name, version) {
 
 /** The lock holds an empty package in the place of each CUDA binary; here the real one takes it. */
 function addCuda() {
-  const { version, integrity } = manifest.cudaBinaries;
+  const { version, integrity } = manifest.gpuBinaries;
   const engineVersion = lock.packages["node_modules/node-llama-cpp"].version;
   if (version !== engineVersion)
-    throw new Error(`package.json: cudaBinaries is for node-llama-cpp ${version}, and the lock says ${engineVersion}`);
-  for (const name of Object.keys(integrity)) {
+    throw new Error(`package.json: gpuBinaries is for node-llama-cpp ${version}, and the lock says ${engineVersion}`);
+  for (const name of cudaPackages()) {
     delete manifest.overrides["node-llama-cpp"][name];
     lock.packages[`node_modules/${name}`] = {
       version,

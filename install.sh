@@ -16,7 +16,8 @@ Usage: ./install.sh [OPTIONS] [ARGUMENTS FOR ASSISTANT...]
 
 Options:
   --prefix DIR   put the launcher at DIR/bin/assistant (default: ~/.local)
-  --native       also build llama-server (about 5 minutes on 2 cores; needs git, cmake and a C++ compiler)
+  --native       build llama-server now and wait for it (minutes; needs git, cmake and a C++ compiler)
+  --no-native    do not build it in the background, at low priority, where these tools are installed
   --no-cuda      do not add the CUDA binaries (180 MB) where there is an NVIDIA GPU
   --dev          only the packages, with those for tests and lint, and the compiled program; no launcher
   --uninstall    remove the launcher, the packages and the compiled program
@@ -30,7 +31,7 @@ HELP
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 prefix=
-native=no
+native=later
 dev=no
 cuda=auto
 uninstall=no
@@ -58,6 +59,7 @@ while [ $# -gt 0 ]; do
       ;;
     --prefix=*) prefix=${1#--prefix=} ;;
     --native) native=yes ;;
+    --no-native) native=no ;;
     --no-cuda) cuda=no ;;
     --dev) dev=yes ;;
     --uninstall) uninstall=yes ;;
@@ -182,6 +184,7 @@ uninstall_all() {
   state=${XDG_STATE_HOME:-$HOME/.local/state}/assistant
   if is_ours "$launcher"; then
     if "$launcher" stop >/dev/null 2>&1; then say "Stopped the daemon, if one ran"; fi
+    "$launcher" engine build --cancel >/dev/null 2>&1 || true
     remove "$launcher"
   elif [ -e "$launcher" ]; then
     say "Left $(tilde "$launcher"): it is not a launcher of Assistant's"
@@ -362,6 +365,10 @@ elif [ $# -eq 0 ]; then
 fi
 if [ "$changed" = yes ] || [ $# -eq 0 ]; then advise_path; fi
 trap - EXIT INT TERM HUP
-[ "$native" = no ] || "$launcher" engine build
+case $native in
+  yes) "$launcher" engine build ;;
+  # Whoever waits for an answer gets it from the embedded engine meanwhile. Nobody comes back for it in a CI.
+  later) [ -n "${CI:-}" ] || "$launcher" engine build --background >/dev/null 2>&1 </dev/null & ;;
+esac
 [ $# -gt 0 ] || exit 0
 exec "$launcher" "$@"

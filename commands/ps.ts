@@ -4,6 +4,7 @@ import { connect } from "../src/client/daemon-client.ts";
 import { watchStatus } from "../src/client/watch.ts";
 import { psText } from "../src/ui/ps-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { tellEngineNews } from "./support/engine/news.ts";
 import { watchTail } from "./support/logs/tail.ts";
 
 const EVERY_MS = 1000;
@@ -24,8 +25,10 @@ export default class Ps extends BaseCommand {
 
   async run(): Promise<DaemonStatus | undefined> {
     const { flags } = await this.parse(Ps);
-    const { client, status } = await connect(this.context(flags).paths);
+    const context = this.context(flags);
+    const { client, status } = await connect(context.paths);
     if (this.jsonEnabled()) return status;
+    await tellEngineNews(context, (line) => this.say(line));
     if (flags.once || process.stdout.isTTY !== true || process.stdin.isTTY !== true) {
       for (const line of psText(status)) this.log(line);
       return undefined;

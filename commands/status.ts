@@ -2,6 +2,7 @@ import type { DaemonStatus } from "../src/api/status.ts";
 import { connectIfRunning } from "../src/client/daemon-client.ts";
 import { statusText } from "../src/ui/status-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { tellEngineNews } from "./support/engine/news.ts";
 
 export default class Status extends BaseCommand {
   static override summary = "Show daemon status and models";
@@ -15,8 +16,10 @@ export default class Status extends BaseCommand {
     DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }
   > {
     const { flags } = await this.parse(Status);
-    const { paths } = this.context(flags);
+    const context = this.context(flags);
+    const { paths } = context;
     const running = await connectIfRunning(paths);
+    if (!this.jsonEnabled()) await tellEngineNews(context, (line) => this.say(line));
     if (running !== null) {
       for (const line of statusText(running.status, process.stdout.isTTY === true)) this.log(line);
       return running.status;

@@ -11,6 +11,7 @@
  * `npm run bench -- forward [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
+ * `npm run bench -- many-models [--configured N] [--loaded N] [--weights FILE.gguf]`, after `npm run build`
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
  * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
  * `npm run bench -- attack [--times N]`, after `npm run build`
@@ -25,6 +26,7 @@ const PROGRAMS = new Map([
   ["cancel-storm", "cancel-storm.ts"],
   ["conversations", "conversations/main.ts"],
   ["forward", "forward/main.ts"],
+  ["many-models", "many-models.ts"],
   ["memory", "memory.ts"],
   ["scheduler", "scheduler.ts"],
   ["swap", "swap.ts"],
@@ -152,7 +154,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|forward|swap|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|forward|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }

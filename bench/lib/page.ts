@@ -18,6 +18,9 @@ interface Results {
   readonly turns?: number;
   readonly slots?: number;
   readonly replicas?: number;
+  /** Of the measurement of many models. */
+  readonly configured?: number;
+  readonly loaded?: number;
   readonly versions?: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];
 }
@@ -142,6 +145,15 @@ const memoryPart = ({ rows }: Results): string => {
   ].join("\n\n");
 };
 
+const manyModelsPart = ({ rows, configured, loaded }: Results): string =>
+  [
+    `A daemon with one configured model, the same with ${configured}, and with ${loaded} of those loaded. Engines are fakes, so that what is measured is Assistant's own.`,
+    table(
+      ["", "measure", "median (low–high)", "goal"],
+      rows.map((row) => [String(row["arm"]), row.measure, spread(row), String(row["goal"] ?? "")]),
+    ),
+  ].join("\n\n");
+
 const soakPart = ({ rows }: Results): string => {
   const cells = (row: Row): string[] =>
     ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
@@ -179,6 +191,7 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
     ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
     ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
     ["swap", "Swaps", "npm run bench -- swap", swapPart],
+    ["many-models", "Many models", "npm run bench -- many-models", manyModelsPart],
     ["soak", "A million requests", "npm run bench -- soak", soakPart],
     ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
   ];

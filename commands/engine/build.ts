@@ -1,19 +1,26 @@
 import { Flags } from "@oclif/core";
-import { type BuildResult, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
+import type { BuildResult } from "../../src/engines/llama-server/build/build.ts";
 import { buildStatusLine } from "../../src/engines/llama-server/build/status-line.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 import { EXIT_INTERRUPTED, interruptible } from "../support/cli/interrupt.ts";
 import { showProgress } from "../support/cli/progress.ts";
 
+type Outcome = BuildResult | { readonly started: boolean; readonly reason: string | null } | { cancelled: boolean };
+
 export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";
   static override description =
-    "Compiles the llama.cpp source that is part of the installation; nothing is downloaded. Takes about five minutes on two cores. " +
-    "Needs git, cmake, make or ninja, and a C++ compiler; uses CUDA if nvcc and an NVIDIA GPU are found. " +
-    "An interrupted build resumes where it stopped.";
+    "Compiles llama.cpp's server from the source that is part of the installation and links it against the libraries that came compiled; " +
+    "minutes on two cores. For an NVIDIA, AMD or Intel GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
+    "Needs git, cmake, make or ninja, and a C++ compiler. The new build is used once it has answered with a model, from each model's next start; " +
+    "earlier ones stay (`assistant engine list`). An interrupted build resumes where it stopped.";
   static override examples = [
     { description: "Build it", command: "<%= config.bin %> engine build" },
     { description: "Rebuild although nothing has changed", command: "<%= config.bin %> engine build --force" },
+    {
+      description: "Compile all of llama.cpp for this processor",
+      command: "<%= config.bin %> engine build --from-source",
+    },
     {
       description: "Build a second one without Assistant's patches, for comparison",
       command: "<%= config.bin %> engine build --stock",
@@ -21,36 +28,53 @@ export default class EngineBuild extends BaseCommand {
   ];
   static override flags = {
     force: Flags.boolean({ description: "rebuild even if the same build is installed" }),
+    "from-source": Flags.boolean({
+      description: "compile all of llama.cpp, and with nvcc its CUDA code, instead of using compiled libraries",
+    }),
     stock: Flags.boolean({
       description:
-        "leave out Assistant's patches; installed beside the patched build and only used if chosen with `engine use`",
+        "leave out Assistant's patches, compiled from source; installed beside the patched build and only used if chosen with `engine use`",
     }),
-    cuda: Flags.boolean({ description: "use CUDA if it is found", default: true, allowNo: true }),
+    gpu: Flags.boolean({ description: "build for the GPUs that are found", default: true, allowNo: true }),
     jobs: Flags.integer({
       char: "j",
       min: 1,
       description: "parallel compile jobs (default: one per core, fewer if memory is short)",
     }),
     keep: Flags.boolean({ description: "keep the source and object files (about 600 MB)" }),
+    background: Flags.boolean({
+      description: "return at once and build at low priority, where there is no native engine yet",
+      exclusive: ["force", "from-source", "stock", "jobs", "keep", "cancel"],
+    }),
+    cancel: Flags.boolean({ description: "end the build in the background" }),
   };
 
-  async run(): Promise<BuildResult> {
+  async run(): Promise<Outcome> {
     const { flags } = await this.parse(EngineBuild);
-    const { paths } = this.context(flags);
+    const context = this.context(flags);
+    if (flags.background || flags.cancel) return this.#background(flags.cancel, context);
+    const [{ buildLlamaServer }, { probeHardware }, { probeWith }] = await Promise.all([
+      import("../../src/engines/llama-server/build/build.ts"),
+      import("../../src/fleet/hardware.ts"),
+      import("../support/engine/probe.ts"),
+    ]);
     // The compilers get the terminal's Ctrl-C too; this makes the command wait for them and end with a sentence.
     using interrupt = interruptible();
     const silent = { write: () => true };
     const line = showProgress(this.jsonEnabled() ? silent : process.stderr, "Looking for compilers");
     let compileStartedMs: number | null = null;
     try {
+      const hardware = await probeHardware(context.env);
       const result = await buildLlamaServer({
-        enginesDir: paths.enginesDir,
+        enginesDir: context.paths.enginesDir,
         stock: flags.stock,
+        fromSource: flags["from-source"],
         force: flags.force,
         keep: flags.keep,
-        cuda: flags.cuda,
+        gpus: flags.gpu ? hardware.devices.map(({ vendor }) => vendor) : [],
         jobs: flags.jobs ?? null,
         signal: interrupt.signal,
+        probe: probeWith(context, hardware, interrupt.signal),
         onProgress: (progress) => {
           if (progress.phase === "compile") compileStartedMs ??= progress.elapsedMs;
           line.update(buildStatusLine(progress, compileStartedMs));
@@ -67,11 +91,28 @@ export default class EngineBuild extends BaseCommand {
     }
   }
 
-  #print({ path, manifest, built }: BuildResult, stock: boolean): void {
+  async #background(cancel: boolean, context: ReturnType<BaseCommand["context"]>): Promise<Outcome> {
+    const { cancelBackground, startInBackground } = await import("../support/engine/start-background.ts");
+    if (cancel) {
+      const ended = await cancelBackground(context);
+      this.log(ended.cancelled ? "Ended the build in the background." : "No build runs in the background.");
+      return ended;
+    }
+    const { started, reason } = await startInBackground(context);
+    this.log(
+      started
+        ? "Building the native engine in the background; `assistant engine list` shows how far it is."
+        : `No build was started. ${reason}`,
+    );
+    return { started, reason };
+  }
+
+  #print({ version, path, manifest, built }: BuildResult, stock: boolean): void {
     const { sourceTag, backends, buildSeconds, builtAt } = manifest;
     const what = `llama-server ${sourceTag} (${backends.join(", ")}${stock ? ", without patches" : ""})`;
     if (!built) this.log(`${what} is already installed, built ${builtAt}: ${path}\n\`--force\` rebuilds it.`);
     else this.log(`Built ${what} in ${buildSeconds} s: ${path}`);
-    if (built && !stock) this.log('Models with engine = "auto" use it from the next start of the daemon.');
+    if (stock) this.log(`\`assistant engine use ${version}\` has models run on it.`);
+    else if (built) this.log('Models with engine = "auto" use it from their next start.');
   }
 }

@@ -3,6 +3,8 @@ import type { EngineAvailability } from "../../src/core/engine.ts";
 import type { EngineId } from "../../src/core/model.ts";
 import { type EngineChoice, readEngineChoice } from "../../src/engines/choice.ts";
 import { type EngineInstallation, listEngines } from "../../src/engines/list.ts";
+import { readBackgroundBuild } from "../../src/engines/llama-server/build/background.ts";
+import { migrateBuilds } from "../../src/engines/llama-server/builds.ts";
 import { alignColumns } from "../../src/ui/table.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 import { engineFolder } from "../support/stores.ts";
@@ -17,6 +19,8 @@ interface EngineEntry extends Omit<EngineInstallation, "availability"> {
 }
 
 interface EngineList {
+  /** How far the build in the background is, or null. */
+  readonly building: string | null;
   readonly auto: EngineId | null;
   readonly choice: EngineChoice;
   readonly engines: readonly EngineEntry[];
@@ -27,13 +31,14 @@ const originTexts: Record<EngineEntry["origin"], string> = {
   configured: "config.toml",
   chosen: "engine use",
   built: "engine build",
-  stock: "engine build --stock",
+  "other build": "earlier build",
   path: "PATH",
 };
 
 export default class EngineListCommand extends BaseCommand {
   static override summary = "List the engines of this machine";
-  static override description = 'The one marked with * runs the models whose engine is "auto".';
+  static override description =
+    'The one marked with * runs the models whose engine is "auto". `assistant engine use BUILD` chooses another build, `assistant engine rm BUILD` deletes one.';
   static override examples = [
     { description: "List them", command: "<%= config.bin %> engine list" },
     {
@@ -47,15 +52,20 @@ export default class EngineListCommand extends BaseCommand {
     const { env, paths } = this.context(flags);
     const { llamaServerPath } = await loadConfig({ env, configFile: flags.config });
     const folder = engineFolder(paths);
+    // Somebody else's data directory is only read.
+    await migrateBuilds(paths.enginesDir).catch(() => {});
     const options = { folder, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
     const [choice, { auto, all }] = await Promise.all([readEngineChoice(folder), listEngines(options)]);
     const engines = all.map(
       ({ availability, ...installation }): EngineEntry => ({ ...installation, ...factsOf(availability) }),
     );
     this.#print(engines);
-    if (all.every(({ origin }) => origin === "embedded"))
+    const background = await readBackgroundBuild(folder.choices);
+    const building = background?.state === "running" ? background.progress : null;
+    if (building !== null) this.log(`\nThe native engine is being built in the background: ${building}.`);
+    else if (all.every(({ origin }) => origin === "embedded"))
       this.log("\nThe native engine is faster: `assistant engine build` builds it.");
-    return { auto, choice, engines };
+    return { building, auto, choice, engines };
   }
 
   #print(entries: readonly EngineEntry[]): void {
@@ -65,11 +75,12 @@ export default class EngineListCommand extends BaseCommand {
       entry.version ?? "-",
       entry.backends.join(",") || "-",
       originTexts[entry.origin],
+      entry.build ?? "-",
       entry.noticesDisconnects ? "yes" : "when streaming",
       entry.problem ?? entry.path ?? "-",
     ]);
     for (const line of alignColumns([
-      [" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "STOPS ON DISCONNECT", "PATH"],
+      [" ", "ENGINE", "VERSION", "BACKENDS", "FROM", "BUILD", "STOPS ON DISCONNECT", "PATH"],
       ...rows,
     ]))
       this.log(line);

@@ -18,6 +18,7 @@ export const defaults = {
   drainTimeoutS: 30,
   // Two to four full conversations of a model of 8 billion parameters, hundreds of a small one.
   slotCacheMib: 4096,
+  buildInBackground: true,
   logLevel: "info",
   contextTokens: 4096,
   // The window that most embedding models were trained with.

@@ -133,6 +133,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     models,
     namedFiles: [...entries.files],
     llamaServerPath,
+    buildInBackground: keys.engine?.build_in_background ?? defaults.buildInBackground,
     slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,
     logLevel,
     configFileFound: found,

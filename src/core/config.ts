@@ -95,6 +95,8 @@ export interface Config {
   readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;
+  /** Whether install.sh may have a native engine built that nobody waits for. */
+  readonly buildInBackground: boolean;
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";

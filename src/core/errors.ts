@@ -206,6 +206,13 @@ export const errorCatalogue = {
     retry: false,
     about: "llama-server could not be built.",
   },
+  engine_in_use: {
+    status: 409,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "The build of llama-server is the one that models run on, and what was asked for needs it not to be.",
+  },
   pull_failed: {
     status: 502,
     type: "server_error",

@@ -5,6 +5,7 @@ import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
+import { engineHints } from "./engine-hints.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import type { Listeners } from "./listeners.ts";
 import type { Metering } from "./metering.ts";
@@ -40,7 +41,7 @@ export function createControl(parts: ControlParts): ControlPort {
       measuredAt = now;
       await Promise.all([memory.measure(), weights.look()]);
     }
-    const hint = await current.engines.hint();
+    const hints = await engineHints(current.engines, current.config.models, fleet.snapshots());
     const { url, grpc, problems } = parts.listeners();
     return assembleStatus({
       version,
@@ -60,7 +61,7 @@ export function createControl(parts: ControlParts): ControlPort {
       nodes: remotes.status(),
       grpc,
       remoteModels: directory.remote(),
-      hints: [...(hint === null ? [] : [hint]), ...problems],
+      hints: [...hints, ...problems],
     });
   };
 

@@ -2,6 +2,7 @@ import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import type { Device, Hardware } from "../core/device.ts";
 import type { Documents } from "../core/documents.ts";
+import { type EngineFolder, engineFiles } from "../engines/choice.ts";
 import { createEngines, type EngineSet } from "../engines/index.ts";
 
 /** What holds now: the configuration, the machine and its engines. The daemon replaces them, everybody else reads. */
@@ -30,9 +31,18 @@ export class Current {
     return this.#engines;
   }
 
+  /** Files whose change may mean other engines. */
+  get engineFiles(): readonly string[] {
+    return engineFiles(this.#engineFolder());
+  }
+
   /** The engines are looked for anew: a llama-server may have been built or chosen since. */
   replaceConfig(config: Config): void {
     this.#config = config;
+    this.lookForEngines();
+  }
+
+  lookForEngines(): void {
     this.#engines = this.#findEngines();
   }
 
@@ -41,9 +51,12 @@ export class Current {
   }
 
   #findEngines(): EngineSet {
-    const { paths, llamaServerPath } = this.#config;
-    const folder = { enginesDir: paths.enginesDir, choices: this.#choices };
+    const { llamaServerPath } = this.#config;
+    const folder = this.#engineFolder();
     const { env } = this;
     return createEngines({ folder, llamaServerPath, pathVariable: env["PATH"] ?? "", env, nodePath: process.execPath });
+  }
+  #engineFolder(): EngineFolder {
+    return { enginesDir: this.#config.paths.enginesDir, choices: this.#choices };
   }
 }

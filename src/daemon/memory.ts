@@ -9,7 +9,7 @@ import { type EngineId, type ModelSpec, modelKinds } from "../core/model.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
-import { resolveWeights } from "../models/resolve.ts";
+import { locateWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
 import type { MemoryNeed } from "../scheduler/memory.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -170,7 +170,8 @@ export class Memory {
 
   /** Null where the weights are not here, or cannot be read: nothing can be estimated then, and nothing started. */
   async #jobsOf(model: ModelSpec): Promise<ModelJobs | null> {
-    const file = await resolveWeights(model.source, this.#ports.store).catch(() => null);
+    // Not their headers: those of many models at once would take gigabytes.
+    const file = await locateWeights(model.source, this.#ports.store).catch(() => null);
     if (file === null) return null;
     const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
     const engine = await this.#ports.engineOf(model).catch(() => DEFAULT_ENGINE);

@@ -4,6 +4,7 @@ import { mistakesOf, noticeText } from "../config/findings.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Config, ConfigNotice } from "../core/config.ts";
+import { currentVersion } from "../engines/llama-server/builds.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Current } from "./current.ts";
 import { ConfigWatch } from "./watch.ts";
@@ -24,10 +25,13 @@ export class Reloader {
   /** Why the main file could not be read the last time. */
   #refused: readonly ConfigNotice[] = [];
   #reloading: Promise<ReloadReport> | null = null;
+  /** The build of llama-server that is used. */
+  #build: Promise<string | null>;
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#started = options.current.config;
+    this.#build = currentVersion(this.#started.paths.enginesDir);
   }
 
   /** What is wrong with the files as they are now, or honoured differently from how it is written. */
@@ -55,16 +59,31 @@ export class Reloader {
       clock,
       watched: () => {
         const { paths, namedFiles } = current.config;
-        return { files: [paths.configFile, ...namedFiles], directories: [paths.modelConfigDir] };
+        return {
+          files: [paths.configFile, ...namedFiles, ...current.engineFiles],
+          directories: [paths.modelConfigDir],
+        };
       },
       onChange: () => void this.reload().catch(() => {}),
     });
+  }
+
+  async #noticeBuild(): Promise<void> {
+    const { current, log } = this.#options;
+    const before = await this.#build;
+    this.#build = currentVersion(current.config.paths.enginesDir);
+    const build = await this.#build;
+    if (build !== before && build !== null)
+      log.info({ build }, "another build of llama-server is used from the next start of each model");
   }
 
   async #reload(): Promise<ReloadReport> {
     const { current, log, apply } = this.#options;
     const { env, hardware, config: before } = current;
     const known = new Set(this.notices.map(noticeText));
+    await this.#noticeBuild();
+    // A mistake in a file is no reason to go on without an engine that has been built.
+    current.lookForEngines();
     let next: Config;
     try {
       next = await loadConfig({ env, hardware, inForce: before });

@@ -1,6 +1,7 @@
 import type { Documents, DocumentType } from "../core/documents.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
+import { builtBinary } from "./llama-server/layout.ts";
 
 /** What `engine = "auto"` means on this machine, as `assistant engine use` has set it. */
 export interface EngineChoice {
@@ -40,6 +41,12 @@ const choiceDocument: DocumentType<EngineChoice> = {
       },
     ),
 };
+
+/** Files whose change means that `engine = "auto"` may mean another program: the choice, and the link to the build that is used. */
+export const engineFiles = ({ enginesDir, choices }: EngineFolder): readonly string[] => [
+  choices.locate(NAME),
+  builtBinary(enginesDir),
+];
 
 /** The remembered choice; `auto` where none was made. Throws `config_invalid` when the document is damaged. */
 export const readEngineChoice = async ({ choices }: Pick<EngineFolder, "choices">): Promise<EngineChoice> =>

@@ -3,6 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { EngineId, ModelSpec } from "../core/model.ts";
 import { type EngineFolder, readEngineChoice } from "./choice.ts";
 import { createCommandEngine } from "./command/engine.ts";
+import { readBackgroundBuild } from "./llama-server/build/background.ts";
 import { createLlamaServerEngine } from "./llama-server/engine.ts";
 import { type FoundEngine, findLlamaServer } from "./llama-server/installation.ts";
 import { createEmbeddedEngine } from "./node-llama-cpp/engine.ts";
@@ -82,6 +83,9 @@ export function createEngines(options: EngineOptions): EngineSet {
     },
     async hint() {
       if ((await automatic()) === "llama-server") return null;
+      const building = await readBackgroundBuild(options.folder.choices);
+      if (building?.state === "running")
+        return `The native engine is being built in the background (${building.progress}); models use it from their next start after that.`;
       const found = await find();
       const how = found.available ? "assistant engine use auto" : "assistant engine build";
       return `The native engine answers ${nativeSpeedup} (on a CPU), and can use tools: \`${how}\`.`;

@@ -1,6 +1,7 @@
 import type { EngineAvailability } from "../core/engine.ts";
 import type { EngineId } from "../core/model.ts";
 import { createEngines, type EngineOptions } from "./index.ts";
+import { listBuilds } from "./llama-server/builds.ts";
 import { type EngineOrigin, listLlamaServers } from "./llama-server/installation.ts";
 
 /** One program that can serve models here, or that was meant to. */
@@ -12,6 +13,8 @@ export interface EngineInstallation {
   readonly origin: EngineOrigin | "embedded";
   /** Null for what comes with Assistant. */
   readonly path: string | null;
+  /** Version by which `engine use` and `engine rm` know it; null for what `engine build` has not made. */
+  readonly build: string | null;
   readonly availability: EngineAvailability;
 }
 
@@ -25,8 +28,9 @@ export interface EngineInstallations {
 /** Every program of every engine on this machine. Runs each native one once (`--version`). */
 export async function listEngines(options: EngineOptions): Promise<EngineInstallations> {
   const engines = createEngines(options);
-  const [servers, embedded, auto] = await Promise.all([
+  const [servers, builds, embedded, auto] = await Promise.all([
     listLlamaServers(options.folder, options.llamaServerPath, options.pathVariable),
+    listBuilds(options.folder.enginesDir),
     engines.get("node-llama-cpp").availability(),
     engines.choose({ engine: "auto" }).then(
       (engine) => engine.id,
@@ -39,6 +43,7 @@ export async function listEngines(options: EngineOptions): Promise<EngineInstall
       auto: auto === "llama-server" && index === 0,
       origin: found.origin ?? "path",
       path: found.path,
+      build: builds.find(({ path }) => path === found.path)?.version ?? null,
       availability: found,
     }),
   );
@@ -51,6 +56,7 @@ export async function listEngines(options: EngineOptions): Promise<EngineInstall
         auto: auto === "node-llama-cpp",
         origin: "embedded",
         path: null,
+        build: null,
         availability: embedded,
       },
     ],

@@ -20,9 +20,12 @@ export interface EstimateAnswer {
   readonly estimate: MemoryEstimate | null;
 }
 
+/** Of one process. */
 const TIMEOUT_MS = 20_000;
-/** Estimates that are kept; the oldest go first. */
-const MAX_KEPT = 500;
+/** Of one process, so that many models on a busy machine do not run into its time-out together. */
+const JOBS_AT_ONCE = 32;
+/** Estimates that are kept; the oldest go first. Some hundred models have two each. */
+const MAX_KEPT = 1_000;
 const NAME = "memory-estimates";
 /** Raised when the formula of fit.ts changes. */
 const FORMULA_VERSION = 3;
@@ -90,14 +93,16 @@ export class Estimates {
     const missing = jobs.filter(
       ({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index,
     );
-    if (missing.length === 0) return found;
-    for (const { key, estimate } of await compute(missing, this.#nodePath, this.#closed.signal)) {
-      found.set(key, estimate);
-      this.#known?.set(key, estimate);
+    for (let start = 0; start < missing.length; start += JOBS_AT_ONCE) {
+      const some = missing.slice(start, start + JOBS_AT_ONCE);
+      for (const { key, estimate } of await compute(some, this.#nodePath, this.#closed.signal)) {
+        found.set(key, estimate);
+        this.#known?.set(key, estimate);
+      }
+      const entries = [...(this.#known ?? found)].slice(-MAX_KEPT);
+      // What cannot be kept is computed again next time.
+      await this.#documents.write(NAME, estimatesDocument, entries).catch(() => {});
     }
-    const entries = [...(this.#known ?? found)].slice(-MAX_KEPT);
-    // What cannot be kept is computed again next time.
-    await this.#documents.write(NAME, estimatesDocument, entries).catch(() => {});
     return found;
   }
 }

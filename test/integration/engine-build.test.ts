@@ -3,11 +3,13 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type BuildOptions, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
 import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import type { BuildProgress } from "../../src/engines/llama-server/build/progress.ts";
 import type { Source } from "../../src/engines/llama-server/build/source.ts";
+import { currentVersion, listBuilds } from "../../src/engines/llama-server/builds.ts";
+import { buildsFolder } from "../../src/engines/llama-server/layout.ts";
 
 const run = promisify(execFile);
 
@@ -59,14 +61,18 @@ mkdir -p "$2/bin"
 printf '#!/bin/sh\\necho "version: test"\\n' > "$2/bin/llama-server"
 echo "[2/2] Linking"`;
 
+const enginesDir = (): string => join(root, "engines");
+
 const options = (more: Partial<BuildOptions> = {}): BuildOptions => ({
-  enginesDir: join(root, "engines"),
+  enginesDir: enginesDir(),
   stock: false,
+  fromSource: false,
   force: false,
   keep: false,
-  cuda: true,
+  gpus: [],
   jobs: 1,
   env: { PATH: bin, HOME: root },
+  probe: async () => {},
   onProgress: (step) => progress.push(step),
   ...more,
 });
@@ -96,10 +102,14 @@ describe("assistant engine build", () => {
       "compile 0.5",
       "compile 1",
       "install null",
+      "check null",
     ]);
-    expect(
-      (await readdir(join(root, "engines", "llama-server"))).filter((name) => !name.endsWith(".so")).sort(),
-    ).toEqual(["llama-server", "manifest.json"]);
+    expect(await readdir(buildsFolder(enginesDir()))).toEqual(["llama-server", result.version]);
+    expect((await readdir(dirname(result.path))).filter((name) => !name.endsWith(".so")).sort()).toEqual([
+      "llama-server",
+      "manifest.json",
+    ]);
+    expect(await currentVersion(enginesDir())).toBe(result.version);
     expect(await readdir(join(root, "engines", ".build"))).toEqual([]);
 
     expect(await buildLlamaServer(options())).toEqual({ ...result, built: false });
@@ -113,7 +123,9 @@ describe("assistant engine build", () => {
     );
     const stock = await buildLlamaServer(options({ stock: true }));
     expect(stock.manifest.patches).toEqual([]);
-    expect(stock.path).toContain("llama-server-stock");
+    expect(stock.version).toContain("-stock-");
+    // It is only used where somebody chooses it.
+    expect(await currentVersion(enginesDir())).toBe(null);
     expect(await readFile(join(root, "seen.cpp"), "utf8")).not.toContain("wait_until(lock, deadline)");
   });
 
@@ -122,10 +134,14 @@ describe("assistant engine build", () => {
     await mkdir(libraries);
     await writeFile(join(libraries, "libllama.v1.so"), "library");
     for (const name of ["addon.node", "libggml-cpu-zen4.so"]) await writeFile(join(libraries, name), "");
-    await program("cmake", cmake('mkdir -p "$2/bin" && touch "$2/bin/libggml-cpu.so"'));
     const { manifest, path } = await buildLlamaServer(options({ source: { ...small, libraries } }));
     expect(manifest.libraries).toBe("prebuilt");
-    expect(await readdir(dirname(path))).toEqual(["libggml-cpu.so", "libllama.v1.so", "llama-server", "manifest.json"]);
+    expect(await readdir(dirname(path))).toEqual([
+      "libggml-cpu-zen4.so",
+      "libllama.v1.so",
+      "llama-server",
+      "manifest.json",
+    ]);
     expect(await calls()).toEqual([
       expect.stringContaining(`-DPREBUILT_LIBRARIES=${libraries}`),
       expect.stringContaining("--build"),
@@ -152,13 +168,44 @@ describe("assistant engine build", () => {
       message: expect.stringContaining("a.cpp:1:1: error: broken"),
       remedy: expect.stringContaining("build.log"),
     });
-    expect(await readdir(join(root, "engines", "llama-server"))).toEqual(["llama-server", "manifest.json"]);
+    expect((await listBuilds(enginesDir())).map(({ current }) => current)).toEqual([true]);
     const [work] = await readdir(join(root, "engines", ".build"));
     expect(work).toBeDefined();
     // The unpacked source is used again, and not unpacked a second time over it.
     await writeFile(join(root, "engines", ".build", work ?? "", "source", "kept"), "");
     await program("cmake", cmake(`[ -f "${root}/engines/.build/${work}/source/kept" ]`));
     expect((await buildLlamaServer(options({ source: small, force: true }))).built).toBe(true);
+  });
+
+  it("compiles all of it on request, although the libraries are there", async () => {
+    const libraries = join(root, "libraries");
+    await mkdir(libraries);
+    const { manifest } = await buildLlamaServer(options({ fromSource: true, source: { ...small, libraries } }));
+    expect(manifest.libraries).toBe("compiled");
+    expect((await calls()).some((call) => call.includes("PREBUILT_LIBRARIES"))).toBe(false);
+  });
+
+  it("keeps several versions, the one used before when a new one fails its check, and the newest when it passes", async () => {
+    const first = await buildLlamaServer(options({ source: small }));
+    await program("c++", 'echo "c++ (test) 2.0"');
+    const probe = vi.fn(async (_program: string): Promise<void> => {
+      throw new Error("no token within 10 s");
+    });
+    await expect(buildLlamaServer(options({ source: small, probe }))).rejects.toMatchObject({
+      code: "engine_build_failed",
+      message: expect.stringContaining("failed its check: no token within 10 s"),
+      remedy: expect.stringContaining("still used"),
+    });
+    expect(await readdir(buildsFolder(enginesDir()))).toEqual(["llama-server", first.version]);
+    expect(await currentVersion(enginesDir())).toBe(first.version);
+
+    probe.mockImplementation(async (path) => expect((await run(path, ["--version"])).stdout).toContain("version"));
+    const second = await buildLlamaServer(options({ source: small, probe }));
+    expect(second.version).not.toBe(first.version);
+    expect(await currentVersion(enginesDir())).toBe(second.version);
+    expect((await listBuilds(enginesDir())).map(({ version }) => version).sort()).toEqual(
+      [first.version, second.version].sort(),
+    );
   });
 
   it("names what is missing, unless the same build is there already", async () => {

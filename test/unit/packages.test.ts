@@ -12,7 +12,7 @@ interface LockEntry {
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(packageRoot, name), "utf8")) as T;
 const lock = read<{ packages: Record<string, LockEntry> }>("package-lock.json").packages;
 const manifest = read<{
-  cudaBinaries: { version: string; integrity: Record<string, string> };
+  gpuBinaries: { version: string; integrity: Record<string, string> };
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
 }>("package.json");
@@ -36,9 +36,9 @@ describe("the packages of an installation", () => {
     expect(loose).toEqual([]);
   });
 
-  it("have CUDA binaries that fit the node-llama-cpp of the lock", () => {
-    expect(manifest.cudaBinaries.version).toBe(lock["node_modules/node-llama-cpp"]?.version);
-    for (const digest of Object.values(manifest.cudaBinaries.integrity))
+  it("have GPU binaries that fit the node-llama-cpp of the lock", () => {
+    expect(manifest.gpuBinaries.version).toBe(lock["node_modules/node-llama-cpp"]?.version);
+    for (const digest of Object.values(manifest.gpuBinaries.integrity))
       expect(digest).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/u);
   });
 });

@@ -5,6 +5,7 @@ import { loadConfig } from "../../../src/config/load.ts";
 import type { Config } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
 import { createEngines } from "../../../src/engines/index.ts";
+import { readBackgroundBuild } from "../../../src/engines/llama-server/build/background.ts";
 import { toolRunner } from "../../../src/engines/llama-server/build/tool.ts";
 import { findToolchain, missingToolchain } from "../../../src/engines/llama-server/build/toolchain.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
@@ -25,8 +26,9 @@ export async function diagnose(context: CommandContext, version: string): Promis
     (error: unknown) => ({ error }),
   );
   const config: Config | null = "config" in loaded ? loaded.config : null;
+  const folder = engineFolder(paths);
   const engines = createEngines({
-    folder: engineFolder(paths),
+    folder,
     llamaServerPath: config?.llamaServerPath ?? null,
     pathVariable: variable(env, "PATH") ?? "",
     nodePath: process.execPath,
@@ -36,7 +38,12 @@ export async function diagnose(context: CommandContext, version: string): Promis
   const mustSeparate = config !== null && config.apiKeys.length > 1 && !config.sharePrefixes;
   const areas = await Promise.all([
     machineFindings(process.version, hardware),
-    guarded("engines", engineFindings(engines, hardware.devices, toolchainGap, mustSeparate)),
+    guarded(
+      "engines",
+      readBackgroundBuild(folder.choices).then((background) =>
+        engineFindings(engines, hardware.devices, toolchainGap, mustSeparate, background),
+      ),
+    ),
     guarded("files", fileFindings(paths)),
     configFindings(loaded, status?.notices ?? []),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),

@@ -1,6 +1,7 @@
 import type { Device } from "../../../src/core/device.ts";
 import type { Engine, EngineAvailability } from "../../../src/core/engine.ts";
 import { type EngineSet, supportsDevice } from "../../../src/engines/index.ts";
+import type { BackgroundBuild } from "../../../src/engines/llama-server/build/background.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 /** What a native build needs: null where it is all there, else what is missing and how to get it. */
@@ -10,13 +11,14 @@ const finding = findingsOf("engines");
 
 /**
  * Which engines run here, and on which devices. `toolchain` is only asked for where there is no native engine. `mustSeparate`: several keys
- * may not share what is cached.
+ * may not share what is cached. `background`: the last build that nobody waited for.
  */
 export async function engineFindings(
   engines: EngineSet,
   devices: readonly Device[],
   toolchain: () => Promise<ToolchainGap>,
   mustSeparate: boolean,
+  background: BackgroundBuild | null = null,
 ): Promise<Finding[]> {
   const states = await Promise.all(
     engines.all.map(async (engine) => ({ engine, availability: await engine.availability() })),
@@ -55,7 +57,7 @@ export async function engineFindings(
         device.id,
         "warning",
         `no engine here was built for it, so it stays idle`,
-        "`assistant engine build` builds one for it where the vendor's compiler is installed.",
+        "`assistant engine build` makes one for it.",
       ),
     );
   }
@@ -67,6 +69,15 @@ export async function engineFindings(
         : finding("toolchain", "info", `llama-server cannot be built: ${gap.missing}`, gap.remedy),
     );
   }
+  if (background?.state === "failed")
+    findings.push(
+      finding(
+        "native build",
+        "warning",
+        `llama-server could not be built in the background: ${background.problem ?? "for no known reason"}`,
+        "Run `assistant engine build`, or set `build_in_background = false` in [engine]. Models run on the embedded engine.",
+      ),
+    );
   const hint = await engines.hint();
   if (hint !== null) findings.push(finding("speed", "info", hint));
   return findings;

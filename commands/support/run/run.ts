@@ -6,6 +6,7 @@ import type { CommandContext } from "../cli/context.ts";
 import { EXIT_INTERRUPTED } from "../cli/interrupt.ts";
 import { showProgress } from "../cli/progress.ts";
 import { ensureDaemon } from "../daemon/start.ts";
+import { tellEngineNews } from "../engine/news.ts";
 import { type Answer, streamAnswer } from "./answer.ts";
 import { historyFile } from "./history.ts";
 import { prepareModel } from "./prepare.ts";
@@ -71,6 +72,7 @@ export async function runModel(options: RunOptions): Promise<RunResult> {
       signal: stop.signal,
     });
     const client = await runningDaemon(options, prepared.configured, say);
+    await tellEngineNews(context, say);
     const session = new ChatSession({ ...options.settings, model: prepared.name });
     if (prompt !== null) return await answerOnce(client, session, prompt, options, stop.signal);
     process.off("SIGINT", onSignal);

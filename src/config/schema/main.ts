@@ -302,6 +302,10 @@ export const MainFile = Type.Object(
         llama_server_path: text("llama-server binary to use.", {
           defaultText: "the one that `assistant engine build` made, then the one on the PATH",
         }),
+        build_in_background: flag(
+          "Whether install.sh may have llama-server built at low priority, where there are compilers and no native engine. Models run on the embedded one meanwhile.",
+          { default: defaults.buildInBackground },
+        ),
       },
       "The programs that run models.",
     ),

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, realpath, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { EngineAvailability } from "../../core/engine.ts";
 import { type EngineFolder, readEngineChoice } from "../choice.ts";
@@ -11,13 +11,14 @@ import {
   DEPARTED_CLIENTS_PATCH,
   readManifest,
 } from "./build/manifest.ts";
+import { listBuilds } from "./builds.ts";
 import { builtBinary } from "./layout.ts";
 
 /**
- * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `stock`:
- * built without our patches, which only counts where it was chosen by its path.
+ * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `built`: the
+ * build that is used; `other build`: one that only counts after `assistant engine use VERSION`.
  */
-export type EngineOrigin = "configured" | "chosen" | "built" | "path" | "stock";
+export type EngineOrigin = "configured" | "chosen" | "built" | "path" | "other build";
 
 export type FoundEngine =
   | (Extract<EngineAvailability, { available: true }> & {
@@ -61,9 +62,8 @@ export async function listLlamaServers(
   pathVariable: string,
 ): Promise<FoundEngine[]> {
   const found = await candidates(folder, configuredPath, pathVariable);
-  const stock = builtBinary(folder.enginesDir, true);
-  if (!found.some(({ path }) => path === stock) && (await isExecutable(stock)))
-    found.push({ path: stock, origin: "stock" });
+  for (const { path } of await listBuilds(folder.enginesDir))
+    if (!found.some((candidate) => candidate.path === path)) found.push({ path, origin: "other build" });
   return Promise.all(found.map(({ path, origin }) => inspectLlamaServer(path, origin)));
 }
 
@@ -82,7 +82,8 @@ async function candidates(
   const { llamaServerPath } = await readEngineChoice(folder);
   if (llamaServerPath !== null) found.push({ path: llamaServerPath, origin: "chosen" });
   const built = builtBinary(folder.enginesDir);
-  if (await isExecutable(built)) found.push({ path: built, origin: "built" });
+  // The version itself, not the link to it: a program goes on as what it was started as.
+  if (await isExecutable(built)) found.push({ path: await realpath(built), origin: "built" });
   for (const folder of pathVariable.split(delimiter)) {
     // A relative entry of the PATH would mean another program in every directory.
     const path = join(folder, "llama-server");
@@ -118,7 +119,7 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
       path,
       origin,
       reason,
-      remedy: origin === "built" ? "Run `assistant engine build --force`." : remedyFor(origin),
+      remedy: remedyFor(origin),
     };
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
@@ -139,6 +140,8 @@ const remedyFor = (origin: EngineOrigin): string => {
   if (origin === "configured") return "Correct `[engine] llama_server_path` in config.toml, or remove it.";
   if (origin === "chosen")
     return "Run `assistant engine use auto`, or `assistant engine use PATH` with a llama-server that runs.";
+  if (origin === "built" || origin === "other build")
+    return "Run `assistant engine build --force`, or choose another build with `assistant engine use VERSION`.";
   return BUILD_REMEDY;
 };
 

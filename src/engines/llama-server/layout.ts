@@ -1,5 +1,12 @@
 import { join } from "node:path";
 
-/** Where `assistant engine build` puts its result; with `stock`, the one without our patches. */
-export const builtBinary = (enginesDir: string, stock = false): string =>
-  join(enginesDir, stock ? "llama-server-stock" : "llama-server", "llama-server");
+/**
+ * Where `assistant engine build` puts its results: one folder for each version, and beside them the link `llama-server`
+ * to the program that is used.
+ */
+export const buildsFolder = (enginesDir: string): string => join(enginesDir, "llama-server");
+
+/** The built llama-server that is used, whichever version that is. */
+export const builtBinary = (enginesDir: string): string => join(buildsFolder(enginesDir), PROGRAM);
+
+export const PROGRAM = "llama-server";

@@ -1,14 +1,17 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
-import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import lockfile from "proper-lockfile";
-import writeFileAtomic from "write-file-atomic";
+import type { DeviceVendor } from "../../../core/device.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
-import { builtBinary } from "../layout.ts";
-import { type BuildManifest, MANIFEST_NAME, readManifest } from "./manifest.ts";
-import { type BuildPlan, jobCount, linkFlags, planBuild, sameBuild, sameSource } from "./plan.ts";
+import { type Build, chooseBuild, listBuilds, migrateBuilds, placeBuild } from "../builds.ts";
+import { buildsFolder } from "../layout.ts";
+import { gpuBackendFor } from "./gpu.ts";
+import { checkDevices, installFiles, writeManifest } from "./install.ts";
+import { type BuildManifest, readManifest } from "./manifest.ts";
+import { type BuildPlan, jobCount, linkFlags, planBuild, sameSource } from "./plan.ts";
 import { type BuildPhase, type BuildProgress, fractionOf, reasonOf } from "./progress.ts";
 import { findSource, prepareSource, type Source } from "./source.ts";
 import { streamLines, type ToolOptions, toolRunner } from "./tool.ts";
@@ -16,22 +19,27 @@ import { findToolchain, missingToolchain, type Toolchain } from "./toolchain.ts"
 
 export interface BuildOptions extends ToolOptions {
   readonly enginesDir: string;
-  /** Without our patches, installed beside the patched one. */
+  /** Without our patches; not used by itself, whatever else there is. */
   readonly stock: boolean;
+  /** Compile all of llama.cpp, although libraries of it came with the packages. */
+  readonly fromSource: boolean;
   /** Build although the same build is installed. */
   readonly force: boolean;
   /** Leave the source and object files (about 600 MB) for later inspection. */
   readonly keep: boolean;
-  /** Use CUDA where a compiler and a GPU are found. */
-  readonly cuda: boolean;
+  /** Vendors of the GPUs to build for; none: for the CPU alone. */
+  readonly gpus: readonly DeviceVendor[];
   /** Compilers at once; null: as many as cores, less where memory is short. */
   readonly jobs: number | null;
   /** Another source than the one that comes with the packages. */
   readonly source?: Source;
+  /** Has the new program load a model and answer. Rejects with the reason why it cannot be used. */
+  probe(program: string): Promise<void>;
   readonly onProgress: (progress: BuildProgress) => void;
 }
 
 export interface BuildResult {
+  readonly version: string;
   readonly path: string;
   readonly manifest: BuildManifest;
   /** False where the same build was there already. */
@@ -39,86 +47,96 @@ export interface BuildResult {
 }
 
 /**
- * Builds llama-server from the source bundle and installs it under `enginesDir`; minutes. What an interrupted build
- * has compiled is used by the next one. Throws `engine_build_failed` (missing tools, compiler errors), `disk_full`,
- * `not_writable`, or the signal's reason.
+ * Builds llama-server from the source bundle and installs it under `enginesDir`; minutes. It is used from the next start of
+ * a model on, unless `stock`, and only if it passes its check: what was used before stays otherwise. What an interrupted
+ * build has compiled is used by the next one. Throws `engine_build_failed` (missing tools, compiler errors, a failed
+ * check), `disk_full`, `not_writable`, or the signal's reason.
  */
 export async function buildLlamaServer(options: BuildOptions): Promise<BuildResult> {
+  const { enginesDir, stock, fromSource, force } = options;
   const run = toolRunner(options);
-  const path = builtBinary(options.enginesDir, options.stock);
-  const [search, source, installed] = await Promise.all([
-    findToolchain(run, options.cuda),
-    options.source ?? findSource(run, options.stock),
-    readManifest(path),
+  await migrateBuilds(enginesDir);
+  const gpu = gpuBackendFor(options.gpus, process.platform, process.arch);
+  const compilesCuda = options.gpus.includes("nvidia") && (stock || fromSource || gpu === null);
+  const [search, source, builds] = await Promise.all([
+    findToolchain(run, compilesCuda),
+    options.source ?? findSource(run, stock),
+    listBuilds(enginesDir),
   ]);
+  const installed = (isIt: (build: Build & { manifest: BuildManifest }) => boolean): BuildResult | null => {
+    for (const { version, path, manifest, current } of force ? [] : builds)
+      if (manifest && isIt({ version, path, manifest, current })) return { version, path, manifest, built: false };
+    return null;
+  };
   if (!search.complete) {
     // The tools may have gone since; what they built is as good as before. Without git the commit cannot be compared.
-    if (installed && !options.force && (sameSource(installed, source) || source.commit === ""))
-      return { path, manifest: installed, built: false };
+    const found = installed(({ manifest, current }) => (source.commit === "" ? current : sameSource(manifest, source)));
+    if (found) return found;
     throw await missingToolchain(search.missing);
   }
-  const plan = planBuild(source, search.toolchain, process.platform);
-  if (installed && !options.force && sameBuild(installed, plan)) return { path, manifest: installed, built: false };
-
-  const workRoot = join(options.enginesDir, ".build");
-  await mkdir(workRoot, { recursive: true });
-  // A lock that was lost (its folder deleted by hand) is no reason to throw into the void, as the default does.
-  const release = await lockfile
-    .lock(workRoot, { stale: 30_000, onCompromised: () => {} })
-    .catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ELOCKED") throw error;
-      throw new AssistantError("engine_build_failed", `Another build is under way in ${workRoot}.`, {
-        remedy: "Wait for it to end, then try again.",
-        cause: error,
-      });
-    });
+  const plan = planBuild(source, search.toolchain, process.platform, { stock, fromSource, gpu });
+  const found = installed(({ version }) => version === plan.version);
+  if (found) {
+    if (!stock) await chooseBuild(enginesDir, found.version);
+    return found;
+  }
+  const workRoot = join(enginesDir, ".build");
+  const release = await lockWork(workRoot);
   try {
-    const work = join(workRoot, `${options.stock ? "stock" : "patched"}-${plan.fingerprint}`);
-    await removeOthers(workRoot, work, options.keep);
-    const manifest = await new Build(options, plan, search.toolchain, work, path).run();
+    const work = join(workRoot, plan.version);
+    await removeLeftovers(enginesDir, workRoot, options.keep ? null : plan.version);
+    const path = await new Builder(options, plan, search.toolchain, work).run();
+    if (!stock) await chooseBuild(enginesDir, plan.version);
     if (!options.keep) await rm(work, { recursive: true, force: true });
-    return { path, manifest, built: true };
+    const manifest = await readManifest(path);
+    if (manifest === null) throw new AssistantError("internal", `The manifest beside ${path} cannot be read.`);
+    return { version: plan.version, path, manifest, built: true };
   } finally {
     await release().catch(() => {});
   }
 }
 
-/** Trees that no build will go on with. */
-async function removeOthers(workRoot: string, work: string, keep: boolean): Promise<void> {
-  if (keep) return;
-  const variant = `${work.slice(workRoot.length + 1).split("-")[0]}-`;
-  for (const name of await readdir(workRoot)) {
-    if (name.startsWith(variant) && join(workRoot, name) !== work)
-      await rm(join(workRoot, name), { recursive: true, force: true });
-  }
+async function lockWork(workRoot: string): Promise<() => Promise<void>> {
+  await mkdir(workRoot, { recursive: true });
+  // A lock that was lost (its folder deleted by hand) is no reason to throw into the void, as the default does.
+  return lockfile.lock(workRoot, { stale: 30_000, onCompromised: () => {} }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ELOCKED") throw error;
+    throw new AssistantError("engine_build_failed", `Another build is under way in ${workRoot}.`, {
+      remedy: "Wait for it to end, then try again.",
+      cause: error,
+    });
+  });
 }
 
-/** Each gets its name by a rename: writing into a library that a running engine has loaded would end that engine. */
-async function installLibraries(from: string, names: RegExp, to: string): Promise<void> {
-  for (const name of (await readdir(from)).filter((entry) => names.test(entry))) {
-    const temporary = join(to, `.${name}.${process.pid}`);
-    await copyFile(join(from, name), temporary);
-    await rename(temporary, join(to, name));
-  }
+/** Folders that a killed build has left, and trees that no build will go on with; `going` is the one that goes on. */
+async function removeLeftovers(enginesDir: string, workRoot: string, going: string | null): Promise<void> {
+  const builds = buildsFolder(enginesDir);
+  for (const name of await readdir(builds).catch(() => []))
+    if (name.startsWith(".")) await rm(join(builds, name), { recursive: true, force: true });
+  if (going === null) return;
+  for (const name of await readdir(workRoot))
+    if (name !== going) await rm(join(workRoot, name), { recursive: true, force: true });
 }
 
-class Build {
+class Builder {
   readonly #startedAt = performance.now();
   readonly #options: BuildOptions;
   readonly #plan: BuildPlan;
   readonly #toolchain: Toolchain;
   readonly #work: string;
-  readonly #path: string;
+  /** The build until it has proved to run. */
+  readonly #staging: string;
 
-  constructor(options: BuildOptions, plan: BuildPlan, toolchain: Toolchain, work: string, path: string) {
+  constructor(options: BuildOptions, plan: BuildPlan, toolchain: Toolchain, work: string) {
     this.#options = options;
     this.#plan = plan;
     this.#toolchain = toolchain;
     this.#work = work;
-    this.#path = path;
+    this.#staging = join(buildsFolder(options.enginesDir), `.new.${process.pid}`);
   }
 
-  async run(): Promise<BuildManifest> {
+  /** Returns where the program is. */
+  async run(): Promise<string> {
     await mkdir(this.#work, { recursive: true });
     const logFile = join(this.#work, "build.log");
     const log = createWriteStream(logFile);
@@ -126,8 +144,18 @@ class Build {
       this.#report("unpack", null);
       const source = join(this.#work, "source");
       await prepareSource(toolRunner(this.#options), this.#plan.source, source);
-      return (await this.#tryLinking(log, source)) ?? (await this.#make(log, source, null));
+      const libraries = await this.#tryLinking(log, source);
+      if (libraries === null) await this.#make(log, source, null);
+      await this.#check(libraries);
+      const buildSeconds = Math.round((performance.now() - this.#startedAt) / 1000);
+      await writeManifest(this.#staging, this.#plan, {
+        libraries: libraries === null ? "compiled" : "prebuilt",
+        compiler: this.#toolchain.compiler,
+        buildSeconds,
+      });
+      return await placeBuild(this.#options.enginesDir, this.#staging, this.#plan.version);
     } catch (error) {
+      await rm(this.#staging, { recursive: true, force: true });
       throw this.#explain(error, logFile);
     } finally {
       log.end();
@@ -136,11 +164,12 @@ class Build {
   }
 
   /** Null where the libraries that came with the packages do not fit this machine, such as one with an older libc. */
-  async #tryLinking(log: WriteStream, source: string): Promise<BuildManifest | null> {
+  async #tryLinking(log: WriteStream, source: string): Promise<string | null> {
     const { libraries } = this.#plan.source;
-    if (libraries === null) return null;
+    if (libraries === null || !this.#plan.linked) return null;
     try {
-      return await this.#make(log, source, libraries);
+      await this.#make(log, source, libraries);
+      return libraries;
     } catch (error) {
       if (this.#options.signal?.aborted || (isAssistantError(error) && error.code !== "engine_build_failed"))
         throw error;
@@ -151,7 +180,7 @@ class Build {
     }
   }
 
-  async #make(log: WriteStream, source: string, libraries: string | null): Promise<BuildManifest> {
+  async #make(log: WriteStream, source: string, libraries: string | null): Promise<void> {
     const objects = join(this.#work, libraries === null ? "objects" : "linked");
     const flags = [...this.#plan.flags, ...(libraries === null ? [] : linkFlags(libraries))];
     this.#report("configure", null);
@@ -160,7 +189,30 @@ class Build {
     const jobs = this.#options.jobs ?? jobCount(availableParallelism(), totalmem());
     await this.#step(log, ["--build", objects, "--target", "llama-server", "--config", "Release", "-j", String(jobs)]);
     this.#report("install", null);
-    return this.#install(join(objects, "bin"), libraries);
+    const program = await installFiles(this.#staging, join(objects, "bin"), libraries);
+    await toolRunner(this.#options)(program, ["--version"]);
+  }
+
+  /** Whether the new program can be used: with the GPUs it is for, and with a model. */
+  async #check(libraries: string | null): Promise<void> {
+    const { gpu, source } = this.#plan;
+    const run = toolRunner(this.#options);
+    if (gpu !== null && libraries !== null) {
+      this.#report("fetch", null);
+      const cache = join(this.#options.enginesDir, ".packages");
+      await checkDevices(run, gpu, { tag: source.tag, cache, folder: this.#staging });
+    }
+    this.#report("check", null);
+    try {
+      await this.#options.probe(join(this.#staging, "llama-server"));
+    } catch (error) {
+      if (this.#options.signal?.aborted) throw error;
+      throw new AssistantError(
+        "engine_build_failed",
+        `llama-server was built and failed its check: ${(error as Error).message}`,
+        { remedy: "What was used before is still used. `assistant engine build --from-source` compiles all of it." },
+      );
+    }
   }
 
   async #step(log: WriteStream, args: readonly string[]): Promise<void> {
@@ -180,41 +232,9 @@ class Build {
     }
   }
 
-  /** The binary gets its final name once it has proved to run, and only then the manifest: without it, it counts as unknown. */
-  async #install(built: string, libraries: string | null): Promise<BuildManifest> {
-    const folder = dirname(this.#path);
-    await mkdir(folder, { recursive: true });
-    if (libraries !== null) {
-      await installLibraries(libraries, /^libllama.*\.so$/u, folder);
-      await installLibraries(built, /\.so$/u, folder);
-    }
-    const temporary = join(folder, `.llama-server.${process.pid}`);
-    await copyFile(join(built, "llama-server"), temporary);
-    await chmod(temporary, 0o755);
-    await toolRunner(this.#options)(temporary, ["--version"]);
-    const { source, flags, backends } = this.#plan;
-    const manifest: BuildManifest = {
-      schema: 1,
-      engine: "llama-server",
-      sourceTag: source.tag,
-      sourceCommit: source.commit,
-      patches: source.patches.map(({ name, sha256 }) => ({ name, sha256 })),
-      flags,
-      backends,
-      libraries: libraries === null ? "compiled" : "prebuilt",
-      compiler: this.#toolchain.compiler,
-      builtAt: new Date().toISOString(),
-      buildSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
-      binaryBytes: (await stat(temporary)).size,
-    };
-    await rm(join(folder, MANIFEST_NAME), { force: true });
-    await rename(temporary, this.#path);
-    await writeFileAtomic(join(folder, MANIFEST_NAME), `${JSON.stringify(manifest, null, 2)}\n`);
-    return manifest;
-  }
-
   #explain(error: unknown, logFile: string): unknown {
-    if (this.#options.signal?.aborted || (isAssistantError(error) && error.cause === undefined)) return error;
+    const isExplained = isAssistantError(error) && (error.cause === undefined || error.remedy !== null);
+    if (this.#options.signal?.aborted || isExplained) return error;
     const detail = (error as { stderr?: string }).stderr || (error as Error).message;
     const code = isAssistantError(error)
       ? error.code
@@ -224,7 +244,7 @@ class Build {
     const remedy =
       code === "disk_full"
         ? "Free 1 GB, then run it again: it goes on where it stopped."
-        : `The whole output is in ${logFile}.${this.#toolchain.cuda ? " `--no-cuda` builds for the CPU alone." : ""}`;
+        : `The whole output is in ${logFile}.${this.#toolchain.cuda ? " `--no-gpu` builds for the CPU alone." : ""}`;
     return new AssistantError(code, `Building llama-server failed.\n${detail}`, { remedy, cause: error });
   }
 

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** What lies beside a llama-server that `engine build` made, and says what it is. */
@@ -13,7 +13,7 @@ export interface BuildManifest {
   /** Arguments of cmake's configuration step, without directories. */
   readonly flags: readonly string[];
   readonly backends: readonly string[];
-  /** Whether libllama was compiled here or came with node-llama-cpp. Absent in manifests that are older. */
+  /** Whether libllama and ggml were compiled here or came with node-llama-cpp. Absent in manifests that are older. */
   readonly libraries?: "compiled" | "prebuilt";
   /** First line of `c++ --version`. */
   readonly compiler: string;
@@ -32,10 +32,11 @@ export const DEPARTED_CLIENTS_PATCH = "0001-notice-departed-clients.patch";
 /** The patch that keeps what is cached of requests with different `x-cache-scope` headers apart. */
 export const CACHE_SCOPES_PATCH = "0005-keep-scopes-apart.patch";
 
-/** The manifest beside `binary`, or null where there is none or it describes another binary. */
+/** The manifest beside `binary`, or beside what it is a link to; null where there is none or it describes another binary. */
 export async function readManifest(binary: string): Promise<BuildManifest | null> {
   try {
-    const [text, info] = await Promise.all([readFile(join(dirname(binary), MANIFEST_NAME), "utf8"), stat(binary)]);
+    const file = await realpath(binary);
+    const [text, info] = await Promise.all([readFile(join(dirname(file), MANIFEST_NAME), "utf8"), stat(file)]);
     const manifest = JSON.parse(text) as BuildManifest;
     return manifest.schema === 1 && manifest.binaryBytes === info.size && Array.isArray(manifest.patches)
       ? manifest

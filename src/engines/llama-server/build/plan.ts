@@ -1,4 +1,5 @@
-import { createHash } from "node:crypto";
+import { versionName } from "../builds.ts";
+import type { GpuBackend } from "./gpu.ts";
 import type { BuildManifest } from "./manifest.ts";
 import type { Source } from "./source.ts";
 import type { Toolchain } from "./toolchain.ts";
@@ -8,8 +9,21 @@ export interface BuildPlan {
   readonly source: Source;
   readonly flags: readonly string[];
   readonly backends: readonly string[];
-  /** Names the work folder, so that an interrupted build goes on only where nothing has changed. */
-  readonly fingerprint: string;
+  /** A backend whose library comes compiled and is put beside the program; null for the CPU alone, and where it is compiled here. */
+  readonly gpu: GpuBackend | null;
+  /** Whether the server is linked against compiled libraries. */
+  readonly linked: boolean;
+  /** Names the build and its work folder: an interrupted build goes on only where nothing has changed. */
+  readonly version: string;
+}
+
+export interface PlanWishes {
+  /** Without our patches. */
+  readonly stock: boolean;
+  /** Compile all of llama.cpp, although libraries of it came with the packages. */
+  readonly fromSource: boolean;
+  /** Backend of the GPU that was found, if its library comes compiled. */
+  readonly gpu: GpuBackend | null;
 }
 
 // No web page, TLS or test programs: the engine is reached over a Unix socket by our gateway alone.
@@ -23,10 +37,17 @@ const commonFlags = [
   "-DLLAMA_BUILD_EXAMPLES=OFF",
 ];
 
-export function planBuild(source: Source, toolchain: Toolchain, platform: NodeJS.Platform): BuildPlan {
+export function planBuild(
+  source: Source,
+  toolchain: Toolchain,
+  platform: NodeJS.Platform,
+  { stock, fromSource, gpu: wantedGpu }: PlanWishes,
+): BuildPlan {
+  const linked = source.libraries !== null && !fromSource && !(toolchain.cuda && wantedGpu === null);
+  const gpu = linked ? wantedGpu : null;
   const flags = [...commonFlags];
-  const backends = ["cpu"];
-  if (toolchain.cuda) {
+  const backends = ["cpu", ...(gpu === null ? [] : [gpu])];
+  if (toolchain.cuda && !linked) {
     flags.push("-DGGML_CUDA=ON");
     // Older CMake does not know "native"; llama.cpp then builds for all architectures, which takes longer.
     if (atLeast(toolchain.cmakeVersion, 3, 24)) flags.push("-DCMAKE_CUDA_ARCHITECTURES=native");
@@ -37,18 +58,18 @@ export function planBuild(source: Source, toolchain: Toolchain, platform: NodeJS
     source.commit,
     source.patches.map((patch) => patch.sha256),
     flags,
+    linked,
     toolchain.compiler,
     toolchain.generator,
   ]);
-  return { source, flags, backends, fingerprint: createHash("sha256").update(identity).digest("hex").slice(0, 12) };
+  const words = [...(stock ? ["stock"] : []), ...backends.filter((backend) => backend !== "cpu")];
+  const version = versionName(source.tag, words.map((word) => `${word}-`).join(""), identity);
+  return { source, flags, backends, gpu, linked, version };
 }
 
-/** cmake's further arguments for linking against prebuilt libraries. The program finds them, and ggml's, in its own folder. */
+/** cmake's further arguments for linking against compiled libraries. The program finds them, and ggml's backends, in its own folder. */
 export const linkFlags = (libraries: string): string[] => [
   `-DPREBUILT_LIBRARIES=${libraries}`,
-  "-DBUILD_SHARED_LIBS=ON",
-  // One file for each library, without the links that name its versions.
-  "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
   "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
   "-DCMAKE_INSTALL_RPATH=$ORIGIN",
 ];
@@ -62,11 +83,6 @@ export const sameSource = (manifest: BuildManifest, source: Source): boolean =>
   manifest.sourceCommit === source.commit &&
   manifest.patches.length === source.patches.length &&
   manifest.patches.every((patch, index) => patch.sha256 === source.patches[index]?.sha256);
-
-export const sameBuild = (manifest: BuildManifest, plan: BuildPlan): boolean =>
-  sameSource(manifest, plan.source) &&
-  manifest.flags.length === plan.flags.length &&
-  manifest.flags.every((flag, index) => flag === plan.flags[index]);
 
 /** One compiler job needs about this much; more jobs than memory allows end in the kernel's OOM killer. */
 const JOB_BYTES = 1.5 * 2 ** 30;

@@ -1,4 +1,4 @@
-export type BuildPhase = "unpack" | "configure" | "compile" | "install";
+export type BuildPhase = "unpack" | "configure" | "compile" | "install" | "fetch" | "check";
 
 export interface BuildProgress {
   readonly phase: BuildPhase;

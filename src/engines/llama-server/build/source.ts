@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AssistantError } from "../../../core/errors.ts";
+import { packageRoot } from "../../../core/package.ts";
 import type { RunTool } from "./tool.ts";
 
 /** llama.cpp's source as node-llama-cpp's package carries it, and what we change in it. */
@@ -14,7 +15,7 @@ export interface Source {
   readonly tag: string;
   readonly commit: string;
   readonly patches: readonly { readonly name: string; readonly file: string; readonly sha256: string }[];
-  /** Folder with libllama and libllama-common, compiled from this source for this platform; null where there are none. */
+  /** Folder with libllama-common, libllama and ggml's, compiled from this source for this platform; null where there are none. */
   readonly libraries: string | null;
 }
 
@@ -46,29 +47,43 @@ interface LibraryMetadata {
   };
 }
 
-/** The libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them. */
+/** The compiled libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them. */
 async function findLibraries(tag: string): Promise<string | null> {
   if (process.platform !== "linux") return null;
-  const name = `linux-${process.arch}`;
+  const folder = packageFolder(`linux-${process.arch}`);
+  return folder && librariesIn(folder, tag, false);
+}
+
+/** Where one of node-llama-cpp's packages for platforms has its libraries; null where it is not installed. */
+export function packageFolder(name: string): string | null {
   try {
     const main = createRequire(import.meta.resolve("node-llama-cpp")).resolve(`@node-llama-cpp/${name}`);
-    const folder = join(dirname(main), "..", "bins", name);
+    return join(dirname(main), "..", "bins", name);
+  } catch {
+    return null;
+  }
+}
+
+/** `folder`, if its libraries are of the release `tag` and for `gpu` (false: the CPU alone); null otherwise. */
+export async function librariesIn(folder: string, tag: string, gpu: string | false): Promise<string | null> {
+  try {
     const { buildOptions } = JSON.parse(
       await readFile(join(folder, "_nlcBuildMetadata.json"), "utf8"),
     ) as LibraryMetadata;
     const usable =
       buildOptions?.llamaCpp?.release === tag &&
-      buildOptions.gpu === false &&
+      buildOptions.gpu === gpu &&
       Object.keys(buildOptions.customCmakeOptions ?? {}).length === 0;
     return usable ? folder : null;
   } catch {
-    // No package for this platform, or one of another shape: everything is compiled.
+    // A package of another shape: everything is compiled.
     return null;
   }
 }
 
 async function findPatches(): Promise<Source["patches"]> {
-  const folder = join(packageRoot(), "src", "engines", "llama-server", "patches");
+  // Patches stay where the sources are: the compiled program in dist/ has no copy.
+  const folder = join(packageRoot, "src", "engines", "llama-server", "patches");
   const names = (await readdir(folder)).filter((name) => name.endsWith(".patch")).sort();
   return Promise.all(
     names.map(async (name) => {
@@ -82,13 +97,6 @@ async function findPatches(): Promise<Source["patches"]> {
       };
     }),
   );
-}
-
-/** Patches stay where the sources are: the compiled program in dist/ has no copy. */
-function packageRoot(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
-  return folder;
 }
 
 /** What llama-server is compiled from: without the models and pictures for its tests, which are most of its size. */

@@ -9,6 +9,8 @@ const phaseTexts = {
   configure: "Configuring",
   compile: "Compiling",
   install: "Installing",
+  fetch: "Getting the libraries for the GPU",
+  check: "Checking the new program",
 } as const;
 
 /** One line for people: `Compiling [########................] 34 %, about 3 min left`. */

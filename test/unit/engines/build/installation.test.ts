@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type EngineFolder, readEngineChoice, writeEngineChoice } from "../../../../src/engines/choice.ts";
 import { listEngines } from "../../../../src/engines/list.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../../../src/engines/llama-server/build/manifest.ts";
+import { chooseBuild } from "../../../../src/engines/llama-server/builds.ts";
 import { backendsOf, findLlamaServer, listLlamaServers } from "../../../../src/engines/llama-server/installation.ts";
-import { builtBinary } from "../../../../src/engines/llama-server/layout.ts";
+import { buildsFolder, builtBinary } from "../../../../src/engines/llama-server/layout.ts";
 import { engineToUse } from "../../../../src/engines/use.ts";
 import { documentsIn } from "../../../support/store.ts";
 
@@ -101,10 +102,25 @@ describe("finding llama-server", () => {
     expect(await findLlamaServer(folder, null, "")).toMatchObject({ noticesDisconnects: false, manifest: null });
   });
 
-  it("lists a build without patches last and never takes it by itself", async () => {
-    await fakeServer(builtBinary(folder.enginesDir, true), "stock");
+  it("lists builds that are not used last and never takes one by itself", async () => {
+    const other = await fakeServer(join(buildsFolder(folder.enginesDir), "v1-stock-1", "llama-server"), "stock");
     expect(await findLlamaServer(folder, null, "")).toMatchObject({ available: false });
-    expect(await listLlamaServers(folder, null, "")).toMatchObject([{ origin: "stock", version: "stock" }]);
+    expect(await listLlamaServers(folder, null, "")).toMatchObject([
+      { origin: "other build", version: "stock", path: other },
+    ]);
+  });
+
+  it("uses the build that the link leads to, under its own path", async () => {
+    const used = await fakeServer(join(buildsFolder(folder.enginesDir), "v1-1", "llama-server"), "one");
+    const other = await fakeServer(join(buildsFolder(folder.enginesDir), "v1-2", "llama-server"), "two");
+    await chooseBuild(folder.enginesDir, "v1-1");
+    await addManifest(used, [DEPARTED_CLIENTS_PATCH]);
+    expect(await findLlamaServer(folder, null, "")).toMatchObject({ path: used, noticesDisconnects: true });
+    expect((await listLlamaServers(folder, null, "")).map(({ path }) => path)).toEqual([used, other]);
+    // The link's own name is as good as the version's.
+    expect(await findLlamaServer(folder, builtBinary(folder.enginesDir), "")).toMatchObject({
+      noticesDisconnects: true,
+    });
   });
 
   it("reads the backends from the devices a binary names", async () => {
@@ -161,6 +177,7 @@ describe("what `engine use` takes", () => {
     const own = await fakeServer(join(root, "own"), "7");
     expect(await use(own)).toEqual({
       choice: { engine: "llama-server", llamaServerPath: own },
+      build: null,
       runsOn: `llama-server 7 at ${own}`,
     });
     await expect(use(join(root, "missing"))).rejects.toMatchObject({
@@ -177,8 +194,23 @@ describe("what `engine use` takes", () => {
     const configured = await fakeServer(join(root, "configured"), "8");
     expect(await use("llama-server", configured)).toEqual({
       choice: { engine: "llama-server", llamaServerPath: null },
+      build: null,
       runsOn: `llama-server 8 at ${configured}`,
     });
+  });
+
+  it("a version is a build, which must run, and is refused where the configuration names another program", async () => {
+    await fakeServer(join(buildsFolder(folder.enginesDir), "v1-1", "llama-server"), "one");
+    expect(await use("v1-1")).toMatchObject({
+      choice: { engine: "llama-server", llamaServerPath: null },
+      build: "v1-1",
+      runsOn: expect.stringContaining("llama-server one"),
+    });
+    await expect(use("v1-1", "/opt/llama-server")).rejects.toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("/opt/llama-server"),
+    });
+    await expect(use("v1-2")).rejects.toMatchObject({ code: "usage", remedy: "Did you mean v1-1?" });
   });
 
   it("nothing else", async () => {

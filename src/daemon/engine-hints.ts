@@ -1,0 +1,27 @@
+import type { InstanceSnapshot } from "../core/instance.ts";
+import type { ModelSpec } from "../core/model.ts";
+import type { EngineSet } from "../engines/index.ts";
+
+/**
+ * What people should know of the engines: that there is a faster one to be had, or that one is there now which some
+ * instances do not run on yet.
+ */
+export async function engineHints(
+  engines: EngineSet,
+  models: readonly ModelSpec[],
+  instances: readonly InstanceSnapshot[],
+): Promise<string[]> {
+  const hint = await engines.hint();
+  if (hint !== null) return [hint];
+  const now = await engines.choose({ engine: "auto" }).catch(() => null);
+  if (now === null) return [];
+  const automatic = new Set(models.filter(({ engine }) => engine === "auto").map(({ name }) => name));
+  const behind = instances.filter(
+    ({ model, engine, pid }) => pid !== null && automatic.has(model) && engine !== now.id,
+  );
+  const names = [...new Set(behind.map(({ model }) => model))];
+  if (names.length === 0) return [];
+  return [
+    `The engine ${now.id} is used now; ${names.join(", ")} ${names.length === 1 ? "runs" : "run"} on it from the next start (\`assistant restart MODEL\`).`,
+  ];
+}
