@@ -18,7 +18,7 @@ Options:
   --prefix DIR   put the launcher at DIR/bin/assistant (default: ~/.local)
   --native       build llama-server now and wait for it (minutes; needs git, cmake and a C++ compiler)
   --no-native    do not build it in the background, at low priority, where these tools are installed
-  --no-cuda      do not add the CUDA binaries (180 MB) where there is an NVIDIA GPU
+  --no-cuda      leave GPUs out: do not add the CUDA binaries (180 MB), and build llama-server for the CPU
   --dev          only the packages, with those for tests and lint, and the compiled program; no launcher
   --uninstall    remove the launcher, the packages and the compiled program
   --purge        with --uninstall: also remove settings, pulled models, built engines and logs
@@ -365,10 +365,12 @@ elif [ $# -eq 0 ]; then
 fi
 if [ "$changed" = yes ] || [ $# -eq 0 ]; then advise_path; fi
 trap - EXIT INT TERM HUP
+gpu=--gpu
+[ "$cuda" = auto ] || gpu=--no-gpu
 case $native in
-  yes) "$launcher" engine build ;;
+  yes) "$launcher" engine build $gpu ;;
   # Whoever waits for an answer gets it from the embedded engine meanwhile. Nobody comes back for it in a CI.
-  later) [ -n "${CI:-}" ] || "$launcher" engine build --background >/dev/null 2>&1 </dev/null & ;;
+  later) [ -n "${CI:-}" ] || "$launcher" engine build --background $gpu >/dev/null 2>&1 </dev/null & ;;
 esac
 [ $# -gt 0 ] || exit 0
 exec "$launcher" "$@"

@@ -62,12 +62,17 @@ export async function text(target: Target, path: string, body: object | null = n
 }
 
 /** Streams one chat to its end. Tokens are the engine's own count. */
-export async function stream(target: Target, prompt: string, maxTokens: number): Promise<StreamFigures> {
+export async function stream(
+  target: Target,
+  prompt: string,
+  maxTokens: number,
+  model = "bench",
+): Promise<StreamFigures> {
   const startedAt = performance.now();
   const answer = await open(
     target,
     "/v1/chat/completions",
-    chatBody(prompt, maxTokens, { stream: true, stream_options: { include_usage: true } }),
+    chatBody(prompt, maxTokens, { model, stream: true, stream_options: { include_usage: true } }),
   ).answer;
   answer.setEncoding("utf8");
   let firstTokenMs = Number.NaN;

@@ -3,6 +3,8 @@
  * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, after `npm run build`;
  *   with `--install` it only installs the peers that can be had
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
+ * `npm run bench -- embedded --model FILE.gguf --llama-server PROGRAM [--rounds N]`
+ * `npm run bench -- engine-build [--jobs N] [--rounds N]`
  * `npm run bench -- processes --model FILE.gguf --llama-server PROGRAM [--counts 2,3,4] [--rounds N] [--seconds N]`
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N] [--threads N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
@@ -25,6 +27,8 @@ const PROGRAMS = new Map([
   ["attack", "attack.ts"],
   ["cancel-storm", "cancel-storm.ts"],
   ["conversations", "conversations/main.ts"],
+  ["embedded", "engine/embedded.ts"],
+  ["engine-build", "engine/build.ts"],
   ["forward", "forward/main.ts"],
   ["many-models", "many-models.ts"],
   ["memory", "memory.ts"],
@@ -154,7 +158,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|processes|calibrate|workloads|conversations|forward|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|embedded|engine-build|processes|calibrate|workloads|conversations|forward|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }

@@ -96,6 +96,32 @@ function enginePart({ rows, model }: Results): string {
   ].join("\n\n");
 }
 
+/** Rows of arms with a measure, a spread and a goal. */
+const armsTable = (rows: readonly Row[], columns: readonly (readonly [title: string, field: string])[]): string =>
+  table(
+    [...columns.map(([title]) => title), "median (low–high)", "goal"],
+    rows.map((row) => [...columns.map(([, field]) => String(row[field])), spread(row), String(row["goal"] ?? "")]),
+  );
+
+const embeddedPart = ({ rows, model }: Results): string =>
+  [
+    `The native engine and the embedded one with ${model ?? "the chat model"}, both loaded and asked in turns.`,
+    armsTable(rows, [
+      ["streams", "streams"],
+      ["engine", "arm"],
+      ["measure", "measure"],
+    ]),
+  ].join("\n\n");
+
+const buildPart = ({ rows }: Results): string =>
+  [
+    "`assistant engine build` from nothing: with all of llama.cpp compiled, and with the server alone compiled and linked against the libraries that come with node-llama-cpp. Two compilers at once, at the lowest priority.",
+    armsTable(rows, [
+      ["build", "arm"],
+      ["measure", "measure"],
+    ]),
+  ].join("\n\n");
+
 const swapPart = ({ rows }: Results): string =>
   [
     "Two models share one place. A conversation comes back after the other model has had its turn; its slots were saved to disk and restored, or not.",
@@ -148,10 +174,10 @@ const memoryPart = ({ rows }: Results): string => {
 const manyModelsPart = ({ rows, configured, loaded }: Results): string =>
   [
     `A daemon with one configured model, the same with ${configured}, and with ${loaded} of those loaded. Engines are fakes, so that what is measured is Assistant's own.`,
-    table(
-      ["", "measure", "median (low–high)", "goal"],
-      rows.map((row) => [String(row["arm"]), row.measure, spread(row), String(row["goal"] ?? "")]),
-    ),
+    armsTable(rows, [
+      ["models", "arm"],
+      ["measure", "measure"],
+    ]),
   ].join("\n\n");
 
 const soakPart = ({ rows }: Results): string => {
@@ -176,6 +202,8 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
       "npm run bench -- engine --model FILE.gguf --llama-server PROGRAM",
       enginePart,
     ],
+    ["embedded", "The two engines", "npm run bench -- embedded --model FILE.gguf --llama-server PROGRAM", embeddedPart],
+    ["engine-build", "Building the native engine", "npm run bench -- engine-build", buildPart],
     [
       "processes",
       "Several processes on one machine",

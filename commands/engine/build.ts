@@ -52,7 +52,7 @@ export default class EngineBuild extends BaseCommand {
   async run(): Promise<Outcome> {
     const { flags } = await this.parse(EngineBuild);
     const context = this.context(flags);
-    if (flags.background || flags.cancel) return this.#background(flags.cancel, context);
+    if (flags.background || flags.cancel) return this.#background(flags, context);
     const [{ buildLlamaServer }, { probeHardware }, { probeWith }] = await Promise.all([
       import("../../src/engines/llama-server/build/build.ts"),
       import("../../src/fleet/hardware.ts"),
@@ -91,14 +91,17 @@ export default class EngineBuild extends BaseCommand {
     }
   }
 
-  async #background(cancel: boolean, context: ReturnType<BaseCommand["context"]>): Promise<Outcome> {
+  async #background(
+    { cancel, gpu }: { readonly cancel: boolean; readonly gpu: boolean },
+    context: ReturnType<BaseCommand["context"]>,
+  ): Promise<Outcome> {
     const { cancelBackground, startInBackground } = await import("../support/engine/start-background.ts");
     if (cancel) {
       const ended = await cancelBackground(context);
       this.log(ended.cancelled ? "Ended the build in the background." : "No build runs in the background.");
       return ended;
     }
-    const { started, reason } = await startInBackground(context);
+    const { started, reason } = await startInBackground(context, { gpu });
     this.log(
       started
         ? "Building the native engine in the background; `assistant engine list` shows how far it is."

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { packageRoot } from "../support/assistant.ts";
+import { eventually, packageRoot } from "../support/assistant.ts";
 
 /** A checkout of one command, with an npm that links the packages that are here instead of fetching them. */
 let root: string;
@@ -50,8 +50,14 @@ async function fakeNpm(script: string): Promise<void> {
 const npmCalls = async (): Promise<number> =>
   (await readFile(join(root, "npm-calls"), "utf8").catch(() => "")).split("\n").filter(Boolean).length;
 
-async function install(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-  const env = { PATH: [join(root, "bin"), process.env["PATH"] ?? ""].join(delimiter), HOME: home, LANG: "C" };
+/** As a CI does, which has nothing built in the background. */
+const install = (...args: string[]) => installAs({ CI: "true" }, ...args);
+
+async function installAs(
+  more: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  const env = { PATH: [join(root, "bin"), process.env["PATH"] ?? ""].join(delimiter), HOME: home, LANG: "C", ...more };
   const { exitCode, stdout, stderr } = await execa("sh", [join(checkout, "install.sh"), ...args], {
     env,
     extendEnv: false,
@@ -71,7 +77,8 @@ describe("install.sh", () => {
   it("explains itself and refuses what it does not know, touching nothing", async () => {
     const help = await install("--help");
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
-    for (const option of ["--prefix", "--native", "--uninstall", "--help"]) expect(help.stdout).toContain(option);
+    for (const option of ["--prefix", "--native", "--no-native", "--uninstall", "--help"])
+      expect(help.stdout).toContain(option);
     expect(await install("--bogus")).toMatchObject({
       exitCode: 2,
       stderr: expect.stringContaining("unknown option --bogus"),
@@ -111,6 +118,21 @@ describe("install.sh", () => {
       exitCode: 0,
       stdout: "show,--json",
     });
+  });
+
+  it("has the native engine built in the background, unless it is told not to or runs in a CI", async () => {
+    await install();
+    const calls = join(root, "calls");
+    await writeFile(
+      join(checkout, "bin/assistant.js"),
+      `import { appendFileSync } from "node:fs"; appendFileSync(${JSON.stringify(calls)}, process.argv.slice(2).join(" ") + "\\n");`,
+    );
+    await install("show");
+    await installAs({}, "--no-native", "show");
+    await installAs({}, "show");
+    const made = (): Promise<string[]> => readFile(calls, "utf8").then((text) => text.trimEnd().split("\n").sort());
+    await eventually("the build has been started", async () => (await made()).length === 4);
+    expect(await made()).toEqual(["engine build --background --gpu", "show", "show", "show"]);
   });
 
   it("asks npm for nothing that this machine cannot use", async () => {

@@ -110,9 +110,20 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
   };
 }
 
+/** A folder as `assistant engine build` leaves it, whose program is the fake engine. */
+export async function fakeEngineBuild(folder: string): Promise<void> {
+  await mkdir(dirname(folder), { recursive: true });
+  await writeManifest(await writeProgram(folder), true);
+}
+
 /** A program called llama-server, with the manifest that says what it is where it is ours. */
 async function writeEngine(files: string, patched: boolean): Promise<string> {
-  const folder = join(files, "engine");
+  const binary = await writeProgram(join(files, "engine"));
+  if (patched) await writeManifest(binary, true);
+  return binary;
+}
+
+async function writeProgram(folder: string): Promise<string> {
   const binary = join(folder, "llama-server");
   await mkdir(folder);
   const main = join(packageRoot, "test/fakes/llama-server/main.ts");
@@ -122,7 +133,6 @@ async function writeEngine(files: string, patched: boolean): Promise<string> {
     `#!/bin/sh\nNODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"\n`,
   );
   await chmod(binary, 0o755);
-  if (patched) await writeManifest(binary, true);
   return binary;
 }
 

@@ -10,12 +10,13 @@ import { loadContext } from "../cli/context.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { engineFolder } from "../stores.ts";
 import { probeWith } from "./probe.ts";
+import { NO_GPU } from "./start-background.ts";
 
 /** What is shown of a build's progress changes no more often than this. */
 const WRITE_EVERY_MS = 3_000;
 
 /** The process of a build in the background: `start-background.ts` spawns it with what it attempts. */
-async function main(attempt: string): Promise<void> {
+async function main(attempt: string, gpu: boolean): Promise<void> {
   // Compilers inherit it: requests come first.
   setPriority(constants.priority.PRIORITY_LOW);
   const context = loadContext({ configFile: null });
@@ -53,7 +54,7 @@ async function main(attempt: string): Promise<void> {
       fromSource: false,
       force: false,
       keep: false,
-      gpus: hardware.devices.map(({ vendor }) => vendor),
+      gpus: gpu ? hardware.devices.map(({ vendor }) => vendor) : [],
       jobs: null,
       signal: interrupt.signal,
       probe: probeWith(context, hardware, interrupt.signal),
@@ -71,4 +72,4 @@ async function main(attempt: string): Promise<void> {
   }
 }
 
-await main(process.argv[2] ?? "");
+await main(process.argv[2] ?? "", !process.argv.includes(NO_GPU));

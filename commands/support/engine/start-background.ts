@@ -21,11 +21,17 @@ import { engineFolder } from "../stores.ts";
 const program = (): string =>
   fileURLToPath(new URL(`./background-program${extname(import.meta.url)}`, import.meta.url));
 
+/** Argument of the program: build for the CPU alone. */
+export const NO_GPU = "--no-gpu";
+
 /** Everything the build prints beside its own log. */
 const backgroundLog = (logDir: string): string => join(logDir, "engine-build.log");
 
 /** Starts a build that nobody waits for, at the lowest priority, or says why there is no reason to. */
-export async function startInBackground(context: CommandContext): Promise<{ started: boolean; reason: string | null }> {
+export async function startInBackground(
+  context: CommandContext,
+  { gpu }: { readonly gpu: boolean },
+): Promise<{ started: boolean; reason: string | null }> {
   const { env, paths } = context;
   const folder = engineFolder(paths);
   const run = toolRunner({});
@@ -49,7 +55,7 @@ export async function startInBackground(context: CommandContext): Promise<{ star
   if (reason !== null) return { started: false, reason };
   mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
   const log = openSync(backgroundLog(paths.logDir), "w", 0o600);
-  const child = spawn(process.execPath, [program(), attempt], {
+  const child = spawn(process.execPath, [program(), attempt, ...(gpu ? [] : [NO_GPU])], {
     detached: true,
     cwd: "/",
     stdio: ["ignore", log, log],

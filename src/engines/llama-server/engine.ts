@@ -36,7 +36,7 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
           `${found.path} was built without support for ${plan.device.id}.`,
           {
             remedy:
-              'Run `assistant engine build --force` where the GPU\'s toolkit is installed, or set `devices = ["cpu"]` for the model.',
+              'Run `assistant engine build` where its driver is installed, or set `devices = ["cpu"]` for the model.',
           },
         );
       }
