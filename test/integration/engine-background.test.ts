@@ -23,7 +23,7 @@ beforeEach(async () => {
   await program("ninja", "echo 1.11");
   await program(
     "cmake",
-    `[ "$1" = --version ] && exec echo "cmake version 3.25.1"
+    `[ "$1" = --version ] && { echo "cmake version 3.25.1"; exit 0; }
 [ "$1" = --build ] || exit 0
 mkdir -p "$2/bin"
 printf '#!/bin/sh\\necho "version: test"\\n' > "$2/bin/llama-server"`,

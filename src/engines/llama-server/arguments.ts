@@ -51,6 +51,9 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
       String(plan.threads),
       "--threads-http",
       String(load.slots * 2 + 6),
+      // Threads without work sleep: by default they spin for up to a tenth of a second, on cores that others need.
+      "--poll",
+      "0",
     ],
     ...deviceArguments(plan),
     ...(load.mmap ? ["--load-mode", "mmap"] : ["--load-mode", "none"]),
