@@ -56,6 +56,7 @@ export class Current {
     const { env } = this;
     return createEngines({ folder, llamaServerPath, pathVariable: env["PATH"] ?? "", env, nodePath: process.execPath });
   }
+
   #engineFolder(): EngineFolder {
     return { enginesDir: this.#config.paths.enginesDir, choices: this.#choices };
   }
