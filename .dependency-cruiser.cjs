@@ -7,7 +7,7 @@ const layers = [
   ["src/api", "src/config"],
   ["src/engines", "src/models", "src/store", "src/telemetry", "src/upstreams"],
   ["src/scheduler", "src/fleet", "src/cluster", "src/inference"],
-  ["src/tasks", "src/conversations", "src/pipelines", "src/workers", "src/retrieval", "src/mcp"],
+  ["src/registry", "src/tasks", "src/conversations", "src/pipelines", "src/workers", "src/retrieval", "src/mcp"],
   ["src/gateway"],
   ["src/daemon", "src/client", "src/ui"],
   ["commands"],

@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core";
-import { AssistantError } from "../src/core/errors.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { agreed } from "./support/cli/confirm.ts";
 import type { Removal } from "./support/models/remove.ts";
 
 export default class Rm extends BaseCommand {
@@ -30,23 +30,12 @@ export default class Rm extends BaseCommand {
     const context = this.context(flags);
     const removals = await planRemoval(argv as string[], context);
     const list = removals.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ");
-    if (!flags.yes && !(await this.#agreed(list))) {
+    if (!flags.yes && !(await agreed(`Delete ${list}?`, "rm", this.jsonEnabled()))) {
       this.log("Nothing was deleted.");
       return { removed: [] };
     }
     await removeAll(removals, context, ({ name, bytes }) => this.log(`Deleted ${name} (${formatBytes(bytes)}).`));
     for (const line of removals.flatMap(removalRemarks)) this.say(line);
     return { removed: removals };
-  }
-
-  /** Deleting is never what a script gets by leaving something out. */
-  async #agreed(list: string): Promise<boolean> {
-    if (process.stdin.isTTY !== true || process.stderr.isTTY !== true || this.jsonEnabled()) {
-      throw new AssistantError("usage", `\`rm\` would delete ${list}, and there is no terminal to ask at.`, {
-        remedy: "Add `--yes` to delete without being asked.",
-      });
-    }
-    const { confirmed } = await import("./support/cli/confirm.ts");
-    return await confirmed(`Delete ${list}?`);
   }
 }

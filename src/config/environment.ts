@@ -24,6 +24,12 @@ export const environmentVariables = [
   { name: "ASSISTANT_GRPC_ADDR", key: "server.grpc_addr", about: "Address of the gRPC service." },
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
+  {
+    name: "HF_PRESETS_DIR",
+    key: null,
+    about:
+      "Folder of presets that win over those in `presets/` beside config.toml and over those that come with Assistant.",
+  },
   { name: "ASSISTANT_DEBUG", key: null, about: "Set to anything: errors of the command line come with their stack." },
   {
     name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME",

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { constants, existsSync } from "node:fs";
 import { copyFile, link, mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Paths } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
@@ -12,6 +11,7 @@ import { fitConfig, fitModel, type Values } from "./fit.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
 import { ModelFile } from "./schema/model.ts";
+import { templatePath } from "./templates.ts";
 import { parseToml } from "./toml.ts";
 import { validate } from "./validate.ts";
 
@@ -32,7 +32,7 @@ export interface ModelFileOrder {
 
 /** Text of a config.toml that fits the machine. */
 export async function renderConfig(hardware: Hardware): Promise<string> {
-  return checked(await template("config.toml"), fitConfig(hardware), "config.toml", MainFile);
+  return checked(await readFile(templatePath("config.toml"), "utf8"), fitConfig(hardware), "config.toml", MainFile);
 }
 
 /** Text of a model file that fits the machine. Throws `usage` for a name that no model can have. */
@@ -42,7 +42,7 @@ export async function renderModelConfig({ name, source, kind = "chat", hardware 
       param: "name",
     });
   const values = { ...fitModel(hardware, kind), name: tomlText(name), source: tomlText(source) };
-  return checked(await template(`${kind}-model.toml`), values, `${name}.toml`, ModelFile);
+  return checked(await readFile(templatePath(`${kind}-model.toml`), "utf8"), values, `${name}.toml`, ModelFile);
 }
 
 /** Writes config.toml where there is none. */
@@ -111,18 +111,6 @@ async function makeDirectory(directory: string): Promise<void> {
       cause: error,
     });
   }
-}
-
-/** The templates lie beside package.json; the compiled sources are one directory deeper than the originals. */
-async function template(name: string): Promise<string> {
-  const here = path.dirname(fileURLToPath(import.meta.url));
-  for (const up of ["../..", "../../.."]) {
-    const file = path.join(here, up, "templates", name);
-    if (existsSync(file)) return readFile(file, "utf8");
-  }
-  throw new AssistantError("internal", `The template ${name} is missing from this installation.`, {
-    remedy: "Install Assistant again.",
-  });
 }
 
 /** Fills in the placeholders and reads the result back, so that a file which would not load is never written. */

@@ -164,6 +164,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The model's file is not a GGUF that can be read.",
   },
+  model_exists: {
+    status: 409,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "A model of this name is configured already.",
+  },
   model_in_use: {
     status: 409,
     type: "invalid_request_error",

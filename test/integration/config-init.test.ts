@@ -120,7 +120,7 @@ it("a model file goes where config_dir says, with the name and source that were 
 
 it.each([
   [["init", "tuna"], 2, "--model-config"],
-  [["init", "--model-config", "tuna"], 4, "neither in the catalog nor pulled"],
+  [["init", "--model-config", "tuna"], 4, "neither known by name nor pulled"],
   [["init", "--model-config", "../x", "--source", "smollm2"], 2, "cannot be a model's name"],
   [["init", "--stdout", "--force"], 2, "--stdout"],
 ])("%j fails with %i", async (args, exitCode, words) => {

@@ -1,4 +1,13 @@
 import { createInterface } from "node:readline/promises";
+import { AssistantError } from "../../../src/core/errors.ts";
+
+/** Deleting is never what a script gets by leaving something out: without a terminal to ask at this throws `usage`. */
+export async function agreed(question: string, command: string, json: boolean): Promise<boolean> {
+  if (process.stdin.isTTY === true && process.stderr.isTTY === true && !json) return await confirmed(question);
+  throw new AssistantError("usage", `\`${command}\` asks: ${question} There is no terminal to ask at.`, {
+    remedy: "Add `--yes` to do it without being asked.",
+  });
+}
 
 /** Asks on the terminal; only `y` and `yes` mean yes, and so the end of input means no. */
 export async function confirmed(question: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import { readBackgroundBuild } from "../../../src/engines/llama-server/build/bac
 import { toolRunner } from "../../../src/engines/llama-server/build/tool.ts";
 import { findToolchain, missingToolchain } from "../../../src/engines/llama-server/build/toolchain.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { loadPresets } from "../../../src/models/presets/load.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { engineFolder } from "../stores.ts";
 import { engineFindings, type ToolchainGap } from "./engines.ts";
@@ -45,7 +46,7 @@ export async function diagnose(context: CommandContext, version: string): Promis
       ),
     ),
     guarded("files", fileFindings(paths)),
-    configFindings(loaded, status?.notices ?? []),
+    configFindings(loaded, status?.notices ?? [], (await loadPresets(paths, env)).notices),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),
     guarded(
       "daemon",

@@ -19,6 +19,7 @@ const ofDaemon = findingsOf("daemon");
 export function configFindings(
   loaded: { readonly config: Config; readonly exists: boolean } | { readonly error: unknown },
   inForce: DaemonStatus["notices"] = [],
+  presets: readonly ConfigNotice[] = [],
 ): Finding[] {
   if ("error" in loaded) {
     const error = toAssistantError(loaded.error);
@@ -34,7 +35,7 @@ export function configFindings(
           `${config.paths.configFile} is not there, so defaults hold`,
           "`assistant init` writes one that fits this machine.",
         ),
-    ...config.notices.map((notice) =>
+    ...[...config.notices, ...presets].map((notice) =>
       ofConfig(
         notice.key ?? "file",
         notice.severity === "error" ? "broken" : "warning",

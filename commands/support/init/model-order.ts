@@ -3,8 +3,9 @@ import { expandHome } from "../../../src/config/paths.ts";
 import { parseSource, sourceText } from "../../../src/config/source.ts";
 import type { ModelFileOrder } from "../../../src/config/write.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
-import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
+import { catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
 import { isModelName } from "../../../src/models/names.ts";
+import { loadPresets } from "../../../src/models/presets/load.ts";
 import { getModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -31,12 +32,15 @@ export async function modelOrder(
     return { name: name ?? known.name, source: known.name, kind: flags.embedding ? "embedding" : known.kind };
   const stored = isModelName(parsed.name) ? await getModel(modelStore(paths), parsed.name) : null;
   if (stored !== null) return { name: name ?? stored.name, source: stored.file, kind };
-  const names = catalog.map((entry) => entry.name).join(", ");
+  const preset = (await loadPresets(paths, env)).find(parsed.name);
+  if (preset !== null && preset.kind !== "cloud")
+    return { name: name ?? preset.name, source: preset.name, kind: preset.kind === "embedding" ? preset.kind : kind };
   throw new AssistantError(
     "unknown_source",
-    `${JSON.stringify(parsed.name)} is neither in the catalog nor pulled already.`,
+    `${JSON.stringify(parsed.name)} is neither known by name nor pulled already.`,
     {
-      remedy: `Say where the weights are with \`--source hf:ORG/REPO/FILE.gguf\` or \`--source PATH\`; the catalog has ${names}.`,
+      remedy:
+        "Say where the weights are with `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant search` lists the names.",
     },
   );
 }

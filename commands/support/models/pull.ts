@@ -8,6 +8,7 @@ import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { modelStore } from "../stores.ts";
 import { type Configured, configurePulled } from "./configure.ts";
 import { openStoreOf } from "./node-store.ts";
+import { orderOf } from "./presets.ts";
 import { pullLines } from "./pull-progress.ts";
 
 export interface PullRequest {
@@ -34,10 +35,11 @@ export async function pullAndConfigure(
   const progress = showProgress(request.progress ?? SILENT, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
   try {
-    const pulled = await pull(reference, {
+    const order = from === null ? await orderOf(reference, context) : { reference, name: null };
+    const pulled = await pull(order.reference, {
       store: modelStore(context.paths),
       env: context.env,
-      name,
+      name: name ?? order.name,
       sha256,
       allowPrivate,
       from,

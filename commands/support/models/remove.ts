@@ -8,6 +8,7 @@ import { removeModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 import { type Inventory, type InventoryEntry, takeInventory } from "./inventory.ts";
+import { presetsOf } from "./presets.ts";
 
 /** A model that may be deleted. */
 export interface Removal {
@@ -29,7 +30,7 @@ export interface Removal {
 export async function planRemoval(names: readonly string[], context: CommandContext): Promise<readonly Removal[]> {
   // One that runs and does not answer may hold any of them.
   await connectIfRunning(context.paths);
-  const inventory = await takeInventory(context);
+  const [inventory, presets] = await Promise.all([takeInventory(context), presetsOf(context)]);
   return [...new Set(names)].map((name) => {
     const entry = find(name, inventory);
     const { stored } = entry;
@@ -51,7 +52,10 @@ export async function planRemoval(names: readonly string[], context: CommandCont
       pullable: configured
         .filter(
           ({ source }) =>
-            source.type === "huggingface" || (source.type === "catalog" && catalogEntry(source.name) !== null),
+            source.type === "huggingface" ||
+            (source.type === "catalog" &&
+              (catalogEntry(source.name) !== null ||
+                ![null, "cloud"].includes(presets.find(source.name)?.kind ?? null))),
         )
         .map(({ name: user }) => user),
       users: configured.map((config) => config.name),

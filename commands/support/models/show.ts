@@ -16,6 +16,7 @@ import type { CommandContext } from "../cli/context.ts";
 import { engineFolder, modelStore } from "../stores.ts";
 import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
 import { type HoldingInstance, type InventoryEntry, instancesOf, takeInventory, weightsOf } from "./inventory.ts";
+import { presetsOf } from "./presets.ts";
 
 /** What `show --json` prints. */
 export interface ShownModel {
@@ -80,7 +81,7 @@ async function ofCatalog(
   entries: readonly InventoryEntry[],
   context: CommandContext,
 ): Promise<ShownModel> {
-  const entry = catalogEntry(name);
+  const entry = catalogEntry(name) ?? (await ofPreset(name, context));
   if (entry === null) {
     const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
     const [node] = elsewhere?.nodes ?? [];
@@ -96,7 +97,7 @@ async function ofCatalog(
     const near = nearestNames(name, new Set(entries.map((known) => known.name)));
     throw new AssistantError(
       "model_not_found",
-      `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor in the catalog.`,
+      `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor known by name.`,
       {
         param: name,
         remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
@@ -122,6 +123,16 @@ async function ofCatalog(
     memory: null,
     instances: [],
   };
+}
+
+/** What is known of a preset before it is pulled: sizes and digests are the hub's to say. */
+async function ofPreset(
+  name: string,
+  context: CommandContext,
+): Promise<{ name: string; bytes: null; sha256: null; licence: string | null } | null> {
+  const preset = (await presetsOf(context)).find(name);
+  if (preset === null || preset.kind === "cloud") return null;
+  return { name: preset.name, bytes: null, sha256: null, licence: preset.licence };
 }
 
 // A model that is not configured is estimated with one conversation of default length.

@@ -11,6 +11,7 @@ import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { isModelName } from "../../../src/models/names.ts";
+import type { Presets } from "../../../src/models/presets/preset.ts";
 import { type PulledModel, pull } from "../../../src/models/pull.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
 import { getModel } from "../../../src/models/store.ts";
@@ -18,6 +19,7 @@ import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { configurePulled } from "../models/configure.ts";
 import { elsewhereNamed, modelsElsewhere } from "../models/elsewhere.ts";
+import { orderOf, presetsOf } from "../models/presets.ts";
 import { pullLines } from "../models/pull-progress.ts";
 import { modelStore } from "../stores.ts";
 
@@ -77,11 +79,13 @@ async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Pro
 
 /** Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run by. */
 async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<string> {
-  const pulled =
-    catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted)
-      ? await pullShown(wanted, options)
-      : await storedModel(wanted, config);
-  if (pulled === null) throw unknownModel(wanted, config);
+  const isReference = catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted);
+  const stored = isReference ? null : await storedModel(wanted, config);
+  if (stored === null && !isReference) {
+    const presets = await presetsOf(options.context);
+    if (presets.find(wanted) === null) throw unknownModel(wanted, config, presets);
+  }
+  const pulled = stored ?? (await pullShown(wanted, options));
   const { model, kind, file, written, problem } = await configurePulled(pulled, options.context);
   if (model === null || kind === null)
     throw new AssistantError("config_invalid", `${pulled.name} is here but cannot be run: ${problem}.`, {
@@ -138,20 +142,20 @@ function throwOwnMistake(config: Config, wanted: string): void {
   );
 }
 
-function unknownModel(wanted: string, config: Config): AssistantError {
+function unknownModel(wanted: string, config: Config, presets: Presets): AssistantError {
   const known = [
     ...config.models.flatMap((model) => [model.name, ...model.aliases]),
-    ...catalog.map((entry) => entry.name),
+    ...[...catalog, ...presets.all].map(({ name }) => name),
   ];
   const [nearest] = nearestNames(wanted, new Set(known), 1);
   return new AssistantError(
     "model_not_found",
-    `There is no model \`${wanted}\`: it is neither configured nor in the catalog.`,
+    `There is no model \`${wanted}\`: it is neither configured nor known by name.`,
     {
       param: wanted,
       remedy:
         nearest === undefined
-          ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf. The catalog has ${catalog.map((entry) => entry.name).join(", ")}.`
+          ? `Name a model (\`assistant list\`), a file, or hf:ORG/REPO/FILE.gguf; \`assistant search\` lists those that are known by name.`
           : `Did you mean \`${nearest}\`?`,
     },
   );
@@ -163,7 +167,9 @@ async function pullShown(
 ): Promise<PulledModel> {
   using progress = showProgress(stream, `pulling ${reference}`);
   const line = pullLines(reference.length > 30 ? "pulling" : reference);
-  const pulled = await pull(reference, {
+  const order = await orderOf(reference, context);
+  const pulled = await pull(order.reference, {
+    name: order.name,
     store: modelStore(context.paths),
     env: context.env,
     signal,

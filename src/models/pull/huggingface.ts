@@ -143,7 +143,8 @@ function ofQuantisation(weights: readonly Sibling[], quantisation: string | null
   return quantisation === null ? (matching(USUAL) ?? weights[0]) : matching(quantisation);
 }
 
-function hubOf(options: PullOptions): { endpoint: URL; access: HttpAccess } {
+/** The hub that is asked, and how. Throws `usage` for a wrong HF_ENDPOINT. */
+export function hubOf(options: Pick<PullOptions, "env" | "allowPrivate">): { endpoint: URL; access: HttpAccess } {
   const chosen = options.env["HF_ENDPOINT"] || null;
   const text = chosen ?? "https://huggingface.co";
   if (!URL.canParse(text) || !/^https?:/i.test(text))

@@ -1,0 +1,41 @@
+import { Args, Flags } from "@oclif/core";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { showProgress } from "./support/cli/progress.ts";
+import type { FoundModel } from "./support/models/search.ts";
+
+export default class Search extends BaseCommand {
+  static override strict = false;
+  static override usage = "search [TEXT...] [OPTIONS]";
+  static override summary = "Search models that can be pulled by name, and the Hugging Face hub";
+  static override description =
+    "Lists the catalog and the presets, those of your own among them, without a network. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
+  static override examples = [
+    { description: "All models that are known by name", command: "<%= config.bin %> search" },
+    {
+      description: "Those whose name, repository or licence has both words",
+      command: "<%= config.bin %> search qwen apache",
+    },
+    { description: "GGUF repositories of the hub too", command: "<%= config.bin %> search granite --hub" },
+  ];
+  static override args = { text: Args.string({ description: "words to look for; several may follow" }) };
+  static override flags = {
+    hub: Flags.boolean({ description: "search the Hugging Face hub too (HF_ENDPOINT and HF_TOKEN are honoured)" }),
+  };
+
+  async run(): Promise<{ models: readonly FoundModel[] }> {
+    const { argv, flags } = await this.parse(Search);
+    const [{ searchModels, searchRows }, { alignColumns }, { formatBytes }] = await Promise.all([
+      import("./support/models/search.ts"),
+      import("../src/ui/table.ts"),
+      import("../src/models/format.ts"),
+    ]);
+    using _progress = showProgress(process.stderr, "searching");
+    const models = await searchModels((argv as string[]).join(" "), flags, this.context(flags));
+    this.log(
+      models.length === 0
+        ? `Nothing known by name matches${flags.hub ? ", and nothing on the hub" : "; `--hub` searches the Hugging Face hub too"}.`
+        : alignColumns(searchRows(models, formatBytes)).join("\n"),
+    );
+    return { models };
+  }
+}

@@ -1,0 +1,65 @@
+import { resolve } from "node:path";
+import { expandHome } from "../../../src/config/paths.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import type { ModelKind } from "../../../src/core/model.ts";
+import { isModelName } from "../../../src/models/names.ts";
+import { getModel } from "../../../src/models/store.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { interruptible } from "../cli/interrupt.ts";
+import type { ProgressStream } from "../cli/progress.ts";
+import { modelStore } from "../stores.ts";
+import { registryOf } from "./presets.ts";
+
+export interface RegisterRequest {
+  /** Of a model in the store or of a preset, where there is no file. */
+  readonly name: string;
+  readonly file: string | null;
+  readonly embedding: boolean;
+  readonly contextTokens: number | undefined;
+  readonly gpuLayers: number | undefined;
+  readonly quantization: string | null;
+  readonly download: boolean;
+}
+
+/** What `register --json` prints. */
+export interface RegisteredModel {
+  readonly model: string;
+  readonly kind: ModelKind;
+  /** The model file (TOML). */
+  readonly file: string;
+  readonly warning: string | null;
+}
+
+export async function registerModel(
+  request: RegisterRequest,
+  context: CommandContext,
+  progress: ProgressStream,
+): Promise<RegisteredModel> {
+  const { name, embedding, contextTokens, gpuLayers, quantization, download } = request;
+  using interrupt = interruptible();
+  const registry = registryOf(context, progress, interrupt.signal);
+  const file = request.file === null ? undefined : resolve(expandHome(request.file, context.env["HOME"] ?? ""));
+  const isStored = isModelName(name) && (await getModel(modelStore(context.paths), name)) !== null;
+  const isPreset = file === undefined && (!isStored || quantization !== null);
+  if (isPreset && (contextTokens !== undefined || gpuLayers !== undefined))
+    throw new AssistantError("usage", "`--ctx-size` and `--gpu-layers` are for files; a preset says both itself.", {
+      remedy: "Register the preset, then change its model file.",
+    });
+  const registered = isPreset
+    ? await registry.registerPreset({ preset: name, download, quantization })
+    : await registry.register(name, embedding ? "embedding" : "local", {
+        modelPath: file,
+        contextWindow: contextTokens,
+        gpuLayers,
+      });
+  return {
+    model: registered.model.name,
+    kind: registered.model.kind,
+    file: registered.file,
+    warning: registered.warning,
+  };
+}
+
+/** Where it is and how to use it. Pure. */
+export const registeredText = ({ model, kind, file }: RegisteredModel): string =>
+  `Wrote ${file}\n${kind === "embedding" ? `Serve it: POST /v1/embeddings with "model": "${model}"` : `Run it: assistant run ${model}`}`;

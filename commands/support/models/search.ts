@@ -1,0 +1,141 @@
+import type { Hardware } from "../../../src/core/device.ts";
+import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { catalog } from "../../../src/models/catalog.ts";
+import { formatParameters } from "../../../src/models/format.ts";
+import { type Fit, fitHere } from "../../../src/models/presets/compatibility.ts";
+import type { Preset } from "../../../src/models/presets/preset.ts";
+import { listModels } from "../../../src/models/store.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { modelStore } from "../stores.ts";
+import { hubOf, presetsOf } from "./presets.ts";
+
+/** A model that can be pulled or registered, as `search --json` prints it. Null: not known. */
+export interface FoundModel {
+  /** What `pull` takes; of a cloud model what `register` takes. */
+  readonly name: string;
+  readonly type: "chat" | "embedding" | "cloud" | "hub";
+  /** Repository of the hub, or null. */
+  readonly repository: string | null;
+  /** The service of a cloud model, or null. */
+  readonly provider: string | null;
+  readonly parameters: number | null;
+  readonly bytes: number | null;
+  readonly contextLength: number | null;
+  readonly licence: string | null;
+  /** Where this machine has the memory for it. */
+  readonly fits: Fit | null;
+  /** The quantization to take, where one fits. */
+  readonly quantization: string | null;
+  /** Whether its weights are here. */
+  readonly isPulled: boolean;
+  /** Access has to be asked for at the hub. */
+  readonly isGated: boolean;
+}
+
+const MAX_FROM_HUB = 20;
+
+/** What matches every word of `text`: of the catalog and the presets, and with `hub` of the hub too. */
+export async function searchModels(
+  text: string,
+  { hub }: { readonly hub: boolean },
+  context: CommandContext,
+): Promise<readonly FoundModel[]> {
+  const [presets, hardware, stored, onHub] = await Promise.all([
+    presetsOf(context),
+    probeHardware(context.env),
+    listModels(modelStore(context.paths)),
+    hub ? hubOf(context).search(text, MAX_FROM_HUB) : [],
+  ]);
+  const isPulled = (name: string): boolean => stored.some((model) => model.name === name);
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
+  const matches = (found: FoundModel): boolean => {
+    const { name, type, repository, provider, licence } = found;
+    const all = [name, type, repository, provider, licence].join(" ").toLowerCase();
+    return words.every((word) => all.includes(word));
+  };
+  const known = [
+    ...catalog.map(
+      (entry): FoundModel => ({
+        ...nothingKnown,
+        name: entry.name,
+        type: entry.kind === "embedding" ? "embedding" : "chat",
+        bytes: entry.bytes,
+        licence: entry.licence,
+        fits: fitsBytes(entry.bytes, hardware),
+        isPulled: isPulled(entry.name),
+      }),
+    ),
+    ...(["local", "embedding", "cloud"] as const)
+      .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
+      .map((preset) => ofPreset(preset, hardware, isPulled(preset.name))),
+  ].filter(matches);
+  const fromHub = onHub.map(({ repo, parameters, contextLength, licence, isGated }): FoundModel => {
+    const sizeB = parameters === null ? null : parameters / 1e9;
+    const { fit, quantization } = sizeB === null ? unknownFit : fitHere({ name: repo, sizeB, vramMib: {} }, hardware);
+    return {
+      ...nothingKnown,
+      name: `hf:${repo}`,
+      type: "hub",
+      repository: repo,
+      parameters,
+      contextLength,
+      licence,
+      fits: fit,
+      quantization,
+      isGated,
+    };
+  });
+  return [...known, ...fromHub];
+}
+
+const nothingKnown = {
+  repository: null,
+  provider: null,
+  parameters: null,
+  bytes: null,
+  contextLength: null,
+  fits: null,
+  quantization: null,
+  isPulled: false,
+  isGated: false,
+};
+const unknownFit = { fit: null, quantization: null };
+
+/** Weights as they are, without a choice of quantizations. */
+function fitsBytes(bytes: number, hardware: Hardware): Fit {
+  return fitHere({ name: "", sizeB: 1, vramMib: allQuantizations(bytes / 2 ** 20) }, hardware).fit;
+}
+const allQuantizations = (mib: number) => ({ q4_k_m: mib, q5_k_m: mib, q8_0: mib, fp16: mib });
+
+function ofPreset(preset: Preset, hardware: Hardware, isPulled: boolean): FoundModel {
+  const { name } = preset;
+  if (preset.kind === "cloud")
+    return { ...nothingKnown, name, type: "cloud", provider: preset.provider, licence: null };
+  const { repo: repository, licence, contextLength } = preset;
+  const base = { ...nothingKnown, name, repository, licence, contextLength, isPulled };
+  if (preset.kind === "embedding") return { ...base, type: "embedding" };
+  const { fit: fits, quantization } = fitHere(preset, hardware);
+  return { ...base, type: "chat", parameters: preset.sizeB * 1e9, fits, quantization };
+}
+
+/** The cells of a table, titles first. */
+export function searchRows(found: readonly FoundModel[], formatBytes: (bytes: number) => string): string[][] {
+  const rows = found.map((model) => [
+    model.name,
+    model.type,
+    model.parameters === null
+      ? model.bytes === null
+        ? "-"
+        : formatBytes(model.bytes)
+      : formatParameters(model.parameters),
+    model.contextLength === null ? "-" : String(model.contextLength),
+    model.licence ?? model.provider ?? "-",
+    model.fits ?? "-",
+    model.quantization ?? "-",
+    model.isPulled ? "pulled" : model.isGated ? "gated" : "",
+  ]);
+  return [["NAME", "TYPE", "SIZE", "CONTEXT", "LICENCE", "FITS", "QUANT", ""], ...rows];
+}

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { DaemonStatus, InstanceStatus } from "../api/status.ts";
+import { AssistantError } from "../core/errors.ts";
+
+export type ModelAction = "load" | "unload" | "restart";
+
+/** A daemon that acts on its models: this one, or one that a command talks to. */
+export interface ActingDaemon {
+  status(): Promise<DaemonStatus>;
+  /** Resolves once accepted. */
+  act(model: string, action: ModelAction): Promise<unknown>;
+}
+
+const POLL_MS = 100;
+/** States of an instance that has a process, or is about to. */
+const UP = ["starting", "ready", "draining", "stopping"];
+
+/**
+ * Has the daemon act on a model of its own, and returns its instances when that has happened. `onChange` hears of them in
+ * between. Throws why a load failed, and the signal's reason.
+ */
+export async function actOn(
+  daemon: ActingDaemon,
+  model: string,
+  action: ModelAction,
+  { signal, onChange }: { signal?: AbortSignal; onChange?(instances: readonly InstanceStatus[]): void } = {},
+): Promise<readonly InstanceStatus[]> {
+  const status = await daemon.status();
+  const before = new Set(instancesOf(status, model).flatMap(({ pid }) => pid ?? []));
+  await daemon.act(model, action);
+  for (;;) {
+    await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+    const now = await daemon.status();
+    const instances = instancesOf(now, model);
+    onChange?.(instances);
+    if (isDone(action, instances, before)) return instances;
+    const failure = action === "unload" ? null : failureOf(now, model, instances, status.now);
+    if (failure !== null) throw failure;
+  }
+}
+
+const instancesOf = (status: DaemonStatus, model: string): InstanceStatus[] =>
+  status.instances.filter((instance) => instance.model === model);
+
+/** Pure. `before`: the processes that ran when the action was asked for. */
+export function isDone(
+  action: ModelAction,
+  instances: readonly Pick<InstanceStatus, "state" | "pid">[],
+  before: ReadonlySet<number>,
+): boolean {
+  const up = instances.filter(({ state }) => UP.includes(state));
+  if (action === "unload") return up.length === 0;
+  const ready = up.filter(
+    ({ state, pid }) => state === "ready" && pid !== null && (action === "load" || !before.has(pid)),
+  );
+  return action === "load"
+    ? ready.length > 0
+    : ready.length > 0 && !up.some(({ pid }) => pid !== null && before.has(pid));
+}
+
+/** Why it will not be up: a start that has failed since, or no place for it. */
+function failureOf(
+  status: DaemonStatus,
+  model: string,
+  instances: readonly InstanceStatus[],
+  since: number,
+): AssistantError | null {
+  if (instances.some(({ state }) => UP.includes(state))) return null;
+  const failed = instances.find(
+    ({ state, lastDeath }) => state === "failed" && lastDeath !== null && lastDeath.at >= since,
+  );
+  const reason = failed?.lastDeath?.message ?? status.models.find(({ name }) => name === model)?.error ?? null;
+  return reason === null
+    ? null
+    : new AssistantError("model_failed", `${model} could not be loaded: ${reason}`, {
+        remedy:
+          failed === undefined
+            ? "`assistant ps` shows what takes the place."
+            : `\`assistant logs ${failed.id}\` tells more.`,
+      });
+}

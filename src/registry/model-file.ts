@@ -1,0 +1,73 @@
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { setKeys } from "../config/edit.ts";
+import { modelConfigFile, renderModelConfig, writeNew } from "../config/write.ts";
+import type { Config } from "../core/config.ts";
+import type { Hardware } from "../core/device.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
+import type { ModelKind, ModelSpec } from "../core/model.ts";
+import { getModel, type ModelStore } from "../models/store.ts";
+
+/** A model as its file is to describe it. Null: what suits the machine. */
+export interface ModelFileWish {
+  readonly name: string;
+  readonly kind: ModelKind;
+  /** As `source` of a model file; paths are absolute. */
+  readonly source: string;
+  readonly contextTokens: number | null;
+  /** -1: all. */
+  readonly gpuLayers: number | null;
+}
+
+/** Writes NAME.toml and returns its path. Throws `model_exists` where there is such a file. */
+export async function writeModelFile(
+  wish: ModelFileWish,
+  { paths }: Pick<Config, "paths">,
+  hardware: Hardware,
+): Promise<string> {
+  const { name, kind, source, contextTokens, gpuLayers } = wish;
+  const file = modelConfigFile(paths, name);
+  const settings = {
+    ...(contextTokens === null ? {} : { ctx_size: contextTokens }),
+    ...(gpuLayers === null ? {} : { n_gpu_layers: gpuLayers }),
+  };
+  const text = await renderModelConfig({ name, kind, source, hardware });
+  try {
+    await writeNew(file, setKeys(file, text, kind, settings).text, { force: false });
+  } catch (error) {
+    if (isAssistantError(error) && error.code === "file_exists") throw taken(name, file);
+    throw error;
+  }
+  return file;
+}
+
+/** Deletes the file of a model that has one of its own. Throws `invalid_request` for what is configured together with others. */
+export async function deleteModelFile(
+  { name, file }: Pick<ModelSpec, "name" | "file">,
+  { paths, models }: Config,
+): Promise<void> {
+  const others = models.filter((model) => model.file === file && model.name !== name);
+  if (file === paths.configFile || others.length > 0)
+    throw new AssistantError(
+      "invalid_request",
+      `${name} is configured in ${file}${others.length > 0 ? ` together with ${others.map((other) => other.name).join(", ")}` : ""}, which is left as it is.`,
+      { param: "name", remedy: `Remove ${name} from that file.` },
+    );
+  await rm(file, { force: true });
+}
+
+export const taken = (name: string, file: string): AssistantError =>
+  new AssistantError("model_exists", `A model called ${JSON.stringify(name)} is configured already, in ${file}.`, {
+    param: "name",
+    remedy: "Choose another name, or remove that model first.",
+  });
+
+/** The weights that a bare name stands for, as `source` of a model file: what is stored under the name; null: nothing. */
+export async function storedSource(name: string, store: ModelStore): Promise<string | null> {
+  if ((await getModel(store, name)) !== null) return name;
+  for (const candidate of [join(store.weightsDir, name, `${name}.gguf`), join(store.weightsDir, name)]) {
+    const found = await stat(candidate).catch(() => null);
+    if (found?.isFile()) return candidate;
+  }
+  return null;
+}
