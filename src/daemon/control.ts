@@ -3,6 +3,7 @@ import type { DaemonStatus } from "../api/status.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
+import type { PresetShelf } from "../models/presets/shelf.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 import { engineHints } from "./engine-hints.ts";
@@ -21,6 +22,7 @@ export interface ControlParts {
   readonly current: Current;
   readonly components: Components;
   readonly metering: Metering;
+  readonly presets: Pick<PresetShelf, "look" | "notices">;
   /** They serve what this makes, and are made after it. */
   listeners(): Listeners;
   state(): DaemonStatus["state"];
@@ -30,7 +32,7 @@ export interface ControlParts {
 
 /** What the admin API asks of the daemon. */
 export function createControl(parts: ControlParts): ControlPort {
-  const { current, components, metering } = parts;
+  const { current, components, metering, presets } = parts;
   const { fleet, scheduler, remotes, memory, weights, directory } = components;
   const startedAt = Date.now();
   let measuredAt = 0;
@@ -39,7 +41,7 @@ export function createControl(parts: ControlParts): ControlPort {
     const now = Date.now();
     if (now - measuredAt > DEVICE_REFRESH_MS) {
       measuredAt = now;
-      await Promise.all([memory.measure(), weights.look()]);
+      await Promise.all([memory.measure(), weights.look(), presets.look()]);
     }
     const hints = await engineHints(current.engines, current.config.models, fleet.snapshots());
     const { url, grpc, problems } = parts.listeners();
@@ -50,7 +52,7 @@ export function createControl(parts: ControlParts): ControlPort {
       state: parts.state(),
       url,
       config: current.config,
-      notices: [...parts.reloader().notices, ...weights.notices],
+      notices: [...parts.reloader().notices, ...weights.notices, ...presets.notices],
       weightsProblem: (model) => weights.problem(model),
       restartSettings: parts.reloader().restartSettings,
       logFile: join(current.config.paths.logDir, "current.log"),

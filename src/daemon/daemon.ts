@@ -22,6 +22,7 @@ import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { Metering } from "./metering.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
+import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
 
@@ -115,13 +116,17 @@ export class Daemon {
       apply: (config) => this.#apply(config),
     });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
+    const { registry, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     const listeners: Listeners = new Listeners({
       inference,
       directory,
+      registry,
+      isOnHub: (repo, file) => hub.has(repo, file),
       control: createControl({
         current,
         components: this.#components,
         metering,
+        presets,
         listeners: () => listeners,
         state: () => this.#state,
         reloader: () => this.#reloader,

@@ -8,7 +8,9 @@ import type { RequestProgress } from "../core/request.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
+import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
+import { apiV1Door } from "./doors/api-v1/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
@@ -37,6 +39,10 @@ export interface GatewayOptions {
   readonly maxConnections?: number;
   /** What the header of a model's weights says; null where they are not here. Default: nothing is known. */
   readonly weights?: (model: string) => ModelWeights | null;
+  /** Registers models, for `/api/v1`. Default: there is no such API. */
+  readonly registry?: Registry;
+  /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
+  readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -80,6 +86,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     onlyModels = null,
     maxConnections = null,
     weights = () => null,
+    registry = null,
+    isOnHub = async () => null,
   } = options;
   const servers = new Set<Server>();
   let stopping = false;
@@ -94,6 +102,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isStopping: () => stopping,
   });
   const doors = [openAi, monitorDoor(control), adminDoor(control)];
+  if (registry !== null)
+    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, onlyModels }));
   const table = new RouteTable();
   for (const door of doors)
     for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });

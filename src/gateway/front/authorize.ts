@@ -18,6 +18,13 @@ export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key:
 export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean =>
   scope === "admin" && guarded && key === null;
 
+/** What somebody is told who may not use what there is. */
+export const needsAdminKey = (): AssistantError =>
+  new AssistantError("insufficient_scope", 'Over the network this needs an API key with the scope "admin".', {
+    remedy:
+      'Configure one (`[server] api_key_sha256 = [{ name = "me", sha256 = "…", scopes = ["inference", "admin"] }]`), or use the command line.',
+  });
+
 const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
 const ALLOWED: Readonly<Record<KeyScope, string>> = {
   inference: "use models",

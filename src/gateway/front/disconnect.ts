@@ -1,4 +1,4 @@
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import { Cancellation } from "../../core/cancellation.ts";
 import { CallerGone } from "../../core/upstream.ts";
@@ -46,4 +46,26 @@ export class Disconnect extends Cancellation {
     const at = this.#running?.indexOf(this) ?? -1;
     if (at >= 0) this.#running?.splice(at, 1);
   }
+}
+
+/** The disconnecting of a request's client; nothing ever cancels one that did not come over a connection, but through gRPC. */
+export function cancellationOf(socket: Socket): Cancellation & Disposable {
+  const cancellation = watched.has(socket) ? new Disconnect(socket) : new Cancellation();
+  return Object.assign(cancellation, {
+    [Symbol.dispose]: () => {
+      if (cancellation instanceof Disconnect) cancellation.done();
+    },
+  });
+}
+
+/** Runs `work` with a signal that ends it when the request's client disconnects. */
+export async function whileConnected<T>(
+  { socket }: Pick<IncomingMessage, "socket">,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  using cancellation = cancellationOf(socket);
+  const gone = new AbortController();
+  cancellation.onCancel = (reason) => gone.abort(reason);
+  if (cancellation.reason !== null) gone.abort(cancellation.reason);
+  return await work(gone.signal);
 }

@@ -3,7 +3,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
-import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
+import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
@@ -15,6 +15,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** What a key needs for the route; null: not even a key. Default: the door's. */
     readonly scope?: KeyScope | null;
+    /** Whether those who may not use it learn that it exists. Default: no. */
+    readonly announced?: boolean;
   }
   interface FastifyRequest {
     identity: Identity;
@@ -93,12 +95,13 @@ const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
 
 /** Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes that a comparison would not. */
 function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
-  const { scope = "inference" } = request.routeOptions.config ?? {};
+  const { scope = "inference", announced = false } = request.routeOptions.config ?? {};
   const needsKey = scope !== null && !isLocal(request.raw);
   const identity = needsKey
     ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket)
     : LOCAL;
-  if (scope !== null && isHidden(scope, needsKey, identity)) throw routeNotFound(pathOf(request));
+  if (scope !== null && isHidden(scope, needsKey, identity))
+    throw announced ? needsAdminKey() : routeNotFound(pathOf(request));
   return identity;
 }
 

@@ -1,0 +1,40 @@
+import { Hub } from "../models/hub.ts";
+import { PresetShelf } from "../models/presets/shelf.ts";
+import { Registry } from "../registry/registry.ts";
+import type { Stores } from "../store/stores.ts";
+import type { Components } from "./components.ts";
+import type { Current } from "./current.ts";
+
+/** What the daemon knows of models that it does not have yet. */
+export interface Offer {
+  readonly registry: Registry;
+  readonly hub: Hub;
+  readonly presets: PresetShelf;
+}
+
+export function createOffer(
+  current: Current,
+  { modelStore: store, memory }: Pick<Components, "modelStore" | "memory">,
+  stores: Pick<Stores, "data">,
+  reload: () => Promise<unknown>,
+): Offer {
+  const { env } = current;
+  const presets = new PresetShelf(current.config.paths, env);
+  const registry = new Registry({
+    env,
+    store,
+    config: () => current.config,
+    hardware: async () => {
+      await memory.measure();
+      return current.hardware;
+    },
+    presets: () => presets.presets(),
+    pull: async (reference, name) => {
+      // Loaded with the first pull: what it needs of the network is no daemon's everyday business.
+      const { pull } = await import("../models/pull.ts");
+      await pull(reference, { store, env, name });
+    },
+    reload,
+  });
+  return { registry, hub: new Hub({ env, documents: stores.data }), presets };
+}

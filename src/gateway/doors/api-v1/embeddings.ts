@@ -1,0 +1,120 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { requiredText, text } from "../../../config/schema/kit.ts";
+import { AssistantError } from "../../../core/errors.ts";
+import { newRequestId } from "../../../core/ids.ts";
+import { Type } from "../../../core/schema.ts";
+import { answerOf } from "../../../inference/collect.ts";
+import type { InferenceCore } from "../../../inference/core.ts";
+import type { ModelDirectory } from "../../../inference/resolve.ts";
+import type { Authorizer } from "../../front/authorize.ts";
+import { callHeaders } from "../../front/call-headers.ts";
+import { checkedBody } from "../../front/checked-body.ts";
+import { cancellationOf } from "../../front/disconnect.ts";
+
+export interface EmbeddingRoutesOptions {
+  readonly directory: ModelDirectory;
+  readonly inference: InferenceCore;
+  readonly authorizer: Pick<Authorizer, "admit">;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+}
+
+const MAX_TEXTS = 100;
+const PREVIEW_CHARACTERS = 100;
+/** What a request means that names no model, where it is configured; else the default one for embeddings. */
+const USUAL_MODELS = ["intfloat/multilingual-e5-large", "multilingual-e5-large"];
+
+const modelName = { model_name: text("Name of the model.", { minLength: 1 }) };
+const EmbeddingsBody = Type.Object({
+  texts: Type.Array(Type.String({ minLength: 1 }), { required: true }),
+  ...modelName,
+});
+const SimilarityBody = Type.Object({
+  text1: requiredText("A text.", { minLength: 1 }),
+  text2: requiredText("Another text.", { minLength: 1 }),
+  ...modelName,
+});
+
+interface Vectors {
+  readonly model: string;
+  /** Of length 1 each. */
+  readonly embeddings: readonly (readonly number[])[];
+}
+
+/** Vectors of texts, and how alike two texts are. */
+export function registerEmbeddingRoutes(app: FastifyInstance, options: EmbeddingRoutesOptions): void {
+  app.post("/api/v1/embeddings", async (request) => {
+    const { texts, model_name: name } = checkedBody(EmbeddingsBody, request.body);
+    if (texts.length === 0 || texts.length > MAX_TEXTS)
+      throw new AssistantError("invalid_request", `texts: expected 1 to ${MAX_TEXTS} texts, found ${texts.length}.`, {
+        param: "texts",
+      });
+    const { embeddings, model } = await vectorsOf(texts, name, request, options);
+    return { embeddings, model, dimensions: embeddings[0]?.length ?? 0 };
+  });
+  app.post("/api/v1/embeddings/similarity", async (request) => {
+    const { text1, text2, model_name: name } = checkedBody(SimilarityBody, request.body);
+    const { embeddings, model } = await vectorsOf([text1, text2], name, request, options);
+    const [first = [], second = []] = embeddings;
+    const cosine = first.reduce((sum, value, index) => sum + value * (second[index] ?? 0), 0);
+    return {
+      similarity: Math.round(cosine * 1e4) / 1e4,
+      model,
+      text1_preview: preview(text1),
+      text2_preview: preview(text2),
+    };
+  });
+}
+
+async function vectorsOf(
+  texts: readonly string[],
+  name: string | undefined,
+  request: FastifyRequest,
+  { directory, inference, authorizer, onlyModels }: EmbeddingRoutesOptions,
+): Promise<Vectors> {
+  const { caller } = request.identity;
+  const model = name ?? USUAL_MODELS.find((usual) => directory.find(usual) !== undefined) ?? "";
+  const json = { model, input: texts };
+  using cancellation = cancellationOf(request.raw.socket);
+  const ended = authorizer.admit(request.identity);
+  try {
+    const answer = await answerOf(inference, {
+      id: newRequestId(),
+      caller,
+      route: request.routeOptions.url ?? "/api/v1/embeddings",
+      arrivedAt: performance.now(),
+      cancellation,
+      selector: { model, among: onlyModels },
+      operation: "embedding",
+      wire: "openai.embedding",
+      body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+      prompt: { text: texts },
+      streamed: false,
+      maxTokens: 0,
+      ...callHeaders(request.headers, false),
+    });
+    return readAnswer(answer, model);
+  } finally {
+    ended?.();
+  }
+}
+
+function readAnswer(answer: Buffer, model: string): Vectors {
+  const { data, model: answered } = JSON.parse(answer.toString()) as {
+    readonly data: readonly { readonly index: number; readonly embedding: readonly number[] }[];
+    readonly model?: string;
+  };
+  const inOrder = [...data].sort((a, b) => a.index - b.index);
+  return {
+    model: model === "" ? (answered ?? "") : model,
+    embeddings: inOrder.map(({ embedding }) => unit(embedding)),
+  };
+}
+
+function unit(vector: readonly number[]): readonly number[] {
+  const length = Math.hypot(...vector);
+  return length === 0 || Math.abs(length - 1) < 1e-6 ? vector : vector.map((value) => value / length);
+}
+
+const preview = (whole: string): string =>
+  whole.length <= PREVIEW_CHARACTERS ? whole : `${whole.slice(0, PREVIEW_CHARACTERS)}...`;

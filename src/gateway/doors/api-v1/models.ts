@@ -1,0 +1,183 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { DaemonStatus, InstanceStatus } from "../../../api/status.ts";
+import { AssistantError, isAssistantError } from "../../../core/errors.ts";
+import type { ModelSpec } from "../../../core/model.ts";
+import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import { actOn } from "../../../registry/act.ts";
+import type { Registered, Registry } from "../../../registry/registry.ts";
+import { checkedBody } from "../../front/checked-body.ts";
+import { whileConnected } from "../../front/disconnect.ts";
+import type { ControlPort } from "../../ports.ts";
+import {
+  CompatibilityQuestion,
+  compatibilityAnswer,
+  DEFAULT_CONTEXT_WINDOW,
+  LocalConfig,
+  modelInfo,
+  NamedModel,
+  PresetRegistration,
+  presetLists,
+  RegistrationHead,
+} from "./wire.ts";
+
+export interface ModelRoutesOptions {
+  readonly directory: ModelDirectory;
+  readonly registry: Registry;
+  readonly control: Pick<ControlPort, "status" | "modelAct">;
+  /** Whether the hub has the file; null where it cannot be asked. `file` null: whether it has the repository. */
+  readonly isOnHub: (repo: string, file: string | null) => Promise<boolean | null>;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+}
+
+const PREFIX = "/api/v1/models";
+/** For keys with the scope `admin`; those who have none learn what is missing. */
+const admin = { config: { scope: "admin", announced: true } } as const;
+const MIB = 2 ** 20;
+
+/** Lists, registers, loads and deletes models. */
+export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
+  const { directory, registry, control, isOnHub, onlyModels } = options;
+  const visible = ({ identity }: FastifyRequest): readonly ModelSpec[] => {
+    const all = modelsFor(identity.caller, directory);
+    return onlyModels === null ? all : all.filter((model) => onlyModels.includes(model.name));
+  };
+  const named = (request: FastifyRequest, name: string): ModelSpec => {
+    const model = directory.find(name);
+    if (model !== undefined) requireModel(request.identity.caller, model);
+    if (model === undefined || !visible(request).includes(model)) throw notFound(visible(request), name);
+    return model;
+  };
+  const registeredInfo = async ({ model, warning }: Registered): Promise<object> =>
+    modelInfo(
+      model,
+      isLoaded(await control.status(), model),
+      warning === null ? {} : { compatibility_warning: warning },
+    );
+
+  app.get(PREFIX, async (request) => {
+    const status = await control.status();
+    const models = visible(request).map((model) => modelInfo(model, isLoaded(status, model)));
+    return { models, total: models.length };
+  });
+  app.get(`${PREFIX}/presets`, async () => presetLists(await registry.presets()));
+  app.get(`${PREFIX}/download-status/:preset`, async ({ params }) => {
+    const { preset, file, bytes } = await registry.presetFile((params as { preset: string }).preset);
+    return {
+      preset_name: preset.name,
+      exists_locally: file !== null,
+      local_path: file,
+      file_size_mb: bytes === null ? null : Math.round((bytes / MIB) * 100) / 100,
+      available_on_hf: await isOnHub(preset.repo, preset.filename),
+    };
+  });
+  app.get(`${PREFIX}/*`, async (request) => {
+    const model = named(request, (request.params as { "*": string })["*"]);
+    return modelInfo(model, isLoaded(await control.status(), model));
+  });
+  app.post(`${PREFIX}/register`, admin, async ({ body }, reply) => {
+    const { name, provider, config } = checkedBody(RegistrationHead, body);
+    const isLocal = provider === "local" || provider === "embedding";
+    const settings = isLocal ? checkedBody(LocalConfig, config, "config") : {};
+    const registered = await registry.register(name, provider, {
+      modelPath: settings.model_path,
+      contextWindow: settings.context_window ?? (provider === "local" ? DEFAULT_CONTEXT_WINDOW : undefined),
+      gpuLayers: settings.gpu_layers,
+    });
+    return await reply.code(201).send(await registeredInfo(registered));
+  });
+  app.post(`${PREFIX}/register-from-preset`, admin, async ({ body }, reply) => {
+    const {
+      preset_name: preset,
+      auto_download: download = true,
+      quantization = null,
+    } = checkedBody(PresetRegistration, body);
+    const registered = await registry.registerPreset({ preset, download, quantization }).catch(badRequest);
+    return await reply.code(201).send(await registeredInfo(registered));
+  });
+  app.post(`${PREFIX}/check-compatibility`, async ({ body }) => {
+    const { preset_name: preset, quantization = null } = checkedBody(CompatibilityQuestion, body);
+    return compatibilityAnswer(await registry.compatibility(preset, quantization));
+  });
+  const act = async (request: FastifyRequest, action: "load" | "unload") => {
+    const model = named(request, modelName(request));
+    if (model.nodes !== undefined)
+      throw new AssistantError(
+        "invalid_request",
+        `${model.name} runs on other machines; it cannot be ${action}ed here.`,
+        {
+          param: "model_name",
+          remedy: "Ask the machine that has it.",
+        },
+      );
+    const daemon = { status: () => control.status(), act: control.modelAct };
+    const before = vramMb((await control.status()).instances, model);
+    const startedAt = performance.now();
+    const instances = await whileConnected(request.raw, (signal) => actOn(daemon, model.name, action, { signal }));
+    return { model, before, after: vramMb(instances, model), elapsedMs: Math.round(performance.now() - startedAt) };
+  };
+  app.post(`${PREFIX}/load`, admin, async (request) => {
+    const { model, after, elapsedMs } = await act(request, "load");
+    return { model_name: model.name, loaded: true, load_time_ms: elapsedMs, vram_used_mb: after };
+  });
+  app.post(`${PREFIX}/unload`, admin, async (request) => {
+    const { model, before, after } = await act(request, "unload");
+    return { model_name: model.name, unloaded: true, vram_freed_mb: Math.max(0, before - after) };
+  });
+  app.delete(`${PREFIX}/*`, admin, async (request, reply) => {
+    const { cleanup = "true" } = request.query as { readonly cleanup?: string };
+    if (cleanup !== "true" && cleanup !== "false")
+      throw new AssistantError(
+        "invalid_request",
+        `cleanup: expected true or false, found ${JSON.stringify(cleanup)}.`,
+        {
+          param: "cleanup",
+        },
+      );
+    const { name } = named(request, (request.params as { "*": string })["*"]);
+    // Without it its running requests may finish first.
+    const removed = await registry.unregister(name);
+    if (cleanup === "true") await control.modelAct(removed.name, "unload").catch(ifGone);
+    return await reply.code(204).send();
+  });
+}
+
+/** Named in the query or in the body. */
+function modelName({ query, body }: FastifyRequest): string {
+  const inQuery = (query as { readonly model_name?: string }).model_name;
+  const inBody = body === undefined || body === null ? undefined : checkedBody(NamedModel, body).model_name;
+  const name = inQuery ?? inBody;
+  if (name !== undefined && (inBody ?? name) === name) return name;
+  throw new AssistantError(
+    "invalid_request",
+    name === undefined ? "model_name is missing." : "model_name is one in the query and another in the body.",
+    { param: "model_name" },
+  );
+}
+
+const isLoaded = ({ instances }: DaemonStatus, { name }: ModelSpec): boolean =>
+  instances.some((instance) => instance.model === name && instance.state === "ready");
+
+/** MiB of GPU memory that instances of a model take. */
+function vramMb(instances: readonly InstanceStatus[], { name }: ModelSpec): number {
+  const onGpus = instances.filter(
+    ({ model, device, state }) => model === name && device !== "cpu" && state === "ready",
+  );
+  const bytes = onGpus.reduce((sum, each) => sum + (each.memoryBytes ?? each.estimatedMemoryBytes ?? 0), 0);
+  return Math.round(bytes / MIB);
+}
+
+/** In this API a download that fails is the fault of the order. */
+function badRequest(error: unknown): never {
+  if (!isAssistantError(error) || ["model_not_found", "model_exists", "internal"].includes(error.code)) throw error;
+  throw new AssistantError("invalid_request", error.message, {
+    param: error.param ?? "preset_name",
+    ...(error.remedy === null ? {} : { remedy: error.remedy }),
+    cause: error,
+  });
+}
+
+/** The reload that a deletion brings may have stopped it already. */
+function ifGone(error: unknown): void {
+  if (!isAssistantError(error) || error.code !== "model_not_found") throw error;
+}

@@ -1,0 +1,98 @@
+import { choice, flag, integer, requiredText, text } from "../../../config/schema/kit.ts";
+import { type ModelSpec, modelKinds } from "../../../core/model.ts";
+import { Type } from "../../../core/schema.ts";
+import { type Compatibility, requiredMib } from "../../../models/presets/compatibility.ts";
+import { type Presets, quantizations } from "../../../models/presets/preset.ts";
+import { providers } from "../../../registry/registry.ts";
+
+/** Tokens of context where a request or a preset does not say. */
+export const DEFAULT_CONTEXT_WINDOW = 4096;
+
+export const Registration = Type.Object({
+  name: requiredText("Name of the model."),
+  provider: Type.Enum([...providers], { required: true }),
+  config: Type.Object({}, { required: true }),
+});
+// `config` is checked by the schema of its provider.
+export const RegistrationHead = { ...Registration, properties: { ...Registration.properties, config: {} } };
+
+export const LocalConfig = Type.Object({
+  model_path: text("GGUF file of this machine.", { minLength: 1 }),
+  context_window: integer("Tokens of context.", { minimum: 1 }),
+  gpu_layers: integer("Layers on the GPU.", { minimum: -1 }),
+});
+
+export const PresetRegistration = Type.Object({
+  preset_name: requiredText("Name of the preset.", { minLength: 1 }),
+  auto_download: flag("Download it where it is not here."),
+  quantization: text("Another quantization.", {
+    pattern: "^[A-Za-z0-9_]{1,40}$",
+    patternText: "a name such as q4_k_m",
+  }),
+});
+
+export const CompatibilityQuestion = Type.Object({
+  preset_name: requiredText("Name of the preset.", { minLength: 1 }),
+  quantization: text("Quantization.", { pattern: "^[A-Za-z0-9_]{1,40}$", patternText: "a name such as q4_k_m" }),
+});
+
+export const NamedModel = Type.Object({ model_name: text("Name of the model.", { minLength: 1 }) });
+export const cleanupValues = choice(["true", "false"], "Whether the model is unloaded at once.");
+
+/** A model as this API describes it. */
+export function modelInfo(model: ModelSpec, isLoaded: boolean, extra: Readonly<Record<string, unknown>> = {}): object {
+  const { name, kind, load, sampling, aliases, engine, nodes } = model;
+  const { generates } = modelKinds[kind];
+  return {
+    name,
+    provider: kind === "embedding" ? "embedding" : "local",
+    context_window: load.contextTokens,
+    max_output_tokens: generates ? (sampling.maxTokens >= 0 ? sampling.maxTokens : load.contextTokens) : 0,
+    supports_streaming: generates,
+    supports_structured_output: generates,
+    loaded: isLoaded,
+    extra: { kind, aliases, ...(nodes === undefined ? { engine } : { nodes }), ...extra },
+  };
+}
+
+export function presetLists(presets: Presets): object {
+  const local = presets.ofKind("local");
+  const cloud = presets.ofKind("cloud");
+  const embedding = presets.ofKind("embedding");
+  return {
+    local_models: local.map((preset) => ({
+      name: preset.name,
+      huggingface_repo: preset.repo,
+      filename: preset.filename,
+      size_b: preset.sizeB,
+      context_window: preset.contextWindow ?? DEFAULT_CONTEXT_WINDOW,
+      vram_requirements: Object.fromEntries(quantizations.map((each) => [each, requiredMib(preset, each)])),
+      context_length: preset.contextLength,
+      licence: preset.licence,
+    })),
+    cloud_models: cloud.map(({ name, provider, modelName, apiKeyVariable }) => ({
+      name,
+      provider,
+      model_name: modelName,
+      api_key_env_var: apiKeyVariable,
+    })),
+    embedding_models: embedding.map(({ name, repo, dimensions, contextLength, licence }) => ({
+      name,
+      huggingface_repo: repo,
+      dimensions,
+      context_length: contextLength,
+      licence,
+    })),
+    total_local: local.length,
+    total_cloud: cloud.length,
+    total_embedding: embedding.length,
+  };
+}
+
+export const compatibilityAnswer = (found: Compatibility): object => ({
+  compatible: found.compatible,
+  required_vram_mb: found.requiredMib,
+  available_vram_mb: found.availableMib,
+  recommended_quantization: found.recommended,
+  warning: found.warning,
+});
