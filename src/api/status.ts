@@ -40,6 +40,11 @@ export const InstanceStatus = Type.Object({
     Type.Number({ description: "estimated bytes it takes there when every slot is full" }),
   ),
   logFile: Type.String(),
+  onlyOpenAi: Type.Optional(
+    Type.Boolean({
+      description: "its program tells neither slots nor progress: standing still shows only when requests fail",
+    }),
+  ),
   loadProgress: Nullable(Type.Number()),
   inFlight: Type.Number({ description: "requests on the instance now" }),
   load: Type.Number({ description: "work in flight ÷ capacity" }),

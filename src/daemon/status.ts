@@ -104,6 +104,7 @@ function instanceStatus(
   const { decodingTokensPerSecond, ...facts } = snapshot;
   return {
     ...facts,
+    ...(facts.traits.onlyOpenAi === true ? { onlyOpenAi: true } : {}),
     memoryBytes: memory.measured(snapshot),
     estimatedMemoryBytes: memory.estimateFor(snapshot.model, snapshot.device),
     inFlight: view?.inFlight ?? 0,

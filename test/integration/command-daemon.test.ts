@@ -25,6 +25,7 @@ beforeAll(async () => {
       named: toml("named", "chat", ["--served", "org/model"], 'served_model = "org/model"'),
       judge: toml("judge", "rerank"),
       mortal: toml("mortal", "chat"),
+      painter: toml("painter", "image"),
     },
   });
   url = await assistant.serve();
@@ -107,12 +108,20 @@ test("reranking and scoring go to the program's own routes, with all that they t
   ]);
 });
 
+test("images come from the program as it makes them, and none is made as a probe", async () => {
+  const body = { model: "painter", prompt: "a river", size: "64x64", steps: 3 };
+  expect((await post("/v1/images/generations", body)).json).toMatchObject({ data: [{ b64_json: "iVBORw0KGgo=" }] });
+  expect(await recorded(records("painter"))).toMatchObject([{ path: "/v1/images/generations", body: asked[0] }]);
+  expect((await post("/v1/images/generations", { ...body, model: "foreign" })).status).toBe(400);
+});
+
 test("it is shown like any instance, with where it listens, what it was said to take, and no rate of its own", async () => {
   await post("/v1/chat/completions", { model: "foreign", messages });
   const [instance] = readyInstances(await assistant.status(), "foreign");
-  expect(instance).toMatchObject({ engine: "command", estimatedMemoryBytes: 64 * 2 ** 20 });
+  expect(instance).toMatchObject({ engine: "command", estimatedMemoryBytes: 64 * 2 ** 20, onlyOpenAi: true });
   expect(instance?.endpoint).toMatch(/^127\.0\.0\.1:\d+$/);
   expect((await assistant.run(["ps"])).stdout).toMatch(/foreign@cpu +ready +command/);
+  expect((await assistant.run(["list"])).stdout).toMatch(/foreign +chat .*(loaded|ready to run)/);
   expect((await assistant.run(["show", "foreign"])).stdout).not.toMatch(/not on this machine/);
   expect((await assistant.run(["logs", "foreign@cpu"])).stdout).toMatch(/listening/);
 });

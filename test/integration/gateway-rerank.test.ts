@@ -86,6 +86,25 @@ test("scores are in the order of the texts", async () => {
   });
 });
 
+test("pairs of texts are ranked query by query, and their scores are in the order of the pairs", async () => {
+  const answers = [ranked(1, 3), ranked(2)];
+  running = await testGateway((socket) => socket.end(jsonAnswer(answers.shift() ?? "")), { models: [judge] });
+  const answer = await post("/v1/score", { text_1: ["wet?", "dry?", "wet?"], text_2: ["mud", "sand", "water"] });
+  expect(await answer.json()).toMatchObject({
+    data: [
+      { index: 0, score: 1 },
+      { index: 1, score: 2 },
+      { index: 2, score: 3 },
+    ],
+    usage: { prompt_tokens: 60, total_tokens: 60 },
+  });
+  expect(running.upstream.requests.map(({ body }) => JSON.parse(body))).toMatchObject([
+    { query: "wet?", documents: ["mud", "water"] },
+    { query: "dry?", documents: ["sand"] },
+  ]);
+  expect(running.lines.find(({ message }) => message === "request")).toMatchObject({ promptTokens: 60 });
+});
+
 test.each([
   ["a score that is no number", jsonAnswer(ranked(null))],
   ["no JSON", jsonAnswer("<html>")],

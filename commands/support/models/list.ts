@@ -16,6 +16,8 @@ export interface ListedModel {
   readonly quantization: string | null;
   readonly trainContextTokens: number | null;
   readonly source: string;
+  /** Program of its own that runs it (`engine = "command"`), or null. */
+  readonly program: string | null;
   readonly file: string | null;
   /** The file is here and is a model; a damaged one is not. */
   readonly readable: boolean;
@@ -56,6 +58,7 @@ async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedM
     quantization: facts?.quantization ?? null,
     trainContextTokens: facts?.trainContextTokens ?? null,
     source: entry.source,
+    program: entry.config?.command?.run[0] ?? null,
     file: entry.file,
     readable: facts !== null,
     problem,
@@ -110,8 +113,8 @@ export function remarkLines(models: readonly ListedModel[]): string[] {
 }
 
 function stateOf(model: ListedModel): string {
-  if (model.file === null) return "not pulled";
-  if (!model.readable) return "unusable file";
+  if (model.program === null && model.file === null) return "not pulled";
+  if (model.program === null && !model.readable) return "unusable file";
   if (model.loaded) return "loaded";
   return model.configured ? "ready to run" : "not configured";
 }

@@ -1,17 +1,16 @@
 import { requestHeaders } from "../../api/headers.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
-import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { InstanceTraits } from "../../core/instance.ts";
 import { modelKinds } from "../../core/model.ts";
-import { type AnswerFacts, type Retry, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
+import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { RerankReceiver, rerankBody } from "../answer/rerank.ts";
 import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
 import { DrivenReceiver, driveBody, driveOf, refuseSlot } from "./driven.ts";
-import { encodePost, openExchange } from "./exchange.ts";
+import { encodePost, openExchange, retryLost } from "./exchange.ts";
+import { sendRerank } from "./rerank.ts";
 
 /** An engine on a Unix socket that speaks llama-server's HTTP. An answer's bytes go from socket to sink as they are. */
 export class EngineSocket implements Upstream {
@@ -27,6 +26,7 @@ export class EngineSocket implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { call, model } = sending;
+    if (call.operation === "rerank") return sendRerank(this.endpoint, sending, sink);
     if (!needsAbilities(call)) return this.#send(sending, sink);
     const lack = await this.#abilities.lacks(call, model.name);
     if (lack !== null) throw new SendFailure(lack, "never");
@@ -39,16 +39,14 @@ export class EngineSocket implements Upstream {
     if (!this.traits.noticesDisconnects) refuseSlot(call.body.json);
     const driven = driveOf(call, model, this.traits);
     const scoped = scope.name !== "" && modelKinds[model.kind].generates;
-    const isRerank = operation === "rerank";
-    let json = driven !== null ? driveBody(call.body.json, driven) : withUsage(call, model);
-    if (isRerank) json = rerankBody(call);
+    let json = driven === null ? withUsage(call, model) : driveBody(call.body.json, driven);
     if (scoped && scope.isContested && !this.traits.separatesCaches) json = { ...json, cache_prompt: false };
     // Looked at before: it is the model's own.
     if (operation === "embedding" && json["dimensions"] !== undefined) json = { ...json, dimensions: undefined };
     // Only an answer of stated length ends exactly; a stream has its connection to itself.
     const reusable = !streamed && driven === null;
     const bytes = encodePost(
-      isRerank ? pathOf["jina.rerank"] : pathOf[call.wire],
+      pathOf[call.wire],
       encodeBody(call, json),
       reusable,
       scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : [],
@@ -57,10 +55,9 @@ export class EngineSocket implements Upstream {
     return deliver({
       sending,
       sink,
-      retryAfter,
+      retryAfter: retryLost,
       open: (delivery) =>
         openExchange({ endpoint: this.endpoint, bytes, reusable }, delivery, (head) => {
-          if (isRerank && head.status === 200) return new RerankReceiver(call, target, head.framing);
           if (driven === null || head.status !== 200 || !head.contentType.startsWith("text/event-stream"))
             return receiverFor(head, target);
           return new DrivenReceiver(driven, target, head.framing);
@@ -68,5 +65,3 @@ export class EngineSocket implements Upstream {
     });
   }
 }
-
-const retryAfter = ({ code }: AssistantError): Retry => (code === "engine_lost" ? "once" : "never");

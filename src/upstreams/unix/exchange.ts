@@ -1,4 +1,6 @@
 import type { Endpoint } from "../../core/endpoint.ts";
+import type { AssistantError } from "../../core/errors.ts";
+import type { Retry } from "../../core/upstream.ts";
 import type { Delivery } from "../answer/delivery.ts";
 import type { Receiver } from "../answer/receivers.ts";
 import { Connection, keepConnection, takeConnection } from "./connection.ts";
@@ -43,6 +45,9 @@ export const openExchange = (
       else delivery.broken(failure);
     },
   });
+
+/** An engine that was lost may have been so by the call: it is sent once more. */
+export const retryLost = ({ code }: AssistantError): Retry => (code === "engine_lost" ? "once" : "never");
 
 /** One POST to an engine. */
 export class Exchange {

@@ -1,11 +1,10 @@
 import type { Endpoint } from "../../core/endpoint.ts";
-import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, JsonObject } from "../../core/inference.ts";
-import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
+import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
-import { encodePost, openExchange } from "./exchange.ts";
+import { encodePost, openExchange, retryLost } from "./exchange.ts";
 
 /**
  * A server on this machine that has OpenAI's API, and of which nothing else is known. Requests reach it as the client wrote them, but for the
@@ -26,7 +25,7 @@ export class OpenAiServer implements Upstream {
     return deliver({
       sending,
       sink,
-      retryAfter,
+      retryAfter: retryLost,
       open: (delivery) =>
         openExchange({ endpoint: this.endpoint, bytes, reusable: false }, delivery, (head) =>
           receiverFor(head, target),
@@ -37,5 +36,3 @@ export class OpenAiServer implements Upstream {
 
 const named = (json: JsonObject, servedModel: string): JsonObject =>
   servedModel === "" || json["model"] === servedModel ? json : { ...json, model: servedModel };
-
-const retryAfter = ({ code }: AssistantError): Retry => (code === "engine_lost" ? "once" : "never");

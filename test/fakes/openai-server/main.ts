@@ -73,6 +73,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     },
     "/v1/embeddings": { object: "list", data: [{ index: 0, object: "embedding", embedding: [0.6, 0.8] }], usage },
     "/v1/rerank": { id: "rerank-1", results: [{ index: 0, relevance_score: 0.5, document: { text: "as it is" } }] },
+    "/v1/images/generations": { created: 1, data: [{ b64_json: "iVBORw0KGgo=" }] },
     "/v1/score": { id: "score-1", object: "list", data: [{ index: 0, object: "score", score: 0.25 }] },
   };
   const answer = answers[path];

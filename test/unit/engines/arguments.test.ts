@@ -37,6 +37,16 @@ describe("arguments of llama-server", () => {
     expect(args).toContain("--no-context-shift");
   });
 
+  test("a reranking model is loaded as one, and computes a query and a document at once", () => {
+    const args = llamaServerArguments(plan({ kind: "rerank", load: { batchTokens: 512, microBatchTokens: 512 } }));
+    expect(args).toContain("--reranking");
+    expect(valueAfter(args, "--ubatch-size")).toBe("512");
+    expect(args).not.toContain("--jinja");
+    expect(refusal(() => workerConfig(plan({ kind: "rerank" }), ["cpu"]))).toMatch(
+      /^config_invalid engine: .*does not rank documents.*engine build/,
+    );
+  });
+
   test("on the CPU no GPU is touched, whatever the model's file says", () => {
     const args = llamaServerArguments(plan({ load: { gpuLayers: 99 } }));
     expect(valueAfter(args, "--device")).toBe("none");

@@ -19,6 +19,7 @@ test("a request is passed on as it was written, and every text of it counts as p
   expect(checked?.().body.json).toEqual(rerank);
   expect(refusal(decodeScore, score)).toBeNull();
   expect(refusal(decodeScore, { text_1: ["which?"], text_2: "one" })).toBeNull();
+  expect(refusal(decodeScore, { text_1: ["a", "b"], text_2: ["one", "two"] })).toBeNull();
 });
 
 test.each<[string, typeof decodeRerank, object]>([
@@ -37,7 +38,8 @@ test.each<[string, typeof decodeRerank, object]>([
   ["return_documents", decodeRerank, { ...rerank, return_documents: "yes" }],
   ["texts", decodeRerank, { ...rerank, texts: ["one"] }],
   ["text_1", decodeScore, { ...score, text_1: undefined }],
-  ["text_1", decodeScore, { ...score, text_1: ["a", "b"] }],
+  ["text_1", decodeScore, { ...score, text_1: ["a", "b", "c"] }],
+  ["text_1", decodeScore, { text_1: ["a", "b"], text_2: "one" }],
   ["text_1", decodeScore, { ...score, text_1: [] }],
   ["text_2", decodeScore, { ...score, text_2: [] }],
   ["text_2", decodeScore, { ...score, text_2: ["one", 2] }],

@@ -84,3 +84,22 @@ test("lengths stand beside the error, as llama-server gives them, also from anot
     n_ctx: 1024,
   });
 });
+
+test.each([
+  [404, { object: "error", message: "The model `x` does not exist.", code: 404 }, "The model `x` does not exist."],
+  [
+    422,
+    { detail: [{ loc: ["body", "top_p"], msg: "too large" }, { msg: "and so on" }] },
+    "body.top_p: too large; and so on.",
+  ],
+  [400, { detail: "No prompt." }, "No prompt."],
+  [400, { error: "prompt required" }, "prompt required."],
+])("what other servers than llama.cpp's say with %i is understood", (status, body, says) => {
+  const error = engineError(status, JSON.stringify(body), { model: "river", operation: "chat" });
+  expect([error.status, error.code]).toEqual([400, "invalid_request"]);
+  expect(error.message).toContain(says);
+});
+
+test.each(["null", "[]", '"text"', "<html>"])("an error answer of %s is the engine's fault", (body) => {
+  expect(engineError(500, body, { model: "river", operation: "chat" }).code).toBe("engine_error");
+});

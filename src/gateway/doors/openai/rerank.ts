@@ -11,7 +11,8 @@ const isTextObject = (value: unknown): value is Body => isObject(value) && isTex
 
 const query: Rule = { passes: isText, expected: "a string that is not empty" };
 const textList: Rule = {
-  passes: (value) => Array.isArray(value) && value.length > 0 && value.length <= MAX_DOCUMENTS && value.every(isText),
+  passes: (value) =>
+    isText(value) || (Array.isArray(value) && value.length > 0 && value.length <= MAX_DOCUMENTS && value.every(isText)),
   expected: `a string, or an array of 1 to ${MAX_DOCUMENTS} strings, none of them empty`,
 };
 
@@ -64,15 +65,16 @@ function checkRerank(json: JsonObject): void {
 }
 
 function checkScore(json: JsonObject): void {
-  const { text_1: one } = json;
-  if (Array.isArray(one) && one.length > 1) {
+  const { text_1: one, text_2: other } = json;
+  required(json, "text_1", textList);
+  required(json, "text_2", textList);
+  if (Array.isArray(one) && one.length > 1 && (!Array.isArray(other) || one.length !== other.length)) {
+    const found = Array.isArray(other) ? other.length : 1;
     throw invalid(
       "text_1",
-      `The field "text_1" must be one text, with which each of "text_2" is compared; found ${one.length}. Send a request for each.`,
+      `The field "text_1" must be one text, or as many as "text_2", each for one of those; found ${one.length} and ${found}.`,
     );
   }
-  required(json, "text_1", { ...query, passes: (value) => isText(Array.isArray(value) ? value[0] : value) });
-  required(json, "text_2", { ...textList, passes: (value) => isText(value) || textList.passes(value) });
   optional(json, "user", text);
 }
 
