@@ -21,7 +21,7 @@ import {
   slotHolder,
 } from "./life.ts";
 import type { LoopbackPorts } from "./loopback-ports.ts";
-import { listenerOf, type PortListener } from "./port-listener.ts";
+import { PortWatch } from "./port-listener.ts";
 import type { FleetOptions, FleetSettings } from "./ports.ts";
 import { prepareStart } from "./prepare.ts";
 import { becomeReady, PortTaken, sleep } from "./readiness.ts";
@@ -165,9 +165,11 @@ export class Instance {
           ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting")
           : undefined;
       case "port-taken":
-        return starting
-          ? this.#fail(life, deathByUs("port-taken", this.#options.clock.now(), news.reason), "starting")
-          : undefined;
+        return this.#fail(
+          life,
+          deathByUs("port-taken", this.#options.clock.now(), news.reason),
+          starting ? "starting" : "up",
+        );
       case "start-timeout":
         return starting ? this.#timedOut(life) : undefined;
       case "wedged":
@@ -199,6 +201,7 @@ export class Instance {
     }
     life.process = process;
     life.launch = launch;
+    life.portWatch = launch.port !== null && launch.ownListener ? new PortWatch(launch.port, process.pid) : null;
     life.spawned = true;
     life.logStart = launch.logStart;
     life.slotPlace = launch.slotPlace;
@@ -216,7 +219,7 @@ export class Instance {
       {
         endpoint,
         kind: model.kind,
-        ...(launch.port !== null && launch.ownListener ? { listener: listenerFor(launch.port, process) } : {}),
+        portWatch: life.portWatch,
         note: (lack) => {
           life.lack = lack;
         },
@@ -261,6 +264,7 @@ export class Instance {
         if (this.#life === life && !life.over.signal.aborted) this.#update(found);
       },
       wedged: (evidence) => this.#tell(life, { type: "wedged", evidence }),
+      portTaken: () => this.#tell(life, { type: "port-taken", reason: new PortTaken(engine.endpoint).message }),
     });
   }
 
@@ -279,6 +283,7 @@ export class Instance {
       pid: life.process.pid,
       endpoint: life.launch.endpoint,
       probe: life.launch.probe,
+      portWatch: life.portWatch,
       kind: life.order.model.kind,
       logFile: this.#files.logFile,
       computesOnCpu: life.order.device.vendor === "cpu",
@@ -475,11 +480,6 @@ export class Instance {
     this.#options.onEvent({ type: "transition", from, snapshot: this.#snapshot });
   }
 }
-
-const listenerFor =
-  (port: number, { pid }: EngineProcess) =>
-  (): Promise<PortListener> =>
-    listenerOf(port, pid);
 
 /** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
 const notPrepared = (error: AssistantError, at: number): Death => ({

@@ -10,6 +10,7 @@ import type { EngineId } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
 import { logFileOf } from "./engine-log.ts";
 import type { EngineProcess, Exit } from "./engine-process.ts";
+import type { PortWatch } from "./port-listener.ts";
 import type { FleetOptions } from "./ports.ts";
 import type { SlotPlace, Successor } from "./slot-cache.ts";
 
@@ -58,6 +59,8 @@ export interface Life {
   readySince: number | null;
   /** What it was spawned with; null before. */
   launch: PreparedLaunch | null;
+  /** Whose its port is; null: it has none, or anybody may have it. */
+  portWatch: PortWatch | null;
   /** What kept it from being ready at the last look; null: nothing worth saying. */
   lack: string | null;
   /** Where its conversations are saved; null: nowhere. */
@@ -83,6 +86,7 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   logStart: 0,
   readySince: null,
   launch: null,
+  portWatch: null,
   lack: null,
   slotPlace: null,
   restored: [],

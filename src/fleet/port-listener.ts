@@ -10,9 +10,40 @@ export type PortListener = "nobody" | "engine" | "stranger";
 
 const LSOF_TIMEOUT_MS = 5_000;
 
-/** `group`: the engine's process group, which is the pid of its leader. Never rejects; what cannot be told is a stranger. */
-export const listenerOf = (port: number, group: number): Promise<PortListener> =>
-  (process.platform === "linux" ? bySockets(port, group) : byLsof(port, group)).catch(() => "stranger" as const);
+/** Tells whose a port is, for as long as an engine has it. `group`: its process group, which is the pid of its leader. */
+export class PortWatch {
+  readonly #port: number;
+  readonly #group: number;
+  /** Sockets of the engine that listen on its port, as of the last look. */
+  #own = new Set<string>();
+
+  constructor(port: number, group: number) {
+    this.#port = port;
+    this.#group = group;
+  }
+
+  /** Never rejects; what cannot be told is a stranger. */
+  look(): Promise<PortListener> {
+    const look = process.platform === "linux" ? this.#bySockets() : byLsof(this.#port, this.#group);
+    return look.catch(() => "stranger" as const);
+  }
+
+  /** The same every few seconds while it runs: on Linux two small files, elsewhere nothing, as the look would start a program. */
+  lookAgain(): Promise<PortListener> {
+    return process.platform === "linux" ? this.look() : Promise.resolve("engine" as const);
+  }
+
+  async #bySockets(): Promise<PortListener> {
+    const tables = await Promise.all([
+      readFile("/proc/net/tcp", "utf8"),
+      readFile("/proc/net/tcp6", "utf8").catch(() => ""),
+    ]);
+    const listening = tables.flatMap((table) => listeningSockets(table, this.#port));
+    if (listening.length === 0) return "nobody";
+    if (!listening.every((socket) => this.#own.has(socket))) this.#own = new Set(await socketsOf(this.#group));
+    return listening.every((socket) => this.#own.has(socket)) ? "engine" : "stranger";
+  }
+}
 
 /** State of a socket that listens, in /proc/net/tcp. */
 const LISTENING = "0A";
@@ -23,17 +54,6 @@ const REACHED = new Set([
   "00000000000000000000000000000000",
   "0000000000000000FFFF00000100007F",
 ]);
-
-async function bySockets(port: number, group: number): Promise<PortListener> {
-  const tables = await Promise.all([
-    readFile("/proc/net/tcp", "utf8"),
-    readFile("/proc/net/tcp6", "utf8").catch(() => ""),
-  ]);
-  const listening = new Set(tables.flatMap((table) => listeningSockets(table, port)));
-  if (listening.size === 0) return "nobody";
-  for (const socket of await socketsOf(group)) listening.delete(socket);
-  return listening.size === 0 ? "engine" : "stranger";
-}
 
 /** Names of the sockets that listen on the port, as /proc/PID/fd has them, of one of the tables of /proc/net. Pure. */
 export function listeningSockets(table: string, port: number): string[] {

@@ -3,7 +3,7 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe } from "../core/probe.ts";
-import type { PortListener } from "./port-listener.ts";
+import type { PortWatch } from "./port-listener.ts";
 
 const FIRST_PAUSE_MS = 15;
 const MAX_PAUSE_MS = 250;
@@ -22,8 +22,8 @@ export class PortTaken extends Error {
 export interface StartingEngine {
   readonly endpoint: Endpoint;
   readonly kind: ModelKind;
-  /** Who listens there; missing: it can be nobody else. */
-  readonly listener?: () => Promise<PortListener>;
+  /** Tells who listens there; null: it can be nobody else. */
+  readonly portWatch: PortWatch | null;
   /** Told what keeps it from being ready, as of the last look; null: nothing that is worth saying. */
   note(reason: string | null): void;
 }
@@ -77,8 +77,8 @@ async function isHealthy(probe: EngineProbe, engine: StartingEngine, signal: Abo
 }
 
 /** Throws `PortTaken`. */
-async function listens({ endpoint, listener }: StartingEngine): Promise<boolean> {
-  const found = listener === undefined ? "engine" : await listener();
+async function listens({ endpoint, portWatch }: StartingEngine): Promise<boolean> {
+  const found = portWatch === null ? "engine" : await portWatch.look();
   if (found !== "stranger") return found === "engine";
   throw new PortTaken(endpoint);
 }

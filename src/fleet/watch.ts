@@ -4,6 +4,7 @@ import type { ModelKind } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
 import { DecodeRate } from "./decode-rate.ts";
 import { trimLog } from "./engine-log.ts";
+import type { PortWatch } from "./port-listener.ts";
 import type { FleetSettings } from "./ports.ts";
 import { sleep } from "./readiness.ts";
 import { groupUse } from "./vitals.ts";
@@ -13,6 +14,7 @@ export interface WatchedEngine {
   readonly pid: number;
   readonly endpoint: Endpoint;
   readonly probe: EngineProbe;
+  readonly portWatch: PortWatch | null;
   readonly kind: ModelKind;
   readonly logFile: string;
   readonly computesOnCpu: boolean;
@@ -22,6 +24,8 @@ export interface WatchReport {
   /** What a look has found; left out what it could not see. */
   seen(found: { readonly memoryBytes?: number; readonly decodingTokensPerSecond?: number }): void;
   wedged(evidence: string): void;
+  /** Another program has its port. */
+  portTaken(): void;
 }
 
 /** Looks at a running engine every few seconds until `signal` aborts or it is found wedged. Never rejects. */
@@ -40,12 +44,14 @@ export async function watchEngine(
   const rate = new DecodeRate();
   try {
     for (;;) {
-      const [slots, use] = await Promise.all([
+      const [slots, use, listener] = await Promise.all([
         look(engine, settings, signal),
         groupUse(engine.pid),
+        engine.portWatch?.lookAgain(),
         trimLog(engine.logFile, settings.maxLogBytes).catch(() => false),
       ]);
       if (signal.aborted) return;
+      if (listener === "stranger") return report.portTaken();
       report.seen({
         ...(use ? { memoryBytes: use.memoryBytes } : {}),
         ...(slots ? { decodingTokensPerSecond: rate.look(clock.monotonic(), slots) } : {}),

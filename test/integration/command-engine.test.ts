@@ -102,6 +102,15 @@ test("a port that another program has taken is never used", async () => {
   expect(asked).toEqual([]);
 });
 
+test("a port that goes to another program while the instance runs is given up", async () => {
+  await using t = await start(["--fault", "hands-over"]);
+  await eventually("the instance has failed", () => t.snapshot().state === "failed");
+  const [, { stranger } = {}, ...asked] = await recorded(t.records);
+  process.kill(stranger as number, "SIGKILL");
+  expect(t.snapshot().lastDeath).toMatchObject({ cause: "port-taken" });
+  expect(asked).toEqual([]);
+});
+
 test("a port that another program opens for this one is used where the model's file says so", async () => {
   await using t = await start(["--fault", "stranger"], { ownListener: false });
   await reaches(t, "ready");

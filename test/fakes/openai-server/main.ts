@@ -8,7 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 
 type Fault =
@@ -19,6 +19,7 @@ type Fault =
   | "other-port"
   | "html" // a page, whatever is asked
   | "no-answer" // healthy, and answers nothing else
+  | "hands-over" // leaves its port to such a process at the first request that is not for its health, and stays
   | "stranger"; // leaves its port to a process of another group
 
 const argv = process.argv.slice(2);
@@ -48,6 +49,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     return;
   }
   if (fault === "no-answer") return;
+  if (fault === "hands-over") setTimeout(handOver, 100);
   if (fault === "dies") process.kill(process.pid, "SIGKILL");
   const written = await text(request);
   const body = JSON.parse(written === "" ? "{}" : written) as Record<string, unknown>;
@@ -95,8 +97,24 @@ function events(response: ServerResponse, body: Record<string, unknown>): void {
   response.end();
 }
 
+/** To a process of another group, which listens there in place of this one. */
+function stranger(): void {
+  const args = argv.filter((argument) => argument !== fault && argument !== "--fault");
+  const other = spawn(process.execPath, [import.meta.filename, ...args], { detached: true, stdio: "ignore" });
+  record({ stranger: other.pid });
+}
+
+function handOver(): void {
+  server?.close();
+  server?.closeAllConnections();
+  server = null;
+  stranger();
+}
+
+let server: Server | null = null;
+
 function listen(): void {
-  const server = createServer((request, response) => {
+  server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => json(response, 500, { detail: String(error) }));
   });
   server.on("error", (error) => {
@@ -117,10 +135,8 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const)
 
 if (fault === "never-listens") setInterval(() => {}, 60_000);
 else if (fault === "stranger") {
-  // What another program does that is quicker. Its group is its own, so it ends by itself.
-  const args = argv.filter((argument) => argument !== "stranger" && argument !== "--fault");
-  const other = spawn(process.execPath, [import.meta.filename, ...args], { detached: true, stdio: "ignore" });
-  record({ stranger: other.pid });
+  // What another program does that is quicker.
+  stranger();
   setInterval(() => {}, 60_000);
 } else if (fault === "late") {
   setTimeout(listen, 300);

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { LoopbackPorts } from "../../../src/fleet/loopback-ports.ts";
-import { listenerOf, listeningSockets } from "../../../src/fleet/port-listener.ts";
+import { listeningSockets, PortWatch } from "../../../src/fleet/port-listener.ts";
 
 const HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
 const row = (local: string, state: string, inode: number): string =>
@@ -26,11 +26,11 @@ test("nobody listens, then this process does, which is a stranger to every other
   const ports = new LoopbackPorts();
   const port = await ports.take();
   const { pid } = process;
-  expect(await listenerOf(port, pid)).toBe("nobody");
+  expect(await new PortWatch(port, pid).look()).toBe("nobody");
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   // No process group has the number of the init process but its own.
-  expect(await listenerOf(port, 1)).toBe("stranger");
+  expect(await new PortWatch(port, 1).look()).toBe("stranger");
   await new Promise((resolve) => server.close(resolve));
 });
 
