@@ -6,7 +6,7 @@ const layers = [
   ["src/core"],
   ["src/api", "src/config"],
   ["src/engines", "src/models", "src/store", "src/telemetry", "src/upstreams"],
-  ["src/scheduler", "src/fleet", "src/cluster", "src/inference"],
+  ["src/scheduler", "src/fleet", "src/cluster", "src/providers", "src/inference"],
   ["src/registry", "src/tasks", "src/conversations", "src/pipelines", "src/workers", "src/retrieval", "src/mcp"],
   ["src/gateway"],
   ["src/daemon", "src/client", "src/ui"],

@@ -1,6 +1,7 @@
 import type { Static, TSchema } from "typebox";
 import { Type } from "../core/schema.ts";
 import { NodeStatus } from "./nodes.ts";
+import { ProviderStatus } from "./providers.ts";
 
 /** Schemas of the admin API (`/admin/*` on the daemon's Unix socket). All times are epoch milliseconds. */
 
@@ -117,6 +118,7 @@ export const DaemonStatus = Type.Object({
   ),
   grpc: Type.Optional(Nullable(Type.String({ description: "where gRPC is served, host:port" }))),
   nodes: Type.Optional(Type.Array(NodeStatus, { description: "remote servers" })),
+  providers: Type.Optional(Type.Array(ProviderStatus, { description: "services that run models elsewhere" })),
   hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),
 });
 export type DaemonStatus = Static<typeof DaemonStatus>;

@@ -1,5 +1,6 @@
 import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
-import { ENGINE_SAMPLING, isModelKind, type LoadSettings, type ModelKind, type ModelSpec } from "../core/model.ts";
+import { isModelKind, type ModelSpec } from "../core/model.ts";
+import { servedElsewhere } from "../core/remote.ts";
 
 /** What one machine told last. */
 export interface NodeModels {
@@ -38,45 +39,15 @@ const byName = (name: string): ModelInfo => ({
 });
 
 function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<string>): ModelSpec {
-  const kind: ModelKind = isModelKind(info.kind) ? info.kind : "chat";
-  return {
+  return servedElsewhere({
     name: info.name,
     aliases: info.aliases.filter((alias) => !taken.has(alias)),
-    kind,
-    engine: "auto",
+    kind: isModelKind(info.kind) ? info.kind : "chat",
     // Never looked at: nothing is started for a model with nodes.
     source: { type: "catalog", name: info.name },
-    load: { ...load, contextTokens: info.contextTokens, slots: info.slots },
-    sampling: ENGINE_SAMPLING,
-    includeUsage: false,
-    devices: [],
-    replicas: 0,
-    idleTtlMs: null,
-    preload: false,
-    pinned: false,
-    ownAddresses: [],
+    contextTokens: info.contextTokens,
+    slots: info.slots,
     nodes,
-    file: "",
     fingerprint: `remote ${info.name}`,
-  };
+  });
 }
-
-const load: LoadSettings = {
-  contextTokens: 0,
-  slots: 0,
-  batchTokens: 0,
-  microBatchTokens: 0,
-  threads: 1,
-  gpuLayers: 0,
-  splitMode: "none",
-  mainGpu: 0,
-  tensorSplit: [],
-  mmap: true,
-  cacheTypeK: "f16",
-  cacheTypeV: "f16",
-  hostCacheMib: 0,
-  chatTemplate: "",
-  projectorPath: "",
-  pooling: null,
-  extraArgs: [],
-};

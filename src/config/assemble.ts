@@ -8,6 +8,7 @@ import { dottedKey, type Place, placeText } from "./findings.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { addressText, isWildcard } from "./network.ts";
 import { pathIn } from "./paths.ts";
+import { providerSpec } from "./provider-model.ts";
 import { deviceSetting, loadSettings, type SectionContext, samplingDefaults } from "./section.ts";
 
 /** Names become parts of instance ids, log lines and headers. */
@@ -124,14 +125,22 @@ export function overlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || isWildcard(a.host) || isWildcard(b.host));
 }
 
+const fallbacksOf = ({ keys: { fallbacks = [] } }: ModelDraft): Pick<ModelSpec, "fallbacks"> =>
+  fallbacks.length === 0 ? {} : { fallbacks };
+
 function build(
   context: AssembleContext,
   draft: ModelDraft,
   aliases: readonly PlacedName[],
   ownAddresses: readonly string[],
 ): ModelSpec | null {
-  const { findings, env, machine, llamaServerPath, hostCacheBudgetMib } = context;
-  const { keys, kind, section } = draft;
+  const { findings, env, machine, llamaServerPath, hostCacheBudgetMib, providers } = context;
+  const { keys, kind, section, source } = draft;
+  const named = { aliases: aliases.map(({ name }) => name), ownAddresses, ...fallbacksOf(draft) };
+  if (source.type === "provider") {
+    const spec = providerSpec(findings, { ...draft, source }, providers);
+    return spec === null ? null : { ...spec, ...named };
+  }
   let refused = false;
   const refuseIn = (place: Place, key: string, message: string): void => {
     refused = true;
@@ -157,11 +166,11 @@ function build(
   const ttl = keys.idle_ttl_s ?? defaults.idleTtlS;
   return {
     name: draft.name.name,
-    aliases: aliases.map(({ name }) => name),
+    ...named,
     kind,
     ...program,
     engine,
-    source: draft.source,
+    source,
     load,
     sampling,
     includeUsage: keys.include_usage ?? false,
@@ -172,13 +181,12 @@ function build(
     idleTtlMs: ttl === -1 ? null : ttl * 1000,
     preload: keys.preload ?? false,
     pinned: keys.pin ?? false,
-    ownAddresses,
     file: section.source.file,
     fingerprint: fingerprint({
       kind,
       ...program,
       engine,
-      source: draft.source,
+      source,
       load,
       sampling,
       devices,

@@ -3,6 +3,10 @@ export const defaults = {
   httpAddr: "127.0.0.1:8080",
   grpcAddr: "127.0.0.1:50051",
   remoteWeight: 1,
+  providerConcurrency: 64,
+  providerConnectTimeoutS: 10,
+  // As OpenAI's own clients: an answer in one piece is silent until it is whole.
+  providerTimeoutS: 600,
   bodyLimitMib: 64,
   unknownModel: "refuse",
   sharePrefixes: false,

@@ -1,5 +1,6 @@
 import type { ListenAddress } from "../core/config.ts";
 import type { ModelKind, ModelSource } from "../core/model.ts";
+import type { Provider } from "../core/provider.ts";
 import type { Environment } from "./environment.ts";
 import type { Findings, Place } from "./findings.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
@@ -13,6 +14,7 @@ export interface ReadContext {
   readonly env: Environment;
   readonly findings: Findings;
   readonly policy: RemotePolicy;
+  readonly providers: readonly Provider[];
 }
 
 export interface PlacedName {

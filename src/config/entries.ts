@@ -4,7 +4,6 @@ import {
   at,
   type ModelDraft,
   ownAddress,
-  ownSource,
   type PlacedAddress,
   type ReadContext,
   sectionKinds,
@@ -13,6 +12,7 @@ import {
 import { dottedKey, noFile, type Place, placeText, type SourceFile } from "./findings.ts";
 import { type ModelFileContent, readModelFile } from "./model-files.ts";
 import { pathIn } from "./paths.ts";
+import { sourceOf } from "./provider-model.ts";
 import type { MainFile } from "./schema/main.ts";
 import type { SectionKeys } from "./section.ts";
 
@@ -103,9 +103,9 @@ function weightsOf(
   section: SectionKeys,
   sectionPlace: Place,
 ): ModelSource | null {
-  if (!written) return ownSource(context, section, sectionPlace);
+  if (!written) return sourceOf(context, section, sectionPlace);
   const path = pathIn(place.source.file, written, context.env);
-  const overridden = section.source ? "source" : section.model_path ? "model_path" : null;
+  const overridden = (["source", "model_path", "provider"] as const).find((key) => section[key]) ?? null;
   if (overridden !== null)
     context.findings.warning(
       at(sectionPlace, overridden),

@@ -13,6 +13,8 @@ import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
 import { pathIn, resolvePaths } from "./paths.ts";
+import { checkFallbacks } from "./provider-model.ts";
+import { providersOf } from "./providers.ts";
 import { remotesOf } from "./remotes.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
@@ -85,11 +87,12 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       `\`http_addr\` and \`grpc_addr\` are both ${addressText(grpc)}; give one of them another port`,
     );
   const remotes = remotesOf(findings, keys.remote_servers ?? [], root, env);
+  const { providers, keyFiles } = await providersOf(findings, keys.providers ?? [], remotes, root, env);
 
   const chosenDir = keys.scheduler?.config_dir;
   const modelConfigDir = chosenDir ? pathIn(main.file, chosenDir, env) : base.modelConfigDir;
   const llamaServerPath = chosenBinary(keys, main, env);
-  const context = { env, findings, policy };
+  const context = { env, findings, policy, providers };
   const entries = await draftsOfEntries(context, main, keys.llama_servers ?? []);
   const files = await draftsOfDirectory(
     context,
@@ -103,13 +106,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const hostCacheBudgetMib = keys.scheduler?.host_cache_budget_mib ?? defaultHostCacheBudgetMib(machine);
   const before = options.inForce?.models ?? [];
   const namesInForce = new Map(before.map(({ name, file }) => [name, file]));
-  const fresh = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib, namesInForce }, [
-    ...entries.drafts,
-    ...files,
-  ]);
+  const drafts = [...entries.drafts, ...files];
+  const fresh = assemble({ ...context, machine, llamaServerPath, taken, hostCacheBudgetMib, namesInForce }, drafts);
   const { models, kept } = keepLastGood(before, fresh, findings);
-  // Names that are not here may be those of models of other machines.
-  if (!remotes.some(({ enabled }) => enabled)) checkKeyModels(findings, keys.server, root, models);
+  const mayBeElsewhere = [...remotes, ...providers].some(({ enabled }) => enabled);
+  checkFallbacks(findings, drafts, models, mayBeElsewhere);
+  // Names that are not here may be those of models of other machines or providers.
+  if (!mayBeElsewhere) checkKeyModels(findings, keys.server, root, models);
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
   const logLevel = logLevelOf(options, keys, findings);
@@ -123,6 +126,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     grpc,
     grpcChosen: chosenGrpc !== undefined,
     remotes,
+    providers,
     apiKeys,
     sharePrefixes: keys.server?.share_prefixes ?? defaults.sharePrefixes,
     corsOrigins: keys.server?.cors_origins ?? [],
@@ -131,7 +135,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     models,
-    namedFiles: [...entries.files],
+    namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,
     buildInBackground: keys.engine?.build_in_background ?? defaults.buildInBackground,
     slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,

@@ -5,13 +5,13 @@ import {
   at,
   type ModelDraft,
   ownAddress,
-  ownSource,
   type PlacedName,
   type ReadContext,
   sectionKinds,
   UNNAMED,
 } from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
+import { sourceOf } from "./provider-model.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { ModelFile } from "./schema/model.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
@@ -90,7 +90,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
   const sections = sectionKinds.flatMap((kind) => {
     const section = keys[kind];
     const place = at(root, kind);
-    const weights = section === undefined ? null : ownSource(context, section, place);
+    const weights = section === undefined ? null : sourceOf(context, section, place);
     return section === undefined || weights === null ? [] : [{ kind, section, place, weights }];
   });
   if (sections.length === 0) {

@@ -9,7 +9,7 @@ import type { MainFile } from "./schema/main.ts";
 type Entry = NonNullable<MainFile["remote_servers"]>[number];
 
 /** Names become parts of instance ids, headers and file names. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const SERVER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The `[[remote_servers]]`, checked. What is wrong with an enabled entry is a mistake; a disabled one without an address is left out. */
 export function remotesOf(
@@ -31,7 +31,7 @@ export function remotesOf(
         .replaceAll(/[^A-Za-z0-9._-]/g, "-")
         .replace(/^-+/, "");
     const other = places.get(name);
-    if (!NAME.test(name)) {
+    if (!SERVER_NAME.test(name)) {
       findings.mistake(
         at(place, "name"),
         `${JSON.stringify(name)} cannot be a server's name: expected up to 64 letters, digits and . _ -, beginning with a letter or digit`,

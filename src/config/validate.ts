@@ -13,6 +13,8 @@ const knownMistakes: Readonly<Record<string, string>> = {
     'keys are stored hashed: write `[server] api_key_sha256 = [{ name = "me", sha256 = "…" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY',
   api_keys:
     'keys are stored hashed: write `[server] api_key_sha256 = [{ name = "me", sha256 = "…" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY',
+  "providers.api_key":
+    "keys are not written into the configuration: put it into an environment variable and name that with `api_key_env`, or into a file of its own with `api_key_file`",
   keep_alive: "write `idle_ttl_s`, in seconds; -1 for never",
   temperature: "write `temp`",
   max_tokens: "write `n_predict`",
@@ -85,8 +87,8 @@ const bracketsHint = (node: SchemaNode, value: unknown, path: KeyPath): string =
 function unknownKey(root: SchemaNode, node: SchemaNode, key: string, path: KeyPath): string {
   const what = path.length === 0 ? "unknown key or section" : `unknown key in [${dottedKey(path)}]`;
   const known = Object.keys(node.properties ?? {});
-  const mistake = Object.hasOwn(knownMistakes, key) ? knownMistakes[key] : undefined;
-  if (mistake !== undefined) return `${what}; ${mistake}`;
+  const mistake = [`${path[0]}.${key}`, key].find((name) => Object.hasOwn(knownMistakes, name));
+  if (mistake !== undefined) return `${what}; ${knownMistakes[mistake]}`;
   const [nearest] = nearestNames(key, known, 1);
   // A key of another section, spelled right, is rather misplaced than misspelled.
   const homes = Object.entries(root.properties ?? {}).filter(([, section]) =>

@@ -1,4 +1,5 @@
 import type { ModelSpec } from "./model.ts";
+import type { Provider } from "./provider.ts";
 
 /** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
 export interface Paths {
@@ -79,6 +80,8 @@ export interface Config {
   readonly grpcChosen: boolean;
   /** Machines that take work when this one is busy, or that have models which this one has not. */
   readonly remotes: readonly RemoteServer[];
+  /** Services that run models elsewhere. */
+  readonly providers: readonly Provider[];
   readonly apiKeys: readonly ApiKey[];
   /** Whether what is cached of one key's prompts may serve another's. */
   readonly sharePrefixes: boolean;
@@ -91,7 +94,7 @@ export interface Config {
   readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
   readonly models: readonly ModelSpec[];
-  /** Model files that entries of the main file name, wherever they are. */
+  /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;

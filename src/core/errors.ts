@@ -141,6 +141,41 @@ export const errorCatalogue = {
     retry: true,
     about: "The remote server that the model is on cannot be reached, or takes no work now.",
   },
+  provider_unavailable: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: true,
+    about: "The provider that serves the model cannot be reached, or failed.",
+  },
+  provider_busy: {
+    status: 429,
+    type: "rate_limit_error",
+    exit: 1,
+    retry: true,
+    about: "The provider that serves the model takes no more requests now.",
+  },
+  provider_timeout: {
+    status: 504,
+    type: "timeout_error",
+    exit: 1,
+    retry: true,
+    about: "The provider that serves the model sent nothing within `timeout_s` of its entry.",
+  },
+  provider_rejected_key: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The provider rejects the key of its `[[providers]]` entry; the key of the request was fine.",
+  },
+  provider_error: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The provider's answer is not what its API promises, or it does not know the model.",
+  },
   shutting_down: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "The daemon is stopping." },
   // Models and engines
   model_failed: {

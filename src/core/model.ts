@@ -70,7 +70,17 @@ export type ModelSource =
   /** `file` ends in `@REVISION` where that is not `main`. */
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
   /** What a program of its own calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
-  | { readonly type: "opaque"; readonly reference: string };
+  | { readonly type: "opaque"; readonly reference: string }
+  /** No weights: one of these providers serves it. */
+  | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] };
+
+/** A model of a provider. */
+export interface ProviderOffer {
+  /** Of its `[[providers]]` entry. */
+  readonly provider: string;
+  /** The provider's own name for the model. */
+  readonly model: string;
+}
 
 /** Sampling used when a request does not say otherwise. `null`: the engine's own default. */
 export interface SamplingDefaults {
@@ -107,7 +117,7 @@ export const ENGINE_SAMPLING: SamplingDefaults = {
 
 /** How an engine loads a model. Every value is effective: nothing here is "auto" but `threads`. */
 export interface LoadSettings {
-  /** Tokens of context that each single request may use (prompt and answer together). */
+  /** Tokens of context that each single request may use (prompt and answer together); 0: not known, of a provider's model. */
   readonly contextTokens: number;
   /** Requests decoded at once by one instance. */
   readonly slots: number;
@@ -170,11 +180,13 @@ export interface ModelSpec {
    */
   readonly ownAddresses: readonly string[];
   /**
-   * Set for a model that is configured on other machines alone: the names of the remote servers that have it. Nothing is
-   * ever started for it here, and its loading settings are what those servers tell.
+   * Set for a model that other machines or providers alone have: the names of their entries. Nothing is ever started for
+   * it here, and its loading settings are what those tell.
    */
   readonly nodes?: readonly string[];
-  /** The file this entry was read from, for messages. */
+  /** Names of models that are asked in its place, in order, while it cannot be served. Missing: none. */
+  readonly fallbacks?: readonly string[];
+  /** The file this entry was read from, for messages; "": none, another machine or a provider has told of it. */
   readonly file: string;
   /** Equal fingerprints mean that running instances need no restart. Covers what reaches the engine. */
   readonly fingerprint: string;

@@ -1,4 +1,7 @@
-/** What another machine tells of one of its models. */
+import type { ErrorCode } from "./errors.ts";
+import { ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
+
+/** What another machine, or a provider, tells of one of its models. */
 export interface RemoteModel {
   /** Requests it works on at once. */
   readonly slots: number;
@@ -8,7 +11,7 @@ export interface RemoteModel {
   readonly loaded: boolean;
 }
 
-/** Another machine as a place for requests, as last measured. */
+/** Another machine, or a provider, as a place for requests, as last measured. */
 export interface RemoteCandidate {
   readonly name: string;
   /** Its id in hop lists; "" where it tells none. */
@@ -16,9 +19,58 @@ export interface RemoteCandidate {
   /** Share of the work, relative to the others; 0: only where no other can. */
   readonly weight: number;
   readonly up: boolean;
+  /** Why it is not up, where that is known. */
+  readonly down?: { readonly code: ErrorCode; readonly message: string; readonly remedy: string | null } | null;
+  /** Most requests at once, over all its models; missing: as many as these have slots. */
+  readonly maxInFlight?: number;
   /** By name and alias. */
   readonly models: ReadonlyMap<string, RemoteModel>;
 }
 
-/** The id under which the scheduler, leases and answers know another machine. */
+/** The id under which the scheduler, leases and answers know another machine or a provider. */
 export const remoteInstanceId = (name: string): string => `remote:${name}`;
+
+/** Settings of a model that is loaded elsewhere. */
+const loadedElsewhere: LoadSettings = {
+  contextTokens: 0,
+  slots: 0,
+  batchTokens: 0,
+  microBatchTokens: 0,
+  threads: 1,
+  gpuLayers: 0,
+  splitMode: "none",
+  mainGpu: 0,
+  tensorSplit: [],
+  mmap: true,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+  hostCacheMib: 0,
+  chatTemplate: "",
+  projectorPath: "",
+  pooling: null,
+  extraArgs: [],
+};
+
+/** A model for which nothing is ever started here. */
+export const servedElsewhere = ({
+  contextTokens,
+  slots,
+  ...facts
+}: Pick<ModelSpec, "name" | "aliases" | "kind" | "source" | "fingerprint"> & {
+  readonly nodes: readonly string[];
+  readonly contextTokens: number;
+  readonly slots: number;
+}): ModelSpec => ({
+  ...facts,
+  engine: "auto",
+  load: { ...loadedElsewhere, contextTokens, slots },
+  sampling: ENGINE_SAMPLING,
+  includeUsage: false,
+  devices: [],
+  replicas: 0,
+  idleTtlMs: null,
+  preload: false,
+  pinned: false,
+  ownAddresses: [],
+  file: "",
+});

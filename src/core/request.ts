@@ -1,4 +1,5 @@
 import type { Cancellation } from "./cancellation.ts";
+import type { ErrorCode } from "./errors.ts";
 import type { Waiting } from "./inference.ts";
 
 export type { Waiting };
@@ -43,6 +44,16 @@ export interface RequestOutcome {
   readonly completionTokens: number | null;
   readonly promptMs: number | null;
   readonly completionMs: number | null;
+  /** The target is of no use for some time; missing: nothing says so. */
+  readonly pause?: Pause | null;
+}
+
+/** For how long a target is not to be sent requests for the model, and why. */
+export interface Pause {
+  readonly ms: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string | null;
 }
 
 /** The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or nobody knows. */

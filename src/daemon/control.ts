@@ -61,8 +61,9 @@ export function createControl(parts: ControlParts): ControlPort {
       memory,
       scheduler: scheduler.snapshot(),
       nodes: remotes.status(),
+      providers: remotes.providers(),
       grpc,
-      remoteModels: directory.remote(),
+      remoteModels: directory.remote().filter(({ source }) => source.type !== "provider"),
       hints: [...hints, ...problems],
     });
   };

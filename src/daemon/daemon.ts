@@ -191,12 +191,12 @@ export class Daemon {
       { name: "fleet", stop: () => fleet.close(ENGINE_GRACE_MS) },
       {
         name: "requests",
-        start: () => {
+        start: async () => {
           memory.take(this.#current.config);
           void weights.look();
           void slotCache.keepOnly(this.#current.config.models);
           this.#configure(this.#current.config);
-          remotes.configure(this.#current.config);
+          await remotes.configure(this.#current.config);
         },
         // Waiters are refused at once; what runs may finish, unless there is a hurry.
         stop: async (now) => {
@@ -267,7 +267,7 @@ export class Daemon {
     void slotCache.keepOnly(config.models);
     fleet.retune(fleetSettings(config));
     this.#configure(config);
-    remotes.configure(config);
+    void remotes.configure(config);
     for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }
 }

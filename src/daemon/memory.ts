@@ -110,7 +110,13 @@ export class Memory {
     const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));
     for (const [name, { fingerprint }] of this.#byModel)
       if (current.get(name) !== fingerprint) this.#byModel.delete(name);
-    this.#pending = new Set(config.models.map((model) => model.name).filter((name) => !this.#byModel.has(name)));
+    // Of what another machine runs nothing is needed here.
+    this.#pending = new Set(
+      config.models
+        .filter(({ nodes }) => nodes === undefined)
+        .map((model) => model.name)
+        .filter((name) => !this.#byModel.has(name)),
+    );
     void this.#learn(config, round).catch((error: unknown) => {
       if (this.#closed) return;
       this.#ports.log.warn({ err: error }, "could not estimate the memory of models; assuming they fit");

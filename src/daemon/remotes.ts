@@ -1,5 +1,6 @@
 import type { InfoResponse } from "../api/assistant-service.ts";
 import type { NodeStatus } from "../api/nodes.ts";
+import type { ProviderStatus } from "../api/providers.ts";
 import { Cluster, type ClusterLog } from "../cluster/cluster.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
@@ -8,6 +9,7 @@ import { version } from "../core/package.ts";
 import { remoteInstanceId } from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
+import { Providers } from "../providers/providers.ts";
 import type { RemoteChange } from "../scheduler/events.ts";
 import type { SchedulerSnapshot } from "../scheduler/snapshot.ts";
 import type { Directory } from "./directory.ts";
@@ -17,22 +19,23 @@ export interface RemotesOptions {
   readonly directory: Directory;
 }
 
-/** Connects what is known of other machines with those who act on it: the scheduler and the directory of models. */
+/** What providers offer is part of what the daemon serves when it is ready; one that is slow to tell holds it up no longer than this. */
+const FIRST_LOOK_MS = 1_000;
+
+/** Connects what is known of other machines and providers with those who act on it: the scheduler and the directory of models. */
 export class Remotes {
   /** Another machine was measured, came or went. */
   readonly changed = new Signal<RemoteChange>();
   readonly #cluster: Cluster;
+  readonly #providers: Providers;
   readonly #options: RemotesOptions;
   #config: Config | null = null;
 
   constructor(options: RemotesOptions) {
     this.#options = options;
-    this.#cluster = new Cluster({
-      clock: systemClock,
-      random: Math.random,
-      log: options.log,
-      onChange: () => this.#tell(),
-    });
+    const common = { clock: systemClock, random: Math.random, log: options.log, onChange: () => this.#tell() };
+    this.#cluster = new Cluster(common);
+    this.#providers = new Providers({ ...common, nodeId: this.#cluster.nodeId });
   }
 
   /** This daemon's id in hop lists. */
@@ -40,23 +43,34 @@ export class Remotes {
     return this.#cluster.nodeId;
   }
 
-  /** Call after the scheduler and the directory have taken the configuration over. */
-  configure(config: Config): void {
+  /** Call after the scheduler and the directory have taken the configuration over. Resolves once new providers were looked at, or after a second. */
+  async configure(config: Config): Promise<void> {
     const first = this.#config === null;
     this.#config = config;
     this.#cluster.configure(config.remotes);
+    const looked = this.#providers.configure(config);
     // A model that this machine has got, or lost, may be another's too.
     if (!first) this.#tell();
+    if (config.providers.length === 0) return;
+    const late = Promise.withResolvers<void>();
+    const timer = systemClock.after(FIRST_LOOK_MS, late.resolve);
+    await Promise.race([looked, late.promise]);
+    timer.cancel();
   }
 
-  /** The way to another machine; null while it is not up. */
+  /** The way to another machine or a provider; null while it is not up. */
   find(targetId: string): Upstream | null {
-    const server = this.#config?.remotes.find(({ name }) => remoteInstanceId(name) === targetId);
-    return server === undefined ? null : this.#cluster.upstream(server.name);
+    const { remotes = [], providers = [] } = this.#config ?? {};
+    const entry = [...remotes, ...providers].find(({ name }) => remoteInstanceId(name) === targetId);
+    return entry === undefined ? null : (this.#cluster.upstream(entry.name) ?? this.#providers.upstream(entry.name));
   }
 
   status(): NodeStatus[] {
     return this.#cluster.status();
+  }
+
+  providers(): ProviderStatus[] {
+    return this.#providers.status();
   }
 
   /** What GetInfo answers: the models of this machine's own files, and how busy their instances are. */
@@ -74,7 +88,7 @@ export class Remotes {
       nodeId: this.nodeId,
       endpoints,
       models: config.models.map(({ name }) => name),
-      modelDetails: config.models.map(({ name, aliases, kind, load }) => ({
+      modelDetails: config.models.map(({ name, aliases, kind, load, source }) => ({
         name,
         aliases,
         kind,
@@ -82,22 +96,23 @@ export class Remotes {
         slots: slots.get(name) ?? load.slots,
         inFlight: scheduler.models.get(name)?.inFlight ?? 0,
         queued: scheduler.models.get(name)?.queued ?? 0,
-        loaded: slots.has(name),
+        loaded: slots.has(name) || source.type === "provider",
       })),
     };
   }
 
   close(): void {
     this.#cluster.close();
+    this.#providers.close();
   }
 
   #tell(): void {
     if (this.#config === null) return;
     const { directory } = this.#options;
-    const models = this.#cluster.models(
-      new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases])),
-    );
+    const taken = new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases]));
+    const models = [...this.#cluster.models(taken), ...this.#providers.models(taken)];
     directory.replaceRemote(models, Date.now());
-    this.changed.emit({ nodeId: this.nodeId, candidates: this.#cluster.candidates(), models });
+    const candidates = [...this.#cluster.candidates(), ...this.#providers.candidates()];
+    this.changed.emit({ nodeId: this.nodeId, candidates, models });
   }
 }

@@ -1,4 +1,5 @@
 import type { NodeStatus } from "../api/nodes.ts";
+import type { ProviderStatus } from "../api/providers.ts";
 import type { DaemonStatus, InstanceStatus, ModelStatus } from "../api/status.ts";
 import type { Config, ConfigNotice } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
@@ -31,9 +32,10 @@ export interface StatusParts {
   /** Why the weights of a model cannot be loaded, or null. */
   weightsProblem(model: string): string | null;
   readonly nodes: readonly NodeStatus[];
+  readonly providers: readonly ProviderStatus[];
   /** Where gRPC is served, or null. */
   readonly grpc: string | null;
-  /** Models that only other machines have. */
+  /** Models that only other machines have. What providers offer is in `providers`, and may be hundreds. */
   readonly remoteModels: readonly ModelSpec[];
   readonly hints: readonly string[];
 }
@@ -75,7 +77,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         name: model.name,
         aliases: [...model.aliases],
         kind: model.kind,
-        engine: model.nodes === undefined ? model.engine : "remote",
+        engine: model.source.type === "provider" ? "provider" : model.nodes === undefined ? model.engine : "remote",
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
@@ -92,6 +94,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     restartSettings: [...parts.restartSettings],
     grpc: parts.grpc,
     nodes: [...parts.nodes],
+    providers: [...parts.providers],
     hints: [...parts.hints],
   };
 }

@@ -80,7 +80,7 @@ export class Weights implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const models = this.#options.models();
+    const models = this.#options.models().filter(({ nodes }) => nodes === undefined);
     const names = new Set(models.map(({ name }) => name));
     for (const name of [...this.#found.keys()]) if (!names.has(name)) this.#found.delete(name);
     for (const model of models) await this.#lookAt(model);

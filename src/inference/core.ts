@@ -1,13 +1,13 @@
 import { traitsOf } from "../core/engine.ts";
-import { AssistantError, presentable } from "../core/errors.ts";
+import { AssistantError, presentable, toAssistantError } from "../core/errors.ts";
 import type { AnswerSink, CallOrigin, InferenceCall } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
-import type { Lease, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
+import type { Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
 import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
-import { resolveModel } from "./resolve.ts";
+import { fallbacksOf, resolveModel } from "./resolve.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
 /** How often a call is sent, first and again, while nothing of an answer has come. */
@@ -78,12 +78,28 @@ class Run {
     this.#log(false);
   }
 
-  async #serve(given: InferenceCall): Promise<void> {
-    const { directory, tenancy } = this.#ports;
-    const model = resolveModel(directory, given);
-    this.#model = model;
+  async #serve(call: InferenceCall): Promise<void> {
+    const { directory, log } = this.#ports;
+    const wanted = resolveModel(directory, call);
+    const models = [wanted, ...fallbacksOf(directory, call, wanted)];
+    for (const [index, model] of models.entries()) {
+      this.#model = model;
+      this.#lease = null;
+      const next = models[index + 1];
+      try {
+        await this.#serveBy(call, model);
+        return;
+      } catch (error) {
+        if (next === undefined || !this.#mayFallBack(error)) throw error;
+        const { code } = reasonOf(error);
+        log.warn({ id: call.id, model: model.name, code, fallback: next.name }, "a fallback is asked instead");
+      }
+    }
+  }
+
+  async #serveBy(given: InferenceCall, model: ModelSpec): Promise<void> {
     const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
-    const scope = cacheScopeOf(call.caller.tenant, call.cachePart, tenancy());
+    const scope = cacheScopeOf(call.caller.tenant, call.cachePart, this.#ports.tenancy());
     const facts = this.#requestFacts(call, model, scope);
     for (let tries = 1; ; tries++) {
       const lease = await this.#acquire(call, facts);
@@ -95,12 +111,20 @@ class Run {
         return;
       } catch (error) {
         const retry = this.#retryAfter(error);
-        this.#finish(lease, retry === "elsewhere" ? "engine-error" : endOf(error));
+        this.#finish(lease, retry === "elsewhere" ? "engine-error" : endOf(error), pauseAfter(error));
         if (tries >= MAX_TRIES[retry]) throw error;
       } finally {
         lease[Symbol.dispose]();
       }
     }
+  }
+
+  /** The model could not serve the call, for reasons that say nothing against the call, and its sink has seen no part of an answer. */
+  #mayFallBack(error: unknown): boolean {
+    if (this.#firstTokenAt !== null || this.#origin.cancellation.cancelled) return false;
+    const isTorn = error instanceof SendFailure && this.#sink.status !== null && !error.betweenEvents;
+    const { code, status } = reasonOf(error);
+    return !isTorn && !FINAL.has(code) && (status >= 500 || status === 429);
   }
 
   #requestFacts(call: InferenceCall, model: ModelSpec, scope: CacheScope): RequestFacts {
@@ -160,10 +184,10 @@ class Run {
     return !isAnswered && error instanceof SendFailure ? error.retry : "never";
   }
 
-  #finish(lease: Lease, end: RequestOutcome["end"]): void {
+  #finish(lease: Lease, end: RequestOutcome["end"], pause: Pause | null = null): void {
     this.#end = end;
     const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
-    lease.finish({ end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs });
+    lease.finish({ end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs, pause });
   }
 
   /** Tells the caller, in whatever way is still open, why there is no answer or no more of it. */
@@ -215,8 +239,9 @@ const checksRequests = ({ nodes, engine }: ModelSpec): boolean =>
 
 /** Most tokens the answer may have, or the usual length where nobody set a limit. */
 function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpec): number {
-  if (maxTokens !== null) return Math.min(maxTokens, load.contextTokens);
-  return sampling.maxTokens >= 0 ? sampling.maxTokens : Math.min(DEFAULT_ANSWER_TOKENS, load.contextTokens);
+  const contextTokens = load.contextTokens || Number.MAX_SAFE_INTEGER;
+  if (maxTokens !== null) return Math.min(maxTokens, contextTokens);
+  return sampling.maxTokens >= 0 ? sampling.maxTokens : Math.min(DEFAULT_ANSWER_TOKENS, contextTokens);
 }
 
 /** These quote what they found in the body, and what a user wrote belongs in no log. */
@@ -227,6 +252,24 @@ const errorFields = ({ code, param, message }: AssistantError): object =>
 
 /** A name as a header may hold it: what is not ASCII is percent-encoded. */
 const headerText = (name: string): string => (/^[\x20-\x7e]*$/.test(name) ? name : encodeURIComponent(name));
+
+/** For which a provider that rejects our key, or does not know the model, is not asked again: the next request need not find out the same. */
+const REJECTED_PAUSE_MS = 10_000;
+
+/** How long a provider asked to be left alone, or will say the same. */
+function pauseAfter(error: unknown): Pause | null {
+  if (!(error instanceof SendFailure)) return null;
+  const { code, message, remedy, param, retryAfterS } = error.reason;
+  if (code === "provider_busy") return { ms: (retryAfterS ?? 0) * 1000, code, message, remedy };
+  const isLasting = code === "provider_rejected_key" || (code === "provider_error" && param === "model");
+  return isLasting ? { ms: REJECTED_PAUSE_MS, code, message, remedy } : null;
+}
+
+/** They would be the same of any model. */
+const FINAL: ReadonlySet<string> = new Set(["shutting_down", "deadline_exceeded", "internal"]);
+
+const reasonOf = (error: unknown): AssistantError =>
+  error instanceof SendFailure ? error.reason : toAssistantError(error);
 
 function endOf(error: unknown): RequestOutcome["end"] {
   if (error instanceof CallerGone) return "cancelled";

@@ -57,6 +57,19 @@ export function resolveModel(
   return model;
 }
 
+/**
+ * The models that are asked in the place of one that cannot serve a call, in order. Those that are not there now, that do
+ * not answer the operation, or that the caller's key may not use are passed over.
+ */
+export const fallbacksOf = (
+  directory: ModelDirectory,
+  { operation, caller }: Pick<InferenceCall, "operation" | "caller">,
+  { name, fallbacks = [] }: ModelSpec,
+): readonly ModelSpec[] =>
+  fallbacks
+    .flatMap((other) => directory.find(other) ?? [])
+    .filter((model) => model.name !== name && answers(model, operation) && mayUse(caller, model));
+
 /** The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that. */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";

@@ -12,7 +12,10 @@ import { findByReference, listModels, type ModelStore } from "./store.ts";
  */
 export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
   if (source.type === "opaque") return source.reference;
-  return source.type === "file" ? existing(source.path) : stored(source, store);
+  if (source.type === "file") return await existing(source.path);
+  if (source.type !== "provider") return await stored(source, store);
+  const names = source.offers.map(({ provider }) => provider).join(", ");
+  throw new AssistantError("model_not_pulled", `The model is served by ${names}: it has no weights on this machine.`);
 }
 
 /**
@@ -48,6 +51,9 @@ async function readWeights(file: string): Promise<GgufHeader> {
   });
 }
 
+/** Sources whose weights are in the store. */
+type Stored = Exclude<ModelSource, { type: "file" | "opaque" | "provider" }>;
+
 async function existing(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);
   if (found?.isFile()) return path;
@@ -61,9 +67,7 @@ async function existing(path: string): Promise<string> {
   );
 }
 
-type StoredSource = Exclude<ModelSource, { type: "file" | "opaque" }>;
-
-async function stored(source: StoredSource, store: ModelStore): Promise<string> {
+async function stored(source: Stored, store: ModelStore): Promise<string> {
   const reference = source.type === "catalog" ? catalogName(source.name) : `hf:${source.repo}/${source.file}`;
   const model = await findByReference(store, reference);
   if (model !== null) return model.file;
@@ -78,7 +82,7 @@ function catalogName(name: string): string {
   return catalogEntry(name.replace(/:latest$/, ""))?.name ?? name;
 }
 
-async function remedy(source: StoredSource, reference: string, store: ModelStore): Promise<string> {
+async function remedy(source: Stored, reference: string, store: ModelStore): Promise<string> {
   if (source.type === "huggingface" || catalogEntry(reference) !== null) return `Run \`assistant pull ${reference}\`.`;
   const names = [...(await listModels(store)).map((model) => model.name), ...catalog.map((entry) => entry.name)];
   const near = nearestNames(reference, new Set(names));

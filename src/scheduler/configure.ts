@@ -31,7 +31,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
   takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
   for (const model of [...state.models.values()])
-    if (!names.has(model.name) && !model.isRemoteOnly) removeModel(turn, model);
+    if (!names.has(model.name) && !model.isDiscovered) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
     const memory = config.memoryBytes.get(spec.name) ?? null;

@@ -77,14 +77,18 @@ function takeModels(turn: Turn, specs: readonly ModelSpec[]): void {
   const { state } = turn;
   const wanted = new Set(specs.map(({ name }) => name));
   for (const model of [...state.models.values()]) {
-    if (!model.isRemoteOnly || wanted.has(model.name)) continue;
-    rejectAll(turn, model, refusal("model_not_found", `No remote server has the model "${model.name}" any longer`));
+    if (!model.isDiscovered || wanted.has(model.name)) continue;
+    rejectAll(
+      turn,
+      model,
+      refusal("model_not_found", `No remote server or provider has the model "${model.name}" any longer`),
+    );
     state.models.delete(model.name);
   }
   for (const spec of specs) {
     const model = state.models.get(spec.name) ?? new ModelRecord(spec);
     state.models.set(spec.name, model);
-    if (model.isRemoteOnly) model.spec = spec;
+    if (model.isDiscovered) model.spec = spec;
     model.queue.maxWaitMs = state.settings.maxWaitMs;
   }
 }
@@ -192,25 +196,51 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
   }
 }
 
-/** Whether another node may take the request sooner or later: it is up, has the model, and the hop list allows it. */
-export function mayForward({ state }: Turn, model: ModelRecord, { hops = [] }: Pick<RequestFacts, "hops">): boolean {
+/** Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone, and the hop list allows it. */
+export function mayForward(
+  { state, now }: Turn,
+  model: ModelRecord,
+  { hops = [] }: Pick<RequestFacts, "hops">,
+): boolean {
   if (model.nodes.size === 0 || hops.length >= MAX_HOPS || hops.includes(state.nodeId)) return false;
-  for (const { node } of model.nodes.values()) if (node.facts.up && !hops.includes(node.facts.nodeId)) return true;
+  for (const target of model.nodes.values())
+    if (target.node.facts.up && pauseMs(target, now) <= MAX_PAUSE_MS && !hops.includes(target.node.facts.nodeId))
+      return true;
   return false;
 }
+
+/** Milliseconds for which a target gets no work. */
+const pauseMs = ({ pause }: NodeTarget, now: number): number => (pause.armed ? Math.max(0, pause.at - now) : 0);
 
 /** Whether another node would take the request now. */
 export const takesNow = (turn: Turn, model: ModelRecord, facts: RequestFacts): boolean =>
   mayForward(turn, model, facts) && hasRoom(turn, model, facts.hops ?? []);
 
 /** Why a model that only other nodes have cannot be served. */
-export function unreachable({ state }: Turn, model: ModelRecord): Refusal {
+export function unreachable({ state, now }: Turn, model: ModelRecord): Refusal {
   const names = model.spec.nodes ?? [];
-  const up = names.some((name) => state.nodes.get(name)?.facts.up);
-  const why = up ? "and the request has been forwarded already" : "which cannot be reached now";
+  const quoted = names.map((name) => `"${name}"`).join(", ");
+  const nodes = names.flatMap((name) => state.nodes.get(name) ?? []);
+  const down = nodes.map(({ facts }) => (facts.up ? null : (facts.down ?? null))).find((reason) => reason !== null);
+  if (down !== undefined) return refusal(down.code, down.message, down.remedy, secondsOf(2_000));
+  const paused = [...model.nodes.values()].filter((target) => pauseMs(target, now) > MAX_PAUSE_MS);
+  const [soonest] = paused.sort((a, b) => pauseMs(a, now) - pauseMs(b, now));
+  const reason = soonest?.pauseReason;
+  if (soonest !== undefined && reason)
+    return refusal(reason.code, reason.message, reason.remedy, secondsOf(pauseMs(soonest, now)));
+  if (model.spec.source.type === "provider")
+    return refusal(
+      "provider_unavailable",
+      `Model "${model.name}" is served by ${quoted}, which is not in use`,
+      "`assistant provider list` shows the providers.",
+      secondsOf(2_000),
+    );
+  const why = nodes.some(({ facts }) => facts.up)
+    ? "and the request has been forwarded already"
+    : "which cannot be reached now";
   return refusal(
     "node_unavailable",
-    `Model "${model.name}" is on the remote server ${names.map((name) => `"${name}"`).join(", ")} alone, ${why}`,
+    `Model "${model.name}" is on the remote server ${quoted} alone, ${why}`,
     "`assistant node list` says how the servers are.",
     secondsOf(2_000),
   );
@@ -225,9 +255,14 @@ export function nodeFinished(
   wasAnswering: boolean,
 ): void {
   turn.state.dirty.add(target.model);
+  // One that counts over all its models may have been full for the others.
+  if (target.node.facts.maxInFlight !== undefined)
+    for (const model of turn.state.models.values())
+      if (model.queue.size > 0 && model.nodes.has(target.node.name)) turn.state.dirty.add(model);
   if (outcome.end === "engine-error") {
     target.pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, 2 * target.pauseMs));
-    arm(turn, target.pause, turn.now + target.pauseMs);
+    arm(turn, target.pause, turn.now + Math.max(target.pauseMs, outcome.pause?.ms ?? 0));
+    target.pauseReason = outcome.pause ?? null;
   } else if (outcome.end === "complete") {
     target.pauseMs = 0;
     disarm(turn, target.pause);
@@ -268,7 +303,7 @@ interface Offer {
 
 /** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. */
 const isOpen = ({ node, pause, load }: NodeTarget, hops: readonly string[], now: number): boolean =>
-  node.facts.up && load < 1 && !(pause.armed && pause.at > now) && !hops.includes(node.facts.nodeId);
+  node.facts.up && load < 1 && !node.isFull && !(pause.armed && pause.at > now) && !hops.includes(node.facts.nodeId);
 
 function hasRoom({ now }: Turn, model: ModelRecord, hops: readonly string[]): boolean {
   for (const target of model.nodes.values()) if (isOpen(target, hops, now)) return true;

@@ -2,7 +2,7 @@ import type { Device } from "../core/device.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../core/remote.ts";
-import type { RequestFacts } from "../core/request.ts";
+import type { Pause, RequestFacts } from "../core/request.ts";
 import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
 import { isComing, type Life, stays, Taken } from "./life.ts";
@@ -114,6 +114,11 @@ export class ModelRecord {
   /** Nothing is ever started here for a model that only other nodes have. */
   get isRemoteOnly(): boolean {
     return this.spec.nodes !== undefined;
+  }
+
+  /** It comes and goes with what other nodes tell, and no file names it. */
+  get isDiscovered(): boolean {
+    return this.isRemoteOnly && this.spec.file === "";
   }
 
   /** Most instances of it at once. "auto": one per GPU it may use, or one on the CPU. */
@@ -353,16 +358,22 @@ export class InstanceRecord extends Target {
   }
 }
 
-/** Another machine that takes requests. */
+/** Another machine, or a provider, that takes requests. */
 export class NodeRecord {
   readonly name: string;
   facts: RemoteCandidate;
   /** Requests it got ÷ weight: who is furthest behind its share has the least. */
   turns = 0;
+  /** Requests of ours there, over all models. */
+  inFlight = 0;
 
   constructor(facts: RemoteCandidate) {
     this.name = facts.name;
     this.facts = facts;
+  }
+
+  get isFull(): boolean {
+    return this.inFlight >= (this.facts.maxInFlight ?? Number.POSITIVE_INFINITY);
   }
 }
 
@@ -381,6 +392,8 @@ export class NodeTarget extends Target {
   /** Armed after a refusal or a failure: no work before then; and how long that was. */
   readonly pause: Due<{ readonly type: "pause"; readonly model: ModelRecord }>;
   pauseMs = 0;
+  /** What requests are told while it lasts longer than they are to wait; null: nothing is known. */
+  pauseReason: Pause | null = null;
   readonly similar: readonly Rate[];
   protected readonly guessedPerMs = GUESS;
 
@@ -432,6 +445,16 @@ export class NodeTarget extends Target {
   /** How much it keeps is for it to decide; the least is what its slots hold. */
   get cacheTokens(): number {
     return this.slots * this.model.spec.load.contextTokens;
+  }
+
+  override enter(work: Work): void {
+    super.enter(work);
+    this.node.inFlight += 1;
+  }
+
+  override leave(work: Work): void {
+    super.leave(work);
+    this.node.inFlight -= 1;
   }
 
   override cachedTokens(facts: RequestFacts): number {

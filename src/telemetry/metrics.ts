@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import client, { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { NodeStatus } from "../api/nodes.ts";
+import type { ProviderStatus } from "../api/providers.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import type { UsageReport, UsageRow } from "../api/usage.ts";
 import type { ErrorCode } from "../core/errors.ts";
@@ -176,6 +177,11 @@ function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
   const ofNodes = (name: string, help: string, value: (node: NodeStatus) => number): void =>
     define(name, help, ["node"], ({ nodes = [] }) => nodes.map((node) => [{ node: node.name }, value(node)]));
 
+  const ofProviders = (name: string, help: string, value: (provider: ProviderStatus) => number): void =>
+    define(name, help, ["provider"], ({ providers = [] }) =>
+      providers.map((provider) => [{ provider: provider.name }, value(provider)]),
+    );
+
   ofModels("assistant_model_waiting", "Requests that wait for the model.", ({ queued }) => queued);
   ofModels(
     "assistant_model_in_flight",
@@ -242,6 +248,8 @@ function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
     "Requests from here that the remote server works on.",
     ({ inFlight }) => inFlight,
   );
+  ofProviders("assistant_provider_up", "1 while the provider can be used.", ({ state }) => (state === "up" ? 1 : 0));
+  ofProviders("assistant_provider_in_flight", "Requests that the provider works on.", ({ inFlight }) => inFlight);
 
   return (status) => {
     for (const { gauge, samples } of gauges) {

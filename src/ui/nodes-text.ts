@@ -41,9 +41,9 @@ function trouble(node: NodeStatus, now: number): string[] {
   return [`${node.name}: ${node.lastError} (${seen})`];
 }
 
-/** Requests of ours that other machines work on now. */
-export const inFlightElsewhere = (nodes: readonly NodeStatus[]): number =>
-  nodes.reduce((sum, node) => sum + node.inFlight, 0);
+/** Requests of ours that other machines, or providers, work on now. */
+export const inFlightElsewhere = (targets: readonly { readonly inFlight: number }[]): number =>
+  targets.reduce((sum, { inFlight }) => sum + inFlight, 0);
 
 /** "2 remote servers, 1 up". */
 export function nodesSummary(nodes: readonly NodeStatus[]): string {
@@ -51,5 +51,5 @@ export function nodesSummary(nodes: readonly NodeStatus[]): string {
   return `${plural(used.length, "remote server")}, ${used.filter(({ state }) => state === "up").length} up`;
 }
 
-const milliseconds = (value: number | null): string =>
+export const milliseconds = (value: number | null): string =>
   value === null ? "-" : value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;

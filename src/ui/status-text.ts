@@ -3,6 +3,7 @@ import type { DaemonStatus, ModelStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, plural } from "./format.ts";
 import { inFlightElsewhere, nodesSummary } from "./nodes-text.ts";
 import { noticeLine, restartLines } from "./notices.ts";
+import { providersSummary, providerTrouble } from "./providers-text.ts";
 import { visibleRows } from "./rows.ts";
 import { deathSentence, deviceFacts } from "./summary.ts";
 import { alignColumns } from "./table.ts";
@@ -14,7 +15,9 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
   const state = status.state === "running" ? paint("green", "running") : paint("yellow", "stopping");
   const rows = visibleRows(status);
   const inFlight = rows.reduce((sum, row) => sum + row.instance.inFlight, 0);
-  const elsewhere = inFlightElsewhere(status.nodes ?? []);
+  const { nodes = [], providers = [] } = status;
+  const elsewhere = inFlightElsewhere(nodes);
+  const atProviders = inFlightElsewhere(providers);
   const facts: [string, string][] = [
     [
       "State",
@@ -22,10 +25,11 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
     ],
     ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
     ...(status.grpc ? [["gRPC", status.grpc] as [string, string]] : []),
-    ...((status.nodes ?? []).length === 0 ? [] : [["Nodes", nodesSummary(status.nodes ?? [])] as [string, string]]),
+    ...(nodes.length === 0 ? [] : [["Nodes", nodesSummary(nodes)] as [string, string]]),
+    ...(providers.length === 0 ? [] : [["Providers", providersSummary(providers)] as [string, string]]),
     [
       "Requests",
-      `${inFlight} running${elsewhere > 0 ? ` here, ${elsewhere} on other machines` : ""}, ${status.queued} waiting, ${status.requestsServed} served`,
+      `${inFlight} running${elsewhere + atProviders > 0 ? " here" : ""}${elsewhere > 0 ? `, ${elsewhere} on other machines` : ""}${atProviders > 0 ? `, ${atProviders} at providers` : ""}, ${status.queued} waiting, ${status.requestsServed} served`,
     ],
     ["Config", `${status.configFile}${status.configFileFound === false ? " (not there: defaults hold)" : ""}`],
     ["Data", status.dataDir],
@@ -45,7 +49,12 @@ export function statusText(status: DaemonStatus, colour: boolean): string[] {
     ),
     ...block(
       "Trouble",
-      [...deaths, ...status.notices.map(noticeLine), ...restartLines(status.restartSettings)],
+      [
+        ...deaths,
+        ...providers.flatMap((provider) => providerTrouble(provider, status.now)),
+        ...status.notices.map(noticeLine),
+        ...restartLines(status.restartSettings),
+      ],
       (line) => paint(/^warning|into force$/u.test(line) ? "yellow" : "red", line),
     ),
     ...block("Hints", status.hints, (line) => line),
@@ -58,9 +67,11 @@ function modelRow(model: ModelStatus): string[] {
       ? model.error
       : model.engine === "remote"
         ? "on a remote server"
-        : model.instances > 0
-          ? `${plural(model.instances, "instance")} ready`
-          : "not loaded";
+        : model.engine === "provider"
+          ? "at a provider"
+          : model.instances > 0
+            ? `${plural(model.instances, "instance")} ready`
+            : "not loaded";
   const notes = [
     ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
     ...(model.pinned ? ["pinned"] : []),

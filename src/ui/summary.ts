@@ -8,11 +8,13 @@ export function headline(status: DaemonStatus): string[] {
   const up = status.instances.filter((instance) => instance.state === "ready").length;
   const inFlight = status.instances.reduce((sum, instance) => sum + instance.inFlight, 0);
   const elsewhere = inFlightElsewhere(status.nodes ?? []);
+  const atProviders = inFlightElsewhere(status.providers ?? []);
   const rate = status.instances.reduce((sum, instance) => sum + (instance.decodeTokensPerSecond ?? 0), 0);
   return [
     status.state === "stopping" ? "stopping" : `up ${formatDuration(status.now - status.startedAt)}`,
     `${inFlight} running`,
     ...(elsewhere > 0 ? [`${elsewhere} on other machines`] : []),
+    ...(atProviders > 0 ? [`${atProviders} at providers`] : []),
     `${status.queued} waiting`,
     status.url ?? "no HTTP",
     `${formatRate(rate)} tok/s`,
@@ -23,7 +25,7 @@ export function headline(status: DaemonStatus): string[] {
 
 /** What to do where no instance is up. Pure. */
 export function idleSentence({ models }: DaemonStatus): string {
-  const local = models.find(({ engine, error }) => engine !== "remote" && error === null);
+  const local = models.find(({ engine, error }) => engine !== "remote" && engine !== "provider" && error === null);
   if (models.length === 0) return "No models are configured: `assistant run smollm2` sets up a first one.";
   return local === undefined
     ? "No model can be loaded: see below."

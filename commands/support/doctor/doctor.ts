@@ -16,6 +16,7 @@ import { engineFindings, type ToolchainGap } from "./engines.ts";
 import { fileFindings } from "./files.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 import { machineFindings } from "./machine.ts";
+import { providerFindings } from "./providers.ts";
 import { configFindings, daemonFindings, modelFindings } from "./setup.ts";
 
 /** Looks at everything that Assistant needs. Changes nothing, and one check that fails does not stop the others. */
@@ -48,6 +49,7 @@ export async function diagnose(context: CommandContext, version: string): Promis
     guarded("files", fileFindings(paths)),
     configFindings(loaded, status?.notices ?? [], (await loadPresets(paths, env)).notices),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),
+    guarded("providers", providerFindings(config?.providers ?? [])),
     guarded(
       "daemon",
       running.then((found) => daemonFindings(found?.status ?? null, version, config?.http ?? null)),

@@ -3,7 +3,7 @@ export type Level = "ok" | "info" | "warning" | "broken";
 
 /** One thing that `doctor` looked at. */
 export interface Finding {
-  readonly area: "machine" | "engines" | "files" | "configuration" | "models" | "daemon";
+  readonly area: "machine" | "engines" | "files" | "configuration" | "models" | "providers" | "daemon";
   readonly subject: string;
   readonly level: Level;
   /** What was found, one sentence or less. */

@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import type { DaemonStatus } from "../../../src/api/status.ts";
+import { sourceText } from "../../../src/config/source.ts";
 import type { Config, ConfigNotice, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
 import { type ModelSpec, modelKinds } from "../../../src/core/model.ts";
@@ -57,6 +58,7 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
     return [ofModels("models", "info", "none configured", "`assistant run smollm2` sets up a small one.")];
   return Promise.all(
     config.models.map(async (model) => {
+      if (model.source.type === "provider") return ofModels(model.name, "ok", `served by ${sourceText(model.source)}`);
       try {
         const file = await locateWeights(model.source, modelStore(config.paths));
         if (model.command !== undefined) return commandFinding(model, model.command.run, config);

@@ -1,27 +1,37 @@
 import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { CommandContext } from "../cli/context.ts";
 
-/** A model that this machine has not and others have, as a running daemon knows it. */
+/** A model that this machine has not and other machines or providers have, as a running daemon knows it. */
 export interface ModelElsewhere {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly kind: string;
-  /** Names of the remote servers that are up and have it. */
+  /** Names of the remote servers that are up and have it; none for a provider's. */
   readonly nodes: readonly string[];
+  /** The provider that offers it, or null. */
+  readonly provider: string | null;
 }
 
-/** The models that requests reach only on other machines; none where no daemon runs. */
+/** The models that requests reach only on other machines or at providers; none where no daemon runs. */
 export async function modelsElsewhere(context: CommandContext): Promise<readonly ModelElsewhere[]> {
   const status = (await connectIfAnswering(context.paths))?.status;
   const remote = status?.models.filter((model) => model.engine === "remote") ?? [];
-  return remote.map(({ name, aliases, kind }) => ({
-    name,
-    aliases,
-    kind,
-    nodes: (status?.nodes ?? [])
-      .filter((node) => node.state === "up" && node.models.includes(name))
-      .map((node) => node.name),
-  }));
+  const configured = new Set(status?.models.map(({ name }) => name));
+  const offered = (status?.providers ?? []).flatMap(({ name: provider, models }) =>
+    models.filter(({ name }) => !configured.has(name)).map(({ name, kind }) => ({ name, kind, provider })),
+  );
+  return [
+    ...remote.map(({ name, aliases, kind }) => ({
+      name,
+      aliases,
+      kind,
+      nodes: (status?.nodes ?? [])
+        .filter((node) => node.state === "up" && node.models.includes(name))
+        .map((node) => node.name),
+      provider: null,
+    })),
+    ...offered.map((model) => ({ ...model, aliases: [], nodes: [] })),
+  ];
 }
 
 /** The one of that name or alias, or undefined. */

@@ -74,6 +74,10 @@ export async function takeInventory(context: CommandContext, hardware?: Hardware
   return { entries: [...configured, ...unused], ...read };
 }
 
+/** Names of the providers that serve a model; none where it runs here. */
+export const providersOf = (model: ModelSpec | null): readonly string[] =>
+  model?.source.type === "provider" ? model.source.offers.map(({ provider }) => provider) : [];
+
 /** Names of the models that a running daemon holds in memory. */
 export async function loadedModels(context: CommandContext): Promise<ReadonlySet<string>> {
   const connection = await connectIfAnswering(context.paths);

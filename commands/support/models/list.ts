@@ -2,10 +2,11 @@ import PQueue from "p-queue";
 import { aboveTrained } from "../../../src/models/context.ts";
 import { formatAge, formatBytes } from "../../../src/models/format.ts";
 import type { ModelStore } from "../../../src/models/store.ts";
+import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { type InventoryEntry, takeInventory, weightsOf } from "./inventory.ts";
+import { type InventoryEntry, providersOf, takeInventory, weightsOf } from "./inventory.ts";
 
 /** One model as `list --json` prints it. */
 export interface ListedModel {
@@ -29,11 +30,13 @@ export interface ListedModel {
   readonly pulledAt: number | null;
   readonly configured: boolean;
   readonly loaded: boolean;
+  /** Providers that serve it; none where it runs here. */
+  readonly providers: readonly string[];
 }
 
 export interface ModelList {
   readonly models: readonly ListedModel[];
-  /** What only other machines have. */
+  /** What only other machines or providers have. */
   readonly elsewhere: readonly ModelElsewhere[];
   readonly problem: string | null;
 }
@@ -62,10 +65,11 @@ async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedM
     file: entry.file,
     readable: facts !== null,
     problem,
-    contextTokens: entry.config?.load.contextTokens ?? null,
+    contextTokens: entry.config?.load.contextTokens || null,
     pulledAt: entry.stored?.modifiedAt ?? null,
     configured: entry.config !== null,
     loaded: entry.loaded,
+    providers: providersOf(entry.config),
   };
 }
 
@@ -86,11 +90,20 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
   return [["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows];
 }
 
-/** "On other machines: far (b)", or nothing. */
+/** "On other machines: far (b)", and what each provider offers; or nothing. */
 export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
-  if (models.length === 0) return [];
+  const there = models.filter(({ provider }) => provider === null);
+  const offered = Map.groupBy(
+    models.filter(({ provider }) => provider !== null),
+    ({ provider }) => provider ?? "",
+  );
   return [
-    `On other machines: ${models.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`,
+    ...(there.length === 0
+      ? []
+      : [
+          `On other machines: ${there.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`,
+        ]),
+    ...offersLines([...offered].map(([name, of]) => ({ name, models: of }))),
   ];
 }
 
@@ -113,6 +126,7 @@ export function remarkLines(models: readonly ListedModel[]): string[] {
 }
 
 function stateOf(model: ListedModel): string {
+  if (model.providers.length > 0) return `at ${model.providers.join(", ")}`;
   if (model.program === null && model.file === null) return "not pulled";
   if (model.program === null && !model.readable) return "unusable file";
   if (model.loaded) return "loaded";

@@ -14,8 +14,15 @@ import { estimateMemory, type FitSettings, type MemoryEstimate } from "../../../
 import { formatBytes, formatParameters } from "../../../src/models/format.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { engineFolder, modelStore } from "../stores.ts";
-import { elsewhereNamed, modelsElsewhere } from "./elsewhere.ts";
-import { type HoldingInstance, type InventoryEntry, instancesOf, takeInventory, weightsOf } from "./inventory.ts";
+import { elsewhereNamed, type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
+import {
+  type HoldingInstance,
+  type InventoryEntry,
+  instancesOf,
+  providersOf,
+  takeInventory,
+  weightsOf,
+} from "./inventory.ts";
 import { presetsOf } from "./presets.ts";
 
 /** What `show --json` prints. */
@@ -42,6 +49,8 @@ export interface ShownModel {
   readonly memory: MemoryEstimate | null;
   /** Instances of a running daemon, with what they were measured to take. */
   readonly instances: readonly HoldingInstance[];
+  /** Providers that serve it; none where it runs here. */
+  readonly providers: readonly string[];
 }
 
 /** Everything known of a configured, stored or catalog model. Throws `model_not_found`. */
@@ -73,6 +82,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     load,
     memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
     instances: entry.loaded ? await instancesOf(entry.name, context) : [],
+    providers: providersOf(entry.config),
   };
 }
 
@@ -84,6 +94,7 @@ async function ofCatalog(
   const entry = catalogEntry(name) ?? (await ofPreset(name, context));
   if (entry === null) {
     const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
+    if (elsewhere?.provider != null) return ofProvider(elsewhere, elsewhere.provider);
     const [node] = elsewhere?.nodes ?? [];
     if (elsewhere !== undefined && node !== undefined)
       throw new AssistantError(
@@ -105,24 +116,7 @@ async function ofCatalog(
     );
   }
   const { bytes, sha256, licence } = entry;
-  return {
-    name: entry.name,
-    aliases: [],
-    source: entry.name,
-    program: null,
-    file: null,
-    bytes,
-    sha256,
-    licence,
-    origin: null,
-    facts: null,
-    problem: null,
-    loaded: false,
-    configFile: null,
-    load: null,
-    memory: null,
-    instances: [],
-  };
+  return { ...NOTHING_HERE, name: entry.name, source: entry.name, bytes, sha256, licence };
 }
 
 /** What is known of a preset before it is pulled: sizes and digests are the hub's to say. */
@@ -134,6 +128,31 @@ async function ofPreset(
   if (preset === null || preset.kind === "cloud") return null;
   return { name: preset.name, bytes: null, sha256: null, licence: preset.licence };
 }
+
+const ofProvider = ({ name }: ModelElsewhere, provider: string): ShownModel => ({
+  ...NOTHING_HERE,
+  name,
+  source: `${provider}: ${name.slice(provider.length + 1)}`,
+  providers: [provider],
+});
+
+const NOTHING_HERE = {
+  aliases: [],
+  program: null,
+  file: null,
+  bytes: null,
+  sha256: null,
+  licence: null,
+  origin: null,
+  facts: null,
+  problem: null,
+  loaded: false,
+  configFile: null,
+  load: null,
+  memory: null,
+  instances: [],
+  providers: [],
+} as const;
 
 // A model that is not configured is estimated with one conversation of default length.
 const USUAL = {
@@ -205,18 +224,20 @@ export function showRows(model: ShownModel): string[][] {
     ["pooling", facts?.pooling ?? null],
     ["licence", model.licence],
     ["size", model.bytes === null ? null : `${formatBytes(model.bytes)} (${model.bytes} bytes)`],
-    ["source", model.source],
+    [model.providers.length > 0 ? "served by" : "source", model.source],
     ["came from", model.origin],
     ["program", model.program],
     [
       "file",
       model.file ??
-        (model.program === null ? `not on this machine; \`assistant pull ${model.source}\` brings it` : null),
+        (model.program === null && model.providers.length === 0
+          ? `not on this machine; \`assistant pull ${model.source}\` brings it`
+          : null),
     ],
     ["problem", model.problem],
     ["sha256", model.sha256],
     ["configured in", model.configFile ?? "nothing yet"],
-    ["loaded", model.loaded ? "yes" : "no"],
+    ["loaded", model.providers.length > 0 ? null : model.loaded ? "yes" : "no"],
     ["memory", memory === null || load === null ? null : memoryText(memory, load)],
     ...model.instances.map((instance): [string, string] => ["measured", measuredText(instance)]),
   ];

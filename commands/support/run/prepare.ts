@@ -56,6 +56,9 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 
   throwOwnMistake(config, wanted);
+  // Whether the provider has it, the daemon says: it may have to be started first.
+  if (config.providers.some(({ name, enabled }) => enabled && wanted.startsWith(`${name}/`)))
+    return { name: wanted, configured: false };
   const elsewhere = config.remotes.length === 0 ? undefined : elsewhereNamed(await modelsElsewhere(context), wanted);
   if (elsewhere !== undefined) {
     needChat(elsewhere.name, elsewhere.kind);
@@ -67,6 +70,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 /** A model of the configuration: only its weights may be missing. */
 async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Promise<string> {
   needChat(model.name, model.kind);
+  if (model.nodes !== undefined) return model.name;
   try {
     await resolveWeights(model.source, modelStore(options.context.paths));
   } catch (error) {

@@ -3,6 +3,7 @@ import { keyScopes, routingPolicies } from "../../core/config.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text, textOrList } from "./kit.ts";
+import { ProviderEntry, providersText } from "./providers.ts";
 
 const RemoteServer = Type.Object(
   {
@@ -297,6 +298,7 @@ export const MainFile = Type.Object(
     ),
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
+    providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),
     engine: section(
       {
         llama_server_path: text("llama-server binary to use.", {

@@ -2,7 +2,19 @@ import type { Static } from "typebox";
 import { placeholders, stopSignals } from "../../core/command.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
-import { choice, decimal, flag, freeTable, integer, integerOrAuto, list, type SpecNote, section, text } from "./kit.ts";
+import {
+  choice,
+  decimal,
+  flag,
+  freeTable,
+  integer,
+  integerOrAuto,
+  list,
+  type SpecNote,
+  section,
+  text,
+  textOrList,
+} from "./kit.ts";
 
 const kept = (value: string, becomes = "honoured"): SpecNote => ({ value, becomes });
 const cacheTypes = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
@@ -14,6 +26,17 @@ const identity = {
     "Weights: a name of the catalog (`smollm2`), `hf:ORG/REPO/FILE.gguf`, or the path of a GGUF file. A section without `source` serves nothing unless a `[[llama_servers]]` entry brings the path.",
   ),
   model_path: text("Weights, as a path; relative to this file. Instead of `source`."),
+  provider: textOrList(
+    "Instead of weights: the `[[providers]]` entry that serves the model, or several of the same model.",
+  ),
+  provider_model: textOrList("The provider's own name of the model, or one for each provider.", {
+    defaultText: "`model_name`",
+  }),
+  fallbacks: list(
+    Type.String({ minLength: 1 }),
+    "Models that are asked in its place, in order, while it cannot be served and no part of an answer has come.",
+    { default: [] },
+  ),
   aliases: list(Type.String({ minLength: 1 }), "Further names by which clients may ask for it.", { default: [] }),
   engine: choice(
     ["auto", "llama-server", "node-llama-cpp", "command"],

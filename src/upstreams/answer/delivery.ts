@@ -86,6 +86,7 @@ export class Delivery {
     try {
       if (this.#receiver === null) throw truncated();
       this.#receiver.closed();
+      this.#noteBegun(true);
       this.#complete();
     } catch (error) {
       this.fail(error);
@@ -124,13 +125,16 @@ export class Delivery {
   #take(bytes: Buffer): boolean {
     const receiver = this.#receiver as Receiver;
     const verdict = receiver.body(bytes);
-    if (!this.#begun && receiver.begun) {
-      this.#begun = true;
-      this.#options.sending.onFirstToken(verdict === "done");
-    }
+    this.#noteBegun(verdict === "done");
     if (verdict === "done") this.#complete();
     if (verdict === "pause") this.#options.sink.onDrain(() => this.#source?.resume());
     return verdict !== "pause";
+  }
+
+  #noteBegun(whole: boolean): void {
+    if (this.#begun || !this.#receiver?.begun) return;
+    this.#begun = true;
+    this.#options.sending.onFirstToken(whole);
   }
 
   #complete(): void {

@@ -33,7 +33,7 @@ interface Asked {
 }
 
 /** The field that holds what is computed. */
-const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
+export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   chat: "messages",
   completion: "prompt",
   embedding: "input",

@@ -1,11 +1,10 @@
 import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
-import { requestHeaders } from "../../api/headers.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
-import { modelKinds } from "../../core/model.ts";
 import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
+import { forwardHeaders } from "../forward-headers.ts";
 import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
@@ -102,18 +101,12 @@ export class NodeUpstream implements Upstream {
   }
 
   /** By the model's own name, with what the daemon there needs to treat the call as this one would. */
-  #requestOf({ call, model, scope }: Sending): ForwardRequest {
+  #requestOf(sending: Sending): ForwardRequest {
+    const { call, model } = sending;
     const json = withUsage(call, model);
     // A name that is an alias here may be another model there.
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
-    const headers: Record<string, string> = {
-      "content-type": "application/json",
-      [requestHeaders.id]: call.clientId ?? call.id,
-      [requestHeaders.hops]: [...call.hops, this.#options.nodeId].join(", "),
-      [requestHeaders.priority]: String(call.priority),
-    };
-    if (scope.name !== "" && modelKinds[model.kind].generates) headers[requestHeaders.cacheScope] = scope.name;
-    if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
+    const headers = { "content-type": "application/json", ...forwardHeaders(sending, this.#options.nodeId) };
     return { path: pathOf[call.wire], method: "POST", body, headers };
   }
 }

@@ -1,37 +1,13 @@
 import { expect, test, vi } from "vitest";
 import { Cancellation } from "../../../src/core/cancellation.ts";
-import type { Clock } from "../../../src/core/clock.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../../../src/core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { Lease, RequestFacts, Waiting } from "../../../src/core/request.ts";
 import type { Upstream } from "../../../src/core/upstream.ts";
 import { Scheduler } from "../../../src/scheduler/loop.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { cpu, defaultSettings, type ModelOptions, model, outcome } from "./support.ts";
-
-class FakeClock implements Clock {
-  time = 1_000_000;
-  readonly timers = new Set<{ at: number; callback: () => void }>();
-  now = (): number => this.time;
-  monotonic = (): number => this.time;
-  after(delayMs: number, callback: () => void) {
-    const timer = { at: this.time + delayMs, callback };
-    this.timers.add(timer);
-    const cancel = (): void => void this.timers.delete(timer);
-    return { cancel, [Symbol.dispose]: cancel };
-  }
-  advance(ms: number): void {
-    const until = this.time + ms;
-    for (;;) {
-      const [next] = [...this.timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at);
-      if (next === undefined) break;
-      this.time = Math.max(this.time, next.at);
-      this.timers.delete(next);
-      next.callback();
-    }
-    this.time = until;
-  }
-}
 
 /** Answers each order at once, in the middle of the call, as the worst of fleets would. */
 class HastyFleet implements FleetPort {

@@ -28,7 +28,7 @@ export const tell = (
   remoteOnly: readonly string[] = [],
 ): void => {
   const models = remoteOnly.map((name) =>
-    model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0 }),
+    model(name, { nodes: candidates.map((candidate) => candidate.name), replicas: 0, file: "" }),
   );
   world.post({ type: "remotes", change: { nodeId: "self", candidates, models } });
 };

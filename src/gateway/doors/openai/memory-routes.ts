@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { requestHeaders } from "../../../api/headers.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import { answers, type ModelSpec, type Operation } from "../../../core/model.ts";
 import type { RequestProgress } from "../../../core/request.ts";
@@ -19,9 +20,11 @@ export interface MemoryRoutesOptions {
 /** Models, server information, health and the progress of requests. */
 export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutesOptions): void {
   const { directory, onlyModels, progress, isStopping } = options;
-  const models = ({ identity }: FastifyRequest): readonly ModelSpec[] => {
+  const models = ({ identity, headers }: FastifyRequest): readonly ModelSpec[] => {
     const all = modelsFor(identity.caller, directory);
-    return onlyModels === null ? all : all.filter((model) => onlyModels.includes(model.name));
+    // Another daemon, which would list what it has of us as ours, and we that as its.
+    const told = headers[requestHeaders.hops] === undefined ? all : all.filter(({ file }) => file !== "");
+    return onlyModels === null ? told : told.filter((model) => onlyModels.includes(model.name));
   };
   const health = async (): Promise<object> => {
     if (isStopping()) throw new AssistantError("shutting_down", "The daemon is stopping.");
@@ -83,7 +86,7 @@ const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions)
   owned_by: model.nodes?.join(", ") ?? "assistant",
   aliases: model.aliases,
   kind: model.kind,
-  context_length: model.load.contextTokens,
+  context_length: model.load.contextTokens || null,
   meta: describeMeta(model, weights(model.name)),
 });
 
@@ -121,7 +124,7 @@ function describeServer(
 const describeSettings = ({ name, kind, load, sampling }: ModelSpec): object => ({
   type: kind,
   name,
-  ctx_size: load.contextTokens,
+  ctx_size: load.contextTokens || null,
   batch_size: load.batchTokens,
   ubatch_size: load.microBatchTokens,
   prompt_template: load.chatTemplate === "" ? null : load.chatTemplate,

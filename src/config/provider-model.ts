@@ -1,0 +1,132 @@
+import type { ModelSource, ModelSpec, ProviderOffer } from "../core/model.ts";
+import { nearestNames } from "../core/nearest.ts";
+import { servedElsewhere } from "../core/remote.ts";
+import { at, type ModelDraft, ownSource, type ReadContext, UNNAMED } from "./draft.ts";
+import type { Findings, Place } from "./findings.ts";
+import { fingerprint } from "./fingerprint.ts";
+import type { SectionKeys } from "./section.ts";
+
+/** Keys of a section that mean something where a provider serves the model. */
+const MEANT: ReadonlySet<string> = new Set([
+  ...["model_name", "model_alias", "aliases", "provider", "provider_model", "fallbacks", "capabilities"],
+  ...["ctx_size", "include_usage"],
+]);
+
+const listOf = (written: string | readonly string[] | undefined): readonly string[] =>
+  written === undefined ? [] : typeof written === "string" ? [written] : written;
+
+/** Where a section's model comes from: the providers that it names, else its weights. Null if it names neither, or wrongly (which is told). */
+export function sourceOf(context: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
+  if (keys.provider !== undefined) return providerSource(context, keys, section);
+  if (keys.provider_model !== undefined)
+    context.findings.error(
+      at(section, "provider_model"),
+      "there is no `provider`: write which of the [[providers]] serves the model",
+    );
+  return ownSource(context, keys, section);
+}
+
+function providerSource({ findings, providers }: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
+  const refuse = (key: string, message: string): null => {
+    findings.error(at(section, key), message);
+    return null;
+  };
+  for (const key of ["source", "model_path"] as const)
+    if (keys[key])
+      return refuse(
+        key,
+        "`provider` says who serves the model; keep one of the two (a local model falls back to a provider's by `fallbacks`)",
+      );
+  const names = listOf(keys.provider);
+  const known = providers.map(({ name }) => name);
+  for (const name of names) {
+    if (known.includes(name)) continue;
+    const [near] = nearestNames(name, known, 1);
+    const hint =
+      near === undefined ? "; add a [[providers]] entry to config.toml" : ` (did you mean ${JSON.stringify(near)}?)`;
+    return refuse("provider", `no provider is called ${JSON.stringify(name)}${hint}`);
+  }
+  if (new Set(names).size < names.length) return refuse("provider", "names a provider twice; remove one");
+  const models = modelsOf(keys, names.length);
+  if (typeof models === "string") return refuse("provider_model", models);
+  return {
+    type: "provider",
+    offers: names.map((provider, index): ProviderOffer => ({ provider, model: models[index] ?? "" })),
+  };
+}
+
+/** One for each provider; a single one is meant for all. Returns a sentence on what is wrong. */
+function modelsOf(keys: SectionKeys, count: number): readonly string[] | string {
+  const named = keys.model_name === UNNAMED ? undefined : keys.model_name;
+  const written = listOf(keys.provider_model ?? named).filter((model) => model !== "");
+  if (written.length === 0) return 'is missing: expected the provider\'s own name of the model, such as "gpt-4o-mini"';
+  if (written.some((model) => !/^[\x21-\x7e]{1,200}$/.test(model)))
+    return "expected the provider's own name of the model: up to 200 printable characters without spaces";
+  if (written.length === 1) return Array<string>(count).fill(written[0] ?? "");
+  return written.length === count
+    ? written
+    : `expected one name, or one for each of the ${count} providers, found ${written.length}`;
+}
+
+/** The model of a draft whose source is a provider; null where it has keys that a provider cannot honour (which is told). */
+export function providerSpec(
+  findings: Findings,
+  { name, kind, source, keys, section }: ModelDraft & { readonly source: Extract<ModelSource, { type: "provider" }> },
+  providers: ReadContext["providers"],
+): ModelSpec | null {
+  const odd = Object.keys(keys).filter((key) => !MEANT.has(key));
+  for (const key of odd)
+    findings.error(
+      at(section, key),
+      "has no effect on a model that a provider serves; remove it",
+      `. The model ${JSON.stringify(name.name)} is left out`,
+    );
+  if (odd.length > 0) return null;
+  const nodes = source.offers.map(({ provider }) => provider);
+  return {
+    ...servedElsewhere({
+      name: name.name,
+      aliases: [],
+      kind,
+      source,
+      contextTokens: keys.ctx_size ?? 0,
+      slots: Math.max(...providers.filter((entry) => nodes.includes(entry.name)).map((entry) => entry.maxConcurrency)),
+      nodes,
+      fingerprint: fingerprint({ kind, source }),
+    }),
+    includeUsage: keys.include_usage ?? false,
+    file: section.source.file,
+  };
+}
+
+/** Tells of fallbacks that can never stand in. What other machines and providers offer is not known here. */
+export function checkFallbacks(
+  findings: Findings,
+  drafts: readonly ModelDraft[],
+  models: readonly ModelSpec[],
+  mayBeElsewhere: boolean,
+): void {
+  for (const { name, kind, keys, section } of drafts) {
+    for (const [index, other] of (keys.fallbacks ?? []).entries()) {
+      const place = at(section, "fallbacks", index);
+      const found = models.find((model) => model.name === other || model.aliases.includes(other));
+      if (found?.name === name.name) findings.warning(place, "is the model itself; remove it");
+      else if (found !== undefined && found.kind !== kind)
+        findings.warning(
+          place,
+          `${JSON.stringify(other)} is of another kind (${found.kind}) and never stands in; remove it`,
+        );
+      else if (found === undefined && !mayBeElsewhere) {
+        const [near] = nearestNames(
+          other,
+          models.flatMap((model) => [model.name, ...model.aliases]),
+          1,
+        );
+        findings.warning(
+          place,
+          `no model is called ${JSON.stringify(other)}${near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`}`,
+        );
+      }
+    }
+  }
+}

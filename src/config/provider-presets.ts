@@ -1,0 +1,50 @@
+import type { ProviderType } from "../core/provider.ts";
+
+/** What a ready entry stands for; every key of the entry wins over it. */
+export interface ProviderPreset {
+  readonly title: string;
+  readonly type: ProviderType;
+  readonly baseUrl: string;
+  /** The environment variable that the provider's own documentation names; null: it asks for no key unless told to. */
+  readonly keyVariable: string | null;
+  /** Another daemon like this one. */
+  readonly isAssistant?: true;
+}
+
+const cloud = (title: string, baseUrl: string, keyVariable: string): ProviderPreset => ({
+  title,
+  type: "openai-compatible",
+  baseUrl,
+  keyVariable,
+});
+const local = (title: string, baseUrl: string): ProviderPreset => ({
+  title,
+  type: "openai-compatible",
+  baseUrl,
+  keyVariable: null,
+});
+
+/** Ready entries by name: `preset = "openai"`. */
+export const providerPresets = {
+  openai: cloud("OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+  mistral: cloud("Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+  groq: cloud("Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+  deepseek: cloud("DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+  together: cloud("Together AI", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+  openrouter: cloud("OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+  anthropic: {
+    ...cloud("Anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    type: "anthropic",
+  },
+  google: {
+    ...cloud("Google Gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+    type: "google",
+  },
+  ollama: local("Ollama", "http://127.0.0.1:11434/v1"),
+  lmstudio: local("LM Studio", "http://127.0.0.1:1234/v1"),
+  vllm: local("vLLM", "http://127.0.0.1:8000/v1"),
+  assistant: { ...local("another Assistant", "http://127.0.0.1:8080/v1"), isAssistant: true },
+} as const satisfies Record<string, ProviderPreset>;
+
+export type ProviderPresetName = keyof typeof providerPresets;
+export const providerPresetNames = Object.keys(providerPresets) as ProviderPresetName[];

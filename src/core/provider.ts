@@ -1,0 +1,34 @@
+/** APIs that providers speak. Each has its connector in src/upstreams/connectors.ts. */
+export const providerTypes = ["openai-compatible", "anthropic", "google"] as const;
+export type ProviderType = (typeof providerTypes)[number];
+
+/** One `[[providers]]` entry: a service that runs models elsewhere. */
+export interface Provider {
+  /** Unique among providers and remote servers. */
+  readonly name: string;
+  readonly type: ProviderType;
+  /** With the version, without a slash at the end: `https://api.openai.com/v1`. */
+  readonly baseUrl: string;
+  /** Sent with every request, or null. Never shown or logged. */
+  readonly apiKey: string | null;
+  /** Where the key is read from, for messages: "the environment variable OPENAI_API_KEY"; null: it has none. */
+  readonly keySource: string | null;
+  /** Further headers of every request, which win over those of the type. Never shown or logged. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** URL of the proxy, or null. */
+  readonly proxy: string | null;
+  readonly connectTimeoutMs: number;
+  /** Longest silence, before the answer and within it. */
+  readonly silenceTimeoutMs: number;
+  /** Share of the work among providers of the same model; 0: only where no other can. */
+  readonly weight: number;
+  /** Most requests at once, over all models. */
+  readonly maxConcurrency: number;
+  /** Whether its own list of models is read. */
+  readonly discovery: boolean;
+  /** Models that it offers as `NAME/MODEL`, where `*` stands for any characters; null: all that it lists. */
+  readonly models: readonly string[] | null;
+  /** Another daemon like this one, which is told which daemons a request has come through. */
+  readonly isAssistant: boolean;
+  readonly enabled: boolean;
+}

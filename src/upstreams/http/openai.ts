@@ -1,0 +1,114 @@
+import { requestHeaders } from "../../api/headers.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
+import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
+import { forwardHeaders } from "../forward-headers.ts";
+import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { type ProviderReceiver, providerReceiver } from "./answers.ts";
+import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
+import { withModel } from "./model-field.ts";
+import { listedModels } from "./model-list.ts";
+
+/** Of the longest list known, some hundred models with all that is said of each, twenty times. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
+
+/** An API like OpenAI's: requests and answers pass through as they are, but for the model's name. */
+export function connectOpenAi(context: ConnectorContext): ProviderConnection {
+  return { upstream: new OpenAiUpstream(context), listModels: () => listModels(context) };
+}
+
+const authorization = ({ provider: { apiKey } }: ConnectorContext): Record<string, string> =>
+  apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+
+class OpenAiUpstream implements Upstream {
+  readonly #context: ConnectorContext;
+
+  constructor(context: ConnectorContext) {
+    this.#context = context;
+  }
+
+  send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    return deliver({ sending, sink, retryAfter: retryOf, open: (delivery) => this.#open(sending, sink, delivery) });
+  }
+
+  #open(sending: Sending, sink: AnswerSink, delivery: Delivery): AnswerSource {
+    const { call, model, headers } = sending;
+    const { provider, client, nodeId, modelName } = this.#context;
+    const providerModel = modelName(model);
+    const { operation, streamed } = call;
+    const target = { provider, model: model.name, providerModel, operation, sink, headers, streamed };
+    let receiver: ProviderReceiver | null = null;
+    const exchange = client.open(
+      {
+        method: "POST",
+        // The base URL has the version.
+        path: pathOf[call.wire].replace(/^\/v1/, ""),
+        headers: {
+          "content-type": "application/json",
+          ...authorization(this.#context),
+          ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : {}),
+        },
+        body: withModel(encodeBody(call, withUsage(call, model)), providerModel),
+      },
+      {
+        onHead: (status, head) =>
+          delivery.head(() => {
+            receiver = providerReceiver(status, head, target);
+            return receiver;
+          }),
+        onBody: (bytes) => delivery.body(bytes),
+        onEnd: () => delivery.closed(),
+        onFailure: (error) => delivery.fail(error),
+      },
+    );
+    return { resume: () => exchange.resume(), close: () => exchange.close(receiver?.isComplete ?? false) };
+  }
+}
+
+/** `GET /models`. An API without it answers 404, which says nothing against it. */
+function listModels(context: ConnectorContext): Promise<readonly ListedModel[] | null> {
+  const { provider, client, nodeId } = context;
+  const asked: Asked = { provider, model: null, providerModel: null, operation: null };
+  const hops = provider.isAssistant ? { [requestHeaders.hops]: nodeId } : {};
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let status = 0;
+    let head = {};
+    let left = MAX_LIST_BYTES;
+    const exchange = client.open(
+      { method: "GET", path: "/models", headers: { ...authorization(context), ...hops } },
+      {
+        onHead: (code, headers) => {
+          status = code;
+          head = headers;
+        },
+        onBody: (bytes) => {
+          parts.push(bytes);
+          left -= bytes.length;
+          if (left >= 0) return true;
+          exchange.close(false);
+          reject(malformed(asked, `lists its models in more than ${MAX_LIST_BYTES / 2 ** 20} MiB`));
+          return true;
+        },
+        onEnd: () => {
+          const text = Buffer.concat(parts).toString("utf8");
+          if (status === 200) {
+            const models = listedModels(text);
+            if (models === null)
+              reject(
+                malformed(
+                  asked,
+                  "answered something other than a list of models at /models",
+                  `Check \`base_url\` (${provider.baseUrl}), or set \`discovery = false\` and write \`models\`.`,
+                ),
+              );
+            else resolve(models);
+          } else if (status === 404 || status === 405) resolve(null);
+          else reject(errorAnswer(status, head, text, asked));
+        },
+        onFailure: reject,
+      },
+    );
+  });
+}

@@ -1,0 +1,198 @@
+import { appendFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { ProviderStatus } from "../../src/api/providers.ts";
+import { chunk, events, type FakeProvider, json, STREAM, startProvider, WHOLE } from "../fakes/provider.ts";
+import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
+import { chatBody, NodeGroup, postChat } from "../support/nodes.ts";
+
+let fake: FakeProvider;
+let assistant: TestAssistant;
+let url: string;
+const nodes = new NodeGroup();
+
+const entry = (name: string, baseUrl: string, more = ""): string =>
+  `[[providers]]\nname = "${name}"\nbase_url = "${baseUrl}"\napi_key_env = "CLOUD_KEY"\n${more}\n`;
+
+beforeEach(async () => {
+  fake = await startProvider();
+});
+afterEach(async () => {
+  await assistant?.[Symbol.asyncDispose]();
+  await nodes.end();
+  await fake[Symbol.asyncDispose]();
+});
+
+async function start(more = "", models: Record<string, string> = {}): Promise<void> {
+  assistant = await installAssistant({
+    config: entry("cloud", fake.url) + more,
+    models,
+    env: { CLOUD_KEY: "sk-secret", ASSISTANT_GRPC_ADDR: "" },
+  });
+  url = await assistant.serve();
+}
+
+const ask = (model: string, more: object = {}): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model, messages: [{ role: "user", content: "Name a river." }], ...more }),
+  });
+const errorOf = async (response: Response): Promise<{ status: number; code: string; message: string }> => ({
+  status: response.status,
+  ...((await response.json()) as { error: { code: string; message: string } }).error,
+});
+const provider = async (name: string): Promise<ProviderStatus | undefined> =>
+  (await assistant.status()).providers?.find((one) => one.name === name);
+
+test("a provider's models are listed, asked, streamed and shown like any other", async () => {
+  await start("", { mine: '[chat]\nprovider = "cloud"\nprovider_model = "large"\naliases = ["gpt"]\n' });
+  const list = (await (await fetch(`${url}/v1/models`)).json()) as {
+    data: { id: string; owned_by: string; kind: string }[];
+  };
+  expect(list.data.map(({ id, owned_by, kind }) => [id, owned_by, kind])).toEqual([
+    ["mine", "cloud", "chat"],
+    ["cloud/large", "cloud", "chat"],
+    ["cloud/embed-small", "cloud", "embedding"],
+  ]);
+  const whole = await ask("gpt", { service_tier: "flex" });
+  expect([whole.status, await whole.json()]).toEqual([200, WHOLE]);
+  expect([whole.headers.get("x-assistant-model"), whole.headers.get("x-assistant-instance")]).toEqual([
+    "mine",
+    "remote:cloud",
+  ]);
+  expect(JSON.parse(fake.to("/chat/completions")[0]?.body ?? "")).toMatchObject({
+    model: "large",
+    service_tier: "flex",
+  });
+  expect(fake.to("/chat/completions")[0]?.headers.authorization).toBe("Bearer sk-secret");
+  const streamed = await ask("cloud/large", { stream: true });
+  expect(await streamed.text()).toBe(STREAM.map((data) => `data: ${data}\n\n`).join(""));
+  const vectors = await fetch(`${url}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "cloud/embed-small", input: "Rhine" }),
+  });
+  expect(await vectors.json()).toMatchObject({ data: [{ embedding: [0.5, 0.25] }] });
+
+  const shown = await Promise.all(
+    [["provider", "list"], ["list"], ["show", "mine"], ["status"], ["doctor"]].map(
+      async (command) => (await assistant.run(command)).stdout,
+    ),
+  );
+  const [table = "", listed = "", show = "", status = "", doctor = ""] = shown;
+  expect(table).toMatch(/^cloud +openai-compatible +http\S+ +up +set +1 +0 of 64 +3 /m);
+  expect(listed).toMatch(/^mine +chat .* at cloud$/m);
+  expect(listed).toContain("cloud offers cloud/large, cloud/embed-small");
+  expect(show).toMatch(/^served by +cloud: large$/m);
+  expect(status).toMatch(/Providers: 1 provider, 1 up, 3 models/);
+  expect(doctor).toMatch(/cloud +http\S+, 2 models/);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toContain('assistant_provider_up{provider="cloud"} 1');
+  expect(metrics).toMatch(/assistant_tokens_total\{model="mine",kind="prompt"\} 7/);
+  expect([...shown, metrics, await assistant.daemonLog()].join("\n")).not.toContain("sk-secret");
+});
+
+test("what a provider answers wrongly is an error that names it, and nothing else stops", async () => {
+  await start(entry("dead", "http://127.0.0.1:1/v1", 'models = ["large"]'));
+  fake.script("/chat/completions", { headers: { "content-type": "text/html" }, parts: ["<html>"] });
+  expect(await errorOf(await ask("cloud/large"))).toMatchObject({
+    status: 502,
+    code: "provider_error",
+    message: expect.stringContaining("an HTML page"),
+  });
+  fake.script("/chat/completions", json({ error: { message: "must be positive", param: "top_k" } }, { status: 400 }));
+  expect(await errorOf(await ask("cloud/large"))).toMatchObject({
+    status: 400,
+    code: "invalid_request",
+    param: "top_k",
+  });
+  fake.script("/chat/completions", { ...events(), parts: [`data: ${chunk("a")}\n\ndata: {"ch`] });
+  const half = await (await ask("cloud/large", { stream: true })).text();
+  expect(half).toMatch(
+    /^data: \{"choices".*\n\ndata: \{"error":\{"message":"The provider \\"cloud\\" ended in the middle of an event/,
+  );
+  expect(await errorOf(await ask("dead/large"))).toMatchObject({
+    status: 503,
+    code: "provider_unavailable",
+    message: expect.stringContaining("nothing listens"),
+  });
+  fake.script("/chat/completions", json(WHOLE));
+  expect((await ask("cloud/large")).status).toBe(200);
+});
+
+test("a busy provider is asked again when it said so", async () => {
+  await start();
+  const busy = json({ error: { message: "slow down" } }, { status: 429, headers: { "retry-after": "1" } });
+  fake.script("/chat/completions", busy, json(WHOLE));
+  expect((await ask("cloud/large")).status).toBe(200);
+  expect(fake.to("/chat/completions")).toHaveLength(2);
+  fake.script(
+    "/chat/completions",
+    json({ error: { message: "come back" } }, { status: 429, headers: { "retry-after": "30" } }),
+  );
+  const refused = await ask("cloud/large");
+  expect(refused.headers.get("retry-after")).toBe("30");
+  expect(await errorOf(refused)).toMatchObject({
+    status: 429,
+    code: "provider_busy",
+    message: expect.stringContaining("come back"),
+  });
+});
+
+test("a rejected key is the owner's to mend, a reload takes the new one over", async () => {
+  fake.script("/models", json({ error: { message: "no such key" } }, { status: 401 }));
+  await start('[[providers]]\nname = "filed"\nbase_url = "BASE"\napi_key_file = "key"\n'.replace("BASE", fake.url));
+  expect(await errorOf(await ask("cloud/large"))).toMatchObject({ status: 404, code: "model_not_found" });
+  expect(await provider("cloud")).toMatchObject({
+    state: "down",
+    lastError: expect.stringContaining("rejects the key of the environment variable CLOUD_KEY"),
+  });
+  expect((await assistant.run(["doctor"])).stdout).toMatch(/✗ filed .*asks for a key/);
+  fake.script("/models", json({ data: [{ id: "large" }] }));
+  await writeFile(join(assistant.root, "key"), "sk-new\n", { mode: 0o600 });
+  expect((await assistant.run(["reload"])).exitCode).toBe(0);
+  await eventually("the provider is up", async () => (await provider("filed"))?.state === "up");
+  expect((await ask("filed/large")).status).toBe(200);
+  expect(fake.to("/chat/completions").at(-1)?.headers.authorization).toBe("Bearer sk-new");
+});
+
+test("a client that disconnects ends the work of the provider", async () => {
+  await start();
+  fake.script("/chat/completions", { ...events(chunk("a")), ending: "hang" });
+  const left = new AbortController();
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "cloud/large", messages: [], stream: true }),
+    signal: left.signal,
+  });
+  await response.body?.getReader().read();
+  left.abort();
+  await eventually("the provider has seen it", () => fake.to("/chat/completions")[0]?.isGivenUp === true);
+});
+
+test("fallbacks serve while a local model cannot", async () => {
+  await start("", { here: '[chat]\nsource = "/nowhere/model.gguf"\nfallbacks = ["cloud/large"]\n' });
+  const response = await ask("here");
+  expect([response.status, response.headers.get("x-assistant-model")]).toEqual([200, "cloud/large"]);
+});
+
+test("another Assistant is a provider, and two that name each other do not list their models in circles", async () => {
+  const other = await nodes.start({ models: { river: "" } });
+  const circle = (name: string, to: string): string =>
+    `\n[[providers]]\npreset = "assistant"\nname = "${name}"\nbase_url = "${to}/v1"\n`;
+  await start(circle("other", other.url), { mine: '[chat]\nprovider = "other"\nprovider_model = "river"\n' });
+  const listed = async (at: string): Promise<string[]> =>
+    ((await (await fetch(`${at}/v1/models`)).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+  expect(await listed(url)).toEqual(["mine", "cloud/large", "cloud/embed-small", "other/river"]);
+  await appendFile(join(other.assistant.root, "config.toml"), circle("back", url));
+  await other.assistant.run(["reload"]);
+  await eventually("the other one lists ours", async () => (await listed(other.url)).join() === "river,back/mine");
+  await appendFile(join(assistant.root, "config.toml"), "weight = 2\n".replace(/^/, circle("again", other.url)));
+  await assistant.run(["reload"]);
+  await eventually("the list was read again", async () => (await listed(url)).includes("again/river"));
+  expect((await listed(url)).filter((name) => name.includes("back"))).toEqual([]);
+  const response = await postChat(other.url, chatBody("back/mine", { tokens: 3 }));
+  expect([response.status, response.headers.get("x-assistant-instance")]).toEqual([200, "remote:back"]);
+});
