@@ -7,8 +7,8 @@ import { type ModelStore, type StoredModel, writeManifest } from "./store.ts";
  */
 export async function factsOfStored(model: StoredModel, store: ModelStore): Promise<ModelFacts> {
   const { manifest } = model;
-  // A file that is not as long as its manifest says has been exchanged.
-  if (manifest?.facts !== undefined && manifest.bytes === model.bytes) return manifest.facts;
+  // A file that is not as long as its manifest says has been exchanged. Earlier versions kept no capabilities.
+  if (manifest?.facts?.capabilities !== undefined && manifest.bytes === model.bytes) return manifest.facts;
   const { readModelFacts } = await import("./facts.ts");
   const facts = await readModelFacts(model.file);
   // A store that may only be read gives its facts all the same.
