@@ -115,6 +115,19 @@ async function checkParts(
     );
 }
 
+/** Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what is no GGUF file. */
+export function headerBytes(head: Buffer, shownAs: string): number | null {
+  checkMagic(head, shownAs);
+  const reader = new Reader(head);
+  try {
+    parse(reader, shownAs);
+    return reader.at;
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
 interface ParsedHeader extends Omit<GgufHeader, "bytes"> {
   /** Least length of a file that holds all tensors. */
   readonly bytesNeeded: number;

@@ -45,7 +45,13 @@ const refusal = (file: string) =>
 
 test("a whole file tells its trained context and its parameters", async () => {
   const { file, bytes } = await write("a.gguf");
-  expect(await checkGguf(file)).toMatchObject({ bytes, trainContextTokens: 2048, parameters: 17, ranks: false, part: null });
+  expect(await checkGguf(file)).toMatchObject({
+    bytes,
+    trainContextTokens: 2048,
+    parameters: 17,
+    ranks: false,
+    part: null,
+  });
 });
 
 test.each([
