@@ -9,8 +9,7 @@ import { Fleet } from "../fleet/fleet.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
-import type { PullService } from "../models/pull-service.ts";
-import { checkProjector, resolveWeights } from "../models/resolve.ts";
+import { resolveWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
 import { Scheduler } from "../scheduler/loop.ts";
 import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
@@ -22,7 +21,6 @@ import { FailureDetector } from "./failure-detector.ts";
 import { InstanceUpstreams } from "./instance-upstreams.ts";
 import { type Measured, Memory } from "./memory.ts";
 import type { Metering } from "./metering.ts";
-import { createPulls } from "./pulls.ts";
 import { Remotes } from "./remotes.ts";
 import { withoutQuotes } from "./request-line.ts";
 import { Weights } from "./weights.ts";
@@ -47,7 +45,6 @@ export interface Components {
   readonly slotCache: SlotCache;
   readonly memory: Memory;
   readonly weights: Weights;
-  readonly pulls: PullService;
   readonly scheduler: Scheduler;
   readonly remotes: Remotes;
   readonly inference: InferenceCore;
@@ -56,16 +53,7 @@ export interface Components {
   readonly estimated: Signal<void>;
 }
 
-export interface Ground {
-  readonly current: Current;
-  readonly stores: Stores;
-  readonly log: DaemonLog;
-  readonly metering: Metering;
-  /** Reads the configuration again. */
-  reload(): Promise<unknown>;
-}
-
-export function createComponents({ current, stores, log, metering, reload }: Ground): Components {
+export function createComponents(current: Current, stores: Stores, log: DaemonLog, metering: Metering): Components {
   const { config, env } = current;
   const clock = systemClock;
   const fleetEvents = new Signal<FleetEvent>();
@@ -83,10 +71,7 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
   });
   const fleet = new Fleet({
     engineFor: (model) => current.engines.choose(model),
-    resolveWeights: async ({ source, kind, load }) => {
-      await checkProjector(load.projectorPath);
-      return await resolveWeights(source, modelStore, kind);
-    },
+    resolveWeights: ({ source, kind }) => resolveWeights(source, modelStore, kind),
     probe,
     slotCache,
     isCurrent: ({ name, fingerprint }) =>
@@ -132,7 +117,6 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
         if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
     },
   });
-  const pulls = createPulls({ current, store: modelStore, reload });
   const requestLog = log.requests("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
@@ -170,7 +154,6 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
     slotCache,
     memory,
     weights,
-    pulls,
     scheduler,
     remotes,
     inference,

@@ -1,7 +1,6 @@
 import type { Death } from "../core/instance.ts";
 import { tellingLine } from "./engine-log.ts";
 import type { Exit } from "./engine-process.ts";
-import { refusalIn } from "./refusals.ts";
 
 type Phase = "starting" | "up";
 
@@ -35,11 +34,10 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
       signal: exit.signal,
     };
   }
-  const refusal = phase === "starting" ? refusalIn(log) : null;
   return {
     at,
     cause: "exit",
-    message: refusal ?? `The engine ended with exit code ${exit.code} ${when}.${why}`,
+    message: `The engine ended with exit code ${exit.code} ${when}.${why}`,
     exitCode: exit.code,
     signal: null,
   };

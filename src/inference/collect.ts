@@ -3,11 +3,17 @@ import type { AnswerSink, InferenceCall } from "../core/inference.ts";
 import { CallerGone } from "../core/upstream.ts";
 import type { InferenceCore } from "./core.ts";
 
-/** The whole body of a call's answer, for code in this process. Rejects with why there is none, or with `CallerGone`. */
-export async function answerOf(core: Pick<InferenceCore, "run">, call: InferenceCall): Promise<Buffer> {
+export interface CollectedAnswer {
+  /** Name of the model that gave it. */
+  readonly model: string;
+  readonly body: Buffer;
+}
+
+/** The whole answer to a call, for code in this process. Rejects with why there is none, or with `CallerGone`. */
+export async function answerOf(core: Pick<InferenceCore, "run">, call: InferenceCall): Promise<CollectedAnswer> {
   const sink = new CollectingSink();
   await core.run(call, sink);
-  return await sink.body;
+  return { body: await sink.body, model: sink.model };
 }
 
 /** Keeps an answer in memory. */
@@ -18,6 +24,7 @@ class CollectingSink implements AnswerSink {
   readonly #resolve: (body: Buffer) => void;
   readonly #reject: (error: Error) => void;
   #status: number | null = null;
+  #model = "";
 
   constructor() {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -32,8 +39,14 @@ class CollectingSink implements AnswerSink {
     return this.#status;
   }
 
-  head(status: number): void {
+  get model(): string {
+    return this.#model;
+  }
+
+  head(status: number, headers: readonly string[]): void {
     this.#status ??= status;
+    const name = headers[headers.indexOf("x-assistant-model") + 1];
+    if (headers.includes("x-assistant-model") && name !== undefined) this.#model = decodeURIComponent(name);
   }
   chunk(payload: Buffer): boolean {
     this.#parts.push(payload);

@@ -1,8 +1,7 @@
 import type { GgufFileInfo } from "node-llama-cpp";
 import { AssistantError } from "../core/errors.ts";
-import { isModelKind, type ModelKind } from "../core/model.ts";
-import type { Capabilities, CapabilityFacts } from "./capabilities.ts";
-import { type GgufHeader, readGguf } from "./gguf-header.ts";
+import type { ModelKind } from "../core/model.ts";
+import { readGguf } from "./gguf-header.ts";
 
 /** What a GGUF file says of its model. Null: it does not say. */
 export interface ModelFacts {
@@ -22,28 +21,29 @@ export interface ModelFacts {
   /** Length of a hidden state, which is that of an embedding. */
   readonly embeddingLength: number | null;
   readonly hasChatTemplate: boolean;
-  readonly pooling: CapabilityFacts["pooling"];
+  readonly pooling: "none" | "mean" | "cls" | "last" | "rank" | null;
   /** SPDX id, or what the file says instead. */
   readonly licence: string | null;
-  /** Derived from the header; without those that a projector adds. */
-  readonly capabilities: Capabilities;
-  /** By the capability `type`. */
+  /** A guess: files with rank pooling rank, encoders and files with another pooling type embed, others chat. */
   readonly kind: ModelKind;
 }
+
+const POOLING: readonly NonNullable<ModelFacts["pooling"]>[] = ["none", "mean", "cls", "last", "rank"];
 
 /**
  * Reads a GGUF file's header, by node-llama-cpp's reader: tens of milliseconds, and 0.3 s once for loading the library, which happens
  * here and not at import. Throws `model_invalid` for what cannot be read as GGUF.
  */
 export async function readModelFacts(file: string): Promise<ModelFacts> {
-  const { header, info } = await readHeader(file);
+  const { bytes, info } = await readHeader(file);
   const { GgufFileType } = await import("node-llama-cpp");
   const { metadata, architectureMetadata } = info;
-  const { general } = metadata;
+  const { general, tokenizer } = metadata;
+  const pooling = architectureMetadata?.pooling_type;
+  const hasChatTemplate = tokenizer?.chat_template !== undefined;
   const fileType = general.file_type;
-  const { type } = header.capabilities;
   return {
-    bytes: header.bytes,
+    bytes,
     architecture: general.architecture,
     title: general.name ?? null,
     parameters: countParameters(info),
@@ -51,11 +51,15 @@ export async function readModelFacts(file: string): Promise<ModelFacts> {
     layers: architectureMetadata?.block_count ?? null,
     trainContextTokens: architectureMetadata?.context_length ?? null,
     embeddingLength: architectureMetadata?.embedding_length ?? null,
-    hasChatTemplate: header.hasChatTemplate,
-    pooling: header.pooling,
+    hasChatTemplate,
+    pooling: pooling === undefined ? null : (POOLING[pooling] ?? null),
     licence: general.license ?? null,
-    capabilities: header.capabilities,
-    kind: typeof type === "string" && isModelKind(type) ? type : "chat",
+    kind:
+      POOLING[pooling ?? -1] === "rank"
+        ? "rerank"
+        : !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false)
+          ? "embedding"
+          : "chat",
   };
 }
 
@@ -66,9 +70,9 @@ function countParameters({ fullTensorInfo }: GgufFileInfo): number {
   );
 }
 
-/** The header, as this program and as node-llama-cpp reads it. */
-export async function readHeader(file: string): Promise<{ header: GgufHeader; info: GgufFileInfo }> {
-  const header = await readGguf(file);
+/** The parsed header and the file's size. */
+export async function readHeader(file: string): Promise<{ bytes: number; info: GgufFileInfo }> {
+  const { bytes } = await readGguf(file);
   const { readGgufFileInfo } = await import("node-llama-cpp");
   const damaged = (reason: string, cause?: unknown): AssistantError =>
     new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${reason}`, {
@@ -85,5 +89,5 @@ export async function readHeader(file: string): Promise<{ header: GgufHeader; in
   // Of a file that ends right behind its first bytes the reader gives an empty header, against its own types.
   if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined)
     throw damaged("it names no architecture");
-  return { header, info };
+  return { bytes, info };
 }

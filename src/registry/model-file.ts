@@ -19,12 +19,18 @@ export interface ModelFileWish {
   readonly gpuLayers: number | null;
 }
 
-/** Writes NAME.toml and returns its path. Throws `model_exists` where there is such a file. */
+/** What was written, and how to undo it where the configuration turns out to refuse it. */
+export interface Written {
+  readonly file: string;
+  undo(): Promise<void>;
+}
+
+/** Writes NAME.toml. Throws `model_exists` where there is such a file. */
 export async function writeModelFile(
   wish: ModelFileWish,
   { paths }: Pick<Config, "paths">,
   hardware: Hardware,
-): Promise<string> {
+): Promise<Written> {
   const { name, kind, source, contextTokens, gpuLayers } = wish;
   const file = modelConfigFile(paths, name);
   const settings = {
@@ -38,7 +44,7 @@ export async function writeModelFile(
     if (isAssistantError(error) && error.code === "file_exists") throw taken(name, file);
     throw error;
   }
-  return file;
+  return { file, undo: () => rm(file, { force: true }) };
 }
 
 /** Deletes the file of a model that has one of its own. Throws `invalid_request` for what is configured together with others. */

@@ -1,7 +1,8 @@
 import { isAbsolute } from "node:path";
 import { defaults } from "../config/defaults.ts";
-import { type Environment, variable } from "../config/environment.ts";
+import type { Environment } from "../config/environment.ts";
 import { pathIn } from "../config/paths.ts";
+import { providerPresets } from "../config/provider-presets.ts";
 import type { Config } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
@@ -11,18 +12,18 @@ import { type Compatibility, checkCompatibility, quantizationOfFile } from "../m
 import { type EmbeddingPreset, type Preset, type Presets, pullReference } from "../models/presets/preset.ts";
 import { checkWeights } from "../models/resolve.ts";
 import { getModel, type ModelStore } from "../models/store.ts";
-import { deleteModelFile, type ModelFileWish, storedSource, taken, writeModelFile } from "./model-file.ts";
+import { type CloudModel, cloudProviders, isCloudProvider, writeCloudModel } from "./cloud.ts";
+import {
+  deleteModelFile,
+  type ModelFileWish,
+  storedSource,
+  taken,
+  type Written,
+  writeModelFile,
+} from "./model-file.ts";
 
 /** Kinds of provider that a model is registered with. */
-export const providers = [
-  "local",
-  "openai",
-  "anthropic",
-  "openai_compatible",
-  "litellm",
-  "embedding",
-  "custom",
-] as const;
+export const providers = ["local", "embedding", ...cloudProviders, "custom"] as const;
 export type Provider = (typeof providers)[number];
 
 export interface RegistryPorts {
@@ -38,8 +39,8 @@ export interface RegistryPorts {
   reload(): Promise<unknown>;
 }
 
-/** Settings of a model that is registered; what is missing is chosen for the machine. */
-export interface ModelSettings {
+/** Settings of a model of this machine; what is missing is chosen for it. */
+export interface LocalSettings {
   readonly modelPath?: string | undefined;
   readonly contextWindow?: number | undefined;
   readonly gpuLayers?: number | undefined;
@@ -70,6 +71,7 @@ export interface PresetFile {
 /** Writes and deletes model files: what is registered is configured as if by hand, and survives a restart. */
 export class Registry {
   readonly #ports: RegistryPorts;
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(ports: RegistryPorts) {
     this.#ports = ports;
@@ -79,19 +81,26 @@ export class Registry {
     return this.#ports.presets();
   }
 
-  /** Throws `usage` for a name, `model_exists`, and `invalid_request` naming what is wrong. */
-  async register(name: string, provider: Provider, settings: ModelSettings): Promise<Registered> {
+  /** A model of this machine. Throws `usage` for a name, `model_exists`, and `invalid_request` naming what is wrong. */
+  async register(name: string, kind: "chat" | "embedding", settings: LocalSettings): Promise<Registered> {
     checkModelName(name);
-    if (provider !== "local" && provider !== "embedding") throw unsupported(provider);
     await this.#requireFree(name);
     const source = await this.#sourceOf(name, settings.modelPath);
     return await this.#configure({
       name,
-      kind: provider === "embedding" ? "embedding" : "chat",
+      kind,
       source,
       contextTokens: settings.contextWindow ?? null,
       gpuLayers: settings.gpuLayers ?? null,
     });
+  }
+
+  /** A model of a service. Throws as `register` does. */
+  async registerCloud(model: CloudModel): Promise<Registered> {
+    checkModelName(model.name);
+    await this.#requireFree(model.name);
+    const { hardware, env } = this.#ports;
+    return await this.#bring(model.name, async (config) => writeCloudModel(model, config, await hardware(), env));
   }
 
   /** Throws `model_not_found` for an unknown preset, `model_exists`, `invalid_request`, and what a pull throws. */
@@ -100,8 +109,8 @@ export class Registry {
     const { name } = preset;
     await this.#requireFree(name);
     if (preset.kind === "cloud") {
-      requireKey(preset.apiKeyVariable, preset.apiKey, this.#ports.env);
-      throw unsupported(preset.provider);
+      if (!isCloudProvider(preset.provider)) throw unsupported(preset.provider);
+      return await this.registerCloud({ ...preset, provider: preset.provider });
     }
     const warning = preset.kind === "local" ? (await this.compatibility(presetName, quantization)).warning : null;
     const source = await this.#weightsOf(preset, quantization, download);
@@ -114,6 +123,15 @@ export class Registry {
       gpuLayers: settings.gpuLayers,
     });
     return { ...registered, warning };
+  }
+
+  /** The kind of provider that a model has. */
+  async providerOf({ kind, source }: ModelSpec): Promise<Provider> {
+    if (source.type !== "provider") return kind === "embedding" ? "embedding" : "local";
+    const config = await this.#ports.config();
+    const provider = config.providers.find(({ name }) => name === source.offers[0]?.provider);
+    if (provider?.type === "anthropic" || provider?.type === "google") return provider.type;
+    return provider?.baseUrl === providerPresets.openai.baseUrl ? "openai" : "openai_compatible";
   }
 
   /** Deletes the model's file; its weights stay. Throws `model_not_found`, `invalid_request`. */
@@ -212,20 +230,34 @@ export class Registry {
     return stored;
   }
 
-  async #configure(wish: ModelFileWish): Promise<Registered> {
-    const { name } = wish;
-    const file = await writeModelFile(wish, await this.#ports.config(), await this.#ports.hardware());
-    await this.#ports.reload();
-    const config = await this.#ports.config();
-    const model = find(config, name);
-    if (model !== undefined) return { model, file, warning: null };
-    const notice = config.notices.find((each) => each.severity === "error" && each.file === file);
-    await deleteModelFile({ name, file }, config);
-    throw new AssistantError(
-      "invalid_request",
-      `${name} cannot be configured${notice === undefined ? "" : `: ${notice.message}`}.`,
-      { param: "config" },
-    );
+  #configure(wish: ModelFileWish): Promise<Registered> {
+    return this.#bring(wish.name, async (config) => writeModelFile(wish, config, await this.#ports.hardware()));
+  }
+
+  /** Writes, one model at a time, and brings it into force; what the configuration refuses is undone. */
+  #bring(name: string, write: (config: Config) => Promise<Written>): Promise<Registered> {
+    const next = async (): Promise<Registered> => {
+      const written = await write(await this.#ports.config());
+      try {
+        await this.#ports.reload();
+        const config = await this.#ports.config();
+        const model = find(config, name);
+        if (model !== undefined) return { model, file: written.file, warning: null };
+        const notice = config.notices.find((each) => each.severity === "error" && each.file === written.file);
+        throw new AssistantError(
+          "invalid_request",
+          `${name} cannot be configured${notice === undefined ? "" : `: ${notice.message}`}.`,
+          { param: "config" },
+        );
+      } catch (error) {
+        await written.undo();
+        await Promise.resolve(this.#ports.reload()).catch(() => {});
+        throw error;
+      }
+    };
+    const done = this.#writing.then(next, next);
+    this.#writing = done;
+    return done;
   }
 }
 
@@ -250,24 +282,8 @@ async function requireWeights(path: string): Promise<void> {
   }
 }
 
-/** Variables of one service that mean the same. */
-const SAME_KEY: Readonly<Record<string, string>> = {
-  GOOGLE_API_KEY: "GEMINI_API_KEY",
-  GEMINI_API_KEY: "GOOGLE_API_KEY",
-};
-
-function requireKey(name: string | null, given: string | null, env: Environment): void {
-  if (given !== null || name === null || variable(env, name) !== null) return;
-  const other = SAME_KEY[name];
-  if (other !== undefined && variable(env, other) !== null) return;
-  throw new AssistantError("invalid_request", `The environment variable ${name} is not set.`, {
-    param: "preset_name",
-    remedy: `Set ${name} to the API key in the daemon's environment, then restart it.`,
-  });
-}
-
-const unsupported = (provider: string): AssistantError =>
-  new AssistantError("invalid_request", `Models of the provider "${provider}" cannot be registered in this version.`, {
+export const unsupported = (provider: string): AssistantError =>
+  new AssistantError("invalid_request", `Models of the provider "${provider}" cannot be registered.`, {
     param: "provider",
-    remedy: "Expected local or embedding.",
+    remedy: `Expected ${providers.filter((each) => each !== "custom").join(", ")}.`,
   });

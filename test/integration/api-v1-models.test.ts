@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Hub, startHub } from "../fakes/hub.ts";
+import { startProvider, WHOLE } from "../fakes/provider.ts";
 import { eventually } from "../support/assistant.ts";
 import { type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 import { emptyGguf } from "../support/gguf-writer.ts";
@@ -193,6 +194,32 @@ describe("presets", () => {
   });
 });
 
+describe("a model of a service", () => {
+  it("is registered with its key and answers, is never loaded, and is deleted", async () => {
+    await using service = await startProvider();
+    const config = { model_name: "large", api_key: "sk-secret", base_url: service.url };
+    expect(
+      await call("POST", "/models/register", { name: "far", provider: "openai_compatible", config }),
+    ).toMatchObject({
+      status: 201,
+      body: { name: "far", provider: "openai_compatible", loaded: true, context_window: null },
+    });
+    const answer = await eventually("the service is known to be there", async () => {
+      const tried = await fetch(`${url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { authorization: "Bearer reader", "content-type": "application/json" },
+        body: JSON.stringify({ model: "far", messages: [{ role: "user", content: "Name a river." }] }),
+      });
+      return tried.status === 200 && tried;
+    });
+    expect(await answer.json()).toEqual(WHOLE);
+    expect(service.calls.at(-1)).toMatchObject({ headers: { authorization: "Bearer sk-secret" } });
+    expect((await call("POST", "/models/load?model_name=far")).status).toBe(400);
+    expect(JSON.stringify((await call("GET", "/models/far")).body)).not.toContain("sk-secret");
+    expect((await call("DELETE", "/models/far")).status).toBe(204);
+  });
+});
+
 describe("embeddings", () => {
   it("are unit vectors of each text", async () => {
     const { status, body } = await call(
@@ -220,6 +247,11 @@ describe("embeddings", () => {
     });
   });
 
+  it("come from the only model that makes them where none is named", async () => {
+    const { body } = await call("POST", "/embeddings", { texts: ["one"] });
+    expect(body["model"]).toBe("vectors");
+  });
+
   it("are refused for what has none", async () => {
     expect(await call("POST", "/embeddings", { texts: ["a"], model_name: "none" })).toMatchObject({ status: 404 });
     expect(await call("POST", "/embeddings", { texts: ["a"], model_name: "river" })).toMatchObject({
@@ -235,7 +267,22 @@ describe("mistakes", () => {
   it.each([
     ["POST", "/models/register", { name: "../x", provider: "local", config: {} }, 400, "name"],
     ["POST", "/models/register", { name: "x", provider: "nobody", config: {} }, 400, "provider"],
-    ["POST", "/models/register", { name: "x", provider: "openai", config: { model_name: "gpt" } }, 400, "provider"],
+    ["POST", "/models/register", { name: "x", provider: "custom", config: {} }, 400, "provider"],
+    [
+      "POST",
+      "/models/register",
+      { name: "x", provider: "openai", config: { model_name: "gpt" } },
+      400,
+      "config.api_key",
+    ],
+    ["POST", "/models/register", { name: "x", provider: "openai", config: { api_key: "k" } }, 400, "config"],
+    [
+      "POST",
+      "/models/register",
+      { name: "x", provider: "litellm", config: { model_name: "m" } },
+      400,
+      "config.base_url",
+    ],
     ["POST", "/models/register", { name: "x", provider: "local" }, 400, null],
     [
       "POST",

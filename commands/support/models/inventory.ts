@@ -4,15 +4,15 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { Hardware } from "../../../src/core/device.ts";
-import { type AssistantError, isAssistantError } from "../../../src/core/errors.ts";
+import { isAssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
-import { fileOf } from "../../../src/models/configure.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
+import { fileOf } from "./configure.ts";
 
 /** A model as `list` and `show` see it: configured, stored, or both. */
 export interface InventoryEntry {
@@ -31,7 +31,7 @@ export interface Inventory {
   readonly entries: readonly InventoryEntry[];
   readonly config: Config | null;
   /** What keeps the configuration from being read. */
-  readonly mistake: AssistantError | null;
+  readonly problem: string | null;
 }
 
 // States in which an engine process holds the weights.
@@ -42,15 +42,14 @@ const HOLDING = ["starting", "ready", "draining", "stopping"];
  * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
  */
 export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
-  const store = modelStore(context.paths);
   const [stored, loaded, read] = await Promise.all([
-    listModels(store),
+    listModels(modelStore(context.paths)),
     loadedModels(context),
     configOf(context, hardware),
   ]);
   const configured = await Promise.all(
     (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
-      const file = await fileOf(model.source, store);
+      const file = await fileOf(model.source, { paths: context.paths });
       return {
         name: model.name,
         aliases: model.aliases,
@@ -125,14 +124,14 @@ export async function weightsOf(
 async function configOf(
   context: CommandContext,
   hardware: Hardware | undefined,
-): Promise<Pick<Inventory, "config" | "mistake">> {
+): Promise<{ config: Config | null; problem: string | null }> {
   try {
     return {
       config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }),
-      mistake: null,
+      problem: null,
     };
   } catch (error) {
     if (!isAssistantError(error) || error.code !== "config_invalid") throw error;
-    return { config: null, mistake: error };
+    return { config: null, problem: error.message };
   }
 }

@@ -45,11 +45,10 @@ export interface ModelList {
 const HEADERS_AT_ONCE = 4;
 
 export async function listedModels(context: CommandContext): Promise<ModelList> {
-  const [{ entries, mistake }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
+  const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
   const store = modelStore(context.paths);
-  const models = await reading.addAll(entries.map((entry) => () => listed(entry, store)));
-  return { models, elsewhere, problem: mistake?.message ?? null };
+  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, store))), elsewhere, problem };
 }
 
 async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedModel> {

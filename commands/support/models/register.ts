@@ -47,7 +47,7 @@ export async function registerModel(
     });
   const registered = isPreset
     ? await registry.registerPreset({ preset: name, download, quantization })
-    : await registry.register(name, embedding ? "embedding" : "local", {
+    : await registry.register(name, embedding ? "embedding" : "chat", {
         modelPath: file,
         contextWindow: contextTokens,
         gpuLayers,

@@ -53,7 +53,10 @@ export type LocalEntry = Static<typeof LocalEntry>;
 export const CloudEntry = Type.Object({
   ...named,
   provider: requiredText("Kind of service: openai, anthropic, openai_compatible, …", { minLength: 1 }),
-  api_key_env_var: text("Environment variable that holds the key."),
+  api_key_env_var: text("Environment variable that holds the key.", {
+    pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+    patternText: "the name of an environment variable",
+  }),
   provider_config: Type.Object(
     {
       model_name: requiredText("Name of the model at the service.", { minLength: 1 }),

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { Config } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
-import { type LocalPreset, type Preset, Presets } from "../../../src/models/presets/preset.ts";
+import { type CloudPreset, type LocalPreset, type Preset, Presets } from "../../../src/models/presets/preset.ts";
 import { Registry } from "../../../src/registry/registry.ts";
 import { emptyGguf } from "../../support/gguf-writer.ts";
 import { modelStoreIn } from "../../support/store.ts";
@@ -43,8 +43,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const config = (): Promise<Config> =>
-  loadConfig({ env: {}, configFile: join(root, "config.toml"), hardware: cpuOnly() });
+const config = (): Promise<Config> => loadConfig({ env, configFile: join(root, "config.toml"), hardware: cpuOnly() });
 const stored = (name: string): Promise<void> => writeFile(join(root, "store", `${name}.gguf`), emptyGguf);
 const registry = (): Registry =>
   new Registry({
@@ -65,7 +64,7 @@ describe("registering a file", () => {
   it("writes a model file that a restart reads again", async () => {
     const path = join(root, "mine.gguf");
     await writeFile(path, emptyGguf);
-    await registry().register("mine", "local", { modelPath: path, contextWindow: 2048, gpuLayers: 5 });
+    await registry().register("mine", "chat", { modelPath: path, contextWindow: 2048, gpuLayers: 5 });
     const model = (await config()).models.find(({ name }) => name === "mine");
     expect(model).toMatchObject({
       kind: "chat",
@@ -76,7 +75,7 @@ describe("registering a file", () => {
 
   it.each([
     ["store/mine.gguf", "mine"],
-    ["store/mine/mine.gguf", "mine"],
+    ["store/mine/mine.gguf", null],
     ["store/mine", null],
   ])("finds what is called like the model in the store: %s", async (file, source) => {
     await mkdir(join(root, file, ".."), { recursive: true });
@@ -97,7 +96,7 @@ describe("registering a file", () => {
       ["relative", "page.gguf"],
     ];
     for (const [name, modelPath] of attempts)
-      await expect(registry().register(name, "local", { modelPath }), name).rejects.toMatchObject({
+      await expect(registry().register(name, "chat", { modelPath }), name).rejects.toMatchObject({
         code: "invalid_request",
         param: "config.model_path",
       });
@@ -105,29 +104,29 @@ describe("registering a file", () => {
   });
 
   it.each(["../up", ".hidden", "a/b", "", "x".repeat(101), "a b"])("refuses the name %j", async (name) => {
-    await expect(registry().register(name, "local", {})).rejects.toMatchObject({ status: 400, param: "name" });
+    await expect(registry().register(name, "chat", {})).rejects.toMatchObject({ status: 400, param: "name" });
   });
 
   it("refuses a name that is taken, as a name, an alias or a file", async () => {
     await stored("mine");
-    await registry().register("mine", "local", {});
-    await expect(registry().register("mine", "local", {})).rejects.toMatchObject({ code: "model_exists", status: 409 });
+    await registry().register("mine", "chat", {});
+    await expect(registry().register("mine", "chat", {})).rejects.toMatchObject({ code: "model_exists", status: 409 });
     await writeFile(join(root, "models/other.toml"), '[chat]\nsource = "mine"\naliases = ["fast"]\n');
-    await expect(registry().register("fast", "local", {})).rejects.toMatchObject({ code: "model_exists" });
+    await expect(registry().register("fast", "chat", {})).rejects.toMatchObject({ code: "model_exists" });
     await writeFile(join(root, "models/broken.toml"), "[chat\n");
     await stored("broken");
-    await expect(registry().register("broken", "local", {})).rejects.toMatchObject({ code: "model_exists" });
+    await expect(registry().register("broken", "chat", {})).rejects.toMatchObject({ code: "model_exists" });
   });
 
   it("of several at once lets one through", async () => {
     await stored("mine");
-    const all = await Promise.allSettled([1, 2, 3].map(() => registry().register("mine", "local", {})));
+    const all = await Promise.allSettled([1, 2, 3].map(() => registry().register("mine", "chat", {})));
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   });
 
   it("leaves nothing behind that cannot be configured", async () => {
     await stored("mine");
-    await expect(registry().register("mine", "local", { contextWindow: 0 })).rejects.toMatchObject({
+    await expect(registry().register("mine", "chat", { contextWindow: 0 })).rejects.toMatchObject({
       status: 400,
     });
     expect(existsSync(join(root, "models/mine.toml"))).toBe(false);
@@ -197,36 +196,101 @@ describe("registering a preset", () => {
       registry().registerPreset({ preset: "sevn", download: true, quantization: null }),
     ).rejects.toMatchObject({ code: "model_not_found", remedy: "Did you mean seven?" });
   });
+});
 
-  it("of a service needs its key", async () => {
-    presets = [
-      {
-        kind: "cloud",
-        name: "far",
-        file: null,
-        provider: "openai_compatible",
-        apiKeyVariable: "GEMINI_API_KEY",
-        modelName: "m",
-        apiKey: null,
-        baseUrl: null,
-        timeoutS: null,
-        maxRetries: null,
-      },
-    ];
-    const order = { preset: "far", download: true, quantization: null };
+describe("registering a model of a service", () => {
+  const far: CloudPreset = {
+    kind: "cloud",
+    name: "far",
+    file: null,
+    provider: "google",
+    apiKeyVariable: "GEMINI_API_KEY",
+    modelName: "gemini-flash-latest",
+    apiKey: null,
+    baseUrl: null,
+    timeoutS: 60,
+    maxRetries: null,
+  };
+  const order = { preset: "far", download: true, quantization: null };
+  beforeEach(() => {
+    presets = [far];
+  });
+
+  it("needs its key", async () => {
     await expect(registry().registerPreset(order)).rejects.toMatchObject({
       status: 400,
       message: expect.stringContaining("GEMINI_API_KEY is not set"),
     });
+    expect(existsSync(join(root, "config.toml"))).toBe(false);
+  });
+
+  it("adds a provider that offers nothing else, and takes either name of the key", async () => {
     env = { GOOGLE_API_KEY: "k" };
-    await expect(registry().registerPreset(order)).rejects.toMatchObject({ param: "provider" });
+    const { model } = await registry().registerPreset(order);
+    expect(model.source).toEqual({ type: "provider", offers: [{ provider: "google", model: "gemini-flash-latest" }] });
+    const { providers } = await config();
+    expect(providers).toMatchObject([
+      { name: "google", type: "google", apiKey: "k", discovery: false, silenceTimeoutMs: 60_000 },
+    ]);
+    expect(await registry().providerOf(model)).toBe("google");
+  });
+
+  it("takes a provider that is there already", async () => {
+    env = { GEMINI_API_KEY: "k" };
+    await registry().registerPreset(order);
+    presets = [{ ...far, name: "other", modelName: "gemini-pro-latest" }];
+    await registry().registerPreset({ ...order, preset: "other" });
+    expect((await config()).providers).toHaveLength(1);
+  });
+
+  it("keeps a key that it was given in a file of this user's, and everything else of config.toml", async () => {
+    await writeFile(join(root, "config.toml"), '# mine\n[server]\nhttp_addr = "127.0.0.1:1"\n');
+    const { model } = await registry().registerCloud({
+      ...far,
+      provider: "openai_compatible",
+      baseUrl: "https://example.com/v1/",
+      apiKey: "sk-secret",
+      apiKeyVariable: null,
+    });
+    const text = await readFile(join(root, "config.toml"), "utf8");
+    expect(text).toMatch(/^# mine\n\[server\]\nhttp_addr/);
+    expect(text).not.toContain("sk-secret");
+    expect((await stat(join(root, "provider-keys/far.key"))).mode & 0o777).toBe(0o600);
+    expect((await config()).providers).toMatchObject([
+      { name: "far", baseUrl: "https://example.com/v1", apiKey: "sk-secret" },
+    ]);
+    expect(await registry().providerOf(model)).toBe("openai_compatible");
+  });
+
+  it.each([
+    [{ baseUrl: null }, "config.base_url"],
+    [{ baseUrl: "example.com" }, "config.base_url"],
+    [{ apiKey: "two\nlines" }, "config.api_key"],
+  ])("refuses %j", async (change, param) => {
+    const model = { ...far, provider: "litellm", baseUrl: "https://example.com/v1", apiKey: "k", ...change } as const;
+    await expect(registry().registerCloud(model)).rejects.toMatchObject({ status: 400, param });
+    expect(existsSync(join(root, "models/far.toml"))).toBe(false);
+  });
+
+  it("undoes what the configuration refuses", async () => {
+    const before = "providers = []\n";
+    await writeFile(join(root, "config.toml"), before);
+    env = { GEMINI_API_KEY: "k" };
+    await expect(registry().registerPreset(order)).rejects.toMatchObject({ status: 400 });
+    expect(await readFile(join(root, "config.toml"), "utf8")).toBe(before);
+    expect(existsSync(join(root, "models/far.toml"))).toBe(false);
+  });
+
+  it("refuses a kind that nothing here speaks", async () => {
+    presets = [{ ...far, provider: "custom" }];
+    await expect(registry().registerPreset(order)).rejects.toMatchObject({ status: 400, param: "provider" });
   });
 });
 
 describe("deleting", () => {
   it("takes the model's file and leaves its weights", async () => {
     await stored("mine");
-    const { file } = await registry().register("mine", "local", {});
+    const { file } = await registry().register("mine", "chat", {});
     await registry().unregister("mine");
     expect(existsSync(file)).toBe(false);
     expect(existsSync(join(root, "store/mine.gguf"))).toBe(true);

@@ -11,6 +11,12 @@ export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions):
   errorBody,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
   register(app) {
+    // Clients name the type of a body on every request, of those too that have none.
+    const parse = app.getDefaultJsonParser("error", "error");
+    app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
+      if (body === "") done(null, undefined);
+      else parse(request, body, done);
+    });
     registerModelRoutes(app, options);
     registerEmbeddingRoutes(app, options);
   },

@@ -93,22 +93,17 @@ async function vectorsOf(
       maxTokens: 0,
       ...callHeaders(request.headers, false),
     });
-    return readAnswer(answer, model);
+    return { model: answer.model, embeddings: embeddingsOf(answer.body) };
   } finally {
     ended?.();
   }
 }
 
-function readAnswer(answer: Buffer, model: string): Vectors {
-  const { data, model: answered } = JSON.parse(answer.toString()) as {
+function embeddingsOf(body: Buffer): Vectors["embeddings"] {
+  const { data } = JSON.parse(body.toString()) as {
     readonly data: readonly { readonly index: number; readonly embedding: readonly number[] }[];
-    readonly model?: string;
   };
-  const inOrder = [...data].sort((a, b) => a.index - b.index);
-  return {
-    model: model === "" ? (answered ?? "") : model,
-    embeddings: inOrder.map(({ embedding }) => unit(embedding)),
-  };
+  return [...data].sort((a, b) => a.index - b.index).map(({ embedding }) => unit(embedding));
 }
 
 function unit(vector: readonly number[]): readonly number[] {

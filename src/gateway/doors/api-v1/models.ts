@@ -1,14 +1,17 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { Static } from "typebox";
 import type { DaemonStatus, InstanceStatus } from "../../../api/status.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import type { ModelSpec } from "../../../core/model.ts";
 import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
 import { actOn } from "../../../registry/act.ts";
-import type { Registered, Registry } from "../../../registry/registry.ts";
+import { type CloudModel, type CloudProvider, isCloudProvider } from "../../../registry/cloud.ts";
+import { type LocalSettings, type Registered, type Registry, unsupported } from "../../../registry/registry.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import { whileConnected } from "../../front/disconnect.ts";
 import type { ControlPort } from "../../ports.ts";
 import {
+  CloudConfig,
   CompatibilityQuestion,
   compatibilityAnswer,
   DEFAULT_CONTEXT_WINDOW,
@@ -48,16 +51,18 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     if (model === undefined || !visible(request).includes(model)) throw notFound(visible(request), name);
     return model;
   };
-  const registeredInfo = async ({ model, warning }: Registered): Promise<object> =>
-    modelInfo(
-      model,
-      isLoaded(await control.status(), model),
-      warning === null ? {} : { compatibility_warning: warning },
-    );
+  const info = async (model: ModelSpec, extra: Readonly<Record<string, unknown>> = {}): Promise<object> =>
+    modelInfo(model, await registry.providerOf(model), isLoaded(await control.status(), model), extra);
+  const registeredInfo = ({ model, warning }: Registered): Promise<object> =>
+    info(model, warning === null ? {} : { compatibility_warning: warning });
 
   app.get(PREFIX, async (request) => {
     const status = await control.status();
-    const models = visible(request).map((model) => modelInfo(model, isLoaded(status, model)));
+    const models = await Promise.all(
+      visible(request).map(async (model) =>
+        modelInfo(model, await registry.providerOf(model), isLoaded(status, model)),
+      ),
+    );
     return { models, total: models.length };
   });
   app.get(`${PREFIX}/presets`, async () => presetLists(await registry.presets()));
@@ -72,18 +77,18 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     };
   });
   app.get(`${PREFIX}/*`, async (request) => {
-    const model = named(request, (request.params as { "*": string })["*"]);
-    return modelInfo(model, isLoaded(await control.status(), model));
+    return await info(named(request, (request.params as { "*": string })["*"]));
   });
   app.post(`${PREFIX}/register`, admin, async ({ body }, reply) => {
     const { name, provider, config } = checkedBody(RegistrationHead, body);
-    const isLocal = provider === "local" || provider === "embedding";
-    const settings = isLocal ? checkedBody(LocalConfig, config, "config") : {};
-    const registered = await registry.register(name, provider, {
-      modelPath: settings.model_path,
-      contextWindow: settings.context_window ?? (provider === "local" ? DEFAULT_CONTEXT_WINDOW : undefined),
-      gpuLayers: settings.gpu_layers,
-    });
+    if (provider === "custom") throw unsupported(provider);
+    const registered = isCloudProvider(provider)
+      ? await registry.registerCloud(cloudModel(name, provider, checkedBody(CloudConfig, config, "config")))
+      : await registry.register(
+          name,
+          provider === "embedding" ? "embedding" : "chat",
+          localSettings(provider, checkedBody(LocalConfig, config, "config")),
+        );
     return await reply.code(201).send(await registeredInfo(registered));
   });
   app.post(`${PREFIX}/register-from-preset`, admin, async ({ body }, reply) => {
@@ -101,15 +106,11 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
   });
   const act = async (request: FastifyRequest, action: "load" | "unload") => {
     const model = named(request, modelName(request));
-    if (model.nodes !== undefined)
-      throw new AssistantError(
-        "invalid_request",
-        `${model.name} runs on other machines; it cannot be ${action}ed here.`,
-        {
-          param: "model_name",
-          remedy: "Ask the machine that has it.",
-        },
-      );
+    if (model.nodes !== undefined || model.source.type === "provider")
+      throw new AssistantError("invalid_request", `${model.name} runs elsewhere; it cannot be ${action}ed here.`, {
+        param: "model_name",
+        remedy: "Models of this machine alone are loaded and unloaded.",
+      });
     const daemon = { status: () => control.status(), act: control.modelAct };
     const before = vramMb((await control.status()).instances, model);
     const startedAt = performance.now();
@@ -142,6 +143,22 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
   });
 }
 
+const localSettings = (provider: "local" | "embedding", config: Static<typeof LocalConfig>): LocalSettings => ({
+  modelPath: config.model_path,
+  contextWindow: config.context_window ?? (provider === "local" ? DEFAULT_CONTEXT_WINDOW : undefined),
+  gpuLayers: config.gpu_layers,
+});
+
+const cloudModel = (name: string, provider: CloudProvider, config: Static<typeof CloudConfig>): CloudModel => ({
+  name,
+  provider,
+  modelName: config.model_name,
+  baseUrl: config.base_url ?? null,
+  apiKey: config.api_key ?? null,
+  apiKeyVariable: null,
+  timeoutS: config.timeout ?? null,
+});
+
 /** Named in the query or in the body. */
 function modelName({ query, body }: FastifyRequest): string {
   const inQuery = (query as { readonly model_name?: string }).model_name;
@@ -155,8 +172,9 @@ function modelName({ query, body }: FastifyRequest): string {
   );
 }
 
-const isLoaded = ({ instances }: DaemonStatus, { name }: ModelSpec): boolean =>
-  instances.some((instance) => instance.model === name && instance.state === "ready");
+/** A model of a service is there without being loaded. */
+const isLoaded = ({ instances }: DaemonStatus, { name, source }: ModelSpec): boolean =>
+  source.type === "provider" || instances.some((instance) => instance.model === name && instance.state === "ready");
 
 /** MiB of GPU memory that instances of a model take. */
 function vramMb(instances: readonly InstanceStatus[], { name }: ModelSpec): number {

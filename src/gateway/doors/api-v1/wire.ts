@@ -1,4 +1,4 @@
-import { choice, flag, integer, requiredText, text } from "../../../config/schema/kit.ts";
+import { flag, integer, requiredText, text } from "../../../config/schema/kit.ts";
 import { type ModelSpec, modelKinds } from "../../../core/model.ts";
 import { Type } from "../../../core/schema.ts";
 import { type Compatibility, requiredMib } from "../../../models/presets/compatibility.ts";
@@ -22,6 +22,16 @@ export const LocalConfig = Type.Object({
   gpu_layers: integer("Layers on the GPU.", { minimum: -1 }),
 });
 
+const secretText = (description: string) => text(description, { minLength: 1, secret: true });
+
+export const CloudConfig = Type.Object({
+  model_name: requiredText("Name of the model at the service.", { minLength: 1 }),
+  api_key: secretText("Key of the service."),
+  base_url: text("Address of the service.", { minLength: 1 }),
+  timeout: integer("Seconds without a byte.", { minimum: 1, maximum: 3600 }),
+  max_retries: integer("Has no effect: the daemon decides by what went wrong.", { minimum: 0, maximum: 10 }),
+});
+
 export const PresetRegistration = Type.Object({
   preset_name: requiredText("Name of the preset.", { minLength: 1 }),
   auto_download: flag("Download it where it is not here."),
@@ -37,17 +47,23 @@ export const CompatibilityQuestion = Type.Object({
 });
 
 export const NamedModel = Type.Object({ model_name: text("Name of the model.", { minLength: 1 }) });
-export const cleanupValues = choice(["true", "false"], "Whether the model is unloaded at once.");
 
 /** A model as this API describes it. */
-export function modelInfo(model: ModelSpec, isLoaded: boolean, extra: Readonly<Record<string, unknown>> = {}): object {
+export function modelInfo(
+  model: ModelSpec,
+  provider: string,
+  isLoaded: boolean,
+  extra: Readonly<Record<string, unknown>> = {},
+): object {
   const { name, kind, load, sampling, aliases, engine, nodes } = model;
   const { generates } = modelKinds[kind];
+  // Of a model elsewhere it may not be known.
+  const context = load.contextTokens > 0 ? load.contextTokens : null;
   return {
     name,
-    provider: kind === "embedding" ? "embedding" : "local",
-    context_window: load.contextTokens,
-    max_output_tokens: generates ? (sampling.maxTokens >= 0 ? sampling.maxTokens : load.contextTokens) : 0,
+    provider,
+    context_window: context,
+    max_output_tokens: generates ? (sampling.maxTokens >= 0 ? sampling.maxTokens : context) : 0,
     supports_streaming: generates,
     supports_structured_output: generates,
     loaded: isLoaded,
