@@ -45,7 +45,7 @@ export interface RequestOutcome {
   readonly promptMs: number | null;
   readonly completionMs: number | null;
   /** The target is of no use for some time; missing: nothing says so. */
-  readonly pause?: Pause | null;
+  readonly pause?: Pause;
 }
 
 /** For how long a target is not to be sent requests for the model, and why. */

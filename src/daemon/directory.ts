@@ -26,12 +26,15 @@ export class Directory {
 
   /**
    * What serves requests for models that are not there, where that is wanted: the one called `default` if it answers the
-   * operation, else the first that does and that `canLoad`.
+   * operation, else the first that does and that `canLoad`. Nothing that a provider merely offers: it may cost money.
    */
   substitute(operation: Operation, canLoad: (name: string) => boolean): ModelSpec | undefined {
     const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, operation);
     const named = this.find("default");
-    return fitting(named) ? named : this.all().find((model) => fitting(model) && canLoad(model.name));
+    const isOffer = ({ file, source }: ModelSpec): boolean => file === "" && source.type === "provider";
+    return fitting(named)
+      ? named
+      : this.all().find((model) => fitting(model) && !isOffer(model) && canLoad(model.name));
   }
 
   all(): readonly ModelSpec[] {

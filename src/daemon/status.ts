@@ -82,7 +82,9 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
         replicasNote: model.nodes === undefined ? missingReplicas(replicaFacts(model)) : null,
-        error: view?.error ?? (model.nodes === undefined ? parts.weightsProblem(model.name) : null),
+        error:
+          view?.error ??
+          (model.nodes === undefined ? parts.weightsProblem(model.name) : providerProblem(model, parts.providers)),
       };
     }),
     instances,
@@ -97,6 +99,14 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     providers: [...parts.providers],
     hints: [...parts.hints],
   };
+}
+
+/** Why none of its providers can serve a model, or null. */
+function providerProblem({ source }: ModelSpec, providers: readonly ProviderStatus[]): string | null {
+  if (source.type !== "provider") return null;
+  const states = source.offers.map((offer) => providers.find(({ name }) => name === offer.provider));
+  if (states.some((status) => status?.state === "up")) return null;
+  return states.find((status) => status?.state === "down")?.lastError ?? "its provider is not enabled";
 }
 
 function instanceStatus(

@@ -187,7 +187,8 @@ class Run {
   #finish(lease: Lease, end: RequestOutcome["end"], pause: Pause | null = null): void {
     this.#end = end;
     const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
-    lease.finish({ end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs, pause });
+    const outcome = { end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs };
+    lease.finish(pause === null ? outcome : { ...outcome, pause });
   }
 
   /** Tells the caller, in whatever way is still open, why there is no answer or no more of it. */

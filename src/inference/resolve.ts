@@ -85,7 +85,7 @@ export function notFound(models: readonly ModelSpec[], name: string): AssistantE
     nearest.length > 0
       ? `Did you mean ${quoted(nearest)}?`
       : names.length > 0
-        ? `There are ${quoted(names.slice(0, 10))}.`
+        ? `There are ${quoted(names)}.`
         : "None is configured.";
   return new AssistantError("model_not_found", `No model is called "${name.slice(0, 100)}". ${choice}`, {
     param: "model",
@@ -99,7 +99,10 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
     requireModel(caller, named);
     return named;
   }
-  const candidates = modelsFor(caller, directory).filter((model) => answers(model, operation));
+  const fitting = modelsFor(caller, directory).filter((model) => answers(model, operation));
+  // What other machines and providers tell of may be hundreds, and must not take the place of the only one that is configured.
+  const configured = fitting.filter(({ file }) => file !== "");
+  const candidates = configured.length > 0 ? configured : fitting;
   const [only] = candidates;
   if (only !== undefined && candidates.length === 1) return only;
   if (only === undefined)
@@ -130,4 +133,11 @@ function wrongKind(allowed: readonly ModelSpec[], model: ModelSpec, operation: O
 const verbOf = (operation: Operation): string =>
   Object.values(modelKinds).find(({ operations }) => operations.includes(operation))?.verb ?? operation;
 
-const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
+/** So many names help whoever reads a message. */
+const MAX_NAMED = 10;
+
+function quoted(names: readonly string[]): string {
+  const more = names.length - MAX_NAMED;
+  const named = names.slice(0, MAX_NAMED).map((name) => `"${name}"`);
+  return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", ");
+}

@@ -87,6 +87,9 @@ test("a provider's models are listed, asked, streamed and shown like any other",
   expect(show).toMatch(/^served by +cloud: large$/m);
   expect(status).toMatch(/Providers: 1 provider, 1 up, 3 models/);
   expect(doctor).toMatch(/cloud +http\S+, 2 models/);
+  expect((await assistant.run(["run", "cloud/large", "Name a river."])).stdout.trim()).toBe("Rhine");
+  const load = await assistant.run(["load", "mine"]);
+  expect([load.exitCode, load.stderr]).toEqual([4, expect.stringContaining("is served by a provider")]);
   const metrics = await (await fetch(`${url}/metrics`)).text();
   expect(metrics).toContain('assistant_provider_up{provider="cloud"} 1');
   expect(metrics).toMatch(/assistant_tokens_total\{model="mine",kind="prompt"\} 7/);

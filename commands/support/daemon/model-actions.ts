@@ -54,6 +54,11 @@ function findModel(name: string, { models }: DaemonStatus): ModelStatus {
       remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows the models.",
     });
   }
+  if (found.engine === "provider")
+    throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} is served by a provider.`, {
+      param: name,
+      remedy: "There is nothing to load or to stop: `assistant provider list` shows how the provider is.",
+    });
   if (found.engine !== "remote") return found;
   throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} runs on other machines alone.`, {
     param: name,
