@@ -1,5 +1,6 @@
 import type { Paths } from "../../src/core/config.ts";
 import type { EngineFolder } from "../../src/engines/choice.ts";
+import { FactsCache } from "../../src/models/facts-cache.ts";
 import type { ModelStore } from "../../src/models/store.ts";
 import { openStores } from "../../src/store/stores.ts";
 
@@ -17,3 +18,6 @@ export const engineFolder = (paths: Paths): EngineFolder => ({
   enginesDir: paths.enginesDir,
   choices: openStores(paths, warn).engines,
 });
+
+/** What an installation remembers of model files outside its store. */
+export const factsCache = (paths: Paths): FactsCache => new FactsCache(openStores(paths, warn).data);

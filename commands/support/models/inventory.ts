@@ -7,6 +7,7 @@ import type { Hardware } from "../../../src/core/device.ts";
 import { isAssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
+import type { FactsCache } from "../../../src/models/facts-cache.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
@@ -109,9 +110,11 @@ export interface Weights {
 export async function weightsOf(
   { file, stored }: Pick<InventoryEntry, "file" | "stored">,
   store: ModelStore,
+  files?: FactsCache,
 ): Promise<Weights> {
   if (file === null) return { facts: null, problem: null };
   try {
+    if (stored === null && files !== undefined) return { facts: await files.of(file), problem: null };
     // Of a file whose facts are known the header is not read again, but the other parts of the model may be missing.
     if (stored?.manifest?.facts === undefined) await checkWeights(file);
     return { facts: await (stored === null ? readModelFacts(file) : factsOfStored(stored, store)), problem: null };

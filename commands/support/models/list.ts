@@ -1,10 +1,11 @@
 import PQueue from "p-queue";
 import { aboveTrained } from "../../../src/models/context.ts";
+import type { FactsCache } from "../../../src/models/facts-cache.ts";
 import { formatAge, formatBytes } from "../../../src/models/format.ts";
 import type { ModelStore } from "../../../src/models/store.ts";
 import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
-import { modelStore } from "../stores.ts";
+import { factsCache, modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
 import { type InventoryEntry, providersOf, takeInventory, weightsOf } from "./inventory.ts";
 
@@ -48,11 +49,14 @@ export async function listedModels(context: CommandContext): Promise<ModelList> 
   const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
   const store = modelStore(context.paths);
-  return { models: await reading.addAll(entries.map((entry) => () => listed(entry, store))), elsewhere, problem };
+  const files = factsCache(context.paths);
+  const models = await reading.addAll(entries.map((entry) => () => listed(entry, store, files)));
+  await files.save();
+  return { models, elsewhere, problem };
 }
 
-async function listed(entry: InventoryEntry, store: ModelStore): Promise<ListedModel> {
-  const { facts, problem } = await weightsOf(entry, store);
+async function listed(entry: InventoryEntry, store: ModelStore, files: FactsCache): Promise<ListedModel> {
+  const { facts, problem } = await weightsOf(entry, store, files);
   return {
     name: entry.name,
     aliases: entry.aliases,
