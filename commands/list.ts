@@ -1,4 +1,5 @@
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { showProgress } from "./support/cli/progress.ts";
 import type { ModelElsewhere } from "./support/models/elsewhere.ts";
 import type { ListedModel } from "./support/models/list.ts";
 
@@ -16,7 +17,11 @@ export default class List extends BaseCommand {
       import("./support/models/list.ts"),
       import("../src/ui/table.ts"),
     ]);
-    const { models, elsewhere, problem } = await listedModels(this.context(flags));
+    using progress = showProgress(this.jsonEnabled() ? { write: () => true } : process.stderr, "Reading model files");
+    const { models, elsewhere, problem } = await listedModels(this.context(flags), (done, all) =>
+      progress.update(`Reading model files, ${done} of ${all}`),
+    );
+    progress.stop();
     if (problem !== null) this.say(`The configuration cannot be read; only files are listed:\n${problem}`);
     this.log(models.length === 0 ? NO_MODELS : alignColumns(listRows(models, Date.now())).join("\n"));
     for (const line of remarkLines(models)) this.log(line);

@@ -148,6 +148,24 @@ describe("assistant engine build", () => {
     ]);
   });
 
+  it("compiles nothing again where only the libraries for a GPU are new", async () => {
+    const libraries = join(root, "libraries");
+    await mkdir(libraries);
+    await writeFile(join(libraries, "libllama.v1.so"), "library");
+    const source = { ...small, libraries };
+    const cpu = await buildLlamaServer(options({ source }));
+    await program("npm", "echo 'no such package' >&2; exit 1");
+    await rm(join(root, "calls"));
+    const withGpu = buildLlamaServer(options({ source, gpus: ["amd"] }));
+    await expect(withGpu).rejects.toMatchObject({
+      code: "engine_build_failed",
+      message: expect.stringContaining("npm could not get @node-llama-cpp/linux-x64-vulkan@"),
+      remedy: expect.stringContaining("--no-gpu"),
+    });
+    expect(await calls()).toEqual([]);
+    expect(await currentVersion(enginesDir())).toBe(cpu.version);
+  });
+
   it("compiles everything where the libraries do not fit this machine", async () => {
     const libraries = join(root, "libraries");
     await mkdir(libraries);

@@ -45,12 +45,22 @@ export interface ModelList {
 // A header holds the whole vocabulary: tens of megabytes each while it is read, of which a collection has hundreds.
 const HEADERS_AT_ONCE = 4;
 
-export async function listedModels(context: CommandContext): Promise<ModelList> {
+/** `onRead`: so many of all model files have been looked at. */
+export async function listedModels(
+  context: CommandContext,
+  onRead: (done: number, all: number) => void = () => {},
+): Promise<ModelList> {
   const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
   const store = modelStore(context.paths);
   const files = factsCache(context.paths);
-  const models = await reading.addAll(entries.map((entry) => () => listed(entry, store, files)));
+  let done = 0;
+  const read = async (entry: InventoryEntry): Promise<ListedModel> => {
+    const model = await listed(entry, store, files);
+    onRead(++done, entries.length);
+    return model;
+  };
+  const models = await reading.addAll(entries.map((entry) => () => read(entry)));
   await files.save();
   return { models, elsewhere, problem };
 }

@@ -120,7 +120,11 @@ async function versionOf(program: string, infix: string): Promise<string> {
   return versionName(manifest?.sourceTag ?? "unknown", infix, JSON.stringify(manifest));
 }
 
-/** `v0.5.0-cuda-1a2b3c4d`: release, what is special, and a digest of everything that decides what comes out. */
+/** Whether two versions were compiled alike, and differ at most in the libraries beside the program. */
+export const compiledAlike = (version: string, other: string): boolean =>
+  version.slice(version.lastIndexOf("-")) === other.slice(other.lastIndexOf("-"));
+
+/** `v0.5.0-cuda-1a2b3c4d`: release, what is special, and a digest of everything that decides what is compiled. */
 export function versionName(tag: string, infix: string, identity: string): string {
   const digest = createHash("sha256").update(identity).digest("hex").slice(0, 8);
   return `${tag.replaceAll(/[^\w.-]/gu, "-")}-${infix}${digest}`;

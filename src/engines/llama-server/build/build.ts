@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import lockfile from "proper-lockfile";
 import type { DeviceVendor } from "../../../core/device.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
-import { type Build, chooseBuild, listBuilds, migrateBuilds, placeBuild } from "../builds.ts";
+import { type Build, chooseBuild, compiledAlike, listBuilds, migrateBuilds, placeBuild } from "../builds.ts";
 import { buildsFolder } from "../layout.ts";
 import { gpuBackendFor } from "./gpu.ts";
 import { checkDevices, installFiles, writeManifest } from "./install.ts";
@@ -85,7 +85,13 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
   try {
     const work = join(workRoot, plan.version);
     await removeLeftovers(enginesDir, workRoot, options.keep ? null : plan.version);
-    const path = await new Builder(options, plan, search.toolchain, work).run();
+    // For another GPU nothing need be compiled.
+    const twin = force
+      ? undefined
+      : builds.find(({ version, manifest }) => {
+          return manifest?.libraries === "prebuilt" && plan.linked && compiledAlike(version, plan.version);
+        });
+    const path = await new Builder(options, plan, search.toolchain, work, twin ?? null).run();
     if (!stock) await chooseBuild(enginesDir, plan.version);
     if (!options.keep) await rm(work, { recursive: true, force: true });
     const manifest = await readManifest(path);
@@ -126,12 +132,15 @@ class Builder {
   readonly #work: string;
   /** The build until it has proved to run. */
   readonly #staging: string;
+  /** A build with the same program. */
+  readonly #twin: Build | null;
 
-  constructor(options: BuildOptions, plan: BuildPlan, toolchain: Toolchain, work: string) {
+  constructor(options: BuildOptions, plan: BuildPlan, toolchain: Toolchain, work: string, twin: Build | null) {
     this.#options = options;
     this.#plan = plan;
     this.#toolchain = toolchain;
     this.#work = work;
+    this.#twin = twin;
     this.#staging = join(buildsFolder(options.enginesDir), `.new.${process.pid}`);
   }
 
@@ -141,11 +150,7 @@ class Builder {
     const logFile = join(this.#work, "build.log");
     const log = createWriteStream(logFile);
     try {
-      this.#report("unpack", null);
-      const source = join(this.#work, "source");
-      await prepareSource(toolRunner(this.#options), this.#plan.source, source);
-      const libraries = await this.#tryLinking(log, source);
-      if (libraries === null) await this.#make(log, source, null);
+      const libraries = await this.#compile(log);
       await this.#check(libraries);
       const buildSeconds = Math.round((performance.now() - this.#startedAt) / 1000);
       await writeManifest(this.#staging, this.#plan, {
@@ -161,6 +166,21 @@ class Builder {
       log.end();
       await once(log, "close");
     }
+  }
+
+  /** Leaves the new build in its folder. Returns where the libraries are that it was linked against, or null. */
+  async #compile(log: WriteStream): Promise<string | null> {
+    const { libraries } = this.#plan.source;
+    if (this.#twin !== null) {
+      await installFiles(this.#staging, dirname(this.#twin.path), libraries);
+      return libraries;
+    }
+    this.#report("unpack", null);
+    const source = join(this.#work, "source");
+    await prepareSource(toolRunner(this.#options), this.#plan.source, source);
+    const linked = await this.#tryLinking(log, source);
+    if (linked === null) await this.#make(log, source, null);
+    return linked;
   }
 
   /** Null where the libraries that came with the packages do not fit this machine, such as one with an older libc. */
