@@ -62,3 +62,10 @@ export const deathByUs = (cause: keyof typeof sentences, at: number, detail = ""
   exitCode: null,
   signal: null,
 });
+
+/** An engine that was not ready in time. `lack`: what kept it from that, as of the last look, or null. */
+export function deathByTimeout(afterMs: number, at: number, lack: string | null, lastLine: string): Death {
+  const printed = lastLine === "" ? "it printed nothing" : `its last line: ${lastLine}`;
+  const why = lack === null ? printed : `${lack}; ${printed}`;
+  return deathByUs("start-timeout", at, `no token within ${afterMs / 1000} s; ${why}`);
+}

@@ -3,7 +3,7 @@ import { type AssistantError, toAssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
 import type { Death, InstanceSnapshot } from "../core/instance.ts";
 import { Mailbox } from "../core/mailbox.ts";
-import { deathByExit, deathByUs } from "./death.ts";
+import { deathByExit, deathByTimeout, deathByUs } from "./death.ts";
 import { tailOf } from "./engine-log.ts";
 import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
 import {
@@ -318,12 +318,13 @@ export class Instance {
     const { slotCache, isCurrent } = this.#options;
     const comesBack =
       cause === "idle" || cause === "evicted" || (cause === "reload" && (isCurrent?.(life.order.model) ?? false));
-    if (!slotCache || !life.slotPlace || life.readySince === null || !comesBack || this.#closing) return false;
+    if (!slotCache || !life.slotPlace || !life.launch || life.readySince === null || !comesBack || this.#closing)
+      return false;
     const saving = new AbortController();
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
     void slotCache
-      .save(life.slotPlace, life.launch?.endpoint ?? this.#files.socketPath, signal)
+      .save(life.slotPlace, life.launch.endpoint, signal)
       .then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
@@ -336,10 +337,10 @@ export class Instance {
 
   async #restoreSlots(life: Life): Promise<void> {
     const { slotCache } = this.#options;
-    if (!slotCache || !life.slotPlace) return;
+    if (!slotCache || !life.slotPlace || !life.launch) return;
     life.restored = await slotCache.restore(
       life.slotPlace,
-      life.launch?.endpoint ?? this.#files.socketPath,
+      life.launch.endpoint,
       AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),
     );
   }
@@ -389,18 +390,9 @@ export class Instance {
   }
 
   async #timedOut(life: Life): Promise<void> {
-    const log = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
-    const seconds = this.#settings.startTimeoutMs / 1000;
-    const saying = [life.lack, log === "" ? "it printed nothing" : `its last line: ${log}`];
-    this.#fail(
-      life,
-      deathByUs(
-        "start-timeout",
-        this.#options.clock.now(),
-        `no token within ${seconds} s; ${saying.filter((part) => part !== null).join("; ")}`,
-      ),
-      "starting",
-    );
+    const lastLine = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
+    const death = deathByTimeout(this.#settings.startTimeoutMs, this.#options.clock.now(), life.lack, lastLine);
+    this.#fail(life, death, "starting");
   }
 
   #fail(life: Life, death: Death, phase: "preparing" | "starting" | "up"): void {
