@@ -20,6 +20,14 @@ export interface ModelDescription {
   readonly sha256: string;
   readonly reference: string;
   readonly licence: string;
+  readonly files?: readonly DescribedFile[];
+}
+
+export interface DescribedFile {
+  readonly name: string;
+  readonly role: string;
+  readonly bytes: string;
+  readonly sha256: string;
 }
 
 export interface FetchRequest {

@@ -5,6 +5,7 @@ export const adminRoutes = {
   model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
   nodes: "/admin/nodes",
   usage: "/admin/usage",
+  pulls: "/admin/pulls",
   reload: "/admin/reload",
   shutdown: "/admin/shutdown",
 } as const;

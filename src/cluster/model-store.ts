@@ -1,9 +1,10 @@
 import type { ClientUnaryCall } from "@grpc/grpc-js";
 import { loadAssistantService, MODEL_SERVICE_NAME } from "../api/assistant-service.ts";
-import type { FetchPart, ModelClient, ModelDescription } from "../api/model-service.ts";
+import type { DescribedFile, FetchPart, ModelClient, ModelDescription } from "../api/model-service.ts";
 import { addressText } from "../config/network.ts";
 import type { RemoteServer } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
+import { isFileName, type ModelFileFacts } from "../models/file-set.ts";
 import type { NodeModel, NodeStore } from "../models/pull.ts";
 import { connect } from "../upstreams/node/channel.ts";
 import { transferFailureOf } from "../upstreams/node/failure.ts";
@@ -97,11 +98,23 @@ export async function openNodeStore(
   };
 }
 
-/** What another machine says is checked like any input. */
-function checked(node: string, { name, bytes, sha256, reference, licence }: ModelDescription): NodeModel {
+const DIGEST = /^[0-9a-f]{64}$/;
+const isFile = (file: ModelFileFacts | null): file is ModelFileFacts => file !== null;
+
+function fileOf({ name, role, bytes, sha256 }: DescribedFile): ModelFileFacts | null {
   const size = Number(bytes);
-  if (name !== "" && Number.isSafeInteger(size) && /^[0-9a-f]{64}$/.test(sha256))
-    return { name, bytes: size, sha256, reference, licence };
+  const known = role === "weights" || role === "projector";
+  return known && isFileName(name) && Number.isSafeInteger(size) && DIGEST.test(sha256)
+    ? { name, role, bytes: size, sha256 }
+    : null;
+}
+
+/** What another machine says is checked like any input. */
+function checked(node: string, { name, bytes, sha256, reference, licence, files = [] }: ModelDescription): NodeModel {
+  const size = Number(bytes);
+  const several = files.map(fileOf);
+  if (name !== "" && Number.isSafeInteger(size) && DIGEST.test(sha256) && !several.includes(null))
+    return { name, bytes: size, sha256, reference, licence, files: files.length < 2 ? null : several.filter(isFile) };
   throw new AssistantError(
     "pull_failed",
     `The remote server "${node}" described the model without a name, a size or a SHA-256.`,

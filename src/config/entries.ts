@@ -111,7 +111,7 @@ function weightsOf(
       at(sectionPlace, overridden),
       `has no effect, because the [[llama_servers]] entry names ${path}; remove one of the two`,
     );
-  return { type: "file", path };
+  return section.engine === "command" ? { type: "opaque", reference: path } : { type: "file", path };
 }
 
 function addressesOf(

@@ -27,6 +27,8 @@ export interface ModelFileOrder {
   /** Anything that `source` of a model file takes; paths must be absolute. */
   readonly source: string;
   readonly kind?: ModelKind;
+  /** The multimodal projector that came with a chat model. `usable` false: no engine here takes it, and the line is a comment. */
+  readonly projector?: { readonly file: string; readonly usable: boolean } | null;
   readonly hardware: Hardware;
 }
 
@@ -36,12 +38,18 @@ export async function renderConfig(hardware: Hardware): Promise<string> {
 }
 
 /** Text of a model file that fits the machine. Throws `usage` for a name that no model can have. */
-export async function renderModelConfig({ name, source, kind = "chat", hardware }: ModelFileOrder): Promise<string> {
+export async function renderModelConfig(order: ModelFileOrder): Promise<string> {
+  const { name, source, kind = "chat", projector = null, hardware } = order;
   if (!isName(name))
     throw new AssistantError("usage", `${JSON.stringify(name)} cannot be a model's name: expected ${NAME_TEXT}.`, {
       param: "name",
     });
-  const values = { ...fitModel(hardware, kind), name: tomlText(name), source: tomlText(source) };
+  const values = {
+    ...fitModel(hardware, kind),
+    name: tomlText(name),
+    source: tomlText(source),
+    projector: projector === null ? "" : projectorLines(projector),
+  };
   return checked(await readFile(templatePath(`${kind}-model.toml`), "utf8"), values, `${name}.toml`, ModelFile);
 }
 
@@ -124,6 +132,13 @@ function checked(text: string, values: Values, file: string, schema: typeof Main
     throw new AssistantError("internal", `The template of ${file} does not make a valid file: ${problems.join("; ")}`);
   return filled;
 }
+
+const projectorLines = ({ file, usable }: NonNullable<ModelFileOrder["projector"]>): string =>
+  [
+    `# Lets it see images, or hear. ${usable ? "Needs the native engine." : "Needs the native engine: `assistant engine build`."}`,
+    `${usable ? "" : "# "}llava_mmproj = "${tomlText(file)}"`,
+    "",
+  ].join("\n");
 
 /** The inside of a TOML string in double quotes. JSON's escapes are a subset of TOML's. */
 const tomlText = (text: string): string => JSON.stringify(text).slice(1, -1);

@@ -25,3 +25,15 @@ export interface Hardware {
   /** Probes that failed although their hardware seems present, one sentence each. */
   readonly problems: readonly string[];
 }
+
+/** Of the memory of a machine without GPUs, what a model may take; the rest is the system's. */
+const HOST_SHARE = 0.75;
+
+/** Bytes that the largest model of this machine may take: on its GPUs, or in host memory where that is more. */
+export function memoryForModels({ devices, memoryTotalBytes }: Hardware): number {
+  const gpus = devices.filter(({ vendor }) => vendor !== "cpu");
+  return Math.max(
+    gpus.reduce((sum, device) => sum + device.memoryTotalBytes, 0),
+    memoryTotalBytes * HOST_SHARE,
+  );
+}

@@ -269,6 +269,13 @@ export const errorCatalogue = {
     retry: true,
     about: "What was downloaded is not what was expected.",
   },
+  access_denied: {
+    status: 403,
+    type: "permission_error",
+    exit: 1,
+    retry: false,
+    about: "The source gives the model only to accounts that have access to it; the message says how to get it.",
+  },
   unknown_source: {
     status: 404,
     type: "invalid_request_error",

@@ -9,7 +9,8 @@ import { Fleet } from "../fleet/fleet.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
-import { resolveWeights } from "../models/resolve.ts";
+import type { PullService } from "../models/pull-service.ts";
+import { checkProjector, resolveWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
 import { Scheduler } from "../scheduler/loop.ts";
 import { promptFacts } from "../scheduler/prefix/fingerprint.ts";
@@ -21,6 +22,7 @@ import { FailureDetector } from "./failure-detector.ts";
 import { InstanceUpstreams } from "./instance-upstreams.ts";
 import { type Measured, Memory } from "./memory.ts";
 import type { Metering } from "./metering.ts";
+import { createPulls } from "./pulls.ts";
 import { Remotes } from "./remotes.ts";
 import { withoutQuotes } from "./request-line.ts";
 import { Weights } from "./weights.ts";
@@ -45,6 +47,7 @@ export interface Components {
   readonly slotCache: SlotCache;
   readonly memory: Memory;
   readonly weights: Weights;
+  readonly pulls: PullService;
   readonly scheduler: Scheduler;
   readonly remotes: Remotes;
   readonly inference: InferenceCore;
@@ -53,7 +56,16 @@ export interface Components {
   readonly estimated: Signal<void>;
 }
 
-export function createComponents(current: Current, stores: Stores, log: DaemonLog, metering: Metering): Components {
+export interface Ground {
+  readonly current: Current;
+  readonly stores: Stores;
+  readonly log: DaemonLog;
+  readonly metering: Metering;
+  /** Reads the configuration again. */
+  reload(): Promise<unknown>;
+}
+
+export function createComponents({ current, stores, log, metering, reload }: Ground): Components {
   const { config, env } = current;
   const clock = systemClock;
   const fleetEvents = new Signal<FleetEvent>();
@@ -71,7 +83,10 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
   });
   const fleet = new Fleet({
     engineFor: (model) => current.engines.choose(model),
-    resolveWeights: ({ source, kind }) => resolveWeights(source, modelStore, kind),
+    resolveWeights: async ({ source, kind, load }) => {
+      await checkProjector(load.projectorPath);
+      return await resolveWeights(source, modelStore, kind);
+    },
     probe,
     slotCache,
     isCurrent: ({ name, fingerprint }) =>
@@ -117,6 +132,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
         if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
     },
   });
+  const pulls = createPulls({ current, store: modelStore, reload });
   const requestLog = log.requests("gateway");
   const inference = new InferenceCore({
     dispatcher: scheduler,
@@ -154,6 +170,7 @@ export function createComponents(current: Current, stores: Stores, log: DaemonLo
     slotCache,
     memory,
     weights,
+    pulls,
     scheduler,
     remotes,
     inference,

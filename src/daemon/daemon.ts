@@ -108,7 +108,7 @@ export class Daemon {
     this.#current = current;
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
-    this.#components = createComponents(current, stores, log, metering);
+    this.#components = createComponents({ current, stores, log, metering, reload: () => this.reload() });
     this.#reloader = new Reloader({
       current,
       clock: systemClock,
@@ -132,6 +132,7 @@ export class Daemon {
         reloader: () => this.#reloader,
         stop: (options) => this.stop(options),
       }),
+      pulls: this.#components.pulls,
       authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
@@ -212,6 +213,7 @@ export class Daemon {
         },
         stop: () => tidying?.[Symbol.dispose](),
       },
+      { name: "pulls", stop: () => this.#components.pulls.close() },
       { name: "weights", stop: () => weights[Symbol.dispose]() },
       { name: "memory", stop: () => memory.close() },
       {

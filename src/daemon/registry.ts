@@ -14,7 +14,7 @@ export interface Offer {
 
 export function createOffer(
   current: Current,
-  { modelStore: store, memory }: Pick<Components, "modelStore" | "memory">,
+  { modelStore: store, memory, pulls }: Pick<Components, "modelStore" | "memory" | "pulls">,
   stores: Pick<Stores, "data">,
   reload: () => Promise<unknown>,
 ): Offer {
@@ -30,9 +30,8 @@ export function createOffer(
     },
     presets: () => presets.presets(),
     pull: async (reference, name) => {
-      // Loaded with the first pull: what it needs of the network is no daemon's everyday business.
-      const { pull } = await import("../models/pull.ts");
-      await pull(reference, { store, env, name });
+      const { id } = pulls.start({ reference, name, configure: false });
+      await pulls.result(id);
     },
     reload,
   });

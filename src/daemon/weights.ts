@@ -3,9 +3,10 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { ConfigNotice } from "../core/config.ts";
 import { toAssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
+import { withProjector } from "../models/capabilities.ts";
 import { aboveTrained } from "../models/context.ts";
 import type { GgufHeader } from "../models/gguf-header.ts";
-import { checkWeights, locateWeights } from "../models/resolve.ts";
+import { checkProjector, checkWeights, locateWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
 
 export interface WeightsOptions {
@@ -89,7 +90,7 @@ export class Weights implements Disposable {
     if (incomplete && !this.#stopped) this.#next = this.#options.clock.after(LOOK_MS, () => void this.look());
   }
 
-  async #lookAt({ name, source, kind }: ModelSpec): Promise<void> {
+  async #lookAt({ name, source, kind, load }: ModelSpec): Promise<void> {
     // Its own program knows where it is, and brings it where it is not.
     if (source.type === "opaque") return void this.#found.set(name, { identity: null, header: null, problem: null });
     const before = this.#found.get(name);
@@ -97,10 +98,12 @@ export class Weights implements Disposable {
     let found: Found;
     try {
       const file = await locateWeights(source, this.#options.store);
-      const { dev, ino, size, mtimeMs, ctimeMs } = await stat(file);
-      identity = `${file} ${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+      identity = `${await identityOf(file)} ${load.projectorPath === "" ? "" : await identityOf(load.projectorPath)}`;
       if (before?.identity === identity && before.problem === null) return;
-      found = { identity, header: await checkWeights(file, kind), problem: null };
+      const projector = await checkProjector(load.projectorPath);
+      const header = await checkWeights(file, kind);
+      const capabilities = withProjector(header.capabilities, projector?.capabilities ?? null);
+      found = { identity, header: { ...header, capabilities }, problem: null };
     } catch (error) {
       const { message, remedy } = toAssistantError(error);
       found = { identity, header: null, problem: remedy === null ? message : `${message} ${remedy}` };
@@ -108,4 +111,10 @@ export class Weights implements Disposable {
     this.#found.set(name, found);
     if (before !== undefined && before.problem !== null && found.problem === null) this.#options.onMended(name);
   }
+}
+
+/** Changes whenever the file does; one that is not there is the reader's to complain about. */
+async function identityOf(file: string): Promise<string> {
+  const found = await stat(file).catch(() => null);
+  return found === null ? file : `${file} ${found.dev} ${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
 }

@@ -1,6 +1,7 @@
 import type { Death } from "../core/instance.ts";
 import { tellingLine } from "./engine-log.ts";
 import type { Exit } from "./engine-process.ts";
+import { refusalIn } from "./refusals.ts";
 
 type Phase = "starting" | "up";
 
@@ -34,10 +35,11 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
       signal: exit.signal,
     };
   }
+  const refusal = phase === "starting" ? refusalIn(log) : null;
   return {
     at,
     cause: "exit",
-    message: `The engine ended with exit code ${exit.code} ${when}.${why}`,
+    message: refusal ?? `The engine ended with exit code ${exit.code} ${when}.${why}`,
     exitCode: exit.code,
     signal: null,
   };

@@ -20,12 +20,14 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
 import { RouteTable } from "./front/table.ts";
-import type { ControlPort, GatewaySettings, ModelWeights } from "./ports.ts";
+import type { ControlPort, GatewaySettings, ModelWeights, PullPort } from "./ports.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
   readonly directory: ModelDirectory;
   readonly control: ControlPort;
+  /** Default: the admin API downloads no models. */
+  readonly pulls?: PullPort;
   readonly authorizer: Authorizer;
   /** Read anew on every request. */
   readonly settings: () => GatewaySettings;
@@ -101,7 +103,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     onlyModels,
     isStopping: () => stopping,
   });
-  const doors = [openAi, monitorDoor(control), adminDoor(control)];
+  const doors = [openAi, monitorDoor(control), adminDoor(control, options.pulls ?? null)];
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, onlyModels }));
   const table = new RouteTable();

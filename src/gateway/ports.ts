@@ -2,6 +2,7 @@ import type { NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageReport } from "../api/usage.ts";
+import type { PullService } from "../models/pull-service.ts";
 
 /** Actions on a model as a whole. */
 export type ModelVerb = "load" | "unload" | "restart";
@@ -23,6 +24,9 @@ export interface ControlPort {
   /** Returns at once; the daemon drains, or with `now` ends its requests. */
   shutdown(options: { readonly now: boolean }): void;
 }
+
+/** Downloads of models, as far as the admin API needs them. */
+export type PullPort = Pick<PullService, "start" | "list" | "get" | "cancel" | "follow">;
 
 /** Read anew on every request, so that a reload takes effect. */
 export interface GatewaySettings {

@@ -1,7 +1,8 @@
 import type { GgufFileInfo } from "node-llama-cpp";
 import { AssistantError } from "../core/errors.ts";
-import type { ModelKind } from "../core/model.ts";
-import { readGguf } from "./gguf-header.ts";
+import { isModelKind, type ModelKind } from "../core/model.ts";
+import type { Capabilities, CapabilityFacts } from "./capabilities.ts";
+import { type GgufHeader, readGguf } from "./gguf-header.ts";
 
 /** What a GGUF file says of its model. Null: it does not say. */
 export interface ModelFacts {
@@ -21,29 +22,28 @@ export interface ModelFacts {
   /** Length of a hidden state, which is that of an embedding. */
   readonly embeddingLength: number | null;
   readonly hasChatTemplate: boolean;
-  readonly pooling: "none" | "mean" | "cls" | "last" | "rank" | null;
+  readonly pooling: CapabilityFacts["pooling"];
   /** SPDX id, or what the file says instead. */
   readonly licence: string | null;
-  /** A guess: files with rank pooling rank, encoders and files with another pooling type embed, others chat. */
+  /** Derived from the header; without those that a projector adds. */
+  readonly capabilities: Capabilities;
+  /** By the capability `type`. */
   readonly kind: ModelKind;
 }
-
-const POOLING: readonly NonNullable<ModelFacts["pooling"]>[] = ["none", "mean", "cls", "last", "rank"];
 
 /**
  * Reads a GGUF file's header, by node-llama-cpp's reader: tens of milliseconds, and 0.3 s once for loading the library, which happens
  * here and not at import. Throws `model_invalid` for what cannot be read as GGUF.
  */
 export async function readModelFacts(file: string): Promise<ModelFacts> {
-  const { bytes, info } = await readHeader(file);
+  const { header, info } = await readHeader(file);
   const { GgufFileType } = await import("node-llama-cpp");
   const { metadata, architectureMetadata } = info;
-  const { general, tokenizer } = metadata;
-  const pooling = architectureMetadata?.pooling_type;
-  const hasChatTemplate = tokenizer?.chat_template !== undefined;
+  const { general } = metadata;
   const fileType = general.file_type;
+  const { type } = header.capabilities;
   return {
-    bytes,
+    bytes: header.bytes,
     architecture: general.architecture,
     title: general.name ?? null,
     parameters: countParameters(info),
@@ -51,15 +51,11 @@ export async function readModelFacts(file: string): Promise<ModelFacts> {
     layers: architectureMetadata?.block_count ?? null,
     trainContextTokens: architectureMetadata?.context_length ?? null,
     embeddingLength: architectureMetadata?.embedding_length ?? null,
-    hasChatTemplate,
-    pooling: pooling === undefined ? null : (POOLING[pooling] ?? null),
+    hasChatTemplate: header.hasChatTemplate,
+    pooling: header.pooling,
     licence: general.license ?? null,
-    kind:
-      POOLING[pooling ?? -1] === "rank"
-        ? "rerank"
-        : !hasChatTemplate && (pooling !== undefined || architectureMetadata?.attention?.causal === false)
-          ? "embedding"
-          : "chat",
+    capabilities: header.capabilities,
+    kind: typeof type === "string" && isModelKind(type) ? type : "chat",
   };
 }
 
@@ -70,9 +66,9 @@ function countParameters({ fullTensorInfo }: GgufFileInfo): number {
   );
 }
 
-/** The parsed header and the file's size. */
-export async function readHeader(file: string): Promise<{ bytes: number; info: GgufFileInfo }> {
-  const { bytes } = await readGguf(file);
+/** The header, as this program and as node-llama-cpp reads it. */
+export async function readHeader(file: string): Promise<{ header: GgufHeader; info: GgufFileInfo }> {
+  const header = await readGguf(file);
   const { readGgufFileInfo } = await import("node-llama-cpp");
   const damaged = (reason: string, cause?: unknown): AssistantError =>
     new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${reason}`, {
@@ -89,5 +85,5 @@ export async function readHeader(file: string): Promise<{ bytes: number; info: G
   // Of a file that ends right behind its first bytes the reader gives an empty header, against its own types.
   if ((info.metadata as Partial<GgufFileInfo["metadata"]>).general?.architecture === undefined)
     throw damaged("it names no architecture");
-  return { bytes, info };
+  return { header, info };
 }

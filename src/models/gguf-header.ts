@@ -1,11 +1,18 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AssistantError } from "../core/errors.ts";
+import { type Capabilities, type CapabilityFacts, capabilitiesOf } from "./capabilities.ts";
 
 /** What the header of a GGUF file says that is worth knowing before anything is loaded. Null: it does not say. */
 export interface GgufHeader {
   /** Of the file. */
   readonly bytes: number;
+  /** llama.cpp's name, such as `llama` or `bert`. */
+  readonly architecture: string | null;
+  readonly hasChatTemplate: boolean;
+  readonly pooling: CapabilityFacts["pooling"];
+  /** Without those that a projector adds (`withProjector`). */
+  readonly capabilities: Capabilities;
   readonly trainContextTokens: number | null;
   /** Counted from the tensors of this file. */
   readonly parameters: number;
@@ -15,9 +22,10 @@ export interface GgufHeader {
   readonly part: { readonly number: number; readonly count: number } | null;
 }
 
-/** Like `readGguf`, and the other parts of a model in several must be there too. */
+/** Like `readGguf`; it must be a language model too, and the other parts of one in several must be there. */
 export async function checkGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
   const header = await readGguf(file, shownAs);
+  refuseOther(header, shownAs);
   if (header.part !== null) await checkParts(file, shownAs, header.part);
   return header;
 }
@@ -36,8 +44,8 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
       `${shownAs} is cut off: its tensors take ${parsed.bytesNeeded} bytes, the file has ${size}.`,
       { remedy: AGAIN },
     );
-  const { trainContextTokens, parameters, ranks, part } = parsed;
-  return { bytes: size, trainContextTokens, parameters, ranks, part };
+  const { bytesNeeded: _, ...header } = parsed;
+  return { bytes: size, ...header };
 }
 
 const AGAIN = "Remove the file and pull or copy it again.";
@@ -49,6 +57,31 @@ export function refusePart({ part }: GgufHeader, shownAs: string): void {
     remedy:
       "Merge the parts with llama-gguf-split and pull the merged file; or leave them together and write the path of the first as `model_path` of a model file.",
   });
+}
+
+const OTHERS: Readonly<Record<string, readonly [what: string, remedy: string]>> = {
+  projector: [
+    "a multimodal projector, not a model",
+    "Pull the model that it belongs to, and write this file as `llava_mmproj` in its model file.",
+  ],
+  adapter: ["a LoRA adapter, not a model", "Pull the model that it was trained on, and load the adapter with it."],
+  image: [
+    "a model that draws images, which llama.cpp does not run",
+    'Run it with a program such as stable-diffusion.cpp (`engine = "command"`).',
+  ],
+};
+
+/** Throws `model_invalid` for GGUF files that are no language model. */
+export function refuseOther({ architecture, capabilities }: GgufHeader, shownAs: string): void {
+  const other = OTHERS[String(capabilities["type"])];
+  if (other !== undefined)
+    throw new AssistantError(
+      "model_invalid",
+      `${shownAs} is ${other[0]} (architecture ${architecture ?? "not named"}).`,
+      {
+        remedy: other[1],
+      },
+    );
 }
 
 async function checkParts(
@@ -82,7 +115,20 @@ async function checkParts(
     );
 }
 
-interface ParsedHeader extends Pick<GgufHeader, "trainContextTokens" | "parameters" | "ranks" | "part"> {
+/** Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what is no GGUF file. */
+export function headerBytes(head: Buffer, shownAs: string): number | null {
+  checkMagic(head, shownAs);
+  const reader = new Reader(head);
+  try {
+    parse(reader, shownAs);
+    return reader.at;
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
+interface ParsedHeader extends Omit<GgufHeader, "bytes"> {
   /** Least length of a file that holds all tensors. */
   readonly bytesNeeded: number;
 }
@@ -146,8 +192,7 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
     const key = reader.text();
     values.set(key, reader.value(reader.u32()));
   }
-  const number = (key: string): number | null =>
-    typeof values.get(key) === "number" ? (values.get(key) as number) : null;
+  const number = (key: string): number | null => typed(values, key, "number");
   let end = 0;
   let parameters = 0;
   let ranks = false;
@@ -163,12 +208,47 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
   }
   const alignment = number("general.alignment") ?? DEFAULT_ALIGNMENT;
   const count = number("split.count") ?? 0;
+  const facts = capabilityFacts(values);
   return {
+    architecture: facts.architecture,
+    hasChatTemplate: facts.chatTemplate !== null,
+    pooling: facts.pooling,
+    capabilities: capabilitiesOf(facts),
     parameters,
     ranks,
-    trainContextTokens: number(`${String(values.get("general.architecture"))}.context_length`),
+    trainContextTokens: number(`${facts.architecture}.context_length`),
     part: count > 1 ? { number: (number("split.no") ?? 0) + 1, count } : null,
     bytesNeeded: tensors === 0 ? reader.at : Math.ceil(reader.at / alignment) * alignment + end,
+  };
+}
+
+type Values = ReadonlyMap<string, unknown>;
+interface Types {
+  readonly string: string;
+  readonly number: number;
+  readonly boolean: boolean;
+}
+
+const typed = <Type extends keyof Types>(values: Values, key: string, type: Type): Types[Type] | null => {
+  const value = values.get(key);
+  return typeof value === type ? (value as Types[Type]) : null;
+};
+
+const POOLING: readonly CapabilityFacts["pooling"][] = ["none", "mean", "cls", "last", "rank"];
+const INFILL_KEYS = ["tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"];
+
+function capabilityFacts(values: Values): CapabilityFacts {
+  const architecture = typed(values, "general.architecture", "string");
+  const flag = (key: string): boolean | null => typed(values, key, "boolean");
+  return {
+    architecture,
+    fileType: typed(values, "general.type", "string"),
+    chatTemplate: typed(values, "tokenizer.chat_template", "string"),
+    pooling: POOLING[typed(values, `${architecture}.pooling_type`, "number") ?? -1] ?? null,
+    causal: flag(`${architecture}.attention.causal`),
+    hasInfillTokens: INFILL_KEYS.some((key) => values.has(key)) || values.get("tokenizer.ggml.tokens") === INFILL,
+    encodesImages: flag("clip.has_vision_encoder"),
+    encodesAudio: flag("clip.has_audio_encoder"),
   };
 }
 
@@ -223,9 +303,16 @@ const valueBytes: Readonly<Record<number, number>> = {
   12: 8,
 };
 const UNSIGNED = [0, 2, 4];
+const BOOLEAN = 7;
 const TEXT = 8;
 const ARRAY = 9;
 const U64 = 10;
+
+/** Stands for an array of texts with a token that begins what is before a gap, by which llama.cpp knows models that fill gaps. */
+const INFILL = Symbol("infill");
+const INFILL_TOKENS = ["<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<｜fim▁begin｜>"].map(
+  (token) => Buffer.from(token),
+);
 
 /** Reads a header's parts one after another. Throws RangeError where the bytes end. */
 class Reader {
@@ -257,10 +344,14 @@ class Reader {
     return this.#bytes.toString("utf8", this.at - length, this.at);
   }
 
-  /** A text or an unsigned number; other values are passed over. */
-  value(type: number): string | number | null {
+  /** A text, an unsigned number, a flag, or `INFILL`; other values are passed over. */
+  value(type: number): string | number | boolean | symbol | null {
     if (type === TEXT) return this.text();
     if (type === U64) return this.u64();
+    if (type === BOOLEAN) {
+      this.skip(1);
+      return this.#bytes[this.at - 1] !== 0;
+    }
     if (type !== ARRAY) {
       const bytes = valueBytes[type];
       if (bytes === undefined) throw new RangeError(`there is no metadata of type ${type}`);
@@ -271,9 +362,20 @@ class Reader {
     const count = this.u64();
     const bytes = valueBytes[itemType];
     if (bytes !== undefined) this.skip(count * bytes);
-    else if (itemType === TEXT) for (let index = 0; index < count; index++) this.skip(this.u64());
+    else if (itemType === TEXT) return this.#texts(count);
     else for (let index = 0; index < count; index++) this.value(itemType);
     return null;
+  }
+
+  #texts(count: number): symbol | null {
+    let found: symbol | null = null;
+    for (let index = 0; index < count; index++) {
+      const length = this.u64();
+      this.skip(length);
+      for (const token of INFILL_TOKENS)
+        if (token.length === length && token.compare(this.#bytes, this.at - length, this.at) === 0) found = INFILL;
+    }
+    return found;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Environment } from "../config/environment.ts";
 import type { Documents, DocumentType } from "../core/documents.ts";
 import { AssistantError } from "../core/errors.ts";
 import { HttpFailure, inWords } from "./pull/http-failure.ts";
-import { httpSession } from "./pull/http-session.ts";
+import { httpSession, textOf } from "./pull/http-session.ts";
 import { hubOf } from "./pull/huggingface.ts";
 import { defaultTiming, nothingKnown, type PullTiming } from "./pull/types.ts";
 
@@ -42,7 +42,6 @@ interface Kept {
 
 const MAX_AGE_MS = 3_600_000;
 const MAX_KEPT = 200;
-const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 /** Whoever asks waits for the answer. */
 const PATIENCE: Partial<PullTiming> = { connectMs: 3_000, stallMs: 8_000 };
 const DOCUMENT = "hub";
@@ -132,17 +131,6 @@ export class Hub {
       );
     }
   }
-}
-
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function filesOf(info: unknown): Kept["files"] {

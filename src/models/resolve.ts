@@ -3,7 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { ModelKind, ModelSource } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
-import { checkGguf, type GgufHeader } from "./gguf-header.ts";
+import { checkGguf, type GgufHeader, readGguf } from "./gguf-header.ts";
 import { findByReference, listModels, type ModelStore } from "./store.ts";
 
 /**
@@ -31,7 +31,7 @@ export async function resolveWeights(source: ModelSource, store: ModelStore, kin
 
 /** What the header of weights says. Throws `model_invalid`, also where they are not made for that kind of model. */
 export async function checkWeights(file: string, kind?: ModelKind): Promise<GgufHeader> {
-  const header = await readWeights(file);
+  const header = await checkGguf(file).catch(explained(file));
   // Without the head llama.cpp ranks by whatever number comes first in a vector.
   if (kind === "rerank" && !header.ranks)
     throw new AssistantError("model_invalid", `${file} is not a reranking model: it has no classification head.`, {
@@ -41,15 +41,29 @@ export async function checkWeights(file: string, kind?: ModelKind): Promise<Gguf
   return header;
 }
 
-async function readWeights(file: string): Promise<GgufHeader> {
-  return await checkGguf(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EACCES") throw error;
-    throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
-      remedy: "Make the file readable for the user that runs the daemon.",
-      cause: error,
+/** What the header of a projector says; null for no path. Throws `model_not_pulled` and `model_invalid`. */
+export async function checkProjector(path: string): Promise<GgufHeader | null> {
+  if (path === "") return null;
+  if ((await stat(path).catch(() => null)) === null)
+    throw new AssistantError("model_not_pulled", `The projector ${path} is not there.`, {
+      param: "llava_mmproj",
+      remedy: "Correct `llava_mmproj` in the model's file, or pull the model again.",
     });
+  const header = await readGguf(path).catch(explained(path));
+  if (header.capabilities["type"] === "projector") return header;
+  throw new AssistantError("model_invalid", `${path} is not a multimodal projector.`, {
+    param: "llava_mmproj",
+    remedy: "Write the path of the projector (usually named mmproj) that belongs to the model.",
   });
 }
+
+const explained = (file: string) => (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EACCES") throw error;
+  throw new AssistantError("model_invalid", `${file} cannot be read: permission denied.`, {
+    remedy: "Make the file readable for the user that runs the daemon.",
+    cause: error,
+  });
+};
 
 /** Sources whose weights are in the store. */
 type Stored = Exclude<ModelSource, { type: "file" | "opaque" | "provider" }>;

@@ -1,6 +1,7 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Documents } from "../core/documents.ts";
+import { type ModelFileFacts, modelsAmong, partsOf } from "./file-set.ts";
 import { type Manifest, manifestDocument } from "./manifest.ts";
 import { checkModelName, isModelName } from "./names.ts";
 import { makeFolder } from "./pull/modes.ts";
@@ -12,11 +13,16 @@ export interface ModelStore {
   readonly manifests: Documents;
 }
 
-/** A model file in the store. A file that somebody put there by hand has no manifest and counts all the same. */
+/** A model in the store. Files that somebody put there by hand have no manifest and count all the same. */
 export interface StoredModel {
   readonly name: string;
-  /** Absolute. */
+  /** Absolute; the first one of weights in several parts. */
   readonly file: string;
+  /** The multimodal projector that belongs to it, or null. */
+  readonly projector: string | null;
+  /** All files, the weights first. */
+  readonly files: readonly string[];
+  /** Of all files together. */
   readonly bytes: number;
   /** Epoch milliseconds; the file's own time where there is no manifest. */
   readonly modifiedAt: number;
@@ -25,24 +31,87 @@ export interface StoredModel {
 
 const SUFFIX = ".gguf";
 
+/** The weights of a model that is one file. */
 export const weightsFile = (weightsDir: string, name: string): string =>
   join(weightsDir, `${checkModelName(name)}${SUFFIX}`);
 
+/** The folder of a model that is several files. */
+export const modelFolder = (weightsDir: string, name: string): string => join(weightsDir, checkModelName(name));
+
 /** The model of this name, or null. Throws `usage` for what cannot be a name. */
-export async function getModel({ weightsDir, manifests }: ModelStore, name: string): Promise<StoredModel | null> {
-  const file = weightsFile(weightsDir, name);
-  const found = await stat(file).catch(nullIfMissing);
-  if (found === null || !found.isFile()) return null;
-  const manifest = await manifests.read(name, manifestDocument);
+export async function getModel(store: ModelStore, name: string): Promise<StoredModel | null> {
+  const single = weightsFile(store.weightsDir, name);
+  const found = await stat(single).catch(nullIfMissing);
+  if (found?.isFile() === true)
+    return stored(name, partsOf(single), null, await store.manifests.read(name, manifestDocument));
+  const folder = modelFolder(store.weightsDir, name);
+  const names = await readdir(folder).catch(nullIfMissing);
+  if (names === null) return null;
+  const manifest = await store.manifests.read(name, manifestDocument);
+  const { weights, projector } = manifest?.files === undefined ? byHand(name, names) : listed(manifest.files);
+  const inside = (file: string): string => join(folder, file);
+  return stored(name, weights.map(inside), projector === null ? null : inside(projector), manifest);
+}
+
+interface Roles {
+  readonly weights: readonly string[];
+  readonly projector: string | null;
+}
+
+const listed = (files: readonly ModelFileFacts[]): Roles => ({
+  weights: files.filter(({ role }) => role === "weights").map((file) => file.name),
+  projector: files.find(({ role }) => role === "projector")?.name ?? null,
+});
+
+/** A folder that somebody made: the model called like the folder, else the first. */
+function byHand(name: string, names: readonly string[]): Roles {
+  const { models } = modelsAmong(names.toSorted());
+  // One whose parts are not all there is a model too, that cannot be used.
+  const rest = names.filter((file) => file.endsWith(SUFFIX)).flatMap((file) => partsOf(file).slice(0, 1));
+  return (
+    models.find(({ weights }) => weights[0] === `${name}${SUFFIX}`) ??
+    models[0] ?? { weights: rest.slice(0, 1), projector: null }
+  );
+}
+
+async function stored(
+  name: string,
+  weights: readonly string[],
+  projector: string | null,
+  manifest: Manifest | null,
+): Promise<StoredModel | null> {
+  const files = projector === null ? weights : [...weights, projector];
+  const [file] = weights;
+  const found = await Promise.all(files.map((one) => stat(one).catch(nullIfMissing)));
+  const first = found.find((one) => one !== null);
+  // Not there, or gone since it was seen.
+  if (file === undefined || first === undefined || first === null) return null;
   const pulledAt = manifest === null ? Number.NaN : Date.parse(manifest.pulledAt);
-  return { name, file, bytes: found.size, modifiedAt: Number.isNaN(pulledAt) ? found.mtimeMs : pulledAt, manifest };
+  return {
+    name,
+    file,
+    projector,
+    files,
+    bytes: found.reduce((sum, one) => sum + (one?.size ?? 0), 0),
+    modifiedAt: Number.isNaN(pulledAt) ? first.mtimeMs : pulledAt,
+    manifest,
+  };
 }
 
 /** All models of the store, the newest first. An absent directory holds none. */
 export async function listModels(store: ModelStore): Promise<StoredModel[]> {
-  const entries = (await readdir(store.weightsDir).catch(nullIfMissing)) ?? [];
-  const names = entries.filter((entry) => entry.endsWith(SUFFIX)).map((entry) => entry.slice(0, -SUFFIX.length));
-  const models = await Promise.all(names.filter(isModelName).map((name) => getModel(store, name)));
+  const entries = (await readdir(store.weightsDir, { withFileTypes: true }).catch(nullIfMissing)) ?? [];
+  const names = entries.flatMap((entry) => {
+    if (entry.isDirectory()) return [entry.name];
+    return entry.name.endsWith(SUFFIX) ? [entry.name.slice(0, -SUFFIX.length)] : [];
+  });
+  const known = new Set(names);
+  // Parts that lie beside the first one belong to its model.
+  const ownNames = [...known].filter((name) => {
+    const [first] = partsOf(`${name}${SUFFIX}`);
+    return isModelName(name) && (first === `${name}${SUFFIX}` || !known.has(first.slice(0, -SUFFIX.length)));
+  });
+  const models = await Promise.all(ownNames.map((name) => getModel(store, name)));
   return models
     .filter((model) => model !== null)
     .sort((a, b) => b.modifiedAt - a.modifiedAt || a.name.localeCompare(b.name));
@@ -54,15 +123,32 @@ export async function findByReference(store: ModelStore, reference: string): Pro
   return named ?? (await listModels(store)).find((model) => model.manifest?.reference === reference) ?? null;
 }
 
-/** Deletes weights, manifest and what an interrupted pull left. False where there was no such model. */
+/** A file of the store with this digest, by what its manifest says, or null. `source`: where its bytes came from. */
+export async function findByDigest(
+  store: ModelStore,
+  sha256: string,
+): Promise<{ readonly file: string; readonly source: string } | null> {
+  for (const { file, files, bytes, manifest } of await listModels(store)) {
+    if (manifest === null || manifest.bytes !== bytes) continue;
+    const { source } = manifest;
+    if (manifest.files === undefined && manifest.sha256 === sha256) return { file, source };
+    const index = manifest.files?.findIndex((one) => one.sha256 === sha256) ?? -1;
+    const found = files.find((path) => path.endsWith(`/${manifest.files?.[index]?.name}`));
+    if (found !== undefined) return { file: found, source };
+  }
+  return null;
+}
+
+/** Deletes files, manifest and what an interrupted pull left. False where there was no such model. Bytes that another name links to stay. */
 export async function removeModel(store: ModelStore, name: string): Promise<boolean> {
   const { weightsDir } = store;
   const model = await getModel(store, name);
   // The manifest goes last: a deletion that is cut short leaves no weights of unknown origin.
-  for (const file of [weightsFile(weightsDir, name), ...partialFiles(weightsDir, name)])
-    await rm(file, { force: true });
+  for (const file of model?.files ?? []) await rm(file, { force: true });
+  // What else somebody put into the folder is theirs.
+  await rmdir(modelFolder(weightsDir, name)).catch(() => {});
+  for (const leftover of leftoversOf(weightsDir, name)) await rm(leftover, { force: true, recursive: true });
   await store.manifests.remove(name, manifestDocument);
-  await rm(`${partialFiles(weightsDir, name)[0]}.pip`, { force: true, recursive: true });
   return model !== null;
 }
 
@@ -71,6 +157,15 @@ export const partialFiles = (weightsDir: string, name: string): readonly [data: 
   const data = join(weightsDir, `.${checkModelName(name)}.partial`);
   return [data, `${data}.json`];
 };
+
+/** Where the files of a model of several are gathered until they are all there. */
+export const partsFolder = (weightsDir: string, name: string): string =>
+  join(weightsDir, `.${checkModelName(name)}.parts`);
+
+function leftoversOf(weightsDir: string, name: string): string[] {
+  const [data, note] = partialFiles(weightsDir, name);
+  return [data, note, `${data}.package`, partsFolder(weightsDir, name)];
+}
 
 export async function writeManifest({ weightsDir, manifests }: ModelStore, manifest: Manifest): Promise<void> {
   await makeFolder(weightsDir);

@@ -1,10 +1,12 @@
 import { open, stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Config } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalogEntry } from "./catalog.ts";
+import { digestOfSet, type ModelFileFacts } from "./file-set.ts";
+import type { Manifest } from "./manifest.ts";
 import { isModelName } from "./names.ts";
 import { sha256Of } from "./pull/present.ts";
 import { resolveWeights } from "./resolve.ts";
@@ -21,8 +23,10 @@ export interface HandedOut {
   readonly reference: string | null;
   /** SPDX id, or null. */
   readonly licence: string | null;
-  /** Absolute. Never told to the other machine. */
-  readonly file: string;
+  /** Of a model of several files, the weights first; null: one file. */
+  readonly files: readonly ModelFileFacts[] | null;
+  /** Absolute, in the order of `files`. Never told to the other machine. */
+  readonly paths: readonly string[];
 }
 
 /** Parts of 256 KiB were slower, and made requests that are served meanwhile wait longer. */
@@ -51,21 +55,26 @@ export class WeightsServer {
       models.find(({ name }) => name === nameOrAlias) ?? models.find(({ aliases }) => aliases.includes(nameOrAlias));
     if (model === undefined) throw unknown(nameOrAlias, models);
     const stored = await storedWeights(model, this.#store);
-    const { manifest, bytes, file } = stored;
-    const sha256 = manifest !== null && manifest.bytes === bytes ? manifest.sha256 : await this.#digestOf(file, signal);
+    const { manifest, bytes } = stored;
+    const known = manifest !== null && manifest.bytes === bytes ? manifest : await this.#hashed(stored, signal);
     return {
       name: model.name,
       bytes,
-      sha256,
+      sha256: known.sha256,
       reference: publicReference(stored),
       licence: manifest?.licence ?? null,
-      file,
+      files: known.files ?? null,
+      paths: stored.files,
     };
   }
 
-  /** Their bytes from `offset` on, in parts. Ending the iteration closes the file. Throws `digest_mismatch` for a file that was exchanged. */
-  async *read({ file, name, bytes }: HandedOut, offset: number): AsyncGenerator<Buffer> {
-    await using handle = await open(file, "r");
+  /** The bytes of the file with this digest from `offset` on, in parts. Ending the iteration closes the file. Throws `digest_mismatch` for a file that was exchanged. */
+  async *read({ paths, files, name, ...one }: HandedOut, sha256: string, offset: number): AsyncGenerator<Buffer> {
+    const index = files?.findIndex((file) => file.sha256 === sha256) ?? 0;
+    const path = paths[index];
+    const bytes = files?.[index]?.bytes ?? one.bytes;
+    if (path === undefined) throw new AssistantError("digest_mismatch", `${JSON.stringify(name)} has no such file.`);
+    await using handle = await open(path, "r");
     for (let at = offset; at < bytes; ) {
       // Each part has separate memory, since it may still wait to be sent when the next is read.
       const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(Math.min(PART_BYTES, bytes - at)), {
@@ -79,6 +88,17 @@ export class WeightsServer {
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
+  }
+
+  /** What a manifest would say of files that were put there by hand. */
+  async #hashed({ files, projector }: StoredModel, signal: AbortSignal): Promise<Pick<Manifest, "sha256" | "files">> {
+    const facts: ModelFileFacts[] = [];
+    for (const file of files) {
+      const { size } = await stat(file);
+      const role = file === projector ? "projector" : "weights";
+      facts.push({ name: basename(file), role, bytes: size, sha256: await this.#digestOf(file, signal) });
+    }
+    return facts.length === 1 ? { sha256: facts[0]?.sha256 ?? "" } : { sha256: digestOfSet(facts), files: facts };
   }
 
   async #digestOf(file: string, signal: AbortSignal): Promise<string> {
@@ -95,10 +115,12 @@ export class WeightsServer {
 async function storedWeights(model: ModelSpec, store: ModelStore): Promise<StoredModel> {
   // Its error may name paths of this machine, which are nobody else's business.
   const file = model.source.type === "opaque" ? null : await resolveWeights(model.source, store).catch(() => null);
-  const name = file === null ? "" : basename(file, ".gguf");
-  const stored = isModelName(name) ? await getModel(store, name) : null;
-  // A file elsewhere may have the name of one in the store.
-  if (stored !== null && stored.file === file) return stored;
+  // One file is called like its model, several lie in a folder that is.
+  for (const name of file === null ? [] : [basename(file, ".gguf"), basename(dirname(file))]) {
+    const stored = isModelName(name) ? await getModel(store, name) : null;
+    // A file elsewhere may have the name of one in the store.
+    if (stored !== null && stored.file === file) return stored;
+  }
   const found = file === null ? "are not on that machine" : "are a file outside its store, which is not handed out";
   throw new AssistantError("model_not_pulled", `The weights of ${JSON.stringify(model.name)} ${found}.`, {
     param: "model",

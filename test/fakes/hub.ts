@@ -16,6 +16,8 @@ export interface HubPath {
   /** Milliseconds between pieces of 16 KiB. */
   readonly pieceMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Says that it serves ranges, as most servers do. */
+  readonly acceptRanges?: boolean;
 }
 
 export interface HubRequest {
@@ -80,27 +82,31 @@ function answer(request: IncomingMessage, response: ServerResponse, what: HubPat
   }
   const etag =
     what.etag === undefined ? `"${createHash("sha256").update(what.body).digest("hex").slice(0, 16)}"` : what.etag;
-  const start = startOf(request, etag);
+  const [start, stop = what.body.length] = rangeOf(request, etag);
   if (start > what.body.length - 1 && start > 0) {
     response.writeHead(416, { "content-range": `bytes */${what.body.length}` }).end();
     return 416;
   }
-  const rest = what.body.subarray(start);
-  const status = start > 0 ? 206 : 200;
+  const rest = what.body.subarray(start, stop);
+  const partial = start > 0 || stop < what.body.length;
+  const status = partial ? 206 : 200;
   response.writeHead(status, {
     "content-length": rest.length,
     ...(etag === null ? {} : { etag }),
-    ...(start > 0 ? { "content-range": `bytes ${start}-${what.body.length - 1}/${what.body.length}` } : {}),
+    ...(what.acceptRanges === true ? { "accept-ranges": "bytes" } : {}),
+    ...(partial ? { "content-range": `bytes ${start}-${start + rest.length - 1}/${what.body.length}` } : {}),
     ...what.headers,
   });
   void send(response, rest, what, cutAfter);
   return status;
 }
 
-function startOf(request: IncomingMessage, etag: string | null): number {
-  const start = /^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1];
+/** Where the answer begins, and where it ends if that is asked for. */
+function rangeOf(request: IncomingMessage, etag: string | null): [start: number, stop?: number] {
+  const [, start, last] = /^bytes=(\d+)-(\d+)?$/.exec(request.headers.range ?? "") ?? [];
   const condition = request.headers["if-range"];
-  return start === undefined || (condition !== undefined && condition !== etag) ? 0 : Number(start);
+  if (start === undefined || (condition !== undefined && condition !== etag)) return [0];
+  return last === undefined ? [Number(start)] : [Number(start), Number(last) + 1];
 }
 
 async function send(response: ServerResponse, body: Buffer, what: HubPath, cutAfter: number | null): Promise<void> {

@@ -126,9 +126,18 @@ test("it is shown like any instance, with where it listens, what it was said to 
   expect((await assistant.run(["logs", "foreign@cpu"])).stdout).toMatch(/listening/);
 });
 
+test("`run` talks to it, and `tune` says why it has nothing to tune", async () => {
+  expect((await assistant.run(["run", "foreign", "Hi"])).stdout).toContain("Hello there");
+  const { exitCode, stderr } = await assistant.run(["tune", "foreign"]);
+  expect([exitCode === 0, stderr]).toEqual([false, expect.stringMatching(/foreign is run by a program of its own/)]);
+});
+
 test("a program that was killed is started again by the next request, on another port if need be", async () => {
   await post("/v1/chat/completions", { model: "mortal", messages });
   const [before] = readyInstances(await assistant.status(), "mortal");
+  // The fifth of at most four: another one was evicted for it.
+  const { instances } = await assistant.status();
+  expect(instances.filter(({ state }) => state === "ready")).toHaveLength(4);
   process.kill(before?.pid ?? 0, "SIGKILL");
   await eventually("its death is known", async () => readyInstances(await assistant.status(), "mortal").length === 0);
   expect((await post("/v1/chat/completions", { model: "mortal", messages })).status).toBe(200);

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import type { ShownModel } from "../../commands/support/models/show.ts";
+import type { ShownModel } from "../../commands/support/models/shown.ts";
 import type { DaemonStatus } from "../../src/api/status.ts";
 import { eventually } from "../support/assistant.ts";
 import { type GpuInstallation, installOnGpu } from "../support/fake-gpu.ts";

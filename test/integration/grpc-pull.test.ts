@@ -1,10 +1,12 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { loadAssistantService } from "../../src/api/assistant-service.ts";
 import type { PulledModel } from "../../src/models/pull.ts";
+import { eventually } from "../support/assistant.ts";
 import { giveModel, smallModel, transfers } from "../support/handed-models.ts";
+import { modelPart, projectorFile } from "../support/model-repository.ts";
 import { NodeGroup, type TestNode } from "../support/nodes.ts";
 import { sha256 } from "../support/store.ts";
 
@@ -42,6 +44,31 @@ test("a model of another machine arrives whole, is configured as any pulled one,
     ["model transfer begins", 0, undefined],
     ["model transfer done", 0, weights.length],
   ]);
+});
+
+test("a model of several files comes with all of them", async () => {
+  const b = await start();
+  const folder = join(b.assistant.root, "big");
+  await mkdir(folder);
+  const parts = [modelPart(1, 2), modelPart(2, 2), projectorFile];
+  const names = ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "mmproj.gguf"];
+  for (const [index, name] of names.entries()) await writeFile(join(folder, name), parts[index] ?? "");
+  expect(await b.assistant.run(["import", folder])).toMatchObject({ exitCode: 0 });
+  await eventually("b knows the model", async () => (await b.status()).models.some(({ name }) => name === "big"));
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  const { stdout } = await a.assistant.run(["pull", "big", "--from", "b", "--json"]);
+  const pulled = JSON.parse(stdout) as PulledModel;
+  expect(pulled).toMatchObject({ name: "big", source: "remote server b", alreadyPresent: false });
+  expect(pulled.files?.map(({ name, role }) => [name, role])).toEqual([
+    [names[0], "weights"],
+    [names[1], "weights"],
+    [names[2], "projector"],
+  ]);
+  for (const [index, name] of names.entries())
+    expect(await readFile(join(a.assistant.root, "data/models/big", name))).toEqual(parts[index]);
+  expect(await readFile(join(a.assistant.root, "models/big.toml"), "utf8")).toContain(
+    `llava_mmproj = "${pulled.projector}"`,
+  );
 });
 
 test("names that are not to be had: a model, a machine, a file outside the store", async () => {

@@ -20,6 +20,7 @@ describe("the header of a model file", () => {
   it("tells what the model is", async () => {
     expect(await readModelFacts(await chatModelFile())).toEqual({
       bytes: 98_362_432,
+      capabilities: { type: "chat", tools: false, reasoning: false, infill: false, vision: false, audio: false },
       architecture: "llama",
       title: "Smollm2 135M 8k Lc100K Mix1 Ep2",
       parameters: 134_515_008,

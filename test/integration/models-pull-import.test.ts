@@ -1,4 +1,4 @@
-import { stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ggufLike, sha256, type TestStore, testStore } from "../support/store.ts";
@@ -33,7 +33,7 @@ describe("importing a local file", () => {
     expect((await stat(file)).size).toBe(body.length);
   });
 
-  it("refuses what is no GGUF, what is not there, and a directory", async () => {
+  it("refuses what is no GGUF, what is not there, and a folder without models", async () => {
     await writeFile(join(elsewhere.dir, "x.gguf"), "PK\u0003\u0004");
     await expect(store.pull(join(elsewhere.dir, "x.gguf"))).rejects.toMatchObject({
       code: "model_invalid",
@@ -43,9 +43,10 @@ describe("importing a local file", () => {
       code: "unknown_source",
       message: expect.stringContaining("There is no file"),
     });
-    await expect(store.pull(elsewhere.dir)).rejects.toMatchObject({
+    await mkdir(join(elsewhere.dir, "empty"));
+    await expect(store.pull(join(elsewhere.dir, "empty"))).rejects.toMatchObject({
       code: "unknown_source",
-      message: expect.stringContaining("is not a file"),
+      message: expect.stringContaining("is a folder without GGUF files"),
     });
     expect(await store.files()).toEqual([]);
   });

@@ -153,7 +153,7 @@ describe("the hub", () => {
       remedy: expect.stringContaining("tiny-Q4_K_M.gguf, tiny-Q8_0.gguf"),
     });
     await expect(store.pull("hf:acme/tiny/big-00001-of-00002.gguf", { env: env() })).rejects.toMatchObject({
-      message: expect.stringContaining("one part of several"),
+      message: expect.stringContaining("big-00002-of-00002.gguf is missing"),
     });
     await expect(store.pull("hf:acme/none/x.gguf", { env: env() })).rejects.toMatchObject({
       code: "unknown_source",

@@ -4,8 +4,9 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { Hardware } from "../../../src/core/device.ts";
-import { isAssistantError } from "../../../src/core/errors.ts";
+import { type AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
+import { fileOf } from "../../../src/models/configure.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
 import type { FactsCache } from "../../../src/models/facts-cache.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
@@ -13,7 +14,6 @@ import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
-import { fileOf } from "./configure.ts";
 
 /** A model as `list` and `show` see it: configured, stored, or both. */
 export interface InventoryEntry {
@@ -32,7 +32,7 @@ export interface Inventory {
   readonly entries: readonly InventoryEntry[];
   readonly config: Config | null;
   /** What keeps the configuration from being read. */
-  readonly problem: string | null;
+  readonly mistake: AssistantError | null;
 }
 
 // States in which an engine process holds the weights.
@@ -43,14 +43,15 @@ const HOLDING = ["starting", "ready", "draining", "stopping"];
  * model's file leaves open are the daemon's own only with `hardware`, since they depend on cores and GPUs.
  */
 export async function takeInventory(context: CommandContext, hardware?: Hardware): Promise<Inventory> {
+  const store = modelStore(context.paths);
   const [stored, loaded, read] = await Promise.all([
-    listModels(modelStore(context.paths)),
+    listModels(store),
     loadedModels(context),
     configOf(context, hardware),
   ]);
   const configured = await Promise.all(
     (read.config?.models ?? []).map(async (model): Promise<InventoryEntry> => {
-      const file = await fileOf(model.source, { paths: context.paths });
+      const file = await fileOf(model.source, store);
       return {
         name: model.name,
         aliases: model.aliases,
@@ -127,14 +128,14 @@ export async function weightsOf(
 async function configOf(
   context: CommandContext,
   hardware: Hardware | undefined,
-): Promise<{ config: Config | null; problem: string | null }> {
+): Promise<Pick<Inventory, "config" | "mistake">> {
   try {
     return {
       config: await loadConfig({ env: context.env, configFile: context.paths.configFile, hardware }),
-      problem: null,
+      mistake: null,
     };
   } catch (error) {
     if (!isAssistantError(error) || error.code !== "config_invalid") throw error;
-    return { config: null, problem: error.message };
+    return { config: null, mistake: error };
   }
 }

@@ -50,7 +50,7 @@ export async function listedModels(
   context: CommandContext,
   onRead: (done: number, all: number) => void = () => {},
 ): Promise<ModelList> {
-  const [{ entries, problem }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
+  const [{ entries, mistake }, elsewhere] = await Promise.all([takeInventory(context), modelsElsewhere(context)]);
   const reading = new PQueue({ concurrency: HEADERS_AT_ONCE });
   const store = modelStore(context.paths);
   const files = factsCache(context.paths);
@@ -62,7 +62,7 @@ export async function listedModels(
   };
   const models = await reading.addAll(entries.map((entry) => () => read(entry)));
   await files.save();
-  return { models, elsewhere, problem };
+  return { models, elsewhere, problem: mistake?.message ?? null };
 }
 
 async function listed(entry: InventoryEntry, store: ModelStore, files: FactsCache): Promise<ListedModel> {

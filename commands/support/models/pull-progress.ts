@@ -1,29 +1,23 @@
 import { formatBytes } from "../../../src/models/format.ts";
+import { Rate, secondsLeft } from "../../../src/models/pull/rate.ts";
 import type { PullProgress } from "../../../src/models/pull.ts";
 
 const BAR_CELLS = 20;
-// Speed over the last seconds: a mean since the start would hide a slow line that was fast at first.
-const SPEED_WINDOW_MS = 3_000;
 
-/** Makes one line of each progress: what happens, a bar, amounts, speed. `now` is monotonic milliseconds. */
+/** Makes one line of each progress: what happens, a bar, amounts, speed, time left. `now` is monotonic milliseconds. */
 export function pullLines(
   name: string,
   now: () => number = () => performance.now(),
 ): (progress: PullProgress) => string {
-  let samples: { at: number; bytes: number; source: string; phase: string }[] = [];
+  const rate = new Rate(now);
   return (progress) => {
     const { phase, source, bytes, totalBytes } = progress;
     if (phase === "wait") return `${name}: waiting for ${source}`;
-    const at = now();
-    samples = samples.filter(
-      (sample) => sample.source === source && sample.phase === phase && at - sample.at <= SPEED_WINDOW_MS,
-    );
-    samples.push({ at, bytes, source, phase });
-    const [oldest] = samples;
-    const seconds = oldest === undefined ? 0 : (at - oldest.at) / 1000;
+    const perSecond = rate.add(`${phase} ${source}`, bytes);
+    const left = secondsLeft(bytes, totalBytes, perSecond);
     const speed =
-      phase === "download" && oldest !== undefined && seconds >= 0.5
-        ? `  ${formatBytes((bytes - oldest.bytes) / seconds)}/s`
+      phase === "download" && perSecond !== null
+        ? `  ${formatBytes(perSecond)}/s${left === null ? "" : `  ${durationText(left)} left`}`
         : "";
     const verb = { download: "", extract: "unpacking  ", verify: "checking  " }[phase];
     return `${name}  ${verb}${amount(bytes, totalBytes)}${speed}  ${source}`;
@@ -35,4 +29,11 @@ function amount(bytes: number, totalBytes: number | null): string {
   const share = Math.min(1, bytes / totalBytes);
   const full = Math.floor(share * BAR_CELLS);
   return `${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)} ${String(Math.floor(share * 100)).padStart(3)} %  ${formatBytes(bytes)} of ${formatBytes(totalBytes)}`;
+}
+
+/** `45 s`, `3 min`, `2 h 5 min`. */
+function durationText(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 90) return `${seconds} s`;
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -1,12 +1,15 @@
 import { setImmediate as drained } from "node:timers/promises";
+import { memoryForModels } from "../../../src/core/device.ts";
 import { answers } from "../../../src/core/model.ts";
+import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { type Configured, configurePulled, type Place } from "../../../src/models/configure.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { type PulledModel, pull } from "../../../src/models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { EXIT_INTERRUPTED, interruptible } from "../cli/interrupt.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
+import { enginesOf } from "../engines.ts";
 import { modelStore } from "../stores.ts";
-import { type Configured, configurePulled } from "./configure.ts";
 import { openStoreOf } from "./node-store.ts";
 import { orderOf } from "./presets.ts";
 import { pullLines } from "./pull-progress.ts";
@@ -39,6 +42,7 @@ export async function pullAndConfigure(
     const pulled = await pull(order.reference, {
       store: modelStore(context.paths),
       env: context.env,
+      memoryBytes: memoryForModels(await probeHardware(context.env)),
       name: name ?? order.name,
       sha256,
       allowPrivate,
@@ -47,7 +51,7 @@ export async function pullAndConfigure(
       onProgress: (now) => progress.update(line(now)),
     });
     progress.update("writing its configuration");
-    return { ...pulled, configuration: await configurePulled(pulled, context) };
+    return { ...pulled, configuration: await configurePulled(pulled, placeOf(context)) };
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
     progress.stop();
@@ -58,6 +62,21 @@ export async function pullAndConfigure(
     progress.stop();
   }
 }
+
+/** Where pulled models are configured. */
+export const placeOf = (context: CommandContext): Place => ({
+  store: modelStore(context.paths),
+  env: context.env,
+  configFile: context.paths.configFile,
+  hardware: () => probeHardware(context.env),
+  hasNativeEngine: () =>
+    enginesOf(context)
+      .choose({ engine: "llama-server" })
+      .then(
+        () => true,
+        () => false,
+      ),
+});
 
 /** Where it is and how to run it. */
 export function pulledText({ configuration, ...pulled }: PulledModel & { configuration: Configured }): string {

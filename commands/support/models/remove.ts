@@ -4,7 +4,7 @@ import { connectIfRunning } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
-import { removeModel } from "../../../src/models/store.ts";
+import { removeModel, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 import { type Inventory, type InventoryEntry, takeInventory } from "./inventory.ts";
@@ -85,6 +85,13 @@ export async function removeAll(
     // Conversations with the model that are kept on disk go with it.
     for (const user of users) await rm(join(context.paths.dataDir, "slots", user), { recursive: true, force: true });
   }
+}
+
+/** The model of the store that a name or alias stands for. Throws as `planRemoval` does. */
+export async function storedNamed(name: string, context: CommandContext): Promise<StoredModel> {
+  const entry = find(name, await takeInventory(context));
+  if (entry.stored === null) throw notOurs(entry);
+  return entry.stored;
 }
 
 function find(name: string, { entries }: Inventory): InventoryEntry {

@@ -4,11 +4,13 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import { ensureConfig } from "../../../src/config/write.ts";
 import type { Config } from "../../../src/core/config.ts";
+import { memoryForModels } from "../../../src/core/device.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import { answers, isModelKind, type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
+import { configurePulled } from "../../../src/models/configure.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { isModelName } from "../../../src/models/names.ts";
 import type { Presets } from "../../../src/models/presets/preset.ts";
@@ -17,9 +19,9 @@ import { resolveWeights } from "../../../src/models/resolve.ts";
 import { getModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
-import { configurePulled } from "../models/configure.ts";
 import { elsewhereNamed, modelsElsewhere } from "../models/elsewhere.ts";
 import { orderOf, presetsOf } from "../models/presets.ts";
+import { placeOf } from "../models/pull.ts";
 import { pullLines } from "../models/pull-progress.ts";
 import { modelStore } from "../stores.ts";
 
@@ -90,7 +92,7 @@ async function obtain(wanted: string, config: Config, options: PrepareOptions): 
     if (presets.find(wanted) === null) throw unknownModel(wanted, config, presets);
   }
   const pulled = stored ?? (await pullShown(wanted, options));
-  const { model, kind, file, written, problem } = await configurePulled(pulled, options.context);
+  const { model, kind, file, written, problem } = await configurePulled(pulled, placeOf(options.context));
   if (model === null || kind === null)
     throw new AssistantError("config_invalid", `${pulled.name} is here but cannot be run: ${problem}.`, {
       remedy: `Correct the file, or look at \`assistant show ${pulled.name}\`.`,
@@ -105,11 +107,12 @@ async function storedModel(name: string, config: Config): Promise<PulledModel | 
   if (!isModelName(name)) return null;
   const stored = await getModel(modelStore(config.paths), name);
   if (stored === null) return null;
-  const { manifest, file, bytes } = stored;
+  const { manifest, file, projector, bytes } = stored;
   const known = manifest ?? { reference: name, sha256: "", source: "the store", licence: null };
   return {
     name,
     file,
+    projector,
     bytes,
     reference: known.reference,
     sha256: known.sha256,
@@ -176,6 +179,7 @@ async function pullShown(
     name: order.name,
     store: modelStore(context.paths),
     env: context.env,
+    memoryBytes: memoryForModels(await probeHardware(context.env)),
     signal,
     onProgress: (now) => progress.update(line(now)),
   });

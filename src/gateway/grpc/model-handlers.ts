@@ -17,13 +17,22 @@ interface ShelfModel {
   readonly sha256: string;
   readonly reference: string | null;
   readonly licence: string | null;
+  /** Of a model of several files; null: `bytes` and `sha256` are those of the one file. */
+  readonly files: readonly ShelfFile[] | null;
+}
+
+interface ShelfFile {
+  readonly name: string;
+  readonly role: string;
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
 export interface Shelf {
   /** By name or alias. Rejects with `model_not_found`, `model_not_pulled`, or the signal's reason. */
   find(nameOrAlias: string, signal: AbortSignal): Promise<ShelfModel>;
-  /** Takes what `find` gave. Ending the iteration lets the file go. */
-  read(model: ShelfModel, offset: number): AsyncIterable<Buffer>;
+  /** The bytes of the file with this digest of what `find` gave. Ending the iteration lets the file go. */
+  read(model: ShelfModel, sha256: string, offset: number): AsyncIterable<Buffer>;
 }
 
 export interface ModelHandlerOptions {
@@ -46,8 +55,15 @@ export function makeModelHandlers(options: ModelHandlerOptions): ModelHandlers {
     describe: (call, callback) => {
       const gone = departure(call);
       const answer = async (): Promise<void> => {
-        const { name, bytes, sha256, reference, licence } = await find(options, call, call.request.model, gone);
-        callback(null, { name, bytes: String(bytes), sha256, reference: reference ?? "", licence: licence ?? "" });
+        const model = await find(options, call, call.request.model, gone);
+        callback(null, {
+          name: model.name,
+          bytes: String(model.bytes),
+          sha256: model.sha256,
+          reference: model.reference ?? "",
+          licence: model.licence ?? "",
+          files: (model.files ?? []).map((file) => ({ ...file, bytes: String(file.bytes) })),
+        });
       };
       answer().catch((thrown: unknown) => {
         if (!gone.aborted) callback(failureStatus(grpc, told(thrown, options)));
@@ -83,7 +99,8 @@ async function transfer(
   const { model: asked, sha256, offset: from } = call.request;
   const { tenant } = callerOf(options, call);
   const model = await find(options, call, asked, gone);
-  if (sha256 !== "" && sha256 !== model.sha256) {
+  const file = (model.files ?? [model]).find((one) => one.sha256 === (sha256 || model.sha256));
+  if (file === undefined) {
     throw new AssistantError(
       "digest_mismatch",
       `The weights of ${JSON.stringify(model.name)} on that machine are others by now.`,
@@ -93,18 +110,18 @@ async function transfer(
     );
   }
   const offset = Number(from);
-  if (!Number.isSafeInteger(offset) || offset > model.bytes) {
+  if (!Number.isSafeInteger(offset) || offset > file.bytes) {
     throw new AssistantError(
       "invalid_request",
-      `Expected an offset up to ${model.bytes}, the size of the weights; found ${from}.`,
+      `Expected an offset up to ${file.bytes}, the size of the weights; found ${from}.`,
       { param: "offset" },
     );
   }
-  const facts = { model: model.name, tenant, offset, bytes: model.bytes };
+  const facts = { model: model.name, tenant, offset, bytes: file.bytes };
   log.info(facts, "model transfer begins");
   let sent = 0;
   try {
-    for await (const data of shelf.read(model, offset)) {
+    for await (const data of shelf.read(model, file.sha256, offset)) {
       if (gone.aborted) break;
       sent += data.length;
       // What the caller has not taken is not read: memory holds a few parts, however large the model is.
@@ -115,7 +132,7 @@ async function transfer(
       { ...facts, sent },
       gone.aborted
         ? "model transfer cancelled"
-        : offset + sent === model.bytes
+        : offset + sent === file.bytes
           ? "model transfer done"
           : "model transfer failed",
     );

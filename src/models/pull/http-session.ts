@@ -13,11 +13,14 @@ export interface HttpAccess {
 /** The last answer of a chain of redirects. */
 export interface Answer {
   readonly status: number;
+  /** Where it came from in the end. */
+  readonly url: URL;
   readonly body: Readable;
   /** Bytes of the body, or null. */
   readonly length: number | null;
   readonly rangeStart: number | null;
   readonly rangeTotal: number | null;
+  readonly acceptsRanges: boolean;
   /** For `If-Range`: a strong ETag, else the date of the last change, else null. */
   readonly validator: string | null;
   /** What the hub's own headers say of the file. */
@@ -25,10 +28,16 @@ export interface Answer {
 }
 
 export interface HttpSession extends AsyncDisposable {
-  get(url: URL, headers: Record<string, string>): Promise<Answer>;
+  /** `begunAt`: the address whose origin gets the bearer token, where `url` is one that it redirected to. */
+  get(
+    url: URL,
+    headers: Record<string, string>,
+    options?: { readonly begunAt?: URL; readonly signal?: AbortSignal },
+  ): Promise<Answer>;
 }
 
 const MAX_REDIRECTS = 10;
+const MAX_TEXT_BYTES = 64 * 2 ** 20;
 
 /** Connections through the proxies of `env`, with the limits of `timing`. Dispose it: open connections keep the process alive. */
 export function httpSession(
@@ -46,23 +55,23 @@ export function httpSession(
     ...(access.allowPrivate ? {} : { connect: { lookup: publicLookup } }),
   });
   return {
-    async get(first, headers) {
+    async get(from, headers, { begunAt: first = from, signal: own } = {}) {
       let told: Expected = { bytes: null, sha256: null };
-      let url = first;
+      let url = from;
       for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
         if (!access.allowPrivate && isPrivateHost(url.hostname)) throw privateAddressError(url.hostname);
         const authorization =
           access.bearer !== null && url.origin === first.origin ? { authorization: `Bearer ${access.bearer}` } : {};
         const answer = await request(url, {
           dispatcher: agent,
-          signal,
+          signal: own === undefined ? signal : AbortSignal.any([signal, own]),
           // Compressed on the way, ranges and lengths would mean other bytes than the file's.
           headers: { "user-agent": "assistant", "accept-encoding": "identity", ...headers, ...authorization },
         });
         if (url.origin === first.origin) told = hubFacts(answer.headers, told);
         const location = header(answer.headers, "location");
         if (answer.statusCode < 300 || answer.statusCode >= 400 || location === null)
-          return read(answer.statusCode, answer.headers, answer.body, told);
+          return read(answer.statusCode, url, answer.headers, answer.body, told);
         await answer.body.dump();
         const next = new URL(location, url);
         if (!["http:", "https:"].includes(next.protocol))
@@ -81,6 +90,18 @@ export function httpSession(
   };
 }
 
+/** A body that is text, such as JSON. Rejects where it is longer than any of these is. */
+export async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_TEXT_BYTES) throw new Error(`it sent more than ${MAX_TEXT_BYTES} bytes of text`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
 type Headers = Record<string, string | string[] | undefined>;
 
 const header = (headers: Headers, name: string): string | null => {
@@ -88,7 +109,7 @@ const header = (headers: Headers, name: string): string | null => {
   return (Array.isArray(value) ? value[0] : value) ?? null;
 };
 
-function read(status: number, headers: Headers, body: Readable, told: Expected): Answer {
+function read(status: number, url: URL, headers: Headers, body: Readable, told: Expected): Answer {
   // Whoever reads the body sees its errors; a body that is given up unread must not bring the process down.
   body.on("error", () => {});
   const length = header(headers, "content-length");
@@ -96,10 +117,12 @@ function read(status: number, headers: Headers, body: Readable, told: Expected):
   const etag = header(headers, "etag");
   return {
     status,
+    url,
     body,
     length: length === null ? null : Number(length),
     rangeStart: range?.[1] === undefined ? null : Number(range[1]),
     rangeTotal: range?.[2] === undefined || range[2] === "*" ? null : Number(range[2]),
+    acceptsRanges: status === 206 || header(headers, "accept-ranges") === "bytes",
     validator: etag !== null && !etag.startsWith("W/") ? etag : header(headers, "last-modified"),
     told,
   };

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAssistantError } from "../../core/errors.ts";
 import { HttpFailure, inWords } from "./http-failure.ts";
-import { type Answer, type HttpAccess, httpSession } from "./http-session.ts";
+import { type Answer, type HttpAccess, type HttpSession, httpSession } from "./http-session.ts";
+import { canDivide, inPieces } from "./pieces.ts";
 import type { Delivery, Expected, PullOptions, Source } from "./types.ts";
 
 // A transfer that goes on after a break may break again; without any progress it is given up after this many.
@@ -17,9 +18,21 @@ export function urlSource(url: URL, options: PullOptions): Source {
  * whole library (0.4 s), has no time limit for the connection or for silence, preallocates and writes in parallel
  * chunks whose state lies in its own file, and gives no hook for addresses, redirects, or a digest before the rename.
  */
-export function httpSource(label: string, url: URL, access: HttpAccess): Source {
+export function httpSource(label: string, url: URL, access: HttpAccess): Source & Required<Pick<Source, "peek">> {
   return {
     label,
+    async peek(bytes, context) {
+      await using session = httpSession(context, access);
+      try {
+        const answer = await session.get(url, { range: `bytes=0-${bytes - 1}` });
+        if (answer.status !== 200 && answer.status !== 206) throw new HttpFailure(answer.status, null);
+        const totalBytes = answer.status === 206 ? answer.rangeTotal : answer.length;
+        return { head: await headOf(answer.body, bytes), totalBytes: totalBytes ?? answer.told.bytes };
+      } catch (error) {
+        context.signal.throwIfAborted();
+        throw inWords(error, url, context.timing);
+      }
+    },
     async deliver(delivery) {
       const { into, signal, timing, report } = delivery;
       await using session = httpSession(delivery, access);
@@ -31,7 +44,7 @@ export function httpSource(label: string, url: URL, access: HttpAccess): Source 
         try {
           const answer = await session.get(url, rangeHeaders(delivery));
           answered ||= answer.status < 300;
-          return await receive(answer, url, delivery);
+          return await receive(answer, url, session, delivery);
         } catch (error) {
           signal.throwIfAborted();
           if (into.bytes > before) fruitless = 0;
@@ -44,6 +57,18 @@ export function httpSource(label: string, url: URL, access: HttpAccess): Source 
   };
 }
 
+/** At most `bytes` bytes: a server may not know ranges. */
+async function headOf(body: AsyncIterable<Buffer>, bytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= bytes) break;
+  }
+  return Buffer.concat(chunks).subarray(0, bytes);
+}
+
 /** Whether another attempt may go on where this one broke. A wrong answer stays wrong, a full disk stays full, and a source that never sent a byte is not waited for again. */
 function isBroken(error: unknown, hasBytes: boolean): boolean {
   if (isAssistantError(error)) return false;
@@ -54,7 +79,7 @@ function isBroken(error: unknown, hasBytes: boolean): boolean {
 }
 
 /** Writes one answer's bytes: from where the partial file ends, to the end. */
-async function receive(answer: Answer, url: URL, delivery: Delivery): Promise<Expected> {
+async function receive(answer: Answer, url: URL, session: HttpSession, delivery: Delivery): Promise<Expected> {
   const { into, expected, report } = delivery;
   try {
     const start = await placeOf(answer, url, delivery);
@@ -64,11 +89,17 @@ async function receive(answer: Answer, url: URL, delivery: Delivery): Promise<Ex
       throw new HttpFailure(answer.status, `the file there has ${total} bytes, expected ${expected.bytes}`);
     }
     if (total !== null) await delivery.needRoom(total - start);
-    for await (const chunk of answer.body) {
+    let highest = 0;
+    const told = (ahead: number): void => {
+      highest = Math.max(highest, into.bytes + ahead);
+      report("download", highest, total ?? expected.bytes);
+    };
+    const body = bytesOf(answer, url, { start, total, told }, session, delivery);
+    for await (const chunk of body) {
       await into.append(chunk);
       if (expected.bytes !== null && into.bytes > expected.bytes)
         throw new HttpFailure(answer.status, `it sent more than the ${expected.bytes} bytes expected`);
-      report("download", into.bytes, total ?? expected.bytes);
+      told(0);
     }
     if (total !== null && into.bytes !== total)
       throw new Error(`the transfer ended at ${into.bytes} of ${total} bytes`);
@@ -76,6 +107,31 @@ async function receive(answer: Answer, url: URL, delivery: Delivery): Promise<Ex
   } finally {
     answer.body.destroy();
   }
+}
+
+/** The body, or the same bytes over several connections. */
+function bytesOf(
+  answer: Answer,
+  url: URL,
+  { start, total, told }: { readonly start: number; readonly total: number | null; told(ahead: number): void },
+  session: HttpSession,
+  { into, pieces }: Delivery,
+): AsyncIterable<Uint8Array> {
+  if (total === null || !canDivide(answer, total - start, pieces)) return answer.body;
+  into.continued = true;
+  return inPieces({
+    answer,
+    start,
+    total,
+    limits: pieces,
+    ask: (from, to, signal) =>
+      session.get(
+        answer.url,
+        { range: `bytes=${from}-${to - 1}`, "if-range": answer.validator ?? "" },
+        { begunAt: url, signal },
+      ),
+    onAhead: told,
+  });
 }
 
 function rangeHeaders({ into, expected }: Delivery): Record<string, string> {

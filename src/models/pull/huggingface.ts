@@ -1,17 +1,27 @@
-import { AssistantError } from "../../core/errors.ts";
-import { nearestNames } from "../../core/nearest.ts";
-import type { HubFile, Reference } from "../reference.ts";
+import { dirname } from "node:path/posix";
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
+import { partsOf } from "../file-set.ts";
+import type { Reference } from "../reference.ts";
 import { httpSource } from "./http.ts";
 import { HttpFailure, inWords } from "./http-failure.ts";
-import { type HttpAccess, httpSession } from "./http-session.ts";
+import { type HttpAccess, httpSession, textOf } from "./http-session.ts";
+import { chooseFiles, type RepositoryFile } from "./hub-files.ts";
 import { defaultTiming, type Expected, nothingKnown, type PullOptions, type Source } from "./types.ts";
 
 type HubReference = Extract<Reference, { type: "huggingface" }>;
 
-export interface FoundHubFile {
-  readonly file: HubFile;
-  readonly expected: Expected;
+/** One file of one revision of a repository. */
+export interface HubPath {
+  readonly repo: string;
+  readonly revision: string;
+  readonly path: string;
+}
+
+export interface FoundHubFiles {
+  readonly weights: readonly [HubPath, ...HubPath[]];
+  readonly projector: HubPath | null;
   readonly licence: string | null;
+  expected(path: string): Expected;
 }
 
 /** The parts of the hub's answer about a repository that are used here. */
@@ -22,51 +32,97 @@ interface RepositoryInfo {
     readonly lfs?: { readonly sha256?: string; readonly size?: number };
   }[];
   readonly cardData?: { readonly license?: unknown };
+  /** How access is granted, or false. */
+  readonly gated?: unknown;
 }
 
-// What llama.cpp and Ollama take when nobody says which: small, with little loss.
-const USUAL = "Q4_K_M";
-
 /** Downloads one file of the hub, or of the mirror that `HF_ENDPOINT` names. */
-export function hubSource(file: Omit<HubFile, "type">, options: PullOptions): Source {
+export function hubSource({ repo, revision, path }: HubPath, options: PullOptions): Source {
   const { endpoint, access } = hubOf(options);
-  const path = [...file.repo.split("/"), "resolve", file.revision, ...file.file.split("/")]
-    .map(encodeURIComponent)
-    .join("/");
-  return httpSource(`${endpoint.host}/${file.repo}`, new URL(path, endpoint), access);
+  const url = [...repo.split("/"), "resolve", revision, ...path.split("/")].map(encodeURIComponent).join("/");
+  const source = httpSource(`${endpoint.host}/${repo}`, new URL(url, endpoint), access);
+  const explained = (error: unknown): never => {
+    throw isAssistantError(error) && refusesAccess(error.cause) ? noAccess(repo, endpoint, access) : error;
+  };
+  return {
+    label: source.label,
+    peek: (bytes, context) => source.peek(bytes, context).catch(explained),
+    deliver: (delivery) => source.deliver(delivery).catch(explained),
+  };
 }
 
 /**
- * Asks the hub for a repository's files: which one is meant, its size, digest and licence. Where the hub does not
+ * Asks the hub for a repository's files: which ones are meant, their sizes, digests and licence. Where the hub does not
  * answer and the file is named, the download itself will tell.
  */
-export async function findHubFile(
+export async function findHubFiles(
   reference: HubReference,
   options: PullOptions,
   signal: AbortSignal,
-): Promise<FoundHubFile> {
+): Promise<FoundHubFiles> {
+  const { repo, revision, file, quantisation } = reference;
+  const hubPath = (path: string): HubPath => ({ repo, revision, path });
+  const info = await repositoryInfo(reference, options, signal);
+  if (info === null) {
+    const [first, ...others] = partsOf(file ?? "");
+    const weights: FoundHubFiles["weights"] = [hubPath(first), ...others.map(hubPath)];
+    return { weights, projector: null, licence: null, expected: () => nothingKnown };
+  }
   const { endpoint, access } = hubOf(options);
-  const url = new URL(
-    `api/models/${reference.repo}/revision/${encodeURIComponent(reference.revision)}?blobs=true`,
-    endpoint,
+  if (info.gated !== undefined && info.gated !== false && access.bearer === null)
+    throw noAccess(repo, endpoint, access);
+  const files = (info.siblings ?? []).map(
+    ({ rfilename, size, lfs }): RepositoryFile => ({
+      path: rfilename,
+      bytes: lfs?.size ?? size ?? null,
+      sha256: lfs?.sha256 ?? null,
+    }),
   );
+  const { weights, projector } = chooseFiles(files, {
+    repo,
+    file,
+    quantisation,
+    memoryBytes: options.memoryBytes ?? null,
+  });
+  const [first, ...others] = weights;
+  const licence = info.cardData?.license;
+  return {
+    weights: [hubPath(first), ...others.map(hubPath)],
+    projector: projector === null ? null : hubPath(projector),
+    licence: typeof licence === "string" ? licence : null,
+    expected: (path) => files.find((known) => known.path === path) ?? nothingKnown,
+  };
+}
+
+/** The other files of a model that was pulled before, which are not asked for again: its parts lie in one folder. */
+export const besides = (file: HubPath, name: string): HubPath => {
+  const folder = dirname(file.path);
+  return { ...file, path: folder === "." ? name : `${folder}/${name}` };
+};
+
+/** Null where the hub cannot be asked and need not be. */
+async function repositoryInfo(
+  { repo, revision, file }: HubReference,
+  options: PullOptions,
+  signal: AbortSignal,
+): Promise<RepositoryInfo | null> {
+  const { endpoint, access } = hubOf(options);
+  const url = new URL(`api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`, endpoint);
   const timing = { ...defaultTiming, ...options.timing };
-  let info: RepositoryInfo;
   try {
     await using session = httpSession({ env: options.env, timing, signal, expected: nothingKnown }, access);
     const answer = await session.get(url, { accept: "application/json" });
-    if (answer.status !== 200)
+    if (answer.status === 404 || answer.status === 401)
       throw new HttpFailure(
         answer.status,
-        answer.status === 404 || answer.status === 401
-          ? `there is no public repository ${reference.repo} (or no revision ${reference.revision}); a private one needs HF_TOKEN`
-          : null,
+        `there is no public repository ${repo} (or no revision ${revision}); a private one needs HF_TOKEN`,
       );
-    info = JSON.parse(await textOf(answer.body)) as RepositoryInfo;
+    if (answer.status !== 200) throw new HttpFailure(answer.status, null);
+    return JSON.parse(await textOf(answer.body)) as RepositoryInfo;
   } catch (error) {
     signal.throwIfAborted();
-    if (reference.file !== null && !(error instanceof HttpFailure))
-      return { file: { ...reference, file: reference.file }, expected: nothingKnown, licence: null };
+    if (file !== null && !(error instanceof HttpFailure)) return null;
+    if (error instanceof HttpFailure && error.status === 403) throw noAccess(repo, endpoint, access);
     const told = inWords(error, endpoint, timing);
     throw new AssistantError(
       error instanceof HttpFailure && error.status === 404 ? "unknown_source" : "pull_failed",
@@ -74,73 +130,29 @@ export async function findHubFile(
       {
         param: "reference",
         remedy:
-          "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), or import a local file: `assistant pull ./FILE.gguf`.",
+          "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), or import a local file: `assistant import ./FILE.gguf`.",
         cause: error,
       },
     );
   }
-  const found = choose(reference, info);
-  const licence = info.cardData?.license;
-  return {
-    file: { type: "huggingface", repo: reference.repo, revision: reference.revision, file: found.rfilename },
-    expected: { bytes: found.lfs?.size ?? found.size ?? null, sha256: found.lfs?.sha256 ?? null },
-    licence: typeof licence === "string" ? licence : null,
-  };
 }
 
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
-}
+const refusesAccess = (cause: unknown): boolean =>
+  cause instanceof HttpFailure && (cause.status === 401 || cause.status === 403);
 
-type Sibling = NonNullable<RepositoryInfo["siblings"]>[number];
-
-function choose(reference: HubReference, info: RepositoryInfo): Sibling {
-  const weights = (info.siblings ?? []).filter(
-    ({ rfilename }) => /\.gguf$/i.test(rfilename) && !/mmproj/i.test(rfilename),
-  );
-  const named =
-    reference.file === null
-      ? ofQuantisation(weights, reference.quantisation)
-      : (info.siblings ?? []).find(({ rfilename }) => rfilename === reference.file);
-  const wanted =
-    reference.file ??
-    (reference.quantisation === null ? "a GGUF file" : `a GGUF file of quantisation ${reference.quantisation}`);
-  if (named === undefined) {
-    const names = weights.map(({ rfilename }) => rfilename);
-    const near = reference.file === null ? names.slice(0, 12) : nearestNames(reference.file, names, 5);
-    throw new AssistantError("unknown_source", `${reference.repo} has no ${wanted.replace(/^a /, "")}.`, {
+function noAccess(repo: string, endpoint: URL, { bearer }: HttpAccess): AssistantError {
+  const page = new URL(repo, endpoint).href;
+  return new AssistantError(
+    "access_denied",
+    `${endpoint.host} gives ${repo} only to accounts that have access to it.`,
+    {
       param: "reference",
       remedy:
-        near.length > 0
-          ? `It has ${near.join(", ")}.`
-          : "It has no GGUF files at all; look for a repository with GGUF in its name.",
-    });
-  }
-  if (/-\d{5}-of-\d{5}\.gguf$/i.test(named.rfilename)) {
-    throw new AssistantError(
-      "unknown_source",
-      `${named.rfilename} is one part of several; models in parts cannot be pulled.`,
-      {
-        param: "reference",
-        remedy: "Merge the parts with llama-gguf-split and import the file.",
-      },
-    );
-  }
-  return named;
-}
-
-function ofQuantisation(weights: readonly Sibling[], quantisation: string | null): Sibling | undefined {
-  const matching = (tag: string) =>
-    weights.find(({ rfilename }) =>
-      rfilename
-        .toLowerCase()
-        .replace(/\.gguf$/, "")
-        .split(/[-./]/)
-        .includes(tag.toLowerCase()),
-    );
-  return quantisation === null ? (matching(USUAL) ?? weights[0]) : matching(quantisation);
+        bearer === null
+          ? `Accept its terms at ${page}, then set HF_TOKEN to a token from ${new URL("settings/tokens", endpoint).href}.`
+          : `Accept its terms at ${page} with the account that HF_TOKEN belongs to, and see that the token may read gated repositories.`,
+    },
+  );
 }
 
 /** The hub that is asked, and how. Throws `usage` for a wrong HF_ENDPOINT. */

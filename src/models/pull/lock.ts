@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lock } from "proper-lockfile";
 import { AssistantError } from "../../core/errors.ts";
 
-const STALE_MS = 20_000;
+/** A lock that its holder has not touched for so long is free. */
+export const STALE_MS = 20_000;
 const LOOK_EVERY_MS = 150;
 
 /** Released on disposal; `lost` is aborted when the lock was taken away (the machine slept, the disk hung). */

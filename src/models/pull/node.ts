@@ -7,8 +7,10 @@ import { type Delivery, type NodeModel, type NodeStore, nothingKnown, type Sourc
 // As with addresses: without any progress a broken transfer is given up after this many attempts.
 const FRUITLESS_ATTEMPTS = 3;
 
-/** A model of another machine's store. */
-export function nodeSource(store: NodeStore, model: NodeModel): Source {
+type NodeFile = Pick<NodeModel, "name" | "bytes" | "sha256">;
+
+/** A file of another machine's store; `name` is that of its model. */
+export function nodeSource(store: NodeStore, model: NodeFile): Source {
   return {
     label: `remote server ${store.node}`,
     async deliver(delivery) {
@@ -34,7 +36,7 @@ export function nodeSource(store: NodeStore, model: NodeModel): Source {
   };
 }
 
-async function receive(store: NodeStore, model: NodeModel, { into, signal, timing, report }: Delivery): Promise<void> {
+async function receive(store: NodeStore, model: NodeFile, { into, signal, timing, report }: Delivery): Promise<void> {
   into.continued ||= into.bytes > 0;
   for await (const part of store.fetch(model, into.bytes, timing, signal)) {
     await into.append(part);

@@ -29,6 +29,8 @@ interface ToolCallDelta {
   readonly id?: string;
   readonly type?: string;
   readonly function?: { readonly name?: string; readonly arguments?: string };
+  /** What only some providers have, and want back with the call. */
+  readonly extra_content?: unknown;
 }
 
 type Logprobs = Readonly<Record<string, unknown>>;
@@ -48,6 +50,7 @@ interface ToolCall {
   type: string;
   name: string;
   arguments: string;
+  extra: unknown;
 }
 
 /** Builds, from the chunks of a streamed answer, the answer the engine would have given in one piece. */
@@ -116,10 +119,11 @@ function merge(choice: Choice, part: ChunkChoice): void {
 
 function mergeToolCall(calls: Map<number, ToolCall>, delta: ToolCallDelta): void {
   const index = delta.index ?? 0;
-  const call = calls.get(index) ?? { id: "", type: "function", name: "", arguments: "" };
+  const call = calls.get(index) ?? { id: "", type: "function", name: "", arguments: "", extra: undefined };
   calls.set(index, call);
   if (delta.id) call.id = delta.id;
   if (delta.type) call.type = delta.type;
+  if (delta.extra_content) call.extra = delta.extra_content;
   call.name += delta.function?.name ?? "";
   call.arguments += delta.function?.arguments ?? "";
 }
@@ -147,6 +151,7 @@ function chatChoice(index: number, choice: Choice): Record<string, unknown> {
             id: call.id,
             type: call.type,
             function: { name: call.name, arguments: call.arguments },
+            ...(call.extra === undefined ? {} : { extra_content: call.extra }),
           })),
         }),
   };

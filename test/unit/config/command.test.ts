@@ -123,3 +123,13 @@ test("a reranking model has a section of its own, and a name beside another mode
   expect(model(config, "m-rerank")).toMatchObject({ kind: "rerank", load: { contextTokens: 512, batchTokens: 512 } });
   expect(noticeLines(config, at)).toEqual([]);
 });
+
+test("an entry of the main file that brings the path brings it to the program, whatever it is", async () => {
+  await using at = await site({
+    "config.toml": '[[llama_servers]]\nname = "x"\nconfig_path = "x.toml"\nchat_model_path = "/data/folder"\n',
+    "x.toml": chat(RUN, ""),
+  });
+  const config = await at.load();
+  expect(model(config, "x").source).toEqual({ type: "opaque", reference: "/data/folder" });
+  expect(noticeLines(config, at)).toEqual([]);
+});

@@ -49,8 +49,8 @@ class Call extends EventEmitter {
 function setup(stallMs?: number, apiKeys: readonly ApiKey[] = []) {
   const state = { read: 0, open: 0, messages: [] as string[] };
   const shelf: Shelf = {
-    find: async (name) => ({ name, bytes: PARTS, sha256: "a".repeat(64), reference: null, licence: null }),
-    async *read(_model, offset) {
+    find: async (name) => ({ name, bytes: PARTS, sha256: "a".repeat(64), reference: null, licence: null, files: null }),
+    async *read(_model, _sha256, offset) {
       state.open += 1;
       try {
         for (let at = offset; at < PARTS; at++) {

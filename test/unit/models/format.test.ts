@@ -67,7 +67,7 @@ describe("progress", () => {
       line({ phase, source: "hub", bytes, totalBytes: 100_000_000 });
     expect(at(0)).toBe("smollm2  ░░░░░░░░░░░░░░░░░░░░   0 %  0 B of 100 MB  hub");
     now = 1000;
-    expect(at(50_000_000)).toBe("smollm2  ██████████░░░░░░░░░░  50 %  50.0 MB of 100 MB  50.0 MB/s  hub");
+    expect(at(50_000_000)).toBe("smollm2  ██████████░░░░░░░░░░  50 %  50.0 MB of 100 MB  50.0 MB/s  1 s left  hub");
     now = 5000;
     expect(at(60_000_000)).not.toContain("/s");
     expect(at(100_000_000, "verify")).toBe("smollm2  checking  ████████████████████ 100 %  100 MB of 100 MB  hub");

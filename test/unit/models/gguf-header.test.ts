@@ -45,7 +45,13 @@ const refusal = (file: string) =>
 
 test("a whole file tells its trained context and its parameters", async () => {
   const { file, bytes } = await write("a.gguf");
-  expect(await checkGguf(file)).toEqual({ bytes, trainContextTokens: 2048, parameters: 17, ranks: false, part: null });
+  expect(await checkGguf(file)).toMatchObject({
+    bytes,
+    trainContextTokens: 2048,
+    parameters: 17,
+    ranks: false,
+    part: null,
+  });
 });
 
 test.each([
@@ -58,6 +64,37 @@ test.each([
   const data = new Uint8Array(20);
   await writeFile(file, Buffer.concat(ggufPieces(new Map(facts), [{ name, shape: [5], data }])));
   expect((await checkGguf(file)).ranks).toBe(ranks);
+});
+
+test("a header shows what its model can do", async () => {
+  const { file } = await write("a.gguf", [
+    ["tokenizer.chat_template", { text: "{% if tools %}{{ tools | tojson }}{% endif %}<think>" }],
+    ["tokenizer.ggml.tokens", { texts: ["a", "<|fim_prefix|>", "b"] }],
+  ]);
+  expect(await checkGguf(file)).toMatchObject({
+    architecture: "llama",
+    hasChatTemplate: true,
+    capabilities: { type: "chat", tools: true, reasoning: true, infill: true, vision: false, audio: false },
+  });
+});
+
+test.each([
+  [
+    "a projector",
+    [
+      ["general.architecture", { text: "clip" }],
+      ["clip.has_audio_encoder", { bool: true }],
+    ],
+    "llava_mmproj",
+  ],
+  ["an adapter", [["general.type", { text: "adapter" }]], "adapter"],
+  ["a model that draws", [["general.architecture", { text: "flux" }]], "stable-diffusion.cpp"],
+] satisfies [string, [string, GgufValue][], string][])("%s is no model to run", async (_, extra, remedy) => {
+  const { file } = await write("a.gguf", extra);
+  await expect(checkGguf(file)).rejects.toMatchObject({
+    code: "model_invalid",
+    remedy: expect.stringContaining(remedy),
+  });
 });
 
 test("a header longer than the first read", async () => {

@@ -8,7 +8,14 @@ import type { NodeModel, NodeStore } from "../../../src/models/pull.ts";
 import { ggufLike, quick, sha256, testStore } from "../../support/store.ts";
 
 const body = ggufLike(50_000);
-const model: NodeModel = { name: "river", bytes: body.length, sha256: sha256(body), reference: "", licence: "" };
+const model: NodeModel = {
+  name: "river",
+  files: null,
+  bytes: body.length,
+  sha256: sha256(body),
+  reference: "",
+  licence: "",
+};
 const broken = (): AssistantError => new AssistantError("node_unavailable", "it broke off");
 const quickly = { timing: { ...quick, retryMs: 0 } };
 

@@ -15,6 +15,15 @@ const hub = (repo: string, file: string | null, quantisation: string | null = nu
   revision,
 });
 
+const ollama = (path: string, tag: string, host = "registry.ollama.ai") => ({ type: "ollama", host, path, tag });
+const carried = (registry: string, name: string, version: string | null = null, member: string | null = null) => ({
+  type: "package",
+  registry,
+  name,
+  version,
+  member,
+});
+
 describe("a reference", () => {
   it.each([
     ["hf:acme/tiny/tiny.gguf", hub("acme/tiny", "tiny.gguf")],
@@ -29,6 +38,13 @@ describe("a reference", () => {
     ["https://huggingface.co/acme/tiny/blob/main/tiny.gguf", hub("acme/tiny", "tiny.gguf")],
     ["https://huggingface.co/acme/tiny/resolve/v2/tiny.gguf?download=true", hub("acme/tiny", "tiny.gguf", null, "v2")],
     ["https://example.com/a/b.gguf", { type: "url", url: new URL("https://example.com/a/b.gguf") }],
+    ["ollama:llama3.2:1b", ollama("library/llama3.2", "1b")],
+    ["ollama:me/mine", ollama("me/mine", "latest")],
+    ["ollama:hub.example:8443/me/mine:v1", ollama("me/mine", "v1", "hub.example:8443")],
+    ["pypi:llm-tiny", carried("pypi", "llm-tiny")],
+    ["pypi:llm-tiny==0.1.2#llm_tiny/a.gguf", carried("pypi", "llm-tiny", "0.1.2", "llm_tiny/a.gguf")],
+    ["npm:@acme/tiny@1.0.0", carried("npm", "@acme/tiny", "1.0.0")],
+    ["npm:tiny#models/a.gguf", carried("npm", "tiny", null, "models/a.gguf")],
     ["./x.gguf", { type: "path", path: "/work dir/x.gguf" }],
     ["x.gguf", { type: "path", path: "/work dir/x.gguf" }],
     ["models/x.gguf", { type: "path", path: "/work dir/models/x.gguf" }],
@@ -69,8 +85,25 @@ describe("a reference", () => {
     "acme/tiny:../x",
     "https://me:secret@example.com/x.gguf",
     "http://",
+    "ollama:../x",
+    "ollama:me/..",
+    "ollama:x:..",
+    "pypi:--index-url",
+    "pypi:a b",
+    "npm:me/repo",
+    "npm:tiny@file:../x",
   ])("%s is refused", (text) => {
     expect(() => parseReference(text, base)).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+
+  it.each([
+    "ollama:llama3.2:1b",
+    "ollama:hub.example/me/mine:v1",
+    "pypi:llm-tiny==0.1.2#llm_tiny/a.gguf",
+    "npm:@acme/tiny@1.0.0",
+  ])("%s is its own canonical form", (text) => {
+    const reference = parseReference(text, base);
+    expect(reference.type !== "huggingface" && canonicalReference(reference)).toBe(text);
   });
 
   it("never makes a hub path out of anything but plain names", () => {

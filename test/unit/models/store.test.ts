@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { FileRole } from "../../../src/models/file-set.ts";
 import type { Manifest } from "../../../src/models/manifest.ts";
 import { isModelName, nameFromFile } from "../../../src/models/names.ts";
 import { resolveWeights } from "../../../src/models/resolve.ts";
@@ -27,22 +28,22 @@ afterEach(() => rm(weightsDir, { recursive: true, force: true }));
 
 async function put(
   name: string,
-  manifest: Partial<Manifest> | null,
+  extra: Partial<Manifest> | null,
   content: string | Buffer = ggufLike(32),
 ): Promise<void> {
   await writeFile(join(weightsDir, `${name}.gguf`), content);
-  if (manifest === null) return;
-  await writeManifest(store, {
-    name,
-    reference: name,
-    source: "test",
-    bytes: content.length,
-    sha256: "0".repeat(64),
-    licence: null,
-    pulledAt: "2026-01-01T00:00:00.000Z",
-    ...manifest,
-  });
+  if (extra !== null) await writeManifest(store, { ...manifest(name, content.length), ...extra });
 }
+
+const manifest = (name: string, bytes: number): Manifest => ({
+  name,
+  reference: name,
+  source: "test",
+  bytes,
+  sha256: "0".repeat(64),
+  licence: null,
+  pulledAt: "2026-01-01T00:00:00.000Z",
+});
 
 describe("the store", () => {
   it("lists the newest first, files put there by hand included, and nothing else", async () => {
@@ -85,6 +86,52 @@ describe("the store", () => {
     expect(await removeModel(store, "a")).toBe(true);
     expect((await readdir(weightsDir)).sort()).toEqual(["ab.gguf", "ab.json"]);
     expect(await removeModel(store, "a")).toBe(false);
+  });
+
+  it("knows a model of several files by its manifest, and one in a folder that somebody made", async () => {
+    await mkdir(join(weightsDir, "set"));
+    for (const file of ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "eyes.gguf"])
+      await writeFile(join(weightsDir, "set", file), ggufLike(40));
+    const facts = (name: string, role: FileRole) => ({ name, role, bytes: 40, sha256: "0".repeat(64) });
+    await writeManifest(store, {
+      ...manifest("set", 120),
+      files: [
+        facts("m-00001-of-00002.gguf", "weights"),
+        facts("m-00002-of-00002.gguf", "weights"),
+        facts("eyes.gguf", "projector"),
+      ],
+    });
+    await mkdir(join(weightsDir, "made"));
+    for (const file of ["other.gguf", "made.gguf", "mmproj.gguf", "notes.txt"])
+      await writeFile(join(weightsDir, "made", file), ggufLike(40));
+    await mkdir(join(weightsDir, "no-model"));
+    const at = (...parts: string[]) => join(weightsDir, ...parts);
+    expect(await getModel(store, "set")).toMatchObject({
+      file: at("set", "m-00001-of-00002.gguf"),
+      projector: at("set", "eyes.gguf"),
+      bytes: 120,
+    });
+    expect(await getModel(store, "made")).toMatchObject({
+      file: at("made", "made.gguf"),
+      projector: at("made", "mmproj.gguf"),
+      bytes: 80,
+      manifest: null,
+    });
+    expect((await listModels(store)).map(({ name }) => name).sort()).toEqual(["made", "set"]);
+    expect(await removeModel(store, "set")).toBe(true);
+    expect(await removeModel(store, "made")).toBe(true);
+    // What is no file of the model stays.
+    expect(await readdir(at("made"))).toEqual(["notes.txt", "other.gguf"]);
+    expect((await readdir(weightsDir)).sort()).toEqual(["made", "no-model"]);
+  });
+
+  it("takes parts that lie side by side for one model", async () => {
+    for (const part of ["1", "2"]) await put(`m-0000${part}-of-00002`, null);
+    const [model, ...others] = await listModels(store);
+    expect(others).toEqual([]);
+    expect(model).toMatchObject({ name: "m-00001-of-00002", bytes: 64 });
+    expect(await removeModel(store, "m-00001-of-00002")).toBe(true);
+    expect(await readdir(weightsDir)).toEqual([]);
   });
 
   it("makes no path from a name that is none", () => {

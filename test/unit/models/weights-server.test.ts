@@ -1,9 +1,10 @@
-import { symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ModelSource, ModelSpec } from "../../../src/core/model.ts";
 import { writeManifest } from "../../../src/models/store.ts";
 import { WeightsServer } from "../../../src/models/weights-server.ts";
+import { modelPart } from "../../support/model-repository.ts";
 import { ggufLike, sha256, type TestStore, testStore } from "../../support/store.ts";
 
 const signal = new AbortController().signal;
@@ -125,12 +126,31 @@ test("bytes are read from any offset to the end, and a file that shrinks is noti
   const found = await weightsServer.find("river", signal);
   for (const offset of [0, 1, 65_536, 699_999, 700_000]) {
     const parts: Buffer[] = [];
-    for await (const part of weightsServer.read(found, offset)) parts.push(part);
+    for await (const part of weightsServer.read(found, found.sha256, offset)) parts.push(part);
     expect(Buffer.concat(parts).equals(body.subarray(offset)), String(offset)).toBe(true);
   }
-  await writeFile(found.file, body.subarray(0, 300_000));
+  await writeFile(found.paths[0] ?? "", body.subarray(0, 300_000));
   const reading = async (): Promise<void> => {
-    for await (const part of weightsServer.read(found, 0)) expect(part.length).toBeGreaterThan(0);
+    for await (const part of weightsServer.read(found, found.sha256, 0)) expect(part.length).toBeGreaterThan(0);
   };
   await expect(reading()).rejects.toMatchObject({ code: "digest_mismatch" });
+});
+
+test("a model of several files is handed out file by file, each by its digest", async () => {
+  const parts = [modelPart(1, 2), modelPart(2, 2)];
+  const folder = join(store.dir, "river");
+  await mkdir(folder);
+  for (const [index, part] of parts.entries())
+    await writeFile(join(folder, `river-0000${index + 1}-of-00002.gguf`), part);
+  models = [spec("river", named("river"))];
+  const found = await weightsServer.find("river", signal);
+  expect(found.files).toMatchObject(
+    parts.map((part) => ({ role: "weights", bytes: part.length, sha256: sha256(part) })),
+  );
+  expect(found.bytes).toBe((parts[0]?.length ?? 0) * 2);
+  for (const part of parts) {
+    const read: Buffer[] = [];
+    for await (const piece of weightsServer.read(found, sha256(part), 0)) read.push(piece);
+    expect(Buffer.concat(read)).toEqual(part);
+  }
 });

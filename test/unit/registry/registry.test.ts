@@ -75,7 +75,7 @@ describe("registering a file", () => {
 
   it.each([
     ["store/mine.gguf", "mine"],
-    ["store/mine/mine.gguf", null],
+    ["store/mine/mine.gguf", "mine"],
     ["store/mine", null],
   ])("finds what is called like the model in the store: %s", async (file, source) => {
     await mkdir(join(root, file, ".."), { recursive: true });

@@ -7,7 +7,8 @@ import { UsageReport } from "../../../api/usage.ts";
 import { Type } from "../../../core/schema.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
-import type { ControlPort } from "../../ports.ts";
+import type { ControlPort, PullPort } from "../../ports.ts";
+import { registerPullRoutes } from "./pulls.ts";
 
 const ModelAction = Type.Object({
   action: Type.Union([Type.Literal("load"), Type.Literal("unload"), Type.Literal("restart")]),
@@ -17,11 +18,14 @@ const Named = Type.Object({ name: Type.String() });
 const accepted = { accepted: true } as const;
 
 /** The admin API: for keys with the scope `admin`, and on the Unix socket. */
-export const adminDoor = (control: ControlPort): Door => ({
+export const adminDoor = (control: ControlPort, pulls: PullPort | null): Door => ({
   ...bearerDoor,
   name: "admin",
   scope: "admin",
-  register: (app) => registerRoutes(app, control),
+  register: (app) => {
+    registerRoutes(app, control);
+    if (pulls !== null) registerPullRoutes(app, pulls);
+  },
 });
 
 function registerRoutes(instance: FastifyInstance, control: ControlPort): void {

@@ -7,13 +7,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { engineFindings } from "../../../../../commands/support/doctor/engines.ts";
 import { fileFindings } from "../../../../../commands/support/doctor/files.ts";
 import { machineFindings } from "../../../../../commands/support/doctor/machine.ts";
-import { configFindings, daemonFindings } from "../../../../../commands/support/doctor/setup.ts";
+import { configFindings, daemonFindings, modelFindings } from "../../../../../commands/support/doctor/setup.ts";
 import { doctorText } from "../../../../../commands/support/doctor/text.ts";
+import type { Config } from "../../../../../src/core/config.ts";
 import type { Device, Hardware } from "../../../../../src/core/device.ts";
 import { type Engine, type EngineAvailability, traitsOf } from "../../../../../src/core/engine.ts";
 import { AssistantError } from "../../../../../src/core/errors.ts";
 import type { EngineSet } from "../../../../../src/engines/index.ts";
 import { failedInstance, fakeStatus } from "../../../../fakes/status.ts";
+import { testModel } from "../../../../support/fake-engine.ts";
+import { commandSettings } from "../../../../support/openai-server.ts";
 
 const gpu: Device = {
   id: "cuda:0",
@@ -209,4 +212,14 @@ test("the text groups by area, shows remedies and counts", () => {
     "",
     "1 thing is broken.",
   ]);
+});
+
+test("a model that a program of its own runs has no weights to miss, and may share its cache between keys", async () => {
+  const source = { type: "opaque", reference: "org/model" } as const;
+  const model = testModel({ name: "foreign", engine: "command", source, command: commandSettings(["vllm", "{port}"]) });
+  const paths = { dataDir: "/nowhere", weightsDir: "/nowhere" };
+  const config = (keys: number): Config =>
+    ({ models: [model], apiKeys: Array(keys).fill({}), sharePrefixes: false, paths }) as unknown as Config;
+  expect(await modelFindings(config(1))).toMatchObject([{ subject: "foreign", level: "ok" }]);
+  expect(await modelFindings(config(2))).toMatchObject([{ subject: "foreign", level: "warning" }]);
 });

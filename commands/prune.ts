@@ -1,0 +1,42 @@
+import { Flags } from "@oclif/core";
+import { BaseCommand } from "./support/cli/base-command.ts";
+import { agreed } from "./support/cli/confirm.ts";
+import type { Pruned } from "./support/models/prune.ts";
+
+export default class Prune extends BaseCommand {
+  static override summary = "Delete what no model needs";
+  static override description =
+    "Deletes what interrupted pulls and deletions have left. With --unused also models that no model file (TOML) names. What the daemon has loaded and what is being pulled stays.";
+  static override examples = [
+    { description: "Show what would be deleted", command: "<%= config.bin %> prune --unused --dry-run" },
+    { description: "Delete unfinished downloads, as in a script", command: "<%= config.bin %> prune --yes" },
+  ];
+  static override flags = {
+    unused: Flags.boolean({ description: "models that are not configured, too" }),
+    "dry-run": Flags.boolean({ description: "delete nothing" }),
+    yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }),
+  };
+
+  async run(): Promise<Pruned> {
+    const { flags } = await this.parse(Prune);
+    const [{ planPrune, prune, prunedText }, { formatBytes }] = await Promise.all([
+      import("./support/models/prune.ts"),
+      import("../src/models/format.ts"),
+    ]);
+    const context = this.context(flags);
+    const plan = await planPrune(context, { unused: flags.unused });
+    const nothing = plan.leftovers.length + plan.models.length === 0;
+    if (nothing || flags["dry-run"]) {
+      this.log(nothing ? "There is nothing to delete." : prunedText(plan));
+      return { ...plan, deleted: false };
+    }
+    this.say(prunedText(plan));
+    if (!flags.yes && !(await agreed(`Delete ${formatBytes(plan.bytes)}?`, "prune", this.jsonEnabled()))) {
+      this.log("Nothing was deleted.");
+      return { ...plan, deleted: false };
+    }
+    await prune(plan, context);
+    this.log(`Deleted ${formatBytes(plan.bytes)}.`);
+    return { ...plan, deleted: true };
+  }
+}

@@ -1,0 +1,37 @@
+import { basename } from "node:path";
+
+interface Refusal {
+  /** What llama.cpp prints. */
+  readonly pattern: RegExp;
+  /** `what`: the first group of the pattern. */
+  sentence(file: string, what: string): string;
+}
+
+const UPDATE = "Build a newer engine with `assistant engine build`, or pull another model.";
+
+const refusals: readonly Refusal[] = [
+  {
+    pattern: /unknown model architecture: '([^']*)'/,
+    sentence: (file, what) => `${file} has the architecture ${what}, which this engine does not know. ${UPDATE}`,
+  },
+  {
+    pattern: /unknown (?:pre-tokenizer type|tokenizer): '([^']*)'/,
+    sentence: (file, what) => `${file} has the tokenizer ${what}, which this engine does not know. ${UPDATE}`,
+  },
+  {
+    pattern: /chat_templates_init: error: (.*)/,
+    sentence: (file, what) =>
+      `The chat template of ${file} cannot be used (${what}). Write \`prompt_template = "chatml"\`, or another built-in one, into its model file.`,
+  },
+];
+
+/** What is wrong with a model that llama.cpp did not take, and what to do about it; null where its output names nothing of the kind. */
+export function refusalIn(log: string): string | null {
+  const file = /failed to load model,? '([^']+)'/.exec(log)?.[1];
+  for (const { pattern, sentence } of refusals) {
+    const what = pattern.exec(log)?.[1];
+    if (what !== undefined)
+      return sentence(file === undefined ? "The model's file" : basename(file), what.trim().slice(0, 200));
+  }
+  return null;
+}

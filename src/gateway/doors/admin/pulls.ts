@@ -1,0 +1,65 @@
+import { Readable } from "node:stream";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyInstance } from "fastify";
+import { adminRoutes } from "../../../api/routes.ts";
+import { AssistantError } from "../../../core/errors.ts";
+import { Type } from "../../../core/schema.ts";
+import type { PullPort } from "../../ports.ts";
+
+const Id = Type.Object({ id: Type.String() });
+const PullOrder = Type.Object({
+  reference: Type.String({ minLength: 1, maxLength: 2000 }),
+  name: Type.Optional(Type.String()),
+  sha256: Type.Optional(Type.String()),
+  allowPrivate: Type.Optional(Type.Boolean()),
+  configure: Type.Optional(Type.Boolean()),
+  stream: Type.Optional(Type.Boolean()),
+});
+/** A JSON value in each line. */
+const LINES = "application/x-ndjson";
+const accepted = { accepted: true } as const;
+
+/** The pull's status at each change, until it has ended. A client that disconnects does not end the pull. */
+const linesOf = (id: string, pulls: PullPort): Readable =>
+  Readable.from(
+    (async function* () {
+      for await (const status of pulls.follow(id)) yield `${JSON.stringify(status)}\n`;
+    })(),
+  );
+
+/** A misspelt `sha256` must not be a pull without one; fastify's validator would drop the field. */
+async function refuseUnknownFields({ body }: { readonly body: unknown }): Promise<void> {
+  const fields = Object.keys(PullOrder.properties);
+  const unknown = Object.keys(body ?? {}).find((field) => !fields.includes(field));
+  if (unknown === undefined) return;
+  throw new AssistantError(
+    "invalid_request",
+    `There is no field ${JSON.stringify(unknown)}; expected ${fields.join(", ")}.`,
+    {
+      param: unknown,
+    },
+  );
+}
+
+export function registerPullRoutes(instance: FastifyInstance, pulls: PullPort): void {
+  const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+  app.post(
+    adminRoutes.pulls,
+    { schema: { body: PullOrder }, preValidation: refuseUnknownFields },
+    async (request, reply) => {
+      const { stream = false, ...order } = request.body;
+      const pull = pulls.start(order);
+      return stream ? await reply.type(LINES).send(linesOf(pull.id, pulls)) : await reply.code(202).send(pull);
+    },
+  );
+  app.get(adminRoutes.pulls, async () => ({ pulls: pulls.list() }));
+  app.get("/admin/pulls/:id", { schema: { params: Id } }, async (request) => pulls.get(request.params.id));
+  app.get("/admin/pulls/:id/events", { schema: { params: Id } }, async (request, reply) => {
+    pulls.get(request.params.id);
+    return await reply.type(LINES).send(linesOf(request.params.id, pulls));
+  });
+  app.delete("/admin/pulls/:id", { schema: { params: Id } }, async (request, reply) => {
+    pulls.cancel(request.params.id);
+    return await reply.code(202).send(accepted);
+  });
+}

@@ -1,0 +1,110 @@
+import type { AssistantError } from "../../core/errors.ts";
+import { malformed, timedOut } from "../http/failure.ts";
+import type { AskedModel, Dialect, Fetch } from "./dialect.ts";
+import { parsed } from "./refuse.ts";
+
+/** No event of an answer is longer; a stream that never ends one must not fill the memory. */
+const MAX_EVENT_BYTES = 16 * 2 ** 20;
+/** Of an answer that is no answer, as much as an error takes. */
+const MAX_ERROR_BYTES = 256 * 1024;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+
+/**
+ * A fetch whose good answers are what was asked for: the SDKs take any answer with status 200 for one, and read a web page as
+ * a stream without events. It also ends what stays silent for too long.
+ */
+export function guardedFetch(fetch: Fetch, dialect: Dialect, asked: AskedModel): Fetch {
+  const { provider, operation } = asked;
+  return async (input, init) => {
+    const silence = new AbortController();
+    const patient = async <T>(work: Promise<T>, limitMs: number): Promise<T> => {
+      const timer = setTimeout(() => silence.abort(timedOut(provider)), limitMs);
+      try {
+        return await work;
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    const signal = AbortSignal.any(init?.signal ? [init.signal, silence.signal] : [silence.signal]);
+    const response = await patient(
+      fetch(input, { ...init, signal }),
+      provider.connectTimeoutMs + provider.silenceTimeoutMs,
+    );
+    if (response.body === null) return response;
+    const reader = response.body.getReader();
+    const read = () => patient(reader.read(), provider.silenceTimeoutMs);
+    const { headers, status } = response;
+    const type = headers.get("content-type") ?? "";
+    const isStream = /^text\/event-stream\b/i.test(type);
+    if (!response.ok || (operation === "embedding" && /^application\/json\b/i.test(type)))
+      return new Response(pulled(read, reader), { status, headers });
+    if (operation !== "embedding" && isStream)
+      return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
+    const text = await textOf(read, reader);
+    // An error that came with the status of an answer gets the one that it should have had.
+    const should = dialect.statusOf(parsed(text));
+    if (should !== null) return new Response(text, { status: should, headers });
+    const expected = operation === "embedding" ? "JSON" : "an event stream";
+    throw malformed(
+      asked,
+      `answered with the content type ${JSON.stringify(type.slice(0, 60))} instead of ${expected}`,
+    );
+  };
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+type Read = () => ReturnType<Reader["read"]>;
+
+/** Reads only what is asked for, so that a slow client slows the provider down and is not taken for its silence. */
+function pulled(
+  read: Read,
+  reader: Reader,
+  check: (bytes: Uint8Array) => AssistantError | null = () => null,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await read();
+        if (done) {
+          controller.close();
+          return;
+        }
+        const failure = check(value);
+        if (failure === null) controller.enqueue(value);
+        else throw failure;
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Says when an event is longer than any real one. */
+function boundedEvent(asked: AskedModel): (bytes: Uint8Array) => AssistantError | null {
+  let size = 0;
+  let isLineEmpty = false;
+  return (bytes) => {
+    for (const byte of bytes) {
+      size += 1;
+      if (byte === CARRIAGE_RETURN) continue;
+      if (byte !== LINE_FEED) isLineEmpty = false;
+      else if (isLineEmpty) size = 0;
+      else isLineEmpty = true;
+    }
+    return size <= MAX_EVENT_BYTES
+      ? null
+      : malformed(asked, `sent an event of more than ${MAX_EVENT_BYTES / 2 ** 20} MiB`);
+  };
+}
+
+async function textOf(read: Read, reader: Reader): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let left = MAX_ERROR_BYTES;
+  for (let piece = await read(); !piece.done && left > 0; piece = await read()) {
+    pieces.push(piece.value);
+    left -= piece.value.length;
+  }
+  await reader.cancel();
+  return Buffer.concat(pieces).toString("utf8");
+}

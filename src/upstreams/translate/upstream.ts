@@ -1,0 +1,92 @@
+import { AssistantError, presentable } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
+import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import type { ConnectorContext } from "../connector.ts";
+import { retryOf } from "../http/failure.ts";
+import type { TranslatedCall } from "./call.ts";
+import { chatCall } from "./chat.ts";
+import type { AskedModel, Dialect, Service } from "./dialect.ts";
+import { embeddingCall } from "./embeddings.ts";
+import { failureOf } from "./failure.ts";
+import { TranslatedReceiver } from "./receiver.ts";
+import { guardedFetch } from "./transport.ts";
+
+/** A provider whose API is not OpenAI's: calls are translated into it once, and answers back. */
+export class TranslatingUpstream implements Upstream {
+  readonly #dialect: Dialect;
+  readonly #context: ConnectorContext;
+  #service: Promise<Service> | null = null;
+
+  constructor(dialect: Dialect, context: ConnectorContext) {
+    this.#dialect = dialect;
+    this.#context = context;
+  }
+
+  async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    const asked = this.#askedOf(sending);
+    let call: TranslatedCall;
+    try {
+      call = await this.#translate(sending, asked);
+    } catch (error) {
+      throw new SendFailure(presentable(failureOf(error, asked)), "never");
+    }
+    const { headers } = sending;
+    const { streamed } = sending.call;
+    const receiver = new TranslatedReceiver({ sink, headers, streamed, facts: () => call.facts() });
+    return deliver({
+      sending,
+      sink,
+      retryAfter: retryOf,
+      open: (delivery) => pump(call, delivery, receiver, (error) => failureOf(error, asked)),
+    });
+  }
+
+  #askedOf({ model, call: { operation } }: Sending): AskedModel {
+    const { provider, modelName } = this.#context;
+    return { provider, model: model.name, providerModel: modelName(model), operation };
+  }
+
+  async #translate(sending: Sending, asked: AskedModel): Promise<TranslatedCall> {
+    const { wire } = sending.call;
+    if (wire !== "openai.chat" && wire !== "openai.embedding")
+      throw new AssistantError(
+        "wrong_model_kind",
+        `The provider "${asked.provider.name}" of "${asked.model}" answers chats; it does not continue texts.`,
+        { remedy: "Use /v1/chat/completions." },
+      );
+    const dialect = this.#dialect;
+    this.#service ??= dialect.load(this.#context);
+    const fetch = guardedFetch(this.#context.client.fetch, dialect, asked);
+    const translation = { sending, dialect, service: await this.#service, asked, fetch };
+    return wire === "openai.chat" ? chatCall(translation) : embeddingCall(translation);
+  }
+}
+
+/** Carries an answer into its delivery, no faster than it is taken. */
+function pump(
+  call: TranslatedCall,
+  delivery: Delivery,
+  receiver: TranslatedReceiver,
+  meaningOf: (error: unknown) => unknown,
+): AnswerSource {
+  const end = new AbortController();
+  let drained = Promise.withResolvers<void>();
+  const run = async (): Promise<void> => {
+    delivery.head(() => receiver);
+    for await (const bytes of call.answer(end.signal)) {
+      drained = Promise.withResolvers();
+      if (!delivery.body(bytes)) await drained.promise;
+      if (end.signal.aborted) return;
+    }
+    delivery.closed();
+  };
+  run().catch((error: unknown) => delivery.fail(meaningOf(error)));
+  return {
+    resume: () => drained.resolve(),
+    close: () => {
+      end.abort();
+      drained.resolve();
+    },
+  };
+}
