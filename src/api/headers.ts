@@ -15,3 +15,9 @@ export const requestHeaders = {
    */
   cacheScope: "x-cache-scope",
 } as const;
+
+/** What engines of ours say behind the last byte of an answer. */
+export const answerTrailers = {
+  /** Seconds of sound that were made: a compressed sound does not show it. */
+  audioSeconds: "x-audio-seconds",
+} as const;

@@ -10,6 +10,8 @@ export const UsageRow = Type.Object({
   promptTokens: Type.Number({ description: "cached ones among them" }),
   cachedTokens: Type.Number({ description: "prompt tokens that were not computed again" }),
   completionTokens: Type.Number(),
+  characters: Type.Optional(Type.Number({ description: "characters that were spoken" })),
+  audioSeconds: Type.Optional(Type.Number({ description: "seconds of sound that were made or heard" })),
 });
 export type UsageRow = Static<typeof UsageRow>;
 

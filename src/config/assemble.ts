@@ -1,6 +1,6 @@
 import type { ListenAddress } from "../core/config.ts";
-import { traitsOf } from "../core/engine.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { runsKind, traitsOf } from "../core/engine.ts";
+import { type ModelSpec, modelKinds } from "../core/model.ts";
 import { commandOf } from "./command.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type ModelDraft, type PlacedAddress, type PlacedName, type ReadContext } from "./draft.ts";
@@ -10,6 +10,7 @@ import { addressText, isWildcard } from "./network.ts";
 import { pathIn } from "./paths.ts";
 import { providerSpec } from "./provider-model.ts";
 import { deviceSetting, loadSettings, type SectionContext, samplingDefaults } from "./section.ts";
+import { speechLoad, speechSettings, speechSource } from "./speech.ts";
 
 /** Names become parts of instance ids, log lines and headers. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}$/;
@@ -135,16 +136,16 @@ function build(
   ownAddresses: readonly string[],
 ): ModelSpec | null {
   const { findings, env, machine, llamaServerPath, hostCacheBudgetMib, providers } = context;
-  const { keys, kind, section, source } = draft;
+  const { keys, kind, section, source: written } = draft;
   const named = { aliases: aliases.map(({ name }) => name), ownAddresses, ...fallbacksOf(draft) };
-  if (source.type === "provider") {
-    const spec = providerSpec(findings, { ...draft, source }, providers);
+  if (written.type === "provider") {
+    const spec = providerSpec(findings, { ...draft, source: written }, providers);
     return spec === null ? null : { ...spec, ...named };
   }
   let refused = false;
-  const refuseIn = (place: Place, key: string, message: string): void => {
+  const refuseAt = (place: Place, message: string): void => {
     refused = true;
-    findings.error(at(place, key), message, `. The model ${JSON.stringify(draft.name.name)} is left out`);
+    findings.error(place, message, `. The model ${JSON.stringify(draft.name.name)} is left out`);
   };
   const commandPlace: Place = { source: section.source, path: ["command"] };
   const of: SectionContext = {
@@ -153,15 +154,20 @@ function build(
     machine,
     hostCacheBudgetMib,
     toPath: (written) => pathIn(section.source.file, written, env),
-    refuse: (key, message) => refuseIn(section, key, message),
+    refuse: (key, message) => refuseAt(at(section, key), message),
     warn: (key, message) => findings.warning(at(section, key), message),
   };
-  const devices = deviceSetting(of);
-  const load = loadSettings(of, devices);
+  const { engine: asked = "auto" } = keys;
+  const engine = asked === "auto" ? modelKinds[kind].engine : asked;
+  if (!runsKind(engine, kind)) of.refuse("engine", `${engine} does not run ${modelKinds[kind].noun}; remove the key`);
+  const speaks = engine === "speech";
+  const source = speaks ? speechSource(written) : written;
+  const speech = speaks ? speechSettings(of, source, (message) => refuseAt(draft.sourcePlace, message)) : undefined;
+  const devices = speaks ? ["cpu"] : deviceSetting(of);
+  const load = speaks ? speechLoad(of) : loadSettings(of, devices);
   const sampling = samplingDefaults(of);
-  const engine = keys.engine ?? "auto";
   const program =
-    engine === "command" ? commandOf(draft, of, (key, message) => refuseIn(commandPlace, key, message)) : null;
+    engine === "command" ? commandOf(draft, of, (key, message) => refuseAt(at(commandPlace, key), message)) : null;
   if (refused) return null;
   const ttl = keys.idle_ttl_s ?? defaults.idleTtlS;
   return {
@@ -173,6 +179,7 @@ function build(
     source,
     load,
     sampling,
+    ...(speech === undefined ? {} : { speech }),
     includeUsage: keys.include_usage ?? false,
     devices,
     replicas: keys.replicas ?? "auto",
@@ -189,6 +196,7 @@ function build(
       source,
       load,
       sampling,
+      speech,
       devices,
       binary: traitsOf(engine).bundled ? null : llamaServerPath,
     }),

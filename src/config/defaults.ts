@@ -8,6 +8,8 @@ export const defaults = {
   // As OpenAI's own clients: an answer in one piece is silent until it is whole.
   providerTimeoutS: 600,
   bodyLimitMib: 64,
+  /** As in OpenAI's API. */
+  speechInputCharacters: 4096,
   unknownModel: "refuse",
   sharePrefixes: false,
   maxInstances: 10,

@@ -33,6 +33,8 @@ export interface ModelDraft {
   readonly name: PlacedName;
   readonly aliases: readonly PlacedName[];
   readonly source: ModelSource;
+  /** Where the source is written. */
+  readonly sourcePlace: Place;
   readonly keys: SectionKeys;
   /** The [command] section of its file. */
   readonly command?: CommandKeys;
@@ -43,9 +45,6 @@ export interface ModelDraft {
   /** Equal for the models of one entry or file. */
   readonly group: string;
 }
-
-/** Kinds of models that have a section of their own name. */
-export const sectionKinds = ["chat", "embedding", "rerank", "image"] as const;
 
 /** What stands for "no name" in files written for the reference system. */
 export const UNNAMED = "default";
@@ -74,6 +73,10 @@ export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, sec
   findings.error(at(section, "source"), parsed);
   return null;
 }
+
+/** Where a section names its own weights. */
+export const sourcePlaceOf = (keys: SectionKeys, section: Place): Place =>
+  at(section, keys.model_path ? "model_path" : "source");
 
 /** Aliases of a section: `model_alias` and `aliases`, and `model_name` where the entry names the model otherwise. */
 export function aliasesOf(keys: SectionKeys, section: Place, name: string, withModelName: boolean): PlacedName[] {

@@ -1,4 +1,4 @@
-import type { ModelSource } from "../core/model.ts";
+import type { ModelKind, ModelSource } from "../core/model.ts";
 import {
   aliasesOf,
   at,
@@ -6,7 +6,7 @@ import {
   ownAddress,
   type PlacedAddress,
   type ReadContext,
-  sectionKinds,
+  sourcePlaceOf,
   UNNAMED,
 } from "./draft.ts";
 import { dottedKey, noFile, type Place, placeText, type SourceFile } from "./findings.ts";
@@ -14,9 +14,17 @@ import { type ModelFileContent, readModelFile } from "./model-files.ts";
 import { pathIn } from "./paths.ts";
 import { sourceOf } from "./provider-model.ts";
 import type { MainFile } from "./schema/main.ts";
+import { MODEL_KINDS, sectionOf } from "./schema/model.ts";
 import type { SectionKeys } from "./section.ts";
 
 type Entry = NonNullable<MainFile["llama_servers"]>[number];
+
+/** The keys of an entry that name weights. */
+const pathKeys: Readonly<Partial<Record<ModelKind, "chat_model_path" | "embedding_model_path" | "tts_model_path">>> = {
+  chat: "chat_model_path",
+  embedding: "embedding_model_path",
+  speech: "tts_model_path",
+};
 
 /** The models of the `[[llama_servers]]` entries, and the model files they have read. */
 export async function draftsOfEntries(
@@ -30,12 +38,6 @@ export async function draftsOfEntries(
     const place: Place = { source: main, path: ["llama_servers", index] };
     const file = entry.config_path ? pathIn(main.file, entry.config_path, context.env) : null;
     if (file !== null) files.add(file);
-    if (entry.tts_model_path) {
-      context.findings.error(
-        at(place, "tts_model_path"),
-        "speech is not served by this version; remove the key (the entry's other models serve)",
-      );
-    }
     const content = await settingsOf(context, place, file);
     if (content === null) continue;
     drafts.push(...draftsOfEntry(context, entry, place, content));
@@ -64,29 +66,35 @@ function draftsOfEntry(
   place: Place,
   { source, keys }: ModelFileContent,
 ): ModelDraft[] {
-  const sections = sectionKinds.flatMap((kind) => {
-    const section: SectionKeys = keys[kind] ?? {};
-    const pathKey = kind === "chat" ? "chat_model_path" : "embedding_model_path";
-    const written = kind === "chat" || kind === "embedding" ? entry[pathKey] : undefined;
+  const sections = MODEL_KINDS.flatMap((kind) => {
+    const section: SectionKeys = keys[sectionOf[kind]] ?? {};
+    const pathKey = pathKeys[kind];
+    const written = pathKey === undefined ? undefined : entry[pathKey];
+    const pathPlace = pathKey === undefined ? place : at(place, pathKey);
     // Where the entry has no model file, messages about settings point at the entry itself.
-    const sectionPlace: Place = entry.config_path ? { source, path: [kind] } : at(place, pathKey);
-    const weights = weightsOf(context, written, at(place, pathKey), section, sectionPlace);
-    return weights === null ? [] : [{ kind, section, place: sectionPlace, weights }];
+    const sectionPlace: Place = entry.config_path ? { source, path: [sectionOf[kind]] } : pathPlace;
+    const weights = weightsOf(context, written, pathPlace, section, sectionPlace);
+    const sourcePlace = written ? pathPlace : sourcePlaceOf(section, sectionPlace);
+    return weights === null ? [] : [{ kind, section, place: sectionPlace, weights, sourcePlace }];
   });
-  if (sections.length === 0 && !entry.tts_model_path) {
-    context.findings.mistake(place, "names no weights: write `chat_model_path` or `embedding_model_path`");
+  if (sections.length === 0) {
+    context.findings.mistake(
+      place,
+      "names no weights: write `chat_model_path`, `embedding_model_path` or `tts_model_path`",
+    );
   }
   const addresses = sections.length === 0 ? [] : addressesOf(context, entry, place, { source, keys });
-  return sections.map(({ kind, section, place: sectionPlace, weights }, index) => {
+  return sections.map(({ kind, section, place: sectionPlace, weights, sourcePlace }, index) => {
     const given = section.model_name ?? UNNAMED;
     const named = given !== UNNAMED && given !== "";
     const first = index === 0;
-    const name = first ? entry.name : named ? given : `${entry.name}-${kind}`;
+    const name = first ? entry.name : named ? given : `${entry.name}-${sectionOf[kind]}`;
     return {
       kind,
       name: { name, place: first ? at(place, "name") : named ? at(sectionPlace, "model_name") : at(place, "name") },
       aliases: aliasesOf(section, sectionPlace, name, first),
       source: weights,
+      sourcePlace,
       keys: section,
       ...(keys.command === undefined ? {} : { command: keys.command }),
       section: sectionPlace,

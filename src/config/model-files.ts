@@ -7,13 +7,14 @@ import {
   ownAddress,
   type PlacedName,
   type ReadContext,
-  sectionKinds,
+  sourcePlaceOf,
   UNNAMED,
 } from "./draft.ts";
 import type { Place, SourceFile } from "./findings.ts";
 import { sourceOf } from "./provider-model.ts";
 import { schemaNode } from "./schema/kit.ts";
-import { ModelFile } from "./schema/model.ts";
+import { MODEL_KINDS, ModelFile, sectionOf } from "./schema/model.ts";
+import type { SectionKeys } from "./section.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate } from "./validate.ts";
 
@@ -87,9 +88,9 @@ async function tellDangling({ findings }: ReadContext, file: string): Promise<vo
 function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent): ModelDraft[] {
   const base = path.basename(source.file, ".toml");
   const root: Place = { source, path: [] };
-  const sections = sectionKinds.flatMap((kind) => {
-    const section = keys[kind];
-    const place = at(root, kind);
+  const sections = MODEL_KINDS.flatMap((kind) => {
+    const section: SectionKeys | undefined = keys[sectionOf[kind]];
+    const place = at(root, sectionOf[kind]);
     const weights = section === undefined ? null : sourceOf(context, section, place);
     return section === undefined || weights === null ? [] : [{ kind, section, place, weights }];
   });
@@ -97,7 +98,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
     if (!context.findings.isBroken(source.file))
       context.findings.warning(
         root,
-        'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat], [embedding] or [rerank]',
+        'serves nothing, because no section names its weights: write `source = "smollm2"` (or "hf:ORG/REPO/FILE.gguf", or a path) under [chat], [embedding] or [rerank], or `source = "espeak-ng"` under [tts]',
       );
     return [];
   }
@@ -113,13 +114,14 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
     const name: PlacedName =
       given !== UNNAMED && given !== ""
         ? { name: given, place: at(place, "model_name") }
-        : { name: baseIsFree ? base : `${base}-${kind}`, place };
+        : { name: baseIsFree ? base : `${base}-${sectionOf[kind]}`, place };
     if (name.name === base) baseIsFree = false;
     return {
       kind,
       name,
       aliases: aliasesOf(section, place, name.name, false),
       source: weights,
+      sourcePlace: sourcePlaceOf(section, place),
       keys: section,
       ...(keys.command === undefined ? {} : { command: keys.command }),
       section: place,

@@ -1,12 +1,18 @@
 import { traitsOf } from "../core/engine.ts";
-import { ENGINE_SAMPLING, type LoadSettings, type ModelKind, type SamplingDefaults } from "../core/model.ts";
+import {
+  ENGINE_SAMPLING,
+  type LoadSettings,
+  type ModelKind,
+  modelKinds,
+  type SamplingDefaults,
+} from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { chatTemplate } from "./chat-templates.ts";
 import { defaultBatch, defaultHostCacheMib, defaults, type Machine } from "./defaults.ts";
-import type { ChatKeys, EmbeddingKeys } from "./schema/model.ts";
+import type { ChatKeys, EmbeddingKeys, TranscriptionKeys, TtsKeys } from "./schema/model.ts";
 
-/** Keys of either section; those that only one kind has are undefined in the other. */
-export type SectionKeys = ChatKeys & EmbeddingKeys;
+/** Keys of any section; those that only one kind has are undefined in the others. */
+export type SectionKeys = ChatKeys & EmbeddingKeys & TtsKeys & TranscriptionKeys;
 
 /** What turning keys into settings needs to know, and where it tells what is odd. */
 export interface SectionContext {
@@ -21,6 +27,9 @@ export interface SectionContext {
   refuse(key: string, message: string): void;
   warn(key: string, message: string): void;
 }
+
+/** Whether models of the kind write text token by token, a transcript too. Others compute an input at once. */
+const writes = (kind: ModelKind): boolean => kind === "chat" || kind === "transcription";
 
 const ALL_LAYERS = 999;
 
@@ -53,7 +62,7 @@ export function deviceSetting({ keys, machine, warn }: SectionContext): readonly
 export function loadSettings(context: SectionContext, devices: readonly string[]): LoadSettings {
   const { keys, kind, machine, toPath, refuse, warn } = context;
   const onGpu = devices.length > 0 ? devices.some((device) => device !== "cpu") : machine.gpus.length > 0;
-  const contextTokens = keys.ctx_size ?? (kind === "chat" ? defaults.contextTokens : defaults.embeddingContextTokens);
+  const contextTokens = keys.ctx_size ?? (writes(kind) ? defaults.contextTokens : defaults.embeddingContextTokens);
   const template = chatTemplate(kind === "chat" ? (keys.prompt_template ?? "") : "");
   if ("problem" in template) refuse("prompt_template", template.problem);
   if (keys.mmap !== undefined && keys.no_mmap === keys.mmap)
@@ -78,7 +87,7 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
   return {
     contextTokens,
     slots: keys.slots ?? defaults.slots,
-    ...(kind === "chat" ? chatBatch(context, onGpu) : embeddingBatch(context, contextTokens)),
+    ...(writes(kind) ? chatBatch(context, onGpu) : embeddingBatch(context, contextTokens)),
     threads: threads === "auto" ? "auto" : Math.min(threads, machine.physicalCores),
     gpuLayers: layers === -1 ? ALL_LAYERS : layers,
     splitMode: keys.split_mode ?? "layer",
@@ -90,7 +99,7 @@ export function loadSettings(context: SectionContext, devices: readonly string[]
     cacheTypeV: keys.cache_type_v ?? "f16",
     hostCacheMib: kind === "chat" && traitsOf(keys.engine ?? "auto").hasHostCache ? hostCache(context) : 0,
     chatTemplate: "name" in template ? template.name : "",
-    projectorPath: kind === "chat" && keys.llava_mmproj ? toPath(keys.llava_mmproj) : "",
+    projectorPath: writes(kind) && keys.llava_mmproj ? toPath(keys.llava_mmproj) : "",
     pooling: keys.pooling ?? null,
     extraArgs: keys.extra_args ?? [],
   };
@@ -153,11 +162,9 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
 
 /** Sampling for requests that do not say otherwise. */
 export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): SamplingDefaults {
-  if (kind !== "chat") {
-    for (const key of kind === "embedding" ? idleKeys(keys) : [])
-      warn(key, "has no effect on an embedding model; remove it");
-    return ENGINE_SAMPLING;
-  }
+  if (kind === "embedding")
+    for (const key of idleKeys(keys)) warn(key, "has no effect on an embedding model; remove it");
+  if (!modelKinds[kind].generates) return ENGINE_SAMPLING;
   const { grammar = "", json_schema: jsonSchema = "" } = keys;
   if (jsonSchema !== "") {
     if (grammar !== "")

@@ -25,7 +25,7 @@ export function parseSource(reference: string, toPath: (written: string) => stri
   }
   if (/^\w+:\/\//.test(reference))
     return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
-  if (reference.includes("/") || /^[.~]/.test(reference) || reference.endsWith(".gguf"))
+  if (reference.includes("/") || /^[.~]/.test(reference) || /\.(?:gguf|onnx)$/.test(reference))
     return { type: "file", path: toPath(reference) };
   if (/^[A-Za-z0-9][\w.:-]*$/.test(reference)) return { type: "catalog", name: reference };
   return `${expected}, found ${JSON.stringify(reference)}`;

@@ -31,7 +31,7 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     takesExtraArgs: true,
     checksRequests: false,
     // Program, vocabulary, threads, HTTP: 34 MB when started, 40 MB after requests.
-    programBytes: { chat: 40e6, embedding: 40e6, rerank: 40e6 },
+    programBytes: { chat: 40e6, embedding: 40e6, rerank: 40e6, transcription: 40e6 },
   },
   "node-llama-cpp": {
     bundled: true,
@@ -54,6 +54,16 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     // What such a program takes is measured, or said in the model's file.
     programBytes: {},
   },
+  speech: {
+    bundled: true,
+    savesSlots: false,
+    hasHostCache: false,
+    hasMicroBatches: false,
+    takesExtraArgs: false,
+    checksRequests: false,
+    // Node and sherpa-onnx; espeak-ng is a small program of its own.
+    programBytes: { speech: 90e6 },
+  },
 };
 
 /** Assumed where the engine is not chosen yet: `auto` prefers it. */
@@ -62,6 +72,10 @@ export const DEFAULT_ENGINE: EngineId = "llama-server";
 /** Traits of an engine as the configuration names it. */
 export const traitsOf = (engine: EngineId | "auto"): EngineTraits =>
   engineTraits[engine === "auto" ? DEFAULT_ENGINE : engine];
+
+/** Whether the engine runs models of the kind; of `auto`, whether the one that it stands for may. */
+export const runsKind = (engine: EngineId | "auto", kind: ModelKind): boolean =>
+  engine === "command" || traitsOf(engine).programBytes[kind] !== undefined;
 
 export type EngineAvailability =
   | ({
@@ -104,6 +118,14 @@ export interface ProcessSpec {
 
 /** `ownListener`: only a process that the engine has started itself may be listening on its port. */
 export type Listening = { readonly type: "socket" } | { readonly type: "port"; readonly ownListener: boolean };
+/** Somebody who speaks. */
+export interface Voice {
+  /** What requests name it by. */
+  readonly id: string;
+  readonly name: string;
+  /** BCP 47, as far as its makers keep to it; null where they do not say. */
+  readonly language: string | null;
+}
 
 /**
  * A kind of program that can run a model. Knows nothing of scheduling and keeps no state about instances.
@@ -120,4 +142,6 @@ export interface Engine {
   listens?(model: ModelSpec): Listening;
   /** How to look at instances of the model; missing: by the surface of llama.cpp's engines. */
   probe?(model: ModelSpec): EngineProbe;
+  /** Who speaks in a speech model, the default voice first, without starting it; missing: the engine does not know. */
+  voices?(model: ModelSpec, modelPath: string): Promise<readonly Voice[]>;
 }

@@ -8,10 +8,29 @@ export type WireFormat =
   | "openai.completion"
   | "openai.embedding"
   | "openai.image"
+  | "openai.speech"
+  | "openai.transcription"
+  | "openai.translation"
   | "jina.rerank"
   | "vllm.score";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A request's body as the client wrote it, and parsed. It is sent on as written wherever that will do. */
+export interface CallBody {
+  readonly bytes: Buffer;
+  /** Of a form: its fields, those that occur several times as lists. */
+  readonly json: JsonObject;
+  /** Set where the body is `multipart/form-data`. */
+  readonly form?: CallForm;
+}
+
+/** What a form has besides its fields. */
+export interface CallForm {
+  /** With the boundary. */
+  readonly contentType: string;
+  readonly file: { readonly name: string; readonly type: string; readonly bytes: Buffer };
+}
 
 /** Whoever a request is for: what an API key stands for, or this machine's own user. */
 export interface Caller {
@@ -56,8 +75,7 @@ export interface InferenceCall extends CallOrigin {
   };
   readonly operation: Operation;
   readonly wire: WireFormat;
-  /** As the client wrote it, and parsed. Sent on as written wherever that will do. */
-  readonly body: { readonly bytes: Buffer; readonly json: JsonObject };
+  readonly body: CallBody;
   /**
    * The same, field by field checked and in the words of llama.cpp's engines. Throws `invalid_request`. Targets that check
    * requests themselves get the body as the client wrote it; missing: there is nothing to check.

@@ -1,18 +1,28 @@
 import type { CommandSettings } from "./command.ts";
 
 /** What is asked of a model. */
-export type Operation = "chat" | "completion" | "embedding" | "rerank" | "image";
+export type Operation =
+  | "chat"
+  | "completion"
+  | "embedding"
+  | "rerank"
+  | "image"
+  | "speech"
+  | "transcription"
+  | "translation";
 
 /** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
-export type ModelKind = "chat" | "embedding" | "rerank" | "image";
+export type ModelKind = "chat" | "embedding" | "rerank" | "image" | "speech" | "transcription";
 
 export interface KindTraits {
   /** Operations that models of this kind answer. */
   readonly operations: readonly Operation[];
   /** Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once. */
   readonly generates: boolean;
+  /** The engine of a model that names none; `auto`: the one that `assistant engine use` has set, or the best there is. */
+  readonly engine: EngineId | "auto";
   /** The operation with which an instance proves that it works; null: its health has to do, as an image takes too long. */
-  readonly probe: "completion" | "embedding" | "rerank" | null;
+  readonly probe: "completion" | "embedding" | "rerank" | "speech" | "transcription" | null;
   /** With its article, for messages: "a chat model". */
   readonly noun: string;
   /** For messages: "It does not generate text." */
@@ -23,6 +33,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   chat: {
     operations: ["chat", "completion"],
     generates: true,
+    engine: "auto",
     probe: "completion",
     noun: "a chat model",
     verb: "generate text",
@@ -30,6 +41,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   embedding: {
     operations: ["embedding"],
     generates: false,
+    engine: "auto",
     probe: "embedding",
     noun: "an embedding model",
     verb: "make embeddings",
@@ -37,6 +49,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   rerank: {
     operations: ["rerank"],
     generates: false,
+    engine: "auto",
     probe: "rerank",
     noun: "a reranking model",
     verb: "rank documents",
@@ -44,9 +57,26 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   image: {
     operations: ["image"],
     generates: false,
+    engine: "auto",
     probe: null,
     noun: "an image model",
     verb: "make images",
+  },
+  speech: {
+    operations: ["speech"],
+    generates: false,
+    engine: "speech",
+    probe: "speech",
+    noun: "a speech model",
+    verb: "speak",
+  },
+  transcription: {
+    operations: ["transcription", "translation"],
+    generates: false,
+    engine: "llama-server",
+    probe: "transcription",
+    noun: "a transcription model",
+    verb: "transcribe",
   },
 };
 
@@ -61,7 +91,7 @@ export const answers = (model: Pick<ModelSpec, "kind" | "operations">, operation
 /** Whether a kind that another machine or a file names is one that this version knows. */
 export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);
 
-export type EngineId = "llama-server" | "node-llama-cpp" | "command";
+export type EngineId = "llama-server" | "node-llama-cpp" | "command" | "speech";
 
 /** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
 export type ModelSource =
@@ -145,6 +175,20 @@ export interface LoadSettings {
   readonly extraArgs: readonly string[];
 }
 
+/** How a speech model of our own engine speaks. */
+export interface SpeechSettings {
+  /** `sherpa-onnx`: with the model's own weights, a Piper voice; `espeak-ng`: the system's program, without weights. */
+  readonly backend: "sherpa-onnx" | "espeak-ng";
+  /** For requests that name none; "": the first one. */
+  readonly voice: string;
+  /** 1: the voice's own; a request's `speed` is a factor of it. */
+  readonly speed: number;
+  /** Longest input of a request. */
+  readonly maxInputCharacters: number;
+  /** How freely a Piper voice varies (its noise scale); null: as its makers say. */
+  readonly temperature: number | null;
+}
+
 /** A model as the configuration describes it. Frozen; a reload makes a new one. */
 export interface ModelSpec {
   readonly name: string;
@@ -158,6 +202,8 @@ export interface ModelSpec {
   readonly source: ModelSource;
   readonly load: LoadSettings;
   readonly sampling: SamplingDefaults;
+  /** Of a speech model that the engine `speech` runs. */
+  readonly speech?: SpeechSettings;
   /** Whether a streamed answer ends with usage even where the client did not ask for it. */
   readonly includeUsage: boolean;
   /** Devices it may run on, by id; empty: any (all GPUs where there are some, else the CPU). */

@@ -71,6 +71,10 @@ export interface FinishedRequest {
   readonly promptTokens: number | null;
   readonly cachedTokens: number | null;
   readonly completionTokens: number | null;
+  /** Characters that were spoken; missing where nothing was to be spoken. */
+  readonly characters?: number;
+  /** Seconds of sound that were made or heard; missing where there was none, or nobody knows. */
+  readonly audioSeconds?: number;
   /** `rejected`: it never had a slot. */
   readonly end: RequestOutcome["end"] | "rejected";
   /** Of the error catalogue; missing where there was no error. */

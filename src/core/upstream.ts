@@ -11,6 +11,8 @@ export interface AnswerFacts {
   readonly promptMs: number | null;
   readonly completionMs: number | null;
   readonly finishReason: string | null;
+  /** Length of the sound that was made or heard. */
+  readonly audioSeconds?: number;
 }
 
 export const NO_FACTS: AnswerFacts = {

@@ -12,6 +12,7 @@ import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
+import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import { openStores, type Stores } from "../store/stores.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
@@ -138,6 +139,10 @@ export class Daemon {
       progress: (requestId) => scheduler.progress(requestId),
       clock: systemClock,
       weights: (model) => weights.header(model),
+      voices: async (model) => {
+        const engine = await current.engines.choose(model);
+        return (await engine.voices?.(model, await resolveWeights(model.source, modelStore))) ?? [];
+      },
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new WeightsServer(() => current.config, modelStore),

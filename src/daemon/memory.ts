@@ -22,6 +22,9 @@ export interface Measured {
   readonly use: ReadonlyMap<string, InstanceUse>;
 }
 
+/** Of a voice's bytes, as measured while it speaks. */
+const VOICE_COPIES = 2;
+
 export interface MemoryPorts {
   readonly env: Environment;
   readonly documents: Documents;
@@ -138,7 +141,9 @@ export class Memory {
       const need = bytes === null ? null : { cpuBytes: bytes, gpuBytes: bytes };
       this.#byModel.set(name, { fingerprint, need, cacheTokens: null });
     }
-    const estimated = config.models.filter(({ command }) => command === undefined);
+    const voices = config.models.filter(({ engine }) => engine === "speech");
+    await Promise.all(voices.map((model) => this.#learnVoice(model)));
+    const estimated = config.models.filter((model) => model.command === undefined && !voices.includes(model));
     const jobs = await Promise.all(estimated.map((model) => this.#jobsOf(model)));
     const all = jobs.filter((job) => job !== null);
     const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
@@ -150,6 +155,15 @@ export class Memory {
     if (round !== this.#round) return;
     for (const job of missing) this.#store(job, found);
     this.#settle(new Set());
+  }
+
+  /** A voice is held whole, twice while it computes. */
+  async #learnVoice({ name, fingerprint, source, kind }: ModelSpec): Promise<void> {
+    const file = source.type === "opaque" ? null : await locateWeights(source, this.#ports.store).catch(() => "");
+    const found = file === null ? { size: 0 } : await stat(file).catch(() => null);
+    if (found === null) return;
+    const bytes = (traitsOf("speech").programBytes[kind] ?? 0) + VOICE_COPIES * found.size;
+    this.#byModel.set(name, { fingerprint, need: { cpuBytes: bytes, gpuBytes: bytes }, cacheTokens: null });
   }
 
   #settle(pending: ReadonlySet<string>): void {

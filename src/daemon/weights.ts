@@ -102,8 +102,7 @@ export class Weights implements Disposable {
       if (before?.identity === identity && before.problem === null) return;
       const projector = await checkProjector(load.projectorPath);
       const header = await checkWeights(file, kind);
-      const capabilities = withProjector(header.capabilities, projector?.capabilities ?? null);
-      found = { identity, header: { ...header, capabilities }, problem: null };
+      found = { identity, header: header === null ? null : withCapabilities(header, projector), problem: null };
     } catch (error) {
       const { message, remedy } = toAssistantError(error);
       found = { identity, header: null, problem: remedy === null ? message : `${message} ${remedy}` };
@@ -112,6 +111,11 @@ export class Weights implements Disposable {
     if (before !== undefined && before.problem !== null && found.problem === null) this.#options.onMended(name);
   }
 }
+
+const withCapabilities = (header: GgufHeader, projector: GgufHeader | null): GgufHeader => ({
+  ...header,
+  capabilities: withProjector(header.capabilities, projector?.capabilities ?? null),
+});
 
 /** Changes whenever the file does; one that is not there is the reader's to complain about. */
 async function identityOf(file: string): Promise<string> {

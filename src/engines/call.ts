@@ -5,18 +5,30 @@ import { AssistantError } from "../core/errors.ts";
 /** Far beyond any answer to a question of ours; whoever sends more is no engine. */
 const MAX_ANSWER_BYTES = 16 * 2 ** 20;
 
+/** A body of any type. */
+export class Payload {
+  readonly type: string;
+  readonly bytes: Buffer;
+
+  constructor(type: string, bytes: Buffer) {
+    this.type = type;
+    this.bytes = bytes;
+  }
+}
+
+const jsonPayload = (body: object): Payload => new Payload("application/json", Buffer.from(JSON.stringify(body)));
+
 /** Asks an engine. A fresh connection each time: a kept one may be stale, and on this machine a new one costs microseconds. */
 export function callEngine(
   endpoint: Endpoint,
   method: string,
   path: string,
-  body: object | null,
+  body: object | Payload | null,
   signal: AbortSignal,
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const text = body === null ? null : JSON.stringify(body);
-    const content =
-      text === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const payload = body === null || body instanceof Payload ? body : jsonPayload(body);
+    const content = payload === null ? {} : { "content-type": payload.type, "content-length": payload.bytes.length };
     const headers = { ...content, connection: "close", host: "localhost" };
     const outgoing = request(
       { ...requestOptions(endpoint), method, path, signal, agent: false, headers },
@@ -35,7 +47,7 @@ export function callEngine(
       },
     );
     outgoing.on("error", reject);
-    outgoing.end(text ?? undefined);
+    outgoing.end(payload?.bytes);
   });
 }
 

@@ -7,6 +7,7 @@ import { readBackgroundBuild } from "./llama-server/build/background.ts";
 import { createLlamaServerEngine } from "./llama-server/engine.ts";
 import { type FoundEngine, findLlamaServer } from "./llama-server/installation.ts";
 import { createEmbeddedEngine } from "./node-llama-cpp/engine.ts";
+import { createSpeechEngine } from "./speech/engine.ts";
 
 export { supportsDevice } from "./backends.ts";
 export { createEngineProbe } from "./surface.ts";
@@ -50,10 +51,12 @@ export function createEngines(options: EngineOptions): EngineSet {
   };
   const native = createLlamaServerEngine(find);
   const embedded = createEmbeddedEngine({ nodePath: options.nodePath });
+  const { nodePath, pathVariable } = options;
   const engines: Readonly<Record<EngineId, Engine>> = {
     "llama-server": native,
     "node-llama-cpp": embedded,
     command: createCommandEngine(options.env ?? {}),
+    speech: createSpeechEngine({ nodePath, pathVariable }),
   };
   const get = (id: EngineId): Engine => engines[id];
 
@@ -75,7 +78,7 @@ export function createEngines(options: EngineOptions): EngineSet {
   };
 
   return {
-    all: [native, embedded],
+    all: Object.values(engines),
     get,
     async choose(spec) {
       const engine = await usable(spec.engine === "auto" ? await automatic() : spec.engine);

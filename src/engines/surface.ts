@@ -1,6 +1,7 @@
 import { type KindTraits, modelKinds } from "../core/model.ts";
 import type { EngineProbe, SlotProgress } from "../core/probe.ts";
-import { callEngine, parseAnswer, unexpectedAnswer } from "./call.ts";
+import { speechProbe, transcriptionProbe } from "./audio-probe.ts";
+import { callEngine, type Payload, parseAnswer, unexpectedAnswer } from "./call.ts";
 
 /** How the fleet looks at an engine of either kind: both answer the same surface on their sockets. */
 export function createEngineProbe(): Required<EngineProbe> {
@@ -22,8 +23,7 @@ export function createEngineProbe(): Required<EngineProbe> {
       if (probe === null) return;
       const { path, question, answered } = probes[probe];
       const { status, body } = await callEngine(endpoint, "POST", path, question, signal);
-      if (status !== 200 || !answered(parseAnswer(body) as ProbeAnswer | null))
-        throw unexpectedAnswer(path, status, body);
+      if (status !== 200 || !answered(body)) throw unexpectedAnswer(path, status, body);
     },
     async saveSlot(endpoint, slot, file, signal) {
       const { saved } = await slotAction(endpoint, `/slots/${slot}?action=save`, file, signal, false);
@@ -53,28 +53,32 @@ interface ProbeAnswer {
 
 interface ProbeRequest {
   readonly path: string;
-  readonly question: object;
-  answered(answer: ProbeAnswer | null): boolean;
+  readonly question: object | Payload;
+  answered(body: string): boolean;
 }
+
+const answerOf = (body: string): ProbeAnswer | null => parseAnswer(body) as ProbeAnswer | null;
 
 const probes: Readonly<Record<NonNullable<KindTraits["probe"]>, ProbeRequest>> = {
   completion: {
     path: "/v1/completions",
     // An unfinished sentence, so that the first token is a word and not the end mark; uncached, so that it is computed.
     question: { prompt: "One, two,", max_tokens: 1, temperature: 0, cache_prompt: false },
-    answered: (answer) => (answer?.usage?.completion_tokens ?? 0) > 0,
+    answered: (body) => (answerOf(body)?.usage?.completion_tokens ?? 0) > 0,
   },
   embedding: {
     path: "/v1/embeddings",
     question: { input: "One, two, three." },
-    answered: (answer) => (answer?.data?.[0]?.embedding?.length ?? 0) > 0,
+    answered: (body) => (answerOf(body)?.data?.[0]?.embedding?.length ?? 0) > 0,
   },
   rerank: {
     path: "/v1/rerank",
     question: { query: "One, two,", documents: ["three"] },
     // A score that is no number becomes null in JSON.
-    answered: (answer) => typeof answer?.results?.[0]?.relevance_score === "number",
+    answered: (body) => typeof answerOf(body)?.results?.[0]?.relevance_score === "number",
   },
+  speech: { ...speechProbe, question: speechProbe.ask() },
+  transcription: { ...transcriptionProbe, question: transcriptionProbe.ask() },
 };
 
 interface SlotFile {

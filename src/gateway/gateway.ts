@@ -3,7 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { ListenAddress } from "../core/config.ts";
+import type { Voice } from "../core/engine.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
+import type { ModelSpec } from "../core/model.ts";
 import type { RequestProgress } from "../core/request.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
@@ -45,6 +47,8 @@ export interface GatewayOptions {
   readonly registry?: Registry;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
   readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
+  /** Who speaks in a speech model. Default: nobody is known. */
+  readonly voices?: (model: ModelSpec) => Promise<readonly Voice[]>;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -90,6 +94,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     weights = () => null,
     registry = null,
     isOnHub = async () => null,
+    voices = () => Promise.resolve([]),
   } = options;
   const servers = new Set<Server>();
   let stopping = false;
@@ -98,6 +103,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const openAi = openAiDoor({
     directory,
     weights,
+    voices,
     version,
     progress: progressOf,
     onlyModels,

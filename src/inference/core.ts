@@ -210,7 +210,8 @@ class Run {
 
   #log(stream: boolean): void {
     const { id, clientId = null, caller, arrivedAt, route } = this.#origin;
-    const { promptTokens, cachedTokens, completionTokens, finishReason } = this.#facts;
+    const { promptTokens, cachedTokens, completionTokens, finishReason, audioSeconds } = this.#facts;
+    const characters = this.#end === "complete" ? charactersOf(this.#origin as InferenceCall) : null;
     const fields = {
       id,
       ...(clientId === null ? {} : { clientId }),
@@ -226,6 +227,8 @@ class Run {
       promptTokens,
       cachedTokens,
       completionTokens,
+      ...(characters === null ? {} : { characters }),
+      ...(audioSeconds === undefined ? {} : { audioSeconds }),
       finish: finishReason,
       end: this.#end,
       ...(this.#error === null ? {} : errorFields(this.#error)),
@@ -244,6 +247,10 @@ function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpe
   if (maxTokens !== null) return Math.min(maxTokens, contextTokens);
   return sampling.maxTokens >= 0 ? sampling.maxTokens : Math.min(DEFAULT_ANSWER_TOKENS, contextTokens);
 }
+
+/** What speech is counted by; null where nothing was to be spoken. */
+const charactersOf = ({ operation, prompt }: InferenceCall): number | null =>
+  operation === "speech" && typeof prompt.text === "string" ? prompt.text.length : null;
 
 /** These quote what they found in the body, and what a user wrote belongs in no log. */
 const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);

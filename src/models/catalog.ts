@@ -14,7 +14,7 @@ export type CatalogSource =
 export interface CatalogEntry {
   readonly name: string;
   readonly title: string;
-  readonly kind: "chat" | "embedding";
+  readonly kind: "chat" | "embedding" | "speech";
   readonly bytes: number;
   /** Lower-case hex. */
   readonly sha256: string;

@@ -9,6 +9,7 @@ import { factsOfStored } from "./known-facts.ts";
 import type { PulledModel } from "./pull.ts";
 import { locateWeights } from "./resolve.ts";
 import { getModel, type ModelStore } from "./store.ts";
+import { isVoiceFile } from "./voice.ts";
 
 export interface Configured {
   /** Name by which the model is addressed; null where no configuration could be written. */
@@ -72,6 +73,7 @@ export const fileOf = (source: ModelSource, store: ModelStore): Promise<string |
 async function kindOf(pulled: PulledModel, store: ModelStore): Promise<ModelKind> {
   const entry = catalogEntry(pulled.reference);
   if (entry !== null) return entry.kind;
+  if (isVoiceFile(pulled.file)) return "speech";
   const stored = await getModel(store, pulled.name);
   return stored === null ? "chat" : (await factsOfStored(stored, store)).kind;
 }

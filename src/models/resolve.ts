@@ -5,6 +5,7 @@ import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
 import { checkGguf, type GgufHeader, readGguf } from "./gguf-header.ts";
 import { findByReference, listModels, type ModelStore } from "./store.ts";
+import { checkVoice, isVoiceFile } from "./voice.ts";
 
 /**
  * Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights` does. What only the
@@ -19,7 +20,7 @@ export async function locateWeights(source: ModelSource, store: ModelStore): Pro
 }
 
 /**
- * The absolute path of a model's weights on this machine. A `catalog` source is any name of the store, so that imported
+ * The absolute path of a model's weights on this machine; what an `opaque` source says, as it is. A `catalog` source is any name of the store, so that imported
  * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
  * a file that is no whole GGUF, or no model of that kind. Reads the header only.
  */
@@ -29,8 +30,12 @@ export async function resolveWeights(source: ModelSource, store: ModelStore, kin
   return file;
 }
 
-/** What the header of weights says. Throws `model_invalid`, also where they are not made for that kind of model. */
-export async function checkWeights(file: string, kind?: ModelKind): Promise<GgufHeader> {
+/** What the header of weights says; null of a voice, which has none. Throws `model_invalid`, also where they are not made for that kind of model. */
+export async function checkWeights(file: string, kind?: ModelKind): Promise<GgufHeader | null> {
+  if (isVoiceFile(file)) {
+    await checkVoice(file).catch(explained(file));
+    return null;
+  }
   const header = await checkGguf(file).catch(explained(file));
   // Without the head llama.cpp ranks by whatever number comes first in a vector.
   if (kind === "rerank" && !header.ranks)

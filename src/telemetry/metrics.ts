@@ -40,6 +40,10 @@ export class Metrics {
     "Tokens of prompts (cached ones included), of prompts read from the cache, and of answers.",
     ["model", "kind"],
   );
+  readonly #characters = this.#counter("assistant_speech_characters_total", "Characters that were spoken.", ["model"]);
+  readonly #audioSeconds = this.#counter("assistant_audio_seconds_total", "Seconds of sound that were made or heard.", [
+    "model",
+  ]);
   readonly #queueSeconds = this.#histogram("assistant_queue_seconds", "Wait for a slot, of requests that got one.");
   readonly #firstTokenSeconds = this.#histogram(
     "assistant_first_token_seconds",
@@ -60,6 +64,8 @@ export class Metrics {
     const model = fields.model ?? "";
     this.#requests.inc({ model, instance: fields.instance ?? "", route, outcome: end, code });
     for (const [kind, tokens] of tokensByKind(fields)) this.#tokens.inc({ model, kind }, tokens ?? 0);
+    if (fields.characters !== undefined) this.#characters.inc({ model }, fields.characters);
+    if (fields.audioSeconds !== undefined) this.#audioSeconds.inc({ model }, fields.audioSeconds);
     observe(this.#queueSeconds, model, fields.queueMs);
     observe(this.#firstTokenSeconds, model, fields.ttftMs);
     observe(this.#requestSeconds, model, fields.totalMs);

@@ -28,13 +28,16 @@ export class UsageLedger {
     return ledger;
   }
 
-  note({ tenant, model, code, promptTokens, cachedTokens, completionTokens }: FinishedRequest): void {
+  note(request: FinishedRequest): void {
+    const { tenant, model, code, promptTokens, cachedTokens, completionTokens, characters, audioSeconds } = request;
     const row = this.#rowOf(tenant, model ?? "");
     row.requests += 1;
     if (code !== undefined) row.failed += 1;
     row.promptTokens += promptTokens ?? 0;
     row.cachedTokens += cachedTokens ?? 0;
     row.completionTokens += completionTokens ?? 0;
+    if (characters !== undefined) row.characters = (row.characters ?? 0) + characters;
+    if (audioSeconds !== undefined) row.audioSeconds = (row.audioSeconds ?? 0) + audioSeconds;
     this.#dirty = true;
   }
 
@@ -95,4 +98,5 @@ const usageDocument: DocumentType<UsageReport> = {
 const isRow = (row: Partial<UsageRow> | null): boolean =>
   typeof row?.tenant === "string" &&
   typeof row.model === "string" &&
-  NUMBERS.every((name) => Number.isFinite(row[name]));
+  NUMBERS.every((name) => Number.isFinite(row[name])) &&
+  [row.characters, row.audioSeconds].every((count) => count === undefined || Number.isFinite(count));

@@ -1,4 +1,4 @@
-import type { InferenceCall, JsonObject, WireFormat } from "../core/inference.ts";
+import type { CallForm, InferenceCall, JsonObject, WireFormat } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 
 /** Where llama-server, and every daemon like this one, answers a wire format. */
@@ -9,6 +9,9 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
   "openai.image": "/v1/images/generations",
   "jina.rerank": "/v1/rerank",
   "vllm.score": "/v1/score",
+  "openai.speech": "/v1/audio/speech",
+  "openai.transcription": "/v1/audio/transcriptions",
+  "openai.translation": "/v1/audio/translations",
 };
 
 /** Whether the client asked for usage at the end of a stream. */
@@ -23,5 +26,25 @@ export function withUsage(call: InferenceCall, model: ModelSpec): JsonObject {
 }
 
 /** As the client wrote it, wherever that will do. */
-export const encodeBody = ({ body }: InferenceCall, json: JsonObject): Buffer =>
-  json === body.json ? body.bytes : Buffer.from(JSON.stringify(json));
+export function encodeBody({ body }: InferenceCall, json: JsonObject): Buffer {
+  if (json === body.json) return body.bytes;
+  return body.form === undefined ? Buffer.from(JSON.stringify(json)) : encodeForm(json, body.form);
+}
+
+export const contentTypeOf = ({ body }: InferenceCall): string => body.form?.contentType ?? "application/json";
+
+/** A form with other fields, within the boundary of the client's own, which its file is known not to hold. */
+function encodeForm(fields: JsonObject, { contentType, file }: CallForm): Buffer {
+  const boundary = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
+  const delimiter = `--${boundary?.[1] ?? boundary?.[2] ?? ""}`;
+  const part = (name: string, more = ""): string =>
+    `${delimiter}\r\nContent-Disposition: form-data; name="${quotable(name)}"${more}\r\n\r\n`;
+  const texts = Object.entries(fields).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((each) => `${part(name)}${String(each)}\r\n`),
+  );
+  const head = part("file", `; filename="${quotable(file.name)}"\r\nContent-Type: ${file.type}`);
+  return Buffer.concat([Buffer.from(texts.join("") + head), file.bytes, Buffer.from(`\r\n${delimiter}--\r\n`)]);
+}
+
+/** As browsers write names into a form's headers. */
+const quotable = (text: string): string => text.replace(/["\r\n]/g, (character) => encodeURIComponent(character));

@@ -60,9 +60,10 @@ export async function modelFindings(config: Config): Promise<Finding[]> {
     config.models.map(async (model) => {
       if (model.source.type === "provider") return ofModels(model.name, "ok", `served by ${sourceText(model.source)}`);
       try {
-        const file = await locateWeights(model.source, modelStore(config.paths));
         if (model.command !== undefined) return commandFinding(model, model.command.run, config);
-        const { trainContextTokens } = await checkWeights(file, model.kind);
+        if (model.source.type === "opaque") return ofModels(model.name, "ok", model.source.reference);
+        const file = await locateWeights(model.source, modelStore(config.paths));
+        const trainContextTokens = (await checkWeights(file, model.kind))?.trainContextTokens ?? null;
         const { contextTokens } = model.load;
         return trainContextTokens !== null && contextTokens > trainContextTokens
           ? ofModels(

@@ -1,12 +1,15 @@
 import path from "node:path";
 import { expandHome } from "../../../src/config/paths.ts";
 import { parseSource, sourceText } from "../../../src/config/source.ts";
+import { ESPEAK } from "../../../src/config/speech.ts";
 import type { ModelFileOrder } from "../../../src/config/write.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
+import type { ModelSource } from "../../../src/core/model.ts";
 import { catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
 import { isModelName } from "../../../src/models/names.ts";
 import { loadPresets } from "../../../src/models/presets/load.ts";
 import { getModel } from "../../../src/models/store.ts";
+import { isVoiceFile } from "../../../src/models/voice.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 
@@ -22,9 +25,11 @@ export async function modelOrder(
     throw new AssistantError("usage", `${flags.source === undefined ? "NAME" : "--source"}: ${parsed}.`, {
       param: "source",
     });
-  const kind = flags.embedding ? "embedding" : "chat";
+  const speaks = reference === ESPEAK || isVoiceFile(reference);
+  const kind = flags.embedding ? "embedding" : speaks ? "speech" : "chat";
+  if (reference === ESPEAK) return { name: name ?? ESPEAK, source: ESPEAK, kind };
   if (parsed.type !== "catalog") {
-    const own = path.basename(parsed.type === "file" ? parsed.path : parsed.file).replace(/\.gguf(@.*)?$/i, "");
+    const own = path.basename(pathIn(parsed)).replace(/\.(?:gguf(@.*)?|onnx)$/i, "");
     return { name: flags.source === undefined ? own : (name ?? own), source: sourceText(parsed), kind };
   }
   const known = catalogEntry(parsed.name);
@@ -44,3 +49,6 @@ export async function modelOrder(
     },
   );
 }
+
+const pathIn = (source: ModelSource): string =>
+  source.type === "file" ? source.path : source.type === "huggingface" ? source.file : "";

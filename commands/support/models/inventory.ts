@@ -12,6 +12,7 @@ import type { FactsCache } from "../../../src/models/facts-cache.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
+import { isVoiceFile } from "../../../src/models/voice.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 
@@ -117,7 +118,8 @@ export async function weightsOf(
   try {
     if (stored === null && files !== undefined) return { facts: await files.of(file), problem: null };
     // Of a file whose facts are known the header is not read again, but the other parts of the model may be missing.
-    if (stored?.manifest?.facts === undefined) await checkWeights(file);
+    if (stored?.manifest?.facts === undefined || isVoiceFile(file)) await checkWeights(file);
+    if (isVoiceFile(file)) return { facts: null, problem: null };
     return { facts: await (stored === null ? readModelFacts(file) : factsOfStored(stored, store)), problem: null };
   } catch (error) {
     if (!isAssistantError(error)) throw error;

@@ -1,6 +1,6 @@
 import { setImmediate as drained } from "node:timers/promises";
 import { memoryForModels } from "../../../src/core/device.ts";
-import { answers } from "../../../src/core/model.ts";
+import { answers, type ModelKind } from "../../../src/core/model.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { type Configured, configurePulled, type Place } from "../../../src/models/configure.ts";
 import { formatBytes } from "../../../src/models/format.ts";
@@ -77,6 +77,15 @@ export const placeOf = (context: CommandContext): Place => ({
         () => false,
       ),
 });
+/** Where models of a kind answer. */
+const PATHS: Readonly<Record<ModelKind, string>> = {
+  chat: "/v1/chat/completions",
+  embedding: "/v1/embeddings",
+  rerank: "/v1/rerank",
+  image: "/v1/images/generations",
+  speech: "/v1/audio/speech",
+  transcription: "/v1/audio/transcriptions",
+};
 
 /** Where it is and how to run it. */
 export function pulledText({ configuration, ...pulled }: PulledModel & { configuration: Configured }): string {
@@ -86,6 +95,6 @@ export function pulledText({ configuration, ...pulled }: PulledModel & { configu
   const { model, kind, problem } = configuration;
   if (model === null || kind === null) lines.push(`It is not configured: ${problem}`);
   else if (answers({ kind }, "chat")) lines.push(`Run it: assistant run ${model}`);
-  else lines.push(`Serve it: assistant serve, then POST /v1/embeddings with "model": "${model}"`);
+  else lines.push(`Serve it: assistant serve, then POST ${PATHS[kind]} with "model": "${model}"`);
   return lines.join("\n");
 }

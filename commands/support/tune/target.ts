@@ -4,7 +4,7 @@ import type { Config } from "../../../src/core/config.ts";
 import type { Device, Hardware } from "../../../src/core/device.ts";
 import type { Engine } from "../../../src/core/engine.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
-import type { ModelSpec } from "../../../src/core/model.ts";
+import { type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { createEngines, supportsDevice } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
@@ -39,6 +39,15 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
       },
     );
   }
+  if (model.kind === "speech" || model.kind === "transcription")
+    throw new AssistantError(
+      "config_invalid",
+      `${model.name} is ${modelKinds[model.kind].noun}, and there is no measure of its speed.`,
+      {
+        param: name,
+        remedy: "Choose a chat or an embedding model.",
+      },
+    );
   const modelPath = await resolveWeights(model.source, modelStore(config.paths));
   const pathVariable = variable(env, "PATH") ?? "";
   const engines = createEngines({

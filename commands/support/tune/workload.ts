@@ -95,7 +95,7 @@ async function ask(
     embedding: ["/v1/embeddings", { input: prompt }],
     rerank: ["/v1/rerank", { query: "which way", documents: [prompt] }],
   } as const;
-  const [path, body] = requests[probe ?? "completion"];
+  const [path, body] = requests[probe === "embedding" || probe === "rerank" ? probe : "completion"];
   const startedAt = performance.now();
   const { usage, timings } = await call(socketPath, path, body, signal);
   const elapsedMs = performance.now() - startedAt;

@@ -49,11 +49,10 @@ const LlamaServer = Type.Object(
         spec: { value: '"…"', becomes: 'the source of an embedding model; `""`: none' },
       },
     ),
-    tts_model_path: text("**Refused**: speech is not served by this version.", {
+    tts_model_path: text("Piper voice (`.onnx`); relative to this file.", {
       spec: {
         value: '"…"',
-        becomes:
-          'refused with an error notice where it is not `""` (speech is not served by this version; remove the key); the entry\'s other models serve',
+        becomes: "honoured; a GGUF file is refused with the reason, and the entry's other models serve",
       },
     }),
     config_path: text("Model file with the settings of these models; relative to this file.", {

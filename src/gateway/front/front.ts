@@ -134,7 +134,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, ...decoded } = route.decode(bytes);
+    const { model, ...decoded } = await route.decode(bytes, request.headers);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
     const call = {

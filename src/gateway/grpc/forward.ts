@@ -133,7 +133,7 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, ...decoded } = route.decode(bytes);
+    const { model, ...decoded } = await route.decode(bytes, headers);
     const selector = { model, among: null };
     await inference.run(
       { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed) },

@@ -18,6 +18,8 @@ export const endsBody = (tail: Buffer): boolean => {
   return last === "\r\n0\r\n\r\n" || last === "0\r\n\r\n";
 };
 
+const MAX_TRAILERS = 32;
+
 type State = "size" | "data" | "data-end" | "trailer" | "done";
 
 /** Takes the framing off a chunked body that arrives in pieces of any size. Throws `engine_error` on what is no chunk. */
@@ -25,6 +27,8 @@ export class ChunkDecoder {
   #state: State = "size";
   #line = "";
   #left = 0;
+  /** Header lines behind the last chunk, names in lower case. */
+  readonly trailers = new Map<string, string>();
 
   get done(): boolean {
     return this.#state === "done";
@@ -70,6 +74,10 @@ export class ChunkDecoder {
       this.#state = this.#left === 0 ? "trailer" : "data";
     } else if (line === "") {
       this.#state = "done";
+    } else {
+      const colon = line.indexOf(":");
+      if (this.trailers.size < MAX_TRAILERS)
+        this.trailers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
     }
   }
 }

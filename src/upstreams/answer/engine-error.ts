@@ -39,6 +39,9 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   embedding: "input",
   rerank: "documents",
   image: "prompt",
+  speech: "input",
+  transcription: "file",
+  translation: "file",
 };
 
 /** What an engine's error answer means to the client. */

@@ -4,6 +4,7 @@ import type { Operation } from "../../core/model.ts";
 import type { AnswerFacts } from "../../core/upstream.ts";
 import { ChunkDecoder, endsBody } from "./chunked.ts";
 import { engineError } from "./engine-error.ts";
+import { SOUND_TYPES, SoundMeter } from "./sound.ts";
 import { readFacts, Tail } from "./tail.ts";
 
 /** How the end of a body is marked: by chunks, by a length, or by the end of the connection. */
@@ -48,7 +49,7 @@ export interface AnswerTarget {
 // Proxies in front of us must not collect tokens, and nothing may keep an answer.
 export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
-/** Throws `engine_error` for an answer that is neither JSON nor an event stream. */
+/** Throws `engine_error` for an answer of a type that the operation does not have: JSON, an event stream, of audio also sound and text. */
 export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const { sink, headers, model } = target;
   const { status, contentType, framing } = head;
@@ -56,7 +57,9 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const streams = contentType.startsWith("text/event-stream");
   // The client's head will hold it, which takes no other characters.
   const isWritable = /^[\x20-\x7e]*$/.test(contentType);
-  if (!isWritable || (!streams && !contentType.startsWith("application/json"))) {
+  const isJson = contentType.startsWith("application/json");
+  const isSound = !streams && AUDIO.has(target.operation) && (isJson || SOUND_TYPES.test(contentType));
+  if (!isWritable || !(streams || isJson || isSound)) {
     throw new AssistantError(
       "engine_error",
       `The engine of "${model}" answered with the content type ${JSON.stringify(contentType.slice(0, 100))}.`,
@@ -65,12 +68,14 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const all = streams
     ? ["Content-Type", contentType, ...SSE_HEADERS, ...headers]
     : ["Content-Type", contentType, ...headers];
+  if (isSound) return new Reframed(sink, framing, all, false, new SoundMeter(contentType));
   if (framing.type === "length" && sink.status === null) return new FixedLength(sink, framing.bytes, all);
   return framing.type === "chunked" && sink.takesFramed
     ? new RawChunks(sink, all)
     : new Reframed(sink, framing, all, streams);
 }
 
+const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
 const NOTHING: Buffer = Buffer.alloc(0);
 const CLOSING_BRACE = 125;
 const endsWith = (bytes: Buffer, ending: string): boolean =>
@@ -165,17 +170,25 @@ class FixedLength implements Receiver {
   }
 }
 
-/** For sinks that take no chunk framing, targets that end by closing, and answers whose head a keep-alive comment has sent. */
+/** For sinks that take no chunk framing, targets that end by closing, answers whose head a keep-alive comment has sent, and sound. */
 class Reframed implements Receiver {
   readonly #sink: AnswerSink;
   readonly #headers: readonly string[];
   readonly #tail = new Tail();
   readonly #decoder: ChunkDecoder | null;
   readonly #endsByClosing: boolean;
+  readonly #sound: SoundMeter | null;
   begun: boolean;
   #left: number;
 
-  constructor(sink: AnswerSink, framing: Framing, headers: readonly string[], streams: boolean) {
+  constructor(
+    sink: AnswerSink,
+    framing: Framing,
+    headers: readonly string[],
+    streams: boolean,
+    sound: SoundMeter | null = null,
+  ) {
+    this.#sound = sound;
     this.begun = !streams;
     this.#sink = sink;
     this.#headers = headers;
@@ -192,6 +205,7 @@ class Reframed implements Receiver {
       this.#left -= piece.length;
       this.begun ||= piece.includes("data:");
       this.#tail.push(piece);
+      this.#sound?.push(piece);
       flowing = this.#sink.chunk(piece) && flowing;
     }
     if (!(this.#decoder?.done || this.#left === 0)) return verdict(flowing);
@@ -203,10 +217,11 @@ class Reframed implements Receiver {
     this.#sink.end();
   }
   facts(): AnswerFacts {
-    return readFacts(this.#tail.bytes());
+    const tail = this.#tail.bytes();
+    return this.#sound === null ? readFacts(tail) : this.#sound.facts(tail, this.#decoder?.trailers);
   }
   betweenEvents(): boolean {
-    return endsWith(this.#tail.bytes(), "\n\n");
+    return this.#sound === null && endsWith(this.#tail.bytes(), "\n\n");
   }
   dispose(): void {
     this.#tail.release();

@@ -1,10 +1,10 @@
 import { requestHeaders } from "../../api/headers.ts";
-import type { AnswerSink } from "../../core/inference.ts";
+import type { AnswerSink, InferenceCall, JsonObject } from "../../core/inference.ts";
 import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { type ProviderReceiver, providerReceiver } from "./answers.ts";
 import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
 import { withModel } from "./model-field.ts";
@@ -45,11 +45,11 @@ class OpenAiUpstream implements Upstream {
         // The base URL has the version.
         path: pathOf[call.wire].replace(/^\/v1/, ""),
         headers: {
-          "content-type": "application/json",
+          "content-type": contentTypeOf(call),
           ...authorization(this.#context),
           ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : {}),
         },
-        body: withModel(encodeBody(call, withUsage(call, model)), providerModel),
+        body: bodyFor(call, withUsage(call, model), providerModel),
       },
       {
         onHead: (status, head) =>
@@ -65,6 +65,12 @@ class OpenAiUpstream implements Upstream {
     return { resume: () => exchange.resume(), close: () => exchange.close(receiver?.isComplete ?? false) };
   }
 }
+
+/** As the client wrote it, but for the model's name. */
+const bodyFor = (call: InferenceCall, json: JsonObject, providerModel: string): Buffer =>
+  call.body.form === undefined
+    ? withModel(encodeBody(call, json), providerModel)
+    : encodeBody(call, { ...json, model: providerModel });
 
 /** `GET /models`. An API without it answers 404, which says nothing against it. */
 function listModels(context: ConnectorContext): Promise<readonly ListedModel[] | null> {

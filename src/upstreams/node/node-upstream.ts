@@ -5,7 +5,7 @@ import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
 
@@ -106,7 +106,7 @@ export class NodeUpstream implements Upstream {
     const json = withUsage(call, model);
     // A name that is an alias here may be another model there.
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
-    const headers = { "content-type": "application/json", ...forwardHeaders(sending, this.#options.nodeId) };
+    const headers = { "content-type": contentTypeOf(call), ...forwardHeaders(sending, this.#options.nodeId) };
     return { path: pathOf[call.wire], method: "POST", body, headers };
   }
 }

@@ -6,7 +6,7 @@ import { modelKinds } from "../../core/model.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
 import { DrivenReceiver, driveBody, driveOf, refuseSlot } from "./driven.ts";
 import { encodePost, openExchange, retryLost } from "./exchange.ts";
@@ -50,6 +50,7 @@ export class EngineSocket implements Upstream {
       encodeBody(call, json),
       reusable,
       scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : [],
+      contentTypeOf(call),
     );
     const target = { sink, headers, model: model.name, operation };
     return deliver({

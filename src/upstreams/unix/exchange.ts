@@ -146,17 +146,24 @@ const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
 
 const requestHeads = new Map<string, Buffer>();
 
-/** The bytes of a whole POST with a JSON body. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
-export function encodePost(path: string, body: Buffer, keep: boolean, headers: readonly string[] = []): Buffer {
+/** The bytes of a whole POST. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
+export function encodePost(
+  path: string,
+  body: Buffer,
+  keep: boolean,
+  headers: readonly string[] = [],
+  contentType = "application/json",
+): Buffer {
   const name = `${path} ${keep}`;
   let head = requestHeads.get(name);
   if (head === undefined) {
     const connection = keep ? "keep-alive" : "close";
     head = Buffer.from(
-      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Type: application/json\r\nContent-Length: `,
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Length: `,
       "latin1",
     );
     requestHeads.set(name, head);
   }
-  return Buffer.concat([head, Buffer.from(`${[body.length, ...headers].join("\r\n")}\r\n\r\n`, "latin1"), body]);
+  const rest = [body.length, `Content-Type: ${contentType}`, ...headers].join("\r\n");
+  return Buffer.concat([head, Buffer.from(`${rest}\r\n\r\n`, "latin1"), body]);
 }

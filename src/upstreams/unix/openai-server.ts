@@ -3,7 +3,7 @@ import type { AnswerSink, JsonObject } from "../../core/inference.ts";
 import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { encodePost, openExchange, retryLost } from "./exchange.ts";
 
 /**
@@ -20,7 +20,7 @@ export class OpenAiServer implements Upstream {
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { call, model, headers } = sending;
     const json = named(withUsage(call, model), model.command?.servedModel ?? "");
-    const bytes = encodePost(pathOf[call.wire], encodeBody(call, json), false);
+    const bytes = encodePost(pathOf[call.wire], encodeBody(call, json), false, [], contentTypeOf(call));
     const target = { sink, headers, model: model.name, operation: call.operation };
     return deliver({
       sending,

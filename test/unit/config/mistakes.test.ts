@@ -53,7 +53,7 @@ describe("a mistake in the main file names line, key, expectation, value and the
     ["[[llama_servers]]\nport = 8000", "config.toml:1: llama_servers[0]: `name` is missing: expected a string"],
     [
       '[[llama_servers]]\nname = "a"',
-      "config.toml:1: llama_servers[0]: names no weights: write `chat_model_path` or `embedding_model_path`",
+      "config.toml:1: llama_servers[0]: names no weights: write `chat_model_path`, `embedding_model_path` or `tts_model_path`",
     ],
     [
       '[[llama_servers]]\nname = "a b"\nchat_model_path = "x.gguf"',

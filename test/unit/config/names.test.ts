@@ -82,12 +82,12 @@ it("an entry whose model file is missing or bad is left out, the others serve", 
   ]);
 });
 
-it("an entry with speech alone is refused without being called empty", async () => {
+it("an entry with a GGUF file that would speak is refused without being called empty", async () => {
   await using at = await site({ "config.toml": '[[llama_servers]]\nname = "voice"\ntts_model_path = "t.gguf"\n' });
   const config = await at.load();
   expect(config.models).toEqual([]);
   expect(noticeLines(config, at)).toEqual([
-    expect.stringMatching(/^error config\.toml:3: llama_servers\[0\]\.tts_model_path: speech is not served/),
+    expect.stringMatching(/^error config\.toml:3: llama_servers\[0\]\.tts_model_path: .*t\.gguf is a GGUF file/),
   ]);
 });
 

@@ -87,7 +87,7 @@ it("what is not honoured as written is told with its line and what to write", as
   const starts = noticeLines(await at.load(), at).map((line) => line.slice(0, 100));
   expect(starts).toEqual([
     expect.stringMatching(
-      /^error config\.toml:19: llama_servers\[0\]\.tts_model_path: speech is not served by this version/,
+      /^error config\.toml:19: llama_servers\[0\]\.tts_model_path: \/srv\/models\/tts\.gguf is a GGUF file/,
     ),
     expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: 0\.0\.0\.0:50051 would answer everybody/),
     expect.stringMatching(/^warning config\.toml:8: server\.http_addr: 0\.0\.0\.0:8080 would answer everybody/),

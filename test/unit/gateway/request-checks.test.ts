@@ -8,6 +8,9 @@ const minimal: Readonly<Record<Operation, object>> = {
   chat: { messages: [user] },
   completion: { prompt: "Hi" },
   embedding: { input: "Hi" },
+  speech: { input: "Hi" },
+  transcription: {},
+  translation: {},
 };
 
 function refusal(

@@ -1,4 +1,5 @@
-import { fstatSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
+import { endWithParent } from "../../worker/parent.ts";
 import type { WorkerConfig } from "./config.ts";
 import { createSurface, type Serving } from "./server.ts";
 
@@ -12,11 +13,7 @@ if (config === null) {
 }
 
 let serving: Serving | null = null;
-endWithParent();
-process.on("SIGTERM", () => process.exit(0));
-process.on("SIGINT", () => process.exit(0));
-// The process group gets the terminal's signals too; without a terminal the next write must not end the engine silently.
-process.stderr.on("error", () => undefined);
+endWithParent(log);
 
 const server = createSurface(config, () => serving, log);
 server.on("error", (error) => {
@@ -50,21 +47,4 @@ async function load(config: WorkerConfig): Promise<void> {
     log(`cannot load ${config.modelPath}: ${error instanceof Error ? error.message : String(error)}`);
     process.exit(1);
   }
-}
-
-/** A daemon that was killed cannot stop its engines: they notice. */
-function endWithParent(): void {
-  const end = (how: string): void => {
-    log(`ending: ${how}`);
-    process.exit(0);
-  };
-  process.on("disconnect", () => end("the parent's channel was closed"));
-  const input = fstatSync(0, { throwIfNoEntry: false });
-  if (input?.isFIFO() || input?.isSocket()) {
-    process.stdin.on("end", () => end("the parent closed the input"));
-    process.stdin.on("error", () => end("the parent's input failed"));
-    process.stdin.resume();
-  }
-  const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && end("the parent is gone"), 1000).unref();
 }

@@ -83,7 +83,8 @@ export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
       return known === json ? { body, prompt: promptOf(operation, json) } : rewritten(operation, known);
     },
     prompt: promptOf(operation, json),
-    streamed: json["stream"] === true && operation !== "embedding",
+    streamed:
+      operation === "speech" ? json["stream_format"] === "sse" : json["stream"] === true && operation !== "embedding",
     maxTokens: maxTokensOf(operation, json),
   };
 }
@@ -106,7 +107,7 @@ function promptOf(operation: Operation, json: JsonObject): DecodedBody["prompt"]
 }
 
 function maxTokensOf(operation: Operation, json: JsonObject): number | null {
-  if (operation === "embedding") return 0;
+  if (operation !== "chat" && operation !== "completion") return 0;
   const asked = json["n_predict"] ?? json["max_completion_tokens"] ?? json["max_tokens"];
   return typeof asked === "number" && asked >= 0 ? asked : null;
 }

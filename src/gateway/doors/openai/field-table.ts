@@ -1,3 +1,4 @@
+import type { Operation as ModelOperation } from "../../../core/model.ts";
 import {
   boolean,
   either,
@@ -14,7 +15,7 @@ import {
 } from "./rules.ts";
 
 /** An operation whose fields are listed here. */
-export type Operation = "chat" | "completion" | "embedding";
+export type Operation = Exclude<ModelOperation, "rerank" | "image">;
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
 export interface Field extends Rule {
@@ -31,7 +32,10 @@ const CHAT: readonly Operation[] = ["chat"];
 const COMPLETION: readonly Operation[] = ["completion"];
 const EMBEDDING: readonly Operation[] = ["embedding"];
 const GENERATING: readonly Operation[] = ["chat", "completion"];
-const ALL: readonly Operation[] = ["chat", "completion", "embedding"];
+const SPEECH: readonly Operation[] = ["speech"];
+/** A body of their kind is a form, whose fields are text. */
+const HEARING: readonly Operation[] = ["transcription", "translation"];
+const ALL: readonly Operation[] = ["chat", "completion", "embedding", "speech", "transcription", "translation"];
 
 const listOf =
   (passes: (value: unknown) => boolean) =>
@@ -86,6 +90,23 @@ const SAMPLERS = new Set(
     " ",
   ),
 );
+const spoken: Rule = {
+  passes: (value) => isString(value) && value.trim() !== "",
+  expected: "a string that is not empty",
+};
+
+/** A number as a form holds it. */
+const written = (from: number, to: number): Rule => ({
+  passes: (value) =>
+    isString(value) && /^\d{1,3}(\.\d{1,12})?$/.test(value) && Number(value) >= from && Number(value) <= to,
+  expected: `a number from ${from} to ${to}`,
+});
+
+const granularities: Rule = {
+  passes: (value) => [value].flat().every((each) => each === "word" || each === "segment"),
+  expected: '"word", "segment" or both',
+};
+
 const samplers: Rule = {
   passes: (value) =>
     isString(value)
@@ -151,12 +172,26 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   prompt: [
     field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),
+    field(HEARING, text, "Text that comes before the recording, or names that occur in it."),
   ],
   input: [
     field(EMBEDDING, input, "What vectors are made of: a text, token numbers, or a list of either.", {
       required: true,
     }),
+    field(SPEECH, spoken, "What is spoken. Its length is limited by the model's `max_input_characters`.", {
+      required: true,
+    }),
   ],
+  voice: [field(SPEECH, text, "Who speaks; `GET /v1/audio/voices` lists them. Default: the model's own setting.")],
+  speed: [field(SPEECH, number(0.25, 4), "How fast; 1: as the voice does by itself.", { dropped: [null] })],
+  stream_format: [
+    field(SPEECH, oneOf("audio", "sse"), "`audio`: the sound itself, as it is made; `sse`: events that hold it.", {
+      dropped: [null],
+    }),
+  ],
+  instructions: [field(SPEECH, text, "How to speak, in words. Our own engine refuses it.", { dropped: [null, ""] })],
+  language: [field(HEARING, text, "Language of the recording, such as `en`; without it the model finds out.")],
+  "timestamp_granularities[]": [field(HEARING, granularities, "What has times in `verbose_json`, as in OpenAI's API.")],
   user: [field(ALL, text, "Of no effect here.")],
   encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "How a vector is written.", { dropped: [null] })],
   dimensions: [field(EMBEDDING, integer(1), "Length of a vector. Only the model's own is given; another is refused.")],
@@ -166,7 +201,10 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     }),
   ],
 
-  stream: [field(GENERATING, boolean, "Send the answer piece by piece.")],
+  stream: [
+    field(GENERATING, boolean, "Send the answer piece by piece."),
+    field(HEARING, oneOf("true", "false"), "The same."),
+  ],
   stream_options: [field(GENERATING, streamOptions, "`include_usage`: end a stream with the counts of tokens.")],
   max_tokens: [field(GENERATING, integer(-1), "Most tokens of the answer; -1: until the context is full.")],
   max_completion_tokens: [field(GENERATING, integer(-1), "The same, in the newer word.")],
@@ -175,7 +213,10 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   n_cmpl: [field(GENERATING, integer(1, 128), "The same, in llama.cpp's word.")],
   stop: [field(GENERATING, stop, "Texts that end the answer.")],
   seed: [field(GENERATING, seed, "Makes answers repeatable; -1: random.")],
-  temperature: [field(GENERATING, number(0, 2), "0: the likeliest token always.")],
+  temperature: [
+    field(GENERATING, number(0, 2), "0: the likeliest token always."),
+    field(HEARING, written(0, 1), "0: the likeliest words always."),
+  ],
   top_p: [field(GENERATING, number(0, 1), "Only the likeliest tokens that together have this probability.")],
   top_k: [field(GENERATING, integer(-1), "Only so many of the likeliest tokens; 0 or less: all.")],
   min_p: [field(GENERATING, number(0, 1), "Only tokens with this share of the likeliest one's probability.")],
@@ -270,6 +311,13 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       "`text`, `json_object`, or `json_schema` with a JSON Schema. See below.",
     ),
     refused(COMPLETION, "It is for chats.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
+    field(
+      SPEECH,
+      oneOf("wav", "pcm", "mp3", "opus", "flac", "aac"),
+      "Format of the sound; default `wav`. Those that the machine has no encoder for are refused.",
+      { dropped: [null] },
+    ),
+    field(HEARING, oneOf("json", "text", "srt", "verbose_json", "vtt"), "Format of the transcript; default `json`."),
   ],
   logprobs: [
     field(CHAT, boolean, "Send the probability of each token."),

@@ -11,6 +11,9 @@ const tables: Readonly<Record<Operation, ReadonlyMap<string, Field>>> = {
   chat: tableOf("chat"),
   completion: tableOf("completion"),
   embedding: tableOf("embedding"),
+  speech: tableOf("speech"),
+  transcription: tableOf("transcription"),
+  translation: tableOf("translation"),
 };
 
 function tableOf(operation: Operation): ReadonlyMap<string, Field> {
@@ -20,7 +23,13 @@ function tableOf(operation: Operation): ReadonlyMap<string, Field> {
   return new Map(fields.filter((entry): entry is [string, Field] => entry[1] !== undefined));
 }
 
-const required = { chat: "messages", completion: "prompt", embedding: "input" } as const;
+/** The file of a form is no field. */
+const required: Readonly<Partial<Record<Operation, string>>> = {
+  chat: "messages",
+  completion: "prompt",
+  embedding: "input",
+  speech: "input",
+};
 
 /**
  * Checks the fields that OpenAI's API or an engine defines, and says them in the way that every engine understands. Returns
@@ -30,7 +39,7 @@ const required = { chat: "messages", completion: "prompt", embedding: "input" } 
 export function checkFields(operation: Operation, body: JsonObject): JsonObject {
   const must = required[operation];
   const table = tables[operation];
-  if (body[must] === undefined || body[must] === null)
+  if (must !== undefined && (body[must] === undefined || body[must] === null))
     throw invalid(must, `The field "${must}" is missing: expected ${table.get(must)?.expected}.`);
   let known: Record<string, unknown> | null = null;
   for (const name in body) {
@@ -43,7 +52,7 @@ export function checkFields(operation: Operation, body: JsonObject): JsonObject 
     } else if (value !== null && !field.passes(value)) throw wrong(name, field, value);
   }
   const checked = known ?? body;
-  if (operation === "embedding") return checked;
+  if (operation !== "chat" && operation !== "completion") return checked;
   checkGrammar(checked);
   const structured = checkStructure(checked);
   return operation === "chat" ? checkTools(checkMessages(structured)) : structured;

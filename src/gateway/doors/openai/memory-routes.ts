@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { requestHeaders } from "../../../api/headers.ts";
+import type { Voice } from "../../../core/engine.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import { answers, type ModelSpec, type Operation } from "../../../core/model.ts";
 import type { RequestProgress } from "../../../core/request.ts";
@@ -9,6 +10,8 @@ import type { ModelWeights } from "../../ports.ts";
 export interface MemoryRoutesOptions {
   readonly directory: ModelDirectory;
   readonly weights: (model: string) => ModelWeights | null;
+  /** Who speaks in a speech model. Rejects where that cannot be found out. */
+  readonly voices: (model: ModelSpec) => Promise<readonly Voice[]>;
   readonly version: string;
   /** Where a request stands that has not ended yet. */
   readonly progress: (tenant: string, requestId: string) => RequestProgress | null;
@@ -41,6 +44,15 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     if (model === undefined || !models(request).includes(model)) throw notFound(models(request), name);
     return describe(model, options);
   };
+  const voices = async (request: FastifyRequest): Promise<object> => {
+    const { model: wanted } = request.query as { model?: unknown };
+    const speaking = models(request).filter((model) => answers(model, "speech"));
+    const asked = typeof wanted === "string" ? speaking.filter((model) => isNamed(model, wanted)) : speaking;
+    if (typeof wanted === "string" && asked.length === 0) throw notFound(speaking, wanted);
+    const data = (await Promise.all(asked.map((model) => voicesOf(model, options)))).flat();
+    // OpenAI has no such route; others that are in use have one of these two names for the list.
+    return { object: "list", data, voices: data };
+  };
   const info = async (request: FastifyRequest): Promise<object> =>
     describeServer(models(request), options, request.raw.socket.localPort);
   const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
@@ -64,6 +76,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     // Names may hold slashes, and clients do not always escape them.
     app.get(`${prefix}/models/*`, one);
     app.get(`${prefix}/info`, info);
+    app.get(`${prefix}/audio/voices`, voices);
   }
 }
 
@@ -78,6 +91,12 @@ const describeProgress = (id: string, { model, ageMs, wait, instanceId, answerin
   age_ms: Math.round(ageMs),
   instance: instanceId,
 });
+
+const isNamed = ({ name, aliases }: ModelSpec, wanted: string): boolean => name === wanted || aliases.includes(wanted);
+
+/** A model whose voice cannot be read has none, which `assistant status` explains; the others are listed. */
+const voicesOf = async (model: ModelSpec, { voices }: MemoryRoutesOptions): Promise<readonly object[]> =>
+  (await voices(model).catch(() => [])).map((voice) => ({ ...voice, object: "voice", model: model.name }));
 
 const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions): object => ({
   id: model.name,
@@ -116,6 +135,7 @@ function describeServer(
     api_server: { type: "assistant", version, ...(port === undefined ? {} : { port: String(port) }) },
     chat_model: first("chat"),
     embedding_model: first("embedding"),
+    tts_model: first("speech"),
     extras: { models: models.map((model) => model.name) },
   };
 }

@@ -1,0 +1,28 @@
+/** Longest piece that is spoken at once: a client that has gone, and one that waits for the first sound, wait no longer than for this. */
+const MAX_CHARACTERS = 300;
+
+/** A text in pieces that are spoken one after the other: sentences, and of long ones parts that end at a mark or between words. */
+export function sentencesOf(text: string): string[] {
+  const segmenter = new Intl.Segmenter(undefined, { granularity: "sentence" });
+  // A line break within a paragraph ends no sentence.
+  const paragraphs = text.split(/\n\s*\n/u).map((paragraph) => paragraph.replace(/\s+/gu, " "));
+  const segments = paragraphs.flatMap((paragraph) => [...segmenter.segment(paragraph)]);
+  return segments.flatMap(({ segment }) => parts(segment.trim())).filter((part) => /[\p{L}\p{N}]/u.test(part));
+}
+
+const MARKS = [", ", "; ", ": ", " – ", " — ", "、", "，", "；"];
+
+function parts(sentence: string): string[] {
+  const found: string[] = [];
+  let rest = sentence;
+  while (rest.length > MAX_CHARACTERS) {
+    const within = rest.slice(0, MAX_CHARACTERS);
+    const mark = Math.max(...MARKS.map((each) => within.lastIndexOf(each)));
+    const space = within.lastIndexOf(" ");
+    // Where nothing is to be found, not within a character that takes two places.
+    const end = mark > 0 ? mark + 1 : space > 0 ? space : within.replace(/[\uD800-\uDBFF]$/, "").length;
+    found.push(rest.slice(0, end));
+    rest = rest.slice(end).trim();
+  }
+  return [...found, rest];
+}
