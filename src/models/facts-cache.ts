@@ -46,7 +46,7 @@ export class FactsCache {
     const identity = `${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
     const known = (await this.#kept)[file];
     if (known?.identity === identity) return known.facts;
-    const { part } = await checkWeights(file);
+    const part = (await checkWeights(file))?.part ?? null;
     const { readModelFacts } = await import("./facts.ts");
     const facts = await readModelFacts(file);
     // Of a model in several files the others may be missing the next time.

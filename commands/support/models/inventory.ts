@@ -103,6 +103,12 @@ export async function instancesOf(model: string, context: CommandContext): Promi
   return instances.map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 }
 
+/** The program that brings a model's weights itself, or null. */
+export function programOf(model: ModelSpec | null): string | null {
+  if (model === null) return null;
+  return model.command?.run[0] ?? (model.source.type === "opaque" ? model.source.reference : null);
+}
+
 /** What an entry's weights are; `facts` null where they are not here or not whole, and `problem` says what is wrong with them. */
 export interface Weights {
   readonly facts: ModelFacts | null;
@@ -116,10 +122,13 @@ export async function weightsOf(
 ): Promise<Weights> {
   if (file === null) return { facts: null, problem: null };
   try {
+    if (isVoiceFile(file)) {
+      await checkWeights(file);
+      return { facts: null, problem: null };
+    }
     if (stored === null && files !== undefined) return { facts: await files.of(file), problem: null };
     // Of a file whose facts are known the header is not read again, but the other parts of the model may be missing.
-    if (stored?.manifest?.facts === undefined || isVoiceFile(file)) await checkWeights(file);
-    if (isVoiceFile(file)) return { facts: null, problem: null };
+    if (stored?.manifest?.facts === undefined) await checkWeights(file);
     return { facts: await (stored === null ? readModelFacts(file) : factsOfStored(stored, store)), problem: null };
   } catch (error) {
     if (!isAssistantError(error)) throw error;

@@ -7,7 +7,7 @@ import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { factsCache, modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { type InventoryEntry, providersOf, takeInventory, weightsOf } from "./inventory.ts";
+import { type InventoryEntry, programOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
 
 /** One model as `list --json` prints it. */
 export interface ListedModel {
@@ -75,9 +75,10 @@ async function listed(entry: InventoryEntry, store: ModelStore, files: FactsCach
     quantization: facts?.quantization ?? null,
     trainContextTokens: facts?.trainContextTokens ?? null,
     source: entry.source,
-    program: entry.config?.command?.run[0] ?? null,
+    program: programOf(entry.config),
     file: entry.file,
-    readable: facts !== null,
+    // A voice has no facts of this kind.
+    readable: facts !== null || (entry.file !== null && problem === null),
     problem,
     contextTokens: entry.config?.load.contextTokens || null,
     pulledAt: entry.stored?.modifiedAt ?? null,

@@ -1,16 +1,19 @@
 import { basename } from "node:path";
+import type { Voice } from "../../../src/core/engine.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
+import type { EngineSet } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { type Capabilities, withProjector } from "../../../src/models/capabilities.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
 import { estimateMemory } from "../../../src/models/fit.ts";
 import { readGguf } from "../../../src/models/gguf-header.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { enginesOf } from "../engines.ts";
 import { modelStore } from "../stores.ts";
 import { elsewhereNamed, type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { type InventoryEntry, instancesOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
+import { type InventoryEntry, instancesOf, programOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
 import { loadOf } from "./load-settings.ts";
 import { presetsOf } from "./presets.ts";
 import type { ShownModel } from "./shown.ts";
@@ -37,7 +40,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     name: entry.name,
     aliases: entry.aliases,
     source: entry.source,
-    program: entry.config?.command?.run[0] ?? null,
+    program: programOf(entry.config),
     file: entry.file,
     files: files.length > 1 ? files.map((file) => basename(file)) : [],
     bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
@@ -53,7 +56,19 @@ export async function shownModel(name: string, context: CommandContext): Promise
     memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
     instances: entry.loaded ? await instancesOf(entry.name, context) : [],
     providers: providersOf(entry.config),
+    voices: await voicesOf(entry, enginesOf(context, config)),
   };
+}
+
+/** Who speaks in a speech model; nobody where its voice cannot be read, which `problem` explains. */
+async function voicesOf({ config, file }: InventoryEntry, engines: EngineSet): Promise<readonly Voice[]> {
+  if (config?.engine !== "speech") return [];
+  return (
+    (await engines
+      .get(config.engine)
+      .voices?.(config, file ?? "")
+      .catch(() => [])) ?? []
+  );
 }
 
 /** What the projector that a model file names can encode; one that cannot be read adds nothing. */

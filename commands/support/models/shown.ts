@@ -1,3 +1,4 @@
+import type { Voice } from "../../../src/core/engine.ts";
 import type { Capabilities } from "../../../src/models/capabilities.ts";
 import { aboveTrained } from "../../../src/models/context.ts";
 import type { ModelFacts } from "../../../src/models/facts.ts";
@@ -35,7 +36,12 @@ export interface ShownModel {
   readonly instances: readonly HoldingInstance[];
   /** Providers that serve it; none where it runs here. */
   readonly providers: readonly string[];
+  /** Who speaks in a speech model, the default first. */
+  readonly voices?: readonly Voice[];
 }
+
+/** Voices that people are shown; `GET /v1/audio/voices` has all. */
+const MAX_VOICES = 20;
 
 /** The same for people: pairs of a word and what it is. */
 export function showRows(model: ShownModel): string[][] {
@@ -67,6 +73,7 @@ export function showRows(model: ShownModel): string[][] {
           : null),
     ],
     ["files", model.files.length === 0 ? null : model.files.join(", ")],
+    ["voices", voicesText(model.voices ?? [])],
     ["problem", model.problem],
     ["sha256", model.sha256],
     ["configured in", model.configFile ?? "nothing yet"],
@@ -80,6 +87,12 @@ export function showRows(model: ShownModel): string[][] {
 /** `chat, tools, vision`: the type, and what else it can do. */
 const capabilitiesText = ({ type, ...others }: Capabilities): string =>
   [type, ...Object.keys(others).filter((key) => others[key] === true)].join(", ");
+
+function voicesText(voices: readonly Voice[]): string | null {
+  const shown = voices.slice(0, MAX_VOICES).map(({ id }) => id);
+  const more = voices.length > shown.length ? ` and ${voices.length - shown.length} more` : "";
+  return shown.length === 0 ? null : `${shown.join(", ")}${more}`;
+}
 
 const contextText = (contextTokens: number, trained: number | null): string =>
   trained === null || contextTokens <= trained
