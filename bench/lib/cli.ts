@@ -14,6 +14,7 @@
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
  * `npm run bench -- many-models [--configured N] [--loaded N] [--weights FILE.gguf]`, after `npm run build`
+ * `npm run bench -- pull [--mb N] [--mb-per-second N]`
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
  * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
  * `npm run bench -- attack [--times N]`, after `npm run build`
@@ -32,6 +33,7 @@ const PROGRAMS = new Map([
   ["forward", "forward/main.ts"],
   ["many-models", "many-models.ts"],
   ["memory", "memory.ts"],
+  ["pull", "pull.ts"],
   ["scheduler", "scheduler.ts"],
   ["swap", "swap.ts"],
   ["variants", "variants.ts"],

@@ -68,12 +68,13 @@ export class PullService {
     this.#options = options;
   }
 
-  /** Begins a pull, or joins the unfinished one of the same reference and name. Throws `usage`, `unknown_source` and `queue_full`. */
+  /** Begins a pull, or joins the unfinished one of the same request. Throws `usage`, `unknown_source` and `queue_full`. */
   start(request: PullRequest): PullStatus {
     // Throws for what names nothing, before there is a pull.
     if (parseReference(request.reference, { cwd: "/", home: "/" }).type === "path") throw isLocal(request.reference);
     const { configure = true, ...rest } = request;
-    const key = JSON.stringify([rest.reference, rest.name ?? null, rest.sha256 ?? null, rest.allowPrivate ?? false]);
+    const { reference, name = null, sha256 = null, allowPrivate = false } = rest;
+    const key = JSON.stringify([reference, name, sha256, allowPrivate, configure]);
     const unfinished = [...this.#entries.values()].filter(({ status }) => status.endedAt === null);
     const joined = unfinished.find((entry) => entry.key === key);
     if (joined !== undefined) return joined.status;

@@ -138,6 +138,21 @@ describe("bytes that another model of the store has", () => {
   });
 });
 
+it("a model that was pulled without its projector gets it, and its weights are not downloaded again", async () => {
+  const { "mmproj-F16.gguf": _, ...without } = files;
+  serveRepository(hub, "acme/m", without);
+  const { sha256: digest } = await store.pull("hf:acme/m", { env: env() });
+  serveRepository(hub, "acme/m", files);
+  const before = hub.requests.length;
+  const again = await store.pull("hf:acme/m", { env: env() });
+  expect(again).toMatchObject({ name: "m-Q4_K_M", files: [{ sha256: digest }, { role: "projector" }] });
+  expect(hub.requests.slice(before).map(({ path }) => path)).toEqual([
+    "/api/models/acme/m/revision/main",
+    "/acme/m/resolve/main/mmproj-F16.gguf",
+  ]);
+  expect(await store.files()).toEqual(["m-Q4_K_M", "m-Q4_K_M.json"]);
+});
+
 describe("a gated repository", () => {
   it("is refused before anything is downloaded, with the way to get access", async () => {
     serveRepository(hub, "acme/m", files, { gated: "manual" });

@@ -20,6 +20,9 @@ export async function alreadyStored(job: Job, store: ModelStore, signal: AbortSi
   if (manifest !== null && manifest.bytes !== model.bytes) return null;
   const sha256 = await digestIfSame(job, model, signal);
   if (sha256 !== null) return pulled(job, model, sha256, store);
+  // Pulled without the projector, as earlier versions did: the weights are linked, and only that is downloaded.
+  if (job.files.length > 1 && manifest?.files === undefined && manifest?.sha256 === job.files[0].expected.sha256)
+    return null;
   throw new AssistantError(
     "file_exists",
     `There is another model named ${job.name}, from ${manifest?.reference ?? "a file put there by hand"}.`,
