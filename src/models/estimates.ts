@@ -107,6 +107,17 @@ export class Estimates {
   }
 }
 
+/** One estimate that is not kept; null for a file that cannot be read as a model. llama.cpp aborts the process that reads some damaged ones. */
+export async function estimateApart(
+  file: string,
+  settings: FitSettings,
+  nodePath: string,
+): Promise<MemoryEstimate | null> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const [answer] = await compute([{ key: "", file, settings }], nodePath, signal).catch(() => []);
+  return answer?.estimate ?? null;
+}
+
 async function compute(jobs: readonly EstimateJob[], nodePath: string, signal: AbortSignal): Promise<EstimateAnswer[]> {
   const child = spawn(nodePath, [program], {
     env: { NODE_NO_WARNINGS: "1" },

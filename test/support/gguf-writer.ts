@@ -1,5 +1,6 @@
 /** A metadata value of a GGUF file, with the type that its reader expects. */
 export type GgufValue =
+  | { readonly u16: number }
   | { readonly u32: number }
   | { readonly f32: number }
   | { readonly bool: boolean }
@@ -15,7 +16,7 @@ export interface GgufTensor {
 }
 
 const ALIGNMENT = 32;
-const TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, text: 8, array: 9 };
+const TYPE = { u16: 2, u32: 4, i32: 5, f32: 6, bool: 7, text: 8, array: 9 };
 const F32 = 0;
 
 /** A GGUF file (version 3, little-endian) as pieces to write one after another. */
@@ -38,6 +39,7 @@ export function ggufPieces(metadata: ReadonlyMap<string, GgufValue>, tensors: re
 }
 
 function encode(value: GgufValue): Buffer[] {
+  if ("u16" in value) return [u32(TYPE.u16), u32(value.u16).subarray(0, 2)];
   if ("u32" in value) return [u32(TYPE.u32), u32(value.u32)];
   if ("f32" in value) return [u32(TYPE.f32), Buffer.from(new Float32Array([value.f32]).buffer)];
   if ("bool" in value) return [u32(TYPE.bool), Buffer.from([value.bool ? 1 : 0])];

@@ -13,8 +13,8 @@ export function modelPart(number: number, count: number): Buffer {
     ["tokenizer.chat_template", { text: "{% if tools %}{{ tools }}{% endif %}{{ messages }}" }],
     ...(count > 1
       ? ([
-          ["split.no", { u32: number - 1 }],
-          ["split.count", { u32: count }],
+          ["split.no", { u16: number - 1 }],
+          ["split.count", { u16: count }],
         ] as const)
       : []),
   ]);

@@ -1,6 +1,6 @@
 import { memoryForModels } from "../../../src/core/device.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
-import { estimateMemory } from "../../../src/models/fit.ts";
+import { estimateApart } from "../../../src/models/estimates.ts";
 import { previewModel } from "../../../src/models/preview.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -30,7 +30,7 @@ export async function shownRemote(
   };
   const { preview, looked } = await previewModel(order.reference, options, async (file, facts) => {
     const load = await loadOf(null, facts, { hardware, config: null, context });
-    return { load, memory: await estimateMemory(file, load) };
+    return { load, memory: await estimateApart(file, load, process.execPath) };
   });
   const [file, ...others] = preview.files;
   return {

@@ -7,7 +7,7 @@ import type { EngineSet } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { type Capabilities, withProjector } from "../../../src/models/capabilities.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
-import { estimateMemory } from "../../../src/models/fit.ts";
+import { estimateApart } from "../../../src/models/estimates.ts";
 import { readGguf } from "../../../src/models/gguf-header.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { enginesOf } from "../engines.ts";
@@ -53,7 +53,7 @@ export async function shownModel(name: string, context: CommandContext): Promise
     loaded: entry.loaded,
     configFile: entry.config?.file ?? null,
     load,
-    memory: load === null || entry.file === null ? null : await estimateMemory(entry.file, load),
+    memory: load === null || entry.file === null ? null : await estimateApart(entry.file, load, process.execPath),
     instances: entry.loaded ? await instancesOf(entry.name, context) : [],
     providers: providersOf(entry.config),
     voices: await voicesOf(entry, enginesOf(context, config)),
