@@ -8,9 +8,9 @@ export type FieldUse = Readonly<Record<Dialect["id"], string | null>>;
 const both = (use: string): FieldUse => ({ anthropic: use, google: use });
 
 export const fieldUses: Readonly<Record<string, FieldUse>> = {
-  model: both("the model file's `provider_model`"),
+  model: both("the provider's name of the model"),
   messages: { anthropic: "`system`, `messages`", google: "`systemInstruction`, `contents`" },
-  stream: both("answers are always streamed from the provider, and put together where the client wants one piece"),
+  stream: both("always a stream at the provider, put together where the client wants one piece"),
   stream_options: both("`include_usage`"),
   max_tokens: { anthropic: "`max_tokens`, thinking included", google: "`maxOutputTokens`" },
   max_completion_tokens: both("the same"),

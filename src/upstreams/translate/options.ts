@@ -3,7 +3,8 @@ import type { AskedModel, Dialect, Extras } from "./dialect.ts";
 import { asksForNothing, refuseFields } from "./fields.ts";
 import { promptOf } from "./messages.ts";
 import { isBoolean, isList, isNumber, isObject, isString, mustBe, refused } from "./refuse.ts";
-import type { CallOptions, FunctionTool, JsonSchema, ReasoningEffort, ResponseFormat, ToolChoice } from "./sdk.ts";
+import { checkSchema } from "./schema.ts";
+import type { CallOptions, FunctionTool, ReasoningEffort, ResponseFormat, ToolChoice } from "./sdk.ts";
 
 /** In the order in which they count. */
 const LIMITS = ["n_predict", "max_completion_tokens", "max_tokens"] as const;
@@ -93,7 +94,7 @@ function toolOf(tool: unknown, index: number): FunctionTool {
   return {
     type: "function",
     name: mustBe(name, isString, "a string", `${at}.function.name`),
-    inputSchema: mustBe(schema, isObject, "a JSON Schema", `${at}.function.parameters`) as JsonSchema,
+    inputSchema: checkSchema(schema, `${at}.function.parameters`),
     ...(isString(description) ? { description } : {}),
     ...(isBoolean(strict) ? { strict } : {}),
   };
@@ -119,7 +120,7 @@ function responseFormat(json: JsonObject): { readonly format: ResponseFormat | u
   const { response_format: asked = null, json_schema: schema = null } = json;
   // In llama.cpp's word, which promises that the answer follows it.
   if (asked === null && schema !== null)
-    return { format: { type: "json", schema: schemaIn(schema, "json_schema") }, isStrict: true };
+    return { format: { type: "json", schema: checkSchema(schema, "json_schema") }, isStrict: true };
   if (asked === null) return { format: undefined, isStrict: false };
   if (schema !== null)
     throw refused("json_schema", 'The fields "response_format" and "json_schema" are both set; set one.');
@@ -136,12 +137,10 @@ function responseFormat(json: JsonObject): { readonly format: ResponseFormat | u
   return {
     format: {
       type: "json",
-      schema: schemaIn(wrapped, `${at}.schema`),
+      schema: checkSchema(wrapped, `${at}.schema`),
       ...(isString(name) ? { name } : {}),
       ...(isString(description) ? { description } : {}),
     },
     isStrict: strict === true,
   };
 }
-
-const schemaIn = (value: unknown, at: string): JsonSchema => mustBe(value, isObject, "a JSON Schema", at) as JsonSchema;

@@ -1,5 +1,5 @@
 import type { Extras } from "./dialect.ts";
-import { isObject, refused } from "./refuse.ts";
+import { isList, isObject, mustBe, refused } from "./refuse.ts";
 import type { CallOptions, JsonSchema } from "./sdk.ts";
 
 /** Keywords whose value is a schema, a list of schemas, or schemas by name. */
@@ -7,26 +7,31 @@ const ONE = ["items", "additionalProperties", "not", "if", "then", "else", "cont
 const LISTS = ["anyOf", "oneOf", "allOf", "prefixItems"];
 const MAPS = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
-/** The path of the first keyword in a JSON Schema that is among these; null: there is none. */
-export function findKeyword(schema: unknown, keywords: ReadonlySet<string>, path: string): string | null {
-  if (!isObject(schema)) return null;
-  for (const [name, value] of Object.entries(schema)) {
+/** The keywords of a JSON Schema, each with its path. Throws `invalid_request` where a schema is none. */
+function* keywordsIn(schema: unknown, path: string): Generator<readonly [name: string, path: string]> {
+  if (typeof schema === "boolean") return;
+  for (const [name, value] of Object.entries(mustBe(schema, isObject, "a JSON Schema", path))) {
     const here = `${path}.${name}`;
-    if (keywords.has(name)) return here;
-    const inner: readonly (readonly [string, unknown])[] =
-      ONE.includes(name) && !Array.isArray(value)
-        ? [[here, value]]
-        : (LISTS.includes(name) || ONE.includes(name)) && Array.isArray(value)
-          ? value.map((each, index) => [`${here}[${index}]`, each] as const)
-          : MAPS.includes(name) && isObject(value)
-            ? Object.entries(value).map(([key, each]) => [`${here}.${key}`, each] as const)
-            : [];
-    for (const [at, each] of inner) {
-      const found = findKeyword(each, keywords, at);
-      if (found !== null) return found;
-    }
+    yield [name, here];
+    for (const [at, inner] of schemasIn(name, value, here)) yield* keywordsIn(inner, at);
   }
-  return null;
+}
+
+function schemasIn(name: string, value: unknown, at: string): (readonly [path: string, schema: unknown])[] {
+  if (LISTS.includes(name) || (ONE.includes(name) && Array.isArray(value)))
+    return mustBe(value, isList, "an array of JSON Schemas", at).map((each, index) => [`${at}[${index}]`, each]);
+  if (ONE.includes(name)) return [[at, value]];
+  if (!MAPS.includes(name)) return [];
+  return Object.entries(mustBe(value, isObject, "an object of JSON Schemas", at)).map(([key, each]) => [
+    `${at}.${key}`,
+    each,
+  ]);
+}
+
+/** Throws `invalid_request` for what has not the form of a JSON Schema: the SDKs take that for granted. */
+export function checkSchema(schema: unknown, at: string): JsonSchema {
+  for (const _ of keywordsIn(schema, at));
+  return mustBe(schema, isObject, "a JSON Schema", at) as JsonSchema;
 }
 
 /** The schema that the answer has to follow; null: there is none, or it need only try. Throws for keywords that nothing enforces. */
@@ -37,11 +42,11 @@ export function strictSchemaOf(
 ): JsonSchema | null {
   const schema = responseFormat?.type === "json" ? responseFormat.schema : undefined;
   if (schema === undefined || !extras.strictSchema) return null;
-  const found = findKeyword(schema, unenforced, "schema");
-  if (found === null) return schema;
+  const found = [...keywordsIn(schema, "schema")].find(([name]) => unenforced.has(name));
+  if (found === undefined) return schema;
   throw refused(
     "response_format",
-    `The provider does not enforce "${found}", which a strict schema asks for.`,
+    `The provider does not enforce "${found[1]}", which a strict schema asks for.`,
     "Leave the keyword or `strict` out: without `strict` it is described to the model.",
   );
 }

@@ -52,8 +52,8 @@ export class TranslatingUpstream implements Upstream {
     if (wire !== "openai.chat" && wire !== "openai.embedding")
       throw new AssistantError(
         "wrong_model_kind",
-        `The provider "${asked.provider.name}" of "${asked.model}" answers chats; it does not continue texts.`,
-        { remedy: "Use /v1/chat/completions." },
+        `The provider "${asked.provider.name}" of "${asked.model}" cannot do the operation "${asked.operation}".`,
+        { remedy: "Ask for a chat, with /v1/chat/completions." },
       );
     const dialect = this.#dialect;
     this.#service ??= dialect.load(this.#context);
