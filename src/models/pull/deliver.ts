@@ -12,6 +12,7 @@ import {
   weightsFile,
   writeManifest,
 } from "../store.ts";
+import { checkVoice, isVoiceFile } from "../voice.ts";
 import { diskFull, freeBytes, needRoom } from "./disk.ts";
 import type { Job } from "./job.ts";
 import { makeFolder } from "./modes.ts";
@@ -145,6 +146,7 @@ async function fill(source: Source, delivery: Delivery): Promise<void> {
 
 /** Whether the file is a whole one, and the part of the model that it should be. */
 async function check({ files }: Job, index: number, { path }: PartialFile, { label }: Source): Promise<void> {
+  if (isVoiceFile(files[index]?.name ?? "")) return checkVoice(path, label);
   const header = await readGguf(path, label);
   const parts = files.filter(({ role }) => role === "weights").length;
   if (parts === 1 || files[index]?.role !== "weights") return refusePart(header, label);
@@ -178,7 +180,7 @@ async function keep(job: Job, arrived: readonly Arrived[], store: ModelStore): P
   const { partial, source, file } = one;
   const { name, reference, licence } = job;
   const facts = { name, reference, source, bytes: file.bytes, sha256: file.sha256, licence };
-  const path = weightsFile(store.weightsDir, name);
+  const path = weightsFile(store.weightsDir, name, isVoiceFile(file.name));
   await partial.finish();
   // The manifest first: the weights' name is what makes the model exist, and nothing may be missing then.
   await writeManifest(store, { ...facts, pulledAt: new Date().toISOString() });

@@ -75,7 +75,14 @@ async function factsOf(text: string, options: PullOptions, signal: AbortSignal):
         name: entry.name,
         reference: entry.name,
         licence: entry.licence,
-        files: [{ name: `${entry.name}.gguf`, role: "weights", expected: entry, sources }],
+        files: [
+          {
+            name: `${entry.name}${entry.kind === "speech" ? ".onnx" : ".gguf"}`,
+            role: "weights",
+            expected: entry,
+            sources,
+          },
+        ],
       };
     }
     case "huggingface":

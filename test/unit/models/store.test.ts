@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { piperMetadata } from "../../../src/core/piper-voice.ts";
 import type { FileRole } from "../../../src/models/file-set.ts";
 import type { Manifest } from "../../../src/models/manifest.ts";
 import { isModelName, nameFromFile } from "../../../src/models/names.ts";
@@ -16,6 +17,7 @@ import {
   weightsFile,
   writeManifest,
 } from "../../../src/models/store.ts";
+import { onnxLike, piperConfig } from "../../support/onnx.ts";
 import { ggufLike, modelStoreIn } from "../../support/store.ts";
 
 let weightsDir: string;
@@ -46,6 +48,21 @@ const manifest = (name: string, bytes: number): Manifest => ({
 });
 
 describe("the store", () => {
+  it("holds voices beside other models, finds them by name and removes them", async () => {
+    const voice = Buffer.concat([onnxLike(), piperMetadata(piperConfig())]);
+    await put("smol", null);
+    await writeFile(weightsFile(weightsDir, "joe", true), voice);
+    await writeManifest(store, manifest("joe", voice.length));
+    expect((await listModels(store)).map(({ name }) => name).sort()).toEqual(["joe", "smol"]);
+    expect(await getModel(store, "joe")).toMatchObject({ file: join(weightsDir, "joe.onnx"), bytes: voice.length });
+    const source = { type: "catalog", name: "joe" } as const;
+    expect(await resolveWeights(source, store, "speech")).toBe(join(weightsDir, "joe.onnx"));
+    await writeFile(weightsFile(weightsDir, "joe", true), voice.subarray(0, 100));
+    await expect(resolveWeights(source, store, "speech")).rejects.toMatchObject({ code: "model_invalid" });
+    expect(await removeModel(store, "joe")).toBe(true);
+    expect((await readdir(weightsDir)).filter((file) => file.startsWith("joe"))).toEqual([]);
+  });
+
   it("lists the newest first, files put there by hand included, and nothing else", async () => {
     await put("old", { pulledAt: "2020-01-01T00:00:00.000Z" });
     await put("new", { pulledAt: "2026-05-05T00:00:00.000Z" });
