@@ -75,7 +75,8 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
     : new Reframed(sink, framing, all, streams);
 }
 
-const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
+/** Operations that answer with sound, or with text of other types than JSON. */
+export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
 const NOTHING: Buffer = Buffer.alloc(0);
 const CLOSING_BRACE = 125;
 const endsWith = (bytes: Buffer, ending: string): boolean =>

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { AnswerFacts } from "../../core/upstream.ts";
-import { type Receiver, SSE_HEADERS, type Verdict } from "../answer/receivers.ts";
+import { AUDIO, type Receiver, receiverFor, SSE_HEADERS, type Verdict } from "../answer/receivers.ts";
+import { SOUND_TYPES } from "../answer/sound.ts";
 import { readFacts, Tail } from "../answer/tail.ts";
 import { type Asked, brokenOff, errorAnswer, errorInside, malformed } from "./failure.ts";
 
@@ -13,12 +14,12 @@ export interface ProviderTarget extends Asked {
   readonly streamed: boolean;
 }
 
-/** A receiver that knows whether nothing more will come, although the connection is still open. */
 export interface ProviderReceiver extends Receiver {
-  readonly isComplete: boolean;
+  /** Nothing more will come, although the connection is still open. */
+  readonly isComplete?: boolean;
 }
 
-/** Throws `provider_error` for what is neither JSON nor an event stream, or the one where the other was asked for. */
+/** Throws `provider_error` for what is neither JSON nor an event stream nor the sound that was asked for, or the one where the other was. */
 export function providerReceiver(
   status: number,
   headers: IncomingHttpHeaders,
@@ -31,6 +32,13 @@ export function providerReceiver(
   const isStream = contentType.startsWith("text/event-stream");
   const isJson = /^application\/(?:[\w.-]+\+)?json\b/.test(contentType);
   if (isStream && target.streamed) return new EventRelay(target);
+  const { sink, headers: more, model, operation } = target;
+  const isSound = operation !== null && AUDIO.has(operation) && SOUND_TYPES.test(contentType);
+  if (isSound && !isStream && !isJson)
+    return receiverFor(
+      { status: 200, contentType, framing: { type: "until-close" } },
+      { sink, headers: more, model: model ?? "", operation },
+    );
   // An error of a stream may come as JSON; what else it is, the receiver says.
   if (isJson) return new WholeAnswer(target);
   const expected = target.streamed ? "an event stream" : "JSON";
@@ -229,7 +237,6 @@ class ErrorAnswer implements ProviderReceiver {
   readonly #headers: IncomingHttpHeaders;
   readonly #asked: Asked;
   readonly begun = false;
-  readonly isComplete = false;
   #bytes = NOTHING;
 
   constructor(status: number, headers: IncomingHttpHeaders, asked: Asked) {

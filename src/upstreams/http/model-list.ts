@@ -37,12 +37,14 @@ export function listedModels(text: string): ListedModel[] | null {
   return [...found.values()];
 }
 
-/** What names of models of some kinds hold. Those of the last row cannot be asked here. */
+/** What names of models of some kinds hold; null: those cannot be asked here. */
 const NAMES: readonly (readonly [pattern: RegExp, kind: ModelKind | null])[] = [
   [/rerank/i, "rerank"],
   [/embed|minilm|\bbge\b|\be5\b|\bgte\b/i, "embedding"],
   [/dall-e|gpt-image|\bflux\b|stable-diffusion/i, "image"],
-  [/whisper|transcri|\btts\b|\baudio\b|voxtral|orpheus|realtime|sora|veo|moderation|guard|\bocr\b/i, null],
+  [/realtime|\baudio\b|sora|veo|moderation|guard|\bocr\b/i, null],
+  [/whisper|transcri/i, "transcription"],
+  [/\btts\b|orpheus/i, "speech"],
 ];
 
 /** Words of APIs that say what a model is for. */
@@ -58,10 +60,10 @@ const TYPES: Readonly<Record<string, ModelKind | null>> = {
   embeddings: "embedding",
   image: "image",
   video: null,
-  audio: null,
+  audio: "speech",
   moderation: null,
   rerank: "rerank",
-  transcribe: null,
+  transcribe: "transcription",
 };
 
 function kindOf(id: string, { kind, type, capabilities, architecture }: Entry): ModelKind | null {

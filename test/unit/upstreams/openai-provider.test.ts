@@ -134,6 +134,34 @@ test("usage is asked for where the model's settings say so, and embeddings are a
   expect(fake.to("/embeddings")[0]?.body).toBe('{"model":"theirs","input":"Rhine"}');
 });
 
+test("sound passes through with its type", async () => {
+  fake.script("/audio/speech", { headers: { "content-type": "audio/mpeg" }, parts: ["ID3", "sound"] });
+  const input = { model: "river", input: "Rhine", voice: "alloy" };
+  const body = { bytes: Buffer.from(JSON.stringify(input)), json: input };
+  const sink = new RecordingSink();
+  await connection().upstream.send(sendingOf(chatCall({ operation: "speech", wire: "openai.speech", body })), sink);
+  expect([sink.text, sink.ending, sink.headers.slice(0, 2)]).toEqual([
+    "ID3sound",
+    "end",
+    ["Content-Type", "audio/mpeg"],
+  ]);
+});
+
+test("a slow client slows the provider down and gets everything", async () => {
+  fake.script(
+    CHAT,
+    events(...Array.from({ length: 200 }, (_, index) => chunk(`${index} ${"x".repeat(2_000)}`)), "[DONE]"),
+  );
+  const sink = new RecordingSink();
+  sink.isSlow = true;
+  const sent = connection().upstream.send(sendingOf(callOf({ stream: true })), sink);
+  const drain = setInterval(() => {
+    for (const resume of sink.waiters.splice(0)) resume();
+  }, 1);
+  await sent.finally(() => clearInterval(drain));
+  expect(sink.text.match(/^data: /gm)).toHaveLength(201);
+});
+
 test("another Assistant learns which daemons a request has come through", async () => {
   await connection({ isAssistant: true }).upstream.send(
     sendingOf(callOf({}, { hops: ["node-0"], priority: 70 })),
