@@ -4,10 +4,10 @@ import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
 import { forwardHeaders } from "../forward-headers.ts";
+import { withModel } from "../model-field.ts";
 import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { type ProviderReceiver, providerReceiver } from "./answers.ts";
 import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
-import { withModel } from "./model-field.ts";
 import { listedModels } from "./model-list.ts";
 
 /** Of the longest list known, some hundred models with all that is said of each, twenty times. */

@@ -1,8 +1,9 @@
 import type { Endpoint } from "../../core/endpoint.ts";
-import type { AnswerSink, JsonObject } from "../../core/inference.ts";
+import type { AnswerSink } from "../../core/inference.ts";
 import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
+import { withModel } from "../model-field.ts";
 import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { encodePost, openExchange, retryLost } from "./exchange.ts";
 
@@ -19,8 +20,7 @@ export class OpenAiServer implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { call, model, headers } = sending;
-    const json = named(withUsage(call, model), model.command?.servedModel ?? "");
-    const bytes = encodePost(pathOf[call.wire], encodeBody(call, json), false, [], contentTypeOf(call));
+    const bytes = encodePost(pathOf[call.wire], bodyOf(sending), false, [], contentTypeOf(call));
     const target = { sink, headers, model: model.name, operation: call.operation };
     return deliver({
       sending,
@@ -34,5 +34,12 @@ export class OpenAiServer implements Upstream {
   }
 }
 
-const named = (json: JsonObject, servedModel: string): JsonObject =>
-  servedModel === "" || json["model"] === servedModel ? json : { ...json, model: servedModel };
+function bodyOf({ call, model }: Sending): Buffer {
+  const json = withUsage(call, model);
+  const name = model.command?.servedModel ?? "";
+  if (name === "" || json["model"] === name) return encodeBody(call, json);
+  // Of a form the fields are written anew, of JSON nothing else changes.
+  return call.body.form === undefined
+    ? withModel(encodeBody(call, json), name)
+    : encodeBody(call, { ...json, model: name });
+}

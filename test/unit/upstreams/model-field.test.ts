@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { withModel } from "../../../src/upstreams/http/model-field.ts";
+import { withModel } from "../../../src/upstreams/model-field.ts";
 
 const replaced = (text: string): string => withModel(Buffer.from(text), "theirs").toString();
 
