@@ -8,7 +8,7 @@ export default class Search extends BaseCommand {
   static override usage = "search [TEXT...] [OPTIONS]";
   static override summary = "Search models that can be pulled by name, and the Hugging Face hub";
   static override description =
-    "Lists the catalog and the presets, those of your own among them, without a network. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
+    "Lists the models that are known by name, your own presets among them, without a network. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
   static override examples = [
     { description: "All models that are known by name", command: "<%= config.bin %> search" },
     {
@@ -24,17 +24,16 @@ export default class Search extends BaseCommand {
 
   async run(): Promise<{ models: readonly FoundModel[] }> {
     const { argv, flags } = await this.parse(Search);
-    const [{ searchModels, searchRows }, { alignColumns }, { formatBytes }] = await Promise.all([
+    const [{ searchModels, searchRows }, { alignColumns }] = await Promise.all([
       import("./support/models/search.ts"),
       import("../src/ui/table.ts"),
-      import("../src/models/format.ts"),
     ]);
     using _progress = showProgress(process.stderr, "searching");
     const models = await searchModels((argv as string[]).join(" "), flags, this.context(flags));
     this.log(
       models.length === 0
         ? `Nothing known by name matches${flags.hub ? ", and nothing on the hub" : "; `--hub` searches the Hugging Face hub too"}.`
-        : alignColumns(searchRows(models, formatBytes)).join("\n"),
+        : alignColumns(searchRows(models)).join("\n"),
     );
     return { models };
   }

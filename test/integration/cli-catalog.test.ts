@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Hub, startHub } from "../fakes/hub.ts";
@@ -37,6 +37,7 @@ const json = async <T>(...args: string[]): Promise<T> =>
 it("search lists catalog and presets in one list, without a network", async () => {
   const { models } = await json<{ models: { name: string }[] }>("search");
   const names = models.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
   expect(names).toEqual(expect.arrayContaining(["smollm2", "qwen2.5-7b-instruct", "bge-m3", "tiny"]));
   expect(hub.requests).toEqual([]);
   expect((await assistant.run(["search", "tiny", "org"])).stdout).toMatch(
@@ -85,4 +86,17 @@ it("pull, register, show, rm and unregister know a preset by its name", async ()
     exitCode: 4,
     stderr: expect.stringContaining("Did you mean tiny?"),
   });
+});
+
+it("register takes a model of a service, with its key from the environment", async () => {
+  const args = ["register", "far", "--provider", "openai_compatible", "--model", "large"];
+  expect(await assistant.run(args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("address") });
+  args.push("--base-url", "http://127.0.0.1:9/v1", "--api-key-env", "HOUSE_KEY");
+  expect(await assistant.run(args)).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining("HOUSE_KEY is not set"),
+  });
+  expect(await assistant.run(args, { env: { ...assistant.env, HOUSE_KEY: "sk" } })).toMatchObject({ exitCode: 0 });
+  expect(await readFile(join(assistant.root, "models/far.toml"), "utf8")).toContain('provider_model = "large"');
+  expect(await readFile(join(assistant.root, "config.toml"), "utf8")).toContain('api_key_env = "HOUSE_KEY"');
 });

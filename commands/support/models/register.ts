@@ -4,6 +4,8 @@ import { AssistantError } from "../../../src/core/errors.ts";
 import type { ModelKind } from "../../../src/core/model.ts";
 import { isModelName } from "../../../src/models/names.ts";
 import { getModel } from "../../../src/models/store.ts";
+import { type CloudModel, isCloudProvider } from "../../../src/registry/cloud.ts";
+import { type Registered, unsupported } from "../../../src/registry/registry.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import type { ProgressStream } from "../cli/progress.ts";
@@ -19,6 +21,13 @@ export interface RegisterRequest {
   readonly gpuLayers: number | undefined;
   readonly quantization: string | null;
   readonly download: boolean;
+  /** The service that runs it; null: this machine does. */
+  readonly service: {
+    readonly provider: string;
+    readonly model: string;
+    readonly baseUrl: string | null;
+    readonly keyVariable: string | null;
+  } | null;
 }
 
 /** What `register --json` prints. */
@@ -38,6 +47,7 @@ export async function registerModel(
   const { name, embedding, contextTokens, gpuLayers, quantization, download } = request;
   using interrupt = interruptible();
   const registry = registryOf(context, progress, interrupt.signal);
+  if (request.service !== null) return shown(await registry.registerCloud(cloudModel(name, request.service)));
   const file = request.file === null ? undefined : resolve(expandHome(request.file, context.env["HOME"] ?? ""));
   const isStored = isModelName(name) && (await getModel(modelStore(context.paths), name)) !== null;
   const isPreset = file === undefined && (!isStored || quantization !== null);
@@ -52,12 +62,20 @@ export async function registerModel(
         contextWindow: contextTokens,
         gpuLayers,
       });
-  return {
-    model: registered.model.name,
-    kind: registered.model.kind,
-    file: registered.file,
-    warning: registered.warning,
-  };
+  return shown(registered);
+}
+
+const shown = ({ model: { name, kind }, file, warning }: Registered): RegisteredModel => ({
+  model: name,
+  kind,
+  file,
+  warning,
+});
+
+function cloudModel(name: string, service: NonNullable<RegisterRequest["service"]>): CloudModel {
+  const { provider, model: modelName, baseUrl, keyVariable: apiKeyVariable } = service;
+  if (!isCloudProvider(provider)) throw unsupported(provider);
+  return { name, provider, modelName, baseUrl, apiKey: null, apiKeyVariable, timeoutS: null };
 }
 
 /** Where it is and how to use it. Pure. */

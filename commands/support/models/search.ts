@@ -1,6 +1,5 @@
 import type { Hardware } from "../../../src/core/device.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
-import { catalog } from "../../../src/models/catalog.ts";
 import { formatParameters } from "../../../src/models/format.ts";
 import { type Fit, fitHere } from "../../../src/models/presets/compatibility.ts";
 import type { Preset } from "../../../src/models/presets/preset.ts";
@@ -19,7 +18,6 @@ export interface FoundModel {
   /** The service of a cloud model, or null. */
   readonly provider: string | null;
   readonly parameters: number | null;
-  readonly bytes: number | null;
   readonly contextLength: number | null;
   readonly licence: string | null;
   /** Where this machine has the memory for it. */
@@ -34,7 +32,7 @@ export interface FoundModel {
 
 const MAX_FROM_HUB = 20;
 
-/** What matches every word of `text`: of the catalog and the presets, and with `hub` of the hub too. */
+/** What matches every word of `text`: of the presets, and with `hub` of the hub too. */
 export async function searchModels(
   text: string,
   { hub }: { readonly hub: boolean },
@@ -56,22 +54,10 @@ export async function searchModels(
     const all = [name, type, repository, provider, licence].join(" ").toLowerCase();
     return words.every((word) => all.includes(word));
   };
-  const known = [
-    ...catalog.map(
-      (entry): FoundModel => ({
-        ...nothingKnown,
-        name: entry.name,
-        type: entry.kind === "embedding" ? "embedding" : "chat",
-        bytes: entry.bytes,
-        licence: entry.licence,
-        fits: fitsBytes(entry.bytes, hardware),
-        isPulled: isPulled(entry.name),
-      }),
-    ),
-    ...(["local", "embedding", "cloud"] as const)
-      .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
-      .map((preset) => ofPreset(preset, hardware, isPulled(preset.name))),
-  ].filter(matches);
+  const known = (["local", "embedding", "cloud"] as const)
+    .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
+    .map((preset) => ofPreset(preset, hardware, isPulled(preset.name)))
+    .filter(matches);
   const fromHub = onHub.map(({ repo, parameters, contextLength, licence, isGated }): FoundModel => {
     const sizeB = parameters === null ? null : parameters / 1e9;
     const { fit, quantization } = sizeB === null ? unknownFit : fitHere({ name: repo, sizeB, vramMib: {} }, hardware);
@@ -95,7 +81,6 @@ const nothingKnown = {
   repository: null,
   provider: null,
   parameters: null,
-  bytes: null,
   contextLength: null,
   fits: null,
   quantization: null,
@@ -103,12 +88,6 @@ const nothingKnown = {
   isGated: false,
 };
 const unknownFit = { fit: null, quantization: null };
-
-/** Weights as they are, without a choice of quantizations. */
-function fitsBytes(bytes: number, hardware: Hardware): Fit {
-  return fitHere({ name: "", sizeB: 1, vramMib: allQuantizations(bytes / 2 ** 20) }, hardware).fit;
-}
-const allQuantizations = (mib: number) => ({ q4_k_m: mib, q5_k_m: mib, q8_0: mib, fp16: mib });
 
 function ofPreset(preset: Preset, hardware: Hardware, isPulled: boolean): FoundModel {
   const { name } = preset;
@@ -122,15 +101,11 @@ function ofPreset(preset: Preset, hardware: Hardware, isPulled: boolean): FoundM
 }
 
 /** The cells of a table, titles first. */
-export function searchRows(found: readonly FoundModel[], formatBytes: (bytes: number) => string): string[][] {
+export function searchRows(found: readonly FoundModel[]): string[][] {
   const rows = found.map((model) => [
     model.name,
     model.type,
-    model.parameters === null
-      ? model.bytes === null
-        ? "-"
-        : formatBytes(model.bytes)
-      : formatParameters(model.parameters),
+    model.parameters === null ? "-" : formatParameters(model.parameters),
     model.contextLength === null ? "-" : String(model.contextLength),
     model.licence ?? model.provider ?? "-",
     model.fits ?? "-",

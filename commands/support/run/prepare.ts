@@ -152,7 +152,7 @@ function throwOwnMistake(config: Config, wanted: string): void {
 function unknownModel(wanted: string, config: Config, presets: Presets): AssistantError {
   const known = [
     ...config.models.flatMap((model) => [model.name, ...model.aliases]),
-    ...[...catalog, ...presets.all].map(({ name }) => name),
+    ...presets.all.map(({ name }) => name),
   ];
   const [nearest] = nearestNames(wanted, new Set(known), 1);
   return new AssistantError(

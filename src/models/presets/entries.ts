@@ -4,6 +4,7 @@ import { dottedKey } from "../../config/findings.ts";
 import { pathIn } from "../../config/paths.ts";
 import { type SchemaNode, schemaNode } from "../../config/schema/kit.ts";
 import { validate } from "../../config/validate.ts";
+import { catalogEntry } from "../catalog.ts";
 import type { Preset } from "./preset.ts";
 import { CloudEntry, EmbeddingEntry, LocalEntry } from "./schema.ts";
 
@@ -75,6 +76,11 @@ function readEntry(entry: unknown, kind: Kind, context: EntryContext): Preset | 
     const key = path.length === 0 ? place : `${place}.${dottedKey(path)}`;
     warn(file, line, key, isKnown ? `${message}; this preset is left out` : "is not a field of presets; it is ignored");
   });
+  const { name } = entry as { readonly name?: string };
+  if (isUsable && !isBuiltIn && name !== undefined && catalogEntry(name) !== null) {
+    warn(file, line, `${place}.name`, `${name} is a model whose digest is part of Assistant; choose another name`);
+    return null;
+  }
   return isUsable ? makers[kind](entry, { ...context, file: isBuiltIn ? null : file }) : null;
 }
 

@@ -1,6 +1,5 @@
 import { AssistantError } from "../../core/errors.ts";
-import { nearestNames } from "../../core/nearest.ts";
-import { catalog, catalogEntry } from "../catalog.ts";
+import { catalogEntry } from "../catalog.ts";
 import { type Presets, pullReference } from "./preset.ts";
 
 /** What `pull` is given. */
@@ -38,10 +37,7 @@ export function pullOrder(written: string, presets: Presets): PullOrder {
 }
 
 function unknownName(written: string, presets: Presets): AssistantError {
-  const near = nearestNames(
-    written,
-    [...catalog, ...presets.all].map(({ name }) => name),
-  );
+  const near = presets.near(written);
   return new AssistantError(
     "unknown_source",
     `${JSON.stringify(written)} is neither a model that is known by name nor a file here.`,

@@ -1,5 +1,6 @@
 import type { ConfigNotice } from "../../core/config.ts";
 import { nearestNames } from "../../core/nearest.ts";
+import { catalogEntry } from "../catalog.ts";
 
 /** Quantizations that memory is computed for, smallest first. */
 export const quantizations = ["q4_k_m", "q5_k_m", "q8_0", "fp16"] as const;
@@ -84,9 +85,13 @@ export class Presets {
   }
 }
 
-/** What `pull` is given for a preset; null for one that has no weights. `quantization`: another one than the preset's file. */
+/**
+ * What `pull` is given for a preset; null for one that has no weights. `quantization`: another one than the preset's
+ * file. What the catalog has too is pulled from there, where its digest is known.
+ */
 export function pullReference(preset: Preset, quantization: string | null): string | null {
   if (preset.kind === "cloud") return null;
+  if (quantization === null && catalogEntry(preset.name) !== null) return preset.name;
   if (quantization !== null) return `hf:${preset.repo}:${quantization.toUpperCase()}`;
   if (preset.kind === "local" && preset.modelPath !== null) return preset.modelPath;
   return `hf:${preset.repo}${preset.filename === null ? "" : `/${preset.filename}`}`;

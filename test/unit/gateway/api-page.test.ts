@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import Fastify from "fastify";
 import { expect, test } from "vitest";
+import { apiV1Door } from "../../../src/gateway/doors/api-v1/door.ts";
 import { inferenceRoutes } from "../../../src/gateway/doors/openai/door.ts";
 
 const page = await readFile(fileURLToPath(new URL("../../../docs/api.md", import.meta.url)), "utf8");
@@ -12,6 +14,21 @@ test("docs/api.md lists every inference route with and without its prefix", () =
     expect(page).toContain(`\`POST ${listed}\``);
     // "All of them answer without /v1 too": the other half must exist.
     expect(paths).toEqual(expect.arrayContaining([listed, listed.slice("/v1".length)]));
+  }
+});
+
+test("docs/api.md lists every route of /api/v1", async () => {
+  const app = Fastify();
+  const routes: string[] = [];
+  app.addHook("onRoute", ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== "HEAD") routes.push(`${each} ${url}`);
+  });
+  apiV1Door({} as Parameters<typeof apiV1Door>[0]).register?.(app);
+  expect(routes).toHaveLength(12);
+  for (const route of routes) {
+    const [method, path = ""] = route.replace("*", "{name}").replace(":preset", "{preset}").split(" ");
+    const listed = path.endsWith("/unload") ? "/unload" : path;
+    expect(page, route).toMatch(new RegExp(`\\x60(?:${method} )?${listed.replace(/[{}/]/g, "\\$&")}\\x60`));
   }
 });
 

@@ -156,6 +156,12 @@ describe("registering a preset", () => {
     expect(pulls).toEqual([]);
   });
 
+  it("pulls what the catalog has from there", async () => {
+    presets = [{ ...seven, name: "smollm2" }];
+    await registry().registerPreset({ preset: "smollm2", download: true, quantization: null });
+    expect(pulls).toEqual(["smollm2 as smollm2"]);
+  });
+
   it("takes the preset's own file", async () => {
     const path = join(root, "own.gguf");
     await writeFile(path, emptyGguf);

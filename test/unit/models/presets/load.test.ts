@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { catalog } from "../../../../src/models/catalog.ts";
 import { loadPresets } from "../../../../src/models/presets/load.ts";
-import type { Presets } from "../../../../src/models/presets/preset.ts";
+import type { LocalPreset, Presets } from "../../../../src/models/presets/preset.ts";
 import { PresetShelf } from "../../../../src/models/presets/shelf.ts";
 
 let root: string;
@@ -42,11 +42,14 @@ models:
 `;
 
 describe("the presets that come with Assistant", () => {
-  it("are read without a word, and each name is one thing", async () => {
-    const { all, notices } = await load();
-    expect(notices).toEqual([]);
-    const names = [...all, ...catalog].map(({ name }) => name);
-    expect(new Set(names).size).toBe(names.length);
+  it("are read without a word, and hold the catalog", async () => {
+    const presets = await load();
+    expect(presets.notices).toEqual([]);
+    for (const { name, licence, sources } of catalog) {
+      expect(presets.find(name)).toMatchObject({ licence });
+      const [{ repo, filename }] = presets.all.filter((preset) => preset.name === name) as [LocalPreset];
+      expect(sources).toContainEqual({ type: "huggingface", repo, file: filename });
+    }
   });
 
   it("have a repository, a file, a licence and a context for every local model", async () => {
@@ -176,6 +179,13 @@ describe("a file with mistakes", () => {
     const { notices } = await load();
     expect(notices).toHaveLength(1);
     expect(JSON.stringify(notices)).not.toContain("sk-secret");
+  });
+
+  it("cannot give the catalog's name to something else", async () => {
+    await write("presets/local.yaml", "models:\n  - {name: smollm2, huggingface_repo: A/b, size_b: 1}\n");
+    const { notices, ...presets } = await load();
+    expect(notices).toMatchObject([{ line: 2, key: "models[0].name" }]);
+    expect(presets.all.find(({ name }) => name === "smollm2")).toMatchObject({ file: null });
   });
 
   it("that is too large is not read", async () => {
