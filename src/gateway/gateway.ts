@@ -10,6 +10,7 @@ import type { RequestProgress } from "../core/request.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
+import type { PullOrder } from "../models/presets/named.ts";
 import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
@@ -94,8 +95,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     weights = () => null,
     registry = null,
     isOnHub = async () => null,
+    pulls = null,
     voices = () => Promise.resolve([]),
   } = options;
+  const orderOf = registry === null ? asWritten : (reference: string) => registry.pullOrder(reference);
   const servers = new Set<Server>();
   let stopping = false;
   const clientIds = new ClientIds();
@@ -109,9 +112,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     onlyModels,
     isStopping: () => stopping,
   });
-  const doors = [openAi, monitorDoor(control), adminDoor(control, options.pulls ?? null)];
+  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf)];
   if (registry !== null)
-    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, onlyModels }));
+    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
   const table = new RouteTable();
   for (const door of doors)
     for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
@@ -174,6 +177,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   };
 }
+
+/** Without presets a reference is what it says. */
+const asWritten = async (reference: string): Promise<PullOrder> => ({ reference, name: null });
 
 async function open(server: Server, address: ListenAddress | UnixAddress): Promise<string> {
   if ("path" in address) {

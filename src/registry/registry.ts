@@ -9,6 +9,7 @@ import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { checkModelName } from "../models/names.ts";
 import { type Compatibility, checkCompatibility, quantizationOfFile } from "../models/presets/compatibility.ts";
+import { mayBePreset, type PullOrder, pullOrder } from "../models/presets/named.ts";
 import { type EmbeddingPreset, type Preset, type Presets, pullReference } from "../models/presets/preset.ts";
 import { checkWeights } from "../models/resolve.ts";
 import { getModel, type ModelStore } from "../models/store.ts";
@@ -79,6 +80,11 @@ export class Registry {
 
   presets(): Promise<Presets> {
     return this.#ports.presets();
+  }
+
+  /** What to pull for what somebody wrote, which may be a preset's name. Throws `unknown_source`, `usage`. */
+  async pullOrder(written: string): Promise<PullOrder> {
+    return mayBePreset(written) ? pullOrder(written, await this.#ports.presets()) : { reference: written, name: null };
   }
 
   /** A model of this machine. Throws `usage` for a name, `model_exists`, and `invalid_request` naming what is wrong. */

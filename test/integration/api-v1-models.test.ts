@@ -7,6 +7,7 @@ import { startProvider, WHOLE } from "../fakes/provider.ts";
 import { eventually } from "../support/assistant.ts";
 import { type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 import { emptyGguf } from "../support/gguf-writer.ts";
+import { ggufLike } from "../support/store.ts";
 
 let hub: Hub;
 let assistant: FakeInstallation;
@@ -19,6 +20,7 @@ const keys = `api_key_sha256 = [
 ]`;
 const PRESETS = `models:
   - {name: tiny, huggingface_repo: ORG/tiny-GGUF, filename: tiny-Q4_K_M.gguf, size_b: 0.1, provider_config: {context_window: 1024}}
+  - {name: slow, huggingface_repo: ORG/slow-GGUF, filename: slow.gguf, size_b: 0.1}
   - {name: lost, huggingface_repo: ORG/lost-GGUF, filename: lost.gguf, size_b: 900}
   - {name: broken, huggingface_repo: nothing, size_b: 1}
 `;
@@ -163,6 +165,7 @@ describe("presets", () => {
       local_path: null,
       file_size_mb: null,
       available_on_hf: true,
+      download: null,
     });
     expect(
       (await call("POST", "/models/register-from-preset", { preset_name: "tiny", auto_download: false })).status,
@@ -181,6 +184,39 @@ describe("presets", () => {
     });
     expect((await call("POST", "/models/load?model_name=tiny")).status).toBe(200);
     expect((await call("POST", "/models/register-from-preset", { preset_name: "tiny" })).status).toBe(409);
+  });
+
+  it("are pulled by name through the admin API too", async () => {
+    const answer = await fetch(`${url}/admin/pulls`, {
+      method: "POST",
+      headers: { authorization: "Bearer boss", "content-type": "application/json" },
+      body: JSON.stringify({ reference: "tiny", name: "copy", configure: false, stream: true }),
+    });
+    const lines = (await answer.text()).trim().split("\n");
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({
+      state: "done",
+      result: { name: "copy", reference: "hf:ORG/tiny-GGUF/tiny-Q4_K_M.gguf" },
+    });
+  });
+
+  it("say how far their download is", async () => {
+    const total = 200_000;
+    const weights = ggufLike(total);
+    const file = { rfilename: "slow.gguf", lfs: { size: total, sha256: sha256(weights) } };
+    hub.set("/api/models/ORG/slow-GGUF/revision/main", { body: Buffer.from(JSON.stringify({ siblings: [file] })) });
+    hub.set("/ORG/slow-GGUF/resolve/main/slow.gguf", { body: weights, pieceMs: 100 });
+    const registering = call("POST", "/models/register-from-preset", { preset_name: "slow" });
+    const status = await eventually("it has begun", async () => {
+      const { body } = await call("GET", "/models/download-status/slow");
+      const download = body["download"] as { bytes: number } | null;
+      return download !== null && download.bytes > 0 && body;
+    });
+    expect(status).toMatchObject({ exists_locally: false, download: { state: "running", total_bytes: total } });
+    expect((await registering).status).toBe(201);
+    expect((await call("GET", "/models/download-status/slow")).body).toMatchObject({
+      exists_locally: true,
+      download: null,
+    });
   });
 
   it("that cannot be had are refused", async () => {

@@ -1,5 +1,6 @@
 import type { Hardware } from "../../../src/core/device.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
+import { catalog } from "../../../src/models/catalog.ts";
 import { formatParameters } from "../../../src/models/format.ts";
 import { type Fit, fitHere } from "../../../src/models/presets/compatibility.ts";
 import type { Preset } from "../../../src/models/presets/preset.ts";
@@ -12,7 +13,7 @@ import { hubOf, presetsOf } from "./presets.ts";
 export interface FoundModel {
   /** What `pull` takes; of a cloud model what `register` takes. */
   readonly name: string;
-  readonly type: "chat" | "embedding" | "cloud" | "hub";
+  readonly type: "chat" | "embedding" | "speech" | "cloud" | "hub";
   /** Repository of the hub, or null. */
   readonly repository: string | null;
   /** The service of a cloud model, or null. */
@@ -54,10 +55,21 @@ export async function searchModels(
     const all = [name, type, repository, provider, licence].join(" ").toLowerCase();
     return words.every((word) => all.includes(word));
   };
-  const known = (["local", "embedding", "cloud"] as const)
-    .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
-    .map((preset) => ofPreset(preset, hardware, isPulled(preset.name)))
-    .filter(matches);
+  const ofCatalog = catalog.filter(({ name }) => presets.find(name) === null);
+  const known = [
+    ...(["local", "embedding", "cloud"] as const)
+      .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
+      .map((preset) => ofPreset(preset, hardware, isPulled(preset.name))),
+    ...ofCatalog.map(
+      ({ name, kind: type, licence }): FoundModel => ({
+        ...nothingKnown,
+        name,
+        type,
+        licence,
+        isPulled: isPulled(name),
+      }),
+    ),
+  ].filter(matches);
   const fromHub = onHub.map(({ repo, parameters, contextLength, licence, isGated }): FoundModel => {
     const sizeB = parameters === null ? null : parameters / 1e9;
     const { fit, quantization } = sizeB === null ? unknownFit : fitHere({ name: repo, sizeB, vramMib: {} }, hardware);

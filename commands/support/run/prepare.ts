@@ -9,7 +9,7 @@ import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
 import { answers, isModelKind, type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
-import { catalog, catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
+import { catalogEntry, DEFAULT_MODEL } from "../../../src/models/catalog.ts";
 import { configurePulled } from "../../../src/models/configure.ts";
 import { formatBytes } from "../../../src/models/format.ts";
 import { isModelName } from "../../../src/models/names.ts";

@@ -1,5 +1,6 @@
 import { AssistantError } from "../../core/errors.ts";
-import { catalogEntry } from "../catalog.ts";
+import { nearestNames } from "../../core/nearest.ts";
+import { catalog, catalogEntry } from "../catalog.ts";
 import { type Presets, pullReference } from "./preset.ts";
 
 /** What `pull` is given. */
@@ -37,7 +38,7 @@ export function pullOrder(written: string, presets: Presets): PullOrder {
 }
 
 function unknownName(written: string, presets: Presets): AssistantError {
-  const near = presets.near(written);
+  const near = nearestNames(written, new Set([...catalog, ...presets.all].map(({ name }) => name)));
   return new AssistantError(
     "unknown_source",
     `${JSON.stringify(written)} is neither a model that is known by name nor a file here.`,

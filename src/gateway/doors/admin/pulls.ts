@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { adminRoutes } from "../../../api/routes.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import { Type } from "../../../core/schema.ts";
+import type { PullOrder } from "../../../models/presets/named.ts";
 import type { PullPort } from "../../ports.ts";
 
 const Id = Type.Object({ id: Type.String() });
@@ -41,14 +42,20 @@ async function refuseUnknownFields({ body }: { readonly body: unknown }): Promis
   );
 }
 
-export function registerPullRoutes(instance: FastifyInstance, pulls: PullPort): void {
+/** `orderOf`: what to pull for a reference, which may be the name of a preset. */
+export function registerPullRoutes(
+  instance: FastifyInstance,
+  pulls: PullPort,
+  orderOf: (reference: string) => Promise<PullOrder>,
+): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   app.post(
     adminRoutes.pulls,
     { schema: { body: PullOrder }, preValidation: refuseUnknownFields },
     async (request, reply) => {
       const { stream = false, ...order } = request.body;
-      const pull = pulls.start(order);
+      const { reference, name } = await orderOf(order.reference);
+      const pull = pulls.start({ ...order, reference, name: order.name ?? name });
       return stream ? await reply.type(LINES).send(linesOf(pull.id, pulls)) : await reply.code(202).send(pull);
     },
   );

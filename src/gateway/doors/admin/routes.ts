@@ -18,13 +18,17 @@ const Named = Type.Object({ name: Type.String() });
 const accepted = { accepted: true } as const;
 
 /** The admin API: for keys with the scope `admin`, and on the Unix socket. */
-export const adminDoor = (control: ControlPort, pulls: PullPort | null): Door => ({
+export const adminDoor = (
+  control: ControlPort,
+  pulls: PullPort | null,
+  orderOf: Parameters<typeof registerPullRoutes>[2],
+): Door => ({
   ...bearerDoor,
   name: "admin",
   scope: "admin",
   register: (app) => {
     registerRoutes(app, control);
-    if (pulls !== null) registerPullRoutes(app, pulls);
+    if (pulls !== null) registerPullRoutes(app, pulls, orderOf);
   },
 });
 

@@ -4,12 +4,14 @@ import type { DaemonStatus, InstanceStatus } from "../../../api/status.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import type { ModelSpec } from "../../../core/model.ts";
 import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import { type Preset, pullReference } from "../../../models/presets/preset.ts";
+import type { PullStatus } from "../../../models/pull-service.ts";
 import { actOn } from "../../../registry/act.ts";
 import { type CloudModel, type CloudProvider, isCloudProvider } from "../../../registry/cloud.ts";
 import { type LocalSettings, type Registered, type Registry, unsupported } from "../../../registry/registry.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import { whileConnected } from "../../front/disconnect.ts";
-import type { ControlPort } from "../../ports.ts";
+import type { ControlPort, PullPort } from "../../ports.ts";
 import {
   CloudConfig,
   CompatibilityQuestion,
@@ -29,6 +31,8 @@ export interface ModelRoutesOptions {
   readonly control: Pick<ControlPort, "status" | "modelAct">;
   /** Whether the hub has the file; null where it cannot be asked. `file` null: whether it has the repository. */
   readonly isOnHub: (repo: string, file: string | null) => Promise<boolean | null>;
+  /** Downloads of the daemon; null: it has none. */
+  readonly pulls: Pick<PullPort, "list"> | null;
   /** The listener serves these models alone; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
@@ -40,7 +44,7 @@ const MIB = 2 ** 20;
 
 /** Lists, registers, loads and deletes models. */
 export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
-  const { directory, registry, control, isOnHub, onlyModels } = options;
+  const { directory, registry, control, isOnHub, pulls, onlyModels } = options;
   const visible = ({ identity }: FastifyRequest): readonly ModelSpec[] => {
     const all = modelsFor(identity.caller, directory);
     return onlyModels === null ? all : all.filter((model) => onlyModels.includes(model.name));
@@ -74,6 +78,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
       local_path: file,
       file_size_mb: bytes === null ? null : Math.round((bytes / MIB) * 100) / 100,
       available_on_hf: await isOnHub(preset.repo, preset.filename),
+      download: downloadOf(preset, pulls?.list() ?? []),
     };
   });
   app.get(`${PREFIX}/*`, async (request) => {
@@ -158,6 +163,21 @@ const cloudModel = (name: string, provider: CloudProvider, config: Static<typeof
   apiKeyVariable: null,
   timeoutS: config.timeout ?? null,
 });
+
+/** The unfinished download of a preset's weights, or null. */
+function downloadOf(preset: Preset, pulls: readonly PullStatus[]): object | null {
+  const reference = pullReference(preset, null);
+  const running = pulls.find((pull) => pull.endedAt === null && pull.reference === reference);
+  return running === undefined
+    ? null
+    : {
+        state: running.state,
+        bytes: running.bytes,
+        total_bytes: running.totalBytes,
+        bytes_per_second: running.bytesPerSecond,
+        seconds_left: running.secondsLeft,
+      };
+}
 
 /** Named in the query or in the body. */
 function modelName({ query, body }: FastifyRequest): string {
