@@ -8,7 +8,7 @@ import type { PullOrder } from "../../../models/presets/named.ts";
 import type { PullPort } from "../../ports.ts";
 
 const Id = Type.Object({ id: Type.String() });
-const PullOrder = Type.Object({
+const PullBody = Type.Object({
   reference: Type.String({ minLength: 1, maxLength: 2000 }),
   name: Type.Optional(Type.String()),
   sha256: Type.Optional(Type.String()),
@@ -30,7 +30,7 @@ const linesOf = (id: string, pulls: PullPort): Readable =>
 
 /** A misspelt `sha256` must not be a pull without one; fastify's validator would drop the field. */
 async function refuseUnknownFields({ body }: { readonly body: unknown }): Promise<void> {
-  const fields = Object.keys(PullOrder.properties);
+  const fields = Object.keys(PullBody.properties);
   const unknown = Object.keys(body ?? {}).find((field) => !fields.includes(field));
   if (unknown === undefined) return;
   throw new AssistantError(
@@ -51,7 +51,7 @@ export function registerPullRoutes(
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   app.post(
     adminRoutes.pulls,
-    { schema: { body: PullOrder }, preValidation: refuseUnknownFields },
+    { schema: { body: PullBody }, preValidation: refuseUnknownFields },
     async (request, reply) => {
       const { stream = false, ...order } = request.body;
       const { reference, name } = await orderOf(order.reference);
