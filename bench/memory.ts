@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../src/core/device.ts";
 import type { ProcessSpec } from "../src/core/engine.ts";
+import { PLAIN_LLAMA } from "../src/core/llama.ts";
 import {
+  capabilitiesOfKind,
   ENGINE_SAMPLING,
   type EngineId,
   type LoadSettings,
@@ -63,7 +65,7 @@ const base: LoadSettings = {
     cacheTypeV: "f16",
     hostCacheMib: 0,
   },
-  ...{ chatTemplate: "", projectorPath: "", pooling: null, extraArgs: [] },
+  ...{ chatTemplate: "", projectorPath: "", pooling: null, llama: PLAIN_LLAMA, extraArgs: [] },
 };
 const device: Device = {
   ...{ id: "cpu", vendor: "cpu", name: "CPU", memoryTotalBytes: 0, memoryFreeBytes: 0 },
@@ -148,6 +150,7 @@ function specOf({ engine, kind, file }: Case, load: LoadSettings, socketPath: st
       name: "bench",
       aliases: [],
       kind,
+      capabilities: capabilitiesOfKind(kind),
       engine,
       source: { type: "file", path: file },
       load,

@@ -62,6 +62,11 @@ export const ModelStatus = Type.Object({
   name: Type.String(),
   aliases: Type.Array(Type.String()),
   kind: Type.String(),
+  capabilities: Type.Optional(
+    Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
+      description: "what it offers, as far as that is known",
+    }),
+  ),
   engine: Type.String(),
   queued: Type.Number(),
   instances: Type.Number({ description: "instances that are ready" }),

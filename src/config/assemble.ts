@@ -1,11 +1,12 @@
 import type { ListenAddress } from "../core/config.ts";
 import { runsKind, traitsOf } from "../core/engine.ts";
-import { type ModelSpec, modelKinds } from "../core/model.ts";
+import { capabilitiesOfKind, type ModelSpec, modelKinds } from "../core/model.ts";
 import { commandOf } from "./command.ts";
 import { defaults, type Machine } from "./defaults.ts";
 import { at, type ModelDraft, type PlacedAddress, type PlacedName, type ReadContext } from "./draft.ts";
 import { dottedKey, type Place, placeText } from "./findings.ts";
 import { fingerprint } from "./fingerprint.ts";
+import { llamaSettings } from "./llama.ts";
 import { addressText, isWildcard } from "./network.ts";
 import { pathIn } from "./paths.ts";
 import { providerSpec } from "./provider-model.ts";
@@ -164,7 +165,7 @@ function build(
   const source = speaks ? speechSource(written) : written;
   const speech = speaks ? speechSettings(of, source, (message) => refuseAt(draft.sourcePlace, message)) : undefined;
   const devices = speaks ? ["cpu"] : deviceSetting(of);
-  const load = speaks ? speechLoad(of) : loadSettings(of, devices);
+  const load = { ...(speaks ? speechLoad(of) : loadSettings(of, devices)), llama: llamaSettings(of) };
   const sampling = samplingDefaults(of);
   const program =
     engine === "command" ? commandOf(draft, of, (key, message) => refuseAt(at(commandPlace, key), message)) : null;
@@ -175,6 +176,7 @@ function build(
     ...named,
     kind,
     ...program,
+    capabilities: { ...draft.capabilities, ...capabilitiesOfKind(kind, program?.operations) },
     engine,
     source,
     load,

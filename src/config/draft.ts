@@ -1,5 +1,5 @@
 import type { ListenAddress } from "../core/config.ts";
-import type { ModelKind, ModelSource } from "../core/model.ts";
+import { type Capabilities, type ModelKind, type ModelSource, modelKinds } from "../core/model.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Environment } from "./environment.ts";
 import type { Findings, Place } from "./findings.ts";
@@ -38,6 +38,8 @@ export interface ModelDraft {
   readonly keys: SectionKeys;
   /** The [command] section of its file. */
   readonly command?: CommandKeys;
+  /** The file's table of capabilities. */
+  readonly capabilities: Capabilities;
   /** The section, for messages about its keys. */
   readonly section: Place;
   /** Addresses of the entry or file; the chat and the embedding model of one entry share them. */
@@ -77,6 +79,22 @@ export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, sec
 /** Where a section names its own weights. */
 export const sourcePlaceOf = (keys: SectionKeys, section: Place): Place =>
   at(section, keys.model_path ? "model_path" : "source");
+
+/** Keys that follow from a file's sections. */
+const derived = new Set(["type", ...Object.values(modelKinds).flatMap(({ operations }) => operations)]);
+
+/** A file's table of capabilities; what cannot be set there is left out, and reported. */
+export function ownCapabilities({ findings }: ReadContext, table: Capabilities | undefined, root: Place): Capabilities {
+  const entries = Object.entries(table ?? {}).filter(([key]) => {
+    if (!derived.has(key)) return true;
+    findings.warning(
+      at(root, "capabilities", key),
+      "has no effect, because it follows from the file's sections; remove it",
+    );
+    return false;
+  });
+  return Object.fromEntries(entries);
+}
 
 /** Aliases of a section: `model_alias` and `aliases`, and `model_name` where the entry names the model otherwise. */
 export function aliasesOf(keys: SectionKeys, section: Place, name: string, withModelName: boolean): PlacedName[] {

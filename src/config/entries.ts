@@ -4,6 +4,7 @@ import {
   at,
   type ModelDraft,
   ownAddress,
+  ownCapabilities,
   type PlacedAddress,
   type ReadContext,
   sourcePlaceOf,
@@ -84,6 +85,7 @@ function draftsOfEntry(
     );
   }
   const addresses = sections.length === 0 ? [] : addressesOf(context, entry, place, { source, keys });
+  const capabilities = ownCapabilities(context, keys.capabilities, { source, path: [] });
   return sections.map(({ kind, section, place: sectionPlace, weights, sourcePlace }, index) => {
     const given = section.model_name ?? UNNAMED;
     const named = given !== UNNAMED && given !== "";
@@ -97,6 +99,7 @@ function draftsOfEntry(
       sourcePlace,
       keys: section,
       ...(keys.command === undefined ? {} : { command: keys.command }),
+      capabilities,
       section: sectionPlace,
       addresses,
       group: `entry ${place.path.join(".")}`,

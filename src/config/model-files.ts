@@ -5,6 +5,7 @@ import {
   at,
   type ModelDraft,
   ownAddress,
+  ownCapabilities,
   type PlacedName,
   type ReadContext,
   sourcePlaceOf,
@@ -108,6 +109,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
       'has no effect, because no section of this file says `engine = "command"`',
     );
   const address = ownAddress(context, keys.server?.socket_addr ?? "", at(root, "server", "socket_addr"));
+  const capabilities = ownCapabilities(context, keys.capabilities, root);
   let baseIsFree = true;
   return sections.map(({ kind, section, place, weights }) => {
     const given = section.model_name ?? UNNAMED;
@@ -124,6 +126,7 @@ function draftsOfFile(context: ReadContext, { source, keys }: ModelFileContent):
       sourcePlace: sourcePlaceOf(section, place),
       keys: section,
       ...(keys.command === undefined ? {} : { command: keys.command }),
+      capabilities,
       section: place,
       addresses: address === null ? [] : [address],
       group: source.file,

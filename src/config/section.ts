@@ -59,7 +59,7 @@ export function deviceSetting({ keys, machine, warn }: SectionContext): readonly
 }
 
 /** Loading settings, every one effective. */
-export function loadSettings(context: SectionContext, devices: readonly string[]): LoadSettings {
+export function loadSettings(context: SectionContext, devices: readonly string[]): Omit<LoadSettings, "llama"> {
   const { keys, kind, machine, toPath, refuse, warn } = context;
   const onGpu = devices.length > 0 ? devices.some((device) => device !== "cpu") : machine.gpus.length > 0;
   const contextTokens = keys.ctx_size ?? (writes(kind) ? defaults.contextTokens : defaults.embeddingContextTokens);

@@ -38,7 +38,7 @@ export function speechSettings(
 }
 
 /** Voices are computed on the CPU, and have neither context nor cache. */
-export function speechLoad({ keys, machine, refuse }: SectionContext): LoadSettings {
+export function speechLoad({ keys, machine, refuse }: SectionContext): Omit<LoadSettings, "llama"> {
   if ((keys.devices ?? []).some((device) => device !== "cpu"))
     refuse("devices", 'voices are computed on the CPU; write `devices = ["cpu"]` or remove the key');
   const threads = keys.threads ?? "auto";

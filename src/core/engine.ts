@@ -93,6 +93,8 @@ export interface LaunchPlan {
   readonly instanceId: string;
   readonly model: ModelSpec;
   readonly modelPath: string;
+  /** Weights of the draft model, where the model has one. */
+  readonly draftPath?: string;
   readonly device: Device;
   /** Threads granted by the governor. */
   readonly threads: number;
@@ -136,6 +138,8 @@ export interface Engine {
   readonly traits: EngineTraits;
   /** Looks whether it can be used here. Cheap enough for every daemon start (tens of milliseconds); cached. */
   availability(): Promise<EngineAvailability>;
+  /** Looks whether this very program knows what the plan asks for. Rejects with `config_invalid`, naming the setting. */
+  check?(plan: LaunchPlan): Promise<void>;
   /** Pure once `availability` said yes: the program and arguments that serve `plan`. Throws AssistantError on settings it cannot honour. */
   launch(plan: LaunchPlan): ProcessSpec;
   /** Where instances of the model listen; missing: on the plan's socket. */

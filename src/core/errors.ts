@@ -55,6 +55,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The model exists but does not do this (a chat request to an embedding model, for example).",
   },
+  unsupported_capability: {
+    status: 400,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The model cannot do what the request asks for (tools or images, for example).",
+  },
   request_not_found: {
     status: 404,
     type: "invalid_request_error",

@@ -1,4 +1,8 @@
 import type { CommandSettings } from "./command.ts";
+import type { LlamaSettings } from "./llama.ts";
+import type { ModelSource } from "./source.ts";
+
+export type { ModelSource, ProviderOffer } from "./source.ts";
 
 /** What is asked of a model. */
 export type Operation =
@@ -93,24 +97,17 @@ export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(mo
 
 export type EngineId = "llama-server" | "node-llama-cpp" | "command" | "speech";
 
-/** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
-export type ModelSource =
-  | { readonly type: "file"; readonly path: string }
-  | { readonly type: "catalog"; readonly name: string }
-  /** `file` ends in `@REVISION` where that is not `main`. */
-  | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
-  /** What a program of its own calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
-  | { readonly type: "opaque"; readonly reference: string }
-  /** No weights: one of these providers serves it. */
-  | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] };
+/**
+ * What a model offers, by name: `type` (its kind), each operation it answers, and features such as `vision` and `tools`.
+ * A feature that is missing is not known: whoever serves the model decides.
+ */
+export type Capabilities = Readonly<Record<string, string | number | boolean>>;
 
-/** A model of a provider. */
-export interface ProviderOffer {
-  /** Of its `[[providers]]` entry. */
-  readonly provider: string;
-  /** The provider's own name for the model. */
-  readonly model: string;
-}
+/** What follows from the kind alone, or from the kind and the operations that the model's program answers. */
+export const capabilitiesOfKind = (kind: ModelKind, operations = modelKinds[kind].operations): Capabilities => ({
+  type: kind,
+  ...Object.fromEntries(operations.map((operation) => [operation, true])),
+});
 
 /** Sampling used when a request does not say otherwise. `null`: the engine's own default. */
 export interface SamplingDefaults {
@@ -171,6 +168,7 @@ export interface LoadSettings {
   /** Path of a multimodal projector, or "". */
   readonly projectorPath: string;
   readonly pooling: "none" | "mean" | "cls" | "last" | "rank" | null;
+  readonly llama: LlamaSettings;
   /** Further arguments for llama-server, passed as they are. */
   readonly extraArgs: readonly string[];
 }
@@ -196,6 +194,8 @@ export interface ModelSpec {
   readonly kind: ModelKind;
   /** Missing: all operations of its kind. */
   readonly operations?: readonly Operation[];
+  /** As far as the configuration says; the daemon's directory adds what the weights say. */
+  readonly capabilities: Capabilities;
   readonly engine: EngineId | "auto";
   /** The program, where the engine is `command`. */
   readonly command?: CommandSettings;

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "./errors.ts";
-import { ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
+import { PLAIN_LLAMA } from "./llama.ts";
+import { capabilitiesOfKind, ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
 
 /** What another machine, or a provider, tells of one of its models. */
 export interface RemoteModel {
@@ -48,6 +49,7 @@ const loadedElsewhere: LoadSettings = {
   chatTemplate: "",
   projectorPath: "",
   pooling: null,
+  llama: PLAIN_LLAMA,
   extraArgs: [],
 };
 
@@ -61,6 +63,7 @@ export const servedElsewhere = ({
   readonly contextTokens: number;
   readonly slots: number;
 }): ModelSpec => ({
+  capabilities: capabilitiesOfKind(facts.kind),
   ...facts,
   engine: "auto",
   load: { ...loadedElsewhere, contextTokens, slots },

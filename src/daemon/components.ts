@@ -9,6 +9,7 @@ import { Fleet } from "../fleet/fleet.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
+import { checkAdapters } from "../models/companions.ts";
 import type { PullService } from "../models/pull-service.ts";
 import { checkProjector, resolveWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
@@ -71,7 +72,7 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
   const fleetEvents = new Signal<FleetEvent>();
   const measured = new Signal<Measured>();
   const estimated = new Signal<void>();
-  const directory = new Directory();
+  const directory = new Directory((model) => weights.capabilities(model));
   const upstreams = new InstanceUpstreams();
   const modelStore = { weightsDir: config.paths.weightsDir, manifests: stores.manifests };
   const probe = createEngineProbe();
@@ -85,7 +86,12 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
     engineFor: (model) => current.engines.choose(model),
     resolveWeights: async ({ source, kind, load }) => {
       await checkProjector(load.projectorPath);
+      await checkAdapters(load);
       return await resolveWeights(source, modelStore, kind);
+    },
+    resolveDraft: async ({ load }) => {
+      const draft = load.llama.speculation?.draft ?? null;
+      return draft === null ? null : await resolveWeights(draft, modelStore);
     },
     probe,
     slotCache,
@@ -131,6 +137,7 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
       for (const { id, model, state } of fleet.snapshots())
         if (model === name && state === "failed") scheduler.operate("stop", { instance: id });
     },
+    onChanged: () => directory.replace(current.config, Date.now()),
   });
   const pulls = createPulls({ current, store: modelStore, reload });
   const requestLog = log.requests("gateway");

@@ -63,7 +63,7 @@ export function createControl(parts: ControlParts): ControlPort {
       nodes: remotes.status(),
       providers: remotes.providers(),
       grpc,
-      remoteModels: directory.remote().filter(({ source }) => source.type !== "provider"),
+      models: [...directory.own(), ...directory.remote().filter(({ source }) => source.type !== "provider")],
       hints: [...hints, ...problems],
     });
   };

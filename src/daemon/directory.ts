@@ -1,5 +1,5 @@
 import type { Config } from "../core/config.ts";
-import { answers, type ModelSpec, type Operation } from "../core/model.ts";
+import { answers, type Capabilities, type ModelSpec, type Operation } from "../core/model.ts";
 
 /** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
@@ -8,10 +8,16 @@ export class Directory {
   #remoteByName = new Map<string, ModelSpec>();
   #remote: readonly ModelSpec[] = [];
   #createdAt = new Map<string, number>();
+  readonly #capabilities: (model: ModelSpec) => Capabilities;
 
-  replace(config: Config, now: number): void {
-    this.#models = config.models;
-    this.#byName = this.#index(config.models, now);
+  /** `capabilities`: what a model offers as far as that is known now; `replace` asks again. */
+  constructor(capabilities: (model: ModelSpec) => Capabilities = (model) => model.capabilities) {
+    this.#capabilities = capabilities;
+  }
+
+  replace(config: Pick<Config, "models">, now: number): void {
+    this.#models = config.models.map((model) => ({ ...model, capabilities: this.#capabilities(model) }));
+    this.#byName = this.#index(this.#models, now);
   }
 
   /** Other machines came, went, or told of other models. */
@@ -39,6 +45,11 @@ export class Directory {
 
   all(): readonly ModelSpec[] {
     return this.#remote.length === 0 ? this.#models : [...this.#models, ...this.#remote];
+  }
+
+  /** Those of this machine's own files. */
+  own(): readonly ModelSpec[] {
+    return this.#models;
   }
 
   /** Those that only other machines have. */

@@ -8,7 +8,9 @@ import type { InstanceSnapshot } from "../core/instance.ts";
 import { type EngineId, type ModelSpec, modelKinds } from "../core/model.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
+import { companionBytes } from "../models/companions.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
+import type { MemoryEstimate } from "../models/fit.ts";
 import { locateWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
 import type { MemoryNeed } from "../scheduler/memory.ts";
@@ -24,6 +26,8 @@ export interface Measured {
 
 /** Of a voice's bytes, as measured while it speaks. */
 const VOICE_COPIES = 2;
+
+const ALL_LAYERS = 999;
 
 export interface MemoryPorts {
   readonly env: Environment;
@@ -173,16 +177,22 @@ export class Memory {
 
   /** Returns whether all its figures are there. */
   #store(
-    { model, engine, jobs: [cpu, gpu], projectorBytes }: ModelJobs,
+    { model, engine, jobs: [cpu, gpu, ...draft], companionBytes: more }: ModelJobs,
     found: Awaited<ReturnType<Estimates["recall"]>>,
   ): boolean {
     const onCpu = found.get(cpu.key);
     const onGpu = found.get(gpu.key);
-    if (onCpu === undefined || onGpu === undefined) return false;
+    const [draftOnCpu, draftOnGpu] = draft.map(({ key }) => found.get(key));
+    if (onCpu === undefined || onGpu === undefined || draft.some(({ key }) => !found.has(key))) return false;
     const apple = this.#ports.devices().some((device) => device.vendor === "apple");
     const gpuBytes = (onGpu?.total.gpuBytes ?? 0) + (apple ? (onGpu?.total.hostBytes ?? 0) : 0);
     const need =
-      onCpu && onGpu ? { cpuBytes: onCpu.total.hostBytes + projectorBytes, gpuBytes: gpuBytes + projectorBytes } : null;
+      onCpu && onGpu
+        ? {
+            cpuBytes: onCpu.total.hostBytes + more + draftBytes(draftOnCpu),
+            gpuBytes: gpuBytes + more + draftBytes(draftOnGpu),
+          }
+        : null;
     const cacheTokens = onCpu ? keptTokens(model, engine, onCpu.cache.hostBytes) : null;
     this.#byModel.set(model.name, { fingerprint: model.fingerprint, need, cacheTokens });
     return true;
@@ -193,17 +203,27 @@ export class Memory {
     // Not their headers: those of many models at once would take gigabytes.
     const file = await locateWeights(model.source, this.#ports.store).catch(() => null);
     if (file === null) return null;
-    const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, projectorPath } = model.load;
+    const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, llama } = model.load;
     const engine = await this.#ports.engineOf(model).catch(() => DEFAULT_ENGINE);
     const settings = { contextTokens, slots, microBatchTokens, cacheTypeK, cacheTypeV, kind: model.kind, engine };
+    const { cpuMoeLayers, speculation } = llama;
+    const draft = speculation?.draft ?? null;
     const hasGpu = this.#ports.devices().some((device) => device.vendor !== "cpu");
     try {
-      const [cpu, gpu, projector] = await Promise.all([
+      const [cpu, gpu, more] = await Promise.all([
         estimateJob(file, { ...settings, gpuLayers: 0 }),
-        estimateJob(file, { ...settings, gpuLayers: hasGpu ? gpuLayers : 0 }),
-        projectorPath === "" ? null : stat(projectorPath).catch(() => null),
+        estimateJob(file, { ...settings, gpuLayers: hasGpu ? gpuLayers : 0, cpuMoeLayers }),
+        companionBytes(model.load),
       ]);
-      return { model, engine, jobs: [cpu, gpu], projectorBytes: projector?.size ?? 0 };
+      if (draft === null || speculation === null) return { model, engine, jobs: [cpu, gpu], companionBytes: more };
+      const draftFile = await locateWeights(draft, this.#ports.store);
+      const draftLayers = hasGpu && !speculation.draftOnCpu ? (speculation.draftGpuLayers ?? -1) : 0;
+      const onDevice = { ...settings, cacheTypeK: "f16", cacheTypeV: "f16" };
+      const jobs = await Promise.all([
+        estimateJob(draftFile, { ...onDevice, gpuLayers: 0 }),
+        estimateJob(draftFile, { ...onDevice, gpuLayers: draftLayers < 0 ? ALL_LAYERS : draftLayers }),
+      ]);
+      return { model, engine, jobs: [cpu, gpu, ...jobs], companionBytes: more };
     } catch {
       return null;
     }
@@ -235,7 +255,16 @@ function keptTokens({ load, kind }: ModelSpec, engine: EngineId, slotBytes: numb
 interface ModelJobs {
   readonly model: ModelSpec;
   readonly engine: EngineId;
-  readonly jobs: readonly [cpu: EstimateJob, gpu: EstimateJob];
-  /** A multimodal projector is loaded whole. */
-  readonly projectorBytes: number;
+  /** Two more where a draft model is loaded too: the same for that. */
+  readonly jobs: readonly [cpu: EstimateJob, gpu: EstimateJob, ...draft: EstimateJob[]];
+  /** Projector and adapters, which are loaded whole. */
+  readonly companionBytes: number;
 }
+
+/** What a draft model takes on the device of its model: weights, cache and buffers, and no second program. */
+const draftBytes = (estimate: MemoryEstimate | null | undefined): number => {
+  if (!estimate) return 0;
+  const { weights, cache, compute } = estimate;
+  const onGpu = weights.gpuBytes + cache.gpuBytes + compute.gpuBytes;
+  return onGpu > 0 ? onGpu : weights.hostBytes + cache.hostBytes;
+};

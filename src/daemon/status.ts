@@ -35,8 +35,11 @@ export interface StatusParts {
   readonly providers: readonly ProviderStatus[];
   /** Where gRPC is served, or null. */
   readonly grpc: string | null;
-  /** Models that only other machines have. What providers offer is in `providers`, and may be hundreds. */
-  readonly remoteModels: readonly ModelSpec[];
+  /**
+   * With what they offer: those of this machine, and those that only other machines have. What providers offer is in
+   * `providers`, and may be hundreds.
+   */
+  readonly models: readonly ModelSpec[];
   readonly hints: readonly string[];
 }
 
@@ -71,12 +74,13 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     rssBytes: ownResidentBytes() ?? 0,
     requestsServed: scheduler.requestsServed,
     queued: scheduler.queued,
-    models: [...config.models, ...parts.remoteModels].map((model): ModelStatus => {
+    models: parts.models.map((model): ModelStatus => {
       const view = scheduler.models.get(model.name);
       return {
         name: model.name,
         aliases: [...model.aliases],
         kind: model.kind,
+        capabilities: { ...model.capabilities },
         engine: model.source.type === "provider" ? "provider" : model.nodes === undefined ? model.engine : "remote",
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,

@@ -2,8 +2,8 @@ import { stat } from "node:fs/promises";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { ConfigNotice } from "../core/config.ts";
 import { toAssistantError } from "../core/errors.ts";
-import type { ModelSpec } from "../core/model.ts";
-import { withProjector } from "../models/capabilities.ts";
+import type { Capabilities, ModelSpec } from "../core/model.ts";
+import { offeredBy, withProjector } from "../models/capabilities.ts";
 import { aboveTrained } from "../models/context.ts";
 import type { GgufHeader } from "../models/gguf-header.ts";
 import { checkProjector, checkWeights, locateWeights } from "../models/resolve.ts";
@@ -15,6 +15,8 @@ export interface WeightsOptions {
   models(): readonly ModelSpec[];
   /** The weights of a model were missing or unusable, and are there now. */
   onMended(model: string): void;
+  /** More, or something else, is known of some weights. */
+  onChanged(): void;
 }
 
 /** A model's file as it was last looked at. */
@@ -53,6 +55,11 @@ export class Weights implements Disposable {
     return this.#found.get(model)?.header ?? null;
   }
 
+  /** What the model offers as far as its configuration and its weights say. */
+  capabilities(model: ModelSpec): Capabilities {
+    return offeredBy(model, this.header(model.name));
+  }
+
   /** Why the model cannot be loaded, or null. */
   problem(model: string): string | null {
     return this.#found.get(model)?.problem ?? null;
@@ -84,7 +91,9 @@ export class Weights implements Disposable {
     const models = this.#options.models().filter(({ nodes }) => nodes === undefined);
     const names = new Set(models.map(({ name }) => name));
     for (const name of [...this.#found.keys()]) if (!names.has(name)) this.#found.delete(name);
+    const before = [...names].map((name) => ({ name, header: this.header(name) }));
     for (const model of models) await this.#lookAt(model);
+    if (before.some(({ name, header }) => this.header(name) !== header)) this.#options.onChanged();
     this.#next?.cancel();
     const incomplete = [...this.#found.values()].some(({ problem }) => problem !== null);
     if (incomplete && !this.#stopped) this.#next = this.#options.clock.after(LOOK_MS, () => void this.look());

@@ -53,6 +53,8 @@ export interface FleetOptions {
   engineFor(model: ModelSpec): Promise<Engine>;
   /** The weights on this machine; rejects with `model_not_pulled` where they are missing. */
   resolveWeights(model: ModelSpec): Promise<string>;
+  /** The weights of its draft model, or null where it has none; rejects as `resolveWeights` does. */
+  resolveDraft?(model: ModelSpec): Promise<string | null>;
   readonly probe: EngineProbe;
   readonly clock: Clock;
   /** 0 to 1, for jitter. */

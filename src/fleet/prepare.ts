@@ -33,9 +33,10 @@ export async function prepareStart(
       },
     );
   }
-  const [engine, modelPath, logStart] = await Promise.all([
+  const [engine, modelPath, draftPath, logStart] = await Promise.all([
     options.engineFor(model),
     options.resolveWeights(model),
+    options.resolveDraft?.(model),
     prepareLog(files.logFile, maxLogBytes),
     // What was killed and has not ended yet still holds the socket and the memory.
     lingering?.exited,
@@ -53,8 +54,10 @@ export async function prepareStart(
     device,
     threads,
     socketPath,
+    ...(draftPath ? { draftPath } : {}),
     ...(slotPlace ? { slotDir: slotPlace.directory } : {}),
   };
+  await engine.check?.(plan);
   await rm(socketPath, { force: true });
   // Of the program that is started now: another may be built or chosen while it runs.
   const { noticesDisconnects, separatesCaches, onlyOpenAi } = availability;

@@ -56,7 +56,9 @@ export class SlotCache {
       this.#options.budgetBytes() === 0 ||
       !modelKinds[model.kind].generates ||
       !engine.available ||
-      model.load.projectorPath !== ""
+      model.load.projectorPath !== "" ||
+      // Of a draft model nothing is saved, and it would guess from nothing.
+      (model.load.llama.speculation?.draft ?? null) !== null
     )
       return null;
     try {

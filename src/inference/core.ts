@@ -4,10 +4,11 @@ import type { AnswerSink, CallOrigin, InferenceCall } from "../core/inference.ts
 import type { ModelSpec } from "../core/model.ts";
 import type { Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
+import { adapterPart } from "./adapters.ts";
 import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
-import { fallbacksOf, resolveModel } from "./resolve.ts";
+import { fallbacksOf, requireFeatures, resolveModel } from "./resolve.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
 /** How often a call is sent, first and again, while nothing of an answer has come. */
@@ -99,7 +100,10 @@ class Run {
 
   async #serveBy(given: InferenceCall, model: ModelSpec): Promise<void> {
     const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
-    const scope = cacheScopeOf(call.caller.tenant, call.cachePart, this.#ports.tenancy());
+    requireFeatures(this.#ports.directory, model, call);
+    const adapters = adapterPart(call, model);
+    const part = adapters === null ? call.cachePart : `${call.cachePart ?? ""}\n${adapters}`;
+    const scope = cacheScopeOf(call.caller.tenant, part, this.#ports.tenancy());
     const facts = this.#requestFacts(call, model, scope);
     for (let tries = 1; ; tries++) {
       const lease = await this.#acquire(call, facts);

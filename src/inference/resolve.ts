@@ -1,3 +1,4 @@
+import { featuresOf, lacks, offers, quoted } from "../core/capabilities.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { Caller, InferenceCall } from "../core/inference.ts";
 import { answers, type ModelSpec, modelKinds, type Operation, operationsOf } from "../core/model.ts";
@@ -70,6 +71,26 @@ export const fallbacksOf = (
     .flatMap((other) => directory.find(other) ?? [])
     .filter((model) => model.name !== name && answers(model, operation) && mayUse(caller, model));
 
+/** Throws `unsupported_capability` where the model is known not to have what the call asks for. */
+export function requireFeatures(
+  directory: ModelDirectory,
+  model: ModelSpec,
+  call: Pick<InferenceCall, "operation" | "caller" | "body" | "prompt">,
+): void {
+  for (const feature of featuresOf(call)) {
+    if (model.capabilities[feature.key] !== false) continue;
+    const able = modelsFor(call.caller, directory).filter(
+      (other) => answers(other, call.operation) && other.capabilities[feature.key] === true,
+    );
+    throw lacks(
+      model.name,
+      feature,
+      model.capabilities,
+      able.map(({ name }) => name),
+    );
+  }
+}
+
 /** The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that. */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";
@@ -126,18 +147,9 @@ function wrongKind(allowed: readonly ModelSpec[], model: ModelSpec, operation: O
     const message = `The program of "${model.name}" does not ${verbOf(operation)} by ${operation}; it answers ${operationsOf(model).join(" and ")}. ${choice}`;
     return new AssistantError("wrong_model_kind", message, { param: "model" });
   }
-  const message = `"${model.name}" is ${modelKinds[model.kind].noun} and does not ${verbOf(operation)}. ${choice}`;
+  const message = `"${model.name}" is ${modelKinds[model.kind].noun} and does not ${verbOf(operation)}. ${offers(model.capabilities)} ${choice}`;
   return new AssistantError("wrong_model_kind", message, { param: "model" });
 }
 
 const verbOf = (operation: Operation): string =>
   Object.values(modelKinds).find(({ operations }) => operations.includes(operation))?.verb ?? operation;
-
-/** So many names help whoever reads a message. */
-const MAX_NAMED = 10;
-
-function quoted(names: readonly string[]): string {
-  const more = names.length - MAX_NAMED;
-  const named = names.slice(0, MAX_NAMED).map((name) => `"${name}"`);
-  return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", ");
-}

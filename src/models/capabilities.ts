@@ -1,5 +1,6 @@
-/** What a model offers: keys such as `type`, `vision` or `tools`, each with its value. */
-export type Capabilities = Readonly<Record<string, string | number | boolean>>;
+import { type Capabilities, capabilitiesOfKind, isModelKind, type ModelSpec, modelKinds } from "../core/model.ts";
+
+export type { Capabilities };
 
 /** The parts of a GGUF header that capabilities are derived from. Null: the header does not have it. */
 export interface CapabilityFacts {
@@ -78,3 +79,44 @@ export const withProjector = (model: Capabilities, projector: Capabilities | nul
   projector?.["type"] === "projector" && model["type"] === "chat"
     ? { ...model, vision: projector["vision"] === true, audio: projector["audio"] === true }
     : model;
+
+/** The parts of a header that `offeredBy` reads. */
+export interface KnownWeights {
+  readonly architecture: string | null;
+  /** With those of the projector that it is loaded with. */
+  readonly capabilities: Capabilities;
+}
+
+/**
+ * What a configured model offers: what its kind and its weights say, and over that what its file says. Nothing is added where
+ * the weights are not known, such as those of a model that another machine, a provider or another program runs.
+ */
+export function offeredBy(
+  { kind, capabilities, command, load }: Pick<ModelSpec, "kind" | "capabilities" | "command" | "load">,
+  weights: KnownWeights | null,
+): Capabilities {
+  const isKnown = weights !== null && weights.architecture !== null && command === undefined;
+  if (!isKnown || !modelKinds[kind].generates) return capabilities;
+  const { tools, reasoning, ...others } = weights.capabilities;
+  // With a built-in template the file's own does not count. ChatML has no tools; of the others the engine knows.
+  const ofTemplate =
+    load.chatTemplate === ""
+      ? { tools, reasoning }
+      : load.chatTemplate === "chatml"
+        ? { tools: false, reasoning: false }
+        : {};
+  return { ...others, ...withoutUnknown(ofTemplate), ...capabilities };
+}
+
+/** The same of weights that no configuration names. */
+export function offeredByWeights(capabilities: Capabilities): Capabilities {
+  const { type } = capabilities;
+  return typeof type === "string" && isModelKind(type)
+    ? { ...capabilities, ...capabilitiesOfKind(type) }
+    : capabilities;
+}
+
+const withoutUnknown = (features: Readonly<Record<string, string | number | boolean | undefined>>): Capabilities =>
+  Object.fromEntries(
+    Object.entries(features).filter((entry): entry is [string, string | number | boolean] => entry[1] !== undefined),
+  );

@@ -1,4 +1,4 @@
-import type { GgmlType } from "node-llama-cpp";
+import type { GgmlType, GgufFileInfo } from "node-llama-cpp";
 import { traitsOf } from "../core/engine.ts";
 import { type EngineId, type LoadSettings, type ModelKind, modelKinds } from "../core/model.ts";
 import { readHeader } from "./facts.ts";
@@ -11,6 +11,8 @@ export type FitSettings = Pick<
   readonly kind: ModelKind;
   /** Default: llama-server. */
   readonly engine?: EngineId;
+  /** Layers, from the first, whose experts stay in host memory; -1: all. Default: 0. */
+  readonly cpuMoeLayers?: number;
 };
 
 /** Bytes of one part, where they lie. */
@@ -65,13 +67,30 @@ export async function estimateMemory(file: string, settings: FitSettings): Promi
     feedForward: first(shape?.feed_forward_length),
     heads: first(shape?.attention?.head_count),
   });
+  const experts = expertBytes(info, insights.totalLayers - layers, settings.cpuMoeLayers ?? 0);
   return sum(
-    { hostBytes: weights.cpuRam, gpuBytes: weights.gpuVram },
+    { hostBytes: weights.cpuRam + experts, gpuBytes: weights.gpuVram - experts },
     { hostBytes: Math.round(cacheBytes * (1 - onGpu)), gpuBytes: Math.round(cacheBytes * onGpu) },
     layers > 0
       ? { hostBytes: program, gpuBytes: Math.max(0, reservedBytes) }
       : { hostBytes: program + activations, gpuBytes: 0 },
   );
+}
+
+/**
+ * Bytes of the experts that `n_cpu_moe` keeps in host memory, among the layers on the GPU: those behind the first
+ * `hostLayers`. A tensor ends where the next one begins.
+ */
+function expertBytes({ fullTensorInfo = [] }: GgufFileInfo, hostLayers: number, cpuMoeLayers: number): number {
+  if (cpuMoeLayers === 0) return 0;
+  const tensors = [...fullTensorInfo].sort((a, b) => Number(a.offset) - Number(b.offset));
+  const end = cpuMoeLayers < 0 ? Number.POSITIVE_INFINITY : cpuMoeLayers;
+  return tensors.reduce((sum, { name, offset }, index) => {
+    const layer = /^blk\.(\d+)\.ffn_(?:up|down|gate|gate_up)_(?:ch)?exps/u.exec(name)?.[1];
+    const next = tensors[index + 1];
+    const isKept = layer !== undefined && Number(layer) >= hostLayers && Number(layer) < end;
+    return isKept && next !== undefined ? sum + Number(next.offset) - Number(offset) : sum;
+  }, 0);
 }
 
 interface Shape {

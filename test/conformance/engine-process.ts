@@ -6,7 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../../src/core/device.ts";
 import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
-import { ENGINE_SAMPLING, type EngineId, type ModelKind, type ModelSpec } from "../../src/core/model.ts";
+import { PLAIN_LLAMA } from "../../src/core/llama.ts";
+import {
+  capabilitiesOfKind,
+  ENGINE_SAMPLING,
+  type EngineId,
+  type ModelKind,
+  type ModelSpec,
+} from "../../src/core/model.ts";
 import type { SlotProgress } from "../../src/core/probe.ts";
 import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
@@ -29,13 +36,17 @@ interface ModelOverrides {
   readonly kind?: ModelKind;
   readonly load?: Partial<ModelSpec["load"]>;
   readonly sampling?: Partial<ModelSpec["sampling"]>;
+  /** Weights of the draft model; missing: it has none. */
+  readonly draftPath?: string;
   /** Where it saves slots; missing: nowhere. */
   readonly slotDir?: string;
 }
 
 export function modelSpec(engine: EngineId, file: string, overrides: ModelOverrides = {}): ModelSpec {
+  const kind = overrides.kind ?? "chat";
   return {
-    ...{ name: "smol", aliases: [], kind: overrides.kind ?? "chat", engine, source: { type: "file", path: file } },
+    ...{ name: "smol", aliases: [], kind, capabilities: capabilitiesOfKind(kind) },
+    ...{ engine, source: { type: "file", path: file } },
     load: {
       ...{
         contextTokens: 1024,
@@ -56,6 +67,7 @@ export function modelSpec(engine: EngineId, file: string, overrides: ModelOverri
         chatTemplate: "",
         projectorPath: "",
         pooling: null,
+        llama: PLAIN_LLAMA,
         extraArgs: [],
       },
       ...overrides.load,
@@ -124,10 +136,11 @@ export class EngineProcess implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "engine-"));
     const engine = await engineFor(id, folder);
     const socketPath = join(folder, "e.sock");
-    const { slotDir } = overrides;
+    const { slotDir, draftPath } = overrides;
     const spec = engine.launch({
       ...planFor(modelSpec(id, file, overrides), file, socketPath),
       ...(slotDir === undefined ? {} : { slotDir }),
+      ...(draftPath === undefined ? {} : { draftPath }),
     });
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
     // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.

@@ -78,8 +78,8 @@ describe("refusals of the embedded engine alone", () => {
   afterAll(() => engine[Symbol.asyncDispose]());
 
   test.each([
-    ["tools", { tools: [{ type: "function", function: { name: "f", parameters: {} } }] }],
-    ["logprobs", { logprobs: true }],
+    ["tools that the template has no place for", { tools: [{ type: "function", function: { name: "f" } }] }],
+    ["probabilities after sampling", { n_probs: 1, post_sampling_probs: true }],
     ["mirostat", { mirostat: 2 }],
     [
       "a schema keyword it cannot keep",

@@ -58,8 +58,13 @@ describe("a chat model", () => {
   const chat = "/v1/chat/completions";
   const short = { messages: hi, max_tokens: 8, temperature: 0 };
 
-  test.each<[string, string | null, object]>([
-    ["tools, of which its template knows nothing", "tools", { tools: [{ type: "function", function: { name: "f" } }] }],
+  test.each<[string, string | null, object, string?]>([
+    [
+      "tools, of which its template knows nothing",
+      "tools",
+      { tools: [{ type: "function", function: { name: "f" } }] },
+      "unsupported_capability",
+    ],
     [
       "an image",
       "messages",
@@ -68,6 +73,7 @@ describe("a chat model", () => {
           { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }] },
         ],
       },
+      "unsupported_capability",
     ],
     [
       "sound",
@@ -75,11 +81,12 @@ describe("a chat model", () => {
       {
         messages: [{ role: "user", content: [{ type: "input_audio", input_audio: { data: "AAAA", format: "wav" } }] }],
       },
+      "unsupported_capability",
     ],
     ["a grammar that is none", "grammar", { grammar: "nonsense" }],
     ["more answers than slots", "n", { n: 3 }],
-  ])("%s: 400", async (_, param, fields) => {
-    expect(await asked.refusal(chat, { ...short, ...fields })).toEqual([400, "invalid_request", param]);
+  ])("%s: 400", async (_, param, fields, code = "invalid_request") => {
+    expect(await asked.refusal(chat, { ...short, ...fields })).toEqual([400, code, param]);
   });
 
   test("a prompt that is too long is refused with both lengths", async () => {

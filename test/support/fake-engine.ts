@@ -3,7 +3,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/core/device.ts";
 import { type Engine, type LaunchPlan, traitsOf } from "../../src/core/engine.ts";
-import { ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
+import { PLAIN_LLAMA } from "../../src/core/llama.ts";
+import { capabilitiesOfKind, ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
 import type { Knobs } from "../fakes/engine/knobs.ts";
 import type { EngineRecord } from "../fakes/engine/record.ts";
 import { compileCache } from "./assistant.ts";
@@ -90,7 +91,8 @@ export function testModel(changes: Partial<ModelSpec> = {}, load: Partial<ModelS
   return {
     name: "fake",
     aliases: [],
-    kind: "chat",
+    kind: changes.kind ?? "chat",
+    capabilities: capabilitiesOfKind(changes.kind ?? "chat"),
     engine: "llama-server",
     source: { type: "file", path: "/nowhere/fake.gguf" },
     load: {
@@ -110,6 +112,7 @@ export function testModel(changes: Partial<ModelSpec> = {}, load: Partial<ModelS
       chatTemplate: "",
       projectorPath: "",
       pooling: null,
+      llama: PLAIN_LLAMA,
       extraArgs: [],
       ...load,
     },

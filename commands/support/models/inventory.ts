@@ -5,10 +5,12 @@ import { sourceText } from "../../../src/config/source.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { Hardware } from "../../../src/core/device.ts";
 import { type AssistantError, isAssistantError } from "../../../src/core/errors.ts";
-import type { ModelSpec } from "../../../src/core/model.ts";
+import type { Capabilities, ModelSpec } from "../../../src/core/model.ts";
+import { offeredBy, offeredByWeights, withProjector } from "../../../src/models/capabilities.ts";
 import { fileOf } from "../../../src/models/configure.ts";
 import { type ModelFacts, readModelFacts } from "../../../src/models/facts.ts";
 import type { FactsCache } from "../../../src/models/facts-cache.ts";
+import { readGguf } from "../../../src/models/gguf-header.ts";
 import { factsOfStored } from "../../../src/models/known-facts.ts";
 import { checkWeights } from "../../../src/models/resolve.ts";
 import { listModels, type ModelStore, type StoredModel } from "../../../src/models/store.ts";
@@ -134,6 +136,19 @@ export async function weightsOf(
     if (!isAssistantError(error)) throw error;
     return { facts: null, problem: error.message };
   }
+}
+
+/** What an entry's model offers, as the daemon says it once it has read the same files. */
+export async function capabilitiesIn({ config }: InventoryEntry, facts: ModelFacts | null): Promise<Capabilities> {
+  if (config === null) return facts === null ? {} : offeredByWeights(facts.capabilities);
+  if (facts === null) return config.capabilities;
+  const { projectorPath } = config.load;
+  const projector = projectorPath === "" ? null : await readGguf(projectorPath).catch(() => null);
+  const { architecture } = facts;
+  return offeredBy(config, {
+    architecture,
+    capabilities: withProjector(facts.capabilities, projector?.capabilities ?? null),
+  });
 }
 
 async function configOf(

@@ -1,4 +1,5 @@
 import PQueue from "p-queue";
+import type { Capabilities } from "../../../src/core/model.ts";
 import { aboveTrained } from "../../../src/models/context.ts";
 import type { FactsCache } from "../../../src/models/facts-cache.ts";
 import { formatAge, formatBytes } from "../../../src/models/format.ts";
@@ -7,13 +8,15 @@ import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { factsCache, modelStore } from "../stores.ts";
 import { type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { type InventoryEntry, programOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
+import { capabilitiesIn, type InventoryEntry, programOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
 
 /** One model as `list --json` prints it. */
 export interface ListedModel {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly kind: string | null;
+  /** What it offers, as far as its configuration and its weights say. */
+  readonly capabilities: Capabilities;
   readonly bytes: number | null;
   readonly quantization: string | null;
   readonly trainContextTokens: number | null;
@@ -71,6 +74,7 @@ async function listed(entry: InventoryEntry, store: ModelStore, files: FactsCach
     name: entry.name,
     aliases: entry.aliases,
     kind: entry.config?.kind ?? facts?.kind ?? null,
+    capabilities: await capabilitiesIn(entry, facts),
     bytes: entry.stored?.bytes ?? facts?.bytes ?? null,
     quantization: facts?.quantization ?? null,
     trainContextTokens: facts?.trainContextTokens ?? null,

@@ -58,5 +58,6 @@ export async function loadOf(
     cacheTypeV,
     kind: config?.kind ?? facts.kind,
     engine,
+    cpuMoeLayers: config?.load.llama.cpuMoeLayers ?? 0,
   };
 }

@@ -5,15 +5,23 @@ import type { ModelSpec } from "../../../src/core/model.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import type { EngineSet } from "../../../src/engines/index.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
-import { type Capabilities, withProjector } from "../../../src/models/capabilities.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
+import { companionBytes } from "../../../src/models/companions.ts";
 import { estimateApart } from "../../../src/models/estimates.ts";
-import { readGguf } from "../../../src/models/gguf-header.ts";
+import type { FitSettings, MemoryEstimate, MemoryShare } from "../../../src/models/fit.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { enginesOf } from "../engines.ts";
 import { modelStore } from "../stores.ts";
 import { elsewhereNamed, type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
-import { type InventoryEntry, instancesOf, programOf, providersOf, takeInventory, weightsOf } from "./inventory.ts";
+import {
+  capabilitiesIn,
+  type InventoryEntry,
+  instancesOf,
+  programOf,
+  providersOf,
+  takeInventory,
+  weightsOf,
+} from "./inventory.ts";
 import { loadOf } from "./load-settings.ts";
 import { presetsOf } from "./presets.ts";
 import type { ShownModel } from "./shown.ts";
@@ -48,12 +56,12 @@ export async function shownModel(name: string, context: CommandContext): Promise
     licence: manifest?.licence ?? facts?.licence ?? null,
     origin: manifest?.source ?? null,
     facts,
-    capabilities: facts === null ? null : withProjector(facts.capabilities, await projectorOf(entry.config)),
+    capabilities: await capabilitiesIn(entry, facts),
     problem,
     loaded: entry.loaded,
     configFile: entry.config?.file ?? null,
     load,
-    memory: load === null || entry.file === null ? null : await estimateApart(entry.file, load, process.execPath),
+    memory: load === null || entry.file === null ? null : await memoryOf(entry.file, load, entry.config),
     instances: entry.loaded ? await instancesOf(entry.name, context) : [],
     providers: providersOf(entry.config),
     voices: await voicesOf(entry, enginesOf(context, config)),
@@ -71,11 +79,17 @@ async function voicesOf({ config, file }: InventoryEntry, engines: EngineSet): P
   );
 }
 
-/** What the projector that a model file names can encode; one that cannot be read adds nothing. */
-async function projectorOf(config: ModelSpec | null): Promise<Capabilities | null> {
-  const path = config?.load.projectorPath ?? "";
-  const header = path === "" ? null : await readGguf(path).catch(() => null);
-  return header?.capabilities ?? null;
+/** With the projector and the adapters, which are loaded whole. */
+async function memoryOf(file: string, load: FitSettings, config: ModelSpec | null): Promise<MemoryEstimate | null> {
+  const estimate = await estimateApart(file, load, process.execPath);
+  if (estimate === null) return null;
+  const more = config === null ? 0 : await companionBytes(config.load);
+  const added = load.gpuLayers > 0 ? { hostBytes: 0, gpuBytes: more } : { hostBytes: more, gpuBytes: 0 };
+  const plus = ({ hostBytes, gpuBytes }: MemoryShare): MemoryShare => ({
+    hostBytes: hostBytes + added.hostBytes,
+    gpuBytes: gpuBytes + added.gpuBytes,
+  });
+  return { ...estimate, weights: plus(estimate.weights), total: plus(estimate.total) };
 }
 
 async function ofOthers(

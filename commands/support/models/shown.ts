@@ -84,9 +84,14 @@ export function showRows(model: ShownModel): string[][] {
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
 
-/** `chat, tools, vision`: the type, and what else it can do. */
-const capabilitiesText = ({ type, ...others }: Capabilities): string =>
-  [type, ...Object.keys(others).filter((key) => others[key] === true)].join(", ");
+/** `chat, gpus=2, tools, vision`: what it can do; what it cannot is left out. */
+const capabilitiesText = ({ type = "", ...others }: Capabilities): string | null => {
+  const offered = Object.entries(others)
+    .filter(([key, value]) => value !== false && key !== type)
+    .map(([key, value]) => (value === true ? key : `${key}=${value}`))
+    .sort();
+  return [type, ...offered].filter((text) => text !== "").join(", ") || null;
+};
 
 function voicesText(voices: readonly Voice[]): string | null {
   const shown = voices.slice(0, MAX_VOICES).map(({ id }) => id);

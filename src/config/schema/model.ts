@@ -16,6 +16,7 @@ import {
   text,
   textOrList,
 } from "./kit.ts";
+import { llamaLoading, llamaSpeculation } from "./llama.ts";
 
 const kept = (value: string, becomes = "honoured"): SpecNote => ({ value, becomes });
 const cacheTypes = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
@@ -127,6 +128,7 @@ const loading = {
   pooling: choice(["none", "mean", "cls", "last", "rank"], "How token vectors become one embedding.", {
     defaultText: "what the model's file says",
   }),
+  ...llamaLoading,
   extra_args: list(
     Type.String(),
     "Further arguments for llama-server, passed as they are. The embedded engine refuses them.",
@@ -240,6 +242,7 @@ const ChatSection = section(
       defaultText: "an eighth of the memory, divided by the GPUs, at most 8192",
     }),
     ...loading,
+    ...llamaSpeculation,
     ...placement,
   },
   "A chat model.",
@@ -491,6 +494,14 @@ export const ModelFile = Type.Object(
         ),
       },
       "An address of this file's models.",
+    ),
+    capabilities: freeTable(
+      Type.Union([Type.String(), Type.Number(), Type.Boolean()], { patternText: "a string, a number, true or false" }),
+      'What this file\'s models offer besides what is known of them, such as `gpus = 2` or `language = "de"`. `vision`, `audio`, `tools`, `reasoning` and `infill` follow from the weights, and may be corrected here; `type` and the operations follow from the section.',
+      {
+        pattern: "^[a-z][a-z0-9_.-]{0,63}$",
+        keysText: "up to 64 lower-case letters, digits and _ . -, beginning with a letter",
+      },
     ),
     chat: ChatSection,
     embedding: EmbeddingSection,

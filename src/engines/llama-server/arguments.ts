@@ -2,6 +2,7 @@ import type { LaunchPlan } from "../../core/engine.ts";
 import type { ModelKind, SamplingDefaults } from "../../core/model.ts";
 import { nearestNames } from "../../core/nearest.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
+import { settingArguments } from "./settings.ts";
 
 /** Names that `--chat-template` knows. A wrong one would only be found after the weights were loaded. */
 export const chatTemplates = [
@@ -64,6 +65,7 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     // A full context ends an answer; it never forgets the beginning of the prompt.
     ...["--no-context-shift", "--fit", "off", "--offline", "--no-ui", "--slots", "--metrics", "--log-colors", "off"],
     ...(plan.slotDir === undefined ? [] : ["--slot-save-path", plan.slotDir]),
+    ...settingArguments(plan).flatMap(({ args }) => args),
     ...extraArguments(plan),
   ];
 }

@@ -1,8 +1,10 @@
 import { type Engine, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { supportsDevice } from "../backends.ts";
+import { refuse } from "../honour.ts";
 import { llamaServerArguments } from "./arguments.ts";
-import type { FoundEngine } from "./installation.ts";
+import { type FoundEngine, helpOf } from "./installation.ts";
+import { settingArguments } from "./settings.ts";
 
 /**
  * Threads of GNU OpenMP spin for long at each barrier, as is right where each has a core to itself. When another program takes one
@@ -15,6 +17,7 @@ const patience = { GOMP_SPINCOUNT: "1000" };
 export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engine {
   let looked: Promise<FoundEngine> | null = null;
   let found: FoundEngine | null = null;
+  let help: Promise<ReadonlySet<string> | null> | null = null;
 
   return {
     id: "llama-server",
@@ -23,6 +26,20 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
       looked ??= find();
       found = await looked;
       return found;
+    },
+    async check(plan) {
+      const wanted = settingArguments(plan);
+      if (wanted.length === 0 || !found?.available) return;
+      help ??= helpOf(found.path);
+      const known = await help;
+      for (const { key, args } of known === null ? [] : wanted)
+        if (known !== null && !known.has(args[0]))
+          refuse(
+            plan,
+            key,
+            `${found.path} (version ${found.version}) has no ${args[0]}, which \`${key}\` needs.`,
+            "Run `assistant engine build`, or remove the setting.",
+          );
     },
     launch(plan) {
       if (!found?.available)

@@ -13,6 +13,7 @@ import {
 } from "./build/manifest.ts";
 import { listBuilds } from "./builds.ts";
 import { builtBinary } from "./layout.ts";
+import { flagsOf } from "./settings.ts";
 
 /**
  * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `built`: the
@@ -149,6 +150,13 @@ const remedyFor = (origin: EngineOrigin): string => {
 export function backendsOf(listDevices: string): string[] {
   const names = [...listDevices.matchAll(/^\s+([A-Za-z]+)\d*: /gmu)].map((match) => (match[1] ?? "").toLowerCase());
   return ["cpu", ...new Set(names.filter((name) => name !== "cpu" && name !== "blas"))];
+}
+
+/** The flags that the program knows; null where it does not say. */
+export async function helpOf(path: string): Promise<ReadonlySet<string> | null> {
+  const help = await output(path, "--help");
+  const flags = typeof help === "string" ? flagsOf(help) : new Set<string>();
+  return flags.size === 0 ? null : flags;
 }
 
 /** What the program prints on both streams, or why it could not be run. */

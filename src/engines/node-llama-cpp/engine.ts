@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Engine, type EngineAvailability, type LaunchPlan, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
+import type { LlamaSettings } from "../../core/llama.ts";
 import { modelKinds } from "../../core/model.ts";
 import { backendFor } from "../backends.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
@@ -75,6 +76,7 @@ export function workerConfig(plan: LaunchPlan, backends: readonly string[]): Wor
   const native = `Set \`engine = "llama-server"\` for it (\`assistant engine build\` builds one), or remove the setting.`;
   if (load.extraArgs.length > 0)
     refuse(plan, "extra_args", "extra_args are for llama-server; the embedded engine takes none.", native);
+  for (const key of nativeSettings(load.llama)) refuse(plan, key, `The embedded engine has no \`${key}\`.`, native);
   if (load.projectorPath !== "")
     refuse(plan, "llava_mmproj", "The embedded engine cannot use a multimodal projector.", native);
   if (load.chatTemplate !== "" && load.chatTemplate !== "chatml") {
@@ -105,7 +107,18 @@ export function workerConfig(plan: LaunchPlan, backends: readonly string[]): Wor
       cacheTypeV: load.cacheTypeV,
     },
     ...{ chatTemplate: load.chatTemplate, pooling: load.pooling },
+    ...{ flashAttention: load.llama.flashAttention, lora: load.llama.lora },
   };
+}
+
+/** Keys of what is set that only llama-server can do. */
+function nativeSettings({ speculation, rope, cpuMoeLayers, tensorOverrides }: LlamaSettings): string[] {
+  return [
+    ...(speculation === null ? [] : ["speculation"]),
+    ...(Object.values(rope).every((value) => value === null) ? [] : ["rope_scaling"]),
+    ...(cpuMoeLayers === 0 ? [] : ["n_cpu_moe"]),
+    ...(tensorOverrides.length === 0 ? [] : ["override_tensor"]),
+  ];
 }
 
 function gpuOf(plan: LaunchPlan, backends: readonly string[]): WorkerConfig["gpu"] {

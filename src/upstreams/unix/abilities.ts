@@ -1,7 +1,9 @@
 import { request } from "node:http";
+import { type Feature, featuresOf, lacks } from "../../core/capabilities.ts";
 import { type Endpoint, requestOptions } from "../../core/endpoint.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall } from "../../core/inference.ts";
+import type { ModelSpec } from "../../core/model.ts";
 
 const PATIENCE_MS = 5_000;
 const MAX_BYTES = 4 * 2 ** 20;
@@ -19,17 +21,10 @@ export class Abilities {
   }
 
   /** Why the call cannot be obeyed, or null. What an engine does not say of itself is not held against it. */
-  async lacks(call: InferenceCall, model: string): Promise<AssistantError | null> {
-    if (wantsTools(call) && (await this.#supportsTools()) === false) {
-      return new AssistantError(
-        "invalid_request",
-        `The chat template of "${model}" has no place for tools: it would never see them.`,
-        {
-          param: "tools",
-          remedy: "Use a model that is made for calling functions, or leave `tools` out.",
-        },
-      );
-    }
+  async lacks(call: InferenceCall, { name: model, capabilities }: ModelSpec): Promise<AssistantError | null> {
+    for (const feature of featuresOf(call))
+      if ((await this.#has(feature)) === false)
+        return lacks(model, feature, { ...capabilities, [feature.key]: false }, null);
     const { dimensions } = call.body.json;
     if (call.operation !== "embedding" || typeof dimensions !== "number") return null;
     const length = await this.#embeddingLength();
@@ -44,10 +39,10 @@ export class Abilities {
     );
   }
 
-  async #supportsTools(): Promise<boolean | null> {
-    const props = (await this.#ask("/props")) as { chat_template_caps?: { supports_tools?: unknown } } | null;
-    const supports = props?.chat_template_caps?.supports_tools;
-    return typeof supports === "boolean" ? supports : null;
+  async #has({ key }: Feature): Promise<boolean | null> {
+    const props = (await this.#ask("/props")) as Props | null;
+    const has = key === "tools" ? props?.chat_template_caps?.supports_tools : props?.modalities?.[key];
+    return typeof has === "boolean" ? has : null;
   }
 
   async #embeddingLength(): Promise<number | null> {
@@ -68,14 +63,15 @@ export class Abilities {
   }
 }
 
+/** The parts of `/props` that are read; everything may be missing. */
+interface Props {
+  readonly chat_template_caps?: { readonly supports_tools?: unknown };
+  readonly modalities?: Readonly<Record<string, unknown>>;
+}
+
 /** Whether a call needs what only some engines and models can do, and that they do not refuse by themselves. */
 export const needsAbilities = (call: InferenceCall): boolean =>
-  wantsTools(call) || (call.operation === "embedding" && typeof call.body.json["dimensions"] === "number");
-
-function wantsTools({ operation, body: { json } }: InferenceCall): boolean {
-  const { tools, tool_choice: choice } = json;
-  return operation === "chat" && Array.isArray(tools) && tools.length > 0 && choice !== "none";
-}
+  featuresOf(call).length > 0 || (call.operation === "embedding" && typeof call.body.json["dimensions"] === "number");
 
 function get(endpoint: Endpoint, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {

@@ -90,6 +90,19 @@ export function refuseSlot(body: JsonObject): void {
   );
 }
 
+/** Throws `invalid_request` where a request chooses adapters on a stock llama-server: what they made of a prompt would serve requests without them. */
+export function refuseAdapters({ lora }: JsonObject): void {
+  if (!Array.isArray(lora) || lora.length === 0) return;
+  throw new AssistantError(
+    "invalid_request",
+    "`lora` cannot be used with this engine, a llama-server that the daemon has not built.",
+    {
+      param: "lora",
+      remedy: "Leave it out, and the scales of the model's file hold; or run `assistant engine build`.",
+    },
+  );
+}
+
 interface ParsedEvent {
   readonly error?: { readonly code?: unknown };
   readonly prompt_progress?: unknown;

@@ -8,7 +8,7 @@ import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
-import { DrivenReceiver, driveBody, driveOf, refuseSlot } from "./driven.ts";
+import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot } from "./driven.ts";
 import { encodePost, openExchange, retryLost } from "./exchange.ts";
 import { sendRerank } from "./rerank.ts";
 
@@ -28,7 +28,7 @@ export class EngineSocket implements Upstream {
     const { call, model } = sending;
     if (call.operation === "rerank") return sendRerank(this.endpoint, sending, sink);
     if (!needsAbilities(call)) return this.#send(sending, sink);
-    const lack = await this.#abilities.lacks(call, model.name);
+    const lack = await this.#abilities.lacks(call, model);
     if (lack !== null) throw new SendFailure(lack, "never");
     return this.#send(sending, sink);
   }
@@ -37,6 +37,7 @@ export class EngineSocket implements Upstream {
     const { call, model, headers, scope } = sending;
     const { operation, streamed } = call;
     if (!this.traits.noticesDisconnects) refuseSlot(call.body.json);
+    if (!this.traits.separatesCaches) refuseAdapters(call.body.json);
     const driven = driveOf(call, model, this.traits);
     const scoped = scope.name !== "" && modelKinds[model.kind].generates;
     let json = driven === null ? withUsage(call, model) : driveBody(call.body.json, driven);

@@ -5,11 +5,15 @@ const valued = new Set(
     "--cache-type-k --cache-type-v --cache-ram --batch-size --ubatch-size --pooling --chat-template --mmproj --temp --top-p --top-k",
     "--min-p --repeat-penalty --presence-penalty --frequency-penalty --predict --reverse-prompt --grammar --json-schema",
     "--sse-ping-interval --fit --log-colors --split-mode --main-gpu --tensor-split --slot-save-path --cache-reuse",
+    "--flash-attn",
   ].flatMap((line) => line.split(" ")),
 );
 const bare = new Set(
   "--embeddings --jinja --no-escape --no-context-shift --offline --no-ui --slots --metrics --no-warmup".split(" "),
 );
+
+/** What `--help` says. */
+export const helpText = [...valued, ...bare].map((flag) => `${flag} N       a flag`).join("\n");
 
 export interface ServerArguments {
   readonly socketPath: string;

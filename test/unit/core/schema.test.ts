@@ -17,6 +17,8 @@ const sample = (builders: typeof Type) =>
       ),
       literals: builders.Union([builders.Literal(1), builders.Literal(true)]),
       rest: builders.Optional(builders.Object({}, { additionalProperties: false })),
+      any: builders.Record(builders.String(), builders.Number(), { description: "by name" }),
+      some: builders.Record(builders.String({ pattern: "^a" }), builders.Boolean(), { additionalProperties: false }),
       optional: builders.Object({ only: builders.Optional(builders.Boolean()) }),
     },
     { additionalProperties: false },

@@ -1,20 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AnswerText } from "../../../src/engines/node-llama-cpp/worker/text.ts";
+import { StopText, TokenText } from "../../../src/engines/node-llama-cpp/worker/text.ts";
 
 /** One token per byte: the worst case for characters that need several. */
 const bytesOf = (text: string): number[] => [...Buffer.from(text, "utf8")];
 const fromBytes = (tokens: readonly number[]): string => Buffer.from(tokens).toString("utf8");
 
 function run(text: string, stops: readonly string[] = []): { pieces: string[]; stoppedBy: string | null } {
-  const answer = new AnswerText<number>(fromBytes, stops);
+  const tokens = new TokenText<number>(fromBytes);
+  const shown = new StopText(stops);
   const pieces: string[] = [];
   for (const token of bytesOf(text)) {
-    pieces.push(answer.push(token));
-    if (answer.stoppedBy !== null) break;
+    pieces.push(shown.push(tokens.push(token)));
+    if (shown.stoppedBy !== null) break;
   }
-  pieces.push(answer.finish());
-  return { pieces: pieces.filter((piece) => piece !== ""), stoppedBy: answer.stoppedBy };
+  pieces.push(shown.push(tokens.finish()), shown.finish());
+  return { pieces: pieces.filter((piece) => piece !== ""), stoppedBy: shown.stoppedBy };
 }
 
 describe("text of an answer", () => {
@@ -23,7 +24,7 @@ describe("text of an answer", () => {
   });
 
   test("a character that was never completed is dropped", () => {
-    const answer = new AnswerText<number>(fromBytes, []);
+    const answer = new TokenText<number>(fromBytes);
     expect([answer.push(0x61), answer.push(0xf0), answer.push(0x9f), answer.finish()]).toEqual(["a", "", "", ""]);
   });
 

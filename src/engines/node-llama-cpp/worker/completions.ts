@@ -1,21 +1,30 @@
 import type { Token } from "node-llama-cpp";
-import { contextExceeded, invalid } from "./errors.ts";
+import { CallReader } from "./calls.ts";
+import { contextExceeded, invalid, unsupported } from "./errors.ts";
 import { type Body, flagOf, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
 import { type Answer, generate, type Job, type Timings } from "./generate.ts";
+import { logprobsOf } from "./logprobs.ts";
 import type { LoadedModel } from "./model.ts";
 import {
+  type Choice,
   chunk,
   completion,
   type Dialect,
+  deltaOf,
   type Envelope,
+  finishOf,
+  newCall,
   newEnvelope,
+  OPENING,
   sumTimings,
   timingsBody,
   type Usage,
   usageChunk,
 } from "./openai.ts";
+import { ContentReader, type Piece } from "./reader.ts";
 import { refuseUnsupported, type Sampling, samplingOf } from "./sampling.ts";
 import type { HeldSlot } from "./slots.ts";
+import { toolsOf } from "./tools.ts";
 
 /** Where an answer goes. The first call decides the status; after it no error can change it. */
 export interface Output {
@@ -35,6 +44,8 @@ interface Request {
   readonly includeUsage: boolean;
   readonly returnProgress: boolean;
   readonly sampling: Sampling;
+  /** Alternatives of each token whose probabilities are wanted; null: no probabilities at all. */
+  readonly logprobs: number | null;
   job(prompt: readonly Token[], answer: number): Job;
 }
 
@@ -56,7 +67,7 @@ export async function complete(
   );
   const [first = []] = request.prompts;
   using held = await loaded.slots.acquire(first, signal, scope);
-  const answers: { text: string; answer: Answer }[] = [];
+  const answers: Made[] = [];
   for (const [promptIndex, prompt] of request.prompts.entries()) {
     for (let i = 0; i < request.n; i++) {
       const index = promptIndex * request.n + i;
@@ -78,7 +89,9 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
     if (prompt.length === 0) throw invalid("The prompt is empty");
     if (prompt.length >= evaluation.contextTokens) throw contextExceeded(prompt.length, evaluation.contextTokens);
   }
-  const sampling = samplingOf(body, config.sampling, loaded.llama, loaded.model);
+  const tools = dialect === "chat" ? toolsOf(body) : null;
+  if (tools !== null && reader.tools === null) throw unsupported("`tools` with the chat template of this model");
+  const sampling = samplingOf(body, tools, config.sampling, loaded.llama, loaded.model);
   const requested =
     numberOf(body, "max_completion_tokens", { integer: true }) ??
     numberOf(body, "max_tokens", { integer: true }) ??
@@ -88,6 +101,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
   const stops = [...(stop.length > 0 ? stop : config.sampling.stop), ...sampling.structureStops];
   const ignoreEos = flagOf(body, "ignore_eos") ?? false;
   const cachePrompt = flagOf(body, "cache_prompt") ?? true;
+  const logprobs = logprobsOf(dialect, body);
   const streamOptions = objectOf(body, "stream_options");
   const stream = flagOf(body, "stream") ?? false;
   return {
@@ -97,10 +111,24 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
     includeUsage: streamOptions !== null && (flagOf(streamOptions, "include_usage") ?? false),
     returnProgress: stream && (flagOf(body, "return_progress") ?? false),
     sampling,
-    job: (tokens, answer) => ({
-      ...{ tokens, stops, ignoreEos, cachePrompt, maxTokens: maxTokens < 0 ? Number.POSITIVE_INFINITY : maxTokens },
-      options: (all) => sampling.options(answer, all),
-    }),
+    logprobs,
+    job(tokens, answer) {
+      const calls = tools === null || reader.tools === null ? null : { tools, syntax: reader.tools.syntax };
+      const answerReader =
+        calls === null
+          ? new ContentReader(stops)
+          : new CallReader(calls.syntax, {
+              ...calls.tools,
+              names: calls.tools.functions.map(({ name }) => name),
+              stops,
+            });
+      return {
+        ...{ tokens, ignoreEos, cachePrompt, logprobs, reader: answerReader },
+        maxTokens: maxTokens < 0 ? Number.POSITIVE_INFINITY : maxTokens,
+        detokenize: calls === null ? reader.detokenize : reader.detokenizeMarks,
+        options: (all) => sampling.options(answer, all, () => answerReader.constraint),
+      };
+    },
   };
 }
 
@@ -108,6 +136,12 @@ interface ChoicePlace {
   readonly prompt: readonly Token[];
   readonly index: number;
   readonly answer: number;
+}
+
+/** One answer with what it says. */
+interface Made {
+  readonly choice: Choice;
+  readonly answer: Answer;
 }
 
 async function one(
@@ -118,18 +152,25 @@ async function one(
   place: ChoicePlace,
   signal: AbortSignal,
   output: Output,
-): Promise<{ text: string; answer: Answer }> {
-  let text = "";
+): Promise<Made> {
+  const choice: Choice = { text: "", calls: [], logprobs: request.logprobs === null ? null : [] };
+  const { index } = place;
   let opened = envelope.dialect === "text";
   const opening = (): object[] => {
-    const events = opened ? [] : [chunk(envelope, place.index, null)];
+    const events = opened ? [] : [chunk(envelope, index, { delta: OPENING, text: "" })];
     opened = true;
     return events;
   };
   const answer = await generate(held, request.job(place.prompt, place.answer), loaded.evaluation, signal, {
-    text(piece) {
-      text += piece;
-      return request.stream ? output.event(...opening(), chunk(envelope, place.index, piece)) : undefined;
+    pieces(pieces, logprobs) {
+      choice.logprobs?.push(...logprobs);
+      for (const piece of pieces) take(choice, piece);
+      if (!request.stream) return undefined;
+      const events = pieces.map((piece, at) => {
+        const added = { delta: deltaOf(piece, choice.calls), text: piece.type === "content" ? piece.text : "" };
+        return chunk(envelope, index, added, null, at === 0 && choice.logprobs !== null ? logprobs : null);
+      });
+      return output.event(...opening(), ...events);
     },
     progress(done, elapsedMs) {
       if (!request.returnProgress) return;
@@ -139,22 +180,32 @@ async function one(
         processed: done,
         time_ms: Math.round(elapsedMs),
       };
-      void output.event({ ...chunk(envelope, place.index, null), prompt_progress: progress });
+      void output.event({ ...chunk(envelope, index, { delta: OPENING, text: "" }), prompt_progress: progress });
     },
   });
   if (request.stream && !opened) await output.event(...opening());
-  return { text, answer };
+  return { choice, answer };
+}
+
+function take(choice: Choice, piece: Piece): void {
+  if (piece.type === "content") choice.text += piece.text;
+  else if (piece.type === "call") choice.calls.push(newCall(piece.name));
+  else {
+    const call = choice.calls[piece.index];
+    if (call !== undefined) call.arguments += piece.text;
+  }
 }
 
 async function end(
   envelope: Envelope,
   request: Request,
   index: number,
-  answers: readonly { answer: Answer }[],
+  answers: readonly Made[],
   isLast: boolean,
   output: Output,
 ): Promise<void> {
-  const finish = chunk(envelope, index, null, answers.at(-1)?.answer.finish ?? "stop");
+  const last = answers.at(-1);
+  const finish = chunk(envelope, index, { delta: {}, text: "" }, last ? finishOf(last.choice, last.answer) : "stop");
   if (!isLast) return output.event(finish);
   const timings = timingsBody(totals(answers));
   const usage = usageOf(request, answers);

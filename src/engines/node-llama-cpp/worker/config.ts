@@ -1,3 +1,4 @@
+import type { LlamaSettings } from "../../../core/llama.ts";
 import type { ModelKind, SamplingDefaults } from "../../../core/model.ts";
 
 /** What the worker program is told, as JSON in its only argument. */
@@ -22,5 +23,8 @@ export interface WorkerConfig {
   /** "" for the model's own, or `chatml`. */
   readonly chatTemplate: string;
   readonly pooling: string | null;
+  readonly flashAttention: LlamaSettings["flashAttention"];
+  /** Applied to every request. */
+  readonly lora: LlamaSettings["lora"];
   readonly sampling: SamplingDefaults;
 }

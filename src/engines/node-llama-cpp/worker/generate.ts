@@ -1,13 +1,20 @@
 import type { LlamaContextSequence, SequenceEvaluateOptions, Token } from "node-llama-cpp";
+import { logprobAt, requireLogprobs, type TokenLogprob } from "./logprobs.ts";
+import type { AnswerReader, Piece } from "./reader.ts";
 import type { HeldSlot, SlotWork } from "./slots.ts";
-import { AnswerText, type Detokenize } from "./text.ts";
+import type { Steps } from "./steps.ts";
+import { type Detokenize, TokenText } from "./text.ts";
 
 /** One answer to be made. */
 export interface Job {
   readonly tokens: readonly Token[];
   /** Most tokens of the answer; the context's rest where that is less. */
   readonly maxTokens: number;
-  readonly stops: readonly string[];
+  readonly detokenize: Detokenize<Token>;
+  /** Reads this answer alone. */
+  readonly reader: AnswerReader;
+  /** Alternatives of each token whose probabilities are wanted; null: no probabilities at all. */
+  readonly logprobs: number | null;
   /** Goes on past the model's own end mark. */
   readonly ignoreEos: boolean;
   /** Whether tokens that the slot still holds need no evaluation. */
@@ -22,8 +29,10 @@ export interface Evaluation {
   readonly chunkTokens: () => number;
   /** Told of every step: decoding one token, or `tokens` of a prompt. */
   readonly onStep: (tokens: number, ms: number) => void;
+  readonly steps: Steps;
   readonly isEnd: (token: Token) => boolean;
-  readonly detokenize: Detokenize<Token>;
+  /** Of one token, marks of the template included. */
+  readonly textOf: (token: Token) => string;
 }
 
 export interface Timings {
@@ -40,8 +49,8 @@ export interface Answer {
 }
 
 export interface Listener {
-  /** Text that may be shown. A promise delays the next token: the client is slow. */
-  text(text: string): Promise<void> | undefined;
+  /** What may be shown, with the probabilities of its tokens where they are wanted. A promise delays the next token: the client is slow. */
+  pieces(pieces: readonly Piece[], logprobs: readonly TokenLogprob[]): Promise<void> | undefined;
   /** Prompt tokens done so far, cached ones included. */
   progress(done: number, elapsedMs: number): void;
 }
@@ -80,6 +89,7 @@ async function answer(
   signal: AbortSignal,
   listener: Listener,
 ): Promise<Answer> {
+  if (job.logprobs !== null) requireLogprobs(sequence);
   const started = performance.now();
   const cached = await keepCommonPrefix(sequence, job);
   Object.assign(work, { promptTokens: job.tokens.length, promptCached: cached, promptProcessed: 0, decoded: 0 });
@@ -88,14 +98,26 @@ async function answer(
   );
 
   const all = [...job.tokens];
-  const text = new AnswerText(evaluation.detokenize, job.stops, job.tokens);
+  const { reader } = job;
+  const { steps } = evaluation;
+  const text = new TokenText(job.detokenize, job.tokens);
   const most = Math.min(job.maxTokens, evaluation.contextTokens - job.tokens.length);
   const tokens = sequence.evaluate(last, { ...job.options(all), yieldEogToken: true });
+  /** Of tokens whose text is not shown yet. */
+  let logprobs: TokenLogprob[] = [];
+  const show = async (pieces: readonly Piece[]): Promise<void> => {
+    if (pieces.length === 0) return;
+    const shown = logprobs;
+    logprobs = [];
+    await listener.pieces(pieces, shown);
+  };
   let firstAt = 0;
-  let askedAt = performance.now();
   let finish: Answer["finish"] = "length";
   try {
-    for await (const token of tokens) {
+    for (;;) {
+      const askedAt = performance.now();
+      const { value: token, done } = await steps.run(() => tokens.next());
+      if (done === true || token === undefined) break;
       if (work.decoded === 0) {
         firstAt = performance.now();
         work.promptProcessed = job.tokens.length - cached;
@@ -111,21 +133,20 @@ async function answer(
         break;
       }
       all.push(token);
-      const shown = isEnd ? "" : text.push(token);
-      if (shown !== "") await listener.text(shown);
-      if (text.stoppedBy !== null) {
+      if (!isEnd && job.logprobs !== null)
+        logprobs.push(await logprobAt(sequence, token, job.logprobs, steps, evaluation.textOf));
+      const made = isEnd ? "" : text.push(token);
+      if (made !== "") await show(reader.push(made));
+      if (reader.ended) {
         finish = "stop";
         break;
       }
       if (work.decoded >= most) break;
-      askedAt = performance.now();
     }
   } finally {
     await tokens.return();
   }
-  const rest = text.finish();
-  if (rest !== "") await listener.text(rest);
-  if (text.stoppedBy !== null) finish = "stop";
+  await show([...reader.push(text.finish()), ...reader.finish()]);
   const ended = performance.now();
   return {
     finish,
@@ -166,7 +187,8 @@ async function prefill(
     const chunk = Math.max(1, evaluation.chunkTokens());
     if (job.tokens.length - done <= chunk) return job.tokens.slice(done);
     const askedAt = performance.now();
-    await sequence.evaluateWithoutGeneratingNewTokens(job.tokens.slice(done, done + chunk));
+    const part = job.tokens.slice(done, done + chunk);
+    await evaluation.steps.run(() => sequence.evaluateWithoutGeneratingNewTokens(part));
     evaluation.onStep(chunk, performance.now() - askedAt);
     done += chunk;
     work.promptProcessed = done - work.promptCached;

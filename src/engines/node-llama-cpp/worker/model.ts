@@ -11,6 +11,7 @@ import { type Embedder, loadEmbedder } from "./embeddings.ts";
 import type { Evaluation } from "./generate.ts";
 import { Prompts } from "./prompt.ts";
 import { Slots } from "./slots.ts";
+import { Steps } from "./steps.ts";
 import { ThreadGovernor } from "./threads.ts";
 
 /** Everything that serves requests once the weights are in memory. */
@@ -68,7 +69,8 @@ export async function loadModel(
     // Slots that decode have their place in the batch; a prompt takes what they leave.
     chunkTokens: () => config.batchTokens - (slots.active - 1),
     isEnd: (token: Token) => model.isEogToken(token),
-    detokenize: prompts.detokenize,
+    steps: new Steps(),
+    textOf: (token) => prompts.detokenizeMarks([token]),
   };
   return { config, llama, model, prompts, slots, evaluation, embedder };
 }
@@ -88,6 +90,8 @@ async function chatSequences(
     ...{ sequences: config.slots, contextSize: contextTokens, batchSize: config.batchTokens },
     threads: { ideal: config.threads, min: 1 },
     ...cacheTypes(config),
+    flashAttention: config.flashAttention === "auto" ? "auto" : config.flashAttention === "on",
+    lora: { adapters: config.lora.map(({ path: filePath, scale }) => ({ filePath, scale })) },
     ignoreMemorySafetyChecks: true,
     failedCreationRemedy: false,
   });

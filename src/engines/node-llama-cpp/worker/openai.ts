@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Answer, Timings } from "./generate.ts";
+import type { TokenLogprob } from "./logprobs.ts";
+import type { Piece } from "./reader.ts";
 
 /** Which of the two generating routes a request came by; their answers differ in shape only. */
 export type Dialect = "chat" | "text";
@@ -34,34 +36,86 @@ const shared = ({ created, id, model, fingerprint }: Envelope): object => ({
   system_fingerprint: fingerprint,
 });
 
+/** A function that an answer calls. */
+export interface Call {
+  readonly id: string;
+  readonly name: string;
+  arguments: string;
+}
+
+export const newCall = (name: string): Call => ({ id: `call_${randomBytes(12).toString("hex")}`, name, arguments: "" });
+
+/** What one choice is made of. */
+export interface Choice {
+  text: string;
+  readonly calls: Call[];
+  /** Null: no probabilities are wanted. */
+  readonly logprobs: TokenLogprob[] | null;
+}
+
+/** Why an answer ended, as OpenAI's API says it. */
+export const finishOf = ({ calls }: Choice, { finish }: Answer): string =>
+  finish === "stop" && calls.length > 0 ? "tool_calls" : finish;
+
+const logprobsBody = (logprobs: readonly TokenLogprob[] | null): object | null =>
+  logprobs === null ? null : { content: logprobs };
+
 /** A whole answer, not streamed. */
 export function completion(
   envelope: Envelope,
-  answers: readonly { text: string; answer: Answer }[],
+  answers: readonly { choice: Choice; answer: Answer }[],
   usage: Usage,
   timings: Timings,
 ): object {
-  const choices = answers.map(({ text, answer }, index) =>
-    envelope.dialect === "chat"
-      ? { finish_reason: answer.finish, index, message: { role: "assistant", content: text } }
-      : { text, index, logprobs: null, finish_reason: answer.finish },
-  );
+  const choices = answers.map(({ choice, answer }, index) => {
+    const end = { index, finish_reason: finishOf(choice, answer) };
+    if (envelope.dialect === "text") return { text: choice.text, ...end, logprobs: logprobsBody(choice.logprobs) };
+    const message = { role: "assistant", content: choice.calls.length > 0 && choice.text === "" ? null : choice.text };
+    return {
+      ...end,
+      message: choice.calls.length === 0 ? message : { ...message, tool_calls: choice.calls.map(callBody) },
+      ...(choice.logprobs === null ? {} : { logprobs: logprobsBody(choice.logprobs) }),
+    };
+  });
   const object = envelope.dialect === "chat" ? "chat.completion" : "text_completion";
   return { choices, ...shared(envelope), object, usage: usageBody(usage), timings: timingsBody(timings) };
 }
 
-/** One event of a stream. `text` null: the opening one of a chat choice. */
+const callBody = ({ id, name, arguments: written }: Call): object => ({
+  type: "function",
+  function: { name, arguments: written },
+  id,
+});
+
+/** What a piece adds to a streamed chat. `calls` are those of its choice so far. */
+export function deltaOf(piece: Piece, calls: readonly Call[]): object {
+  if (piece.type === "content") return { content: piece.text };
+  const { index } = piece;
+  if (piece.type === "arguments") return { tool_calls: [{ index, function: { arguments: piece.text } }] };
+  return {
+    tool_calls: [{ index, id: calls[index]?.id, type: "function", function: { name: piece.name, arguments: "" } }],
+  };
+}
+
+export const OPENING = { role: "assistant", content: null };
+
+/** One event of a stream. `added`: the delta of a chat, the text of a completion. */
 export function chunk(
   envelope: Envelope,
   index: number,
-  text: string | null,
-  finish: Answer["finish"] | null = null,
+  added: { readonly delta: object; readonly text: string },
+  finish: string | null = null,
+  logprobs: readonly TokenLogprob[] | null = null,
 ): Record<string, unknown> {
-  const delta = finish !== null ? {} : text === null ? { role: "assistant", content: null } : { content: text };
   const choice =
     envelope.dialect === "chat"
-      ? { finish_reason: finish, index, delta }
-      : { text: text ?? "", index, logprobs: null, finish_reason: finish };
+      ? {
+          finish_reason: finish,
+          index,
+          delta: added.delta,
+          ...(logprobs === null ? {} : { logprobs: logprobsBody(logprobs) }),
+        }
+      : { text: added.text, index, logprobs: logprobsBody(logprobs), finish_reason: finish };
   return { choices: [choice], ...shared(envelope), object: objectOfChunk(envelope) };
 }
 

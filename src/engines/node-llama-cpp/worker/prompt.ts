@@ -2,6 +2,7 @@ import { Template } from "@huggingface/jinja";
 import type { LlamaModel, Token } from "node-llama-cpp";
 import { invalid, unsupported } from "./errors.ts";
 import { type Body, flagOf, isObject, nameOfType, objectOf } from "./fields.ts";
+import { type ToolTemplate, toolsOf, toolTemplate, withCalls } from "./tools.ts";
 
 /** The plainest template there is, for models that bring none. */
 const CHATML =
@@ -13,17 +14,21 @@ export class Prompts {
   readonly #model: LlamaModel;
   readonly #template: Template;
   readonly templateText: string;
+  /** How its template writes calls of functions; null: it has no place for tools, or writes them in a way that is not understood. */
+  readonly tools: ToolTemplate | null;
 
   constructor(model: LlamaModel, chatTemplate: string) {
     this.#model = model;
     const own = model.fileInfo.metadata.tokenizer?.chat_template;
     this.templateText = chatTemplate === "" ? (own ?? CHATML) : CHATML;
     this.#template = new Template(this.templateText);
+    this.tools = toolTemplate(this.templateText, this.#template);
   }
 
   /** The text that the model sees for a chat request. */
   render(body: Body): string {
-    const messages = messagesOf(body);
+    const tools = toolsOf(body);
+    const messages = messagesOf(body).map((message) => withCalls(message, this.tools?.wantsText ?? false));
     const last = messages.at(-1);
     // An answer that has begun is continued: the template ends where the model's own words would start.
     const begun = last?.role === "assistant" && flagOf(body, "add_generation_prompt") !== true ? last.content : null;
@@ -35,6 +40,7 @@ export class Prompts {
         add_generation_prompt: begun !== null || (flagOf(body, "add_generation_prompt") ?? true),
         bos_token: this.#model.tokens.bosString ?? "",
         eos_token: this.#model.tokens.eosString ?? "",
+        ...(tools === null ? {} : { tools: tools.given }),
         ...objectOf(body, "chat_template_kwargs"),
       });
       return this.#withoutBos(text) + (begun ?? "");
@@ -54,6 +60,10 @@ export class Prompts {
 
   detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
     this.#model.detokenize(tokens, false, preceding);
+
+  /** The text of tokens of an answer in which calls are looked for: their marks are tokens that are not shown otherwise. */
+  detokenizeMarks = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
+    this.#model.detokenize(tokens, true, preceding);
 
   /** Prompts of a completion request: one text, one list of token ids, or a list of either. */
   ofCompletion(body: Body): Token[][] {

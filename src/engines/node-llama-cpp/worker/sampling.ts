@@ -13,7 +13,9 @@ import {
 import type { SamplingDefaults } from "../../../core/model.ts";
 import { invalid, unsupported } from "./errors.ts";
 import { type Body, isObject, numberOf, objectOf, textOf } from "./fields.ts";
+import type { Constraint } from "./reader.ts";
 import { grammarSchema } from "./schema.ts";
+import type { ToolRequest } from "./tools.ts";
 
 /** What llama-server uses where neither the request nor the model's configuration says anything. */
 const engineDefaults = {
@@ -29,9 +31,7 @@ const engineDefaults = {
 
 /** Request fields that would change the answer and that this engine cannot honour, each with the values that ask for nothing. */
 const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
-  logprobs: [false, 0],
-  top_logprobs: [0],
-  n_probs: [0],
+  post_sampling_probs: [false],
   typical_p: [1],
   mirostat: [0],
   dynatemp_range: [0],
@@ -50,19 +50,26 @@ export function refuseUnsupported(body: Body): void {
     const value = body[field];
     if (value !== undefined && value !== null && !neutral.includes(value)) throw unsupported(`\`${field}\``);
   }
-  const tools = body.tools;
-  if (Array.isArray(tools) && tools.length > 0 && body.tool_choice !== "none") throw unsupported("`tools`");
 }
 
 /** How one request is sampled. `options` makes fresh state for each of its answers. */
 export interface Sampling {
   /** Stop strings that end a structured answer; they belong to the grammar and not to the request. */
   readonly structureStops: readonly string[];
-  /** `answer` numbers the answers of one request; `tokens` is read for the repetition penalties. */
-  options(answer: number, tokens: readonly Token[]): SequenceEvaluateOptions;
+  /**
+   * `answer` numbers the answers of one request; `tokens` is read for the repetition penalties, and `constraint` before each
+   * token.
+   */
+  options(answer: number, tokens: readonly Token[], constraint: () => Constraint | null): SequenceEvaluateOptions;
 }
 
-export function samplingOf(body: Body, defaults: SamplingDefaults, llama: Llama, model: LlamaModel): Sampling {
+export function samplingOf(
+  body: Body,
+  tools: ToolRequest | null,
+  defaults: SamplingDefaults,
+  llama: Llama,
+  model: LlamaModel,
+): Sampling {
   const temperature = numberOf(body, "temperature", { min: 0 }) ?? defaults.temperature ?? engineDefaults.temperature;
   const topK = numberOf(body, "top_k", { integer: true }) ?? defaults.topK ?? engineDefaults.topK;
   const topP = numberOf(body, "top_p", { min: 0 }) ?? defaults.topP ?? engineDefaults.topP;
@@ -71,19 +78,23 @@ export function samplingOf(body: Body, defaults: SamplingDefaults, llama: Llama,
   const penalties = penaltiesOf(body, defaults);
   const bias = biasOf(body, model);
   const grammar = grammarOf(body, defaults, llama);
+  if (tools !== null && grammar !== null)
+    throw invalid("Tools cannot be called in an answer that has to match a grammar or a JSON Schema");
+  const calls = tools === null ? null : callGrammars(tools, llama, model);
   const xtc = {
     probability: numberOf(body, "xtc_probability", { min: 0, max: 1 }) ?? 0,
     threshold: numberOf(body, "xtc_threshold", { min: 0, max: 1 }) ?? 0.1,
   };
   return {
     structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
-    options: (answer, tokens) => ({
+    options: (answer, tokens, constraint) => ({
       ...{ temperature, topK: Math.max(0, topK), topP, minP, seed: (seed + answer) % 2 ** 32 },
       ...(penalties === null
         ? {}
         : { repeatPenalty: { ...penalties, punishTokens: () => tokens.slice(-penalties.maxPunishTokens) } }),
       ...(bias === null ? {} : { tokenBias: bias }),
       ...(grammar === null ? {} : { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
+      ...(calls === null ? {} : { grammarEvaluationState: calls(constraint) }),
       ...(xtc.probability > 0 ? { xtc } : {}),
     }),
   };
@@ -146,13 +157,48 @@ function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaG
   return null;
 }
 
+/** Grammars for the text of calls, which change while an answer is made. */
+function callGrammars(
+  { functions }: ToolRequest,
+  llama: Llama,
+  model: LlamaModel,
+): (constraint: () => Constraint | null) => () => LlamaGrammarEvaluationState | undefined {
+  const schemas = new Map(
+    functions.map(({ name, parameters }) => [
+      name,
+      compile(() => new SchemaGrammar(llama, grammarSchema(parameters ?? ANY_OBJECT)), `JSON Schema of "${name}"`),
+    ]),
+  );
+  const grammarOf = (constraint: Constraint): LlamaGrammar | undefined =>
+    constraint.type === "arguments"
+      ? schemas.get(constraint.name)
+      : new LlamaGrammar(llama, { grammar: `root ::= ${constraint.texts.map((text) => literal(text)).join(" | ")}` });
+  return (constraint) => {
+    let known: Constraint | null = null;
+    let state: LlamaGrammarEvaluationState | undefined;
+    return () => {
+      const now = constraint();
+      if (now !== known) {
+        known = now;
+        const grammar = now === null ? undefined : grammarOf(now);
+        state = grammar === undefined ? undefined : new LlamaGrammarEvaluationState({ model, grammar });
+      }
+      return state;
+    };
+  };
+}
+
+/** A text in GBNF. */
+const literal = (text: string): string => JSON.stringify(text);
+
+const ANY_OBJECT = { type: "object", additionalProperties: true };
+
 function requestedSchema(body: Body): unknown {
   const format = objectOf(body, "response_format");
   const direct = body.json_schema ?? null;
   if (format === null) return direct;
-  const anyObject = { type: "object", additionalProperties: true };
   if (format.type === "text") return direct;
-  if (format.type === "json_object") return format.schema ?? direct ?? anyObject;
+  if (format.type === "json_object") return format.schema ?? direct ?? ANY_OBJECT;
   if (format.type === "json_schema") {
     const schema = objectOf(format, "json_schema")?.schema ?? format.schema;
     if (schema === undefined) throw invalid("Field 'response_format': json_schema.schema is missing");

@@ -168,6 +168,7 @@ function props({ config, evaluation, prompts, llama }: LoadedModel): object {
     },
     ...{ total_slots: config.slots, model_alias: config.modelName, model_path: config.modelPath },
     modalities: { vision: false, video: false, audio: false },
+    chat_template_caps: { supports_tools: prompts.tools !== null },
     ...{ endpoint_slots: true, endpoint_props: false, endpoint_metrics: false },
     ...{
       chat_template: prompts.templateText,

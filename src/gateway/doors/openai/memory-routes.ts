@@ -105,6 +105,7 @@ const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions)
   owned_by: model.nodes?.join(", ") ?? "assistant",
   aliases: model.aliases,
   kind: model.kind,
+  capabilities: model.capabilities,
   context_length: model.load.contextTokens || null,
   meta: describeMeta(model, weights(model.name)),
 });

@@ -1,0 +1,18 @@
+/** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
+export type ModelSource =
+  | { readonly type: "file"; readonly path: string }
+  | { readonly type: "catalog"; readonly name: string }
+  /** `file` ends in `@REVISION` where that is not `main`. */
+  | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
+  /** What a program of its own calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
+  | { readonly type: "opaque"; readonly reference: string }
+  /** No weights: one of these providers serves it. */
+  | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] };
+
+/** A model of a provider. */
+export interface ProviderOffer {
+  /** Of its `[[providers]]` entry. */
+  readonly provider: string;
+  /** The provider's own name for the model. */
+  readonly model: string;
+}

@@ -1,0 +1,29 @@
+import { stat } from "node:fs/promises";
+import { AssistantError } from "../core/errors.ts";
+import type { LoadSettings } from "../core/model.ts";
+import { readGguf } from "./gguf-header.ts";
+
+/** Throws `model_not_pulled` or `model_invalid` for a LoRA adapter that cannot be loaded. */
+export async function checkAdapters({ llama }: Pick<LoadSettings, "llama">): Promise<void> {
+  for (const { path } of llama.lora) {
+    const found = await stat(path).catch(() => null);
+    if (found?.isFile() !== true)
+      throw new AssistantError("model_not_pulled", `The adapter ${path} is not there, and \`lora\` names it.`, {
+        param: "lora",
+        remedy: "Correct its path in the model's file, or remove it there.",
+      });
+    const { capabilities } = await readGguf(path);
+    if (capabilities["type"] !== "adapter")
+      throw new AssistantError("model_invalid", `${path} is not a LoRA adapter.`, {
+        param: "lora",
+        remedy: "Write the path of an adapter in GGUF format, as convert_lora_to_gguf.py makes it.",
+      });
+  }
+}
+
+/** Bytes of projector and adapters, which an instance loads whole beside its weights; those that are missing count nothing. */
+export async function companionBytes({ projectorPath, llama }: LoadSettings): Promise<number> {
+  const paths = [...(projectorPath === "" ? [] : [projectorPath]), ...llama.lora.map(({ path }) => path)];
+  const sizes = await Promise.all(paths.map((path) => stat(path).catch(() => null)));
+  return sizes.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+}
