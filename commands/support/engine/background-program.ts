@@ -4,7 +4,7 @@ import { processStartTime } from "../../../src/core/process.ts";
 import { type BackgroundBuild, writeBackgroundBuild } from "../../../src/engines/llama-server/build/background.ts";
 import { buildLlamaServer } from "../../../src/engines/llama-server/build/build.ts";
 import type { BuildProgress } from "../../../src/engines/llama-server/build/progress.ts";
-import { buildStatusLine } from "../../../src/engines/llama-server/build/status-line.ts";
+import { buildPhaseText } from "../../../src/engines/llama-server/build/status-line.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { loadContext } from "../cli/context.ts";
 import { interruptible } from "../cli/interrupt.ts";
@@ -44,7 +44,7 @@ async function main(attempt: string, gpu: boolean): Promise<void> {
     const now = performance.now();
     if (now - writtenAt < WRITE_EVERY_MS) return;
     writtenAt = now;
-    writing = writing.then(() => become({ progress: buildStatusLine({ ...progress, fraction: null }, null) }));
+    writing = writing.then(() => become({ progress: buildPhaseText(progress) }));
   };
   try {
     const hardware = await probeHardware(context.env);

@@ -22,6 +22,10 @@ export function buildStatusLine(progress: BuildProgress, compileStartedMs: numbe
   return `${text} [${bar}] ${Math.floor(progress.fraction * 100)} %${forecast(progress, compileStartedMs)}`;
 }
 
+/** The same without a bar: `Compiling, 34 %`. */
+export const buildPhaseText = ({ phase, fraction }: BuildProgress): string =>
+  fraction === null ? phaseTexts[phase] : `${phaseTexts[phase]}, ${Math.floor(fraction * 100)} %`;
+
 function forecast({ fraction, elapsedMs }: BuildProgress, compileStartedMs: number | null): string {
   if (fraction === null || compileStartedMs === null || fraction < FORECAST_FROM || fraction >= 1) return "";
   const leftS = ((elapsedMs - compileStartedMs) / 1000 / fraction) * (1 - fraction);

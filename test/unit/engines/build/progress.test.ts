@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fractionOf, reasonOf } from "../../../../src/engines/llama-server/build/progress.ts";
-import { buildStatusLine } from "../../../../src/engines/llama-server/build/status-line.ts";
+import { buildPhaseText, buildStatusLine } from "../../../../src/engines/llama-server/build/status-line.ts";
 
 describe("progress of a build", () => {
   it("reads ninja's and make's counters and no other brackets", () => {
@@ -19,6 +19,11 @@ describe("progress of a build", () => {
       "about 10 s left",
     );
     expect(buildStatusLine({ phase: "unpack", fraction: null, elapsedMs: 1 }, null)).toBe("Unpacking the source");
+  });
+
+  it("says it in a few words where there is no terminal", () => {
+    expect(buildPhaseText({ phase: "compile", fraction: 0.347, elapsedMs: 1 })).toBe("Compiling, 34 %");
+    expect(buildPhaseText({ phase: "check", fraction: null, elapsedMs: 1 })).toBe("Checking the new program");
   });
 
   it("names the compiler's errors as the reason, or the last lines where there are none", () => {
