@@ -199,3 +199,33 @@ test("another Assistant is a provider, and two that name each other do not list 
   const response = await postChat(other.url, chatBody("back/mine", { tokens: 3 }));
   expect([response.status, response.headers.get("x-assistant-instance")]).toEqual([200, "remote:back"]);
 });
+
+test("a provider speaks and transcribes: sound and forms pass through, by its own names of the models", async () => {
+  await start("", {
+    voice: '[tts]\nprovider = "cloud"\nprovider_model = "tts-1"\n',
+    ears: '[transcription]\nprovider = "cloud"\nprovider_model = "whisper-1"\n',
+  });
+  fake.script("/audio/speech", { headers: { "content-type": "audio/mpeg" }, parts: ["ID3 so", "und"] });
+  const spoken = await fetch(`${url}/v1/audio/speech`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "voice", input: "Good morning.", voice: "alloy", response_format: "mp3" }),
+  });
+  expect([spoken.status, spoken.headers.get("content-type"), await spoken.text()]).toEqual([
+    200,
+    "audio/mpeg",
+    "ID3 sound",
+  ]);
+  expect(JSON.parse(fake.to("/audio/speech")[0]?.body ?? "")).toMatchObject({ model: "tts-1", voice: "alloy" });
+  fake.script("/audio/transcriptions", { headers: { "content-type": "text/plain" }, parts: ["Good morning.\n"] });
+  const form = new FormData();
+  form.append("file", new File(["RIFF sound"], "sound.wav", { type: "audio/wav" }));
+  form.append("model", "ears");
+  form.append("response_format", "text");
+  const heard = await fetch(`${url}/v1/audio/transcriptions`, { method: "POST", body: form });
+  expect([heard.status, await heard.text()]).toEqual([200, "Good morning.\n"]);
+  const sent = fake.to("/audio/transcriptions")[0];
+  expect(sent?.headers["content-type"]).toMatch(/^multipart\/form-data; boundary=/);
+  expect(sent?.body).toMatch(/name="model"\r\n\r\nwhisper-1\r\n/);
+  expect(sent?.body).toContain("RIFF sound");
+});
