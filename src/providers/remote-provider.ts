@@ -7,7 +7,7 @@ import type { Provider } from "../core/provider.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../core/upstream.ts";
 import type { Connector, ListedModel, ProviderConnection } from "../upstreams/connector.ts";
-import { ProviderClient } from "../upstreams/http/client.ts";
+import type { ProviderClient } from "../upstreams/http/client.ts";
 import { offeredModels } from "./catalog.ts";
 import { Health } from "./health.ts";
 
@@ -34,8 +34,8 @@ export interface RemoteProviderOptions {
 /** One provider: asks for its models from time to time, is the way to it, and keeps requests from it while it fails. */
 export class RemoteProvider implements Upstream {
   readonly #options: RemoteProviderOptions;
-  readonly #client: ProviderClient;
   readonly #health = new Health();
+  #client: ProviderClient | null = null;
   #connection: Promise<ProviderConnection> | null = null;
   #listed: readonly ListedModel[];
   #models: readonly ModelSpec[];
@@ -51,7 +51,6 @@ export class RemoteProvider implements Upstream {
 
   constructor(options: RemoteProviderOptions) {
     this.#options = options;
-    this.#client = new ProviderClient(options.provider);
     this.#listed = options.listed;
     this.#models = offeredModels(options.provider, options.listed);
   }
@@ -78,7 +77,7 @@ export class RemoteProvider implements Upstream {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#client.close();
+    this.#client?.close();
   }
 
   /** `configured`: models whose files name it. */
@@ -132,15 +131,23 @@ export class RemoteProvider implements Upstream {
   }
 
   #connect(): Promise<ProviderConnection> {
-    const { provider, connector, nodeId } = this.#options;
-    const modelName = ({ name, source }: ModelSpec): string =>
-      (source.type === "provider" ? source.offers.find((offer) => offer.provider === provider.name) : null)?.model ??
-      name;
-    this.#connection ??= connector().then((connect) => connect({ provider, client: this.#client, nodeId, modelName }));
+    this.#connection ??= this.#makeConnection();
     return this.#connection.catch((error: unknown) => {
       this.#connection = null;
       throw new SendFailure(toAssistantError(error), "elsewhere");
     });
+  }
+
+  /** The HTTP library takes time and memory, which daemons without providers do without. */
+  async #makeConnection(): Promise<ProviderConnection> {
+    const { provider, connector, nodeId } = this.#options;
+    const [connect, { ProviderClient }] = await Promise.all([connector(), import("../upstreams/http/client.ts")]);
+    this.#client = new ProviderClient(provider);
+    if (this.#closed) this.#client.close();
+    const modelName = ({ name, source }: ModelSpec): string =>
+      (source.type === "provider" ? source.offers.find((offer) => offer.provider === provider.name) : null)?.model ??
+      name;
+    return connect({ provider, client: this.#client, nodeId, modelName });
   }
 
   /** Reads its list of models, which shows whether it answers and takes our key. */
