@@ -180,6 +180,19 @@ const manyModelsPart = ({ rows, configured, loaded }: Results): string =>
     ]),
   ].join("\n\n");
 
+const attackPart = ({ rows }: Results): string =>
+  [
+    "Big broken bodies on one connection, one after the other, while an answer is streamed on another, a chunk every 10 ms: the gaps between its chunks. Goal: p99 below 200 ms.",
+    table(
+      ["bodies", "chunks meanwhile", "gap p50, ms", "p99", "longest"],
+      rows.map((row) => [
+        String(row["attack"]),
+        number(row["chunks"], 0),
+        ...["p50", "p99", "longest"].map((field) => number(row[field], 1)),
+      ]),
+    ),
+  ].join("\n\n");
+
 const soakPart = ({ rows }: Results): string => {
   const cells = (row: Row): string[] =>
     ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
@@ -220,6 +233,7 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
     ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
     ["swap", "Swaps", "npm run bench -- swap", swapPart],
     ["many-models", "Many models", "npm run bench -- many-models", manyModelsPart],
+    ["attack", "Under attack", "npm run bench -- attack", attackPart],
     ["soak", "A million requests", "npm run bench -- soak", soakPart],
     ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],
   ];
