@@ -70,8 +70,11 @@ test("a stream passes as it is, and its usage is counted", async () => {
   const body = { model: "foreign", messages, stream: true, stream_options: { include_usage: true } };
   const { text } = await post("/v1/chat/completions", body);
   expect(text).toMatch(/^data: \{"id":"chat-1".*\n\n[\s\S]*data: \[DONE\]\n\n$/);
-  const lines = (await assistant.daemonLog()).split("\n").filter((line) => line.includes('"stream":true'));
-  expect(JSON.parse(lines.at(-1) ?? "{}")).toMatchObject({ promptTokens: 3, completionTokens: 2, finish: "stop" });
+  // The line is written after the answer has gone out.
+  const line = await eventually("the request is in the log", async () =>
+    (await assistant.daemonLog()).split("\n").find((each) => each.includes('"stream":true')),
+  );
+  expect(JSON.parse(line)).toMatchObject({ promptTokens: 3, completionTokens: 2, finish: "stop" });
 });
 
 test("an operation that the program does not answer is refused, saying what it answers", async () => {
