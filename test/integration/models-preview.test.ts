@@ -1,6 +1,6 @@
-import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { estimateMemory } from "../../src/models/fit.ts";
 import { previewModel } from "../../src/models/preview.ts";
 import { type Hub, startHub } from "../fakes/hub.ts";
@@ -15,6 +15,7 @@ beforeEach(async () => {
   store = await testStore();
 });
 afterEach(async () => {
+  vi.unstubAllEnvs();
   await store[Symbol.asyncDispose]();
   await hub[Symbol.asyncDispose]();
 });
@@ -36,6 +37,10 @@ const settings = {
 } as const;
 
 it("a model shows its facts and memory before it is downloaded, from its header alone", async () => {
+  const temporary = join(store.dir, "..", `${basename(store.dir)}-temporary`);
+  await mkdir(temporary);
+  onTestFinished(() => rm(temporary, { recursive: true }));
+  vi.stubEnv("TMPDIR", temporary);
   const body = smallModel(20_000_000);
   hub.set("/m.gguf", { body });
   const { preview, looked } = await previewModel(`${hub.url}/m.gguf`, options(), (file) =>
@@ -51,7 +56,7 @@ it("a model shows its facts and memory before it is downloaded, from its header 
   expect(looked?.weights.hostBytes).toBeGreaterThan(19_000_000);
   expect(hub.requests.map(({ range, status }) => [range, status])).toEqual([["bytes=0-1048575", 206]]);
   expect(await store.files()).toEqual([]);
-  expect((await readdir(tmpdir())).filter((name) => name.startsWith("assistant-preview-"))).toEqual([]);
+  expect(await readdir(temporary)).toEqual([]);
 });
 
 it("a repository shows all files of the model, and what the projector adds", async () => {
