@@ -179,7 +179,7 @@ describe("answers from memory", () => {
   };
 
   test.each(["/v1/models", "/models"])("%s lists what is configured", async (path) => {
-    const entry = (id: string, kind: string, aliases: string[]): object => ({
+    const entry = (id: string, kind: string, aliases: string[], operations: string[]): object => ({
       id,
       object: "model",
       created: 1_700_000_000,
@@ -187,11 +187,15 @@ describe("answers from memory", () => {
       kind,
       aliases,
       context_length: 4096,
+      capabilities: { type: kind, ...Object.fromEntries(operations.map((name) => [name, true])) },
       meta: null,
     });
     expect((await get(path)).json).toEqual({
       object: "list",
-      data: [entry("river", "chat", ["stream-chat"]), entry("vectors", "embedding", [])],
+      data: [
+        entry("river", "chat", ["stream-chat"], ["chat", "completion"]),
+        entry("vectors", "embedding", [], ["embedding"]),
+      ],
     });
   });
 
