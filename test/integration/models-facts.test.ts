@@ -31,7 +31,6 @@ describe("the header of a model file", () => {
       hasChatTemplate: true,
       pooling: null,
       licence: "apache-2.0",
-      features: { tools: false, reasoning: false, infill: false, vision: null, audio: null },
       kind: "chat",
     });
   });
