@@ -66,6 +66,8 @@ test("a request whose engine dies before the first byte is answered by the other
   const held = await Promise.all(
     [0, 1, 2].map((index) => open(url, "river", hold(index), { stream: true, signal: leaving.signal })),
   );
+  // Heads come while the other instance still starts; it would not if nobody waited for it any longer.
+  await eventually("both are up", async () => Object.keys(await inFlight()).length === 2);
   leaving.abort();
   await Promise.all(held.map((answer) => answer.text().catch(() => {})));
   await eventually("both are idle", async () => Object.values(await inFlight()).join() === "0,0");
