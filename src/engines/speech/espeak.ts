@@ -1,4 +1,3 @@
-import { execa } from "execa";
 import type { Voice } from "../../core/engine.ts";
 
 /** A voice of espeak-ng, and the further names that it goes by. */
@@ -12,6 +11,8 @@ const DEFAULT_VOICE = "en-us";
 
 /** The voices that an espeak-ng has, English first; without those of MBROLA, which need another program. */
 export async function espeakVoices(program: string): Promise<readonly EspeakVoice[]> {
+  // 111 modules, of which a daemon without speech needs none.
+  const { execa } = await import("execa");
   const { stdout } = await execa(program, ["--voices"], { timeout: LIST_TIMEOUT_MS, stdin: "ignore" });
   const voices = parseVoices(stdout);
   return [...voices.filter(({ id }) => id === DEFAULT_VOICE), ...voices.filter(({ id }) => id !== DEFAULT_VOICE)];

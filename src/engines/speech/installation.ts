@@ -1,8 +1,9 @@
+import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access, readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
-import { execa } from "execa";
+import { promisify } from "node:util";
 
 /** What speech can be made with on this machine. */
 export interface SpeechInstallation {
@@ -44,8 +45,9 @@ async function findPhonemeData(stated: readonly string[]): Promise<string | null
   return table === null ? null : join(table, "..");
 }
 
+// Not by execa, whose 111 modules a daemon would load at each start.
 const versionOf = (program: string): Promise<string> =>
-  execa(program, ["--version"], { timeout: VERSION_TIMEOUT_MS, stdin: "ignore" }).then(
+  promisify(execFile)(program, ["--version"], { timeout: VERSION_TIMEOUT_MS }).then(
     ({ stdout }) => stdout,
     () => "",
   );

@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { EnvHttpProxyAgent, request } from "undici";
 import { isPrivateHost, privateAddressError, publicLookup } from "./addresses.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { Delivery, Expected } from "./types.ts";
@@ -44,18 +43,26 @@ export function httpSession(
   { env, timing, signal, expected }: Pick<Delivery, "env" | "timing" | "signal" | "expected">,
   access: HttpAccess,
 ): HttpSession {
-  const agent = new EnvHttpProxyAgent({
-    // Empty, not absent: what is absent undici takes from the process's own environment.
-    httpProxy: env["http_proxy"] ?? env["HTTP_PROXY"] ?? "",
-    httpsProxy: env["https_proxy"] ?? env["HTTPS_PROXY"] ?? "",
-    noProxy: env["no_proxy"] ?? env["NO_PROXY"] ?? "",
-    connectTimeout: timing.connectMs,
-    headersTimeout: timing.stallMs,
-    bodyTimeout: timing.stallMs,
-    ...(access.allowPrivate ? {} : { connect: { lookup: publicLookup } }),
-  });
+  // Loading undici takes 30 MB and an eighth of a second, which a daemon that pulls nothing is spared.
+  const open = async () => {
+    const { EnvHttpProxyAgent, request } = await import("undici");
+    const agent = new EnvHttpProxyAgent({
+      // Empty, not absent: what is absent undici takes from the process's own environment.
+      httpProxy: env["http_proxy"] ?? env["HTTP_PROXY"] ?? "",
+      httpsProxy: env["https_proxy"] ?? env["HTTPS_PROXY"] ?? "",
+      noProxy: env["no_proxy"] ?? env["NO_PROXY"] ?? "",
+      connectTimeout: timing.connectMs,
+      headersTimeout: timing.stallMs,
+      bodyTimeout: timing.stallMs,
+      ...(access.allowPrivate ? {} : { connect: { lookup: publicLookup } }),
+    });
+    return { agent, request };
+  };
+  let opened: ReturnType<typeof open> | null = null;
   return {
     async get(from, headers, { begunAt: first = from, signal: own } = {}) {
+      opened ??= open();
+      const { agent, request } = await opened;
       let told: Expected = { bytes: null, sha256: null };
       let url = from;
       for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
@@ -86,7 +93,9 @@ export function httpSession(
       }
       throw new HttpFailure(310, `it redirects more than ${MAX_REDIRECTS} times`);
     },
-    [Symbol.asyncDispose]: () => agent.destroy(),
+    async [Symbol.asyncDispose]() {
+      await (await opened)?.agent.destroy();
+    },
   };
 }
 
