@@ -61,7 +61,7 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     hasMicroBatches: false,
     takesExtraArgs: false,
     checksRequests: false,
-    // Node and sherpa-onnx; espeak-ng is a small program of its own.
+    // Node and sherpa-onnx; espeak-ng is a small separate program.
     programBytes: { speech: 90e6 },
   },
 };

@@ -77,7 +77,7 @@ export interface InferenceCall extends CallOrigin {
   readonly wire: WireFormat;
   readonly body: CallBody;
   /**
-   * The same, field by field checked and in the words of llama.cpp's engines. Throws `invalid_request`. Targets that check
+   * The same, checked field by field and named as llama.cpp's engines name it. Throws `invalid_request`. Targets that check
    * requests themselves get the body as the client wrote it; missing: there is nothing to check.
    */
   readonly checked?: () => Pick<InferenceCall, "body" | "prompt">;

@@ -30,7 +30,7 @@ export interface PreparedLaunch {
   readonly endpoint: Endpoint;
   /** The loopback port it has, to be given back at its end; null: it has a socket. */
   readonly port: number | null;
-  /** Whether only a process of its own may listen there. */
+  /** Whether only a process that it started may listen there. */
   readonly ownListener: boolean;
   readonly logStart: number;
   readonly slotPlace: SlotPlace | null;

@@ -241,7 +241,7 @@ class Run {
   }
 }
 
-/** Whether whoever runs the model checks the fields of its requests: another machine, or a server with fields of its own. */
+/** Whether whoever runs the model checks the fields of its requests: another machine, or a server with other fields. */
 const checksRequests = ({ nodes, engine }: ModelSpec): boolean =>
   nodes !== undefined || traitsOf(engine).checksRequests;
 

@@ -44,7 +44,7 @@ const REASONS =
 
 /**
  * The capabilities that one GGUF file shows by its header. Always has `type`: `chat`, `embedding` or `rerank`, or, for
- * files that are no model of their own, `projector`, `adapter` or `image`. Chat models also have `tools`, `reasoning`,
+ * files that are no model by themselves, `projector`, `adapter` or `image`. Chat models also have `tools`, `reasoning`,
  * `infill`, `vision` and `audio`; the last two come with a projector (`withProjector`).
  */
 export function capabilitiesOf(facts: CapabilityFacts): Capabilities {

@@ -16,7 +16,7 @@ const POLL_MS = 100;
 const UP = ["starting", "ready", "draining", "stopping"];
 
 /**
- * Has the daemon act on a model of its own, and returns its instances when that has happened. `onChange` hears of them in
+ * Has the daemon act on one of its models, and returns its instances when that has happened. `onChange` hears of them in
  * between. Throws why a load failed, and the signal's reason.
  */
 export async function actOn(

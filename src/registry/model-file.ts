@@ -47,7 +47,7 @@ export async function writeModelFile(
   return { file, undo: () => rm(file, { force: true }) };
 }
 
-/** Deletes the file of a model that has one of its own. Throws `invalid_request` for what is configured together with others. */
+/** Deletes the file that configures a model alone. Throws `invalid_request` for what is configured together with others. */
 export async function deleteModelFile(
   { name, file }: Pick<ModelSpec, "name" | "file">,
   { paths, models }: Config,

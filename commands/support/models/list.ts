@@ -21,7 +21,7 @@ export interface ListedModel {
   readonly quantization: string | null;
   readonly trainContextTokens: number | null;
   readonly source: string;
-  /** Program of its own that runs it (`engine = "command"`), or null. */
+  /** Program that runs it (`engine = "command"`), or null. */
   readonly program: string | null;
   readonly file: string | null;
   /** The file is here and is a model; a damaged one is not. */

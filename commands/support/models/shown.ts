@@ -11,7 +11,7 @@ export interface ShownModel {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly source: string;
-  /** Program of its own that runs it (`engine = "command"`), or null. */
+  /** Program that runs it (`engine = "command"`), or null. */
   readonly program: string | null;
   readonly file: string | null;
   /** Names of all files of a model of several. */

@@ -32,7 +32,7 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   if (model.engine === "command") {
     throw new AssistantError(
       "config_invalid",
-      `${model.name} is run by a program of its own, whose settings are unknown here.`,
+      `${model.name} is run by another program, whose settings are unknown here.`,
       {
         param: name,
         remedy: `They are in \`run\` under [command] of ${model.file}.`,

@@ -93,7 +93,7 @@ export async function removeBuilds(enginesDir: string, versions: readonly string
   for (const { path } of builds) await rm(dirname(path), { recursive: true, force: true });
 }
 
-/** Moves what was built before there were versions into folders of their own, under the names that it can still be reached by. */
+/** Moves what was built before there were versions into separate folders, under the names that it can still be reached by. */
 export async function migrateBuilds(enginesDir: string): Promise<void> {
   const program = builtBinary(enginesDir);
   if ((await lstat(program).catch(() => null))?.isFile()) {

@@ -155,7 +155,7 @@ async function check({ files }: Job, index: number, { path }: PartialFile, { lab
 
 function checkNumber({ part }: GgufHeader, number: number, count: number, label: string): void {
   if (part?.number === number && part.count === count) return;
-  const found = part === null ? "a model of its own" : `part ${part.number} of ${part.count}`;
+  const found = part === null ? "a whole model" : `part ${part.number} of ${part.count}`;
   throw new AssistantError(
     "model_invalid",
     `${label}: expected part ${number} of ${count} of the model, found ${found}.`,

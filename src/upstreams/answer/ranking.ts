@@ -12,7 +12,7 @@ export interface Ranking {
   readonly places: readonly number[];
 }
 
-/** The rankings that answer a call: one, but for pairs of texts, where each text of its own is a query. */
+/** The rankings that answer a call: one, but for pairs of texts, where each different text is a query. */
 export function rankingsOf({ wire, body: { json } }: InferenceCall): readonly Ranking[] {
   if (wire === "jina.rerank") {
     const documents = listOf(json["documents"]).map(textOf);

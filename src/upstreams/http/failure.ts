@@ -81,7 +81,7 @@ export const malformed = ({ provider }: Pick<Asked, "provider">, found: string, 
     remedy: remedy ?? `Check that ${provider.baseUrl} is the base URL of an API of the type "${provider.type}".`,
   });
 
-/** What a provider's error answer, with a status of its own, means. */
+/** What a provider's error answer means, by its status. */
 export function errorAnswer(status: number, headers: IncomingHttpHeaders, body: string, asked: Asked): AssistantError {
   if (status >= 300 && status < 400) {
     const where = typeof headers.location === "string" ? ` to ${shown(headers.location, asked)}` : "";
@@ -96,7 +96,7 @@ interface Stated {
   readonly param: string | null;
 }
 
-/** The same for an error that stands in an answer with status 200, where it may state a status of its own. */
+/** The same for an error that stands in an answer with status 200, where the error may state another status. */
 export function errorInside(answer: unknown, asked: Asked): AssistantError {
   const { error } = answer as { error?: { code?: unknown; status?: unknown } };
   const given = [error?.code, error?.status].map(Number).find((code) => code >= 400 && code < 600);

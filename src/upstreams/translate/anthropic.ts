@@ -10,7 +10,7 @@ type Capabilities = ReturnType<Sdk["getModelCapabilities"]>;
 /** The least that the Messages API takes as a budget. */
 const MIN_THINKING_TOKENS = 1024;
 
-/** Of the tokens of an answer, how much a model thinks that has no efforts of its own. The AI SDK's shares. */
+/** Of the tokens of an answer, how much a model thinks without effort levels. The AI SDK's shares. */
 const THINKING_SHARE: Readonly<Record<string, number>> = {
   minimal: 0.02,
   low: 0.1,

@@ -2,7 +2,7 @@ import type { AnthropicLanguageModel } from "@ai-sdk/anthropic/internal";
 
 // The provider packages share these shapes; they are taken from one of them, so that no third package is needed.
 
-/** What a model is asked, in the words of the AI SDK's provider interface. */
+/** A request in the AI SDK's provider interface. */
 export type CallOptions = Parameters<AnthropicLanguageModel["doStream"]>[0];
 export type Prompt = CallOptions["prompt"];
 export type PromptMessage = Prompt[number];

@@ -29,7 +29,7 @@ const NOISE_SCALE = 0.667;
 const NOISE_WIDTH = 0.8;
 const LOUDEST = 32_767;
 
-/** A Piper voice on sherpa-onnx, in this process; it computes on threads of its own. */
+/** A Piper voice on sherpa-onnx, in this process; it computes on separate threads. */
 export async function openSherpa(config: SherpaConfig, threads: number): Promise<Synthesizer> {
   const { config: piper, isOneFile } = await readPiperVoice(config.modelPath);
   const voice = await load(config, piper, isOneFile, threads);

@@ -214,7 +214,7 @@ test("the text groups by area, shows remedies and counts", () => {
   ]);
 });
 
-test("a model that a program of its own runs has no weights to miss, and may share its cache between keys", async () => {
+test("a model that another program runs has no weights to miss, and may share its cache between keys", async () => {
   const source = { type: "opaque", reference: "org/model" } as const;
   const model = testModel({ name: "foreign", engine: "command", source, command: commandSettings(["vllm", "{port}"]) });
   const paths = { dataDir: "/nowhere", weightsDir: "/nowhere" };
