@@ -67,7 +67,7 @@ test("values are counted together, however deep they are", () => {
 });
 
 test("white space counts, and where a long text ends is found behind any number of backslashes", () => {
-  expect(findExcess(Buffer.from(`{"a":${" ".repeat(15_000_000)}1}`))).toBeNull();
+  expect(findExcess(Buffer.from(`{"a":${" ".repeat(3_900_000)}1}`))).toBeNull();
   expect(findExcess(Buffer.from(`{"a":${"\n".repeat(17_000_000)}1}`))).toBe("cost");
   const filler = "x".repeat(300_000);
   const nested = "[".repeat(MAX_DEPTH + 1);

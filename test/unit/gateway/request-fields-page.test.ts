@@ -22,7 +22,7 @@ get requests as they are.
 
 A field of a wrong type or out of bounds is refused with 400 \`invalid_request\`, which names it in \`param\`. \`null\` stands for a field that
 is not given. Fields that are not listed reach the engine as they are. A body has at most ${MAX_DEPTH} objects and arrays within each other, known
-field or not, and about 4,000,000 values, of which an object, a list and each name count for 16 and four characters of white space outside of texts for one; else it is refused with \`invalid_json\`.
+field or not, and about 4,000,000 values, of which an object, a list and each name count for 16, and each character of white space outside of texts for one; else it is refused with \`invalid_json\`.
 
 Text that is no Unicode (bytes that are not UTF-8, an escaped half of a surrogate pair) becomes U+FFFD. Images and sound are sent in the
 request, as \`data:\` URLs; addresses are not fetched. A \`tool_choice\` that names a function is sent on as that one tool and \`required\`.
