@@ -22,7 +22,7 @@ export interface EmbeddingRoutesOptions {
 const MAX_TEXTS = 100;
 const PREVIEW_CHARACTERS = 100;
 /** What a request means that names no model, where it is configured; else the default one for embeddings. */
-const USUAL_MODELS = ["intfloat/multilingual-e5-large", "multilingual-e5-large"];
+const DEFAULT_MODELS = ["intfloat/multilingual-e5-large", "multilingual-e5-large"];
 
 const modelName = { model_name: text("Name of the model.", { minLength: 1 }) };
 const EmbeddingsBody = Type.Object({
@@ -73,7 +73,7 @@ async function vectorsOf(
   { directory, inference, authorizer, onlyModels }: EmbeddingRoutesOptions,
 ): Promise<Vectors> {
   const { caller } = request.identity;
-  const model = name ?? USUAL_MODELS.find((usual) => directory.find(usual) !== undefined) ?? "";
+  const model = name ?? DEFAULT_MODELS.find((candidate) => directory.find(candidate) !== undefined) ?? "";
   const json = { model, input: texts };
   using cancellation = cancellationOf(request.raw.socket);
   const ended = authorizer.admit(request.identity);
