@@ -91,7 +91,7 @@ export function createEngines(options: EngineOptions): EngineSet {
         return `The native engine is being built in the background (${building.progress}); models use it from their next start after that.`;
       const found = await find();
       const how = found.available ? "assistant engine use auto" : "assistant engine build";
-      return `The native engine answers ${nativeSpeedup} (on a CPU), and can use tools: \`${how}\`.`;
+      return `The native engine answers ${nativeSpeedup} (on a CPU), and takes images: \`${how}\`.`;
     },
   };
 }
