@@ -7,7 +7,7 @@ import { estimateMemory } from "./fit.ts";
  * A separate process for estimates: reading them loads a library that would stay in the daemon's memory for ever.
  * Jobs come as JSON on standard input, answers go as JSON to standard output; a file that cannot be read has none.
  */
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+if (process.argv[2] === "background") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 const jobs = JSON.parse(await text(process.stdin)) as EstimateJob[];
 const answers: EstimateAnswer[] = [];
 for (const { key, file, settings } of jobs) {

@@ -20,8 +20,8 @@ export interface EstimateAnswer {
   readonly estimate: MemoryEstimate | null;
 }
 
-/** Of one process. */
-const TIMEOUT_MS = 20_000;
+/** Of one process, which takes about 1.5 s of a core: a busy machine may give it a fraction of one. */
+const TIMEOUT_MS = 60_000;
 /** Of one process, so that many models on a busy machine do not run into its time-out together. */
 const JOBS_AT_ONCE = 32;
 /** Estimates that are kept; the oldest go first. Some hundred models have two each. */
@@ -95,7 +95,7 @@ export class Estimates {
     );
     for (let start = 0; start < missing.length; start += JOBS_AT_ONCE) {
       const some = missing.slice(start, start + JOBS_AT_ONCE);
-      for (const { key, estimate } of await compute(some, this.#nodePath, this.#closed.signal)) {
+      for (const { key, estimate } of await compute(some, "background", this.#nodePath, this.#closed.signal)) {
         found.set(key, estimate);
         this.#known?.set(key, estimate);
       }
@@ -114,12 +114,18 @@ export async function estimateApart(
   nodePath: string,
 ): Promise<MemoryEstimate | null> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const [answer] = await compute([{ key: "", file, settings }], nodePath, signal).catch(() => []);
+  const [answer] = await compute([{ key: "", file, settings }], "awaited", nodePath, signal).catch(() => []);
   return answer?.estimate ?? null;
 }
 
-async function compute(jobs: readonly EstimateJob[], nodePath: string, signal: AbortSignal): Promise<EstimateAnswer[]> {
-  const child = spawn(nodePath, [program], {
+/** `awaited`: somebody waits for the answer, so that the process does not step back behind all others. */
+async function compute(
+  jobs: readonly EstimateJob[],
+  urgency: "awaited" | "background",
+  nodePath: string,
+  signal: AbortSignal,
+): Promise<EstimateAnswer[]> {
+  const child = spawn(nodePath, [program, urgency], {
     env: { NODE_NO_WARNINGS: "1" },
     stdio: ["pipe", "pipe", "pipe"],
     timeout: TIMEOUT_MS,
