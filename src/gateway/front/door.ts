@@ -2,13 +2,19 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
 import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
-import type { InferenceCall, WireFormat } from "../../core/inference.ts";
+import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
+import type { RequestTarget } from "./table.ts";
 
 /** What a door reads from a body; the rest of a call is the same for all doors. */
 export interface DecodedBody extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
+  /**
+   * Where the body was translated into the route's wire format from the door's own: the sink that takes the answer in that
+   * format and writes it as the door's to the client's. Missing: they are the same.
+   */
+  readonly translate?: (client: AnswerSink) => AnswerSink;
 }
 
 /** A path on which a model is asked for something. */
@@ -22,7 +28,7 @@ export interface InferenceRoute {
   /** Throws `unsupported_media_type`. Called before the body is read. */
   checkHeaders(headers: IncomingHttpHeaders): void;
   /** Throws an AssistantError that names the field, or rejects with one. */
-  decode(bytes: Buffer, headers: IncomingHttpHeaders): DecodedBody | Promise<DecodedBody>;
+  decode(bytes: Buffer, headers: IncomingHttpHeaders, target: RequestTarget): DecodedBody | Promise<DecodedBody>;
 }
 
 /** One dialect's routes on a listener. */

@@ -49,6 +49,7 @@ interface Admitted {
   readonly response: ServerResponse;
   readonly door: Door;
   readonly route: InferenceRoute;
+  readonly target: RequestTarget;
   readonly origin: Omit<CallOrigin, "cancellation">;
   /** Headers of every answer to it: name, value, name, value, … */
   readonly headers: readonly string[];
@@ -106,7 +107,7 @@ export function makeFront(options: FrontOptions): Handler {
       const ended = authorizer.admit(identity);
       const { inference: route } = entry;
       const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
-      const served = serve(options, { request, response, door, route, origin, headers });
+      const served = serve(options, { request, response, door, route, target, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
@@ -119,7 +120,7 @@ export function makeFront(options: FrontOptions): Handler {
 /** Reads the body, and has the call served. Never rejects. */
 async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   const { inference, settings, onlyModels, clientIds } = options;
-  const { request, response, door, route, headers } = admitted;
+  const { request, response, door, route, target, headers } = admitted;
   const cancellation = new Disconnect(request.socket);
   const origin = { ...admitted.origin, cancellation };
   const { id, clientId = null } = origin;
@@ -134,7 +135,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, ...decoded } = await route.decode(bytes, request.headers);
+    const { model, translate, ...decoded } = await route.decode(bytes, request.headers, target);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
     const call = {
@@ -145,7 +146,8 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       ...decoded,
       ...callHeaders(request.headers, decoded.streamed),
     };
-    await inference.run(call, sinkFor(decoded.streamed));
+    const sink = sinkFor(decoded.streamed);
+    await inference.run(call, translate?.(sink) ?? sink);
   } catch (error) {
     // What the core runs never throws: the call could not be read.
     inference.refuse(origin, sinkFor(false), error);

@@ -78,6 +78,7 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     await serve(options, call, incoming, {
       door: entry.door,
       route: entry.inference,
+      target,
       caller: identity.caller,
       id,
       clientId,
@@ -106,6 +107,7 @@ const notForwarded = (path: string): AssistantError =>
 interface Admitted {
   readonly door: Door;
   readonly route: InferenceRoute;
+  readonly target: RequestTarget;
   readonly caller: Parameters<InferenceCore["refuse"]>[0]["caller"];
   readonly id: string;
   readonly clientId: string | null;
@@ -118,7 +120,7 @@ async function serve(
   { headers, body: written }: Incoming,
   admitted: Admitted,
 ): Promise<void> {
-  const { door, route, caller, id, clientId, reply } = admitted;
+  const { door, route, target, caller, id, clientId, reply } = admitted;
   const { operation, wire, name } = route;
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new CallerGone());
@@ -133,11 +135,12 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, ...decoded } = await route.decode(bytes, headers);
+    const { model, translate, ...decoded } = await route.decode(bytes, headers, target);
     const selector = { model, among: null };
+    const sink = sinkFor(decoded.streamed);
     await inference.run(
       { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed) },
-      sinkFor(decoded.streamed),
+      translate?.(sink) ?? sink,
     );
   } catch (error) {
     inference.refuse(origin, sinkFor(false), error);
