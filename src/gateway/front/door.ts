@@ -4,7 +4,7 @@ import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
-import type { RequestTarget } from "./table.ts";
+import type { RequestTarget } from "./target.ts";
 
 /** What a door reads from a body; the rest of a call is the same for all doors. */
 export interface DecodedBody extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {

@@ -16,14 +16,8 @@ import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
-import {
-  type Methods,
-  methodNotAllowed,
-  parseTarget,
-  type RequestTarget,
-  type RouteTable,
-  routeNotFound,
-} from "./table.ts";
+import { type Methods, methodNotAllowed, type RouteTable, routeNotFound } from "./table.ts";
+import { parseTarget, type RequestTarget } from "./target.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 

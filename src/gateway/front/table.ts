@@ -1,6 +1,7 @@
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { Door, InferenceRoute } from "./door.ts";
+import type { RequestTarget } from "./target.ts";
 
 /** What answers a method on a path. */
 export interface Entry {
@@ -51,49 +52,6 @@ export class RouteTable {
       this.#patterns.set(path, pattern);
     }
     return pattern.methods;
-  }
-}
-
-/** What a request's target names. */
-export interface RequestTarget {
-  /** Without query, decoded but for escaped slashes and their like, without a slash at its end. */
-  readonly path: string;
-  /** The same before it was decoded. */
-  readonly escaped: string;
-  /** Path and query as they were written, for a router: without scheme and host, and each slash once. */
-  readonly url: string;
-  /** Host and port of a target in absolute form; null: it is in origin form. */
-  readonly authority: string | null;
-}
-
-/** Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent escape. */
-export function parseTarget(written: string): RequestTarget {
-  const url = written.startsWith("/") && !written.includes("//") ? written : normalized(written);
-  const query = url.indexOf("?");
-  const whole = query < 0 ? url : url.slice(0, query);
-  const escaped = whole.length > 1 && whole.endsWith("/") ? whole.slice(0, -1) : whole;
-  const authority = written.startsWith("/") ? null : (/^https?:\/\/([^/?#]+)/i.exec(written)?.[1] ?? null);
-  return { path: escaped.includes("%") ? decode(escaped) : escaped, escaped, url, authority };
-}
-
-function normalized(written: string): string {
-  const [target = "", ...query] = written.split("?");
-  const origin = target.replace(/^https?:\/\/[^/]*/i, "").replace(/\/{2,}/g, "/");
-  return [origin === "" ? "/" : origin, ...query].join("?");
-}
-
-function decode(escaped: string): string {
-  try {
-    // As routers do: an escaped slash separates nothing.
-    return decodeURI(escaped);
-  } catch {
-    throw new AssistantError(
-      "invalid_request",
-      `The path ${JSON.stringify(escaped.slice(0, 200))} has a percent escape that is not UTF-8.`,
-      {
-        remedy: "Escape the path as RFC 3986 defines it.",
-      },
-    );
   }
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { isAssistantError } from "../../../src/core/errors.ts";
 import { bearerDoor } from "../../../src/gateway/front/error-body.ts";
-import { parseTarget, RouteTable } from "../../../src/gateway/front/table.ts";
+import { RouteTable } from "../../../src/gateway/front/table.ts";
+import { parseTarget } from "../../../src/gateway/front/target.ts";
 
 const door = { ...bearerDoor, name: "test" };
 const table = new RouteTable();
