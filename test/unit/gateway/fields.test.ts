@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkFields } from "../../../src/gateway/doors/openai/fields.ts";
+import { checkFields } from "../../../src/gateway/canonical/fields.ts";
 
 const messages = [
   { role: "system", content: "x" },

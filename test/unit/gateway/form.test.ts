@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkFormType, decodeForm } from "../../../src/gateway/doors/openai/form.ts";
+import { checkFormType, decodeForm } from "../../../src/gateway/canonical/form.ts";
 
 const sound = (bytes = 4): File => new File([Buffer.alloc(bytes, 1)], "a.wav", { type: "audio/wav" });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { decodeBody, parseBody } from "../../../src/gateway/doors/openai/decode.ts";
-import { findExcess, MAX_DEPTH } from "../../../src/gateway/doors/openai/json-text.ts";
+import { decodeBody, parseBody } from "../../../src/gateway/canonical/decode.ts";
+import { findExcess, MAX_DEPTH } from "../../../src/gateway/canonical/json-text.ts";
 
 const MIB = 2 ** 20;
 const nested = (depth: number, open: string, close: string): string => open.repeat(depth) + close.repeat(depth);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { jsonErrorPosition } from "../../../src/gateway/doors/openai/json-position.ts";
+import { jsonErrorPosition } from "../../../src/gateway/canonical/json-position.ts";
 
 test("valid JSON has its mistake at its end, that is nowhere", () => {
   fc.assert(

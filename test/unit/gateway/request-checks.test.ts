@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeBody } from "../../../src/gateway/doors/openai/decode.ts";
+import { decodeBody } from "../../../src/gateway/canonical/decode.ts";
 
 const user = { role: "user", content: "Hi" };
 type Operation = Parameters<typeof decodeBody>[0];

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { fieldTable } from "../../../src/gateway/doors/openai/field-table.ts";
-import { MAX_DEPTH } from "../../../src/gateway/doors/openai/json-text.ts";
+import { fieldTable } from "../../../src/gateway/canonical/field-table.ts";
+import { MAX_DEPTH } from "../../../src/gateway/canonical/json-text.ts";
 
 const pageFile = fileURLToPath(new URL("../../../docs/request-fields.md", import.meta.url));
 const cell = (text: string): string => text.replaceAll("|", "\\|");
@@ -17,7 +17,7 @@ function page(): string {
   );
   return `# Fields of requests
 
-Generated from \`src/gateway/doors/openai/field-table.ts\`; a test compares the two. It is about llama.cpp's engines: programs that \`engine = "command"\` runs
+Generated from \`src/gateway/canonical/field-table.ts\`; a test compares the two. It is about llama.cpp's engines: programs that \`engine = "command"\` runs
 get requests as they are.
 
 A field of a wrong type or out of bounds is refused with 400 \`invalid_request\`, which names it in \`param\`. \`null\` stands for a field that

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { toGrammarPattern } from "../../../src/gateway/doors/openai/pattern.ts";
-import { checkSchema } from "../../../src/gateway/doors/openai/schema.ts";
+import { toGrammarPattern } from "../../../src/gateway/canonical/pattern.ts";
+import { checkSchema } from "../../../src/gateway/canonical/schema.ts";
 
 const text = { type: "string" };
 

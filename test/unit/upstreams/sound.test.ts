@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { InferenceCall } from "../../../src/core/inference.ts";
 import { wavHeader } from "../../../src/engines/speech/wav.ts";
-import { decodeForm } from "../../../src/gateway/doors/openai/form.ts";
+import { decodeForm } from "../../../src/gateway/canonical/form.ts";
 import { SoundMeter } from "../../../src/upstreams/answer/sound.ts";
 import { contentTypeOf, encodeBody } from "../../../src/upstreams/openai-body.ts";
 

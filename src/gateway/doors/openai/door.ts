@@ -1,10 +1,10 @@
 import type { WireFormat } from "../../../core/inference.ts";
 import type { Operation as ModelOperation } from "../../../core/model.ts";
+import { checkContentType, decodeBody } from "../../canonical/decode.ts";
+import type { Operation } from "../../canonical/field-table.ts";
+import { checkFormType, decodeForm } from "../../canonical/form.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
-import { checkContentType, decodeBody } from "./decode.ts";
-import type { Operation } from "./field-table.ts";
-import { checkFormType, decodeForm } from "./form.ts";
 import { decodeImage } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
 import { decodeRerank, decodeScore } from "./rerank.ts";

@@ -1,5 +1,5 @@
+import { modelOf, parseBody } from "../../canonical/decode.ts";
 import type { DecodedBody } from "../../front/door.ts";
-import { modelOf, parseBody } from "./decode.ts";
 
 /** `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws `empty_body`, `invalid_json`. */
 export function decodeImage(bytes: Buffer): DecodedBody {

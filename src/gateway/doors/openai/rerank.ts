@@ -1,7 +1,18 @@
 import type { JsonObject } from "../../../core/inference.ts";
+import { modelOf, parseBody } from "../../canonical/decode.ts";
+import {
+  type Body,
+  boolean,
+  integer,
+  invalid,
+  isObject,
+  isString,
+  mustBe,
+  type Rule,
+  shown,
+  text,
+} from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
-import { modelOf, parseBody } from "./decode.ts";
-import { type Body, boolean, integer, invalid, isObject, isString, mustBe, type Rule, shown, text } from "./rules.ts";
 
 /** Each is evaluated together with the query, so that a request is as much work as so many prompts. */
 export const MAX_DOCUMENTS = 2048;

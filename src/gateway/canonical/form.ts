@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { AssistantError } from "../../../core/errors.ts";
-import type { CallForm, JsonObject } from "../../../core/inference.ts";
-import type { DecodedBody } from "../../front/door.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { CallForm, JsonObject } from "../../core/inference.ts";
+import type { DecodedBody } from "../front/door.ts";
 import { modelOf } from "./decode.ts";
 import type { Operation } from "./field-table.ts";
 import { checkFields } from "./fields.ts";

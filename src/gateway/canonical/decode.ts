@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { AssistantError } from "../../../core/errors.ts";
-import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
-import type { DecodedBody } from "../../front/door.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { InferenceCall, JsonObject } from "../../core/inference.ts";
+import type { DecodedBody } from "../front/door.ts";
 import type { Operation } from "./field-table.ts";
 import { checkFields } from "./fields.ts";
 import { jsonErrorPosition } from "./json-position.ts";

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../../core/inference.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { type Body, invalid, isObject, mustBe, object, oneOf } from "./rules.ts";
 import { checkSchema } from "./schema.ts";
 

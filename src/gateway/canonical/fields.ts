@@ -1,5 +1,5 @@
-import { AssistantError } from "../../../core/errors.ts";
-import type { JsonObject } from "../../../core/inference.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { type Field, fieldTable, type Operation } from "./field-table.ts";
 import { checkGrammar } from "./grammar.ts";
 import { checkMessages } from "./messages.ts";

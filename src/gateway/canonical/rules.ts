@@ -1,4 +1,4 @@
-import { AssistantError } from "../../../core/errors.ts";
+import { AssistantError } from "../../core/errors.ts";
 
 export type Body = Readonly<Record<string, unknown>>;
 

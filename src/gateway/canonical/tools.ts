@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../../core/inference.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { namedTool } from "./field-table.ts";
 import {
   type Body,

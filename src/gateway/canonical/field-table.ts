@@ -1,4 +1,4 @@
-import type { Operation as ModelOperation } from "../../../core/model.ts";
+import type { Operation as ModelOperation } from "../../core/model.ts";
 import {
   boolean,
   either,

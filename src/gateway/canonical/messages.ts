@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../../core/inference.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { type Body, invalid, isObject, isString, mustBe, oneOf, type Rule, shown, text } from "./rules.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"];

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../../core/inference.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { invalid } from "./rules.ts";
 
 /** An engine reads a grammar with one step of its stack for each group and each rule, on a thread that has little of it. */
