@@ -4,6 +4,9 @@ import type TypeBox from "typebox";
 const OPTIONAL = "~optional";
 
 type Schema = Record<string, unknown>;
+
+/** A JSON Schema (2020-12) as plain data. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
 type Options = Readonly<Record<string, unknown>>;
 
 const isOptional = (schema: Schema): boolean => schema[OPTIONAL] === true;

@@ -1,24 +1,30 @@
 import type { Operation as ModelOperation } from "../../core/model.ts";
 import {
-  boolean,
-  either,
-  INT32_MAX,
-  integer,
-  isObject,
-  isString,
-  number,
-  object,
-  oneOf,
-  type Rule,
-  text,
-  texts,
-} from "./rules.ts";
+  adapters,
+  granularities,
+  input,
+  logitBias,
+  pingInterval,
+  prompt,
+  samplers,
+  seed,
+  spoken,
+  stop,
+  streamOptions,
+  textOnly,
+  toolChoice,
+  writtenShare,
+} from "./field-rules.ts";
+import { messages } from "./messages.ts";
+import { boolean, type DescribedRule, either, integer, number, object, oneOf, text, texts } from "./rules.ts";
+import { responseFormat } from "./structure.ts";
+import { tools } from "./tools.ts";
 
 /** An operation whose fields are listed here. */
 export type Operation = Exclude<ModelOperation, "rerank" | "image">;
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
-export interface Field extends Rule {
+export interface Field extends DescribedRule {
   readonly operations: readonly Operation[];
   readonly about: string;
   readonly required?: true;
@@ -37,104 +43,6 @@ const SPEECH: readonly Operation[] = ["speech"];
 const HEARING: readonly Operation[] = ["transcription", "translation"];
 const ALL: readonly Operation[] = ["chat", "completion", "embedding", "speech", "transcription", "translation"];
 
-const listOf =
-  (passes: (value: unknown) => boolean) =>
-  (value: unknown): boolean =>
-    Array.isArray(value) && value.length > 0 && value.every(passes);
-
-// Engines keep -1 for themselves, and count in 32 bits.
-const isToken = (value: unknown): boolean =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INT32_MAX;
-
-const prompt: Rule = {
-  passes: (value) =>
-    isString(value) || listOf(isString)(value) || listOf(isToken)(value) || listOf(listOf(isToken))(value),
-  expected: "a string, or a non-empty array of strings or of tokens",
-};
-
-/** OpenAI's limit. */
-const MAX_INPUTS = 2048;
-const input: Rule = {
-  passes: (value) =>
-    prompt.passes(value) && (!Array.isArray(value) || typeof value[0] === "number" || value.length <= MAX_INPUTS),
-  expected: `${prompt.expected}, at most ${MAX_INPUTS} of them`,
-};
-
-const stopTexts = texts(128, 1000);
-const stop: Rule = {
-  passes: (value) => stopTexts.passes([value]) || stopTexts.passes(value),
-  expected: "a string or an array of strings, at most 128 of 1 to 1000 characters",
-};
-
-/** Of 64 bits, of which engines use the lower 32. */
-const seed: Rule = {
-  passes: (value) => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63,
-  expected: "an integer from -2^63 to 2^63",
-};
-
-const bias = (value: unknown): boolean => (typeof value === "number" && Math.abs(value) <= 1000) || value === false;
-const logitBias: Rule = {
-  passes: (value) =>
-    Array.isArray(value)
-      ? value.every(
-          (pair) =>
-            Array.isArray(pair) && pair.length === 2 && (isToken(pair[0]) || isString(pair[0])) && bias(pair[1]),
-        )
-      : isObject(value) && Object.values(value).every(bias),
-  expected: "an object of numbers from -1000 to 1000 (or false) by token, or an array of pairs [token, number]",
-};
-
-// `infill` compares every pair of candidates: as the first of them it takes an engine half a minute for each token.
-const SAMPLERS = new Set(
-  "dry top_k top-k topk top_p top-p topp nucleus top_n_sigma top-n-sigma topnsigma typ_p typ-p typp typ min_p min-p minp temperature temp xtc penalties adaptive_p adaptive-p adaptivep".split(
-    " ",
-  ),
-);
-const spoken: Rule = {
-  passes: (value) => isString(value) && value.trim() !== "",
-  expected: "a string that is not empty",
-};
-
-/** A number as a form holds it. */
-const written = (from: number, to: number): Rule => ({
-  passes: (value) =>
-    isString(value) && /^\d{1,3}(\.\d{1,12})?$/.test(value) && Number(value) >= from && Number(value) <= to,
-  expected: `a number from ${from} to ${to}`,
-});
-
-const granularities: Rule = {
-  passes: (value) => [value].flat().every((each) => each === "word" || each === "segment"),
-  expected: '"word", "segment" or both',
-};
-
-const samplers: Rule = {
-  passes: (value) =>
-    isString(value)
-      ? /^[dkypsmtxea]{0,32}$/.test(value)
-      : Array.isArray(value) && value.length <= 32 && value.every((name) => isString(name) && SAMPLERS.has(name)),
-  expected:
-    "an array of samplers: dry, top_k, top_p, top_n_sigma, typ_p, min_p, temperature, xtc, penalties, adaptive_p",
-};
-
-const isScale = (entry: unknown): boolean =>
-  isObject(entry) && isToken(entry.id) && typeof entry.scale === "number" && Math.abs(entry.scale) <= 1000;
-
-const toolChoice: Rule = {
-  passes: (value) => ["none", "auto", "required"].includes(value as string) || namedTool(value) !== null,
-  expected: '"none", "auto", "required" or {"type": "function", "function": {"name": …}}',
-};
-
-/** The name of the one function that a `tool_choice` asks for; null: it asks for none by name. */
-export const namedTool = (choice: unknown): string | null =>
-  isObject(choice) && choice.type === "function" && isObject(choice.function) && isString(choice.function.name)
-    ? choice.function.name
-    : null;
-
-const streamOptions: Rule = {
-  passes: (value) => isObject(value) && [true, false, null, undefined].includes(value.include_usage as boolean),
-  expected: 'an object such as {"include_usage": true}',
-};
-
 /** Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still. */
 const MAX_LOOK_BACK = 2 ** 20;
 const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
@@ -149,10 +57,11 @@ const refused = (
   ...{ operations, about, remedy, dropped },
   passes: () => false,
   expected: "left out",
+  schema: { enum: dropped },
 });
 const field = (
   operations: readonly Operation[],
-  rule: Rule,
+  rule: DescribedRule,
   about: string,
   more: Pick<Field, "required" | "dropped"> = {},
 ): Field => ({
@@ -165,11 +74,7 @@ const field = (
 /** Every field that is known, by name. Others pass as they are, within the limits on depth and size. */
 export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   model: [field(ALL, text, "Name or alias of the model.")],
-  messages: [
-    field(CHAT, { passes: Array.isArray, expected: "an array of messages" }, "The conversation so far.", {
-      required: true,
-    }),
-  ],
+  messages: [field(CHAT, messages, "The conversation so far.", { required: true })],
   prompt: [
     field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),
     field(HEARING, text, "Text that comes before the recording, or names that occur in it."),
@@ -215,7 +120,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   seed: [field(GENERATING, seed, "Makes answers repeatable; -1: random.")],
   temperature: [
     field(GENERATING, number(0, 2), "0: the likeliest token always."),
-    field(HEARING, written(0, 1), "0: the likeliest words always."),
+    field(HEARING, writtenShare, "0: the likeliest words always."),
   ],
   top_p: [field(GENERATING, number(0, 1), "Only the likeliest tokens that together have this probability.")],
   top_k: [field(GENERATING, integer(-1), "Only so many of the likeliest tokens; 0 or less: all.")],
@@ -254,16 +159,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   post_sampling_probs: [field(GENERATING, boolean, "Probabilities as they were after sampling.")],
   grammar: [field(GENERATING, text, "GBNF that the answer follows.", { dropped: [null] })],
   json_schema: [field(GENERATING, object, "JSON Schema that the answer follows. See below.")],
-  lora: [
-    field(
-      GENERATING,
-      {
-        passes: (value) => Array.isArray(value) && value.length <= 64 && value.every(isScale),
-        expected: "an array of objects with id and scale",
-      },
-      "Adapters of the model.",
-    ),
-  ],
+  lora: [field(GENERATING, adapters, "Adapters of the model.")],
 
   cache_prompt: [field(GENERATING, boolean, "Use what is cached of the prompt.")],
   n_cache_reuse: [field(GENERATING, integer(0), "Shortest piece that is reused from elsewhere in the cache.")],
@@ -277,16 +173,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   return_tokens: [field(GENERATING, boolean, "Send token numbers too.")],
   return_progress: [field(GENERATING, boolean, "Send events while the prompt is evaluated.")],
   timings_per_token: [field(GENERATING, boolean, "Send timings with every token.")],
-  sse_ping_interval: [
-    field(
-      GENERATING,
-      {
-        passes: (value) => value === -1 || integer(1, 86_400).passes(value),
-        expected: "-1 or an integer from 1 to 86400",
-      },
-      "Seconds between comments in a silent stream; -1: none.",
-    ),
-  ],
+  sse_ping_interval: [field(GENERATING, pingInterval, "Seconds between comments in a silent stream; -1: none.")],
   response_fields: [field(GENERATING, texts(64, 200), "Fields of the engine's own answer.")],
   backend_sampling: [field(GENERATING, boolean, "Sample on the GPU.")],
   verbose: [field(GENERATING, boolean, "Send what the engine made of the request.")],
@@ -294,7 +181,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   tools: [
     field(
       CHAT,
-      { passes: Array.isArray, expected: "an array of tools" },
+      tools,
       "Functions that the model may call. Refused where the model's chat template has no place for them.",
     ),
     refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
@@ -305,11 +192,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   parallel_tool_calls: [field(CHAT, boolean, "Several calls in one answer.")],
   response_format: [
-    field(
-      CHAT,
-      { passes: isObject, expected: "an object" },
-      "`text`, `json_object`, or `json_schema` with a JSON Schema. See below.",
-    ),
+    field(CHAT, responseFormat, "`text`, `json_object`, or `json_schema` with a JSON Schema. See below."),
     refused(COMPLETION, "It is for chats.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
     field(
       SPEECH,
@@ -349,16 +232,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   suffix: [refused(GENERATING, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""])],
   best_of: [refused(GENERATING, "The best of several answers.", "Use `n`, and choose among the answers.", [null, 1])],
   audio: [refused(CHAT, "Answers that are spoken.", NO_SUCH_ENGINE)],
-  modalities: [
-    field(
-      CHAT,
-      {
-        passes: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-        expected: '["text"]; no engine gives audio',
-      },
-      "What the answer is.",
-    ),
-  ],
+  modalities: [field(CHAT, textOnly, "What the answer is.")],
   functions: [refused(GENERATING, "The older form of `tools`.", "Use `tools`.", [null])],
   function_call: [
     refused(GENERATING, "The older form of `tool_choice`.", "Use `tool_choice`.", [null, "auto", "none"]),

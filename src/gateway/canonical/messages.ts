@@ -1,5 +1,17 @@
 import type { JsonObject } from "../../core/inference.ts";
-import { type Body, invalid, isObject, isString, mustBe, oneOf, type Rule, shown, text } from "./rules.ts";
+import type { JsonSchema } from "../../core/schema.ts";
+import {
+  type Body,
+  type DescribedRule,
+  invalid,
+  isObject,
+  isString,
+  mustBe,
+  oneOf,
+  type Rule,
+  shown,
+  text,
+} from "./rules.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"];
 const role = oneOf(...ROLES);
@@ -66,6 +78,68 @@ const MEDIA: Readonly<Record<string, readonly string[]>> = {
   input_audio: ["data", "url"],
   input_video: ["data", "url"],
   video_url: ["data", "url"],
+};
+
+/** What an engine would fetch, from wherever this machine may and the client may not. */
+const DATA = "^(?:[dD][aA][tT][aA]:|(?![a-zA-Z][a-zA-Z0-9+.-]*:))";
+const EXAMPLE = "data:image/png;base64,iVBORw0KGgo=";
+
+const partSchema: JsonSchema = {
+  anyOf: [
+    { type: "object", required: ["type", "text"], properties: { type: { const: "text" }, text: text.schema } },
+    ...Object.entries(MEDIA).map(([type, names]) => ({
+      type: "object",
+      required: ["type", type],
+      properties: {
+        type: { const: type },
+        [type]: {
+          type: "object",
+          anyOf: names.map((name) => ({
+            required: [name],
+            properties: { [name]: { type: "string", pattern: DATA, examples: [EXAMPLE] } },
+          })),
+        },
+      },
+    })),
+  ],
+};
+const callSchema: JsonSchema = {
+  type: "object",
+  required: ["type", "function"],
+  properties: {
+    type: { const: "function" },
+    id: text.schema,
+    function: {
+      type: "object",
+      required: ["name", "arguments"],
+      properties: { name: text.schema, arguments: { type: ["string", "object"] } },
+    },
+  },
+};
+const contentSchema: JsonSchema = { anyOf: [text.schema, { type: "array", items: partSchema }] };
+
+/** A conversation. That it is an array is all that passes by itself; `checkMessages` checks the rest. */
+export const messages: DescribedRule = {
+  passes: Array.isArray,
+  expected: "an array of messages",
+  schema: {
+    type: "array",
+    minItems: 1,
+    items: {
+      type: "object",
+      required: ["role"],
+      properties: {
+        role: role.schema,
+        content: { anyOf: [contentSchema, { type: "null" }] },
+        ...Object.fromEntries(NULLABLE.map((name) => [name, { type: ["string", "null"] }])),
+        tool_calls: { type: ["array", "null"], items: callSchema },
+      },
+      anyOf: [
+        { properties: { role: { const: "assistant" } } },
+        { required: ["content"], properties: { content: contentSchema } },
+      ],
+    },
+  },
 };
 
 function checkPart(part: unknown, at: string): void {

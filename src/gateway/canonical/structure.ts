@@ -1,8 +1,30 @@
 import type { JsonObject } from "../../core/inference.ts";
-import { type Body, invalid, isObject, mustBe, object, oneOf } from "./rules.ts";
+import { type Body, type DescribedRule, invalid, isObject, mustBe, object, oneOf } from "./rules.ts";
 import { checkSchema } from "./schema.ts";
 
 const formatType = oneOf("text", "json_object", "json_schema");
+
+/** A `response_format`. That it is an object is all that passes by itself; `checkStructure` checks the rest. */
+export const responseFormat: DescribedRule = {
+  passes: isObject,
+  expected: "an object",
+  schema: {
+    type: "object",
+    required: ["type"],
+    properties: { type: formatType.schema },
+    anyOf: [
+      { properties: { type: { const: "text" } } },
+      { properties: { type: { const: "json_object" }, schema: { type: ["object", "null"] } } },
+      {
+        required: ["json_schema"],
+        properties: {
+          type: { const: "json_schema" },
+          json_schema: { type: "object", required: ["schema"], properties: { schema: object.schema } },
+        },
+      },
+    ],
+  },
+};
 
 /**
  * The body with a structure that engines keep to. Throws `invalid_request` for a `response_format` of the wrong shape, for two

@@ -1,15 +1,16 @@
 import type { JsonObject } from "../../core/inference.ts";
-import { namedTool } from "./field-table.ts";
+import { namedTool } from "./field-rules.ts";
 import {
   type Body,
   boolean,
+  type DescribedRule,
   invalid,
   isObject,
   isString,
   mustBe,
   object,
   oneOf,
-  type Rule,
+  orNull,
   shown,
   text,
 } from "./rules.ts";
@@ -17,9 +18,10 @@ import { checkSchema } from "./schema.ts";
 
 const functionType = oneOf("function");
 const MAX_NAME = 256;
-const functionName: Rule = {
+const functionName: DescribedRule = {
   passes: (value) => isString(value) && value !== "" && value.length <= MAX_NAME,
   expected: `a string of 1 to ${MAX_NAME} characters`,
+  schema: { type: "string", minLength: 1, maxLength: MAX_NAME },
 };
 
 /**
@@ -48,11 +50,35 @@ export function checkTools(body: JsonObject): JsonObject {
 }
 
 /** What a function may leave out, with null too, which engines do not understand. */
-const OPTIONAL: readonly (readonly [name: string, rule: Rule])[] = [
+const OPTIONAL: readonly (readonly [name: string, rule: DescribedRule])[] = [
   ["description", text],
   ["strict", boolean],
   ["parameters", object],
 ];
+
+/** Functions. That they are an array is all that passes by itself; `checkTools` checks the rest. */
+export const tools: DescribedRule = {
+  passes: Array.isArray,
+  expected: "an array of tools",
+  schema: {
+    type: "array",
+    items: {
+      type: "object",
+      required: ["type", "function"],
+      properties: {
+        type: functionType.schema,
+        function: {
+          type: "object",
+          required: ["name"],
+          properties: {
+            name: functionName.schema,
+            ...Object.fromEntries(OPTIONAL.map(([name, { schema }]) => [name, orNull(schema)])),
+          },
+        },
+      },
+    },
+  },
+};
 
 function checkTool(tool: unknown, index: number): Body {
   const at = `tools[${index}]`;
