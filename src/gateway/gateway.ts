@@ -15,6 +15,7 @@ import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
+import { ollamaDoor } from "./doors/ollama/door.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
@@ -112,7 +113,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     onlyModels,
     isStopping: () => stopping,
   });
-  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf)];
+  const ollama = ollamaDoor({ inference, directory, control, onlyModels });
+  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama];
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
   const table = new RouteTable();

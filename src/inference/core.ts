@@ -36,6 +36,25 @@ export class InferenceCore {
     await new Run(this.#ports, call, sink).run();
   }
 
+  /** Resolves once the model of a call is ready for it, wherever that is; nothing is sent. Rejects with why it cannot be. */
+  async load(call: InferenceCall): Promise<void> {
+    const { directory, dispatcher } = this.#ports;
+    const { id, caller, priority, deadlineAt, hops, cancellation } = call;
+    const model = resolveModel(directory, call).name;
+    const facts = {
+      id,
+      model,
+      tenant: caller.tenant,
+      priority,
+      promptTokens: 0,
+      maxTokens: 0,
+      prefix: [],
+      deadlineAt,
+      hops,
+    };
+    (await dispatcher.acquire(facts, cancellation))[Symbol.dispose]();
+  }
+
   /** A call that could not be read: its sink fails, and it has a line in the log like any other. */
   refuse(origin: CallOrigin, sink: AnswerSink, error: unknown): void {
     new Run(this.#ports, origin, sink).refuse(error);

@@ -58,6 +58,12 @@ export function checkFields(operation: Operation, body: JsonObject): JsonObject 
   return operation === "chat" ? checkTools(checkMessages(structured)) : structured;
 }
 
+/** Throws `invalid_request` for a value that the field does not take; `at`: what the client calls it. */
+export function checkField(operation: Operation, name: string, value: unknown, at: string): void {
+  const field = tables[operation].get(name);
+  if (field !== undefined && !field.passes(value)) throw wrong(at, field, value);
+}
+
 // Null stands for "not given" in OpenAI's API.
 function wrong(name: string, { expected, about, remedy }: Field, value: unknown): AssistantError {
   if (remedy !== undefined)

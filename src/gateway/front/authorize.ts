@@ -82,7 +82,8 @@ export class Authorizer {
   }
 }
 
-function requireScope({ key }: Identity, scope: KeyScope): void {
+/** Throws `insufficient_scope` where the identity's key does not have the scope. */
+export function requireScope({ key }: Identity, scope: KeyScope): void {
   if (key === null || (key.scopes ?? DEFAULT_SCOPES).includes(scope)) return;
   throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {
     remedy: `Use another key, or add "${scope}" to the \`scopes\` of its entry under \`[[server.api_key_sha256]]\`.`,

@@ -4,10 +4,13 @@ import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
+import type { Identity } from "./authorize.ts";
 import type { RequestTarget } from "./target.ts";
 
-/** What a door reads from a body; the rest of a call is the same for all doors. */
-export interface DecodedBody extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {
+/** What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the route's where they are missing. */
+export interface DecodedBody
+  extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens">,
+    Partial<Pick<InferenceCall, "operation" | "wire">> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
   /**
@@ -15,6 +18,8 @@ export interface DecodedBody extends Pick<InferenceCall, "body" | "checked" | "p
    * format and writes it as the door's to the client's. Missing: they are the same.
    */
   readonly translate?: (client: AnswerSink) => AnswerSink;
+  /** Answers the call in the place of the core, which it may ask. Rejects with why it cannot. Missing: the core does. */
+  readonly answer?: (call: InferenceCall, client: AnswerSink, identity: Identity) => Promise<void>;
 }
 
 /** A path on which a model is asked for something. */

@@ -4,7 +4,7 @@ import { newRequestId } from "../../core/ids.ts";
 import type { CallOrigin } from "../../core/inference.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { GatewaySettings } from "../ports.ts";
-import { type Authorizer, isHidden, LOCAL } from "./authorize.ts";
+import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
 import { readBody } from "./body.ts";
 import { callHeaders } from "./call-headers.ts";
 import { type ClientIds, clientIdOf } from "./client-ids.ts";
@@ -44,6 +44,7 @@ interface Admitted {
   readonly door: Door;
   readonly route: InferenceRoute;
   readonly target: RequestTarget;
+  readonly identity: Identity;
   readonly origin: Omit<CallOrigin, "cancellation">;
   /** Headers of every answer to it: name, value, name, value, … */
   readonly headers: readonly string[];
@@ -101,7 +102,7 @@ export function makeFront(options: FrontOptions): Handler {
       const ended = authorizer.admit(identity);
       const { inference: route } = entry;
       const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
-      const served = serve(options, { request, response, door, route, target, origin, headers });
+      const served = serve(options, { request, response, door, route, target, identity, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
@@ -129,7 +130,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, translate, ...decoded } = await route.decode(bytes, request.headers, target);
+    const { model, translate, answer, ...decoded } = await route.decode(bytes, request.headers, target);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
     const call = {
@@ -141,9 +142,10 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       ...callHeaders(request.headers, decoded.streamed),
     };
     const sink = sinkFor(decoded.streamed);
-    await inference.run(call, translate?.(sink) ?? sink);
+    if (answer === undefined) await inference.run(call, translate?.(sink) ?? sink);
+    else await answer(call, sink, admitted.identity);
   } catch (error) {
-    // What the core runs never throws: the call could not be read.
+    // What the core runs never throws: the call could not be read, or its door does not answer it.
     inference.refuse(origin, sinkFor(false), error);
   } finally {
     cancellation.done();

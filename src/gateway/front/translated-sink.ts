@@ -7,6 +7,8 @@ import type { Waiting } from "../../core/request.ts";
 export interface AnswerTranslator {
   /** Content type of a streamed answer. Comments about a long wait are sent in event streams alone. */
   readonly streamType: string;
+  /** The answer begins. `headers`: those of its head, name, value, … */
+  head?(headers: readonly string[]): void;
   /** What one object of the stream becomes; "": nothing. The last may hold no choice, but the usage. */
   chunk(chunk: JsonObject): string;
   /** What follows the last chunk of a stream; "": nothing. */
@@ -77,6 +79,7 @@ class StreamSink extends TranslatedSink {
   }
 
   head(status: number, headers: readonly string[]): void {
+    this.translator.head?.(headers);
     this.client.head(status, ["Content-Type", this.translator.streamType, ...withoutContent(headers)]);
   }
   chunk(payload: Buffer): boolean {
@@ -106,6 +109,7 @@ class WholeSink extends TranslatedSink {
   #headers: readonly string[] = [];
 
   head(_: number, headers: readonly string[]): void {
+    this.translator.head?.(headers);
     this.#headers = headers;
   }
   chunk(payload: Buffer): boolean {

@@ -1,0 +1,42 @@
+import type { AssistantError } from "../../../core/errors.ts";
+import type { WireFormat } from "../../../core/inference.ts";
+import type { Operation } from "../../../core/model.ts";
+import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
+import { bearerDoor } from "../../front/error-body.ts";
+import { decodeEmbed, decodeEmbeddings } from "./embed.ts";
+import { registerMemoryRoutes } from "./memory-routes.ts";
+import type { OllamaOptions } from "./ports.ts";
+import { decodeChat, decodeGenerate } from "./text.ts";
+
+/** The API of Ollama. Its clients send bodies without a content type too, and nothing else than JSON. */
+export function ollamaDoor(options: OllamaOptions): Door {
+  const route = (
+    path: string,
+    operation: Operation,
+    wire: WireFormat,
+    decode: (bytes: Buffer, options: OllamaOptions) => DecodedBody,
+  ): InferenceRoute => ({
+    ...{ path, name: path, operation, wire },
+    checkHeaders: () => {},
+    decode: (bytes) => decode(bytes, options),
+  });
+  return {
+    ...bearerDoor,
+    name: "ollama",
+    inference: [
+      route("/api/chat", "chat", "openai.chat", decodeChat),
+      route("/api/generate", "chat", "openai.chat", decodeGenerate),
+      route("/api/embed", "embedding", "openai.embedding", decodeEmbed),
+      route("/api/embeddings", "embedding", "openai.embedding", decodeEmbeddings),
+    ],
+    errorBody,
+    errorEvent: (error) => Buffer.from(`${JSON.stringify(errorBody(error))}\n`),
+    register: (app) => registerMemoryRoutes(app, options),
+  };
+}
+
+/** One sentence for whoever reads it. Clients look for "not found" in it, to offer a download. */
+function errorBody({ code, message, remedy }: AssistantError): object {
+  const text = remedy === null ? message : `${message} ${remedy}`;
+  return { error: code === "model_not_found" ? `model not found: ${text}` : text };
+}
