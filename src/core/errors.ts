@@ -305,6 +305,13 @@ export const errorCatalogue = {
     retry: false,
     about: "A file of the data directory was written by a newer version of Assistant.",
   },
+  store_unavailable: {
+    status: 503,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "The store of durable records cannot be read or written now; the message says why.",
+  },
   file_exists: {
     status: 409,
     type: "invalid_request_error",

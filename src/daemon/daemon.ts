@@ -26,6 +26,7 @@ import { type Part, startParts, stopParts } from "./parts.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
+import { sweeping } from "./sweeping.ts";
 
 export interface DaemonOptions {
   readonly env: Environment;
@@ -126,6 +127,7 @@ export class Daemon {
       control: createControl({
         current,
         components: this.#components,
+        store: stores.records,
         metering,
         presets,
         listeners: () => listeners,
@@ -178,13 +180,24 @@ export class Daemon {
     return this.#reloader.reload();
   }
 
-  #listParts({ lock, log, metering }: Ground): readonly Part[] {
+  #listParts({ lock, log, metering, stores: { records } }: Ground): readonly Part[] {
     const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
     let tidying: Disposable | null = null;
     let watching: Disposable | null = null;
+    let sweeper: Disposable | null = null;
     return [
       { name: "lock", stop: () => lock.release() },
       { name: "log", stop: () => this.#closeLog(log) },
+      {
+        name: "store",
+        start: () => {
+          sweeper = sweeping(records, systemClock, log.part("store"));
+        },
+        stop: async () => {
+          sweeper?.[Symbol.dispose]();
+          await records.close();
+        },
+      },
       { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
       // Engines of `preload` start when nothing can refuse the start any more.
       { name: "models", start: () => this.#configure(withoutPreload(this.#current.config)) },

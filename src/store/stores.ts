@@ -1,9 +1,13 @@
+import { join } from "node:path";
 import type { Paths } from "../core/config.ts";
 import type { Documents } from "../core/documents.ts";
 import { JsonDocuments } from "./json-documents.ts";
+import { SqliteStore } from "./sqlite/store.ts";
 
-/** Everything small that an installation remembers, by folder. */
+/** Everything that an installation remembers. */
 export interface Stores {
+  /** Durable records. Whoever opened the stores closes it. */
+  readonly records: SqliteStore;
   /** Usage of API keys, memory estimates. */
   readonly data: Documents;
   /** The chosen engine. */
@@ -25,6 +29,7 @@ export function openStores(
   const folder = (directory: string, fileMode: number | null, directoryMode: number | null): Documents =>
     new JsonDocuments({ directory, fileMode, directoryMode, report });
   return {
+    records: new SqliteStore({ directory: join(paths.dataDir, "store"), report }),
     data: folder(paths.dataDir, 0o600, 0o700),
     engines: folder(paths.enginesDir, null, null),
     run: folder(paths.runDir, 0o600, 0o700),

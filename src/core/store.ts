@@ -1,0 +1,154 @@
+import type { Readable } from "node:stream";
+
+/** What an index orders by; a boolean of the value counts as 0 or 1. */
+export type FieldValue = string | number;
+
+/**
+ * A kind of durable record: JSON objects with an id and a tenant.
+ *
+ * Indexes name fields at the top level of the value, or `@tenant`. A record that lacks one of an index's fields (missing
+ * or null) is not in that index. New indexes may be added to a collection that has records; a field keeps one type.
+ */
+export interface CollectionSpec<T extends object> {
+  /** `a-z`, `0-9` and `_`, at most 40 characters. Never reused for something else. */
+  readonly name: string;
+  readonly indexes: Readonly<Record<string, readonly (Extract<keyof T, string> | "@tenant")[]>>;
+  /** The field that holds the digest of a blob. A blob is kept as long as a record names it. */
+  readonly blob?: Extract<keyof T, string>;
+}
+
+export interface StoredRecord<T extends object> {
+  readonly id: string;
+  readonly tenant: string;
+  readonly value: T;
+  /** 1 when it is made, and one more with each change. */
+  readonly revision: number;
+  /** Its place in the order in which the collection's records were made. */
+  readonly position: number;
+  /** Epoch milliseconds, like all times here. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** From then on the record is gone; null: it stays. */
+  readonly expiresAt: number | null;
+}
+
+export interface PutOptions {
+  readonly tenant: string;
+  /** Default: it stays. */
+  readonly expiresAt?: number | null;
+  /** The commit fails unless the record has this revision before it; 0: unless there is none. Default: any. */
+  readonly expect?: number;
+}
+
+/** One change of a commit, made by a collection. */
+export type Write = {
+  readonly collection: string;
+  readonly id: string;
+  readonly expect: number | null;
+} & (
+  | {
+      readonly op: "put";
+      readonly tenant: string;
+      /** The value as JSON. */
+      readonly json: string;
+      /** Of the fields that the collection's indexes name, in the order of `indexedFields`. */
+      readonly fields: readonly (FieldValue | null)[];
+      readonly expiresAt: number | null;
+    }
+  | { readonly op: "remove" }
+  | { readonly op: "require" }
+);
+
+export type Commit =
+  /** `revisions`: what each record has now, in the order of the writes; 0 for one that is not there. */
+  | { readonly ok: true; readonly revisions: readonly number[] }
+  /** `failed`: index of the first write whose expectation did not hold. Nothing was changed. */
+  | { readonly ok: false; readonly failed: number };
+
+export interface RecordQuery {
+  /** Name of an index. Default: the order in which records were made. */
+  readonly index?: string;
+  /** Values of the index's first fields. */
+  readonly equals?: readonly FieldValue[];
+  /** Least value of the field after those. */
+  readonly from?: FieldValue;
+  /** The values of that field are less than this one. */
+  readonly below?: FieldValue;
+}
+
+export interface ListQuery<T extends object> extends RecordQuery {
+  /** By the fields of the index after `equals`, then by the order in which records were made. Default: ascending. */
+  readonly order?: "asc" | "desc";
+  /** At most 1000; a page of large records may be shorter. */
+  readonly limit: number;
+  /** Where to go on: `next` of the page before, or any record of the index. */
+  readonly after?: string | StoredRecord<T>;
+}
+
+export interface Page<T extends object> {
+  readonly records: readonly StoredRecord<T>[];
+  /** For `after`; null on the last page. */
+  readonly next: string | null;
+}
+
+/** Reads see every write that was acknowledged before. Expired records are never seen. */
+export interface Collection<T extends object> {
+  get(id: string): Promise<StoredRecord<T> | null>;
+  /** Throws `invalid_request` for a cursor that is not one. */
+  list(query: ListQuery<T>): Promise<Page<T>>;
+  count(query?: RecordQuery): Promise<number>;
+  /** Makes a record or replaces it. Nothing happens before `commit`; so with the other writes. */
+  put(id: string, value: T, options: PutOptions): Write;
+  /** Removes the record, if it is there. */
+  remove(id: string, expect?: number): Write;
+  /** Changes nothing; the commit fails unless the record has this revision (0: unless there is none). */
+  require(id: string, revision: number): Write;
+  /**
+   * Replaces the value by what `change` makes of it, again when another writer was faster; null leaves it as it is. Keeps
+   * tenant and expiry. Resolves with the record as it is then, or null where there is none.
+   */
+  update(id: string, change: (value: T) => T | null): Promise<StoredRecord<T> | null>;
+}
+
+/** Contents of files. One content is kept once, under its SHA-256, as long as a record names it. */
+export interface Blobs {
+  /**
+   * Streams the content to disk; it is durable when this resolves. A record must name it within minutes. Rejects with
+   * `body_too_large` past `maxBytes`, with `disk_full`, and with what the source throws; nothing is kept then.
+   */
+  write(source: AsyncIterable<Uint8Array>, options: { readonly maxBytes: number }): Promise<Blob>;
+  /** Null where there is none. `start` and `end` are offsets in bytes, `end` not included. */
+  read(digest: string, range?: { readonly start: number; readonly end: number }): Promise<BlobContent | null>;
+}
+
+export interface Blob {
+  /** SHA-256, 64 hex digits. */
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+export interface BlobContent {
+  /** Of the whole content. */
+  readonly bytes: number;
+  readonly stream: Readable;
+}
+
+/**
+ * Durable records of the daemon: keys, usage, responses, tasks, conversations. A commit that resolved outlives a crash of
+ * the process and a power failure. Everything rejects with AssistantErrors: `data_newer`, `disk_full`, `not_writable`,
+ * `store_unavailable`. An implementation passes the suite in `test/support/store-suite.ts`.
+ */
+export interface Store {
+  /** Where it is, for messages. */
+  readonly location: string;
+  readonly blobs: Blobs;
+  /** What is wrong with it that somebody should know, one sentence each. */
+  readonly problems: readonly string[];
+  collection<T extends object>(spec: CollectionSpec<T>): Collection<T>;
+  /** Does all of the writes, or none. A record may occur in one of them only. */
+  commit(writes: readonly Write[]): Promise<Commit>;
+  /** Deletes what has expired and the blobs that no record names. Resolves with how many records and blobs. */
+  sweep(): Promise<{ readonly records: number; readonly blobs: number }>;
+  /** Finishes what was asked for. Later calls reject. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,126 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../../core/clock.ts";
+import type { Blobs, Collection, CollectionSpec, Commit, Store, Write } from "../../core/store.ts";
+import { BlobFolder } from "../blobs.ts";
+import { type RecordBackend, RecordCollection } from "../records.ts";
+import { Channel } from "./channel.ts";
+import type { CollectionShape } from "./protocol.ts";
+
+export interface SqliteStoreOptions {
+  /** Gets the database and the contents of files; made with the first write. */
+  readonly directory: string;
+  /** Called with a sentence for people when a damaged database is found and set aside. */
+  readonly report: (problem: string) => void;
+  /** A daemon may use the directory too: a damaged database is an error, and stays where it is. Default: no. */
+  readonly guest?: boolean;
+  readonly clock?: Pick<Clock, "now">;
+}
+
+const DATABASE = "records.db";
+const EXPIRED_AT_ONCE = 500;
+
+/** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */
+export class SqliteStore implements Store {
+  readonly location: string;
+  readonly blobs: Blobs;
+  readonly #directory: string;
+  readonly #channel: Channel;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #folder: BlobFolder;
+  readonly #collections = new Map<string, { readonly shape: CollectionShape; isDefined: boolean }>();
+  readonly #backend: RecordBackend = {
+    commit: (writes) => this.commit(writes),
+    get: async (collection, id) => {
+      if (!this.exists) return null;
+      this.#define(collection);
+      return await this.#channel.call("get", { collection, id });
+    },
+    list: async (query) => {
+      if (!this.exists) return { records: [], more: false };
+      this.#define(query.collection);
+      return await this.#channel.call("list", { query });
+    },
+    count: async (query) => {
+      if (!this.exists) return 0;
+      this.#define(query.collection);
+      return await this.#channel.call("count", { query });
+    },
+  };
+  #exists = false;
+
+  constructor({ directory, report, guest = false, clock = systemClock }: SqliteStoreOptions) {
+    this.#directory = directory;
+    this.location = join(directory, DATABASE);
+    this.#clock = clock;
+    this.#channel = new Channel({ file: this.location, guest }, clock, report);
+    this.#folder = new BlobFolder(join(directory, "blobs"));
+    this.blobs = this.#folder;
+  }
+
+  /** Damaged databases that were set aside and are still here. */
+  get problems(): readonly string[] {
+    return (existsSync(this.#directory) ? readdirSync(this.#directory) : [])
+      .filter((name) => name.startsWith(`${DATABASE}.damaged-`) && !/-(wal|shm)$/.test(name))
+      .map(
+        (name) =>
+          `The store was damaged and set aside as ${join(this.#directory, name)}: restore a backup, or move the file away.`,
+      );
+  }
+
+  /** Whether anything was ever written. */
+  get exists(): boolean {
+    this.#exists ||= existsSync(this.location);
+    return this.#exists;
+  }
+
+  collection<T extends object>(spec: CollectionSpec<T>): Collection<T> {
+    const { name, indexes, blob } = spec;
+    const shape = { name, indexes, ...(blob === undefined ? {} : { blob }) };
+    this.#collections.set(name, { shape, isDefined: false });
+    return new RecordCollection(spec, this.#backend);
+  }
+
+  commit(writes: readonly Write[]): Promise<Commit> {
+    for (const { collection } of writes) this.#define(collection);
+    return this.#channel.call("commit", { writes });
+  }
+
+  async sweep(): Promise<{ records: number; blobs: number }> {
+    if (!this.exists) return { records: 0, blobs: 0 };
+    let records = 0;
+    for (let more = true; more; ) {
+      const removed = await this.#channel.call("expire", { limit: EXPIRED_AT_ONCE });
+      records += removed;
+      more = removed === EXPIRED_AT_ONCE;
+    }
+    const unreferenced = (digests: readonly string[]): Promise<string[]> =>
+      this.#channel.call("unreferenced", { digests });
+    return { records, blobs: await this.#folder.sweep(unreferenced, this.#clock.now()) };
+  }
+
+  /** What SQLite finds wrong with the database; nothing: it is sound. Reads all of it. */
+  async check(): Promise<string[]> {
+    return this.exists ? await this.#channel.call("check", {}) : [];
+  }
+
+  /** Writes a whole and compact copy of the database to a file that does not exist yet. Others may write meanwhile. */
+  async copyTo(file: string): Promise<void> {
+    await this.#channel.call("backup", { file });
+  }
+
+  close(): Promise<void> {
+    return this.#channel.close();
+  }
+
+  /** Goes ahead of the first call for the collection, in the same batch. */
+  #define(name: string): void {
+    const known = this.#collections.get(name);
+    if (known === undefined || known.isDefined) return;
+    known.isDefined = true;
+    this.#channel.call("define", { shape: known.shape }).catch(() => {
+      // The call behind it fails too; the next one tries again.
+      known.isDefined = false;
+    });
+  }
+}

@@ -1,0 +1,43 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { SqliteStore } from "../../src/store/sqlite/store.ts";
+
+const writer = fileURLToPath(new URL("../fakes/store-writer.ts", import.meta.url));
+const KILL_AFTER_RECORDS = [1, 400, 3_000];
+
+test("a writer that is killed loses no record that was acknowledged, and the store stays sound", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "assistant-store-kill-"));
+  try {
+    for (const [round, killAfter] of KILL_AFTER_RECORDS.entries()) {
+      const place = join(directory, String(round));
+      const child = spawn(process.execPath, [writer, place, "40"], { stdio: ["ignore", "pipe", "inherit"] });
+      let printed = "";
+      for await (const chunk of child.stdout) {
+        printed += chunk;
+        if (!child.killed && printed.split("\n").length > killAfter) child.kill("SIGKILL");
+      }
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+      expect(child.signalCode).toBe("SIGKILL");
+      const acknowledged = printed.split("\n").slice(0, -1);
+      const store = new SqliteStore({
+        directory: place,
+        report: (problem) => {
+          throw new Error(problem);
+        },
+      });
+      const records = store.collection<{ padding: string }>({ name: "records", indexes: {} });
+      const found = await Promise.all(acknowledged.map((id) => records.get(id)));
+      expect(acknowledged.length).toBeGreaterThanOrEqual(killAfter);
+      expect(found.filter((record) => record === null)).toEqual([]);
+      expect(await store.check()).toEqual([]);
+      await store.close();
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
