@@ -288,7 +288,7 @@ install_packages() {
 sources_sum() {
   (
     cd "$root"
-    find src commands tsconfig.json tsconfig.build.json package-lock.json -type f \( -name '*.ts' -o -name '*.tsx' -o -name '*.json' \) -exec cksum {} + | LC_ALL=C sort | cksum | tr ' ' -
+    find src commands rolldown.config.mjs package-lock.json -type f \( -name '*.ts' -o -name '*.tsx' -o -name '*.json' -o -name '*.mjs' \) -exec cksum {} + | LC_ALL=C sort | cksum | tr ' ' -
   )
 }
 
@@ -298,7 +298,7 @@ compile() {
   step_hint="The sources do not fit together: restore them from where you got them, then run this again."
   # Whole and beside the old one: commands whose source has gone must not stay.
   rm -rf "$staging"
-  step "Compiling" "$node" "$root/node_modules/typescript/bin/tsc" -p "$root/tsconfig.build.json" --outDir "$staging/dist"
+  step "Compiling" "$node" "$root/node_modules/rolldown/bin/cli.mjs" --config "$root/rolldown.config.mjs" --dir "$staging/dist"
   rm -rf "$root/dist"
   mv "$staging/dist" "$root/dist"
   printf '%s\n' "$sum" >"$root/dist/.sources"

@@ -22,7 +22,7 @@ export default class Serve extends BaseCommand {
     const context = this.context(flags);
     const httpAddr = flags["http-addr"] ?? null;
     if (flags.foreground) {
-      const { runDaemon } = await import("../src/daemon/main.ts");
+      const { runDaemon } = await import("../src/daemon/run.ts");
       await runDaemon({
         env: {
           ...context.env,

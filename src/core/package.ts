@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 function findRoot(): string {
-  // Sources run from src/, builds from dist/src/: the root is where package.json lies in both.
+  // Sources run from src/, builds from somewhere in dist/: the root is where package.json lies in both.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, "package.json"))) {
     const parent = dirname(folder);
@@ -15,6 +15,12 @@ function findRoot(): string {
 
 /** The installation's directory: where package.json, templates and patches are. */
 export const packageRoot: string = findRoot();
+
+const isSource = import.meta.url.endsWith(".ts");
+
+/** One of our own programs, named by its source without extension: the source where this code is one, else what is built of it. */
+export const programFile = (name: string): string =>
+  isSource ? join(packageRoot, `${name}.ts`) : join(packageRoot, "dist", `${name}.js`);
 
 /** The product's version, from package.json. */
 export const version: string = (

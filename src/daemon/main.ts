@@ -1,60 +1,22 @@
-import { fileURLToPath } from "node:url";
-import type { HandshakeMessage } from "../api/handshake.ts";
-import { type Environment, readEnvironment } from "../config/environment.ts";
-import { toAssistantError } from "../core/errors.ts";
-import { Daemon } from "./daemon.ts";
-import { keepRequestsYoung } from "./heap.ts";
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
+import { packageRoot } from "../core/package.ts";
 
-export interface RunOptions {
-  readonly env: Environment;
-  /** Stay in this terminal and log to it as well. */
-  readonly foreground: boolean;
-}
-
-/**
- * Runs a daemon in this process until it has stopped. Tells the parent, if there is one that listens, how the start
- * went. Rejects with the reason when the start fails.
- */
-export async function runDaemon(options: RunOptions): Promise<void> {
-  keepRequestsYoung();
-  let daemon: Daemon;
-  try {
-    daemon = await Daemon.start({ env: options.env, foreground: options.foreground });
-  } catch (error) {
-    const { code, message, remedy } = toAssistantError(error);
-    tellParent({ type: "failed", error: { code, message, remedy } });
-    throw error;
-  }
-  // The first signal lets requests finish, the second does not.
-  const stop = (): void => daemon.stop({ now: false });
-  const reload = (): void => void daemon.reload().catch(() => {});
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-  process.on("SIGHUP", reload);
-  tellParent({ type: "ready", url: daemon.url, pid: process.pid });
-  await daemon.stopped;
-  process.off("SIGTERM", stop);
-  process.off("SIGINT", stop);
-  process.off("SIGHUP", reload);
-}
-
-function tellParent(message: HandshakeMessage): void {
-  // The parent may have been interrupted meanwhile; the daemon goes on without it.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
-}
-
-/** True where this file is the program, not a module of another one. */
-const isProgram = process.argv[1] !== undefined && fileURLToPath(import.meta.url) === process.argv[1];
-
-if (isProgram) {
-  try {
-    await runDaemon({ env: readEnvironment(), foreground: false });
-    process.exit(0);
-  } catch (error) {
-    const failure = toAssistantError(error);
-    console.error(failure.code === "internal" ? failure.cause : failure.message);
-    // Not process.exit at once: the message to the parent may still be on its way.
-    process.exitCode = failure.exitCode;
-    process.disconnect?.();
-  }
+/** The program that `serve` starts in the background. */
+enableCompileCache(join(packageRoot, "dist/.compile-cache"));
+// Only what is imported from here on comes from the cache.
+const [{ readEnvironment }, { toAssistantError }, { runDaemon }] = await Promise.all([
+  import("../config/environment.ts"),
+  import("../core/errors.ts"),
+  import("./run.ts"),
+]);
+try {
+  await runDaemon({ env: readEnvironment(), foreground: false });
+  process.exit(0);
+} catch (error) {
+  const failure = toAssistantError(error);
+  console.error(failure.code === "internal" ? failure.cause : failure.message);
+  // Not process.exit at once: the message to the parent may still be on its way.
+  process.exitCode = failure.exitCode;
+  process.disconnect?.();
 }

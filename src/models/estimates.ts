@@ -2,9 +2,8 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import type { Documents, DocumentType } from "../core/documents.ts";
-import { version } from "../core/package.ts";
+import { programFile, version } from "../core/package.ts";
 import type { FitSettings, MemoryEstimate } from "./fit.ts";
 
 export interface EstimateJob {
@@ -30,10 +29,7 @@ const NAME = "memory-estimates";
 /** Raised when the formula of fit.ts changes. */
 const FORMULA_VERSION = 3;
 
-/** Beside this file: the sources in a checkout, the compiled program in an installation. */
-const program = fileURLToPath(
-  new URL(`estimate-program${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
-);
+const program = programFile("src/models/estimate-program");
 
 /** A job for these weights as they are now. Rejects where the file is not there. */
 export async function estimateJob(file: string, settings: FitSettings): Promise<EstimateJob> {

@@ -22,8 +22,7 @@ beforeEach(async () => {
     ".fit-lock.cjs",
     "package.json",
     "package-lock.json",
-    "tsconfig.json",
-    "tsconfig.build.json",
+    "rolldown.config.mjs",
     "bin",
   ]) {
     await cp(join(packageRoot, name), join(checkout, name), { recursive: true });

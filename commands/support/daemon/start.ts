@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import {
   type FailedMessage,
   type HandshakeMessage,
@@ -15,6 +14,7 @@ import { connectIfRunning, type DaemonClient } from "../../../src/client/daemon-
 import type { Paths } from "../../../src/core/config.ts";
 import { lockHolder } from "../../../src/core/daemon-lock.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
+import { programFile } from "../../../src/core/package.ts";
 import { writeFailure } from "../../../src/core/writing.ts";
 
 export interface StartOptions {
@@ -37,8 +37,7 @@ export interface RunningDaemon {
 }
 
 /** The entry program of the daemon of this installation, compiled or as source like this file. */
-const daemonProgram = (): string =>
-  fileURLToPath(new URL(`../../../src/daemon/main${extname(import.meta.url)}`, import.meta.url));
+const daemonProgram = (): string => programFile("src/daemon/main");
 
 /** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync } from "node:fs";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { variable } from "../../../src/config/environment.ts";
 import { loadConfig } from "../../../src/config/load.ts";
+import { programFile } from "../../../src/core/package.ts";
 import { readEngineChoice } from "../../../src/engines/choice.ts";
 import {
   type BackgroundBuild,
@@ -18,8 +18,7 @@ import { findLlamaServer } from "../../../src/engines/llama-server/installation.
 import type { CommandContext } from "../cli/context.ts";
 import { engineFolder } from "../stores.ts";
 
-const program = (): string =>
-  fileURLToPath(new URL(`./background-program${extname(import.meta.url)}`, import.meta.url));
+const program = (): string => programFile("commands/support/engine/background-program");
 
 /** Argument of the program: build for the CPU alone. */
 export const NO_GPU = "--no-gpu";

@@ -1,21 +1,18 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Engine, type EngineAvailability, type LaunchPlan, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { LlamaSettings } from "../../core/llama.ts";
 import { modelKinds } from "../../core/model.ts";
+import { programFile } from "../../core/package.ts";
 import { backendFor } from "../backends.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 import type { WorkerConfig } from "./worker/config.ts";
 
 const BUILD_REMEDY = "Run `assistant engine build` and use the native engine.";
 
-/** Beside this file: the sources in a checkout, the compiled program in an installation. */
-const workerProgram = fileURLToPath(
-  new URL(`worker/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
-);
+const workerProgram = programFile("src/engines/node-llama-cpp/worker/main");
 
 /** The embedded engine: a worker process of ours around llama.cpp as the package node-llama-cpp brings it, compiled. */
 export function createEmbeddedEngine(options: { readonly nodePath: string }): Engine {

@@ -1,6 +1,6 @@
-import { fileURLToPath } from "node:url";
 import { type Engine, type EngineAvailability, type LaunchPlan, traitsOf } from "../../core/engine.ts";
 import { AssistantError } from "../../core/errors.ts";
+import { programFile } from "../../core/package.ts";
 import { refuse, refuseLongSocket } from "../honour.ts";
 import { findSpeech, type SpeechInstallation } from "./installation.ts";
 import { listVoices } from "./voices.ts";
@@ -10,10 +10,7 @@ const ESPEAK_REMEDY = "Install it, on Debian with `apt-get install espeak-ng`.";
 const SHERPA_REMEDY =
   'Run ./install.sh again; there is no sherpa-onnx for some systems, where `source = "espeak-ng"` still works.';
 
-/** Beside this file: the sources in a checkout, the compiled program in an installation. */
-const workerProgram = fileURLToPath(
-  new URL(`worker/main${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
-);
+const workerProgram = programFile("src/engines/speech/worker/main");
 
 export interface SpeechEngineOptions {
   readonly nodePath: string;

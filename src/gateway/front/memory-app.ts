@@ -8,6 +8,7 @@ import { clientIdOf } from "./client-ids.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
+import { compileSchemasLate } from "./route-schemas.ts";
 import { sendError } from "./send-error.ts";
 import { type RouteTable, routeNotFound } from "./table.ts";
 
@@ -43,6 +44,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     bodyLimit: bodyLimitBytes,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
   });
+  compileSchemasLate(app);
   app.decorateRequest("identity");
   app.addHook("onRequest", async (request, reply) => {
     if (!reply.raw.hasHeader("x-request-id"))
