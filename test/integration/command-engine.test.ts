@@ -83,7 +83,8 @@ test.each([
   ["no-answer", "start-timeout", /no token within 1\.5 s/],
   ["dies", "signal", /killed by SIGKILL/],
 ])("%s: the instance fails, saying why, and is tried again later", async (fault, cause, message) => {
-  await using t = await start(["--fault", fault], {}, { startTimeoutMs: 1_500 });
+  const startTimeoutMs = cause === "start-timeout" ? 1_500 : 30_000;
+  await using t = await start(["--fault", fault], {}, { startTimeoutMs });
   await eventually("the instance has failed", () => t.snapshot().state === "failed");
   const { lastDeath, retryAt } = t.snapshot();
   expect(lastDeath).toMatchObject({ cause });

@@ -51,7 +51,7 @@ test("an instance that was started before the engine was rebuilt is treated as t
   expect((await assistant.run(["reload"])).exitCode).toBe(0);
   // More than the first has slots for: the second instance comes up, with the new program.
   const after = await Promise.all([hold("ada"), hold("ada")]);
-  expect(await assistant.launches("river")).toBe(2);
+  await eventually("the second instance has begun", async () => (await assistant.launches("river")) === 2);
   leaving.abort();
   await Promise.all([...before, ...after].map((answer) => answer.text().catch(() => {})));
   await eventually("both are idle", async () =>
