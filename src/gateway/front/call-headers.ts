@@ -10,13 +10,14 @@ const MAX_HOPS_LISTED = 16;
 /** What the official OpenAI clients send of their patience, and what others may: seconds. */
 const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
 
-/** The parts of a call that headers say, the same for every door. Throws `invalid_request`. */
+/** The parts of a call that headers say, the same for every door. Throws `invalid_request`. `priority`: where none does. */
 export function callHeaders(
   headers: IncomingHttpHeaders,
   streamed: boolean,
+  priority: number = DEFAULT_PRIORITY,
 ): Pick<InferenceCall, "priority" | "deadlineAt" | "hops" | "cachePart"> {
   return {
-    priority: integerOf(headers, requestHeaders.priority, MAX_PRIORITY) ?? DEFAULT_PRIORITY,
+    priority: integerOf(headers, requestHeaders.priority, MAX_PRIORITY) ?? priority,
     deadlineAt: deadlineOf(headers, streamed),
     hops: hopsOf(headers),
     cachePart: headers[requestHeaders.cacheScope]?.toString() ?? null,

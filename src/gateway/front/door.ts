@@ -20,6 +20,8 @@ export interface DecodedBody
   readonly translate?: (client: AnswerSink) => AnswerSink;
   /** Answers the call in the place of the core, which it may ask. Rejects with why it cannot. Missing: the core does. */
   readonly answer?: (call: InferenceCall, client: AnswerSink, identity: Identity) => Promise<void>;
+  /** 0–100, where no header says it. Missing: the usual one. */
+  readonly priority?: number;
 }
 
 /** A path on which a model is asked for something. */

@@ -130,7 +130,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, translate, answer, ...decoded } = await route.decode(bytes, request.headers, target);
+    const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, request.headers, target);
     const { operation, wire } = route;
     const selector = { model, among: onlyModels };
     const call = {
@@ -139,7 +139,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       operation,
       wire,
       ...decoded,
-      ...callHeaders(request.headers, decoded.streamed),
+      ...callHeaders(request.headers, decoded.streamed, priority),
     };
     const sink = sinkFor(decoded.streamed);
     if (answer === undefined) await inference.run(call, translate?.(sink) ?? sink);

@@ -136,11 +136,11 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, translate, ...decoded } = await route.decode(bytes, headers, target);
+    const { model, translate, priority, ...decoded } = await route.decode(bytes, headers, target);
     const selector = { model, among: null };
     const sink = sinkFor(decoded.streamed);
     await inference.run(
-      { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed) },
+      { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed, priority) },
       translate?.(sink) ?? sink,
     );
   } catch (error) {

@@ -8,6 +8,7 @@ import { bearerDoor } from "../../front/error-body.ts";
 import { decodeImage } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
 import { decodeRerank, decodeScore } from "./rerank.ts";
+import { decodeResponse } from "./responses/decode.ts";
 
 type Route = Pick<InferenceRoute, "name" | "operation" | "wire" | "decode" | "checkHeaders">;
 
@@ -26,6 +27,7 @@ const form = (name: string, operation: "transcription" | "translation", wire: Wi
 const routes: readonly Route[] = [
   listed("/v1/chat/completions", "chat", "openai.chat"),
   listed("/v1/completions", "completion", "openai.completion"),
+  json("/v1/responses", "chat", "openai.chat", decodeResponse),
   listed("/v1/embeddings", "embedding", "openai.embedding"),
   listed("/v1/audio/speech", "speech", "openai.speech"),
   form("/v1/audio/transcriptions", "transcription", "openai.transcription"),

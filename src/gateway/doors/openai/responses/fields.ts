@@ -1,0 +1,146 @@
+import type { JsonObject } from "../../../../core/inference.ts";
+import {
+  type Body,
+  boolean,
+  integer,
+  invalid,
+  isObject,
+  isString,
+  mustBe,
+  number,
+  object,
+  oneOf,
+  type Rule,
+  text,
+} from "../../../canonical/rules.ts";
+
+const MAX_PAIRS = 16;
+
+/** OpenAI's limits. */
+export const metadata: Rule = {
+  passes: (value) =>
+    isObject(value) &&
+    Object.keys(value).length <= MAX_PAIRS &&
+    Object.entries(value).every(([key, held]) => key.length <= 64 && isString(held) && held.length <= 512),
+  expected: `an object of at most ${MAX_PAIRS} texts of up to 512 characters, under names of up to 64`,
+};
+
+/** What an answer may hold besides. Items of built-in tools never occur, so that those parts of them are never missing. */
+const INCLUDABLE = [
+  "code_interpreter_call.outputs",
+  "computer_call_output.output.image_url",
+  "file_search_call.results",
+  "message.input_image.image_url",
+  "message.output_text.logprobs",
+  "reasoning.encrypted_content",
+  "web_search_call.action.sources",
+  "web_search_call.results",
+];
+const include: Rule = {
+  passes: (value) => Array.isArray(value) && value.every((each) => INCLUDABLE.includes(each as string)),
+  expected: `an array of ${oneOf(...INCLUDABLE).expected}`,
+};
+
+/** Priorities by tier; a header says more exactly. */
+export const tiers: Readonly<Record<string, number | null>> = {
+  auto: null,
+  default: null,
+  flex: 25,
+  scale: 75,
+  priority: 75,
+};
+
+const rules: Readonly<Record<string, Rule>> = {
+  background: boolean,
+  include,
+  instructions: text,
+  max_output_tokens: integer(1),
+  max_tool_calls: integer(1),
+  metadata,
+  parallel_tool_calls: boolean,
+  previous_response_id: text,
+  prompt_cache_key: text,
+  prompt_cache_retention: oneOf("in_memory", "24h"),
+  reasoning: object,
+  safety_identifier: text,
+  service_tier: oneOf(...Object.keys(tiers)),
+  store: boolean,
+  stream: boolean,
+  stream_options: object,
+  temperature: number(0, 2),
+  text: object,
+  top_logprobs: integer(0, 20),
+  top_p: number(0, 1),
+  truncation: oneOf("disabled"),
+  user: text,
+};
+/** Checked where they are translated. */
+const TRANSLATED: ReadonlySet<string> = new Set(["input", "model", "tools", "tool_choice"]);
+
+/** What is refused, and what to do instead. */
+const refused: Readonly<Record<string, string>> = {
+  context_management: "Send the items that the model is to see.",
+  conversation: "Use previous_response_id.",
+  moderation: "Leave it out: no model here moderates.",
+  prompt: "Send the prompt itself in instructions and input.",
+  messages: "Use input.",
+  max_tokens: "Use max_output_tokens.",
+  max_completion_tokens: "Use max_output_tokens.",
+  response_format: "Use text.format.",
+  reasoning_effort: "Use reasoning.effort.",
+  n: "Send several requests.",
+  logprobs: 'Use include = ["message.output_text.logprobs"], and top_logprobs.',
+  functions: "Use tools.",
+  function_call: "Use tool_choice.",
+};
+
+const parts: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  reasoning: {
+    effort: text,
+    summary: oneOf("auto", "concise", "detailed"),
+    generate_summary: oneOf("auto", "concise", "detailed"),
+  },
+  // Each event would be padded, against who listens on the wire and measures.
+  stream_options: { include_obfuscation: { passes: (value) => value === false, expected: "false" } },
+  text: { format: object, verbosity: oneOf("low", "medium", "high") },
+  "text.format": {
+    type: oneOf("text", "json_object", "json_schema"),
+    name: text,
+    description: text,
+    schema: object,
+    strict: boolean,
+  },
+};
+
+/**
+ * The fields of the Responses API without nulls, checked but for those that are translated, and all others as they are.
+ * Throws `invalid_request` naming the first wrong field.
+ */
+export function checkedFields(body: JsonObject): { readonly fields: Body; readonly others: Body } {
+  const fields: Record<string, unknown> = {};
+  const others: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(body)) {
+    if (value === null) continue;
+    const instead = Object.hasOwn(refused, name) ? refused[name] : undefined;
+    if (instead !== undefined) throw invalid(name, `The field "${name}" is not supported here. ${instead}`);
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
+    if (rule !== undefined) mustBe(rule, value, name);
+    (rule !== undefined || TRANSLATED.has(name) ? fields : others)[name] = value;
+  }
+  const format = (fields["text"] as Body | undefined)?.["format"];
+  for (const name of ["reasoning", "stream_options", "text"]) checkParts(name, fields[name]);
+  checkParts("text.format", format);
+  return { fields, others };
+}
+
+function checkParts(at: string, value: unknown): void {
+  if (!isObject(value)) return;
+  const known = parts[at] as Readonly<Record<string, Rule>>;
+  for (const [name, part] of Object.entries(value)) {
+    if (part === null) continue;
+    const rule = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (rule === undefined)
+      throw invalid(`${at}.${name}`, `There is no field "${at}.${name}"; there are ${Object.keys(known).join(", ")}.`);
+    mustBe(rule, part, `${at}.${name}`);
+  }
+}

@@ -1,0 +1,133 @@
+import type { JsonObject } from "../../../../core/inference.ts";
+import { type Body, invalid } from "../../../canonical/rules.ts";
+import type { Item } from "./items.ts";
+
+/** An item, and what a client calls it: `input[2]`; "": it is not of the request itself. */
+export interface Placed {
+  readonly item: Item;
+  readonly at: string;
+}
+
+export interface Conversation {
+  /** In OpenAI's chat format. */
+  readonly messages: readonly JsonObject[];
+  /** What the client calls each of them. */
+  readonly places: readonly string[];
+}
+
+type Message = {
+  role: string;
+  content?: unknown;
+  reasoning_content?: string;
+  tool_calls?: object[];
+  tool_call_id?: string;
+};
+
+const INSTRUCTING: ReadonlySet<string> = new Set(["system", "developer"]);
+
+/**
+ * Items as the messages of a chat. What an assistant thought, said and called in a row is one message; texts that instruct at
+ * the beginning are one as well, because many templates take a single one. Throws `invalid_request` for the output of a
+ * call that is not there.
+ */
+export function messagesOf(instructions: string | null, items: readonly Placed[]): Conversation {
+  const messages: Message[] = instructions === null ? [] : [{ role: "system", content: instructions }];
+  const places: string[] = instructions === null ? [] : ["instructions"];
+  const called = new Set<unknown>();
+  const add = (message: Message, at: string): void => {
+    messages.push(message);
+    places.push(at);
+  };
+  /** The assistant's message that may still take more. */
+  const open = (at: string, isFree: (message: Message) => boolean): Message => {
+    const last = messages.at(-1);
+    if (last?.role === "assistant" && isFree(last)) return last;
+    const message: Message = { role: "assistant" };
+    add(message, at);
+    return message;
+  };
+  for (const { item, at } of items) {
+    switch (item.type) {
+      case "reasoning": {
+        const message = open(at, isUnsaid);
+        message.reasoning_content = (message.reasoning_content ?? "") + reasoningOf(item);
+        break;
+      }
+      case "function_call":
+        called.add(item["call_id"]);
+        callsOf(open(at, () => true)).push({
+          id: item["call_id"],
+          type: "function",
+          function: { name: item["name"], arguments: item["arguments"] },
+        });
+        break;
+      case "function_call_output":
+        if (!called.has(item["call_id"]))
+          throw invalid(
+            `${at}.call_id`,
+            `"${at}.call_id" is the output of a call that is not in the conversation: "${String(item["call_id"]).slice(0, 100)}".`,
+          );
+        add({ role: "tool", tool_call_id: String(item["call_id"]), content: outputOf(item["output"]) }, at);
+        break;
+      default:
+        if (item["role"] === "assistant") open(at, isUnsaid).content = contentOf(item["content"]);
+        else addPlain(messages, add, String(item["role"]), contentOf(item["content"]), at);
+    }
+  }
+  return withoutMereThoughts(messages, places);
+}
+
+const isUnsaid = ({ content, tool_calls: calls }: Message): boolean => content === undefined && calls === undefined;
+
+function callsOf(message: Message): object[] {
+  message.tool_calls ??= [];
+  return message.tool_calls;
+}
+
+function addPlain(
+  messages: Message[],
+  add: (message: Message, at: string) => void,
+  role: string,
+  content: unknown,
+  at: string,
+): void {
+  const [first] = messages;
+  if (messages.length === 1 && first !== undefined && INSTRUCTING.has(first.role) && INSTRUCTING.has(role))
+    first.content = `${String(first.content)}\n\n${String(content)}`;
+  else add({ role, content }, at);
+}
+
+/** An assistant that only thought has nothing that a template could show. */
+function withoutMereThoughts(messages: readonly Message[], places: readonly string[]): Conversation {
+  const kept = messages.flatMap((message, index) =>
+    message.role === "assistant" && isUnsaid(message) ? [] : [{ message, at: places[index] ?? "" }],
+  );
+  return { messages: kept.map(({ message }) => ({ ...message })), places: kept.map(({ at }) => at) };
+}
+
+const textsIn = (parts: unknown): string =>
+  Array.isArray(parts) ? parts.map((part) => String((part as Body)["text"])).join("\n") : "";
+
+const reasoningOf = ({ content, summary }: Item): string => textsIn(content) || textsIn(summary);
+
+/** A text where all of it is text. */
+function contentOf(content: unknown): unknown {
+  const parts = content as readonly Body[];
+  const texts = parts.map((part) => part["text"] ?? part["refusal"]);
+  return texts.every((text) => typeof text === "string") ? texts.join("\n") : parts.map(partOf);
+}
+
+const outputOf = (output: unknown): unknown => (typeof output === "string" ? output : contentOf(output));
+
+function partOf(part: Body): Body {
+  switch (part["type"]) {
+    case "input_image": {
+      const { image_url: url, detail } = part;
+      return { type: "image_url", image_url: detail === undefined || detail === null ? { url } : { url, detail } };
+    }
+    case "input_audio":
+      return { type: "input_audio", input_audio: part["input_audio"] };
+    default:
+      return { type: "text", text: part["text"] ?? part["refusal"] };
+  }
+}

@@ -1,0 +1,55 @@
+import { type Body, invalid, isObject, isString, mustBe, oneOf, shown, text } from "../../../canonical/rules.ts";
+
+const FUNCTION = ["name", "description", "parameters", "strict"] as const;
+
+/** `tools` in OpenAI's chat format. Throws `invalid_request` for those that are not functions: nothing here could run them. */
+export function chatTools(tools: unknown): readonly Body[] {
+  if (!Array.isArray(tools)) throw invalid("tools", `The field "tools" must be an array; found ${shown(tools)}.`);
+  return tools.map((tool, index) => {
+    const at = `tools[${index}]`;
+    if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
+    if (tool["type"] !== "function")
+      throw invalid(
+        `${at}.type`,
+        `"${at}.type" must be "function", which the client runs itself; found ${shown(tool["type"])}. Built-in tools are not available.`,
+      );
+    mustBe(text, tool["name"], `${at}.name`);
+    const described = FUNCTION.filter((name) => tool[name] !== undefined && tool[name] !== null);
+    return { type: "function", function: Object.fromEntries(described.map((name) => [name, tool[name]])) };
+  });
+}
+
+/** `tool_choice` in OpenAI's chat format, and the tools that it leaves. Throws `invalid_request`. */
+export function chatChoice(
+  choice: unknown,
+  tools: readonly Body[],
+): { readonly choice: unknown; readonly tools: readonly Body[] } {
+  if (choice === "none" || choice === "auto" || choice === "required") return { choice, tools };
+  if (isObject(choice) && choice["type"] === "function") {
+    mustBe(text, choice["name"], "tool_choice.name");
+    return { choice: { type: "function", function: { name: choice["name"] } }, tools };
+  }
+  if (isObject(choice) && choice["type"] === "allowed_tools") return allowedTools(choice, tools);
+  throw invalid(
+    "tool_choice",
+    `The field "tool_choice" must be "none", "auto", "required", {"type": "function", "name": …} or {"type": "allowed_tools", …}; found ${shown(choice)}.`,
+  );
+}
+
+function allowedTools(
+  choice: Body,
+  tools: readonly Body[],
+): { readonly choice: unknown; readonly tools: readonly Body[] } {
+  mustBe(oneOf("auto", "required"), choice["mode"], "tool_choice.mode");
+  const { tools: allowed } = choice;
+  if (!Array.isArray(allowed))
+    throw invalid("tool_choice.tools", `"tool_choice.tools" must be an array; found ${shown(allowed)}.`);
+  const kept = allowed.map((each, index) => {
+    const name = isObject(each) ? each["name"] : undefined;
+    const found = tools.find((tool) => isString(name) && (tool["function"] as Body)["name"] === name);
+    if (found !== undefined) return found;
+    const at = `tool_choice.tools[${index}]`;
+    throw invalid(at, `"${at}" must name a function of "tools"; found ${shown(name)}.`);
+  });
+  return { choice: choice["mode"], tools: kept };
+}
