@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../core/clock.ts";
 import { AssistantError, type ErrorCode } from "../../core/errors.ts";
+import { programFile } from "../../core/package.ts";
 import type { BatchReply, CallName, Calls, ErrorShape, Request, ThreadData } from "./protocol.ts";
 
 interface Pending {
@@ -11,7 +12,7 @@ interface Pending {
 
 /** A batch blocks those that come after it for as long as it takes. */
 const MAX_BATCH = 1_000;
-const THREAD = new URL(`thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+const THREAD = programFile("src/store/sqlite/thread-program");
 
 /**
  * The way to the thread that has the database. One batch is under way at a time; what is asked meanwhile goes together in
