@@ -77,6 +77,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The path exists, but not with this method.",
   },
+  not_implemented: {
+    status: 501,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "An API that is followed here has this, and the daemon does not do it.",
+  },
   missing_api_key: {
     status: 401,
     type: "authentication_error",

@@ -118,11 +118,12 @@ export class Daemon {
       apply: (config) => this.#apply(config),
     });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
-    const { registry, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
+    const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     const listeners: Listeners = new Listeners({
       inference,
       directory,
       registry,
+      library,
       isOnHub: (repo, file) => hub.has(repo, file),
       control: createControl({
         current,

@@ -1,5 +1,7 @@
 import { Hub } from "../models/hub.ts";
 import { PresetShelf } from "../models/presets/shelf.ts";
+import { Uploads } from "../models/uploads.ts";
+import { Library } from "../registry/library.ts";
 import { Registry } from "../registry/registry.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Components } from "./components.ts";
@@ -8,6 +10,7 @@ import type { Current } from "./current.ts";
 /** What the daemon knows of models that it does not have yet. */
 export interface Offer {
   readonly registry: Registry;
+  readonly library: Library;
   readonly hub: Hub;
   readonly presets: PresetShelf;
 }
@@ -35,5 +38,15 @@ export function createOffer(
     },
     reload,
   });
-  return { registry, hub: new Hub({ env, documents: stores.data }), presets };
+  const library = new Library({
+    store,
+    uploads: new Uploads(store),
+    registry,
+    config: () => current.config,
+    importFile: async (file, name) => {
+      const { pull } = await import("../models/pull.ts");
+      return await pull(file, { store, env, name });
+    },
+  });
+  return { registry, library, hub: new Hub({ env, documents: stores.data }), presets };
 }

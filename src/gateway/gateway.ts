@@ -11,6 +11,7 @@ import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
 import type { PullOrder } from "../models/presets/named.ts";
+import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   readonly weights?: (model: string) => ModelWeights | null;
   /** Registers models, for `/api/v1`. Default: there is no such API. */
   readonly registry?: Registry;
+  /** The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing changed. */
+  readonly library?: Library;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
   readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
   /** Who speaks in a speech model. Default: nobody is known. */
@@ -95,6 +98,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     maxConnections = null,
     weights = () => null,
     registry = null,
+    library = null,
     isOnHub = async () => null,
     pulls = null,
     voices = () => Promise.resolve([]),
@@ -113,7 +117,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     onlyModels,
     isStopping: () => stopping,
   });
-  const ollama = ollamaDoor({ inference, directory, control, onlyModels });
+  const ollama = ollamaDoor({ inference, directory, control, pulls, orderOf, library, onlyModels });
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama];
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));

@@ -17,6 +17,8 @@ export interface ModelFileWish {
   readonly contextTokens: number | null;
   /** -1: all. */
   readonly gpuLayers: number | null;
+  /** Further keys of its section. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** What was written, and how to undo it where the configuration turns out to refuse it. */
@@ -36,6 +38,7 @@ export async function writeModelFile(
   const settings = {
     ...(contextTokens === null ? {} : { ctx_size: contextTokens }),
     ...(gpuLayers === null ? {} : { n_gpu_layers: gpuLayers }),
+    ...wish.settings,
   };
   const text = await renderModelConfig({ name, kind, source, hardware });
   try {

@@ -92,7 +92,7 @@ export class Registry {
     checkModelName(name);
     await this.#requireFree(name);
     const source = await this.#sourceOf(name, settings.modelPath);
-    return await this.#configure({
+    return await this.configure({
       name,
       kind,
       source,
@@ -106,7 +106,7 @@ export class Registry {
     checkModelName(model.name);
     await this.#requireFree(model.name);
     const { hardware, env } = this.#ports;
-    return await this.#bring(model.name, async (config) => writeCloudModel(model, config, await hardware(), env));
+    return await this.bring(model.name, async (config) => writeCloudModel(model, config, await hardware(), env));
   }
 
   /** Throws `model_not_found` for an unknown preset, `model_exists`, `invalid_request`, and what a pull throws. */
@@ -121,7 +121,7 @@ export class Registry {
     const warning = preset.kind === "local" ? (await this.compatibility(presetName, quantization)).warning : null;
     const source = await this.#weightsOf(preset, quantization, download);
     const settings = preset.kind === "local" ? preset : { contextWindow: shortContext(preset), gpuLayers: null };
-    const registered = await this.#configure({
+    const registered = await this.configure({
       name,
       kind: preset.kind === "local" ? "chat" : "embedding",
       source,
@@ -236,12 +236,13 @@ export class Registry {
     return stored;
   }
 
-  #configure(wish: ModelFileWish): Promise<Registered> {
-    return this.#bring(wish.name, async (config) => writeModelFile(wish, config, await this.#ports.hardware()));
+  /** Writes the file of a model of this machine, and brings it into force. Throws `model_exists`, `invalid_request`. */
+  configure(wish: ModelFileWish): Promise<Registered> {
+    return this.bring(wish.name, async (config) => writeModelFile(wish, config, await this.#ports.hardware()));
   }
 
   /** Writes, one model at a time, and brings it into force; what the configuration refuses is undone. */
-  #bring(name: string, write: (config: Config) => Promise<Written>): Promise<Registered> {
+  bring(name: string, write: (config: Config) => Promise<Written>): Promise<Registered> {
     const next = async (): Promise<Registered> => {
       const written = await write(await this.#ports.config());
       try {

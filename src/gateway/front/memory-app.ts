@@ -7,6 +7,7 @@ import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "
 import { clientIdOf } from "./client-ids.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
+import { isLoopback } from "./hosts.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { compileSchemasLate } from "./route-schemas.ts";
 import { sendError } from "./send-error.ts";
@@ -18,6 +19,8 @@ declare module "fastify" {
     readonly scope?: KeyScope | null;
     /** Whether those who may not use it learn that it exists. Default: no. */
     readonly announced?: boolean;
+    /** Whether it takes no key of programs of this machine while none are configured, as the Unix socket does. Default: no. */
+    readonly openOnLoopback?: boolean;
   }
   interface FastifyRequest {
     identity: Identity;
@@ -97,15 +100,21 @@ const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
 
 /** Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes that a comparison would not. */
 function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
-  const { scope = "inference", announced = false } = request.routeOptions.config ?? {};
+  const { scope = "inference", announced = false, openOnLoopback = false } = request.routeOptions.config ?? {};
   const needsKey = scope !== null && !isLocal(request.raw);
   const identity = needsKey
     ? authorizer.authorize(credentialOf(doors, request.headers), scope, request.raw.socket)
     : LOCAL;
-  if (scope !== null && isHidden(scope, needsKey, identity))
+  if (scope !== null && isHidden(scope, needsKey && !(openOnLoopback && isFromHere(request.raw)), identity))
     throw announced ? needsAdminKey() : routeNotFound(pathOf(request));
   return identity;
 }
+
+/** A proxy on this machine has sent what it forwards from here too; it says so. */
+const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
+  isLoopback(socket.localAddress) &&
+  isLoopback(socket.remoteAddress) &&
+  !["forwarded", "x-forwarded-for", "x-real-ip"].some((name) => headers[name] !== undefined);
 
 /** The first that a door recognizes: which door a route belongs to does not matter for who may use it. */
 const credentialOf = (doors: readonly Door[], headers: IncomingHttpHeaders): string | null => {

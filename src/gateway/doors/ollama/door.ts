@@ -1,9 +1,9 @@
-import type { AssistantError } from "../../../core/errors.ts";
 import type { WireFormat } from "../../../core/inference.ts";
 import type { Operation } from "../../../core/model.ts";
 import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { decodeEmbed, decodeEmbeddings } from "./embed.ts";
+import { errorBody } from "./error.ts";
 import { registerMemoryRoutes } from "./memory-routes.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { decodeChat, decodeGenerate } from "./text.ts";
@@ -33,10 +33,4 @@ export function ollamaDoor(options: OllamaOptions): Door {
     errorEvent: (error) => Buffer.from(`${JSON.stringify(errorBody(error))}\n`),
     register: (app) => registerMemoryRoutes(app, options),
   };
-}
-
-/** One sentence for whoever reads it. Clients look for "not found" in it, to offer a download. */
-function errorBody({ code, message, remedy }: AssistantError): object {
-  const text = remedy === null ? message : `${message} ${remedy}`;
-  return { error: code === "model_not_found" ? `model not found: ${text}` : text };
 }

@@ -1,5 +1,13 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { JsonObject } from "../../../core/inference.ts";
+import type { ModelSpec } from "../../../core/model.ts";
+import type { ModelDetails } from "../../../registry/library.ts";
+import { registerChanges } from "./changes.ts";
+import { capabilitiesOf, detailsOf, elsewhere, NOTHING_KNOWN, parametersOf, runningOf, tagOf } from "./describe.ts";
+import { flagOf } from "./fields.ts";
+import { bodyOf, requireNamed, visible } from "./named.ts";
 import type { OllamaOptions } from "./ports.ts";
+import { weightsInfo } from "./weights-info.ts";
 
 /** The release of Ollama whose API this is: clients ask for a lowest one. */
 const API_VERSION = "0.17.4";
@@ -7,7 +15,71 @@ const API_VERSION = "0.17.4";
 const GREETING = "Ollama is running";
 const open = { config: { scope: null } } as const;
 
-export function registerMemoryRoutes(app: FastifyInstance, _: OllamaOptions): void {
-  app.get("/", open, async (__, reply) => await reply.type("text/plain; charset=utf-8").send(GREETING));
+/** Models: which there are, what is known of each, and which are loaded. */
+export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOptions): void {
+  const { directory, library, control } = options;
+  // As Ollama does: whatever a client says its body is.
+  app.removeAllContentTypeParsers();
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.addContentTypeParser("*", { parseAs: "string" }, (request, body, done) => parse(request, body as string, done));
+
+  const details = (models: readonly ModelSpec[]): Promise<ReadonlyMap<string, ModelDetails>> =>
+    library?.details(models) ?? Promise.resolve(new Map());
+
+  app.get("/", open, async (_, reply) => await reply.type("text/plain; charset=utf-8").send(GREETING));
   app.get("/api/version", open, async () => ({ version: API_VERSION }));
+  app.get("/api/tags", async (request) => {
+    const models = visible(request, options);
+    const known = await details(models);
+    const tags = models.map((model) =>
+      tagOf(model, known.get(model.name) ?? NOTHING_KNOWN, directory.createdAt(model.name)),
+    );
+    return { models: tags.sort((a, b) => String(b["modified_at"]).localeCompare(String(a["modified_at"]))) };
+  });
+  app.get("/api/ps", async (request) => {
+    const { instances, now } = await control.status();
+    const ready = instances.filter(({ state }) => state === "ready" || state === "draining");
+    const models = visible(request, options).filter(({ name }) => ready.some(({ model }) => model === name));
+    const known = await details(models);
+    return {
+      models: models.map((model) =>
+        runningOf(
+          model,
+          known.get(model.name) ?? NOTHING_KNOWN,
+          ready.filter((instance) => instance.model === model.name),
+          now,
+        ),
+      ),
+    };
+  });
+  app.post("/api/show", async (request) => {
+    const body = bodyOf(request);
+    const model = requireNamed(request, options);
+    const known = (await details([model])).get(model.name) ?? NOTHING_KNOWN;
+    return await shown(model, known, flagOf(body, "verbose", false), directory.createdAt(model.name));
+  });
+  registerChanges(app, options);
+}
+
+async function shown(
+  model: ModelSpec,
+  details: ModelDetails,
+  verbose: boolean,
+  knownSince: number,
+): Promise<JsonObject> {
+  const { info, template } = await weightsInfo(details.file, verbose);
+  const parameters = parametersOf(model);
+  return {
+    ...(details.licence === null ? {} : { license: details.licence }),
+    modelfile: [`FROM ${model.name}`, ...parameters.map(([name, value]) => `PARAMETER ${name} ${value}`), ""].join(
+      "\n",
+    ),
+    parameters: parameters.map(([name, value]) => `${name.padEnd(30)} ${value}`).join("\n"),
+    template,
+    details: detailsOf(model, details),
+    ...elsewhere(model),
+    model_info: details.facts === null ? info : { ...info, "general.parameter_count": details.facts.parameters },
+    capabilities: capabilitiesOf(model),
+    modified_at: new Date(details.modifiedAt ?? knownSince).toISOString(),
+  };
 }

@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import type { InstanceStatus } from "../../../api/status.ts";
+import type { JsonObject } from "../../../core/inference.ts";
+import type { ModelSpec } from "../../../core/model.ts";
+import type { ModelDetails } from "../../../registry/library.ts";
+import { displayed } from "./names.ts";
+
+export const NOTHING_KNOWN: ModelDetails = {
+  ...{ file: null, bytes: 0, sha256: null, modifiedAt: null, licence: null, facts: null },
+};
+
+/** How far off "never" is, as clients show it. */
+const NEVER_MS = 100 * 365 * 24 * 3_600_000;
+
+/** A model in the list of `/api/tags`. `knownSince`: epoch milliseconds. */
+export const tagOf = (model: ModelSpec, details: ModelDetails, knownSince: number): JsonObject => ({
+  name: displayed(model.name),
+  model: displayed(model.name),
+  ...elsewhere(model),
+  modified_at: new Date(details.modifiedAt ?? knownSince).toISOString(),
+  size: details.bytes,
+  digest: digestOf(model, details),
+  details: detailsOf(model, details),
+});
+
+/** A model in the list of `/api/ps`. */
+export function runningOf(
+  model: ModelSpec,
+  details: ModelDetails,
+  instances: readonly InstanceStatus[],
+  now: number,
+): JsonObject {
+  const bytes = ({ memoryBytes, estimatedMemoryBytes }: InstanceStatus): number =>
+    memoryBytes ?? estimatedMemoryBytes ?? 0;
+  const sum = (of: readonly InstanceStatus[]): number => of.reduce((total, each) => total + bytes(each), 0);
+  // The last one to stop keeps the model loaded; one that answers, or stays for ever, has no time at which it stops.
+  const stops = instances.map(({ idleStopAt }) => idleStopAt ?? now + NEVER_MS);
+  return {
+    name: displayed(model.name),
+    model: displayed(model.name),
+    size: sum(instances),
+    digest: digestOf(model, details),
+    details: detailsOf(model, details),
+    expires_at: new Date(Math.max(...stops)).toISOString(),
+    size_vram: sum(instances.filter(({ device }) => device !== "cpu")),
+    context_length: instances[0]?.contextTokens ?? model.load.contextTokens,
+  };
+}
+
+export const detailsOf = ({ source, nodes }: ModelSpec, { facts }: ModelDetails): JsonObject => ({
+  parent_model: "",
+  format: source.type === "provider" || nodes !== undefined ? "" : "gguf",
+  family: facts?.architecture ?? "",
+  families: facts === null ? null : [facts.architecture],
+  parameter_size: facts === null ? "" : shortNumber(facts.parameters),
+  quantization_level: facts?.quantization ?? "",
+});
+
+/** As Ollama names them. */
+export function capabilitiesOf({ kind, capabilities }: ModelSpec): readonly string[] {
+  if (kind === "embedding") return ["embedding"];
+  if (kind !== "chat") return [kind];
+  const named = { vision: "vision", audio: "audio", tools: "tools", infill: "insert", reasoning: "thinking" };
+  const has = Object.entries(named).filter(([key]) => capabilities[key] === true);
+  return ["completion", ...has.map(([, name]) => name)];
+}
+
+/** A model that another machine or a service runs: clients neither load it nor show its size. */
+export function elsewhere({ name, nodes, source }: ModelSpec): JsonObject {
+  if (nodes !== undefined) return { remote_model: name, remote_host: nodes.join(", ") };
+  const [offer] = source.type === "provider" ? source.offers : [];
+  return offer === undefined ? {} : { remote_model: offer.model, remote_host: offer.provider };
+}
+
+/** Clients show the first twelve digits, and fail without them: of weights whose digest is not known it is that of the model's settings. */
+function digestOf({ fingerprint }: ModelSpec, { sha256 }: ModelDetails): string {
+  return sha256 ?? createHash("sha256").update(fingerprint).digest("hex");
+}
+
+/** Settings of a model as the parameters of a Modelfile. */
+export function parametersOf({
+  sampling,
+  load,
+}: ModelSpec): readonly (readonly [name: string, value: string | number])[] {
+  const values: Readonly<Record<string, string | number | null>> = {
+    num_ctx: load.contextTokens === 0 ? null : load.contextTokens,
+    num_predict: sampling.maxTokens < 0 ? null : sampling.maxTokens,
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    min_p: sampling.minP,
+    repeat_penalty: sampling.repeatPenalty,
+    presence_penalty: sampling.presencePenalty,
+    frequency_penalty: sampling.frequencyPenalty,
+  };
+  const set = Object.entries(values).filter((entry): entry is [string, string | number] => entry[1] !== null);
+  return [...set, ...sampling.stop.map((text) => ["stop", JSON.stringify(text)] as const)];
+}
+
+const UNITS: readonly (readonly [size: number, unit: string])[] = [
+  [1e12, "T"],
+  [1e9, "B"],
+  [1e6, "M"],
+  [1e3, "K"],
+];
+
+/** "134.52M", "7.6B": as Ollama writes numbers of parameters. */
+function shortNumber(value: number): string {
+  const [size, unit] = UNITS.find(([least]) => value >= least) ?? [1, ""];
+  const scaled = value / size;
+  return `${size === 1e6 ? scaled.toFixed(2) : scaled.toFixed(1)}${unit}`;
+}

@@ -1,0 +1,65 @@
+import { AssistantError, type ErrorCode, isAssistantError } from "../../../core/errors.ts";
+import type { JsonObject } from "../../../core/inference.ts";
+import type { PullOrder } from "../../../models/presets/named.ts";
+import type { PullStatus } from "../../../models/pull-service.ts";
+import type { PullPort } from "../../ports.ts";
+import { storeName } from "./names.ts";
+import type { OllamaOptions } from "./ports.ts";
+
+/** References that say where they lead. */
+const EXPLICIT = /^(?:https?:|hf:|ollama:|pypi:|npm:|(?:www\.)?(?:hf\.co|huggingface\.co)\/)/i;
+/** What may stand behind the name of one of our presets; any other tag is one of Ollama's. */
+const QUANTIZATION = /:(?:latest|I?Q\d\w*|B?F\d+)$/i;
+
+/**
+ * What to pull for what an Ollama client wrote: a model that is known here by name, as `assistant pull` takes it; anything else
+ * from Ollama's registry. It gets the name by which the client will ask for it.
+ */
+export async function pullOrderOf(written: string, orderOf: OllamaOptions["orderOf"]): Promise<PullOrder> {
+  if (EXPLICIT.test(written)) return { reference: written, name: storedAs(written) };
+  if (!written.includes("/") && (!written.includes(":") || QUANTIZATION.test(written))) {
+    try {
+      const order = await orderOf(written);
+      return { ...order, name: order.name ?? storeName(written) };
+    } catch (error) {
+      if (!isAssistantError(error) || error.code !== "unknown_source") throw error;
+    }
+  }
+  return { reference: `ollama:${written}`, name: storeName(written) };
+}
+
+/** Null: of other references their own name is as good as any. */
+const storedAs = (written: string): string | null =>
+  /^(?:ollama:|(?:hf\.co|huggingface\.co)\/)/i.test(written) ? storeName(written.replace(/^ollama:/i, "")) : null;
+
+/** The progress of a pull as Ollama reports it, until it has ended. Rejects with why it failed. */
+export async function* pullProgress(pulls: PullPort, order: PullOrder): AsyncGenerator<JsonObject> {
+  yield { status: "pulling manifest" };
+  const { id } = pulls.start(order);
+  let last: PullStatus | null = null;
+  for await (const status of pulls.follow(id)) {
+    last = status;
+    const line = progressLine(status);
+    if (line !== null) yield line;
+  }
+  if (last?.error != null) {
+    const { code, message, remedy } = last.error;
+    throw new AssistantError(code as ErrorCode, message, remedy === null ? {} : { remedy });
+  }
+  const problem = last?.configured?.problem ?? null;
+  if (problem !== null)
+    throw new AssistantError("config_invalid", `The model was pulled, but not configured: ${problem}.`);
+}
+
+/** Clients draw one bar for each `digest`. Which files are still to come is not known here: there is one, for all of them. */
+function progressLine({ phase, reference, bytes, totalBytes }: PullStatus): JsonObject | null {
+  if (phase === "verify") return { status: "verifying sha256 digest" };
+  if (phase === "download" || phase === "extract")
+    return {
+      status: `pulling ${reference}`,
+      digest: reference,
+      ...(totalBytes === null ? {} : { total: totalBytes }),
+      completed: bytes,
+    };
+  return phase === "wait" ? { status: "waiting for another pull of the same model" } : null;
+}

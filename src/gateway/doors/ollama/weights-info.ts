@@ -1,0 +1,33 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { isObject } from "../../canonical/rules.ts";
+
+const TEMPLATE = "tokenizer.chat_template";
+/** Of a list Ollama says only with `verbose` what is in it: a vocabulary is megabytes long. */
+const SKIPPED: ReadonlySet<string> = new Set(["general.name", TEMPLATE]);
+
+/** What the header of a GGUF file says, by its keys, and the chat template in it ("": none). */
+export async function weightsInfo(
+  file: string | null,
+  verbose: boolean,
+): Promise<{ readonly info: JsonObject; readonly template: string }> {
+  if (file === null) return { info: {}, template: "" };
+  const { readHeader } = await import("../../../models/facts.ts");
+  const { info } = await readHeader(file);
+  const values = new Map(flattened("", info.metadata));
+  const template = values.get(TEMPLATE);
+  const shown = [...values].filter(([key]) => !SKIPPED.has(key));
+  return {
+    info: Object.fromEntries(
+      shown.map(([key, value]) => [key, Array.isArray(value) && !verbose ? null : plain(value)]),
+    ),
+    template: typeof template === "string" ? template : "",
+  };
+}
+
+function flattened(prefix: string, value: unknown): [string, unknown][] {
+  if (!isObject(value)) return [[prefix, value]];
+  return Object.entries(value).flatMap(([key, inner]) => flattened(prefix === "" ? key : `${prefix}.${key}`, inner));
+}
+
+/** JSON has no integers of 64 bits. */
+const plain = (value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value);

@@ -1,0 +1,88 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { AssistantError } from "../core/errors.ts";
+import { needRoom } from "./pull/disk.ts";
+import { FILE_MODE, makeFolder } from "./pull/modes.ts";
+import { findByDigest, type ModelStore } from "./store.ts";
+
+/** In the folder of the weights, so that a model can be made of one without a copy. */
+const FOLDER = ".uploads";
+/** Of what nobody has made a model of. */
+const MAX_AGE_MS = 24 * 3_600_000;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** Files that clients send, each under its SHA-256 (lower-case hex), until a model is made of them. */
+export class Uploads {
+  readonly #store: ModelStore;
+
+  constructor(store: ModelStore) {
+    this.#store = store;
+  }
+
+  /** A file with this digest that was sent, or that a stored model has; null: there is none. */
+  async find(sha256: string): Promise<string | null> {
+    const file = this.#file(sha256);
+    const found = await stat(file).catch(() => null);
+    return found?.isFile() === true ? file : ((await findByDigest(this.#store, sha256))?.file ?? null);
+  }
+
+  /** Takes a file over, whole and with the right digest or not at all. Throws `digest_mismatch` and `disk_full`. `bytes`: its length, where it is known. */
+  async receive(sha256: string, content: Readable, bytes: number | null): Promise<void> {
+    const file = this.#file(sha256);
+    const folder = join(this.#store.weightsDir, FOLDER);
+    await makeFolder(folder);
+    await this.#sweep(folder);
+    await needRoom(folder, bytes ?? 0);
+    const draft = `${file}.${randomBytes(6).toString("hex")}.partial`;
+    const hash = createHash("sha256");
+    try {
+      await pipeline(
+        content,
+        async function* (parts: AsyncIterable<Buffer>) {
+          for await (const part of parts) {
+            hash.update(part);
+            yield part;
+          }
+        },
+        createWriteStream(draft, { mode: FILE_MODE, flush: true }),
+      );
+      const digest = hash.digest("hex");
+      if (digest !== sha256)
+        throw new AssistantError("digest_mismatch", `The digest of what was sent is ${digest}, not ${sha256}.`, {
+          param: "digest",
+          remedy: "Send the file again.",
+        });
+      await rename(draft, file);
+    } finally {
+      await rm(draft, { force: true });
+    }
+  }
+
+  /** A model was made of it, which has it from now on. */
+  async discard(sha256: string): Promise<void> {
+    await rm(this.#file(sha256), { force: true });
+  }
+
+  #file(sha256: string): string {
+    if (SHA256.test(sha256)) return join(this.#store.weightsDir, FOLDER, sha256);
+    throw new AssistantError(
+      "invalid_request",
+      `Expected "sha256:" and 64 hex digits, found "${sha256.slice(0, 80)}".`,
+      {
+        param: "digest",
+      },
+    );
+  }
+
+  async #sweep(folder: string): Promise<void> {
+    for (const name of await readdir(folder)) {
+      const file = join(folder, name);
+      const found = await stat(file).catch(() => null);
+      if (found !== null && Date.now() - found.mtimeMs > MAX_AGE_MS) await rm(file, { force: true });
+    }
+  }
+}

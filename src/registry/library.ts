@@ -1,0 +1,166 @@
+import { readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { setKeys } from "../config/edit.ts";
+import { sectionOf } from "../config/schema/model.ts";
+import { modelConfigFile, writeNew } from "../config/write.ts";
+import type { Config } from "../core/config.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
+import type { ModelSpec } from "../core/model.ts";
+import { fileOf } from "../models/configure.ts";
+import type { ModelFacts } from "../models/facts.ts";
+import { factsOfStored } from "../models/known-facts.ts";
+import { checkModelName } from "../models/names.ts";
+import type { PulledModel } from "../models/pull.ts";
+import { getModel, listModels, type ModelStore, removeModel, type StoredModel } from "../models/store.ts";
+import type { Uploads } from "../models/uploads.ts";
+import type { Registry } from "./registry.ts";
+
+export interface LibraryPorts {
+  readonly store: ModelStore;
+  readonly uploads: Uploads;
+  readonly registry: Pick<Registry, "bring" | "configure" | "unregister">;
+  config(): Config;
+  /** Takes a file of this machine into the store, under this name. Rejects as `pull` does. */
+  importFile(file: string, name: string): Promise<PulledModel>;
+}
+
+/** What is known of a model's weights. Null: they are not here, or do not say. */
+export interface ModelDetails {
+  readonly file: string | null;
+  readonly bytes: number;
+  /** Lower-case hex; known of what was pulled. */
+  readonly sha256: string | null;
+  /** Epoch milliseconds. */
+  readonly modifiedAt: number | null;
+  readonly licence: string | null;
+  readonly facts: ModelFacts | null;
+}
+
+const NOT_HERE: ModelDetails = { file: null, bytes: 0, sha256: null, modifiedAt: null, licence: null, facts: null };
+
+/** Keys of a model file's section, with what they are set to. */
+export type ModelSettings = Readonly<Record<string, string | number | boolean>>;
+
+/** The models of this machine together with their weights: describes, copies, makes and deletes them. */
+export class Library {
+  readonly uploads: Uploads;
+  readonly #ports: LibraryPorts;
+  /** Of weights that no pull brought, by path; a store keeps the facts of the others. */
+  readonly #facts = new Map<string, { readonly identity: string; readonly facts: ModelFacts | null }>();
+
+  constructor(ports: LibraryPorts) {
+    this.#ports = ports;
+    this.uploads = ports.uploads;
+  }
+
+  /** What is known of the models' weights, by name. */
+  async details(models: readonly ModelSpec[]): Promise<ReadonlyMap<string, ModelDetails>> {
+    const { store } = this.#ports;
+    const stored = await listModels(store);
+    const entries: [string, ModelDetails][] = [];
+    for (const model of models) {
+      const file = model.nodes === undefined ? await fileOf(model.source, store) : null;
+      entries.push([model.name, file === null ? NOT_HERE : await this.#detailsOf(file, stored)]);
+    }
+    return new Map(entries);
+  }
+
+  /** Configures a model with the weights and settings of another, and further settings. One of this name is replaced. Throws `invalid_request`. */
+  async derive(from: ModelSpec, name: string, settings: ModelSettings): Promise<void> {
+    checkModelName(name);
+    const { paths, models } = this.#ports.config();
+    const file = modelConfigFile(paths, name);
+    const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
+    if (from.file === "" || from.file === paths.configFile || !alone)
+      throw new AssistantError(
+        "invalid_request",
+        `${from.name} has no model file of its own, from which another could be made.`,
+        { param: "from", remedy: "Write a model file: `assistant init --model-config`." },
+      );
+    const section = sectionOf[from.kind];
+    const text = await readFile(from.file, "utf8");
+    const own = { ...settings, model_name: name, ...withoutAliases(text) };
+    await this.#ports.registry.bring(name, async () => {
+      const before = await readFile(file, "utf8").catch(() => null);
+      await writeNew(file, setKeys(from.file, text, section, own).text, { force: true });
+      const undo = (): Promise<void> =>
+        before === null ? rm(file, { force: true }) : writeNew(file, before, { force: true });
+      return { file, undo };
+    });
+  }
+
+  /** Makes a model of a file that was sent. Throws `model_exists`, `model_invalid`, `invalid_request`. */
+  async create(name: string, sha256: string, settings: ModelSettings): Promise<void> {
+    checkModelName(name);
+    const { store, uploads, registry, importFile } = this.#ports;
+    const file = await uploads.find(sha256);
+    if (file === null)
+      throw new AssistantError("invalid_request", `No file with the digest sha256:${sha256} was sent.`, {
+        param: "files",
+        remedy: "Send it first: POST /api/blobs/sha256:…",
+      });
+    const { alreadyPresent } = await importFile(file, name);
+    try {
+      const stored = await getModel(store, name);
+      const { kind = "chat" } = stored === null ? {} : await factsOfStored(stored, store);
+      await registry.configure({ name, kind, source: name, contextTokens: null, gpuLayers: null, settings });
+    } catch (error) {
+      if (!alreadyPresent) await removeModel(store, name);
+      throw error;
+    }
+    await uploads.discard(sha256);
+  }
+
+  /** Deletes a model's file, and its weights where a pull brought them and no other model uses them. Throws `model_not_found`, `invalid_request`. */
+  async remove({ name, source }: ModelSpec): Promise<void> {
+    const { store, registry, config } = this.#ports;
+    const file = await fileOf(source, store);
+    await registry.unregister(name);
+    // Conversations with it that are kept on disk.
+    const { paths, models } = config();
+    await rm(join(paths.dataDir, "slots", name), { recursive: true, force: true });
+    const owner = file === null ? undefined : (await listModels(store)).find((stored) => stored.file === file);
+    if (owner === undefined) return;
+    const users = await Promise.all(models.map(async (model) => (await fileOf(model.source, store)) === file));
+    if (!users.includes(true)) await removeModel(store, owner.name);
+  }
+
+  async #detailsOf(file: string, stored: readonly StoredModel[]): Promise<ModelDetails> {
+    const model = stored.find((each) => each.file === file);
+    const found = await stat(file).catch(() => null);
+    // Gone since it was located.
+    if (found === null) return NOT_HERE;
+    const facts =
+      model?.manifest == null
+        ? await this.#factsOf(file, `${found.size} ${found.mtimeMs}`)
+        : await factsOfStored(model, this.#ports.store).catch(nothingIfInvalid);
+    return {
+      file,
+      bytes: model?.bytes ?? found.size,
+      sha256: model?.manifest?.sha256 ?? null,
+      modifiedAt: model?.modifiedAt ?? found.mtimeMs,
+      licence: model?.manifest?.licence ?? facts?.licence ?? null,
+      facts,
+    };
+  }
+
+  async #factsOf(file: string, identity: string): Promise<ModelFacts | null> {
+    const known = this.#facts.get(file);
+    if (known?.identity === identity) return known.facts;
+    const { readModelFacts } = await import("../models/facts.ts");
+    const facts = await readModelFacts(file).catch(nothingIfInvalid);
+    this.#facts.set(file, { identity, facts });
+    return facts;
+  }
+}
+
+/** A model whose header cannot be read is listed all the same; requests to it say what is wrong. */
+function nothingIfInvalid(error: unknown): null {
+  if (isAssistantError(error)) return null;
+  throw error;
+}
+
+/** A second model must not claim the other names of the first. */
+function withoutAliases(text: string): ModelSettings {
+  return /^\s*model_alias\s*=/m.test(text) ? { model_alias: "default" } : {};
+}
