@@ -47,12 +47,21 @@ const tools: Feature = {
   remedy: "Use a model that is made for calling functions, or leave `tools` out.",
 };
 
+const infill: Feature = {
+  key: "infill",
+  param: "model",
+  lack: "does not fill gaps: its vocabulary has no tokens for what is before and after one",
+  remedy: "Use a model that is made for completing code.",
+};
+
 /** The features that a call asks for. */
 export function featuresOf({
   operation,
+  wire,
   body: { json },
   prompt,
-}: Pick<InferenceCall, "operation" | "body" | "prompt">): readonly Feature[] {
+}: Pick<InferenceCall, "operation" | "wire" | "body" | "prompt">): readonly Feature[] {
+  if (wire === "llamacpp.infill") return [infill];
   if (operation !== "chat") return [];
   const found = new Set<Feature>();
   if (asksTools(json["tools"], json["tool_choice"])) found.add(tools);

@@ -12,7 +12,15 @@ export type WireFormat =
   | "openai.transcription"
   | "openai.translation"
   | "jina.rerank"
-  | "vllm.score";
+  | "vllm.score"
+  | "llamacpp.tokenize"
+  | "llamacpp.detokenize"
+  | "llamacpp.template"
+  | "llamacpp.tokens"
+  | "llamacpp.completion"
+  | "llamacpp.infill"
+  | "llamacpp.props"
+  | "llamacpp.adapters";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -13,7 +13,9 @@ export type Operation =
   | "image"
   | "speech"
   | "transcription"
-  | "translation";
+  | "translation"
+  /** What the model's program does with its vocabulary, or says of itself: nothing is computed by the model. */
+  | "tokenize";
 
 /** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
 export type ModelKind = "chat" | "embedding" | "rerank" | "image" | "speech" | "transcription";
@@ -23,6 +25,8 @@ export interface KindTraits {
   readonly operations: readonly Operation[];
   /** Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once. */
   readonly generates: boolean;
+  /** Its engines are llama.cpp's, which turn texts into tokens and back for whoever asks: the operation `tokenize`. */
+  readonly tokenizes: boolean;
   /** The engine of a model that names none; `auto`: the one that `assistant engine use` has set, or the best there is. */
   readonly engine: EngineId | "auto";
   /** The operation with which an instance proves that it works; null: its health has to do, as an image takes too long. */
@@ -37,6 +41,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   chat: {
     operations: ["chat", "completion"],
     generates: true,
+    tokenizes: true,
     engine: "auto",
     probe: "completion",
     noun: "a chat model",
@@ -45,6 +50,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   embedding: {
     operations: ["embedding"],
     generates: false,
+    tokenizes: true,
     engine: "auto",
     probe: "embedding",
     noun: "an embedding model",
@@ -53,6 +59,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   rerank: {
     operations: ["rerank"],
     generates: false,
+    tokenizes: true,
     engine: "auto",
     probe: "rerank",
     noun: "a reranking model",
@@ -61,6 +68,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   image: {
     operations: ["image"],
     generates: false,
+    tokenizes: false,
     engine: "auto",
     probe: null,
     noun: "an image model",
@@ -69,6 +77,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   speech: {
     operations: ["speech"],
     generates: false,
+    tokenizes: false,
     engine: "speech",
     probe: "speech",
     noun: "a speech model",
@@ -77,6 +86,7 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
   transcription: {
     operations: ["transcription", "translation"],
     generates: false,
+    tokenizes: false,
     engine: "llama-server",
     probe: "transcription",
     noun: "a transcription model",
@@ -90,7 +100,7 @@ export const operationsOf = ({ kind, operations }: Pick<ModelSpec, "kind" | "ope
 
 /** Whether the model answers the operation. */
 export const answers = (model: Pick<ModelSpec, "kind" | "operations">, operation: Operation): boolean =>
-  operationsOf(model).includes(operation);
+  operation === "tokenize" ? modelKinds[model.kind].tokenizes : operationsOf(model).includes(operation);
 
 /** Whether a kind that another machine or a file names is one that this version knows. */
 export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);

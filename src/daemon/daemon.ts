@@ -19,6 +19,7 @@ import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
 import { Current } from "./current.ts";
+import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { Metering } from "./metering.ts";
@@ -146,6 +147,7 @@ export class Daemon {
         const engine = await current.engines.choose(model);
         return (await engine.voices?.(model, await resolveWeights(model.source, modelStore))) ?? [];
       },
+      slots: engineSlots(() => fleet.snapshots()),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new WeightsServer(() => current.config, modelStore),

@@ -15,6 +15,7 @@ import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
+import { llamaCppDoor } from "./doors/llamacpp/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
@@ -25,7 +26,7 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
 import { RouteTable } from "./front/table.ts";
-import type { ControlPort, GatewaySettings, ModelWeights, PullPort } from "./ports.ts";
+import type { ControlPort, GatewaySettings, ModelWeights, PullPort, RunningSlots } from "./ports.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
@@ -54,6 +55,8 @@ export interface GatewayOptions {
   readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
   /** Who speaks in a speech model. Default: nobody is known. */
   readonly voices?: (model: ModelSpec) => Promise<readonly Voice[]>;
+  /** The slots of a model's running instances. Default: none are known. */
+  readonly slots?: RunningSlots;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -102,6 +105,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isOnHub = async () => null,
     pulls = null,
     voices = () => Promise.resolve([]),
+    slots = () => Promise.resolve([]),
   } = options;
   const orderOf = registry === null ? asWritten : (reference: string) => registry.pullOrder(reference);
   const servers = new Set<Server>();
@@ -119,6 +123,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const ollama = ollamaDoor({ inference, directory, control, pulls, orderOf, library, onlyModels });
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama];
+  doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
   const table = new RouteTable();

@@ -44,3 +44,8 @@ export interface ModelWeights {
   readonly trainContextTokens: number | null;
   readonly parameters: number;
 }
+
+/** The slots of a model's running instances, as their engines describe them. */
+export type RunningSlots = (
+  model: string,
+) => Promise<readonly { readonly instance: string; readonly slot: Readonly<Record<string, unknown>> }[]>;

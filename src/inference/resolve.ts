@@ -75,7 +75,7 @@ export const fallbacksOf = (
 export function requireFeatures(
   directory: ModelDirectory,
   model: ModelSpec,
-  call: Pick<InferenceCall, "operation" | "caller" | "body" | "prompt">,
+  call: Pick<InferenceCall, "operation" | "wire" | "caller" | "body" | "prompt">,
 ): void {
   for (const feature of featuresOf(call)) {
     if (model.capabilities[feature.key] !== false) continue;

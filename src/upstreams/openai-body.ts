@@ -3,6 +3,14 @@ import type { ModelSpec } from "../core/model.ts";
 
 /** Where llama-server, and every daemon like this one, answers a wire format. */
 export const pathOf: Readonly<Record<WireFormat, string>> = {
+  "llamacpp.tokenize": "/tokenize",
+  "llamacpp.detokenize": "/detokenize",
+  "llamacpp.template": "/apply-template",
+  "llamacpp.tokens": "/v1/chat/completions/input_tokens",
+  "llamacpp.completion": "/completion",
+  "llamacpp.infill": "/infill",
+  "llamacpp.props": "/props",
+  "llamacpp.adapters": "/lora-adapters",
   "openai.chat": "/v1/chat/completions",
   "openai.completion": "/v1/completions",
   "openai.embedding": "/v1/embeddings",
@@ -14,6 +22,13 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
   "openai.translation": "/v1/audio/translations",
 };
 
+/** Its requests have no body. */
+const READS: ReadonlySet<WireFormat> = new Set(["llamacpp.props", "llamacpp.adapters"]);
+export const methodOf = (wire: WireFormat): "GET" | "POST" => (READS.has(wire) ? "GET" : "POST");
+
+/** Whether the format is one that llama.cpp's servers alone speak. */
+export const isLlamaCpp = (wire: WireFormat): boolean => wire.startsWith("llamacpp.");
+
 /** Whether the client asked for usage at the end of a stream. */
 export const asksUsage = ({ body }: InferenceCall): boolean =>
   (body.json["stream_options"] as { include_usage?: unknown } | null | undefined)?.include_usage === true;
@@ -21,7 +36,7 @@ export const asksUsage = ({ body }: InferenceCall): boolean =>
 /** The body with what the model's settings add: usage at the end of a stream. The client's own object where nothing is added. */
 export function withUsage(call: InferenceCall, model: ModelSpec): JsonObject {
   const { json } = call.body;
-  if (!call.streamed || !model.includeUsage || asksUsage(call)) return json;
+  if (!call.streamed || !model.includeUsage || asksUsage(call) || isLlamaCpp(call.wire)) return json;
   return { ...json, stream_options: { ...(json["stream_options"] as object | null), include_usage: true } };
 }
 

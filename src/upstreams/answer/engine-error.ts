@@ -42,6 +42,7 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   speech: "input",
   transcription: "file",
   translation: "file",
+  tokenize: "content",
 };
 
 /** What an engine's error answer means to the client. */
@@ -108,7 +109,17 @@ const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null]
 /** An embedding is computed in one batch, which is then its context. */
 const TOO_LARGE = /^input \((\d+) tokens\) is (?:too large to process|larger than the max context size)\D*?(\d+)?\D*$/;
 
+/** llama.cpp looks up a token without asking first whether there is one. */
+const NO_TOKEN = /^vector::_M_range_check: __n \(which is \d+\) >= this->size\(\) \(which is (\d+)\)/;
+
 function ofRequest(text: string, asked: Asked): AssistantError | null {
+  const size = NO_TOKEN.exec(text)?.[1];
+  if (size !== undefined)
+    return new AssistantError(
+      "invalid_request",
+      `The vocabulary of "${asked.model}" has ${size} tokens, numbered from 0; a token beyond them was sent.`,
+      { param: asked.operation === "tokenize" ? "tokens" : PROMPT_FIELD[asked.operation] },
+    );
   const large = TOO_LARGE.exec(text);
   if (large !== null)
     return contextExceeded(Number(large[1]), large[2] === undefined ? undefined : Number(large[2]), asked);

@@ -78,7 +78,8 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
 /** Operations that answer with sound, or with text of other types than JSON. */
 export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
 const NOTHING: Buffer = Buffer.alloc(0);
-const CLOSING_BRACE = 125;
+/** Of an object or, of llama.cpp, a list. */
+const JSON_ENDS = Buffer.from("}]");
 const endsWith = (bytes: Buffer, ending: string): boolean =>
   bytes.length === 0 || bytes.toString("latin1", Math.max(0, bytes.length - ending.length)) === ending;
 const verdict = (flowing: boolean): Verdict => (flowing ? "more" : "pause");
@@ -147,7 +148,7 @@ class FixedLength implements Receiver {
     this.#tail.push(mine);
     if (this.#opening.length === 0) this.#opening = mine.subarray(0, 1024);
     // Seen whole before anything was sent: half an object can still become an error the client understands.
-    if (this.#left === 0 && this.#sink.status === null && mine[mine.length - 1] !== CLOSING_BRACE) {
+    if (this.#left === 0 && this.#sink.status === null && !JSON_ENDS.includes(mine[mine.length - 1] ?? 0)) {
       throw new AssistantError("engine_error", "The engine's answer is not complete JSON.");
     }
     this.#sink.head(200, this.#headers, this.#length);

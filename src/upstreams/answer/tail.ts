@@ -71,7 +71,14 @@ export function readFacts(tail: Buffer): AnswerFacts {
 /** The last one that is not null: a chunk with usage may follow the one that ended the answer. */
 function finishReasonOf(text: string): string | null {
   const at = Math.max(text.lastIndexOf('"finish_reason":"'), text.lastIndexOf('"finish_reason": "'));
-  return at < 0 ? null : (/^"finish_reason": ?"(\w+)"/.exec(text.slice(at, at + 64))?.[1] ?? null);
+  return at < 0 ? stopReasonOf(text) : (/^"finish_reason": ?"(\w+)"/.exec(text.slice(at, at + 64))?.[1] ?? null);
+}
+
+/** What llama.cpp's own format calls it. */
+function stopReasonOf(text: string): string | null {
+  const at = text.lastIndexOf('"stop_type":"');
+  const type = at < 0 ? undefined : /^"stop_type":"(eos|word|limit)"/.exec(text.slice(at, at + 32))?.[1];
+  return type === undefined ? null : type === "limit" ? "length" : "stop";
 }
 
 function numberOf(text: string, key: string): number | null {

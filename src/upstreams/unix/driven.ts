@@ -18,7 +18,7 @@ import {
 } from "../answer/receivers.ts";
 import { readFacts, Tail } from "../answer/tail.ts";
 import { Tally } from "../answer/tally.ts";
-import { asksUsage } from "../openai-body.ts";
+import { asksUsage, isLlamaCpp } from "../openai-body.ts";
 
 /**
  * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the stream
@@ -48,9 +48,9 @@ export function driveOf(
   model: ModelSpec,
   { noticesDisconnects }: Pick<InstanceTraits, "noticesDisconnects">,
 ): Drive | null {
-  const { operation, streamed } = call;
+  const { operation, streamed, wire } = call;
   const { json } = call.body;
-  if (operation !== "chat" && operation !== "completion") return null;
+  if ((operation !== "chat" && operation !== "completion") || isLlamaCpp(wire)) return null;
   const answersPerPrompt = Number(json["n_cmpl"] ?? json["n"] ?? 1);
   const isSingle = answersPerPrompt * promptCount(call) === 1;
   const logprobs = operation === "completion" && typeof json["logprobs"] === "number" ? json["logprobs"] : null;

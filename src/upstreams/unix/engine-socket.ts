@@ -6,10 +6,10 @@ import { modelKinds } from "../../core/model.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, methodOf, pathOf, withUsage } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
 import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot } from "./driven.ts";
-import { encodePost, openExchange, retryLost } from "./exchange.ts";
+import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 import { sendRerank } from "./rerank.ts";
 
 /** An engine on a Unix socket that speaks llama-server's HTTP. An answer's bytes go from socket to sink as they are. */
@@ -46,12 +46,13 @@ export class EngineSocket implements Upstream {
     if (operation === "embedding" && json["dimensions"] !== undefined) json = { ...json, dimensions: undefined };
     // Only an answer of stated length ends exactly; a stream has its connection to itself.
     const reusable = !streamed && driven === null;
-    const bytes = encodePost(
+    const bytes = encodeRequest(
       pathOf[call.wire],
       encodeBody(call, json),
       reusable,
       scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : [],
       contentTypeOf(call),
+      methodOf(call.wire),
     );
     const target = { sink, headers, model: model.name, operation };
     return deliver({

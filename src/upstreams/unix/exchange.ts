@@ -20,7 +20,7 @@ export interface ExchangeEvents {
 
 export interface ExchangeRequest {
   readonly endpoint: Endpoint;
-  /** Head and body, as `encodePost` makes them. */
+  /** Head and body, as `encodeRequest` makes them. */
   readonly bytes: Buffer;
   /**
    * The connection may serve another request afterwards. Only for answers of a stated length: their end is exact, and
@@ -49,7 +49,7 @@ export const openExchange = (
 /** An engine that was lost may have been so by the call: it is sent once more. */
 export const retryLost = ({ code }: AssistantError): Retry => (code === "engine_lost" ? "once" : "never");
 
-/** One POST to an engine. */
+/** One request to an engine. */
 export class Exchange {
   readonly #request: ExchangeRequest;
   readonly #events: ExchangeEvents;
@@ -146,20 +146,21 @@ const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
 
 const requestHeads = new Map<string, Buffer>();
 
-/** The bytes of a whole POST. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
-export function encodePost(
+/** The bytes of a whole request. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
+export function encodeRequest(
   path: string,
   body: Buffer,
   keep: boolean,
   headers: readonly string[] = [],
   contentType = "application/json",
+  method: "GET" | "POST" = "POST",
 ): Buffer {
-  const name = `${path} ${keep}`;
+  const name = `${method} ${path} ${keep}`;
   let head = requestHeads.get(name);
   if (head === undefined) {
     const connection = keep ? "keep-alive" : "close";
     head = Buffer.from(
-      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Length: `,
+      `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Length: `,
       "latin1",
     );
     requestHeads.set(name, head);

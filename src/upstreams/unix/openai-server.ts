@@ -4,8 +4,8 @@ import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { withModel } from "../model-field.ts";
-import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
-import { encodePost, openExchange, retryLost } from "./exchange.ts";
+import { contentTypeOf, encodeBody, methodOf, pathOf, withUsage } from "../openai-body.ts";
+import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
 /**
  * A server on this machine that has OpenAI's API, and of which nothing else is known. Requests reach it as the client wrote them, but for the
@@ -20,7 +20,14 @@ export class OpenAiServer implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { call, model, headers } = sending;
-    const bytes = encodePost(pathOf[call.wire], bodyOf(sending), false, [], contentTypeOf(call));
+    const bytes = encodeRequest(
+      pathOf[call.wire],
+      bodyOf(sending),
+      false,
+      [],
+      contentTypeOf(call),
+      methodOf(call.wire),
+    );
     const target = { sink, headers, model: model.name, operation: call.operation };
     return deliver({
       sending,

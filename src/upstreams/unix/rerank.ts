@@ -5,7 +5,7 @@ import { deliver } from "../answer/delivery.ts";
 import { type Ranked, RankingReceiver, rankedAnswer, rankingsOf } from "../answer/ranking.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { pathOf } from "../openai-body.ts";
-import { encodePost, openExchange, retryLost } from "./exchange.ts";
+import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
 /** Has llama-server rank what a call asks for, and answers in the call's own wire format. As `Upstream.send`. */
 export async function sendRerank(endpoint: Endpoint, sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
@@ -16,7 +16,7 @@ export async function sendRerank(endpoint: Endpoint, sending: Sending, sink: Ans
   let model: unknown;
   for (const { query, documents, places } of rankingsOf(call)) {
     const asked = Buffer.from(JSON.stringify({ model: call.body.json["model"], query, documents }));
-    const bytes = encodePost(pathOf["jina.rerank"], asked, true);
+    const bytes = encodeRequest(pathOf["jina.rerank"], asked, true);
     const taken: { receiver: RankingReceiver | null } = { receiver: null };
     await deliver({
       ...{ sending, sink, retryAfter: retryLost },

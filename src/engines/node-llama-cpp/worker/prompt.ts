@@ -52,10 +52,14 @@ export class Prompts {
   }
 
   /** Text with marks of special tokens, as templates write them. */
-  tokenize(text: string, addSpecial = true): Token[] {
-    const tokens = this.#model.tokenize(text, true);
+  tokenize(text: string, addSpecial = true, parseSpecial = true): Token[] {
+    const tokens = this.#model.tokenize(text, parseSpecial);
+    if (!addSpecial) return tokens;
     const { bos, shouldPrependBosToken } = this.#model.tokens;
-    return addSpecial && shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
+    if (shouldPrependBosToken && bos !== null) tokens.unshift(bos);
+    const end = this.#endToken;
+    if (end !== null) tokens.push(end);
+    return tokens;
   }
 
   detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
@@ -65,6 +69,14 @@ export class Prompts {
   detokenizeMarks = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
     this.#model.detokenize(tokens, true, preceding);
 
+  /** Throws where one of them is no token of the model: the library ends the process where it is given one. */
+  checkTokens(tokens: readonly unknown[], field: string): Token[] {
+    const size = this.#model.fileInfo.metadata.tokenizer?.ggml?.tokens?.length ?? 0;
+    if (tokens.every((id) => Number.isInteger(id) && (id as number) >= 0 && (id as number) < size))
+      return tokens as Token[];
+    throw invalid(`Field '${field}': must hold token ids from 0 to ${size - 1}`);
+  }
+
   /** Prompts of a completion request: one text, one list of token ids, or a list of either. */
   ofCompletion(body: Body): Token[][] {
     const prompt = body.prompt;
@@ -72,13 +84,20 @@ export class Prompts {
     if (list.length === 0) throw invalid("Field 'prompt': must not be empty");
     return list.map((item) => {
       if (typeof item === "string") return this.tokenize(item);
-      if (isTokenList(item)) return item as Token[];
+      if (isTokenList(item)) return this.checkTokens(item, "prompt");
       throw invalid(
         prompt === undefined
           ? "'prompt' is required"
           : `Field 'prompt': must be a string, a list of token ids or a list of these, but has ${nameOfType(item)}`,
       );
     });
+  }
+
+  /** What llama.cpp ends a text with: most models have nothing. */
+  get #endToken(): Token | null {
+    const { sep, eos, shouldAppendEosToken } = this.#model.tokens;
+    if (this.#model.vocabularyType === "wpm") return sep;
+    return shouldAppendEosToken ? eos : null;
   }
 
   /** `tokenize` adds the BOS token itself; templates that write it too must not get it twice. */

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Output } from "./completions.ts";
 import type { WorkerConfig } from "./config.ts";
-import { invalid, SurfaceError } from "./errors.ts";
-import { type Body, flagOf, isObject, textOf } from "./fields.ts";
+import { invalid, SurfaceError, unsupported } from "./errors.ts";
+import { type Body, isObject } from "./fields.ts";
 import type { LoadedModel } from "./model.ts";
 import type { Slot } from "./slots.ts";
+import { countTokens, detokenize, tokenize } from "./vocabulary.ts";
 
 /** The routes that need the weights. They are loaded with them, so that the socket answers from the first moment. */
 export interface Serving {
@@ -101,8 +102,22 @@ function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<s
     ],
     ["GET /props", ({ loaded }, { response }) => json(response, props(loaded))],
     ["GET /models", ({ loaded }, { response }) => json(response, models(loaded))],
+    ["GET /lora-adapters", ({ loaded }, { response }) => json(response, adapters(loaded))],
     ["POST /tokenize", ({ loaded }, { body, response }) => json(response, tokenize(loaded, body))],
     ["POST /detokenize", ({ loaded }, { body, response }) => json(response, detokenize(loaded, body))],
+    [
+      "POST /chat/completions/input_tokens",
+      ({ loaded }, { body, response }) => {
+        chatOnly();
+        json(response, countTokens(loaded, body));
+      },
+    ],
+    ...["/completion", "/infill"].map((path): [string, Route] => [
+      `POST ${path}`,
+      () => {
+        throw unsupported(`\`${path}\``);
+      },
+    ]),
     [
       "POST /apply-template",
       ({ loaded }, { body, response }) => {
@@ -127,22 +142,6 @@ const embeddings: Route = async ({ loaded, embeddingsResponse }, { body, signal,
   json(response, await embeddingsResponse(loaded.embedder, body, held, loaded.config.modelName, signal));
 };
 
-function tokenize({ prompts }: LoadedModel, body: Body): object {
-  const content = textOf(body, "content");
-  if (content === null) throw invalid("'content' is required");
-  const tokens = prompts.tokenize(content, flagOf(body, "add_special") ?? false);
-  return {
-    tokens: flagOf(body, "with_pieces") ? tokens.map((id) => ({ id, piece: prompts.detokenize([id]) })) : tokens,
-  };
-}
-
-function detokenize({ prompts }: LoadedModel, body: Body): object {
-  const tokens = body.tokens;
-  if (!Array.isArray(tokens) || !tokens.every((id) => Number.isInteger(id) && id >= 0))
-    throw invalid("Field 'tokens': must be a list of token ids");
-  return { content: prompts.detokenize(tokens) };
-}
-
 /** As llama-server tells it, so that one reader understands both. */
 function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
   const base = { id, n_ctx: contextTokens, speculative: false, is_processing: busy };
@@ -158,6 +157,8 @@ function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
     next_token: [{ has_next_token: busy, n_decoded: work.decoded }],
   };
 }
+
+const adapters = ({ config }: LoadedModel): object => config.lora.map(({ path, scale }, id) => ({ id, path, scale }));
 
 function props({ config, evaluation, prompts, llama }: LoadedModel): object {
   const { sampling } = config;
