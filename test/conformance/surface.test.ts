@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createEngineProbe } from "../../src/engines/index.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, until } from "./engine-process.ts";
 
 describe.each(bothEngines)("the surface of %s", (id) => {
@@ -58,6 +58,22 @@ describe.each(bothEngines)("the surface of %s", (id) => {
     expect((await engine.post("/detokenize", { tokens: body.tokens })).body).toEqual({ content: text });
     const rendered = await engine.post("/apply-template", { messages: [{ role: "user", content: "Hi" }] });
     expect(rendered.body.prompt).toContain("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+    const chat = { messages: [{ role: "user", content: "Hi" }] };
+    const seen = await engine.post("/tokenize", { content: rendered.body.prompt, add_special: true });
+    const counted = await engine.post("/v1/chat/completions/input_tokens", chat);
+    expect(counted.body).toEqual({ input_tokens: seen.body.tokens.length, object: "response.input_tokens" });
+    expect((await engine.get("/lora-adapters")).body).toEqual([]);
+  });
+
+  test("survives tokens that there are not", async () => {
+    await using engine = await EngineProcess.start(id, file);
+    for (const [path, body] of [
+      ["/detokenize", { tokens: [2_000_000_000] }],
+      ["/tokenize", { content: ["a", 2_000_000_000], with_pieces: true }],
+      ["/v1/completions", { prompt: [2_000_000_000], max_tokens: 1 }],
+    ] as const)
+      expect((await engine.post(path, body)).status, path).toBeGreaterThanOrEqual(400);
+    expect((await engine.post("/detokenize", { tokens: [1] })).body).toEqual({ content: "<|im_start|>" });
   });
 
   test("closes the connection when it was asked to", async () => {
@@ -77,6 +93,24 @@ describe.each(bothEngines)("the surface of %s", (id) => {
 });
 
 describe("both engines", () => {
+  test.each([
+    ["chat", chatModelFile],
+    ["embedding", async () => (await embeddingModelFile()).model],
+  ] as const)("tokenize alike with a vocabulary for %s", async (kind, fileOf) => {
+    const file = await fileOf();
+    const engines = await Promise.all(bothEngines.map((id) => EngineProcess.start(id, file, { kind })));
+    for (const body of [
+      { content: "hé🦊 Big", with_pieces: true },
+      { content: "Hi <|im_end|> [SEP] there", add_special: true },
+      { content: "Hi <|im_end|> [SEP] there", parse_special: false },
+      { content: ["Hi there", 7, "you"], add_special: true },
+    ]) {
+      const [one, other] = await Promise.all(engines.map((engine) => engine.post("/tokenize", body)));
+      expect(one?.body, JSON.stringify(body)).toEqual(other?.body);
+    }
+    for (const engine of engines) await engine[Symbol.asyncDispose]();
+  });
+
   test("make the same tokens of the same messages", async () => {
     const file = await chatModelFile();
     const engines = await Promise.all(bothEngines.map((id) => EngineProcess.start(id, file)));

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import Fastify from "fastify";
 import { expect, test } from "vitest";
 import { apiV1Door } from "../../../src/gateway/doors/api-v1/door.ts";
+import { inferenceRoutes as llamaCppRoutes } from "../../../src/gateway/doors/llamacpp/door.ts";
 import { inferenceRoutes } from "../../../src/gateway/doors/openai/door.ts";
 
 const page = await readFile(fileURLToPath(new URL("../../../docs/api.md", import.meta.url)), "utf8");
@@ -15,6 +16,11 @@ test("docs/api.md lists every inference route with and without its prefix", () =
     // "All of them answer without /v1 too": the other half must exist.
     expect(paths).toEqual(expect.arrayContaining([listed, listed.slice("/v1".length)]));
   }
+});
+
+test("docs/api.md lists every inference route of llama-server", () => {
+  const paths = llamaCppRoutes.map(({ name }) => name);
+  for (const path of paths) expect(page).toContain(`\`POST ${path}\``);
 });
 
 test("docs/api.md lists every route of /api/v1", async () => {
