@@ -15,6 +15,8 @@ import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
+import { kserveDoor } from "./doors/kserve/door.ts";
+import { KserveModels } from "./doors/kserve/models.ts";
 import { llamaCppDoor } from "./doors/llamacpp/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
@@ -85,6 +87,7 @@ export interface GatewayRoutes {
   readonly memory: FastifyInstance;
   /** The door of OpenAI's API. */
   readonly openAi: Door;
+  readonly kserve: KserveModels;
   /** What clients call the requests that run. */
   readonly clientIds: ClientIds;
 }
@@ -124,6 +127,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const ollama = ollamaDoor({ inference, directory, control, pulls, orderOf, library, onlyModels });
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama];
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
+  const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
+  doors.push(kserveDoor(kserve));
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
   const table = new RouteTable();
@@ -142,7 +147,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   return {
-    routes: { table, memory, openAi, clientIds },
+    routes: { table, memory, openAi, kserve, clientIds },
     async listen(address) {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {

@@ -138,8 +138,8 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       selector,
       operation,
       wire,
-      ...decoded,
       ...callHeaders(request.headers, decoded.streamed, priority),
+      ...decoded,
     };
     const sink = sinkFor(decoded.streamed);
     if (answer === undefined) await inference.run(call, translate?.(sink) ?? sink);

@@ -14,7 +14,19 @@ export interface AnswerTranslator {
   /** What follows the last chunk of a stream; "": nothing. */
   end(): string;
   /** What an answer becomes that is not streamed. */
-  whole(answer: JsonObject): JsonObject;
+  whole(answer: JsonObject): JsonObject | RawAnswer;
+}
+
+/** An answer that is not JSON alone. */
+export class RawAnswer {
+  readonly bytes: Buffer;
+  /** Of its content: name, value, … */
+  readonly headers: readonly string[];
+
+  constructor(bytes: Buffer, headers: readonly string[]) {
+    this.bytes = bytes;
+    this.headers = headers;
+  }
 }
 
 /** A sink for an answer in OpenAI's format, which `client` gets in another. */
@@ -121,8 +133,12 @@ class WholeSink extends TranslatedSink {
   }
   end(last: Buffer = NOTHING): void {
     const answer = JSON.parse(Buffer.concat([...this.#parts, last]).toString()) as JsonObject;
-    const bytes = Buffer.from(JSON.stringify(this.translator.whole(answer)));
-    this.client.head(200, ["Content-Type", "application/json", ...withoutContent(this.#headers)], bytes.length);
+    const written = this.translator.whole(answer);
+    const { bytes, headers } =
+      written instanceof RawAnswer
+        ? written
+        : { bytes: Buffer.from(JSON.stringify(written)), headers: ["Content-Type", "application/json"] };
+    this.client.head(200, [...headers, ...withoutContent(this.#headers)], bytes.length);
     this.client.end(bytes);
   }
 }

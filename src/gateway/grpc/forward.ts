@@ -140,7 +140,7 @@ async function serve(
     const selector = { model, among: null };
     const sink = sinkFor(decoded.streamed);
     await inference.run(
-      { ...origin, selector, operation, wire, ...decoded, ...callHeaders(headers, decoded.streamed, priority) },
+      { ...origin, selector, operation, wire, ...callHeaders(headers, decoded.streamed, priority), ...decoded },
       translate?.(sink) ?? sink,
     );
   } catch (error) {
@@ -201,10 +201,15 @@ function incomingOf(call: ForwardCall): Incoming {
   const [authorization] = call.metadata.get("authorization");
   if (typeof authorization === "string") headers["authorization"] = authorization;
   if (body.length > 0) headers["content-type"] ??= "application/json";
+  stateDeadline(call, headers);
+  return { method, headers, body };
+}
+
+/** A call's deadline as the header that says the same. */
+export function stateDeadline(call: Pick<ForwardCall, "getDeadline">, headers: Record<string, string>): void {
   const deadline = Number(call.getDeadline());
   if (Number.isFinite(deadline))
     headers[requestHeaders.timeoutMs] = String(shorter(deadline - Date.now(), headers[requestHeaders.timeoutMs]));
-  return { method, headers, body };
 }
 
 /** As written: whatever a router might make of escapes and dots must not lead elsewhere. */

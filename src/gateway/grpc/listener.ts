@@ -1,9 +1,11 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import type { ConnectionInjector, Server } from "@grpc/grpc-js";
 import { type AssistantHandlers, type InfoResponse, loadAssistantService } from "../../api/assistant-service.ts";
+import { loadInferenceService } from "../../api/inference-service.ts";
 import type { ListenAddress } from "../../core/config.ts";
 import type { ForwardOptions } from "./forward.ts";
 import { makeHandlers } from "./handlers.ts";
+import { makeInferenceHandlers } from "./inference-handlers.ts";
 import { makeModelHandlers, type Shelf } from "./model-handlers.ts";
 
 export interface GrpcOptions extends ForwardOptions {
@@ -25,8 +27,9 @@ interface Loaded {
 }
 
 /**
- * The address of `assistant.AssistantService` and `assistant.ModelService`. The port is bound like any other; the gRPC library, which takes longer to
- * load than the rest of the daemon and 30 MB of memory, comes with the first connection.
+ * The address of `assistant.AssistantService`, `assistant.ModelService` and `inference.GRPCInferenceService`. The port is
+ * bound like any other; the gRPC library, which takes longer to load than the rest of the daemon and 30 MB of memory, comes
+ * with the first connection.
  */
 export class GrpcListener {
   readonly #options: GrpcOptions;
@@ -81,8 +84,9 @@ export class GrpcListener {
   }
 
   async #load(): Promise<Loaded> {
-    const [{ grpc, definition, service, modelService }, { ReflectionService }] = await Promise.all([
+    const [{ grpc, definition, service, modelService }, inference, { ReflectionService }] = await Promise.all([
       loadAssistantService(),
+      loadInferenceService(),
       import("@grpc/reflection"),
     ]);
     const { settings, authorizer, shelf, log } = this.#options;
@@ -93,7 +97,8 @@ export class GrpcListener {
     const handlers: AssistantHandlers = makeHandlers({ grpc, ...this.#options });
     server.addService(service, { ...handlers });
     server.addService(modelService, { ...makeModelHandlers({ grpc, shelf, authorizer, log }) });
-    new ReflectionService(definition).addToServer(server);
+    server.addService(inference.service, { ...makeInferenceHandlers({ grpc, ...this.#options }) });
+    new ReflectionService({ ...definition, ...inference.definition }).addToServer(server);
     return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };
   }
 }

@@ -23,7 +23,8 @@ export function failureStatus(grpc: Grpc, error: AssistantError): Failure {
   return { code: codeOf(grpc, error), details: error.message, metadata };
 }
 
-function codeOf({ status }: Grpc, error: AssistantError): number {
+function codeOf(grpc: Grpc, error: AssistantError): number {
+  const { status } = grpc;
   switch (error.code) {
     case "queue_full":
     case "no_capacity":
@@ -35,21 +36,27 @@ function codeOf({ status }: Grpc, error: AssistantError): number {
       return status.DEADLINE_EXCEEDED;
     case "route_not_found":
       return status.PERMISSION_DENIED;
-    case "invalid_request":
-    case "body_too_large":
-      return status.INVALID_ARGUMENT;
-    case "model_not_found":
-      return status.NOT_FOUND;
     case "digest_mismatch":
       return status.FAILED_PRECONDITION;
     case "internal":
       return status.INTERNAL;
     default:
-      return error.status === 403
-        ? status.PERMISSION_DENIED
-        : error.status === 429
-          ? status.RESOURCE_EXHAUSTED
-          : status.UNAVAILABLE;
+      return codeOfStatus(grpc, error.status);
+  }
+}
+
+function codeOfStatus({ status }: Grpc, httpStatus: number): number {
+  switch (httpStatus) {
+    case 403:
+      return status.PERMISSION_DENIED;
+    case 404:
+      return status.NOT_FOUND;
+    case 409:
+      return status.FAILED_PRECONDITION;
+    case 429:
+      return status.RESOURCE_EXHAUSTED;
+    default:
+      return httpStatus < 500 ? status.INVALID_ARGUMENT : status.UNAVAILABLE;
   }
 }
 

@@ -1,0 +1,87 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { JsonObject } from "../../../core/inference.ts";
+import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
+import { bearerDoor } from "../../front/error-body.ts";
+import { parametersOf, type RequestTarget } from "../../front/target.ts";
+import { type AnswerTranslator, RawAnswer, translatedSink } from "../../front/translated-sink.ts";
+import { type DecodedInfer, decodeInfer } from "./decode.ts";
+import { registerMemoryRoutes } from "./memory-routes.ts";
+import type { KserveModels } from "./models.ts";
+import { generateRequestOf, inferRequestOf, type Named, namedBy } from "./request.ts";
+import { errorText, generateJson, inferJson } from "./wire.ts";
+
+/** The Open Inference Protocol of KServe and Triton under `/v2`, with Triton's generate and model repository extensions. */
+export const kserveDoor = (models: KserveModels): Door => ({
+  ...bearerDoor,
+  name: "kserve",
+  inference: [
+    route("infer", (bytes, headers, named) => {
+      const { request, isBinary } = inferRequestOf(bytes, headers, named);
+      const { call, answer } = decodeInfer(request, models.asked(request), false);
+      return translated(call, {
+        streamType: "",
+        chunk: () => "",
+        end: () => "",
+        whole: (whole) => inferJson(answer.whole(whole), isBinary),
+      });
+    }),
+    route("generate", (bytes, _, named) => {
+      const { call, answer } = generate(models, bytes, named, false);
+      return translated(call, generateTranslator(answer));
+    }),
+    route("generate_stream", (bytes, _, named) => {
+      const { call, answer } = generate(models, bytes, named, true);
+      const translator = generateTranslator(answer);
+      // What is not streamed is a stream of one event.
+      return translated(call, {
+        ...translator,
+        whole: (whole) =>
+          new RawAnswer(Buffer.from(eventOf(generateJson(answer.whole(whole)))), ["Content-Type", EVENT_STREAM]),
+      });
+    }),
+  ],
+  errorBody: (error) => ({ error: errorText(error) }),
+  errorEvent: (error) => Buffer.from(eventOf({ error: errorText(error) })),
+  register: (app) => registerMemoryRoutes(app, models),
+});
+
+const EVENT_STREAM = "text/event-stream; charset=utf-8";
+const eventOf = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+
+const route = (
+  verb: string,
+  decode: (bytes: Buffer, headers: IncomingHttpHeaders, named: Named) => DecodedBody,
+): InferenceRoute => {
+  const path = `/v2/models/*/${verb}`;
+  return {
+    path,
+    name: `/v2/models/{model}/${verb}`,
+    // What is asked for depends on the model: `decode` says it.
+    operation: "completion",
+    wire: "openai.completion",
+    // Triton reads no content type, and its clients send none; pages of other origins are refused for their origin.
+    checkHeaders: () => {},
+    decode: (bytes, headers, target: RequestTarget) =>
+      decode(bytes, headers, namedBy(parametersOf(path, target)["*"] ?? "")),
+  };
+};
+
+const generate = (models: KserveModels, bytes: Buffer, named: Named, streams: boolean): DecodedInfer => {
+  const request = generateRequestOf(bytes, named);
+  return decodeInfer(request, models.asked(named), streams);
+};
+
+const translated = (call: DecodedInfer["call"], translator: AnswerTranslator): DecodedBody => ({
+  ...call,
+  translate: (client) => translatedSink(client, call.streamed, translator),
+});
+
+const generateTranslator = (answer: DecodedInfer["answer"]): AnswerTranslator => ({
+  streamType: EVENT_STREAM,
+  chunk: (chunk: JsonObject) => {
+    const response = answer.chunk(chunk);
+    return response === null ? "" : eventOf(generateJson(response));
+  },
+  end: () => eventOf(generateJson(answer.end())),
+  whole: (whole: JsonObject) => generateJson(answer.whole(whole)),
+});

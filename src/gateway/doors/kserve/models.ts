@@ -1,0 +1,135 @@
+import type { DaemonStatus } from "../../../api/status.ts";
+import { AssistantError } from "../../../core/errors.ts";
+import type { Caller } from "../../../core/inference.ts";
+import type { ModelSpec } from "../../../core/model.ts";
+import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import { actOn } from "../../../registry/act.ts";
+import type { ControlPort } from "../../ports.ts";
+import { MODEL_VERSION } from "./answer.ts";
+import { type TensorMetadata, tensorsOf } from "./model-tensors.ts";
+import type { Named } from "./request.ts";
+
+export interface KserveModelsOptions {
+  readonly directory: ModelDirectory;
+  readonly control: Pick<ControlPort, "status" | "modelAct">;
+  readonly version: string;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+  readonly isStopping: () => boolean;
+}
+
+export interface ServerMetadata {
+  readonly name: string;
+  readonly version: string;
+  readonly extensions: readonly string[];
+}
+
+export interface ModelMetadata {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+/** A model in the index of the repository. */
+export interface IndexEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly state: "READY" | "UNAVAILABLE";
+  readonly reason: string;
+}
+
+/** What the protocol tells of the server and its models, for HTTP and gRPC alike. */
+export class KserveModels {
+  readonly #options: KserveModelsOptions;
+
+  constructor(options: KserveModelsOptions) {
+    this.#options = options;
+  }
+
+  get onlyModels(): readonly string[] | null {
+    return this.#options.onlyModels;
+  }
+
+  server(): ServerMetadata {
+    const extensions = ["binary_tensor_data", "generate", "model_repository", "parameters", "schedule_policy"];
+    return { name: "assistant", version: this.#options.version, extensions };
+  }
+
+  isReady(): boolean {
+    return !this.#options.isStopping();
+  }
+
+  /** The model that a request is read for; undefined: there is none. */
+  asked({ model, version }: Named): ModelSpec | undefined {
+    const { directory, onlyModels } = this.#options;
+    requireVersion(model, version);
+    const name = onlyModels === null || onlyModels.includes(model) ? model : (onlyModels[0] ?? model);
+    return directory.find(name) ?? directory.fallback?.("completion");
+  }
+
+  /** Throws `model_not_found` or `insufficient_scope`. */
+  metadata(caller: Caller, named: Named): ModelMetadata {
+    const model = this.#find(caller, named);
+    return { name: named.model, versions: [MODEL_VERSION], platform: platformOf(model), ...tensorsOf(model) };
+  }
+
+  /** Whether requests for the model are answered, though they may have to wait for it to load. Throws as `metadata` does. */
+  async isModelReady(caller: Caller, named: Named): Promise<boolean> {
+    const { name } = this.#find(caller, named);
+    return this.isReady() && faultOf(await this.#options.control.status(), name) === null;
+  }
+
+  async index(caller: Caller, { readyOnly }: { readonly readyOnly: boolean }): Promise<IndexEntry[]> {
+    const status = await this.#options.control.status();
+    const entries = this.#visible(caller).map(({ name }): IndexEntry => {
+      const fault = faultOf(status, name);
+      return { name, version: MODEL_VERSION, state: fault === null ? "READY" : "UNAVAILABLE", reason: fault ?? "" };
+    });
+    return readyOnly ? entries.filter(({ state }) => state === "READY") : entries;
+  }
+
+  /** Loads or unloads a model, and resolves when that has happened. Rejects with why it has not, or with the signal's reason. */
+  async act(caller: Caller, name: string, action: "load" | "unload", signal: AbortSignal): Promise<void> {
+    const { control } = this.#options;
+    const model = this.#find(caller, { model: name, version: "" });
+    if (model.nodes !== undefined || model.source.type === "provider")
+      throw new AssistantError("invalid_request", `${model.name} runs elsewhere; it cannot be ${action}ed here.`, {
+        param: "model_name",
+        remedy: "Models of this machine alone are loaded and unloaded.",
+      });
+    await actOn({ status: () => control.status(), act: control.modelAct }, model.name, action, { signal });
+  }
+
+  #visible(caller: Caller): readonly ModelSpec[] {
+    const { directory, onlyModels } = this.#options;
+    const all = modelsFor(caller, directory);
+    return onlyModels === null ? all : all.filter(({ name }) => onlyModels.includes(name));
+  }
+
+  #find(caller: Caller, { model: name, version }: Named): ModelSpec {
+    const model = this.#options.directory.find(name);
+    if (model !== undefined) requireModel(caller, model);
+    const visible = this.#visible(caller);
+    if (model === undefined || !visible.includes(model)) throw notFound(visible, name);
+    requireVersion(name, version);
+    return model;
+  }
+}
+
+function requireVersion(name: string, version: string): void {
+  if (version === "" || version === MODEL_VERSION) return;
+  throw new AssistantError(
+    "model_not_found",
+    `${JSON.stringify(name.slice(0, 100))} has no version ${JSON.stringify(version.slice(0, 20))}; every model has the version ${MODEL_VERSION} alone.`,
+    { param: "model_version" },
+  );
+}
+
+/** Why the model cannot be served now, or null. */
+const faultOf = ({ models }: DaemonStatus, name: string): string | null =>
+  models.find((model) => model.name === name)?.error ?? null;
+
+const platformOf = ({ nodes, source, engine }: ModelSpec): string =>
+  source.type === "provider" ? "provider" : nodes === undefined ? engine : "remote";

@@ -1,0 +1,146 @@
+import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { LoadedService } from "../../api/assistant-service.ts";
+import type {
+  InferenceHandlers,
+  WireInferRequest,
+  WireInferResponse,
+  WireStreamResponse,
+} from "../../api/inference-service.ts";
+import type { KeyScope } from "../../core/config.ts";
+import { type AssistantError, isAssistantError, presentable } from "../../core/errors.ts";
+import { CallerGone } from "../../core/upstream.ts";
+import { errorText } from "../doors/kserve/wire.ts";
+import { type Identity, isHidden, needsAdminKey } from "../front/authorize.ts";
+import { apiKeyOf, bearerOf } from "../front/keys.ts";
+import type { ForwardOptions } from "./forward.ts";
+import { type GrpcCall, infer, inferStreamed, refused } from "./inference-call.ts";
+import { failureStatus } from "./status.ts";
+
+export interface InferenceHandlerOptions extends ForwardOptions {
+  readonly grpc: LoadedService["grpc"];
+}
+
+/** Requests of one stream that run at once; more wait until one has ended. */
+const MAX_AT_ONCE = 32;
+
+/** The calls of inference.GRPCInferenceService. */
+export function makeInferenceHandlers(options: InferenceHandlerOptions): InferenceHandlers {
+  const { grpc, routes } = options;
+  const { kserve } = routes;
+  const unary =
+    <Request, Response>(
+      scope: KeyScope,
+      answer: (call: ServerUnaryCall<Request, Response>, identity: Identity) => Response | Promise<Response>,
+    ) =>
+    (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+      const work = async (): Promise<Response> => answer(call, identify(options, call, scope));
+      work().then(
+        (response) => callback(null, response),
+        (thrown: unknown) => {
+          if (!call.cancelled) callback(failureStatus(grpc, presented(options, thrown)));
+        },
+      );
+    };
+  const act = (action: "load" | "unload") =>
+    unary<{ repositoryName: string; modelName: string }, { modelName: string; done: boolean }>(
+      "admin",
+      async (call, { caller }) => {
+        const modelName = call.request.modelName || call.request.repositoryName;
+        const gone = new AbortController();
+        call.once("cancelled", () => gone.abort(new CallerGone()));
+        await kserve.act(caller, modelName, action, gone.signal);
+        return { modelName, done: true };
+      },
+    );
+
+  return {
+    // For probes, as over HTTP: they need no key.
+    serverLive: (_, callback) => callback(null, { live: true }),
+    serverReady: (_, callback) => callback(null, { ready: kserve.isReady() }),
+    serverMetadata: unary("inference", () => kserve.server()),
+    modelReady: unary("inference", async ({ request: { name: model, version } }, { caller }) => {
+      const ready = await kserve.isModelReady(caller, { model, version }).catch(falseWhereMissing);
+      return { ready };
+    }),
+    modelMetadata: unary("inference", ({ request: { name: model, version } }, { caller }) =>
+      kserve.metadata(caller, { model, version }),
+    ),
+    repositoryIndex: unary("inference", async ({ request: { ready } }, { caller }) => ({
+      models: await kserve.index(caller, { readyOnly: ready }),
+    })),
+    repositoryModelLoad: act("load"),
+    repositoryModelUnload: act("unload"),
+    modelInfer: unary("inference", (call, identity) => infer(options, call, identity, call.request)),
+    modelStreamInfer: (call) => {
+      try {
+        streamInfer(options, call, identify(options, call, "inference"));
+      } catch (thrown) {
+        call.emit("error", failureStatus(grpc, presented(options, thrown)));
+      }
+    },
+  };
+}
+
+/** Serves the requests of a stream beside each other. What is wrong with one is its own answer; the others go on. */
+function streamInfer(
+  options: InferenceHandlerOptions,
+  call: ServerDuplexStream<WireInferRequest, WireStreamResponse>,
+  identity: Identity,
+): void {
+  let running = 0;
+  let isComplete = false;
+  const endIfDone = (): void => void (isComplete && running === 0 && !call.cancelled && call.end());
+  const serve = async (message: WireInferRequest): Promise<void> => {
+    try {
+      const writer = {
+        write: (inferResponse: WireInferResponse) => call.write({ inferResponse }),
+        onDrain: (callback: () => void) => void call.once("drain", callback),
+      };
+      const last = await inferStreamed(options, call, identity, message, writer);
+      call.write({ inferResponse: last });
+    } catch (thrown) {
+      if (thrown instanceof CallerGone || call.cancelled) return;
+      call.write({ errorMessage: errorText(presented(options, thrown)), inferResponse: { id: message.id } });
+    } finally {
+      running -= 1;
+      if (running < MAX_AT_ONCE) call.resume();
+      endIfDone();
+    }
+  };
+  // Each of the running requests may wait for room and for the caller's disconnecting.
+  call.setMaxListeners(MAX_AT_ONCE + 10);
+  call.on("error", () => {});
+  call.on("data", (message: WireInferRequest) => {
+    running += 1;
+    if (running >= MAX_AT_ONCE) call.pause();
+    void serve(message);
+  });
+  call.on("end", () => {
+    isComplete = true;
+    endIfDone();
+  });
+}
+
+/** Who calls, if they may. Throws as `authorize` does. */
+function identify(options: InferenceHandlerOptions, call: GrpcCall, scope: KeyScope): Identity {
+  const [authorization, apiKey] = ["authorization", "x-api-key"].map((name) => call.metadata.get(name)[0]?.toString());
+  try {
+    const identity = options.authorizer.authorize(bearerOf(authorization) ?? apiKeyOf(apiKey), scope);
+    if (isHidden(scope, true, identity)) throw needsAdminKey();
+    return identity;
+  } catch (error) {
+    refused(options, call, error);
+    throw error;
+  }
+}
+
+function presented({ log }: InferenceHandlerOptions, thrown: unknown): AssistantError {
+  const error = presentable(thrown);
+  if (error.code === "internal") log.error({ err: thrown }, "a call of the inference service failed");
+  return error;
+}
+
+function falseWhereMissing(error: unknown): false {
+  if (isAssistantError(error) && error.code === "model_not_found") return false;
+  throw error;
+}
