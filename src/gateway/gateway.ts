@@ -21,6 +21,7 @@ import { llamaCppDoor } from "./doors/llamacpp/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
+import { pagesDoor } from "./doors/pages/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
 import { watchDisconnects } from "./front/disconnect.ts";
@@ -125,15 +126,20 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isStopping: () => stopping,
   });
   const ollama = ollamaDoor({ inference, directory, control, pulls, orderOf, library, onlyModels });
-  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama];
+  const table = new RouteTable();
+  const pages = pagesDoor({ version, routes: () => table.rows() });
+  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama, pages];
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
-  const table = new RouteTable();
-  for (const door of doors)
-    for (const route of door.inference) table.add("POST", route.path, { door, scope: door.scope, inference: route });
+  for (const door of doors) {
+    for (const route of door.inference) {
+      const entry = { door, scope: door.scope, inference: route, describe: route.describe ?? null };
+      table.add("POST", route.path, entry);
+    }
+  }
   const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
   const memory = await memoryApp({

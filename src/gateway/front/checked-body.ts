@@ -1,8 +1,29 @@
 import type { Static, TSchema } from "typebox";
 import { dottedKey } from "../../config/findings.ts";
-import { schemaNode } from "../../config/schema/kit.ts";
+import { type SchemaNode, schemaNode } from "../../config/schema/kit.ts";
 import { validate } from "../../config/validate.ts";
 import { AssistantError } from "../../core/errors.ts";
+import type { JsonSchema } from "../../core/schema.ts";
+
+/** A schema as `checkedBody` applies it, for `/openapi.json`: what is not listed is refused. */
+export const statedBody = (schema: TSchema): JsonSchema => ({
+  ...stated(schemaNode(schema)),
+  additionalProperties: false,
+});
+
+/** Without what only our own validation and documentation read. */
+function stated({ required: _, patternText, secret, properties, items, ...rest }: SchemaNode): JsonSchema {
+  const names = Object.entries(properties ?? {});
+  const required = names.filter(([, { required }]) => required === true).map(([name]) => name);
+  return {
+    ...rest,
+    ...(required.length > 0 ? { required } : {}),
+    ...(items === undefined ? {} : { items: stated(items) }),
+    ...(properties === undefined
+      ? {}
+      : { properties: Object.fromEntries(names.map(([name, each]) => [name, stated(each)])) }),
+  };
+}
 
 /**
  * The body of a request as the schema describes it. Throws `invalid_request` with the first field that is missing, wrong

@@ -4,7 +4,9 @@ import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
+import type { JsonSchema } from "../../core/schema.ts";
 import type { Identity } from "./authorize.ts";
+import type { RouteDescription } from "./describe.ts";
 import type { RequestTarget } from "./target.ts";
 
 /** What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the route's where they are missing, the deadline is the one of the headers. */
@@ -32,6 +34,7 @@ export interface InferenceRoute {
   readonly name: string;
   readonly operation: Operation;
   readonly wire: WireFormat;
+  readonly describe?: RouteDescription;
   /** Throws `unsupported_media_type`. Called before the body is read. */
   checkHeaders(headers: IncomingHttpHeaders): void;
   /** Throws an AssistantError that names the field, or rejects with one. */
@@ -48,6 +51,8 @@ export interface Door {
   /** The API key that a request carries, or null. */
   credential(headers: IncomingHttpHeaders): string | null;
   errorBody(error: AssistantError, requestId: string): object;
+  /** Of what `errorBody` returns. Default: OpenAI's. */
+  readonly errorSchema?: JsonSchema;
   /** The same at the end of a stream that broke. */
   errorEvent(error: AssistantError, requestId: string): Buffer;
   /** Adds the routes that answer from memory. One that needs another scope has it in its `config`. */

@@ -5,6 +5,7 @@ import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
+import { describeMemoryRoute, type RouteDescription } from "./describe.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
 import { isLoopback } from "./hosts.ts";
@@ -21,6 +22,8 @@ declare module "fastify" {
     readonly announced?: boolean;
     /** Whether it takes no key of programs of this machine while none are configured, as the Unix socket does. Default: no. */
     readonly openOnLoopback?: boolean;
+    /** For `/openapi.json`, beside the schemas that fastify validates by. */
+    readonly describe?: RouteDescription;
   }
   interface FastifyRequest {
     identity: Identity;
@@ -80,7 +83,8 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       scoped.addHook("onRoute", (route) => {
         const scope = route.config?.scope === undefined ? door.scope : route.config.scope;
         route.config = { ...route.config, scope };
-        for (const method of [route.method].flat()) table.add(method, route.url, { door, scope, inference: null });
+        const entry = { door, scope, inference: null, describe: describeMemoryRoute(route) };
+        for (const method of [route.method].flat()) table.add(method, route.url, entry);
       });
       answerErrors(scoped, door);
       door.register?.(scoped);

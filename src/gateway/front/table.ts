@@ -1,5 +1,6 @@
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
+import type { RouteDescription } from "./describe.ts";
 import type { Door, InferenceRoute } from "./door.ts";
 import type { RequestTarget } from "./target.ts";
 
@@ -10,6 +11,15 @@ export interface Entry {
   readonly scope: KeyScope | null;
   /** Null: fastify answers it from memory. */
   readonly inference: InferenceRoute | null;
+  /** Null: it says nothing of itself. */
+  readonly describe: RouteDescription | null;
+}
+
+/** One method of one path. */
+export interface TableRow {
+  readonly method: string;
+  readonly path: string;
+  readonly entry: Entry;
 }
 
 /** The methods that a path takes. */
@@ -31,6 +41,14 @@ export class RouteTable {
     // An escaped slash belongs to the parameter it is in.
     for (const { matches, methods } of this.#patterns.values()) if (matches.test(escaped)) return methods;
     return undefined;
+  }
+
+  /** All of them, in the order in which doors added their paths. */
+  rows(): TableRow[] {
+    const patterns = [...this.#patterns].map(([path, { methods }]) => [path, methods] as const);
+    return [...this.#plain, ...patterns].flatMap(([path, methods]) =>
+      [...methods].map(([method, entry]) => ({ method, path, entry })),
+    );
   }
 
   /** Paths without parameters that the door answers. */

@@ -13,7 +13,7 @@ for (const [method, path] of [
   ["DELETE", "/v1/models/*"],
   ["GET", "/requests/:id"],
 ] as const)
-  table.add(method, path, { door, scope: "inference", inference: null });
+  table.add(method, path, { door, scope: "inference", inference: null, describe: null });
 
 const methods = (target: string): string[] | null => {
   const found = table.find(parseTarget(target));

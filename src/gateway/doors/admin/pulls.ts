@@ -18,6 +18,7 @@ const PullBody = Type.Object({
 });
 /** A JSON value in each line. */
 const LINES = "application/x-ndjson";
+const described = (summary: string) => ({ config: { describe: { summary } } });
 const accepted = { accepted: true } as const;
 
 /** The pull's status at each change, until it has ended. A client that disconnects does not end the pull. */
@@ -51,7 +52,11 @@ export function registerPullRoutes(
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   app.post(
     adminRoutes.pulls,
-    { schema: { body: PullBody }, preValidation: refuseUnknownFields },
+    {
+      config: { describe: { summary: "Download a model", status: 202 } },
+      schema: { body: PullBody },
+      preValidation: refuseUnknownFields,
+    },
     async (request, reply) => {
       const { stream = false, ...order } = request.body;
       const { reference, name } = await orderOf(order.reference);
@@ -59,13 +64,17 @@ export function registerPullRoutes(
       return stream ? await reply.type(LINES).send(linesOf(pull.id, pulls)) : await reply.code(202).send(pull);
     },
   );
-  app.get(adminRoutes.pulls, async () => ({ pulls: pulls.list() }));
-  app.get("/admin/pulls/:id", { schema: { params: Id } }, async (request) => pulls.get(request.params.id));
-  app.get("/admin/pulls/:id/events", { schema: { params: Id } }, async (request, reply) => {
+  app.get(adminRoutes.pulls, described("List downloads"), async () => ({ pulls: pulls.list() }));
+  app.get("/admin/pulls/:id", { ...described("Show a download"), schema: { params: Id } }, async (request) =>
+    pulls.get(request.params.id),
+  );
+  const events = { config: { describe: { summary: "Follow a download", answers: { [LINES]: { type: "object" } } } } };
+  app.get("/admin/pulls/:id/events", { ...events, schema: { params: Id } }, async (request, reply) => {
     pulls.get(request.params.id);
     return await reply.type(LINES).send(linesOf(request.params.id, pulls));
   });
-  app.delete("/admin/pulls/:id", { schema: { params: Id } }, async (request, reply) => {
+  const cancel = { config: { describe: { summary: "Cancel a download", status: 202 } } };
+  app.delete("/admin/pulls/:id", { ...cancel, schema: { params: Id } }, async (request, reply) => {
     pulls.cancel(request.params.id);
     return await reply.code(202).send(accepted);
   });

@@ -15,6 +15,8 @@ const ModelAction = Type.Object({
 });
 const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
 const Named = Type.Object({ name: Type.String() });
+const described = (summary: string) => ({ config: { describe: { summary } } });
+const accepting = (summary: string) => ({ config: { describe: { summary, status: 202 } } });
 const accepted = { accepted: true } as const;
 
 /** The admin API: for keys with the scope `admin`, and on the Unix socket. */
@@ -34,19 +36,25 @@ export const adminDoor = (
 
 function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
-  app.get(adminRoutes.status, { schema: { response: { 200: DaemonStatus } } }, async () => await control.status());
-  app.get(adminRoutes.nodes, { schema: { response: { 200: NodesReport } } }, async () => control.nodes());
-  app.get(adminRoutes.usage, { schema: { response: { 200: UsageReport } } }, async () => control.usage());
-  app.post("/admin/instances/:name", { schema: { params: Named, body: InstanceAction } }, async (request, reply) => {
+  const status = { ...described("Show what runs"), schema: { response: { 200: DaemonStatus } } };
+  app.get(adminRoutes.status, status, async () => await control.status());
+  const nodes = { ...described("List other machines"), schema: { response: { 200: NodesReport } } };
+  app.get(adminRoutes.nodes, nodes, async () => control.nodes());
+  const usage = { ...described("Show what each key has used"), schema: { response: { 200: UsageReport } } };
+  app.get(adminRoutes.usage, usage, async () => control.usage());
+  const actOnInstance = { ...accepting("Act on an instance"), schema: { params: Named, body: InstanceAction } };
+  app.post("/admin/instances/:name", actOnInstance, async (request, reply) => {
     await control.act(request.params.name, request.body.action);
     return await reply.code(202).send(accepted);
   });
-  app.post("/admin/models/:name", { schema: { params: Named, body: ModelAction } }, async (request, reply) => {
+  const actOnModel = { ...accepting("Act on a model"), schema: { params: Named, body: ModelAction } };
+  app.post("/admin/models/:name", actOnModel, async (request, reply) => {
     await control.modelAct(request.params.name, request.body.action);
     return await reply.code(202).send(accepted);
   });
-  app.post(adminRoutes.reload, async () => await control.reload());
-  app.post(adminRoutes.shutdown, { schema: { body: Shutdown } }, async (request, reply) => {
+  app.post(adminRoutes.reload, described("Load the configuration anew"), async () => await control.reload());
+  const shutdown = { ...accepting("Stop the daemon"), schema: { body: Shutdown } };
+  app.post(adminRoutes.shutdown, shutdown, async (request, reply) => {
     control.shutdown({ now: request.body.now ?? false });
     return await reply.code(202).send(accepted);
   });

@@ -8,7 +8,8 @@ import type { InferenceCore } from "../../../inference/core.ts";
 import type { ModelDirectory } from "../../../inference/resolve.ts";
 import type { Authorizer } from "../../front/authorize.ts";
 import { callHeaders } from "../../front/call-headers.ts";
-import { checkedBody } from "../../front/checked-body.ts";
+import { checkedBody, statedBody } from "../../front/checked-body.ts";
+import type { RouteDescription } from "../../front/describe.ts";
 import { cancellationOf } from "../../front/disconnect.ts";
 
 export interface EmbeddingRoutesOptions {
@@ -35,6 +36,16 @@ const SimilarityBody = Type.Object({
   ...modelName,
 });
 
+const EMBEDDINGS: RouteDescription = {
+  summary: "Turn texts into vectors of length 1",
+  description: `At most ${MAX_TEXTS} texts.`,
+  body: statedBody(EmbeddingsBody),
+};
+const SIMILARITY: RouteDescription = {
+  summary: "Show how alike two texts are",
+  body: statedBody(SimilarityBody),
+};
+
 interface Vectors {
   readonly model: string;
   /** Of length 1 each. */
@@ -43,7 +54,7 @@ interface Vectors {
 
 /** Vectors of texts, and how alike two texts are. */
 export function registerEmbeddingRoutes(app: FastifyInstance, options: EmbeddingRoutesOptions): void {
-  app.post("/api/v1/embeddings", async (request) => {
+  app.post("/api/v1/embeddings", { config: { describe: EMBEDDINGS } }, async (request) => {
     const { texts, model_name: name } = checkedBody(EmbeddingsBody, request.body);
     if (texts.length === 0 || texts.length > MAX_TEXTS)
       throw new AssistantError("invalid_request", `texts: expected 1 to ${MAX_TEXTS} texts, found ${texts.length}.`, {
@@ -52,7 +63,7 @@ export function registerEmbeddingRoutes(app: FastifyInstance, options: Embedding
     const { embeddings, model } = await vectorsOf(texts, name, request, options);
     return { embeddings, model, dimensions: embeddings[0]?.length ?? 0 };
   });
-  app.post("/api/v1/embeddings/similarity", async (request) => {
+  app.post("/api/v1/embeddings/similarity", { config: { describe: SIMILARITY } }, async (request) => {
     const { text1, text2, model_name: name } = checkedBody(SimilarityBody, request.body);
     const { embeddings, model } = await vectorsOf([text1, text2], name, request, options);
     const [first = [], second = []] = embeddings;

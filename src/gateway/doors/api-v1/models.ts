@@ -10,8 +10,10 @@ import { actOn } from "../../../registry/act.ts";
 import { type CloudModel, type CloudProvider, isCloudProvider } from "../../../registry/cloud.ts";
 import { type LocalSettings, type Registered, type Registry, unsupported } from "../../../registry/registry.ts";
 import { checkedBody } from "../../front/checked-body.ts";
+import type { RouteDescription } from "../../front/describe.ts";
 import { whileConnected } from "../../front/disconnect.ts";
 import type { ControlPort, PullPort } from "../../ports.ts";
+import { described } from "./describe.ts";
 import {
   CloudConfig,
   CompatibilityQuestion,
@@ -39,7 +41,8 @@ export interface ModelRoutesOptions {
 
 const PREFIX = "/api/v1/models";
 /** For keys with the scope `admin`; those who have none learn what is missing. */
-const admin = { config: { scope: "admin", announced: true } } as const;
+const admin = (describe: RouteDescription) => ({ config: { scope: "admin", announced: true, describe } }) as const;
+const open = (describe: RouteDescription) => ({ config: { describe } });
 const MIB = 2 ** 20;
 
 /** Lists, registers, loads and deletes models. */
@@ -60,7 +63,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
   const registeredInfo = ({ model, warning }: Registered): Promise<object> =>
     info(model, warning === null ? {} : { compatibility_warning: warning });
 
-  app.get(PREFIX, async (request) => {
+  app.get(PREFIX, open(described.list), async (request) => {
     const status = await control.status();
     const models = await Promise.all(
       visible(request).map(async (model) =>
@@ -69,8 +72,8 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     );
     return { models, total: models.length };
   });
-  app.get(`${PREFIX}/presets`, async () => presetLists(await registry.presets()));
-  app.get(`${PREFIX}/download-status/:preset`, async ({ params }) => {
+  app.get(`${PREFIX}/presets`, open(described.presets), async () => presetLists(await registry.presets()));
+  app.get(`${PREFIX}/download-status/:preset`, open(described.download), async ({ params }) => {
     const { preset, file, bytes } = await registry.presetFile((params as { preset: string }).preset);
     return {
       preset_name: preset.name,
@@ -81,10 +84,10 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
       download: downloadOf(preset, pulls?.list() ?? []),
     };
   });
-  app.get(`${PREFIX}/*`, async (request) => {
+  app.get(`${PREFIX}/*`, open(described.show), async (request) => {
     return await info(named(request, (request.params as { "*": string })["*"]));
   });
-  app.post(`${PREFIX}/register`, admin, async ({ body }, reply) => {
+  app.post(`${PREFIX}/register`, admin(described.register), async ({ body }, reply) => {
     const { name, provider, config } = checkedBody(RegistrationHead, body);
     if (provider === "custom") throw unsupported(provider);
     const registered = isCloudProvider(provider)
@@ -96,7 +99,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
         );
     return await reply.code(201).send(await registeredInfo(registered));
   });
-  app.post(`${PREFIX}/register-from-preset`, admin, async ({ body }, reply) => {
+  app.post(`${PREFIX}/register-from-preset`, admin(described.registerPreset), async ({ body }, reply) => {
     const {
       preset_name: preset,
       auto_download: download = true,
@@ -105,7 +108,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     const registered = await registry.registerPreset({ preset, download, quantization }).catch(badRequest);
     return await reply.code(201).send(await registeredInfo(registered));
   });
-  app.post(`${PREFIX}/check-compatibility`, async ({ body }) => {
+  app.post(`${PREFIX}/check-compatibility`, open(described.compatibility), async ({ body }) => {
     const { preset_name: preset, quantization = null } = checkedBody(CompatibilityQuestion, body);
     return compatibilityAnswer(await registry.compatibility(preset, quantization));
   });
@@ -122,15 +125,15 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     const instances = await whileConnected(request.raw, (signal) => actOn(daemon, model.name, action, { signal }));
     return { model, before, after: vramMb(instances, model), elapsedMs: Math.round(performance.now() - startedAt) };
   };
-  app.post(`${PREFIX}/load`, admin, async (request) => {
+  app.post(`${PREFIX}/load`, admin(described.load), async (request) => {
     const { model, after, elapsedMs } = await act(request, "load");
     return { model_name: model.name, loaded: true, load_time_ms: elapsedMs, vram_used_mb: after };
   });
-  app.post(`${PREFIX}/unload`, admin, async (request) => {
+  app.post(`${PREFIX}/unload`, admin(described.unload), async (request) => {
     const { model, before, after } = await act(request, "unload");
     return { model_name: model.name, unloaded: true, vram_freed_mb: Math.max(0, before - after) };
   });
-  app.delete(`${PREFIX}/*`, admin, async (request, reply) => {
+  app.delete(`${PREFIX}/*`, admin(described.delete), async (request, reply) => {
     const { cleanup = "true" } = request.query as { readonly cleanup?: string };
     if (cleanup !== "true" && cleanup !== "false")
       throw new AssistantError(

@@ -1,40 +1,110 @@
 import type { WireFormat } from "../../../core/inference.ts";
 import type { Operation as ModelOperation } from "../../../core/model.ts";
+import {
+  chatAnswer,
+  chatChunk,
+  completionAnswer,
+  embeddingAnswer,
+  rerankAnswer,
+  scoreAnswer,
+  transcriptAnswer,
+  wholeOrStream,
+} from "../../canonical/answer-schema.ts";
+import { bodySchema, formSchema } from "../../canonical/body-schema.ts";
 import { checkContentType, decodeBody } from "../../canonical/decode.ts";
 import type { Operation } from "../../canonical/field-table.ts";
 import { checkFormType, decodeForm } from "../../canonical/form.ts";
+import type { RouteDescription } from "../../front/describe.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
-import { decodeImage } from "./images.ts";
+import { decodeImage, imageBody } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
-import { decodeRerank, decodeScore } from "./rerank.ts";
+import { decodeRerank, decodeScore, rerankBody, scoreBody } from "./rerank.ts";
 import { decodeResponse } from "./responses/decode.ts";
+import { RESPONSES } from "./responses/describe.ts";
 
-type Route = Pick<InferenceRoute, "name" | "operation" | "wire" | "decode" | "checkHeaders">;
+type Route = Pick<InferenceRoute, "name" | "operation" | "wire" | "decode" | "checkHeaders"> & {
+  readonly describe: RouteDescription;
+};
+type Stated = Pick<RouteDescription, "summary" | "answers">;
 
-const json = (name: string, operation: ModelOperation, wire: WireFormat, decode: Route["decode"]): Route => ({
-  ...{ name, operation, wire, decode },
-  checkHeaders: checkContentType,
-});
-const listed = (name: string, operation: Operation, wire: WireFormat): Route =>
-  json(name, operation, wire, (bytes) => decodeBody(operation, bytes));
-const form = (name: string, operation: "transcription" | "translation", wire: WireFormat): Route => ({
+const json = (
+  name: string,
+  operation: ModelOperation,
+  wire: WireFormat,
+  decode: Route["decode"],
+  describe: RouteDescription,
+): Route => ({ ...{ name, operation, wire, decode, describe }, checkHeaders: checkContentType });
+const listed = (name: string, title: string, operation: Operation, wire: WireFormat, stated: Stated): Route =>
+  json(name, operation, wire, (bytes) => decodeBody(operation, bytes), {
+    ...stated,
+    body: { title, ...bodySchema(operation) },
+  });
+const form = (
+  name: string,
+  title: string,
+  operation: "transcription" | "translation",
+  wire: WireFormat,
+  summary: string,
+): Route => ({
   ...{ name, operation, wire },
   checkHeaders: checkFormType,
   decode: (bytes, headers) => decodeForm(operation, bytes, headers),
+  describe: {
+    summary,
+    body: { title, ...formSchema(operation) },
+    bodyType: "multipart/form-data",
+    answers: {
+      "application/json": transcriptAnswer,
+      "text/plain": { type: "string" },
+      "text/event-stream": { type: "object" },
+    },
+  },
 });
 
+const SOUND = { type: "string", format: "binary" };
+
 const routes: readonly Route[] = [
-  listed("/v1/chat/completions", "chat", "openai.chat"),
-  listed("/v1/completions", "completion", "openai.completion"),
-  json("/v1/responses", "chat", "openai.chat", decodeResponse),
-  listed("/v1/embeddings", "embedding", "openai.embedding"),
-  listed("/v1/audio/speech", "speech", "openai.speech"),
-  form("/v1/audio/transcriptions", "transcription", "openai.transcription"),
-  form("/v1/audio/translations", "translation", "openai.translation"),
-  json("/v1/images/generations", "image", "openai.image", decodeImage),
-  json("/v1/rerank", "rerank", "jina.rerank", decodeRerank),
-  json("/v1/score", "rerank", "vllm.score", decodeScore),
+  listed("/v1/chat/completions", "ChatRequest", "chat", "openai.chat", {
+    summary: "Answer a conversation",
+    answers: wholeOrStream(chatAnswer, chatChunk),
+  }),
+  listed("/v1/completions", "CompletionRequest", "completion", "openai.completion", {
+    summary: "Continue a text",
+    answers: wholeOrStream(completionAnswer, completionAnswer),
+  }),
+  json("/v1/responses", "chat", "openai.chat", decodeResponse, RESPONSES),
+  listed("/v1/embeddings", "EmbeddingRequest", "embedding", "openai.embedding", {
+    summary: "Turn texts into vectors",
+    answers: { "application/json": embeddingAnswer },
+  }),
+  listed("/v1/audio/speech", "SpeechRequest", "speech", "openai.speech", {
+    summary: "Speak a text",
+    answers: { "audio/*": SOUND, "text/event-stream": { type: "object" } },
+  }),
+  form(
+    "/v1/audio/transcriptions",
+    "TranscriptionForm",
+    "transcription",
+    "openai.transcription",
+    "Transcribe a recording",
+  ),
+  form("/v1/audio/translations", "TranslationForm", "translation", "openai.translation", "Translate a recording"),
+  json("/v1/images/generations", "image", "openai.image", decodeImage, {
+    summary: "Generate images",
+    description: "Body and answer are those of the program that runs the model.",
+    body: imageBody,
+  }),
+  json("/v1/rerank", "rerank", "jina.rerank", decodeRerank, {
+    summary: "Order documents by how well they answer a query",
+    body: rerankBody,
+    answers: { "application/json": rerankAnswer },
+  }),
+  json("/v1/score", "rerank", "vllm.score", decodeScore, {
+    summary: "Score pairs of texts",
+    body: scoreBody,
+    answers: { "application/json": scoreAnswer },
+  }),
 ];
 
 /** OpenAI's API. Its paths answer without `/v1` too, for clients that were given the address alone. */

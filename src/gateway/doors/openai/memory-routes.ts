@@ -6,6 +6,7 @@ import { answers, type ModelSpec, type Operation } from "../../../core/model.ts"
 import type { RequestProgress } from "../../../core/request.ts";
 import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
 import type { ModelWeights } from "../../ports.ts";
+import { described } from "./memory-schema.ts";
 
 export interface MemoryRoutesOptions {
   readonly directory: ModelDirectory;
@@ -69,14 +70,14 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
   };
 
   for (const prefix of ["", "/v1"]) {
-    app.get(`${prefix}/requests/:id`, standing);
+    app.get(`${prefix}/requests/:id`, { config: { describe: described.request } }, standing);
     // A probe may ask without a key: it learns nothing but that the daemon is there.
-    app.get(`${prefix}/health`, { config: { scope: null } }, health);
-    app.get(`${prefix}/models`, list);
+    app.get(`${prefix}/health`, { config: { scope: null, describe: described.health } }, health);
+    app.get(`${prefix}/models`, { config: { describe: described.models } }, list);
     // Names may hold slashes, and clients do not always escape them.
-    app.get(`${prefix}/models/*`, one);
-    app.get(`${prefix}/info`, info);
-    app.get(`${prefix}/audio/voices`, voices);
+    app.get(`${prefix}/models/*`, { config: { describe: described.model } }, one);
+    app.get(`${prefix}/info`, { config: { describe: described.info } }, info);
+    app.get(`${prefix}/audio/voices`, { config: { describe: described.voices } }, voices);
   }
 }
 

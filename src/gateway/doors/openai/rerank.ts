@@ -1,13 +1,16 @@
 import type { JsonObject } from "../../../core/inference.ts";
+import type { JsonSchema } from "../../../core/schema.ts";
 import { modelOf, parseBody } from "../../canonical/decode.ts";
 import {
   type Body,
   boolean,
+  type DescribedRule,
   integer,
   invalid,
   isObject,
   isString,
   mustBe,
+  orNull,
   type Rule,
   shown,
   text,
@@ -20,11 +23,44 @@ export const MAX_DOCUMENTS = 2048;
 const isText = (value: unknown): value is string => isString(value) && value !== "";
 const isTextObject = (value: unknown): value is Body => isObject(value) && isText(value["text"]);
 
-const query: Rule = { passes: isText, expected: "a string that is not empty" };
-const textList: Rule = {
+const TEXT = { type: "string", minLength: 1 };
+const query: DescribedRule = { passes: isText, expected: "a string that is not empty", schema: TEXT };
+const textList: DescribedRule = {
   passes: (value) =>
     isText(value) || (Array.isArray(value) && value.length > 0 && value.length <= MAX_DOCUMENTS && value.every(isText)),
   expected: `a string, or an array of 1 to ${MAX_DOCUMENTS} strings, none of them empty`,
+  schema: { anyOf: [TEXT, { type: "array", minItems: 1, maxItems: MAX_DOCUMENTS, items: TEXT }] },
+};
+
+export const rerankBody: JsonSchema = {
+  title: "RerankRequest",
+  type: "object",
+  required: ["query", "documents"],
+  properties: {
+    model: orNull(text.schema),
+    query: query.schema,
+    documents: {
+      type: "array",
+      minItems: 1,
+      maxItems: MAX_DOCUMENTS,
+      items: { anyOf: [TEXT, { type: "object", required: ["text"], properties: { text: TEXT } }] },
+    },
+    top_n: orNull(integer(1).schema),
+    return_documents: orNull(boolean.schema),
+    user: orNull(text.schema),
+  },
+};
+
+export const scoreBody: JsonSchema = {
+  title: "ScoreRequest",
+  type: "object",
+  required: ["text_1", "text_2"],
+  properties: {
+    model: orNull(text.schema),
+    text_1: textList.schema,
+    text_2: textList.schema,
+    user: orNull(text.schema),
+  },
 };
 
 /** `POST /v1/rerank`, as of Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request`. */

@@ -2,6 +2,7 @@ import type { JsonObject } from "../../../../core/inference.ts";
 import {
   type Body,
   boolean,
+  type DescribedRule,
   integer,
   invalid,
   isObject,
@@ -17,12 +18,18 @@ import {
 const MAX_PAIRS = 16;
 
 /** OpenAI's limits. */
-export const metadata: Rule = {
+export const metadata: DescribedRule = {
   passes: (value) =>
     isObject(value) &&
     Object.keys(value).length <= MAX_PAIRS &&
     Object.entries(value).every(([key, held]) => key.length <= 64 && isString(held) && held.length <= 512),
   expected: `an object of at most ${MAX_PAIRS} texts of up to 512 characters, under names of up to 64`,
+  schema: {
+    type: "object",
+    maxProperties: MAX_PAIRS,
+    propertyNames: { maxLength: 64 },
+    additionalProperties: { type: "string", maxLength: 512 },
+  },
 };
 
 /** What an answer may hold besides. Items of built-in tools never occur, so that those parts of them are never missing. */
@@ -36,9 +43,10 @@ const INCLUDABLE = [
   "web_search_call.action.sources",
   "web_search_call.results",
 ];
-const include: Rule = {
+const include: DescribedRule = {
   passes: (value) => Array.isArray(value) && value.every((each) => INCLUDABLE.includes(each as string)),
   expected: `an array of ${oneOf(...INCLUDABLE).expected}`,
+  schema: { type: "array", items: oneOf(...INCLUDABLE).schema },
 };
 
 /** Priorities by tier; a header says more exactly. */
@@ -50,7 +58,7 @@ export const tiers: Readonly<Record<string, number | null>> = {
   priority: 75,
 };
 
-const rules: Readonly<Record<string, Rule>> = {
+export const rules: Readonly<Record<string, DescribedRule>> = {
   background: boolean,
   include,
   instructions: text,

@@ -1,0 +1,84 @@
+import type { FastifyInstance, FastifyReply } from "fastify";
+import type { Door } from "../../front/door.ts";
+import { bearerDoor } from "../../front/error-body.ts";
+import type { TableRow } from "../../front/table.ts";
+
+export interface PagesOptions {
+  readonly version: string;
+  /** Every route of the listener. */
+  readonly routes: () => readonly TableRow[];
+}
+
+/** Nothing is loaded from elsewhere, and no other page may frame one of these. */
+const POLICY: readonly string[] = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+];
+/** ReDoc and Swagger UI write their styles into the page, and ReDoc searches in a worker of its own. */
+const APP_POLICY = [...POLICY, "style-src 'self' 'unsafe-inline'", "worker-src blob:"].join("; ");
+const ASSET_AGE_S = 3600;
+
+const HTML = { "text/html": { type: "string" } };
+const page = (summary: string) => ({ config: { scope: null, describe: { summary, answers: HTML } } }) as const;
+const OPENAPI = {
+  config: {
+    scope: null,
+    describe: { summary: "Describe every route, as OpenAPI", answers: { "application/json": { type: "object" } } },
+  },
+} as const;
+
+/**
+ * The description of the API, and pages that show it. All of it is made and loaded when it is first asked for: the daemon
+ * starts without it.
+ */
+export const pagesDoor = (options: PagesOptions): Door => ({
+  ...bearerDoor,
+  name: "pages",
+  register: (app) => registerRoutes(app, options),
+});
+
+function registerRoutes(app: FastifyInstance, { version, routes }: PagesOptions): void {
+  app.get("/openapi.json", OPENAPI, async () => {
+    const { openApi } = await import("../../front/openapi.ts");
+    return openApi(routes(), version);
+  });
+  app.get("/docs", page("Try the API out in Swagger UI"), async (_, reply) => {
+    const { swaggerPage } = await import("./html.ts");
+    return await sendHtml(reply, swaggerPage, APP_POLICY);
+  });
+  app.get("/redoc", page("Read about the API in ReDoc"), async (_, reply) => {
+    const { redocPage } = await import("./html.ts");
+    return await sendHtml(reply, redocPage, APP_POLICY);
+  });
+  const asset = {
+    config: {
+      scope: null,
+      describe: { summary: "A script or style of a page", answers: { "text/*": { type: "string" } } },
+    },
+  } as const;
+  app.get("/docs/assets/:file", asset, async (request, reply) => {
+    const { assetOf } = await import("./assets.ts");
+    const { type, stream } = assetOf((request.params as { readonly file: string }).file);
+    return await reply
+      .headers({ "cache-control": `public, max-age=${ASSET_AGE_S}`, "x-content-type-options": "nosniff" })
+      .type(type)
+      .send(stream);
+  });
+}
+
+const sendHtml = (reply: FastifyReply, html: string, policy: string): FastifyReply =>
+  reply
+    .headers({
+      "content-security-policy": policy,
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-cache",
+    })
+    .type("text/html; charset=utf-8")
+    .send(html);

@@ -1,0 +1,39 @@
+import type { RouteOptions } from "fastify";
+import type { JsonSchema } from "../../core/schema.ts";
+
+/** What a route takes and answers, as `/openapi.json` states it. A schema with a `title` is stated once, under that name. */
+export interface RouteDescription {
+  /** One line, without a full stop. */
+  readonly summary: string;
+  readonly description?: string;
+  /** Missing: it takes no body. */
+  readonly body?: JsonSchema;
+  /** Content type of the body. Default: `application/json`. */
+  readonly bodyType?: string;
+  /** Default: where there is a `body`, it must be sent. */
+  readonly bodyOptional?: true;
+  /** Parameters of the query and of the path, as properties of an object. */
+  readonly query?: JsonSchema;
+  readonly params?: JsonSchema;
+  /** Status of success. Default: 200. */
+  readonly status?: number;
+  /** Answers of success by content type. Default: a JSON object. */
+  readonly answers?: Readonly<Record<string, JsonSchema>>;
+}
+
+/** A route of fastify: what its `config` says, with the schemas that fastify validates by. Null: it says nothing. */
+export function describeMemoryRoute({ config, schema = {} }: RouteOptions): RouteDescription | null {
+  const said = config?.describe;
+  if (said === undefined) return null;
+  const { body, params, querystring: query, response } = schema as Readonly<Record<string, JsonSchema | undefined>>;
+  const [success] = Object.entries(response ?? {}).filter(([status]) => status.startsWith("2"));
+  return {
+    ...(body === undefined ? {} : { body }),
+    ...(params === undefined ? {} : { params }),
+    ...(query === undefined ? {} : { query }),
+    ...(success === undefined
+      ? {}
+      : { status: Number(success[0]), answers: { "application/json": success[1] as JsonSchema } }),
+    ...said,
+  };
+}
