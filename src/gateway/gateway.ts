@@ -20,6 +20,7 @@ import { KserveModels } from "./doors/kserve/models.ts";
 import { llamaCppDoor } from "./doors/llamacpp/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
+import { GREETING } from "./doors/ollama/memory-routes.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
@@ -127,7 +128,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const ollama = ollamaDoor({ inference, directory, control, pulls, orderOf, library, onlyModels });
   const table = new RouteTable();
-  const pages = pagesDoor({ version, routes: () => table.rows() });
+  const pages = pagesDoor({
+    ...{ version, directory, control, authorizer, onlyModels },
+    routes: () => table.rows(),
+    greeting: GREETING,
+  });
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama, pages];
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
@@ -136,7 +141,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
   for (const door of doors) {
     for (const route of door.inference) {
-      const entry = { door, scope: door.scope, inference: route, describe: route.describe ?? null };
+      const entry = {
+        door,
+        scope: door.scope,
+        inference: route,
+        describe: route.describe ?? door.describe?.[`POST ${route.path}`] ?? null,
+      };
       table.add("POST", route.path, entry);
     }
   }

@@ -17,7 +17,7 @@ export interface RouteDescription {
   readonly params?: JsonSchema;
   /** Status of success. Default: 200. */
   readonly status?: number;
-  /** Answers of success by content type. Default: a JSON object. */
+  /** Answers of success by content type. Default: a JSON object; none: it has no body. */
   readonly answers?: Readonly<Record<string, JsonSchema>>;
 }
 

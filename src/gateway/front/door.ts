@@ -55,6 +55,8 @@ export interface Door {
   readonly errorSchema?: JsonSchema;
   /** The same at the end of a stream that broke. */
   errorEvent(error: AssistantError, requestId: string): Buffer;
+  /** For `/openapi.json`: its routes, but for those that describe themselves, by method and path. */
+  readonly describe?: Readonly<Record<string, RouteDescription>>;
   /** Adds the routes that answer from memory. One that needs another scope has it in its `config`. */
   register?(app: FastifyInstance): void;
 }

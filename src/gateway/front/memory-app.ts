@@ -83,8 +83,11 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       scoped.addHook("onRoute", (route) => {
         const scope = route.config?.scope === undefined ? door.scope : route.config.scope;
         route.config = { ...route.config, scope };
-        const entry = { door, scope, inference: null, describe: describeMemoryRoute(route) };
-        for (const method of [route.method].flat()) table.add(method, route.url, entry);
+        const own = describeMemoryRoute(route);
+        for (const method of [route.method].flat()) {
+          const describe = own ?? door.describe?.[`${method} ${route.url}`] ?? null;
+          table.add(method, route.url, { door, scope, inference: null, describe });
+        }
       });
       answerErrors(scoped, door);
       door.register?.(scoped);

@@ -86,7 +86,7 @@ function success(
   { status = 200, answers = { "application/json": { type: "object" } } }: RouteDescription,
   to: Json,
 ): Json {
-  if (status === 204) return { description: "Done" };
+  if (status === 204 || Object.keys(answers).length === 0) return { description: "Done" };
   const content = Object.entries(answers).map(([type, schema]) => [type, { schema: named(schema, to) }] as const);
   return { description: "Success", content: Object.fromEntries(content) };
 }

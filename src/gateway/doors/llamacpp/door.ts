@@ -5,6 +5,7 @@ import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { decodeChat, decodeCompletion, decodeDetokenize, decodeInfill, decodeTokenize } from "./decode.ts";
 import { errorBody } from "./error-body.ts";
+import { described, errorSchema } from "./openapi.ts";
 import { type ReadRoutesOptions, registerReadRoutes } from "./reads.ts";
 
 const route = (
@@ -32,6 +33,8 @@ export const inferenceRoutes: readonly InferenceRoute[] = [
 export const llamaCppDoor = (options: ReadRoutesOptions): Door => ({
   ...bearerDoor,
   name: "llamacpp",
+  describe: described,
+  errorSchema,
   inference: inferenceRoutes,
   errorBody,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),

@@ -5,6 +5,7 @@ import { bearerDoor } from "../../front/error-body.ts";
 import { decodeEmbed, decodeEmbeddings } from "./embed.ts";
 import { errorBody } from "./error.ts";
 import { registerMemoryRoutes } from "./memory-routes.ts";
+import { described, errorSchema } from "./openapi.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { decodeChat, decodeGenerate } from "./text.ts";
 
@@ -23,6 +24,8 @@ export function ollamaDoor(options: OllamaOptions): Door {
   return {
     ...bearerDoor,
     name: "ollama",
+    describe: described,
+    errorSchema,
     inference: [
       route("/api/chat", "chat", "openai.chat", decodeChat),
       route("/api/generate", "chat", "openai.chat", decodeGenerate),

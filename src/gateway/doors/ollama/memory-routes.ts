@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
 import type { JsonObject } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
 import type { ModelDetails } from "../../../registry/library.ts";
@@ -12,7 +12,7 @@ import { weightsInfo } from "./weights-info.ts";
 /** The release of Ollama whose API this is: clients ask for a lowest one. */
 const API_VERSION = "0.17.4";
 /** Clients look whether a server is there, and some whether it is Ollama. */
-const GREETING = "Ollama is running";
+export const GREETING = "Ollama is running";
 const open = { config: { scope: null } } as const;
 
 /** Models: which there are, what is known of each, and which are loaded. */
@@ -26,7 +26,6 @@ export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOption
   const details = (models: readonly ModelSpec[]): Promise<ReadonlyMap<string, ModelDetails>> =>
     library?.details(models) ?? Promise.resolve(new Map());
 
-  app.get("/", open, async (_, reply) => await reply.type("text/plain; charset=utf-8").send(GREETING));
   app.get("/api/version", open, async () => ({ version: API_VERSION }));
   app.get("/api/tags", async (request) => {
     const models = visible(request, options);

@@ -2,9 +2,11 @@ import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import type { TableRow } from "../../front/table.ts";
+import type { HomeOptions } from "./home.ts";
 
-export interface PagesOptions {
-  readonly version: string;
+export interface PagesOptions extends HomeOptions {
+  /** What `/` says to programs. */
+  readonly greeting: string;
   /** Every route of the listener. */
   readonly routes: () => readonly TableRow[];
 }
@@ -22,6 +24,10 @@ const POLICY: readonly string[] = [
 ];
 /** ReDoc and Swagger UI write their styles into the page, and ReDoc searches in a worker of its own. */
 const APP_POLICY = [...POLICY, "style-src 'self' 'unsafe-inline'", "worker-src blob:"].join("; ");
+/** It has no scripts; its styles are in the page. */
+const HOME_POLICY = [...POLICY.filter((each) => !each.startsWith("script-src")), "style-src 'unsafe-inline'"].join(
+  "; ",
+);
 const ASSET_AGE_S = 3600;
 
 const HTML = { "text/html": { type: "string" } };
@@ -43,7 +49,25 @@ export const pagesDoor = (options: PagesOptions): Door => ({
   register: (app) => registerRoutes(app, options),
 });
 
-function registerRoutes(app: FastifyInstance, { version, routes }: PagesOptions): void {
+const HOME = {
+  config: {
+    scope: null,
+    describe: {
+      summary: "Show what is running and how to connect",
+      answers: { ...HTML, "text/plain": { type: "string" } },
+    },
+  },
+} as const;
+
+function registerRoutes(app: FastifyInstance, options: PagesOptions): void {
+  const { version, routes, greeting } = options;
+  app.get("/", HOME, async ({ headers }, reply) => {
+    reply.header("vary", "accept");
+    if (headers.accept?.includes("text/html") !== true)
+      return await reply.type("text/plain; charset=utf-8").send(greeting);
+    const { homePage } = await import("./home.ts");
+    return await sendHtml(reply, await homePage(headers, options), HOME_POLICY);
+  });
   app.get("/openapi.json", OPENAPI, async () => {
     const { openApi } = await import("../../front/openapi.ts");
     return openApi(routes(), version);
