@@ -14,6 +14,7 @@ import type { PullOrder } from "../models/presets/named.ts";
 import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
+import { anthropicDoor } from "./doors/anthropic/door.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
 import { kserveDoor } from "./doors/kserve/door.ts";
 import { KserveModels } from "./doors/kserve/models.ts";
@@ -134,6 +135,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     greeting: GREETING,
   });
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama, pages];
+  doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
@@ -150,6 +152,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       table.add("POST", route.path, entry);
     }
   }
+  const withPrefix = doors.filter(({ prefix }) => prefix !== undefined);
+  const doorAt = (path: string): Door => withPrefix.find(({ prefix }) => path.startsWith(prefix ?? "")) ?? openAi;
   const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
   const memory = await memoryApp({
@@ -173,7 +177,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const handler = makeFront({
         inference,
         table,
-        fallback: openAi,
+        doorAt,
         authorizer,
         settings,
         log,

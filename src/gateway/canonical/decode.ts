@@ -71,8 +71,11 @@ const tooDeepError = (path: string | null): AssistantError => {
 };
 
 /** Throws `empty_body` or `invalid_json`; `checked` throws `invalid_request` naming the first wrong field. */
-export function decodeBody(operation: Operation, bytes: Buffer): DecodedBody {
-  const body = parseBody(bytes);
+export const decodeBody = (operation: Operation, bytes: Buffer): DecodedBody =>
+  decodedBody(operation, parseBody(bytes));
+
+/** The same of a body that is parsed already, or was translated. */
+export function decodedBody(operation: Operation, body: InferenceCall["body"]): DecodedBody {
   const { json } = body;
   return {
     model: modelOf(json),

@@ -24,8 +24,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export interface FrontOptions extends RefusalPorts {
   readonly inference: InferenceCore;
   readonly table: RouteTable;
-  /** In whose shape errors are that belong to no route. */
-  readonly fallback: Door;
+  /** The door that a path belongs to, whether it has a route there or not. */
+  readonly doorAt: (path: string) => Door;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
   /** The listener serves these models alone, whatever a request says; null: all. */
@@ -55,7 +55,7 @@ interface Admitted {
  * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
-  const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
+  const { table, doorAt, authorizer, settings, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
 
   const guard = (request: IncomingMessage, { authority }: RequestTarget, headers: string[]): void => {
@@ -73,11 +73,13 @@ export function makeFront(options: FrontOptions): Handler {
     const id = newRequestId();
     const clientId = clientIdOf(request.headers);
     const headers = ["x-request-id", clientId ?? id];
-    let door = fallback;
     let path = request.url ?? "/";
+    let door = doorAt(path);
     try {
       const target = parseTarget(path);
       path = target.path;
+      door = doorAt(path);
+      if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
       if (guarded) guard(request, target, headers);
       const methods = table.find(target);
       const { method = "" } = request;
@@ -91,7 +93,7 @@ export function makeFront(options: FrontOptions): Handler {
         return answerFromMemory(request, response);
       }
       const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
-      door = nearest?.door ?? fallback;
+      door = nearest?.door ?? door;
       const scope = nearest?.scope ?? "inference";
       const identity = guarded ? authorizer.authorize(door.credential(request.headers), scope, request.socket) : LOCAL;
       if (methods === undefined || isHidden(scope, guarded, identity)) throw routeNotFound(path);

@@ -51,6 +51,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 500 },
   });
   compileSchemasLate(app);
+  for (const { name, marker } of doors) if (marker !== undefined) app.addConstraintStrategy(sharing(name, marker));
   app.decorateRequest("identity");
   app.addHook("onRequest", async (request, reply) => {
     if (!reply.raw.hasHeader("x-request-id"))
@@ -83,6 +84,8 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       scoped.addHook("onRoute", (route) => {
         const scope = route.config?.scope === undefined ? door.scope : route.config.scope;
         route.config = { ...route.config, scope };
+        // Another door's route on the same path is in the table.
+        if (route.constraints?.[door.name] !== undefined) return;
         const own = describeMemoryRoute(route);
         for (const method of [route.method].flat()) {
           const describe = own ?? door.describe?.[`${method} ${route.url}`] ?? null;
@@ -101,6 +104,20 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
   await app.ready();
   return app;
 }
+
+type ConstraintStrategy = Parameters<FastifyInstance["addConstraintStrategy"]>[0];
+
+/** Lets a door answer the requests that carry its header on a path of another door. */
+const sharing = (name: string, marker: string): ConstraintStrategy => ({
+  name,
+  storage() {
+    const handlers = new Map<unknown, ReturnType<ReturnType<ConstraintStrategy["storage"]>["get"]>>();
+    return { get: (value) => handlers.get(value) ?? null, set: (value, handler) => void handlers.set(value, handler) };
+  },
+  validate: () => {},
+  deriveConstraint: ({ headers }) => (headers[marker] === undefined ? undefined : name),
+  mustMatchWhenDerived: false,
+});
 
 const idOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
 const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";

@@ -15,6 +15,8 @@ export interface AnswerTranslator {
   end(): string;
   /** What an answer becomes that is not streamed. */
   whole(answer: JsonObject): JsonObject | RawAnswer;
+  /** An error about a field of OpenAI's format, as one about the client's own. Missing: they have the same names. */
+  failure?(error: AssistantError): AssistantError;
 }
 
 /** An answer that is not JSON alone. */
@@ -64,7 +66,7 @@ abstract class TranslatedSink implements AnswerSink {
     this.client.onDrain(callback);
   }
   fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
-    this.client.fail(error, headers, betweenEvents);
+    this.client.fail(this.translator.failure?.(error) ?? error, headers, betweenEvents);
   }
   abort(): void {
     this.client.abort();
@@ -106,7 +108,7 @@ class StreamSink extends TranslatedSink {
     this.client.end(out.length === 0 ? undefined : out);
   }
   override fail(error: AssistantError, headers: readonly string[]): void {
-    this.client.fail(error, headers, true);
+    super.fail(error, headers, true);
   }
 
   #taken(): Buffer {

@@ -7,6 +7,8 @@ interface Chunk {
   readonly choices?: readonly ChunkChoice[];
   readonly usage?: unknown;
   readonly timings?: unknown;
+  /** What llama.cpp's engines made of a request with `verbose`. */
+  readonly __verbose?: unknown;
 }
 
 interface ChunkChoice {
@@ -60,6 +62,7 @@ export class Aggregate {
   #common: Record<string, unknown> = {};
   #usage: unknown;
   #timings: unknown;
+  #verbose: unknown;
 
   constructor(operation: "chat" | "completion") {
     this.#object = operation === "chat" ? "chat.completion" : "text_completion";
@@ -70,6 +73,7 @@ export class Aggregate {
     this.#common = { id, created, model, ...(fingerprint === undefined ? {} : { system_fingerprint: fingerprint }) };
     if (chunk.usage) this.#usage = chunk.usage;
     if (chunk.timings) this.#timings = chunk.timings;
+    if (chunk.__verbose) this.#verbose = chunk.__verbose;
     for (const part of chunk.choices ?? []) merge(this.#choice(part.index ?? 0), part);
   }
 
@@ -83,6 +87,7 @@ export class Aggregate {
     const ending = {
       ...(this.#usage ? { usage: this.#usage } : {}),
       ...(this.#timings ? { timings: this.#timings } : {}),
+      ...(this.#verbose ? { __verbose: this.#verbose } : {}),
     };
     return { choices, ...this.#common, object: this.#object, ...ending };
   }

@@ -77,6 +77,8 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
 
 /** Operations that answer with sound, or with text of other types than JSON. */
 export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
+/** Whether an event other than one about the progress of the prompt begins or goes on here. Within JSON text every quote is escaped. */
+const hasAnswer = (bytes: Buffer): boolean => bytes.includes("data:") && !bytes.includes('"prompt_progress":');
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Of an object or, of llama.cpp, a list. */
 const JSON_ENDS = Buffer.from("}]");
@@ -104,7 +106,7 @@ class RawChunks implements Receiver {
   body(bytes: Buffer): Verdict {
     // Only now: an engine that sends nothing but a head has not shown that it answers.
     if (this.#sink.status === null) this.#sink.head(200, this.#headers);
-    this.begun ||= bytes.includes("data:");
+    this.begun ||= hasAnswer(bytes);
     this.#tail.push(bytes);
     if (!this.#tail.endsBody()) return verdict(this.#sink.framed(bytes));
     this.#sink.endFramed(bytes);
@@ -205,7 +207,7 @@ class Reframed implements Receiver {
     for (const piece of this.#decoder?.push(bytes) ?? [bytes.subarray(0, Math.min(bytes.length, this.#left))]) {
       if (piece.length === 0) continue;
       this.#left -= piece.length;
-      this.begun ||= piece.includes("data:");
+      this.begun ||= hasAnswer(piece);
       this.#tail.push(piece);
       this.#sound?.push(piece);
       flowing = this.#sink.chunk(piece) && flowing;

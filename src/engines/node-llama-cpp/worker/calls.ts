@@ -47,7 +47,10 @@ export class CallReader implements AnswerReader {
   }
 
   get ended(): boolean {
-    return this.#phase.at === "end" || this.#text.stoppedBy !== null;
+    return this.#phase.at === "end" || this.stoppedBy !== null;
+  }
+  get stoppedBy(): string | null {
+    return this.#text.stoppedBy;
   }
 
   get constraint(): Constraint | null {

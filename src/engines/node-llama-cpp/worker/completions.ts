@@ -43,6 +43,8 @@ interface Request {
   /** Whether a stream ends with a separate event for the usage. */
   readonly includeUsage: boolean;
   readonly returnProgress: boolean;
+  /** Whether to say, as llama-server does in its `__verbose`, which text ended the answer. */
+  readonly verbose: boolean;
   readonly sampling: Sampling;
   /** Alternatives of each token whose probabilities are wanted; null: no probabilities at all. */
   readonly logprobs: number | null;
@@ -78,7 +80,9 @@ export async function complete(
       if (request.stream) await end(envelope, request, index, answers, isLast, output);
     }
   }
-  if (!request.stream) output.json(completion(envelope, answers, usageOf(request, answers), totals(answers)));
+  if (request.stream) return;
+  const whole = completion(envelope, answers, usageOf(request, answers), totals(answers));
+  output.json({ ...whole, ...verboseOf(request, answers.at(-1)) });
 }
 
 function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
@@ -110,6 +114,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
     stream,
     includeUsage: streamOptions !== null && (flagOf(streamOptions, "include_usage") ?? false),
     returnProgress: stream && (flagOf(body, "return_progress") ?? false),
+    verbose: flagOf(body, "verbose") ?? false,
     sampling,
     logprobs,
     job(tokens, answer) {
@@ -205,7 +210,10 @@ async function end(
   output: Output,
 ): Promise<void> {
   const last = answers.at(-1);
-  const finish = chunk(envelope, index, { delta: {}, text: "" }, last ? finishOf(last.choice, last.answer) : "stop");
+  const finish = {
+    ...chunk(envelope, index, { delta: {}, text: "" }, last ? finishOf(last.choice, last.answer) : "stop"),
+    ...verboseOf(request, last),
+  };
   if (!isLast) return output.event(finish);
   const timings = timingsBody(totals(answers));
   const usage = usageOf(request, answers);
@@ -216,6 +224,9 @@ async function end(
     await output.event({ ...finish, ...{ usage: (usageChunk(envelope, usage) as { usage: object }).usage }, timings });
   output.done();
 }
+
+const verboseOf = ({ verbose }: Request, made: Made | undefined): object =>
+  verbose ? { __verbose: { stopping_word: made?.answer.stoppedBy ?? "" } } : {};
 
 const totals = (answers: readonly { answer: Answer }[]): Timings =>
   sumTimings(answers.map(({ answer }) => answer.timings));

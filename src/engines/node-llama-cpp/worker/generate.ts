@@ -45,6 +45,8 @@ export interface Timings {
 
 export interface Answer {
   readonly finish: "stop" | "length";
+  /** The stop string that ended it, or null. */
+  readonly stoppedBy: string | null;
   readonly timings: Timings;
 }
 
@@ -150,6 +152,7 @@ async function answer(
   const ended = performance.now();
   return {
     finish,
+    stoppedBy: reader.stoppedBy,
     timings: {
       cached,
       prompt: job.tokens.length - cached,

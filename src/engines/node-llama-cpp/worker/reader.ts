@@ -19,6 +19,8 @@ export interface AnswerReader {
   finish(): Piece[];
   /** Nothing that follows would be shown. */
   readonly ended: boolean;
+  /** The stop string that ended it, or null. */
+  readonly stoppedBy: string | null;
   /** The same object for as long as it holds; null: anything may come. */
   readonly constraint: Constraint | null;
 }
@@ -41,6 +43,9 @@ export class ContentReader implements AnswerReader {
     return content(this.#text.finish());
   }
   get ended(): boolean {
-    return this.#text.stoppedBy !== null;
+    return this.stoppedBy !== null;
+  }
+  get stoppedBy(): string | null {
+    return this.#text.stoppedBy;
   }
 }

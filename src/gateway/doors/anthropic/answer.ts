@@ -1,0 +1,177 @@
+import type { AssistantError } from "../../../core/errors.ts";
+import type { JsonObject } from "../../../core/inference.ts";
+import { renamedError } from "../../canonical/renamed.ts";
+import { isObject, isString } from "../../canonical/rules.ts";
+import type { AnswerTranslator } from "../../front/translated-sink.ts";
+import { carry } from "./carried.ts";
+import type { Chunk, ToolCall } from "./chunk.ts";
+import { Ending } from "./ending.ts";
+import type { Translated } from "./request.ts";
+
+const event = (data: { readonly type: string } & JsonObject): string =>
+  `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+const PING = event({ type: "ping" });
+
+/** What a block is of: blocks follow each other, and each is ended before the next begins. */
+type Source = "thinking" | "text" | number;
+
+/** Writes a chat of OpenAI's API as a message of Anthropic's. */
+export class MessageTranslator implements AnswerTranslator {
+  readonly streamType = "text/event-stream; charset=utf-8";
+  readonly #asked: Translated;
+  readonly #ending: Ending;
+  #started = false;
+  #open: Source | null = null;
+  #blocks = 0;
+  /** What the answer may still repeat of the message that it goes on from. */
+  #prefill: string;
+  #held = "";
+
+  constructor(asked: Translated) {
+    this.#asked = asked;
+    this.#ending = new Ending(asked.json["max_tokens"]);
+    this.#prefill = asked.prefill;
+  }
+
+  chunk(chunk: JsonObject): string {
+    const { choices, prompt_progress: progress } = chunk as Chunk;
+    this.#ending.see(chunk as Chunk);
+    let out = this.#started ? (progress === undefined ? "" : PING) : this.#start(chunk as Chunk);
+    const said = choices?.[0]?.delta;
+    if (said?.reasoning_content)
+      out += this.#delta("thinking", { type: "thinking_delta", thinking: said.reasoning_content });
+    if (said?.content) out += this.#text(this.#withoutPrefill(said.content));
+    for (const call of said?.tool_calls ?? []) out += this.#call(call);
+    return out;
+  }
+
+  end(): string {
+    const start = this.#started ? "" : this.#start({});
+    const held = this.#text(this.#held);
+    return (
+      start +
+      held +
+      this.#close() +
+      event({ type: "message_delta", delta: this.#ending.delta, usage: this.#ending.usage }) +
+      event({ type: "message_stop" })
+    );
+  }
+
+  whole(answer: JsonObject): JsonObject {
+    const { choices } = answer as Chunk;
+    this.#ending.see(answer as Chunk);
+    const said = choices?.[0]?.message;
+    const content: JsonObject[] = [];
+    if (said?.reasoning_content) content.push({ type: "thinking", thinking: said.reasoning_content, signature: "" });
+    const text = this.#withoutPrefill(said?.content ?? "") + this.#held;
+    if (text !== "") content.push({ type: "text", text, citations: null });
+    for (const call of said?.tool_calls ?? []) {
+      if (isObject(call.extra_content))
+        content.push({ type: "redacted_thinking", data: carry(call.id ?? "", call.extra_content) });
+      content.push({ ...toolUse(call), input: inputOf(call.function?.arguments) });
+    }
+    return this.#message(answer as Chunk, content, this.#ending.delta, this.#ending.messageUsage);
+  }
+
+  failure(error: AssistantError): AssistantError {
+    return renamedError(error, this.#asked.names);
+  }
+
+  #start(chunk: Chunk): string {
+    this.#started = true;
+    const message = this.#message(chunk, [], UNENDED, this.#ending.messageUsage);
+    return event({ type: "message_start", message });
+  }
+
+  #message({ id, model }: Chunk, content: readonly JsonObject[], ending: JsonObject, usage: JsonObject): JsonObject {
+    return {
+      id: `msg_${isString(id) ? id.replace(/^chatcmpl-/, "") : ""}`,
+      type: "message",
+      role: "assistant",
+      model: isString(model) ? model : (this.#asked.json["model"] ?? ""),
+      content,
+      container: null,
+      diagnostics: null,
+      stop_details: null,
+      ...ending,
+      usage,
+    };
+  }
+
+  #call(call: ToolCall): string {
+    const index = call.index ?? 0;
+    let out = "";
+    if (this.#open !== index) {
+      if (isObject(call.extra_content)) {
+        const data = carry(call.id ?? "", call.extra_content);
+        out += this.#close() + this.#begin("text", { type: "redacted_thinking", data }) + this.#close();
+      }
+      out += this.#close() + this.#begin(index, { ...toolUse(call), input: {} });
+    }
+    const written = call.function?.arguments ?? "";
+    const json = isString(written) ? written : JSON.stringify(written);
+    return json === "" ? out : out + this.#delta(index, { type: "input_json_delta", partial_json: json });
+  }
+
+  #text(said: string): string {
+    return said === "" ? "" : this.#delta("text", { type: "text_delta", text: said });
+  }
+
+  #delta(source: Source, delta: JsonObject): string {
+    const opening =
+      this.#open === source ? "" : this.#close() + this.#begin(source, EMPTY[source as "text" | "thinking"]);
+    return `${opening}event: content_block_delta\ndata: ${JSON.stringify({ type: "content_block_delta", index: this.#blocks - 1, delta })}\n\n`;
+  }
+
+  #begin(source: Source, block: JsonObject): string {
+    this.#open = source;
+    const index = this.#blocks++;
+    const opening = event({ type: "content_block_start", index, content_block: block });
+    return index === 0 ? opening + PING : opening;
+  }
+
+  #close(): string {
+    if (this.#open === null) return "";
+    const signature = { type: "signature_delta", signature: "" };
+    const signed = this.#open === "thinking" ? this.#delta("thinking", signature) : "";
+    this.#open = null;
+    return signed + event({ type: "content_block_stop", index: this.#blocks - 1 });
+  }
+
+  /** Engines say again what an answer goes on from; Anthropic's API does not. */
+  #withoutPrefill(said: string): string {
+    if (this.#prefill === "") return said;
+    const seen = this.#held + said;
+    if (this.#prefill.startsWith(seen) && seen.length < this.#prefill.length) {
+      this.#held = seen;
+      return "";
+    }
+    const rest = seen.startsWith(this.#prefill) ? seen.slice(this.#prefill.length) : seen;
+    this.#held = "";
+    this.#prefill = "";
+    return rest;
+  }
+}
+
+const UNENDED = { stop_reason: null, stop_sequence: null };
+const EMPTY = {
+  text: { type: "text", text: "", citations: null },
+  thinking: { type: "thinking", thinking: "", signature: "" },
+};
+
+const toolUse = ({ id, function: called }: ToolCall): JsonObject => ({
+  type: "tool_use",
+  id: id ?? "",
+  name: called?.name ?? "",
+  caller: { type: "direct" },
+});
+
+/** Arguments that the limit of tokens cut off are no JSON. */
+function inputOf(written: unknown): unknown {
+  if (!isString(written)) return written ?? {};
+  try {
+    return written === "" ? {} : JSON.parse(written);
+  } catch {
+    return {};
+  }
+}

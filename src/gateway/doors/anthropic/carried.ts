@@ -1,0 +1,28 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import { isObject, isString } from "../../canonical/rules.ts";
+
+/**
+ * What some providers want back with a tool call (`extra_content`: the signatures of what their models thought) has no field
+ * in Anthropic's API. It travels in a block of redacted thinking before the call: clients send those back as they came.
+ */
+const PREFIX = "assistant.";
+
+/** The data of such a block. */
+export const carry = (callId: string, extra: unknown): string =>
+  PREFIX + Buffer.from(JSON.stringify({ id: callId, extra })).toString("base64url");
+
+export interface Carried {
+  readonly id: string;
+  readonly extra: JsonObject;
+}
+
+/** Null: the data are not ours. */
+export function carried(data: string): Carried | null {
+  if (!data.startsWith(PREFIX)) return null;
+  try {
+    const { id, extra } = JSON.parse(Buffer.from(data.slice(PREFIX.length), "base64url").toString()) as Carried;
+    return isString(id) && isObject(extra) ? { id, extra } : null;
+  } catch {
+    return null;
+  }
+}
