@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import Fastify from "fastify";
 import { expect, test } from "vitest";
+import { inferenceRoutes as anthropicRoutes } from "../../../src/gateway/doors/anthropic/door.ts";
 import { apiV1Door } from "../../../src/gateway/doors/api-v1/door.ts";
 import { inferenceRoutes as llamaCppRoutes } from "../../../src/gateway/doors/llamacpp/door.ts";
 import { inferenceRoutes } from "../../../src/gateway/doors/openai/door.ts";
@@ -21,6 +22,11 @@ test("docs/api.md lists every inference route with and without its prefix", () =
 test("docs/api.md lists every inference route of llama-server", () => {
   const paths = llamaCppRoutes.map(({ name }) => name);
   for (const path of paths) expect(page).toContain(`\`POST ${path}\``);
+});
+
+test("docs/api.md lists every route of Anthropic's API", () => {
+  expect(anthropicRoutes).toHaveLength(2);
+  for (const { path } of anthropicRoutes) expect(page).toContain(`\`POST ${path}\``);
 });
 
 test("docs/api.md lists every route of /api/v1", async () => {

@@ -153,6 +153,29 @@ export class MessageTranslator implements AnswerTranslator {
   }
 }
 
+/** The answer to how many tokens a prompt has. */
+export class CountTranslator implements AnswerTranslator {
+  readonly streamType = "application/json";
+  readonly #asked: Translated;
+
+  constructor(asked: Translated) {
+    this.#asked = asked;
+  }
+
+  chunk(): string {
+    return "";
+  }
+  end(): string {
+    return "";
+  }
+  whole({ input_tokens: count }: JsonObject): JsonObject {
+    return { input_tokens: count };
+  }
+  failure(error: AssistantError): AssistantError {
+    return renamedError(error, this.#asked.names);
+  }
+}
+
 const UNENDED = { stop_reason: null, stop_sequence: null };
 const EMPTY = {
   text: { type: "text", text: "", citations: null },

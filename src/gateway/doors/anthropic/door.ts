@@ -1,33 +1,46 @@
+import type { WireFormat } from "../../../core/inference.ts";
 import { checkContentType, decodedBody, parseBody } from "../../canonical/decode.ts";
 import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { apiKeyOf, bearerOf } from "../../front/keys.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
-import { MessageTranslator } from "./answer.ts";
+import { CountTranslator, MessageTranslator } from "./answer.ts";
 import { errorBody, errorEvent, unsupported } from "./errors.ts";
 import { type MemoryRoutesOptions, registerModelRoutes } from "./models.ts";
 import { checkVersion, requireLimit, type Translated, translate, VERSION_HEADER } from "./request.ts";
 
-const messages: InferenceRoute = {
-  path: "/v1/messages",
-  name: "/v1/messages",
-  operation: "chat",
-  wire: "openai.chat",
+const route = (path: string, wire: WireFormat, decode: InferenceRoute["decode"]): InferenceRoute => ({
+  ...{ path, name: path, operation: "chat", wire, decode },
   checkHeaders(headers) {
     checkVersion(headers);
     checkContentType(headers);
   },
-  decode(bytes) {
-    const { json: asked } = parseBody(bytes);
-    requireLimit(asked);
-    const translated = translate(asked);
-    const decoded = decodedBody("chat", bodyOf(translated.json));
-    return {
-      ...decoded,
-      checked: () => forEngines(decoded, translated),
-      translate: (client) => translatedSink(client, decoded.streamed, new MessageTranslator(translated)),
-    };
-  },
-};
+});
+
+const messages = route("/v1/messages", "openai.chat", (bytes) => {
+  const { json: asked } = parseBody(bytes);
+  requireLimit(asked);
+  const translated = translate(asked);
+  const decoded = decodedBody("chat", bodyOf(translated.json));
+  return {
+    ...decoded,
+    checked: () => forEngines(decoded, translated),
+    translate: (client) => translatedSink(client, decoded.streamed, new MessageTranslator(translated)),
+  };
+});
+
+/** Counted by the engine itself: what the model's chat template makes of the messages and tools. */
+const countTokens = route("/v1/messages/count_tokens", "llamacpp.tokens", (bytes) => {
+  const { json: asked } = parseBody(bytes);
+  const translated = translate({ ...asked, stream: false });
+  const { checked, ...decoded } = decodedBody("chat", bodyOf(translated.json));
+  return {
+    ...decoded,
+    // Nothing is evaluated: afterwards no cache holds the prompt.
+    ...{ prompt: {}, maxTokens: 0 },
+    checked: () => ({ body: checked?.().body ?? decoded.body, prompt: {} }),
+    translate: (client) => translatedSink(client, false, new CountTranslator(translated)),
+  };
+});
 
 const bodyOf = (json: DecodedBody["body"]["json"]): DecodedBody["body"] => ({
   json,
@@ -51,6 +64,8 @@ function forEngines(
   return { ...known, body: bodyOf({ ...known.body.json, ...more }) };
 }
 
+export const inferenceRoutes: readonly InferenceRoute[] = [messages, countTokens];
+
 /** Anthropic's Messages API. */
 export const anthropicDoor = (options: MemoryRoutesOptions): Door => ({
   name: "anthropic",
@@ -58,7 +73,7 @@ export const anthropicDoor = (options: MemoryRoutesOptions): Door => ({
   prefix: "/v1/messages",
   requestIdHeader: "request-id",
   marker: VERSION_HEADER,
-  inference: [messages],
+  inference: inferenceRoutes,
   credential: (headers) => apiKeyOf(headers["x-api-key"]) ?? bearerOf(headers.authorization),
   errorBody,
   errorEvent,
