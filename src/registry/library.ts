@@ -28,6 +28,8 @@ export interface LibraryPorts {
 export interface ModelDetails {
   readonly file: string | null;
   readonly bytes: number;
+  /** What was pulled, as `pull` takes it. */
+  readonly reference: string | null;
   /** Lower-case hex; known of what was pulled. */
   readonly sha256: string | null;
   /** Epoch milliseconds. */
@@ -36,7 +38,9 @@ export interface ModelDetails {
   readonly facts: ModelFacts | null;
 }
 
-const NOT_HERE: ModelDetails = { file: null, bytes: 0, sha256: null, modifiedAt: null, licence: null, facts: null };
+export const NOT_HERE: ModelDetails = {
+  ...{ file: null, bytes: 0, reference: null, sha256: null, modifiedAt: null, licence: null, facts: null },
+};
 
 /** Keys of a model file's section, with what they are set to. */
 export type ModelSettings = Readonly<Record<string, string | number | boolean>>;
@@ -65,11 +69,13 @@ export class Library {
     return new Map(entries);
   }
 
-  /** Configures a model with the weights and settings of another, and further settings. One of this name is replaced. Throws `invalid_request`. */
-  async derive(from: ModelSpec, name: string, settings: ModelSettings): Promise<void> {
-    checkModelName(name);
+  /**
+   * Configures a model with the weights and settings of another, and further settings. What the file describes already is
+   * replaced. Throws `invalid_request`. `fileName`: of the model file, without `.toml`.
+   */
+  async derive(from: ModelSpec, name: string, fileName: string, settings: ModelSettings): Promise<void> {
     const { paths, models } = this.#ports.config();
-    const file = modelConfigFile(paths, name);
+    const file = modelConfigFile(paths, checkModelName(fileName));
     const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
     if (from.file === "" || from.file === paths.configFile || !alone)
       throw new AssistantError(
@@ -137,6 +143,7 @@ export class Library {
     return {
       file,
       bytes: model?.bytes ?? found.size,
+      reference: model?.manifest?.reference ?? null,
       sha256: model?.manifest?.sha256 ?? null,
       modifiedAt: model?.modifiedAt ?? found.mtimeMs,
       licence: model?.manifest?.licence ?? facts?.licence ?? null,

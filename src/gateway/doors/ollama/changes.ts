@@ -7,7 +7,7 @@ import { digestOf, fileOf, settingsOf } from "./create.ts";
 import { errorBody } from "./error.ts";
 import { flagOf, textOf } from "./fields.ts";
 import { bodyOf, nameOf, requireNamed } from "./named.ts";
-import { findModel, storeName } from "./names.ts";
+import { findModel, ownName, storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { pullOrderOf, pullProgress } from "./pull.ts";
 
@@ -31,7 +31,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
   });
   app.post("/api/create", admin, async (request, reply) => {
     const body = bodyOf(request);
-    const name = storeName(nameOf(body));
+    const name = nameOf(body);
     const from = textOf(body, "from");
     const sha256 = fileOf(body);
     const settings = settingsOf(body);
@@ -42,12 +42,12 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     const steps = async function* (): AsyncGenerator<JsonObject> {
       if (sha256 !== null) {
         yield { status: "parsing GGUF" };
-        await library.create(name, sha256, settings);
+        await library.create(storeName(name), sha256, settings);
         return;
       }
       if (findModel(directory, from) === undefined) yield* pullProgress(pulls, await pullOrderOf(from, orderOf));
       yield { status: "writing manifest" };
-      await library.derive(requireNamed(request, options, from), name, settings);
+      await library.derive(requireNamed(request, options, from), ownName(name), storeName(name), settings);
     };
     return await sendProgress(reply, flagOf(body, "stream", true), steps());
   });
@@ -56,7 +56,8 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     const destination = textOf(body, "destination");
     if (destination === "")
       throw new AssistantError("invalid_request", 'The field "destination" is missing.', { param: "destination" });
-    await library.derive(requireNamed(request, options, textOf(body, "source")), storeName(destination), {});
+    const source = requireNamed(request, options, textOf(body, "source"));
+    await library.derive(source, ownName(destination), storeName(destination), {});
     return await reply.code(200).send();
   });
   app.delete("/api/delete", admin, async (request, reply) => {

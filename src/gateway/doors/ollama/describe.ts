@@ -5,17 +5,13 @@ import type { ModelSpec } from "../../../core/model.ts";
 import type { ModelDetails } from "../../../registry/library.ts";
 import { displayed } from "./names.ts";
 
-export const NOTHING_KNOWN: ModelDetails = {
-  ...{ file: null, bytes: 0, sha256: null, modifiedAt: null, licence: null, facts: null },
-};
-
 /** How far off "never" is, as clients show it. */
 const NEVER_MS = 100 * 365 * 24 * 3_600_000;
 
 /** A model in the list of `/api/tags`. `knownSince`: epoch milliseconds. */
 export const tagOf = (model: ModelSpec, details: ModelDetails, knownSince: number): JsonObject => ({
-  name: displayed(model.name),
-  model: displayed(model.name),
+  name: displayed(model.name, details.reference),
+  model: displayed(model.name, details.reference),
   ...elsewhere(model),
   modified_at: new Date(details.modifiedAt ?? knownSince).toISOString(),
   size: details.bytes,
@@ -36,8 +32,8 @@ export function runningOf(
   // The last one to stop keeps the model loaded; one that answers, or stays for ever, has no time at which it stops.
   const stops = instances.map(({ idleStopAt }) => idleStopAt ?? now + NEVER_MS);
   return {
-    name: displayed(model.name),
-    model: displayed(model.name),
+    name: displayed(model.name, details.reference),
+    model: displayed(model.name, details.reference),
     size: sum(instances),
     digest: digestOf(model, details),
     details: detailsOf(model, details),

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from "fastify";
 import type { JsonObject } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
-import type { ModelDetails } from "../../../registry/library.ts";
+import { type ModelDetails, NOT_HERE } from "../../../registry/library.ts";
 import { registerChanges } from "./changes.ts";
-import { capabilitiesOf, detailsOf, elsewhere, NOTHING_KNOWN, parametersOf, runningOf, tagOf } from "./describe.ts";
+import { capabilitiesOf, detailsOf, elsewhere, parametersOf, runningOf, tagOf } from "./describe.ts";
 import { flagOf } from "./fields.ts";
 import { bodyOf, requireNamed, visible } from "./named.ts";
 import type { OllamaOptions } from "./ports.ts";
@@ -31,7 +31,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOption
     const models = visible(request, options);
     const known = await details(models);
     const tags = models.map((model) =>
-      tagOf(model, known.get(model.name) ?? NOTHING_KNOWN, directory.createdAt(model.name)),
+      tagOf(model, known.get(model.name) ?? NOT_HERE, directory.createdAt(model.name)),
     );
     return { models: tags.sort((a, b) => String(b["modified_at"]).localeCompare(String(a["modified_at"]))) };
   });
@@ -44,7 +44,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOption
       models: models.map((model) =>
         runningOf(
           model,
-          known.get(model.name) ?? NOTHING_KNOWN,
+          known.get(model.name) ?? NOT_HERE,
           ready.filter((instance) => instance.model === model.name),
           now,
         ),
@@ -54,7 +54,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOption
   app.post("/api/show", async (request) => {
     const body = bodyOf(request);
     const model = requireNamed(request, options);
-    const known = (await details([model])).get(model.name) ?? NOTHING_KNOWN;
+    const known = (await details([model])).get(model.name) ?? NOT_HERE;
     return await shown(model, known, flagOf(body, "verbose", false), directory.createdAt(model.name));
   });
   registerChanges(app, options);

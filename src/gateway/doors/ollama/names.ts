@@ -1,8 +1,15 @@
 import type { ModelSpec } from "../../../core/model.ts";
 import type { ModelDirectory } from "../../../inference/resolve.ts";
 
-/** A name as Ollama lists it, which is never without a tag. */
-export const displayed = (name: string): string => (name.includes(":") ? name : `${name}:latest`);
+/** A name as Ollama lists it, which is never without a tag. `reference`: what was pulled under the name, or null. */
+export function displayed(name: string, reference: string | null): string {
+  const pulled = /^ollama:(.+)$/.exec(reference ?? "")?.[1];
+  if (pulled !== undefined && storeName(pulled) === name) return pulled;
+  return name.includes(":") ? name : `${name}:latest`;
+}
+
+/** The name of a model that a client makes: as it is written, but for the tag that says nothing. */
+export const ownName = (written: string): string => written.replace(/:latest$/i, "");
 
 /**
  * The name in the store of what Ollama's users call `[HOST/][NAMESPACE/]NAME[:TAG]`: its last part, with the tag behind a
