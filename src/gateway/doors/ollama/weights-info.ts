@@ -1,3 +1,4 @@
+import { isAssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
 import { isObject } from "../../canonical/rules.ts";
 
@@ -5,15 +6,18 @@ const TEMPLATE = "tokenizer.chat_template";
 /** Of a list Ollama says only with `verbose` what is in it: a vocabulary is megabytes long. */
 const SKIPPED: ReadonlySet<string> = new Set(["general.name", TEMPLATE]);
 
-/** What the header of a GGUF file says, by its keys, and the chat template in it ("": none). */
+/** What the header of a GGUF file says, by its keys, and the chat template in it ("": none). Nothing of one that cannot be read. */
 export async function weightsInfo(
   file: string | null,
   verbose: boolean,
 ): Promise<{ readonly info: JsonObject; readonly template: string }> {
   if (file === null) return { info: {}, template: "" };
   const { readHeader } = await import("../../../models/facts.ts");
-  const { info } = await readHeader(file);
-  const values = new Map(flattened("", info.metadata));
+  const header = await readHeader(file).catch((error: unknown) => {
+    if (isAssistantError(error)) return null;
+    throw error;
+  });
+  const values = new Map(header === null ? [] : flattened("", header.info.metadata));
   const template = values.get(TEMPLATE);
   const shown = [...values].filter(([key]) => !SKIPPED.has(key));
   return {
