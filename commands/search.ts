@@ -8,7 +8,7 @@ export default class Search extends BaseCommand {
   static override usage = "search [TEXT...] [OPTIONS]";
   static override summary = "Search models that can be pulled by name, and the Hugging Face hub";
   static override description =
-    "Lists the models that are known by name, your own presets among them, without a network. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
+    "Lists the models that are known by name, your own presets among them, without a network. SIZE is what a model that is here takes on the disk. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
   static override examples = [
     { description: "All models that are known by name", command: "<%= config.bin %> search" },
     {

@@ -152,8 +152,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       table.add("POST", route.path, entry);
     }
   }
-  const withPrefix = doors.filter(({ prefix }) => prefix !== undefined);
-  const doorAt = (path: string): Door => withPrefix.find(({ prefix }) => path.startsWith(prefix ?? "")) ?? openAi;
   const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
   const memory = await memoryApp({
@@ -177,7 +175,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const handler = makeFront({
         inference,
         table,
-        doorAt,
+        fallback: openAi,
         authorizer,
         settings,
         log,

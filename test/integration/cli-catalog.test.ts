@@ -41,7 +41,7 @@ it("search lists catalog and presets in one list, without a network", async () =
   expect(names).toEqual(expect.arrayContaining(["smollm2", "qwen2.5-7b-instruct", "bge-m3", "tiny"]));
   expect(hub.requests).toEqual([]);
   expect((await assistant.run(["search", "tiny", "org"])).stdout).toMatch(
-    /^NAME .*\ntiny +chat +100M +- +- +cpu +q4_k_m$/,
+    /^NAME +TYPE +PARAMETERS +SIZE .*\ntiny +chat +100M +- +- +- +cpu +q4_k_m$/,
   );
   expect((await assistant.run(["search", "no-such-model"])).stdout).toContain("--hub");
 });

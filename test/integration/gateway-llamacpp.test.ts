@@ -155,3 +155,13 @@ test("a model of another kind says what it is", async () => {
     error: { code: 400, message: expect.stringMatching(/"voice" is a speech model and does not tokenize/) },
   });
 });
+
+test("a path that is none, and a page that may not ask, are refused in the door's own shape", async () => {
+  await start("");
+  const unknown = await post("/slots/0/nope", {});
+  expect(unknown.status).toBe(404);
+  expect(await unknown.json()).toMatchObject({ error: { code: 404, type: "not_found_error" } });
+  const foreign = await get("/slots", { origin: "https://elsewhere.example" });
+  expect(foreign.status).toBe(403);
+  expect(await foreign.json()).toMatchObject({ error: { code: 403, type: "permission_error" } });
+});

@@ -1,7 +1,7 @@
 import type { Hardware } from "../../../src/core/device.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
 import { catalog } from "../../../src/models/catalog.ts";
-import { formatParameters } from "../../../src/models/format.ts";
+import { formatBytes, formatParameters } from "../../../src/models/format.ts";
 import { type Fit, fitHere } from "../../../src/models/presets/compatibility.ts";
 import type { Preset } from "../../../src/models/presets/preset.ts";
 import { listModels } from "../../../src/models/store.ts";
@@ -27,6 +27,8 @@ export interface FoundModel {
   readonly quantization: string | null;
   /** Whether its weights are here. */
   readonly isPulled: boolean;
+  /** Of its files, where they are here. */
+  readonly bytes: number | null;
   /** Access has to be asked for at the hub. */
   readonly isGated: boolean;
 }
@@ -45,7 +47,10 @@ export async function searchModels(
     listModels(modelStore(context.paths)),
     hub ? hubOf(context).search(text, MAX_FROM_HUB) : [],
   ]);
-  const isPulled = (name: string): boolean => stored.some((model) => model.name === name);
+  const here = (name: string): Pick<FoundModel, "isPulled" | "bytes"> => {
+    const found = stored.find((model) => model.name === name);
+    return { isPulled: found !== undefined, bytes: found?.bytes ?? null };
+  };
   const words = text
     .toLowerCase()
     .split(/\s+/)
@@ -59,14 +64,14 @@ export async function searchModels(
   const known = [
     ...(["local", "embedding", "cloud"] as const)
       .flatMap((kind): readonly Preset[] => presets.ofKind(kind))
-      .map((preset) => ofPreset(preset, hardware, isPulled(preset.name))),
+      .map((preset) => ofPreset(preset, hardware, here(preset.name))),
     ...ofCatalog.map(
       ({ name, kind: type, licence }): FoundModel => ({
         ...nothingKnown,
         name,
         type,
         licence,
-        isPulled: isPulled(name),
+        ...here(name),
       }),
     ),
   ].filter(matches);
@@ -97,16 +102,17 @@ const nothingKnown = {
   fits: null,
   quantization: null,
   isPulled: false,
+  bytes: null,
   isGated: false,
 };
 const unknownFit = { fit: null, quantization: null };
 
-function ofPreset(preset: Preset, hardware: Hardware, isPulled: boolean): FoundModel {
+function ofPreset(preset: Preset, hardware: Hardware, here: Pick<FoundModel, "isPulled" | "bytes">): FoundModel {
   const { name } = preset;
   if (preset.kind === "cloud")
     return { ...nothingKnown, name, type: "cloud", provider: preset.provider, licence: null };
   const { repo: repository, licence, contextLength } = preset;
-  const base = { ...nothingKnown, name, repository, licence, contextLength, isPulled };
+  const base = { ...nothingKnown, name, repository, licence, contextLength, ...here };
   if (preset.kind === "embedding") return { ...base, type: "embedding" };
   const { fit: fits, quantization } = fitHere(preset, hardware);
   return { ...base, type: "chat", parameters: preset.sizeB * 1e9, fits, quantization };
@@ -118,11 +124,12 @@ export function searchRows(found: readonly FoundModel[]): string[][] {
     model.name,
     model.type,
     model.parameters === null ? "-" : formatParameters(model.parameters),
+    model.bytes === null ? "-" : formatBytes(model.bytes),
     model.contextLength === null ? "-" : String(model.contextLength),
     model.licence ?? model.provider ?? "-",
     model.fits ?? "-",
     model.quantization ?? "-",
     model.isPulled ? "pulled" : model.isGated ? "gated" : "",
   ]);
-  return [["NAME", "TYPE", "SIZE", "CONTEXT", "LICENCE", "FITS", "QUANT", ""], ...rows];
+  return [["NAME", "TYPE", "PARAMETERS", "SIZE", "CONTEXT", "LICENCE", "FITS", "QUANT", ""], ...rows];
 }

@@ -46,8 +46,6 @@ export interface Door {
   readonly name: string;
   /** What a key needs for its routes. */
   readonly scope: KeyScope;
-  /** Errors on paths that begin so have its shape, where there is no route either. Missing: on those of its routes alone. */
-  readonly prefix?: string;
   /** A header of every answer that repeats the request's id, besides `x-request-id`. */
   readonly requestIdHeader?: string;
   /** A header that its requests carry. Routes with `constraints: { [name]: name }` are for those alone, on paths that another door has too. */

@@ -24,8 +24,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export interface FrontOptions extends RefusalPorts {
   readonly inference: InferenceCore;
   readonly table: RouteTable;
-  /** The door that a path belongs to, whether it has a route there or not. */
-  readonly doorAt: (path: string) => Door;
+  /** In whose shape errors are on paths that are like no door's. */
+  readonly fallback: Door;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
   /** The listener serves these models alone, whatever a request says; null: all. */
@@ -55,7 +55,7 @@ interface Admitted {
  * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
-  const { table, doorAt, authorizer, settings, guarded, answerFromMemory } = options;
+  const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
   const hosts = new HostCheck();
 
   const guard = (request: IncomingMessage, { authority }: RequestTarget, headers: string[]): void => {
@@ -74,26 +74,25 @@ export function makeFront(options: FrontOptions): Handler {
     const clientId = clientIdOf(request.headers);
     const headers = ["x-request-id", clientId ?? id];
     let path = request.url ?? "/";
-    let door = doorAt(path);
+    let door = fallback;
     try {
       const target = parseTarget(path);
       path = target.path;
-      door = doorAt(path);
-      if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
-      if (guarded) guard(request, target, headers);
       const methods = table.find(target);
       const { method = "" } = request;
+      const entry = methods?.get(method);
+      const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
+      door = nearest?.door ?? table.nearest(path) ?? fallback;
+      if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
+      if (guarded) guard(request, target, headers);
       if (method === "OPTIONS")
         return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
-      const entry = methods?.get(method);
       if (entry?.inference === null) {
         for (let index = 0; index < headers.length; index += 2)
           response.setHeader(headers[index] as string, headers[index + 1] as string);
         request.url = target.url;
         return answerFromMemory(request, response);
       }
-      const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
-      door = nearest?.door ?? door;
       const scope = nearest?.scope ?? "inference";
       const identity = guarded ? authorizer.authorize(door.credential(request.headers), scope, request.socket) : LOCAL;
       if (methods === undefined || isHidden(scope, guarded, identity)) throw routeNotFound(path);

@@ -51,6 +51,23 @@ export class RouteTable {
     );
   }
 
+  /**
+   * The door that a path which is none was probably meant for, so that its client understands the refusal: the one with the
+   * route that begins most like it, of several the shortest. Null: none begins like it.
+   */
+  nearest(path: string): Door | null {
+    const segments = segmentsOf(path);
+    let best = { common: 0, length: 0, door: null as Door | null };
+    for (const { path: known, entry } of this.rows()) {
+      const route = segmentsOf(known);
+      const common = commonOf(segments, route);
+      const { length } = route;
+      if (common > best.common || (common > 0 && common === best.common && length < best.length))
+        best = { common, length, door: entry.door };
+    }
+    return best.door;
+  }
+
   /** Paths without parameters that the door answers. */
   pathsOf(door: Door): string[] {
     return [...this.#plain]
@@ -71,6 +88,18 @@ export class RouteTable {
     }
     return pattern.methods;
   }
+}
+
+const segmentsOf = (path: string): readonly string[] => path.slice(1).split("/", MAX_SEGMENTS);
+/** No route has more. */
+const MAX_SEGMENTS = 8;
+
+/** How many segments two paths have in common at their beginning. */
+function commonOf(path: readonly string[], route: readonly string[]): number {
+  const differs = path.findIndex(
+    (segment, index) => segment !== route[index] && route[index]?.startsWith(":") !== true,
+  );
+  return differs < 0 ? path.length : differs;
 }
 
 export const routeNotFound = (path: string): AssistantError =>

@@ -52,3 +52,31 @@ test.each(["/v1/%zz", "/%", "/%ff"])("%s is refused as a broken escape, not as a
     expect(isAssistantError(error) && error.code).toBe("invalid_request");
   }
 });
+
+test.each([
+  ["/api/v1/nope", "sop"],
+  ["/api/v1/models/a/nope", "sop"],
+  ["/api/nope", "ollama"],
+  ["/v1/nope", "openai"],
+  ["/v1/messages/nope", "anthropic"],
+  ["/v2/models/a/nope", "kserve"],
+  ["/nope", null],
+  ["/", null],
+])("%s was meant for %s", (path, name) => {
+  const doors = new RouteTable();
+  for (const [door, route] of [
+    ["openai", "/v1/chat/completions"],
+    ["openai", "/v1/models"],
+    ["sop", "/api/v1/models"],
+    ["ollama", "/api/chat"],
+    ["anthropic", "/v1/messages"],
+    ["kserve", "/v2/models/:name/infer"],
+  ] as const)
+    doors.add("POST", route, {
+      door: { ...bearerDoor, name: door },
+      scope: "inference",
+      inference: null,
+      describe: null,
+    });
+  expect(doors.nearest(path)?.name ?? null).toBe(name);
+});

@@ -70,7 +70,6 @@ export const inferenceRoutes: readonly InferenceRoute[] = [messages, countTokens
 export const anthropicDoor = (options: MemoryRoutesOptions): Door => ({
   name: "anthropic",
   scope: "inference",
-  prefix: "/v1/messages",
   requestIdHeader: "request-id",
   marker: VERSION_HEADER,
   inference: inferenceRoutes,
