@@ -299,6 +299,12 @@ compile() {
   # Whole and beside the old one: commands whose source has gone must not stay.
   rm -rf "$staging"
   step "Compiling" "$node" "$root/node_modules/rolldown/bin/cli.mjs" --config "$root/rolldown.config.mjs" --dir "$staging/dist"
+  mkdir -p "$staging/dist/chunks"
+  ls "$staging/dist/chunks" >"$staging/dist/.chunks"
+  # A daemon that runs still loads parts of the build that it was started from.
+  if [ -f "$root/dist/.chunks" ]; then
+    while read -r chunk; do cp -n "$root/dist/chunks/$chunk" "$staging/dist/chunks/"; done <"$root/dist/.chunks"
+  fi
   rm -rf "$root/dist"
   mv "$staging/dist" "$root/dist"
   printf '%s\n' "$sum" >"$root/dist/.sources"

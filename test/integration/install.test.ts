@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
@@ -107,6 +107,25 @@ describe("install.sh", () => {
     expect(await exists(join(checkout, "dist/commands/added.js"))).toBe(true);
     expect(await exists(join(checkout, "dist/commands/nothing.js"))).toBe(false);
     expect(await npmCalls()).toBe(1);
+  });
+
+  it("keeps the parts of the build before, which a running daemon may still load, and of no earlier one", async () => {
+    await mkdir(join(checkout, "commands/support"));
+    for (const name of ["one", "two"])
+      await writeFile(join(checkout, `commands/${name}.ts`), 'export { shared } from "./support/shared.ts";\n');
+    const chunks = async (): Promise<string[]> => (await readdir(join(checkout, "dist/chunks"))).sort();
+    const builds: string[][] = [];
+    for (const value of [1, 2, 3]) {
+      await writeFile(join(checkout, "commands/support/shared.ts"), `export const shared = ${value};\n`);
+      expect(await install()).toMatchObject({ exitCode: 0 });
+      builds.push(await chunks());
+    }
+    const [first = [], second = [], third = []] = builds;
+    expect(first).toHaveLength(1);
+    expect(second).toEqual(expect.arrayContaining(first));
+    expect(second).toHaveLength(2);
+    expect(third).toHaveLength(2);
+    expect(third).not.toContain(first[0]);
   });
 
   it("hands further arguments to the program, whose output stands alone on stdout", async () => {
