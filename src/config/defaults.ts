@@ -9,6 +9,8 @@ export const defaults = {
   providerTimeoutS: 600,
   bodyLimitMib: 64,
   /** As in OpenAI's API. */
+  keepResponsesDays: 30,
+  /** As in OpenAI's API. */
   speechInputCharacters: 4096,
   unknownModel: "refuse",
   sharePrefixes: false,

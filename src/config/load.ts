@@ -21,6 +21,8 @@ import { MainFile } from "./schema/main.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate, valueProblem } from "./validate.ts";
 
+const DAY_MS = 86_400_000;
+
 export interface LoadOptions {
   readonly env: Environment;
   /** The `--config` flag. */
@@ -132,6 +134,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
     bodyLimitBytes,
+    keepResponsesMs: (keys.server?.keep_responses_days ?? defaults.keepResponsesDays) * DAY_MS,
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     models,

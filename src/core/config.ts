@@ -90,6 +90,8 @@ export interface Config {
   /** Host names accepted besides loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** How long responses of the Responses API are kept; 0: none is. */
+  readonly keepResponsesMs: number;
   /** What becomes of a request for a model that is not configured. */
   readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;

@@ -69,6 +69,13 @@ export const errorCatalogue = {
     retry: false,
     about: "No request with this id waits or runs.",
   },
+  response_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No stored response of the Responses API has this id.",
+  },
   route_not_found: { status: 404, type: "invalid_request_error", exit: 1, retry: false, about: "No such path." },
   method_not_allowed: {
     status: 405,

@@ -11,6 +11,7 @@ import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
+import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
@@ -138,6 +139,7 @@ export class Daemon {
         stop: (options) => this.stop(options),
       }),
       pulls: this.#components.pulls,
+      responses: new Responses(stores.records, () => current.config.keepResponsesMs),
       authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),

@@ -23,6 +23,7 @@ import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { GREETING } from "./doors/ollama/memory-routes.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
+import type { Responses } from "./doors/openai/responses/stored.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
@@ -62,6 +63,8 @@ export interface GatewayOptions {
   readonly voices?: (model: ModelSpec) => Promise<readonly Voice[]>;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
+  /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
+  readonly responses?: Responses;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -108,6 +111,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     weights = () => null,
     registry = null,
     library = null,
+    responses = null,
     isOnHub = async () => null,
     pulls = null,
     voices = () => Promise.resolve([]),
@@ -119,6 +123,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const clientIds = new ClientIds();
   const progressOf = (tenant: string, id: string): RequestProgress | null => progress(clientIds.find(tenant, id));
   const openAi = openAiDoor({
+    inference,
+    responses,
     directory,
     weights,
     voices,

@@ -173,6 +173,10 @@ export const MainFile = Type.Object(
           default: defaults.bodyLimitMib,
           unit: "MiB",
         }),
+        keep_responses_days: integer(
+          "How long responses of `/v1/responses` are kept, for clients that go on from them; 0: none is kept.",
+          { minimum: 0, maximum: 3650, default: defaults.keepResponsesDays, unit: "days" },
+        ),
         share_prefixes: flag(
           "Let what is cached of one key's prompts serve another's: saves work where they begin alike, but by how fast an answer begins each can tell what the others have asked.",
           { default: defaults.sharePrefixes },

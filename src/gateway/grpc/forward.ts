@@ -7,7 +7,7 @@ import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import type { InferenceCore } from "../../inference/core.ts";
-import type { Authorizer } from "../front/authorize.ts";
+import type { Authorizer, Identity } from "../front/authorize.ts";
 import { tooLarge } from "../front/body.ts";
 import { callHeaders } from "../front/call-headers.ts";
 import { clientIdOf } from "../front/client-ids.ts";
@@ -80,7 +80,7 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
       door: entry.door,
       route: entry.inference,
       target,
-      caller: identity.caller,
+      identity,
       id,
       clientId,
       reply,
@@ -109,7 +109,7 @@ interface Admitted {
   readonly door: Door;
   readonly route: InferenceRoute;
   readonly target: RequestTarget;
-  readonly caller: Parameters<InferenceCore["refuse"]>[0]["caller"];
+  readonly identity: Identity;
   readonly id: string;
   readonly clientId: string | null;
   readonly reply: Reply;
@@ -121,7 +121,8 @@ async function serve(
   { headers, body: written }: Incoming,
   admitted: Admitted,
 ): Promise<void> {
-  const { door, route, target, caller, id, clientId, reply } = admitted;
+  const { door, route, target, identity, id, clientId, reply } = admitted;
+  const { caller } = identity;
   const { operation, wire, name } = route;
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new CallerGone());
@@ -136,13 +137,13 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, translate, priority, ...decoded } = await route.decode(bytes, headers, target);
+    const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, headers, target);
     const selector = { model, among: null };
     const sink = sinkFor(decoded.streamed);
-    await inference.run(
-      { ...origin, selector, operation, wire, ...callHeaders(headers, decoded.streamed, priority), ...decoded },
-      translate?.(sink) ?? sink,
-    );
+    const headed = callHeaders(headers, decoded.streamed, priority);
+    const asked = { ...origin, selector, operation, wire, ...headed, ...decoded };
+    if (answer === undefined) await inference.run(asked, translate?.(sink) ?? sink);
+    else await answer(asked, sink, identity);
   } catch (error) {
     inference.refuse(origin, sinkFor(false), error);
   } finally {

@@ -10,7 +10,7 @@ import { inferenceRoutes } from "../../../src/gateway/doors/openai/door.ts";
 const page = await readFile(fileURLToPath(new URL("../../../docs/api.md", import.meta.url)), "utf8");
 
 test("docs/api.md lists every inference route with and without its prefix", () => {
-  const paths = inferenceRoutes.map(({ path }) => path);
+  const paths = inferenceRoutes({} as Parameters<typeof inferenceRoutes>[0]).map(({ path }) => path);
   for (const path of paths) {
     const listed = path.startsWith("/v1/") ? path : `/v1${path}`;
     expect(page).toContain(`\`POST ${listed}\``);

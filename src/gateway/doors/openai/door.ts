@@ -20,8 +20,9 @@ import { bearerDoor } from "../../front/error-body.ts";
 import { decodeImage, imageBody } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
 import { decodeRerank, decodeScore, rerankBody, scoreBody } from "./rerank.ts";
-import { decodeResponse } from "./responses/decode.ts";
-import { RESPONSES } from "./responses/describe.ts";
+import { described } from "./responses/describe.ts";
+import { registerResponseRoutes } from "./responses/routes.ts";
+import { decodeResponse, type ResponsePorts } from "./responses/serve.ts";
 
 type Route = Pick<InferenceRoute, "name" | "operation" | "wire" | "decode" | "checkHeaders"> & {
   readonly describe: RouteDescription;
@@ -73,7 +74,6 @@ const routes: readonly Route[] = [
     summary: "Continue a text",
     answers: wholeOrStream(completionAnswer, completionAnswer),
   }),
-  json("/v1/responses", "chat", "openai.chat", decodeResponse, RESPONSES),
   listed("/v1/embeddings", "EmbeddingRequest", "embedding", "openai.embedding", {
     summary: "Turn texts into vectors",
     answers: { "application/json": embeddingAnswer },
@@ -108,13 +108,18 @@ const routes: readonly Route[] = [
 ];
 
 /** OpenAI's API. Its paths answer without `/v1` too, for clients that were given the address alone. */
-export const inferenceRoutes: readonly InferenceRoute[] = routes.flatMap((route) =>
-  [route.name, route.name.replace("/v1", "")].map((path) => ({ ...route, path })),
-);
+export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[] =>
+  [
+    ...routes,
+    json("/v1/responses", "chat", "openai.chat", (bytes) => decodeResponse(bytes, ports), described.create),
+  ].flatMap((route) => [route.name, route.name.replace("/v1", "")].map((path) => ({ ...route, path })));
 
-export const openAiDoor = (options: MemoryRoutesOptions): Door => ({
+export const openAiDoor = (options: MemoryRoutesOptions & ResponsePorts): Door => ({
   ...bearerDoor,
   name: "openai",
-  inference: inferenceRoutes,
-  register: (app) => registerMemoryRoutes(app, options),
+  inference: inferenceRoutes(options),
+  register(app) {
+    registerMemoryRoutes(app, options);
+    if (options.responses !== null) registerResponseRoutes(app, options.responses);
+  },
 });

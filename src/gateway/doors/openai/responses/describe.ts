@@ -17,8 +17,11 @@ const tool: JsonSchema = {
   properties: { type: { const: "function" }, name: { type: "string", minLength: 1 }, parameters: { type: "object" } },
 };
 
-/** `POST /v1/responses`. */
-export const RESPONSES: RouteDescription = {
+const response: JsonSchema = { title: "Response", type: "object" };
+const id: JsonSchema = { type: "string", pattern: "^resp_[0-9a-f]{32}$" };
+const count: JsonSchema = { type: "string", pattern: "^\\d{1,9}$" };
+const answers = { "application/json": response, "text/event-stream": { type: "object" } };
+const create: RouteDescription = {
   summary: "Answer, in OpenAI's Responses format",
   body: {
     title: "ResponseRequest",
@@ -31,5 +34,32 @@ export const RESPONSES: RouteDescription = {
       ...Object.fromEntries(Object.entries(rules).map(([name, { schema }]) => [name, orNull(schema)])),
     },
   },
-  answers: { "application/json": { type: "object" }, "text/event-stream": { type: "object" } },
+  answers,
 };
+const params: JsonSchema = { type: "object", required: ["id"], properties: { id } };
+
+/** Routes of the Responses API. */
+export const described = {
+  create,
+  get: {
+    summary: "Show a kept response, or its stream again",
+    params,
+    query: { type: "object", properties: { stream: { enum: ["true", "false"] }, starting_after: count } },
+    answers,
+  },
+  inputItems: {
+    summary: "List what a kept response answers",
+    params,
+    query: {
+      type: "object",
+      properties: { after: { type: "string" }, limit: count, order: { enum: ["asc", "desc"] } },
+    },
+    answers: { "application/json": { type: "object" } },
+  },
+  cancel: {
+    summary: "End a response that is made in the background",
+    params,
+    answers: { "application/json": response },
+  },
+  delete: { summary: "Delete a kept response", params, answers: { "application/json": { type: "object" } } },
+} as const satisfies Readonly<Record<string, RouteDescription>>;

@@ -60,7 +60,7 @@ export async function readRequest(body: JsonObject, history: History | null): Pr
   const tier = fields["service_tier"] as string | undefined;
   return {
     id,
-    chat: { ...others, ...chatFields(fields, streamed), messages },
+    chat: { ...others, ...chatFields(fields, streamed || isBackground), messages },
     places,
     input,
     previousId,

@@ -12,6 +12,8 @@ export const eventText = (event: JsonObject): string =>
 export interface ResponseSinkOptions {
   readonly answer: ResponseAnswer;
   readonly streamed: boolean;
+  /** The client has the response already: whatever comes of it is kept. */
+  readonly isAccepted: boolean;
   /** Events that were not taken yet, as they are written. */
   readonly taken: () => string;
   /** Called when the answer has ended, before the client sees its end. */
@@ -69,9 +71,9 @@ class KeepingSink implements AnswerSink {
     // Another target may have begun before, and failed.
     if (this.#begun) return;
     this.#begun = true;
-    const { answer, taken } = this.#options;
+    const { answer, taken, isAccepted } = this.#options;
     const model = headers[headers.indexOf("x-assistant-model") + 1];
-    answer.created();
+    if (!isAccepted) answer.created();
     answer.begin(headers.includes("x-assistant-model") && model !== undefined ? decodeURIComponent(model) : null);
     this.#client.chunk(Buffer.from(taken()));
   }
@@ -94,20 +96,20 @@ class KeepingSink implements AnswerSink {
     });
   }
   fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
-    const { answer, streamed, taken } = this.#options;
+    const { answer, streamed, taken, isAccepted } = this.#options;
     // Without a head there is no response, but a request that was refused.
-    if (!streamed || this.#client.status === null) {
+    if (!isAccepted && (!streamed || this.#client.status === null)) {
       this.#client.fail(error, headers, betweenEvents);
       return;
     }
-    if (!this.#begun) answer.created();
+    if (!this.#begun && !isAccepted) answer.created();
     answer.fail(error);
     void this.#kept(() => this.#client.end(Buffer.from(taken())));
   }
   abort(): void {
-    const { answer, keep } = this.#options;
+    const { answer, keep, isAccepted } = this.#options;
     this.#client.abort();
-    if (!this.#begun) return;
+    if (!this.#begun && !isAccepted) return;
     answer.cancel();
     void keep().catch(() => {});
   }

@@ -1,0 +1,113 @@
+import { Readable } from "node:stream";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { JsonObject } from "../../../../core/inference.ts";
+import { type Body, integer, invalid, oneOf, shown } from "../../../canonical/rules.ts";
+import { described } from "./describe.ts";
+import type { Item } from "./items.ts";
+import { type Responses, type Running, responseNotFound } from "./stored.ts";
+
+const MAX_PAGE = 100;
+const DEFAULT_PAGE = 20;
+
+/** Stored responses: one, its stream, its input items; cancel and delete. A tenant sees its own alone. */
+export function registerResponseRoutes(app: FastifyInstance, responses: Responses): void {
+  const found = async (request: FastifyRequest): Promise<JsonObject> => {
+    const { tenant, id } = asked(request);
+    const stored = await responses.find(tenant, id);
+    if (stored === null) throw responseNotFound(id);
+    return stored.response;
+  };
+  for (const prefix of ["", "/v1"]) {
+    app.get(`${prefix}/responses/:id`, { config: { describe: described.get } }, async (request, reply) => {
+      const { stream, starting_after: after } = request.query as Body;
+      if (stream !== "true") return await found(request);
+      const events = await eventsOf(responses, request, numberOf("starting_after", after, -1));
+      return await reply.type("text/event-stream").header("Cache-Control", "no-cache").send(Readable.from(events));
+    });
+    app.get(`${prefix}/responses/:id/input_items`, { config: { describe: described.inputItems } }, async (request) => {
+      const { tenant, id } = asked(request);
+      const items = await responses.inputOf(tenant, id);
+      if (items === null) throw responseNotFound(id);
+      return pageOf(items, request.query as Body);
+    });
+    app.post(`${prefix}/responses/:id/cancel`, { config: { describe: described.cancel } }, async (request) => {
+      const { tenant, id } = asked(request);
+      const running = responses.running(tenant, id);
+      if (running !== null) await responses.cancel(running);
+      const response = await found(request);
+      if (response["status"] === "cancelled") return response;
+      throw invalid("response_id", `The response "${id}" cannot be cancelled: ${whyNot(response)}.`);
+    });
+    app.delete(`${prefix}/responses/:id`, { config: { describe: described.delete } }, async (request) => {
+      const { tenant, id } = asked(request);
+      if (!(await responses.delete(tenant, id))) throw responseNotFound(id);
+      return { id, object: "response", deleted: true };
+    });
+  }
+}
+
+const whyNot = ({ background, status }: JsonObject): string =>
+  background === true ? `it is ${String(status)}` : 'it was not made with "background"; close its connection';
+
+const asked = ({ params, identity }: FastifyRequest): { readonly tenant: string; readonly id: string } => ({
+  tenant: identity.caller.tenant,
+  id: (params as { readonly id: string }).id,
+});
+
+/** A query's number; queries are text. */
+function numberOf(name: string, written: unknown, usual: number): number {
+  if (written === undefined) return usual;
+  const value = typeof written === "string" && /^\d{1,9}$/.test(written) ? Number(written) : Number.NaN;
+  const rule = integer(0);
+  if (rule.passes(value)) return value;
+  throw invalid(name, `"${name}" must be ${rule.expected}; found ${shown(written)}.`);
+}
+
+/** Events of a response's stream after the one with the number, those to come as well. */
+async function eventsOf(
+  responses: Responses,
+  request: FastifyRequest,
+  after: number,
+): Promise<AsyncIterable<string> | Iterable<string>> {
+  const { tenant, id } = asked(request);
+  const running = responses.running(tenant, id);
+  if (running?.request.streamed) return following(running, after + 1);
+  const stored = await responses.find(tenant, id);
+  if (stored === null) throw responseNotFound(id);
+  if (stored.events !== null) return stored.events.slice(after + 1);
+  throw invalid("stream", `The response "${id}" has no stream: it was not made with "background" and "stream".`);
+}
+
+async function* following({ answer, events, watchers }: Running, from: number): AsyncIterable<string> {
+  for (let next = from; ; ) {
+    for (; next < events.length; next++) yield events[next] as string;
+    if (answer.hasEnded) return;
+    await new Promise<void>((resolve) => {
+      const watch = (): void => {
+        watchers.delete(watch);
+        resolve();
+      };
+      watchers.add(watch);
+    });
+  }
+}
+
+function pageOf(items: readonly Item[], query: Body): object {
+  const { after, limit, order = "desc" } = query;
+  const rule = oneOf("asc", "desc");
+  if (!rule.passes(order)) throw invalid("order", `"order" must be ${rule.expected}; found ${shown(order)}.`);
+  const size = numberOf("limit", limit, DEFAULT_PAGE);
+  const pages = integer(1, MAX_PAGE);
+  if (!pages.passes(size)) throw invalid("limit", `"limit" must be ${pages.expected}; found ${size}.`);
+  const ordered = order === "asc" ? items : [...items].reverse();
+  const at = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && at === 0) throw invalid("after", '"after" must be the id of an item of the list.');
+  const data = ordered.slice(at, at + size);
+  return {
+    object: "list",
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: at + size < ordered.length,
+  };
+}

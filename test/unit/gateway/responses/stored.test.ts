@@ -1,0 +1,104 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Store } from "../../../../src/core/store.ts";
+import { ResponseAnswer } from "../../../../src/gateway/doors/openai/responses/answer.ts";
+import { type ResponseRequest, readRequest } from "../../../../src/gateway/doors/openai/responses/request.ts";
+import { Responses } from "../../../../src/gateway/doors/openai/responses/stored.ts";
+import { SqliteStore } from "../../../../src/store/sqlite/store.ts";
+
+const DAY_MS = 86_400_000;
+
+describe("stored responses", () => {
+  let directory: string;
+  let store: Store;
+  let responses: Responses;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "assistant-responses-"));
+    store = new SqliteStore({ directory, report: () => {} });
+    responses = new Responses(store, () => DAY_MS);
+  });
+  afterAll(async () => {
+    await store.close();
+    await rm(directory, { recursive: true });
+  });
+
+  const asked = (fields: object = {}): Promise<ResponseRequest> =>
+    readRequest({ model: "river", input: "Hello", ...fields }, responses.historyOf("kim"));
+  const answerOf = ({ id, repeated, input }: ResponseRequest): ResponseAnswer =>
+    new ResponseAnswer({
+      ...{ id, repeated, createdAt: 1, model: "river", summarizes: false, inputItems: input.length },
+    });
+  const answered = async (fields: object = {}, text = "Rhine"): Promise<ResponseRequest> => {
+    const request = await asked(fields);
+    const answer = answerOf(request);
+    answer.begin(null);
+    answer.whole({ choices: [{ message: { content: text }, finish_reason: "stop" }] });
+    answer.finish();
+    await responses.keep("kim", request, answer);
+    return request;
+  };
+
+  it("are there for their tenant alone", async () => {
+    const { id } = await answered();
+    expect((await responses.find("kim", id))?.response["status"]).toBe("completed");
+    expect(await responses.find("lee", id)).toBeNull();
+    expect(await responses.delete("lee", id)).toBe(false);
+    expect(await responses.itemsThrough("lee", id)).toBeNull();
+  });
+
+  it("make the conversation that a request goes on from", async () => {
+    const first = await answered({ instructions: "Be brief." });
+    const second = await answered({ previous_response_id: first.id }, "Elbe");
+    const { chat } = await asked({ previous_response_id: second.id, input: "And?" });
+    expect(chat["messages"]).toEqual([
+      { role: "user", content: "Hello" },
+      { role: "assistant", content: "Rhine" },
+      { role: "user", content: "Hello" },
+      { role: "assistant", content: "Elbe" },
+      { role: "user", content: "And?" },
+    ]);
+  });
+
+  it("give the items that a request names", async () => {
+    const { id } = await answered();
+    const [item] = (await responses.find("kim", id))?.response.output ?? [];
+    const { chat } = await asked({
+      input: [
+        { type: "item_reference", id: item?.id },
+        { role: "user", content: "And?" },
+      ],
+    });
+    expect(chat["messages"]).toMatchObject([{ role: "assistant", content: "Rhine" }, { role: "user" }]);
+  });
+
+  it("cannot be gone on from once one before is deleted", async () => {
+    const first = await answered();
+    const second = await answered({ previous_response_id: first.id });
+    expect(await responses.delete("kim", first.id)).toBe(true);
+    await expect(asked({ previous_response_id: second.id })).rejects.toMatchObject({ param: "previous_response_id" });
+  });
+
+  it("are failed where the daemon that made them is no more", async () => {
+    const request = await asked({ background: true });
+    await responses.begin("kim", request, answerOf(request), []);
+    expect((await responses.find("kim", request.id))?.response["status"]).toBe("queued");
+    const next = new Responses(store, () => DAY_MS);
+    expect((await next.find("kim", request.id))?.response).toMatchObject({
+      status: "failed",
+      error: { code: "server_error" },
+    });
+    await expect(
+      readRequest({ input: "x", previous_response_id: request.id }, next.historyOf("kim")),
+    ).rejects.toMatchObject({ param: "previous_response_id", message: expect.stringContaining("failed") });
+  });
+
+  it("are not kept where nothing is to be", async () => {
+    const none = new Responses(store, () => 0);
+    expect(none.historyOf("kim")).toBeNull();
+    const { repeated } = await readRequest({ input: "x" }, none.historyOf("kim"));
+    expect(repeated["store"]).toBe(false);
+  });
+});
