@@ -35,6 +35,7 @@ beforeAll(async () => {
   assistant = await installFakes({
     models: { river: { contextTokens: 512 }, vectors: { kind: "embedding" } },
     env: { HF_ENDPOINT: hub.url, OLLAMA_MODELS: "/nowhere" },
+    config: 'cors_origins = ["https://chat.example"]',
   });
   await mkdir(join(assistant.root, "presets"), { recursive: true });
   await writeFile(join(assistant.root, "presets/local.yaml"), PRESETS);
@@ -181,13 +182,11 @@ describe("models", () => {
   it("are not pushed", async () => {
     expect((await call("POST", "/api/push", { model: "river" })).status).toBe(501);
   });
-  it("are not changed by what a proxy forwards, while there are no keys", async () => {
-    const { status, body } = await call(
-      "DELETE",
-      "/api/delete",
-      { model: "river" },
-      { "x-forwarded-for": "192.0.2.1" },
-    );
+  it.each([
+    ["what a proxy forwards", { "x-forwarded-for": "192.0.2.1" }],
+    ["pages of elsewhere that may ask models", { origin: "https://chat.example" }],
+  ])("are not changed by %s, while there are no keys", async (_, headers) => {
+    const { status, body } = await call("DELETE", "/api/delete", { model: "river" }, headers);
     expect(status).toBe(403);
     expect(body["error"]).toMatch(/scope "admin"/);
   });

@@ -7,6 +7,9 @@ import { AssistantError } from "../../core/errors.ts";
 const LOCAL_ORIGIN =
   /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
 
+/** Whether a request comes from a page or program of this machine, or from no page at all. */
+export const isLocalOrigin = (origin: string | undefined): boolean => origin === undefined || LOCAL_ORIGIN.test(origin);
+
 const EXPOSED =
   "x-request-id, x-assistant-model, x-assistant-instance, x-assistant-queue-ms, x-assistant-queue-place, x-assistant-expected-start-ms, retry-after";
 const PREFLIGHT_AGE_S = 600;
@@ -34,7 +37,7 @@ export function corsHeaders(
 }
 
 function isAllowed(origin: string, host: string | undefined, allowed: readonly string[]): boolean {
-  if (LOCAL_ORIGIN.test(origin)) return true;
+  if (isLocalOrigin(origin)) return true;
   // The daemon's own pages: the Host header has been checked before.
   if (host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)) return true;
   return allowed.some((entry) => entry === "*" || entry.replace(/\/$/, "").toLowerCase() === origin.toLowerCase());

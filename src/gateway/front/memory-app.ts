@@ -5,6 +5,7 @@ import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
+import { isLocalOrigin } from "./cors.ts";
 import { describeMemoryRoute, type RouteDescription } from "./describe.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
@@ -134,10 +135,11 @@ function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: Fas
   return identity;
 }
 
-/** A proxy on this machine has sent what it forwards from here too; it says so. */
+/** A proxy on this machine has sent what it forwards from here too; it says so. Pages of the web may ask models where they are let, no more. */
 const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
   isLoopback(socket.localAddress) &&
   isLoopback(socket.remoteAddress) &&
+  isLocalOrigin(headers.origin) &&
   !["forwarded", "x-forwarded-for", "x-real-ip"].some((name) => headers[name] !== undefined);
 
 /** The first that a door recognizes: which door a route belongs to does not matter for who may use it. */
