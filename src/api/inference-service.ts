@@ -40,6 +40,8 @@ export interface WireInferRequest {
   readonly inputs: readonly WireTensor[];
   readonly outputs: readonly { readonly name: string; readonly parameters: WireParameters }[];
   readonly rawInputContents: readonly Buffer[];
+  /** Why the message was not decoded; the rest is empty then. */
+  readonly refused?: unknown;
 }
 
 export interface WireInferResponse {

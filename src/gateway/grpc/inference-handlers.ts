@@ -1,4 +1,4 @@
-import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { ServerDuplexStream, ServerUnaryCall, ServiceDefinition, sendUnaryData } from "@grpc/grpc-js";
 import type { LoadedService } from "../../api/assistant-service.ts";
 import type {
   InferenceHandlers,
@@ -7,13 +7,14 @@ import type {
   WireStreamResponse,
 } from "../../api/inference-service.ts";
 import type { KeyScope } from "../../core/config.ts";
-import { type AssistantError, isAssistantError, presentable } from "../../core/errors.ts";
+import { AssistantError, isAssistantError, presentable } from "../../core/errors.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import { errorText } from "../doors/kserve/wire.ts";
 import { type Identity, isHidden, needsAdminKey } from "../front/authorize.ts";
 import { apiKeyOf, bearerOf } from "../front/keys.ts";
 import type { ForwardOptions } from "./forward.ts";
 import { type GrpcCall, infer, inferStreamed, refused } from "./inference-call.ts";
+import { checkInferMessage } from "./message-limits.ts";
 import { failureStatus } from "./status.ts";
 
 export interface InferenceHandlerOptions extends ForwardOptions {
@@ -22,6 +23,32 @@ export interface InferenceHandlerOptions extends ForwardOptions {
 
 /** Requests of one stream that run at once; more wait until one has ended. */
 const MAX_AT_ONCE = 32;
+
+/** The service's definition, whose requests for an inference are looked at before they are decoded. */
+export const boundedService = (service: ServiceDefinition): ServiceDefinition =>
+  Object.fromEntries(
+    Object.entries(service).map(([name, method]) => [
+      name,
+      INFERENCES.has(name) ? { ...method, requestDeserialize: bounded(method.requestDeserialize) } : method,
+    ]),
+  );
+
+const bounded =
+  (deserialize: (bytes: Buffer) => unknown) =>
+  (bytes: Buffer): object => {
+    try {
+      checkInferMessage(bytes);
+      return deserialize(bytes) as WireInferRequest;
+    } catch (error) {
+      // The library would answer that something is wrong, and not what.
+      const refused = isAssistantError(error)
+        ? error
+        : new AssistantError("invalid_request", "The message is no inference.ModelInferRequest.", { cause: error });
+      return { ...(deserialize(Buffer.alloc(0)) as WireInferRequest), refused };
+    }
+  };
+
+const INFERENCES: ReadonlySet<string> = new Set(["ModelInfer", "ModelStreamInfer"]);
 
 /** The calls of inference.GRPCInferenceService. */
 export function makeInferenceHandlers(options: InferenceHandlerOptions): InferenceHandlers {

@@ -42,7 +42,8 @@ const IN_TEXT: ReadonlySet<Datatype> = new Set(["UINT64", "INT64"]);
 
 /** A message as a request. Throws `invalid_request` naming the tensor. */
 export function inferRequestOf(message: WireInferRequest): InferRequest {
-  const { modelName, modelVersion, id, rawInputContents: raw, inputs, outputs } = message;
+  const { modelName, modelVersion, id, rawInputContents: raw, inputs, outputs, refused } = message;
+  if (refused !== undefined) throw refused;
   if (raw.length > 0 && raw.length !== inputs.length)
     throw new AssistantError(
       "invalid_request",

@@ -5,7 +5,7 @@ import { loadInferenceService } from "../../api/inference-service.ts";
 import type { ListenAddress } from "../../core/config.ts";
 import type { ForwardOptions } from "./forward.ts";
 import { makeHandlers } from "./handlers.ts";
-import { makeInferenceHandlers } from "./inference-handlers.ts";
+import { boundedService, makeInferenceHandlers } from "./inference-handlers.ts";
 import { makeModelHandlers, type Shelf } from "./model-handlers.ts";
 
 export interface GrpcOptions extends ForwardOptions {
@@ -97,7 +97,7 @@ export class GrpcListener {
     const handlers: AssistantHandlers = makeHandlers({ grpc, ...this.#options });
     server.addService(service, { ...handlers });
     server.addService(modelService, { ...makeModelHandlers({ grpc, shelf, authorizer, log }) });
-    server.addService(inference.service, { ...makeInferenceHandlers({ grpc, ...this.#options }) });
+    server.addService(boundedService(inference.service), { ...makeInferenceHandlers({ grpc, ...this.#options }) });
     new ReflectionService({ ...definition, ...inference.definition }).addToServer(server);
     return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };
   }

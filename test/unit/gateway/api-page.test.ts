@@ -4,6 +4,7 @@ import Fastify from "fastify";
 import { expect, test } from "vitest";
 import { inferenceRoutes as anthropicRoutes } from "../../../src/gateway/doors/anthropic/door.ts";
 import { apiV1Door } from "../../../src/gateway/doors/api-v1/door.ts";
+import { kserveDoor } from "../../../src/gateway/doors/kserve/door.ts";
 import { inferenceRoutes as llamaCppRoutes } from "../../../src/gateway/doors/llamacpp/door.ts";
 import { inferenceRoutes } from "../../../src/gateway/doors/openai/door.ts";
 
@@ -42,6 +43,19 @@ test("docs/api.md lists every route of /api/v1", async () => {
     const listed = path.endsWith("/unload") ? "/unload" : path;
     expect(page, route).toMatch(new RegExp(`\\x60(?:${method} )?${listed.replace(/[{}/]/g, "\\$&")}\\x60`));
   }
+});
+
+test("docs/kserve.md lists every route under /v2", async () => {
+  const text = await readFile(fileURLToPath(new URL("../../../docs/kserve.md", import.meta.url)), "utf8");
+  const door = kserveDoor({} as Parameters<typeof kserveDoor>[0]);
+  const app = Fastify();
+  const routes = door.inference.map(({ path }) => `POST ${path}`);
+  app.addHook("onRoute", ({ method, url }) => {
+    for (const each of [method].flat()) if (each !== "HEAD") routes.push(`${each} ${url}`);
+  });
+  door.register?.(app);
+  expect(routes).toHaveLength(10);
+  for (const route of routes) expect(text).toContain(`\`${route.replace("*", "{name}")}`);
 });
 
 test.each([

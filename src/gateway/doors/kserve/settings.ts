@@ -73,7 +73,7 @@ export function settingsOf(operation: TensorOperation, parameters: JsonObject, t
     if (Object.hasOwn(RESERVED, name)) taken[name] = checked(name, RESERVED[name] as Rule, value);
     else if (Object.hasOwn(UNSUPPORTED, name)) refuse(name, value);
     else if (!WITHOUT_EFFECT.has(name)) {
-      const field = ALIASES[name] ?? name;
+      const field = isAlias(name) ? (ALIASES[name] as string) : name;
       fields[field] = asWritten(operation, field, value);
     }
   }
@@ -129,7 +129,8 @@ function samplingOf(value: unknown): JsonObject {
 
 /** A value for a field, where numbers, lists and objects were written as text: so older clients send what is no integer. */
 function asWritten(operation: TensorOperation, name: string, value: unknown): unknown {
-  const rule = fieldTable[name]?.find(({ operations }) => operations.includes(operation));
+  const fields = Object.hasOwn(fieldTable, name) ? fieldTable[name] : undefined;
+  const rule = fields?.find(({ operations }) => operations.includes(operation));
   return rule === undefined ? value : parsedFor(rule, value);
 }
 

@@ -37,6 +37,8 @@ export interface OutputTensor extends Tensor {
 }
 
 const MAX_DIMENSIONS = 8;
+/** OpenAI's limit on the inputs of one request. */
+const MAX_ELEMENTS = 2048;
 const LENGTH_BYTES = 4;
 
 /** `invalid_request` about a tensor of the request, which `param` names. */
@@ -57,6 +59,8 @@ export function tensorHead(name: string, datatype: string, shape: readonly unkno
   const isSize = (size: unknown): boolean => Number.isSafeInteger(size) && (size as number) >= 0;
   if (!shape.every(isSize) || !isSize(product(shape as number[])))
     throw invalidTensor(name, `has the shape ${shown(shape)}; expected sizes of at least 0`);
+  const count = product(shape as number[]);
+  if (count > MAX_ELEMENTS) throw invalidTensor(name, `has ${count} elements; expected at most ${MAX_ELEMENTS}`);
   return { name, datatype: datatype as Datatype, shape: shape as number[] };
 }
 
@@ -67,7 +71,7 @@ export function tensorOf(head: TensorHead, data: readonly unknown[]): Tensor {
   if (data.length !== count)
     throw invalidTensor(
       name,
-      `has the shape ${shown(shape)}, which is ${count} ${count === 1 ? "element" : "elements"}; found ${data.length}`,
+      `has the shape ${shown(shape)}, which is ${count} ${count === 1 ? "element" : "elements"}; found ${data.length > count ? "more" : data.length}`,
     );
   const wrong = data.find((element) => !isElement(datatype, element));
   if (wrong !== undefined) throw invalidTensor(name, `is of ${datatype}; found the element ${shownElement(wrong)}`);
@@ -84,8 +88,8 @@ export function tensorFromJson(head: TensorHead, data: unknown): Tensor {
 export function tensorFromBinary(head: TensorHead, bytes: Buffer): Tensor {
   const { name, datatype, shape } = head;
   const size = elementBytes[datatype];
-  if (size === null) return tensorOf(head, textsOf(name, bytes));
   const count = product(shape);
+  if (size === null) return tensorOf(head, textsOf(name, bytes, count));
   if (bytes.length !== count * size)
     throw invalidTensor(
       name,
@@ -128,9 +132,10 @@ function isElement(datatype: Datatype, element: unknown): boolean {
   return typeof element === "number" && (datatype.startsWith("FP") || Number.isInteger(element));
 }
 
-function textsOf(name: string, bytes: Buffer): string[] {
+/** At most one more than `count`, which is wrong then. */
+function textsOf(name: string, bytes: Buffer, count: number): string[] {
   const texts: string[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
+  for (let offset = 0; offset < bytes.length && texts.length <= count; ) {
     const start = offset + LENGTH_BYTES;
     const end = start <= bytes.length ? start + bytes.readUInt32LE(offset) : Number.POSITIVE_INFINITY;
     if (end > bytes.length)
