@@ -183,7 +183,7 @@ test("a body over the limit is a 413, told to a client that goes on sending", as
 test.each([
   "/nothing",
   "/v1/nothing",
-  "/v2/chat/completions",
+  "/v3/chat/completions",
   "/v1/chat/completions/x",
   "/admin/status",
   "/admin/shutdown",
