@@ -1,3 +1,5 @@
+import type { ModelKind } from "./model.ts";
+
 /** APIs that providers speak. Each has its connector in src/upstreams/connectors.ts. */
 export const providerTypes = ["openai-compatible", "anthropic", "google"] as const;
 export type ProviderType = (typeof providerTypes)[number];
@@ -31,4 +33,9 @@ export interface Provider {
   /** Another daemon like this one, which is told which daemons a request has come through. */
   readonly isAssistant: boolean;
   readonly enabled: boolean;
+  /**
+   * Set for a server that was registered while the daemon runs: what for. It is asked for nothing else, and its models are
+   * offered under the names that it has for them.
+   */
+  readonly kinds?: readonly ModelKind[];
 }

@@ -25,6 +25,7 @@ import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { Metering } from "./metering.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
+import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
@@ -150,6 +151,7 @@ export class Daemon {
         return (await engine.voices?.(model, await resolveWeights(model.source, modelStore))) ?? [];
       },
       slots: engineSlots(() => fleet.snapshots()),
+      servers: registeredServers(remotes),
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new WeightsServer(() => current.config, modelStore),

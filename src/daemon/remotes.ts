@@ -4,8 +4,10 @@ import type { ProviderStatus } from "../api/providers.ts";
 import { Cluster, type ClusterLog } from "../cluster/cluster.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
+import type { Provider } from "../core/provider.ts";
 import { remoteInstanceId } from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
@@ -29,7 +31,10 @@ export class Remotes {
   readonly #cluster: Cluster;
   readonly #providers: Providers;
   readonly #options: RemotesOptions;
+  /** As it was loaded. */
   #config: Config | null = null;
+  /** Providers that no file names. */
+  #registered: readonly Provider[] = [];
 
   constructor(options: RemotesOptions) {
     this.#options = options;
@@ -48,7 +53,7 @@ export class Remotes {
     const first = this.#config === null;
     this.#config = config;
     this.#cluster.configure(config.remotes);
-    const looked = this.#providers.configure(config);
+    const looked = this.#configureProviders();
     // A model that this machine has got, or lost, may be another's too.
     if (!first) this.#tell();
     if (config.providers.length === 0) return;
@@ -58,10 +63,35 @@ export class Remotes {
     timer.cancel();
   }
 
+  /** Takes up a provider that no file names, until the daemon ends. Resolves once it was looked at; rejects with why it cannot be used, and then it is not kept. */
+  async register(provider: Provider): Promise<void> {
+    this.#registered = [...this.#registered, provider];
+    await this.#configureProviders();
+    const down = this.#providers.candidates().find(({ name }) => name === provider.name)?.down ?? null;
+    if (down === null) return;
+    this.unregister(provider.name);
+    throw new AssistantError(down.code, down.message, down.remedy === null ? {} : { remedy: down.remedy });
+  }
+
+  /** False: none of this name is registered. */
+  unregister(name: string): boolean {
+    const left = this.#registered.filter((provider) => provider.name !== name);
+    if (left.length === this.#registered.length) return false;
+    this.#registered = left;
+    void this.#configureProviders();
+    return true;
+  }
+
+  get registered(): readonly Provider[] {
+    return this.#registered;
+  }
+
   /** The way to another machine or a provider; null while it is not up. */
   find(targetId: string): Upstream | null {
     const { remotes = [], providers = [] } = this.#config ?? {};
-    const entry = [...remotes, ...providers].find(({ name }) => remoteInstanceId(name) === targetId);
+    const entry = [...remotes, ...providers, ...this.#registered].find(
+      ({ name }) => remoteInstanceId(name) === targetId,
+    );
     return entry === undefined ? null : (this.#cluster.upstream(entry.name) ?? this.#providers.upstream(entry.name));
   }
 
@@ -104,6 +134,11 @@ export class Remotes {
   close(): void {
     this.#cluster.close();
     this.#providers.close();
+  }
+
+  #configureProviders(): Promise<void> {
+    const { providers = [], models = [] } = this.#config ?? {};
+    return this.#providers.configure({ providers: [...providers, ...this.#registered], models });
   }
 
   #tell(): void {

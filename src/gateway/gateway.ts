@@ -19,6 +19,7 @@ import { apiV1Door } from "./doors/api-v1/door.ts";
 import { kserveDoor } from "./doors/kserve/door.ts";
 import { KserveModels } from "./doors/kserve/models.ts";
 import { llamaCppDoor } from "./doors/llamacpp/door.ts";
+import { llamaEdgeDoor } from "./doors/llamaedge/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { GREETING } from "./doors/ollama/memory-routes.ts";
@@ -32,7 +33,7 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
 import { RouteTable } from "./front/table.ts";
-import type { ControlPort, GatewaySettings, ModelWeights, PullPort, RunningSlots } from "./ports.ts";
+import type { ControlPort, GatewaySettings, ModelWeights, PullPort, RunningSlots, ServersPort } from "./ports.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
@@ -61,6 +62,8 @@ export interface GatewayOptions {
   readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
   /** Who speaks in a speech model. Default: nobody is known. */
   readonly voices?: (model: ModelSpec) => Promise<readonly Voice[]>;
+  /** Servers that join while the daemon runs. Default: none can. */
+  readonly servers?: ServersPort;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
@@ -116,6 +119,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     pulls = null,
     voices = () => Promise.resolve([]),
     slots = () => Promise.resolve([]),
+    servers: downstream = null,
   } = options;
   const orderOf = registry === null ? asWritten : (reference: string) => registry.pullOrder(reference);
   const servers = new Set<Server>();
@@ -143,6 +147,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama, pages];
   doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
+  doors.push(llamaEdgeDoor({ servers: downstream }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)

@@ -49,3 +49,30 @@ export interface ModelWeights {
 export type RunningSlots = (
   model: string,
 ) => Promise<readonly { readonly instance: string; readonly slot: Readonly<Record<string, unknown>> }[]>;
+
+/** A server that was registered while the daemon runs. */
+export interface RegisteredServer {
+  readonly id: string;
+  readonly url: string;
+  readonly kinds: readonly ServerKind[];
+  readonly isUp: boolean;
+  /** As requests name them. */
+  readonly models: readonly string[];
+}
+
+/** What a server is registered for, in llama-nexus' words. */
+export const serverKinds = ["chat", "embeddings", "image", "transcribe", "translate", "tts"] as const;
+export type ServerKind = (typeof serverKinds)[number];
+
+/** Servers with OpenAI's API that are taken up and let go while the daemon runs. */
+export interface ServersPort {
+  /** Rejects with why the server cannot be used, and with `model_exists` where it is registered for one of the kinds. */
+  register(server: {
+    readonly url: string;
+    readonly kinds: readonly ServerKind[];
+    readonly apiKey: string | null;
+  }): Promise<RegisteredServer>;
+  /** Throws `instance_not_found`. */
+  unregister(id: string): void;
+  list(): readonly RegisteredServer[];
+}

@@ -1,16 +1,18 @@
-import type { ModelSpec } from "../core/model.ts";
+import type { ModelKind, ModelSpec, ProviderOffer } from "../core/model.ts";
 import type { Provider } from "../core/provider.ts";
 import { servedElsewhere } from "../core/remote.ts";
 import type { ListedModel } from "../upstreams/connector.ts";
 import { byName } from "../upstreams/http/model-list.ts";
 
-/** A model of a provider that no file names, under the name `PROVIDER/MODEL`. */
+/** A model of a provider that no file names, under the name `PROVIDER/MODEL`, or its own where the provider was registered for some kinds. */
 export function offeredModels(provider: Provider, listed: readonly ListedModel[]): ModelSpec[] {
-  return offersOf(provider, listed).flatMap(({ id, kind, contextTokens }) =>
-    kind === null
+  const { kinds } = provider;
+  return offersOf(provider, listed).flatMap(({ id, kind: stated, contextTokens }) => {
+    const kind = kinds === undefined ? stated : registeredKind(stated, kinds);
+    return kind === null
       ? []
       : servedElsewhere({
-          name: `${provider.name}/${id}`,
+          name: kinds === undefined ? `${provider.name}/${id}` : id,
           aliases: [],
           kind,
           source: { type: "provider", offers: [{ provider: provider.name, model: id }] },
@@ -18,9 +20,34 @@ export function offeredModels(provider: Provider, listed: readonly ListedModel[]
           slots: provider.maxConcurrency,
           nodes: [provider.name],
           fingerprint: `provider ${provider.name} ${id}`,
-        }),
-  );
+        });
+  });
 }
+
+/** Names tell little: whoever registered a server knows better what its models are for. */
+const registeredKind = (stated: ModelKind | null, kinds: readonly ModelKind[]): ModelKind | null =>
+  stated !== null && kinds.includes(stated) ? stated : (kinds[0] ?? null);
+
+/** Models of the same name and kind as one that all their providers serve. */
+export function joinedModels(models: readonly ModelSpec[]): ModelSpec[] {
+  const byName = new Map<string, ModelSpec>();
+  for (const model of models) {
+    const before = byName.get(model.name);
+    if (before === undefined) byName.set(model.name, model);
+    else if (before.kind === model.kind) byName.set(model.name, joined(before, model));
+  }
+  return [...byName.values()];
+}
+
+const offersIn = ({ source }: ModelSpec): readonly ProviderOffer[] => (source.type === "provider" ? source.offers : []);
+
+const joined = (one: ModelSpec, other: ModelSpec): ModelSpec => ({
+  ...one,
+  source: { type: "provider", offers: [...offersIn(one), ...offersIn(other)] },
+  load: { ...one.load, slots: Math.max(one.load.slots, other.load.slots) },
+  nodes: [...(one.nodes ?? []), ...(other.nodes ?? [])],
+  fingerprint: `${one.fingerprint}, ${other.fingerprint}`,
+});
 
 /** What `models` of its entry leaves of its list. A whole name is offered although the list lacks it, or there is none. */
 function offersOf({ models }: Provider, listed: readonly ListedModel[]): readonly ListedModel[] {

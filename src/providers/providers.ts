@@ -8,6 +8,7 @@ import type { RemoteCandidate } from "../core/remote.ts";
 import type { Upstream } from "../core/upstream.ts";
 import type { ListedModel } from "../upstreams/connector.ts";
 import { connectors } from "../upstreams/connectors.ts";
+import { joinedModels } from "./catalog.ts";
 import { idleStatus, RemoteProvider } from "./remote-provider.ts";
 
 export interface ProvidersLog {
@@ -65,7 +66,9 @@ export class Providers {
 
   /** Models that they offer and no file names. `taken`: the names and aliases of this machine. */
   models(taken: ReadonlySet<string>): ModelSpec[] {
-    return [...this.#running.values()].flatMap(({ models }) => models.filter(({ name }) => !taken.has(name)));
+    return joinedModels([...this.#running.values()].flatMap(({ models }) => models)).filter(
+      ({ name }) => !taken.has(name),
+    );
   }
 
   /** The way to a provider, or null. */

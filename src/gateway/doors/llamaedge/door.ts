@@ -1,0 +1,23 @@
+import type { Door } from "../../front/door.ts";
+import { bearerDoor } from "../../front/error-body.ts";
+import type { ServersPort } from "../../ports.ts";
+import { registerServerRoutes } from "./servers.ts";
+
+export interface LlamaEdgeOptions {
+  /** Null: servers cannot be registered. */
+  readonly servers: ServersPort | null;
+}
+
+/** What LlamaEdge's servers have besides OpenAI's API. */
+export const llamaEdgeDoor = ({ servers }: LlamaEdgeOptions): Door => ({
+  ...bearerDoor,
+  name: "llamaedge",
+  register(app) {
+    app.get(
+      "/echo",
+      { config: { scope: null, describe: { summary: "Show that the server is there" } } },
+      async (_, reply) => reply.type("text/plain; charset=utf-8").send("echo test"),
+    );
+    if (servers !== null) registerServerRoutes(app, servers);
+  },
+});
