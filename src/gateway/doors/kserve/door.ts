@@ -7,6 +7,7 @@ import { type AnswerTranslator, RawAnswer, translatedSink } from "../../front/tr
 import { type DecodedInfer, decodeInfer } from "./decode.ts";
 import { registerMemoryRoutes } from "./memory-routes.ts";
 import type { KserveModels } from "./models.ts";
+import { described, errorSchema } from "./openapi.ts";
 import { generateRequestOf, inferRequestOf, type Named, namedBy } from "./request.ts";
 import { errorText, generateJson, inferJson } from "./wire.ts";
 
@@ -14,6 +15,8 @@ import { errorText, generateJson, inferJson } from "./wire.ts";
 export const kserveDoor = (models: KserveModels): Door => ({
   ...bearerDoor,
   name: "kserve",
+  describe: described,
+  errorSchema,
   inference: [
     route("infer", (bytes, headers, named) => {
       const { request, isBinary } = inferRequestOf(bytes, headers, named);

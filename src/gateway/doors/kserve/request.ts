@@ -26,7 +26,7 @@ export type Named = Pick<InferRequest, "model" | "version">;
 export type IsBinary = (output: string) => boolean;
 
 const HEADER_LENGTH = "inference-header-content-length";
-const MAX_TENSORS = 64;
+export const MAX_TENSORS = 64;
 const FIELDS = ["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
 const list: Rule = { passes: Array.isArray, expected: "an array" };
 

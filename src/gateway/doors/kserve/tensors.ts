@@ -18,6 +18,7 @@ const elementBytes = {
 
 /** Datatypes of the Open Inference Protocol that tensors here may have: all but FP16 and BF16. */
 export type Datatype = keyof typeof elementBytes;
+export const datatypes = Object.keys(elementBytes);
 export type Element = string | number | boolean;
 
 export interface TensorHead {
@@ -36,7 +37,7 @@ export interface OutputTensor extends Tensor {
   readonly datatype: "BYTES" | "FP32" | "UINT32";
 }
 
-const MAX_DIMENSIONS = 8;
+export const MAX_DIMENSIONS = 8;
 /** OpenAI's limit on the inputs of one request. */
 const MAX_ELEMENTS = 2048;
 const LENGTH_BYTES = 4;
@@ -52,7 +53,7 @@ export function tensorHead(name: string, datatype: string, shape: readonly unkno
   if (!Object.hasOwn(elementBytes, datatype))
     throw invalidTensor(
       name,
-      `has the datatype ${JSON.stringify(datatype.slice(0, 20))}; expected one of ${Object.keys(elementBytes).join(", ")}`,
+      `has the datatype ${JSON.stringify(datatype.slice(0, 20))}; expected one of ${datatypes.join(", ")}`,
     );
   if (shape.length > MAX_DIMENSIONS)
     throw invalidTensor(name, `has ${shape.length} dimensions; expected at most ${MAX_DIMENSIONS}`);
