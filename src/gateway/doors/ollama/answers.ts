@@ -15,7 +15,15 @@ interface Choice {
   readonly message?: Said;
   readonly text?: string;
   readonly finish_reason?: string | null;
-  readonly logprobs?: { readonly content?: readonly unknown[] | null } | null;
+  readonly logprobs?: Logprobs | null;
+}
+
+/** Of a chat its `content`, which Ollama has too; of a completion the other lists, an entry for each token. */
+interface Logprobs {
+  readonly content?: readonly unknown[] | null;
+  readonly tokens?: readonly string[];
+  readonly token_logprobs?: readonly (number | null)[];
+  readonly top_logprobs?: readonly (Readonly<Record<string, number>> | null)[] | null;
 }
 
 interface Said {
@@ -101,7 +109,7 @@ export class TextAnswer implements AnswerTranslator {
     const isEmpty = piece.content === "" && piece.thinking === "" && piece.calls.length === 0;
     this.#metrics.add(chunk, !isEmpty || said.tool_calls !== undefined);
     if (choice?.finish_reason) this.#finish = choice.finish_reason;
-    const logprobs = choice?.logprobs?.content ?? [];
+    const logprobs = logprobsOf(choice?.logprobs ?? null);
     if (isEmpty && logprobs.length === 0) return "";
     return this.#line({ ...this.#shape(piece), done: false, ...(logprobs.length === 0 ? {} : { logprobs }) });
   }
@@ -116,7 +124,7 @@ export class TextAnswer implements AnswerTranslator {
     for (const [index, call] of calls.entries()) this.#addCall({ ...call, index });
     this.#metrics.add(answer, false);
     this.#finish = choice?.finish_reason ?? null;
-    const logprobs = choice?.logprobs?.content ?? [];
+    const logprobs = logprobsOf(choice?.logprobs ?? null);
     const piece = { content: content ?? choice?.text ?? "", thinking: thinking ?? "", calls: this.#takeCalls() };
     return {
       ...opening(this.#model),
@@ -152,6 +160,16 @@ export class TextAnswer implements AnswerTranslator {
       return { ...(id === "" ? {} : { id }), function: { index, name, arguments: given } };
     });
   }
+}
+
+function logprobsOf(logprobs: Logprobs | null): readonly unknown[] {
+  const { content, tokens = [], token_logprobs: values, top_logprobs: others } = logprobs ?? {};
+  const entry = (token: string, logprob: number | null): object => ({ token, logprob, bytes: [...Buffer.from(token)] });
+  const listed = tokens.map((token, index) => {
+    const top = Object.entries(others?.[index] ?? {}).map(([other, logprob]) => entry(other, logprob));
+    return { ...entry(token, values?.[index] ?? null), ...(top.length === 0 ? {} : { top_logprobs: top }) };
+  });
+  return content ?? listed;
 }
 
 function argumentsOf(written: string): unknown {

@@ -123,3 +123,16 @@ test("what a service does not measure is measured here, as far as that can be", 
   expect(whole).not.toHaveProperty("prompt_eval_duration");
   expect(whole["eval_duration"]).toBe(whole["total_duration"]);
 });
+
+test("the probabilities of a completion are lists there, and objects here", () => {
+  const logprobs = { tokens: ["7", "é"], token_logprobs: [-0.1, -0.2], top_logprobs: [{ "7": -0.1, "8": -2 }, {}] };
+  const whole = new TextAnswer("m", generateShape).whole({
+    choices: [{ index: 0, text: "7é", finish_reason: "stop", logprobs }],
+  });
+  const eight = { token: "8", logprob: -2, bytes: [56] };
+  const seven = { token: "7", logprob: -0.1, bytes: [55] };
+  expect(whole["logprobs"]).toEqual([
+    { ...seven, top_logprobs: [seven, eight] },
+    { token: "é", logprob: -0.2, bytes: [195, 169] },
+  ]);
+});
