@@ -48,6 +48,7 @@ const gateway = await createGateway({
   control: {
     status: () => Promise.reject(new Error("not measured")),
     act: async () => {},
+    keep: () => {},
     modelAct: async () => {},
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     usage: () => ({ since: 0, usage: [] }),

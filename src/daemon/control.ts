@@ -82,6 +82,7 @@ export function createControl(parts: ControlParts): ControlPort {
     },
     modelAct: async (name, action) =>
       scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
+    keep: (name, idleTtlMs) => scheduler.keep(name, idleTtlMs),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
     metrics: async ({ engines }) => {

@@ -14,6 +14,8 @@ export interface ControlPort {
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Resolves once accepted; `model_not_found` otherwise. */
   modelAct(name: string, action: ModelVerb): Promise<void>;
+  /** Has a model that is loaded stopped after this time without a request, milliseconds (null: never), until it is unloaded. */
+  keep(name: string, idleTtlMs: number | null): void;
   /** Other machines, as this daemon sees them. */
   nodes(): NodesReport;
   /** What each key has used. */

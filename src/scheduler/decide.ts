@@ -7,7 +7,7 @@ import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
 import { devicesMeasured, lookAgain } from "./memory.ts";
 import { remotesChanged } from "./nodes.ts";
 import { noticeArrival } from "./notices.ts";
-import { operated } from "./operate.ts";
+import { kept, operated } from "./operate.ts";
 import { place } from "./placement.ts";
 import { refresh, unpark } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
@@ -65,6 +65,9 @@ function apply(turn: Turn, event: SchedulerEvent): void {
     case "operate":
       operated(turn, event.operation, event.target);
       break;
+    case "kept":
+      kept(turn, event.model, event.idleTtlMs);
+      break;
     case "remotes":
       remotesChanged(turn, event.change);
       break;
@@ -120,7 +123,7 @@ function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
   if (!isEvictable(instance)) return;
   // The last ones stay for the next request; it is looked at again in case another one comes up meanwhile.
   if (model.supply.future <= (model.spec.replicasMin ?? 0))
-    arm(turn, instance.idle, turn.now + (model.spec.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
+    arm(turn, instance.idle, turn.now + (model.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
   else leave(turn, instance, "idle");
 }
 

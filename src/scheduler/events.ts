@@ -48,6 +48,8 @@ export type SchedulerEvent =
   /** Start or reload. */
   | { readonly type: "configured"; readonly config: SchedulerConfig }
   | { readonly type: "operate"; readonly operation: OperatorAction; readonly target: OperationTarget }
+  /** A model that is loaded is to be stopped after this time without a request (null: never), until it is unloaded. */
+  | { readonly type: "kept"; readonly model: string; readonly idleTtlMs: number | null }
   /** Other machines were measured, or came or went. */
   | { readonly type: "remotes"; readonly change: RemoteChange }
   /** The daemon stops: nobody waits any longer, nothing new begins. */

@@ -132,7 +132,9 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   if (device.instances.size === 0) state.inUse.delete(device);
   state.instances.delete(instance.id);
   state.plans.delete(instance);
-  if (model.removed && model.instances.size === 0) state.models.delete(model.name);
+  if (model.instances.size > 0) return;
+  model.idleTtlOverride = undefined;
+  if (model.removed) state.models.delete(model.name);
 }
 
 /** Takes a waiting request out of its queue. Who does not serve the model now marks it, because others come nearer. */

@@ -130,6 +130,11 @@ export class Scheduler implements Dispatcher {
     this.#post({ type: "operate", operation, target });
   }
 
+  /** Has a model that is loaded stopped after this time without a request (null: never), until it is unloaded. */
+  keep(model: string, idleTtlMs: number | null): void {
+    this.#post({ type: "kept", model, idleTtlMs });
+  }
+
   snapshot(): SchedulerSnapshot {
     return snapshotOf(this.#state, this.#now());
   }

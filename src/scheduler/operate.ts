@@ -20,6 +20,14 @@ export function operated(turn: Turn, operation: OperatorAction, target: Operatio
   if (model !== undefined && !model.removed) operateModel(turn, operation, model);
 }
 
+/** A model that has no instance, or is not there, has nothing to keep. */
+export function kept(turn: Turn, name: string, idleTtlMs: number | null): void {
+  const model = turn.state.models.get(name);
+  if (model === undefined || model.instances.size === 0) return;
+  model.idleTtlOverride = idleTtlMs;
+  modelChanged(turn, model);
+}
+
 function operateModel(turn: Turn, operation: OperatorAction, model: ModelRecord): void {
   if (operation === "pin" || operation === "unpin") {
     model.pinOverride = operation === "pin";

@@ -36,7 +36,7 @@ export function refresh(turn: Turn, instance: InstanceRecord): void {
   if (life.phase === "ready" && !suspect.armed && instance.hasFreeSlot && isAdmitted(instance))
     model.available.update(instance);
   else model.available.remove(instance);
-  const ttl = model.spec.idleTtlMs;
+  const ttl = model.idleTtlMs;
   if (ttl !== null && life.phase === "ready" && instance.inFlight.size === 0 && !instance.isPinned) {
     const at = instance.lastUsedAt + ttl;
     if (!idle.armed || idle.at !== at) arm(turn, idle, at);

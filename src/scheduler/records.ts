@@ -94,6 +94,8 @@ export class ModelRecord {
   /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
   readonly sleeping = new Map<string, SleepingConversation>();
   pinOverride: boolean | null = null;
+  /** In the place of the configured time, as long as it is loaded; undefined: that one. */
+  idleTtlOverride: number | null | undefined;
   noticedAt = 0;
   #inFlight = 0;
   readonly #inFlightByTenant = new Map<string, number>();
@@ -109,6 +111,11 @@ export class ModelRecord {
 
   get isPinned(): boolean {
     return this.pinOverride ?? this.spec.pinned;
+  }
+
+  /** Milliseconds without a request after which an instance is stopped; null: never. */
+  get idleTtlMs(): number | null {
+    return this.idleTtlOverride === undefined ? this.spec.idleTtlMs : this.idleTtlOverride;
   }
 
   /** Nothing is ever started here for a model that only other nodes have. */

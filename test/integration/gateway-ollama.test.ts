@@ -132,6 +132,11 @@ describe("a request", () => {
     expect(unloaded.body).toMatchObject({ done: true, done_reason: "unload", message: { content: "" } });
     await eventually("river is unloaded", () => isUnloaded("river:latest"));
   });
+  it("with a longer keep_alive has the model stay for that time", async () => {
+    await call("POST", "/api/chat", { ...chat, keep_alive: "2h" });
+    const [{ expires_at: until } = {}] = (await running()).filter(({ name }) => name === "river:latest");
+    expect(Date.parse(String(until)) - Date.now()).toBeGreaterThan(3_600_000);
+  });
   it("with keep_alive 0 is answered before the model is unloaded", async () => {
     const { lines } = await call("POST", "/api/chat", { ...chat, keep_alive: 0 });
     expect(lines.at(-1)).toMatchObject({ done: true, done_reason: "stop" });

@@ -114,6 +114,7 @@ function recordedControl(): RecordedControl {
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     usage: () => ({ since: 0, usage: [] }),
     metrics: async () => "# nothing is measured\n",
+    keep: (name, idleTtlMs) => void calls.push(["keep", name, idleTtlMs]),
     modelAct: async (name, action) => void calls.push(["modelAct", name, action]),
     reload: async () => ({ changed: ["river"] }),
     shutdown: (options) => void calls.push(["shutdown", options]),

@@ -90,6 +90,7 @@ beforeEach(async () => {
   const control = {
     status: async () => emptyStatus,
     act: nothing,
+    keep: nothing,
     modelAct: nothing,
     nodes: nothing,
     usage: nothing,

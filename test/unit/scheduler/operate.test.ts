@@ -90,3 +90,25 @@ test("a drained instance that died is not there when it is resumed: the next req
   world.up(world.starting()[0] ?? "");
   expect(world.status(request)).toBe("running");
 });
+
+test("a model that is kept for another time than its own has its own again once it was unloaded", () => {
+  const world = new World([model("a", { idleTtlMs: 1_000 })]);
+  world.warm("a");
+  world.post({ type: "kept", model: "a", idleTtlMs: 60_000 });
+  world.advance(50_000);
+  expect(world.inState("ready")).toEqual(["a@cpu"]);
+  world.advance(10_000);
+  world.gone("a@cpu");
+  world.warm("a");
+  world.advance(1_000);
+  expect(world.inState("ready")).toEqual([]);
+});
+
+test("a model that is kept for ever is not stopped for idleness, and still gives way to another", () => {
+  const world = new World([model("a", { idleTtlMs: 1_000 })]);
+  world.warm("a");
+  world.post({ type: "kept", model: "a", idleTtlMs: null });
+  world.advance(600_000);
+  expect(world.inState("ready")).toEqual(["a@cpu"]);
+  expect(world.state.models.get("a")?.isPinned).toBe(false);
+});

@@ -9,7 +9,7 @@ import { Metrics } from "./metrics.ts";
 import { findModel } from "./names.ts";
 import { optionFields } from "./options.ts";
 import type { OllamaOptions } from "./ports.ts";
-import { keepAliveOf, lastAnswer, residencyAnswer } from "./residency.ts";
+import { keepAliveOf, keptAnswer, residencyAnswer } from "./residency.ts";
 
 /** `/api/embed`. Throws `invalid_request` naming the first wrong field. */
 export function decodeEmbed(bytes: Buffer, options: OllamaOptions): DecodedBody {
@@ -56,7 +56,9 @@ function decodeVectors(json: JsonObject, options: OllamaOptions, { input, body }
   const translator = new VectorAnswer((vectors, metrics) => body(written, vectors, metrics));
   const translate = (client: AnswerSink): AnswerSink => translatedSink(client, false, translator);
   if (isEmpty) return { ...decoded, answer: residencyAnswer(options, keepAliveMs, () => body(written, [], {})) };
-  return keepAliveMs === 0 ? { ...decoded, answer: lastAnswer(options, translate) } : { ...decoded, translate };
+  return keepAliveMs === null
+    ? { ...decoded, translate }
+    : { ...decoded, answer: keptAnswer(options, keepAliveMs, translate) };
 }
 
 /** Texts that are not empty; null and "" stand for none. */

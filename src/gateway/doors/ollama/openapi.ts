@@ -35,6 +35,8 @@ const common = {
   options,
   keep_alive: { type: ["string", "number", "null"], examples: ["5m", 0, -1] },
   think: { enum: [true, false, "low", "medium", "high", null] },
+  logprobs: FLAG,
+  top_logprobs: { type: ["integer", "null"], minimum: 0, maximum: 20 },
 };
 const calls: JsonSchema = {
   type: ["array", "null"],

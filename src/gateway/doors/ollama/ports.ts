@@ -8,7 +8,7 @@ import type { ControlPort, PullPort } from "../../ports.ts";
 export interface OllamaOptions {
   readonly inference: InferenceCore;
   readonly directory: ModelDirectory;
-  readonly control: Pick<ControlPort, "status" | "modelAct">;
+  readonly control: Pick<ControlPort, "status" | "modelAct" | "keep">;
   /** Downloads of the daemon; null: it has none. */
   readonly pulls: PullPort | null;
   /** What to pull for what somebody wrote, which may be the name of a preset. Rejects with `unknown_source`. */

@@ -1,7 +1,7 @@
 import type { AnswerSink, InferenceCall, JsonObject } from "../../../core/inference.ts";
 import { resolveModel } from "../../../inference/resolve.ts";
 import { INT32_MAX, invalid, shown } from "../../canonical/rules.ts";
-import { requireScope } from "../../front/authorize.ts";
+import { type Identity, requireScope } from "../../front/authorize.ts";
 import type { DecodedBody } from "../../front/door.ts";
 import { isGiven } from "./fields.ts";
 import type { OllamaOptions } from "./ports.ts";
@@ -45,28 +45,42 @@ type Answer = NonNullable<DecodedBody["answer"]>;
 export const residencyAnswer =
   (options: OllamaOptions, keepAliveMs: number | null, body: (reason: "load" | "unload") => JsonObject): Answer =>
   async (call, client, identity) => {
-    if (keepAliveMs === 0) {
-      requireScope(identity, "admin");
-      await unload(options, call);
-    } else {
-      await options.inference.load(call);
-    }
+    if (keepAliveMs === 0) resolveModel(options.directory, call);
+    const settle = settling(options, call, identity, keepAliveMs);
+    if (keepAliveMs !== 0) await options.inference.load(call);
+    await settle();
     sendJson(client, body(keepAliveMs === 0 ? "unload" : "load"));
   };
 
-/** Has a call answered by the core, and its model unloaded then. Other requests of the model end before. */
-export const lastAnswer =
-  (options: OllamaOptions, translate: (client: AnswerSink) => AnswerSink): Answer =>
+/** Has a call answered by the core, and its model kept or unloaded then. */
+export const keptAnswer =
+  (options: OllamaOptions, keepAliveMs: number, translate: (client: AnswerSink) => AnswerSink): Answer =>
   async (call, client, identity) => {
-    requireScope(identity, "admin");
+    const settle = settling(options, call, identity, keepAliveMs);
     await options.inference.run(call, translate(client));
-    await unload(options, call);
+    await settle();
   };
 
-/** Nothing is loaded of a model that runs elsewhere. */
-async function unload({ directory, control }: OllamaOptions, call: InferenceCall): Promise<void> {
-  const { name, nodes, source } = resolveModel(directory, call);
-  if (nodes === undefined && source.type !== "provider") await control.modelAct(name, "unload");
+/**
+ * What is done about a model after an answer. Who shortens its stay makes others wait for it, which takes the scope `admin`.
+ * Nothing is loaded of a model that runs elsewhere. Throws `insufficient_scope`.
+ */
+function settling(
+  { directory, control }: OllamaOptions,
+  call: InferenceCall,
+  identity: Identity,
+  keepAliveMs: number | null,
+): () => Promise<void> {
+  // One that is not there may have a substitute, which the core knows.
+  const model = directory.find(call.selector.among?.[0] ?? call.selector.model);
+  if (keepAliveMs === null || model === undefined || model.nodes !== undefined || model.source.type === "provider")
+    return async () => {};
+  const { name, idleTtlMs } = model;
+  if (keepAliveMs < (idleTtlMs ?? Number.POSITIVE_INFINITY)) requireScope(identity, "admin");
+  return async () => {
+    if (keepAliveMs === 0) await control.modelAct(name, "unload");
+    else control.keep(name, Number.isFinite(keepAliveMs) ? keepAliveMs : null);
+  };
 }
 
 /** A whole answer. */

@@ -9,7 +9,7 @@ import { chatMessages, contentOf } from "./messages.ts";
 import { findModel } from "./names.ts";
 import { optionFields } from "./options.ts";
 import type { OllamaOptions } from "./ports.ts";
-import { keepAliveOf, lastAnswer, residencyAnswer } from "./residency.ts";
+import { keepAliveOf, keptAnswer, residencyAnswer } from "./residency.ts";
 import { thinkingFields } from "./thinking.ts";
 
 /** Fields that nothing here stands for. */
@@ -104,7 +104,9 @@ function decodeText(json: JsonObject, options: OllamaOptions, request: TextReque
     });
     return { ...decoded, answer: residencyAnswer(options, keepAliveMs, body) };
   }
-  return keepAliveMs === 0 ? { ...decoded, answer: lastAnswer(options, translate) } : { ...decoded, translate };
+  return keepAliveMs === null
+    ? { ...decoded, translate }
+    : { ...decoded, answer: keptAnswer(options, keepAliveMs, translate) };
 }
 
 function formatFields(schema: JsonObject | null, format: unknown, operation: "chat" | "completion"): JsonObject {
