@@ -11,6 +11,8 @@ export interface LoadOrder {
   /** Closed loop for this long, ms; or, streamed, one stream per client. */
   readonly durationMs: number;
   readonly streamed: boolean;
+  /** Default: OpenAI's chat. The body suits other dialects of chat as well. */
+  readonly path?: string;
 }
 
 export interface LoadResult {
@@ -27,7 +29,7 @@ const messages = [
   { role: "user", content: "Name three rivers and say where they end. ".repeat(6) },
 ];
 
-function requestBytes({ port, key, streamed }: LoadOrder): Buffer {
+function requestBytes({ port, key, streamed, path = "/v1/chat/completions" }: LoadOrder): Buffer {
   const body = JSON.stringify({
     model: "stub",
     messages,
@@ -36,7 +38,7 @@ function requestBytes({ port, key, streamed }: LoadOrder): Buffer {
     ...(streamed ? { stream: true } : {}),
   });
   return Buffer.from(
-    `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 

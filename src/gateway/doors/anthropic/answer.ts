@@ -38,8 +38,7 @@ export class MessageTranslator implements AnswerTranslator {
     this.#ending.see(chunk as Chunk);
     let out = this.#started ? (progress === undefined ? "" : PING) : this.#start(chunk as Chunk);
     const said = choices?.[0]?.delta;
-    if (said?.reasoning_content)
-      out += this.#delta("thinking", { type: "thinking_delta", thinking: said.reasoning_content });
+    if (said?.reasoning_content) out += this.#think(said.reasoning_content);
     if (said?.content) out += this.#text(this.#withoutPrefill(said.content));
     for (const call of said?.tool_calls ?? []) out += this.#call(call);
     return out;
@@ -62,7 +61,8 @@ export class MessageTranslator implements AnswerTranslator {
     this.#ending.see(answer as Chunk);
     const said = choices?.[0]?.message;
     const content: JsonObject[] = [];
-    if (said?.reasoning_content) content.push({ type: "thinking", thinking: said.reasoning_content, signature: "" });
+    const thought = said?.reasoning_content ?? "";
+    if (thought !== "") content.push({ ...EMPTY.thinking, thinking: this.#asked.hidesThinking ? "" : thought });
     const text = this.#withoutPrefill(said?.content ?? "") + this.#held;
     if (text !== "") content.push({ type: "text", text, citations: null });
     for (const call of said?.tool_calls ?? []) {
@@ -111,6 +111,11 @@ export class MessageTranslator implements AnswerTranslator {
     const written = call.function?.arguments ?? "";
     const json = isString(written) ? written : JSON.stringify(written);
     return json === "" ? out : out + this.#delta(index, { type: "input_json_delta", partial_json: json });
+  }
+
+  #think(thought: string): string {
+    if (!this.#asked.hidesThinking) return this.#delta("thinking", { type: "thinking_delta", thinking: thought });
+    return this.#open === "thinking" ? "" : this.#close() + this.#begin("thinking", EMPTY.thinking);
   }
 
   #text(said: string): string {

@@ -35,6 +35,9 @@ export function shownParts(block: Body, at: string): readonly Part[] {
       return documentParts(block, at);
     case "search_result":
       return searchResultParts(block, at);
+    case "tool_reference":
+      mustBe(text, block.tool_name, `${at}.tool_name`);
+      return [textPart(`The tool "${block.tool_name as string}" can be called.`)];
     default:
       throw unknownBlock(block.type, at);
   }

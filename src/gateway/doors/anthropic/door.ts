@@ -1,10 +1,11 @@
-import type { WireFormat } from "../../../core/inference.ts";
+import type { JsonObject, WireFormat } from "../../../core/inference.ts";
 import { checkContentType, decodedBody, parseBody } from "../../canonical/decode.ts";
 import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { apiKeyOf, bearerOf } from "../../front/keys.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
 import { CountTranslator, MessageTranslator } from "./answer.ts";
 import { errorBody, errorEvent, unsupported } from "./errors.ts";
+import { withoutLateSystem } from "./late-system.ts";
 import { type MemoryRoutesOptions, registerModelRoutes } from "./models.ts";
 import { checkVersion, requireLimit, type Translated, translate, VERSION_HEADER } from "./request.ts";
 
@@ -32,12 +33,12 @@ const messages = route("/v1/messages", "openai.chat", (bytes) => {
 const countTokens = route("/v1/messages/count_tokens", "llamacpp.tokens", (bytes) => {
   const { json: asked } = parseBody(bytes);
   const translated = translate({ ...asked, stream: false });
-  const { checked, ...decoded } = decodedBody("chat", bodyOf(translated.json));
+  const decoded = decodedBody("chat", bodyOf(translated.json));
   return {
     ...decoded,
     // Nothing is evaluated: afterwards no cache holds the prompt.
     ...{ prompt: {}, maxTokens: 0 },
-    checked: () => ({ body: checked?.().body ?? decoded.body, prompt: {} }),
+    checked: () => ({ ...forEngines(decoded, translated), prompt: {} }),
     translate: (client) => translatedSink(client, false, new CountTranslator(translated)),
   };
 });
@@ -47,7 +48,7 @@ const bodyOf = (json: DecodedBody["body"]["json"]): DecodedBody["body"] => ({
   bytes: Buffer.from(JSON.stringify(json)),
 });
 
-/** The engines on this machine say besides how long the prompt is before they answer, and which text ended the answer. */
+/** What the engines on this machine get. They say besides how long the prompt is before they answer, and which text ended the answer. */
 function forEngines(
   { checked, streamed, body, prompt }: DecodedBody,
   { stops, files: [file] }: Translated,
@@ -58,10 +59,10 @@ function forEngines(
       `"${file}" is a document that only models of providers read.`,
       'Send its text: {"type": "text", "media_type": "text/plain", "data": …} as its source.',
     );
-  const known = checked?.() ?? { body, prompt };
-  if (!streamed && stops.length === 0) return known;
+  const { json } = (checked?.() ?? { body }).body;
+  const messages = withoutLateSystem(json["messages"] as readonly JsonObject[]);
   const more = { ...(streamed ? { return_progress: true } : {}), ...(stops.length > 0 ? { verbose: true } : {}) };
-  return { ...known, body: bodyOf({ ...known.body.json, ...more }) };
+  return { body: bodyOf({ ...json, messages, ...more }), prompt: { ...prompt, messages } };
 }
 
 export const inferenceRoutes: readonly InferenceRoute[] = [messages, countTokens];

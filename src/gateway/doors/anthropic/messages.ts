@@ -44,7 +44,7 @@ export class Conversation {
     if (given.role === "assistant") this.#assistant(blocks, at);
     else if (given.role === "user") this.#user(blocks, at);
     else {
-      const said = blocks.map((block, index) => textOf(block, `${at}.content[${index}]`));
+      const said = blocks.map((block, index) => saidBySystem(block, `${at}.content[${index}]`));
       this.#push({ role: "system", content: said.join("\n\n") }, at);
     }
   }
@@ -154,6 +154,16 @@ export class Conversation {
     this.names.set(path, at);
     for (const [part, place] of places.entries()) this.names.set(`${path}.content[${part}]`, place);
   }
+}
+
+/** Tools that are declared are offered from the beginning: a change of them is told. */
+function saidBySystem(block: Body, at: string): string {
+  if (block.type !== "tool_addition" && block.type !== "tool_removal") return textOf(block, at);
+  const { tool } = block;
+  if (!isObject(tool) || !isString(tool.name))
+    throw invalid(`${at}.tool`, `"${at}.tool" must refer to one of the tools by its name; found ${shown(tool)}.`);
+  const change = block.type === "tool_addition" ? "can be called from now on" : "cannot be called any longer";
+  return `The tool "${tool.name}" ${change}.`;
 }
 
 /** One text as such: not every chat template knows parts. */

@@ -26,6 +26,8 @@ export interface Translated {
   /** Where the client has documents that are no text. */
   readonly files: readonly string[];
   readonly stops: readonly string[];
+  /** The client does not want to see what the model thinks. */
+  readonly hidesThinking: boolean;
 }
 
 /** Fields that are read here, and those that change nothing: hints about price, place and Anthropic's own caches. Others are the engine's. */
@@ -73,7 +75,14 @@ export function translate(body: JsonObject): Translated {
     ...reasoningOf(given),
     ...userOf(given.metadata),
   };
-  return { json, names, prefill: conversation.prefill, files: conversation.files, stops: stops as string[] };
+  return {
+    json,
+    names,
+    prefill: conversation.prefill,
+    files: conversation.files,
+    stops: stops as string[],
+    hidesThinking: isObject(given.thinking) && given.thinking.display === "omitted",
+  };
 }
 
 /** Throws for what generating an answer needs and counting a prompt does not. */

@@ -73,6 +73,18 @@ describe("a stream", () => {
     expect(deltas).toEqual(["thinking_delta", "signature_delta", "text_delta"]);
   });
 
+  test("keeps the thinking to itself where it is to be omitted", () => {
+    const thinking = { type: "adaptive", display: "omitted" };
+    const events = streamed([delta({ reasoning_content: "Hm." }), delta({ content: "Yes." })], { thinking });
+    expect(orderFault(events)).toBeNull();
+    expect(JSON.stringify(events)).not.toContain("Hm.");
+    expect(events).toContainEqual({
+      type: "content_block_start",
+      index: 0,
+      content_block: expect.objectContaining({ type: "thinking" }),
+    });
+  });
+
   test("has a block for each of several tool calls, with the arguments in parts", () => {
     const events = streamed([
       delta({ content: "Well." }),

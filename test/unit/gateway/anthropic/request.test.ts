@@ -176,6 +176,31 @@ test("an address of an image is refused for engines here in the client's own nam
   expect(failed[0]?.message).toContain("messages[0].content[1]");
 });
 
+test("what the system says later is a part of the user's message for engines here", async () => {
+  const reference = { type: "tool_reference", name: "f" };
+  const late = [
+    { role: "user", content: "Hi" },
+    { role: "system", content: [{ type: "text", text: "Be kind." }] },
+    { role: "assistant", content: "Hello." },
+    { role: "system", content: [{ type: "tool_addition", tool: reference }] },
+  ];
+  const { body, checked } = await decoded({ system: "Be brief.", messages: late });
+  const roles = (json: unknown) => (json as { messages: { role: string }[] }).messages.map(({ role }) => role);
+  expect(roles(body.json)).toEqual(["system", "user", "system", "assistant", "system"]);
+  expect(checked?.().body.json["messages"]).toEqual([
+    { role: "system", content: "Be brief." },
+    {
+      role: "user",
+      content: ["Hi", "<system>\nBe kind.\n</system>"].map((text) => ({ type: "text", text })),
+    },
+    { role: "assistant", content: "Hello." },
+    {
+      role: "user",
+      content: [{ type: "text", text: '<system>\nThe tool "f" can be called from now on.\n</system>' }],
+    },
+  ]);
+});
+
 test("a PDF is for models of providers", async () => {
   const source = { type: "base64", media_type: "application/pdf", data: "AAAA" };
   const { body, checked } = await decoded({ messages: [{ role: "user", content: [{ type: "document", source }] }] });

@@ -1,0 +1,24 @@
+import type { JsonObject } from "../../../core/inference.ts";
+import type { Part } from "./blocks.ts";
+import { textPart } from "./blocks.ts";
+
+/**
+ * Messages in which the system speaks at the beginning alone: many chat templates refuse it later, and others two messages
+ * of a user in a row. What it says in between is part of the user's message before it, or one of its own.
+ */
+export function withoutLateSystem(messages: readonly JsonObject[]): readonly JsonObject[] {
+  const kept: JsonObject[] = [];
+  for (const message of messages) {
+    const before = kept.at(-1);
+    if (message["role"] !== "system" || before === undefined) kept.push(message);
+    else {
+      const said = textPart(`<system>\n${String(message["content"])}\n</system>`);
+      if (before["role"] === "user") kept[kept.length - 1] = { ...before, content: [...partsOf(before), said] };
+      else kept.push({ role: "user", content: [said] });
+    }
+  }
+  return kept;
+}
+
+const partsOf = ({ content }: JsonObject): readonly Part[] =>
+  typeof content === "string" ? [textPart(content)] : (content as readonly Part[]);
