@@ -7,6 +7,7 @@ import { CountTranslator, MessageTranslator } from "./answer.ts";
 import { errorBody, errorEvent, unsupported } from "./errors.ts";
 import { withoutLateSystem } from "./late-system.ts";
 import { type MemoryRoutesOptions, registerModelRoutes } from "./models.ts";
+import { described, errorSchema } from "./openapi.ts";
 import { checkVersion, requireLimit, type Translated, translate, VERSION_HEADER } from "./request.ts";
 
 const route = (path: string, wire: WireFormat, decode: InferenceRoute["decode"]): InferenceRoute => ({
@@ -76,6 +77,8 @@ export const anthropicDoor = (options: MemoryRoutesOptions): Door => ({
   inference: inferenceRoutes,
   credential: (headers) => apiKeyOf(headers["x-api-key"]) ?? bearerOf(headers.authorization),
   errorBody,
+  errorSchema,
   errorEvent,
+  describe: described,
   register: (app) => registerModelRoutes(app, options),
 });
