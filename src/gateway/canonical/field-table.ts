@@ -43,6 +43,15 @@ const SPEECH: readonly Operation[] = ["speech"];
 const HEARING: readonly Operation[] = ["transcription", "translation"];
 const ALL: readonly Operation[] = ["chat", "completion", "embedding", "speech", "transcription", "translation"];
 
+/** Priorities by tier; null: the usual one. */
+export const serviceTiers: Readonly<Record<string, number | null>> = {
+  auto: null,
+  default: null,
+  flex: 25,
+  scale: 75,
+  priority: 75,
+};
+
 /** Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still. */
 const MAX_LOOK_BACK = 2 ** 20;
 const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
@@ -228,8 +237,38 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   reasoning_budget_message: [field(CHAT, text, "What ends reasoning that is over it.")],
   reasoning_control: [field(CHAT, boolean, "Reasoning can be ended while it runs.")],
 
-  echo: [refused(GENERATING, "The prompt before the answer.", NO_SUCH_ENGINE, [null, false])],
-  suffix: [refused(GENERATING, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""])],
+  echo: [
+    refused(CHAT, "The prompt before the answer.", NO_SUCH_ENGINE, [null, false]),
+    refused(COMPLETION, "The prompt before the answer.", "Send the prompt as text, and no `logprobs`.", [null, false]),
+  ],
+  suffix: [
+    refused(CHAT, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""]),
+    refused(COMPLETION, "A text to come after the answer.", "Use /infill, with a model that was trained for it.", [
+      null,
+      "",
+    ]),
+  ],
+  service_tier: [
+    field(
+      CHAT,
+      oneOf(...Object.keys(serviceTiers)),
+      "`flex`: waits behind others (priority 25); `priority`, `scale`: goes first (75). A header counts before it.",
+    ),
+  ],
+  store: [
+    field(
+      CHAT,
+      {
+        passes: (value) => value === false,
+        expected: "false: chats are not kept, responses are",
+        schema: { enum: [false] },
+      },
+      "Keep the answer.",
+    ),
+  ],
+  metadata: [field(CHAT, object, "Of no effect here.")],
+  safety_identifier: [field(CHAT, text, "Of no effect here.")],
+  prompt_cache_key: [field(CHAT, text, "Of no effect here: what is cached is found by its text.")],
   best_of: [refused(GENERATING, "The best of several answers.", "Use `n`, and choose among the answers.", [null, 1])],
   audio: [refused(CHAT, "Answers that are spoken.", NO_SUCH_ENGINE)],
   modalities: [field(CHAT, textOnly, "What the answer is.")],

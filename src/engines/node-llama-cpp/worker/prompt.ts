@@ -124,8 +124,9 @@ function messagesOf(body: Body): Message[] {
   return messages.map((message: unknown, index) => {
     if (!isObject(message))
       throw invalid(`Field 'messages[${index}]': must be an object, but is ${nameOfType(message)}`);
-    const role = message.role;
-    if (typeof role !== "string") throw invalid(`Field 'messages[${index}].role': must be a string`);
+    if (typeof message.role !== "string") throw invalid(`Field 'messages[${index}].role': must be a string`);
+    // Templates do not know the newer word; llama-server reads it so too.
+    const role = message.role === "developer" ? "system" : message.role;
     return { ...message, role, content: contentOf(message.content, role, index) };
   });
 }

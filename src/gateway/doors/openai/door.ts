@@ -17,6 +17,7 @@ import { checkFormType, decodeForm } from "../../canonical/form.ts";
 import type { RouteDescription } from "../../front/describe.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
+import { decodeChat, decodeCompletion } from "./chat.ts";
 import { decodeImage, imageBody } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
 import { decodeRerank, decodeScore, rerankBody, scoreBody } from "./rerank.ts";
@@ -36,11 +37,14 @@ const json = (
   decode: Route["decode"],
   describe: RouteDescription,
 ): Route => ({ ...{ name, operation, wire, decode, describe }, checkHeaders: checkContentType });
-const listed = (name: string, title: string, operation: Operation, wire: WireFormat, stated: Stated): Route =>
-  json(name, operation, wire, (bytes) => decodeBody(operation, bytes), {
-    ...stated,
-    body: { title, ...bodySchema(operation) },
-  });
+const listed = (
+  name: string,
+  title: string,
+  operation: Operation,
+  wire: WireFormat,
+  stated: Stated,
+  decode: Route["decode"] = (bytes) => decodeBody(operation, bytes),
+): Route => json(name, operation, wire, decode, { ...stated, body: { title, ...bodySchema(operation) } });
 const form = (
   name: string,
   title: string,
@@ -66,14 +70,22 @@ const form = (
 const SOUND = { type: "string", format: "binary" };
 
 const routes: readonly Route[] = [
-  listed("/v1/chat/completions", "ChatRequest", "chat", "openai.chat", {
-    summary: "Answer a conversation",
-    answers: wholeOrStream(chatAnswer, chatChunk),
-  }),
-  listed("/v1/completions", "CompletionRequest", "completion", "openai.completion", {
-    summary: "Continue a text",
-    answers: wholeOrStream(completionAnswer, completionAnswer),
-  }),
+  listed(
+    "/v1/chat/completions",
+    "ChatRequest",
+    "chat",
+    "openai.chat",
+    { summary: "Answer a conversation", answers: wholeOrStream(chatAnswer, chatChunk) },
+    decodeChat,
+  ),
+  listed(
+    "/v1/completions",
+    "CompletionRequest",
+    "completion",
+    "openai.completion",
+    { summary: "Continue a text", answers: wholeOrStream(completionAnswer, completionAnswer) },
+    decodeCompletion,
+  ),
   listed("/v1/embeddings", "EmbeddingRequest", "embedding", "openai.embedding", {
     summary: "Turn texts into vectors",
     answers: { "application/json": embeddingAnswer },

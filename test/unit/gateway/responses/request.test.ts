@@ -118,13 +118,6 @@ describe("a request of the Responses API as a chat", () => {
     expect(chat).toMatchObject({ tools: [{ function: { name: "go" } }], tool_choice: "required" });
   });
 
-  it("has the priority of its service tier", async () => {
-    const priorities = await Promise.all(
-      ["flex", "default", "priority"].map(async (tier) => (await read({ input: "x", service_tier: tier })).priority),
-    );
-    expect(priorities).toEqual([25, null, 75]);
-  });
-
   it.each<[param: string, fields: JsonObject]>([
     ["tools[0].type", { tools: [{ type: "web_search" }] }],
     ["tool_choice", { tool_choice: { type: "web_search" } }],

@@ -1,4 +1,5 @@
 import type { JsonObject } from "../../../../core/inference.ts";
+import { serviceTiers } from "../../../canonical/field-table.ts";
 import {
   type Body,
   boolean,
@@ -49,15 +50,6 @@ const include: DescribedRule = {
   schema: { type: "array", items: oneOf(...INCLUDABLE).schema },
 };
 
-/** Priorities by tier; a header says more exactly. */
-export const tiers: Readonly<Record<string, number | null>> = {
-  auto: null,
-  default: null,
-  flex: 25,
-  scale: 75,
-  priority: 75,
-};
-
 export const rules: Readonly<Record<string, DescribedRule>> = {
   background: boolean,
   include,
@@ -71,7 +63,7 @@ export const rules: Readonly<Record<string, DescribedRule>> = {
   prompt_cache_retention: oneOf("in_memory", "24h"),
   reasoning: object,
   safety_identifier: text,
-  service_tier: oneOf(...Object.keys(tiers)),
+  service_tier: oneOf(...Object.keys(serviceTiers)),
   store: boolean,
   stream: boolean,
   stream_options: object,

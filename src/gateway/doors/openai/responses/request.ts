@@ -1,7 +1,7 @@
 import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import { type Body, invalid } from "../../../canonical/rules.ts";
-import { checkedFields, tiers } from "./fields.ts";
+import { checkedFields } from "./fields.ts";
 import { itemId, newResponseId } from "./ids.ts";
 import { type Item, itemsOf } from "./items.ts";
 import { messagesOf, type Placed } from "./messages.ts";
@@ -24,8 +24,6 @@ export interface ResponseRequest {
   readonly streamed: boolean;
   /** The client reads reasoning as a summary. */
   readonly summarizes: boolean;
-  /** Null: the usual one. */
-  readonly priority: number | null;
 }
 
 /** Where earlier responses of the caller are looked up. */
@@ -57,7 +55,6 @@ export async function readRequest(body: JsonObject, history: History | null): Pr
   if (messages.length === 0) throw invalid("input", 'The field "input" is missing: there is nothing to answer.');
   const streamed = fields["stream"] === true;
   const reasoning = fields["reasoning"] as Body | undefined;
-  const tier = fields["service_tier"] as string | undefined;
   return {
     id,
     chat: { ...others, ...chatFields(fields, streamed || isBackground), messages },
@@ -69,7 +66,6 @@ export async function readRequest(body: JsonObject, history: History | null): Pr
     isBackground,
     streamed,
     summarizes: (reasoning?.["summary"] ?? reasoning?.["generate_summary"] ?? null) !== null,
-    priority: tier === undefined ? null : (tiers[tier] ?? null),
   };
 }
 

@@ -3,10 +3,10 @@ import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inf
 import type { InferenceCore } from "../../../../inference/core.ts";
 import { type ModelDirectory, resolveModel } from "../../../../inference/resolve.ts";
 import { decodeBody, modelOf, parseBody } from "../../../canonical/decode.ts";
+import { serviceTiers } from "../../../canonical/field-table.ts";
 import type { DecodedBody } from "../../../front/door.ts";
 import { ResponseAnswer } from "./answer.ts";
 import { DetachedSink } from "./detached-sink.ts";
-import { tiers } from "./fields.ts";
 import { inClientsNames, type ResponseRequest, readRequest } from "./request.ts";
 import { eventText, responseSink } from "./sink.ts";
 import type { Responses, Running } from "./stored.ts";
@@ -22,7 +22,7 @@ export interface ResponsePorts {
 export function decodeResponse(bytes: Buffer, ports: ResponsePorts): DecodedBody {
   const body = parseBody(bytes);
   const { json } = body;
-  const priority = tiers[String(json["service_tier"])] ?? null;
+  const priority = serviceTiers[String(json["service_tier"])] ?? null;
   return {
     body,
     model: modelOf(json),

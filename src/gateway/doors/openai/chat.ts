@@ -1,0 +1,64 @@
+import type { AnswerSink, JsonObject } from "../../../core/inference.ts";
+import { decodeBody } from "../../canonical/decode.ts";
+import { serviceTiers } from "../../canonical/field-table.ts";
+import type { DecodedBody } from "../../front/door.ts";
+import { translatedSink } from "../../front/translated-sink.ts";
+
+/** `POST /v1/chat/completions`. Throws as `decodeBody` does. */
+export function decodeChat(bytes: Buffer): DecodedBody {
+  const decoded = decodeBody("chat", bytes);
+  const { service_tier: asked } = decoded.body.json;
+  if (typeof asked !== "string") return decoded;
+  const priority = serviceTiers[asked] ?? null;
+  const tier = asked === "auto" ? "default" : asked;
+  return {
+    ...decoded,
+    ...(priority === null ? {} : { priority }),
+    // Providers say which one it was.
+    translate: (client) => editedSink(client, decoded.streamed, (answer) => ({ service_tier: tier, ...answer })),
+  };
+}
+
+/** `POST /v1/completions`. Throws as `decodeBody` does. */
+export function decodeCompletion(bytes: Buffer): DecodedBody {
+  const decoded = decodeBody("completion", bytes);
+  const { echo, prompt, logprobs = null, n = 1, ...rest } = decoded.body.json;
+  const prompts = [prompt].flat();
+  // Without the numbers of the prompt's tokens and their probabilities nothing could be put before those of the answer.
+  if (echo !== true || logprobs !== null || !prompts.every((text) => typeof text === "string")) return decoded;
+  const plain = decodeBody("completion", Buffer.from(JSON.stringify({ ...rest, prompt, n })));
+  return {
+    ...plain,
+    translate: (client) => editedSink(client, plain.streamed, echoing(prompts, typeof n === "number" ? n : 1)),
+  };
+}
+
+interface Choice {
+  readonly index?: number;
+  readonly text?: string;
+}
+
+/** Puts each prompt before the first text of its answers. */
+function echoing(prompts: readonly string[], answersEach: number): (answer: JsonObject) => JsonObject {
+  const begun = new Set<number>();
+  return (answer) => {
+    const { choices } = answer as { readonly choices?: readonly Choice[] };
+    if (choices === undefined) return answer;
+    const echoed = choices.map((choice) => {
+      const { index = 0, text = "" } = choice;
+      if (begun.has(index)) return choice;
+      begun.add(index);
+      return { ...choice, text: (prompts[Math.floor(index / answersEach)] ?? "") + text };
+    });
+    return { ...answer, choices: echoed };
+  };
+}
+
+/** A sink for an answer of OpenAI's API of which each object is changed on its way. */
+const editedSink = (client: AnswerSink, streamed: boolean, edit: (answer: JsonObject) => JsonObject): AnswerSink =>
+  translatedSink(client, streamed, {
+    streamType: "text/event-stream",
+    chunk: (chunk) => `data: ${JSON.stringify(edit(chunk))}\n\n`,
+    end: () => "data: [DONE]\n\n",
+    whole: edit,
+  });
