@@ -18,6 +18,7 @@ import { providersOf } from "./providers.ts";
 import { remotesOf } from "./remotes.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
+import { hasStoredKeys } from "./stored-keys.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate, valueProblem } from "./validate.ts";
 
@@ -56,7 +57,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const machine = machineFrom(options.hardware);
 
   const apiKeys = apiKeysOf(keys.server, env);
-  const policy: RemotePolicy = { hasKeys: apiKeys.length > 0, allowRemote: keys.server?.allow_remote ?? false };
+  const policy: RemotePolicy = {
+    hasKeys: apiKeys.length > 0 || hasStoredKeys(base),
+    allowRemote: keys.server?.allow_remote ?? false,
+  };
   const given = options.overrides?.httpAddr ?? variable(env, "ASSISTANT_HTTP_ADDR");
   const httpPlace: Place =
     given === null || given === undefined

@@ -59,7 +59,7 @@ export type Bind =
 export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePolicy): Bind {
   if (isLoopback(address.host) || hasKeys || allowRemote) return { outcome: "ok", address, message: null };
   const ways =
-    "set a key (ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everybody who reaches it";
+    "make a key (`assistant key create NAME`, ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everybody who reaches it";
   if (!isWildcard(address.host)) {
     return {
       outcome: "refused",

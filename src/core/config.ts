@@ -55,6 +55,19 @@ export interface ApiKey {
   readonly maxInFlight?: number;
   /** Most requests that begin within any minute; no limit where it is missing. */
   readonly requestsPerMinute?: number;
+  /** Most requests that begin in one day, in UTC; no limit where it is missing. */
+  readonly requestsPerDay?: number;
+  /** Tokens of prompts and answers; no limit where they are missing. */
+  readonly tokensPerMinute?: number;
+  readonly tokensPerDay?: number;
+  /** Of requests that name none, 0–100. */
+  readonly priority?: number;
+  /** From then on it opens nothing, epoch milliseconds; never where it is missing. */
+  readonly expiresAt?: number;
+  /** It opens nothing any more. */
+  readonly isRevoked?: boolean;
+  /** What its limits are counted by; its hash where it is missing. */
+  readonly account?: string;
 }
 
 /** One `[[remote_servers]]` entry. */

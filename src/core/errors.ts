@@ -126,6 +126,20 @@ export const errorCatalogue = {
     retry: false,
     about: "The API key may not do this, or not use this model.",
   },
+  key_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No stored API key has this name.",
+  },
+  key_exists: {
+    status: 409,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "An API key of this name exists already.",
+  },
   // Capacity
   rate_limit_exceeded: {
     status: 429,

@@ -46,6 +46,8 @@ export interface Caller {
   readonly tenant: string;
   /** Names or aliases of the models it may use; null: all. */
   readonly models: readonly string[] | null;
+  /** Of requests that name none, 0–100; missing: the usual one. */
+  readonly priority?: number;
 }
 
 /** The parts of a body that make up the prompt, as the client wrote them and unchecked. */

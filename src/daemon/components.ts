@@ -9,6 +9,7 @@ import { Fleet } from "../fleet/fleet.ts";
 import type { FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import { checkAdapters } from "../models/companions.ts";
 import type { PullService } from "../models/pull-service.ts";
 import { checkProjector, resolveWeights } from "../models/resolve.ts";
@@ -62,11 +63,12 @@ export interface Ground {
   readonly stores: Stores;
   readonly log: DaemonLog;
   readonly metering: Metering;
+  readonly keys: Pick<KeyRing, "keys">;
   /** Reads the configuration again. */
   reload(): Promise<unknown>;
 }
 
-export function createComponents({ current, stores, log, metering, reload }: Ground): Components {
+export function createComponents({ current, stores, log, metering, keys, reload }: Ground): Components {
   const { config, env } = current;
   const clock = systemClock;
   const fleetEvents = new Signal<FleetEvent>();
@@ -152,7 +154,7 @@ export function createComponents({ current, stores, log, metering, reload }: Gro
       all: () => directory.all(),
       createdAt: (name) => directory.createdAt(name),
     },
-    tenancy: () => current.config,
+    tenancy: () => ({ apiKeys: keys.keys, sharePrefixes: current.config.sharePrefixes }),
     fingerprint: promptFacts,
     log: log.part("gateway"),
     logRequest: metering.counting((level, fields) => requestLog(level, withoutQuotes(fields))),

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
-import type { Store } from "../core/store.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { PresetShelf } from "../models/presets/shelf.ts";
 import type { Components } from "./components.ts";
@@ -22,7 +21,8 @@ const operations = { load: "start", unload: "stop", restart: "restart" } as cons
 export interface ControlParts {
   readonly current: Current;
   readonly components: Components;
-  readonly store: Pick<Store, "problems">;
+  /** What is wrong with what the daemon keeps, one sentence each. */
+  problems(): readonly string[];
   readonly metering: Metering;
   readonly presets: Pick<PresetShelf, "look" | "notices">;
   /** They serve what this makes, and are made after it. */
@@ -34,7 +34,7 @@ export interface ControlParts {
 
 /** What the admin API asks of the daemon. */
 export function createControl(parts: ControlParts): ControlPort {
-  const { current, components, store, metering, presets } = parts;
+  const { current, components, metering, presets } = parts;
   const { fleet, scheduler, remotes, memory, weights, directory } = components;
   const startedAt = Date.now();
   let measuredAt = 0;
@@ -66,7 +66,7 @@ export function createControl(parts: ControlParts): ControlPort {
       providers: remotes.providers(),
       grpc,
       models: [...directory.own(), ...directory.remote().filter(({ source }) => source.type !== "provider")],
-      hints: [...hints, ...problems, ...store.problems],
+      hints: [...hints, ...problems, ...parts.problems()],
     });
   };
 

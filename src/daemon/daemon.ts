@@ -4,7 +4,7 @@ import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
 import { systemClock } from "../core/clock.ts";
-import type { Config } from "../core/config.ts";
+import type { ApiKey, Config } from "../core/config.ts";
 import { acquireLock, type DaemonLock } from "../core/daemon-lock.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
@@ -13,6 +13,7 @@ import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
+import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import { openStores, type Stores } from "../store/stores.ts";
@@ -46,6 +47,7 @@ interface Ground {
   readonly lock: DaemonLock;
   readonly log: DaemonLog;
   readonly metering: Metering;
+  readonly keys: KeyRing;
 }
 
 /** The composition root: a list of parts that start in order and stop in the opposite one. */
@@ -53,6 +55,7 @@ export class Daemon {
   readonly stopped: Promise<void>;
   readonly #resolveStopped: () => void;
   readonly #current: Current;
+  readonly #keys: KeyRing;
   readonly #log: DaemonLog["log"];
   readonly #setLogLevel: DaemonLog["setLevel"];
   readonly #components: Components;
@@ -88,13 +91,10 @@ export class Daemon {
       const metering = await Metering.open(stores.data, (error) =>
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );
-      const daemon = new Daemon({
-        current: new Current(options.env, config, hardware, stores.engines),
-        stores,
-        lock,
-        log,
-        metering,
-      });
+      const current = new Current(options.env, config, hardware, stores.engines);
+      const keys = new KeyRing({ store: stores.records, paths, configured: () => current.config.apiKeys });
+      await keys.load();
+      const daemon = new Daemon({ current, stores, lock, log, metering, keys });
       await startParts(daemon.#parts);
       log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
       for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
@@ -106,14 +106,15 @@ export class Daemon {
   }
 
   private constructor(ground: Ground) {
-    const { current, stores, log, metering } = ground;
+    const { current, stores, log, metering, keys } = ground;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
     this.#current = current;
+    this.#keys = keys;
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
-    this.#components = createComponents({ current, stores, log, metering, reload: () => this.reload() });
+    this.#components = createComponents({ current, stores, log, metering, keys, reload: () => this.reload() });
     this.#reloader = new Reloader({
       current,
       clock: systemClock,
@@ -131,7 +132,7 @@ export class Daemon {
       control: createControl({
         current,
         components: this.#components,
-        store: stores.records,
+        problems: () => [...stores.records.problems, ...keys.problems],
         metering,
         presets,
         listeners: () => listeners,
@@ -141,7 +142,7 @@ export class Daemon {
       }),
       pulls: this.#components.pulls,
       responses: new Responses(stores.records, () => current.config.keepResponsesMs),
-      authorizer: new Authorizer(() => current.config.apiKeys, metering.keyLimits),
+      authorizer: new Authorizer(() => keys.keys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
       clock: systemClock,
@@ -161,6 +162,7 @@ export class Daemon {
     this.#listeners = listeners;
     this.#parts = this.#listParts(ground);
     this.#followFleet();
+    keys.changed.add(() => this.#configure(this.#current.config));
   }
 
   /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
@@ -279,7 +281,7 @@ export class Daemon {
     scheduler.configure({
       models: config.models,
       devices: this.#current.hardware.devices,
-      settings: config.scheduler,
+      settings: { ...config.scheduler, tenantWeights: weightsOf(this.#keys.keys) },
       memoryBytes: memory.needs,
       cacheTokens: memory.cacheTokens,
       memoryPending: memory.pending,
@@ -298,6 +300,9 @@ export class Daemon {
     for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }
 }
+
+const weightsOf = (keys: readonly ApiKey[]): ReadonlyMap<string, number> =>
+  new Map(keys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const])));
 
 const withoutPreload = (config: Config): Config => ({
   ...config,

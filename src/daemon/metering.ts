@@ -40,6 +40,7 @@ export class Metering implements AsyncDisposable {
   /** A log of requests that counts each of them, too. */
   counting(log: RequestLog): RequestLog {
     return (level, fields: FinishedRequest) => {
+      this.keyLimits.count(fields.tenant, (fields.promptTokens ?? 0) + (fields.completionTokens ?? 0));
       if (this.#uncounted.push(fields) >= COUNTED_AT_ONCE) this.#count();
       log(level, fields);
     };

@@ -1,7 +1,7 @@
 import type { ApiKey, KeyScope } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { Caller } from "../../core/inference.ts";
-import { KeyLimits } from "./key-limits.ts";
+import { KeyLimits, type LimitStates } from "./key-limits.ts";
 import { keyOf } from "./keys.ts";
 
 /** Who a request comes from. */
@@ -21,8 +21,7 @@ export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): 
 /** What somebody is told who may not use what there is. */
 export const needsAdminKey = (): AssistantError =>
   new AssistantError("insufficient_scope", 'Over the network this needs an API key with the scope "admin".', {
-    remedy:
-      'Configure one (`[server] api_key_sha256 = [{ name = "me", sha256 = "…", scopes = ["inference", "admin"] }]`), or use the command line.',
+    remedy: "Create one (`assistant key create NAME --scope inference --scope admin`), or use the command line.",
   });
 
 const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
@@ -62,20 +61,25 @@ export class Authorizer {
       known?.keys === keys && known.credential === credential ? known.identity : this.#identify(credential, keys);
     if (connection !== undefined && identity !== known?.identity)
       this.#known.set(connection, { credential, keys, identity });
+    requireValid(identity);
     requireScope(identity, scope);
     return identity;
   }
 
-  /** Lets a request begin. Returns what must be called, once, when it has ended; null where nothing is limited. Throws `rate_limit_exceeded`. */
-  admit({ key }: Identity): (() => void) | null {
-    return this.#limits.admit(key);
+  /**
+   * Lets a request begin. Returns what must be called, once, when it has ended; null where nothing is limited. `report`
+   * gets the key's limits as they stand. Throws `rate_limit_exceeded`.
+   */
+  admit({ key }: Identity, report?: (states: LimitStates) => void): (() => void) | null {
+    return this.#limits.admit(key, report);
   }
 
   #identify(credential: string | null, keys: readonly ApiKey[]): Identity {
     const key = keyOf(credential, keys);
     let identity = this.#identities.get(key);
     if (identity === undefined) {
-      identity = { caller: { tenant: key.name, models: key.models ?? null }, key };
+      const { name: tenant, models = null, priority } = key;
+      identity = { caller: { tenant, models, ...(priority === undefined ? {} : { priority }) }, key };
       this.#identities.set(key, identity);
     }
     return identity;
@@ -83,9 +87,21 @@ export class Authorizer {
 }
 
 /** Throws `insufficient_scope` where the identity's key does not have the scope. */
+function requireValid({ key }: Identity): void {
+  const { isRevoked = false, expiresAt } = key ?? {};
+  if (!isRevoked && (expiresAt === undefined || Date.now() < expiresAt)) return;
+  throw new AssistantError(
+    "invalid_api_key",
+    `The API key "${key?.name}" ${isRevoked ? "was revoked" : "has expired"}.`,
+    {
+      remedy: "Ask whoever runs this daemon for another one.",
+    },
+  );
+}
+
 export function requireScope({ key }: Identity, scope: KeyScope): void {
   if (key === null || (key.scopes ?? DEFAULT_SCOPES).includes(scope)) return;
   throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {
-    remedy: `Use another key, or add "${scope}" to the \`scopes\` of its entry under \`[[server.api_key_sha256]]\`.`,
+    remedy: `Use another key, one with the scope "${scope}".`,
   });
 }

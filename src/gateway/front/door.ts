@@ -7,6 +7,7 @@ import type { Operation } from "../../core/model.ts";
 import type { JsonSchema } from "../../core/schema.ts";
 import type { Identity } from "./authorize.ts";
 import type { RouteDescription } from "./describe.ts";
+import type { LimitHeaders } from "./limit-headers.ts";
 import type { RequestTarget } from "./target.ts";
 
 /** What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the route's where they are missing, the deadline is the one of the headers. */
@@ -61,6 +62,8 @@ export interface Door {
   errorEvent(error: AssistantError, requestId: string): Buffer;
   /** For `/openapi.json`: its routes, but for those that describe themselves, by method and path. */
   readonly describe?: Readonly<Record<string, RouteDescription>>;
+  /** How this dialect tells a key's limits. Default: as OpenAI's does. */
+  readonly limitHeaders?: LimitHeaders;
   /** Adds the routes that answer from memory. One that needs another scope has it in its `config`. */
   register?(app: FastifyInstance): void;
 }

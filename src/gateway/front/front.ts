@@ -14,6 +14,7 @@ import { Disconnect } from "./disconnect.ts";
 import type { Door, InferenceRoute } from "./door.ts";
 import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
+import { openAiLimits } from "./limit-headers.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
 import { type Methods, methodNotAllowed, type RouteTable, routeNotFound } from "./table.ts";
@@ -100,7 +101,8 @@ export function makeFront(options: FrontOptions): Handler {
         headers.push("Allow", allowed(methods));
         throw methodNotAllowed(method, path, methods);
       }
-      const ended = authorizer.admit(identity);
+      const { limitHeaders = openAiLimits } = door;
+      const ended = authorizer.admit(identity, (states) => void headers.push(...limitHeaders(states)));
       const { inference: route } = entry;
       const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
       const served = serve(options, { request, response, door, route, target, identity, origin, headers });
@@ -139,7 +141,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       selector,
       operation,
       wire,
-      ...callHeaders(request.headers, decoded.streamed, priority),
+      ...callHeaders(request.headers, decoded.streamed, priority ?? origin.caller.priority),
       ...decoded,
     };
     const sink = sinkFor(decoded.streamed);

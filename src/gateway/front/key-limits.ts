@@ -1,69 +1,205 @@
 import type { ApiKey } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 const MINUTE_MS = 60_000;
-/** Weight of the newest duration in the mean that promises when a place will be free. */
+const DAY_MS = 86_400_000;
+/** Weight of the newest request in the means that stand for those that run. */
 const NEWEST = 0.2;
+/** What a request is expected to use before the first of its key has ended. */
+const FIRST_TOKENS = 256;
 
 /** What one key has in use. */
 interface State {
   inFlight: number;
-  /** Recent mean of how long its requests take, milliseconds; null before the first has ended. */
+  /** Recent means of how long its requests take, milliseconds, and what they use; null before the first has ended. */
   meanMs: number | null;
+  meanTokens: number | null;
   /** When its last requests began, as many as it may begin in a minute: a ring, the oldest at `next`. */
   begun: Float64Array;
   next: number;
+  readonly tokens: TokenBucket;
+  /** Days since 1970, UTC, of which the two counts are. */
+  day: number;
+  requestsOfDay: number;
+  tokensOfDay: number;
+}
+
+/** One limit as it stands: how much is allowed, how much of it is left, and when all of it will be. */
+export interface LimitState {
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+}
+
+/** The narrowest limits of a key; null: there is none of the kind. */
+export interface LimitStates {
+  readonly requests: LimitState | null;
+  readonly tokens: LimitState | null;
+}
+
+/** What a key has used of a day already. */
+export interface DayUse {
+  readonly requests: number;
+  readonly tokens: number;
+}
+
+export interface KeyLimitsOptions {
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+  /** Epoch milliseconds. */
+  readonly wallNow?: () => number;
+  /** What the key of this name used today before this daemon started, so that a restart forgives nothing. Default: nothing. */
+  readonly usedToday?: (name: string) => DayUse;
 }
 
 /** Counts the requests of each key against the key's own limits. One for all listeners, and kept over reloads. */
 export class KeyLimits {
   readonly #states = new Map<string, State>();
-  readonly #now: () => number;
+  readonly #options: Required<KeyLimitsOptions>;
 
-  /** `now`: monotonic milliseconds. */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  constructor(options: KeyLimitsOptions = {}) {
+    this.#options = {
+      now: () => performance.now(),
+      wallNow: () => Date.now(),
+      usedToday: () => ({ requests: 0, tokens: 0 }),
+      ...options,
+    };
   }
 
   /**
    * Lets a request begin. Returns what must be called, once, when it has ended; null where the key has no limits.
-   * Throws `rate_limit_exceeded` with the seconds after which there is likely (in flight) or surely (per minute) room.
+   * `report` gets the limits as they stand then, also before a refusal, where there are any of requests or tokens.
+   * Throws `rate_limit_exceeded` with the seconds after which there is likely (in flight) or surely room.
    */
-  admit(key: ApiKey | null): (() => void) | null {
-    if (key === null || (key.maxInFlight === undefined && key.requestsPerMinute === undefined)) return null;
+  admit(key: ApiKey | null, report?: (states: LimitStates) => void): (() => void) | null {
+    if (key === null || !isLimited(key)) return null;
     const state = this.#stateOf(key);
-    const now = this.#now();
-    if (key.maxInFlight !== undefined && state.inFlight >= key.maxInFlight) {
+    const now = this.#options.now();
+    const isCounted = report !== undefined && hasRates(key);
+    try {
+      this.#require(key, state, now);
+    } catch (error) {
+      if (isCounted) report(this.#stand(key, state, now));
+      throw error;
+    }
+    if (state.begun.length > 0) {
+      state.begun[state.next] = now;
+      state.next = (state.next + 1) % state.begun.length;
+    }
+    const reserved = state.meanTokens ?? FIRST_TOKENS;
+    state.inFlight += 1;
+    state.requestsOfDay += 1;
+    state.tokens.reserve(reserved);
+    if (isCounted) report(this.#stand(key, state, now));
+    return () => {
+      state.inFlight -= 1;
+      state.meanMs = mixed(state.meanMs, this.#options.now() - now);
+      state.tokens.release(reserved);
+    };
+  }
+
+  /** A request of the tenant has used so many tokens, whichever way it came. */
+  count(tenant: string, tokens: number): void {
+    const state = this.#states.get(tenant);
+    if (state === undefined || tokens === 0) return;
+    state.meanTokens = mixed(state.meanTokens, tokens);
+    state.tokens.use(tokens);
+    state.tokensOfDay += tokens;
+  }
+
+  #require(key: ApiKey, state: State, now: number): void {
+    const { maxInFlight, requestsPerDay, tokensPerMinute, tokensPerDay } = key;
+    if (maxInFlight !== undefined && state.inFlight >= maxInFlight) {
       const waitMs = state.meanMs === null ? 1_000 : state.meanMs / state.inFlight;
-      throw tooMany(key, `${key.maxInFlight} requests at once`, waitMs);
+      throw tooMany(key, `${maxInFlight} requests at once`, waitMs);
     }
     if (state.begun.length > 0) {
       const freeAt = (state.begun[state.next] as number) + MINUTE_MS;
       if (now < freeAt) throw tooMany(key, `${state.begun.length} requests a minute`, freeAt - now);
-      state.begun[state.next] = now;
-      state.next = (state.next + 1) % state.begun.length;
     }
-    state.inFlight += 1;
-    return () => {
-      state.inFlight -= 1;
-      const took = this.#now() - now;
-      state.meanMs = state.meanMs === null ? took : state.meanMs + NEWEST * (took - state.meanMs);
+    if (tokensPerMinute !== undefined && state.tokens.remaining(tokensPerMinute, now) < 1)
+      throw tooMany(key, `${tokensPerMinute} tokens a minute`, state.tokens.waitMs(tokensPerMinute, now));
+    if (requestsPerDay !== undefined && state.requestsOfDay >= requestsPerDay)
+      throw tooMany(key, `${requestsPerDay} requests a day`, this.#restOfDayMs());
+    if (tokensPerDay !== undefined && state.tokensOfDay + this.#running(state) >= tokensPerDay)
+      throw tooMany(key, `${tokensPerDay} tokens a day`, this.#restOfDayMs());
+  }
+
+  #stand(key: ApiKey, state: State, now: number): LimitStates {
+    const { requestsPerMinute, requestsPerDay, tokensPerMinute, tokensPerDay } = key;
+    const ofDay = (limit: number, used: number): LimitState => ({
+      limit,
+      remaining: Math.max(0, Math.floor(limit - used)),
+      resetMs: this.#restOfDayMs(),
+    });
+    return {
+      requests: narrower(
+        requestsPerMinute === undefined ? null : requestsOfMinute(state.begun, now),
+        requestsPerDay === undefined ? null : ofDay(requestsPerDay, state.requestsOfDay),
+      ),
+      tokens: narrower(
+        tokensPerMinute === undefined
+          ? null
+          : {
+              limit: tokensPerMinute,
+              remaining: Math.max(0, Math.floor(state.tokens.remaining(tokensPerMinute, now))),
+              resetMs: state.tokens.resetMs(tokensPerMinute, now),
+            },
+        tokensPerDay === undefined ? null : ofDay(tokensPerDay, state.tokensOfDay + this.#running(state)),
+      ),
     };
   }
 
-  /** By the key itself: of two keys with one name, as while a key is replaced, each has its own. */
-  #stateOf({ sha256, requestsPerMinute = 0 }: ApiKey): State {
-    let state = this.#states.get(sha256);
+  /** What the requests that run will likely use. */
+  #running = ({ inFlight, meanTokens }: State): number => inFlight * (meanTokens ?? FIRST_TOKENS);
+
+  #restOfDayMs(): number {
+    return DAY_MS - (this.#options.wallNow() % DAY_MS);
+  }
+
+  /** By the key itself: of two keys of the configuration with one name, as while a key is replaced, each has its own. */
+  #stateOf({ name, sha256, account = sha256, requestsPerMinute = 0 }: ApiKey): State {
+    const day = Math.floor(this.#options.wallNow() / DAY_MS);
+    let state = this.#states.get(account);
     if (state === undefined) {
-      state = { inFlight: 0, meanMs: null, begun: new Float64Array(0), next: 0 };
-      this.#states.set(sha256, state);
+      const { requests, tokens } = this.#options.usedToday(name);
+      state = {
+        inFlight: 0,
+        meanMs: null,
+        meanTokens: null,
+        begun: new Float64Array(0),
+        next: 0,
+        tokens: new TokenBucket(this.#options.now()),
+        day,
+        requestsOfDay: requests,
+        tokensOfDay: tokens,
+      };
+      this.#states.set(account, state);
     }
+    if (state.day !== day) Object.assign(state, { day, requestsOfDay: 0, tokensOfDay: 0 });
     if (state.begun.length !== requestsPerMinute) {
       state.begun = resized(state, requestsPerMinute);
       state.next = 0;
     }
     return state;
   }
+}
+
+const hasRates = ({ requestsPerMinute, requestsPerDay, tokensPerMinute, tokensPerDay }: ApiKey): boolean =>
+  (requestsPerMinute ?? requestsPerDay ?? tokensPerMinute ?? tokensPerDay) !== undefined;
+const isLimited = (key: ApiKey): boolean => key.maxInFlight !== undefined || hasRates(key);
+
+const mixed = (mean: number | null, newest: number): number =>
+  mean === null ? newest : mean + NEWEST * (newest - mean);
+
+const narrower = (minute: LimitState | null, day: LimitState | null): LimitState | null =>
+  minute === null || (day !== null && day.remaining < minute.remaining) ? day : minute;
+
+function requestsOfMinute(begun: Float64Array, now: number): LimitState {
+  const recent = begun.filter((at) => at > now - MINUTE_MS);
+  const newest = recent.reduce((last, at) => Math.max(last, at), now - MINUTE_MS);
+  return { limit: begun.length, remaining: begun.length - recent.length, resetMs: newest + MINUTE_MS - now };
 }
 
 /** The newest of the old ring, oldest first, behind places that were never taken: a reload forgives nothing. */
@@ -76,6 +212,6 @@ function resized({ begun, next }: State, length: number): Float64Array {
 
 const tooMany = ({ name }: ApiKey, limit: string, waitMs: number): AssistantError =>
   new AssistantError("rate_limit_exceeded", `The API key "${name}" is limited to ${limit}.`, {
-    remedy: "Wait as long as Retry-After says, or raise the limit of its entry under `[[server.api_key_sha256]]`.",
+    remedy: "Wait as long as Retry-After says, or have the key's limit raised.",
     retryAfterS: Math.max(1, Math.ceil(waitMs / 1_000)),
   });

@@ -140,7 +140,7 @@ async function serve(
     const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, headers, target);
     const selector = { model, among: null };
     const sink = sinkFor(decoded.streamed);
-    const headed = callHeaders(headers, decoded.streamed, priority);
+    const headed = callHeaders(headers, decoded.streamed, priority ?? identity.caller.priority);
     const asked = { ...origin, selector, operation, wire, ...headed, ...decoded };
     if (answer === undefined) await inference.run(asked, translate?.(sink) ?? sink);
     else await answer(asked, sink, identity);

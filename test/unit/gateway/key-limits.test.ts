@@ -10,7 +10,7 @@ const key = (limits: Partial<ApiKey>, sha256 = "a"): ApiKey => ({ name: "anna", 
 function limits(): { readonly limits: KeyLimits; pass(ms: number): void; readonly now: () => number } {
   let now = 1_000_000;
   return {
-    limits: new KeyLimits(() => now),
+    limits: new KeyLimits({ now: () => now }),
     now: () => now,
     pass: (ms) => {
       now += ms;

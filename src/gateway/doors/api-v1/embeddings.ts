@@ -102,7 +102,7 @@ async function vectorsOf(
       prompt: { text: texts },
       streamed: false,
       maxTokens: 0,
-      ...callHeaders(request.headers, false),
+      ...callHeaders(request.headers, false, caller.priority),
     });
     return { model: answer.model, embeddings: embeddingsOf(answer.body) };
   } finally {

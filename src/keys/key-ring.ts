@@ -1,0 +1,164 @@
+import type { KeyOrder, KeyView, NewKey } from "../api/keys.ts";
+import { hasStoredKeys, markStoredKeys, storedKeysFile } from "../config/stored-keys.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { ApiKey, Paths } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import { nearestNames } from "../core/nearest.ts";
+import { Signal } from "../core/signal.ts";
+import type { Collection, Store, StoredRecord } from "../core/store.ts";
+import { apiKeysOf, checkOrder, configuredView, type KeyRecord, keyCollection, newSecret, viewOf } from "./record.ts";
+
+export interface KeyRingOptions {
+  readonly store: Store;
+  readonly paths: Pick<Paths, "dataDir">;
+  /** The keys of the configuration, which stored ones stand beside. */
+  readonly configured: () => readonly ApiKey[];
+  readonly clock?: Pick<Clock, "now">;
+}
+
+const PAGE = 500;
+const TENANT = "local";
+/** Opens nothing; a door that has it asks for a key. */
+const NOBODY: ApiKey = { name: "", sha256: "", isRevoked: true };
+
+/** The keys in the store: made, replaced and revoked here, and held in memory for the doors. */
+export class KeyRing {
+  readonly changed = new Signal<void>();
+  readonly #options: Required<KeyRingOptions>;
+  readonly #records: Collection<KeyRecord>;
+  #stored: readonly ApiKey[] = [];
+  /** Everything that doors accept, and of which configuration. The same array as long as nothing changes. */
+  #all: { readonly configured: readonly ApiKey[]; readonly keys: readonly ApiKey[] } | null = null;
+
+  constructor(options: KeyRingOptions) {
+    this.#options = { clock: systemClock, ...options };
+    this.#records = options.store.collection(keyCollection);
+  }
+
+  /** All keys, of configuration and store. While it is empty, doors ask for none. */
+  get keys(): readonly ApiKey[] {
+    const configured = this.#options.configured();
+    if (this.#all?.configured !== configured)
+      this.#all = { configured, keys: this.#stored.length === 0 ? configured : [...configured, ...this.#stored] };
+    return this.#all.keys;
+  }
+
+  /** What somebody should know, one sentence each. */
+  get problems(): readonly string[] {
+    const { paths } = this.#options;
+    return this.#stored[0] === NOBODY
+      ? [
+          `The store had API keys and has none now, so requests over the network are refused: restore a backup, create keys anew, or delete ${storedKeysFile(paths)} and restart to serve without keys.`,
+        ]
+      : [];
+  }
+
+  /** Reads the keys as they are in the store now: at start, and where another process may have changed them. */
+  async load(): Promise<void> {
+    const records = await this.#list();
+    const stored = records.flatMap(({ id, value }) => apiKeysOf(id, value));
+    const next = stored.length === 0 && hasStoredKeys(this.#options.paths) ? [NOBODY] : stored;
+    if (JSON.stringify(next) === JSON.stringify(this.#stored)) return;
+    this.#stored = next;
+    this.#all = null;
+    this.changed.emit();
+  }
+
+  async list(): Promise<KeyView[]> {
+    const now = this.#options.clock.now();
+    const stored = (await this.#list()).map(({ id, value }) => viewOf(id, value, now));
+    return [...this.#options.configured().map(configuredView), ...stored];
+  }
+
+  /** Throws `key_not_found`. */
+  async show(name: string): Promise<KeyView> {
+    const configured = this.#options.configured().find((key) => key.name === name);
+    if (configured !== undefined) return configuredView(configured);
+    return viewOf(name, (await this.#required(name)).value, this.#options.clock.now());
+  }
+
+  /** Throws `invalid_request` and `key_exists`. The secret is returned this once and kept nowhere. */
+  async create(order: KeyOrder): Promise<NewKey> {
+    const { store, paths, clock, configured } = this.#options;
+    const now = clock.now();
+    checkOrder(order, now);
+    const { name, ...settings } = order;
+    if (configured().some((key) => key.name === name)) throw exists(name, "in the configuration");
+    const { secret, ...kept } = newSecret();
+    const record: KeyRecord = { ...settings, ...kept, createdAt: now };
+    // First, so that a crash between the two leaves doors closed, not open.
+    await markStoredKeys(paths, true);
+    const made = await store.commit([this.#records.put(name, record, { tenant: TENANT, expect: 0 })]);
+    if (!made.ok) throw exists(name, "already");
+    await this.load();
+    return { key: viewOf(name, record, now), secret };
+  }
+
+  /** Gives the key another secret; the old one works for `graceS` more. Throws `key_not_found`, and `invalid_request` for one that was revoked. */
+  async rotate(name: string, graceS: number): Promise<NewKey> {
+    await this.#required(name);
+    const now = this.#options.clock.now();
+    const { secret, ...kept } = newSecret();
+    const changed = await this.#records.update(name, ({ previous: _, ...record }) => {
+      if (record.revokedAt !== undefined)
+        throw new AssistantError("invalid_request", `The API key "${name}" was revoked.`, {
+          remedy: "Create another one.",
+        });
+      const previous = graceS > 0 ? { previous: { sha256: record.sha256, until: now + graceS * 1_000 } } : {};
+      return { ...record, ...kept, ...previous, rotatedAt: now };
+    });
+    if (changed === null) throw this.#unknown(name, []);
+    await this.load();
+    return { key: viewOf(name, changed.value, now), secret };
+  }
+
+  /** The key opens nothing any more. With `forget` its record is deleted; else it stays, for usage and audit. Throws `key_not_found`. */
+  async revoke(name: string, { forget }: { readonly forget: boolean }): Promise<KeyView> {
+    const { store, paths, clock } = this.#options;
+    const { value } = await this.#required(name);
+    const now = clock.now();
+    const record = { ...value, revokedAt: value.revokedAt ?? now };
+    if (forget) await store.commit([this.#records.remove(name)]);
+    else await this.#records.update(name, ({ previous: _, ...old }) => ({ ...old, revokedAt: record.revokedAt }));
+    if (forget && (await this.#list()).length === 0) await markStoredKeys(paths, false);
+    await this.load();
+    return viewOf(name, record, now);
+  }
+
+  async #list(): Promise<StoredRecord<KeyRecord>[]> {
+    const all: StoredRecord<KeyRecord>[] = [];
+    for (let after: string | null | undefined; after !== null; ) {
+      const page = await this.#records.list({ limit: PAGE, ...(after === undefined ? {} : { after }) });
+      all.push(...page.records);
+      after = page.next;
+    }
+    return all;
+  }
+
+  async #required(name: string): Promise<StoredRecord<KeyRecord>> {
+    const record = await this.#records.get(name);
+    if (record !== null) return record;
+    throw this.#unknown(
+      name,
+      (await this.#list()).map(({ id }) => id),
+    );
+  }
+
+  #unknown(name: string, names: readonly string[]): AssistantError {
+    const quoted = JSON.stringify(name);
+    if (this.#options.configured().some((key) => key.name === name))
+      return new AssistantError("key_not_found", `The API key ${quoted} is in the configuration, not in the store.`, {
+        remedy: "Change its entry under `[[server.api_key_sha256]]`, or ASSISTANT_API_KEY.",
+      });
+    const [nearest] = nearestNames(name, names, 1);
+    return new AssistantError("key_not_found", `There is no API key ${quoted}.`, {
+      remedy: nearest === undefined ? "`assistant key list` shows all." : `Did you mean ${JSON.stringify(nearest)}?`,
+    });
+  }
+}
+
+const exists = (name: string, where: string): AssistantError =>
+  new AssistantError("key_exists", `There is an API key ${JSON.stringify(name)} ${where}.`, {
+    param: "name",
+    remedy: "Choose another name, or use `assistant key rotate` for a new secret.",
+  });
