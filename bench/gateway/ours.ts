@@ -52,6 +52,7 @@ const gateway = await createGateway({
     modelAct: async () => {},
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     usage: () => ({ since: 0, usage: [] }),
+    usageByDay: async () => ({ days: [] }),
     metrics: () => Promise.reject(new Error("not measured")),
     reload: async () => ({}),
     shutdown() {},

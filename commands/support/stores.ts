@@ -1,4 +1,5 @@
 import type { Paths } from "../../src/core/config.ts";
+import type { Store } from "../../src/core/store.ts";
 import type { EngineFolder } from "../../src/engines/choice.ts";
 import { FactsCache } from "../../src/models/facts-cache.ts";
 import type { ModelStore } from "../../src/models/store.ts";
@@ -21,3 +22,6 @@ export const engineFolder = (paths: Paths): EngineFolder => ({
 
 /** What an installation remembers of model files outside its store. */
 export const factsCache = (paths: Paths): FactsCache => new FactsCache(openStores(paths, warn).data);
+
+/** The durable records of an installation whose daemon does not run. The caller closes it. */
+export const records = (paths: Paths): Store => openStores(paths, warn).records;

@@ -5,7 +5,11 @@ export const adminRoutes = {
   model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
   nodes: "/admin/nodes",
   usage: "/admin/usage",
+  usageByDay: "/admin/usage/days",
   pulls: "/admin/pulls",
+  keys: "/admin/keys",
+  key: (name: string): string => `/admin/keys/${encodeURIComponent(name)}`,
+  audit: "/admin/audit",
   reload: "/admin/reload",
   shutdown: "/admin/shutdown",
 } as const;

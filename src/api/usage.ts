@@ -15,6 +15,13 @@ export const UsageRow = Type.Object({
 });
 export type UsageRow = Static<typeof UsageRow>;
 
+/** The same on one day, in UTC. */
+export const UsageDay = Type.Object({ day: Type.String({ description: "YYYY-MM-DD" }), ...UsageRow.properties });
+export type UsageDay = Static<typeof UsageDay>;
+
+export const UsageByDay = Type.Object({ days: Type.Array(UsageDay, { description: "newest first" }) });
+export type UsageByDay = Static<typeof UsageByDay>;
+
 export const UsageReport = Type.Object({
   since: Type.Number({ description: "epoch milliseconds" }),
   usage: Type.Array(UsageRow),

@@ -1,8 +1,10 @@
+import type { AuditReport } from "../api/audit.ts";
+import type { KeyOrder, KeyView, NewKey } from "../api/keys.ts";
 import type { NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
-import type { UsageReport } from "../api/usage.ts";
+import type { UsageByDay, UsageReport } from "../api/usage.ts";
 import type { Paths } from "../core/config.ts";
 import { lockHolder } from "../core/daemon-lock.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
@@ -17,6 +19,14 @@ export interface DaemonClient {
   nodes(): Promise<NodesReport>;
   /** What each key has used. */
   usage(): Promise<UsageReport>;
+  usageByDay(query: { readonly from: string; readonly key?: string }): Promise<UsageByDay>;
+  keys(): Promise<{ readonly keys: readonly KeyView[] }>;
+  key(name: string): Promise<KeyView>;
+  createKey(order: KeyOrder): Promise<NewKey>;
+  rotateKey(name: string, graceS: number): Promise<NewKey>;
+  revokeKey(name: string, options: { readonly forget: boolean }): Promise<{ readonly key: KeyView }>;
+  /** Who changed what, newest first. */
+  audit(query: { readonly since?: number; readonly limit: number; readonly after?: string }): Promise<AuditReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Loads, unloads or restarts a model, named by name or alias. Returns once the daemon has accepted it. */
@@ -37,8 +47,17 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
   const socketPath = paths.adminSocket;
   const post = <Answer>(path: string, body: unknown): Promise<Answer> =>
     callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs: ADMIN_SILENCE_MS });
+  const get = <Answer>(path: string): Promise<Answer> =>
+    callJson<Answer>({ socketPath, method: "GET", path, silenceMs: ADMIN_SILENCE_MS });
   return {
     socketPath,
+    usageByDay: (query) => get(`${adminRoutes.usageByDay}?${searchOf(query)}`),
+    keys: () => get(adminRoutes.keys),
+    key: (name) => get(adminRoutes.key(name)),
+    createKey: (order) => post(adminRoutes.keys, order),
+    rotateKey: (name, graceS) => post(adminRoutes.key(name), { action: "rotate", graceS }),
+    revokeKey: (name, { forget }) => post(adminRoutes.key(name), { action: "revoke", forget }),
+    audit: (query) => get(`${adminRoutes.audit}?${searchOf(query)}`),
     nodes: () =>
       callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
     usage: () =>
@@ -54,6 +73,13 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     chat: (request, signal) => streamChat(socketPath, request, signal),
   };
 }
+
+const searchOf = (query: Readonly<Record<string, string | number | undefined>>): string =>
+  new URLSearchParams(
+    Object.entries(query).flatMap(([name, value]): [string, string][] =>
+      value === undefined ? [] : [[name, String(value)]],
+    ),
+  ).toString();
 
 type Place = Pick<Paths, "adminSocket" | "dataDir">;
 type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Paths } from "../core/config.ts";
 import { writing } from "../core/writing.ts";
@@ -19,5 +19,8 @@ export async function markStoredKeys(paths: Place, exist: boolean): Promise<void
   if (!exist) return await rm(file, { force: true });
   const { default: writeFileAtomic } = await import("write-file-atomic");
   const text = "The store has API keys. While this file exists, requests over the network need one.\n";
-  await writing("file", file, () => writeFileAtomic(file, text, { mode: 0o600 }));
+  await writing("file", file, async () => {
+    await mkdir(paths.dataDir, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(file, text, { mode: 0o600 });
+  });
 }

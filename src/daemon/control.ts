@@ -85,6 +85,7 @@ export function createControl(parts: ControlParts): ControlPort {
     keep: (name, idleTtlMs) => scheduler.keep(name, idleTtlMs),
     nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
     usage: () => metering.usage(),
+    usageByDay: (query) => metering.usageByDay(query),
     metrics: async ({ engines }) => {
       const own = await metering.metrics(await status());
       return engines ? `${own}\n${await engineMetrics(fleet.snapshots())}` : own;

@@ -13,6 +13,9 @@ import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
 import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
+import type { AuditPort } from "../gateway/ports.ts";
+import type { Log } from "../inference/ports.ts";
+import { AuditTrail } from "../keys/audit-trail.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
@@ -88,7 +91,7 @@ export class Daemon {
       problems.forEach(report);
       for (const leftover of leftovers)
         log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const metering = await Metering.open(stores.data, (error) =>
+      const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );
       const current = new Current(options.env, config, hardware, stores.engines);
@@ -142,6 +145,8 @@ export class Daemon {
       }),
       pulls: this.#components.pulls,
       responses: new Responses(stores.records, () => current.config.keepResponsesMs),
+      keys,
+      audit: auditing(new AuditTrail(stores.records), log.part("audit")),
       authorizer: new Authorizer(() => keys.keys, metering.keyLimits),
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
@@ -300,6 +305,15 @@ export class Daemon {
     for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }
 }
+
+/** What is appended to the trail is not waited for. */
+const auditing = (trail: AuditTrail, log: Log): AuditPort => ({
+  append: (entry) =>
+    void trail
+      .append(entry)
+      .catch((error) => log.error({ err: error, ...entry }, "an audit record could not be written")),
+  list: (query) => trail.list(query),
+});
 
 const weightsOf = (keys: readonly ApiKey[]): ReadonlyMap<string, number> =>
   new Map(keys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const])));

@@ -1,12 +1,11 @@
 import type { DaemonStatus } from "../api/status.ts";
-import type { UsageReport } from "../api/usage.ts";
-import type { Documents } from "../core/documents.ts";
+import type { UsageByDay, UsageReport } from "../api/usage.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
 import type { RequestLog } from "../inference/ports.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import { UsageLedger } from "../telemetry/usage.ts";
+import { UsageLedger, type UsageSources } from "../telemetry/usage.ts";
 
 /** A crash loses the usage of as long, milliseconds. */
 const SAVE_EVERY_MS = 60_000;
@@ -15,7 +14,7 @@ const COUNTED_AT_ONCE = 256;
 
 /** What is counted of requests and instances: for metrics, for what each key has used, and against its limits. */
 export class Metering implements AsyncDisposable {
-  readonly keyLimits = new KeyLimits();
+  readonly keyLimits: KeyLimits;
   readonly #metrics = new Metrics();
   readonly #usage: UsageLedger;
   readonly #timer: NodeJS.Timeout;
@@ -24,13 +23,14 @@ export class Metering implements AsyncDisposable {
 
   private constructor(usage: UsageLedger, failed: (error: unknown) => void) {
     this.#usage = usage;
+    this.keyLimits = new KeyLimits({ usedToday: (name) => usage.ofToday(name, Date.now()) });
     this.#failed = failed;
     this.#timer = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
   }
 
   /** `failed` is called when the usage could not be written. */
-  static async open(documents: Documents, failed: (error: unknown) => void): Promise<Metering> {
-    return new Metering(await UsageLedger.open(documents, Date.now()), failed);
+  static async open(sources: UsageSources, failed: (error: unknown) => void): Promise<Metering> {
+    return new Metering(await UsageLedger.open(sources, Date.now()), failed);
   }
 
   get refused(): Metrics["refused"] {
@@ -53,6 +53,12 @@ export class Metering implements AsyncDisposable {
   usage(): UsageReport {
     this.#count();
     return this.#usage.report();
+  }
+
+  /** By day, the newest first. */
+  usageByDay(query: Parameters<UsageLedger["byDay"]>[0]): Promise<UsageByDay> {
+    this.#count();
+    return this.#usage.byDay(query);
   }
 
   /** In Prometheus' text format. */

@@ -33,7 +33,16 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
 import { RouteTable } from "./front/table.ts";
-import type { ControlPort, GatewaySettings, ModelWeights, PullPort, RunningSlots, ServersPort } from "./ports.ts";
+import type {
+  AuditPort,
+  ControlPort,
+  GatewaySettings,
+  KeyPort,
+  ModelWeights,
+  PullPort,
+  RunningSlots,
+  ServersPort,
+} from "./ports.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
@@ -42,6 +51,10 @@ export interface GatewayOptions {
   /** Default: the admin API downloads no models. */
   readonly pulls?: PullPort;
   readonly authorizer: Authorizer;
+  /** Stored API keys. Default: the admin API has none. */
+  readonly keys?: KeyPort;
+  /** Takes and lists who changed what. Default: nobody does. */
+  readonly audit?: AuditPort;
   /** Read anew on every request. */
   readonly settings: () => GatewaySettings;
   readonly version: string;
@@ -117,6 +130,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     responses = null,
     isOnHub = async () => null,
     pulls = null,
+    keys = null,
+    audit = null,
     voices = () => Promise.resolve([]),
     slots = () => Promise.resolve([]),
     servers: downstream = null,
@@ -144,7 +159,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     routes: () => table.rows(),
     greeting: GREETING,
   });
-  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf), ollama, pages];
+  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf, { keys, audit }), ollama, pages];
   doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   doors.push(llamaEdgeDoor({ servers: downstream }));
@@ -172,6 +187,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     log,
     refused,
     bodyLimitBytes,
+    audit: (entry) => audit?.append(entry),
     isLocal: (request) => local.has(request),
   });
 

@@ -1,7 +1,10 @@
+import type { AuditEntry } from "../api/audit.ts";
 import type { NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
-import type { UsageReport } from "../api/usage.ts";
+import type { UsageByDay, UsageReport } from "../api/usage.ts";
+import type { AuditTrail } from "../keys/audit-trail.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { PullService } from "../models/pull-service.ts";
 
 /** Actions on a model as a whole. */
@@ -20,6 +23,8 @@ export interface ControlPort {
   nodes(): NodesReport;
   /** What each key has used. */
   usage(): UsageReport;
+  /** The same by day. `from`: the first one, `YYYY-MM-DD`; `tenant`: of that key alone. */
+  usageByDay(query: { readonly from: string; readonly tenant?: string }): Promise<UsageByDay>;
   /** Everything that is measured, in Prometheus' text format; with `engines` what engines measure of themselves too. */
   metrics(options: { readonly engines: boolean }): Promise<string>;
   reload(): Promise<ReloadReport>;
@@ -29,6 +34,14 @@ export interface ControlPort {
 
 /** Downloads of models, as far as the admin API needs them. */
 export type PullPort = Pick<PullService, "start" | "list" | "get" | "cancel" | "follow">;
+
+/** Stored API keys, as far as the admin API needs them. */
+export type KeyPort = Pick<KeyRing, "list" | "show" | "create" | "rotate" | "revoke">;
+
+/** Who changed what. Appending never fails: what cannot be written is reported to the log. */
+export interface AuditPort extends Pick<AuditTrail, "list"> {
+  append(entry: AuditEntry): void;
+}
 
 /** Read anew on every request, so that a reload takes effect. */
 export interface GatewaySettings {

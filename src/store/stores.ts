@@ -18,6 +18,9 @@ export interface Stores {
   readonly manifests: Documents;
 }
 
+/** Where the durable records of an installation are. */
+export const storeDirectory = ({ dataDir }: Pick<Paths, "dataDir">): string => join(dataDir, "store");
+
 /**
  * Opens the stores of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
  * document is damaged.
@@ -29,7 +32,7 @@ export function openStores(
   const folder = (directory: string, fileMode: number | null, directoryMode: number | null): Documents =>
     new JsonDocuments({ directory, fileMode, directoryMode, report });
   return {
-    records: new SqliteStore({ directory: join(paths.dataDir, "store"), report }),
+    records: new SqliteStore({ directory: storeDirectory(paths), report }),
     data: folder(paths.dataDir, 0o600, 0o700),
     engines: folder(paths.enginesDir, null, null),
     run: folder(paths.runDir, 0o600, 0o700),

@@ -1,4 +1,4 @@
-import type { UsageReport, UsageRow } from "../api/usage.ts";
+import type { UsageDay, UsageReport, UsageRow } from "../api/usage.ts";
 import { plural } from "./format.ts";
 import { alignColumns } from "./table.ts";
 
@@ -28,6 +28,15 @@ export function usageText({ since, usage }: UsageReport): string[] {
       "request",
     )}, ${plural(tokens, "token")}.`,
   ];
+}
+
+/** What each key has used on each day, as a table. Pure. */
+export function usageDaysText(days: readonly UsageDay[]): string[] {
+  if (days.length === 0) return ["No requests."];
+  return alignColumns([
+    ["DAY", ...TITLES],
+    ...days.map((row) => [row.day, row.tenant, row.model === "" ? "-" : row.model, ...numbers(row)]),
+  ]);
 }
 
 const numbers = ({ requests, failed, promptTokens, cachedTokens, completionTokens }: UsageRow): string[] =>

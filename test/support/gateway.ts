@@ -113,6 +113,7 @@ function recordedControl(): RecordedControl {
     },
     nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
     usage: () => ({ since: 0, usage: [] }),
+    usageByDay: async () => ({ days: [] }),
     metrics: async () => "# nothing is measured\n",
     keep: (name, idleTtlMs) => void calls.push(["keep", name, idleTtlMs]),
     modelAct: async (name, action) => void calls.push(["modelAct", name, action]),

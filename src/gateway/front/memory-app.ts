@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { AuditEntry } from "../../api/audit.ts";
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
+import { auditRoutes } from "./audit.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
 import { isLocalOrigin } from "./cors.ts";
@@ -36,6 +38,8 @@ export interface MemoryAppOptions extends RefusalPorts {
   readonly table: RouteTable;
   readonly authorizer: Authorizer;
   readonly bodyLimitBytes: number;
+  /** Called for each request that may have changed something. */
+  audit(entry: AuditEntry): void;
   /** Came over the Unix socket, whose file mode is its guard. */
   isLocal(request: IncomingMessage): boolean;
 }
@@ -70,6 +74,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       throw error;
     }
   });
+  auditRoutes(app, { audit: options.audit, isLocal: ({ raw }) => options.isLocal(raw) });
   const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody">): void => {
     scoped.setErrorHandler((error: FastifyError, request, reply) => {
       const shown = presentable(translate(error));

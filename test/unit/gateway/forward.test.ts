@@ -94,6 +94,7 @@ beforeEach(async () => {
     modelAct: nothing,
     nodes: nothing,
     usage: nothing,
+    usageByDay: nothing,
     metrics: async () => "# measured\n",
     reload: nothing,
     shutdown: nothing,

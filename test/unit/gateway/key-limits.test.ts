@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ApiKey } from "../../../src/core/config.ts";
 import { isAssistantError } from "../../../src/core/errors.ts";
-import { KeyLimits } from "../../../src/gateway/front/key-limits.ts";
+import { KeyLimits, type LimitStates } from "../../../src/gateway/front/key-limits.ts";
 
 const key = (limits: Partial<ApiKey>, sha256 = "a"): ApiKey => ({ name: "anna", sha256, ...limits });
 
@@ -96,4 +96,71 @@ test("two keys of one name have a limit each", () => {
   const { limits: some } = limits();
   some.admit(key({ maxInFlight: 1 }, "old"));
   expect(refusal(() => some.admit(key({ maxInFlight: 1 }, "new")))).toBeNull();
+});
+
+/** Limits whose day is 1970-01-02, an hour before its end. */
+function dayLimits(usedToday = { requests: 0, tokens: 0 }) {
+  let now = 0;
+  let wallNow = 2 * 86_400_000 - 3_600_000;
+  return {
+    limits: new KeyLimits({ now: () => now, wallNow: () => wallNow, usedToday: () => usedToday }),
+    pass: (ms: number) => {
+      now += ms;
+      wallNow += ms;
+    },
+  };
+}
+
+test("tokens count when they are known, whichever way the request came, and drain within a minute", () => {
+  const { limits: own, pass } = dayLimits();
+  const anna = key({ account: "anna", tokensPerMinute: 600 });
+  const ended = own.admit(anna);
+  own.count("anna", 1_200);
+  ended?.();
+  // Twice the limit: half of it is free in a minute and a half… of 10 a second.
+  expect(refusal(() => own.admit(anna))).toBe(61);
+  pass(61_000);
+  expect(refusal(() => own.admit(anna))).toBeNull();
+  own.count("nobody", 1_000);
+});
+
+test("requests that run count as those of the key did lately, so that a burst does not pass", () => {
+  const { limits: own } = dayLimits();
+  const anna = key({ account: "anna", tokensPerMinute: 1_000 });
+  own.admit(anna)?.();
+  own.count("anna", 400);
+  const statuses = Array.from({ length: 3 }, () => refusal(() => own.admit(anna)));
+  expect(statuses.map((wait) => wait === null)).toEqual([true, true, false]);
+});
+
+test("limits of a day hold over a restart and end with the day", () => {
+  const { limits: own, pass } = dayLimits({ requests: 4, tokens: 900 });
+  const anna = key({ account: "anna", requestsPerDay: 5 });
+  const ben = key({ account: "ben", tokensPerDay: 1_000 }, "b");
+  expect(refusal(() => own.admit(anna)?.())).toBeNull();
+  expect(refusal(() => own.admit(anna))).toBe(3_600);
+  expect(refusal(() => own.admit(ben)?.())).toBeNull();
+  own.count("ben", 100);
+  expect(refusal(() => own.admit(ben))).toBe(3_600);
+  pass(3_600_000);
+  expect([anna, ben].map((each) => refusal(() => own.admit(each)?.()))).toEqual([null, null]);
+});
+
+test("the narrowest limits are reported, also with a refusal, and none where there are none", () => {
+  const { limits: own } = dayLimits();
+  const states: LimitStates[] = [];
+  const admit = (limits: Partial<ApiKey>) =>
+    refusal(() => own.admit(key({ account: "anna", ...limits }), (state) => states.push(state))?.());
+  admit({ requestsPerMinute: 2, tokensPerDay: 5_000 });
+  admit({ requestsPerMinute: 2, requestsPerDay: 2 });
+  expect(admit({ requestsPerMinute: 2, requestsPerDay: 2 })).not.toBeNull();
+  admit({ maxInFlight: 3 });
+  expect(states).toEqual([
+    {
+      requests: { limit: 2, remaining: 1, resetMs: 60_000 },
+      tokens: { limit: 5_000, remaining: 4_744, resetMs: 3_600_000 },
+    },
+    { requests: { limit: 2, remaining: 0, resetMs: 60_000 }, tokens: null },
+    { requests: { limit: 2, remaining: 0, resetMs: 60_000 }, tokens: null },
+  ]);
 });

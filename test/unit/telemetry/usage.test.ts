@@ -1,18 +1,32 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { FinishedRequest } from "../../../src/core/request.ts";
+import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { UsageLedger } from "../../../src/telemetry/usage.ts";
 import { documentsIn } from "../../support/store.ts";
 
+const NOON = Date.UTC(2027, 0, 31, 12);
+const DAY_MS = 86_400_000;
+
 let folder: string;
 let file: string;
+let store: SqliteStore;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "assistant-usage-"));
   file = join(folder, "usage.json");
+  reopen();
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function reopen(): void {
+  store = new SqliteStore({ directory: join(folder, "store"), report: () => {}, clock: { now: () => NOON } });
+}
+const opened = (now: number): Promise<UsageLedger> => UsageLedger.open({ store, documents: documentsIn(folder) }, now);
 
 const request = (fields: Partial<FinishedRequest>): FinishedRequest => ({
   id: "1",
@@ -37,7 +51,7 @@ const row = (tenant: string, model: string, counts: readonly number[]): object =
 };
 
 test("requests and tokens are added up by tenant and model; what the engine did not tell counts as none", async () => {
-  const ledger = await UsageLedger.open(documentsIn(folder), 1_000);
+  const ledger = await opened(1_000);
   ledger.note(request({ tenant: "ben" }));
   ledger.note(request({}));
   ledger.note(request({ promptTokens: 1, cachedTokens: null, completionTokens: null, end: "cancelled" }));
@@ -61,46 +75,64 @@ test("requests and tokens are added up by tenant and model; what the engine did 
   });
 });
 
-test("what was saved is taken up, with the time since which it was counted, and others cannot read it", async () => {
-  const before = await UsageLedger.open(documentsIn(folder), 1_000);
-  before.note(request({}));
-  await before.save();
-  expect((await stat(file)).mode & 0o777).toBe(0o600);
-  const after = await UsageLedger.open(documentsIn(folder), 2_000);
-  after.note(request({}));
-  expect(after.report()).toEqual({ since: 1_000, usage: [row("anna", "river", [2, 0, 20, 8, 10])] });
+test("what was saved is taken up, in all and by day, with the time since which it was counted", async () => {
+  const before = await opened(1_000);
+  before.note(request({}), NOON - DAY_MS);
+  before.note(request({ tenant: "ben" }), NOON);
+  await before.save(NOON);
+  await store.close();
+  reopen();
+  const after = await opened(NOON);
+  expect(after.ofToday("ben", NOON)).toEqual({ requests: 1, tokens: 15 });
+  expect(after.ofToday("anna", NOON)).toEqual({ requests: 0, tokens: 0 });
+  after.note(request({}), NOON);
+  expect(after.report()).toEqual({
+    since: 1_000,
+    usage: [row("anna", "river", [2, 0, 20, 8, 10]), row("ben", "river", [1, 0, 10, 4, 5])],
+  });
+  const today = "2027-01-31";
+  const yesterday = "2027-01-30";
+  expect(await after.byDay({ from: yesterday })).toEqual({
+    days: [
+      { day: today, ...row("anna", "river", [1, 0, 10, 4, 5]) },
+      { day: today, ...row("ben", "river", [1, 0, 10, 4, 5]) },
+      { day: yesterday, ...row("anna", "river", [1, 0, 10, 4, 5]) },
+    ],
+  });
+  expect((await after.byDay({ from: today, tenant: "ben" })).days.map(({ tenant }) => tenant)).toEqual(["ben"]);
 });
 
 test("nothing is written while nothing happens, and what could not be written is written the next time", async () => {
-  const later = join(folder, "data");
-  await writeFile(later, "a file where the directory should be");
-  const ledger = await UsageLedger.open(documentsIn(later), 1_000);
+  const ledger = await opened(1_000);
   await ledger.save();
-  ledger.note(request({}));
-  await expect(ledger.save()).rejects.toThrow();
-  await rm(later);
-  await ledger.save();
-  expect((await UsageLedger.open(documentsIn(later), 2_000)).report()).toEqual(ledger.report());
+  expect(await readdir(folder)).toEqual([]);
+  await writeFile(join(folder, "store"), "a file where the directory should be");
+  ledger.note(request({}), NOON);
+  await expect(ledger.save(NOON)).rejects.toThrow();
+  await rm(join(folder, "store"));
+  await ledger.save(NOON);
+  expect((await opened(NOON)).report()).toEqual(ledger.report());
 });
 
-test.each(["", "{", "[]", '{"since":1,"usage":[{"tenant":"a"}]}', '{"since":"x","usage":[]}'])(
-  "a file that holds %j is set aside, and counting starts again",
-  async (text) => {
-    await writeFile(file, text);
-    const ledger = await UsageLedger.open(documentsIn(folder), 5_000);
-    expect(ledger.report()).toEqual({ since: 5_000, usage: [] });
-    expect(await readFile(file, "utf8")).toBe(text);
-    ledger.note(request({}));
-    await ledger.save();
-    expect(JSON.parse(await readFile(file, "utf8"))).toEqual(ledger.report());
-    const [aside = ""] = (await readdir(folder)).filter((name) => name.startsWith("usage.json.damaged-"));
-    expect(await readFile(join(folder, aside), "utf8")).toBe(text);
-  },
-);
+test("the file of an earlier version is taken over, once", async () => {
+  const kept = { since: 500, usage: [row("anna", "river", [7, 1, 70, 0, 35])] };
+  await writeFile(file, JSON.stringify(kept));
+  expect((await opened(NOON)).report()).toEqual(kept);
+  expect(await readdir(folder)).toEqual(["store"]);
+  const after = await opened(NOON);
+  expect(after.report()).toEqual(kept);
+  expect(await after.byDay({ from: "2000-01-01" })).toEqual({ days: [] });
+});
+
+test("a damaged file of an earlier version stays, and counting starts again", async () => {
+  await writeFile(file, '{"since":1,"usage":[{"tenant":"a"}]}');
+  expect((await opened(5_000)).report()).toEqual({ since: 5_000, usage: [] });
+  expect(await readFile(file, "utf8")).toContain("tenant");
+});
 
 test("the usage of a newer version is neither read nor replaced", async () => {
   const newer = '{"schema":2,"since":1,"tenants":{}}';
   await writeFile(file, newer);
-  await expect(UsageLedger.open(documentsIn(folder), 5_000)).rejects.toMatchObject({ code: "data_newer" });
+  await expect(opened(5_000)).rejects.toMatchObject({ code: "data_newer" });
   expect(await readFile(file, "utf8")).toBe(newer);
 });

@@ -3,17 +3,22 @@ import type { FastifyInstance } from "fastify";
 import { NodesReport } from "../../../api/nodes.ts";
 import { adminRoutes } from "../../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../../api/status.ts";
-import { UsageReport } from "../../../api/usage.ts";
+import { UsageByDay, UsageReport } from "../../../api/usage.ts";
 import { Type } from "../../../core/schema.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
-import type { ControlPort, PullPort } from "../../ports.ts";
+import type { AuditPort, ControlPort, KeyPort, PullPort } from "../../ports.ts";
+import { registerAuditRoute, registerKeyRoutes } from "./keys.ts";
 import { registerPullRoutes } from "./pulls.ts";
 
 const ModelAction = Type.Object({
   action: Type.Union([Type.Literal("load"), Type.Literal("unload"), Type.Literal("restart")]),
 });
 const Shutdown = Type.Object({ now: Type.Optional(Type.Boolean()) });
+const UsageQuery = Type.Object({
+  from: Type.Optional(Type.String({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" })),
+  key: Type.Optional(Type.String({ maxLength: 200 })),
+});
 const Named = Type.Object({ name: Type.String() });
 const described = (summary: string) => ({ config: { describe: { summary } } });
 const accepting = (summary: string) => ({ config: { describe: { summary, status: 202 } } });
@@ -24,6 +29,7 @@ export const adminDoor = (
   control: ControlPort,
   pulls: PullPort | null,
   orderOf: Parameters<typeof registerPullRoutes>[2],
+  { keys, audit }: { readonly keys: KeyPort | null; readonly audit: AuditPort | null },
 ): Door => ({
   ...bearerDoor,
   name: "admin",
@@ -31,6 +37,8 @@ export const adminDoor = (
   register: (app) => {
     registerRoutes(app, control);
     if (pulls !== null) registerPullRoutes(app, pulls, orderOf);
+    if (keys !== null) registerKeyRoutes(app, keys);
+    if (audit !== null) registerAuditRoute(app, audit);
   },
 });
 
@@ -42,6 +50,13 @@ function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   app.get(adminRoutes.nodes, nodes, async () => control.nodes());
   const usage = { ...described("Show what each key has used"), schema: { response: { 200: UsageReport } } };
   app.get(adminRoutes.usage, usage, async () => control.usage());
+  const days = {
+    ...described("Show what each key has used, by day"),
+    schema: { querystring: UsageQuery, response: { 200: UsageByDay } },
+  };
+  app.get(adminRoutes.usageByDay, days, async ({ query: { from, key } }) =>
+    control.usageByDay({ from: from ?? "0", ...(key === undefined ? {} : { tenant: key }) }),
+  );
   const actOnInstance = { ...accepting("Act on an instance"), schema: { params: Named, body: InstanceAction } };
   app.post("/admin/instances/:name", actOnInstance, async (request, reply) => {
     await control.act(request.params.name, request.body.action);

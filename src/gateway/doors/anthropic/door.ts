@@ -2,6 +2,7 @@ import type { JsonObject, WireFormat } from "../../../core/inference.ts";
 import { checkContentType, decodedBody, parseBody } from "../../canonical/decode.ts";
 import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { apiKeyOf, bearerOf } from "../../front/keys.ts";
+import { anthropicLimits } from "../../front/limit-headers.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
 import { CountTranslator, MessageTranslator } from "./answer.ts";
 import { errorBody, errorEvent, unsupported } from "./errors.ts";
@@ -80,5 +81,6 @@ export const anthropicDoor = (options: MemoryRoutesOptions): Door => ({
   errorSchema,
   errorEvent,
   describe: described,
+  limitHeaders: anthropicLimits,
   register: (app) => registerModelRoutes(app, options),
 });

@@ -1,0 +1,28 @@
+import { resolve } from "node:path";
+import { Args } from "@oclif/core";
+import type { BackupResult } from "../../src/store/sqlite/backup.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
+import { showProgress } from "../support/cli/progress.ts";
+import { visitStore } from "../support/store/visit.ts";
+
+export default class StoreBackup extends BaseCommand {
+  static override summary = "Copy the store to a new directory, also while the daemon runs";
+  static override description =
+    "The copy has all records as they are at one moment and the contents of files. To restore it, stop the daemon and put it in the place of `store` in the data directory.";
+  static override examples = [
+    { description: "Back up", command: "<%= config.bin %> store backup /var/backups/assistant-2027-01-31" },
+  ];
+  static override args = {
+    directory: Args.string({ required: true, description: "directory that does not exist yet" }),
+  };
+
+  async run(): Promise<BackupResult> {
+    const { args, flags } = await this.parse(StoreBackup);
+    await using visit = visitStore(this.context(flags).paths);
+    using _ = this.jsonEnabled() ? null : showProgress(process.stderr, "copying the store");
+    const { backUp } = await import("../../src/store/sqlite/backup.ts");
+    const result = await backUp(visit.directory, resolve(args.directory), visit.store);
+    this.log(`Copied ${visit.store.location} and ${result.blobs} file contents to ${result.directory}.`);
+    return result;
+  }
+}

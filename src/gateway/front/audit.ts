@@ -1,0 +1,53 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { AuditEntry } from "../../api/audit.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** What the audit trail calls it. Default: method and route. */
+    readonly audit?: string;
+  }
+}
+
+export interface AuditOptions {
+  readonly audit: (entry: AuditEntry) => void;
+  readonly isLocal: (request: FastifyRequest) => boolean;
+}
+
+/** Reading changes nothing. */
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** Fields, of path, query and body, that name what a request is about. None of them can hold a secret or a prompt. */
+const NAMING = ["name", "id", "*", "model_name", "preset_name", "model", "reference", "destination"];
+const MAX_TARGET_LENGTH = 200;
+
+/** Reports every request that was let in to a route of the scope `admin` that may change something, when it has been answered. */
+export function auditRoutes(app: FastifyInstance, { audit, isLocal }: AuditOptions): void {
+  app.addHook("onResponse", async (request, reply) => {
+    const { config, url: route = "" } = request.routeOptions;
+    if (config.scope !== "admin" || READING.has(request.method) || request.identity === undefined) return;
+    audit({
+      at: Date.now(),
+      actor: request.identity.caller.tenant,
+      via: isLocal(request) ? "socket" : "http",
+      action: config.audit ?? `${request.method} ${route}`,
+      target: targetOf(request),
+      status: reply.raw.statusCode,
+      requestId: String(reply.raw.getHeader("x-request-id") ?? "") || null,
+    });
+  });
+}
+
+function targetOf({ params, query, body }: FastifyRequest): string | null {
+  const fields = [params, query, body].map((part) => (typeof part === "object" && part !== null ? part : {}));
+  for (const name of NAMING)
+    for (const part of fields) {
+      const value: unknown = (part as Readonly<Record<string, unknown>>)[name];
+      if (typeof value !== "string") continue;
+      const action: unknown = (fields[2] as Readonly<Record<string, unknown>>)["action"];
+      const verb = typeof action === "string" ? `${action.slice(0, 20)} ` : "";
+      return `${verb}${withoutSecrets(value)}`.slice(0, MAX_TARGET_LENGTH);
+    }
+  return null;
+}
+
+/** Credentials and signatures that an address may hold. */
+const withoutSecrets = (text: string): string => text.replace(/\/\/[^/@]*@/, "//").replace(/[?#].*$/s, "");

@@ -1,0 +1,110 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { AuditReport } from "../../src/api/audit.ts";
+import type { KeyView, NewKey } from "../../src/api/keys.ts";
+import type { UsageByDay } from "../../src/api/usage.ts";
+import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
+
+let assistant: FakeInstallation;
+let url: string;
+beforeAll(async () => {
+  assistant = await installFakes({ models: { river: {}, lake: {} } });
+});
+afterAll(() => assistant[Symbol.asyncDispose]());
+
+async function run<Answer>(...words: string[]): Promise<Answer> {
+  const { stdout, exitCode } = await assistant.run([...words, "--json"]);
+  expect(exitCode, stdout).toBe(0);
+  return JSON.parse(stdout) as Answer;
+}
+const chat = (secret: string | null, model = "river") =>
+  ask(url, model, "hello", { headers: secret === null ? {} : { authorization: `Bearer ${secret}` } });
+const secrets: string[] = [];
+async function made(...words: string[]): Promise<string> {
+  const { secret } = await run<NewKey>("key", ...words);
+  secrets.push(secret);
+  return secret;
+}
+
+test("a key that is made without a daemon opens the daemon that starts then, and one made beside it works at once", async () => {
+  const anna = await made("create", "anna");
+  url = await assistant.serve();
+  expect([(await chat(null)).status, (await chat(anna)).status]).toEqual([401, 200]);
+  const ben = await made("create", "ben", "--model", "lake", "--expires", "30d");
+  expect([(await chat(ben)).status, (await chat(ben, "lake")).status]).toEqual([403, 200]);
+  const { keys } = await run<{ keys: KeyView[] }>("key", "list");
+  expect(keys.map(({ name, state }) => [name, state])).toEqual([
+    ["anna", "active"],
+    ["ben", "active"],
+  ]);
+  expect((await run<KeyView>("key", "show", "ben")).models).toEqual(["lake"]);
+});
+
+test("a revoked key is refused on the connection that it was let in on", async () => {
+  const carl = await made("create", "carl");
+  expect((await chat(carl)).status).toBe(200);
+  const next = await made("rotate", "carl", "--grace", "1h");
+  expect([(await chat(carl)).status, (await chat(next)).status]).toEqual([200, 200]);
+  await run("key", "revoke", "carl");
+  const refused = [await chat(carl), await chat(next)];
+  expect(refused.map(({ status }) => status)).toEqual([401, 401]);
+  expect(refused[1]?.text).toContain("was revoked");
+});
+
+test("limits are told in headers, refuse with 429, and those of a day hold over a restart", async () => {
+  const dora = await made("create", "dora", "--requests-per-minute", "9", "--requests-per-day", "2");
+  const emil = await made("create", "emil", "--tokens-per-day", "2");
+  const first = await chat(dora);
+  expect(first.headers.get("x-ratelimit-limit-requests")).toBe("2");
+  expect(first.headers.get("x-ratelimit-remaining-requests")).toBe("1");
+  expect(first.headers.get("x-ratelimit-reset-requests")).toMatch(/^(\d+h)?\d+m\d+s$/);
+  expect((await chat(emil)).status).toBe(200);
+  expect((await chat(emil)).status).toBe(429);
+  await assistant.run(["stop"]);
+  url = await assistant.serve();
+  expect((await chat(emil)).status).toBe(429);
+  const statuses = [(await chat(dora)).status, (await chat(dora)).status];
+  expect(statuses).toEqual([200, 429]);
+  const refused = await chat(dora);
+  expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(refused.headers.get("x-ratelimit-remaining-requests")).toBe("0");
+  const { days } = await run<UsageByDay>("usage", "--by-day", "--key", "dora");
+  expect(days.map(({ tenant, model, requests }) => [tenant, model, requests])).toEqual([["dora", "river", 2]]);
+});
+
+test("who changed what is recorded, over the network and by commands, with and without a daemon, and no secret is", async () => {
+  const root = await made("create", "root", "--scope", "admin", "--scope", "inference");
+  const headers = { authorization: `Bearer ${root}`, "content-type": "application/json" };
+  const post = (path: string, body: object) =>
+    fetch(`${url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+  expect((await post("/admin/models/lake", { action: "unload" })).status).toBe(202);
+  expect((await post("/admin/keys", { name: "anna" })).status).toBe(409);
+  expect((await post("/admin/keys", { name: "fred", tokensPerHour: 5 })).status).toBe(400);
+  const { entries } = await run<AuditReport>("audit");
+  const shown = entries.map(({ actor, via, action, target, status }) => [actor, via, action, target, status]);
+  expect(shown).toEqual(
+    expect.arrayContaining([
+      ["root", "http", "key.create", "anna", 409],
+      ["root", "http", "POST /admin/models/:name", "unload lake", 202],
+      ["local", "socket", "key.change", "revoke carl", 200],
+      ["local", "socket", "key.create", "ben", 201],
+      ["local", "command", "key.create", "anna", 200],
+    ]),
+  );
+  for (const secret of secrets) expect(JSON.stringify(entries)).not.toContain(secret.slice(13));
+});
+
+test("a backup made beside the daemon is sound, and serves in the store's place", async () => {
+  const backup = join(assistant.root, "backup");
+  await run("store", "backup", backup);
+  expect((await assistant.run(["store", "backup", backup])).exitCode).toBe(1);
+  expect(await run("store", "check")).toMatchObject({ problems: [] });
+  expect(await readdir(backup)).toEqual(["records.db"]);
+  await assistant.run(["stop"]);
+  const place = join(assistant.env["ASSISTANT_DATA_DIR"] ?? "", "store");
+  await new Promise((resolve) => execFile("sh", ["-c", `rm -r "${place}" && cp -r "${backup}" "${place}"`], resolve));
+  url = await assistant.serve();
+  expect((await chat(secrets[0] ?? "")).status).toBe(200);
+});
