@@ -23,7 +23,7 @@ const settings = {
 
 /** What `POST /admin/keys` takes. */
 export const KeyOrder = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: 100, description: "the tenant of its requests; unique" }),
+  name: Type.String({ required: true, minLength: 1, description: "the tenant of its requests; unique" }),
   ...settings,
 });
 export type KeyOrder = Static<typeof KeyOrder>;
@@ -47,7 +47,7 @@ export const NewKey = Type.Object({ key: KeyView, secret: Type.String() });
 export type NewKey = Static<typeof NewKey>;
 
 export const KeyAction = Type.Object({
-  action: Type.Enum(["revoke", "rotate"]),
+  action: Type.Enum(["revoke", "rotate"], { required: true }),
   graceS: Type.Optional(
     Type.Number({ minimum: 0, description: "seconds for which a rotated key's old secret still works; 0" }),
   ),

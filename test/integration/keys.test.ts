@@ -81,7 +81,9 @@ test("who changed what is recorded, over the network and by commands, with and w
     fetch(`${url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
   expect((await post("/admin/models/lake", { action: "unload" })).status).toBe(202);
   expect((await post("/admin/keys", { name: "anna" })).status).toBe(409);
-  expect((await post("/admin/keys", { name: "fred", tokensPerHour: 5 })).status).toBe(400);
+  for (const body of [{ name: "fred", tokensPerHour: 5 }, { name: "fred", maxInFlight: 0 }, {}])
+    expect((await post("/admin/keys", body)).status).toBe(400);
+  expect((await post("/admin/keys/anna", {})).status).toBe(400);
   const { entries } = await run<AuditReport>("audit");
   const shown = entries.map(({ actor, via, action, target, status }) => [actor, via, action, target, status]);
   expect(shown).toEqual(

@@ -4,8 +4,8 @@ import { AuditReport } from "../../../api/audit.ts";
 import { KeyAction, KeyOrder, KeyView, NewKey } from "../../../api/keys.ts";
 import { adminRoutes } from "../../../api/routes.ts";
 import { AssistantError } from "../../../core/errors.ts";
-import { type JsonSchema, Type } from "../../../core/schema.ts";
-import { checkedBody } from "../../front/checked-body.ts";
+import { Type } from "../../../core/schema.ts";
+import { checkedBody, statedBody } from "../../front/checked-body.ts";
 import type { AuditPort, KeyPort } from "../../ports.ts";
 
 const KeyList = Type.Object({ keys: Type.Array(KeyView) });
@@ -23,7 +23,7 @@ export function registerKeyRoutes(instance: FastifyInstance, keys: KeyPort): voi
   const list = { ...described("List API keys, without their secrets"), schema: { response: { 200: KeyList } } };
   app.get(adminRoutes.keys, list, async () => ({ keys: await keys.list() }));
   const create = {
-    config: { audit: "key.create", describe: { summary: "Make an API key", body: KeyOrder as JsonSchema } },
+    config: { audit: "key.create", describe: { summary: "Make an API key", body: statedBody(KeyOrder) } },
     schema: { response: { 201: NewKey } },
   };
   app.post(
@@ -36,7 +36,7 @@ export function registerKeyRoutes(instance: FastifyInstance, keys: KeyPort): voi
   const change = {
     config: {
       audit: "key.change",
-      describe: { summary: "Replace an API key's secret, or revoke the key", body: KeyAction as JsonSchema },
+      describe: { summary: "Replace an API key's secret, or revoke the key", body: statedBody(KeyAction) },
     },
     schema: { params: Named },
   };
