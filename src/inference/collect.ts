@@ -7,13 +7,15 @@ export interface CollectedAnswer {
   /** Name of the model that gave it. */
   readonly model: string;
   readonly body: Buffer;
+  /** Of its head: name, value, … */
+  readonly headers: readonly string[];
 }
 
 /** The whole answer to a call, for code in this process. Rejects with why there is none, or with `CallerGone`. */
 export async function answerOf(core: Pick<InferenceCore, "run">, call: InferenceCall): Promise<CollectedAnswer> {
   const sink = new CollectingSink();
   await core.run(call, sink);
-  return { body: await sink.body, model: sink.model };
+  return { body: await sink.body, model: sink.model, headers: sink.headers };
 }
 
 /** Keeps an answer in memory. */
@@ -25,6 +27,7 @@ class CollectingSink implements AnswerSink {
   readonly #reject: (error: Error) => void;
   #status: number | null = null;
   #model = "";
+  #headers: readonly string[] = [];
 
   constructor() {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -43,8 +46,13 @@ class CollectingSink implements AnswerSink {
     return this.#model;
   }
 
+  get headers(): readonly string[] {
+    return this.#headers;
+  }
+
   head(status: number, headers: readonly string[]): void {
     this.#status ??= status;
+    this.#headers = headers;
     const name = headers[headers.indexOf("x-assistant-model") + 1];
     if (headers.includes("x-assistant-model") && name !== undefined) this.#model = decodeURIComponent(name);
   }

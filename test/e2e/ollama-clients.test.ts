@@ -96,6 +96,12 @@ describe.each(bothEngines)("Ollama's official clients against %s", (engine) => {
     await expect(client.chat({ model: "smol", messages: shown })).rejects.toThrow(/does not take images/);
   });
 
+  test("a text that is longer than the context is cut for a vector, unless that is declined", async () => {
+    const long = { model: "minilm", input: ["short", "word ".repeat(2000)] };
+    expect((await client.embed(long)).embeddings.map(({ length }) => length)).toEqual([384, 384]);
+    await expect(client.embed({ ...long, truncate: false })).rejects.toThrow(/has \d+ tokens/);
+  });
+
   test("an aborted stream frees the engine's slot", async () => {
     const long = { model: "smol", messages, options: { num_predict: 1500 }, stream: true } as const;
     const stream = await client.chat(long);

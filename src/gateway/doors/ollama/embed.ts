@@ -1,22 +1,22 @@
-import type { AnswerSink, JsonObject } from "../../../core/inference.ts";
+import { isAssistantError, presentable } from "../../../core/errors.ts";
+import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
+import { CallerGone } from "../../../core/upstream.ts";
+import { answerOf, type CollectedAnswer } from "../../../inference/collect.ts";
 import { parseBody } from "../../canonical/decode.ts";
 import { integer, invalid, isString, mustBe, shown } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
-import { type AnswerTranslator, translatedSink } from "../../front/translated-sink.ts";
-import { LINES } from "./answers.ts";
 import { canonical, flagOf, isGiven, textOf } from "./fields.ts";
 import { Metrics } from "./metrics.ts";
 import { findModel } from "./names.ts";
 import { optionFields } from "./options.ts";
 import type { OllamaOptions } from "./ports.ts";
-import { keepAliveOf, keptAnswer, residencyAnswer } from "./residency.ts";
+import { keepAliveOf, keptAnswer, residencyAnswer, sendJson } from "./residency.ts";
 
 /** `/api/embed`. Throws `invalid_request` naming the first wrong field. */
 export function decodeEmbed(bytes: Buffer, options: OllamaOptions): DecodedBody {
   const { json } = parseBody(bytes);
   const { dimensions } = json;
   if (isGiven(dimensions)) mustBe(integer(0), dimensions, "dimensions");
-  flagOf(json, "truncate", true);
   return decodeVectors(json, options, {
     input: textsOf(json),
     body: (model, vectors, metrics) => ({
@@ -50,15 +50,57 @@ function decodeVectors(json: JsonObject, options: OllamaOptions, { input, body }
   const written = textOf(json, "model");
   const model = findModel(options.directory, written);
   const keepAliveMs = keepAliveOf(json);
+  const isTruncated = flagOf(json, "truncate", true);
   optionFields(json, model, "embedding");
   const isEmpty = input.length === 0;
-  const decoded = canonical("embedding", { model: model?.name ?? written, input: isEmpty ? "" : input });
-  const translator = new VectorAnswer((vectors, metrics) => body(written, vectors, metrics));
-  const translate = (client: AnswerSink): AnswerSink => translatedSink(client, false, translator);
+  const decodedOf = (texts: readonly string[]): DecodedBody =>
+    canonical("embedding", { model: model?.name ?? written, input: texts.length === 0 ? "" : texts });
+  const decoded = decodedOf(input);
   if (isEmpty) return { ...decoded, answer: residencyAnswer(options, keepAliveMs, () => body(written, [], {})) };
-  return keepAliveMs === null
-    ? { ...decoded, translate }
-    : { ...decoded, answer: keptAnswer(options, keepAliveMs, translate) };
+  const answer = keptAnswer(options, keepAliveMs, async (call, client) => {
+    const metrics = new Metrics();
+    const shortened = (texts: readonly string[]): InferenceCall => {
+      const { model: _, ...changed } = decodedOf(texts);
+      return { ...call, ...changed };
+    };
+    try {
+      const { body: bytes, headers } = await fittingAnswer(options.inference, input, isTruncated, shortened);
+      const own = headers.filter((_, index) => (headers[index - (index % 2)] as string).startsWith("x-assistant-"));
+      metrics.head(headers);
+      sendJson(client, answerBody(JSON.parse(bytes.toString()) as JsonObject, written, metrics, body), own);
+    } catch (error) {
+      if (error instanceof CallerGone) client.abort();
+      else client.fail(presentable(error), [], true);
+    }
+  });
+  return { ...decoded, answer };
+}
+
+/** How often a text that is too long is cut: by what the engine counted each time, or by half. */
+const MAX_CUTS = 6;
+/** Below what was counted: tokens are not evenly long. */
+const MARGIN = 0.95;
+
+/** The answer for texts of which those that do not fit into the context are cut until they do. Rejects as `answerOf` does. */
+async function fittingAnswer(
+  inference: OllamaOptions["inference"],
+  input: readonly string[],
+  isTruncated: boolean,
+  callOf: (texts: readonly string[]) => InferenceCall,
+): Promise<CollectedAnswer> {
+  let texts = input;
+  for (let cuts = 0; ; cuts++) {
+    try {
+      return await answerOf(inference, callOf(texts));
+    } catch (error) {
+      const isTooLong = isAssistantError(error) && error.code === "context_length_exceeded";
+      if (!isTooLong || !isTruncated || cuts === MAX_CUTS) throw error;
+      const { n_prompt_tokens: prompt, n_ctx: context } = error.counts ?? {};
+      const share = prompt === undefined || context === undefined ? 0.5 : Math.min(1, context / prompt) * MARGIN;
+      const most = Math.floor(Math.max(...texts.map((text) => text.length)) * share);
+      texts = texts.map((text) => text.slice(0, most).toWellFormed());
+    }
+  }
 }
 
 /** Texts that are not empty; null and "" stand for none. */
@@ -75,33 +117,12 @@ interface Embeddings {
   readonly data?: readonly { readonly index?: number; readonly embedding?: Vector }[];
 }
 
-class VectorAnswer implements AnswerTranslator {
-  readonly streamType = LINES;
-  readonly #body: (vectors: readonly Vector[], metrics: JsonObject) => JsonObject;
-  readonly #metrics = new Metrics();
-
-  constructor(body: (vectors: readonly Vector[], metrics: JsonObject) => JsonObject) {
-    this.#body = body;
-  }
-
-  head(headers: readonly string[]): void {
-    this.#metrics.head(headers);
-  }
-  chunk(): string {
-    return "";
-  }
-  end(): string {
-    return "";
-  }
-  whole(answer: JsonObject): JsonObject {
-    this.#metrics.add(answer, false);
-    const data = [...((answer as Embeddings).data ?? [])].sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
-    const { total_duration, load_duration, prompt_eval_count = 0 } = this.#metrics.fields;
-    return this.#body(
-      data.map(({ embedding = [] }) => embedding),
-      { total_duration, load_duration, prompt_eval_count },
-    );
-  }
+function answerBody(answer: JsonObject, model: string, metrics: Metrics, body: VectorRequest["body"]): JsonObject {
+  metrics.add(answer, false);
+  const data = [...((answer as Embeddings).data ?? [])].sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
+  const { total_duration, load_duration, prompt_eval_count = 0 } = metrics.fields;
+  const vectors = data.map(({ embedding = [] }) => embedding);
+  return body(model, vectors, { total_duration, load_duration, prompt_eval_count });
 }
 
 function unit(vector: Vector): Vector {

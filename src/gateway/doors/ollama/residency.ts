@@ -52,12 +52,16 @@ export const residencyAnswer =
     sendJson(client, body(keepAliveMs === 0 ? "unload" : "load"));
   };
 
-/** Has a call answered by the core, and its model kept or unloaded then. */
+/** Has a call answered, and its model kept or unloaded then. */
 export const keptAnswer =
-  (options: OllamaOptions, keepAliveMs: number, translate: (client: AnswerSink) => AnswerSink): Answer =>
+  (
+    options: OllamaOptions,
+    keepAliveMs: number | null,
+    answer: (call: InferenceCall, client: AnswerSink) => Promise<void>,
+  ): Answer =>
   async (call, client, identity) => {
     const settle = settling(options, call, identity, keepAliveMs);
-    await options.inference.run(call, translate(client));
+    await answer(call, client);
     await settle();
   };
 
@@ -83,9 +87,9 @@ function settling(
   };
 }
 
-/** A whole answer. */
-export function sendJson(client: AnswerSink, body: JsonObject): void {
+/** A whole answer. `headers`: name, value, … */
+export function sendJson(client: AnswerSink, body: JsonObject, headers: readonly string[] = []): void {
   const bytes = Buffer.from(JSON.stringify(body));
-  client.head(200, ["Content-Type", "application/json; charset=utf-8"], bytes.length);
+  client.head(200, ["Content-Type", "application/json; charset=utf-8", ...headers], bytes.length);
   client.end(bytes);
 }

@@ -104,9 +104,10 @@ function decodeText(json: JsonObject, options: OllamaOptions, request: TextReque
     });
     return { ...decoded, answer: residencyAnswer(options, keepAliveMs, body) };
   }
-  return keepAliveMs === null
-    ? { ...decoded, translate }
-    : { ...decoded, answer: keptAnswer(options, keepAliveMs, translate) };
+  if (keepAliveMs === null) return { ...decoded, translate };
+  const { inference } = options;
+  const answer = keptAnswer(options, keepAliveMs, (call, client) => inference.run(call, translate(client)));
+  return { ...decoded, answer };
 }
 
 function formatFields(schema: JsonObject | null, format: unknown, operation: "chat" | "completion"): JsonObject {
