@@ -19,6 +19,7 @@ import { remotesOf } from "./remotes.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
 import { hasStoredKeys } from "./stored-keys.ts";
+import { tasksOf } from "./tasks.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate, valueProblem } from "./validate.ts";
 
@@ -121,6 +122,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   if (!mayBeElsewhere) checkKeyModels(findings, keys.server, root, models);
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
+  const tasks = tasksOf(keys, findings, root, env);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -141,6 +143,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     keepResponsesMs: (keys.server?.keep_responses_days ?? defaults.keepResponsesDays) * DAY_MS,
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
+    tasks,
     models,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,

@@ -108,6 +108,7 @@ export interface Config {
   /** What becomes of a request for a model that is not configured. */
   readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
+  readonly tasks: TaskSettings;
   readonly models: readonly ModelSpec[];
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];
@@ -156,4 +157,26 @@ export interface SchedulerSettings {
   readonly wedgeAfterMs: number;
   /** Milliseconds that running requests get when an instance drains. */
   readonly drainTimeoutMs: number;
+}
+
+export interface TaskSettings {
+  /** Tasks of one model that run at once. */
+  readonly concurrency: number;
+  /** How often a task is tried, where it does not say. */
+  readonly maxAttempts: number;
+  /** Milliseconds that a task is kept after its end. */
+  readonly retentionMs: number;
+  /** Tasks that wait, scheduled ones among them, above which a new one is refused with `queue_full`. */
+  readonly maxPending: number;
+  readonly webhooks: WebhookSettings;
+}
+
+export interface WebhookSettings {
+  readonly timeoutMs: number;
+  /** After the first try. */
+  readonly retries: number;
+  /** Whether they may reach addresses of this machine and of private networks. */
+  readonly allowPrivate: boolean;
+  /** What signs them; null: a secret that is made with the first one. Never shown or logged. */
+  readonly secret: string | null;
 }

@@ -17,3 +17,6 @@ function randomHex(digits: number): string {
 
 /** `req_` and 24 hex digits. */
 export const newRequestId = (): string => `req_${randomHex(24)}`;
+
+/** `task-` and 16 hex digits. */
+export const newTaskId = (): string => `task-${randomHex(16)}`;

@@ -40,6 +40,7 @@ export const Type = {
     ...options,
   }),
   String: (options: Options = {}) => ({ type: "string", ...options }),
+  Unsafe: (schema: Schema) => schema,
   Union: (anyOf: readonly Schema[], options: Options = {}) => ({ anyOf, ...options }),
 } as unknown as Pick<
   typeof TypeBox,
@@ -54,5 +55,6 @@ export const Type = {
   | "Optional"
   | "Record"
   | "String"
+  | "Unsafe"
   | "Union"
 >;

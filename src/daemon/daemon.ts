@@ -20,6 +20,7 @@ import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import { openStores, type Stores } from "../store/stores.ts";
+import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
@@ -34,6 +35,7 @@ import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { sweeping } from "./sweeping.ts";
+import { createTasks } from "./tasks.ts";
 
 export interface DaemonOptions {
   readonly env: Environment;
@@ -63,6 +65,7 @@ export class Daemon {
   readonly #setLogLevel: DaemonLog["setLevel"];
   readonly #components: Components;
   readonly #listeners: Listeners;
+  readonly #tasks: Tasks;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -126,8 +129,10 @@ export class Daemon {
     });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
+    this.#tasks = createTasks(current, this.#components, stores, log);
     const listeners: Listeners = new Listeners({
       inference,
+      tasks: this.#tasks,
       directory,
       registry,
       library,
@@ -213,6 +218,8 @@ export class Daemon {
         },
       },
       { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
+      // Their ends are stored.
+      { name: "running tasks", stop: () => this.#tasks.settled() },
       // Engines of `preload` start when nothing can refuse the start any more.
       { name: "models", start: () => this.#configure(withoutPreload(this.#current.config)) },
       { name: "remotes", stop: () => remotes.close() },
@@ -238,6 +245,7 @@ export class Daemon {
           await drained;
         },
       },
+      { name: "tasks", start: () => this.#tasks.start(), stop: () => this.#tasks.close() },
       {
         name: "memory given back",
         start: () => {

@@ -13,6 +13,7 @@ import type { ModelDirectory } from "../inference/resolve.ts";
 import type { PullOrder } from "../models/presets/named.ts";
 import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Tasks } from "../tasks/tasks.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { anthropicDoor } from "./doors/anthropic/door.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
@@ -69,6 +70,8 @@ export interface GatewayOptions {
   readonly weights?: (model: string) => ModelWeights | null;
   /** Registers models, for `/api/v1`. Default: there is no such API. */
   readonly registry?: Registry;
+  /** Durable requests, for `/api/v1`. Default: there are none. */
+  readonly tasks?: Tasks;
   /** The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing changed. */
   readonly library?: Library;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
@@ -126,6 +129,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     maxConnections = null,
     weights = () => null,
     registry = null,
+    tasks = null,
     library = null,
     responses = null,
     isOnHub = async () => null,
@@ -166,7 +170,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)
-    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, isOnHub, pulls, onlyModels }));
+    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, tasks, isOnHub, pulls, onlyModels }));
   for (const door of doors) {
     for (const route of door.inference) {
       const entry = {

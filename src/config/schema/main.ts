@@ -4,6 +4,7 @@ import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text, textOrList } from "./kit.ts";
 import { ProviderEntry, providersText } from "./providers.ts";
+import { TaskSection } from "./tasks.ts";
 
 const RemoteServer = Type.Object(
   {
@@ -299,6 +300,7 @@ export const MainFile = Type.Object(
       },
       "How work is shared out.",
     ),
+    tasks: TaskSection,
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),

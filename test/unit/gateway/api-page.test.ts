@@ -37,9 +37,13 @@ test("docs/api.md lists every route of /api/v1", async () => {
     for (const each of [method].flat()) if (each !== "HEAD") routes.push(`${each} ${url}`);
   });
   apiV1Door({} as Parameters<typeof apiV1Door>[0]).register?.(app);
-  expect(routes).toHaveLength(12);
+  expect(routes).toHaveLength(20);
   for (const route of routes) {
-    const [method, path = ""] = route.replace("*", "{name}").replace(":preset", "{preset}").split(" ");
+    const [method, path = ""] = route
+      .replace("*", "{name}")
+      .replace(":preset", "{preset}")
+      .replace(":id", "{id}")
+      .split(" ");
     const listed = path.endsWith("/unload") ? "/unload" : path;
     expect(page, route).toMatch(new RegExp(`\\x60(?:${method} )?${listed.replace(/[{}/]/g, "\\$&")}\\x60`));
   }

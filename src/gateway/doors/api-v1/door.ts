@@ -1,11 +1,12 @@
-import type { AssistantError } from "../../../core/errors.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { type EmbeddingRoutesOptions, registerEmbeddingRoutes } from "./embeddings.ts";
+import { errorBody } from "./error-body.ts";
 import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
+import { registerTaskRoutes, type TaskRoutesOptions } from "./tasks.ts";
 
 /** The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`. */
-export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions): Door => ({
+export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions & TaskRoutesOptions): Door => ({
   ...bearerDoor,
   name: "api-v1",
   errorBody,
@@ -19,14 +20,6 @@ export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions):
     });
     registerModelRoutes(app, options);
     registerEmbeddingRoutes(app, options);
+    registerTaskRoutes(app, options);
   },
 });
-
-function errorBody({ code, message, param, remedy, counts }: AssistantError, requestId: string): object {
-  const details = {
-    ...(param === null ? {} : { param }),
-    ...(remedy === null ? {} : { remedy }),
-    ...counts,
-  };
-  return { error: code, message, details: Object.keys(details).length > 0 ? details : null, trace_id: requestId };
-}

@@ -1,0 +1,22 @@
+import { systemClock } from "../core/clock.ts";
+import { decodeBody } from "../gateway/canonical/decode.ts";
+import type { Stores } from "../store/stores.ts";
+import { Tasks } from "../tasks/tasks.ts";
+import type { DaemonLog } from "../telemetry/log.ts";
+import type { Components } from "./components.ts";
+import type { Current } from "./current.ts";
+
+export const createTasks = (
+  current: Current,
+  { inference }: Pick<Components, "inference">,
+  { records: store }: Pick<Stores, "records">,
+  log: DaemonLog,
+): Tasks =>
+  new Tasks({
+    store,
+    inference,
+    decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    settings: () => current.config.tasks,
+    clock: systemClock,
+    log: log.part("tasks"),
+  });

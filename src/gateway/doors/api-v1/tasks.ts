@@ -1,0 +1,201 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { choice, integer, text } from "../../../config/schema/kit.ts";
+import type { TaskSettings } from "../../../core/config.ts";
+import { AssistantError, isAssistantError } from "../../../core/errors.ts";
+import type { Caller } from "../../../core/inference.ts";
+import { Type } from "../../../core/schema.ts";
+import { type ModelDirectory, resolveModel } from "../../../inference/resolve.ts";
+import { TaskBody } from "../../../tasks/body.ts";
+import { modelNameOf, orderedOf, withoutNulls } from "../../../tasks/precedence.ts";
+import { type TaskOrder, type TaskStatus, taskStatuses } from "../../../tasks/record.ts";
+import type { Owner, Tasks } from "../../../tasks/tasks.ts";
+import { checkWebhookUrl } from "../../../tasks/webhook-post.ts";
+import { reportOf, taskResponse } from "../../../tasks/wire.ts";
+import { decodeBody } from "../../canonical/decode.ts";
+import type { Authorizer } from "../../front/authorize.ts";
+import { checkedBody } from "../../front/checked-body.ts";
+import type { RouteDescription } from "../../front/describe.ts";
+import { described } from "./describe-tasks.ts";
+import { eventsOf } from "./task-events.ts";
+
+export interface TaskRoutesOptions {
+  readonly directory: ModelDirectory;
+  /** Null: there are none, and no routes for them. */
+  readonly tasks: Tasks | null;
+  readonly authorizer: Pick<Authorizer, "admit">;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+}
+
+const PREFIX = "/api/v1/tasks";
+const open = (describe: RouteDescription) => ({ config: { describe } });
+const MAX_BATCH = 1_000;
+const MAX_PAGE = 1_000;
+const DEFAULT_PAGE = 100;
+
+const Batch = Type.Object({ tasks: Type.Array(Type.Unsafe<object>({ type: "object" }), { required: true }) });
+const Query = Type.Object({
+  status: choice([...taskStatuses], "Those with this status alone."),
+  limit: integer("Most tasks of a page.", { minimum: 1, maximum: MAX_PAGE }),
+  after: text("`next` of the page before.", { minLength: 1 }),
+});
+
+/** Makes tasks, shows them, and ends them. */
+export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOptions): void {
+  const { tasks, authorizer } = options;
+  if (tasks === null) return;
+  const create = async ({ identity }: FastifyRequest, reply: FastifyReply, orders: readonly TaskOrder[]) => {
+    // Each counts as a request that has begun.
+    for (const _ of orders) authorizer.admit(identity)?.();
+    return await tasks.create(orders, identity.caller, requestIdOf(reply));
+  };
+  const order = (body: unknown, { identity }: FastifyRequest): TaskOrder =>
+    orderOf(body, identity.caller, tasks.settings, options);
+
+  app.post(PREFIX, open(described.create), async (request, reply) => {
+    const [created] = await create(request, reply, [order(request.body, request)]);
+    if (created === undefined) return null;
+    if (created.isReplay) reply.header("idempotency-replayed", "true");
+    return await reply.code(201).send(taskResponse(created.id, created.task));
+  });
+  app.post(`${PREFIX}/batch`, open(described.batch), async (request, reply) => {
+    const { tasks: bodies } = checkedBody(Batch, request.body);
+    if (bodies.length === 0 || bodies.length > MAX_BATCH)
+      throw new AssistantError("invalid_request", `tasks: expected 1 to ${MAX_BATCH} tasks, found ${bodies.length}.`, {
+        param: "tasks",
+      });
+    const orders = bodies.map((body, index) => within(`tasks[${index}].`, () => order(body, request)));
+    const created = await create(request, reply, orders);
+    return await reply.code(201).send({ tasks: created.map(({ id, task }) => taskResponse(id, task)) });
+  });
+  app.get(PREFIX, open(described.list), async (request) => {
+    const { limit, ...query } = request.query as Record<string, unknown>;
+    const {
+      status,
+      limit: size,
+      after,
+    } = checkedBody(Query, {
+      ...query,
+      ...(limit === undefined ? {} : { limit: Number(limit) }),
+    });
+    const page = await tasks.list(ownerOf(request), {
+      status: (status as TaskStatus | undefined) ?? null,
+      limit: size ?? DEFAULT_PAGE,
+      after: after ?? null,
+    });
+    return { tasks: page.records.map(({ id, value }) => taskResponse(id, value)), next: page.next };
+  });
+  app.get(`${PREFIX}/:id`, open(described.show), async (request) => {
+    const { id, value } = await tasks.get(idOf(request), ownerOf(request));
+    return taskResponse(id, value);
+  });
+  app.get(`${PREFIX}/:id/report`, open(described.report), async (request) => {
+    const { task, delivery } = await tasks.report(idOf(request), ownerOf(request));
+    return reportOf(task.id, task.value, delivery);
+  });
+  app.get(`${PREFIX}/:id/stream`, open(described.stream), async (request, reply) => {
+    // What is wrong is said before there is a stream.
+    await tasks.get(idOf(request), ownerOf(request));
+    return await reply
+      .type("text/event-stream")
+      .header("cache-control", "no-cache")
+      .header("x-accel-buffering", "no")
+      .send(eventsOf(tasks.follow(idOf(request), ownerOf(request)), requestIdOf(reply)));
+  });
+  app.post(`${PREFIX}/:id/cancel`, open(described.cancel), async (request) => {
+    const { id, value } = await tasks.cancel(idOf(request), ownerOf(request));
+    return taskResponse(id, value);
+  });
+  app.delete(`${PREFIX}/:id`, open(described.delete), async (request, reply) => {
+    await tasks.remove(idOf(request), ownerOf(request));
+    return await reply.code(204).send();
+  });
+}
+
+/** A task as its caller means it. Throws `invalid_request`, `model_not_found`, … naming the field. */
+function orderOf(
+  given: unknown,
+  caller: Caller,
+  { maxAttempts, webhooks }: TaskSettings,
+  { directory, onlyModels }: TaskRoutesOptions,
+): TaskOrder {
+  const body = checkedBody(TaskBody, withoutNulls(given));
+  const named = (name: string, among: readonly string[] | null) =>
+    resolveModel(directory, { selector: { model: name, among }, operation: "chat", caller });
+  const model = named(modelNameOf(body), onlyModels);
+  if (body.conversation_id !== undefined)
+    throw new AssistantError("invalid_request", "conversation_id: there are no conversations here.", {
+      param: "conversation_id",
+      remedy: "Send the conversation as `messages`.",
+    });
+  if (body.webhook_url !== undefined) checkWebhookUrl(body.webhook_url, webhooks.allowPrivate);
+  const { request, schema } = orderedOf(body, model);
+  // What engines would refuse is refused now, not when the task runs.
+  inClientsNames(body, () =>
+    decodeBody("chat", Buffer.from(JSON.stringify({ ...request, model: model.name }))).checked?.(),
+  );
+  return {
+    model: model.name,
+    fallbacks: (body.fallback_models ?? []).map((name, index) =>
+      renaming(
+        () => `fallback_models[${index}]`,
+        () => named(name, null).name,
+      ),
+    ),
+    request,
+    schema,
+    repair: body.repair ?? false,
+    priority: body.priority ?? 0,
+    runAt: body.run_at === undefined ? null : timeOf(body.run_at),
+    maxAttempts: body.max_attempts ?? maxAttempts,
+    webhookUrl: body.webhook_url ?? null,
+    idempotencyKey: body.idempotency_key ?? null,
+  };
+}
+
+function timeOf(written: string): number {
+  const time = Date.parse(written);
+  if (!Number.isNaN(time)) return time;
+  throw new AssistantError(
+    "invalid_request",
+    `run_at: expected a time that exists, found ${JSON.stringify(written)}.`,
+    {
+      param: "run_at",
+    },
+  );
+}
+
+/** Errors about the chat request, under the names that a task has for its fields. */
+const inClientsNames = (body: TaskBody, check: () => unknown): unknown =>
+  renaming((param) => {
+    if (body.output_schema !== undefined && param.startsWith("response_format"))
+      return param.replace(/^response_format(\.json_schema)?(\.schema)?/, "output_schema");
+    return param === "stop" || param.startsWith("stop[") ? param.replace("stop", "stop_sequences") : param;
+  }, check);
+
+const within = <T>(prefix: string, run: () => T): T => renaming((param) => prefix + param, run);
+
+/** Runs what may throw, and renames the field that the error is about. */
+function renaming<T>(rename: (param: string) => string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!isAssistantError(error)) throw error;
+    const { code, message, param, remedy, counts } = error;
+    const name = rename(param ?? "").replace(/\.$/, "");
+    throw new AssistantError(code, param === null ? message : message.replace(param, name), {
+      param: name,
+      ...(remedy === null ? {} : { remedy }),
+      ...(counts === null ? {} : { counts }),
+      cause: error,
+    });
+  }
+}
+
+const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: string }).id;
+
+const requestIdOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
+
+/** A key sees its own tasks; this machine's own user and keys that administer see all. */
+const ownerOf = ({ identity: { caller, key } }: FastifyRequest): Owner =>
+  key === null || (key.scopes ?? []).includes("admin") ? null : caller.tenant;

@@ -1,0 +1,52 @@
+import type { Cancellation } from "../core/cancellation.ts";
+import { newRequestId } from "../core/ids.ts";
+import type { InferenceCall, JsonObject } from "../core/inference.ts";
+import type { StoredRecord } from "../core/store.ts";
+import type { InferenceCore } from "../inference/core.ts";
+import { type TextAnswer, TextSink } from "./answer-sink.ts";
+import type { TaskRecord } from "./record.ts";
+
+/** Reads a chat request as every door does that has one. Throws `invalid_request`. */
+export type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "checked" | "prompt" | "maxTokens">;
+
+export interface Execution {
+  readonly inference: Pick<InferenceCore, "run">;
+  readonly decode: ChatDecoder;
+  readonly cancellation: Cancellation;
+  /** Sees the answer as it comes. */
+  readonly onText: (text: string) => void;
+}
+
+export const ROUTE = "/api/v1/tasks";
+
+/** Asks one model for a task's answer. Rejects with why there is none, or with `CallerGone`. */
+export async function ask(
+  { id, tenant, value: task }: StoredRecord<TaskRecord>,
+  model: string,
+  request: JsonObject,
+  { inference, decode, cancellation, onText }: Execution,
+): Promise<TextAnswer> {
+  const sink = new TextSink(onText);
+  const json = { ...request, model, stream: true, stream_options: { include_usage: true } };
+  await inference.run(
+    {
+      ...decode(json),
+      id: newRequestId(),
+      clientId: id,
+      caller: { tenant, models: task.allowedModels },
+      route: ROUTE,
+      arrivedAt: performance.now(),
+      cancellation,
+      selector: { model, among: null },
+      operation: "chat",
+      wire: "openai.chat",
+      streamed: true,
+      priority: Math.round(task.priority),
+      deadlineAt: null,
+      hops: [],
+      cachePart: null,
+    },
+    sink,
+  );
+  return await sink.answer;
+}

@@ -1,0 +1,152 @@
+import { createHash } from "node:crypto";
+import { AssistantError } from "../core/errors.ts";
+import { newTaskId } from "../core/ids.ts";
+import type { Caller } from "../core/inference.ts";
+import type { Collection, ListQuery, Page, Store, StoredRecord, Write } from "../core/store.ts";
+import { type DeliveryRecord, deliveryCollection, newDelivery } from "./delivery.ts";
+import {
+  type IdempotencyRecord,
+  idempotencyCollection,
+  isEnded,
+  newTask,
+  type TaskOrder,
+  type TaskRecord,
+  taskCollection,
+} from "./record.ts";
+
+export type StoredTask = StoredRecord<TaskRecord>;
+
+/** How long the key of a task stands for it. */
+const KEY_TTL_MS = 86_400_000;
+
+export interface LedgerOptions {
+  readonly store: Pick<Store, "collection" | "commit">;
+  readonly retentionMs: () => number;
+  readonly now: () => number;
+  /** Called for every change that was stored. `before`: null where the task is new. */
+  readonly changed: (id: string, before: TaskRecord | null, after: TaskRecord | null) => void;
+}
+
+export interface Created {
+  readonly id: string;
+  readonly task: TaskRecord;
+  /** There was one with its key. */
+  readonly isReplay: boolean;
+}
+
+/** Tasks in the store. Whatever changes one goes through here, expects its revision, and takes its webhook along. */
+export class TaskLedger {
+  readonly tasks: Pick<Collection<TaskRecord>, "get" | "list" | "count">;
+  readonly deliveries: Collection<DeliveryRecord>;
+  readonly #tasks: Collection<TaskRecord>;
+  readonly #keys: Collection<IdempotencyRecord>;
+  readonly #options: LedgerOptions;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    this.#tasks = options.store.collection(taskCollection);
+    this.tasks = this.#tasks;
+    this.deliveries = options.store.collection(deliveryCollection);
+    this.#keys = options.store.collection(idempotencyCollection);
+  }
+
+  /** Stores all of the orders, or none. They are durable when this resolves. */
+  async create(
+    orders: readonly TaskOrder[],
+    { caller: { tenant, models }, traceId }: { readonly caller: Caller; readonly traceId: string },
+  ): Promise<readonly Created[]> {
+    const now = this.#options.now();
+    const candidates = orders.map((order) => ({
+      id: newTaskId(),
+      keyId: order.idempotencyKey === null ? null : keyIdOf(tenant, order.idempotencyKey),
+      task: newTask(order, { allowedModels: models, traceId, now }),
+    }));
+    for (;;) {
+      const known = await this.#known(candidates.flatMap(({ keyId }) => keyId ?? []));
+      const writes: Write[] = [];
+      const created = new Map<string, Created>();
+      const result = candidates.map(({ id, keyId, task }): Created => {
+        const existing = keyId === null ? undefined : (known.get(keyId)?.existing ?? created.get(keyId));
+        if (existing !== undefined && existing !== null) return { ...existing, isReplay: true };
+        writes.push(this.#tasks.put(id, task, { tenant, expect: 0 }));
+        const made = { id, task, isReplay: false };
+        if (keyId !== null) {
+          created.set(keyId, made);
+          const expect = known.get(keyId)?.revision ?? 0;
+          writes.push(this.#keys.put(keyId, { taskId: id }, { tenant, expiresAt: now + KEY_TTL_MS, expect }));
+        }
+        return made;
+      });
+      // Another request was faster with one of the keys: look again.
+      if (writes.length > 0 && !(await this.#options.store.commit(writes)).ok) continue;
+      for (const { id, task, isReplay } of result) if (!isReplay) this.#options.changed(id, null, task);
+      return result;
+    }
+  }
+
+  /** Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. */
+  async replace(before: StoredTask, task: TaskRecord): Promise<StoredTask | null> {
+    const { id, tenant, revision } = before;
+    const hasEnded = isEnded(task.status);
+    const expiresAt = hasEnded ? this.#options.now() + this.#options.retentionMs() : null;
+    const writes: Write[] = [this.#tasks.put(id, task, { tenant, expiresAt, expect: revision })];
+    if (hasEnded && task.webhookUrl !== null)
+      writes.push(
+        this.deliveries.put(id, newDelivery(task.webhookUrl, this.#options.now()), { tenant, expiresAt, expect: 0 }),
+      );
+    const commit = await this.#options.store.commit(writes);
+    if (!commit.ok) return null;
+    this.#options.changed(id, before.value, task);
+    return { ...before, value: task, revision: revision + 1, expiresAt };
+  }
+
+  /** The same for a task that others may change meanwhile: `change` sees it as it is then, and may throw. */
+  async change(id: string, change: (record: StoredTask) => TaskRecord): Promise<StoredTask> {
+    for (;;) {
+      const record = await this.tasks.get(id);
+      if (record === null) throw taskNotFound(id);
+      const changed = await this.replace(record, change(record));
+      if (changed !== null) return changed;
+    }
+  }
+
+  /** Deletes a task that has ended, with what is kept for it. Resolves with whether it was still as it had been read. */
+  async remove({ id, tenant, revision, value: task }: StoredTask): Promise<boolean> {
+    const writes = [this.#tasks.remove(id, revision), this.deliveries.remove(id)];
+    if (task.idempotencyKey !== null) writes.push(this.#keys.remove(keyIdOf(tenant, task.idempotencyKey)));
+    const { ok } = await this.#options.store.commit(writes);
+    if (ok) this.#options.changed(id, task, null);
+    return ok;
+  }
+
+  /** A page of the index. */
+  list(query: ListQuery<TaskRecord>): Promise<Page<TaskRecord>> {
+    return this.tasks.list(query);
+  }
+
+  /** What each key stands for now. A key whose task is gone stands for nothing. */
+  async #known(
+    keyIds: readonly string[],
+  ): Promise<Map<string, { readonly revision: number; readonly existing: Created | null }>> {
+    const found = await Promise.all(
+      keyIds.map(async (keyId) => {
+        const key = await this.#keys.get(keyId);
+        const task = key === null ? null : await this.tasks.get(key.value.taskId);
+        const existing = task === null ? null : { id: task.id, task: task.value, isReplay: true };
+        return [keyId, { revision: key?.revision ?? 0, existing }] as const;
+      }),
+    );
+    return new Map(found);
+  }
+}
+
+const keyIdOf = (tenant: string, key: string): string =>
+  createHash("sha256")
+    .update(JSON.stringify([tenant, key]))
+    .digest("hex");
+
+export const taskNotFound = (id: string): AssistantError =>
+  new AssistantError("task_not_found", `There is no task ${JSON.stringify(id.slice(0, 100))}.`, {
+    param: "task_id",
+    remedy: "`assistant task list` shows the tasks; they are deleted some time after their end.",
+  });

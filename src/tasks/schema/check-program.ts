@@ -1,0 +1,42 @@
+/**
+ * Checks texts against JSON Schemas, in a thread: a pattern can take for ever, and must not hold up the daemon. Gets
+ * `{schema, text}`, a null text for the schema alone, and answers `{problem}`.
+ */
+import { parentPort } from "node:worker_threads";
+import { Ajv, type ErrorObject } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import formats from "ajv-formats";
+import type { CheckAnswer, CheckRequest } from "./checker.ts";
+
+const MAX_NAMED = 5;
+const OLDER = /draft-0[4-7]/;
+
+parentPort?.on("message", (request: CheckRequest) => {
+  parentPort?.postMessage({ problem: problemOf(request) } satisfies CheckAnswer);
+});
+
+function problemOf({ schema, text }: CheckRequest): string | null {
+  const { $schema: dialect, $id: _, ...rest } = schema as { readonly $schema?: unknown; readonly $id?: unknown };
+  const Dialect = typeof dialect === "string" && OLDER.test(dialect) ? Ajv : Ajv2020;
+  const ajv = new Dialect({ strict: false, allErrors: false, logger: false });
+  formats.default(ajv);
+  let validate: ReturnType<typeof ajv.compile>;
+  try {
+    validate = ajv.compile(rest);
+  } catch (error) {
+    return `the JSON Schema cannot be used: ${(error as Error).message}`;
+  }
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `the answer is not JSON: ${(error as Error).message}`;
+  }
+  return validate(value)
+    ? null
+    : `the answer does not match: ${(validate.errors ?? []).slice(0, MAX_NAMED).map(shown).join("; ")}`;
+}
+
+const shown = ({ instancePath, message }: ErrorObject): string =>
+  `${instancePath === "" ? "it" : instancePath} ${message ?? "is wrong"}`;

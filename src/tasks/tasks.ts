@@ -1,0 +1,247 @@
+import type { Clock } from "../core/clock.ts";
+import type { TaskSettings } from "../core/config.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { Caller, JsonObject } from "../core/inference.ts";
+import type { Page, Store } from "../core/store.ts";
+import type { Log } from "../inference/ports.ts";
+import type { DeliveryRecord } from "./delivery.ts";
+import type { Execution } from "./execution.ts";
+import { type Created, type StoredTask, TaskLedger, taskNotFound } from "./ledger.ts";
+import { Outputs } from "./output.ts";
+import { isEnded, moved, type TaskOrder, type TaskRecord, type TaskStatus } from "./record.ts";
+import { Runner } from "./runner.ts";
+import { SchemaChecker } from "./schema/checker.ts";
+import { Webhooks } from "./webhooks.ts";
+
+export interface TasksOptions extends Pick<Execution, "inference" | "decode"> {
+  readonly store: Pick<Store, "collection" | "commit">;
+  /** Read anew each time, so that a reload takes effect. */
+  readonly settings: () => TaskSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Default: the machine's. */
+  readonly random?: () => number;
+}
+
+/** Whose tasks are meant; null: everybody's. */
+export type Owner = string | null;
+
+export interface TaskQuery {
+  readonly status: TaskStatus | null;
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly after: string | null;
+}
+
+/** What happens to a task, for somebody who follows it. */
+export type TaskEvent =
+  | { readonly type: "status"; readonly task: StoredTask }
+  /** More of the output. */
+  | { readonly type: "text"; readonly text: string }
+  /** Another attempt begins: what came of the output is void. */
+  | { readonly type: "restart" }
+  /** Nothing has happened for a while. */
+  | { readonly type: "idle" }
+  | { readonly type: "end"; readonly task: StoredTask };
+
+const IDLE_MS = 15_000;
+
+/**
+ * Durable requests that are answered later. What was accepted outlives the daemon; each task ends once. Everything that
+ * takes an id throws `task_not_found` where there is no such task of that owner.
+ */
+export class Tasks {
+  readonly #options: TasksOptions;
+  readonly #ledger: TaskLedger;
+  readonly #outputs = new Outputs();
+  readonly #runner: Runner;
+  readonly #schemas = new SchemaChecker();
+  readonly #webhooks: Webhooks;
+  #pending = 0;
+  #isClosed = false;
+
+  constructor(options: TasksOptions) {
+    this.#options = options;
+    const { store, settings, clock, random = Math.random, ...rest } = options;
+    this.#ledger = new TaskLedger({
+      store,
+      retentionMs: () => settings().retentionMs,
+      now: () => clock.now(),
+      changed: (...change) => this.#changed(...change),
+    });
+    this.#runner = new Runner({
+      ...rest,
+      clock,
+      random,
+      ledger: this.#ledger,
+      outputs: this.#outputs,
+      schemas: this.#schemas,
+      concurrency: () => settings().concurrency,
+    });
+    this.#webhooks = new Webhooks({
+      store,
+      clock,
+      log: options.log,
+      deliveries: this.#ledger.deliveries,
+      tasks: this.#ledger.tasks,
+      settings: () => settings().webhooks,
+    });
+  }
+
+  get settings(): TaskSettings {
+    return this.#options.settings();
+  }
+
+  /** Takes up what an earlier daemon left, and begins to work. */
+  async start(): Promise<void> {
+    this.#pending = await this.#ledger.tasks.count({ index: "status", equals: ["pending"] });
+    await this.#runner.start();
+    this.#webhooks.start();
+  }
+
+  /** Starts nothing more, and ends the streams of those who follow a task. */
+  close(): void {
+    this.#isClosed = true;
+    this.#runner.stop();
+    this.#outputs.touchAll();
+  }
+
+  /** Resolves when what was running has ended and is stored. Webhooks that were not sent are at the next start. */
+  async settled(): Promise<void> {
+    await this.#runner.settled();
+    await this.#webhooks.stop();
+    await this.#schemas.close();
+  }
+
+  /** What signs webhooks. */
+  webhookSecret(): Promise<string> {
+    return this.#webhooks.secret();
+  }
+
+  /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
+  async create(orders: readonly TaskOrder[], caller: Caller, traceId: string): Promise<readonly Created[]> {
+    const { maxPending } = this.settings;
+    if (this.#pending + orders.length > maxPending)
+      throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
+        remedy: "Try again when some have ended, or raise `[tasks] max_pending`.",
+        retryAfterS: 10,
+      });
+    const schemas = new Map(
+      orders.flatMap(({ schema }) => (schema === null ? [] : [[JSON.stringify(schema), schema]])),
+    );
+    for (const schema of schemas.values()) await this.#requireUsable(schema);
+    return await this.#ledger.create(orders, { caller, traceId });
+  }
+
+  async get(id: string, owner: Owner): Promise<StoredTask> {
+    const record = await this.#ledger.tasks.get(id);
+    if (record === null || (owner !== null && record.tenant !== owner)) throw taskNotFound(id);
+    return record;
+  }
+
+  /** The task, and its webhook once it has ended. */
+  async report(
+    id: string,
+    owner: Owner,
+  ): Promise<{ readonly task: StoredTask; readonly delivery: DeliveryRecord | null }> {
+    const task = await this.get(id, owner);
+    const delivery = task.value.webhookUrl === null ? null : await this.#ledger.deliveries.get(id);
+    return { task, delivery: delivery?.value ?? null };
+  }
+
+  /** Newest first. */
+  list(owner: Owner, { status, limit, after }: TaskQuery): Promise<Page<TaskRecord>> {
+    const index = owner === null ? "status" : status === null ? "tenant" : "tenantStatus";
+    const equals = [...(owner === null ? [] : [owner]), ...(status === null ? [] : [status])];
+    return this.#ledger.list({
+      ...(equals.length === 0 ? {} : { index, equals }),
+      order: "desc",
+      limit,
+      ...(after === null ? {} : { after }),
+    });
+  }
+
+  /** Throws `task_not_finished` while it waits or runs. */
+  async remove(id: string, owner: Owner): Promise<void> {
+    for (;;) {
+      const record = await this.get(id, owner);
+      if (!isEnded(record.value.status))
+        throw new AssistantError("task_not_finished", `The task ${id} is ${record.value.status}.`, {
+          remedy: "Cancel it first.",
+        });
+      if (await this.#ledger.remove(record)) return;
+    }
+  }
+
+  /** Ends it now, whether it waits or runs. Throws `task_finished` where it has ended already. */
+  async cancel(id: string, owner: Owner): Promise<StoredTask> {
+    await this.get(id, owner);
+    const cancelled = await this.#ledger.change(id, ({ value: task }) => {
+      if (isEnded(task.status)) throw new AssistantError("task_finished", `The task ${id} is ${task.status} already.`);
+      const now = this.#options.clock.now();
+      const entry = { at: now, level: "info", message: "cancelled" } as const;
+      return moved(task, "cancelled", { finishedAt: now }, entry);
+    });
+    this.#runner.cancel(id);
+    return cancelled;
+  }
+
+  /** What happens to the task until it has ended, its output from the start, however late this is called. */
+  async *follow(id: string, owner: Owner): AsyncGenerator<TaskEvent> {
+    let shown: TaskStatus | null = null;
+    let output: ReturnType<Outputs["get"]> = null;
+    let sent = "";
+    await this.get(id, owner);
+    for (;;) {
+      using next = this.#outputs.next(id);
+      const running = this.#outputs.get(id);
+      if (running === null || running !== output) {
+        const task = await this.get(id, owner);
+        const { status, result } = task.value;
+        if (status !== shown) yield { type: "status", task };
+        shown = status;
+        if (isEnded(status)) {
+          yield* remaining(sent, result?.text ?? sent);
+          yield { type: "end", task };
+          return;
+        }
+        if (running !== null && sent !== "") yield { type: "restart" };
+        if (running !== null) sent = "";
+        output = running;
+      }
+      const text = output?.text.slice(sent.length) ?? "";
+      if (text !== "") {
+        sent += text;
+        yield { type: "text", text };
+        continue;
+      }
+      if (this.#isClosed)
+        throw new AssistantError("shutting_down", "The daemon is stopping; the task goes on when it is started again.");
+      const idle = Promise.withResolvers<"idle">();
+      using _timer = this.#options.clock.after(IDLE_MS, () => idle.resolve("idle"));
+      if ((await Promise.race([next.changed, idle.promise])) === "idle") yield { type: "idle" };
+    }
+  }
+
+  #changed(id: string, before: TaskRecord | null, after: TaskRecord | null): void {
+    const isPending = after?.status === "pending";
+    this.#pending += Number(isPending) - Number(before?.status === "pending");
+    if (isPending && after.lane !== null) this.#runner.wake(after.lane);
+    if (isPending && after.dueAt !== null) this.#runner.wakeAt(after.dueAt);
+    if (after !== null && after.webhookUrl !== null && isEnded(after.status)) this.#webhooks.look();
+    this.#outputs.touch(id);
+  }
+
+  async #requireUsable(schema: JsonObject): Promise<void> {
+    const problem = await this.#schemas.check(schema, null);
+    if (problem === null) return;
+    throw new AssistantError("invalid_request", `output_schema: ${problem}.`, { param: "output_schema" });
+  }
+}
+
+/** What a reader lacks of a text; the whole text where it has another one. */
+function* remaining(sent: string, whole: string): Generator<TaskEvent> {
+  if (!whole.startsWith(sent)) yield { type: "restart" };
+  const text = whole.startsWith(sent) ? whole.slice(sent.length) : whole;
+  if (text !== "") yield { type: "text", text };
+}

@@ -1,0 +1,186 @@
+import type { Clock } from "../core/clock.ts";
+import type { WebhookSettings } from "../core/config.ts";
+import { version } from "../core/package.ts";
+import type { Collection, CollectionSpec, Store, StoredRecord } from "../core/store.ts";
+import type { Log } from "../inference/ports.ts";
+import type { DeliveryRecord } from "./delivery.ts";
+import type { TaskRecord } from "./record.ts";
+import { newSecret, signedHeaders } from "./signature.ts";
+import { WebhookClient } from "./webhook-post.ts";
+import { webhookBody } from "./wire.ts";
+
+const MAX_SENDING = 32;
+/** A receiver that is slow leaves places for the others. */
+const MAX_SENDING_PER_HOST = 4;
+const FIRST_RETRY_MS = 1_000;
+const STORE_RETRY_MS = 1_000;
+const MAX_WAIT_MS = 3_600_000;
+const PAGE = 100;
+/** Of deliveries that are due, read at one look. */
+const MAX_PAGES = 10;
+
+interface SecretRecord {
+  readonly secret: string;
+}
+const secretCollection: CollectionSpec<SecretRecord> = { name: "webhook_secret", indexes: {} };
+const SECRET_ID = "current";
+
+export interface WebhooksOptions {
+  readonly store: Pick<Store, "collection" | "commit">;
+  readonly deliveries: Collection<DeliveryRecord>;
+  readonly tasks: Pick<Collection<TaskRecord>, "get">;
+  readonly settings: () => WebhookSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Milliseconds after so many attempts that failed. */
+export const retryDelayMs = (attempts: number): number => FIRST_RETRY_MS * 2 ** (attempts - 1);
+
+/** Sends what the store says is due, and again what failed. An attempt is recorded after it: a crash sends it once more. */
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+  readonly #secrets: Collection<SecretRecord>;
+  readonly #client = new WebhookClient();
+  /** Host of each delivery that is being sent, by its id. */
+  readonly #sending = new Map<string, string>();
+  #timer: Disposable | null = null;
+  #dueAt = Number.POSITIVE_INFINITY;
+  #state: "new" | "running" | "stopped" = "new";
+  #isLooking = false;
+  #lookAgain = false;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+    this.#secrets = options.store.collection(secretCollection);
+  }
+
+  start(): void {
+    this.#state = "running";
+    this.look();
+  }
+
+  /** Gives up what is being sent; it is sent again at the next start. */
+  async stop(): Promise<void> {
+    this.#state = "stopped";
+    this.#timer?.[Symbol.dispose]();
+    await this.#client.close();
+  }
+
+  /** What signs webhooks: the configured secret, or one that is made now and kept. */
+  async secret(): Promise<string> {
+    const { settings, store } = this.#options;
+    const { secret: configured } = settings();
+    if (configured !== null) return configured;
+    for (;;) {
+      const record = await this.#secrets.get(SECRET_ID);
+      if (record !== null) return record.value.secret;
+      await store.commit([this.#secrets.put(SECRET_ID, { secret: newSecret() }, { tenant: "local", expect: 0 })]);
+    }
+  }
+
+  /** Something may be due. */
+  look(): void {
+    this.#lookAgain = true;
+    if (this.#isLooking || this.#state !== "running") return;
+    this.#isLooking = true;
+    void this.#lookUntilSeen().finally(() => {
+      this.#isLooking = false;
+    });
+  }
+
+  async #lookUntilSeen(): Promise<void> {
+    const { clock, log } = this.#options;
+    while (this.#lookAgain && this.#state === "running") {
+      this.#lookAgain = false;
+      try {
+        await this.#sendDue();
+      } catch (error) {
+        log.warn({ err: error }, "webhooks could not be read");
+        this.#lookAt(clock.now() + STORE_RETRY_MS);
+      }
+    }
+  }
+
+  async #sendDue(): Promise<void> {
+    const { deliveries, clock } = this.#options;
+    let after: StoredRecord<DeliveryRecord> | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const from = after === undefined ? {} : { after };
+      const { records, next } = await deliveries.list({ index: "due", limit: PAGE, ...from });
+      for (const record of records) {
+        const { dueAt } = record.value;
+        if (dueAt !== null && dueAt > clock.now()) {
+          this.#lookAt(dueAt);
+          return;
+        }
+        if (this.#sending.size >= MAX_SENDING) return;
+        this.#begin(record);
+      }
+      after = records.at(-1);
+      if (next === null || after === undefined) return;
+    }
+  }
+
+  #begin(record: StoredRecord<DeliveryRecord>): void {
+    const { clock, log } = this.#options;
+    const host = URL.parse(record.value.url)?.host ?? "";
+    const toHost = [...this.#sending.values()].filter((other) => other === host).length;
+    if (this.#sending.has(record.id) || toHost >= MAX_SENDING_PER_HOST) return;
+    this.#sending.set(record.id, host);
+    void this.#send(record)
+      .then(() => this.#done(record.id))
+      .catch((error: unknown) => {
+        log.warn({ err: error, task: record.id }, "a webhook could not be recorded");
+        clock.after(STORE_RETRY_MS, () => this.#done(record.id));
+      });
+  }
+
+  #done(id: string): void {
+    this.#sending.delete(id);
+    this.look();
+  }
+
+  async #send({ id, value: { url, attempts } }: StoredRecord<DeliveryRecord>): Promise<void> {
+    const { tasks, deliveries, settings, clock, log } = this.#options;
+    const task = await tasks.get(id);
+    const { retries, ...limits } = settings();
+    const at = clock.now();
+    const body = task === null ? null : JSON.stringify(webhookBody(id, task.value));
+    const { status, error } =
+      body === null
+        ? { status: null, error: "the task was deleted" }
+        : await this.#client.post(url, body, await this.#headers(id, body), limits);
+    // Its connection was closed with the daemon, which says nothing of the receiver.
+    if (this.#state === "stopped" && error !== null) return;
+    const number = attempts.length + 1;
+    const isLast = error !== null && (number > retries || body === null);
+    const now = clock.now();
+    log[error === null ? "info" : "warn"]({ task: id, attempt: number, status, error, isLast }, "webhook");
+    await deliveries.update(id, (delivery) => ({
+      ...delivery,
+      state: error === null ? "delivered" : isLast ? "failed" : "waiting",
+      dueAt: error === null || isLast ? null : now + retryDelayMs(number),
+      attempts: [...delivery.attempts, { at, durationMs: now - at, status, error }],
+    }));
+  }
+
+  async #headers(id: string, body: string): Promise<Record<string, string>> {
+    const timestampS = Math.floor(this.#options.clock.now() / 1000);
+    return {
+      ...signedHeaders(await this.secret(), id, timestampS, body),
+      "user-agent": `assistant/${version}`,
+    };
+  }
+
+  #lookAt(dueAt: number): void {
+    if (dueAt >= this.#dueAt || this.#state !== "running") return;
+    const { clock } = this.#options;
+    this.#dueAt = dueAt;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = clock.after(Math.max(0, Math.min(MAX_WAIT_MS, dueAt - clock.now())), () => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      this.look();
+    });
+  }
+}
