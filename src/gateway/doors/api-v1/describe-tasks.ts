@@ -29,7 +29,7 @@ const page: JsonSchema = {
   required: ["tasks"],
   properties: { tasks: { type: "array", items: Task }, next: orNull("string") },
 };
-const json = (schema: JsonSchema): RouteDescription["answers"] => ({ "application/json": schema });
+const json = (schema: JsonSchema): NonNullable<RouteDescription["answers"]> => ({ "application/json": schema });
 
 /** The routes under `/api/v1/tasks`. */
 export const described = {
