@@ -2,6 +2,7 @@ import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, JsonObject } from "../../core/inference.ts";
 import type { Waiting } from "../../core/request.ts";
+import { engineErrorOf } from "../../upstreams/answer/engine-error.ts";
 
 /** Writes one answer in OpenAI's format as an answer of another dialect. One is made for each request. */
 export interface AnswerTranslator {
@@ -79,12 +80,19 @@ class StreamSink extends TranslatedSink {
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   #out = "";
+  #model = "";
+  /** An engine that fails within its answer sends an event that says so, and ends the stream in good order. */
+  #failure: AssistantError | null = null;
 
   constructor(client: AnswerSink, translator: AnswerTranslator) {
     super(client, translator);
     this.#parser = createParser({
       onEvent: ({ data }) => {
-        if (data !== "[DONE]") this.#out += translator.chunk(JSON.parse(data) as JsonObject);
+        if (data === "[DONE]" || this.#failure !== null) return;
+        const chunk = JSON.parse(data) as JsonObject;
+        if (isFailure(chunk))
+          this.#failure = engineErrorOf(codeOf(chunk), chunk, { model: this.#model, operation: "chat" });
+        else this.#out += translator.chunk(chunk);
       },
     });
     const { waiting } = client;
@@ -94,6 +102,7 @@ class StreamSink extends TranslatedSink {
 
   head(status: number, headers: readonly string[]): void {
     this.translator.head?.(headers);
+    this.#model = headers[headers.indexOf("x-assistant-model") + 1] ?? "";
     this.client.head(status, ["Content-Type", this.translator.streamType, ...withoutContent(headers)]);
   }
   chunk(payload: Buffer): boolean {
@@ -103,9 +112,12 @@ class StreamSink extends TranslatedSink {
   }
   end(last: Buffer = NOTHING): void {
     this.#parser.feed(this.#decoder.decode(last));
-    this.#out += this.translator.end();
+    if (this.#failure === null) this.#out += this.translator.end();
     const out = this.#taken();
-    this.client.end(out.length === 0 ? undefined : out);
+    if (this.#failure !== null) {
+      if (out.length > 0) this.client.chunk(out);
+      this.fail(this.#failure, []);
+    } else this.client.end(out.length === 0 ? undefined : out);
   }
   override fail(error: AssistantError, headers: readonly string[]): void {
     super.fail(error, headers, true);
@@ -144,6 +156,14 @@ class WholeSink extends TranslatedSink {
     this.client.end(bytes);
   }
 }
+
+const isFailure = ({ error, choices }: JsonObject): boolean =>
+  error !== undefined && error !== null && choices === undefined;
+
+const codeOf = ({ error }: JsonObject): number => {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === "number" ? code : 500;
+};
 
 /** `headers`: name, value, … */
 const withoutContent = (headers: readonly string[]): string[] =>
