@@ -166,7 +166,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf, { keys, audit }), ollama, pages];
   doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
-  doors.push(llamaEdgeDoor({ servers: downstream }));
+  doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText: noFiles }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)
@@ -242,6 +242,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   };
 }
+
+/** Nothing is kept of files yet. */
+const noFiles = async (): Promise<null> => null;
 
 /** Without presets a reference is what it says. */
 const asWritten = async (reference: string): Promise<PullOrder> => ({ reference, name: null });

@@ -1,15 +1,16 @@
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import type { ServersPort } from "../../ports.ts";
+import { type ChunkRoutesOptions, registerChunkRoutes } from "./chunks.ts";
 import { registerServerRoutes } from "./servers.ts";
 
-export interface LlamaEdgeOptions {
+export interface LlamaEdgeOptions extends ChunkRoutesOptions {
   /** Null: servers cannot be registered. */
   readonly servers: ServersPort | null;
 }
 
 /** What LlamaEdge's servers have besides OpenAI's API. */
-export const llamaEdgeDoor = ({ servers }: LlamaEdgeOptions): Door => ({
+export const llamaEdgeDoor = ({ servers, ...options }: LlamaEdgeOptions): Door => ({
   ...bearerDoor,
   name: "llamaedge",
   register(app) {
@@ -18,6 +19,7 @@ export const llamaEdgeDoor = ({ servers }: LlamaEdgeOptions): Door => ({
       { config: { scope: null, describe: { summary: "Show that the server is there" } } },
       async (_, reply) => reply.type("text/plain; charset=utf-8").send("echo test"),
     );
+    registerChunkRoutes(app, options);
     if (servers !== null) registerServerRoutes(app, servers);
   },
 });

@@ -1,0 +1,140 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { AssistantError } from "../../../core/errors.ts";
+import { newRequestId } from "../../../core/ids.ts";
+import { modelKinds } from "../../../core/model.ts";
+import { Type } from "../../../core/schema.ts";
+import { answerOf } from "../../../inference/collect.ts";
+import type { InferenceCore } from "../../../inference/core.ts";
+import { type ModelDirectory, modelsFor } from "../../../inference/resolve.ts";
+import { chunksOf, type Unit, unitsOf } from "../../../retrieval/chunks.ts";
+import type { Authorizer } from "../../front/authorize.ts";
+import { callHeaders } from "../../front/call-headers.ts";
+import { checkedBody } from "../../front/checked-body.ts";
+import { cancellationOf } from "../../front/disconnect.ts";
+
+export interface ChunkRoutesOptions {
+  readonly directory: ModelDirectory;
+  readonly inference: InferenceCore;
+  readonly authorizer: Pick<Authorizer, "admit">;
+  /** The listener serves these models alone; null: all. */
+  readonly onlyModels: readonly string[] | null;
+  /** The text of a file that a tenant has uploaded; null: there is none with this id. */
+  readonly fileText: (tenant: string, id: string) => Promise<string | null>;
+}
+
+/** Dividing is done at once, and nothing else is answered meanwhile: a third of a second for so many. */
+const MAX_CHARACTERS = 2 ** 20;
+const DEFAULT_CAPACITY_TOKENS = 100;
+const MAX_CAPACITY_TOKENS = 1_000_000;
+
+const ChunksBody = Type.Object({
+  id: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: "Id of an uploaded file." })),
+  text: Type.Optional(Type.String({ maxLength: MAX_CHARACTERS, description: "The text itself, instead of a file." })),
+  filename: Type.Optional(Type.String({ maxLength: 1000, description: "Repeated in the answer." })),
+  chunk_capacity: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MAX_CAPACITY_TOKENS,
+      description: `Most tokens of a chunk; default ${DEFAULT_CAPACITY_TOKENS}.`,
+    }),
+  ),
+  model: Type.Optional(
+    Type.String({ minLength: 1, description: "Whose tokens are counted. Default: the only embedding model." }),
+  ),
+});
+
+/** `POST /v1/chunks`: a file or a text, divided for retrieval. */
+export function registerChunkRoutes(app: FastifyInstance, options: ChunkRoutesOptions): void {
+  const config = { describe: { summary: "Divide a text into chunks of so many tokens" } };
+  app.post("/v1/chunks", { config }, async (request) => {
+    const { id, text, filename, chunk_capacity: capacity, model } = checkedBody(ChunksBody, request.body);
+    const whole = text ?? (await textOf(id, request, options));
+    const units = unitsOf(whole);
+    const tokens = units.length === 0 ? [] : await countTokens(units, model, request, options);
+    return {
+      ...(id === undefined ? {} : { id }),
+      filename: filename ?? null,
+      chunks: chunksOf(units, tokens, capacity ?? DEFAULT_CAPACITY_TOKENS),
+    };
+  });
+}
+
+async function textOf(
+  id: string | undefined,
+  request: FastifyRequest,
+  { fileText }: ChunkRoutesOptions,
+): Promise<string> {
+  if (id === undefined)
+    throw new AssistantError("invalid_request", "`id` is missing: expected the id of a file, or `text`.", {
+      param: "id",
+    });
+  const text = await fileText(request.identity.caller.tenant, id);
+  if (text === null)
+    throw new AssistantError("invalid_request", `There is no text file with the id ${JSON.stringify(id)}.`, {
+      param: "id",
+      remedy: "Send the text itself as `text`.",
+    });
+  if (text.length > MAX_CHARACTERS)
+    throw new AssistantError(
+      "invalid_request",
+      `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are divided at once.`,
+      { param: "id" },
+    );
+  return text;
+}
+
+/** Stands between two units in what is tokenized, as no token has this number. */
+const BETWEEN = -1;
+
+/** Tokens of each unit, counted by the model's own vocabulary, in one request to it. */
+async function countTokens(
+  units: readonly Unit[],
+  wanted: string | undefined,
+  request: FastifyRequest,
+  { directory, inference, authorizer, onlyModels }: ChunkRoutesOptions,
+): Promise<number[]> {
+  const { caller } = request.identity;
+  const embedding = modelsFor(caller, directory).filter(
+    ({ kind, nodes, command }) => modelKinds[kind].tokenizes && !modelKinds[kind].generates && !nodes && !command,
+  );
+  const [only] = embedding;
+  const model = wanted ?? (only !== undefined && embedding.length === 1 ? only.name : "");
+  const json = {
+    model,
+    content: units.flatMap(({ text }, index) => (index === 0 ? [text] : [BETWEEN, text])),
+    parse_special: false,
+  };
+  using cancellation = cancellationOf(request.raw.socket);
+  const ended = authorizer.admit(request.identity);
+  try {
+    const { body } = await answerOf(inference, {
+      id: newRequestId(),
+      caller,
+      route: "/v1/chunks",
+      arrivedAt: performance.now(),
+      cancellation,
+      selector: { model, among: onlyModels },
+      operation: "tokenize",
+      wire: "llamacpp.tokenize",
+      body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+      prompt: {},
+      streamed: false,
+      maxTokens: 0,
+      ...callHeaders(request.headers, false),
+    });
+    return countsOf(JSON.parse(body.toString()) as { readonly tokens?: unknown }, units.length);
+  } finally {
+    ended?.();
+  }
+}
+
+function countsOf({ tokens }: { readonly tokens?: unknown }, units: number): number[] {
+  const counts = [0];
+  if (Array.isArray(tokens))
+    for (const token of tokens) {
+      if (token === BETWEEN) counts.push(0);
+      else counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
+    }
+  if (counts.length === units) return counts;
+  throw new AssistantError("engine_error", "The engine's answer does not hold the tokens of each word.");
+}
