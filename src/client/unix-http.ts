@@ -98,10 +98,25 @@ export function explain(error: Error, socketPath: string): Error {
   }
 }
 
+/** The shape of errors under `/api/v1`. */
+interface ApiV1Error {
+  readonly error: string;
+  readonly message: string;
+  readonly details: { readonly param?: string; readonly remedy?: string } | null;
+}
+
+const ofApiV1 = ({ error: code, message, details }: ApiV1Error) => ({
+  code,
+  message,
+  param: details?.param ?? null,
+  ...(details?.remedy === undefined ? {} : { remedy: details.remedy }),
+});
+
 /** The daemon's error body as the error it was before it went over the wire. */
 export function errorFromBody(status: number, text: string): AssistantError {
   try {
-    const { error } = JSON.parse(text) as Partial<ErrorBody>;
+    const body = JSON.parse(text) as Partial<ErrorBody> | ApiV1Error;
+    const error = typeof body.error === "string" ? ofApiV1(body as ApiV1Error) : (body as Partial<ErrorBody>).error;
     if (error !== undefined && typeof error.message === "string") {
       const code: ErrorCode = Object.hasOwn(errorCatalogue, error.code) ? (error.code as ErrorCode) : "internal";
       return new AssistantError(code, error.message, {

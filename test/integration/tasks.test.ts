@@ -183,6 +183,31 @@ describe("a webhook", () => {
   });
 });
 
+describe("assistant task", () => {
+  it("submits, waits, shows, lists, cancels and prints the log", async () => {
+    const run = async (...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> =>
+      await assistant.run(["task", ...args]);
+    const submitted = await run("submit", "brook", "hello", "there", "--max-tokens", "2", "--priority", "7");
+    expect(submitted.stdout, submitted.stderr).toMatch(/^task-[0-9a-f]{16}$/);
+    const id = submitted.stdout;
+    const waited = await run("wait", id);
+    expect(waited).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("word") });
+    const shown = await run("show", id);
+    expect(shown.stdout).toContain("completed");
+    expect(shown.stdout).toContain(waited.stdout.trim());
+    expect(JSON.parse((await run("list", "--limit", "1", "--json")).stdout)).toMatchObject({
+      tasks: [{ task_id: id, status: "completed" }],
+    });
+    expect((await run("logs", id)).stdout).toMatch(/info +completed$/);
+    expect(await run("cancel", id)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("completed already"),
+    });
+    expect((await run("show", "task-0")).exitCode).toBe(4);
+    expect((await run("secret")).stdout).toBe(SECRET);
+  });
+});
+
 describe("kill -9 of the daemon", () => {
   it("loses no task, completes none twice, and keeps the webhooks", async () => {
     const order = (index: number): object => ({

@@ -25,8 +25,13 @@ const program = programFile("src/tasks/schema/check-program");
 
 /** Checks answers against JSON Schemas, one at a time, in a thread that starts with the first and is ended when it takes too long. */
 export class SchemaChecker {
+  readonly #timeoutMs: number;
   #thread: Thread | null = null;
   #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
+    this.#timeoutMs = timeoutMs;
+  }
 
   /** What is wrong with the text, or with the schema; null: nothing. */
   check(schema: JsonObject, text: string | null): Promise<string | null> {
@@ -43,8 +48,8 @@ export class SchemaChecker {
     const thread = this.#thread ?? this.#start();
     return new Promise((resolve) => {
       const timer = setTimeout(
-        () => this.#give(thread, `checking it against the JSON Schema takes longer than ${TIMEOUT_MS / 1000} s`),
-        TIMEOUT_MS,
+        () => this.#give(thread, `checking it against the JSON Schema takes longer than ${this.#timeoutMs / 1000} s`),
+        this.#timeoutMs,
       );
       thread.settle = (problem) => {
         clearTimeout(timer);

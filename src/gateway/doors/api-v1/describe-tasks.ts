@@ -58,5 +58,6 @@ export const described = {
     answers: { "text/event-stream": { type: "string" } },
   },
   cancel: { summary: "End a task now", answers: json(Task) },
+  secret: { summary: "Show the secret that signs webhooks" },
   delete: { summary: "Delete a task that has ended", status: 204 },
 } satisfies Readonly<Record<string, RouteDescription>>;

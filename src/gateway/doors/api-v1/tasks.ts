@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { taskRoutes } from "../../../api/tasks.ts";
 import { choice, integer, text } from "../../../config/schema/kit.ts";
 import type { TaskSettings } from "../../../core/config.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
@@ -27,7 +28,7 @@ export interface TaskRoutesOptions {
   readonly onlyModels: readonly string[] | null;
 }
 
-const PREFIX = "/api/v1/tasks";
+const PREFIX = taskRoutes.tasks;
 const open = (describe: RouteDescription) => ({ config: { describe } });
 const MAX_BATCH = 1_000;
 const MAX_PAGE = 1_000;
@@ -106,6 +107,11 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
     const { id, value } = await tasks.cancel(idOf(request), ownerOf(request));
     return taskResponse(id, value);
   });
+  app.get(
+    taskRoutes.webhookSecret,
+    { config: { scope: "admin", announced: true, describe: described.secret } },
+    async () => ({ secret: await tasks.webhookSecret() }),
+  );
   app.delete(`${PREFIX}/:id`, open(described.delete), async (request, reply) => {
     await tasks.remove(idOf(request), ownerOf(request));
     return await reply.code(204).send();

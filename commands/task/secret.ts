@@ -1,0 +1,16 @@
+import { taskClient } from "../../src/client/task-client.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
+
+export default class TaskSecret extends BaseCommand {
+  static override summary = "Print the secret that signs webhooks";
+  static override description =
+    "Receivers check the signature of a webhook with it. It is made once; `[tasks] webhook_secret_env` names a variable with another one.";
+  static override examples = [{ description: "For a receiver", command: "<%= config.bin %> task secret" }];
+
+  async run(): Promise<{ readonly secret: string }> {
+    const { flags } = await this.parse(TaskSecret);
+    const secret = await taskClient(this.context(flags).paths).webhookSecret();
+    this.log(secret);
+    return { secret };
+  }
+}

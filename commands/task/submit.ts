@@ -1,0 +1,76 @@
+import { Args, Flags } from "@oclif/core";
+import type { TaskView } from "../../src/api/tasks.ts";
+import { taskClient } from "../../src/client/task-client.ts";
+import { AssistantError } from "../../src/core/errors.ts";
+import { BaseCommand } from "../support/cli/base-command.ts";
+import { temperatureOf } from "../support/run/options.ts";
+
+export default class TaskSubmit extends BaseCommand {
+  static override strict = false;
+  static override usage = "task submit MODEL PROMPT...";
+  static override summary = "Submit a task: a request that is answered later";
+  static override description =
+    "Prints the task's id as soon as the task is stored; it outlives a restart of the daemon. `assistant task wait` prints its answer.";
+  static override examples = [
+    { description: "Submit one", command: '<%= config.bin %> task submit smollm2 "Name three rivers."' },
+    {
+      description: "Tonight, with a webhook",
+      command:
+        '<%= config.bin %> task submit smollm2 "Name three rivers." --run-at 2026-12-01T02:00:00Z --webhook https://example.org/done',
+    },
+  ];
+  static override args = {
+    model: Args.string({ description: "name or alias of the model", required: true }),
+    prompt: Args.string({ description: "prompt; several words need no quotes", required: true }),
+  };
+  static override flags = {
+    system: Flags.string({ helpValue: "TEXT", description: "system message" }),
+    temperature: Flags.string({
+      helpValue: "NUMBER",
+      description: "sampling temperature (default: the model's, else 0.1)",
+    }),
+    "max-tokens": Flags.integer({
+      min: 1,
+      description: "maximum length of the answer in tokens (default: the model's, else 2048)",
+    }),
+    priority: Flags.integer({ min: 0, max: 100, description: "higher first (default: 0)" }),
+    "run-at": Flags.string({ helpValue: "TIME", description: "RFC 3339 time before which it does not start" }),
+    fallback: Flags.string({
+      multiple: true,
+      helpValue: "MODEL",
+      description: "model to ask where the first cannot answer; repeatable",
+    }),
+    webhook: Flags.string({ helpValue: "URL", description: "where the result is sent" }),
+    key: Flags.string({ helpValue: "TEXT", description: "idempotency key: the same key is the same task" }),
+    "max-attempts": Flags.integer({ min: 1, max: 100, description: "how often it is tried" }),
+  };
+
+  async run(): Promise<TaskView> {
+    const { argv, flags } = await this.parse(TaskSubmit);
+    const [model, ...words] = argv as string[];
+    if (words.length === 0) throw new AssistantError("usage", "The prompt is missing.");
+    const temperature = temperatureOf(flags.temperature);
+    const prompt = words.join(" ");
+    const task = await taskClient(this.context(flags).paths).submit({
+      model,
+      ...(flags.system === undefined
+        ? { prompt }
+        : {
+            messages: [
+              { role: "system", content: flags.system },
+              { role: "user", content: prompt },
+            ],
+          }),
+      ...(temperature === null ? {} : { temperature }),
+      max_tokens: flags["max-tokens"],
+      priority: flags.priority,
+      run_at: flags["run-at"],
+      fallback_models: flags.fallback,
+      webhook_url: flags.webhook,
+      idempotency_key: flags.key,
+      max_attempts: flags["max-attempts"],
+    });
+    this.log(task.task_id);
+    return task;
+  }
+}

@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { newSecret, signedHeaders } from "../../../src/tasks/signature.ts";
+import { checkWebhookUrl } from "../../../src/tasks/webhook-post.ts";
+import { retryDelayMs } from "../../../src/tasks/webhooks.ts";
+
+test("a signature is the one of Standard Webhooks' own example", () => {
+  expect(
+    signedHeaders(
+      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      "msg_p5jXN8AQM9LWM0D4loKWxJek",
+      1_614_265_330,
+      '{"test": 2432232314}',
+    ),
+  ).toEqual({
+    "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "webhook-timestamp": "1614265330",
+    "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+  });
+});
+
+test("a new secret has 32 bytes", () => {
+  expect(Buffer.from(newSecret().replace("whsec_", ""), "base64")).toHaveLength(32);
+});
+
+test("a webhook that failed is sent again after 1, 2 and 4 s", () => {
+  expect([1, 2, 3].map(retryDelayMs)).toEqual([1_000, 2_000, 4_000]);
+});
+
+test.each([
+  "http://localhost/x",
+  "http://127.0.0.1:80/",
+  "http://[::1]/",
+  "http://10.1.2.3/",
+  "http://169.254.169.254/latest",
+  "http://[::ffff:127.0.0.1]/",
+  "http://2130706433/",
+])("%s is no address for a webhook unless that is allowed", (url) => {
+  expect(() => checkWebhookUrl(url, false)).toThrow("webhook_allow_private");
+  expect(() => checkWebhookUrl(url, true)).not.toThrow();
+});
+
+test.each(["ftp://example.org/", "example.org", "http://me:secret@example.org/"])("%s is no address at all", (url) => {
+  expect(() => checkWebhookUrl(url, true)).toThrow("expected an http or https URL without user and password");
+});
