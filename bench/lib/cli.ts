@@ -12,6 +12,7 @@
  * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--shapes N] [--seed S] [--arms LIST] [--named] [--rounds N]`
  * `npm run bench -- forward [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
+ * `npm run bench -- fuzz [--requests N] [--seed N]`, after `npm run build`
  * `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`
  * `npm run bench -- many-models [--configured N] [--loaded N] [--weights FILE.gguf]`, after `npm run build`
  * `npm run bench -- pull [--mb N] [--mb-per-second N]`
@@ -32,6 +33,7 @@ const PROGRAMS = new Map([
   ["embedded", "engine/embedded.ts"],
   ["engine-build", "engine/build.ts"],
   ["forward", "forward/main.ts"],
+  ["fuzz", "fuzz.ts"],
   ["many-models", "many-models.ts"],
   ["memory", "memory.ts"],
   ["pull", "pull.ts"],
@@ -162,7 +164,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|embedded|engine-build|processes|calibrate|workloads|conversations|forward|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|embedded|engine-build|processes|calibrate|workloads|conversations|forward|fuzz|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }

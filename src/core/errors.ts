@@ -27,6 +27,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The body is over `[server] body_limit_mib`.",
   },
+  request_timeout: {
+    status: 408,
+    type: "timeout_error",
+    exit: 1,
+    retry: true,
+    about: "The body of the request came too slowly.",
+  },
   unsupported_media_type: {
     status: 415,
     type: "invalid_request_error",

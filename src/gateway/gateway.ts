@@ -33,6 +33,8 @@ import { watchDisconnects } from "./front/disconnect.ts";
 import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { memoryApp } from "./front/memory-app.ts";
+import { CLIENT_PACE, type ClientPace } from "./front/pace.ts";
+import { refuseSlowBody } from "./front/slow-body.ts";
 import { RouteTable } from "./front/table.ts";
 import type {
   AuditPort,
@@ -84,6 +86,8 @@ export interface GatewayOptions {
   readonly slots?: RunningSlots;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
   readonly responses?: Responses;
+  /** How slow clients may be. Default: `CLIENT_PACE`. */
+  readonly pace?: ClientPace;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
 }
@@ -126,6 +130,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     progress = () => null,
     refused = () => {},
     onlyModels = null,
+    pace = CLIENT_PACE,
     maxConnections = null,
     weights = () => null,
     registry = null,
@@ -201,6 +206,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {
         if (!guarded) local.add(request);
+        refuseSlowBody(request, response, pace);
         memory.routing(request, response);
       };
       const handler = makeFront({
@@ -214,10 +220,18 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         onlyModels,
         clientIds,
         guarded,
+        pace,
         answerFromMemory,
       });
       const server = createServer(
-        { keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, requestTimeout: 0 },
+        {
+          keepAliveTimeout: KEEP_ALIVE_MS,
+          noDelay: true,
+          // Of how long a body may take altogether nothing is known: files are uploaded too.
+          requestTimeout: 0,
+          headersTimeout: pace.headersMs,
+          connectionsCheckingInterval: pace.headersMs,
+        },
         (request, response) => {
           // A client that keeps its connection would otherwise keep a stopping daemon.
           if (stopping) response.shouldKeepAlive = false;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError } from "../../core/errors.ts";
 import { CallerGone } from "../../core/upstream.ts";
+import { type ClientPace, watchPace } from "./pace.ts";
 
 /** How much of a body that is too large is still read, so that the client gets to read the refusal. */
 const DRAIN_BYTES = 64 * 1024 * 1024;
@@ -9,9 +10,14 @@ const DRAIN_MS = 2_000;
 
 /**
  * The bytes of a request's body. Throws `body_too_large` over the limit, once the client has stopped sending or has
- * been listened to for long enough, and `CallerGone`. Empty bodies are returned as such.
+ * been listened to for long enough, `request_timeout` for one that comes too slowly, and `CallerGone`. Empty bodies are returned as such.
  */
-export function readBody(request: IncomingMessage, limitBytes: number, cancellation: Cancellation): Promise<Buffer> {
+export function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  cancellation: Cancellation,
+  { bodyMs }: Pick<ClientPace, "bodyMs">,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let length = 0;
@@ -22,6 +28,7 @@ export function readBody(request: IncomingMessage, limitBytes: number, cancellat
       if (settled) return false;
       settled = true;
       cancellation.onCancel = null;
+      endWatch();
       if (drainTimer) clearTimeout(drainTimer);
       return true;
     };
@@ -30,6 +37,11 @@ export function readBody(request: IncomingMessage, limitBytes: number, cancellat
       request.off("data", onData);
       reject(error);
     };
+    const endWatch = watchPace(
+      () => length,
+      bodyMs,
+      () => fail(tooSlow()),
+    );
     const refuse = (): void => fail(tooLarge(limitBytes));
     const onData = (part: Buffer): void => {
       length += part.length;
@@ -48,6 +60,11 @@ export function readBody(request: IncomingMessage, limitBytes: number, cancellat
     if (cancellation.reason !== null) fail(cancellation.reason);
   });
 }
+
+export const tooSlow = (): AssistantError =>
+  new AssistantError("request_timeout", "The body of the request came too slowly.", {
+    remedy: "Send it anew, over a connection that does not stall.",
+  });
 
 export const tooLarge = (limitBytes: number): AssistantError =>
   new AssistantError(

@@ -15,6 +15,7 @@ import type { Door, InferenceRoute } from "./door.ts";
 import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import { HttpSink } from "./http-sink.ts";
 import { openAiLimits } from "./limit-headers.ts";
+import type { ClientPace } from "./pace.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { sendError } from "./send-error.ts";
 import { type Methods, methodNotAllowed, type RouteTable, routeNotFound } from "./table.ts";
@@ -34,6 +35,7 @@ export interface FrontOptions extends RefusalPorts {
   /** A network listener has guards; the Unix socket has its file mode. */
   readonly guarded: boolean;
   readonly clientIds: ClientIds;
+  readonly pace: ClientPace;
   /** Answers what is not inference. */
   readonly answerFromMemory: Handler;
 }
@@ -117,7 +119,7 @@ export function makeFront(options: FrontOptions): Handler {
 
 /** Reads the body, and has the call served. Never rejects. */
 async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
-  const { inference, settings, onlyModels, clientIds } = options;
+  const { inference, settings, onlyModels, clientIds, pace } = options;
   const { request, response, door, route, target, headers } = admitted;
   const cancellation = new Disconnect(request.socket);
   const origin = { ...admitted.origin, cancellation };
@@ -125,12 +127,12 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   const { tenant } = origin.caller;
   if (clientId !== null) clientIds.begin(tenant, clientId, id);
   const sinkFor = (streamed: boolean): HttpSink =>
-    new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed });
+    new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed, pace });
   try {
     route.checkHeaders(request.headers);
     checkContentEncoding(request.headers);
     const { bodyLimitBytes } = settings();
-    const written = await readBody(request, bodyLimitBytes, cancellation);
+    const written = await readBody(request, bodyLimitBytes, cancellation, pace);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
     const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, request.headers, target);

@@ -6,6 +6,7 @@ import { waitingComment } from "../../inference/waiting.ts";
 import { frameChunk, LAST_CHUNK } from "../../upstreams/answer/chunked.ts";
 import { SSE_HEADERS } from "../../upstreams/answer/receivers.ts";
 import type { Door } from "./door.ts";
+import type { ClientPace } from "./pace.ts";
 import { sendError } from "./send-error.ts";
 
 /** `raw`: chunks are framed by the engine or by us. `plain`: node frames, or for HTTP/1.0 the connection's end does. */
@@ -22,6 +23,7 @@ export interface HttpSinkOptions {
   readonly headers: readonly string[];
   /** The client asked for a stream of events. */
   readonly streamed: boolean;
+  readonly pace: Pick<ClientPace, "readMs">;
 }
 
 /**
@@ -84,10 +86,14 @@ export class HttpSink implements AnswerSink {
   }
 
   onDrain(callback: () => void): void {
-    const { socket } = this.#response;
-    if (this.#response.writableNeedDrain) this.#response.once("drain", callback);
-    else if (socket?.writableNeedDrain) socket.once("drain", callback);
-    else setImmediate(callback);
+    const full = [this.#response, this.#response.socket].find((each) => each?.writableNeedDrain === true);
+    if (full === undefined || full === null) return void setImmediate(callback);
+    // The engine waits with its slot for whoever does not read.
+    const tooSlow = setTimeout(() => this.abort(), this.#options.pace.readMs).unref();
+    full.once("drain", () => {
+      clearTimeout(tooSlow);
+      callback();
+    });
   }
 
   endFramed(last: Buffer): void {

@@ -8,10 +8,12 @@ import { auditRoutes } from "./audit.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
 import { isLocalOrigin } from "./cors.ts";
+import { checkContentEncoding } from "./content-encoding.ts";
 import { describeMemoryRoute, type RouteDescription } from "./describe.ts";
 import type { Door } from "./door.ts";
 import { bearerDoor } from "./error-body.ts";
 import { isLoopback } from "./hosts.ts";
+import { readJson } from "./json-body.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
 import { compileSchemasLate } from "./route-schemas.ts";
 import { sendError } from "./send-error.ts";
@@ -58,17 +60,21 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
   compileSchemasLate(app);
   for (const { name, marker } of doors) if (marker !== undefined) app.addConstraintStrategy(sharing(name, marker));
   app.decorateRequest("identity");
+  app.addContentTypeParser(
+    "application/json",
+    { parseAs: "buffer" },
+    async (request: FastifyRequest, bytes: Buffer) => {
+      const json = await readJson(request, bytes);
+      if (json !== undefined) return json;
+      throw new AssistantError("empty_body", "The request has no body; expected a JSON object.");
+    },
+  );
   app.addHook("onRequest", async (request, reply) => {
     if (!reply.raw.hasHeader("x-request-id"))
       reply.raw.setHeader("x-request-id", clientIdOf(request.headers) ?? newRequestId());
     try {
       request.identity = identify(options, request);
-      // Only the bodies of inference are ever large enough to be worth it.
-      const encoding = request.headers["content-encoding"];
-      if (encoding !== undefined && encoding !== "identity")
-        throw new AssistantError("unsupported_media_type", "This route takes no encoded bodies.", {
-          param: "content-encoding",
-        });
+      checkContentEncoding(request.headers);
     } catch (error) {
       noteRefusal(options, { id: idOf(reply), method: request.method, path: pathOf(request) }, presentable(error));
       throw error;
@@ -168,10 +174,6 @@ function translate(error: FastifyError | Error): unknown {
       return new AssistantError("unsupported_media_type", "The content type must be application/json.");
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new AssistantError("body_too_large", "The request's body is larger than allowed.");
-    case "FST_ERR_CTP_EMPTY_JSON_BODY":
-      return new AssistantError("empty_body", "The request has no body; expected a JSON object.");
-    case "FST_ERR_CTP_INVALID_JSON_BODY":
-      return new AssistantError("invalid_json", "The body is not JSON.");
     default:
       return statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith("FST_")
         ? new AssistantError("invalid_request", error.message)

@@ -1,5 +1,7 @@
+import type { JsonSchema } from "../../../core/schema.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
+import { readJson } from "../../front/json-body.ts";
 import { type EmbeddingRoutesOptions, registerEmbeddingRoutes } from "./embeddings.ts";
 import { errorBody } from "./error-body.ts";
 import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
@@ -10,16 +12,26 @@ export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions &
   ...bearerDoor,
   name: "api-v1",
   errorBody,
+  errorSchema: ERROR,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
   register(app) {
     // Clients name the type of a body on every request, of those too that have none.
-    const parse = app.getDefaultJsonParser("error", "error");
-    app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
-      if (body === "") done(null, undefined);
-      else parse(request, body, done);
-    });
+    app.removeContentTypeParser("application/json");
+    app.addContentTypeParser("application/json", { parseAs: "buffer" }, readJson);
     registerModelRoutes(app, options);
     registerEmbeddingRoutes(app, options);
     registerTaskRoutes(app, options);
   },
 });
+
+const ERROR: JsonSchema = {
+  title: "ApiV1Error",
+  type: "object",
+  required: ["error", "message", "trace_id"],
+  properties: {
+    error: { type: "string" },
+    message: { type: "string" },
+    details: { type: ["object", "null"] },
+    trace_id: { type: "string" },
+  },
+};

@@ -184,7 +184,10 @@ function downloadOf(preset: Preset, pulls: readonly PullStatus[]): object | null
 
 /** Named in the query or in the body. */
 function modelName({ query, body }: FastifyRequest): string {
-  const inQuery = (query as { readonly model_name?: string }).model_name;
+  const inQuery = (query as { readonly model_name?: unknown }).model_name;
+  // Named twice it is a list.
+  if (inQuery !== undefined && typeof inQuery !== "string")
+    throw new AssistantError("invalid_request", "model_name is more than once in the query.", { param: "model_name" });
   const inBody = body === undefined || body === null ? undefined : checkedBody(NamedModel, body).model_name;
   const name = inQuery ?? inBody;
   if (name !== undefined && (inBody ?? name) === name) return name;

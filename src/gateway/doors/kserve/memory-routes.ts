@@ -3,6 +3,7 @@ import { flag } from "../../../config/schema/kit.ts";
 import { Type } from "../../../core/schema.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import { whileConnected } from "../../front/disconnect.ts";
+import { readJson } from "../../front/json-body.ts";
 import { routeNotFound } from "../../front/table.ts";
 import type { KserveModels } from "./models.ts";
 import { namedBy } from "./request.ts";
@@ -20,12 +21,8 @@ const admin = { config: { scope: "admin", announced: true } } as const;
 /** Metadata, health, and the model repository. */
 export function registerMemoryRoutes(app: FastifyInstance, models: KserveModels): void {
   // Triton's clients send JSON without saying so, or nothing.
-  const parse = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<string>("*", { parseAs: "string" }, (request, body, done) => {
-    if (body === "") done(null, undefined);
-    else parse(request, body, done);
-  });
+  app.addContentTypeParser("*", { parseAs: "buffer" }, readJson);
 
   app.get("/v2", async () => models.server());
   app.get("/v2/health/live", open, async () => ({ live: true }));

@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { JsonObject } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
 import { type ModelDetails, NOT_HERE } from "../../../registry/library.ts";
+import { readJson } from "../../front/json-body.ts";
 import { registerChanges } from "./changes.ts";
 import { capabilitiesOf, detailsOf, elsewhere, parametersOf, runningOf, tagOf } from "./describe.ts";
 import { flagOf } from "./fields.ts";
@@ -20,8 +21,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOption
   const { directory, library, control } = options;
   // As Ollama does: whatever a client says its body is.
   app.removeAllContentTypeParsers();
-  const parse = app.getDefaultJsonParser("error", "error");
-  app.addContentTypeParser("*", { parseAs: "string" }, (request, body, done) => parse(request, body as string, done));
+  app.addContentTypeParser("*", { parseAs: "buffer" }, readJson);
 
   const details = (models: readonly ModelSpec[]): Promise<ReadonlyMap<string, ModelDetails>> =>
     library?.details(models) ?? Promise.resolve(new Map());

@@ -14,7 +14,7 @@ const Model = schemaOf("Model", {
   owned_by: Type.String(),
   aliases: Type.Array(Type.String()),
   kind: Type.String(),
-  capabilities: Type.Array(Type.String()),
+  capabilities: { type: "object" },
   context_length: Nullable(Type.Integer()),
   meta: Nullable(
     Type.Object({
