@@ -55,7 +55,7 @@ const MAX_SHOWN = 300;
 
 /** Reads `/openapi.json` of a running daemon, and sends it requests that its schemas allow, and that they do not. */
 export async function fuzzApi(options: FuzzOptions): Promise<FuzzReport> {
-  const document = (await (await fetch(`${options.url}/openapi.json`)).json()) as Record<string, never>;
+  const document = (await (await fetch(`${options.url}/openapi.json`)).json()) as Record<string, unknown>;
   const operations = operationsOf(document);
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
   const statuses = new Map<number, number>();
@@ -103,7 +103,7 @@ function wrongWith({ isOfError, isAnswer }: Operation, status: number, type: str
   return isOfError(error) ? null : `not the error that is described: ${JSON.stringify(isOfError.errors?.[0])}`;
 }
 
-function operationsOf(document: Record<string, never>): readonly Operation[] {
+function operationsOf(document: Record<string, unknown>): readonly Operation[] {
   const ajv = new Ajv2020({ strict: false, formats: { binary: true } });
   const { schemas } = document["components"] as { schemas: Record<string, JsonSchema> };
   const resolved = (schema: JsonSchema): JsonSchema =>
