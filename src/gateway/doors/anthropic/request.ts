@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { JsonObject } from "../../../core/inference.ts";
 import {
   type Body,
@@ -147,13 +148,17 @@ function reasoningOf({ thinking, output_config: config }: Body): JsonObject {
   return { thinking_budget_tokens: budget };
 }
 
+/** Of OpenAI's `user`. Claude Code sends more, in JSON. */
+const MAX_USER = 64;
+
 function userOf(metadata: unknown): JsonObject {
   if (metadata === undefined || metadata === null) return {};
   mustBe(object, metadata, "metadata");
   const { user_id: user } = metadata as Body;
   if (user === undefined || user === null) return {};
   mustBe(text, user, "metadata.user_id");
-  return { user };
+  const id = user as string;
+  return { user: id.length > MAX_USER ? hash("sha256", id, "hex") : id };
 }
 
 export const VERSION_HEADER = "anthropic-version";

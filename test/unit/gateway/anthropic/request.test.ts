@@ -55,6 +55,12 @@ test.each(["output_config", "output_format"])("a JSON Schema in %s binds the ans
   });
 });
 
+test("an id of a user that is too long for OpenAI's API is one of the right length, the same each time", () => {
+  const userOf = (id: string) => json({ metadata: { user_id: id } })["user"];
+  expect(userOf("x".repeat(65))).toMatch(/^[0-9a-f]{64}$/);
+  expect(userOf("x".repeat(65))).toBe(userOf("x".repeat(65)));
+});
+
 test("what concerns Anthropic's own servers alone reaches no engine", () => {
   const context_management = { edits: [{ type: "clear_thinking_20251015" }] };
   expect(Object.keys(json({ context_management, service_tier: "auto", cache_control: { type: "ephemeral" } }))).toEqual(
