@@ -3,6 +3,7 @@ import type { DaemonStatus } from "../api/status.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
+import { hasStoredKeys } from "../config/stored-keys.ts";
 import { systemClock } from "../core/clock.ts";
 import type { ApiKey, Config } from "../core/config.ts";
 import { acquireLock, type DaemonLock } from "../core/daemon-lock.ts";
@@ -113,6 +114,7 @@ export class Daemon {
 
   private constructor(ground: Ground) {
     const { current, stores, log, metering, keys } = ground;
+    let hadKeys = hasStoredKeys(current.config.paths);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -172,7 +174,13 @@ export class Daemon {
     this.#listeners = listeners;
     this.#parts = this.#listParts(ground);
     this.#followFleet();
-    keys.changed.add(() => this.#configure(this.#current.config));
+    keys.changed.add(() => {
+      this.#configure(this.#current.config);
+      // With the first key, or without the last one, other addresses hold: `status` says that a restart brings them.
+      const hasKeys = hasStoredKeys(current.config.paths);
+      if (hasKeys !== hadKeys) void this.reload().catch(() => {});
+      hadKeys = hasKeys;
+    });
   }
 
   /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
@@ -307,6 +315,8 @@ export class Daemon {
     memory.take(config);
     void weights.look();
     void slotCache.keepOnly(config.models);
+    // A command that found no daemon, while this one started, wrote them to the store itself.
+    this.#keys.load().catch((error: unknown) => this.#log.error({ err: error }, "the API keys could not be read"));
     fleet.retune(fleetSettings(config));
     this.#configure(config);
     void remotes.configure(config);

@@ -3,6 +3,7 @@ import { access, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Paths } from "../../../src/core/config.ts";
 import { formatBytes } from "../../../src/models/format.ts";
+import { records } from "../stores.ts";
 import { type Finding, findingsOf, type Level } from "./finding.ts";
 
 const LOW_DISK_BYTES = 2 * 1024 ** 3;
@@ -21,8 +22,12 @@ export async function fileFindings(paths: Paths): Promise<Finding[]> {
       directoryFinding(name, directory, name === "configuration" ? "warning" : "broken"),
     ),
   );
-  return [...writable, await diskFinding(paths.dataDir), ...(await privacyFindings(paths))];
+  return [...writable, await diskFinding(paths.dataDir), ...storeFindings(paths), ...(await privacyFindings(paths))];
 }
+
+/** Damaged databases that were set aside. */
+const storeFindings = (paths: Paths): Finding[] =>
+  records(paths).problems.map((problem) => finding("store", "broken", problem, "See docs/store.md."));
 
 async function directoryFinding(name: string, directory: string, level: Level): Promise<Finding> {
   const existing = await nearestExisting(directory);
