@@ -1,8 +1,9 @@
-// Writes records as fast as it can and prints the id of each one that was acknowledged, until it is killed.
-import { writeSync } from "node:fs";
+// Writes records as fast as it can until it is killed: the id of each one that was acknowledged goes to a file, a sign to stdout.
+import { openSync, writeSync } from "node:fs";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
 
-const [directory = "", writers = "1"] = process.argv.slice(2);
+const [directory = "", acknowledged = "", writers = "1"] = process.argv.slice(2);
+const file = openSync(acknowledged, "a");
 const store = new SqliteStore({ directory, report: (problem) => process.stderr.write(`${problem}\n`) });
 const records = store.collection<{ padding: string }>({ name: "records", indexes: {} });
 
@@ -10,8 +11,9 @@ async function write(writer: number): Promise<never> {
   for (let number = 0; ; number++) {
     const id = `${writer}-${number}`;
     await store.commit([records.put(id, { padding: "x".repeat(500) }, { tenant: "x", expect: 0 })]);
-    // Once for all of the line, which a kill cannot cut from the record.
-    writeSync(1, `${id}\n`);
+    // What the kernel has outlives the process.
+    writeSync(file, `${id}\n`);
+    process.stdout.write("+");
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,15 +15,16 @@ test("a writer that is killed loses no record that was acknowledged, and the sto
   try {
     for (const [round, killAfter] of KILL_AFTER_RECORDS.entries()) {
       const place = join(directory, String(round));
-      const child = spawn(process.execPath, [writer, place, "40"], { stdio: ["ignore", "pipe", "inherit"] });
-      let printed = "";
+      const file = `${place}.acknowledged`;
+      const child = spawn(process.execPath, [writer, place, file, "40"], { stdio: ["ignore", "pipe", "inherit"] });
+      let signs = 0;
       for await (const chunk of child.stdout) {
-        printed += chunk;
-        if (!child.killed && printed.split("\n").length > killAfter) child.kill("SIGKILL");
+        signs += chunk.length;
+        if (!child.killed && signs >= killAfter) child.kill("SIGKILL");
       }
       if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
       expect(child.signalCode).toBe("SIGKILL");
-      const acknowledged = printed.split("\n").slice(0, -1);
+      const acknowledged = (await readFile(file, "utf8")).split("\n").slice(0, -1);
       const store = new SqliteStore({
         directory: place,
         report: (problem) => {

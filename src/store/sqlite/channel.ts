@@ -10,8 +10,8 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** A batch blocks those that come after it for as long as it takes. */
-const MAX_BATCH = 1_000;
+/** Reads and written records. Copying a batch to the thread holds up the daemon, and what comes after it waits for all of it. */
+const MAX_BATCH = 500;
 const THREAD = programFile("src/store/sqlite/thread-program");
 
 /**
@@ -65,7 +65,7 @@ export class Channel {
       this.#idle?.();
       return;
     }
-    this.#sent = this.#waiting.splice(0, MAX_BATCH);
+    this.#sent = this.#waiting.splice(0, batchLength(this.#waiting));
     this.#worker ??= this.#start();
     this.#worker.ref();
     this.#worker.postMessage({ now: this.#clock.now(), requests: this.#sent.map(({ request }) => request) });
@@ -97,6 +97,17 @@ export class Channel {
     worker.once("exit", lost);
     return worker;
   }
+}
+
+/** How many of the requests go together: at least one. */
+function batchLength(waiting: readonly Pending[]): number {
+  let size = 0;
+  const end = waiting.findIndex(({ request }) => {
+    const isFull = size >= MAX_BATCH;
+    size += request.call === "commit" ? request.writes.length : 1;
+    return isFull;
+  });
+  return end === -1 ? waiting.length : end;
 }
 
 const errorOf = (shape: ErrorShape | undefined): AssistantError =>
