@@ -11,6 +11,8 @@ export const defaults = {
   /** As in OpenAI's API. */
   keepResponsesDays: 30,
   /** As in OpenAI's API. */
+  fileLimitMib: 512,
+  /** As in OpenAI's API. */
   speechInputCharacters: 4096,
   unknownModel: "refuse",
   sharePrefixes: false,

@@ -103,6 +103,8 @@ export interface Config {
   /** Host names accepted besides loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** Of one uploaded file. */
+  readonly fileLimitBytes: number;
   /** How long responses of the Responses API are kept; 0: none is. */
   readonly keepResponsesMs: number;
   /** What becomes of a request for a model that is not configured. */

@@ -83,6 +83,13 @@ export const errorCatalogue = {
     retry: false,
     about: "No stored response of the Responses API has this id.",
   },
+  file_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No uploaded file has this id.",
+  },
   task_not_found: {
     status: 404,
     type: "invalid_request_error",

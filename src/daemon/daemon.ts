@@ -12,6 +12,7 @@ import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
+import { Files } from "../gateway/doors/openai/files/stored.ts";
 import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import type { AuditPort } from "../gateway/ports.ts";
@@ -151,6 +152,7 @@ export class Daemon {
         stop: (options) => this.stop(options),
       }),
       pulls: this.#components.pulls,
+      files: new Files(stores.records, () => current.config.fileLimitBytes),
       responses: new Responses(stores.records, () => current.config.keepResponsesMs),
       keys,
       audit: auditing(new AuditTrail(stores.records), log.part("audit")),

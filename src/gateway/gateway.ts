@@ -25,6 +25,7 @@ import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { GREETING } from "./doors/ollama/memory-routes.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
+import type { Files } from "./doors/openai/files/stored.ts";
 import type { Responses } from "./doors/openai/responses/stored.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
@@ -84,6 +85,8 @@ export interface GatewayOptions {
   readonly servers?: ServersPort;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
+  /** Files that clients upload, for all listeners. Default: they cannot. */
+  readonly files?: Files;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
   readonly responses?: Responses;
   /** How slow clients may be. Default: `CLIENT_PACE`. */
@@ -137,6 +140,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     tasks = null,
     library = null,
     responses = null,
+    files = null,
     isOnHub = async () => null,
     pulls = null,
     keys = null,
@@ -153,6 +157,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const openAi = openAiDoor({
     inference,
     responses,
+    files,
     directory,
     weights,
     voices,

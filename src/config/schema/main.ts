@@ -174,6 +174,12 @@ export const MainFile = Type.Object(
           default: defaults.bodyLimitMib,
           unit: "MiB",
         }),
+        file_limit_mib: integer("Largest file that clients may upload to `/v1/files`.", {
+          minimum: 1,
+          maximum: 65_536,
+          default: defaults.fileLimitMib,
+          unit: "MiB",
+        }),
         keep_responses_days: integer(
           "How long responses of `/v1/responses` are kept, for clients that go on from them; 0: none is kept.",
           { minimum: 0, maximum: 3650, default: defaults.keepResponsesDays, unit: "days" },

@@ -18,6 +18,8 @@ import type { RouteDescription } from "../../front/describe.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { decodeChat, decodeCompletion } from "./chat.ts";
+import { registerFileRoutes } from "./files/routes.ts";
+import type { Files } from "./files/stored.ts";
 import { decodeImage, imageBody } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
 import { decodeRerank, decodeScore, rerankBody, scoreBody } from "./rerank.ts";
@@ -126,12 +128,18 @@ export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[]
     json("/v1/responses", "chat", "openai.chat", (bytes) => decodeResponse(bytes, ports), described.create),
   ].flatMap((route) => [route.name, route.name.replace("/v1", "")].map((path) => ({ ...route, path })));
 
-export const openAiDoor = (options: MemoryRoutesOptions & ResponsePorts): Door => ({
+export interface OpenAiOptions extends MemoryRoutesOptions, ResponsePorts {
+  /** Null: none is kept. */
+  readonly files: Files | null;
+}
+
+export const openAiDoor = (options: OpenAiOptions): Door => ({
   ...bearerDoor,
   name: "openai",
   inference: inferenceRoutes(options),
   register(app) {
     registerMemoryRoutes(app, options);
     if (options.responses !== null) registerResponseRoutes(app, options.responses);
+    if (options.files !== null) registerFileRoutes(app, options.files);
   },
 });
