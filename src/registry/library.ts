@@ -13,6 +13,7 @@ import { checkModelName } from "../models/names.ts";
 import type { PulledModel } from "../models/pull.ts";
 import { getModel, listModels, type ModelStore, removeModel, type StoredModel } from "../models/store.ts";
 import type { Uploads } from "../models/uploads.ts";
+import { taken } from "./model-file.ts";
 import type { Registry } from "./registry.ts";
 
 export interface LibraryPorts {
@@ -70,12 +71,16 @@ export class Library {
   }
 
   /**
-   * Configures a model with the weights and settings of another, and further settings. What the file describes already is
-   * replaced. Throws `invalid_request`. `fileName`: of the model file, without `.toml`.
+   * Configures a model with the weights and settings of another, and further settings. Throws `model_exists` where another
+   * file has the name, or with `settings` null this one; else what it describes is replaced. Throws `invalid_request`.
+   * `fileName`: of the model file, without `.toml`.
    */
-  async derive(from: ModelSpec, name: string, fileName: string, settings: ModelSettings): Promise<void> {
+  async derive(from: ModelSpec, name: string, fileName: string, settings: ModelSettings | null): Promise<void> {
     const { paths, models } = this.#ports.config();
     const file = modelConfigFile(paths, checkModelName(fileName));
+    const holder = models.find((model) => model.name === name || model.aliases.includes(name));
+    if (holder !== undefined && holder.file !== file) throw taken(name, holder.file);
+    if (settings === null && (await stat(file).catch(() => null)) !== null) throw taken(name, file);
     const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
     if (from.file === "" || from.file === paths.configFile || !alone)
       throw new AssistantError(

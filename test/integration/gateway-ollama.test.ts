@@ -154,6 +154,9 @@ describe("models", () => {
     expect(created.lines.at(-1)).toEqual({ status: "success" });
     expect((await call("POST", "/api/copy", { source: "brook:v2", destination: "creek" })).status).toBe(200);
     expect(await names()).toEqual(["brook:v2", "creek:latest", "river:latest", "vectors:latest"]);
+    // A file that somebody wrote is not lost to a copy, and a name is one model's.
+    expect((await call("POST", "/api/copy", { source: "creek", destination: "vectors" })).status).toBe(409);
+    expect((await call("POST", "/api/copy", { source: "creek", destination: "someone/brook:v2" })).status).toBe(409);
     const { body } = await call("POST", "/api/show", { model: "creek" });
     expect(body["parameters"]).toMatch(/^temperature +0\.3$/m);
     for (const model of ["brook:v2", "creek"])

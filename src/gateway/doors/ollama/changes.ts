@@ -57,7 +57,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     if (destination === "")
       throw new AssistantError("invalid_request", 'The field "destination" is missing.', { param: "destination" });
     const source = requireNamed(request, options, textOf(body, "source"));
-    await library.derive(source, ownName(destination), storeName(destination), {});
+    await library.derive(source, ownName(destination), storeName(destination), null);
     return await reply.code(200).send();
   });
   app.delete("/api/delete", admin, async (request, reply) => {

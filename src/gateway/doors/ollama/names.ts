@@ -8,8 +8,9 @@ export function displayed(name: string, reference: string | null): string {
   return name.includes(":") ? name : `${name}:latest`;
 }
 
-/** The name of a model that a client makes: as it is written, but for the tag that says nothing. */
-export const ownName = (written: string): string => written.replace(/:latest$/i, "");
+/** The name of a model that a client makes: its last part as it is written, but for the tag that says nothing. */
+export const ownName = (written: string): string =>
+  written.slice(written.lastIndexOf("/") + 1).replace(/:latest$/i, "");
 
 /**
  * The name in the store of what Ollama's users call `[HOST/][NAMESPACE/]NAME[:TAG]`: its last part, with the tag behind a

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { AssistantError } from "../../../../src/core/errors.ts";
 import { fileOf, settingsOf } from "../../../../src/gateway/doors/ollama/create.ts";
 import { capabilitiesOf, runningOf, tagOf } from "../../../../src/gateway/doors/ollama/describe.ts";
-import { displayed } from "../../../../src/gateway/doors/ollama/names.ts";
+import { displayed, ownName, storeName } from "../../../../src/gateway/doors/ollama/names.ts";
 import { pullOrderOf } from "../../../../src/gateway/doors/ollama/pull.ts";
 import { NOT_HERE } from "../../../../src/registry/library.ts";
 import { testModel } from "../../../support/fake-engine.ts";
@@ -35,6 +35,14 @@ describe("names in lists", () => {
     ["renamed", "ollama:llama3.2:1b", "renamed:latest"],
   ])("%s pulled as %s is %s", (name, reference, shown) => {
     expect(displayed(name, reference)).toBe(shown);
+  });
+  test.each([
+    ["mine", "mine", "mine"],
+    ["mine:latest", "mine", "mine"],
+    ["someone/mine:v2", "mine:v2", "mine-v2"],
+    ["../mine", "mine", "mine"],
+  ])("%s is made as %s, in the file %s", (written, name, file) => {
+    expect([ownName(written), storeName(written)]).toEqual([name, file]);
   });
   test("those of models elsewhere say where", () => {
     const model = testModel({
