@@ -5,7 +5,7 @@ import { Type } from "../core/schema.ts";
 export const AuditEntry = Type.Object({
   at: Type.Number({ description: "epoch milliseconds" }),
   actor: Type.String({ description: "name of the API key; `local` for this machine's own user" }),
-  via: Type.Enum(["http", "socket", "command"], { description: "socket: the Unix socket that commands use" }),
+  via: Type.Enum(["http", "grpc", "socket", "command"], { description: "socket: the Unix socket that commands use" }),
   action: Type.String({ description: "such as `key.create`, else method and route" }),
   target: Type.Union([Type.String(), Type.Null()], { description: "what was changed" }),
   status: Type.Integer({ description: "HTTP status of the answer; 200 for a command that did it itself" }),

@@ -2,6 +2,7 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
+import type { AuditEntry } from "../api/audit.ts";
 import type { ListenAddress } from "../core/config.ts";
 import type { Voice } from "../core/engine.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
@@ -122,6 +123,8 @@ export interface GatewayRoutes {
   readonly kserve: KserveModels;
   /** What clients call the requests that run. */
   readonly clientIds: ClientIds;
+  /** Takes what was changed, or tried to be, another way than by the routes. */
+  readonly audit: (entry: AuditEntry) => void;
 }
 
 // Longer than the idle time of common clients' pools: who closes first should be the client, who knows what it sends next.
@@ -194,6 +197,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
   const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
+  const record = (entry: AuditEntry): void => audit?.append(entry);
   const memory = await memoryApp({
     doors,
     table,
@@ -201,12 +205,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     log,
     refused,
     bodyLimitBytes,
-    audit: (entry) => audit?.append(entry),
+    audit: record,
     isLocal: (request) => local.has(request),
   });
 
   return {
-    routes: { table, memory, openAi, kserve, clientIds },
+    routes: { table, memory, openAi, kserve, clientIds, audit: record },
     async listen(address) {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {

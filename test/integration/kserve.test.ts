@@ -8,6 +8,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AuditReport } from "../../src/api/audit.ts";
 import {
   loadInferenceService,
   type WireInferRequest,
@@ -298,5 +299,12 @@ test("models are loaded and unloaded by keys that may, in both ways", async () =
   expect(await refusal(call("RepositoryModelLoad", { modelName: "river" }))).toEqual([
     codes.PERMISSION_DENIED,
     "insufficient_scope",
+  ]);
+  const { entries } = (await (await http("/admin/audit", undefined, "eve")).json()) as AuditReport;
+  expect(entries.map(({ actor, via, target, status }) => [actor, via, target, status]).reverse()).toEqual([
+    ["eve", "grpc", "lake", 200],
+    ["eve", "http", "lake/unload", 200],
+    ["eve", "http", "lake/load", 200],
+    ["eve", "grpc", "lake", 200],
   ]);
 });

@@ -125,7 +125,8 @@ async function decode(
     const { call, answer } = decodeInfer(request, kserve.asked(request), streams);
     const { model, priority, ...decoded } = call;
     const selector = { model, among: kserve.onlyModels };
-    return { call: { ...origin, selector, ...callHeaders(headers, call.streamed, priority), ...decoded }, answer };
+    const headed = callHeaders(headers, call.streamed, priority ?? origin.caller.priority);
+    return { call: { ...origin, selector, ...headed, ...decoded }, answer };
   } catch (error) {
     const sink = new EventSink({ event: () => true, onDrain: () => {} });
     inference.refuse(origin, sink, error);

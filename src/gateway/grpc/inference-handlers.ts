@@ -21,6 +21,8 @@ export interface InferenceHandlerOptions extends ForwardOptions {
   readonly grpc: LoadedService["grpc"];
 }
 
+/** As over HTTP. */
+const OK = 200;
 /** Requests of one stream that run at once; more wait until one has ended. */
 const MAX_AT_ONCE = 32;
 
@@ -75,7 +77,20 @@ export function makeInferenceHandlers(options: InferenceHandlerOptions): Inferen
         const modelName = call.request.modelName || call.request.repositoryName;
         const gone = new AbortController();
         call.once("cancelled", () => gone.abort(new CallerGone()));
-        await kserve.act(caller, modelName, action, gone.signal);
+        const entry = {
+          actor: caller.tenant,
+          via: "grpc",
+          action: call.getPath(),
+          target: modelName.slice(0, 200),
+        } as const;
+        const audit = (status: number): void => routes.audit({ at: Date.now(), ...entry, status, requestId: null });
+        try {
+          await kserve.act(caller, modelName, action, gone.signal);
+          audit(OK);
+        } catch (error) {
+          audit(presentable(error).status);
+          throw error;
+        }
         return { modelName, done: true };
       },
     );
