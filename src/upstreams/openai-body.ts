@@ -1,3 +1,4 @@
+import { AssistantError } from "../core/errors.ts";
 import type { CallForm, InferenceCall, JsonObject, WireFormat } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 
@@ -28,6 +29,17 @@ export const methodOf = (wire: WireFormat): "GET" | "POST" => (READS.has(wire) ?
 
 /** Whether the format is one that llama.cpp's servers alone speak. */
 export const isLlamaCpp = (wire: WireFormat): boolean => wire.startsWith("llamacpp.");
+
+/** For targets without it. `target`: the first words of the message. */
+export const noLlamaCpp = (target: string, { name }: Pick<ModelSpec, "name">): AssistantError =>
+  new AssistantError(
+    "wrong_model_kind",
+    `${target} of "${name}" is asked through OpenAI's API, and not llama-server's.`,
+    {
+      param: "model",
+      remedy: "Use a model that runs on this machine, or OpenAI's routes.",
+    },
+  );
 
 /** Whether the client asked for usage at the end of a stream. */
 export const asksUsage = ({ body }: InferenceCall): boolean =>

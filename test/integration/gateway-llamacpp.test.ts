@@ -81,6 +81,16 @@ test("a stream is the engine's own, and what it used is read from its end", asyn
   });
 });
 
+test("a stock llama-server, which does not notice disconnects, is asked for streams alone", async () => {
+  const { dispatcher, upstream } = await start(`${sseHead}${chunk('data: {"stop":true}\n\n')}${LAST_CHUNK}`);
+  dispatcher.noticesDisconnects = false;
+  const refused = await post("/completion", { prompt: "Name" });
+  expect(refused.status).toBe(400);
+  expect(await refused.json()).toMatchObject({ error: { param: "stream" } });
+  expect(upstream.requests).toEqual([]);
+  expect((await post("/completion", { prompt: "Name", stream: true })).status).toBe(200);
+});
+
 test("a gap is filled by models that can, and by no others", async () => {
   const { upstream } = await start(jsonAnswer('{"content":"x","stop":true,"stop_type":"eos"}'), {
     models: [coder, plain],

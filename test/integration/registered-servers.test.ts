@@ -52,6 +52,8 @@ test("servers that register serve their models by their own names, together, unt
   expect(first).toEqual({ id: expect.stringMatching(/^chat-server-[0-9a-f-]{36}$/), url: one.url, kind: "chat" });
   expect(await (await ask("/v1/chat/completions", chat)).json()).toEqual(WHOLE);
   expect(one.to("/chat/completions")[0]?.headers.authorization).toBe("Bearer sk-secret");
+  const tokens = await ask("/tokenize", { model: "large", content: "Rhine" });
+  expect([tokens.status, await tokens.json()]).toMatchObject([400, { error: { param: "model" } }]);
 
   const { body: second } = await register({ url: other.url, kind: "chat,embeddings" });
   expect(second.id).toMatch(/^chat-embeddings-server-/);

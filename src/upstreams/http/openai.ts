@@ -1,14 +1,11 @@
 import { requestHeaders } from "../../api/headers.ts";
-import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall, JsonObject } from "../../core/inference.ts";
-import type { ModelSpec } from "../../core/model.ts";
-import type { Provider } from "../../core/provider.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
 import { forwardHeaders } from "../forward-headers.ts";
 import { withModel } from "../model-field.ts";
-import { contentTypeOf, encodeBody, isLlamaCpp, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withUsage } from "../openai-body.ts";
 import { type ProviderReceiver, providerReceiver } from "./answers.ts";
 import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
 import { listedModels } from "./model-list.ts";
@@ -33,7 +30,8 @@ class OpenAiUpstream implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { provider } = this.#context;
-    if (isLlamaCpp(sending.call.wire)) throw new SendFailure(noLlamaCpp(provider, sending.model), "never");
+    if (isLlamaCpp(sending.call.wire))
+      throw new SendFailure(noLlamaCpp(`The provider "${provider.name}"`, sending.model), "never");
     return deliver({ sending, sink, retryAfter: retryOf, open: (delivery) => this.#open(sending, sink, delivery) });
   }
 
@@ -70,13 +68,6 @@ class OpenAiUpstream implements Upstream {
     return { resume: () => exchange.resume(), close: () => exchange.close(receiver?.isComplete ?? false) };
   }
 }
-
-const noLlamaCpp = ({ name }: Provider, model: ModelSpec): AssistantError =>
-  new AssistantError(
-    "wrong_model_kind",
-    `The provider "${name}" of "${model.name}" has OpenAI's API, and not llama-server's.`,
-    { param: "model", remedy: "Use a model that runs on this machine, or OpenAI's routes." },
-  );
 
 /** As the client wrote it, but for the model's name. */
 const bodyFor = (call: InferenceCall, json: JsonObject, providerModel: string): Buffer =>

@@ -1,11 +1,11 @@
 import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
-import type { AnswerFacts, Retry, Sending, Upstream } from "../../core/upstream.ts";
+import { type AnswerFacts, type Retry, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { contentTypeOf, encodeBody, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withUsage } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
 
@@ -38,7 +38,9 @@ export class NodeUpstream implements Upstream {
     return this.#inFlight;
   }
 
-  send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+  async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    if (isLlamaCpp(sending.call.wire))
+      throw new SendFailure(noLlamaCpp(`The remote server "${this.#options.node}"`, sending.model), "never");
     const request = this.#requestOf(sending);
     return deliver({ sending, sink, retryAfter, open: (delivery) => this.#open(request, delivery, sending, sink) });
   }

@@ -90,6 +90,16 @@ export function refuseSlot(body: JsonObject): void {
   );
 }
 
+/** Throws `invalid_request` where a stock llama-server would go on with an answer in one piece after its client has disconnected: in its own format it is not driven. */
+export function refuseWhole({ wire, operation, streamed }: InferenceCall): void {
+  if (!isLlamaCpp(wire) || operation !== "completion" || streamed) return;
+  throw new AssistantError(
+    "invalid_request",
+    "`stream` must be true with this engine, a llama-server that the daemon has not built.",
+    { param: "stream", remedy: "Ask for a stream, use /v1/completions, or run `assistant engine build`." },
+  );
+}
+
 /** Throws `invalid_request` where a request chooses adapters on a stock llama-server: what they made of a prompt would serve requests without them. */
 export function refuseAdapters({ lora }: JsonObject): void {
   if (!Array.isArray(lora) || lora.length === 0) return;

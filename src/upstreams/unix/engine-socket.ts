@@ -8,7 +8,7 @@ import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { contentTypeOf, encodeBody, methodOf, pathOf, withUsage } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
-import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot } from "./driven.ts";
+import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot, refuseWhole } from "./driven.ts";
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 import { sendRerank } from "./rerank.ts";
 
@@ -36,7 +36,10 @@ export class EngineSocket implements Upstream {
   #send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { call, model, headers, scope } = sending;
     const { operation, streamed } = call;
-    if (!this.traits.noticesDisconnects) refuseSlot(call.body.json);
+    if (!this.traits.noticesDisconnects) {
+      refuseSlot(call.body.json);
+      refuseWhole(call);
+    }
     if (!this.traits.separatesCaches) refuseAdapters(call.body.json);
     const driven = driveOf(call, model, this.traits);
     const scoped = scope.name !== "" && modelKinds[model.kind].generates;
