@@ -28,7 +28,6 @@ export const defaults = {
   drainTimeoutS: 30,
   // Two to four full conversations of a model of 8 billion parameters, hundreds of a small one.
   slotCacheMib: 4096,
-  taskConcurrency: 4,
   taskMaxAttempts: 3,
   taskRetentionH: 24,
   maxPendingTasks: 1_000_000,

@@ -16,7 +16,7 @@ export function tasksOf({ tasks }: MainFile, findings: Findings, root: Place, en
       `the environment variable ${secretVariable} is not set, so webhooks are signed with the secret that \`assistant task secret\` prints`,
     );
   return {
-    concurrency: tasks?.concurrency ?? defaults.taskConcurrency,
+    concurrency: tasks?.concurrency ?? null,
     maxAttempts: tasks?.max_attempts ?? defaults.taskMaxAttempts,
     retentionMs: (tasks?.retention_h ?? defaults.taskRetentionH) * HOUR_MS,
     maxPending: tasks?.max_pending ?? defaults.maxPendingTasks,

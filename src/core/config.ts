@@ -162,8 +162,8 @@ export interface SchedulerSettings {
 }
 
 export interface TaskSettings {
-  /** Tasks of one model that run at once. */
-  readonly concurrency: number;
+  /** Tasks of one model that run at once; null: half of its slots, so that other requests find one. */
+  readonly concurrency: number | null;
   /** How often a task is tried, where it does not say. */
   readonly maxAttempts: number;
   /** Milliseconds that a task is kept after its end. */

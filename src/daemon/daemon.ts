@@ -255,7 +255,7 @@ export class Daemon {
           await drained;
         },
       },
-      { name: "tasks", start: () => this.#tasks.start(), stop: () => this.#tasks.close() },
+      { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },
       {
         name: "memory given back",
         start: () => {

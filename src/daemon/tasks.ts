@@ -8,7 +8,7 @@ import type { Current } from "./current.ts";
 
 export const createTasks = (
   current: Current,
-  { inference }: Pick<Components, "inference">,
+  { inference, directory }: Pick<Components, "inference" | "directory">,
   { records: store }: Pick<Stores, "records">,
   log: DaemonLog,
 ): Tasks =>
@@ -17,6 +17,12 @@ export const createTasks = (
     inference,
     decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
     settings: () => current.config.tasks,
+    slotsOf: (name) => {
+      const model = directory.find(name);
+      return model === undefined || model.nodes !== undefined || model.source.type === "provider"
+        ? null
+        : model.load.slots;
+    },
     clock: systemClock,
     log: log.part("tasks"),
   });

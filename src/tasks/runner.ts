@@ -25,7 +25,7 @@ export interface RunnerOptions extends Pick<Execution, "inference" | "decode"> {
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
   /** Tasks of one model at once. */
-  readonly concurrency: () => number;
+  readonly concurrency: (model: string) => number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -59,10 +59,13 @@ export class Runner {
     this.#options = options;
   }
 
-  /** Takes up what an earlier daemon left, and begins. */
+  /** Takes up what an earlier daemon left, and begins. May be called again where the store failed. */
   async start(): Promise<void> {
-    this.#state = "running";
-    await this.#takeUp();
+    if (this.#state === "new") {
+      await this.#takeUp();
+      // Not before: what runs from here on is this daemon's own. It may have been stopped meanwhile.
+      if (this.#state === "new") this.#state = "running";
+    }
     for (const model of await this.#waitingModels()) this.wake(model);
     await this.#releaseDue();
   }
@@ -113,7 +116,7 @@ export class Runner {
     lane.isPumping = true;
     try {
       while (lane.isStale && this.#state === "running") {
-        const free = Math.min(concurrency() - lane.running, MAX_RUNNING - this.#running.size);
+        const free = Math.min(concurrency(model) - lane.running, MAX_RUNNING - this.#running.size);
         if (free <= 0) {
           this.#isFull ||= this.#running.size >= MAX_RUNNING;
           break;

@@ -17,6 +17,8 @@ export interface TasksOptions extends Pick<Execution, "inference" | "decode"> {
   readonly store: Pick<Store, "collection" | "commit">;
   /** Read anew each time, so that a reload takes effect. */
   readonly settings: () => TaskSettings;
+  /** Of the model that runs a task. */
+  readonly slotsOf: (model: string) => number | null;
   readonly clock: Clock;
   readonly log: Log;
   /** Default: the machine's. */
@@ -45,6 +47,12 @@ export type TaskEvent =
   | { readonly type: "end"; readonly task: StoredTask };
 
 const IDLE_MS = 15_000;
+const START_RETRY_MS = 5_000;
+/** Of a model that runs elsewhere, whose slots nobody knows. */
+const CONCURRENCY_ELSEWHERE = 4;
+
+const halfOf = (slots: number | null): number =>
+  slots === null ? CONCURRENCY_ELSEWHERE : Math.max(1, Math.floor(slots / 2));
 
 /**
  * Durable requests that are answered later. What was accepted outlives the daemon; each task ends once. Everything that
@@ -76,7 +84,7 @@ export class Tasks {
       ledger: this.#ledger,
       outputs: this.#outputs,
       schemas: this.#schemas,
-      concurrency: () => settings().concurrency,
+      concurrency: (model) => settings().concurrency ?? halfOf(options.slotsOf(model)),
     });
     this.#webhooks = new Webhooks({
       store,
@@ -92,11 +100,20 @@ export class Tasks {
     return this.#options.settings();
   }
 
-  /** Takes up what an earlier daemon left, and begins to work. */
+  /** Takes up what an earlier daemon left, and begins to work. Tries until the store can be read. */
   async start(): Promise<void> {
-    this.#pending = await this.#ledger.tasks.count({ index: "status", equals: ["pending"] });
-    await this.#runner.start();
-    this.#webhooks.start();
+    const { clock, log } = this.#options;
+    while (!this.#isClosed) {
+      try {
+        this.#pending = await this.#ledger.tasks.count({ index: "status", equals: ["pending"] });
+        await this.#runner.start();
+        this.#webhooks.start();
+        return;
+      } catch (error) {
+        log.error({ err: error }, "tasks cannot be read; trying again");
+        await new Promise<void>((resolve) => clock.after(START_RETRY_MS, resolve));
+      }
+    }
   }
 
   /** Starts nothing more, and ends the streams of those who follow a task. */

@@ -7,7 +7,7 @@ export const TaskSection = section(
     concurrency: integer("Tasks of one model that run at once; the others wait by priority.", {
       minimum: 1,
       maximum: 64,
-      default: defaults.taskConcurrency,
+      defaultText: "half of the model's slots, at least 1; of a service elsewhere, 4",
     }),
     max_attempts: integer(
       "How often a task is tried where it does not say: again after what may pass, such as a lost engine.",

@@ -1,0 +1,190 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { TaskSettings } from "../../../src/core/config.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
+import { SqliteStore } from "../../../src/store/sqlite/store.ts";
+import type { TaskOrder } from "../../../src/tasks/record.ts";
+import { Tasks } from "../../../src/tasks/tasks.ts";
+
+const caller = { tenant: "ann", models: null };
+const order: TaskOrder = {
+  model: "river",
+  fallbacks: [],
+  request: { messages: [{ role: "user", content: "hello" }] },
+  schema: null,
+  repair: false,
+  priority: 0,
+  runAt: null,
+  maxAttempts: 1,
+  webhookUrl: null,
+  idempotencyKey: null,
+};
+const settings: TaskSettings = {
+  concurrency: 2,
+  maxAttempts: 1,
+  retentionMs: 60_000,
+  maxPending: 5,
+  webhooks: { timeoutMs: 1_000, retries: 0, allowPrivate: false, secret: "whsec_AAAA" },
+};
+const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+let directory: string;
+let store: SqliteStore;
+/** Calls that wait for their answer, in the order of their arrival. */
+let calls: { readonly call: InferenceCall; readonly sink: AnswerSink; answer(text: string): void }[];
+let tasks: Tasks;
+
+function makeTasks(): Tasks {
+  const run = (call: InferenceCall, sink: AnswerSink): Promise<void> =>
+    new Promise((resolve) => {
+      call.cancellation.onCancel = () => {
+        sink.abort();
+        resolve();
+      };
+      const answer = (text: string): void => {
+        sink.head(200, ["x-assistant-model", call.selector.model]);
+        sink.chunk(Buffer.from(`data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\n`));
+        sink.end();
+        resolve();
+      };
+      calls.push({ call, sink, answer });
+    });
+  return new Tasks({
+    store,
+    inference: { run },
+    decode: (json) => ({ body: { json, bytes: Buffer.from("") }, prompt: {}, maxTokens: null }),
+    settings: () => settings,
+    slotsOf: () => null,
+    clock: systemClock,
+    log,
+    random: () => 0,
+  });
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "assistant-tasks-"));
+  store = new SqliteStore({ directory, report: () => {} });
+  calls = [];
+  tasks = makeTasks();
+});
+afterEach(async () => {
+  tasks.close();
+  await store.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const create = async (...orders: Partial<TaskOrder>[]): Promise<string[]> =>
+  (
+    await tasks.create(
+      orders.map((more) => ({ ...order, ...more })),
+      caller,
+      "req_1",
+    )
+  ).map(({ id }) => id);
+const ended = async (id: string): Promise<string> => {
+  for await (const event of tasks.follow(id, null)) if (event.type === "end") return event.task.value.status;
+  return "no end";
+};
+const called = (count: number): Promise<void> =>
+  expect.poll(() => calls.length, { interval: 5, timeout: 10_000 }).toBe(count);
+
+test("as many run at once as may, and the next begins when one has ended", async () => {
+  await tasks.start();
+  const [first = "", , third = ""] = await create({}, {}, {});
+  await called(2);
+  calls[0]?.answer("one");
+  expect(await ended(first)).toBe("completed");
+  await called(3);
+  calls[2]?.answer("three");
+  expect(await ended(third)).toBe("completed");
+  expect((await tasks.get(third, null)).value.result).toMatchObject({ text: "three", model: "river" });
+});
+
+test("two requests with one key at once are one task", async () => {
+  const keyed = { idempotencyKey: "once" };
+  const [[a], [b], [c, d]] = await Promise.all([create(keyed), create(keyed), create(keyed, keyed)]);
+  expect(new Set([a, b, c, d]).size).toBe(1);
+  expect((await tasks.list(null, { status: null, limit: 10, after: null })).records).toHaveLength(1);
+});
+
+test("a key whose task was deleted makes a new one", async () => {
+  await tasks.start();
+  const [first = ""] = await create({ idempotencyKey: "once" });
+  await tasks.cancel(first, "ann");
+  await tasks.remove(first, "ann");
+  const [second] = await create({ idempotencyKey: "once" });
+  expect(second).not.toBe(first);
+});
+
+test("nobody sees, cancels or deletes another's tasks", async () => {
+  const [id = ""] = await create({});
+  const hidden = { code: "task_not_found" };
+  await expect(tasks.get(id, "bob")).rejects.toMatchObject(hidden);
+  await expect(tasks.cancel(id, "bob")).rejects.toMatchObject(hidden);
+  await expect(tasks.remove(id, "bob")).rejects.toMatchObject(hidden);
+  await expect(tasks.follow(id, "bob").next()).rejects.toMatchObject(hidden);
+  expect((await tasks.list("bob", { status: null, limit: 10, after: null })).records).toEqual([]);
+  expect((await tasks.list("ann", { status: "pending", limit: 10, after: null })).records).toHaveLength(1);
+});
+
+test("more than may wait are refused, all of them", async () => {
+  await create({}, {}, {});
+  await expect(create({}, {}, {})).rejects.toMatchObject({ code: "queue_full" });
+  expect((await tasks.list(null, { status: null, limit: 10, after: null })).records).toHaveLength(3);
+});
+
+test("a task that is cancelled while it runs stays cancelled, whatever its answer", async () => {
+  await tasks.start();
+  const [id = ""] = await create({});
+  await called(1);
+  expect((await tasks.cancel(id, null)).value.status).toBe("cancelled");
+  calls[0]?.answer("too late");
+  await tasks.settled();
+  expect((await tasks.get(id, null)).value).toMatchObject({ status: "cancelled", result: null });
+});
+
+test("what was running at a stop is taken up at the next start, and the attempt does not count", async () => {
+  await tasks.start();
+  const [id = ""] = await create({});
+  await called(1);
+  tasks.close();
+  calls[0]?.sink.fail(new AssistantError("engine_stopped", "The engine was stopped."), [], true);
+  // The call itself ends with its sink.
+  calls[0]?.call.cancellation.onCancel?.(new Error("over"));
+  await tasks.settled();
+  expect((await tasks.get(id, null)).value).toMatchObject({ status: "processing", attempts: 0 });
+  tasks = makeTasks();
+  await tasks.start();
+  await called(2);
+  calls[1]?.answer("now");
+  expect(await ended(id)).toBe("completed");
+});
+
+test("a reader who comes late gets the output from its start, and what follows", async () => {
+  await tasks.start();
+  const [id = ""] = await create({});
+  await called(1);
+  const { sink } = calls[0] ?? {};
+  const send = (text: string): unknown =>
+    sink?.chunk(Buffer.from(`data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\n`));
+  send("one ");
+  send("two ");
+  let text = "";
+  for await (const event of tasks.follow(id, null)) {
+    if (event.type !== "text") continue;
+    text += event.text;
+    if (text === "one two ") calls[0]?.answer("three");
+  }
+  expect(text).toBe("one two three");
+});
+
+test("a schema that cannot be used is refused", async () => {
+  await expect(create({ schema: { type: "nonsense" } })).rejects.toMatchObject({
+    code: "invalid_request",
+    param: "output_schema",
+  });
+});
