@@ -88,6 +88,20 @@ describe("files through the official client", () => {
     expect(await answer.json()).toMatchObject({ error: { param } });
   });
 
+  test.each([
+    ["no boundary", "multipart/form-data", "x"],
+    [
+      "an end that is too early",
+      "multipart/form-data; boundary=a",
+      '--a\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx',
+    ],
+    ["a head that is none", "multipart/form-data; boundary=a", "--a\r\nx\r\n\r\nx\r\n--a--"],
+  ])("a form with %s is a 400", async (_, type, body) => {
+    const headers = { authorization: "Bearer kim", "content-type": type };
+    const answer = await fetch(`${gateway.url}/v1/files`, { method: "POST", headers, body });
+    expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: "invalid_request" } }]);
+  });
+
   test("a file without purpose is LlamaEdge's, and has a path to download it", async () => {
     const headers = { authorization: "Bearer kim" };
     const body = formOf({ file: new File(["Rhine"], "r.txt") });

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import type { MultipartFile } from "@fastify/multipart";
 import type { FastifyRequest } from "fastify";
-import { AssistantError } from "../../../../core/errors.ts";
+import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
 import type { StoredRecord } from "../../../../core/store.ts";
 import { integer, invalid, oneOf, shown } from "../../../canonical/rules.ts";
 import type { Files, NewFile, StoredFile } from "./stored.ts";
@@ -68,13 +68,12 @@ function described(fields: ReadonlyMap<string, string>): Omit<NewFile, "filename
   return { purpose, expiresAfterS: after };
 }
 
-/** The form's parser has errors of its own. */
+/** The form's parser has errors of its own: fastify's with a code, those of the syntax without. */
 function formError(error: unknown): unknown {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
-  if (error instanceof AssistantError || typeof code !== "string") return error;
+  if (isAssistantError(error) || !(error instanceof Error)) return error;
+  const { code = null } = error as { readonly code?: unknown };
   if (code === "FST_INVALID_MULTIPART_CONTENT_TYPE")
     return new AssistantError("unsupported_media_type", "The content type must be multipart/form-data.");
-  return code.startsWith("FST_")
-    ? new AssistantError("invalid_request", `The form cannot be read: ${String(message)}.`)
-    : error;
+  const isOfForm = code === null ? error.constructor === Error : String(code).startsWith("FST_");
+  return isOfForm ? new AssistantError("invalid_request", `The form cannot be read: ${error.message}.`) : error;
 }
