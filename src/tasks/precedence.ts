@@ -48,7 +48,7 @@ export function modelNameOf({ provider_config: config, model }: TaskBody): strin
   });
 }
 
-/** The chat request that a task stands for. Throws `invalid_request`. */
+/** The chat request that a task stands for. Throws `invalid_request` or `unsupported_capability`. */
 export function orderedOf(body: TaskBody, model: Pick<ModelSpec, "sampling" | "source">): Ordered {
   const extra = body.extra_params ?? {};
   const taken = Object.keys(extra).find((name) => NOT_EXTRA.has(name));
@@ -58,6 +58,11 @@ export function orderedOf(body: TaskBody, model: Pick<ModelSpec, "sampling" | "s
       `extra_params.${taken}: expected a field that a task has no name for, found ${taken}.`,
       { param: `extra_params.${taken}` },
     );
+  if (body.grammar !== undefined && model.source.type === "provider")
+    throw new AssistantError("unsupported_capability", "grammar: models of a service elsewhere follow no grammar.", {
+      param: "grammar",
+      remedy: "Send `output_schema`, or use a model of this machine.",
+    });
   const { format, schema } = structureOf(body);
   return {
     request: {

@@ -63,6 +63,10 @@ test("a grammar beside another structure is refused", () => {
   expect(() => requestOf({ grammar: "root ::= [a-z]", output_schema: {} })).toThrow("an answer can follow one only");
 });
 
+test("a grammar for a service elsewhere is refused", () => {
+  expect(() => requestOf({ grammar: "root ::= [a-z]" }, elsewhere)).toThrow("follow no grammar");
+});
+
 test("extra_params cannot say what a task has a field for", () => {
   expect(requestOf({ extra_params: { min_p: 0.1 } })).toMatchObject({ min_p: 0.1 });
   expect(() => requestOf({ extra_params: { temperature: 1 } })).toThrow("extra_params.temperature");
