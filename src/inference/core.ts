@@ -8,7 +8,7 @@ import { adapterPart } from "./adapters.ts";
 import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
-import { fallbacksOf, requireFeatures, resolveModel } from "./resolve.ts";
+import { fallbacksOf, requireFeatures, requireSlot, resolveModel } from "./resolve.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
 /** How often a call is sent, first and again, while nothing of an answer has come. */
@@ -120,6 +120,7 @@ class Run {
   async #serveBy(given: InferenceCall, model: ModelSpec): Promise<void> {
     const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
     requireFeatures(this.#ports.directory, model, call);
+    requireSlot(model, call);
     const adapters = adapterPart(call, model);
     const part = adapters === null ? call.cachePart : `${call.cachePart ?? ""}\n${adapters}`;
     const scope = cacheScopeOf(call.caller.tenant, part, this.#ports.tenancy());

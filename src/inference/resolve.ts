@@ -91,6 +91,18 @@ export function requireFeatures(
   }
 }
 
+/** Throws `invalid_request` for a slot that the model's instances do not have: an engine would wait for it for ever. */
+export function requireSlot({ name, nodes, load: { slots } }: ModelSpec, { body }: Pick<InferenceCall, "body">): void {
+  const { id_slot: slot } = body.json;
+  // Another machine knows its own.
+  if (typeof slot !== "number" || slot < slots || nodes !== undefined) return;
+  throw new AssistantError(
+    "invalid_request",
+    `"id_slot" must be a slot of "${name}", from 0 to ${slots - 1}, or -1 for any; found ${slot}.`,
+    { param: "id_slot", remedy: "Leave it out: the scheduler chooses the slot that has most of the prompt." },
+  );
+}
+
 /** The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that. */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { offers } from "../../../src/core/capabilities.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { adapterPart } from "../../../src/inference/adapters.ts";
-import { type ModelDirectory, requireFeatures, resolveModel } from "../../../src/inference/resolve.ts";
+import { type ModelDirectory, requireFeatures, requireSlot, resolveModel } from "../../../src/inference/resolve.ts";
 import { chatCall } from "../../support/calls.ts";
 import { testModel } from "../../support/fake-engine.ts";
 
@@ -95,4 +95,14 @@ test("adapters that a request chooses divide what is cached, unless they are tho
 test("an adapter that the model does not have is refused", () => {
   expect(refusal(() => adapterPart(lora([2, 1]), adapted)).message).toContain('"adapted" has 0 to 1');
   expect(refusal(() => adapterPart(lora([0, 1]), river)).message).toContain('"river" has none');
+});
+
+test("a slot that no instance has is refused, before an engine waits for it", () => {
+  const { slots } = river.load;
+  for (const id_slot of [-1, 0, slots - 1, null]) requireSlot(river, call({ id_slot }));
+  for (const id_slot of [slots, 2 ** 31 - 1]) {
+    const { code, param, message } = refusal(() => requireSlot(river, call({ id_slot })));
+    expect([code, param]).toEqual(["invalid_request", "id_slot"]);
+    expect(message).toContain(`from 0 to ${slots - 1}`);
+  }
 });
