@@ -21,7 +21,7 @@ export default class Doctor extends BaseCommand {
       import("./support/doctor/text.ts"),
     ]);
     const findings = await diagnose(this.context(flags), this.config.version);
-    for (const line of doctorText(findings, process.stdout.isTTY === true)) this.log(line);
+    for (const line of doctorText(findings, process.stdout.isTTY === true)) this.logPainted(line);
     const broken = findings.some((finding) => finding.level === "broken");
     if (broken) process.exitCode = 1;
     return { broken, findings };

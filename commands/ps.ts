@@ -2,6 +2,7 @@ import { Flags } from "@oclif/core";
 import type { DaemonStatus } from "../src/api/status.ts";
 import { connect } from "../src/client/daemon-client.ts";
 import { watchStatus } from "../src/client/watch.ts";
+import { printable, printableTexts } from "../src/ui/printable.ts";
 import { psText } from "../src/ui/ps-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 import { tellEngineNews } from "./support/engine/news.ts";
@@ -36,9 +37,9 @@ export default class Ps extends BaseCommand {
     // Loaded here and not above: ink's import takes longer than all of the rest.
     const { showPs } = await import("../src/ui/ps/mount.tsx");
     await showPs({
-      watch: (listener) => watchStatus(client, EVERY_MS, listener),
+      watch: (listener) => watchStatus(client, EVERY_MS, (snapshot) => listener(printableTexts(snapshot))),
       act: (id, action) => client.act(id, action),
-      followLog: watchTail,
+      followLog: (file, count, listener) => watchTail(file, count, (lines) => listener(lines.map(printable))),
     });
     return undefined;
   }

@@ -21,7 +21,7 @@ export default class Status extends BaseCommand {
     const running = await connectIfRunning(paths);
     if (!this.jsonEnabled()) await tellEngineNews(context, (line) => this.say(line));
     if (running !== null) {
-      for (const line of statusText(running.status, process.stdout.isTTY === true)) this.log(line);
+      for (const line of statusText(running.status, process.stdout.isTTY === true)) this.logPainted(line);
       return running.status;
     }
     this.endWith("daemon_not_running");

@@ -4,9 +4,10 @@ import type { EngineFolder } from "../../src/engines/choice.ts";
 import { FactsCache } from "../../src/models/facts-cache.ts";
 import type { ModelStore } from "../../src/models/store.ts";
 import { openStores } from "../../src/store/stores.ts";
+import { printable } from "../../src/ui/printable.ts";
 
 // Stdout holds the answer alone.
-const warn = (problem: string): void => void process.stderr.write(`Warning: ${problem}\n`);
+const warn = (problem: string): void => void process.stderr.write(`Warning: ${printable(problem)}\n`);
 
 /** The pulled models of an installation. */
 export const modelStore = (paths: Paths): ModelStore => ({

@@ -2,6 +2,7 @@ import { Args } from "@oclif/core";
 import type { TaskView } from "../../src/api/tasks.ts";
 import { taskClient } from "../../src/client/task-client.ts";
 import { AssistantError } from "../../src/core/errors.ts";
+import { printable } from "../../src/ui/printable.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class TaskWait extends BaseCommand {
@@ -24,7 +25,8 @@ export default class TaskWait extends BaseCommand {
           this.say("\nAnother attempt begins.");
           break;
         case "text":
-          if (!this.jsonEnabled()) process.stdout.write(event.text);
+          if (!this.jsonEnabled())
+            process.stdout.write(process.stdout.isTTY === true ? printable(event.text) : event.text);
           break;
         case "end": {
           const { task } = event;

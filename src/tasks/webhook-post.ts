@@ -19,11 +19,13 @@ export function checkWebhookUrl(written: string, allowPrivate: boolean): void {
   const url = URL.parse(written);
   const isWeb =
     url !== null && ["http:", "https:"].includes(url.protocol) && url.username === "" && url.password === "";
-  const problem = !isWeb
-    ? "expected an http or https URL without user and password"
-    : !allowPrivate && isPrivateHost(url.hostname)
-      ? `${url.hostname} is ${PRIVATE}`
-      : null;
+  const problem = /\p{Cc}/u.test(written)
+    ? "expected a URL without control characters"
+    : !isWeb
+      ? "expected an http or https URL without user and password"
+      : !allowPrivate && isPrivateHost(url.hostname)
+        ? `${url.hostname} is ${PRIVATE}`
+        : null;
   if (problem === null) return;
   throw new AssistantError("invalid_request", `webhook_url: ${problem}.`, { param: "webhook_url" });
 }

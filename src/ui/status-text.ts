@@ -3,13 +3,15 @@ import type { DaemonStatus, ModelStatus } from "../api/status.ts";
 import { formatBytes, formatDuration, plural } from "./format.ts";
 import { inFlightElsewhere, nodesSummary } from "./nodes-text.ts";
 import { noticeLine, restartLines } from "./notices.ts";
+import { printableTexts } from "./printable.ts";
 import { providersSummary, providerTrouble } from "./providers-text.ts";
 import { visibleRows } from "./rows.ts";
 import { deathSentence, deviceFacts } from "./summary.ts";
 import { alignColumns } from "./table.ts";
 
 /** What `assistant status` prints of a running daemon, in the manner of systemctl. Pure. */
-export function statusText(status: DaemonStatus, colour: boolean): string[] {
+export function statusText(given: DaemonStatus, colour: boolean): string[] {
+  const status = printableTexts(given);
   const paint = (style: "green" | "red" | "yellow" | "bold", text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const state = status.state === "running" ? paint("green", "running") : paint("yellow", "stopping");

@@ -1,4 +1,5 @@
 import { truncate } from "./format.ts";
+import { printableLine } from "./printable.ts";
 import type { Cell, Column, InstanceRow } from "./rows.ts";
 
 const GAP = 2;
@@ -57,7 +58,8 @@ export const titleLine = (table: FittedTable): string[] =>
   );
 
 /** Rows of text as aligned columns, two blanks apart, without blanks at line ends. */
-export function alignColumns(rows: readonly (readonly string[])[]): string[] {
+export function alignColumns(written: readonly (readonly string[])[]): string[] {
+  const rows = written.map((row) => row.map(printableLine));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, text] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, text.length);

@@ -1,5 +1,6 @@
 import type { TaskReportView, TaskView } from "../api/tasks.ts";
 import { formatDuration, truncate } from "./format.ts";
+import { printableLine } from "./printable.ts";
 import { alignColumns } from "./table.ts";
 
 const TITLES = ["ID", "STATUS", "MODEL", "AGE", "TOOK", "ANSWER"];
@@ -53,6 +54,6 @@ export function taskLogText({ logs, webhook }: TaskReportView): string[] {
     message: error === null ? `webhook delivered (status ${status})` : `webhook failed: ${error}`,
   }));
   return [...logs, ...deliveries].map(
-    ({ timestamp, level, message }) => `${timestamp}  ${level.padEnd(7)}  ${message}`,
+    ({ timestamp, level, message }) => `${timestamp}  ${level.padEnd(7)}  ${printableLine(message)}`,
   );
 }

@@ -1,10 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Files } from "../../src/gateway/doors/openai/files/stored.ts";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
+import { eventually } from "../support/assistant.ts";
 import { type TestGateway, testGateway } from "../support/gateway.ts";
 import { schemaErrors } from "../support/openai-schema.ts";
 import { sha256 } from "../support/store.ts";
@@ -90,6 +93,7 @@ describe("files through the official client", () => {
 
   test.each([
     ["no boundary", "multipart/form-data", "x"],
+    ["no boundary but rubbish", "multipart/form-data; boundary=a", "garbage"],
     [
       "an end that is too early",
       "multipart/form-data; boundary=a",
@@ -100,6 +104,37 @@ describe("files through the official client", () => {
     const headers = { authorization: "Bearer kim", "content-type": type };
     const answer = await fetch(`${gateway.url}/v1/files`, { method: "POST", headers, body });
     expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: "invalid_request" } }]);
+  });
+
+  test("an upload with a content encoding is a 415, for it is stored as it comes", async () => {
+    const headers = {
+      authorization: "Bearer kim",
+      "content-type": "multipart/form-data; boundary=a",
+      "content-encoding": "gzip",
+    };
+    const body = gzipSync('--a\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx\r\n--a--\r\n');
+    const answer = await fetch(`${gateway.url}/v1/files`, { method: "POST", headers, body });
+    expect([answer.status, await answer.json()]).toMatchObject([415, { error: { param: "content-encoding" } }]);
+  });
+
+  test.each([
+    [
+      "/v1/files",
+      "multipart/form-data; boundary=a",
+      '--a\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx',
+    ],
+    ["/v1/chunks", "application/json", '{"text": '],
+  ])("a client that leaves while it sends to %s is no fault of the daemon", async (path, type, body) => {
+    gateway.lines.length = 0;
+    const headers = { authorization: "Bearer kim", "content-type": type, "content-length": 1_000 };
+    const sent = request(`${gateway.url}${path}`, { method: "POST", headers });
+    sent.on("error", () => {});
+    await new Promise<void>((resolve) => sent.write(body, () => resolve()));
+    sent.destroy();
+    await eventually("it is logged", () => gateway.lines.length > 0);
+    expect(gateway.lines).toEqual([
+      { id: expect.any(String), path, message: "the client left while it sent its request" },
+    ]);
   });
 
   test("a file without purpose is LlamaEdge's, and has a path to download it", async () => {

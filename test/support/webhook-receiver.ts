@@ -15,11 +15,14 @@ export interface WebhookReceiver extends AsyncDisposable {
   readonly received: ReceivedWebhook[];
   /** Statuses of the next answers; 200 when there are none left. */
   readonly statuses: number[];
+  /** Where the next answers redirect to, before any of `statuses`. */
+  readonly redirects: string[];
 }
 
 export async function startReceiver(): Promise<WebhookReceiver> {
   const received: ReceivedWebhook[] = [];
   const statuses: number[] = [];
+  const redirects: string[] = [];
   const server = createServer((request, response) => {
     let body = "";
     request.setEncoding("utf8");
@@ -28,7 +31,9 @@ export async function startReceiver(): Promise<WebhookReceiver> {
     });
     request.on("end", () => {
       received.push({ path: request.url ?? "", headers: request.headers, body });
-      response.statusCode = statuses.shift() ?? 200;
+      const location = redirects.shift();
+      if (location !== undefined) response.setHeader("location", location);
+      response.statusCode = location === undefined ? (statuses.shift() ?? 200) : 307;
       response.end();
     });
   });
@@ -38,6 +43,7 @@ export async function startReceiver(): Promise<WebhookReceiver> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received,
     statuses,
+    redirects,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();

@@ -1,5 +1,6 @@
 import { Command, Flags } from "@oclif/core";
 import { errorCatalogue } from "../../../src/core/errors.ts";
+import { printable } from "../../../src/ui/printable.ts";
 import { type CommandContext, loadContext } from "./context.ts";
 import { exitCodeOf, reportJson, reportText, toReportable } from "./report.ts";
 
@@ -29,9 +30,19 @@ export abstract class BaseCommand extends Command {
     return loadContext({ configFile: flags.config ?? null });
   }
 
+  /** Prints text, of whomever it is, without letting it control the terminal. */
+  override log(message = "", ...args: unknown[]): void {
+    super.log(printable(message), ...args);
+  }
+
+  /** Prints a line with colours, whose maker has made the rest printable. */
+  protected logPainted(line: string): void {
+    super.log(line);
+  }
+
   /** Progress and remarks: on stderr, so that stdout holds the answer alone. Silent with `--json`. */
   protected say(line: string): void {
-    if (!this.jsonEnabled()) process.stderr.write(`${line}\n`);
+    if (!this.jsonEnabled()) process.stderr.write(`${printable(line)}\n`);
   }
 
   /** Ends with a code that is an answer and not an error, such as 3 for "not running". */

@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { AssistantError } from "../../../src/core/errors.ts";
+import { printable } from "../../../src/ui/printable.ts";
 
 /** Deleting is never what a script gets by leaving something out: without a terminal to ask at this throws `usage`. */
 export async function agreed(question: string, command: string, json: boolean): Promise<boolean> {
@@ -15,7 +16,7 @@ export async function confirmed(question: string): Promise<boolean> {
   try {
     const gone = new AbortController();
     terminal.once("close", () => gone.abort());
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `, { signal: gone.signal })).trim());
+    return /^y(es)?$/i.test((await terminal.question(`${printable(question)} [y/N] `, { signal: gone.signal })).trim());
   } catch {
     return false;
   } finally {

@@ -1,3 +1,5 @@
+import { printableLine } from "../../../src/ui/printable.ts";
+
 /** A terminal, or what stands for one in a test. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
@@ -30,7 +32,7 @@ export function showProgress(
   now: () => number = () => performance.now(),
 ): Progress {
   const startedAt = now();
-  let text = initial;
+  let text = printableLine(initial);
   let frame = 0;
   let drawn = false;
   let nextPlainAt = PLAIN_FIRST_MS;
@@ -55,7 +57,7 @@ export function showProgress(
   };
   return {
     update: (next) => {
-      text = next;
+      text = printableLine(next);
     },
     stop,
     [Symbol.dispose]: stop,

@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
 import { AssistantError, isAssistantError, toAssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
+import { printable } from "../../../src/ui/printable.ts";
 
 /** The error as `--json` prints it. */
 export interface ErrorReport {
@@ -111,7 +112,7 @@ export function reportText(
   options: { readonly colour: boolean; readonly debug: boolean },
 ): string {
   const label = options.colour ? styleText("red", "Error:", { validateStream: false }) : "Error:";
-  const lines = [`${label} ${error.message}`];
+  const lines = [error.message];
   if (error.remedy !== null) lines.push(error.remedy);
   if (options.debug)
     lines.push(
@@ -120,5 +121,5 @@ export function reportText(
     );
   else if (error.code === "internal")
     lines.push("This is a bug in Assistant. Run it again with ASSISTANT_DEBUG=1 for details, and please report it.");
-  return `${lines.filter((line) => line !== "").join("\n")}\n`;
+  return `${label} ${printable(lines.filter((line) => line !== "").join("\n"))}\n`;
 }

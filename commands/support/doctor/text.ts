@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { printableTexts } from "../../../src/ui/printable.ts";
 import type { Finding, Level } from "./finding.ts";
 
 const MARKS: Readonly<Record<Level, { readonly mark: string; readonly style: "green" | "cyan" | "yellow" | "red" }>> = {
@@ -9,7 +10,8 @@ const MARKS: Readonly<Record<Level, { readonly mark: string; readonly style: "gr
 };
 
 /** The findings by area, each with what to do, and a last line with the verdict. Pure. */
-export function doctorText(findings: readonly Finding[], colour: boolean): string[] {
+export function doctorText(given: readonly Finding[], colour: boolean): string[] {
+  const findings = printableTexts(given);
   const lines: string[] = [];
   const width = Math.max(0, ...findings.map((finding) => finding.subject.length));
   let area: Finding["area"] | null = null;

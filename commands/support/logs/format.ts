@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { printable, printableLine } from "../../../src/ui/printable.ts";
 
 const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "gray" | "cyan" | "yellow" | "red" }>> =
   {
@@ -10,19 +11,19 @@ const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "
     60: { name: "fatal", style: "red" },
   };
 
-/** One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are. */
+/** One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are but for control characters. */
 export function formatLogLine(line: string, colour: boolean): string {
   const entry = parseLogLine(line);
-  if (entry === null) return line;
+  if (entry === null) return printable(line);
   const { level, time, msg, ...fields } = entry;
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const known = LEVELS[Number(level)];
-  const facts = Object.entries(fields).map(([key, value]) => `${key}=${fieldText(value)}`);
+  const facts = Object.entries(fields).map(([key, value]) => printableLine(`${key}=${fieldText(value)}`));
   return [
     paint("gray", localTime(time)),
-    known === undefined ? String(level) : paint(known.style, known.name),
-    String(msg ?? ""),
+    known === undefined ? printableLine(String(level)) : paint(known.style, known.name),
+    printableLine(String(msg ?? "")),
     facts.length === 0 ? "" : paint("gray", facts.join(" ")),
   ]
     .filter((part) => part !== "")

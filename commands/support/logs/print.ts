@@ -4,6 +4,7 @@ import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
+import { printable } from "../../../src/ui/printable.ts";
 import { formatLogLine, parseLogLine } from "./format.ts";
 import { LogTail } from "./tail.ts";
 
@@ -20,7 +21,7 @@ export interface PrintLogOptions {
 /** Prints the end of a log and, where asked, goes on with it until the signal is aborted. */
 export async function printLog(options: PrintLogOptions): Promise<void> {
   const print = (line: string): void =>
-    options.print(options.format === "raw" ? line : formatLogLine(line, options.format === "colour"));
+    options.print(options.format === "raw" ? printable(line) : formatLogLine(line, options.format === "colour"));
   await using tail = await LogTail.open(options.file);
   (await tail.last(options.lines)).forEach(print);
   if (!options.follow) return;

@@ -1,6 +1,7 @@
 import type { ReadStream, WriteStream } from "node:tty";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
+import { printable } from "../../../src/ui/printable.ts";
 import { reportText } from "../cli/report.ts";
 import { streamAnswer } from "./answer.ts";
 import { appendHistory, readHistory } from "./history.ts";
@@ -140,7 +141,7 @@ export class Repl {
   }
 
   #print(text: string): void {
-    this.#options.output.write(`${text}\n`);
+    this.#options.output.write(`${printable(text)}\n`);
   }
 }
 

@@ -2,6 +2,7 @@ import type { ReadStream, WriteStream } from "node:tty";
 import type { ChatTimings } from "../../../src/client/chat-stream.ts";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
+import { printable } from "../../../src/ui/printable.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { EXIT_INTERRUPTED } from "../cli/interrupt.ts";
 import { showProgress } from "../cli/progress.ts";
@@ -49,7 +50,7 @@ export interface RunResult {
 /** `assistant run`: one answer where there is a prompt, else a chat. */
 export async function runModel(options: RunOptions): Promise<RunResult> {
   const { context, streams } = options;
-  const say = (line: string): void => void streams.errors.write(`${line}\n`);
+  const say = (line: string): void => void streams.errors.write(`${printable(line)}\n`);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.on("SIGINT", onSignal);
@@ -123,7 +124,11 @@ async function answerOnce(
     client,
     request: session.request(prompt),
     signal,
-    out: json ? { write: () => {} } : output,
+    out: json
+      ? { write: () => {} }
+      : output.isTTY === true
+        ? { write: (text) => output.write(printable(text)) }
+        : output,
     progress: errors,
   });
   const exitCode = answer.end === "stopped" ? EXIT_INTERRUPTED : 0;

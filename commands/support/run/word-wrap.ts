@@ -1,3 +1,5 @@
+import { printable } from "../../../src/ui/printable.ts";
+
 /** A terminal, or what stands for one in a test. */
 export interface WrapTarget {
   readonly columns?: number;
@@ -30,7 +32,7 @@ export class WordWrap {
     let out = "";
     // One cell less: a full line makes some terminals go to the next by themselves.
     const width = Math.max(2, (this.#target.columns ?? DEFAULT_COLUMNS) - 1);
-    for (const character of text) {
+    for (const character of printable(text)) {
       if (character === "\n") {
         out += character;
         this.#column = 0;

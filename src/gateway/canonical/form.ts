@@ -12,10 +12,13 @@ const FILE = "file";
 const MAX_FIELDS = 64;
 const MAX_FIELD_CHARACTERS = 64 * 1024;
 
-/** Throws `unsupported_media_type` unless the body says it is a form with a boundary. */
+/** Throws `unsupported_media_type` unless the body says it is a form, and `invalid_request` for one without boundary. */
 export function checkFormType(headers: IncomingHttpHeaders): void {
   const type = headers["content-type"];
-  if (type !== undefined && /^multipart\/form-data *;.*boundary=/i.test(type)) return;
+  if (type !== undefined && /^multipart\/form-data *(;|$)/i.test(type)) {
+    if (/; *boundary=./i.test(type)) return;
+    throw invalid("content-type", "The content type has no boundary, without which the form cannot be read.");
+  }
   const found = type === undefined ? "none" : `"${type.slice(0, 80)}"`;
   throw new AssistantError("unsupported_media_type", `The content type must be multipart/form-data; found ${found}.`, {
     remedy: "Send the recording as the field `file` of a form, as `curl -F file=@FILE -F model=NAME` does.",

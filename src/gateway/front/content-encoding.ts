@@ -28,6 +28,19 @@ export function checkContentEncoding(headers: IncomingHttpHeaders): void {
   );
 }
 
+/** Throws `unsupported_media_type` for any encoding, where a body goes to disk as it comes. */
+export function refuseContentEncoding(headers: IncomingHttpHeaders): void {
+  if (encodingOf(headers) === null) return;
+  throw new AssistantError(
+    "unsupported_media_type",
+    "Uploads are stored as they come: they have no content encoding.",
+    {
+      param: "content-encoding",
+      remedy: "Send the body as it is, without the header Content-Encoding.",
+    },
+  );
+}
+
 /**
  * The body without its `Content-Encoding`, decoded in another thread and only as far as a body may be long: a kilobyte can
  * stand for a gigabyte. Throws `body_too_large`, or `invalid_request` for bytes that are encoded otherwise.

@@ -83,8 +83,13 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
   auditRoutes(app, { audit: options.audit, isLocal: ({ raw }) => options.isLocal(raw) });
   const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody">): void => {
     scoped.setErrorHandler((error: FastifyError, request, reply) => {
-      const shown = presentable(translate(error));
       const id = idOf(reply);
+      if (hasLeft(request.raw, error)) {
+        log.info({ id, path: pathOf(request) }, "the client left while it sent its request");
+        reply.hijack();
+        return;
+      }
+      const shown = presentable(translate(error));
       if (shown.code === "internal")
         log.error({ id, err: error, path: pathOf(request) }, "a request failed inside the daemon");
       reply.hijack();
@@ -130,6 +135,10 @@ const sharing = (name: string, marker: string): ConstraintStrategy => ({
   deriveConstraint: ({ headers }) => (headers[marker] === undefined ? undefined : name),
   mustMatchWhenDerived: false,
 });
+
+/** Whether the body ended before its end, and that is what failed. */
+const hasLeft = ({ complete, errored }: IncomingMessage, error: unknown): boolean =>
+  !complete && errored !== null && (errored === error || (error as Error).cause === errored);
 
 const idOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
 const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";

@@ -2,7 +2,7 @@ import { lookup as systemLookup } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
 const closed = new BlockList();
-// RFC 6890 and its successors: what is not a public unicast address.
+// RFC 6890 and its successors: what is not a public unicast address. Those of NAT64 lead to the IPv4 address in them.
 for (const [network, prefix] of [
   ["0.0.0.0", 8],
   ["10.0.0.0", 8],
@@ -11,26 +11,42 @@ for (const [network, prefix] of [
   ["169.254.0.0", 16],
   ["172.16.0.0", 12],
   ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
   ["192.168.0.0", 16],
   ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
   ["224.0.0.0", 4],
   ["240.0.0.0", 4],
-] as const)
+] as const) {
   closed.addSubnet(network, prefix, "ipv4");
+  closed.addSubnet(`64:ff9b::${network}`, 96 + prefix, "ipv6");
+}
+// Of the global ones: those of protocols (Teredo), of documents, and 6to4.
 for (const [network, prefix] of [
-  ["::", 127],
-  ["64:ff9b::", 96],
-  ["fc00::", 7],
-  ["fe80::", 10],
-  ["ff00::", 8],
+  ["2001::", 23],
+  ["2001:db8::", 32],
+  ["2002::", 16],
+  ["3fff::", 20],
 ] as const)
   closed.addSubnet(network, prefix, "ipv6");
+
+/** All other IPv6 addresses are private, site-local, multicast, obsolete or not given out. */
+const open6 = new BlockList();
+for (const [network, prefix] of [
+  ["2000::", 3],
+  ["64:ff9b::", 96],
+  ["::ffff:0:0", 96],
+] as const)
+  open6.addSubnet(network, prefix, "ipv6");
 
 /** Whether an address (not a name) belongs to this machine or to a network that is not public. */
 export function isPrivateAddress(address: string): boolean {
   const bare = address.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
   const family = isIP(bare);
-  return family !== 0 && closed.check(bare, family === 4 ? "ipv4" : "ipv6");
+  if (family === 6) return !open6.check(bare, "ipv6") || closed.check(bare, "ipv6");
+  return family === 4 && closed.check(bare, "ipv4");
 }
 
 /** Whether a URL's host is private as it is written. Names other than localhost are judged when they are resolved. */

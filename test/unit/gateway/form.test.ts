@@ -77,6 +77,14 @@ test("a body that is not the form it says is refused", async () => {
 });
 
 test("other types of content are told what is expected", () => {
-  for (const type of [undefined, "application/json", "multipart/form-data"])
+  for (const type of [undefined, "application/json", "multipart/form-data-x"])
     expect(() => checkFormType(type === undefined ? {} : { "content-type": type })).toThrow(/multipart\/form-data/);
+});
+
+test("a form needs a boundary", () => {
+  for (const type of ["multipart/form-data", "multipart/form-data; boundary="])
+    expect(() => checkFormType({ "content-type": type })).toThrow(
+      expect.objectContaining({ code: "invalid_request", message: expect.stringContaining("has no boundary") }),
+    );
+  expect(() => checkFormType({ "content-type": 'multipart/form-data;boundary="x"' })).not.toThrow();
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { decodeInfer } from "../../../src/gateway/doors/kserve/decode.ts";
+import { KserveModels } from "../../../src/gateway/doors/kserve/models.ts";
 import {
   generateRequestOf,
   type InferRequest,
@@ -297,4 +298,25 @@ describe("an HTTP body", () => {
       request({ id: "5", parameters: { top_k: 1, seed: 2 } }),
     );
   });
+});
+
+test.each([
+  ["max_tokens", Number.NaN],
+  ["temperature", Number.POSITIVE_INFINITY],
+])("the parameter %s is refused when it is %d", (name, value) => {
+  expect(() => decoded({ parameters: { [name]: value } })).toThrow(
+    expect.objectContaining({ code: "invalid_request", param: name, message: expect.stringContaining(String(value)) }),
+  );
+  expect(() => decoded({ inputs: [texts("Once"), tensor(name, "FP64", value)] })).toThrow(
+    expect.objectContaining({ code: "invalid_request", param: name }),
+  );
+});
+
+test("a request that names no model is told so", () => {
+  const directory = { find: () => undefined, all: () => [chat, vectors], createdAt: () => 0 };
+  const control = { status: () => Promise.reject(new Error("not asked")) } as never;
+  const models = new KserveModels({ directory, control, version: "1", onlyModels: null, isStopping: () => false });
+  expect(() => models.asked({ model: "", version: "" })).toThrow(
+    expect.objectContaining({ code: "invalid_request", param: "model_name" }),
+  );
 });

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { newSecret, signedHeaders } from "../../../src/tasks/signature.ts";
-import { checkWebhookUrl } from "../../../src/tasks/webhook-post.ts";
+import { checkWebhookUrl, WebhookClient } from "../../../src/tasks/webhook-post.ts";
 import { retryDelayMs } from "../../../src/tasks/webhooks.ts";
+import { startReceiver } from "../../support/webhook-receiver.ts";
 
 test("a signature is the one of Standard Webhooks' own example", () => {
   expect(
@@ -41,4 +42,26 @@ test.each([
 
 test.each(["ftp://example.org/", "example.org", "http://me:secret@example.org/"])("%s is no address at all", (url) => {
   expect(() => checkWebhookUrl(url, true)).toThrow("expected an http or https URL without user and password");
+});
+
+test.each([
+  "https://example.org/\u001b]0;x",
+  "https://example.org/\n",
+  "\u0000https://example.org/",
+  "https://example.org/\u009b",
+])("an address with control characters is refused: %j", (url) => {
+  expect(() => checkWebhookUrl(url, true)).toThrow("without control characters");
+});
+
+test("a redirect of a webhook is a failure, and not followed", async () => {
+  await using receiver = await startReceiver();
+  receiver.redirects.push(`${receiver.url}/other`);
+  const client = new WebhookClient();
+  try {
+    const posted = await client.post(`${receiver.url}/done`, "{}", {}, { timeoutMs: 5_000, allowPrivate: true });
+    expect(posted).toEqual({ status: 307, error: "answered with status 307" });
+    expect(receiver.received.map(({ path }) => path)).toEqual(["/done"]);
+  } finally {
+    await client.close();
+  }
 });

@@ -61,11 +61,16 @@ export class KserveModels {
     return !this.#options.isStopping();
   }
 
-  /** The model that a request is read for; undefined: there is none. */
+  /** The model that a request is read for; undefined: there is none. Throws `invalid_request` where none is named. */
   asked({ model, version }: Named): ModelSpec | undefined {
     const { directory, onlyModels } = this.#options;
     requireVersion(model, version);
     const name = onlyModels === null || onlyModels.includes(model) ? model : (onlyModels[0] ?? model);
+    if (name === "")
+      throw new AssistantError("invalid_request", "The request names no model.", {
+        param: "model_name",
+        remedy: "Name one in model_name; RepositoryIndex lists them.",
+      });
     return directory.find(name) ?? directory.fallback?.("completion");
   }
 

@@ -64,6 +64,7 @@ export function settingsOf(operation: TensorOperation, parameters: JsonObject, t
     if (Object.hasOwn(given, tensor.name)) throw invalidTensor(tensor.name, "is given as a parameter too; send one");
     given[tensor.name] = settingOf(tensor);
   }
+  for (const [name, value] of Object.entries(given)) requireFinite(name, value);
   const { sampling_parameters: sampling, ...others } = given;
   const fields: Record<string, unknown> = {};
   const taken: Record<string, unknown> = {};
@@ -142,6 +143,12 @@ function parsedFor({ passes }: Pick<Rule, "passes" | "expected">, value: unknown
   } catch {
     return value;
   }
+}
+
+/** JSON has none but finite numbers: written anew, another would count as missing. */
+function requireFinite(name: string, value: unknown): void {
+  const found = [value].flat().find((each) => typeof each === "number" && !Number.isFinite(each));
+  if (found !== undefined) throw invalid(name, `"${name.slice(0, 60)}" must be a finite number; found ${found}.`);
 }
 
 function settingOf({ name, data }: Tensor): unknown {

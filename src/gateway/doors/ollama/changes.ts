@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { AssistantError, presentable } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
+import { refuseContentEncoding } from "../../front/content-encoding.ts";
 import { LINES } from "./answers.ts";
 import { digestOf, fileOf, settingsOf } from "./create.ts";
 import { errorBody } from "./error.ts";
@@ -73,6 +74,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     scoped.removeAllContentTypeParsers();
     scoped.addContentTypeParser("*", (_, content, done) => done(null, content));
     scoped.post("/api/blobs/:digest", admin, async (request, reply) => {
+      refuseContentEncoding(request.headers);
       const sha256 = digestIn(request);
       if ((await library.uploads.find(sha256)) !== null) return await reply.code(200).send();
       const length = Number(request.headers["content-length"]);

@@ -4,6 +4,7 @@ import type { FastifyRequest } from "fastify";
 import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
 import type { StoredRecord } from "../../../../core/store.ts";
 import { integer, invalid, oneOf, shown } from "../../../canonical/rules.ts";
+import { refuseContentEncoding } from "../../../front/content-encoding.ts";
 import type { Files, NewFile, StoredFile } from "./stored.ts";
 
 const purposes = oneOf("assistants", "batch", "fine-tune", "vision", "user_data", "evals");
@@ -13,8 +14,9 @@ const seconds = integer(3_600, 2_592_000);
 const MAX_NAME = 255;
 const FIELDS: ReadonlySet<string> = new Set(["purpose", "expires_after[anchor]", "expires_after[seconds]"]);
 
-/** Reads a form with a file, whose content goes to disk as it comes. Rejects with `invalid_request`, `body_too_large`. */
+/** Reads a form with a file, whose content goes to disk as it comes. Rejects with `invalid_request`, `body_too_large`, `unsupported_media_type`. */
 export async function uploaded(request: FastifyRequest, files: Files): Promise<StoredRecord<StoredFile>> {
+  refuseContentEncoding(request.headers);
   const { tenant } = request.identity.caller;
   const fields = new Map<string, string>();
   let kept: { readonly filename: string; readonly content: Pick<StoredFile, "digest" | "bytes"> } | null = null;
