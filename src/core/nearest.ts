@@ -1,8 +1,13 @@
-/** Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. */
+/** Comparing takes as long as both are long together, and what somebody typed is short. */
+const MAX_CHARACTERS = 100;
+
+/** Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. None for what nobody has typed, such as a text in place of a name. */
 export function nearestNames(given: string, candidates: Iterable<string>, limit = 3): string[] {
+  if (given.length > MAX_CHARACTERS) return [];
   const wanted = given.toLowerCase();
   const scored: { name: string; distance: number }[] = [];
   for (const name of candidates) {
+    if (name.length > MAX_CHARACTERS) continue;
     const lower = name.toLowerCase();
     const distance = lower.includes(wanted) || wanted.includes(lower) ? 0.5 : editDistance(wanted, lower);
     if (distance <= Math.max(2, Math.ceil(wanted.length / 3))) scored.push({ name, distance });

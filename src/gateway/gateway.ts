@@ -179,7 +179,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf, { keys, audit }), ollama, pages];
   doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
-  doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText: noFiles }));
+  const fileText = async (tenant: string, id: string, maxBytes: number): Promise<string | null> =>
+    (await files?.text(tenant, id, maxBytes)) ?? null;
+  doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)
@@ -265,9 +267,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   };
 }
-
-/** Nothing is kept of files yet. */
-const noFiles = async (): Promise<null> => null;
 
 /** Without presets a reference is what it says. */
 const asWritten = async (reference: string): Promise<PullOrder> => ({ reference, name: null });

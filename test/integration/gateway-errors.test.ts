@@ -193,6 +193,26 @@ test.each([
 });
 
 test.each([
+  ["GET", `/v1/files/${"x".repeat(9000)}`, 404],
+  ["GET", `/v1/requests/${"x".repeat(9000)}`, 404],
+  ["GET", "/v1/models/%ff", 400],
+])("an odd id is refused in the shape of its door: %s", async (method, path, status) => {
+  const refused = await send(method, path, null);
+  expect([refused.status, typeof refused.error.message]).toEqual([status, "string"]);
+});
+
+test("a broken escape is refused in the shape of the door that was meant", async () => {
+  const answer = await fetch(`${running.url}/v2/models/%ff`);
+  expect([answer.status, await answer.json()]).toEqual([400, { error: expect.stringContaining("percent escape") }]);
+});
+
+test("a name of a million characters is refused at once, and no other request waits for it", async () => {
+  const refused = await send("POST", chat, JSON.stringify({ ...good, model: "z".repeat(1_000_000) }));
+  expect([refused.status, refused.error.code]).toEqual([404, "model_not_found"]);
+  expect(refused.error.message.length).toBeLessThan(1000);
+});
+
+test.each([
   ["GET", chat, "POST, OPTIONS"],
   ["PUT", "/v1/embeddings", "POST, OPTIONS"],
   ["DELETE", "/chat/completions", "POST, OPTIONS"],

@@ -51,6 +51,19 @@ describe("files through the official client", () => {
     await expect(kim.files.content(made.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
   });
 
+  test("a file is divided into chunks by its id, for its tenant alone", async () => {
+    const { id } = await upload(" \n");
+    const chunks = (key: string): Promise<Response> =>
+      fetch(`${gateway.url}/v1/chunks`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+        body: JSON.stringify({ id }),
+      });
+    expect(await (await chunks("kim")).json()).toEqual({ id, filename: null, chunks: [] });
+    expect((await chunks("lee")).status).toBe(400);
+    await kim.files.delete(id);
+  });
+
   test("files are listed page by page, for their tenant alone", async () => {
     const made = [await upload("a"), await upload("b"), await upload("c")];
     const found: string[] = [];

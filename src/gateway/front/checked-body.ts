@@ -34,15 +34,19 @@ export function checkedBody<T extends TSchema>(schema: T, value: unknown, under:
     throw new AssistantError("invalid_request", `${under ?? "The body"} must be a JSON object.`, {
       ...(under === null ? {} : { param: under }),
     });
-  const problems: { readonly key: string; readonly message: string }[] = [];
   validate(
     schemaNode(schema),
     { file: "", data: value as Record<string, unknown>, locator: { line: () => null } },
-    (path, message) => problems.push({ key: dottedKey(under === null ? path : [under, ...path]), message }),
+    // The first is enough: a body may have a hundred thousand mistakes.
+    (path, message) => {
+      const key = dottedKey(under === null ? path : [under, ...path]).slice(0, MAX_SHOWN);
+      throw new AssistantError("invalid_request", `${key === "" ? "" : `${key}: `}${message.slice(0, MAX_SHOWN)}.`, {
+        ...(key === "" ? {} : { param: key }),
+      });
+    },
   );
-  const [first] = problems;
-  if (first === undefined) return value as Static<T>;
-  throw new AssistantError("invalid_request", `${first.key === "" ? "" : `${first.key}: `}${first.message}.`, {
-    ...(first.key === "" ? {} : { param: first.key }),
-  });
+  return value as Static<T>;
 }
+
+/** Characters of a client's own text that an error repeats. */
+const MAX_SHOWN = 500;

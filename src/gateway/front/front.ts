@@ -77,7 +77,7 @@ export function makeFront(options: FrontOptions): Handler {
     const clientId = clientIdOf(request.headers);
     const headers = ["x-request-id", clientId ?? id];
     let path = request.url ?? "/";
-    let door = fallback;
+    let found: Door | null = null;
     try {
       const target = parseTarget(path);
       path = target.path;
@@ -85,7 +85,8 @@ export function makeFront(options: FrontOptions): Handler {
       const { method = "" } = request;
       const entry = methods?.get(method);
       const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
-      door = nearest?.door ?? table.nearest(path) ?? fallback;
+      const door = nearest?.door ?? table.nearest(path) ?? fallback;
+      found = door;
       if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
       if (guarded) guard(request, target, headers);
       if (method === "OPTIONS")
@@ -111,6 +112,7 @@ export function makeFront(options: FrontOptions): Handler {
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
+      const door = found ?? table.nearest(path) ?? fallback;
       noteRefusal(options, { id, clientId, method: request.method, path }, error);
       sendError(response, error, door.errorBody(error, clientId ?? id), headers);
     }

@@ -18,12 +18,14 @@ export interface ChunkRoutesOptions {
   readonly authorizer: Pick<Authorizer, "admit">;
   /** The listener serves these models alone; null: all. */
   readonly onlyModels: readonly string[] | null;
-  /** The text of a file that a tenant has uploaded; null: there is none with this id. */
-  readonly fileText: (tenant: string, id: string) => Promise<string | null>;
+  /** The text of a file that a tenant has uploaded; null: there is none with this id. Rejects with `body_too_large`. */
+  readonly fileText: (tenant: string, id: string, maxBytes: number) => Promise<string | null>;
 }
 
-/** Dividing is done at once, and nothing else is answered meanwhile: a third of a second for so many. */
-const MAX_CHARACTERS = 2 ** 20;
+/** Dividing is done at once, and nothing else is answered meanwhile: a tenth of a second for so many. */
+const MAX_CHARACTERS = 2 ** 18;
+/** A character has at most three in UTF-8, those outside the basic plane four for two. */
+const MAX_FILE_BYTES = 3 * MAX_CHARACTERS;
 const DEFAULT_CAPACITY_TOKENS = 100;
 const MAX_CAPACITY_TOKENS = 1_000_000;
 
@@ -68,7 +70,7 @@ async function textOf(
     throw new AssistantError("invalid_request", "`id` is missing: expected the id of a file, or `text`.", {
       param: "id",
     });
-  const text = await fileText(request.identity.caller.tenant, id);
+  const text = await fileText(request.identity.caller.tenant, id, MAX_FILE_BYTES);
   if (text === null)
     throw new AssistantError("invalid_request", `There is no text file with the id ${JSON.stringify(id)}.`, {
       param: "id",

@@ -1,5 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { AssistantError } from "../../../../core/errors.ts";
+import { buffer } from "node:stream/consumers";
+import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
 import type { BlobContent, Collection, CollectionSpec, Store, StoredRecord } from "../../../../core/store.ts";
 
 /** A file that a client has uploaded. */
@@ -90,6 +92,25 @@ export class Files {
     const content = await this.#store.blobs.read(file.digest);
     if (content !== null) return { file, content };
     throw new AssistantError("internal", `The content of the file "${id}" is missing in the store.`);
+  }
+
+  /** The file as text; null: there is none, or it is not UTF-8. Rejects with `body_too_large` where it has more bytes. */
+  async text(tenant: string, id: string, maxBytes: number): Promise<string | null> {
+    const found = await this.content(tenant, id).catch((error: unknown) => {
+      if (isAssistantError(error) && error.code === "file_not_found") return null;
+      throw error;
+    });
+    if (found === null) return null;
+    if (found.content.bytes > maxBytes) {
+      found.content.stream.destroy();
+      throw new AssistantError(
+        "body_too_large",
+        `The file "${id}" has ${found.content.bytes} bytes; at most ${maxBytes} are read as text.`,
+        { param: "id" },
+      );
+    }
+    const bytes = await buffer(found.content.stream);
+    return isUtf8(bytes) ? bytes.toString() : null;
   }
 
   /** Rejects with `file_not_found`. */
