@@ -93,20 +93,24 @@ function baseUrlOf(findings: Findings, entry: Entry, preset: ProviderPreset | nu
     );
     return null;
   }
-  const url = URL.parse(written);
-  const problem =
-    url === null || (url.protocol !== "http:" && url.protocol !== "https:")
-      ? `expected an address such as "https://api.openai.com/v1", found ${JSON.stringify(written.slice(0, 100))}`
-      : url.username !== "" || url.password !== ""
-        ? "holds a user or a password; write the key with `api_key_env` or `api_key_file`"
-        : url.search !== "" || url.hash !== ""
-          ? "ends in a query or fragment; write the address up to its path"
-          : /\/chat\/completions\/?$|\/models\/?$/.test(url.pathname)
-            ? "is the address of one call; write it without the call, up to the version, as in https://api.openai.com/v1"
-            : null;
-  if (problem === null) return url;
+  const problem = addressProblem(written);
+  if (problem === null) return new URL(written);
   findings.mistake(at(place, "base_url"), problem);
   return null;
+}
+
+/** What is wrong with the address of a service; null: nothing. */
+export function addressProblem(written: string): string | null {
+  const url = URL.parse(written);
+  return url === null || (url.protocol !== "http:" && url.protocol !== "https:")
+    ? `expected an address such as "https://api.openai.com/v1", found ${JSON.stringify(written.slice(0, 100))}`
+    : url.username !== "" || url.password !== ""
+      ? "holds a user or a password; write the key with `api_key_env` or `api_key_file`"
+      : url.search !== "" || url.hash !== ""
+        ? "ends in a query or fragment; write the address up to its path"
+        : /\/chat\/completions\/?$|\/models\/?$/.test(url.pathname)
+          ? "is the address of one call; write it without the call, up to the version, as in https://api.openai.com/v1"
+          : null;
 }
 
 /** The key and where it is from. One that is not there is a warning: what needs none of it still serves. */

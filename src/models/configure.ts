@@ -45,6 +45,8 @@ export async function configurePulled(
     const user = (await usersOf(config, pulled.file, store))[0];
     if (user !== undefined)
       return { model: user.name, kind: user.kind, file: user.file, written: false, problem: null };
+    const holder = config.models.find(({ name, aliases }) => [name, ...aliases].includes(pulled.name));
+    if (holder !== undefined) return notConfigured(holder.file, `the name is that of a model of ${holder.file}`);
     const source = pulled.reference.startsWith("hf:") ? pulled.reference : pulled.name;
     const kind = await kindOf(pulled, store);
     const projector =
@@ -53,12 +55,16 @@ export async function configurePulled(
     const { file, written } = await ensureModelConfig(config.paths, order);
     return written
       ? { model: pulled.name, kind, file, written, problem: null }
-      : { model: null, kind: null, file, written, problem: `${file} is there already and names other weights` };
+      : notConfigured(file, `${file} is there already and names other weights`);
   } catch (error) {
     if (!isAssistantError(error)) throw error;
-    return { model: null, kind: null, file: null, written: false, problem: error.message };
+    return notConfigured(null, error.message);
   }
 }
+
+const notConfigured = (file: string | null, problem: string): Configured => ({
+  ...{ model: null, kind: null, file, written: false, problem },
+});
 
 /** The configured models whose weights are this file. */
 async function usersOf(config: Config, file: string, store: ModelStore): Promise<readonly Config["models"][number][]> {

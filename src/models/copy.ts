@@ -3,6 +3,7 @@ import { access, copyFile, link, mkdir, rename, rm, stat } from "node:fs/promise
 import { basename, extname, join } from "node:path";
 import { AssistantError } from "../core/errors.ts";
 import { needRoom } from "./pull/disk.ts";
+import { lockPull } from "./pull/lock.ts";
 import { makeFolder } from "./pull/modes.ts";
 import {
   getModel,
@@ -27,9 +28,12 @@ export async function copyModel(store: ModelStore, from: string, to: string): Pr
       param: from,
       remedy: "`assistant list` shows what there is.",
     });
+  const { weightsDir } = store;
+  // Another copy, or a pull, may be giving the name away.
+  const lockFile = join(weightsDir, `.${to}.lock`);
+  await using _lock = await lockPull(weightsFile(weightsDir, to), lockFile, new AbortController().signal, () => {});
   if ((await getModel(store, to)) !== null)
     throw exists(`a model named ${to}`, "Choose another name, or remove that model first.");
-  const { weightsDir } = store;
   const [file, ...others] = model.files;
   if (file === undefined) throw new Error("a model without files");
   const single = others.length === 0 && model.manifest?.files === undefined;

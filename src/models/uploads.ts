@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { readdir, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -30,15 +29,18 @@ export class Uploads {
     return found?.isFile() === true ? file : ((await findByDigest(this.#store, sha256))?.file ?? null);
   }
 
-  /** Takes a file over, whole and with the right digest or not at all. Throws `digest_mismatch` and `disk_full`. `bytes`: its length, where it is known. */
-  async receive(sha256: string, content: Readable, bytes: number | null): Promise<void> {
+  /** Takes a file over, whole and with the right digest or not at all. Throws `empty_body`, `invalid_request` and `disk_full`. `bytes`: its length, where it is known. */
+  async receive(sha256: string, content: Readable | null, bytes: number | null): Promise<void> {
     const file = this.#file(sha256);
+    if (content === null || bytes === 0) throw noContent();
     const folder = join(this.#store.weightsDir, FOLDER);
     await makeFolder(folder);
     await this.#sweep(folder);
     await needRoom(folder, bytes ?? 0);
     const draft = `${file}.${randomBytes(6).toString("hex")}.partial`;
     const hash = createHash("sha256");
+    // Open before anything can fail: what is removed afterwards must be there by then.
+    const into = (await open(draft, "wx", FILE_MODE)).createWriteStream({ flush: true });
     try {
       await pipeline(
         content,
@@ -48,11 +50,12 @@ export class Uploads {
             yield part;
           }
         },
-        createWriteStream(draft, { mode: FILE_MODE, flush: true }),
+        into,
       );
+      if (into.bytesWritten === 0) throw noContent();
       const digest = hash.digest("hex");
       if (digest !== sha256)
-        throw new AssistantError("digest_mismatch", `The digest of what was sent is ${digest}, not ${sha256}.`, {
+        throw new AssistantError("invalid_request", `The digest of what was sent is ${digest}, not ${sha256}.`, {
           param: "digest",
           remedy: "Send the file again.",
         });
@@ -86,3 +89,6 @@ export class Uploads {
     }
   }
 }
+
+const noContent = (): AssistantError =>
+  new AssistantError("empty_body", "The request has no body; expected the bytes of a file.");

@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type Environment, variable } from "../config/environment.ts";
 import { type ProviderPreset, type ProviderPresetName, providerPresets } from "../config/provider-presets.ts";
+import { addressProblem } from "../config/providers.ts";
 import { parseToml } from "../config/toml.ts";
 import { ensureConfig, modelConfigFile, writeNew } from "../config/write.ts";
 import type { Config } from "../core/config.ts";
@@ -100,12 +101,12 @@ function targetOf({ provider, baseUrl, apiKey, apiKeyVariable }: CloudModel, env
   const own = provider === "openai_compatible" || provider === "litellm" ? null : provider;
   const type: ProviderType = own === "anthropic" || own === "google" ? own : "openai-compatible";
   const address = (baseUrl ?? (own === null ? null : providerPresets[own].baseUrl))?.replace(/\/+$/, "") ?? null;
-  if (address === null || !/^https?:\/\/\S+$/.test(address) || !URL.canParse(address))
-    throw new AssistantError(
-      "invalid_request",
-      `The address of the service is ${address === null ? "missing" : `no URL: ${JSON.stringify(address.slice(0, 100))}`}.`,
-      { param: "config.base_url", remedy: 'Write it with the version, such as "https://api.example.com/v1".' },
-    );
+  const problem = address === null ? "is missing" : addressProblem(address);
+  if (address === null || problem !== null)
+    throw new AssistantError("invalid_request", `"config.base_url", the address of the service: ${problem}.`, {
+      param: "config.base_url",
+      remedy: 'Write it with the version, such as "https://api.example.com/v1".',
+    });
   const preset =
     (Object.entries(providerPresets) as [ProviderPresetName, ProviderPreset][]).find(
       ([, each]) => each.type === type && each.baseUrl === address,

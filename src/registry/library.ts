@@ -2,6 +2,7 @@ import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setKeys } from "../config/edit.ts";
 import { sectionOf } from "../config/schema/model.ts";
+import { UnreadableFile } from "../config/toml.ts";
 import { modelConfigFile, writeNew } from "../config/write.ts";
 import type { Config } from "../core/config.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
@@ -13,7 +14,7 @@ import { checkModelName } from "../models/names.ts";
 import type { PulledModel } from "../models/pull.ts";
 import { getModel, listModels, type ModelStore, removeModel, type StoredModel } from "../models/store.ts";
 import type { Uploads } from "../models/uploads.ts";
-import { taken } from "./model-file.ts";
+import { holdsOnly, occupied, taken } from "./model-file.ts";
 import type { Registry } from "./registry.ts";
 
 export interface LibraryPorts {
@@ -71,39 +72,48 @@ export class Library {
   }
 
   /**
-   * Configures a model with the weights and settings of another, and further settings. Throws `model_exists` where another
-   * file has the name, or with `settings` null this one; else what it describes is replaced. Throws `invalid_request`.
+   * Configures a model with the weights and settings of another, and further settings. Throws `model_exists` as
+   * `replaceable` does, and with `settings` null wherever there is something to replace. Throws `invalid_request`.
    * `fileName`: of the model file, without `.toml`.
    */
   async derive(from: ModelSpec, name: string, fileName: string, settings: ModelSettings | null): Promise<void> {
-    const { paths, models } = this.#ports.config();
-    const file = modelConfigFile(paths, checkModelName(fileName));
-    const holder = models.find((model) => model.name === name || model.aliases.includes(name));
-    if (holder !== undefined && holder.file !== file) throw taken(name, holder.file);
-    if (settings === null && (await stat(file).catch(() => null)) !== null) throw taken(name, file);
-    const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
-    if (from.file === "" || from.file === paths.configFile || !alone)
-      throw new AssistantError(
-        "invalid_request",
-        `${from.name} has no model file of its own, from which another could be made.`,
-        { param: "from", remedy: "Write a model file: `assistant init --model-config`." },
-      );
-    const section = sectionOf[from.kind];
-    const text = await readFile(from.file, "utf8");
-    const own = { ...settings, model_name: name, ...withoutAliases(text) };
-    await this.#ports.registry.bring(name, async () => {
-      const before = await readFile(file, "utf8").catch(() => null);
-      await writeNew(file, setKeys(from.file, text, section, own).text, { force: true });
+    await this.#ports.registry.bring(name, async (config) => {
+      const { file, before } = await this.replaceable(name, fileName, config);
+      const text = await textOfDerived(from, name, settings ?? {}, config);
+      if (before !== null && settings === null) throw taken(name, file);
+      await writeNew(file, text, { force: before !== null }).catch((error: unknown) => {
+        throw isAssistantError(error) && error.code === "file_exists" ? taken(name, file) : error;
+      });
       const undo = (): Promise<void> =>
         before === null ? rm(file, { force: true }) : writeNew(file, before, { force: true });
       return { file, undo };
     });
   }
 
+  /**
+   * The file of a model that is to have this name, with its text; null: there is none. Throws `model_exists` where another
+   * file has the name, and where this one is anything but the file of that model alone.
+   */
+  async replaceable(
+    name: string,
+    fileName: string,
+    { paths, models }: Config = this.#ports.config(),
+  ): Promise<{ readonly file: string; readonly before: string | null }> {
+    const file = modelConfigFile(paths, checkModelName(fileName));
+    const holder = models.find((model) => model.name === name || model.aliases.includes(name));
+    if (holder !== undefined && holder.file !== file) throw taken(name, holder.file);
+    const before = await textOf(file, name);
+    const others = models.some((model) => model.file === file && model.name !== name);
+    if (before !== null && (others || !holdsOnly(file, before, name))) throw occupied(name, file);
+    return { file, before };
+  }
+
   /** Makes a model of a file that was sent. Throws `model_exists`, `model_invalid`, `invalid_request`. */
   async create(name: string, sha256: string, settings: ModelSettings): Promise<void> {
-    checkModelName(name);
     const { store, uploads, registry, importFile } = this.#ports;
+    // Before anything is brought into the store for it.
+    const { file: ownFile, before } = await this.replaceable(name, name);
+    if (before !== null) throw taken(name, ownFile);
     const file = await uploads.find(sha256);
     if (file === null)
       throw new AssistantError("invalid_request", `No file with the digest sha256:${sha256} was sent.`, {
@@ -170,6 +180,49 @@ export class Library {
 function nothingIfInvalid(error: unknown): null {
   if (isAssistantError(error)) return null;
   throw error;
+}
+
+/** The text of a model file for the weights and settings of `from`, and further settings. Throws `invalid_request`. */
+async function textOfDerived(
+  from: ModelSpec,
+  name: string,
+  settings: ModelSettings,
+  { paths, models }: Config,
+): Promise<string> {
+  const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
+  if (from.file === "" || from.file === paths.configFile || !alone)
+    throw new AssistantError(
+      "invalid_request",
+      `${from.name} has no model file of its own, from which another could be made.`,
+      { param: "from", remedy: "Write a model file: `assistant init --model-config`." },
+    );
+  const text = await readFile(from.file, "utf8");
+  const own = { ...settings, model_name: name, ...withoutAliases(text) };
+  try {
+    return setKeys(from.file, text, sectionOf[from.kind], own).text;
+  } catch (error) {
+    // The model goes on with what the file said before.
+    if (!(error instanceof UnreadableFile)) throw error;
+    throw new AssistantError(
+      "invalid_request",
+      `The file of ${from.name} is broken now: ${from.file}: ${error.message}.`,
+      {
+        param: "from",
+        remedy: "Correct that file first.",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Null: there is no such file. What is there and cannot be read belongs to somebody. */
+async function textOf(file: string, name: string): Promise<string | null> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw occupied(name, file);
+  }
 }
 
 /** A second model must not claim the other names of the first. */

@@ -1,6 +1,11 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setKeys } from "../config/edit.ts";
+import { schemaNode } from "../config/schema/kit.ts";
+import { MODEL_KINDS, ModelFile, sectionOf } from "../config/schema/model.ts";
+import type { SectionKeys } from "../config/section.ts";
+import { parseToml, UnreadableFile } from "../config/toml.ts";
+import { validate } from "../config/validate.ts";
 import { modelConfigFile, renderModelConfig, writeNew } from "../config/write.ts";
 import type { Config } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
@@ -70,6 +75,37 @@ export const taken = (name: string, file: string): AssistantError =>
     param: "name",
     remedy: "Choose another name, or remove that model first.",
   });
+
+/** What is in the place of a model's file is not that model's alone. */
+export const occupied = (name: string, file: string): AssistantError =>
+  new AssistantError(
+    "model_exists",
+    `${file} is there already and does not hold the model ${JSON.stringify(name)} alone, so it was left as it is.`,
+    { param: "name", remedy: "Choose another name, or move that file away first." },
+  );
+
+/** Whether the text of a model file describes the model of this name, in full, and no other. */
+export function holdsOnly(file: string, text: string, name: string): boolean {
+  let isValid = true;
+  try {
+    const source = parseToml(file, text);
+    validate(schemaNode(ModelFile), source, () => {
+      isValid = false;
+    });
+    if (!isValid) return false;
+    const keys = source.data as ModelFile;
+    const [section, ...others] = MODEL_KINDS.flatMap((kind): SectionKeys[] => {
+      const found: SectionKeys | undefined = keys[sectionOf[kind]];
+      return found === undefined ? [] : [found];
+    });
+    if (section === undefined || others.length > 0) return false;
+    const hasWeights = section.source ?? section.model_path ?? section.provider;
+    return section.model_name === name && hasWeights !== undefined;
+  } catch (error) {
+    if (error instanceof UnreadableFile) return false;
+    throw error;
+  }
+}
 
 /** The weights that a bare name stands for, as `source` of a model file: what is stored under the name; null: nothing. */
 export async function storedSource(name: string, store: ModelStore): Promise<string | null> {

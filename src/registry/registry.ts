@@ -106,7 +106,10 @@ export class Registry {
     checkModelName(model.name);
     await this.#requireFree(model.name);
     const { hardware, env } = this.#ports;
-    return await this.bring(model.name, async (config) => writeCloudModel(model, config, await hardware(), env));
+    return await this.bring(model.name, async (config) => {
+      requireFree(model.name, config);
+      return writeCloudModel(model, config, await hardware(), env);
+    });
   }
 
   /** Throws `model_not_found` for an unknown preset, `model_exists`, `invalid_request`, and what a pull throws. */
@@ -191,8 +194,7 @@ export class Registry {
   }
 
   async #requireFree(name: string): Promise<void> {
-    const model = find(await this.#ports.config(), name);
-    if (model !== undefined) throw taken(name, model.file);
+    requireFree(name, await this.#ports.config());
   }
 
   /** The weights of a model that is registered by its file, or by its name in the store. */
@@ -238,7 +240,11 @@ export class Registry {
 
   /** Writes the file of a model of this machine, and brings it into force. Throws `model_exists`, `invalid_request`. */
   configure(wish: ModelFileWish): Promise<Registered> {
-    return this.bring(wish.name, async (config) => writeModelFile(wish, config, await this.#ports.hardware()));
+    return this.bring(wish.name, async (config) => {
+      // It may have been taken while the weights were looked for.
+      requireFree(wish.name, config);
+      return writeModelFile(wish, config, await this.#ports.hardware());
+    });
   }
 
   /** Writes, one model at a time, and brings it into force; what the configuration refuses is undone. */
@@ -249,7 +255,7 @@ export class Registry {
         await this.#ports.reload();
         const config = await this.#ports.config();
         const model = find(config, name);
-        if (model !== undefined) return { model, file: written.file, warning: null };
+        if (model?.file === written.file) return { model, file: written.file, warning: null };
         const notice = config.notices.find((each) => each.severity === "error" && each.file === written.file);
         throw new AssistantError(
           "invalid_request",
@@ -258,8 +264,11 @@ export class Registry {
         );
       } catch (error) {
         await written.undo();
-        await Promise.resolve(this.#ports.reload()).catch(() => {});
-        throw error;
+        const isSound = await Promise.resolve(this.#ports.reload()).then(
+          () => true,
+          () => false,
+        );
+        throw isSound ? asMistake(error) : error;
       }
     };
     const done = this.#writing.then(next, next);
@@ -274,6 +283,20 @@ const shortContext = ({ contextLength }: EmbeddingPreset): number | null =>
 
 const find = ({ models }: Config, name: string): ModelSpec | undefined =>
   models.find((model) => model.name === name || model.aliases.includes(name));
+
+function requireFree(name: string, config: Config): void {
+  const model = find(config, name);
+  if (model !== undefined) throw taken(name, model.file);
+}
+
+/** A configuration that is sound without what was written is not the daemon's fault. */
+function asMistake(error: unknown): unknown {
+  if (!isAssistantError(error) || error.code !== "config_invalid") return error;
+  return new AssistantError("invalid_request", `What was asked for cannot be configured: ${error.message}`, {
+    param: "config",
+    cause: error,
+  });
+}
 
 async function requireWeights(path: string): Promise<void> {
   try {

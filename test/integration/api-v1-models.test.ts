@@ -17,6 +17,7 @@ const sha256 = (text: string | Buffer): string => createHash("sha256").update(te
 const keys = `api_key_sha256 = [
   { name = "boss", sha256 = "${sha256("boss")}", scopes = ["inference", "admin"] },
   { name = "reader", sha256 = "${sha256("reader")}" },
+  { name = "vectors", sha256 = "${sha256("vectors")}", models = ["vectors"] },
 ]`;
 const PRESETS = `models:
   - {name: tiny, huggingface_repo: ORG/tiny-GGUF, filename: tiny-Q4_K_M.gguf, size_b: 0.1, provider_config: {context_window: 1024}}
@@ -181,6 +182,10 @@ describe("presets", () => {
     expect((await call("GET", "/models/download-status/tiny")).body).toMatchObject({
       exists_locally: true,
       local_path: join(assistant.root, "data/models/tiny.gguf"),
+    });
+    expect(await call("GET", "/models/download-status/tiny", undefined, "vectors")).toMatchObject({
+      status: 404,
+      body: { error: "model_not_found" },
     });
     expect((await call("POST", "/models/load?model_name=tiny")).status).toBe(200);
     expect((await call("POST", "/models/register-from-preset", { preset_name: "tiny" })).status).toBe(409);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Hub, startHub } from "../fakes/hub.ts";
@@ -167,8 +167,12 @@ describe("models", () => {
   it("are made of a file that was sent, whose weights go with them", async () => {
     const digest = `sha256:${sha256(weights)}`;
     expect((await call("HEAD", `/api/blobs/${digest}`)).status).toBe(404);
-    expect((await call("POST", `/api/blobs/sha256:${"0".repeat(64)}`, weights)).body["error"]).toMatch(/digest/);
+    const wrong = await call("POST", `/api/blobs/sha256:${"0".repeat(64)}`, weights);
+    expect([wrong.status, wrong.body["error"]]).toEqual([400, expect.stringMatching(/digest/)]);
+    for (const body of [undefined, Buffer.alloc(0)])
+      expect((await call("POST", `/api/blobs/${digest}`, body)).status).toBe(400);
     expect((await call("POST", `/api/blobs/${digest}`, weights)).status).toBe(201);
+    expect(await readdir(join(assistant.root, "data/models/.uploads"))).toEqual([digest.slice(7)]);
     expect((await call("HEAD", `/api/blobs/${digest}`)).status).toBe(200);
     const { lines } = await call("POST", "/api/create", { model: "sent", files: { "sent.gguf": digest } });
     expect(lines.at(-1)).toEqual({ status: "success" });
@@ -186,6 +190,26 @@ describe("models", () => {
     expect(await names()).toContain("tiny:latest");
     const { body } = await call("POST", "/api/show", { model: "tiny" });
     expect(body["model_info"]).toMatchObject({ "general.architecture": "llama", "llama.context_length": 4096 });
+  });
+  it("are not pulled from private addresses, which is the client's mistake", async () => {
+    const order = { model: "http://127.0.0.1:1/x.gguf", stream: false };
+    expect(await call("POST", "/api/pull", order)).toMatchObject({
+      status: 400,
+      body: { error: expect.stringMatching(/private network/) },
+    });
+  });
+  it("leave files of others alone, before anything is pulled for them", async () => {
+    const file = join(assistant.modelDir, "stream.toml");
+    const text = assistant.toml("river").replace('"river"', '"mini"').replace("[chat]", "# mine\n[chat]");
+    await writeFile(file, text);
+    await assistant.run(["reload"]);
+    for (const from of ["mini", "river", "unknown-name"]) {
+      const { status, body } = await call("POST", "/api/create", { model: "stream", from, stream: false });
+      expect([from, status, body["error"]]).toEqual([from, 409, expect.stringContaining(file)]);
+    }
+    expect(await readFile(file, "utf8")).toBe(text);
+    await rm(file);
+    await assistant.run(["reload"]);
   });
   it("are not pushed", async () => {
     expect((await call("POST", "/api/push", { model: "river" })).status).toBe(501);

@@ -168,7 +168,7 @@ describe("private addresses", () => {
     const port = new URL(hub.url).port;
     for (const host of ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254"]) {
       await expect(store.pull(`http://${host}:${port}/x.gguf`, { allowPrivate: false })).rejects.toMatchObject({
-        code: "pull_failed",
+        code: "invalid_request",
         message: expect.stringContaining("private network"),
       });
     }
@@ -180,6 +180,7 @@ describe("private addresses", () => {
     hub.set("http://models.example/x.gguf", { redirectTo: `${hub.url}/x.gguf` });
     const env = { HTTP_PROXY: hub.url, NO_PROXY: "127.0.0.1" };
     await expect(store.pull("http://models.example/x.gguf", { env, allowPrivate: false })).rejects.toMatchObject({
+      code: "pull_failed",
       message: expect.stringContaining("private network"),
     });
     expect(hub.requests.map(({ path }) => path)).toEqual(["http://models.example/x.gguf"]);

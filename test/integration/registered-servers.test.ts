@@ -50,6 +50,11 @@ test("servers that register serve their models by their own names, together, unt
   const { status, body: first } = await register({ url: one.url, kind: "chat", api_key: "sk-secret" });
   expect(status).toBe(200);
   expect(first).toEqual({ id: expect.stringMatching(/^chat-server-[0-9a-f-]{36}$/), url: one.url, kind: "chat" });
+  const address = one.url.replace("http://", "");
+  for (const login of ["me@", ":secret@", "me:secret@"]) {
+    const refused = await register({ url: `http://${login}${address}`, kind: "chat" });
+    expect([login, refused.status, refused.body["error"]]).toMatchObject([login, 400, { param: "url" }]);
+  }
   expect(await (await ask("/v1/chat/completions", chat)).json()).toEqual(WHOLE);
   expect(one.to("/chat/completions")[0]?.headers.authorization).toBe("Bearer sk-secret");
   const tokens = await ask("/tokenize", { model: "large", content: "Rhine" });

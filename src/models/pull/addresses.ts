@@ -54,13 +54,14 @@ export const isPrivateHost = (host: string): boolean => /(^|\.)localhost\.?$/i.t
 
 export const PRIVATE_ADDRESS = "ERR_PRIVATE_ADDRESS";
 
-export function privateAddressError(host: string, address: string = host): Error {
+/** `host`: as it is written in the address that was asked for. */
+export function privateAddressError(host: string, address: string = host): Error & { readonly host: string } {
   const shown = address === host ? host : `${host} (${address})`;
   return Object.assign(
     new Error(
       `${shown} is an address of this machine or of a private network, which pulls do not reach unless \`--allow-private\` is given`,
     ),
-    { code: PRIVATE_ADDRESS },
+    { code: PRIVATE_ADDRESS, host },
   );
 }
 

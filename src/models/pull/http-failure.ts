@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { AssistantError, isAssistantError } from "../../core/errors.ts";
+import { PRIVATE_ADDRESS } from "./addresses.ts";
 import type { PullTiming } from "./types.ts";
 
 /** An answer that is not the file. */
@@ -21,7 +22,10 @@ function hint(status: number): string {
 /** Whatever a transfer threw, as a reason that names the host and says what happened. A full or closed disk keeps its own code. */
 export function inWords(error: unknown, url: URL, timing: Pick<PullTiming, "connectMs" | "stallMs">): unknown {
   if (isAssistantError(error)) return error;
-  const { code } = error as NodeJS.ErrnoException;
+  const { code, host, message } = error as NodeJS.ErrnoException & { readonly host?: string };
+  // A source that redirects to one failed; whoever asks for one made a mistake.
+  if (code === PRIVATE_ADDRESS && host === url.hostname)
+    return new AssistantError("invalid_request", `${message}.`, { param: "reference", cause: error });
   if (["ENOSPC", "EACCES", "EROFS", "EPERM"].includes(code ?? "")) return error;
   return new AssistantError("pull_failed", reason(error as NodeJS.ErrnoException, url.hostname, timing), {
     cause: error,

@@ -34,6 +34,14 @@ const required = async (name: string) => {
   return model;
 };
 
+it("of several copies to one name at once one is made", async () => {
+  await models();
+  const all = await Promise.allSettled([1, 2, 3].map(() => copyModel(store.models, "one", "again")));
+  const refused = all.flatMap((each) => (each.status === "rejected" ? [(each.reason as { code: string }).code] : []));
+  expect(refused).toEqual(["file_exists", "file_exists"]);
+  expect(await readFile((await required("again")).file)).toEqual(body);
+});
+
 it("a copy takes no second room, and stays when the first name is removed", async () => {
   await models();
   const copy = await copyModel(store.models, "one", "again");

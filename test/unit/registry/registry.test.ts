@@ -124,6 +124,19 @@ describe("registering a file", () => {
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   });
 
+  it("refuses a name that another file takes while it is under way", async () => {
+    await stored("mine");
+    const one = registry();
+    const file = join(root, "models/other.toml");
+    const other = one.bring("mine", async () => {
+      await writeFile(file, '[chat]\nmodel_name = "mine"\nsource = "mine"\n');
+      return { file, undo: () => rm(file) };
+    });
+    await expect(one.register("mine", "chat", {})).rejects.toMatchObject({ code: "model_exists" });
+    expect((await other).file).toBe(file);
+    expect(existsSync(join(root, "models/mine.toml"))).toBe(false);
+  });
+
   it("leaves nothing behind that cannot be configured", async () => {
     await stored("mine");
     await expect(registry().register("mine", "chat", { contextWindow: 0 })).rejects.toMatchObject({
@@ -271,6 +284,8 @@ describe("registering a model of a service", () => {
   it.each([
     [{ baseUrl: null }, "config.base_url"],
     [{ baseUrl: "example.com" }, "config.base_url"],
+    [{ baseUrl: "https://:secret@example.com/v1" }, "config.base_url"],
+    [{ baseUrl: "https://example.com/v1?key=1" }, "config.base_url"],
     [{ apiKey: "two\nlines" }, "config.api_key"],
   ])("refuses %j", async (change, param) => {
     const model = { ...far, provider: "litellm", baseUrl: "https://example.com/v1", apiKey: "k", ...change } as const;

@@ -3,7 +3,7 @@ import type { Static } from "typebox";
 import type { DaemonStatus, InstanceStatus } from "../../../api/status.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import type { ModelSpec } from "../../../core/model.ts";
-import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import { type ModelDirectory, mayUse, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
 import { type Preset, pullReference } from "../../../models/presets/preset.ts";
 import type { PullStatus } from "../../../models/pull-service.ts";
 import { actOn } from "../../../registry/act.ts";
@@ -73,8 +73,13 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
     return { models, total: models.length };
   });
   app.get(`${PREFIX}/presets`, open(described.presets), async () => presetLists(await registry.presets()));
-  app.get(`${PREFIX}/download-status/:preset`, open(described.download), async ({ params }) => {
-    const { preset, file, bytes } = await registry.presetFile((params as { preset: string }).preset);
+  app.get(`${PREFIX}/download-status/:preset`, open(described.download), async (request) => {
+    const asked = (request.params as { preset: string }).preset;
+    const { preset, file, bytes } = await registry.presetFile(asked);
+    // What a key may not use it does not learn of, be it configured or not.
+    const model = directory.find(preset.name) ?? { name: preset.name, aliases: [] };
+    if (!mayUse(request.identity.caller, model) || onlyModels?.includes(model.name) === false)
+      throw notFound(visible(request), asked);
     return {
       preset_name: preset.name,
       exists_locally: file !== null,

@@ -39,9 +39,15 @@ const answerOf = ({ id, url, kinds }: RegisteredServer) => ({ id, url, kind: kin
 const healthOf = ({ isUp, models }: RegisteredServer) => ({ health_status: { is_healthy: isUp }, models });
 
 function urlOf(url: string): string {
-  if (/^https?:\/\/\S+$/.test(url) && URL.canParse(url) && new URL(url).username === "") return url;
-  throw new AssistantError("invalid_request", `"url" must be an address such as http://10.0.0.2:8080/v1.`, {
+  const found = /^https?:\/\/\S+$/.test(url) ? URL.parse(url) : null;
+  if (found === null)
+    throw new AssistantError("invalid_request", `"url" must be an address such as http://10.0.0.2:8080/v1.`, {
+      param: "url",
+    });
+  if (found.username === "" && found.password === "") return url;
+  throw new AssistantError("invalid_request", `"url" holds a user or a password; expected an address without them.`, {
     param: "url",
+    remedy: "Send the key of the server as `api_key`.",
   });
 }
 

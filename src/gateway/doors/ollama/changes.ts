@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { AssistantError, presentable } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
+import { requireModel } from "../../../inference/resolve.ts";
 import { refuseContentEncoding } from "../../front/content-encoding.ts";
 import { LINES } from "./answers.ts";
 import { digestOf, fileOf, settingsOf } from "./create.ts";
@@ -36,6 +37,8 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     const from = textOf(body, "from");
     const sha256 = fileOf(body);
     const settings = settingsOf(body);
+    const standing = directory.find(ownName(name));
+    if (standing !== undefined) requireModel(request.identity.caller, standing);
     if (sha256 === null && from === "")
       throw new AssistantError("invalid_request", 'Neither "from" nor "files" says what to make the model of.', {
         param: "from",
@@ -46,6 +49,8 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
         await library.create(storeName(name), sha256, settings);
         return;
       }
+      // Nothing is downloaded for a name that is not to be had.
+      await library.replaceable(ownName(name), storeName(name));
       if (findModel(directory, from) === undefined) yield* pullProgress(pulls, await pullOrderOf(from, orderOf));
       yield { status: "writing manifest" };
       await library.derive(requireNamed(request, options, from), ownName(name), storeName(name), settings);
@@ -78,7 +83,11 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
       const sha256 = digestIn(request);
       if ((await library.uploads.find(sha256)) !== null) return await reply.code(200).send();
       const length = Number(request.headers["content-length"]);
-      await library.uploads.receive(sha256, request.body as Readable, Number.isFinite(length) ? length : null);
+      await library.uploads.receive(
+        sha256,
+        (request.body ?? null) as Readable | null,
+        Number.isFinite(length) ? length : null,
+      );
       return await reply.code(201).send();
     });
   });
