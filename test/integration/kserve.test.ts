@@ -107,6 +107,21 @@ describe("over gRPC", () => {
     expect(raw.rawOutputContents?.[0]?.subarray(4).toString()).toBe(textOf(typed));
   });
 
+  test("numbers that are not finite, and no model, are refused by their names", async () => {
+    for (const [name, doubleParam] of [
+      ["max_tokens", Number.NaN],
+      ["temperature", Number.POSITIVE_INFINITY],
+    ] as const)
+      await expect(call("ModelInfer", infer({}, { parameters: { [name]: { doubleParam } } }))).rejects.toMatchObject({
+        code: codes.INVALID_ARGUMENT,
+        details: expect.stringContaining(`"${name}" must be a finite number; found ${doubleParam}`),
+      });
+    await expect(call("ModelInfer", infer({}, { modelName: "" }))).rejects.toMatchObject({
+      code: codes.INVALID_ARGUMENT,
+      details: expect.stringContaining("names no model"),
+    });
+  });
+
   test("metadata, readiness and the index show what the key may use", async () => {
     expect(await call("ModelMetadata", { name: "river" })).toMatchObject({
       ...{ name: "river", versions: ["1"], platform: "llama-server" },
