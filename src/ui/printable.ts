@@ -7,6 +7,9 @@ export const printable = (text: string): string => text.replace(/(?!\r?\n|\t)\p{
 /** The same for what has to stay on its line. */
 export const printableLine = (text: string): string => text.replace(/\p{Cc}/gu, escaped);
 
+/** JSON as text, whose writer leaves the control characters of eight bits as they are. */
+export const printableJson = (json: string): string => json.replace(/[\u007f-\u009f]/gu, escaped);
+
 /** A value with all of its texts made printable. */
 export function printableTexts<T>(value: T): T {
   if (typeof value === "string") return printable(value) as T;

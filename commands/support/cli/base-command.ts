@@ -1,6 +1,6 @@
-import { Command, Flags } from "@oclif/core";
+import { Command, Flags, ux } from "@oclif/core";
 import { errorCatalogue } from "../../../src/core/errors.ts";
-import { printable } from "../../../src/ui/printable.ts";
+import { printable, printableJson } from "../../../src/ui/printable.ts";
 import { type CommandContext, loadContext } from "./context.ts";
 import { exitCodeOf, reportJson, reportText, toReportable } from "./report.ts";
 
@@ -33,6 +33,11 @@ export abstract class BaseCommand extends Command {
   /** Prints text, of whomever it is, without letting it control the terminal. */
   override log(message = "", ...args: unknown[]): void {
     super.log(printable(message), ...args);
+  }
+
+  protected override logJson(json: unknown): void {
+    const { theme } = this.config;
+    ux.stdout(printableJson(ux.colorizeJson(json, { pretty: true, ...(theme?.json ? { theme: theme.json } : {}) })));
   }
 
   /** Prints a line with colours, whose maker has made the rest printable. */

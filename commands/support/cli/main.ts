@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Config, flush, type Interfaces, run, settings } from "@oclif/core";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
+import { printableJson } from "../../../src/ui/printable.ts";
 import { loadContext } from "./context.ts";
 import { reportJson, reportText, toReportable } from "./report.ts";
 
@@ -50,7 +51,7 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
   } catch (thrown) {
     const error = toReportable(thrown);
     process.exitCode = error.exitCode;
-    if (args.includes("--json")) process.stdout.write(`${JSON.stringify(reportJson(error), null, 2)}\n`);
+    if (args.includes("--json")) process.stdout.write(`${printableJson(JSON.stringify(reportJson(error), null, 2))}\n`);
     else
       process.stderr.write(
         reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }),

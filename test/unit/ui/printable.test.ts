@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printable, printableLine, printableTexts } from "../../../src/ui/printable.ts";
+import { printable, printableJson, printableLine, printableTexts } from "../../../src/ui/printable.ts";
 
 test("control characters appear as JSON writes them; ends of lines and tabs stay", () => {
   expect(printable("a\u001b]0;x\u0007\u009b2J\u007f\tb\r\nc\rd\n")).toBe(
@@ -13,6 +13,12 @@ test("a line stays one", () => {
 
 test("letters of any script stay", () => {
   expect(printable("Flüsse 河 👩‍👧")).toBe("Flüsse 河 👩‍👧");
+});
+
+test("JSON says the same, without control characters", () => {
+  const text = printableJson(JSON.stringify({ a: "\u001b\u009b\u007f" }));
+  expect(text).not.toMatch(/\p{Cc}/u);
+  expect(JSON.parse(text)).toEqual({ a: "\u001b\u009b\u007f" });
 });
 
 test("texts of a value, however deep", () => {
