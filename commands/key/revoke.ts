@@ -1,28 +1,36 @@
 import { Args, Flags } from "@oclif/core";
 import type { KeyView } from "../../src/api/keys.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { agreed } from "../support/cli/confirm.ts";
 import { keyAccess } from "../support/keys/access.ts";
 
 export default class KeyRevoke extends BaseCommand {
   static override summary = "Revoke an API key: it opens nothing from now on";
   static override description =
-    "Requests that run go on. The key's record stays, so that its name is not given away and requests go on needing a key; --forget deletes it.";
+    "Answers that have begun go on to their end. The key's record stays, so that its name is not given away and requests go on needing a key; --forget deletes it, with the responses, files and tasks that the key's requests have stored.";
   static override examples = [
     { description: "Revoke a key", command: "<%= config.bin %> key revoke anna" },
-    { description: "And delete its record", command: "<%= config.bin %> key revoke anna --forget" },
+    { description: "And delete it with all that it has stored", command: "<%= config.bin %> key revoke anna --forget" },
   ];
   static override args = { name: Args.string({ required: true, description: "name of the key" }) };
   static override flags = {
     forget: Flags.boolean({
-      description: "delete its record too; when no key is left, requests over the network need none again",
+      description:
+        "delete its record too, its responses, files and tasks; when no key is left, requests over the network need none again",
     }),
+    yes: Flags.boolean({ char: "y", description: "do not ask for confirmation of --forget" }),
   };
 
-  async run(): Promise<KeyView> {
+  async run(): Promise<KeyView | null> {
     const { args, flags } = await this.parse(KeyRevoke);
+    const question = `Delete the key of ${args.name} and the responses, files and tasks that it has stored?`;
+    if (flags.forget && !flags.yes && !(await agreed(question, "key revoke --forget", this.jsonEnabled()))) {
+      this.log("Nothing was changed.");
+      return null;
+    }
     await using access = await keyAccess(this.context(flags));
     const key = await access.revoke(args.name, { forget: flags.forget });
-    this.log(`Revoked the key of ${args.name}.`);
+    this.log(flags.forget ? `Revoked and deleted the key of ${args.name}.` : `Revoked the key of ${args.name}.`);
     return key;
   }
 }

@@ -51,6 +51,8 @@ export const KeyAction = Type.Object({
   graceS: Type.Optional(
     Type.Number({ minimum: 0, description: "seconds for which a rotated key's old secret still works; 0" }),
   ),
-  forget: Type.Optional(Type.Boolean({ description: "revoke: delete the key's record as well" })),
+  forget: Type.Optional(
+    Type.Boolean({ description: "revoke: delete the key's record as well, and what its requests have stored" }),
+  ),
 });
 export type KeyAction = Static<typeof KeyAction>;

@@ -147,6 +147,10 @@ export interface Store {
   collection<T extends object>(spec: CollectionSpec<T>): Collection<T>;
   /** Does all of the writes, or none. A record may occur in one of them only. */
   commit(writes: readonly Write[]): Promise<Commit>;
+  /** Whether a tenant has records, those of the collections in `except` aside. */
+  hasRecordsOf(tenant: string, options: { readonly except: readonly string[] }): Promise<boolean>;
+  /** Deletes them. */
+  removeRecordsOf(tenant: string, options: { readonly except: readonly string[] }): Promise<void>;
   /** Deletes what has expired and the blobs that no record names. Resolves with how many records and blobs. */
   sweep(): Promise<{ readonly records: number; readonly blobs: number }>;
   /** Finishes what was asked for. Later calls reject. */

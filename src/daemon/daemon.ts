@@ -68,6 +68,7 @@ export class Daemon {
   readonly #components: Components;
   readonly #listeners: Listeners;
   readonly #tasks: Tasks;
+  readonly #responses: Responses;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -100,9 +101,14 @@ export class Daemon {
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );
       const current = new Current(options.env, config, hardware, stores.engines);
-      const keys = new KeyRing({ store: stores.records, paths, configured: () => current.config.apiKeys });
+      const keys = new KeyRing({
+        store: stores.records,
+        paths,
+        configured: () => current.config.apiKeys,
+        endWorkOf: (tenant) => daemon.#endWorkOf(tenant),
+      });
       await keys.load();
-      const daemon = new Daemon({ current, stores, lock, log, metering, keys });
+      const daemon: Daemon = new Daemon({ current, stores, lock, log, metering, keys });
       await startParts(daemon.#parts);
       log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
       for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
@@ -132,7 +138,9 @@ export class Daemon {
     });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
-    this.#tasks = createTasks(current, this.#components, stores, log);
+    const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
+    this.#tasks = createTasks(current, this.#components, stores, authorizer, log);
+    this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const listeners: Listeners = new Listeners({
       inference,
       tasks: this.#tasks,
@@ -153,10 +161,10 @@ export class Daemon {
       }),
       pulls: this.#components.pulls,
       files: new Files(stores.records, () => current.config.fileLimitBytes),
-      responses: new Responses(stores.records, () => current.config.keepResponsesMs),
+      responses: this.#responses,
       keys,
       audit: auditing(new AuditTrail(stores.records), log.part("audit")),
-      authorizer: new Authorizer(() => keys.keys, metering.keyLimits),
+      authorizer,
       settings: () => current.config,
       progress: (requestId) => scheduler.progress(requestId),
       clock: systemClock,
@@ -207,6 +215,12 @@ export class Daemon {
   /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
   reload(): Promise<ReloadReport> {
     return this.#reloader.reload();
+  }
+
+  /** Durable work of a tenant that is to be forgotten. */
+  async #endWorkOf(tenant: string): Promise<void> {
+    await this.#tasks.cancelAllOf(tenant);
+    await this.#responses.cancelAllOf(tenant);
   }
 
   #listParts({ lock, log, metering, stores: { records } }: Ground): readonly Part[] {

@@ -1,5 +1,6 @@
 import { systemClock } from "../core/clock.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
+import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
 import { Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
@@ -10,12 +11,14 @@ export const createTasks = (
   current: Current,
   { inference, directory }: Pick<Components, "inference" | "directory">,
   { records: store }: Pick<Stores, "records">,
+  authorizer: Pick<Authorizer, "callerOf">,
   log: DaemonLog,
 ): Tasks =>
   new Tasks({
     store,
     inference,
     decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    callerOf: (tenant) => authorizer.callerOf(tenant),
     settings: () => current.config.tasks,
     slotsOf: (name) => {
       const model = directory.find(name);

@@ -6,7 +6,16 @@ import { AssistantError } from "../core/errors.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { Signal } from "../core/signal.ts";
 import type { Collection, Store, StoredRecord } from "../core/store.ts";
-import { apiKeysOf, checkOrder, configuredView, type KeyRecord, keyCollection, newSecret, viewOf } from "./record.ts";
+import {
+  apiKeysOf,
+  checkOrder,
+  configuredView,
+  isKeyName,
+  type KeyRecord,
+  keyCollection,
+  newSecret,
+  viewOf,
+} from "./record.ts";
 
 export interface KeyRingOptions {
   readonly store: Store;
@@ -14,7 +23,12 @@ export interface KeyRingOptions {
   /** The keys of the configuration, which stored ones stand beside. */
   readonly configured: () => readonly ApiKey[];
   readonly clock?: Pick<Clock, "now">;
+  /** Ends what a tenant has running, before its records are deleted. Default: nothing runs. */
+  readonly endWorkOf?: (tenant: string) => Promise<void>;
 }
+
+/** What is kept of a key that is gone: what was used, and who changed what. */
+const KEPT = { except: ["usage", "audit"] } as const;
 
 const PAGE = 500;
 const TENANT = "local";
@@ -31,7 +45,7 @@ export class KeyRing {
   #all: { readonly configured: readonly ApiKey[]; readonly keys: readonly ApiKey[] } | null = null;
 
   constructor(options: KeyRingOptions) {
-    this.#options = { clock: systemClock, ...options };
+    this.#options = { clock: systemClock, endWorkOf: async () => {}, ...options };
     this.#records = options.store.collection(keyCollection);
   }
 
@@ -84,6 +98,8 @@ export class KeyRing {
     checkOrder(order, now);
     const { name, ...settings } = order;
     if (configured().some((key) => key.name === name)) throw exists(name, "in the configuration");
+    // Whoever gets the name would read them.
+    if ((await this.#records.get(name)) === null && (await store.hasRecordsOf(name, KEPT))) throw hasLeftovers(name);
     const { secret, ...kept } = newSecret();
     const record: KeyRecord = { ...settings, ...kept, createdAt: now };
     // First, so that a crash between the two leaves doors closed, not open.
@@ -112,17 +128,40 @@ export class KeyRing {
     return { key: viewOf(name, changed.value, now), secret };
   }
 
-  /** The key opens nothing any more. With `forget` its record is deleted; else it stays, for usage and audit. Throws `key_not_found`. */
+  /**
+   * The key opens nothing any more. With `forget` its record and all that its requests have stored are deleted; else they
+   * stay. Throws `key_not_found`.
+   */
   async revoke(name: string, { forget }: { readonly forget: boolean }): Promise<KeyView> {
-    const { store, paths, clock } = this.#options;
+    const now = this.#options.clock.now();
+    if (forget && (await this.#isLeftover(name))) {
+      await this.#forget(name);
+      return { name, state: "revoked", source: "store", hint: "" };
+    }
     const { value } = await this.#required(name);
-    const now = clock.now();
     const record = { ...value, revokedAt: value.revokedAt ?? now };
-    if (forget) await store.commit([this.#records.remove(name)]);
-    else await this.#records.update(name, ({ previous: _, ...old }) => ({ ...old, revokedAt: record.revokedAt }));
-    if (forget && (await this.#list()).length === 0) await markStoredKeys(paths, false);
+    // First, so that nothing more is begun.
+    await this.#records.update(name, ({ previous: _, ...old }) => ({ ...old, revokedAt: record.revokedAt }));
     await this.load();
+    if (forget) await this.#forget(name);
     return viewOf(name, record, now);
+  }
+
+  /** There is no key of the name, and there are records of one that is gone. */
+  async #isLeftover(name: string): Promise<boolean> {
+    const { store, configured } = this.#options;
+    if (!isKeyName(name) || configured().some((key) => key.name === name)) return false;
+    return (await this.#records.get(name)) === null && (await store.hasRecordsOf(name, KEPT));
+  }
+
+  /** The key's own record last: where this fails, it can be done again. */
+  async #forget(name: string): Promise<void> {
+    const { store, paths, endWorkOf } = this.#options;
+    await endWorkOf(name);
+    await store.removeRecordsOf(name, KEPT);
+    await store.commit([this.#records.remove(name)]);
+    if ((await this.#list()).length === 0) await markStoredKeys(paths, false);
+    await this.load();
   }
 
   async #list(): Promise<StoredRecord<KeyRecord>[]> {
@@ -156,6 +195,16 @@ export class KeyRing {
     });
   }
 }
+
+const hasLeftovers = (name: string): AssistantError =>
+  new AssistantError(
+    "key_exists",
+    `There are responses, files or tasks of an earlier API key ${JSON.stringify(name)}.`,
+    {
+      param: "name",
+      remedy: `Choose another name, or delete them: \`assistant key revoke ${name} --forget\`.`,
+    },
+  );
 
 const exists = (name: string, where: string): AssistantError =>
   new AssistantError("key_exists", `There is an API key ${JSON.stringify(name)} ${where}.`, {

@@ -29,6 +29,12 @@ export function newSecret(): { readonly secret: string } & Pick<KeyRecord, "sha2
   return { secret, sha256: hash("sha256", secret, "hex"), hint: secret.slice(-HINT_LENGTH) };
 }
 
+/** The tenant of this machine's own user, whose records no key is to see. */
+const LOCAL = "local";
+
+/** Whether a key may have the name. */
+export const isKeyName = (name: string): boolean => NAME.test(name) && name !== LOCAL;
+
 /** Throws `invalid_request` for a name or a value that no key can have. */
 export function checkOrder({ name, expiresAt, ...rest }: KeyOrder, now: number): void {
   if (!NAME.test(name))
@@ -37,6 +43,10 @@ export function checkOrder({ name, expiresAt, ...rest }: KeyOrder, now: number):
       `A key's name has 1 to 100 letters, digits and ".", "_", "@" or "-", and begins with a letter or digit; found ${JSON.stringify(name.slice(0, 100))}.`,
       { param: "name" },
     );
+  if (name === LOCAL)
+    throw new AssistantError("invalid_request", `"${LOCAL}" is this machine's own user; no key has that name.`, {
+      param: "name",
+    });
   if (expiresAt !== undefined && !(expiresAt > now))
     throw new AssistantError("invalid_request", "The time at which the key expires has passed already.", {
       param: "expiresAt",

@@ -32,8 +32,14 @@ export function verdictOf({ error, attempts, maxAttempts, isStopping, random }: 
   return { next: "retry", delayMs: backoffMs(attempts, random, error.retryAfterS) };
 }
 
-/** What the request itself is to blame for, or the daemon: another model would fail in the same way. */
-const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["invalid_request", "shutting_down", "internal", "disk_full"]);
+/** What the request itself or its key is to blame for, or the daemon: another model would fail in the same way. */
+const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
+  "invalid_request",
+  "invalid_api_key",
+  "shutting_down",
+  "internal",
+  "disk_full",
+]);
 
 /** Whether a fallback model is asked where one failed like this. */
 export const mayFallBack = (error: AssistantError): boolean => !SAME_EVERYWHERE.has(error.code);

@@ -1,6 +1,6 @@
 import type { Cancellation } from "../core/cancellation.ts";
 import { newRequestId } from "../core/ids.ts";
-import type { InferenceCall, JsonObject } from "../core/inference.ts";
+import type { Caller, InferenceCall, JsonObject } from "../core/inference.ts";
 import type { StoredRecord } from "../core/store.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import { type TextAnswer, TextSink } from "./answer-sink.ts";
@@ -12,6 +12,8 @@ export type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "ch
 export interface Execution {
   readonly inference: Pick<InferenceCore, "run">;
   readonly decode: ChatDecoder;
+  /** Who asks for a tenant's task, with the rights of this moment. Throws where the tenant may ask for nothing any more. */
+  readonly callerOf: (tenant: string) => Caller;
   readonly cancellation: Cancellation;
   /** Sees the answer as it comes. */
   readonly onText: (text: string) => void;
@@ -24,8 +26,9 @@ export async function ask(
   { id, tenant, value: task }: StoredRecord<TaskRecord>,
   model: string,
   request: JsonObject,
-  { inference, decode, cancellation, onText }: Execution,
+  { inference, decode, callerOf, cancellation, onText }: Execution,
 ): Promise<TextAnswer> {
+  const caller = callerOf(tenant);
   const sink = new TextSink(onText);
   const json = { ...request, model, stream: true, stream_options: { include_usage: true } };
   await inference.run(
@@ -33,7 +36,7 @@ export async function ask(
       ...decode(json),
       id: newRequestId(),
       clientId: id,
-      caller: { tenant, models: task.allowedModels },
+      caller,
       route: ROUTE,
       arrivedAt: performance.now(),
       cancellation,

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { AssistantError } from "../core/errors.ts";
 import { newTaskId } from "../core/ids.ts";
-import type { Caller } from "../core/inference.ts";
 import type { Collection, ListQuery, Page, Store, StoredRecord, Write } from "../core/store.ts";
 import { type DeliveryRecord, deliveryCollection, newDelivery } from "./delivery.ts";
 import {
@@ -53,13 +52,13 @@ export class TaskLedger {
   /** Stores all of the orders, or none. They are durable when this resolves. */
   async create(
     orders: readonly TaskOrder[],
-    { caller: { tenant, models }, traceId }: { readonly caller: Caller; readonly traceId: string },
+    { tenant, traceId }: { readonly tenant: string; readonly traceId: string },
   ): Promise<readonly Created[]> {
     const now = this.#options.now();
     const candidates = orders.map((order) => ({
       id: newTaskId(),
       keyId: order.idempotencyKey === null ? null : keyIdOf(tenant, order.idempotencyKey),
-      task: newTask(order, { allowedModels: models, traceId, now }),
+      task: newTask(order, { traceId, now }),
     }));
     for (;;) {
       const known = await this.#known(candidates.flatMap(({ keyId }) => keyId ?? []));

@@ -77,8 +77,6 @@ export interface TaskRecord extends TaskOrder {
   readonly rank: number;
   /** Epoch milliseconds until which it does not start, while there is such a time. */
   readonly dueAt: number | null;
-  /** Models that its caller may use; null: all. */
-  readonly allowedModels: readonly string[] | null;
   /** Id of the request that made it. */
   readonly traceId: string;
   /** Epoch milliseconds. */
@@ -117,7 +115,7 @@ const MAX_LOGS = 100;
 
 export const newTask = (
   order: TaskOrder,
-  { allowedModels, traceId, now }: { allowedModels: TaskRecord["allowedModels"]; traceId: string; now: number },
+  { traceId, now }: { readonly traceId: string; readonly now: number },
 ): TaskRecord => {
   const dueAt = order.runAt !== null && order.runAt > now ? order.runAt : null;
   return {
@@ -126,7 +124,6 @@ export const newTask = (
     lane: dueAt === null ? order.model : null,
     rank: -order.priority,
     dueAt,
-    allowedModels,
     traceId,
     createdAt: now,
     updatedAt: now,

@@ -20,7 +20,7 @@ const STORE_RETRY_MS = 1_000;
 const MAX_WAIT_MS = 3_600_000;
 const PAGE = 100;
 
-export interface RunnerOptions extends Pick<Execution, "inference" | "decode"> {
+export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | "callerOf"> {
   readonly ledger: TaskLedger;
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
@@ -236,11 +236,11 @@ export class Runner {
     cancellation: Cancellation,
     note: (message: string) => void,
   ): Promise<TextAnswer> {
-    const { inference, decode, outputs, schemas } = this.#options;
+    const { inference, decode, callerOf, outputs, schemas } = this.#options;
     const { request, schema, repair } = record.value;
     const once = async (json: JsonObject): Promise<{ answer: TextAnswer; problem: string | null }> => {
       const { append } = outputs.begin(record.id);
-      const answer = await ask(record, model, json, { inference, decode, cancellation, onText: append });
+      const answer = await ask(record, model, json, { inference, decode, callerOf, cancellation, onText: append });
       return { answer, problem: schema === null ? null : await schemas.check(schema, answer.text) };
     };
     let { answer, problem } = await once(request);

@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { TaskSettings } from "../core/config.ts";
-import { AssistantError } from "../core/errors.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { Caller, JsonObject } from "../core/inference.ts";
 import type { Page, Store } from "../core/store.ts";
 import type { Log } from "../inference/ports.ts";
@@ -13,7 +13,7 @@ import { Runner } from "./runner.ts";
 import { SchemaChecker } from "./schema/checker.ts";
 import { Webhooks } from "./webhooks.ts";
 
-export interface TasksOptions extends Pick<Execution, "inference" | "decode"> {
+export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "callerOf"> {
   readonly store: Pick<Store, "collection" | "commit">;
   /** Read anew each time, so that a reload takes effect. */
   readonly settings: () => TaskSettings;
@@ -136,7 +136,7 @@ export class Tasks {
   }
 
   /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
-  async create(orders: readonly TaskOrder[], caller: Caller, traceId: string): Promise<readonly Created[]> {
+  async create(orders: readonly TaskOrder[], { tenant }: Caller, traceId: string): Promise<readonly Created[]> {
     const { maxPending } = this.settings;
     if (this.#pending + orders.length > maxPending)
       throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
@@ -147,7 +147,7 @@ export class Tasks {
       orders.flatMap(({ schema }) => (schema === null ? [] : [[JSON.stringify(schema), schema]])),
     );
     for (const schema of schemas.values()) await this.#requireUsable(schema);
-    return await this.#ledger.create(orders, { caller, traceId });
+    return await this.#ledger.create(orders, { tenant, traceId });
   }
 
   async get(id: string, owner: Owner): Promise<StoredTask> {
@@ -201,6 +201,19 @@ export class Tasks {
     });
     this.#runner.cancel(id);
     return cancelled;
+  }
+
+  /** Cancels all that wait or run of a tenant. */
+  async cancelAllOf(tenant: string): Promise<void> {
+    for (const status of ["pending", "processing"] as const)
+      for (let after: string | null | undefined; after !== null; ) {
+        const page: Page<TaskRecord> = await this.list(tenant, { status, limit: 100, after: after ?? null });
+        for (const { id } of page.records)
+          await this.cancel(id, tenant).catch((error: unknown) => {
+            if (!isAssistantError(error) || error.code !== "task_finished") throw error;
+          });
+        after = page.next;
+      }
   }
 
   /** What happens to the task until it has ended, its output from the start, however late this is called. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { request } from "node:http";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
 import { postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
@@ -206,6 +206,24 @@ describe("API keys", () => {
     expect((await call({ port }, "GET", "/health", {})).status).toBe(200);
     expect((await call({ port }, "OPTIONS", chat, { origin: "http://localhost:1" })).status).toBe(204);
     expect(dispatcher.asked).toHaveLength(0);
+  });
+
+  test("a key that expires is refused on the connection that it was let in on", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: 1_000_000 });
+    try {
+      const gateway = await start();
+      gateway.settings.apiKeys = [{ ...key("anna", "sk-anna"), expiresAt: 2_000_000 }];
+      const client = await rawClient(gateway.port);
+      const request = postBytes(chat, chatBody(), { headers: { authorization: "Bearer sk-anna" } });
+      client.send(request);
+      await client.until(/^HTTP\/1.1 200/);
+      vi.setSystemTime(2_000_000);
+      client.send(request);
+      expect(await client.until("HTTP/1.1 401")).toContain("has expired");
+      client.socket.destroy();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test.each(["Bearer sk-wrong", "Bearer sk-anna2", "Bearer sk-ann"])("%s is a 401", async (authorization) => {

@@ -10,7 +10,7 @@ import { ask, type FakeInstallation, installFakes } from "../support/fake-instal
 let assistant: FakeInstallation;
 let url: string;
 beforeAll(async () => {
-  assistant = await installFakes({ models: { river: {}, lake: {} } });
+  assistant = await installFakes({ config: "[tasks]\nmax_pending = 2\n", models: { river: {}, lake: {} } });
 });
 afterAll(() => assistant[Symbol.asyncDispose]());
 
@@ -51,6 +51,43 @@ test("a revoked key is refused on the connection that it was let in on", async (
   const refused = [await chat(carl), await chat(next)];
   expect(refused.map(({ status }) => status)).toEqual([401, 401]);
   expect(refused[1]?.text).toContain("was revoked");
+});
+
+const send = async (
+  secret: string,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ status: number; body: Record<string, unknown> }> => {
+  const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
+  const answer = await fetch(`${url}${path}`, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+};
+const later = { model: "river", prompt: "hello", run_at: "2099-01-01T00:00:00Z" };
+
+test("a forgotten key's name comes with nothing that it has stored, and its tasks hold no place", async () => {
+  const old = await made("create", "tmp");
+  const { body: response } = await send(old, "POST", "/v1/responses", { model: "river", input: "hello" });
+  const { body: task } = await send(old, "POST", "/api/v1/tasks", later);
+  const paths = [`/v1/responses/${response["id"]}`, `/api/v1/tasks/${task["task_id"]}`];
+  const statuses = (secret: string) => Promise.all(paths.map(async (path) => (await send(secret, "GET", path)).status));
+  expect(await statuses(old)).toEqual([200, 200]);
+  expect((await assistant.run(["key", "revoke", "tmp", "--forget", "--json"])).exitCode).toBe(2);
+  await run("key", "revoke", "tmp", "--forget", "--yes");
+  const fresh = await made("create", "tmp");
+  expect(await statuses(fresh)).toEqual([404, 404]);
+  // Two may wait.
+  const { body } = await send(fresh, "POST", "/api/v1/tasks/batch", { tasks: [later, later] });
+  for (const { task_id: id } of body["tasks"] as { task_id: string }[])
+    expect((await send(fresh, "POST", `/api/v1/tasks/${id}/cancel`)).status).toBe(200);
+});
+
+test("a batch of tasks that is refused uses up nothing of the key's limit", async () => {
+  const gina = await made("create", "gina", "--requests-per-minute", "3");
+  const refused = await send(gina, "POST", "/api/v1/tasks/batch", { tasks: [later, later, later] });
+  expect([refused.status, refused.body["error"]]).toEqual([429, "queue_full"]);
+  const statuses = [(await chat(gina)).status, (await chat(gina)).status, (await chat(gina)).status];
+  expect([...statuses, (await chat(gina)).status]).toEqual([200, 200, 200, 429]);
 });
 
 test("limits are told in headers, refuse with 429, and those of a day hold over a restart", async () => {

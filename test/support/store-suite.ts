@@ -260,6 +260,21 @@ export function storeSuite(name: string, open: (directory: string, clock: Pick<C
       expect(await ids()).toEqual(["a"]);
     });
 
+    test("a tenant's records are found and deleted in all collections but those that are named", async () => {
+      const others = store.collection<{ name: string }>({ name: "belongings", indexes: {} });
+      const write = (id: string, tenant: string, expiresAt: number | null = null) =>
+        others.put(id, { name: id }, { tenant, expiresAt });
+      await store.commit(Array.from({ length: 1_001 }, (_, index) => write(`o${index}`, "leaver")));
+      await store.commit([write("kept", "stayer"), write("gone", "ghost", now - 1)]);
+      expect(await store.hasRecordsOf("leaver", { except: [] })).toBe(true);
+      expect(await store.hasRecordsOf("leaver", { except: ["belongings"] })).toBe(false);
+      expect(await store.hasRecordsOf("ghost", { except: [] })).toBe(false);
+      await store.removeRecordsOf("leaver", { except: ["belongings"] });
+      expect(await others.count()).toBe(1_002);
+      await store.removeRecordsOf("leaver", { except: [] });
+      expect((await others.list({ limit: 10 })).records.map(({ id }) => id)).toEqual(["kept"]);
+    });
+
     describe("blobs", () => {
       const chunks = async function* (...texts: string[]): AsyncGenerator<Buffer> {
         for (const text of texts) yield Buffer.from(text);

@@ -75,7 +75,10 @@ const llamaServersText =
 
 const ApiKeyEntry = Type.Object(
   {
-    name: requiredText("Whoever holds the key; shown in logs, and the tenant of its requests.", { minLength: 1 }),
+    name: requiredText("Whoever holds the key; shown in logs, and the tenant of its requests.", {
+      pattern: "^(?!local$).",
+      patternText: 'any name but "local", which is this machine\'s own user',
+    }),
     sha256: requiredText(
       "SHA-256 of the key, 64 hex digits: `printf %s KEY | sha256sum`. The key itself is never stored.",
       {

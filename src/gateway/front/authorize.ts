@@ -74,8 +74,32 @@ export class Authorizer {
     return this.#limits.admit(key, report);
   }
 
+  /**
+   * Who asks for what a tenant has left to be done later: its key as it is by now, whichever secret it has. Throws as
+   * `authorize` does where a request of the key would be refused.
+   */
+  callerOf(tenant: string): Caller {
+    if (tenant === LOCAL.caller.tenant) return LOCAL.caller;
+    const named = this.#keys().filter(({ name }) => name === tenant);
+    // Of several, as while one is replaced, any will do.
+    const key = named.find((one) => problemOf(one) === null) ?? named[0];
+    if (key === undefined) throw refusedKey(tenant, "is there no longer");
+    const identity = this.#identityOf(key);
+    requireValid(identity);
+    requireScope(identity, "inference");
+    return identity.caller;
+  }
+
+  /** Counts requests that are answered later, all or none. Returns what takes that back where they are not accepted. Throws as `admit` does. */
+  admitLater({ key }: Identity, count: number): () => void {
+    return this.#limits.admitLater(key, count);
+  }
+
   #identify(credential: string | null, keys: readonly ApiKey[]): Identity {
-    const key = keyOf(credential, keys);
+    return this.#identityOf(keyOf(credential, keys));
+  }
+
+  #identityOf(key: ApiKey): Identity {
     let identity = this.#identities.get(key);
     if (identity === undefined) {
       const { name: tenant, models = null, priority } = key;
@@ -86,19 +110,24 @@ export class Authorizer {
   }
 }
 
-/** Throws `insufficient_scope` where the identity's key does not have the scope. */
+/** Throws `invalid_api_key` where the identity's key opens nothing any more. */
 function requireValid({ key }: Identity): void {
-  const { isRevoked = false, expiresAt } = key ?? {};
-  if (!isRevoked && (expiresAt === undefined || Date.now() < expiresAt)) return;
-  throw new AssistantError(
-    "invalid_api_key",
-    `The API key "${key?.name}" ${isRevoked ? "was revoked" : "has expired"}.`,
-    {
-      remedy: "Ask whoever runs this daemon for another one.",
-    },
-  );
+  const problem = key === null ? null : problemOf(key);
+  if (key !== null && problem !== null) throw refusedKey(key.name, problem);
 }
 
+/** Why the key opens nothing; null: it does. */
+function problemOf({ isRevoked = false, expiresAt }: ApiKey): string | null {
+  if (isRevoked) return "was revoked";
+  return expiresAt !== undefined && Date.now() >= expiresAt ? "has expired" : null;
+}
+
+const refusedKey = (name: string, problem: string): AssistantError =>
+  new AssistantError("invalid_api_key", `The API key "${name}" ${problem}.`, {
+    remedy: "Ask whoever runs this daemon for another one.",
+  });
+
+/** Throws `insufficient_scope` where the identity's key does not have the scope. */
 export function requireScope({ key }: Identity, scope: KeyScope): void {
   if (key === null || (key.scopes ?? DEFAULT_SCOPES).includes(scope)) return;
   throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {

@@ -83,10 +83,7 @@ export class KeyLimits {
       if (isCounted) report(this.#stand(key, state, now));
       throw error;
     }
-    if (state.begun.length > 0) {
-      state.begun[state.next] = now;
-      state.next = (state.next + 1) % state.begun.length;
-    }
+    begin(state, now);
     const reserved = state.meanTokens ?? FIRST_TOKENS;
     state.inFlight += 1;
     state.requestsOfDay += 1;
@@ -99,6 +96,24 @@ export class KeyLimits {
     };
   }
 
+  /**
+   * Counts requests that are taken now and answered later: all of them, or none. Returns what takes the counting back
+   * where they are not taken after all. Throws as `admit` does.
+   */
+  admitLater(key: ApiKey | null, count: number): () => void {
+    if (key === null || !isLimited(key)) return () => {};
+    const state = this.#stateOf(key);
+    const now = this.#options.now();
+    this.#require(key, state, now, count);
+    const { day } = state;
+    state.requestsOfDay += count;
+    for (let left = Math.min(count, state.begun.length); left > 0; left--) begin(state, now);
+    return () => {
+      if (state.day === day) state.requestsOfDay -= count;
+      takeBack(state, now, count);
+    };
+  }
+
   /** A request of the tenant has used so many tokens, whichever way it came. */
   count(tenant: string, tokens: number): void {
     const state = this.#states.get(tenant);
@@ -108,19 +123,21 @@ export class KeyLimits {
     state.tokensOfDay += tokens;
   }
 
-  #require(key: ApiKey, state: State, now: number): void {
-    const { maxInFlight, requestsPerDay, tokensPerMinute, tokensPerDay } = key;
+  #require(key: ApiKey, state: State, now: number, count = 1): void {
+    const { maxInFlight, requestsPerMinute = count, requestsPerDay = count, tokensPerMinute, tokensPerDay } = key;
+    if (count > requestsPerMinute) throw tooManyAtOnce(key, `${requestsPerMinute} requests a minute`, count);
+    if (count > requestsPerDay) throw tooManyAtOnce(key, `${requestsPerDay} requests a day`, count);
     if (maxInFlight !== undefined && state.inFlight >= maxInFlight) {
       const waitMs = state.meanMs === null ? 1_000 : state.meanMs / state.inFlight;
       throw tooMany(key, `${maxInFlight} requests at once`, waitMs);
     }
     if (state.begun.length > 0) {
-      const freeAt = (state.begun[state.next] as number) + MINUTE_MS;
+      const freeAt = (state.begun[(state.next + count - 1) % state.begun.length] as number) + MINUTE_MS;
       if (now < freeAt) throw tooMany(key, `${state.begun.length} requests a minute`, freeAt - now);
     }
     if (tokensPerMinute !== undefined && state.tokens.remaining(tokensPerMinute, now) < 1)
       throw tooMany(key, `${tokensPerMinute} tokens a minute`, state.tokens.waitMs(tokensPerMinute, now));
-    if (requestsPerDay !== undefined && state.requestsOfDay >= requestsPerDay)
+    if (key.requestsPerDay !== undefined && state.requestsOfDay + count > requestsPerDay)
       throw tooMany(key, `${requestsPerDay} requests a day`, this.#restOfDayMs());
     if (tokensPerDay !== undefined && state.tokensOfDay + this.#running(state) >= tokensPerDay)
       throw tooMany(key, `${tokensPerDay} tokens a day`, this.#restOfDayMs());
@@ -196,6 +213,20 @@ const mixed = (mean: number | null, newest: number): number =>
 const narrower = (minute: LimitState | null, day: LimitState | null): LimitState | null =>
   minute === null || (day !== null && day.remaining < minute.remaining) ? day : minute;
 
+function begin(state: State, now: number): void {
+  if (state.begun.length === 0) return;
+  state.begun[state.next] = now;
+  state.next = (state.next + 1) % state.begun.length;
+}
+
+/** Forgets so many of the requests that began at a time. */
+function takeBack(state: State, at: number, count: number): void {
+  let left = count;
+  const kept = inOrder(state).filter((begunAt) => begunAt !== at || left-- <= 0);
+  state.begun = filled(kept, state.begun.length);
+  state.next = 0;
+}
+
 function requestsOfMinute(begun: Float64Array, now: number): LimitState {
   const recent = begun.filter((at) => at > now - MINUTE_MS);
   const newest = recent.reduce((last, at) => Math.max(last, at), now - MINUTE_MS);
@@ -203,10 +234,14 @@ function requestsOfMinute(begun: Float64Array, now: number): LimitState {
 }
 
 /** The newest of the old ring, oldest first, behind places that were never taken: a reload forgives nothing. */
-function resized({ begun, next }: State, length: number): Float64Array {
-  const kept = [...begun.subarray(next), ...begun.subarray(0, next)].slice(Math.max(0, begun.length - length));
+const resized = (state: State, length: number): Float64Array =>
+  filled(inOrder(state).slice(Math.max(0, state.begun.length - length)), length);
+
+const inOrder = ({ begun, next }: State): number[] => [...begun.subarray(next), ...begun.subarray(0, next)];
+
+function filled(times: readonly number[], length: number): Float64Array {
   const ring = new Float64Array(length).fill(-Infinity);
-  ring.set(kept, length - kept.length);
+  ring.set(times, length - times.length);
   return ring;
 }
 
@@ -214,4 +249,10 @@ const tooMany = ({ name }: ApiKey, limit: string, waitMs: number): AssistantErro
   new AssistantError("rate_limit_exceeded", `The API key "${name}" is limited to ${limit}.`, {
     remedy: "Wait as long as Retry-After says, or have the key's limit raised.",
     retryAfterS: Math.max(1, Math.ceil(waitMs / 1_000)),
+  });
+
+/** Waiting would not help. */
+const tooManyAtOnce = ({ name }: ApiKey, limit: string, count: number): AssistantError =>
+  new AssistantError("rate_limit_exceeded", `The API key "${name}" is limited to ${limit}; found ${count} at once.`, {
+    remedy: "Send fewer at once, or have the key's limit raised.",
   });

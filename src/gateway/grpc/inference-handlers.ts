@@ -115,7 +115,8 @@ export function makeInferenceHandlers(options: InferenceHandlerOptions): Inferen
     modelInfer: unary("inference", (call, identity) => infer(options, call, identity, call.request)),
     modelStreamInfer: (call) => {
       try {
-        streamInfer(options, call, identify(options, call, "inference"));
+        identify(options, call, "inference");
+        streamInfer(options, call);
       } catch (thrown) {
         call.emit("error", failureStatus(grpc, presented(options, thrown)));
       }
@@ -123,16 +124,35 @@ export function makeInferenceHandlers(options: InferenceHandlerOptions): Inferen
   };
 }
 
-/** Serves the requests of a stream beside each other. What is wrong with one is its own answer; the others go on. */
+/**
+ * Serves the requests of a stream beside each other. What is wrong with one is its own answer; the others go on. Each is
+ * asked for its key: when that opens nothing any more, the stream takes no other request and ends so, after the answers
+ * that have begun.
+ */
 function streamInfer(
   options: InferenceHandlerOptions,
   call: ServerDuplexStream<WireInferRequest, WireStreamResponse>,
-  identity: Identity,
 ): void {
   let running = 0;
   let isComplete = false;
-  const endIfDone = (): void => void (isComplete && running === 0 && !call.cancelled && call.end());
-  const serve = async (message: WireInferRequest): Promise<void> => {
+  let refusal: AssistantError | null = null;
+  const endIfDone = (): void => {
+    if (!isComplete || running > 0 || call.cancelled) return;
+    if (refusal === null) call.end();
+    else call.emit("error", failureStatus(options.grpc, refusal));
+  };
+  const admitted = (): Identity | null => {
+    if (refusal !== null) return null;
+    try {
+      return identify(options, call, "inference");
+    } catch (thrown) {
+      refusal = presented(options, thrown);
+      isComplete = true;
+      endIfDone();
+      return null;
+    }
+  };
+  const serve = async (message: WireInferRequest, identity: Identity): Promise<void> => {
     try {
       const writer = {
         write: (inferResponse: WireInferResponse) => call.write({ inferResponse }),
@@ -153,11 +173,15 @@ function streamInfer(
   call.setMaxListeners(MAX_AT_ONCE + 10);
   call.on("error", () => {});
   call.on("data", (message: WireInferRequest) => {
+    const identity = admitted();
+    if (identity === null) return;
     running += 1;
     if (running >= MAX_AT_ONCE) call.pause();
-    void serve(message);
+    void serve(message, identity);
   });
   call.on("end", () => {
+    // It has ended so already.
+    if (refusal !== null) return;
     isComplete = true;
     endIfDone();
   });
@@ -167,7 +191,7 @@ function streamInfer(
 function identify(options: InferenceHandlerOptions, call: GrpcCall, scope: KeyScope): Identity {
   const [authorization, apiKey] = ["authorization", "x-api-key"].map((name) => call.metadata.get(name)[0]?.toString());
   try {
-    const identity = options.authorizer.authorize(bearerOf(authorization) ?? apiKeyOf(apiKey), scope);
+    const identity = options.authorizer.authorize(bearerOf(authorization) ?? apiKeyOf(apiKey), scope, call);
     if (isHidden(scope, true, identity)) throw needsAdminKey();
     return identity;
   } catch (error) {

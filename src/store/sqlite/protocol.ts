@@ -18,6 +18,13 @@ export interface Calls {
     answer: { readonly records: RawRecord[]; readonly more: boolean };
   };
   count: { request: { readonly query: RawQuery }; answer: number };
+  /** Whether the tenant has records outside of some collections. */
+  hasRecordsOf: { request: { readonly tenant: string; readonly except: readonly string[] }; answer: boolean };
+  /** Deletes some of those; resolves with how many. */
+  removeRecordsOf: {
+    request: { readonly tenant: string; readonly except: readonly string[]; readonly limit: number };
+    answer: number;
+  };
   /** Deletes some of what has expired; resolves with how many. */
   expire: { request: { readonly limit: number }; answer: number };
   /** Those of the digests that no record names. */

@@ -18,7 +18,7 @@ export interface SqliteStoreOptions {
 }
 
 const DATABASE = "records.db";
-const EXPIRED_AT_ONCE = 500;
+const REMOVED_AT_ONCE = 500;
 
 /** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */
 export class SqliteStore implements Store {
@@ -86,14 +86,18 @@ export class SqliteStore implements Store {
     return this.#channel.call("commit", { writes });
   }
 
+  async hasRecordsOf(tenant: string, { except }: { readonly except: readonly string[] }): Promise<boolean> {
+    return this.exists && (await this.#channel.call("hasRecordsOf", { tenant, except }));
+  }
+
+  async removeRecordsOf(tenant: string, { except }: { readonly except: readonly string[] }): Promise<void> {
+    if (!this.exists) return;
+    await removeAll((limit) => this.#channel.call("removeRecordsOf", { tenant, except, limit }));
+  }
+
   async sweep(): Promise<{ records: number; blobs: number }> {
     if (!this.exists) return { records: 0, blobs: 0 };
-    let records = 0;
-    for (let more = true; more; ) {
-      const removed = await this.#channel.call("expire", { limit: EXPIRED_AT_ONCE });
-      records += removed;
-      more = removed === EXPIRED_AT_ONCE;
-    }
+    const records = await removeAll((limit) => this.#channel.call("expire", { limit }));
     const unreferenced = (digests: readonly string[]): Promise<string[]> =>
       this.#channel.call("unreferenced", { digests });
     return { records, blobs: await this.#folder.sweep(unreferenced, this.#clock.now()) };
@@ -123,4 +127,12 @@ export class SqliteStore implements Store {
       known.isDefined = false;
     });
   }
+}
+
+/** In parts, so that other calls go on between them. Resolves with how many there were. */
+async function removeAll(removeSome: (limit: number) => Promise<number>): Promise<number> {
+  let all = 0;
+  for (let removed = REMOVED_AT_ONCE; removed === REMOVED_AT_ONCE; all += removed)
+    removed = await removeSome(REMOVED_AT_ONCE);
+  return all;
 }

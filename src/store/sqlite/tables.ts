@@ -100,16 +100,21 @@ export class Tables {
     return Number(this.#prepare(sql).get(...values)?.["total"]);
   }
 
+  hasRecordsOf(tenant: string, except: readonly string[], now: number): boolean {
+    return this.#namesWithout(except).some((name) => {
+      const sql = `SELECT 1 FROM ${tableOf(name)} WHERE tenant = ? AND ${ALIVE} LIMIT 1`;
+      return this.#prepare(sql).get(tenant, now) !== undefined;
+    });
+  }
+
+  /** Must run within a transaction. */
+  removeRecordsOf(tenant: string, except: readonly string[], limit: number): number {
+    return this.#removeSome(this.#namesWithout(except), "tenant = ?", tenant, limit);
+  }
+
   /** Must run within a transaction. */
   expire(limit: number, now: number): number {
-    let removed = 0;
-    for (const { name } of this.#shapes.values()) {
-      const table = tableOf(name);
-      const some = `SELECT position FROM ${table} WHERE expires_at <= ? LIMIT ?`;
-      removed += Number(this.#run(`DELETE FROM ${table} WHERE position IN (${some})`, [now, limit - removed]).changes);
-      if (removed >= limit) break;
-    }
-    return removed;
+    return this.#removeSome(this.#namesWithout([]), "expires_at <= ?", now, limit);
   }
 
   unreferenced(digests: readonly string[]): string[] {
@@ -122,6 +127,23 @@ export class Tables {
         return this.#prepare(sql).get(digest) === undefined;
       }),
     );
+  }
+
+  #namesWithout(except: readonly string[]): string[] {
+    return [...this.#shapes.keys()].filter((name) => !except.includes(name));
+  }
+
+  /** At most so many of the records that the condition holds of; returns how many. */
+  #removeSome(collections: readonly string[], condition: string, value: FieldValue, limit: number): number {
+    let removed = 0;
+    for (const name of collections) {
+      const table = tableOf(name);
+      const some = `SELECT position FROM ${table} WHERE ${condition} LIMIT ?`;
+      const { changes } = this.#run(`DELETE FROM ${table} WHERE position IN (${some})`, [value, limit - removed]);
+      removed += Number(changes);
+      if (removed >= limit) break;
+    }
+    return removed;
   }
 
   #apply(write: Write, now: number): number {

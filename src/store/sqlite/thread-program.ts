@@ -53,7 +53,7 @@ function opened(): Opened {
 
 /** They cannot run within a transaction. */
 const OUTSIDE: ReadonlySet<string> = new Set<Request["call"]>(["check", "backup"]);
-const READING: ReadonlySet<string> = new Set<Request["call"]>(["get", "list", "count", "unreferenced"]);
+const READING: ReadonlySet<string> = new Set<Request["call"]>(["get", "list", "count", "hasRecordsOf", "unreferenced"]);
 
 function alone(store: Opened, request: Request, now: number): Reply {
   try {
@@ -92,6 +92,10 @@ function answerTo({ database, tables }: Opened, request: Request, now: number): 
       return tables.list(request.query, now);
     case "count":
       return tables.count(request.query, now);
+    case "hasRecordsOf":
+      return tables.hasRecordsOf(request.tenant, request.except, now);
+    case "removeRecordsOf":
+      return tables.removeRecordsOf(request.tenant, request.except, request.limit);
     case "expire":
       return tables.expire(request.limit, now);
     case "unreferenced":

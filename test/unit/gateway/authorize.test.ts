@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { ApiKey } from "../../../src/core/config.ts";
 import { isAssistantError } from "../../../src/core/errors.ts";
 import { Authorizer, type Identity, isHidden, LOCAL } from "../../../src/gateway/front/authorize.ts";
@@ -34,6 +34,10 @@ function counted(name: string): { readonly key: ApiKey; readonly reads: () => nu
     reads: () => reads,
   };
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 test("without keys everybody is this machine's user, whatever is sent", () => {
   const authorizer = new Authorizer(() => []);
@@ -120,4 +124,15 @@ test("the limits of a key hold across connections, and are given back", () => {
   ended?.();
   expect(codeOf(() => authorizer.admit(anna))).toBeNull();
   expect([authorizer.admit(authorizer.authorize("ben", "inference")), authorizer.admit(LOCAL)]).toEqual([null, null]);
+});
+
+test("a key that expires is refused from then on, on a connection that it was let in on too", () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: 1_000 });
+  const keys = [key("anna", { expiresAt: 2_000 })];
+  const authorizer = new Authorizer(() => keys);
+  const connection = {};
+  vi.setSystemTime(1_999);
+  expect(authorizer.authorize("anna", "inference", connection).caller.tenant).toBe("anna");
+  vi.setSystemTime(2_000);
+  expect(codeOf(() => authorizer.authorize("anna", "inference", connection))).toBe("invalid_api_key");
 });

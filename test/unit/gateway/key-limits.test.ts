@@ -164,3 +164,38 @@ test("the narrowest limits are reported, also with a refusal, and none where the
     { requests: { limit: 2, remaining: 0, resetMs: 60_000 }, tokens: null },
   ]);
 });
+
+test("requests that are answered later count together or not at all", () => {
+  const { limits: five, pass } = limits();
+  const anna = key({ requestsPerMinute: 5, requestsPerDay: 8 });
+  five.admit(anna)?.();
+  pass(1_000);
+  expect(refusal(() => five.admitLater(anna, 5))).toBe(59);
+  five.admitLater(anna, 4);
+  expect(refusal(() => five.admit(anna))).toBe(59);
+  pass(60_000);
+  expect(refusal(() => five.admitLater(anna, 4))).toBeGreaterThan(60);
+  expect(refusal(() => five.admitLater(anna, 3))).toBeNull();
+});
+
+test("what was not accepted after all is not counted, whatever began meanwhile", () => {
+  const { limits: three, pass } = limits();
+  const anna = key({ requestsPerMinute: 3, requestsPerDay: 5 });
+  const takeBack = three.admitLater(anna, 2);
+  pass(10_000);
+  three.admit(anna)?.();
+  takeBack();
+  three.admitLater(anna, 2);
+  expect(refusal(() => three.admit(anna))).toBe(60);
+  pass(60_000);
+  three.admitLater(anna, 2);
+  expect(refusal(() => three.admit(anna))).toBeGreaterThan(60);
+});
+
+test("more at once than a limit ever allows is refused without a time to wait", () => {
+  const { limits: two } = limits();
+  expect(() => two.admitLater(key({ requestsPerMinute: 2 }), 3)).toThrow(
+    "limited to 2 requests a minute; found 3 at once",
+  );
+  expect(() => two.admitLater(key({ requestsPerDay: 2 }), 3)).toThrow("limited to 2 requests a day; found 3 at once");
+});

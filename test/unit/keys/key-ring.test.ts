@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { storedKeysFile } from "../../../src/config/stored-keys.ts";
 import type { ApiKey } from "../../../src/core/config.ts";
 import { Authorizer, LOCAL } from "../../../src/gateway/front/authorize.ts";
@@ -115,6 +115,55 @@ test("when the last key is forgotten, requests need none again", async () => {
   expect(existsSync(storedKeysFile({ dataDir }))).toBe(true);
   await ring.revoke("anna", { forget: true });
   expect([tenantOf(null), ring.keys, existsSync(storedKeysFile({ dataDir }))]).toEqual(["local", [], false]);
+});
+
+describe("what a key's requests have stored", () => {
+  const put = async (collection: string, tenant: string): Promise<void> => {
+    const records = store.collection<{ n: number }>({ name: collection, indexes: {} });
+    await store.commit([records.put(`${collection} of ${tenant}`, { n: 1 }, { tenant })]);
+  };
+  const left = async (): Promise<string[]> => {
+    const names = ["responses", "tasks", "usage", "audit"];
+    const lists = names.map((name) => store.collection<{ n: number }>({ name, indexes: {} }).list({ limit: 10 }));
+    return (await Promise.all(lists)).flatMap(({ records }) => records.map(({ id }) => id));
+  };
+
+  test("is deleted with it when it is forgotten, usage and audit aside, so that nobody gets it with the name", async () => {
+    const ended: string[] = [];
+    ring = new KeyRing({
+      store,
+      paths: { dataDir },
+      configured: () => configured,
+      endWorkOf: async (tenant) => void ended.push(tenant, tenantOf(secret)),
+    });
+    const { secret } = await ring.create({ name: "tmp" });
+    for (const collection of ["responses", "tasks", "usage", "audit"]) await put(collection, "tmp");
+    await put("responses", "anna");
+    await ring.revoke("tmp", { forget: true });
+    // Nothing can begin any more when the work is ended.
+    expect(ended).toEqual(["tmp", "invalid_api_key"]);
+    expect(await left()).toEqual(["responses of anna", "usage of tmp", "audit of tmp"]);
+    expect((await ring.create({ name: "tmp" })).key.state).toBe("active");
+  });
+
+  test("keeps its name from others where it was left behind, until it is deleted", async () => {
+    await put("responses", "tmp");
+    await expect(ring.create({ name: "tmp" })).rejects.toMatchObject({
+      code: "key_exists",
+      remedy: expect.stringContaining("assistant key revoke tmp --forget"),
+    });
+    await expect(ring.revoke("tmp", { forget: false })).rejects.toMatchObject({ code: "key_not_found" });
+    expect(await ring.revoke("tmp", { forget: true })).toMatchObject({ name: "tmp", state: "revoked" });
+    await expect(ring.revoke("tmp", { forget: true })).rejects.toMatchObject({ code: "key_not_found" });
+    await ring.create({ name: "tmp" });
+  });
+
+  test("without a key is no key's: none is called like this machine's own user", async () => {
+    await put("responses", "local");
+    await expect(ring.create({ name: "local" })).rejects.toMatchObject({ code: "invalid_request", param: "name" });
+    await expect(ring.revoke("local", { forget: true })).rejects.toMatchObject({ code: "key_not_found" });
+    expect(await left()).toEqual(["responses of local"]);
+  });
 });
 
 test("a lost store closes the doors instead of opening them, and says how to go on", async () => {

@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
-import type { TaskSettings } from "../../../src/core/config.ts";
+import type { ApiKey, TaskSettings } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
+import { Authorizer } from "../../../src/gateway/front/authorize.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
 import { Tasks } from "../../../src/tasks/tasks.ts";
@@ -37,6 +38,7 @@ let store: SqliteStore;
 /** Calls that wait for their answer, in the order of their arrival. */
 let calls: { readonly call: InferenceCall; readonly sink: AnswerSink; answer(text: string): void }[];
 let tasks: Tasks;
+let keys: readonly ApiKey[];
 
 function makeTasks(): Tasks {
   const run = (call: InferenceCall, sink: AnswerSink): Promise<void> =>
@@ -57,6 +59,7 @@ function makeTasks(): Tasks {
     store,
     inference: { run },
     decode: (json) => ({ body: { json, bytes: Buffer.from("") }, prompt: {}, maxTokens: null }),
+    callerOf: (tenant) => new Authorizer(() => keys).callerOf(tenant),
     settings: () => settings,
     slotsOf: () => null,
     clock: systemClock,
@@ -69,6 +72,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "assistant-tasks-"));
   store = new SqliteStore({ directory, report: () => {} });
   calls = [];
+  keys = [{ name: "ann", sha256: "" }];
   tasks = makeTasks();
 });
 afterEach(async () => {
@@ -186,5 +190,46 @@ test("a schema that cannot be used is refused", async () => {
   await expect(create({ schema: { type: "nonsense" } })).rejects.toMatchObject({
     code: "invalid_request",
     param: "output_schema",
+  });
+});
+
+describe("a task runs with the rights that its key has by then", () => {
+  const failure = async (id: string): Promise<unknown> => {
+    expect(await ended(id)).toBe("failed");
+    return (await tasks.get(id, null)).value.error;
+  };
+
+  test.each([
+    ["was revoked", [{ name: "ann", sha256: "", isRevoked: true }]],
+    ["has expired", [{ name: "ann", sha256: "", expiresAt: 1 }]],
+    ["is there no longer", [{ name: "ben", sha256: "" }]],
+    ["is there no longer", []],
+  ])("that %s: it asks no model, its fallbacks neither", async (problem, then) => {
+    const [id = ""] = await create({ fallbacks: ["lake"], maxAttempts: 3 });
+    keys = then;
+    await tasks.start();
+    expect(await failure(id)).toEqual({ code: "invalid_api_key", message: `The API key "ann" ${problem}.` });
+    expect(calls).toEqual([]);
+  });
+
+  test("that lost its models or its scope", async () => {
+    const [id = ""] = await create({});
+    keys = [{ name: "ann", sha256: "", scopes: ["metrics"] }];
+    await tasks.start();
+    expect(await failure(id)).toMatchObject({ code: "insufficient_scope" });
+    keys = [{ name: "ann", sha256: "", models: ["lake"] }];
+    await create({});
+    await called(1);
+    expect(calls[0]?.call.caller).toEqual({ tenant: "ann", models: ["lake"] });
+  });
+
+  test("that was rotated: it goes on, whatever became of the old secret", async () => {
+    await create({});
+    keys = [
+      { name: "ann", sha256: "", expiresAt: 1 },
+      { name: "ann", sha256: "" },
+    ];
+    await tasks.start();
+    await called(1);
   });
 });

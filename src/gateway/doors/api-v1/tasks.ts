@@ -23,7 +23,7 @@ export interface TaskRoutesOptions {
   readonly directory: ModelDirectory;
   /** Null: there are none, and no routes for them. */
   readonly tasks: Tasks | null;
-  readonly authorizer: Pick<Authorizer, "admit">;
+  readonly authorizer: Pick<Authorizer, "admitLater">;
   /** The listener serves these models alone; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
@@ -46,9 +46,14 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
   const { tasks, authorizer } = options;
   if (tasks === null) return;
   const create = async ({ identity }: FastifyRequest, reply: FastifyReply, orders: readonly TaskOrder[]) => {
-    // Each counts as a request that has begun.
-    for (const _ of orders) authorizer.admit(identity)?.();
-    return await tasks.create(orders, identity.caller, requestIdOf(reply));
+    // Each counts as a request that has begun, if they are accepted.
+    const takeBack = authorizer.admitLater(identity, orders.length);
+    try {
+      return await tasks.create(orders, identity.caller, requestIdOf(reply));
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
   };
   const order = (body: unknown, { identity }: FastifyRequest): TaskOrder =>
     orderOf(body, identity.caller, tasks.settings, options);

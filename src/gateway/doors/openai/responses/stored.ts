@@ -165,6 +165,12 @@ export class Responses {
     await ended;
   }
 
+  /** Ends all that are made in the background for a tenant. */
+  async cancelAllOf(tenant: string): Promise<void> {
+    const running = [...this.#running.values()].filter((one) => one.tenant === tenant);
+    await Promise.all(running.map((one) => this.cancel(one)));
+  }
+
   /** False: there was none. One that is being made is cancelled first. */
   async delete(tenant: string, id: string): Promise<boolean> {
     const running = this.running(tenant, id);
