@@ -20,6 +20,8 @@ const PACKAGES = [
   "greenlet==3.5.6",
   "zope.event==6.2",
   "zope.interface==8.7",
+  "packaging==26.4",
+  "typing-extensions==4.16.0",
   "brotli==1.2.1",
   "certifi==2026.10.19.post1",
   "urllib3==2.8.0",
