@@ -61,7 +61,8 @@ describe.each([true, false])("with an engine that notices departed clients: %s",
     await eventually("the other is served", () => other.text().includes("word1"));
     for (const { stream, phase, departure } of cases.filter((one) => one.patched === patched)) {
       const what = `${stream ? "streamed" : "whole"}, in ${phase}, ${departure}`;
-      const leaver = await send(port, prompts[phase], stream);
+      // A prompt of its own: what the one before had evaluated would be there already.
+      const leaver = await send(port, `${what} ${prompts[phase]}`, stream);
       await eventually(`both are at work (${what})`, async () => (await assistant.record("river")).inFlight === 2);
       if (phase === "decode" && stream) await eventually("tokens come", () => leaver.text().includes("word3"));
       departures[departure](leaver.socket);

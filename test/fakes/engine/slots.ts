@@ -94,6 +94,8 @@ export class SlotPool {
 
   give(slot: Slot): void {
     slot.busy = false;
+    // Of a prompt that was given up only what was evaluated is there for the next.
+    slot.cached = slot.cached.slice(0, slot.cacheN + slot.promptDone);
     slot.lastUsed = performance.now();
     const index = this.#waiting.findIndex((waiter) => waiter.wanted === null || waiter.wanted === slot.id);
     if (index >= 0) this.#waiting.splice(index, 1)[0]?.give(slot);
