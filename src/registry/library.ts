@@ -193,7 +193,7 @@ async function textOfDerived(
   if (from.file === "" || from.file === paths.configFile || !alone)
     throw new AssistantError(
       "invalid_request",
-      `${from.name} has no model file of its own, from which another could be made.`,
+      `${from.name} has no model file from which another could be made.`,
       { param: "from", remedy: "Write a model file: `assistant init --model-config`." },
     );
   const text = await readFile(from.file, "utf8");

@@ -22,7 +22,7 @@ const POLICY: readonly string[] = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ];
-/** ReDoc and Swagger UI write their styles into the page, and ReDoc searches in a worker of its own. */
+/** ReDoc and Swagger UI write their styles into the page, and ReDoc searches in a separate worker. */
 const APP_POLICY = [...POLICY, "style-src 'self' 'unsafe-inline'", "worker-src blob:"].join("; ");
 /** It has no scripts; its styles are in the page. */
 const HOME_POLICY = [...POLICY.filter((each) => !each.startsWith("script-src")), "style-src 'unsafe-inline'"].join(

@@ -70,7 +70,7 @@ function described(fields: ReadonlyMap<string, string>): Omit<NewFile, "filename
   return { purpose, expiresAfterS: after };
 }
 
-/** The form's parser has errors of its own: fastify's with a code, those of the syntax without. */
+/** The form's parser throws other errors: fastify's with a code, those of the syntax without. */
 function formError(error: unknown): unknown {
   if (isAssistantError(error) || !(error instanceof Error)) return error;
   const { code = null } = error as { readonly code?: unknown };

@@ -12,7 +12,7 @@ import type { History, ResponseRequest } from "./request.ts";
 /** A response as it is kept. */
 export interface StoredResponse {
   readonly response: JsonObject & { readonly output: readonly Item[] };
-  /** Items of its own request. */
+  /** Items of this request alone. */
   readonly input: readonly Item[];
   readonly previousId: string | null;
   /** Those of its stream, in order, where that may be read again; null: there are none. */
