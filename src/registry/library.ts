@@ -191,11 +191,10 @@ async function textOfDerived(
 ): Promise<string> {
   const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
   if (from.file === "" || from.file === paths.configFile || !alone)
-    throw new AssistantError(
-      "invalid_request",
-      `${from.name} has no model file from which another could be made.`,
-      { param: "from", remedy: "Write a model file: `assistant init --model-config`." },
-    );
+    throw new AssistantError("invalid_request", `${from.name} has no model file from which another could be made.`, {
+      param: "from",
+      remedy: "Write a model file: `assistant init --model-config`.",
+    });
   const text = await readFile(from.file, "utf8");
   const own = { ...settings, model_name: name, ...withoutAliases(text) };
   try {
