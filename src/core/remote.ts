@@ -1,6 +1,7 @@
 import type { ErrorCode } from "./errors.ts";
 import { PLAIN_LLAMA } from "./llama.ts";
 import { capabilitiesOfKind, ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** What another machine, or a provider, tells of one of its models. */
 export interface RemoteModel {
@@ -28,8 +29,22 @@ export interface RemoteCandidate {
   readonly models: ReadonlyMap<string, RemoteModel>;
 }
 
+/** Whoever tells of places for requests that no engine of this machine serves: other machines, providers, workers, pipelines. */
+export interface RemoteSource {
+  candidates(): readonly RemoteCandidate[];
+  /** Models that its candidates serve; `taken`: names and aliases that models of this machine's files have. */
+  models(taken: ReadonlySet<string>): readonly ModelSpec[];
+  /** The way to a candidate; null while it is not up, or where it is none of this source. */
+  upstream(name: string): Upstream | null;
+}
+
 /** The id under which the scheduler, leases and answers know another machine or a provider. */
-export const remoteInstanceId = (name: string): string => `remote:${name}`;
+export const remoteInstanceId = (name: string): string => `${PREFIX}${name}`;
+
+/** The name in such an id; null: it is another kind of id. */
+export const remoteName = (id: string): string | null => (id.startsWith(PREFIX) ? id.slice(PREFIX.length) : null);
+
+const PREFIX = "remote:";
 
 /** Settings of a model that is loaded elsewhere. */
 const loadedElsewhere: LoadSettings = {

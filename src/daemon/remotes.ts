@@ -8,7 +8,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import type { Provider } from "../core/provider.ts";
-import { remoteInstanceId } from "../core/remote.ts";
+import { type RemoteSource, remoteName } from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { Providers } from "../providers/providers.ts";
@@ -35,12 +35,14 @@ export class Remotes {
   #config: Config | null = null;
   /** Providers that no file names. */
   #registered: readonly Provider[] = [];
+  readonly #sources: RemoteSource[];
 
   constructor(options: RemotesOptions) {
     this.#options = options;
     const common = { clock: systemClock, random: Math.random, log: options.log, onChange: () => this.#tell() };
     this.#cluster = new Cluster(common);
     this.#providers = new Providers({ ...common, nodeId: this.#cluster.nodeId });
+    this.#sources = [this.#cluster, this.#providers];
   }
 
   /** This daemon's id in hop lists. */
@@ -86,13 +88,21 @@ export class Remotes {
     return this.#registered;
   }
 
-  /** The way to another machine or a provider; null while it is not up. */
+  /** Adds one more source. Returns what it has to call when its candidates or models have changed. */
+  add(source: RemoteSource): () => void {
+    this.#sources.push(source);
+    return () => this.#tell();
+  }
+
+  /** The way to another machine, a provider or the like; null while it is not up. */
   find(targetId: string): Upstream | null {
-    const { remotes = [], providers = [] } = this.#config ?? {};
-    const entry = [...remotes, ...providers, ...this.#registered].find(
-      ({ name }) => remoteInstanceId(name) === targetId,
-    );
-    return entry === undefined ? null : (this.#cluster.upstream(entry.name) ?? this.#providers.upstream(entry.name));
+    const name = remoteName(targetId);
+    if (name === null) return null;
+    for (const source of this.#sources) {
+      const upstream = source.upstream(name);
+      if (upstream !== null) return upstream;
+    }
+    return null;
   }
 
   status(): NodeStatus[] {
@@ -145,9 +155,9 @@ export class Remotes {
     if (this.#config === null) return;
     const { directory } = this.#options;
     const taken = new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases]));
-    const models = [...this.#cluster.models(taken), ...this.#providers.models(taken)];
+    const models = this.#sources.flatMap((source) => source.models(taken));
     directory.replaceRemote(models, Date.now());
-    const candidates = [...this.#cluster.candidates(), ...this.#providers.candidates()];
+    const candidates = this.#sources.flatMap((source) => source.candidates());
     this.changed.emit({ nodeId: this.nodeId, candidates, models });
   }
 }
