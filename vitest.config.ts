@@ -2,10 +2,11 @@ import { defineConfig } from "vitest/config";
 
 /** Tests against fakes mostly wait: for processes, timers and sockets. */
 const FAKES_AT_ONCE = 3;
+/** Real engines compute, on a thread or two each. */
+const ENGINES_AT_ONCE = 2;
 
 /**
- * `filesAtOnce`: two real engines on a small machine would measure and disturb each other. `isolate`: a process for each
- * file; to load the modules anew for each takes more than half of what tests of pure code cost.
+ * `isolate`: a process for each file; to load the modules anew for each takes more than half of what tests of pure code cost.
  */
 const project = (name: string, settings: { testTimeoutMs: number; filesAtOnce: number; isolate?: boolean }) => ({
   extends: true as const,
@@ -28,8 +29,8 @@ export default defineConfig({
       // Simulations compute for seconds, beside a compiler.
       project("unit", { testTimeoutMs: 30_000, filesAtOnce: FAKES_AT_ONCE, isolate: false }),
       project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE }),
-      project("conformance", { testTimeoutMs: 120_000, filesAtOnce: 1 }),
-      project("e2e", { testTimeoutMs: 180_000, filesAtOnce: 1 }),
+      project("conformance", { testTimeoutMs: 120_000, filesAtOnce: ENGINES_AT_ONCE }),
+      project("e2e", { testTimeoutMs: 180_000, filesAtOnce: ENGINES_AT_ONCE }),
     ],
   },
 });
