@@ -33,6 +33,8 @@ export interface ModelInfo {
   readonly inFlight: number;
   readonly queued: number;
   readonly loaded: boolean;
+  /** JSON; "": not told. */
+  readonly capabilities: string;
 }
 
 export interface InfoResponse {

@@ -1,5 +1,5 @@
 import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
-import { isModelKind, type ModelSpec } from "../core/model.ts";
+import { type Capabilities, capabilitiesOfKind, isModelKind, type ModelSpec } from "../core/model.ts";
 import { servedElsewhere } from "../core/remote.ts";
 
 /** What one machine told last. */
@@ -36,13 +36,32 @@ const byName = (name: string): ModelInfo => ({
   inFlight: 0,
   queued: 0,
   loaded: true,
+  capabilities: "",
 });
 
+/** Most that a machine may tell of one model. */
+const MAX_CAPABILITIES = 256;
+
+/** What a machine told of a model, as far as it is what capabilities are; undefined: nothing. */
+export function capabilitiesTold({ capabilities: text }: Pick<ModelInfo, "capabilities">): Capabilities | undefined {
+  if (text === "") return undefined;
+  try {
+    const told: unknown = JSON.parse(text);
+    if (typeof told !== "object" || told === null) return undefined;
+    const entries = Object.entries(told).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
+    return Object.fromEntries(entries.slice(0, MAX_CAPABILITIES)) as Capabilities;
+  } catch {
+    return undefined;
+  }
+}
+
 function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<string>): ModelSpec {
+  const kind = isModelKind(info.kind) ? info.kind : "chat";
   return servedElsewhere({
     name: info.name,
     aliases: info.aliases.filter((alias) => !taken.has(alias)),
-    kind: isModelKind(info.kind) ? info.kind : "chat",
+    kind,
+    capabilities: { ...capabilitiesTold(info), ...capabilitiesOfKind(kind) },
     // Never looked at: nothing is started for a model with nodes.
     source: { type: "catalog", name: info.name },
     contextTokens: info.contextTokens,

@@ -1,4 +1,4 @@
-import type { InfoResponse } from "../api/assistant-service.ts";
+import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
 import type { NodeStatus } from "../api/nodes.ts";
 import { addressText } from "../config/network.ts";
 import type { Clock, Timer } from "../core/clock.ts";
@@ -8,6 +8,7 @@ import type { Upstream } from "../core/upstream.ts";
 import { type NodeChannel, openChannel } from "../upstreams/node/channel.ts";
 import { failureOf, isAway, isTimeout } from "../upstreams/node/failure.ts";
 import { NodeUpstream } from "../upstreams/node/node-upstream.ts";
+import { capabilitiesTold } from "./models.ts";
 
 /** Between two looks at a machine that is up, and the longest wait for an answer. */
 const LOOK_EVERY_MS = 2_000;
@@ -181,13 +182,15 @@ export class RemoteNode {
 function modelsOf(info: InfoResponse | null): Map<string, RemoteModel> {
   const models = new Map<string, RemoteModel>();
   for (const name of info?.models ?? []) models.set(name, { slots: DEFAULT_SLOTS, inFlight: 0, loaded: true });
-  for (const { aliases, slots, inFlight, queued, loaded } of info?.modelDetails ?? []) {
-    for (const alias of aliases)
-      if (!models.has(alias)) models.set(alias, { slots, inFlight: inFlight + queued, loaded });
-  }
-  for (const { name, slots, inFlight, queued, loaded } of info?.modelDetails ?? [])
-    models.set(name, { slots, inFlight: inFlight + queued, loaded });
+  for (const detail of info?.modelDetails ?? [])
+    for (const alias of detail.aliases) if (!models.has(alias)) models.set(alias, modelOf(detail));
+  for (const detail of info?.modelDetails ?? []) models.set(detail.name, modelOf(detail));
   return models;
+}
+
+function modelOf({ slots, inFlight, queued, loaded, capabilities }: ModelInfo): RemoteModel {
+  const told = capabilitiesTold({ capabilities });
+  return { slots, inFlight: inFlight + queued, loaded, ...(told === undefined ? {} : { capabilities: told }) };
 }
 
 const smoothed = (before: number | null, now: number): number =>

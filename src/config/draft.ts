@@ -84,12 +84,16 @@ export const sourcePlaceOf = (keys: SectionKeys, section: Place): Place =>
 const derived = new Set(["type", ...Object.values(modelKinds).flatMap(({ operations }) => operations)]);
 
 /** A file's table of capabilities; what cannot be set there is left out, and reported. */
-export function ownCapabilities({ findings }: ReadContext, table: Capabilities | undefined, root: Place): Capabilities {
+export function ownCapabilities(
+  { findings }: Pick<ReadContext, "findings">,
+  table: Capabilities | undefined,
+  root: Place,
+): Capabilities {
   const entries = Object.entries(table ?? {}).filter(([key]) => {
     if (!derived.has(key)) return true;
     findings.warning(
       at(root, "capabilities", key),
-      "has no effect, because it follows from the file's sections; remove it",
+      "has no effect, because it follows from the models themselves; remove it",
     );
     return false;
   });

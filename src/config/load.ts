@@ -2,7 +2,7 @@ import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSetti
 import type { Hardware } from "../core/device.ts";
 import { assemble, overlap } from "./assemble.ts";
 import { defaultHostCacheBudgetMib, defaults, type Machine } from "./defaults.ts";
-import { at, type PlacedAddress } from "./draft.ts";
+import { at, ownCapabilities, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
 import { type Environment, variable } from "./environment.ts";
 import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
@@ -145,6 +145,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     tasks,
+    capabilities: ownCapabilities({ findings }, keys.capabilities, root),
     models,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,

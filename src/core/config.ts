@@ -1,4 +1,4 @@
-import type { ModelSpec } from "./model.ts";
+import type { Capabilities, ModelSpec } from "./model.ts";
 import type { Provider } from "./provider.ts";
 
 /** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
@@ -111,6 +111,8 @@ export interface Config {
   readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
   readonly tasks: TaskSettings;
+  /** What this machine offers: all of its models have it, besides their own capabilities. */
+  readonly capabilities: Capabilities;
   readonly models: readonly ModelSpec[];
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];

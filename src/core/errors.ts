@@ -55,6 +55,13 @@ export const errorCatalogue = {
     retry: false,
     about: "No configured model has this name or alias.",
   },
+  capability_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No model, worker or node offers the capabilities that the request asks for.",
+  },
   wrong_model_kind: {
     status: 400,
     type: "invalid_request_error",

@@ -1,4 +1,5 @@
 import type { Cancellation } from "./cancellation.ts";
+import type { CapabilityQuery } from "./capability-query.ts";
 import type { AssistantError } from "./errors.ts";
 import type { Operation } from "./model.ts";
 
@@ -82,6 +83,8 @@ export interface InferenceCall extends CallOrigin {
     readonly model: string;
     /** One of these serves it, whatever `model` says; null: any. */
     readonly among: readonly string[] | null;
+    /** A model that offers all of these serves it; one that is named too has to. Missing: nothing is asked for. */
+    readonly capabilities?: CapabilityQuery;
   };
   readonly operation: Operation;
   readonly wire: WireFormat;

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "./errors.ts";
 import { PLAIN_LLAMA } from "./llama.ts";
-import { capabilitiesOfKind, ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
+import { type Capabilities, capabilitiesOfKind, ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What another machine, or a provider, tells of one of its models. */
@@ -11,6 +11,8 @@ export interface RemoteModel {
   readonly inFlight: number;
   /** An instance is up there. */
   readonly loaded: boolean;
+  /** What it offers there. Missing: what the model does. */
+  readonly capabilities?: Capabilities;
 }
 
 /** Another machine, or a provider, as a place for requests, as last measured. */
@@ -74,6 +76,7 @@ export const servedElsewhere = ({
   slots,
   ...facts
 }: Pick<ModelSpec, "name" | "aliases" | "kind" | "source" | "fingerprint"> & {
+  readonly capabilities?: Capabilities;
   readonly nodes: readonly string[];
   readonly contextTokens: number;
   readonly slots: number;

@@ -1,4 +1,5 @@
 import type { Cancellation } from "./cancellation.ts";
+import type { CapabilityQuery } from "./capability-query.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Waiting } from "./inference.ts";
 
@@ -34,6 +35,8 @@ export interface RequestFacts extends PromptFacts {
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last; none where it came from a client. */
   readonly hops?: readonly string[];
+  /** Workers and nodes that do not offer these get no part of it. Missing: any may serve it. */
+  readonly capabilities?: CapabilityQuery;
 }
 
 /** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */
@@ -108,6 +111,8 @@ export interface Dispatcher {
    * `onWaiting` is told what the wait is for, so that a long one can be made visible.
    */
   acquire(facts: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
+  /** Models that could all serve a request, the one that suits it best now first. Missing: as they are given. */
+  prefer?(models: readonly string[], prompt: PromptFacts): readonly string[];
 }
 
 /** Where a request stands that has not ended yet. */

@@ -152,6 +152,7 @@ export function createComponents({ current, stores, log, metering, keys, reload 
           ? directory.substitute(operation, (model) => weights.problem(model) === null)
           : undefined,
       all: () => directory.all(),
+      offers: () => directory.offers(),
       createdAt: (name) => directory.createdAt(name),
     },
     tenancy: () => ({ apiKeys: keys.keys, sharePrefixes: current.config.sharePrefixes }),

@@ -1,5 +1,7 @@
 import type { Config } from "../core/config.ts";
 import { answers, type Capabilities, type ModelSpec, type Operation } from "../core/model.ts";
+import type { RemoteCandidate } from "../core/remote.ts";
+import { CapabilityIndex, type Offer } from "../inference/capability-index.ts";
 
 /** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
@@ -7,6 +9,9 @@ export class Directory {
   #models: readonly ModelSpec[] = [];
   #remoteByName = new Map<string, ModelSpec>();
   #remote: readonly ModelSpec[] = [];
+  #candidates: readonly RemoteCandidate[] = [];
+  /** Made when it is first asked for after a change. */
+  #offers: CapabilityIndex | null = null;
   #createdAt = new Map<string, number>();
   readonly #capabilities: (model: ModelSpec) => Capabilities;
 
@@ -15,13 +20,22 @@ export class Directory {
     this.#capabilities = capabilities;
   }
 
-  replace(config: Pick<Config, "models">, now: number): void {
-    this.#models = config.models.map((model) => ({ ...model, capabilities: this.#capabilities(model) }));
+  replace(
+    { models, capabilities = {} }: Pick<Config, "models"> & Partial<Pick<Config, "capabilities">>,
+    now: number,
+  ): void {
+    this.#models = models.map((model) => ({
+      ...model,
+      capabilities: { ...capabilities, ...this.#capabilities(model) },
+    }));
     this.#byName = this.#index(this.#models, now);
+    this.#offers = null;
   }
 
-  /** Other machines came, went, or told of other models. */
-  replaceRemote(models: readonly ModelSpec[], now: number): void {
+  /** Other machines came, went, or told of other models. `candidates`: all that serve models, in the places that requests may go to. */
+  replaceRemote(models: readonly ModelSpec[], now: number, candidates: readonly RemoteCandidate[] = []): void {
+    this.#offers = null;
+    this.#candidates = candidates;
     this.#remote = models;
     this.#remoteByName = this.#index(models, now);
   }
@@ -45,6 +59,30 @@ export class Directory {
 
   all(): readonly ModelSpec[] {
     return this.#remote.length === 0 ? this.#models : [...this.#models, ...this.#remote];
+  }
+
+  /** What is offered: by each model, and where those that serve it differ, by each of them. */
+  offers(): CapabilityIndex {
+    this.#offers ??= new CapabilityIndex(this.#listOffers());
+    return this.#offers;
+  }
+
+  *#listOffers(): Generator<Offer> {
+    // Of a model of this machine, its own entry says what it offers.
+    for (const model of this.#models) yield { model, capabilities: model.capabilities };
+    const told = new Map<ModelSpec, Set<string>>();
+    for (const { models } of this.#candidates)
+      for (const [name, { capabilities }] of models) {
+        const model = this.#remoteByName.get(name);
+        if (model === undefined || capabilities === undefined) continue;
+        const text = JSON.stringify(capabilities);
+        const known = told.get(model) ?? new Set();
+        told.set(model, known);
+        if (known.has(text)) continue;
+        known.add(text);
+        yield { model, capabilities };
+      }
+    for (const model of this.#remote) if (!told.has(model)) yield { model, capabilities: model.capabilities };
   }
 
   /** Those of this machine's own files. */

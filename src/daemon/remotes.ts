@@ -137,6 +137,7 @@ export class Remotes {
         inFlight: scheduler.models.get(name)?.inFlight ?? 0,
         queued: scheduler.models.get(name)?.queued ?? 0,
         loaded: slots.has(name) || source.type === "provider",
+        capabilities: JSON.stringify(this.#options.directory.find(name)?.capabilities ?? {}),
       })),
     };
   }
@@ -156,8 +157,8 @@ export class Remotes {
     const { directory } = this.#options;
     const taken = new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases]));
     const models = this.#sources.flatMap((source) => source.models(taken));
-    directory.replaceRemote(models, Date.now());
     const candidates = this.#sources.flatMap((source) => source.candidates());
+    directory.replaceRemote(models, Date.now(), candidates);
     this.changed.emit({ nodeId: this.nodeId, candidates, models });
   }
 }

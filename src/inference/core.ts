@@ -8,7 +8,7 @@ import { adapterPart } from "./adapters.ts";
 import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
-import { fallbacksOf, requireFeatures, requireSlot, resolveModel } from "./resolve.ts";
+import { requireFeatures, requireSlot, resolveModel, resolveModels } from "./resolve.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
 /** How often a call is sent, first and again, while nothing of an answer has come. */
@@ -100,8 +100,7 @@ class Run {
 
   async #serve(call: InferenceCall): Promise<void> {
     const { directory, log } = this.#ports;
-    const wanted = resolveModel(directory, call);
-    const models = [wanted, ...fallbacksOf(directory, call, wanted)];
+    const models = resolveModels(directory, call, (capable) => this.#preferred(call, capable));
     for (const [index, model] of models.entries()) {
       this.#model = model;
       this.#lease = null;
@@ -115,6 +114,13 @@ class Run {
         log.warn({ id: call.id, model: model.name, code, fallback: next.name }, "a fallback is asked instead");
       }
     }
+  }
+
+  /** Models that could all serve the call, in the order in which they are asked. */
+  #preferred({ prompt, cachePart, caller }: InferenceCall, models: readonly string[]): readonly string[] {
+    const { dispatcher, fingerprint, tenancy } = this.#ports;
+    const scope = cacheScopeOf(caller.tenant, cachePart, tenancy());
+    return dispatcher.prefer?.(models, fingerprint(prompt, scope.name)) ?? models;
   }
 
   async #serveBy(given: InferenceCall, model: ModelSpec): Promise<void> {
@@ -164,6 +170,7 @@ class Run {
       prefix,
       deadlineAt,
       hops,
+      ...(call.selector.capabilities === undefined ? {} : { capabilities: call.selector.capabilities }),
     };
   }
 

@@ -1,8 +1,10 @@
 import { featuresOf, lacks, offers, quoted } from "../core/capabilities.ts";
+import { queryText } from "../core/capability-query.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { Caller, InferenceCall } from "../core/inference.ts";
 import { answers, type ModelSpec, modelKinds, type Operation, operationsOf } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
+import { CapabilityIndex } from "./capability-index.ts";
 
 /** The configured models, as of now: a reload shows at the next call. */
 export interface ModelDirectory {
@@ -10,6 +12,8 @@ export interface ModelDirectory {
   /** What serves requests for models that are not there; missing, or undefined: they are refused. */
   fallback?(operation: Operation): ModelSpec | undefined;
   all(): readonly ModelSpec[];
+  /** What models, and those that serve them, offer. Missing: what each model does. */
+  offers?(): CapabilityIndex;
   /** Epoch milliseconds at which the model was first configured, or its file's time. */
   createdAt(name: string): number;
 }
@@ -41,14 +45,39 @@ export function requireModel(caller: Caller, model: Named): void {
 export const modelsFor = (caller: Caller, directory: ModelDirectory): readonly ModelSpec[] =>
   caller.models === null ? directory.all() : directory.all().filter((model) => mayUse(caller, model));
 
+/** A call as far as it says what is to serve it. */
+type Asking = Pick<InferenceCall, "selector" | "operation" | "caller">;
+
+/**
+ * The model that serves a call, and behind it those that are asked in its place. Of several that offer the capabilities a
+ * call asks for, `prefer` says which suits it best; the others follow. Throws as `resolveModel` does.
+ */
+export function resolveModels(
+  directory: ModelDirectory,
+  call: Asking,
+  prefer: (models: readonly string[]) => readonly string[],
+): readonly ModelSpec[] {
+  if (call.selector.capabilities === undefined) {
+    const model = resolveModel(directory, call);
+    return [model, ...fallbacksOf(directory, call, model)];
+  }
+  const capable = capableModels(directory, call);
+  if (capable.length < 2) return capable;
+  return prefer(capable.map(({ name }) => name)).flatMap((name) => capable.find((model) => model.name === name) ?? []);
+}
+
 /**
  * The model that serves a call. Without a name: the one called `default`, else the only one that answers the operation.
- * Throws `model_not_found`, `wrong_model_kind`, `insufficient_scope`, `invalid_request`.
+ * Throws `model_not_found`, `capability_not_found`, `wrong_model_kind`, `insufficient_scope`, `invalid_request`.
  */
 export function resolveModel(
   directory: ModelDirectory,
   { selector, operation, caller }: Pick<InferenceCall, "selector" | "operation" | "caller">,
 ): ModelSpec {
+  if (selector.capabilities !== undefined) {
+    const [capable] = capableModels(directory, { selector, operation, caller });
+    if (capable !== undefined) return capable;
+  }
   const name = selector.among === null ? selector.model : boundName(directory, operation, selector.among);
   if (name === "") return defaultModel(directory, operation, caller);
   const model = directory.find(name) ?? directory.fallback?.(operation);
@@ -102,6 +131,63 @@ export function requireSlot({ name, nodes, load: { slots } }: ModelSpec, { body 
     { param: "id_slot", remedy: "Leave it out: the scheduler chooses the slot that has most of the prompt." },
   );
 }
+
+/** Any model that offers what is asked for and answers one of the operations, the first of them before the others. */
+export function anyCapable(
+  directory: ModelDirectory,
+  { model: name, among, capabilities: query = {} }: InferenceCall["selector"],
+  operations: readonly Operation[],
+): ModelSpec | undefined {
+  const named = name === "" ? null : directory.find(name);
+  if (named === undefined) return undefined;
+  const mayServe = (model: ModelSpec): boolean =>
+    (named === null || model.name === named.name) && (among === null || among.includes(model.name));
+  for (const operation of operations) {
+    const [found] = offersOf(directory).find(query, (model) => mayServe(model) && answers(model, operation));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const offersOf = (directory: ModelDirectory): CapabilityIndex =>
+  directory.offers?.() ??
+  new CapabilityIndex(directory.all().map((model) => ({ model, capabilities: model.capabilities })));
+
+/** Models that answer the operation and offer what the call asks for, at least one. Throws `capability_not_found` with the nearest, and `model_not_found`. */
+function capableModels(directory: ModelDirectory, { selector, operation, caller }: Asking): readonly ModelSpec[] {
+  const { model: name, among, capabilities: query = {} } = selector;
+  const index = offersOf(directory);
+  const named = name === "" ? null : directory.find(name);
+  if (named === undefined) throw notFound(modelsFor(caller, directory), name);
+  if (named !== null) requireModel(caller, named);
+  const mayServe = (model: ModelSpec): boolean =>
+    (named === null || model.name === named.name) &&
+    (among === null || among.includes(model.name)) &&
+    mayUse(caller, model);
+  const found = index.find(query, (model) => mayServe(model) && answers(model, operation));
+  if (found.length > 0) return found;
+  const other = index.find(query, mayServe)[0];
+  if (other !== undefined) throw wrongKind(modelsFor(caller, directory), other, operation);
+  const nearest = index.nearest(query, mayServe).map(({ model, capabilities }) => {
+    const differing = Object.entries(query).filter(([key, value]) => String(capabilities[key]) !== value);
+    return `"${model.name}" (${differing
+      .map(([key]) => `${key}=${capabilities[key] ?? "none"}`)
+      .join(", ")
+      .slice(0, MAX_SHOWN)})`;
+  });
+  const who = named === null ? "No model, worker or node offers" : `"${named.name}" does not offer`;
+  throw new AssistantError(
+    "capability_not_found",
+    `${who} ${queryText(query)}.${nearest.length === 0 ? "" : ` Nearest: ${nearest.join(", ")}.`}`,
+    {
+      param: "capability",
+      remedy: "`GET /registry` lists what is offered.",
+    },
+  );
+}
+
+/** Characters of capabilities in a message. */
+const MAX_SHOWN = 200;
 
 /** The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that. */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>

@@ -4,7 +4,15 @@ import type { Device } from "../core/device.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort } from "../core/fleet.ts";
 import { newRequestId } from "../core/ids.ts";
-import type { Dispatcher, Lease, RequestFacts, RequestOutcome, RequestProgress, Waiting } from "../core/request.ts";
+import type {
+  Dispatcher,
+  Lease,
+  PromptFacts,
+  RequestFacts,
+  RequestOutcome,
+  RequestProgress,
+  Waiting,
+} from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
 import type { Effect, Refusal } from "./effects.ts";
@@ -12,6 +20,7 @@ import type { OperationTarget, OperatorAction, RemoteChange, SchedulerConfig, Sc
 import { type LeaseOwner, TargetLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
+import { preferred } from "./preference.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
 import { type GrantThreads, grantFreeThreads } from "./threads.ts";
@@ -160,6 +169,10 @@ export class Scheduler implements Dispatcher {
         this.#post({ type: "cancelled", requestId: facts.id });
       };
     });
+  }
+
+  prefer(models: readonly string[], prompt: PromptFacts): readonly string[] {
+    return preferred(this.#state, models, prompt);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { matches } from "../core/capability-query.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { type Cost, costOf } from "./cost.ts";
@@ -171,7 +172,7 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
  */
 function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
   // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
-  if (model.removed || most <= 0 || !hasRoom(turn, model, [])) return;
+  if (model.removed || most <= 0 || !hasRoom(turn, model, ANY)) return;
   let left = most;
   let place = 0;
   let from = 0;
@@ -179,8 +180,8 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
     place += 1;
     if (place < from) continue;
     const offer = choose(turn, request);
-    // Nodes that are full are full for all; only hop lists differ between requests.
-    if (offer === null && (request.facts.hops ?? []).length === 0) return;
+    // Nodes that are full are full for all; only hop lists and capabilities differ between requests.
+    if (offer === null && (request.facts.hops ?? []).length === 0 && request.facts.capabilities === undefined) return;
     if (offer === null) continue;
     if (perPlaceMs !== null && offer.target.isMeasured) {
       const thereMs = offer.cost.firstTokenMs * MARGIN;
@@ -196,16 +197,21 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
   }
 }
 
+/** What says of a request where it may go. */
+type Restrictions = Pick<RequestFacts, "hops" | "capabilities">;
+const ANY: Restrictions = {};
+
+/** Whether the request has not been there, and is offered there what it asks for. */
+const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities }: Restrictions): boolean =>
+  !hops.includes(node.facts.nodeId) &&
+  (capabilities === undefined || matches(capabilities, facts.capabilities ?? model.spec.capabilities));
+
 /** Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone, and the hop list allows it. */
-export function mayForward(
-  { state, now }: Turn,
-  model: ModelRecord,
-  { hops = [] }: Pick<RequestFacts, "hops">,
-): boolean {
+export function mayForward({ state, now }: Turn, model: ModelRecord, request: Restrictions): boolean {
+  const { hops = [] } = request;
   if (model.nodes.size === 0 || hops.length >= MAX_HOPS || hops.includes(state.nodeId)) return false;
   for (const target of model.nodes.values())
-    if (target.node.facts.up && pauseMs(target, now) <= MAX_PAUSE_MS && !hops.includes(target.node.facts.nodeId))
-      return true;
+    if (target.node.facts.up && pauseMs(target, now) <= MAX_PAUSE_MS && suits(target, request)) return true;
   return false;
 }
 
@@ -214,7 +220,7 @@ const pauseMs = ({ pause }: NodeTarget, now: number): number => (pause.armed ? M
 
 /** Whether another node would take the request now. */
 export const takesNow = (turn: Turn, model: ModelRecord, facts: RequestFacts): boolean =>
-  mayForward(turn, model, facts) && hasRoom(turn, model, facts.hops ?? []);
+  mayForward(turn, model, facts) && hasRoom(turn, model, facts);
 
 /** Why a model that only other nodes have cannot be served. */
 export function unreachable({ state, now }: Turn, model: ModelRecord): Refusal {
@@ -302,11 +308,13 @@ interface Offer {
 }
 
 /** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. */
-const isOpen = ({ node, pause, load }: NodeTarget, hops: readonly string[], now: number): boolean =>
-  node.facts.up && load < 1 && !node.isFull && !(pause.armed && pause.at > now) && !hops.includes(node.facts.nodeId);
+const isOpen = (target: NodeTarget, request: Restrictions, now: number): boolean => {
+  const { node, pause, load } = target;
+  return node.facts.up && load < 1 && !node.isFull && !(pause.armed && pause.at > now) && suits(target, request);
+};
 
-function hasRoom({ now }: Turn, model: ModelRecord, hops: readonly string[]): boolean {
-  for (const target of model.nodes.values()) if (isOpen(target, hops, now)) return true;
+function hasRoom({ now }: Turn, model: ModelRecord, request: Restrictions): boolean {
+  for (const target of model.nodes.values()) if (isOpen(target, request, now)) return true;
   return false;
 }
 
@@ -319,7 +327,7 @@ function choose(turn: Turn, request: RequestRecord): Offer | null {
   const { model, facts } = request;
   const { maxLoad } = turn.state.settings;
   if (!mayForward(turn, model, facts)) return null;
-  const open = [...model.nodes.values()].filter((target) => isOpen(target, facts.hops ?? [], turn.now));
+  const open = [...model.nodes.values()].filter((target) => isOpen(target, facts, turn.now));
   const weighted = open.filter(({ node }) => node.facts.weight > 0);
   const offers = (weighted.length > 0 ? weighted : open).map((target) => ({
     target,

@@ -2,7 +2,7 @@ import type { Device } from "../core/device.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../core/remote.ts";
-import type { Pause, RequestFacts } from "../core/request.ts";
+import type { Pause, PromptFacts, RequestFacts } from "../core/request.ts";
 import { Due } from "./due.ts";
 import type { Refusal } from "./effects.ts";
 import { isComing, type Life, stays, Taken } from "./life.ts";
@@ -464,7 +464,7 @@ export class NodeTarget extends Target {
     this.node.inFlight -= 1;
   }
 
-  override cachedTokens(facts: RequestFacts): number {
+  override cachedTokens(facts: PromptFacts): number {
     const tokens = super.cachedTokens(facts);
     return tokens < MIN_CACHED_TOKENS ? 0 : tokens;
   }

@@ -1,4 +1,4 @@
-import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+import type { PromptFacts, RequestFacts, RequestOutcome } from "../core/request.ts";
 import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
 import { Rate } from "./rates.ts";
 
@@ -58,7 +58,7 @@ export abstract class Target {
     return wholeMs - Math.min(now - this.busySince, wholeMs / this.unanswered);
   }
 
-  cachedTokens({ promptTokens, prefix }: RequestFacts): number {
+  cachedTokens({ promptTokens, prefix }: PromptFacts): number {
     return Math.min(promptTokens, this.index.cachedTokens(this, prefix));
   }
 

@@ -3,8 +3,9 @@ import type { ModelKind } from "../../core/model.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { TranscriptionSection, TtsSection } from "./audio.ts";
+import { capabilityTable } from "./capabilities.ts";
 import { CommandSection } from "./command.ts";
-import { decimal, flag, freeTable, integer, type SpecNote, section, text } from "./kit.ts";
+import { decimal, flag, integer, type SpecNote, section, text } from "./kit.ts";
 import { llamaSpeculation } from "./llama.ts";
 import { engineDefault, identity, kept, loading, placement } from "./sections.ts";
 
@@ -236,13 +237,8 @@ export const ModelFile = Type.Object(
       },
       "An address of this file's models.",
     ),
-    capabilities: freeTable(
-      Type.Union([Type.String(), Type.Number(), Type.Boolean()], { patternText: "a string, a number, true or false" }),
+    capabilities: capabilityTable(
       'What this file\'s models offer besides what is known of them, such as `gpus = 2` or `language = "de"`. `vision`, `audio`, `tools`, `reasoning` and `infill` follow from the weights, and may be corrected here; `type` and the operations follow from the section.',
-      {
-        pattern: "^[a-z][a-z0-9_.-]{0,63}$",
-        keysText: "up to 64 lower-case letters, digits and _ . -, beginning with a letter",
-      },
     ),
     chat: ChatSection,
     embedding: EmbeddingSection,

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall, JsonObject } from "../../core/inference.ts";
 import type { DecodedBody } from "../front/door.ts";
+import { capabilitiesOf } from "../front/selector.ts";
 import type { Operation } from "./field-table.ts";
 import { checkFields } from "./fields.ts";
 import { jsonErrorPosition } from "./json-position.ts";
@@ -75,10 +76,12 @@ export const decodeBody = (operation: Operation, bytes: Buffer): DecodedBody =>
   decodedBody(operation, parseBody(bytes));
 
 /** The same of a body that is parsed already, or was translated. */
-export function decodedBody(operation: Operation, body: InferenceCall["body"]): DecodedBody {
+export function decodedBody(operation: Operation, given: InferenceCall["body"]): DecodedBody {
+  const { body, capabilities } = withoutCapability(given);
   const { json } = body;
   return {
     model: modelOf(json),
+    ...(capabilities === undefined ? {} : { capabilities }),
     body,
     checked: () => {
       const known = checkFields(operation, json);
@@ -90,6 +93,15 @@ export function decodedBody(operation: Operation, body: InferenceCall["body"]): 
       operation === "speech" ? json["stream_format"] === "sse" : json["stream"] === true && operation !== "embedding",
     maxTokens: maxTokensOf(operation, json),
   };
+}
+
+/** `capability` is for whoever chooses the model: what serves the request does not get it. */
+export function withoutCapability(body: InferenceCall["body"]): Pick<DecodedBody, "body" | "capabilities"> {
+  if (body.json["capability"] === undefined) return { body };
+  const { capability, ...json } = body.json;
+  const capabilities = capabilitiesOf(capability, "capability");
+  const without = { ...body, json, bytes: body.form === undefined ? Buffer.from(JSON.stringify(json)) : body.bytes };
+  return capabilities === undefined ? { body: without } : { body: without, capabilities };
 }
 
 /** Throws `invalid_request` for a `model` that is no text: no model could be looked for. */

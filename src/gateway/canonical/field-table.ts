@@ -83,6 +83,13 @@ const field = (
 /** Every field that is known, by name. Others pass as they are, within the limits on depth and size. */
 export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   model: [field(ALL, text, "Name or alias of the model.")],
+  capability: [
+    field(
+      ALL,
+      object,
+      'What the model has to offer, such as `{"type": "chat", "gpus": 2}`; it then need not be named. Not sent on.',
+    ),
+  ],
   messages: [field(CHAT, messages, "The conversation so far.", { required: true })],
   prompt: [
     field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { AssistantError } from "../../core/errors.ts";
 import type { CallForm, JsonObject } from "../../core/inference.ts";
 import type { DecodedBody } from "../front/door.ts";
-import { modelOf } from "./decode.ts";
+import { modelOf, withoutCapability } from "./decode.ts";
 import type { Operation } from "./field-table.ts";
 import { checkFields } from "./fields.ts";
 import { invalid } from "./rules.ts";
@@ -33,11 +33,13 @@ export async function decodeForm(
 ): Promise<DecodedBody> {
   if (bytes.length === 0) throw new AssistantError("empty_body", "The request has no body; expected a form.");
   const contentType = headers["content-type"] as string;
-  const { fields, file } = await parse(bytes, contentType);
-  const body = { json: fields, bytes, form: { contentType, file } };
+  const form = await parse(bytes, contentType);
+  const asked = withoutCapability({ json: form.fields, bytes, form: { contentType, file: form.file } });
+  const { body } = asked;
+  const { json: fields } = body;
   return {
+    ...asked,
     model: modelOf(fields),
-    body,
     checked: () => {
       checkFields(operation, fields);
       return { body, prompt: {} };

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
+import type { CapabilityQuery } from "../../core/capability-query.ts";
 import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
@@ -16,6 +17,8 @@ export interface DecodedBody
     Partial<Pick<InferenceCall, "operation" | "wire" | "deadlineAt">> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
+  /** Capabilities that what serves it has to offer. Missing: the body asks for none. */
+  readonly capabilities?: CapabilityQuery;
   /**
    * Where the body was translated into the route's wire format from the door's own: the sink that takes the answer in that
    * format and writes it as the door's to the client's. Missing: they are the same.

@@ -17,6 +17,7 @@ import { HttpSink } from "./http-sink.ts";
 import { openAiLimits } from "./limit-headers.ts";
 import type { ClientPace } from "./pace.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
+import { selectorOf } from "./selector.ts";
 import { sendError } from "./send-error.ts";
 import { type Methods, methodNotAllowed, type RouteTable, routeNotFound } from "./table.ts";
 import { parseTarget, type RequestTarget } from "./target.ts";
@@ -137,9 +138,14 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation, pace);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, request.headers, target);
+    const { model, capabilities, translate, answer, priority, ...decoded } = await route.decode(
+      bytes,
+      request.headers,
+      target,
+    );
     const { operation, wire } = route;
-    const selector = { model, among: onlyModels };
+    const asked = capabilities === undefined ? { model } : { model, capabilities };
+    const selector = selectorOf(request.headers, asked, onlyModels);
     const call = {
       ...origin,
       selector,

@@ -14,6 +14,7 @@ import { clientIdOf } from "../front/client-ids.ts";
 import { checkContentEncoding, decodeContent } from "../front/content-encoding.ts";
 import type { Door, InferenceRoute } from "../front/door.ts";
 import { noteRefusal, type RefusalPorts } from "../front/refusals.ts";
+import { selectorOf } from "../front/selector.ts";
 import { type Methods, methodNotAllowed, routeNotFound } from "../front/table.ts";
 import { parseTarget, type RequestTarget } from "../front/target.ts";
 import type { GatewayRoutes } from "../gateway.ts";
@@ -137,8 +138,8 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, translate, answer, priority, ...decoded } = await route.decode(bytes, headers, target);
-    const selector = { model, among: null };
+    const { model, capabilities, translate, answer, priority, ...decoded } = await route.decode(bytes, headers, target);
+    const selector = selectorOf(headers, capabilities === undefined ? { model } : { model, capabilities }, null);
     const sink = sinkFor(decoded.streamed);
     const headed = callHeaders(headers, decoded.streamed, priority ?? identity.caller.priority);
     const asked = { ...origin, selector, operation, wire, ...headed, ...decoded };

@@ -13,6 +13,7 @@ import type { Identity } from "../front/authorize.ts";
 import { callHeaders } from "../front/call-headers.ts";
 import { clientIdOf } from "../front/client-ids.ts";
 import { noteRefusal } from "../front/refusals.ts";
+import { selectorOf } from "../front/selector.ts";
 import { type ForwardOptions, stateDeadline } from "./forward.ts";
 import { inferRequestOf, inferResponseOf } from "./inference-wire.ts";
 
@@ -122,9 +123,10 @@ async function decode(
 ): Promise<Decoded> {
   try {
     const request = inferRequestOf(message);
-    const { call, answer } = decodeInfer(request, kserve.asked(request), streams);
-    const { model, priority, ...decoded } = call;
-    const selector = { model, among: kserve.onlyModels };
+    const { call, answer } = decodeInfer(request, kserve.asked(request, headers), streams);
+    const { model, capabilities, priority, ...decoded } = call;
+    const asked = capabilities === undefined ? { model } : { model, capabilities };
+    const selector = selectorOf(headers, asked, kserve.onlyModels);
     const headed = callHeaders(headers, call.streamed, priority ?? origin.caller.priority);
     return { call: { ...origin, selector, ...headed, ...decoded }, answer };
   } catch (error) {

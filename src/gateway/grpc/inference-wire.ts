@@ -9,7 +9,7 @@ import type {
 import { AssistantError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/inference.ts";
 import { type InferResponse, MODEL_VERSION } from "../doors/kserve/answer.ts";
-import type { InferRequest } from "../doors/kserve/request.ts";
+import { type InferRequest, withoutCapability } from "../doors/kserve/request.ts";
 import {
   binaryOf,
   type Datatype,
@@ -55,7 +55,7 @@ export function inferRequestOf(message: WireInferRequest): InferRequest {
     model: modelName,
     version: modelVersion,
     id,
-    parameters: parametersOf(message.parameters),
+    ...withoutCapability(parametersOf(message.parameters)),
     inputs: inputs.map((input, index) => tensorFrom(input, raw[index])),
     outputs: outputs.map(({ name }) => name),
   };

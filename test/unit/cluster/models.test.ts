@@ -10,6 +10,7 @@ const detail = (name: string, changes: Partial<ModelInfo> = {}): ModelInfo => ({
   slots: 2,
   inFlight: 0,
   queued: 0,
+  capabilities: "",
   loaded: true,
   ...changes,
 });

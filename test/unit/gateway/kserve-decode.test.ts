@@ -316,7 +316,7 @@ test("a request that names no model is told so", () => {
   const directory = { find: () => undefined, all: () => [chat, vectors], createdAt: () => 0 };
   const control = { status: () => Promise.reject(new Error("not asked")) } as never;
   const models = new KserveModels({ directory, control, version: "1", onlyModels: null, isStopping: () => false });
-  expect(() => models.asked({ model: "", version: "" })).toThrow(
+  expect(() => models.asked({ model: "", version: "" }, {})).toThrow(
     expect.objectContaining({ code: "invalid_request", param: "model_name" }),
   );
 });

@@ -78,6 +78,7 @@ function decoded(
   return {
     call: {
       ...decodeBody(operation, bytes),
+      ...(request.capabilities === undefined ? {} : { capabilities: request.capabilities }),
       operation,
       wire: wires[operation],
       ...(priority === null ? {} : { priority }),

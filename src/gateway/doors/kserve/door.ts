@@ -20,7 +20,7 @@ export const kserveDoor = (models: KserveModels): Door => ({
   inference: [
     route("infer", (bytes, headers, named) => {
       const { request, isBinary } = inferRequestOf(bytes, headers, named);
-      const { call, answer } = decodeInfer(request, models.asked(request), false);
+      const { call, answer } = decodeInfer(request, models.asked(request, headers), false);
       return translated(call, {
         streamType: "",
         chunk: () => "",
@@ -28,12 +28,12 @@ export const kserveDoor = (models: KserveModels): Door => ({
         whole: (whole) => inferJson(answer.whole(whole), isBinary),
       });
     }),
-    route("generate", (bytes, _, named) => {
-      const { call, answer } = generate(models, bytes, named, false);
+    route("generate", (bytes, headers, named) => {
+      const { call, answer } = generate(models, bytes, headers, named, false);
       return translated(call, generateTranslator(answer));
     }),
-    route("generate_stream", (bytes, _, named) => {
-      const { call, answer } = generate(models, bytes, named, true);
+    route("generate_stream", (bytes, headers, named) => {
+      const { call, answer } = generate(models, bytes, headers, named, true);
       const translator = generateTranslator(answer);
       // What is not streamed is a stream of one event.
       return translated(call, {
@@ -69,9 +69,15 @@ const route = (
   };
 };
 
-const generate = (models: KserveModels, bytes: Buffer, named: Named, streams: boolean): DecodedInfer => {
+const generate = (
+  models: KserveModels,
+  bytes: Buffer,
+  headers: IncomingHttpHeaders,
+  named: Named,
+  streams: boolean,
+): DecodedInfer => {
   const request = generateRequestOf(bytes, named);
-  return decodeInfer(request, models.asked(named), streams);
+  return decodeInfer(request, models.asked(request, headers), streams);
 };
 
 const translated = (call: DecodedInfer["call"], translator: AnswerTranslator): DecodedBody => ({

@@ -1,13 +1,21 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { DaemonStatus } from "../../../api/status.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import type { Caller } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
-import { type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
+import { anyCapable, type ModelDirectory, modelsFor, notFound, requireModel } from "../../../inference/resolve.ts";
 import { actOn } from "../../../registry/act.ts";
+import { selectorOf } from "../../front/selector.ts";
 import type { ControlPort } from "../../ports.ts";
 import { MODEL_VERSION } from "./answer.ts";
-import { type TensorMetadata, tensorsOf } from "./model-tensors.ts";
-import type { Named } from "./request.ts";
+import { type TensorMetadata, type TensorOperation, tensorsOf } from "./model-tensors.ts";
+import type { InferRequest, Named } from "./request.ts";
+
+/** What says which model a request is for. */
+type Asked = Named & Pick<InferRequest, "capabilities">;
+
+/** What models are asked for here, the most usual first. */
+const OPERATIONS: readonly TensorOperation[] = ["completion", "chat", "embedding"];
 
 export interface KserveModelsOptions {
   readonly directory: ModelDirectory;
@@ -61,10 +69,13 @@ export class KserveModels {
     return !this.#options.isStopping();
   }
 
-  /** The model that a request is read for; undefined: there is none. Throws `invalid_request` where none is named. */
-  asked({ model, version }: Named): ModelSpec | undefined {
+  /** The model that a request is read for; undefined: there is none, which the core says. Throws `invalid_request` where none is named. */
+  asked(request: Asked, headers: IncomingHttpHeaders): ModelSpec | undefined {
     const { directory, onlyModels } = this.#options;
+    const { model, version } = request;
     requireVersion(model, version);
+    const selector = selectorOf(headers, request, onlyModels);
+    if (selector.capabilities !== undefined) return anyCapable(directory, selector, OPERATIONS);
     const name = onlyModels === null || onlyModels.includes(model) ? model : (onlyModels[0] ?? model);
     if (name === "")
       throw new AssistantError("invalid_request", "The request names no model.", {

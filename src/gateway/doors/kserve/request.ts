@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { CapabilityQuery } from "../../../core/capability-query.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
 import { parseBody } from "../../canonical/decode.ts";
 import { invalid, mustBe, object, type Rule, shown, text } from "../../canonical/rules.ts";
+import { capabilitiesOf } from "../../front/selector.ts";
 import { invalidTensor, type Tensor, tensorFromBinary, tensorFromJson, tensorHead } from "./tensors.ts";
 
 /** A request for an inference, whichever way it came. */
@@ -14,6 +16,8 @@ export interface InferRequest {
   /** Repeated in the answer; "": it has none. */
   readonly id: string;
   readonly parameters: JsonObject;
+  /** The parameter `capability`, which is not among `parameters`. Missing: none are asked for. */
+  readonly capabilities?: CapabilityQuery;
   readonly inputs: readonly Tensor[];
   /** Names of the outputs that are wanted; empty: those that a model gives of itself. */
   readonly outputs: readonly string[];
@@ -63,7 +67,7 @@ export function inferRequestOf(
     request: {
       ...named,
       id: idOf(json["id"]),
-      parameters: others,
+      ...withoutCapability(others),
       inputs: inputsOf(json["inputs"], bytes.subarray(headLength)),
       outputs: outputs.map(({ name }) => name),
     },
@@ -81,10 +85,17 @@ export function generateRequestOf(bytes: Buffer, named: Named): InferRequest {
   return {
     ...named,
     id: typeof id === "number" ? String(id) : idOf(id),
-    parameters: { ...others, ...objectOf(parameters, "parameters") },
+    ...withoutCapability({ ...others, ...objectOf(parameters, "parameters") }),
     inputs,
     outputs: [],
   };
+}
+
+/** The parameter `capability` chooses the model: an object, or its JSON text where parameters are no objects. */
+export function withoutCapability(given: JsonObject): Pick<InferRequest, "parameters" | "capabilities"> {
+  const { capability, ...parameters } = given;
+  const capabilities = capabilitiesOf(capability, "capability");
+  return capabilities === undefined ? { parameters } : { parameters, capabilities };
 }
 
 function textInput(name: string, value: unknown): Tensor[] {

@@ -39,8 +39,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   sequence_id: "Send the whole conversation in each request: nothing is kept between them.",
   return_logprobs: "Use /v1/completions, whose answers have `logprobs`.",
   return_cumulative_logprob: "Use /v1/completions, whose answers have `logprobs`.",
-  capability: "Name the model.",
-  capabilities: "Name the model.",
+  capabilities: "Send `capability`, an object or its JSON text.",
 };
 /** They say nothing without what is refused above, or what holds anyway. */
 const WITHOUT_EFFECT = new Set([

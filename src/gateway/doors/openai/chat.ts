@@ -28,6 +28,7 @@ export function decodeCompletion(bytes: Buffer): DecodedBody {
   if (echo !== true || logprobs !== null || !prompts.every((text) => typeof text === "string")) return decoded;
   const plain = decodeBody("completion", Buffer.from(JSON.stringify({ ...rest, prompt, n })));
   return {
+    ...decoded,
     ...plain,
     translate: (client) => editedSink(client, plain.streamed, echoing(prompts, typeof n === "number" ? n : 1)),
   };

@@ -1,5 +1,5 @@
 import type { JsonSchema } from "../../../core/schema.ts";
-import { modelOf, parseBody } from "../../canonical/decode.ts";
+import { modelOf, parseBody, withoutCapability } from "../../canonical/decode.ts";
 import { boolean, orNull, text } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
 
@@ -11,7 +11,8 @@ export const imageBody: JsonSchema = {
 
 /** `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws `empty_body`, `invalid_json`. */
 export function decodeImage(bytes: Buffer): DecodedBody {
-  const body = parseBody(bytes);
-  const { prompt, stream } = body.json;
-  return { model: modelOf(body.json), body, prompt: { text: prompt }, streamed: stream === true, maxTokens: 0 };
+  const asked = withoutCapability(parseBody(bytes));
+  const { json } = asked.body;
+  const { prompt, stream } = json;
+  return { ...asked, model: modelOf(json), prompt: { text: prompt }, streamed: stream === true, maxTokens: 0 };
 }

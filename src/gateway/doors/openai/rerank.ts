@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../../core/inference.ts";
 import type { JsonSchema } from "../../../core/schema.ts";
-import { modelOf, parseBody } from "../../canonical/decode.ts";
+import { modelOf, parseBody, withoutCapability } from "../../canonical/decode.ts";
 import {
   type Body,
   boolean,
@@ -72,11 +72,12 @@ export const decodeScore = (bytes: Buffer): DecodedBody =>
   decoded(bytes, ({ text_1: one, text_2: other }) => [one, other], checkScore);
 
 function decoded(bytes: Buffer, texts: (json: JsonObject) => unknown, check: (json: JsonObject) => void): DecodedBody {
-  const body = parseBody(bytes);
+  const asked = withoutCapability(parseBody(bytes));
+  const { body } = asked;
   const prompt = { text: texts(body.json) };
   return {
+    ...asked,
     model: modelOf(body.json),
-    body,
     checked: () => {
       check(body.json);
       return { body, prompt };

@@ -2,7 +2,7 @@ import { isAssistantError } from "../../../../core/errors.ts";
 import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inference.ts";
 import type { InferenceCore } from "../../../../inference/core.ts";
 import { type ModelDirectory, resolveModel } from "../../../../inference/resolve.ts";
-import { decodeBody, modelOf, parseBody } from "../../../canonical/decode.ts";
+import { decodeBody, modelOf, parseBody, withoutCapability } from "../../../canonical/decode.ts";
 import { serviceTiers } from "../../../canonical/field-table.ts";
 import type { DecodedBody } from "../../../front/door.ts";
 import { ResponseAnswer } from "./answer.ts";
@@ -20,11 +20,12 @@ export interface ResponsePorts {
 
 /** `POST /v1/responses`. Throws `empty_body`, `invalid_json` or `invalid_request`. */
 export function decodeResponse(bytes: Buffer, ports: ResponsePorts): DecodedBody {
-  const body = parseBody(bytes);
+  const asked = withoutCapability(parseBody(bytes));
+  const { body } = asked;
   const { json } = body;
   const priority = serviceTiers[String(json["service_tier"])] ?? null;
   return {
-    body,
+    ...asked,
     model: modelOf(json),
     prompt: {},
     streamed: json["stream"] === true,
