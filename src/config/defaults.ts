@@ -33,6 +33,8 @@ export const defaults = {
   maxPendingTasks: 1_000_000,
   webhookTimeoutS: 30,
   webhookRetries: 3,
+  conversationTtlDays: 7,
+  maxConversationMessages: 100,
   buildInBackground: true,
   logLevel: "info",
   contextTokens: 4096,

@@ -146,6 +146,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     scheduler,
     tasks,
     capabilities: ownCapabilities({ findings }, keys.capabilities, root),
+    conversations: {
+      ttlMs: (keys.conversations?.ttl_days ?? defaults.conversationTtlDays) * DAY_MS,
+      maxItems: keys.conversations?.max_messages ?? defaults.maxConversationMessages,
+    },
     models,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,

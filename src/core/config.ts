@@ -113,6 +113,7 @@ export interface Config {
   readonly tasks: TaskSettings;
   /** What this machine offers: all of its models have it, besides their own capabilities. */
   readonly capabilities: Capabilities;
+  readonly conversations: ConversationSettings;
   readonly models: readonly ModelSpec[];
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];
@@ -173,6 +174,13 @@ export interface TaskSettings {
   /** Tasks that wait, scheduled ones among them, above which a new one is refused with `queue_full`. */
   readonly maxPending: number;
   readonly webhooks: WebhookSettings;
+}
+
+export interface ConversationSettings {
+  /** Milliseconds that a conversation is kept after its last change. */
+  readonly ttlMs: number;
+  /** Messages, and other items, that are kept of one: the newest. */
+  readonly maxItems: number;
 }
 
 export interface WebhookSettings {

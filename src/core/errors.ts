@@ -97,6 +97,20 @@ export const errorCatalogue = {
     retry: false,
     about: "No uploaded file has this id.",
   },
+  conversation_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No conversation of this key has this id, or it was deleted some days after its last change.",
+  },
+  item_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "The conversation has no item with this id.",
+  },
   task_not_found: {
     status: 404,
     type: "invalid_request_error",

@@ -20,3 +20,9 @@ export const newRequestId = (): string => `req_${randomHex(24)}`;
 
 /** `task-` and 16 hex digits. */
 export const newTaskId = (): string => `task-${randomHex(16)}`;
+
+/** `conv_` and 12 hex digits. */
+export const newConversationId = (): string => `conv_${randomHex(12)}`;
+
+/** An item of a conversation: its kind (`msg`, `fc`, `fco`, `rs`), and 24 hex digits. */
+export const newItemId = (kind: string): string => `${kind}_${randomHex(24)}`;

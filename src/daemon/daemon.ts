@@ -26,6 +26,7 @@ import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
+import { createConversations } from "./conversations.ts";
 import { Current } from "./current.ts";
 import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
@@ -140,10 +141,12 @@ export class Daemon {
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
     this.#tasks = createTasks(current, this.#components, stores, authorizer, log);
+    const conversations = createConversations(current, stores);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const listeners: Listeners = new Listeners({
       inference,
       tasks: this.#tasks,
+      conversations,
       directory,
       registry,
       library,

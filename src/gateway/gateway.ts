@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { AuditEntry } from "../api/audit.ts";
+import type { Conversations } from "../conversations/conversations.ts";
 import type { ListenAddress } from "../core/config.ts";
 import type { Voice } from "../core/engine.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
@@ -76,6 +77,8 @@ export interface GatewayOptions {
   readonly registry?: Registry;
   /** Durable requests, for `/api/v1`. Default: there are none. */
   readonly tasks?: Tasks;
+  /** Conversations that are kept for clients, for all listeners. Default: none are. */
+  readonly conversations?: Conversations;
   /** The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing changed. */
   readonly library?: Library;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
@@ -141,6 +144,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     weights = () => null,
     registry = null,
     tasks = null,
+    conversations = null,
     library = null,
     responses = null,
     files = null,
@@ -185,7 +189,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
   if (registry !== null)
-    doors.push(apiV1Door({ inference, directory, control, authorizer, registry, tasks, isOnHub, pulls, onlyModels }));
+    doors.push(
+      apiV1Door({
+        ...{ inference, directory, control, authorizer, registry, tasks, conversations, isOnHub, pulls, onlyModels },
+      }),
+    );
   for (const door of doors) {
     for (const route of door.inference) {
       const entry = {

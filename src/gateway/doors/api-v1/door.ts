@@ -2,13 +2,16 @@ import type { JsonSchema } from "../../../core/schema.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { readJson } from "../../front/json-body.ts";
+import { type ConversationRoutesOptions, registerConversationRoutes } from "./conversations.ts";
 import { type EmbeddingRoutesOptions, registerEmbeddingRoutes } from "./embeddings.ts";
 import { errorBody } from "./error-body.ts";
 import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
 import { registerTaskRoutes, type TaskRoutesOptions } from "./tasks.ts";
 
 /** The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`. */
-export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions & TaskRoutesOptions): Door => ({
+export const apiV1Door = (
+  options: ModelRoutesOptions & EmbeddingRoutesOptions & TaskRoutesOptions & ConversationRoutesOptions,
+): Door => ({
   ...bearerDoor,
   name: "api-v1",
   errorBody,
@@ -21,6 +24,7 @@ export const apiV1Door = (options: ModelRoutesOptions & EmbeddingRoutesOptions &
     registerModelRoutes(app, options);
     registerEmbeddingRoutes(app, options);
     registerTaskRoutes(app, options);
+    registerConversationRoutes(app, options);
   },
 });
 

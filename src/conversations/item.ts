@@ -1,0 +1,40 @@
+import type { JsonObject } from "../core/inference.ts";
+
+/** One part of a conversation, in the format of OpenAI's Responses API: a message, a call, the output of one, or reasoning. */
+export interface Item extends JsonObject {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** The prefix of an item's id, by its type. */
+const KINDS: Readonly<Record<string, string>> = {
+  message: "msg",
+  function_call: "fc",
+  function_call_output: "fco",
+  reasoning: "rs",
+};
+export const kindOf = (type: string): string => KINDS[type] ?? "item";
+
+const INSTRUCTING: ReadonlySet<unknown> = new Set(["system", "developer"]);
+
+export const isMessage = ({ type }: Item): boolean => type === "message";
+export const isInstruction = ({ type, role }: Item): boolean => type === "message" && INSTRUCTING.has(role);
+/** A turn begins with what the user says. */
+export const beginsTurn = ({ type, role }: Item): boolean => type === "message" && role === "user";
+
+/** A message of text alone. */
+export const textMessage = (id: string, role: string, text: string): Item => ({
+  type: "message",
+  id,
+  role,
+  content: [role === "assistant" ? { type: "output_text", text, annotations: [] } : { type: "input_text", text }],
+});
+
+/** What is written in a message; other parts than text are left out. */
+export function textOf({ content }: Item): string {
+  const parts = (Array.isArray(content) ? content : []) as readonly JsonObject[];
+  return parts
+    .map(({ text, refusal }) => text ?? refusal)
+    .filter((text) => typeof text === "string")
+    .join("\n");
+}

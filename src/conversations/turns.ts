@@ -1,0 +1,57 @@
+import { beginsTurn, type Item, isInstruction } from "./item.ts";
+
+/** What instructs at the beginning, and the rest in turns: each begins with a message of the user. */
+export interface Turns<T> {
+  readonly instructions: readonly T[];
+  readonly turns: readonly (readonly T[])[];
+}
+
+/** `itemOf`: the item of an element. */
+export function turnsOf<T>(elements: readonly T[], itemOf: (element: T) => Item): Turns<T> {
+  const first = elements.findIndex((element) => !isInstruction(itemOf(element)));
+  const begin = first < 0 ? elements.length : first;
+  const turns: T[][] = [];
+  for (const element of elements.slice(begin)) {
+    const turn = turns.at(-1);
+    if (turn === undefined || beginsTurn(itemOf(element))) turns.push([element]);
+    else turn.push(element);
+  }
+  return { instructions: elements.slice(0, begin), turns };
+}
+
+export interface Limits {
+  readonly maxItems: number;
+  /** Of their JSON. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The newest elements within the limits. Instructions at the beginning stay, and whole turns go. Of a last turn that has
+ * too many items for itself the newest stay, without outputs whose call is gone; one that has too many bytes stays whole.
+ */
+export function newest<T>(elements: readonly T[], itemOf: (element: T) => Item, limits: Limits): readonly T[] {
+  const { instructions, turns } = turnsOf(elements, itemOf);
+  const last = withoutOrphans((turns.at(-1) ?? []).slice(-Math.max(1, limits.maxItems - instructions.length)), itemOf);
+  const kept: (readonly T[])[] = [last];
+  let items = instructions.length + last.length;
+  let bytes = bytesOf(instructions) + bytesOf(last);
+  for (const turn of turns.slice(0, -1).reverse()) {
+    items += turn.length;
+    bytes += bytesOf(turn);
+    if (items > limits.maxItems || bytes > limits.maxBytes) break;
+    kept.unshift(turn);
+  }
+  return [...instructions, ...kept.flat()];
+}
+
+function withoutOrphans<T>(elements: readonly T[], itemOf: (element: T) => Item): readonly T[] {
+  const called = new Set<unknown>();
+  return elements.filter((element) => {
+    const { type, call_id: id } = itemOf(element);
+    if (type === "function_call") called.add(id);
+    return type !== "function_call_output" || called.has(id);
+  });
+}
+
+const bytesOf = (elements: readonly unknown[]): number =>
+  elements.reduce<number>((sum, element) => sum + Buffer.byteLength(JSON.stringify(element)), 0);
