@@ -83,6 +83,13 @@ export const errorCatalogue = {
     retry: false,
     about: "No request with this id waits or runs.",
   },
+  batch_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No batch has this id.",
+  },
   response_not_found: {
     status: 404,
     type: "invalid_request_error",
@@ -130,7 +137,7 @@ export const errorCatalogue = {
     type: "invalid_request_error",
     exit: 1,
     retry: false,
-    about: "The task has ended; there is nothing to cancel.",
+    about: "The task or batch has ended; there is nothing to cancel.",
   },
   output_invalid: {
     status: 502,

@@ -12,6 +12,7 @@ import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
+import type { Batches } from "../gateway/doors/openai/batches/batches.ts";
 import { Files } from "../gateway/doors/openai/files/stored.ts";
 import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
@@ -24,6 +25,7 @@ import { WeightsServer } from "../models/weights-server.ts";
 import { openStores, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
+import { createBatches } from "./batches.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
 import { createConversations } from "./conversations.ts";
@@ -70,6 +72,7 @@ export class Daemon {
   readonly #listeners: Listeners;
   readonly #tasks: Tasks;
   readonly #responses: Responses;
+  readonly #batches: Batches;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -143,6 +146,9 @@ export class Daemon {
     this.#tasks = createTasks(current, this.#components, stores, authorizer, log);
     const conversations = createConversations(current, stores);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
+    const files = new Files(stores.records, () => current.config.fileLimitBytes);
+    const parts = { tasks: this.#tasks, responses: this.#responses, files, authorizer, log };
+    this.#batches = createBatches(current, this.#components, stores, parts);
     const listeners: Listeners = new Listeners({
       inference,
       tasks: this.#tasks,
@@ -163,7 +169,8 @@ export class Daemon {
         stop: (options) => this.stop(options),
       }),
       pulls: this.#components.pulls,
-      files: new Files(stores.records, () => current.config.fileLimitBytes),
+      files,
+      batches: this.#batches,
       responses: this.#responses,
       keys,
       audit: auditing(new AuditTrail(stores.records), log.part("audit")),
@@ -222,6 +229,7 @@ export class Daemon {
 
   /** Durable work of a tenant that is to be forgotten. */
   async #endWorkOf(tenant: string): Promise<void> {
+    await this.#batches.endAllOf(tenant);
     await this.#tasks.cancelAllOf(tenant);
     await this.#responses.cancelAllOf(tenant);
   }

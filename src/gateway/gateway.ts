@@ -26,6 +26,7 @@ import { llamaEdgeDoor } from "./doors/llamaedge/door.ts";
 import { monitorDoor } from "./doors/monitor/routes.ts";
 import { ollamaDoor } from "./doors/ollama/door.ts";
 import { GREETING } from "./doors/ollama/memory-routes.ts";
+import type { Batches } from "./doors/openai/batches/batches.ts";
 import { openAiDoor } from "./doors/openai/door.ts";
 import type { Files } from "./doors/openai/files/stored.ts";
 import type { Responses } from "./doors/openai/responses/stored.ts";
@@ -91,6 +92,8 @@ export interface GatewayOptions {
   readonly slots?: RunningSlots;
   /** Files that clients upload, for all listeners. Default: they cannot. */
   readonly files?: Files;
+  /** Files of requests that are answered later, for the listeners that serve all models. Default: there are none. */
+  readonly batches?: Batches;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
   readonly responses?: Responses;
   /** How slow clients may be. Default: `CLIENT_PACE`. */
@@ -148,6 +151,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     library = null,
     responses = null,
     files = null,
+    batches = null,
     isOnHub = async () => null,
     pulls = null,
     keys = null,
@@ -165,6 +169,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     inference,
     responses,
     files,
+    batches: onlyModels === null ? batches : null,
     directory,
     weights,
     voices,

@@ -49,14 +49,14 @@ export class TaskLedger {
     this.#keys = options.store.collection(idempotencyCollection);
   }
 
-  /** Stores all of the orders, or none. They are durable when this resolves. */
+  /** Stores all of the orders, or none. They are durable when this resolves. `id`: of a single one. */
   async create(
     orders: readonly TaskOrder[],
-    { tenant, traceId }: { readonly tenant: string; readonly traceId: string },
+    { tenant, traceId, id: given }: { readonly tenant: string; readonly traceId: string; readonly id?: string },
   ): Promise<readonly Created[]> {
     const now = this.#options.now();
     const candidates = orders.map((order) => ({
-      id: newTaskId(),
+      id: given ?? newTaskId(),
       keyId: order.idempotencyKey === null ? null : keyIdOf(tenant, order.idempotencyKey),
       task: newTask(order, { traceId, now }),
     }));

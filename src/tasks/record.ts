@@ -66,12 +66,17 @@ export interface TaskOrder {
   readonly maxAttempts: number;
   readonly webhookUrl: string | null;
   readonly idempotencyKey: string | null;
+  /** Which job does it, and in which queue it waits. Missing: it is a chat request, in the queue of its model. */
+  readonly job?: { readonly kind: string; readonly lane: string };
 }
+
+/** The queue that a task waits in. */
+export const laneOf = ({ job, model }: Pick<TaskOrder, "job" | "model">): string => job?.lane ?? model;
 
 /** A task as the store has it. The record's id and tenant are the task's. */
 export interface TaskRecord extends TaskOrder {
   readonly status: TaskStatus;
-  /** The model while the task may start, else null. */
+  /** The queue that it waits in while it may start, else null. */
   readonly lane: string | null;
   /** Lower first. */
   readonly rank: number;
@@ -121,7 +126,7 @@ export const newTask = (
   return {
     ...order,
     status: "pending",
-    lane: dueAt === null ? order.model : null,
+    lane: dueAt === null ? laneOf(order) : null,
     rank: -order.priority,
     dueAt,
     traceId,

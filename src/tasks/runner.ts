@@ -7,9 +7,10 @@ import type { Log } from "../inference/ports.ts";
 import type { TextAnswer } from "./answer-sink.ts";
 import { mayFallBack, verdictOf } from "./attempts.ts";
 import { ask, type Execution } from "./execution.ts";
+import type { Job } from "./jobs.ts";
 import type { StoredTask, TaskLedger } from "./ledger.ts";
 import type { Outputs } from "./output.ts";
-import { moved, type TaskLogEntry, type TaskRecord } from "./record.ts";
+import { laneOf, moved, type TaskLogEntry, type TaskRecord, type TaskResult } from "./record.ts";
 import type { SchemaChecker } from "./schema/checker.ts";
 
 /** Over all models: each holds its prompt and its answer in memory. */
@@ -24,14 +25,16 @@ export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | 
   readonly ledger: TaskLedger;
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
-  /** Tasks of one model at once. */
-  readonly concurrency: (model: string) => number;
+  /** Tasks of one queue at once. */
+  readonly concurrency: (lane: string) => number;
+  /** Undefined: there is none of the kind. */
+  readonly job: (kind: string) => Job | undefined;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
 }
 
-/** The tasks of one model, which start by priority, then in the order in which they were made. */
+/** The tasks of one queue, which start by priority, then in the order in which they were made. */
 interface Lane {
   running: number;
   /** One reads the queue at a time. */
@@ -54,6 +57,7 @@ export class Runner {
   #dueTimer: Disposable | null = null;
   #dueAt = Number.POSITIVE_INFINITY;
   #state: "new" | "running" | "stopping" = "new";
+  readonly #stopping = new AbortController();
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -66,13 +70,14 @@ export class Runner {
       // Not before: what runs from here on is this daemon's own. It may have been stopped meanwhile.
       if (this.#state === "new") this.#state = "running";
     }
-    for (const model of await this.#waitingModels()) this.wake(model);
+    for (const lane of await this.#waitingLanes()) this.wake(lane);
     await this.#releaseDue();
   }
 
   /** Starts nothing more. What runs may end; what fails from now on is taken up at the next start. */
   stop(): void {
     this.#state = "stopping";
+    this.#stopping.abort();
     this.#dueTimer?.[Symbol.dispose]();
   }
 
@@ -82,12 +87,12 @@ export class Runner {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** A task of the model may start. */
-  wake(model: string): void {
-    const lane = this.#lanes.get(model) ?? { running: 0, isPumping: false, isStale: false };
-    this.#lanes.set(model, lane);
+  /** A task of the queue may start. */
+  wake(name: string): void {
+    const lane = this.#lanes.get(name) ?? { running: 0, isPumping: false, isStale: false };
+    this.#lanes.set(name, lane);
     lane.isStale = true;
-    if (!lane.isPumping) void this.#pump(model, lane);
+    if (!lane.isPumping) void this.#pump(name, lane);
   }
 
   /** A task starts no sooner than this. */
@@ -111,27 +116,27 @@ export class Runner {
     this.#running.get(taskId)?.cancel(new CallerGone());
   }
 
-  async #pump(model: string, lane: Lane): Promise<void> {
+  async #pump(name: string, lane: Lane): Promise<void> {
     const { ledger, concurrency, log, clock } = this.#options;
     lane.isPumping = true;
     try {
       while (lane.isStale && this.#state === "running") {
-        const free = Math.min(concurrency(model) - lane.running, MAX_RUNNING - this.#running.size);
+        const free = Math.min(concurrency(name) - lane.running, MAX_RUNNING - this.#running.size);
         if (free <= 0) {
           this.#isFull ||= this.#running.size >= MAX_RUNNING;
           break;
         }
         lane.isStale = false;
-        const { records, next } = await ledger.list({ index: "lane", equals: [model], limit: free });
+        const { records, next } = await ledger.list({ index: "lane", equals: [name], limit: free });
         const started = await Promise.all(records.map((record) => this.#claim(record, lane)));
         if (next !== null || started.includes(false)) lane.isStale = true;
       }
     } catch (error) {
-      log.warn({ err: error, model }, "waiting tasks could not be read");
-      clock.after(STORE_RETRY_MS, () => this.wake(model));
+      log.warn({ err: error, queue: name }, "waiting tasks could not be read");
+      clock.after(STORE_RETRY_MS, () => this.wake(name));
     } finally {
       lane.isPumping = false;
-      if (lane.running === 0 && !lane.isStale) this.#lanes.delete(model);
+      if (lane.running === 0 && !lane.isStale) this.#lanes.delete(name);
     }
   }
 
@@ -146,14 +151,14 @@ export class Runner {
     lane.running++;
     void this.#run(claimed).finally(() => {
       lane.running--;
-      this.#ended(task.model);
+      this.#ended(laneOf(task));
     });
     return true;
   }
 
-  #ended(model: string): void {
+  #ended(lane: string): void {
     if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    const woken = this.#isFull ? [...this.#lanes.keys()] : [model];
+    const woken = this.#isFull ? [...this.#lanes.keys()] : [lane];
     this.#isFull = false;
     for (const name of woken) this.wake(name);
   }
@@ -179,7 +184,7 @@ export class Runner {
     const logs: TaskLogEntry[] = [];
     const told = (): TaskRecord => ({ ...task, logs: [...task.logs, ...logs] });
     try {
-      const { text, finishReason, usage, model, reasoning } = await this.#answer(record, cancellation, logs);
+      const { text, finishReason, usage, model, reasoning } = await this.#result(record, cancellation, logs);
       const now = clock.now();
       const result = { text, finishReason, usage, model, reasoning };
       return moved(told(), "completed", { attempts, finishedAt: now, result, error: null }, info(now, "completed"));
@@ -206,6 +211,15 @@ export class Runner {
       const entry: TaskLogEntry = { at: now, level: "warning", message: again };
       return moved(told(), "pending", { attempts, dueAt: now + verdict.delayMs, error: shown }, entry);
     }
+  }
+
+  /** What comes of the task, whoever does it. */
+  async #result(record: StoredTask, cancellation: Cancellation, logs: TaskLogEntry[]): Promise<TaskResult> {
+    const { id, tenant, value } = record;
+    if (value.job === undefined) return await this.#answer(record, cancellation, logs);
+    const job = this.#options.job(value.job.kind);
+    if (job === undefined) throw new AssistantError("internal", `There is no job "${value.job.kind}".`);
+    return await job.run({ id, tenant, request: value.request, cancellation, stopping: this.#stopping.signal });
   }
 
   /** The answer of the task's model, or of the first fallback that has one. */
@@ -277,22 +291,22 @@ export class Runner {
       const entry = info(clock.now(), "the daemon ended meanwhile; queued again");
       await Promise.all(
         records.map((record) =>
-          ledger.replace(record, moved(record.value, "pending", { lane: record.value.model }, entry)),
+          ledger.replace(record, moved(record.value, "pending", { lane: laneOf(record.value) }, entry)),
         ),
       );
     }
   }
 
-  /** Skips from one model to the next, whatever the number of their tasks. */
-  async #waitingModels(): Promise<string[]> {
-    const models: string[] = [];
+  /** Skips from one queue to the next, whatever the number of their tasks. */
+  async #waitingLanes(): Promise<string[]> {
+    const lanes: string[] = [];
     for (;;) {
-      const last = models.at(-1);
+      const last = lanes.at(-1);
       const from = last === undefined ? {} : { from: `${last}\u0000` };
       const { records } = await this.#options.ledger.list({ index: "lane", limit: 1, ...from });
-      const model = records[0]?.value.lane;
-      if (model === undefined || model === null) return models;
-      models.push(model);
+      const lane = records[0]?.value.lane;
+      if (lane === undefined || lane === null) return lanes;
+      lanes.push(lane);
     }
   }
 
@@ -304,7 +318,7 @@ export class Runner {
       const now = clock.now();
       const due = records.filter(({ value }) => (value.dueAt ?? 0) <= now);
       await Promise.all(
-        due.map((record) => ledger.replace(record, { ...record.value, lane: record.value.model, dueAt: null })),
+        due.map((record) => ledger.replace(record, { ...record.value, lane: laneOf(record.value), dueAt: null })),
       );
       const later = records.find(({ value }) => (value.dueAt ?? 0) > now);
       if (later !== undefined) {

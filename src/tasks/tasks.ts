@@ -6,6 +6,7 @@ import type { Page, Store } from "../core/store.ts";
 import type { Log } from "../inference/ports.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { Execution } from "./execution.ts";
+import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
 import { type Created, type StoredTask, TaskLedger, taskNotFound } from "./ledger.ts";
 import { Outputs } from "./output.ts";
 import { isEnded, moved, type TaskOrder, type TaskRecord, type TaskStatus } from "./record.ts";
@@ -65,6 +66,7 @@ export class Tasks {
   readonly #runner: Runner;
   readonly #schemas = new SchemaChecker();
   readonly #webhooks: Webhooks;
+  readonly #jobs = new Map<string, Job>();
   #pending = 0;
   #isClosed = false;
 
@@ -84,7 +86,11 @@ export class Tasks {
       ledger: this.#ledger,
       outputs: this.#outputs,
       schemas: this.#schemas,
-      concurrency: (model) => settings().concurrency ?? halfOf(options.slotsOf(model)),
+      concurrency: (lane) => {
+        const { model, kind } = kindOfLane(lane);
+        return kind === null ? this.concurrency(model) : (this.#jobs.get(kind)?.atOnce ?? 0);
+      },
+      job: (kind) => this.#jobs.get(kind),
     });
     this.#webhooks = new Webhooks({
       store,
@@ -98,6 +104,16 @@ export class Tasks {
 
   get settings(): TaskSettings {
     return this.#options.settings();
+  }
+
+  /** How many requests of tasks a model gets at once. */
+  concurrency(model: string): number {
+    return this.settings.concurrency ?? halfOf(this.#options.slotsOf(model));
+  }
+
+  /** Adds a kind of task. Call it before `start`. */
+  register(kind: string, job: Job): void {
+    this.#jobs.set(kind, job);
   }
 
   /** Takes up what an earlier daemon left, and begins to work. Tries until the store can be read. */
@@ -137,17 +153,29 @@ export class Tasks {
 
   /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
   async create(orders: readonly TaskOrder[], { tenant }: Caller, traceId: string): Promise<readonly Created[]> {
-    const { maxPending } = this.settings;
-    if (this.#pending + orders.length > maxPending)
-      throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
-        remedy: "Try again when some have ended, or raise `[tasks] max_pending`.",
-        retryAfterS: 10,
-      });
+    this.#requireRoom(orders.length);
     const schemas = new Map(
       orders.flatMap(({ schema }) => (schema === null ? [] : [[JSON.stringify(schema), schema]])),
     );
     for (const schema of schemas.values()) await this.#requireUsable(schema);
     return await this.#ledger.create(orders, { tenant, traceId });
+  }
+
+  /** Takes a task that a job does, durably. Throws `queue_full`. */
+  async enqueue({ id, kind, model, request, priority }: JobOrder, { tenant }: Pick<Caller, "tenant">): Promise<void> {
+    this.#requireRoom(1);
+    const lane = this.#jobs.get(kind)?.atOnce === undefined ? model : laneOfKind(kind, model);
+    const order: TaskOrder = {
+      ...{ model, request, priority, job: { kind, lane } },
+      ...{ fallbacks: [], schema: null, repair: false, runAt: null, webhookUrl: null, idempotencyKey: null },
+      maxAttempts: this.settings.maxAttempts,
+    };
+    await this.#ledger.create([order], { tenant, traceId: id, id });
+  }
+
+  /** How a task stands; null: it is not there any longer. */
+  async find(id: string): Promise<TaskRecord | null> {
+    return (await this.#ledger.tasks.get(id))?.value ?? null;
   }
 
   async get(id: string, owner: Owner): Promise<StoredTask> {
@@ -251,6 +279,15 @@ export class Tasks {
       using _timer = this.#options.clock.after(IDLE_MS, () => idle.resolve("idle"));
       if ((await Promise.race([next.changed, idle.promise])) === "idle") yield { type: "idle" };
     }
+  }
+
+  #requireRoom(count: number): void {
+    const { maxPending } = this.settings;
+    if (this.#pending + count > maxPending)
+      throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
+        remedy: "Try again when some have ended, or raise `[tasks] max_pending`.",
+        retryAfterS: 10,
+      });
   }
 
   #changed(id: string, before: TaskRecord | null, after: TaskRecord | null): void {

@@ -19,7 +19,10 @@ export const taskResponse = (id: string, task: TaskRecord): object => ({
 
 /** The same with times, parameters and log. */
 export function reportOf(id: string, task: TaskRecord, delivery: DeliveryRecord | null): object {
-  const { messages, ...params } = task.request as { readonly messages: readonly Message[] } & JsonObject;
+  // What a job is asked for is its own.
+  const { messages = [], ...params } = (task.job === undefined ? task.request : {}) as {
+    readonly messages?: readonly Message[];
+  } & JsonObject;
   const { createdAt, startedAt, finishedAt } = task;
   const waitedUntil = startedAt ?? finishedAt;
   return {

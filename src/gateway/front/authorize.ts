@@ -78,8 +78,8 @@ export class Authorizer {
    * Who asks for what a tenant has left to be done later: its key as it is by now, whichever secret it has. Throws as
    * `authorize` does where a request of the key would be refused.
    */
-  callerOf(tenant: string): Caller {
-    if (tenant === LOCAL.caller.tenant) return LOCAL.caller;
+  tenantIdentity(tenant: string): Identity {
+    if (tenant === LOCAL.caller.tenant) return LOCAL;
     const named = this.#keys().filter(({ name }) => name === tenant);
     // Of several, as while one is replaced, any will do.
     const key = named.find((one) => problemOf(one) === null) ?? named[0];
@@ -87,7 +87,12 @@ export class Authorizer {
     const identity = this.#identityOf(key);
     requireValid(identity);
     requireScope(identity, "inference");
-    return identity.caller;
+    return identity;
+  }
+
+  /** The same, for what runs within no limits of the key. */
+  callerOf(tenant: string): Caller {
+    return this.tenantIdentity(tenant).caller;
   }
 
   /** Counts requests that are answered later, all or none. Returns what takes that back where they are not accepted. Throws as `admit` does. */

@@ -10,7 +10,7 @@ const Task: JsonSchema = {
   type: "object",
   required: ["task_id", "status", "model", "created_at", "updated_at"],
   properties: {
-    task_id: { type: "string", pattern: "^task-[0-9a-f]{16}$" },
+    task_id: { type: "string", pattern: "^(task-[0-9a-f]{16}|(batch|resp)_[0-9a-f]{32})$" },
     status: { enum: [...taskStatuses] },
     model: { type: "string" },
     created_at: { type: "string" },

@@ -17,6 +17,8 @@ import { checkFormType, decodeForm } from "../../canonical/form.ts";
 import type { RouteDescription } from "../../front/describe.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
+import type { Batches } from "./batches/batches.ts";
+import { registerBatchRoutes } from "./batches/routes.ts";
 import { decodeChat, decodeCompletion } from "./chat.ts";
 import { registerFileRoutes } from "./files/routes.ts";
 import type { Files } from "./files/stored.ts";
@@ -128,9 +130,17 @@ export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[]
     json("/v1/responses", "chat", "openai.chat", (bytes) => decodeResponse(bytes, ports), described.create),
   ].flatMap((route) => [route.name, route.name.replace("/v1", "")].map((path) => ({ ...route, path })));
 
+const BATCHED: readonly string[] = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"];
+
+/** The routes whose requests may come as lines of a batch. */
+export const batchRoutes = (ports: ResponsePorts): readonly InferenceRoute[] =>
+  inferenceRoutes(ports).filter(({ path }) => BATCHED.includes(path));
+
 export interface OpenAiOptions extends MemoryRoutesOptions, ResponsePorts {
   /** Null: none is kept. */
   readonly files: Files | null;
+  /** Null: there are none. */
+  readonly batches: Batches | null;
 }
 
 export const openAiDoor = (options: OpenAiOptions): Door => ({
@@ -141,5 +151,6 @@ export const openAiDoor = (options: OpenAiOptions): Door => ({
     registerMemoryRoutes(app, options);
     if (options.responses !== null) registerResponseRoutes(app, options.responses);
     if (options.files !== null) registerFileRoutes(app, options.files);
+    if (options.batches !== null) registerBatchRoutes(app, options.batches);
   },
 });

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
-import type { BlobContent, Collection, CollectionSpec, Store, StoredRecord } from "../../../../core/store.ts";
+import type { BlobContent, Collection, CollectionSpec, Store, StoredRecord, Write } from "../../../../core/store.ts";
 
 /** A file that a client has uploaded. */
 export interface StoredFile {
@@ -50,18 +50,31 @@ export class Files {
   }
 
   /** Writes a content to disk; `add` gives it a name. Rejects with `body_too_large`. */
-  write(content: AsyncIterable<Uint8Array>): Promise<{ readonly digest: string; readonly bytes: number }> {
-    return this.#store.blobs.write(content, { maxBytes: this.limitBytes });
+  write(
+    content: AsyncIterable<Uint8Array>,
+    maxBytes = this.limitBytes,
+  ): Promise<{ readonly digest: string; readonly bytes: number }> {
+    return this.#store.blobs.write(content, { maxBytes });
+  }
+
+  /** A file that is there once `write` is committed. */
+  prepared(
+    tenant: string,
+    { filename, purpose, expiresAfterS }: NewFile,
+    content: Pick<StoredFile, "digest" | "bytes">,
+  ): { readonly id: string; readonly write: Write } {
+    const id = `file-${randomBytes(16).toString("hex")}`;
+    const expiresAt = expiresAfterS === null ? null : Date.now() + expiresAfterS * 1000;
+    return { id, write: this.#records.put(id, { filename, purpose, ...content }, { tenant, expiresAt }) };
   }
 
   async add(
     tenant: string,
-    { filename, purpose, expiresAfterS }: NewFile,
+    file: NewFile,
     content: Pick<StoredFile, "digest" | "bytes">,
   ): Promise<StoredRecord<StoredFile>> {
-    const id = `file-${randomBytes(16).toString("hex")}`;
-    const expiresAt = expiresAfterS === null ? null : Date.now() + expiresAfterS * 1000;
-    await this.#store.commit([this.#records.put(id, { filename, purpose, ...content }, { tenant, expiresAt })]);
+    const { id, write } = this.prepared(tenant, file, content);
+    await this.#store.commit([write]);
     return await this.get(tenant, id);
   }
 

@@ -1,0 +1,149 @@
+import OpenAI, { toFile } from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually, isRunning } from "../support/assistant.ts";
+import { type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+
+let assistant: FakeInstallation;
+let client: OpenAI;
+
+const connect = async (): Promise<void> => {
+  client = new OpenAI({ baseURL: `${await assistant.serve()}/v1`, apiKey: "unused", maxRetries: 0 });
+};
+const killAndRestart = async (): Promise<void> => {
+  const { pid } = await assistant.state();
+  process.kill(pid, "SIGKILL");
+  await eventually("the daemon is gone", async () => !(await isRunning(pid)));
+  await connect();
+};
+
+beforeAll(async () => {
+  assistant = await installFakes({
+    models: { river: { slots: 4 }, vectors: { kind: "embedding" } },
+  });
+  await connect();
+});
+afterAll(() => assistant?.[Symbol.asyncDispose]());
+
+const CHAT = "/v1/chat/completions";
+const chat = (id: string, more: object = {}, prompt = "hello"): object => ({
+  ...{ custom_id: id, method: "POST", url: CHAT },
+  body: { model: "river", messages: [{ role: "user", content: prompt }], max_tokens: 2, ...more },
+});
+
+async function create(lines: readonly unknown[], endpoint: string = CHAT): Promise<OpenAI.Batches.Batch> {
+  const text = lines.map((line) => (typeof line === "string" ? line : JSON.stringify(line))).join("\n");
+  const file = await client.files.create({ file: await toFile(Buffer.from(text), "in.jsonl"), purpose: "batch" });
+  return await client.batches.create({
+    ...{ input_file_id: file.id, endpoint: endpoint as typeof CHAT, completion_window: "24h" },
+    metadata: { kind: "test" },
+  });
+}
+const reaches = (id: string, status: string): Promise<OpenAI.Batches.Batch> =>
+  eventually(`the batch is ${status}`, async () => {
+    const batch = await client.batches.retrieve(id);
+    if (batch.status !== status && ["completed", "failed", "cancelled", "expired"].includes(batch.status))
+      throw new Error(`it is ${batch.status}: ${JSON.stringify(batch.errors)}`);
+    return batch.status === status ? batch : undefined;
+  });
+interface Out {
+  readonly custom_id: string;
+  readonly response: { readonly status_code: number; readonly body: Record<string, unknown> };
+}
+async function linesOf(fileId: string | null | undefined): Promise<Out[]> {
+  if (fileId === null || fileId === undefined) return [];
+  const text = await (await client.files.content(fileId)).text();
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Out);
+}
+
+describe("a batch", () => {
+  it("has an output with its answers and an error file with what was refused", async () => {
+    const created = await create([chat("a"), chat("b", { temperature: "hot" }), chat("c", { max_tokens: 3 })]);
+    expect(created).toMatchObject({
+      ...{ object: "batch", endpoint: CHAT, completion_window: "24h", metadata: { kind: "test" } },
+      id: expect.stringMatching(/^batch_/),
+    });
+    const done = await reaches(created.id, "completed");
+    expect(done.request_counts).toEqual({ total: 3, completed: 2, failed: 1 });
+    const output = await linesOf(done.output_file_id);
+    expect(output.map(({ custom_id: id }) => id)).toEqual(["a", "c"]);
+    expect(output[0]?.response).toMatchObject({
+      status_code: 200,
+      body: { object: "chat.completion", model: "river" },
+    });
+    expect(output[1]?.response.body["usage"]).toMatchObject({ completion_tokens: 3 });
+    expect(await linesOf(done.error_file_id)).toMatchObject([
+      { custom_id: "b", response: { status_code: 400, body: { error: { param: "temperature" } } } },
+    ]);
+    const listed = await client.batches.list({ limit: 1 });
+    expect(listed.data.map(({ id }) => id)).toEqual([created.id]);
+    await expect(client.batches.cancel(created.id)).rejects.toMatchObject({ status: 409 });
+  });
+
+  it("is refused where a line is none, with the number of each such line", async () => {
+    const other = { ...chat("b"), url: "/v1/embeddings" };
+    const lines = [chat("a"), "{", other, chat("a"), chat("c", { model: "brook" }), chat("d", { stream: true })];
+    const created = await create(lines);
+    const { errors, output_file_id: output } = await reaches(created.id, "failed");
+    expect(errors?.data?.map(({ line, code }) => [line, code])).toEqual([
+      [2, "invalid_json_line"],
+      [3, "invalid_url"],
+      [4, "duplicate_custom_id"],
+      [5, "mismatched_model"],
+      [6, "invalid_body"],
+    ]);
+    expect(output).toBeNull();
+  });
+
+  it.each([
+    ["/v1/embeddings", { model: "vectors", input: "hello" }, { object: "list" }],
+    ["/v1/completions", { model: "river", prompt: "hello", max_tokens: 2 }, { object: "text_completion" }],
+    ["/v1/responses", { model: "river", input: "hello", max_output_tokens: 2 }, { object: "response" }],
+  ])("may be for %s", async (url, body, expected) => {
+    const created = await create([{ custom_id: "a", method: "POST", url, body }], url);
+    const { output_file_id: output, error_file_id: errors } = await reaches(created.id, "completed");
+    expect(await linesOf(errors)).toEqual([]);
+    expect((await linesOf(output))[0]?.response.body).toMatchObject(expected);
+  });
+
+  it.each([
+    [{ endpoint: "/v1/images" }, "endpoint"],
+    [{ completion_window: "90d" }, "completion_window"],
+    [{ input_file_id: "file-00000000000000000000000000000000" }, "file_id"],
+    [{ metadata: { a: 1 } }, "metadata"],
+    [{ windows: 1 }, "windows"],
+  ])("is refused for %j", async (wrong, param) => {
+    const order = { input_file_id: "file-1", endpoint: CHAT, completion_window: "24h" } as const;
+    await expect(client.batches.create({ ...order, ...wrong } as never)).rejects.toMatchObject({ param });
+  });
+
+  it("keeps what it answered when it is cancelled", async () => {
+    const slow = fake({ decodeDelayMs: 60_000 });
+    const created = await create([chat("a"), chat("b", {}, slow), chat("c", {}, slow), chat("d")]);
+    await eventually("one is answered", async () => {
+      const { request_counts: counts } = await client.batches.retrieve(created.id);
+      return counts?.completed === 1;
+    });
+    expect(await client.batches.cancel(created.id)).toMatchObject({ status: expect.stringMatching(/^cancel/) });
+    const { output_file_id: output, request_counts: counts } = await reaches(created.id, "cancelled");
+    expect(counts).toEqual({ total: 4, completed: 1, failed: 0 });
+    expect((await linesOf(output)).map(({ custom_id: id }) => id)).toEqual(["a"]);
+  });
+
+  it("outlives kill -9 of the daemon, and has each answer once", async () => {
+    const count = 24;
+    const slow = fake({ decodeDelayMs: 20 });
+    const created = await create(Array.from({ length: count }, (_, index) => chat(`line-${index}`, {}, slow)));
+    await eventually("some are answered", async () => {
+      const { request_counts: counts } = await client.batches.retrieve(created.id);
+      return (counts?.completed ?? 0) >= 4;
+    });
+    await killAndRestart();
+    const { output_file_id: output, request_counts: counts } = await reaches(created.id, "completed");
+    expect(counts).toEqual({ total: count, completed: count, failed: 0 });
+    const ids = (await linesOf(output)).map(({ custom_id: id }) => id);
+    expect(ids).toEqual(Array.from({ length: count }, (_, index) => `line-${index}`));
+  });
+});
