@@ -1,6 +1,9 @@
 import { resolve } from "node:path";
 import { Args } from "@oclif/core";
+import { AssistantError } from "../../src/core/errors.ts";
 import type { BackupResult } from "../../src/store/sqlite/backup.ts";
+import { SqliteStore } from "../../src/store/sqlite/store.ts";
+import { storeDirectory } from "../../src/store/stores.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 import { showProgress } from "../support/cli/progress.ts";
 import { visitStore } from "../support/store/visit.ts";
@@ -8,7 +11,7 @@ import { visitStore } from "../support/store/visit.ts";
 export default class StoreBackup extends BaseCommand {
   static override summary = "Copy the store to a new directory, also while the daemon runs";
   static override description =
-    "The copy has all records as they are at one moment and the contents of files. To restore it, stop the daemon and put it in the place of `store` in the data directory.";
+    "The copy has all records as they are at one moment and the contents of files. To restore it, stop the daemon and put it in the place of `store` in the data directory. The records of a cluster are backed up with Redis.";
   static override examples = [
     { description: "Back up", command: "<%= config.bin %> store backup /var/backups/assistant-2027-01-31" },
   ];
@@ -18,11 +21,17 @@ export default class StoreBackup extends BaseCommand {
 
   async run(): Promise<BackupResult> {
     const { args, flags } = await this.parse(StoreBackup);
-    await using visit = visitStore(this.context(flags).paths);
+    const context = this.context(flags);
+    await using visit = await visitStore(context);
+    const { store } = visit;
+    if (!(store instanceof SqliteStore))
+      throw new AssistantError("usage", `The records are in ${store.location}, which no command here copies.`, {
+        remedy: "Back up Redis itself: its append-only files, or the snapshot that `redis-cli BGSAVE` writes.",
+      });
     using _ = this.jsonEnabled() ? null : showProgress(process.stderr, "copying the store");
     const { backUp } = await import("../../src/store/sqlite/backup.ts");
-    const result = await backUp(visit.directory, resolve(args.directory), visit.store);
-    this.log(`Copied ${visit.store.location} and ${result.blobs} file contents to ${result.directory}.`);
+    const result = await backUp(storeDirectory(context.paths), resolve(args.directory), store);
+    this.log(`Copied ${store.location} and ${result.blobs} file contents to ${result.directory}.`);
     return result;
   }
 }

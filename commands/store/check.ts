@@ -5,17 +5,17 @@ import { visitStore } from "../support/store/visit.ts";
 export default class StoreCheck extends BaseCommand {
   static override summary = "Check whether the store is sound";
   static override description =
-    "Reads all of it, also while the daemon runs. Changes nothing. Exits with 1 when something is wrong.";
+    "Reads all of it, also while the daemon runs. Of a cluster, asks Redis whether it keeps what it acknowledges. Changes nothing. Exits with 1 when something is wrong.";
   static override examples = [{ description: "Check it", command: "<%= config.bin %> store check" }];
 
   async run(): Promise<{ readonly location: string; readonly problems: readonly string[] }> {
     const { flags } = await this.parse(StoreCheck);
-    await using visit = visitStore(this.context(flags).paths);
+    await using visit = await visitStore(this.context(flags));
     const { location } = visit.store;
     let problems: readonly string[];
     {
       using _ = this.jsonEnabled() ? null : showProgress(process.stderr, "checking the store");
-      problems = [...visit.store.problems, ...(await visit.store.check())];
+      problems = [...new Set([...visit.store.problems, ...(await visit.store.check())])];
     }
     for (const problem of problems) this.log(problem);
     if (problems.length === 0) this.log(`${location} is sound.`);

@@ -1,9 +1,9 @@
-import type { Paths } from "../../src/core/config.ts";
+import type { ClusterSettings, Paths } from "../../src/core/config.ts";
 import type { Store } from "../../src/core/store.ts";
 import type { EngineFolder } from "../../src/engines/choice.ts";
 import { FactsCache } from "../../src/models/facts-cache.ts";
 import type { ModelStore } from "../../src/models/store.ts";
-import { openStores } from "../../src/store/stores.ts";
+import { openDocuments, openRecords } from "../../src/store/stores.ts";
 import { printable } from "../../src/ui/printable.ts";
 
 // Stdout holds the answer alone.
@@ -12,17 +12,18 @@ const warn = (problem: string): void => void process.stderr.write(`Warning: ${pr
 /** The pulled models of an installation. */
 export const modelStore = (paths: Paths): ModelStore => ({
   weightsDir: paths.weightsDir,
-  manifests: openStores(paths, warn).manifests,
+  manifests: openDocuments(paths, warn).manifests,
 });
 
 /** The engines of an installation. */
 export const engineFolder = (paths: Paths): EngineFolder => ({
   enginesDir: paths.enginesDir,
-  choices: openStores(paths, warn).engines,
+  choices: openDocuments(paths, warn).engines,
 });
 
 /** What an installation remembers of model files outside its store. */
-export const factsCache = (paths: Paths): FactsCache => new FactsCache(openStores(paths, warn).data);
+export const factsCache = (paths: Paths): FactsCache => new FactsCache(openDocuments(paths, warn).data);
 
 /** The durable records of an installation whose daemon does not run. The caller closes it. */
-export const records = (paths: Paths): Store => openStores(paths, warn).records;
+export const records = (config: { readonly paths: Paths; readonly cluster: ClusterSettings | null }): Promise<Store> =>
+  openRecords(config, warn);

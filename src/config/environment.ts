@@ -22,6 +22,11 @@ export const environmentVariables = [
   },
   { name: "ASSISTANT_HTTP_ADDR", key: "server.http_addr", about: "Address of the OpenAI-compatible API." },
   { name: "ASSISTANT_GRPC_ADDR", key: "server.grpc_addr", about: "Address of the gRPC service." },
+  {
+    name: "ASSISTANT_CLUSTER_URL",
+    key: "cluster.url",
+    about: "Redis or Valkey of the cluster, so that its password need not be in a file.",
+  },
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   {

@@ -1,6 +1,7 @@
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
 import type { Hardware } from "../core/device.ts";
 import { assemble, overlap } from "./assemble.ts";
+import { clusterOf } from "./cluster.ts";
 import { defaultHostCacheBudgetMib, defaults, type Machine } from "./defaults.ts";
 import { at, ownCapabilities, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
@@ -123,6 +124,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
   const tasks = tasksOf(keys, findings, root, env);
+  const cluster = clusterOf(keys, findings, root, env);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -150,6 +152,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       ttlMs: (keys.conversations?.ttl_days ?? defaults.conversationTtlDays) * DAY_MS,
       maxItems: keys.conversations?.max_messages ?? defaults.maxConversationMessages,
     },
+    cluster,
     models,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,
@@ -161,6 +164,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       "server.http_addr": httpAddresses.map(({ address }) => addressText(address)).join(", "),
       "server.grpc_addr": grpc === null ? "" : addressText(grpc),
       "server.body_limit_mib": String(bodyLimitBytes),
+      "cluster.url": cluster === null ? "" : withoutPassword(cluster.url),
       ...Object.fromEntries(
         models.flatMap(({ name, ownAddresses }) =>
           ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]],
@@ -271,6 +275,12 @@ function logLevelOf({ overrides, env }: LoadOptions, keys: MainFile, findings: F
     );
   return given as Config["logLevel"];
 }
+
+const withoutPassword = (text: string): string => {
+  const url = new URL(text);
+  url.password = "";
+  return url.href;
+};
 
 /** Errors first, then by file and line, so that lists of notices read the same every time. */
 function inOrder(notices: readonly ConfigNotice[]): ConfigNotice[] {

@@ -82,6 +82,12 @@ export interface RemoteServer {
   readonly apiKey: string | null;
 }
 
+/** Daemons that work as one. */
+export interface ClusterSettings {
+  /** Of Redis or Valkey, with its password. Never shown or logged. */
+  readonly url: string;
+}
+
 /** The whole configuration, validated and frozen. */
 export interface Config {
   readonly paths: Paths;
@@ -114,6 +120,8 @@ export interface Config {
   /** What this machine offers: all of its models have it, besides their own capabilities. */
   readonly capabilities: Capabilities;
   readonly conversations: ConversationSettings;
+  /** Null: the daemon is alone, and its records are in the data directory. */
+  readonly cluster: ClusterSettings | null;
   readonly models: readonly ModelSpec[];
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];

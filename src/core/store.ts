@@ -144,6 +144,13 @@ export interface Store {
   readonly blobs: Blobs;
   /** What is wrong with it that somebody should know, one sentence each. */
   readonly problems: readonly string[];
+  /** Whether other daemons have the same records. */
+  readonly isShared: boolean;
+  /**
+   * Calls back with the ids of the collection's records that another daemon has changed, or with null after changes may have
+   * been missed. Never where the store is not shared.
+   */
+  watch(collection: string, changed: (ids: readonly string[] | null) => void): Disposable;
   collection<T extends object>(spec: CollectionSpec<T>): Collection<T>;
   /** Does all of the writes, or none. A record may occur in one of them only. */
   commit(writes: readonly Write[]): Promise<Commit>;

@@ -22,7 +22,7 @@ import { AuditTrail } from "../keys/audit-trail.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
-import { openStores, type Stores } from "../store/stores.ts";
+import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { createBatches } from "./batches.ts";
@@ -85,9 +85,9 @@ export class Daemon {
     try {
       const problems: string[] = [];
       let report = (problem: string): void => void problems.push(problem);
-      const stores = openStores(paths, (problem) => report(problem));
+      const documents = openDocuments(paths, (problem) => report(problem));
       // Engines of a daemon that was killed would hold memory that the new ones need.
-      const [leftovers, hardware] = await Promise.all([sweepLeftovers(stores.run), probeHardware(options.env)]);
+      const [leftovers, hardware] = await Promise.all([sweepLeftovers(documents.run), probeHardware(options.env)]);
       const config = await loadConfig({ env: options.env, hardware });
       const log = await writing("log directory", paths.logDir, () =>
         openLog({
@@ -101,6 +101,7 @@ export class Daemon {
       problems.forEach(report);
       for (const leftover of leftovers)
         log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
+      const stores: Stores = { ...documents, records: await openRecords(config, report) };
       const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );
@@ -234,11 +235,12 @@ export class Daemon {
     await this.#responses.cancelAllOf(tenant);
   }
 
-  #listParts({ lock, log, metering, stores: { records } }: Ground): readonly Part[] {
+  #listParts({ lock, log, metering, keys, stores: { records } }: Ground): readonly Part[] {
     const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
     let tidying: Disposable | null = null;
     let watching: Disposable | null = null;
     let sweeper: Disposable | null = null;
+    let keysOfOthers: Disposable | null = null;
     return [
       { name: "lock", stop: () => lock.release() },
       { name: "log", stop: () => this.#closeLog(log) },
@@ -246,9 +248,11 @@ export class Daemon {
         name: "store",
         start: () => {
           sweeper = sweeping(records, systemClock, log.part("store"));
+          keysOfOthers = keys.watch((error) => this.#log.error({ err: error }, "the API keys could not be read"));
         },
         stop: async () => {
           sweeper?.[Symbol.dispose]();
+          keysOfOthers?.[Symbol.dispose]();
           await records.close();
         },
       },

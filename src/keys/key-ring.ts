@@ -71,11 +71,18 @@ export class KeyRing {
   async load(): Promise<void> {
     const records = await this.#list();
     const stored = records.flatMap(({ id, value }) => apiKeysOf(id, value));
+    // Another daemon may have made the first one.
+    if (stored.length > 0) await markStoredKeys(this.#options.paths, true);
     const next = stored.length === 0 && hasStoredKeys(this.#options.paths) ? [NOBODY] : stored;
     if (JSON.stringify(next) === JSON.stringify(this.#stored)) return;
     this.#stored = next;
     this.#all = null;
     this.changed.emit();
+  }
+
+  /** Reads them again whenever another daemon has changed them. */
+  watch(failed: (error: unknown) => void): Disposable {
+    return this.#options.store.watch(keyCollection.name, () => void this.load().catch(failed));
   }
 
   async list(): Promise<KeyView[]> {

@@ -1,13 +1,13 @@
 import { join } from "node:path";
-import type { Paths } from "../core/config.ts";
+import type { ClusterSettings, Paths } from "../core/config.ts";
 import type { Documents } from "../core/documents.ts";
+import type { Store } from "../core/store.ts";
 import { JsonDocuments } from "./json-documents.ts";
+import type { RedisStore } from "./redis/store.ts";
 import { SqliteStore } from "./sqlite/store.ts";
 
-/** Everything that an installation remembers. */
-export interface Stores {
-  /** Durable records. Whoever opened the stores closes it. */
-  readonly records: SqliteStore;
+/** What an installation remembers in files of its own, however many daemons share its records. */
+export interface DocumentStores {
   /** Usage of API keys, memory estimates. */
   readonly data: Documents;
   /** The chosen engine. */
@@ -18,25 +18,43 @@ export interface Stores {
   readonly manifests: Documents;
 }
 
+/** Everything that an installation remembers. */
+export interface Stores extends DocumentStores {
+  /** Durable records. Whoever opened the store closes it. */
+  readonly records: Store;
+}
+
 /** Where the durable records of an installation are. */
 export const storeDirectory = ({ dataDir }: Pick<Paths, "dataDir">): string => join(dataDir, "store");
 
 /**
- * Opens the stores of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
+ * Opens the documents of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
  * document is damaged.
  */
-export function openStores(
+export function openDocuments(
   paths: Pick<Paths, "dataDir" | "enginesDir" | "runDir" | "weightsDir">,
   report: (problem: string) => void,
-): Stores {
+): DocumentStores {
   const folder = (directory: string, fileMode: number | null, directoryMode: number | null): Documents =>
     new JsonDocuments({ directory, fileMode, directoryMode, report });
   return {
-    records: new SqliteStore({ directory: storeDirectory(paths), report }),
     data: folder(paths.dataDir, 0o600, 0o700),
     engines: folder(paths.enginesDir, null, null),
     run: folder(paths.runDir, 0o600, 0o700),
     // Who pulls a model, often root, need not be the user that the daemon runs as.
     manifests: folder(paths.weightsDir, 0o644, 0o755),
   };
+}
+
+/**
+ * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made yet.
+ * The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached.
+ */
+export async function openRecords(
+  { paths, cluster }: { readonly paths: Pick<Paths, "dataDir">; readonly cluster: ClusterSettings | null },
+  report: (problem: string) => void,
+): Promise<SqliteStore | RedisStore> {
+  if (cluster === null) return new SqliteStore({ directory: storeDirectory(paths), report });
+  const { RedisStore } = await import("./redis/store.ts");
+  return await RedisStore.open({ url: cluster.url, report });
 }

@@ -46,7 +46,7 @@ export async function diagnose(context: CommandContext, version: string): Promis
         engineFindings(engines, hardware.devices, toolchainGap, mustSeparate, background),
       ),
     ),
-    guarded("files", fileFindings(paths)),
+    guarded("files", fileFindings(paths, config?.cluster ?? null)),
     configFindings(loaded, status?.notices ?? [], (await loadPresets(paths, env)).notices),
     guarded("models", config === null ? Promise.resolve([]) : modelFindings(config)),
     guarded("providers", providerFindings(config?.providers ?? [])),

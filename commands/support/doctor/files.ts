@@ -1,16 +1,17 @@
 import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Paths } from "../../../src/core/config.ts";
+import type { ClusterSettings, Paths } from "../../../src/core/config.ts";
+import { toAssistantError } from "../../../src/core/errors.ts";
 import { formatBytes } from "../../../src/models/format.ts";
-import { records } from "../stores.ts";
+import { openRecords } from "../../../src/store/stores.ts";
 import { type Finding, findingsOf, type Level } from "./finding.ts";
 
 const LOW_DISK_BYTES = 2 * 1024 ** 3;
 const finding = findingsOf("files");
 
 /** Whether the directories can be used, who else can read them, and how much room there is. */
-export async function fileFindings(paths: Paths): Promise<Finding[]> {
+export async function fileFindings(paths: Paths, cluster: ClusterSettings | null = null): Promise<Finding[]> {
   const directories: readonly (readonly [string, string])[] = [
     ["configuration", dirname(paths.configFile)],
     ["data", paths.dataDir],
@@ -22,12 +23,26 @@ export async function fileFindings(paths: Paths): Promise<Finding[]> {
       directoryFinding(name, directory, name === "configuration" ? "warning" : "broken"),
     ),
   );
-  return [...writable, await diskFinding(paths.dataDir), ...storeFindings(paths), ...(await privacyFindings(paths))];
+  return [
+    ...writable,
+    await diskFinding(paths.dataDir),
+    ...(await storeFindings(paths, cluster)),
+    ...(await privacyFindings(paths)),
+  ];
 }
 
-/** Damaged databases that were set aside. */
-const storeFindings = (paths: Paths): Finding[] =>
-  records(paths).problems.map((problem) => finding("store", "broken", problem, "See docs/store.md."));
+/** Damaged databases that were set aside, or what is wrong with the cluster's Redis. */
+async function storeFindings(paths: Paths, cluster: ClusterSettings | null): Promise<Finding[]> {
+  try {
+    const store = await openRecords({ paths, cluster }, () => {});
+    const { problems } = store;
+    await store.close();
+    return problems.map((problem) => finding("store", "broken", problem, "See docs/store.md."));
+  } catch (error) {
+    const { message, remedy } = toAssistantError(error);
+    return [finding("store", "broken", message, remedy)];
+  }
+}
 
 async function directoryFinding(name: string, directory: string, level: Level): Promise<Finding> {
   const existing = await nearestExisting(directory);

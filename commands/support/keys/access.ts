@@ -38,9 +38,9 @@ async function withoutDaemon({ env, paths }: CommandContext): Promise<KeyAccess>
     import("../../../src/keys/audit-trail.ts"),
     import("../stores.ts"),
   ]);
-  const { apiKeys } = await loadConfig({ env, configFile: paths.configFile });
-  const store = records(paths);
-  const keys = new KeyRing({ store, paths, configured: () => apiKeys });
+  const config = await loadConfig({ env, configFile: paths.configFile });
+  const store = await records(config);
+  const keys = new KeyRing({ store, paths, configured: () => config.apiKeys });
   const trail = new AuditTrail(store);
   const noted = async <Result>(action: string, target: string, change: Promise<Result>): Promise<Result> => {
     const result = await change;

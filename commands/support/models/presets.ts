@@ -6,7 +6,7 @@ import { mayBePreset, type PullOrder, pullOrder } from "../../../src/models/pres
 import type { Presets } from "../../../src/models/presets/preset.ts";
 import { pull } from "../../../src/models/pull.ts";
 import { Registry } from "../../../src/registry/registry.ts";
-import { openStores } from "../../../src/store/stores.ts";
+import { openDocuments } from "../../../src/store/stores.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
 import { modelStore } from "../stores.ts";
@@ -19,7 +19,7 @@ export const orderOf = async (written: string, context: CommandContext): Promise
   mayBePreset(written) ? pullOrder(written, await presetsOf(context)) : { reference: written, name: null };
 
 export const hubOf = ({ paths, env }: CommandContext): Hub =>
-  new Hub({ env, documents: openStores(paths, () => {}).data });
+  new Hub({ env, documents: openDocuments(paths, () => {}).data });
 
 /** Registers and deletes models of this installation. A daemon that runs notices the changed files by itself. */
 export function registryOf(context: CommandContext, progress: ProgressStream, signal: AbortSignal): Registry {

@@ -3,6 +3,7 @@ import { keyScopes, routingPolicies } from "../../core/config.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { capabilityTable } from "./capabilities.ts";
+import { ClusterSection } from "./cluster.ts";
 import { ConversationSection } from "./conversations.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text, textOrList } from "./kit.ts";
 import { ProviderEntry, providersText } from "./providers.ts";
@@ -316,6 +317,7 @@ export const MainFile = Type.Object(
       'What this machine offers, such as `gpus = 2` or `zone = "eu"`: requests may ask for it, and all models here have it besides their own capabilities.',
     ),
     conversations: ConversationSection,
+    cluster: ClusterSection,
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),

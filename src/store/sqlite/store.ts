@@ -22,6 +22,7 @@ const REMOVED_AT_ONCE = 500;
 
 /** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */
 export class SqliteStore implements Store {
+  readonly isShared = false;
   readonly location: string;
   readonly blobs: Blobs;
   readonly #directory: string;
@@ -79,6 +80,10 @@ export class SqliteStore implements Store {
     const shape = { name, indexes, ...(blob === undefined ? {} : { blob }) };
     this.#collections.set(name, { shape, isDefined: false });
     return new RecordCollection(spec, this.#backend);
+  }
+
+  watch(): Disposable {
+    return { [Symbol.dispose]: () => {} };
   }
 
   commit(writes: readonly Write[]): Promise<Commit> {

@@ -1,0 +1,264 @@
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import { AssistantError } from "../../core/errors.ts";
+import type { Script } from "./scripts.ts";
+
+/** Before all keys of ours. */
+export const KEY_PREFIX = "assistant:";
+
+/** A call that meets a lost connection waits as long for it to come back. */
+const WAIT_MS = 2_000;
+/** Of the first connection. */
+const START_MS = 10_000;
+const COMMAND_MS = 15_000;
+const CONNECT_MS = 5_000;
+const MAX_RETRY_MS = 5_000;
+const RETRY_AFTER_S = 5;
+const MIN_MAJOR = 7;
+
+export interface RedisConnectionOptions {
+  /** `redis://` or `rediss://`. Its password is never shown. */
+  readonly url: string;
+  /** Called with a sentence for people when the connection is lost, and when it is back. */
+  readonly report: (event: string) => void;
+}
+
+/**
+ * One connection to Redis or Valkey, and one for subscriptions once there are any. They come back by themselves. No command
+ * is sent twice: whoever asked for one that was under way when the connection was lost learns that its fate is not known.
+ */
+export class RedisConnection {
+  /** Of this process, among those on the same Redis. */
+  readonly id = randomUUID();
+  /** The URL without its password. */
+  readonly location: string;
+  readonly #options: RedisConnectionOptions;
+  readonly #redis: Redis;
+  readonly #listeners = new Map<string, Set<(message: string | null) => void>>();
+  #subscriber: Redis | null = null;
+  #lastError: Error | null = null;
+  #state: "new" | "up" | "lost" = "new";
+  #isClosed = false;
+
+  private constructor(options: RedisConnectionOptions, redis: Redis) {
+    this.#options = options;
+    this.#redis = redis;
+    const url = new URL(options.url);
+    url.username = "";
+    url.password = "";
+    this.location = url.href;
+    redis.on("error", (error: Error) => {
+      this.#lastError = error;
+    });
+    redis.on("close", () => {
+      if (this.#state !== "up" || this.#isClosed) return;
+      this.#state = "lost";
+      options.report(`The connection to ${this.location} is lost. What needs it fails until it is back.`);
+    });
+    redis.on("ready", () => {
+      this.#lastError = null;
+      if (this.#state === "lost") options.report(`The connection to ${this.location} is back.`);
+      this.#state = "up";
+    });
+  }
+
+  /** Resolves when it can be used. Rejects with `store_unavailable` where it cannot be had within 10 s, or is older than Redis 7. */
+  static async open(options: RedisConnectionOptions): Promise<RedisConnection> {
+    const { Redis } = await import("ioredis");
+    const redis = new Redis(options.url, {
+      connectionName: "assistant",
+      connectTimeout: CONNECT_MS,
+      commandTimeout: COMMAND_MS,
+      // A command that was sent must not be sent again: it may have been done.
+      autoResendUnfulfilledCommands: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy: (times) => Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(times, 10)) * (1 + Math.random() / 4),
+      reconnectOnError: (error) => error.message.startsWith("READONLY"),
+    });
+    const connection = new RedisConnection(options, redis);
+    try {
+      await connection.#ready(START_MS);
+      await connection.#requireVersion();
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** Whether commands can be sent now. */
+  get isUp(): boolean {
+    return this.#redis.status === "ready";
+  }
+
+  /** What is wrong now, one sentence for people; null: nothing. */
+  get problem(): string | null {
+    return this.isUp || this.#isClosed ? null : `${this.location} cannot be reached${this.#why()}.`;
+  }
+
+  /** Runs a script with `KEY_PREFIX` as its one key. Rejects with `store_unavailable`. */
+  async run(script: Script, args: readonly (string | number)[]): Promise<unknown> {
+    const redis = await this.#ready(WAIT_MS);
+    const rest = [1, KEY_PREFIX, ...args];
+    try {
+      return await redis.call("EVALSHA", [script.sha, ...rest]);
+    } catch (error) {
+      if (!(error as Error).message.startsWith("NOSCRIPT")) throw this.#failure(error);
+    }
+    return await this.command("EVAL", script.lua, ...rest);
+  }
+
+  /** Rejects with `store_unavailable`. */
+  async command(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
+    const redis = await this.#ready(WAIT_MS);
+    try {
+      return await redis.call(name, [...args]);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /** The same where the answer is bytes. */
+  async bytes(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
+    const redis = await this.#ready(WAIT_MS);
+    try {
+      return await redis.callBuffer(name, [...args]);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /** Channels are not divided by database as keys are. */
+  channel(name: string): string {
+    return `${KEY_PREFIX}${this.#redis.options.db ?? 0}:${name}`;
+  }
+
+  /** Calls back with what comes on a channel, and with null after messages may have been missed. */
+  subscribe(channel: string, listener: (message: string | null) => void): Disposable {
+    const known = this.#listeners.get(channel);
+    const listeners = known ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
+    const subscriber = this.#subscription();
+    if (known === undefined && subscriber.status === "ready") void subscriber.subscribe(channel).catch(() => {});
+    return {
+      [Symbol.dispose]: () => {
+        listeners.delete(listener);
+        if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
+        this.#listeners.delete(channel);
+        if (subscriber.status === "ready") void subscriber.unsubscribe(channel).catch(() => {});
+      },
+    };
+  }
+
+  /** The client itself, for libraries that bring commands of their own. It belongs to the connection. */
+  get client(): Redis {
+    return this.#redis;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#subscriber?.disconnect();
+    // What was asked for is answered first.
+    if (this.isUp) await this.#redis.quit().catch(() => {});
+    this.#redis.disconnect();
+  }
+
+  #subscription(): Redis {
+    if (this.#subscriber !== null) return this.#subscriber;
+    const subscriber = this.#redis.duplicate({ autoResubscribe: false, connectionName: "assistant-events" });
+    // The other connection reports the same.
+    subscriber.on("error", () => {});
+    subscriber.on("message", (channel: string, message: string) => {
+      for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+    });
+    subscriber.on("ready", () => {
+      const channels = [...this.#listeners.keys()];
+      if (channels.length === 0) return;
+      subscriber.subscribe(...channels).then(
+        () => {
+          for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(null);
+        },
+        () => {},
+      );
+    });
+    this.#subscriber = subscriber;
+    return subscriber;
+  }
+
+  async #ready(waitMs: number): Promise<Redis> {
+    const redis = this.#redis;
+    if (redis.status === "ready") return redis;
+    if (this.#isClosed)
+      throw new AssistantError("store_unavailable", `The store ${this.location} is closed: the daemon is stopping.`);
+    const { promise, resolve, reject } = Promise.withResolvers<Redis>();
+    const ready = (): void => resolve(redis);
+    // Waiting does not mend them.
+    const refused = (error: Error): void => {
+      if (/^(WRONGPASS|NOAUTH|NOPERM)/.test(error.message)) reject(this.#failure(error));
+    };
+    redis.once("ready", ready);
+    redis.on("error", refused);
+    const timer = setTimeout(() => reject(this.#unreachable()), waitMs);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      redis.off("ready", ready);
+      redis.off("error", refused);
+    }
+  }
+
+  async #requireVersion(): Promise<void> {
+    const info = String(await this.command("INFO", "server"));
+    const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? "";
+    if (Number.parseInt(version, 10) >= MIN_MAJOR) return;
+    throw new AssistantError(
+      "store_unavailable",
+      `Expected Redis or Valkey ${MIN_MAJOR} or newer at ${this.location}; found version ${version || "unknown"}.`,
+      { remedy: "Update the server, or point `[cluster] url` to another one." },
+    );
+  }
+
+  #why(): string {
+    return this.#lastError === null ? "" : ` (${this.#lastError.message})`;
+  }
+
+  #unreachable(): AssistantError {
+    return new AssistantError("store_unavailable", `The store ${this.location} cannot be reached${this.#why()}.`, {
+      remedy: "Check that Redis runs and that `[cluster] url` names it; the daemon connects again by itself.",
+      retryAfterS: RETRY_AFTER_S,
+      cause: this.#lastError,
+    });
+  }
+
+  #failure(error: unknown): unknown {
+    const { message } = error as Error;
+    const kind = /^[A-Z]+/.exec(message)?.[0] ?? "";
+    const remedy = REMEDIES[kind];
+    if (remedy !== undefined)
+      return new AssistantError("store_unavailable", `The store ${this.location} refuses: ${message}.`, {
+        remedy,
+        retryAfterS: RETRY_AFTER_S,
+        cause: error,
+      });
+    if (kind === "ERR" || kind === "WRONGTYPE") return error;
+    return new AssistantError(
+      "store_unavailable",
+      `The store ${this.location} did not answer, so that it is not known whether the change was made: ${message}.`,
+      { remedy: "Look at what is there, then try again.", retryAfterS: RETRY_AFTER_S, cause: error },
+    );
+  }
+}
+
+/** By the first word of Redis' error. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  OOM: "Give Redis more memory (`maxmemory`).",
+  MISCONF: "Redis cannot write to its disk: make room, or look into its log.",
+  READONLY: "Let `[cluster] url` name the primary server.",
+  LOADING: "Redis is reading its data: try again.",
+  BUSY: "A script of another program holds Redis up: try again.",
+  NOAUTH: "Put the password into `[cluster] url`.",
+  WRONGPASS: "Correct the password in `[cluster] url`.",
+  NOPERM: "Let the user of `[cluster] url` use all commands on keys and channels that begin with `assistant:`.",
+};
