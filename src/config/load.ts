@@ -153,6 +153,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       maxItems: keys.conversations?.max_messages ?? defaults.maxConversationMessages,
     },
     cluster,
+    workerHosts: keys.workers?.allowed_hosts ?? [],
     models,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,

@@ -1,7 +1,7 @@
 import type { ModelSource } from "../core/model.ts";
 
 /** Weights that are looked for. */
-export type WrittenSource = Exclude<ModelSource, { type: "opaque" | "provider" }>;
+export type WrittenSource = Exclude<ModelSource, { type: "opaque" | "provider" | "worker" }>;
 
 /**
  * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
@@ -36,5 +36,6 @@ export function sourceText(source: ModelSource): string {
   if (source.type === "opaque") return source.reference;
   if (source.type === "file") return source.path;
   if (source.type === "provider") return source.offers.map(({ provider, model }) => `${provider}: ${model}`).join(", ");
+  if (source.type === "worker") return "registered workers";
   return source.type === "catalog" ? source.name : `hf:${source.repo}/${source.file}`;
 }

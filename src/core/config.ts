@@ -36,7 +36,7 @@ export interface ConfigNotice {
 }
 
 /** What a key may do; docs/monitoring.md says which routes each of them opens. */
-export const keyScopes = ["inference", "metrics", "admin"] as const;
+export const keyScopes = ["inference", "metrics", "worker", "admin"] as const;
 export type KeyScope = (typeof keyScopes)[number];
 
 /** Hash of an API key; the key itself is never kept. */
@@ -122,6 +122,8 @@ export interface Config {
   readonly conversations: ConversationSettings;
   /** Null: the daemon is alone, and its records are in the data directory. */
   readonly cluster: ClusterSettings | null;
+  /** Hosts that registered workers may be on, besides loopback. */
+  readonly workerHosts: readonly string[];
   readonly models: readonly ModelSpec[];
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];

@@ -281,6 +281,41 @@ export const errorCatalogue = {
     retry: false,
     about: "The provider's answer is not what its API promises, or it does not know the model.",
   },
+  worker_unavailable: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: true,
+    about: "The worker that serves the model cannot be reached, or ended in the middle of its answer.",
+  },
+  worker_busy: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: true,
+    about: "Every worker that serves the model is busy with other requests.",
+  },
+  worker_error: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The worker's answer is not what the workers' protocol promises.",
+  },
+  worker_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No worker is registered under this name and endpoint.",
+  },
+  endpoint_not_allowed: {
+    status: 403,
+    type: "permission_error",
+    exit: 1,
+    retry: false,
+    about: "The daemon may not be made to send requests to this address.",
+  },
   shutting_down: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "The daemon is stopping." },
   // Models and engines
   model_failed: {

@@ -106,6 +106,8 @@ export interface InferenceCall extends CallOrigin {
   readonly hops: readonly string[];
   /** Divides the tenant's cached prompts further; null: not at all. */
   readonly cachePart: string | null;
+  /** Only the worker that this is a reservation of may answer it; missing: any. */
+  readonly reservation?: string;
 }
 
 /** What a call waits for. */

@@ -13,6 +13,8 @@ export interface RemoteModel {
   readonly loaded: boolean;
   /** What it offers there. Missing: what the model does. */
   readonly capabilities?: Capabilities;
+  /** Each takes one of its slots for the requests that carry it; missing: nobody has reserved any. */
+  readonly reservations?: ReadonlySet<string>;
 }
 
 /** Another machine, or a provider, as a place for requests, as last measured. */
@@ -38,6 +40,18 @@ export interface RemoteSource {
   models(taken: ReadonlySet<string>): readonly ModelSpec[];
   /** The way to a candidate; null while it is not up, or where it is none of this source. */
   upstream(name: string): Upstream | null;
+}
+
+/** What has changed of a source, where that is less than all of it. */
+export interface RemoteDelta {
+  /** Those that are new or differ. */
+  readonly candidates: readonly RemoteCandidate[];
+  /** Names of candidates that are gone. */
+  readonly gone: readonly string[];
+  /** Models that are new or differ. */
+  readonly models: readonly ModelSpec[];
+  /** Models that no candidate of the source has any longer. */
+  readonly lostModels: readonly ModelSpec[];
 }
 
 /** The id under which the scheduler, leases and answers know another machine or a provider. */

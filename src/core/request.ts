@@ -37,6 +37,8 @@ export interface RequestFacts extends PromptFacts {
   readonly hops?: readonly string[];
   /** Workers and nodes that do not offer these get no part of it. Missing: any may serve it. */
   readonly capabilities?: CapabilityQuery;
+  /** Only the target that this is a reservation of may take it; missing: any. */
+  readonly reservation?: string;
 }
 
 /** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */

@@ -6,6 +6,8 @@ export type ModelSource =
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
   /** What the program of a `command` engine calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
   | { readonly type: "opaque"; readonly reference: string }
+  /** No weights: programs that registered themselves serve it. */
+  | { readonly type: "worker" }
   /** No weights: one of these providers serves it. */
   | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] };
 

@@ -25,6 +25,7 @@ import { WeightsServer } from "../models/weights-server.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
+import type { Workers } from "../workers/registry.ts";
 import { createBatches } from "./batches.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
@@ -41,6 +42,7 @@ import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { sweeping } from "./sweeping.ts";
 import { createTasks } from "./tasks.ts";
+import { createWorkers, startWorkers } from "./workers.ts";
 
 export interface DaemonOptions {
   readonly env: Environment;
@@ -73,6 +75,7 @@ export class Daemon {
   readonly #tasks: Tasks;
   readonly #responses: Responses;
   readonly #batches: Batches;
+  readonly #workers: Workers;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -146,6 +149,7 @@ export class Daemon {
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
     this.#tasks = createTasks(current, this.#components, stores, authorizer, log);
     const conversations = createConversations(current, stores);
+    this.#workers = createWorkers(this.#components, stores, log);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
     const parts = { tasks: this.#tasks, responses: this.#responses, files, authorizer, log };
@@ -173,6 +177,7 @@ export class Daemon {
       files,
       batches: this.#batches,
       responses: this.#responses,
+      workers: this.#workers,
       keys,
       audit: auditing(new AuditTrail(stores.records), log.part("audit")),
       authorizer,
@@ -284,6 +289,7 @@ export class Daemon {
           await drained;
         },
       },
+      { name: "workers", start: () => startWorkers(this.#workers, log), stop: () => this.#workers.close() },
       { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },
       {
         name: "memory given back",

@@ -1,15 +1,16 @@
 import type { Config } from "../core/config.ts";
 import { answers, type Capabilities, type ModelSpec, type Operation } from "../core/model.ts";
-import type { RemoteCandidate } from "../core/remote.ts";
+import type { RemoteCandidate, RemoteDelta } from "../core/remote.ts";
 import { CapabilityIndex, type Offer } from "../inference/capability-index.ts";
 
 /** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
 export class Directory {
   #byName = new Map<string, ModelSpec>();
   #models: readonly ModelSpec[] = [];
+  /** By name, and by name and alias. */
+  #remote = new Map<string, ModelSpec>();
   #remoteByName = new Map<string, ModelSpec>();
-  #remote: readonly ModelSpec[] = [];
-  #candidates: readonly RemoteCandidate[] = [];
+  #candidates = new Map<string, RemoteCandidate>();
   /** Made when it is first asked for after a change. */
   #offers: CapabilityIndex | null = null;
   #createdAt = new Map<string, number>();
@@ -35,9 +36,27 @@ export class Directory {
   /** Other machines came, went, or told of other models. `candidates`: all that serve models, in the places that requests may go to. */
   replaceRemote(models: readonly ModelSpec[], now: number, candidates: readonly RemoteCandidate[] = []): void {
     this.#offers = null;
-    this.#candidates = candidates;
-    this.#remote = models;
+    this.#candidates = new Map(candidates.map((candidate) => [candidate.name, candidate]));
+    this.#remote = new Map(models.map((model) => [model.name, model]));
     this.#remoteByName = this.#index(models, now);
+  }
+
+  /** The same where a few have changed, whose models have no aliases: thousands of others need not be looked at. */
+  changeRemote({ candidates, gone, models, lostModels }: RemoteDelta, now: number): void {
+    // A candidate alone may be busier than before; what it offers comes with a model.
+    if (models.length + lostModels.length + gone.length > 0) this.#offers = null;
+    for (const name of gone) this.#candidates.delete(name);
+    for (const candidate of candidates) this.#candidates.set(candidate.name, candidate);
+    for (const { name } of lostModels) {
+      this.#remote.delete(name);
+      this.#remoteByName.delete(name);
+      if (!this.#byName.has(name)) this.#createdAt.delete(name);
+    }
+    for (const model of models) {
+      this.#remote.set(model.name, model);
+      this.#remoteByName.set(model.name, model);
+      if (!this.#createdAt.has(model.name)) this.#createdAt.set(model.name, now);
+    }
   }
 
   find(nameOrAlias: string): ModelSpec | undefined {
@@ -58,7 +77,7 @@ export class Directory {
   }
 
   all(): readonly ModelSpec[] {
-    return this.#remote.length === 0 ? this.#models : [...this.#models, ...this.#remote];
+    return this.#remote.size === 0 ? this.#models : [...this.#models, ...this.#remote.values()];
   }
 
   /** What is offered: by each model, and where those that serve it differ, by each of them. */
@@ -71,7 +90,7 @@ export class Directory {
     // Of a model of this machine, its own entry says what it offers.
     for (const model of this.#models) yield { model, capabilities: model.capabilities };
     const told = new Map<ModelSpec, Set<string>>();
-    for (const { models } of this.#candidates)
+    for (const { models } of this.#candidates.values())
       for (const [name, { capabilities }] of models) {
         const model = this.#remoteByName.get(name);
         if (model === undefined || capabilities === undefined) continue;
@@ -82,7 +101,7 @@ export class Directory {
         known.add(text);
         yield { model, capabilities };
       }
-    for (const model of this.#remote) if (!told.has(model)) yield { model, capabilities: model.capabilities };
+    for (const model of this.#remote.values()) if (!told.has(model)) yield { model, capabilities: model.capabilities };
   }
 
   /** Those of this machine's own files. */
@@ -92,7 +111,12 @@ export class Directory {
 
   /** Those that only other machines have. */
   remote(): readonly ModelSpec[] {
-    return this.#remote;
+    return [...this.#remote.values()];
+  }
+
+  /** Whether a model of this machine's own files has this name or alias. */
+  isConfigured(nameOrAlias: string): boolean {
+    return this.#byName.has(nameOrAlias);
   }
 
   /** Epoch milliseconds at which this daemon first knew the model. */

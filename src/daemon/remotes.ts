@@ -8,7 +8,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
 import type { Provider } from "../core/provider.ts";
-import { type RemoteSource, remoteName } from "../core/remote.ts";
+import { type RemoteDelta, type RemoteSource, remoteName } from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { Providers } from "../providers/providers.ts";
@@ -88,10 +88,13 @@ export class Remotes {
     return this.#registered;
   }
 
-  /** Adds one more source. Returns what it has to call when its candidates or models have changed. */
-  add(source: RemoteSource): () => void {
+  /** Adds one more source. Returns what it has to call when its candidates or models have changed, with what of them has where that is not all. */
+  add(source: RemoteSource): (delta?: RemoteDelta) => void {
     this.#sources.push(source);
-    return () => this.#tell();
+    return (delta) => {
+      if (delta === undefined || this.#isShared(delta)) this.#tell();
+      else this.#tellPart(delta);
+    };
   }
 
   /** The way to another machine, a provider or the like; null while it is not up. */
@@ -150,6 +153,22 @@ export class Remotes {
   #configureProviders(): Promise<void> {
     const { providers = [], models = [] } = this.#config ?? {};
     return this.#providers.configure({ providers: [...providers, ...this.#registered], models });
+  }
+
+  /** Whether another source has one of these models too: what is known of it is then put together anew. */
+  #isShared({ models, lostModels }: RemoteDelta): boolean {
+    return [...models, ...lostModels].some(({ name, source }) => {
+      const known = this.#options.directory.find(name);
+      return known !== undefined && known.source.type !== source.type;
+    });
+  }
+
+  #tellPart(delta: RemoteDelta): void {
+    if (this.#config === null) return;
+    this.#options.directory.changeRemote(delta, Date.now());
+    const { candidates, gone, models, lostModels } = delta;
+    const part = { gone, lostModels: lostModels.map(({ name }) => name) };
+    this.changed.emit({ nodeId: this.nodeId, candidates, models, part });
   }
 
   #tell(): void {

@@ -81,7 +81,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         aliases: [...model.aliases],
         kind: model.kind,
         capabilities: { ...model.capabilities },
-        engine: model.source.type === "provider" ? "provider" : model.nodes === undefined ? model.engine : "remote",
+        engine: engineOf(model),
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
         pinned: view?.pinned ?? model.pinned,
@@ -104,6 +104,9 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
     hints: [...parts.hints],
   };
 }
+
+const engineOf = ({ source, nodes, engine }: ModelSpec): string =>
+  source.type === "provider" || source.type === "worker" ? source.type : nodes === undefined ? engine : "remote";
 
 /** Why none of its providers can serve a model, or null. */
 function providerProblem({ source }: ModelSpec, providers: readonly ProviderStatus[]): string | null {

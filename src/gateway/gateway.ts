@@ -16,6 +16,7 @@ import type { PullOrder } from "../models/presets/named.ts";
 import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Tasks } from "../tasks/tasks.ts";
+import type { Workers } from "../workers/registry.ts";
 import { adminDoor } from "./doors/admin/routes.ts";
 import { anthropicDoor } from "./doors/anthropic/door.ts";
 import { apiV1Door } from "./doors/api-v1/door.ts";
@@ -31,12 +32,13 @@ import { openAiDoor } from "./doors/openai/door.ts";
 import type { Files } from "./doors/openai/files/stored.ts";
 import type { Responses } from "./doors/openai/responses/stored.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
+import { workerFrameworkDoor } from "./doors/worker-framework/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
 import { watchDisconnects } from "./front/disconnect.ts";
 import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
-import { memoryApp } from "./front/memory-app.ts";
+import { isFromHere, memoryApp } from "./front/memory-app.ts";
 import { CLIENT_PACE, type ClientPace } from "./front/pace.ts";
 import { refuseSlowBody } from "./front/slow-body.ts";
 import { RouteTable } from "./front/table.ts";
@@ -94,6 +96,8 @@ export interface GatewayOptions {
   readonly files?: Files;
   /** Files of requests that are answered later, for the listeners that serve all models. Default: there are none. */
   readonly batches?: Batches;
+  /** Programs that register themselves, for `/v1.0`. Default: none can. */
+  readonly workers?: Workers;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
   readonly responses?: Responses;
   /** How slow clients may be. Default: `CLIENT_PACE`. */
@@ -159,6 +163,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     voices = () => Promise.resolve([]),
     slots = () => Promise.resolve([]),
     servers: downstream = null,
+    workers = null,
   } = options;
   const orderOf = registry === null ? asWritten : (reference: string) => registry.pullOrder(reference);
   const servers = new Set<Server>();
@@ -199,6 +204,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         ...{ inference, directory, control, authorizer, registry, tasks, conversations, isOnHub, pulls, onlyModels },
       }),
     );
+  const local = new WeakSet<IncomingMessage>();
+  if (workers !== null)
+    doors.push(
+      workerFrameworkDoor({
+        workers,
+        allowedHosts: () => settings().workerHosts ?? [],
+        isLocal: ({ raw }) => local.has(raw) || isFromHere(raw),
+      }),
+    );
   for (const door of doors) {
     for (const route of door.inference) {
       const entry = {
@@ -210,7 +224,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       table.add("POST", route.path, entry);
     }
   }
-  const local = new WeakSet<IncomingMessage>();
   const { bodyLimitBytes } = settings();
   const record = (entry: AuditEntry): void => audit?.append(entry);
   const memory = await memoryApp({

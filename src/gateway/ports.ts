@@ -50,6 +50,8 @@ export interface GatewaySettings {
   /** Host names accepted besides loopback names and IP addresses; `.example.com` takes every name below it. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** Hosts that workers may be on, besides loopback. Missing: none. */
+  readonly workerHosts?: readonly string[];
 }
 
 /** What the header of a model's weights says. */

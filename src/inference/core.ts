@@ -131,8 +131,12 @@ class Run {
     const part = adapters === null ? call.cachePart : `${call.cachePart ?? ""}\n${adapters}`;
     const scope = cacheScopeOf(call.caller.tenant, part, this.#ports.tenancy());
     const facts = this.#requestFacts(call, model, scope);
+    let failure: unknown = null;
     for (let tries = 1; ; tries++) {
-      const lease = await this.#acquire(call, facts);
+      const lease = await this.#acquire(call, facts).catch((error: unknown) => {
+        // It was there a moment ago: why nothing is left of it says more than that it is not known.
+        throw failure !== null && toAssistantError(error).code === "model_not_found" ? failure : error;
+      });
       this.#lease = lease;
       try {
         this.#signals?.[Symbol.dispose]();
@@ -143,6 +147,7 @@ class Run {
         const retry = this.#retryAfter(error);
         this.#finish(lease, retry === "elsewhere" ? "engine-error" : endOf(error), pauseAfter(error));
         if (tries >= MAX_TRIES[retry]) throw error;
+        failure = error;
       } finally {
         lease[Symbol.dispose]();
       }
@@ -158,7 +163,7 @@ class Run {
   }
 
   #requestFacts(call: InferenceCall, model: ModelSpec, scope: CacheScope): RequestFacts {
-    const { id, caller, priority, deadlineAt, hops } = call;
+    const { id, caller, priority, deadlineAt, hops, reservation } = call;
     const { promptTokens, prefix } = this.#ports.fingerprint(call.prompt, scope.name);
     return {
       id,
@@ -171,6 +176,7 @@ class Run {
       deadlineAt,
       hops,
       ...(call.selector.capabilities === undefined ? {} : { capabilities: call.selector.capabilities }),
+      ...(reservation === undefined ? {} : { reservation }),
     };
   }
 
@@ -269,8 +275,8 @@ class Run {
 }
 
 /** Whether whoever runs the model checks the fields of its requests: another machine, or a server with other fields. */
-const checksRequests = ({ nodes, engine }: ModelSpec): boolean =>
-  nodes !== undefined || traitsOf(engine).checksRequests;
+const checksRequests = ({ nodes, engine, source }: ModelSpec): boolean =>
+  (nodes !== undefined && source.type !== "worker") || traitsOf(engine).checksRequests;
 
 /** Most tokens the answer may have, or the usual length where nobody set a limit. */
 function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpec): number {

@@ -14,8 +14,9 @@ import { checkVoice, isVoiceFile } from "./voice.ts";
 export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
   if (source.type === "opaque") return source.reference;
   if (source.type === "file") return await existing(source.path);
-  if (source.type !== "provider") return await stored(source, store);
-  const names = source.offers.map(({ provider }) => provider).join(", ");
+  if (source.type !== "provider" && source.type !== "worker") return await stored(source, store);
+  const names =
+    source.type === "worker" ? "registered workers" : source.offers.map(({ provider }) => provider).join(", ");
   throw new AssistantError("model_not_pulled", `The model is served by ${names}: it has no weights on this machine.`);
 }
 
@@ -71,7 +72,7 @@ const explained = (file: string) => (error: NodeJS.ErrnoException) => {
 };
 
 /** Sources whose weights are in the store. */
-type Stored = Exclude<ModelSource, { type: "file" | "opaque" | "provider" }>;
+type Stored = Exclude<ModelSource, { type: "file" | "opaque" | "provider" | "worker" }>;
 
 async function existing(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);

@@ -31,6 +31,8 @@ export interface RemoteChange {
   readonly candidates: readonly RemoteCandidate[];
   /** Models that no file of this machine names; their `nodes` is set. */
   readonly models: readonly ModelSpec[];
+  /** Set where `candidates` and `models` are those alone that are new or differ. Missing: they are all there are. */
+  readonly part?: { readonly gone: readonly string[]; readonly lostModels: readonly string[] };
 }
 
 /** What may happen. All of it reaches `decide` one at a time, in the order in which it happened. */

@@ -1,5 +1,6 @@
 import { matches } from "../core/capability-query.ts";
 import type { ModelSpec } from "../core/model.ts";
+import type { RemoteCandidate, RemoteModel } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { type Cost, costOf } from "./cost.ts";
 import type { Refusal } from "./effects.ts";
@@ -27,65 +28,105 @@ const MAX_SKIPPED = 64;
 const LOOKED_AT = 8;
 
 /** Takes over what was measured. Requests that wait for what has become free go there at the end of this decision. */
-export function remotesChanged(turn: Turn, { nodeId, candidates, models }: RemoteChange): void {
+export function remotesChanged(turn: Turn, { nodeId, candidates, models, part }: RemoteChange): void {
   const { state } = turn;
   state.nodeId = nodeId;
-  const names = new Set(candidates.map(({ name }) => name));
-  for (const name of state.nodes.keys()) if (!names.has(name)) state.nodes.delete(name);
-  const least = Math.min(...[...state.nodes.values()].filter(({ facts }) => facts.up).map(({ turns }) => turns));
-  for (const facts of candidates) {
-    const node = state.nodes.get(facts.name) ?? new NodeRecord(facts);
-    state.nodes.set(facts.name, node);
-    // Who was away has no claim on what the others got meanwhile.
-    if (facts.up && (!node.facts.up || node.turns === 0) && Number.isFinite(least))
-      node.turns = Math.max(node.turns, least);
-    // Another daemon, or one that was away, has nothing of what it had.
-    const isFresh = !facts.up || facts.nodeId !== node.facts.nodeId;
-    node.facts = facts;
-    if (!isFresh) continue;
-    for (const model of state.models.values()) {
-      const target = model.nodes.get(node.name);
-      if (target !== undefined) model.nodePrefixes.clear(target);
-    }
-  }
+  const wanted = part === undefined ? new Set(models.map(({ name }) => name)) : null;
+  loseModels(turn, part?.lostModels ?? [...state.models.keys()].filter((name) => wanted?.has(name) === false));
   takeModels(turn, models);
-  for (const model of state.models.values()) {
-    meetNodes(state, model);
+  const names = part === undefined ? new Set(candidates.map(({ name }) => name)) : null;
+  const changed = new Set<ModelRecord>();
+  for (const name of part?.gone ?? [...state.nodes.keys()].filter((known) => names?.has(known) === false))
+    for (const model of forgetNode(state, name)) changed.add(model);
+  for (const facts of candidates) for (const model of takeNode(state, facts)) changed.add(model);
+  for (const model of part === undefined ? state.models.values() : changed)
     if (model.queue.size > 0) state.dirty.add(model);
-  }
 }
 
-/** Brings what other nodes have of the model up to date. A target whose node or model there is gone is forgotten; its requests end all the same. */
-export function meetNodes(state: SchedulerState, model: ModelRecord): void {
-  for (const [name, target] of model.nodes) {
-    if (state.nodes.get(name)?.facts.models.has(model.name)) continue;
-    model.nodePrefixes.clear(target);
-    model.nodes.delete(name);
+/** Returns the models that it had. A target whose node or model there is gone is forgotten; its requests end all the same. */
+function forgetNode(state: SchedulerState, name: string): ModelRecord[] {
+  const node = state.nodes.get(name);
+  state.nodes.delete(name);
+  return [...(node?.facts.models.keys() ?? [])].flatMap((modelName) => {
+    const model = state.models.get(modelName);
+    if (model !== undefined) forgetTarget(model, name);
+    return model ?? [];
+  });
+}
+
+function forgetTarget(model: ModelRecord, node: string): void {
+  const target = model.nodes.get(node);
+  if (target === undefined) return;
+  model.nodePrefixes.clear(target);
+  model.nodes.delete(node);
+}
+
+/** Returns the models that it has. */
+function takeNode(state: SchedulerState, facts: RemoteCandidate): ModelRecord[] {
+  const node = state.nodes.get(facts.name) ?? new NodeRecord(facts);
+  state.nodes.set(facts.name, node);
+  const before = node.facts;
+  // Who was away has no claim on what the others got meanwhile.
+  if (facts.up && (!before.up || node.turns === 0)) node.turns = Math.max(node.turns, leastTurns(state, node, facts));
+  // Another daemon, or one that was away, has nothing of what it had.
+  const isFresh = !facts.up || facts.nodeId !== before.nodeId;
+  node.facts = facts;
+  for (const name of before.models.keys()) {
+    const model = state.models.get(name);
+    if (model !== undefined && !facts.models.has(name)) forgetTarget(model, node.name);
   }
+  return [...facts.models].flatMap(([name, offered]) => {
+    const model = state.models.get(name);
+    if (model === undefined) return [];
+    const target = meet(model, node, offered);
+    if (isFresh) model.nodePrefixes.clear(target);
+    return model;
+  });
+}
+
+/** Of the nodes that are up and share a model with this one, the fewest turns; 0: there are none. */
+function leastTurns(state: SchedulerState, node: NodeRecord, { models }: RemoteCandidate): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const name of models.keys())
+    for (const { node: other } of state.models.get(name)?.nodes.values() ?? [])
+      if (other !== node && other.facts.up) least = Math.min(least, other.turns);
+  return Number.isFinite(least) ? least : 0;
+}
+
+/** Brings what other nodes have of a model that is new here up to date. */
+export function meetNodes(state: SchedulerState, model: ModelRecord): void {
   for (const node of state.nodes.values()) {
     const facts = node.facts.models.get(model.name);
-    if (facts === undefined) continue;
-    const known = model.nodes.get(node.name);
-    const target = known?.node === node ? known : new NodeTarget(node, model, facts);
-    model.nodes.set(node.name, target);
-    target.facts = facts;
-    target.others = Math.max(0, facts.inFlight - target.inFlight.size);
+    if (facts !== undefined) meet(model, node, facts);
   }
 }
 
-/** Models that only other nodes have come and go with what those report. */
-function takeModels(turn: Turn, specs: readonly ModelSpec[]): void {
+function meet(model: ModelRecord, node: NodeRecord, facts: RemoteModel): NodeTarget {
+  const known = model.nodes.get(node.name);
+  const target = known?.node === node ? known : new NodeTarget(node, model, facts);
+  model.nodes.set(node.name, target);
+  target.facts = facts;
+  target.others = Math.max(0, facts.inFlight - target.inFlight.size);
+  return target;
+}
+
+/** Models that only other nodes had, and none has any longer. */
+function loseModels(turn: Turn, names: readonly string[]): void {
   const { state } = turn;
-  const wanted = new Set(specs.map(({ name }) => name));
-  for (const model of [...state.models.values()]) {
-    if (!model.isDiscovered || wanted.has(model.name)) continue;
+  for (const name of names) {
+    const model = state.models.get(name);
+    if (model === undefined || !model.isDiscovered) continue;
     rejectAll(
       turn,
       model,
-      refusal("model_not_found", `No remote server or provider has the model "${model.name}" any longer`),
+      refusal("model_not_found", `No remote server, provider or worker has the model "${name}" any longer`),
     );
-    state.models.delete(model.name);
+    state.models.delete(name);
   }
+}
+
+/** Models that only other nodes have. Those are met afterwards. */
+function takeModels({ state }: Turn, specs: readonly ModelSpec[]): void {
   for (const spec of specs) {
     const model = state.models.get(spec.name) ?? new ModelRecord(spec);
     state.models.set(spec.name, model);
@@ -172,7 +213,9 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
  */
 function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
   // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
-  if (model.removed || most <= 0 || !hasRoom(turn, model, ANY)) return;
+  if (model.removed || most <= 0) return;
+  const hasReserved = hasReservations(model);
+  if (!hasReserved && !hasRoom(turn, model, ANY)) return;
   let left = most;
   let place = 0;
   let from = 0;
@@ -180,8 +223,9 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
     place += 1;
     if (place < from) continue;
     const offer = choose(turn, request);
-    // Nodes that are full are full for all; only hop lists and capabilities differ between requests.
-    if (offer === null && (request.facts.hops ?? []).length === 0 && request.facts.capabilities === undefined) return;
+    // Nodes that are full are full for all; only hop lists, capabilities and reservations differ between requests.
+    const isAlike = (request.facts.hops ?? []).length === 0 && request.facts.capabilities === undefined && !hasReserved;
+    if (offer === null && isAlike) return;
     if (offer === null) continue;
     if (perPlaceMs !== null && offer.target.isMeasured) {
       const thereMs = offer.cost.firstTokenMs * MARGIN;
@@ -198,13 +242,14 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
 }
 
 /** What says of a request where it may go. */
-type Restrictions = Pick<RequestFacts, "hops" | "capabilities">;
+type Restrictions = Pick<RequestFacts, "hops" | "capabilities" | "reservation">;
 const ANY: Restrictions = {};
 
-/** Whether the request has not been there, and is offered there what it asks for. */
-const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities }: Restrictions): boolean =>
+/** Whether the request has not been there, is offered there what it asks for, and has a place there where it reserved one. */
+const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities, reservation }: Restrictions): boolean =>
   !hops.includes(node.facts.nodeId) &&
-  (capabilities === undefined || matches(capabilities, facts.capabilities ?? model.spec.capabilities));
+  (capabilities === undefined || matches(capabilities, facts.capabilities ?? model.spec.capabilities)) &&
+  (reservation === undefined || facts.reservations?.has(reservation) === true);
 
 /** Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone, and the hop list allows it. */
 export function mayForward({ state, now }: Turn, model: ModelRecord, request: Restrictions): boolean {
@@ -212,6 +257,11 @@ export function mayForward({ state, now }: Turn, model: ModelRecord, request: Re
   if (model.nodes.size === 0 || hops.length >= MAX_HOPS || hops.includes(state.nodeId)) return false;
   for (const target of model.nodes.values())
     if (target.node.facts.up && pauseMs(target, now) <= MAX_PAUSE_MS && suits(target, request)) return true;
+  return false;
+}
+
+function hasReservations(model: ModelRecord): boolean {
+  for (const { facts } of model.nodes.values()) if (facts.reservations !== undefined) return true;
   return false;
 }
 
@@ -234,6 +284,13 @@ export function unreachable({ state, now }: Turn, model: ModelRecord): Refusal {
   const reason = soonest?.pauseReason;
   if (soonest !== undefined && reason)
     return refusal(reason.code, reason.message, reason.remedy, secondsOf(pauseMs(soonest, now)));
+  if (model.spec.source.type === "worker")
+    return refusal(
+      "worker_unavailable",
+      `No worker serves "${model.name}" to this request now`,
+      "`assistant worker list` shows the workers.",
+      secondsOf(2_000),
+    );
   if (model.spec.source.type === "provider")
     return refusal(
       "provider_unavailable",
@@ -263,8 +320,10 @@ export function nodeFinished(
   turn.state.dirty.add(target.model);
   // One that counts over all its models may have been full for the others.
   if (target.node.facts.maxInFlight !== undefined)
-    for (const model of turn.state.models.values())
-      if (model.queue.size > 0 && model.nodes.has(target.node.name)) turn.state.dirty.add(model);
+    for (const name of target.node.facts.models.keys()) {
+      const model = turn.state.models.get(name);
+      if (model !== undefined && model.queue.size > 0) turn.state.dirty.add(model);
+    }
   if (outcome.end === "engine-error") {
     target.pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, 2 * target.pauseMs));
     arm(turn, target.pause, turn.now + Math.max(target.pauseMs, outcome.pause?.ms ?? 0));
@@ -307,10 +366,11 @@ interface Offer {
   readonly cost: Cost;
 }
 
-/** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. */
+/** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. Who reserved a place has it. */
 const isOpen = (target: NodeTarget, request: Restrictions, now: number): boolean => {
   const { node, pause, load } = target;
-  return node.facts.up && load < 1 && !node.isFull && !(pause.armed && pause.at > now) && suits(target, request);
+  const isFree = request.reservation !== undefined || (load < 1 && !node.isFull);
+  return node.facts.up && isFree && !(pause.armed && pause.at > now) && suits(target, request);
 };
 
 function hasRoom({ now }: Turn, model: ModelRecord, request: Restrictions): boolean {

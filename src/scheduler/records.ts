@@ -436,7 +436,7 @@ export class NodeTarget extends Target {
   }
 
   get load(): number {
-    return (this.inFlight.size + this.others) / this.slots;
+    return (this.inFlight.size + this.others + (this.facts.reservations?.size ?? 0)) / this.slots;
   }
 
   get delayMs(): number {

@@ -19,5 +19,7 @@ export function psText(status: DaemonStatus): string[] {
     ...restartLines(status.restartSettings),
   ];
   const table = rows.length === 0 ? [idleSentence(status)] : plainTable(columns, rows);
-  return [...table, ...(trouble.length > 0 ? ["", ...trouble] : [])];
+  const atWorkers = status.models.filter(({ engine }) => engine === "worker").map(({ name }) => name);
+  const workers = atWorkers.length === 0 ? [] : [`At workers: ${atWorkers.join(", ")}`];
+  return [...table, ...workers, ...(trouble.length > 0 ? ["", ...trouble] : [])];
 }

@@ -69,8 +69,8 @@ function modelRow(model: ModelStatus): string[] {
       ? model.error
       : model.engine === "remote"
         ? "on a remote server"
-        : model.engine === "provider"
-          ? "at a provider"
+        : model.engine === "provider" || model.engine === "worker"
+          ? `at a ${model.engine}`
           : model.instances > 0
             ? `${plural(model.instances, "instance")} ready`
             : "not loaded";

@@ -25,8 +25,12 @@ export function headline(status: DaemonStatus): string[] {
 
 /** What to do where no instance is up. Pure. */
 export function idleSentence({ models }: DaemonStatus): string {
-  const local = models.find(({ engine, error }) => engine !== "remote" && engine !== "provider" && error === null);
+  const local = models.find(
+    ({ engine, error }) => !["remote", "provider", "worker"].includes(engine) && error === null,
+  );
   if (models.length === 0) return "No models are configured: `assistant run smollm2` sets up a first one.";
+  if (local === undefined && models.some(({ engine }) => engine === "worker"))
+    return "No model is loaded here; workers serve some.";
   return local === undefined
     ? "No model can be loaded: see below."
     : `No model is loaded. A request loads one, or \`assistant load ${local.name}\`.`;

@@ -10,18 +10,20 @@ export interface ModelElsewhere {
   readonly nodes: readonly string[];
   /** The provider that offers it, or null. */
   readonly provider: string | null;
+  /** Registered workers serve it. */
+  readonly atWorkers: boolean;
 }
 
 /** The models that requests reach only on other machines or at providers; none where no daemon runs. */
 export async function modelsElsewhere(context: CommandContext): Promise<readonly ModelElsewhere[]> {
   const status = (await connectIfAnswering(context.paths))?.status;
-  const remote = status?.models.filter((model) => model.engine === "remote") ?? [];
+  const remote = status?.models.filter(({ engine }) => engine === "remote" || engine === "worker") ?? [];
   const configured = new Set(status?.models.map(({ name }) => name));
   const offered = (status?.providers ?? []).flatMap(({ name: provider, models }) =>
     models.filter(({ name }) => !configured.has(name)).map(({ name, kind }) => ({ name, kind, provider })),
   );
   return [
-    ...remote.map(({ name, aliases, kind }) => ({
+    ...remote.map(({ name, aliases, kind, engine }) => ({
       name,
       aliases,
       kind,
@@ -29,8 +31,9 @@ export async function modelsElsewhere(context: CommandContext): Promise<readonly
         .filter((node) => node.state === "up" && node.models.includes(name))
         .map((node) => node.name),
       provider: null,
+      atWorkers: engine === "worker",
     })),
-    ...offered.map((model) => ({ ...model, aliases: [], nodes: [] })),
+    ...offered.map((model) => ({ ...model, aliases: [], nodes: [], atWorkers: false })),
   ];
 }
 

@@ -111,7 +111,8 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
 
 /** "On other machines: far (b)", and what each provider offers; or nothing. */
 export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
-  const there = models.filter(({ provider }) => provider === null);
+  const atWorkers = models.filter((model) => model.atWorkers).map(({ name }) => name);
+  const there = models.filter((model) => model.provider === null && !model.atWorkers);
   const offered = Map.groupBy(
     models.filter(({ provider }) => provider !== null),
     ({ provider }) => provider ?? "",
@@ -122,6 +123,7 @@ export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
       : [
           `On other machines: ${there.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`,
         ]),
+    ...(atWorkers.length === 0 ? [] : [`At workers: ${atWorkers.join(", ")}`]),
     ...offersLines([...offered].map(([name, of]) => ({ name, models: of }))),
   ];
 }

@@ -96,7 +96,7 @@ const ApiKeyEntry = Type.Object(
     }),
     scopes: list(
       Type.Enum([...keyScopes]),
-      "What the key may do: use models, read `/metrics`, call the admin API over the network.",
+      "What the key may do: use models, read `/metrics`, register workers, call the admin API over the network.",
       {
         default: ["inference"],
       },
@@ -318,6 +318,16 @@ export const MainFile = Type.Object(
     ),
     conversations: ConversationSection,
     cluster: ClusterSection,
+    workers: section(
+      {
+        allowed_hosts: list(
+          Type.String({ minLength: 1 }),
+          "Hosts that registered workers may be on, besides loopback addresses that programs of this machine register: names, `.example.com` for all below a domain, networks such as `10.0.0.0/8`, or `*` for all.",
+          { default: [] },
+        ),
+      },
+      "Programs that register themselves and serve models.",
+    ),
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),

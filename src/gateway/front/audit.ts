@@ -16,14 +16,19 @@ export interface AuditOptions {
 /** Reading changes nothing. */
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 /** Fields, of path, query and body, that name what a request is about. None of them can hold a secret or a prompt. */
-const NAMING = ["name", "id", "*", "model_name", "preset_name", "model", "reference", "destination"];
+const NAMING = ["name", "id", "*", "model_name", "preset_name", "model", "reference", "destination", "endpoint"];
 const MAX_TARGET_LENGTH = 200;
 
-/** Reports every request that was let in to a route of the scope `admin` that may change something, when it has been answered. */
+/** Reports every request that was let in to a route of the scope `admin` or `worker` that may change something, when it has been answered. */
 export function auditRoutes(app: FastifyInstance, { audit, isLocal }: AuditOptions): void {
   app.addHook("onResponse", async (request, reply) => {
     const { config, url: route = "" } = request.routeOptions;
-    if (config.scope !== "admin" || READING.has(request.method) || request.identity === undefined) return;
+    if (
+      (config.scope !== "admin" && config.scope !== "worker") ||
+      READING.has(request.method) ||
+      request.identity === undefined
+    )
+      return;
     audit({
       at: Date.now(),
       actor: request.identity.caller.tenant,

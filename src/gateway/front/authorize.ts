@@ -14,9 +14,12 @@ export interface Identity {
 /** This machine's own user: on the Unix socket, and everywhere while no keys are configured. */
 export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key: null };
 
-/** The admin API is for keys that were given it: without any it is on the Unix socket alone. */
+/** What changes the daemon itself, or what it answers. */
+const CHANGING: ReadonlySet<KeyScope> = new Set(["admin", "worker"]);
+
+/** The admin API, and registering workers, are for keys that were given it: without any they are on the Unix socket alone. */
 export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean =>
-  scope === "admin" && guarded && key === null;
+  CHANGING.has(scope) && guarded && key === null;
 
 /** What somebody is told who may not use what there is. */
 export const needsAdminKey = (): AssistantError =>
@@ -28,6 +31,7 @@ const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
 const ALLOWED: Readonly<Record<KeyScope, string>> = {
   inference: "use models",
   metrics: "read metrics",
+  worker: "register workers",
   admin: "call the admin API",
 };
 
@@ -134,7 +138,8 @@ const refusedKey = (name: string, problem: string): AssistantError =>
 
 /** Throws `insufficient_scope` where the identity's key does not have the scope. */
 export function requireScope({ key }: Identity, scope: KeyScope): void {
-  if (key === null || (key.scopes ?? DEFAULT_SCOPES).includes(scope)) return;
+  const scopes = key?.scopes ?? DEFAULT_SCOPES;
+  if (key === null || scopes.includes(scope) || (scope === "worker" && scopes.includes("admin"))) return;
   throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {
     remedy: `Use another key, one with the scope "${scope}".`,
   });

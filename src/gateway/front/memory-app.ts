@@ -157,7 +157,7 @@ function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: Fas
 }
 
 /** A proxy on this machine has sent what it forwards from here too; it says so. Pages of the web may ask models where they are let, no more. */
-const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
+export const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
   isLoopback(socket.localAddress) &&
   isLoopback(socket.remoteAddress) &&
   isLocalOrigin(headers.origin) &&

@@ -8,6 +8,8 @@ import { engineErrorOf } from "../../upstreams/answer/engine-error.ts";
 export interface AnswerTranslator {
   /** Content type of a streamed answer. Comments about a long wait are sent in event streams alone. */
   readonly streamType: string;
+  /** False: its event stream is not made of events, and takes no comments. */
+  readonly comments?: false;
   /** The answer begins. `headers`: those of its head, name, value, … */
   head?(headers: readonly string[]): void;
   /** What one object of the stream becomes; "": nothing. The last may hold no choice, but the usage. */
@@ -96,7 +98,7 @@ class StreamSink extends TranslatedSink {
       },
     });
     const { waiting } = client;
-    if (waiting !== undefined && translator.streamType.startsWith(EVENT_STREAM))
+    if (waiting !== undefined && translator.comments !== false && translator.streamType.startsWith(EVENT_STREAM))
       this.waiting = (wait: Waiting, headers) => waiting.call(client, wait, headers);
   }
 

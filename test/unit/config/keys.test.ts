@@ -29,9 +29,12 @@ it("scopes, models and limits of a key are read; a key without them has none of 
 it.each([
   [
     'scopes = ["inferense"]',
-    'scopes[0]: expected one of "inference", "metrics", "admin", found "inferense" (did you mean "inference"?)',
+    'scopes[0]: expected one of "inference", "metrics", "worker", "admin", found "inferense" (did you mean "inference"?)',
   ],
-  ['scopes = "admin"', 'scopes: expected an array, each one of "inference", "metrics", "admin", found "admin"'],
+  [
+    'scopes = "admin"',
+    'scopes: expected an array, each one of "inference", "metrics", "worker", "admin", found "admin"',
+  ],
   ["scope = []", "scope: unknown key in [server.api_key_sha256[0]] (did you mean `scopes`?)"],
   ["max_in_flight = 0", "max_in_flight: expected an integer of at least 1, found 0"],
   [

@@ -205,7 +205,9 @@ function modelName({ query, body }: FastifyRequest): string {
 
 /** A model of a service is there without being loaded. */
 const isLoaded = ({ instances }: DaemonStatus, { name, source }: ModelSpec): boolean =>
-  source.type === "provider" || instances.some((instance) => instance.model === name && instance.state === "ready");
+  source.type === "provider" ||
+  source.type === "worker" ||
+  instances.some((instance) => instance.model === name && instance.state === "ready");
 
 /** MiB of GPU memory that instances of a model take. */
 function vramMb(instances: readonly InstanceStatus[], { name }: ModelSpec): number {

@@ -148,4 +148,4 @@ const faultOf = ({ models }: DaemonStatus, name: string): string | null =>
   models.find((model) => model.name === name)?.error ?? null;
 
 const platformOf = ({ nodes, source, engine }: ModelSpec): string =>
-  source.type === "provider" ? "provider" : nodes === undefined ? engine : "remote";
+  source.type === "provider" || source.type === "worker" ? source.type : nodes === undefined ? engine : "remote";

@@ -103,7 +103,7 @@ const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions)
   id: model.name,
   object: "model",
   created: Math.floor(directory.createdAt(model.name) / 1000),
-  owned_by: model.nodes?.join(", ") ?? "assistant",
+  owned_by: model.source.type === "worker" ? "worker" : (model.nodes?.join(", ") ?? "assistant"),
   aliases: model.aliases,
   kind: model.kind,
   capabilities: model.capabilities,

@@ -73,6 +73,7 @@ ${rows.join("\n")}
 }
 
 function stateOf({ name, source, nodes }: ModelSpec, instances: readonly InstanceStatus[]): string {
+  if (source.type === "worker") return "served by workers";
   if (nodes !== undefined) return `on ${nodes.join(", ")}`;
   if (source.type === "provider") return "runs at a provider";
   const states = instances.filter(({ model }) => model === name).map(({ state }) => state);

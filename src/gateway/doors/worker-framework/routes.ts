@@ -1,0 +1,128 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { AssistantError } from "../../../core/errors.ts";
+import { checkEndpoint } from "../../../workers/endpoint.ts";
+import type { Workers } from "../../../workers/registry.ts";
+import {
+  capabilitiesField,
+  fieldsOf,
+  formFields,
+  historiesField,
+  historyField,
+  nameField,
+  protocolField,
+  slotsField,
+  textField,
+  userField,
+  userOrNobody,
+} from "./fields.ts";
+
+export interface WorkerRoutesOptions {
+  readonly workers: Workers;
+  /** Hosts, besides loopback, that workers may be on. Read anew for each registration. */
+  readonly allowedHosts: () => readonly string[];
+  /** Came from this machine: over the Unix socket, or over loopback without a proxy. */
+  readonly isLocal: (request: FastifyRequest) => boolean;
+}
+
+const REGISTRATION = {
+  type: "object",
+  properties: {
+    name: { type: "string", description: "The model that the worker serves." },
+    endpoint: { type: "string", description: "Where it is asked, such as http://127.0.0.1:9001/v1/completion." },
+    protocol: { type: "string", enum: ["form"], default: "form" },
+    slots: { type: "integer", minimum: 1, default: 1, description: "Requests it works on at once." },
+    capabilities: { type: "object", description: "What it offers, by name." },
+  },
+  required: ["name", "endpoint"],
+};
+const RESERVATION = {
+  type: "object",
+  properties: { name: { type: "string" }, history_id: { type: "string" }, user_id: { type: "string" } },
+  required: ["name", "history_id"],
+};
+
+/** Who registers workers decides what others are answered. */
+const forWorkers = (summary: string, body: object | null, status = 204) => ({
+  config: {
+    scope: "worker" as const,
+    announced: true,
+    openOnLoopback: true,
+    describe: { summary, status, answers: {}, ...(body === null ? {} : { body: body as never }) },
+  },
+});
+const forClients = (summary: string, body: object | null, status = 204) => ({
+  config: { describe: { summary, status, answers: {}, ...(body === null ? {} : { body: body as never }) } },
+});
+const listing = (summary: string) => ({
+  config: { scope: "worker" as const, announced: true, openOnLoopback: true, describe: { summary } },
+});
+
+/** What answers from memory of `/v1.0`. Bodies are JSON or forms. */
+export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutesOptions): void {
+  const { workers, allowedHosts, isLocal } = options;
+  app.addContentTypeParser(
+    "application/x-www-form-urlencoded",
+    { parseAs: "string" },
+    async (_: FastifyRequest, text: string) => formFields(text),
+  );
+
+  app.post("/v1.0/worker/register", forWorkers("Register a worker", REGISTRATION, 201), async (request, reply) => {
+    const fields = fieldsOf(request.body);
+    const endpoint = textField(fields, "endpoint");
+    const name = nameField(fields);
+    checkEndpoint(endpoint, { isLocal: isLocal(request), allowedHosts: allowedHosts() });
+    const registration = { protocol: protocolField(fields), slots: slotsField(fields) };
+    await workers.register({ name, endpoint, ...registration, capabilities: capabilitiesField(fields) });
+    return await reply.code(201).send();
+  });
+  app.post("/v1.0/worker/unregister", forWorkers("Unregister a worker", REGISTRATION), async ({ body }, reply) => {
+    const { name, endpoint } = fieldsOf(body);
+    // Who is not registered has got what it asked for.
+    if (typeof name === "string" && typeof endpoint === "string") await workers.unregister(name, endpoint);
+    return await reply.code(204).send();
+  });
+  app.post(
+    "/v1.0/worker/heartbeat",
+    forWorkers("Show that a worker is alive", REGISTRATION),
+    async (request, reply) => {
+      const fields = fieldsOf(request.body);
+      const name = nameField(fields);
+      const endpoint = textField(fields, "endpoint");
+      if (workers.beat(name, endpoint)) return await reply.code(204).send();
+      throw new AssistantError(
+        "worker_not_found",
+        `No worker is registered as ${JSON.stringify(name)} at ${endpoint}.`,
+        {
+          remedy: "Register it again.",
+        },
+      );
+    },
+  );
+  app.post(
+    "/v1.0/worker/schedule",
+    forClients("Reserve a worker for a chat", RESERVATION, 202),
+    async (request, reply) => {
+      const fields = fieldsOf(request.body);
+      const name = nameField(fields);
+      const outcome = workers.schedule({ name, historyId: historyField(fields), userId: userOrNobody(fields) });
+      if (outcome === "reserved") return await reply.code(202).send();
+      throw outcome === "busy"
+        ? new AssistantError("worker_busy", `BUSY: every worker of ${JSON.stringify(name)} is busy or reserved.`)
+        : new AssistantError("worker_unavailable", `NOMACHINE: no worker is registered as ${JSON.stringify(name)}.`);
+    },
+  );
+  app.post("/v1.0/worker/revoke", forClients("Give a reserved worker back", RESERVATION), async ({ body }, reply) => {
+    const { name, history_id: history, user_id: user } = fieldsOf(body);
+    const isNamed = typeof name === "string" && (typeof history === "string" || typeof history === "number");
+    if (isNamed) workers.revoke(name, history, userField({ user_id: user }));
+    return await reply.code(204).send();
+  });
+  app.get("/v1.0/worker/debug", listing("List workers by name, with what each does"), async () => workers.debug());
+  app.get("/v1.0/worker/list", listing("List the names of workers"), async () => workers.names());
+  app.post("/v1.0/chat/abort", forClients("Have workers give up chats", RESERVATION), async ({ body }, reply) => {
+    const fields = fieldsOf(body);
+    await workers.abort(historiesField(fields), userField(fields));
+    return await reply.code(204).send();
+  });
+  app.get("/v1.0/workers", listing("List workers, with their settings"), async () => ({ workers: workers.list() }));
+}

@@ -1,0 +1,51 @@
+import { AssistantError } from "../../core/errors.ts";
+import type { Retry } from "../../core/upstream.ts";
+
+/** Of what a worker says, so much is shown. */
+const MAX_SHOWN = 300;
+
+/** `cause`: of the connection; a request that was not read may be sent to another. */
+export const unreachable = (worker: string, cause: unknown): AssistantError =>
+  new AssistantError("worker_unavailable", `The worker at ${worker} cannot be reached.`, {
+    remedy: "Start it again; `assistant worker list` shows the workers.",
+    retryAfterS: 1,
+    cause,
+  });
+
+export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
+  new AssistantError("worker_unavailable", `The worker at ${worker} ended in the middle of its answer.`, {
+    remedy: "Send the request again; the worker's log says what happened.",
+    retryAfterS: 1,
+    cause,
+  });
+
+/** What an answer with another status than 200 means. */
+export function refusalOf(worker: string, status: number, text: string): AssistantError {
+  const said = messageIn(text);
+  if (status === 503 || status === 429)
+    return new AssistantError("worker_busy", `The worker at ${worker} is busy: ${said}`, { retryAfterS: 1 });
+  if (status === 400)
+    return new AssistantError("invalid_request", `The worker at ${worker} refuses the request: ${said}`, {
+      param: "messages",
+    });
+  return new AssistantError("worker_error", `The worker at ${worker} answered with status ${status}: ${said}`, {
+    remedy: "The worker's log says more; the address it registered must be the one it answers at.",
+  });
+}
+
+/** Another worker may take what this one did not begin; what one worker made nothing of, another may, once. */
+export const retryOf = ({ code }: AssistantError): Retry =>
+  code === "worker_busy" || code === "worker_unavailable" ? "elsewhere" : code === "worker_error" ? "once" : "never";
+
+/** Workers say what is wrong as `message`, or `msg`. */
+function messageIn(text: string): string {
+  let said: unknown = text;
+  try {
+    const { message, msg } = JSON.parse(text) as { readonly message?: unknown; readonly msg?: unknown };
+    said = message ?? msg ?? text;
+  } catch {
+    // A text it is.
+  }
+  const shown = String(said).replaceAll(/\s+/g, " ").trim().slice(0, MAX_SHOWN);
+  return shown === "" ? "it does not say why." : /[.!?…]$/.test(shown) ? shown : `${shown}.`;
+}

@@ -1,0 +1,81 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
+import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
+import { deliver } from "../answer/delivery.ts";
+import { noLlamaCpp } from "../openai-body.ts";
+import { Exchange } from "../unix/exchange.ts";
+import type { EngineHead } from "../unix/head.ts";
+import { answerWriter } from "./answer.ts";
+import { brokenOff, refusalOf, retryOf, unreachable } from "./failure.ts";
+import { historyOf } from "./history.ts";
+import { RefusalReceiver, TextReceiver } from "./receiver.ts";
+
+/** Where a worker's URL leads: host and port for the connection, and what its requests' heads say. */
+export interface WorkerAddress {
+  readonly endpoint: Endpoint;
+  /** Of the `Host` header. */
+  readonly host: string;
+  /** With the query. */
+  readonly path: string;
+}
+
+const HTTP_PORT = "80";
+
+/** Of an `http:` URL. */
+export function workerAddress(url: string): WorkerAddress {
+  const { hostname, host, port, pathname, search } = new URL(url);
+  return { endpoint: `${hostname}:${port || HTTP_PORT}`, host, path: `${pathname}${search}` };
+}
+
+/** A worker that takes a form and answers with a text (protocol `form`). */
+export class FormUpstream implements Upstream {
+  readonly #url: string;
+  readonly #endpoint: Endpoint;
+  readonly #head: Buffer;
+
+  constructor(url: string) {
+    const { endpoint, host, path } = workerAddress(url);
+    this.#url = url;
+    this.#endpoint = endpoint;
+    this.#head = Buffer.from(
+      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: `,
+      "latin1",
+    );
+  }
+
+  async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    const { call, model, headers } = sending;
+    if (call.wire !== "openai.chat" && call.wire !== "openai.completion") throw noLlamaCpp("The worker", model);
+    const bytes = this.#encode(call);
+    const receiverOf = (head: EngineHead): TextReceiver | RefusalReceiver =>
+      head.status === 200
+        ? new TextReceiver(head, answerWriter({ call, sink, model: model.name, headers }), this.#url, call.streamed)
+        : new RefusalReceiver(head, (text) => refusalOf(this.#url, head.status, text));
+    let wasReached = false;
+    return deliver({
+      sending,
+      sink,
+      // What ended with the request in its hands may have done so because of it.
+      retryAfter: (reason) => (wasReached && reason.code === "worker_unavailable" ? "once" : retryOf(reason)),
+      open: (delivery) =>
+        new Exchange(
+          { endpoint: this.#endpoint, bytes, reusable: false },
+          {
+            onHead: (head) => delivery.head(() => receiverOf(head)),
+            onBody: (body) => delivery.body(body),
+            onEnd: (failure, phase) => {
+              wasReached = phase !== "connect";
+              if (!wasReached) delivery.fail(unreachable(this.#url, failure));
+              else if (failure === null && phase === "body") delivery.closed();
+              else delivery.fail(brokenOff(this.#url, failure));
+            },
+          },
+        ),
+    });
+  }
+
+  #encode(call: InferenceCall): Buffer {
+    const body = Buffer.from(new URLSearchParams({ input: JSON.stringify(historyOf(call)) }).toString());
+    return Buffer.concat([this.#head, Buffer.from(`${body.length}\r\n\r\n`), body]);
+  }
+}

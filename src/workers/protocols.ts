@@ -1,0 +1,35 @@
+import type { Upstream } from "../core/upstream.ts";
+import type { WorkerProtocol } from "../core/worker.ts";
+import { FormUpstream } from "../upstreams/worker/form-upstream.ts";
+import { getStatus } from "../upstreams/worker/get-status.ts";
+
+/** `silent`: it did not answer in time, as one that is busy may not. */
+export type WorkerHealth = "well" | "unwell" | "silent";
+
+/** How workers of one protocol are asked, and asked how they are. */
+export interface WorkerDriver {
+  upstream(endpoint: string): Upstream;
+  health(endpoint: string): Promise<WorkerHealth>;
+  /** Has it give up what it is doing. False: it does not know how. */
+  abort(endpoint: string): Promise<boolean>;
+}
+
+const HEALTH_TIMEOUT_MS = 3_000;
+const ABORT_TIMEOUT_MS = 5_000;
+const WELL = 204;
+
+/** A worker speaks one of these. Another protocol is one more entry here, and its name in `workerProtocols`. */
+export const workerDrivers: Readonly<Record<WorkerProtocol, WorkerDriver>> = {
+  form: {
+    upstream: (endpoint) => new FormUpstream(endpoint),
+    async health(endpoint) {
+      const status = await getStatus(new URL("/health", endpoint).href, HEALTH_TIMEOUT_MS);
+      if (typeof status === "number") return status === WELL ? "well" : "unwell";
+      return status.code === "ETIMEDOUT" ? "silent" : "unwell";
+    },
+    async abort(endpoint) {
+      const status = await getStatus(`${endpoint.replace(/\/$/, "")}/abort`, ABORT_TIMEOUT_MS);
+      return typeof status === "number" && status >= 200 && status < 300;
+    },
+  },
+};
