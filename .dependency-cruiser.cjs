@@ -11,6 +11,7 @@ const layers = [
     "src/keys",
     "src/registry",
     "src/tasks",
+    "src/monitor",
     "src/conversations",
     "src/pipelines",
     "src/workers",

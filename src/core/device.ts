@@ -12,6 +12,8 @@ export interface Device {
   /** 0–100, or null where it cannot be read. */
   readonly utilizationPercent: number | null;
   readonly temperatureCelsius: number | null;
+  /** Of the device's driver, where that is known. */
+  readonly driverVersion?: string;
   /** Environment that makes an engine see this device alone, such as `CUDA_VISIBLE_DEVICES`. */
   readonly env: Readonly<Record<string, string>>;
 }

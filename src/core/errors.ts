@@ -154,6 +154,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The path exists, but not with this method.",
   },
+  upgrade_required: {
+    status: 426,
+    type: "invalid_request_error",
+    exit: 2,
+    retry: false,
+    about: "The path is for WebSockets.",
+  },
   not_implemented: {
     status: 501,
     type: "invalid_request_error",
@@ -238,6 +245,13 @@ export const errorCatalogue = {
     exit: 1,
     retry: true,
     about: "No device has room for the model and nothing may be evicted.",
+  },
+  no_gpu: {
+    status: 503,
+    type: "overloaded_error",
+    exit: 1,
+    retry: false,
+    about: "There is no such GPU on this machine.",
   },
   node_unavailable: {
     status: 503,

@@ -22,6 +22,7 @@ import { AuditTrail } from "../keys/audit-trail.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
+import type { Monitor } from "../monitor/monitor.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
@@ -35,6 +36,7 @@ import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { Metering } from "./metering.ts";
+import { createMonitor } from "./monitor.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
 import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
@@ -72,6 +74,7 @@ export class Daemon {
   readonly #setLogLevel: DaemonLog["setLevel"];
   readonly #components: Components;
   readonly #listeners: Listeners;
+  readonly #monitor: Monitor;
   readonly #tasks: Tasks;
   readonly #responses: Responses;
   readonly #batches: Batches;
@@ -147,14 +150,34 @@ export class Daemon {
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
-    this.#tasks = createTasks(current, this.#components, stores, authorizer, log);
+    const control = createControl({
+      current,
+      components: this.#components,
+      problems: () => [...stores.records.problems, ...keys.problems],
+      metering,
+      presets,
+      listeners: () => this.#listeners,
+      state: () => this.#state,
+      reloader: () => this.#reloader,
+      stop: (options) => this.stop(options),
+    });
+    const { monitor, observer } = createMonitor({
+      current,
+      components: this.#components,
+      store: stores.records,
+      log,
+      tasks: () => this.#tasks,
+      status: () => control.status(),
+    });
+    this.#monitor = monitor;
+    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, observer);
     const conversations = createConversations(current, stores);
     this.#workers = createWorkers(this.#components, stores, log);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
     const parts = { tasks: this.#tasks, responses: this.#responses, files, authorizer, log };
     this.#batches = createBatches(current, this.#components, stores, parts);
-    const listeners: Listeners = new Listeners({
+    this.#listeners = new Listeners({
       inference,
       tasks: this.#tasks,
       conversations,
@@ -162,17 +185,8 @@ export class Daemon {
       registry,
       library,
       isOnHub: (repo, file) => hub.has(repo, file),
-      control: createControl({
-        current,
-        components: this.#components,
-        problems: () => [...stores.records.problems, ...keys.problems],
-        metering,
-        presets,
-        listeners: () => listeners,
-        state: () => this.#state,
-        reloader: () => this.#reloader,
-        stop: (options) => this.stop(options),
-      }),
+      control,
+      monitor,
       pulls: this.#components.pulls,
       files,
       batches: this.#batches,
@@ -197,7 +211,6 @@ export class Daemon {
       log: log.part("gateway"),
       refused: metering.refused,
     });
-    this.#listeners = listeners;
     this.#parts = this.#listParts(ground);
     this.#followFleet();
     keys.changed.add(() => {
@@ -261,6 +274,7 @@ export class Daemon {
           await records.close();
         },
       },
+      { name: "monitor", stop: () => this.#monitor.close() },
       { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
       // Their ends are stored.
       { name: "running tasks", stop: () => this.#tasks.settled() },

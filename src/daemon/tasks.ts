@@ -2,7 +2,7 @@ import { systemClock } from "../core/clock.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
-import { Tasks } from "../tasks/tasks.ts";
+import { type TaskObserver, Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
@@ -13,6 +13,7 @@ export const createTasks = (
   { records: store }: Pick<Stores, "records">,
   authorizer: Pick<Authorizer, "callerOf">,
   log: DaemonLog,
+  observer: TaskObserver,
 ): Tasks =>
   new Tasks({
     store,
@@ -28,4 +29,5 @@ export const createTasks = (
     },
     clock: systemClock,
     log: log.part("tasks"),
+    observer,
   });

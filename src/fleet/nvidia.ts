@@ -43,6 +43,12 @@ export async function probeNvidia(env: Environment, timeoutMs: number): Promise<
   return { devices: visible.map((gpu) => gpu.device), problems };
 }
 
+/** The newest version of CUDA that the driver runs; null where it does not say. */
+export async function cudaVersion(env: Environment, timeoutMs: number): Promise<string | null> {
+  const result = await runTool("nvidia-smi", ["--version"], env, timeoutMs);
+  return result.outcome === "ok" ? (/CUDA Version\s*:\s*([\d.]+)/i.exec(result.stdout)?.[1] ?? null) : null;
+}
+
 /** Bytes of GPU memory by process, or null where it cannot be read (inside some containers processes are not told). */
 export async function nvidiaUse(env: Environment, timeoutMs: number): Promise<ReadonlyMap<number, number> | null> {
   const result = await runTool(
@@ -70,6 +76,7 @@ function parseRow(line: string): { index: number; uuid: string; device: Device }
   const tail = cells.slice(-(FIELDS.length - 3));
   const name = cells.slice(2, cells.length - tail.length).join(", ");
   const [total, free, , utilization, temperature] = tail.map((cell) => (/^[\d.]+$/.test(cell) ? Number(cell) : null));
+  const driver = cells.at(-1) ?? "";
   if (!Number.isInteger(index) || cells[0] === "" || !/^GPU-/.test(uuid)) return null;
   return {
     index,
@@ -83,6 +90,7 @@ function parseRow(line: string): { index: number; uuid: string; device: Device }
       memoryFreeBytes: (free ?? 0) * MIB,
       utilizationPercent: utilization ?? null,
       temperatureCelsius: temperature ?? null,
+      ...(driver === "" || driver === "[N/A]" ? {} : { driverVersion: driver }),
       // By UUID: CUDA counts by speed and nvidia-smi by bus, so that an index may mean another GPU to an engine.
       env: { CUDA_VISIBLE_DEVICES: uuid },
     },

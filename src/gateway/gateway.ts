@@ -13,6 +13,7 @@ import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
 import type { PullOrder } from "../models/presets/named.ts";
+import type { Monitor } from "../monitor/monitor.ts";
 import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Tasks } from "../tasks/tasks.ts";
@@ -41,6 +42,7 @@ import { makeFront } from "./front/front.ts";
 import { isFromHere, memoryApp } from "./front/memory-app.ts";
 import { CLIENT_PACE, type ClientPace } from "./front/pace.ts";
 import { refuseSlowBody } from "./front/slow-body.ts";
+import { type SocketLimits, Sockets } from "./front/sockets.ts";
 import { RouteTable } from "./front/table.ts";
 import type {
   AuditPort,
@@ -82,6 +84,10 @@ export interface GatewayOptions {
   readonly tasks?: Tasks;
   /** Conversations that are kept for clients, for all listeners. Default: none are. */
   readonly conversations?: Conversations;
+  /** What happens in the daemon, for those who watch. Default: nobody can. */
+  readonly monitor?: Monitor;
+  /** Of WebSockets. Default: `SOCKET_LIMITS`. */
+  readonly socketLimits?: SocketLimits;
   /** The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing changed. */
   readonly library?: Library;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
@@ -152,6 +158,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     registry = null,
     tasks = null,
     conversations = null,
+    monitor = null,
+    socketLimits,
     library = null,
     responses = null,
     files = null,
@@ -190,7 +198,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     routes: () => table.rows(),
     greeting: GREETING,
   });
-  const doors = [openAi, monitorDoor(control), adminDoor(control, pulls, orderOf, { keys, audit }), ollama, pages];
+  const doors = [
+    openAi,
+    monitorDoor(control, monitor),
+    adminDoor(control, pulls, orderOf, { keys, audit }),
+    ollama,
+    pages,
+  ];
   doors.push(anthropicDoor({ directory, onlyModels }));
   doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
   const fileText = async (tenant: string, id: string, maxBytes: number): Promise<string | null> =>
@@ -201,7 +215,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   if (registry !== null)
     doors.push(
       apiV1Door({
-        ...{ inference, directory, control, authorizer, registry, tasks, conversations, isOnHub, pulls, onlyModels },
+        ...{ inference, directory, control, authorizer, registry, tasks, conversations, monitor, version },
+        ...{ isOnHub, pulls, onlyModels },
       }),
     );
   const local = new WeakSet<IncomingMessage>();
@@ -237,6 +252,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isLocal: (request) => local.has(request),
   });
 
+  const sockets = new Sockets({
+    ...{ doors, authorizer, settings, log, refused },
+    ...(socketLimits === undefined ? {} : { limits: socketLimits }),
+  });
+
   return {
     routes: { table, memory, openAi, kserve, clientIds, audit: record },
     async listen(address) {
@@ -268,6 +288,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
           requestTimeout: 0,
           headersTimeout: pace.headersMs,
           connectionsCheckingInterval: pace.headersMs,
+          shouldUpgradeCallback: sockets.wants,
         },
         (request, response) => {
           // A client that keeps its connection would otherwise keep a stopping daemon.
@@ -275,6 +296,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
           handler(request, response);
         },
       );
+      server.on("upgrade", (request, socket, head) => sockets.upgrade(request, socket, head, guarded));
       if (guarded && maxConnections !== null) {
         server.maxConnections = maxConnections;
         // Those that only wait for their next request make room for clients that have one now.
@@ -287,6 +309,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close({ now = false } = {}) {
       stopping = true;
+      sockets.close({ now });
       const closed = [...servers].map((server) => closeServer(server, now));
       await Promise.all(closed);
       await memory.close();

@@ -15,6 +15,8 @@ export interface Execution {
   /** Who asks for a tenant's task, with the rights of this moment. Throws where the tenant may ask for nothing any more. */
   readonly callerOf: (tenant: string) => Caller;
   readonly cancellation: Cancellation;
+  /** Tasks by the ids of their running requests. */
+  readonly requests: Map<string, string>;
   /** Sees the answer as it comes. */
   readonly onText: (text: string) => void;
 }
@@ -26,30 +28,36 @@ export async function ask(
   { id, tenant, value: task }: StoredRecord<TaskRecord>,
   model: string,
   request: JsonObject,
-  { inference, decode, callerOf, cancellation, onText }: Execution,
+  { inference, decode, callerOf, cancellation, requests, onText }: Execution,
 ): Promise<TextAnswer> {
   const caller = callerOf(tenant);
   const sink = new TextSink(onText);
+  const requestId = newRequestId();
+  requests.set(requestId, id);
   const json = { ...request, model, stream: true, stream_options: { include_usage: true } };
-  await inference.run(
-    {
-      ...decode(json),
-      id: newRequestId(),
-      clientId: id,
-      caller,
-      route: ROUTE,
-      arrivedAt: performance.now(),
-      cancellation,
-      selector: { model, among: null },
-      operation: "chat",
-      wire: "openai.chat",
-      streamed: true,
-      priority: Math.round(task.priority),
-      deadlineAt: null,
-      hops: [],
-      cachePart: null,
-    },
-    sink,
-  );
+  try {
+    await inference.run(
+      {
+        ...decode(json),
+        id: requestId,
+        clientId: id,
+        caller,
+        route: ROUTE,
+        arrivedAt: performance.now(),
+        cancellation,
+        selector: { model, among: null },
+        operation: "chat",
+        wire: "openai.chat",
+        streamed: true,
+        priority: Math.round(task.priority),
+        deadlineAt: null,
+        hops: [],
+        cachePart: null,
+      },
+      sink,
+    );
+  } finally {
+    requests.delete(requestId);
+  }
   return await sink.answer;
 }

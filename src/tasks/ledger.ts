@@ -22,8 +22,17 @@ export interface LedgerOptions {
   readonly store: Pick<Store, "collection" | "commit">;
   readonly retentionMs: () => number;
   readonly now: () => number;
-  /** Called for every change that was stored. `before`: null where the task is new. */
-  readonly changed: (id: string, before: TaskRecord | null, after: TaskRecord | null) => void;
+  /** Called for every change that was stored. */
+  readonly changed: (change: TaskChange) => void;
+}
+
+export interface TaskChange {
+  readonly id: string;
+  readonly tenant: string;
+  /** Null: it is new. */
+  readonly before: TaskRecord | null;
+  /** Null: it was deleted. */
+  readonly after: TaskRecord | null;
 }
 
 export interface Created {
@@ -78,7 +87,8 @@ export class TaskLedger {
       });
       // Another request was faster with one of the keys: look again.
       if (writes.length > 0 && !(await this.#options.store.commit(writes)).ok) continue;
-      for (const { id, task, isReplay } of result) if (!isReplay) this.#options.changed(id, null, task);
+      for (const { id, task, isReplay } of result)
+        if (!isReplay) this.#options.changed({ id, tenant, before: null, after: task });
       return result;
     }
   }
@@ -95,7 +105,7 @@ export class TaskLedger {
       );
     const commit = await this.#options.store.commit(writes);
     if (!commit.ok) return null;
-    this.#options.changed(id, before.value, task);
+    this.#options.changed({ id, tenant, before: before.value, after: task });
     return { ...before, value: task, revision: revision + 1, expiresAt };
   }
 
@@ -114,7 +124,7 @@ export class TaskLedger {
     const writes = [this.#tasks.remove(id, revision), this.deliveries.remove(id)];
     if (task.idempotencyKey !== null) writes.push(this.#keys.remove(keyIdOf(tenant, task.idempotencyKey)));
     const { ok } = await this.#options.store.commit(writes);
-    if (ok) this.#options.changed(id, task, null);
+    if (ok) this.#options.changed({ id, tenant, before: task, after: null });
     return ok;
   }
 

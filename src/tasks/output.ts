@@ -1,7 +1,13 @@
 /** What the running tasks have answered so far, and who waits for a change of a task. */
 export class Outputs {
   readonly #running = new Map<string, Output>();
+  readonly #grown: (taskId: string, output: Output) => void;
   readonly #waiting = new Map<string, Set<() => void>>();
+
+  /** `grown` is called with each piece of an output. */
+  constructor(grown: (taskId: string, output: Output) => void = () => {}) {
+    this.#grown = grown;
+  }
 
   /** Of the attempt that runs now; null: none does. */
   get(taskId: string): Output | null {
@@ -10,12 +16,14 @@ export class Outputs {
 
   /** An attempt begins, maybe after another one whose output is void. */
   begin(taskId: string): { append(text: string): void } {
-    const output = { text: "" };
+    const output = { text: "", pieces: 0 };
     this.#running.set(taskId, output);
     this.touch(taskId);
     return {
       append: (text) => {
         output.text += text;
+        output.pieces += 1;
+        this.#grown(taskId, output);
         this.touch(taskId);
       },
     };
@@ -55,4 +63,6 @@ export class Outputs {
 /** Grows at its end alone. */
 export interface Output {
   readonly text: string;
+  /** In how many it came: one for each token, where the model's server sends them one by one. */
+  readonly pieces: number;
 }

@@ -21,7 +21,7 @@ const STORE_RETRY_MS = 1_000;
 const MAX_WAIT_MS = 3_600_000;
 const PAGE = 100;
 
-export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | "callerOf"> {
+export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | "callerOf" | "requests"> {
   readonly ledger: TaskLedger;
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
@@ -85,6 +85,11 @@ export class Runner {
   settled(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Ids of the tasks that run, the oldest first. */
+  get running(): string[] {
+    return [...this.#running.keys()];
   }
 
   /** A task of the queue may start. */
@@ -250,11 +255,14 @@ export class Runner {
     cancellation: Cancellation,
     note: (message: string) => void,
   ): Promise<TextAnswer> {
-    const { inference, decode, callerOf, outputs, schemas } = this.#options;
+    const { inference, decode, callerOf, requests, outputs, schemas } = this.#options;
     const { request, schema, repair } = record.value;
     const once = async (json: JsonObject): Promise<{ answer: TextAnswer; problem: string | null }> => {
       const { append } = outputs.begin(record.id);
-      const answer = await ask(record, model, json, { inference, decode, callerOf, cancellation, onText: append });
+      const answer = await ask(record, model, json, {
+        ...{ inference, decode, callerOf, cancellation, requests },
+        onText: append,
+      });
       return { answer, problem: schema === null ? null : await schemas.check(schema, answer.text) };
     };
     let { answer, problem } = await once(request);

@@ -7,8 +7,8 @@ import type { Log } from "../inference/ports.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { Execution } from "./execution.ts";
 import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
-import { type Created, type StoredTask, TaskLedger, taskNotFound } from "./ledger.ts";
-import { Outputs } from "./output.ts";
+import { type Created, type StoredTask, type TaskChange, TaskLedger, taskNotFound } from "./ledger.ts";
+import { type Output, Outputs } from "./output.ts";
 import { isEnded, moved, type TaskOrder, type TaskRecord, type TaskStatus } from "./record.ts";
 import { Runner } from "./runner.ts";
 import { SchemaChecker } from "./schema/checker.ts";
@@ -22,8 +22,15 @@ export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "
   readonly slotsOf: (model: string) => number | null;
   readonly clock: Clock;
   readonly log: Log;
+  /** Learns of every change, and of every piece of a running task's output. Default: nobody does. */
+  readonly observer?: TaskObserver;
   /** Default: the machine's. */
   readonly random?: () => number;
+}
+
+export interface TaskObserver {
+  changed(change: TaskChange): void;
+  progressed(id: string, output: Output): void;
 }
 
 /** Whose tasks are meant; null: everybody's. */
@@ -62,7 +69,9 @@ const halfOf = (slots: number | null): number =>
 export class Tasks {
   readonly #options: TasksOptions;
   readonly #ledger: TaskLedger;
-  readonly #outputs = new Outputs();
+  readonly #outputs: Outputs;
+  /** Tasks by the ids of their running requests. */
+  readonly #requests = new Map<string, string>();
   readonly #runner: Runner;
   readonly #schemas = new SchemaChecker();
   readonly #webhooks: Webhooks;
@@ -72,12 +81,16 @@ export class Tasks {
 
   constructor(options: TasksOptions) {
     this.#options = options;
-    const { store, settings, clock, random = Math.random, ...rest } = options;
+    const { store, settings, clock, random = Math.random, observer, ...rest } = options;
+    this.#outputs = new Outputs((id, output) => observer?.progressed(id, output));
     this.#ledger = new TaskLedger({
       store,
       retentionMs: () => settings().retentionMs,
       now: () => clock.now(),
-      changed: (...change) => this.#changed(...change),
+      changed: (change) => {
+        this.#changed(change);
+        observer?.changed(change);
+      },
     });
     this.#runner = new Runner({
       ...rest,
@@ -85,6 +98,7 @@ export class Tasks {
       random,
       ledger: this.#ledger,
       outputs: this.#outputs,
+      requests: this.#requests,
       schemas: this.#schemas,
       concurrency: (lane) => {
         const { model, kind } = kindOfLane(lane);
@@ -114,6 +128,16 @@ export class Tasks {
   /** Adds a kind of task. Call it before `start`. */
   register(kind: string, job: Job): void {
     this.#jobs.set(kind, job);
+  }
+
+  /** Tasks that wait, and the ids of those that run, the oldest first. */
+  get queue(): { readonly waiting: number; readonly running: readonly string[] } {
+    return { waiting: this.#pending, running: this.#runner.running };
+  }
+
+  /** The task that a running request is of; null: it is of none. */
+  taskOf(requestId: string): string | null {
+    return this.#requests.get(requestId) ?? null;
   }
 
   /** Takes up what an earlier daemon left, and begins to work. Tries until the store can be read. */
@@ -290,7 +314,7 @@ export class Tasks {
       });
   }
 
-  #changed(id: string, before: TaskRecord | null, after: TaskRecord | null): void {
+  #changed({ id, before, after }: TaskChange): void {
     const isPending = after?.status === "pending";
     this.#pending += Number(isPending) - Number(before?.status === "pending");
     if (isPending && after.lane !== null) this.#runner.wake(after.lane);

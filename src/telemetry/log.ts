@@ -1,4 +1,5 @@
 import { type Logger, pino } from "pino";
+import { Signal } from "../core/signal.ts";
 import { RollingFile } from "./rolling-file.ts";
 
 export type { Logger };
@@ -51,6 +52,8 @@ export interface DaemonLog {
   /** Of the log and of all its parts. */
   setLevel(level: LogTarget["level"]): void;
   flush(): Promise<void>;
+  /** Each line as it is written, but for those of requests that went well. */
+  readonly lines: Signal<string>;
 }
 
 /** Opens the daemon's log: JSON lines in files of 10 MB, five of which are kept. */
@@ -65,10 +68,16 @@ export async function openLog(target: LogTarget): Promise<DaemonLog> {
     file.write(line);
     target.alsoTo?.write(line);
   };
-  const log = pino({ level: target.level, base: null, formatters: { log: withoutSecrets } }, { write });
+  const lines = new Signal<string>();
+  const tell = (line: string): void => {
+    write(line);
+    lines.emit(line);
+  };
+  const log = pino({ level: target.level, base: null, formatters: { log: withoutSecrets } }, { write: tell });
   const parts: Logger[] = [];
   return {
     log,
+    lines,
     part: (part) => {
       const child = log.child({ part });
       parts.push(child);
@@ -77,7 +86,9 @@ export async function openLog(target: LogTarget): Promise<DaemonLog> {
     requests: (part) => (level, fields) => {
       if (!log.isLevelEnabled(level)) return;
       const head = `{"level":${log.levels.values[level]},"time":${Date.now()},"part":"${part}"`;
-      write(`${head},${JSON.stringify(fields).slice(1, -1)},"msg":"request"}\n`);
+      const line = `${head},${JSON.stringify(fields).slice(1, -1)},"msg":"request"}\n`;
+      if (level === "info") write(line);
+      else tell(line);
     },
     // A pino logger copies its parent's level when it is made.
     setLevel: (level) => {

@@ -27,6 +27,10 @@ export const needsAdminKey = (): AssistantError =>
     remedy: "Create one (`assistant key create NAME --scope inference --scope admin`), or use the command line.",
   });
 
+/** Whose durable work an identity sees: its own tenant's; null: everybody's, for this machine's own user and keys that administer. */
+export const ownerOf = ({ caller, key }: Identity): string | null =>
+  key === null || (key.scopes ?? []).includes("admin") ? null : caller.tenant;
+
 const DEFAULT_SCOPES: readonly KeyScope[] = ["inference"];
 const ALLOWED: Readonly<Record<KeyScope, string>> = {
   inference: "use models",

@@ -45,6 +45,29 @@ export interface InferenceRoute {
   decode(bytes: Buffer, headers: IncomingHttpHeaders, target: RequestTarget): DecodedBody | Promise<DecodedBody>;
 }
 
+/** One client's end of a WebSocket, as the door sees it. */
+export interface SocketSession {
+  /** A text message of the client. */
+  message(text: string): void;
+  /** What was sent has been taken; there is room again. */
+  drained(): void;
+  /** The connection is over. */
+  closed(): void;
+}
+
+/** The way back to the client. */
+export interface SocketPeer {
+  send(text: string): void;
+  /** Bytes that were sent and not yet taken. */
+  readonly bufferedBytes: number;
+}
+
+/** A path on which a WebSocket is opened. What opens it needs the door's scope. The door has a route for plain GET there too. */
+export interface SocketRoute {
+  readonly path: string;
+  open(peer: SocketPeer, identity: Identity): SocketSession;
+}
+
 /** One dialect's routes on a listener. */
 export interface Door {
   readonly name: string;
@@ -56,6 +79,8 @@ export interface Door {
   readonly marker?: string;
   /** All of them take POST. */
   readonly inference: readonly InferenceRoute[];
+  /** Default: none. */
+  readonly sockets?: readonly SocketRoute[];
   /** The API key that a request carries, or null. */
   credential(headers: IncomingHttpHeaders): string | null;
   errorBody(error: AssistantError, requestId: string): object;

@@ -9,10 +9,10 @@ import { readBody } from "./body.ts";
 import { callHeaders } from "./call-headers.ts";
 import { type ClientIds, clientIdOf } from "./client-ids.ts";
 import { checkContentEncoding, decodeContent } from "./content-encoding.ts";
-import { corsHeaders, preflightHeaders } from "./cors.ts";
+import { preflightHeaders } from "./cors.ts";
 import { Disconnect } from "./disconnect.ts";
 import type { Door, InferenceRoute } from "./door.ts";
-import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
+import { makeGuard } from "./guard.ts";
 import { HttpSink } from "./http-sink.ts";
 import { openAiLimits } from "./limit-headers.ts";
 import type { ClientPace } from "./pace.ts";
@@ -60,17 +60,7 @@ interface Admitted {
  */
 export function makeFront(options: FrontOptions): Handler {
   const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
-  const hosts = new HostCheck();
-
-  const guard = (request: IncomingMessage, { authority }: RequestTarget, headers: string[]): void => {
-    const { allowedHosts, corsOrigins } = settings();
-    if (isLoopback(request.socket.localAddress)) {
-      hosts.check(request.headers.host, allowedHosts);
-      if (authority !== null) checkHost(authority, allowedHosts);
-    }
-    requireOneHost(request.rawHeaders);
-    headers.push(...corsHeaders(request.headers.origin, request.headers.host, corsOrigins));
-  };
+  const guard = makeGuard(settings);
 
   return (request, response) => {
     const arrivedAt = performance.now();
@@ -89,7 +79,7 @@ export function makeFront(options: FrontOptions): Handler {
       const door = nearest?.door ?? table.nearest(path) ?? fallback;
       found = door;
       if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
-      if (guarded) guard(request, target, headers);
+      if (guarded) headers.push(...guard(request, target));
       if (method === "OPTIONS")
         return sendOptions(request, response, headers, allowed(methods ?? new Map([["GET", null]])));
       if (entry?.inference === null) {

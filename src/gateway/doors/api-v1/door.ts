@@ -6,11 +6,16 @@ import { type ConversationRoutesOptions, registerConversationRoutes } from "./co
 import { type EmbeddingRoutesOptions, registerEmbeddingRoutes } from "./embeddings.ts";
 import { errorBody } from "./error-body.ts";
 import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
+import { type MonitorRoutesOptions, registerMonitorRoutes } from "./monitor.ts";
 import { registerTaskRoutes, type TaskRoutesOptions } from "./tasks.ts";
 
 /** The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`. */
 export const apiV1Door = (
-  options: ModelRoutesOptions & EmbeddingRoutesOptions & TaskRoutesOptions & ConversationRoutesOptions,
+  options: ModelRoutesOptions &
+    EmbeddingRoutesOptions &
+    TaskRoutesOptions &
+    ConversationRoutesOptions &
+    MonitorRoutesOptions,
 ): Door => ({
   ...bearerDoor,
   name: "api-v1",
@@ -25,6 +30,7 @@ export const apiV1Door = (
     registerEmbeddingRoutes(app, options);
     registerTaskRoutes(app, options);
     registerConversationRoutes(app, options);
+    registerMonitorRoutes(app, options);
   },
 });
 

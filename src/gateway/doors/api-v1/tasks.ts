@@ -13,7 +13,7 @@ import type { Owner, Tasks } from "../../../tasks/tasks.ts";
 import { checkWebhookUrl } from "../../../tasks/webhook-post.ts";
 import { reportOf, taskResponse } from "../../../tasks/wire.ts";
 import { decodeBody } from "../../canonical/decode.ts";
-import type { Authorizer } from "../../front/authorize.ts";
+import { type Authorizer, ownerOf as ownerOfIdentity } from "../../front/authorize.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { RouteDescription } from "../../front/describe.ts";
 import { described } from "./describe-tasks.ts";
@@ -207,6 +207,5 @@ const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: s
 
 const requestIdOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
 
-/** A key sees its own tasks; this machine's own user and keys that administer see all. */
-const ownerOf = ({ identity: { caller, key } }: FastifyRequest): Owner =>
-  key === null || (key.scopes ?? []).includes("admin") ? null : caller.tenant;
+/** Whose tasks a request may see. */
+const ownerOf = ({ identity }: FastifyRequest): Owner => ownerOfIdentity(identity);

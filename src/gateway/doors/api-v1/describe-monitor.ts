@@ -1,0 +1,46 @@
+import type { JsonSchema } from "../../../core/schema.ts";
+import { logLevels } from "../../../monitor/recent-logs.ts";
+import type { RouteDescription } from "../../front/describe.ts";
+
+const json = (...required: string[]): NonNullable<RouteDescription["answers"]> => ({
+  "application/json": { type: "object", required } satisfies JsonSchema,
+});
+
+/** What shows how the daemon is, under `/api/v1`. */
+export const described: Readonly<
+  Record<"root" | "alive" | "health" | "gpu" | "queue" | "logs" | "stats", RouteDescription>
+> = {
+  root: { summary: "Show what serves here", answers: json("service", "version", "status", "docs") },
+  alive: { summary: "Tell whether the daemon answers", answers: json("status", "service", "version") },
+  health: {
+    summary: "Show the health of each part",
+    description: "503 with the same body where one of them is not up.",
+    answers: json("status", "version", "uptime_seconds", "timestamp", "components", "resources", "gpu"),
+  },
+  gpu: {
+    summary: "Show the GPUs",
+    description: "As they were at most 5 s ago. 503 without a GPU.",
+    query: { properties: { index: { type: "integer", minimum: 0, description: "Default: the first." } } },
+    answers: json("gpu_info", "vram_usage", "is_locked", "current_task_id", "gpus"),
+  },
+  queue: {
+    summary: "Show how many tasks wait and which run",
+    answers: json("queue_size", "processing_task", "processing_tasks", "recent_logs_count"),
+  },
+  logs: {
+    summary: "List the last log lines of tasks and daemon, newest first",
+    query: {
+      properties: {
+        limit: { type: "integer", minimum: 1, maximum: 1000 },
+        level: { enum: [...logLevels] },
+        task_id: { type: "string" },
+      },
+    },
+    answers: json("logs", "total", "filtered", "filters"),
+  },
+  stats: {
+    summary: "Show what became of the tasks of a day",
+    query: { properties: { date: { type: "string", format: "date", description: "Default: today, in UTC." } } },
+    answers: json("date", "tasks_completed", "tasks_failed", "tokens_used", "total_duration_ms", "avg_duration_ms"),
+  },
+};

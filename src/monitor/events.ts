@@ -1,0 +1,43 @@
+/** What a monitor reports, by type. A subscription names some of them. */
+export const eventTypes = [
+  "gpu_stats",
+  "task.queued",
+  "task.started",
+  "task.progress",
+  "task.completed",
+  "task.failed",
+  "task.cancelled",
+  "model.loaded",
+  "model.unloaded",
+  "log",
+] as const;
+export type EventType = (typeof eventTypes)[number];
+
+/** Something that has happened. */
+export interface Happening {
+  readonly type: EventType;
+  readonly data: object;
+  /** The task that it is about, and whose that is; null: it is about none. */
+  readonly task: TaskIdentity | null;
+  /** What those see of it who may not see the task; null: nothing. Missing: the same. */
+  readonly forOthers?: object | null;
+}
+
+export interface TaskIdentity {
+  readonly id: string;
+  readonly tenant: string;
+}
+
+/** Who watches: a tenant sees what its own tasks say, null what all say. */
+export type Viewer = string | null;
+
+export const maySee = (viewer: Viewer, task: TaskIdentity | null): boolean =>
+  viewer === null || task === null || task.tenant === viewer;
+
+/** Whether a pattern means an event: `*` all, `PREFIX.*` those with that prefix, else the one of that name. */
+export const matches = (pattern: string, type: string): boolean =>
+  pattern === "*" || pattern === type || (pattern.endsWith(".*") && type.startsWith(pattern.slice(0, -1)));
+
+/** A message as clients get it. `timestamp`: epoch seconds. */
+export const envelope = (type: string, now: number, fields: object): string =>
+  JSON.stringify({ type, timestamp: now / 1000, ...fields });
