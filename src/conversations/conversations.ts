@@ -3,6 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import { newConversationId, newItemId } from "../core/ids.ts";
 import type { JsonObject } from "../core/inference.ts";
 import type { Collection, Store, StoredRecord, Write } from "../core/store.ts";
+import { type HistoryAsk, HistoryWindow, type TokenCounter } from "./history.ts";
 import { type Item, isMessage, kindOf, textMessage } from "./item.ts";
 import {
   type ConversationHead,
@@ -23,6 +24,8 @@ export interface ConversationsOptions {
   readonly settings: () => ConversationSettings;
   /** Epoch milliseconds. */
   readonly now: () => number;
+  /** Default: nothing is counted. */
+  readonly countTokens?: TokenCounter;
 }
 
 /** A conversation, without its items. */
@@ -50,11 +53,13 @@ export class Conversations {
   readonly #options: ConversationsOptions;
   readonly #heads: Collection<ConversationHead>;
   readonly #items: Collection<ConversationItems>;
+  readonly #window: HistoryWindow;
 
   constructor(options: ConversationsOptions) {
     this.#options = options;
     this.#heads = options.store.collection(headCollection);
     this.#items = options.store.collection(itemCollection);
+    this.#window = new HistoryWindow(options.countTokens ?? (async () => null));
   }
 
   async create(tenant: string, { items = [], ...order }: NewConversation): Promise<Conversation> {
@@ -79,6 +84,13 @@ export class Conversations {
   ): Promise<{ readonly conversation: Conversation; readonly items: readonly StoredItem[] }> {
     const { value } = await this.#head(tenant, id);
     return { conversation: shown(id, value), items: [...systemItem(id, value), ...(await this.#itemsOf(id))] };
+  }
+
+  /** What a model is to see of the conversation before what is new: as much as its context holds. */
+  async history(tenant: string, id: string, ask: HistoryAsk): Promise<readonly Item[]> {
+    const { items } = await this.read(tenant, id);
+    const own = ask.systemPrompt === null ? items : items.filter(({ item }) => item.id !== systemItemId(id));
+    return await this.#window.fitting(own, ask);
   }
 
   /** The last changed first. */
@@ -138,11 +150,17 @@ export class Conversations {
   }
 
   /** The same as writes for a commit of the caller's, which fails where the conversation changes meanwhile; null: it is gone. */
-  async appending(tenant: string, id: string, items: readonly Item[]): Promise<readonly Write[] | null> {
+  async appending(
+    tenant: string,
+    id: string,
+    items: readonly Item[],
+    systemPrompt: string | null,
+  ): Promise<readonly Write[] | null> {
     const record = await this.#find(tenant, id);
     if (record === null) return null;
     const before = await this.#itemsOf(id);
-    return this.#writes(record, { items: [...before, ...this.#added(items, before)] }).writes;
+    const all = [...before, ...this.#added(items, before)];
+    return this.#writes(record, { ...(systemPrompt === null ? {} : { systemPrompt }), items: all }).writes;
   }
 
   /** Removes the items. The system prompt is none of them and stays. */
@@ -150,13 +168,15 @@ export class Conversations {
     return (await this.#change(tenant, id, () => ({ items: [] }))).conversation;
   }
 
-  /** Throws `item_not_found`. */
+  /** Of a call its output goes too. Throws `item_not_found`. */
   async removeItem(tenant: string, id: string, itemId: string): Promise<Conversation> {
     const { conversation } = await this.#change(tenant, id, ({ systemPrompt }, items) => {
       if (systemPrompt !== null && itemId === systemItemId(id)) return { systemPrompt: null };
-      const left = items.filter(({ item }) => item.id !== itemId);
-      if (left.length === items.length) throw itemNotFound(itemId);
-      return { items: left };
+      const removed = items.find(({ item }) => item.id === itemId)?.item;
+      if (removed === undefined) throw itemNotFound(itemId);
+      const isOutput = ({ type, call_id: callId }: Item): boolean =>
+        removed.type === "function_call" && type === "function_call_output" && callId === removed["call_id"];
+      return { items: items.filter(({ item }) => item !== removed && !isOutput(item)) };
     });
     return conversation;
   }

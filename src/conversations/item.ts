@@ -18,7 +18,8 @@ export const kindOf = (type: string): string => KINDS[type] ?? "item";
 const INSTRUCTING: ReadonlySet<unknown> = new Set(["system", "developer"]);
 
 export const isMessage = ({ type }: Item): boolean => type === "message";
-export const isInstruction = ({ type, role }: Item): boolean => type === "message" && INSTRUCTING.has(role);
+export const isInstructing = (role: unknown): boolean => INSTRUCTING.has(role);
+export const isInstruction = ({ type, role }: Item): boolean => type === "message" && isInstructing(role);
 /** A turn begins with what the user says. */
 export const beginsTurn = ({ type, role }: Item): boolean => type === "message" && role === "user";
 

@@ -171,8 +171,8 @@ export class Daemon {
     });
     this.#monitor = monitor;
     this.#tasks = createTasks(current, this.#components, stores, authorizer, log, observer);
-    const conversations = createConversations(current, stores);
     this.#workers = createWorkers(this.#components, stores, log);
+    const conversations = createConversations(current, this.#components, stores);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
     const parts = { tasks: this.#tasks, responses: this.#responses, files, authorizer, log };

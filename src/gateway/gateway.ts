@@ -181,6 +181,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const openAi = openAiDoor({
     inference,
     responses,
+    conversations,
     files,
     batches: onlyModels === null ? batches : null,
     directory,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 
@@ -20,7 +21,7 @@ let url: string;
 beforeAll(async () => {
   assistant = await installFakes({
     config: `${keyToml("ann")}${keyToml("bob")}\n[conversations]\nmax_messages = 40\n`,
-    models: { river: {}, brook: {} },
+    models: { river: {}, brook: {}, narrow: { contextTokens: 2048, slots: 1 } },
   });
   url = await assistant.serve();
 });
@@ -125,5 +126,151 @@ describe("/api/v1/conversations", () => {
         body: { error: "conversation_not_found" },
       });
     expect((await call("GET", pathOf(id))).status).toBe(200);
+  });
+});
+
+/** Messages of the last request that the engine got. */
+async function lastPrompt(model = "river"): Promise<Message[]> {
+  const { bodies } = await assistant.record(model);
+  return (JSON.parse(bodies.at(-1) ?? "{}") as { messages: Message[] }).messages;
+}
+const chat = (fields: object): Promise<{ status: number; body: { choices: [{ message: Message }] } }> =>
+  call("POST", "/v1/chat/completions", { model: "river", max_tokens: 3, ...fields });
+const user = (content: string) => ({ role: "user", content });
+const ANSWER = "word0 word1 word2";
+
+describe("a chat in a conversation", () => {
+  it("goes on with what was said, and becomes part of it", async () => {
+    const id = await begin({ system_prompt: "Be brief." });
+    const first = await chat({ conversation: id, messages: [user("one")] });
+    expect(first.body.choices[0].message.content).toBe(ANSWER);
+    await chat({ conversation: { id }, messages: [user("two")] });
+    expect(await lastPrompt()).toEqual([
+      { role: "system", content: "Be brief." },
+      user("one"),
+      { role: "assistant", content: ANSWER },
+      user("two"),
+    ]);
+    const turns = ["system: Be brief.", "user: one", `assistant: ${ANSWER}`, "user: two", `assistant: ${ANSWER}`];
+    expect(await messagesOf(id)).toEqual(turns);
+  });
+
+  it("is streamed, and kept when the client has its end", async () => {
+    const id = await begin();
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "ann", maxRetries: 0 });
+    const body = { model: "river", max_tokens: 3, messages: [{ role: "user" as const, content: "one" }] };
+    const stream = await openai.chat.completions.create({ ...body, stream: true, conversation: id } as typeof body & {
+      stream: true;
+    });
+    let text = "";
+    for await (const { choices } of stream) text += choices[0]?.delta.content ?? "";
+    expect(text).toBe(ANSWER);
+    expect(await messagesOf(id)).toEqual(["user: one", `assistant: ${ANSWER}`]);
+  });
+
+  it("takes the conversation's model, and its own system message in the place of the conversation's", async () => {
+    const id = await begin({ model: "brook", system_prompt: "Be brief." });
+    const messages = [{ role: "system", content: "Be long." }, user("one")];
+    await call("POST", "/v1/chat/completions", { max_tokens: 3, conversation: id, messages });
+    expect(await lastPrompt("brook")).toEqual(messages);
+    expect(await messagesOf(id)).toEqual(["system: Be long.", "user: one", `assistant: ${ANSWER}`]);
+  });
+
+  it("leaves the conversation as it was where there is no whole answer", async () => {
+    const id = await begin();
+    await assistant.turn("river", { failStatus: 500 });
+    const failed = await chat({ conversation: id, messages: [user("one")] });
+    await assistant.turn("river", { failStatus: null });
+    expect(failed.status).toBeGreaterThanOrEqual(500);
+    const leaving = new AbortController();
+    await assistant.turn("river", { hold: true });
+    const answer = await fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: "Bearer ann", "content-type": "application/json" },
+      body: JSON.stringify({ model: "river", stream: true, conversation: id, messages: [user("two")] }),
+      signal: leaving.signal,
+    });
+    expect(answer.status).toBe(200);
+    leaving.abort();
+    await assistant.turn("river", { hold: false });
+    await chat({ conversation: id, messages: [user("three")] });
+    expect(await messagesOf(id)).toEqual(["user: three", `assistant: ${ANSWER}`]);
+  });
+
+  it.each([
+    [{ conversation: "conv_000000000000" }, 404, "conversation_not_found"],
+    [{ conversation: 5 }, 400, "invalid_request"],
+    [{ conversation: "", n: 2 }, 400, "invalid_request"],
+    [{ messages: [{ role: "user" }] }, 400, "invalid_request"],
+    [{ messages: [{ role: "tool", content: "4" }] }, 400, "invalid_request"],
+  ])("is refused: %j", async (fields, status, code) => {
+    const answer = await chat({ conversation: await begin(), messages: [user("one")], ...fields });
+    expect(answer).toMatchObject({ status, body: { error: { code } } });
+  });
+
+  it("leaves out the oldest turns when the context is full, and keeps the system prompt", async () => {
+    const id = await begin({ system_prompt: "Be brief." });
+    const long = "word ".repeat(300);
+    for (let turn = 0; turn < 6; turn++) await call("POST", pathOf(id, "/messages"), user(`${turn} ${long}`));
+    await chat({ model: "narrow", conversation: id, messages: [user("last")] });
+    const prompt = await lastPrompt("narrow");
+    expect(prompt[0]).toEqual({ role: "system", content: "Be brief." });
+    expect(prompt.at(-1)).toEqual(user("last"));
+    expect(prompt.length).toBeGreaterThan(2);
+    expect(prompt.length).toBeLessThan(8);
+    expect(prompt.at(-2)?.content.startsWith("5 ")).toBe(true);
+  });
+});
+
+describe("OpenAI's Conversations API", () => {
+  it("serves OpenAI's client on the same records", async () => {
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "ann", maxRetries: 0 });
+    const { id, ...made } = await openai.conversations.create({
+      metadata: { topic: "rivers" },
+      items: [{ role: "user", content: "one" }],
+    });
+    expect(made).toEqual({ object: "conversation", created_at: expect.any(Number), metadata: { topic: "rivers" } });
+    expect((await openai.conversations.update(id, { metadata: { topic: "lakes" } })).metadata).toEqual({
+      topic: "lakes",
+    });
+    const added = await openai.conversations.items.create(id, {
+      items: [
+        { type: "function_call", call_id: "c1", name: "look", arguments: "{}" },
+        { type: "function_call_output", call_id: "c1", output: "4" },
+      ],
+    });
+    expect(added.data).toMatchObject([{ type: "function_call" }, { type: "function_call_output", output: "4" }]);
+    const listed = await openai.conversations.items.list(id, { order: "asc", limit: 2 });
+    expect(listed.data).toMatchObject([{ type: "message", role: "user", status: "completed" }, { call_id: "c1" }]);
+    expect(listed.has_more).toBe(true);
+    const itemId = listed.data[0]?.id ?? "";
+    expect(await openai.conversations.items.retrieve(itemId, { conversation_id: id })).toEqual(listed.data[0]);
+    const callId = listed.data[1]?.id ?? "";
+    expect(await openai.conversations.items.delete(callId, { conversation_id: id })).toMatchObject({ id });
+    expect(await messagesOf(id)).toEqual(["user: one"]);
+    expect((await openai.conversations.items.list(id)).data).toHaveLength(1);
+    expect(await openai.conversations.delete(id)).toEqual({ id, object: "conversation.deleted", deleted: true });
+    await expect(openai.conversations.retrieve(id)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("is what responses go on with", async () => {
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "ann", maxRetries: 0 });
+    const { id } = await openai.conversations.create();
+    const ask = { model: "river", max_output_tokens: 3, conversation: id };
+    const first = await openai.responses.create({ ...ask, input: "one", instructions: "Be brief." });
+    expect(first.conversation).toEqual({ id });
+    for await (const _ of await openai.responses.create({ ...ask, input: "two", stream: true, store: false }));
+    expect(await lastPrompt()).toEqual([user("one"), { role: "assistant", content: ANSWER }, user("two")]);
+    const items = await openai.conversations.items.list(id, { order: "asc" });
+    expect(items.data.map((item) => ("role" in item ? item.role : item.type))).toEqual([
+      ...["user", "assistant", "user", "assistant"],
+    ]);
+    expect(items.data[1]?.id).toBe(first.output[0]?.id);
+    await expect(openai.responses.create({ ...ask, input: "x", previous_response_id: first.id })).rejects.toMatchObject(
+      { param: "conversation" },
+    );
+    await expect(
+      openai.responses.create({ model: "river", input: "x", previous_response_id: first.id }),
+    ).rejects.toMatchObject({ param: "previous_response_id" });
   });
 });

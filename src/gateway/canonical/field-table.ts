@@ -1,4 +1,5 @@
 import type { Operation as ModelOperation } from "../../core/model.ts";
+import { conversation } from "./conversation.ts";
 import {
   adapters,
   granularities,
@@ -91,6 +92,11 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     ),
   ],
   messages: [field(CHAT, messages, "The conversation so far.", { required: true })],
+  conversation: [
+    field(CHAT, conversation, "A [conversation](conversations.md) of the daemon's that the messages go on with.", {
+      dropped: [null],
+    }),
+  ],
   prompt: [
     field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),
     field(HEARING, text, "Text that comes before the recording, or names that occur in it."),

@@ -4,9 +4,10 @@ import { decodeChat, decodeCompletion } from "../../../src/gateway/doors/openai/
 import type { DecodedBody } from "../../../src/gateway/front/door.ts";
 import { RecordingSink } from "../../support/calls.ts";
 
+const ports = {} as Parameters<typeof decodeChat>[1];
 const bytesOf = (json: object): Buffer => Buffer.from(JSON.stringify({ model: "river", ...json }));
 const chat = (fields: object): DecodedBody =>
-  decodeChat(bytesOf({ messages: [{ role: "user", content: "Hello" }], ...fields }));
+  decodeChat(bytesOf({ messages: [{ role: "user", content: "Hello" }], ...fields }), ports);
 
 /** What a client gets of an answer, an object for each event. */
 function answered(decoded: DecodedBody, ...answers: readonly JsonObject[]): JsonObject[] {

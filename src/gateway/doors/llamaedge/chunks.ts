@@ -1,10 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { AssistantError } from "../../../core/errors.ts";
-import { newRequestId } from "../../../core/ids.ts";
 import { modelKinds } from "../../../core/model.ts";
 import { Type } from "../../../core/schema.ts";
-import { answerOf } from "../../../inference/collect.ts";
 import type { InferenceCore } from "../../../inference/core.ts";
+import { countTokens } from "../../../inference/count-tokens.ts";
 import { type ModelDirectory, modelsFor } from "../../../inference/resolve.ts";
 import { chunksOf, type Unit, unitsOf } from "../../../retrieval/chunks.ts";
 import type { Authorizer } from "../../front/authorize.ts";
@@ -52,7 +51,7 @@ export function registerChunkRoutes(app: FastifyInstance, options: ChunkRoutesOp
     const { id, text, filename, chunk_capacity: capacity, model } = checkedBody(ChunksBody, request.body);
     const whole = text ?? (await textOf(id, request, options));
     const units = unitsOf(whole);
-    const tokens = units.length === 0 ? [] : await countTokens(units, model, request, options);
+    const tokens = units.length === 0 ? [] : await tokensOf(units, model, request, options);
     return {
       ...(id === undefined ? {} : { id }),
       filename: filename ?? null,
@@ -85,58 +84,26 @@ async function textOf(
   return text;
 }
 
-/** Stands between two units in what is tokenized, as no token has this number. */
-const BETWEEN = -1;
-
 /** Tokens of each unit, counted by the model's own vocabulary, in one request to it. */
-async function countTokens(
+async function tokensOf(
   units: readonly Unit[],
   wanted: string | undefined,
   request: FastifyRequest,
   { directory, inference, authorizer, onlyModels }: ChunkRoutesOptions,
-): Promise<number[]> {
+): Promise<readonly number[]> {
   const { caller } = request.identity;
   const embedding = modelsFor(caller, directory).filter(
     ({ kind, nodes, command }) => modelKinds[kind].tokenizes && !modelKinds[kind].generates && !nodes && !command,
   );
   const [only] = embedding;
   const model = wanted ?? (only !== undefined && embedding.length === 1 ? only.name : "");
-  const json = {
-    model,
-    content: units.flatMap(({ text }, index) => (index === 0 ? [text] : [BETWEEN, text])),
-    parse_special: false,
-  };
   using cancellation = cancellationOf(request.raw.socket);
   const ended = authorizer.admit(request.identity);
   try {
-    const { body } = await answerOf(inference, {
-      id: newRequestId(),
-      caller,
-      route: "/v1/chunks",
-      arrivedAt: performance.now(),
-      cancellation,
-      selector: { model, among: onlyModels },
-      operation: "tokenize",
-      wire: "llamacpp.tokenize",
-      body: { json, bytes: Buffer.from(JSON.stringify(json)) },
-      prompt: {},
-      streamed: false,
-      maxTokens: 0,
-      ...callHeaders(request.headers, false),
-    });
-    return countsOf(JSON.parse(body.toString()) as { readonly tokens?: unknown }, units.length);
+    const call = { caller, route: "/v1/chunks", cancellation, selector: { model, among: onlyModels } };
+    const texts = units.map(({ text }) => text);
+    return await countTokens(inference, texts, { ...call, ...callHeaders(request.headers, false) });
   } finally {
     ended?.();
   }
-}
-
-function countsOf({ tokens }: { readonly tokens?: unknown }, units: number): number[] {
-  const counts = [0];
-  if (Array.isArray(tokens))
-    for (const token of tokens) {
-      if (token === BETWEEN) counts.push(0);
-      else counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
-    }
-  if (counts.length === units) return counts;
-  throw new AssistantError("engine_error", "The engine's answer does not hold the tokens of each word.");
 }

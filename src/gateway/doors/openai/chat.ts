@@ -3,12 +3,18 @@ import { decodeBody } from "../../canonical/decode.ts";
 import { serviceTiers } from "../../canonical/field-table.ts";
 import type { DecodedBody } from "../../front/door.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
+import { inConversation } from "./conversations/chat.ts";
+import type { ConversationPorts } from "./conversations/ports.ts";
 
 /** `POST /v1/chat/completions`. Throws as `decodeBody` does. */
-export function decodeChat(bytes: Buffer): DecodedBody {
+export function decodeChat(bytes: Buffer, ports: ConversationPorts): DecodedBody {
   const decoded = decodeBody("chat", bytes);
-  const { service_tier: asked } = decoded.body.json;
-  if (typeof asked !== "string") return decoded;
+  const { service_tier: tier, conversation } = decoded.body.json;
+  const tiered = typeof tier === "string" ? inTier(decoded, tier) : decoded;
+  return conversation === undefined || conversation === null ? tiered : inConversation(tiered, ports);
+}
+
+function inTier(decoded: DecodedBody, asked: string): DecodedBody {
   const priority = serviceTiers[asked] ?? null;
   const tier = asked === "auto" ? "default" : asked;
   return {

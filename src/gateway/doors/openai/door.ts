@@ -20,6 +20,7 @@ import { bearerDoor } from "../../front/error-body.ts";
 import type { Batches } from "./batches/batches.ts";
 import { registerBatchRoutes } from "./batches/routes.ts";
 import { decodeChat, decodeCompletion } from "./chat.ts";
+import { registerConversationRoutes } from "./conversations/routes.ts";
 import { registerFileRoutes } from "./files/routes.ts";
 import type { Files } from "./files/stored.ts";
 import { decodeImage, imageBody } from "./images.ts";
@@ -75,14 +76,6 @@ const SOUND = { type: "string", format: "binary" };
 
 const routes: readonly Route[] = [
   listed(
-    "/v1/chat/completions",
-    "ChatRequest",
-    "chat",
-    "openai.chat",
-    { summary: "Answer a conversation", answers: wholeOrStream(chatAnswer, chatChunk) },
-    decodeChat,
-  ),
-  listed(
     "/v1/completions",
     "CompletionRequest",
     "completion",
@@ -126,6 +119,14 @@ const routes: readonly Route[] = [
 /** OpenAI's API. Its paths answer without `/v1` too, for clients that were given the address alone. */
 export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[] =>
   [
+    listed(
+      "/v1/chat/completions",
+      "ChatRequest",
+      "chat",
+      "openai.chat",
+      { summary: "Answer a conversation", answers: wholeOrStream(chatAnswer, chatChunk) },
+      (bytes) => decodeChat(bytes, ports),
+    ),
     ...routes,
     json("/v1/responses", "chat", "openai.chat", (bytes) => decodeResponse(bytes, ports), described.create),
   ].flatMap((route) => [route.name, route.name.replace("/v1", "")].map((path) => ({ ...route, path })));
@@ -150,6 +151,7 @@ export const openAiDoor = (options: OpenAiOptions): Door => ({
   register(app) {
     registerMemoryRoutes(app, options);
     if (options.responses !== null) registerResponseRoutes(app, options.responses);
+    if (options.conversations !== null) registerConversationRoutes(app, options.conversations);
     if (options.files !== null) registerFileRoutes(app, options.files);
     if (options.batches !== null) registerBatchRoutes(app, options.batches);
   },

@@ -127,7 +127,7 @@ describe("a request of the Responses API as a chat", () => {
     ["input[0].id", { input: [{ type: "item_reference", id: "msg_1" }] }],
     ["input", { input: 3 }],
     ["input", { input: [] }],
-    ["conversation", { conversation: "conv_1" }],
+    ["conversation", { conversation: 5 }],
     ["truncation", { truncation: "auto" }],
     ["text.format.type", { text: { format: { type: "grammar" } } }],
     ["reasoning.depth", { reasoning: { depth: 3 } }],

@@ -1,8 +1,8 @@
+import type { Item } from "../../../../conversations/item.ts";
 import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import { type Body, isObject, isString } from "../../../canonical/rules.ts";
 import { itemId } from "./ids.ts";
-import type { Item } from "./items.ts";
 
 type Ending = "completed" | "incomplete" | "failed" | "cancelled";
 
@@ -70,6 +70,11 @@ export class ResponseAnswer {
       ...(this.#usage === null ? {} : { usage: this.#usage }),
       ...repeated,
     };
+  }
+
+  /** It has ended as the model meant it to, or at a limit. */
+  get isAnswered(): boolean {
+    return this.#status === "completed" || this.#status === "incomplete";
   }
 
   get hasEnded(): boolean {

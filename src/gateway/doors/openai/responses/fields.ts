@@ -1,4 +1,5 @@
 import type { JsonObject } from "../../../../core/inference.ts";
+import { conversation } from "../../../canonical/conversation.ts";
 import { serviceTiers } from "../../../canonical/field-table.ts";
 import {
   type Body,
@@ -52,6 +53,7 @@ const include: DescribedRule = {
 
 export const rules: Readonly<Record<string, DescribedRule>> = {
   background: boolean,
+  conversation,
   include,
   instructions: text,
   max_output_tokens: integer(1),
@@ -80,7 +82,6 @@ const TRANSLATED: ReadonlySet<string> = new Set(["input", "model", "tools", "too
 /** What is refused, and what to do instead. */
 const refused: Readonly<Record<string, string>> = {
   context_management: "Send the items that the model is to see.",
-  conversation: "Use previous_response_id.",
   moderation: "Leave it out: no model here moderates.",
   prompt: "Send the prompt itself in instructions and input.",
   messages: "Use input.",

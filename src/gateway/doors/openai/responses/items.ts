@@ -1,3 +1,4 @@
+import { type Item, kindOf } from "../../../../conversations/item.ts";
 import {
   type Body,
   invalid,
@@ -9,12 +10,6 @@ import {
   shown,
   text,
 } from "../../../canonical/rules.ts";
-
-/** One part of a conversation, in the format of the Responses API: a message, a call, the output of one, or reasoning. */
-export interface Item extends Body {
-  readonly type: string;
-  readonly id: string;
-}
 
 /** OpenAI's limit for a list of input items. */
 const MAX_ITEMS = 2048;
@@ -65,8 +60,17 @@ export function itemsOf(input: unknown, idOf: (kind: string, index: number) => s
       "input",
       `The field "input" must be a string or an array of at most ${MAX_ITEMS} items; found ${shown(input)}.`,
     );
-  return input.map((item, index) => {
-    const at = `input[${index}]`;
+  return checkedItems(input, "input", idOf);
+}
+
+/** The same of a list in a field of another name. */
+export function checkedItems(
+  items: readonly unknown[],
+  field: string,
+  idOf: (kind: string, index: number) => string,
+): readonly Item[] {
+  return items.map((item, index) => {
+    const at = `${field}[${index}]`;
     if (!isObject(item)) throw invalid(at, `"${at}" must be an object; found ${shown(item)}.`);
     const type = item["type"] ?? (item["role"] === undefined ? undefined : "message");
     const check = isString(type) && Object.hasOwn(checks, type) ? checks[type] : undefined;
@@ -76,17 +80,9 @@ export function itemsOf(input: unknown, idOf: (kind: string, index: number) => s
         `"${at}.type" must be ${oneOf(...Object.keys(checks)).expected}; found ${shown(type)}.`,
       );
     const { id, ...rest } = check(item, at);
-    const kind = KINDS[type as string] ?? "item";
-    return { ...rest, type: type as string, id: isString(id) ? id : idOf(kind, index) };
+    return { ...rest, type: type as string, id: isString(id) ? id : idOf(kindOf(type as string), index) };
   });
 }
-
-const KINDS: Readonly<Record<string, string>> = {
-  message: "msg",
-  function_call: "fc",
-  function_call_output: "fco",
-  reasoning: "rs",
-};
 
 function checkMessage(message: Body, at: string): Body {
   if (!ROLES.includes(message["role"] as string)) mustBe(role, message["role"], `${at}.role`);

@@ -1,10 +1,13 @@
+import type { HistoryAsk } from "../../../../conversations/history.ts";
+import { type Item, textMessage } from "../../../../conversations/item.ts";
+import { messagesOf, type Placed } from "../../../../conversations/messages.ts";
 import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
+import { conversationIdOf } from "../../../canonical/conversation.ts";
 import { type Body, invalid } from "../../../canonical/rules.ts";
 import { checkedFields } from "./fields.ts";
 import { itemId, newResponseId } from "./ids.ts";
-import { type Item, itemsOf } from "./items.ts";
-import { messagesOf, type Placed } from "./messages.ts";
+import { itemsOf } from "./items.ts";
 import { chatChoice, chatTools } from "./tools.ts";
 
 /** A request of the Responses API, read. */
@@ -17,6 +20,8 @@ export interface ResponseRequest {
   /** Items of the request itself, without those of earlier responses. */
   readonly input: readonly Item[];
   readonly previousId: string | null;
+  /** The conversation that it goes on with; null: none. */
+  readonly conversationId: string | null;
   /** What the answer repeats of the request. */
   readonly repeated: JsonObject;
   readonly isStored: boolean;
@@ -34,8 +39,20 @@ export interface History {
   item(id: string): Promise<Item | null>;
 }
 
-/** Reads a body of the Responses API. `history` null: nothing is stored. Rejects with `invalid_request` naming the field. */
-export async function readRequest(body: JsonObject, history: History | null): Promise<ResponseRequest> {
+/** The items of a request's conversation that a model is to see before those of the request. */
+export type ConversationReader = (
+  ask: Pick<HistoryAsk, "added" | "systemPrompt" | "tools" | "maxTokens">,
+) => Promise<readonly Item[]>;
+
+/**
+ * Reads a body of the Responses API. `history` null: nothing is stored. `conversation` null: it names none. Rejects with
+ * `invalid_request` naming the field.
+ */
+export async function readRequest(
+  body: JsonObject,
+  history: History | null,
+  conversation: ConversationReader | null = null,
+): Promise<ResponseRequest> {
   const { fields, others } = checkedFields(body);
   const id = newResponseId();
   const isStored = history !== null && fields["store"] !== false;
@@ -46,12 +63,24 @@ export async function readRequest(body: JsonObject, history: History | null): Pr
   const input = await resolved(own, history);
   const previousId = (fields["previous_response_id"] as string | undefined) ?? null;
   if (previousId !== null && history === null) throw notStored("previous_response_id");
-  const earlier = previousId === null ? [] : ((await history?.itemsThrough(previousId)) ?? []);
+  const conversationId = fields["conversation"] === undefined ? null : conversationIdOf(fields["conversation"]);
+  if (previousId !== null && conversationId !== null)
+    throw invalid("conversation", 'The fields "conversation" and "previous_response_id" exclude each other.');
+  const instructions = (fields["instructions"] as string | undefined) ?? null;
+  const earlier =
+    previousId !== null
+      ? ((await history?.itemsThrough(previousId)) ?? [])
+      : ((await conversation?.({
+          added: instructions === null ? input : [textMessage("", "system", instructions), ...input],
+          systemPrompt: null,
+          tools: fields["tools"],
+          maxTokens: (fields["max_output_tokens"] as number | undefined) ?? null,
+        })) ?? []);
   const placed: Placed[] = [
     ...earlier.map((item) => ({ item, at: "" })),
     ...input.map((item, index) => ({ item, at: `input[${index}]` })),
   ];
-  const { messages, places } = messagesOf((fields["instructions"] as string | undefined) ?? null, placed);
+  const { messages, places } = messagesOf(instructions, placed);
   if (messages.length === 0) throw invalid("input", 'The field "input" is missing: there is nothing to answer.');
   const streamed = fields["stream"] === true;
   const reasoning = fields["reasoning"] as Body | undefined;
@@ -61,7 +90,8 @@ export async function readRequest(body: JsonObject, history: History | null): Pr
     places,
     input,
     previousId,
-    repeated: repeatedOf(fields, { isStored, isBackground, previousId }),
+    conversationId,
+    repeated: repeatedOf(fields, { isStored, isBackground, previousId, conversationId }),
     isStored,
     isBackground,
     streamed,
@@ -122,7 +152,12 @@ function formatOf(format: Body): Body {
 
 function repeatedOf(
   fields: Body,
-  { isStored, isBackground, previousId }: Pick<ResponseRequest, "isStored" | "isBackground" | "previousId">,
+  {
+    isStored,
+    isBackground,
+    previousId,
+    conversationId,
+  }: Pick<ResponseRequest, "isStored" | "isBackground" | "previousId" | "conversationId">,
 ): JsonObject {
   const or = (name: string, usual: unknown): unknown => fields[name] ?? usual;
   const { effort = null, summary = null } = (fields["reasoning"] ?? {}) as Body;
@@ -131,6 +166,7 @@ function repeatedOf(
   const tier = fields["service_tier"];
   return {
     background: isBackground,
+    ...(conversationId === null ? {} : { conversation: { id: conversationId } }),
     instructions: or("instructions", null),
     max_output_tokens: or("max_output_tokens", null),
     max_tool_calls: or("max_tool_calls", null),

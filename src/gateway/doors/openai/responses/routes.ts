@@ -1,13 +1,10 @@
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { JsonObject } from "../../../../core/inference.ts";
-import { type Body, integer, invalid, oneOf, shown } from "../../../canonical/rules.ts";
+import { type Body, invalid } from "../../../canonical/rules.ts";
 import { described } from "./describe.ts";
-import type { Item } from "./items.ts";
+import { numberOf, pageOf } from "./page.ts";
 import { type Responses, type Running, responseNotFound } from "./stored.ts";
-
-const MAX_PAGE = 100;
-const DEFAULT_PAGE = 20;
 
 /** Stored responses: one, its stream, its input items; cancel and delete. A tenant sees its own alone. */
 export function registerResponseRoutes(app: FastifyInstance, responses: Responses): void {
@@ -54,15 +51,6 @@ const asked = ({ params, identity }: FastifyRequest): { readonly tenant: string;
   id: (params as { readonly id: string }).id,
 });
 
-/** A query's number; queries are text. */
-function numberOf(name: string, written: unknown, usual: number): number {
-  if (written === undefined) return usual;
-  const value = typeof written === "string" && /^\d{1,9}$/.test(written) ? Number(written) : Number.NaN;
-  const rule = integer(0);
-  if (rule.passes(value)) return value;
-  throw invalid(name, `"${name}" must be ${rule.expected}; found ${shown(written)}.`);
-}
-
 /** Events of a response's stream after the one with the number, those to come as well. */
 async function eventsOf(
   responses: Responses,
@@ -90,24 +78,4 @@ async function* following({ answer, events, watchers }: Running, from: number): 
       watchers.add(watch);
     });
   }
-}
-
-function pageOf(items: readonly Item[], query: Body): object {
-  const { after, limit, order = "desc" } = query;
-  const rule = oneOf("asc", "desc");
-  if (!rule.passes(order)) throw invalid("order", `"order" must be ${rule.expected}; found ${shown(order)}.`);
-  const size = numberOf("limit", limit, DEFAULT_PAGE);
-  const pages = integer(1, MAX_PAGE);
-  if (!pages.passes(size)) throw invalid("limit", `"limit" must be ${pages.expected}; found ${size}.`);
-  const ordered = order === "asc" ? items : [...items].reverse();
-  const at = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
-  if (after !== undefined && at === 0) throw invalid("after", '"after" must be the id of an item of the list.');
-  const data = ordered.slice(at, at + size);
-  return {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: at + size < ordered.length,
-  };
 }

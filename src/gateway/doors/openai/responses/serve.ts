@@ -1,19 +1,17 @@
 import { isAssistantError } from "../../../../core/errors.ts";
 import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inference.ts";
-import type { InferenceCore } from "../../../../inference/core.ts";
-import { type ModelDirectory, resolveModel } from "../../../../inference/resolve.ts";
+import { resolveModel } from "../../../../inference/resolve.ts";
 import { decodeBody, modelOf, parseBody, withoutCapability } from "../../../canonical/decode.ts";
 import { serviceTiers } from "../../../canonical/field-table.ts";
 import type { DecodedBody } from "../../../front/door.ts";
+import { type ConversationPorts, continuationOf, unlessDeleted } from "../conversations/ports.ts";
 import { ResponseAnswer } from "./answer.ts";
 import { DetachedSink } from "./detached-sink.ts";
 import { inClientsNames, type ResponseRequest, readRequest } from "./request.ts";
 import { eventText, responseSink } from "./sink.ts";
 import type { Responses, Running } from "./stored.ts";
 
-export interface ResponsePorts {
-  readonly inference: InferenceCore;
-  readonly directory: ModelDirectory;
+export interface ResponsePorts extends ConversationPorts {
   /** Null: none is kept. */
   readonly responses: Responses | null;
 }
@@ -35,15 +33,14 @@ export function decodeResponse(bytes: Buffer, ports: ResponsePorts): DecodedBody
   };
 }
 
-async function serve(
-  { inference, directory, responses }: ResponsePorts,
-  json: JsonObject,
-  given: InferenceCall,
-  client: AnswerSink,
-): Promise<void> {
-  const { tenant } = given.caller;
-  const request = await readRequest(json, responses?.historyOf(tenant) ?? null);
-  const { streamed, isStored, isBackground } = request;
+async function serve(ports: ResponsePorts, json: JsonObject, asked: InferenceCall, client: AnswerSink): Promise<void> {
+  const { inference, directory, responses } = ports;
+  const { tenant } = asked.caller;
+  const { conversation = null } = json;
+  const continuation = conversation === null ? null : await continuationOf(asked, conversation, ports);
+  const given = continuation?.call ?? asked;
+  const request = await readRequest(json, responses?.historyOf(tenant) ?? null, continuation?.history ?? null);
+  const { streamed, isBackground } = request;
   const { model: _, ...chat } = decodeBody("chat", Buffer.from(JSON.stringify(request.chat)));
   const call: InferenceCall = { ...given, ...chat, checked: () => named(request, () => chat.checked?.() ?? chat) };
   const events: string[] = [];
@@ -55,19 +52,17 @@ async function serve(
     const sink = new DetachedSink(client, given.cancellation);
     await inference.run(
       { ...call, cancellation: running.cancellation, deadlineAt: null },
-      backgroundSink(responses, running, sink),
+      backgroundSink(ports, running, sink),
     );
     return;
   }
   const taken = (): string => events.splice(0).join("");
-  const keep = async (): Promise<void> => {
-    if (isStored) await responses?.keep(tenant, request, answer);
-  };
+  const keep = (): Promise<void> => kept(ports, tenant, request, answer);
   await inference.run(call, responseSink(client, { answer, streamed, isAccepted: false, taken, keep }));
 }
 
 /** Answers the client at once, and keeps whatever comes of the response. */
-function backgroundSink(responses: Responses, running: Running, client: DetachedSink): AnswerSink {
+function backgroundSink(ports: ResponsePorts, running: Running, client: DetachedSink): AnswerSink {
   const { tenant, request, answer, events, watchers } = running;
   const { streamed } = request;
   let written = 0;
@@ -79,7 +74,7 @@ function backgroundSink(responses: Responses, running: Running, client: Detached
   };
   const keep = async (): Promise<void> => {
     try {
-      await responses.keep(tenant, request, answer, streamed ? events : null);
+      await kept(ports, tenant, request, answer, streamed ? events : null);
     } finally {
       running.end();
     }
@@ -88,6 +83,25 @@ function backgroundSink(responses: Responses, running: Running, client: Detached
   if (streamed) client.open(taken());
   else client.answer(answer.response);
   return responseSink(client, { answer, streamed: true, isAccepted: true, taken, keep });
+}
+
+/** Keeps what has ended, and adds a turn that is complete to its conversation. */
+async function kept(
+  { responses, conversations }: ResponsePorts,
+  tenant: string,
+  request: ResponseRequest,
+  answer: ResponseAnswer,
+  events: readonly string[] | null = null,
+): Promise<void> {
+  const { conversationId, isStored, input } = request;
+  const { output } = answer.response;
+  const also = isStored && responses !== null ? [responses.keeping(tenant, request, answer, events)] : [];
+  const isAdded =
+    conversationId !== null &&
+    conversations !== null &&
+    answer.isAnswered &&
+    (await unlessDeleted(conversations.append(tenant, conversationId, [...input, ...output], { also })));
+  if (!isAdded && isStored) await responses?.keep(tenant, request, answer, events);
 }
 
 function answerOf(request: ResponseRequest, model: string, onEvent: (text: string) => void): ResponseAnswer {

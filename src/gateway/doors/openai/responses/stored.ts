@@ -1,12 +1,12 @@
+import type { Item } from "../../../../conversations/item.ts";
 import { Cancellation } from "../../../../core/cancellation.ts";
 import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
-import type { Collection, CollectionSpec, Store } from "../../../../core/store.ts";
+import type { Collection, CollectionSpec, Store, Write } from "../../../../core/store.ts";
 import { CallerGone } from "../../../../core/upstream.ts";
 import { invalid } from "../../../canonical/rules.ts";
 import type { ResponseAnswer } from "./answer.ts";
 import { isResponseId, responseOfItem } from "./ids.ts";
-import type { Item } from "./items.ts";
 import type { History, ResponseRequest } from "./request.ts";
 
 /** A response as it is kept. */
@@ -107,7 +107,12 @@ export class Responses {
     for (let next: string | null = id; next !== null; ) {
       const turn: StoredResponse | null = turns.length > 2 * MAX_CHAIN ? null : await this.find(tenant, next);
       if (turn === null) return null;
-      const { status, output } = turn.response as JsonObject & { readonly output: readonly Item[] };
+      const { status, output, conversation } = turn.response as JsonObject & { readonly output: readonly Item[] };
+      if (conversation !== undefined)
+        throw invalid(
+          "previous_response_id",
+          `The response "${next}" is part of a conversation; go on with the field "conversation".`,
+        );
       if (status !== "completed" && status !== "incomplete")
         throw invalid("previous_response_id", `The response "${next}" cannot be continued: it is ${String(status)}.`);
       turns.unshift(turn.input, output);
@@ -124,16 +129,20 @@ export class Responses {
     return [...(earlier ?? []), ...found.input];
   }
 
-  async keep(
+  async keep(...kept: Parameters<Responses["keeping"]>): Promise<void> {
+    await this.#store.commit([this.keeping(...kept)]);
+  }
+
+  /** What keeps a response, for a commit of the caller's. */
+  keeping(
     tenant: string,
     request: ResponseRequest,
     answer: ResponseAnswer,
     events: readonly string[] | null = null,
-  ) {
+  ): Write {
     const length = events?.reduce((sum, event) => sum + event.length, 0) ?? 0;
     const value = storedOf(request, answer, length > MAX_EVENT_CHARACTERS ? null : events);
-    const expiresAt = Date.now() + this.#retentionMs();
-    await this.#store.commit([this.#records.put(request.id, value, { tenant, expiresAt })]);
+    return this.#records.put(request.id, value, { tenant, expiresAt: Date.now() + this.#retentionMs() });
   }
 
   /** Registers a response that is made in the background; it is kept as such when this resolves. Call `end` when it has ended. */

@@ -1,6 +1,6 @@
-import type { JsonObject } from "../../../../core/inference.ts";
-import { type Body, invalid } from "../../../canonical/rules.ts";
-import type { Item } from "./items.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { JsonObject } from "../core/inference.ts";
+import { type Item, isInstructing } from "./item.ts";
 
 /** An item, and what a client calls it: `input[2]`; "": it is not of the request itself. */
 export interface Placed {
@@ -8,7 +8,7 @@ export interface Placed {
   readonly at: string;
 }
 
-export interface Conversation {
+export interface Messages {
   /** In OpenAI's chat format. */
   readonly messages: readonly JsonObject[];
   /** What the client calls each of them. */
@@ -17,20 +17,19 @@ export interface Conversation {
 
 type Message = {
   role: string;
+  name?: string;
   content?: unknown;
   reasoning_content?: string;
   tool_calls?: object[];
   tool_call_id?: string;
 };
 
-const INSTRUCTING: ReadonlySet<string> = new Set(["system", "developer"]);
-
 /**
  * Items as the messages of a chat. What an assistant thought, said and called in a row is one message; texts that instruct at
  * the beginning are one as well, because many templates take a single one. Throws `invalid_request` for the output of a
  * call that is not there.
  */
-export function messagesOf(instructions: string | null, items: readonly Placed[]): Conversation {
+export function messagesOf(instructions: string | null, items: readonly Placed[]): Messages {
   const messages: Message[] = instructions === null ? [] : [{ role: "system", content: instructions }];
   const places: string[] = instructions === null ? [] : ["instructions"];
   const called = new Set<unknown>();
@@ -62,16 +61,20 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
         });
         break;
       case "function_call_output":
-        if (!called.has(item["call_id"]))
-          throw invalid(
-            `${at}.call_id`,
+        if (!called.has(item["call_id"])) {
+          // Of what was kept somebody has deleted the call.
+          if (at === "") break;
+          throw new AssistantError(
+            "invalid_request",
             `"${at}.call_id" is the output of a call that is not in the conversation: "${String(item["call_id"]).slice(0, 100)}".`,
+            { param: `${at}.call_id` },
           );
+        }
         add({ role: "tool", tool_call_id: String(item["call_id"]), content: outputOf(item["output"]) }, at);
         break;
       default:
         if (item["role"] === "assistant") open(at, isUnsaid).content = contentOf(item["content"]);
-        else addPlain(messages, add, String(item["role"]), contentOf(item["content"]), at);
+        else addPlain(messages, add, plainOf(item), at);
     }
   }
   return withoutMereThoughts(messages, places);
@@ -84,21 +87,25 @@ function callsOf(message: Message): object[] {
   return message.tool_calls;
 }
 
+function plainOf({ role, content, name }: Item): Message {
+  const message = { role: String(role), content: contentOf(content) };
+  return typeof name === "string" ? { ...message, name } : message;
+}
+
 function addPlain(
-  messages: Message[],
+  messages: readonly Message[],
   add: (message: Message, at: string) => void,
-  role: string,
-  content: unknown,
+  message: Message,
   at: string,
 ): void {
   const [first] = messages;
-  if (messages.length === 1 && first !== undefined && INSTRUCTING.has(first.role) && INSTRUCTING.has(role))
-    first.content = `${String(first.content)}\n\n${String(content)}`;
-  else add({ role, content }, at);
+  if (messages.length === 1 && first !== undefined && isInstructing(first.role) && isInstructing(message.role))
+    first.content = `${String(first.content)}\n\n${String(message.content)}`;
+  else add(message, at);
 }
 
 /** An assistant that only thought has nothing that a template could show. */
-function withoutMereThoughts(messages: readonly Message[], places: readonly string[]): Conversation {
+function withoutMereThoughts(messages: readonly Message[], places: readonly string[]): Messages {
   const kept = messages.flatMap((message, index) =>
     message.role === "assistant" && isUnsaid(message) ? [] : [{ message, at: places[index] ?? "" }],
   );
@@ -106,20 +113,20 @@ function withoutMereThoughts(messages: readonly Message[], places: readonly stri
 }
 
 const textsIn = (parts: unknown): string =>
-  Array.isArray(parts) ? parts.map((part) => String((part as Body)["text"])).join("\n") : "";
+  Array.isArray(parts) ? parts.map((part) => String((part as JsonObject)["text"])).join("\n") : "";
 
 const reasoningOf = ({ content, summary }: Item): string => textsIn(content) || textsIn(summary);
 
 /** A text where all of it is text. */
 function contentOf(content: unknown): unknown {
-  const parts = content as readonly Body[];
+  const parts = content as readonly JsonObject[];
   const texts = parts.map((part) => part["text"] ?? part["refusal"]);
   return texts.every((text) => typeof text === "string") ? texts.join("\n") : parts.map(partOf);
 }
 
 const outputOf = (output: unknown): unknown => (typeof output === "string" ? output : contentOf(output));
 
-function partOf(part: Body): Body {
+function partOf(part: JsonObject): JsonObject {
   switch (part["type"]) {
     case "input_image": {
       const { image_url: url, detail } = part;
@@ -127,7 +134,11 @@ function partOf(part: Body): Body {
     }
     case "input_audio":
       return { type: "input_audio", input_audio: part["input_audio"] };
-    default:
+    case "input_text":
+    case "output_text":
+    case "refusal":
       return { type: "text", text: part["text"] ?? part["refusal"] };
+    default:
+      return part;
   }
 }

@@ -1,0 +1,50 @@
+import { AssistantError } from "../core/errors.ts";
+import { newRequestId } from "../core/ids.ts";
+import type { InferenceCall } from "../core/inference.ts";
+import { answerOf } from "./collect.ts";
+import type { InferenceCore } from "./core.ts";
+
+/** Stands between two texts in what is tokenized, as no token has this number. */
+const BETWEEN = -1;
+
+/** Who has texts counted, and by which model's vocabulary. */
+export type CountingCall = Pick<
+  InferenceCall,
+  "caller" | "route" | "cancellation" | "selector" | "priority" | "deadlineAt" | "hops" | "cachePart"
+>;
+
+/** Tokens of each text for itself, counted by the model's own vocabulary in one request to it. Rejects as `answerOf` does. */
+export async function countTokens(
+  core: Pick<InferenceCore, "run">,
+  texts: readonly string[],
+  call: CountingCall,
+): Promise<readonly number[]> {
+  const json = {
+    model: call.selector.model,
+    content: texts.flatMap((text, index) => (index === 0 ? [text] : [BETWEEN, text])),
+    parse_special: false,
+  };
+  const { body } = await answerOf(core, {
+    ...call,
+    id: newRequestId(),
+    arrivedAt: performance.now(),
+    operation: "tokenize",
+    wire: "llamacpp.tokenize",
+    body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+    prompt: {},
+    streamed: false,
+    maxTokens: 0,
+  });
+  return countsOf(JSON.parse(body.toString()) as { readonly tokens?: unknown }, texts.length);
+}
+
+function countsOf({ tokens }: { readonly tokens?: unknown }, texts: number): readonly number[] {
+  const counts = [0];
+  if (Array.isArray(tokens))
+    for (const token of tokens) {
+      if (token === BETWEEN) counts.push(0);
+      else counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
+    }
+  if (counts.length === texts) return counts;
+  throw new AssistantError("engine_error", "The engine's answer does not hold the tokens of each text.");
+}
