@@ -1,3 +1,4 @@
+import type { Conversations } from "../conversations/conversations.ts";
 import { systemClock } from "../core/clock.ts";
 import { BATCH_JOB, Batches } from "../gateway/doors/openai/batches/batches.ts";
 import { batchRoutes } from "../gateway/doors/openai/door.ts";
@@ -14,6 +15,7 @@ export interface BatchParts {
   readonly tasks: Tasks;
   readonly files: Files;
   readonly responses: Responses;
+  readonly conversations: Conversations;
   readonly authorizer: Authorizer;
   readonly log: DaemonLog;
 }
@@ -23,11 +25,11 @@ export function createBatches(
   current: Current,
   { inference, directory }: Pick<Components, "inference" | "directory">,
   { records: store }: Pick<Stores, "records">,
-  { tasks, files, responses, authorizer, log }: BatchParts,
+  { tasks, files, responses, conversations, authorizer, log }: BatchParts,
 ): Batches {
   const batches = new Batches({
     ...{ store, files, tasks, inference, directory, authorizer },
-    routes: batchRoutes({ inference, directory, responses }),
+    routes: batchRoutes({ inference, directory, responses, conversations }),
     maxLineBytes: () => current.config.bodyLimitBytes,
     clock: systemClock,
     log: log.part("batches"),

@@ -175,7 +175,7 @@ export class Daemon {
     const conversations = createConversations(current, this.#components, stores);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
-    const parts = { tasks: this.#tasks, responses: this.#responses, files, authorizer, log };
+    const parts = { tasks: this.#tasks, responses: this.#responses, conversations, files, authorizer, log };
     this.#batches = createBatches(current, this.#components, stores, parts);
     this.#listeners = new Listeners({
       inference,
