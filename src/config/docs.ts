@@ -1,8 +1,11 @@
+import type { TSchema } from "typebox";
 import { environmentVariables } from "./environment.ts";
 import type { SchemaNode } from "./schema/kit.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
 import { ModelFile } from "./schema/model.ts";
+import { commonStageKeys } from "./schema/pipelines.ts";
+import { sourceSchemas, stageSchemas } from "./schema/stages.ts";
 import { expectation } from "./validate.ts";
 
 /** The parts of docs/configuration.md that are made from the schema, by the name of their marker. */
@@ -25,14 +28,30 @@ export function generatedParts(): Readonly<Record<string, string>> {
   };
 }
 
+/** Those of docs/pipelines.md. */
+export function pipelineParts(): Readonly<Record<string, string>> {
+  const kinds = (schemas: Readonly<Record<string, TSchema>>, common: ReadonlySet<string>): string =>
+    Object.entries(schemas)
+      .map(([kind, schema]) => {
+        const keys = Object.entries(schemaNode(schema).properties ?? {}).filter(([key]) => !common.has(key));
+        const rows = keys.flatMap(([key, facts]) => keyRows(key, facts));
+        return `### `.concat("`", kind, "`\n\n", table(["key", "takes", "default", "meaning"], rows));
+      })
+      .join("\n\n");
+  return {
+    stages: kinds(stageSchemas, new Set(Object.keys(commonStageKeys))),
+    sources: kinds(sourceSchemas, new Set(["use"])),
+  };
+}
+
 /** The page with its generated parts made anew. Throws if a marker is missing. */
-export function withGeneratedParts(page: string): string {
+export function withGeneratedParts(page: string, parts = generatedParts()): string {
   let text = page;
-  for (const [name, content] of Object.entries(generatedParts())) {
+  for (const [name, content] of Object.entries(parts)) {
     const [begin, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
     const from = text.indexOf(begin);
     const to = text.indexOf(end);
-    if (from === -1 || to < from) throw new Error(`docs/configuration.md lacks the markers ${begin} and ${end}`);
+    if (from === -1 || to < from) throw new Error(`the page lacks the markers ${begin} and ${end}`);
     text = `${text.slice(0, from + begin.length)}\n${content}\n${text.slice(to)}`;
   }
   return text;

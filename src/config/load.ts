@@ -14,6 +14,7 @@ import { machineFrom } from "./machine.ts";
 import { draftsOfDirectory } from "./model-files.ts";
 import { addressText, bind, parseAddress, type RemotePolicy } from "./network.ts";
 import { pathIn, resolvePaths } from "./paths.ts";
+import { pipelinesOf } from "./pipelines.ts";
 import { checkFallbacks } from "./provider-model.ts";
 import { providersOf } from "./providers.ts";
 import { remotesOf } from "./remotes.ts";
@@ -125,6 +126,11 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
   const tasks = tasksOf(keys, findings, root, env);
   const cluster = clusterOf(keys, findings, root, env);
+  const pipelines = await pipelinesOf({ env, findings }, base.pipelinesDir);
+  const pipelinesPlace = at(root, "pipelines", "addr");
+  const pipelinesAddress = listen(findings, policy, keys.pipelines?.addr ?? "", pipelinesPlace);
+  if (pipelinesAddress !== null && taken.some(({ address }) => overlap(address, pipelinesAddress)))
+    findings.mistake(pipelinesPlace, `${addressText(pipelinesAddress)} is taken by another key; choose another port`);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -155,6 +161,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     cluster,
     workerHosts: keys.workers?.allowed_hosts ?? [],
     models,
+    pipelines,
+    pipelinesAddress,
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,
     buildInBackground: keys.engine?.build_in_background ?? defaults.buildInBackground,
@@ -166,6 +174,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       "server.grpc_addr": grpc === null ? "" : addressText(grpc),
       "server.body_limit_mib": String(bodyLimitBytes),
       "cluster.url": cluster === null ? "" : withoutPassword(cluster.url),
+      "pipelines.addr": pipelinesAddress === null ? "" : addressText(pipelinesAddress),
       ...Object.fromEntries(
         models.flatMap(({ name, ownAddresses }) =>
           ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]],

@@ -45,6 +45,7 @@ export function resolvePaths(env: Environment, overrides: { configFile?: string 
   return Object.freeze({
     configFile,
     modelConfigDir: path.join(path.dirname(configFile), "models"),
+    pipelinesDir: path.join(path.dirname(configFile), "pipelines"),
     dataDir,
     weightsDir: path.join(dataDir, "models"),
     enginesDir: path.join(dataDir, "engines"),

@@ -37,5 +37,6 @@ export function sourceText(source: ModelSource): string {
   if (source.type === "file") return source.path;
   if (source.type === "provider") return source.offers.map(({ provider, model }) => `${provider}: ${model}`).join(", ");
   if (source.type === "worker") return "registered workers";
+  if (source.type === "pipeline") return source.file;
   return source.type === "catalog" ? source.name : `hf:${source.repo}/${source.file}`;
 }

@@ -1,4 +1,5 @@
 import type { Capabilities, ModelSpec } from "./model.ts";
+import type { PipelineSpec } from "./pipeline.ts";
 import type { Provider } from "./provider.ts";
 
 /** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
@@ -6,6 +7,8 @@ export interface Paths {
   readonly configFile: string;
   /** Where model files (TOML) are, unless the config says otherwise. */
   readonly modelConfigDir: string;
+  /** Where the files of pipelines are. */
+  readonly pipelinesDir: string;
   /** Pulled weights, built engines, keys. */
   readonly dataDir: string;
   /** Pulled weights. */
@@ -125,6 +128,9 @@ export interface Config {
   /** Hosts that registered workers may be on, besides loopback. */
   readonly workerHosts: readonly string[];
   readonly models: readonly ModelSpec[];
+  readonly pipelines: readonly PipelineSpec[];
+  /** Where the default pipeline answers at the root. */
+  readonly pipelinesAddress: ListenAddress | null;
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */

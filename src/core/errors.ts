@@ -437,6 +437,27 @@ export const errorCatalogue = {
     retry: false,
     about: "A model reference that names nothing that can be pulled.",
   },
+  stage_failed: {
+    status: 502,
+    type: "server_error",
+    exit: 1,
+    retry: true,
+    about: "A stage of a pipeline failed, or what it depends on; the message says which and why.",
+  },
+  pipeline_invalid: {
+    status: 503,
+    type: "server_error",
+    exit: 78,
+    retry: false,
+    about: "The pipeline cannot be used: its stages do not fit together, or one cannot be made.",
+  },
+  pipeline_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No pipeline has this name.",
+  },
   // Daemon and machine
   config_invalid: {
     status: 500,

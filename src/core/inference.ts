@@ -21,7 +21,8 @@ export type WireFormat =
   | "llamacpp.completion"
   | "llamacpp.infill"
   | "llamacpp.props"
-  | "llamacpp.adapters";
+  | "llamacpp.adapters"
+  | "pipeline.input";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

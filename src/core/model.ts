@@ -14,6 +14,8 @@ export type Operation =
   | "speech"
   | "transcription"
   | "translation"
+  /** What a pipeline is asked in its own format. */
+  | "infer"
   /** What the model's program does with its vocabulary, or says of itself: nothing is computed by the model. */
   | "tokenize";
 

@@ -9,7 +9,9 @@ export type ModelSource =
   /** No weights: programs that registered themselves serve it. */
   | { readonly type: "worker" }
   /** No weights: one of these providers serves it. */
-  | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] };
+  | { readonly type: "provider"; readonly offers: readonly ProviderOffer[] }
+  /** No weights: a pipeline of this daemon, of this file. */
+  | { readonly type: "pipeline"; readonly file: string };
 
 /** A model of a provider. */
 export interface ProviderOffer {

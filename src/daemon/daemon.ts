@@ -23,6 +23,7 @@ import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import type { Monitor } from "../monitor/monitor.ts";
+import type { Pipelines } from "../pipelines/pipelines.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
@@ -38,6 +39,7 @@ import { Listeners } from "./listeners.ts";
 import { Metering } from "./metering.ts";
 import { createMonitor } from "./monitor.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
+import { createPipelines } from "./pipelines.ts";
 import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
@@ -79,6 +81,7 @@ export class Daemon {
   readonly #responses: Responses;
   readonly #batches: Batches;
   readonly #workers: Workers;
+  readonly #pipelines: Pipelines;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -153,7 +156,7 @@ export class Daemon {
     const control = createControl({
       current,
       components: this.#components,
-      problems: () => [...stores.records.problems, ...keys.problems],
+      problems: () => [...stores.records.problems, ...keys.problems, ...this.#pipelines.problems],
       metering,
       presets,
       listeners: () => this.#listeners,
@@ -177,8 +180,10 @@ export class Daemon {
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
     const parts = { tasks: this.#tasks, responses: this.#responses, conversations, files, authorizer, log };
     this.#batches = createBatches(current, this.#components, stores, parts);
+    this.#pipelines = createPipelines(current, this.#components, log);
     this.#listeners = new Listeners({
       inference,
+      pipelines: this.#pipelines,
       tasks: this.#tasks,
       conversations,
       directory,
@@ -295,6 +300,7 @@ export class Daemon {
           void slotCache.keepOnly(this.#current.config.models);
           this.#configure(this.#current.config);
           await remotes.configure(this.#current.config);
+          await this.#pipelines.configure(this.#current.config.pipelines);
         },
         // Waiters are refused at once; what runs may finish, unless there is a hurry.
         stop: async (now) => {
@@ -304,6 +310,7 @@ export class Daemon {
         },
       },
       { name: "workers", start: () => startWorkers(this.#workers, log), stop: () => this.#workers.close() },
+      { name: "pipelines", stop: () => this.#pipelines.close() },
       { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },
       {
         name: "memory given back",
@@ -371,6 +378,7 @@ export class Daemon {
     fleet.retune(fleetSettings(config));
     this.#configure(config);
     void remotes.configure(config);
+    void this.#pipelines.configure(config.pipelines);
     for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }
 }

@@ -66,6 +66,8 @@ export class Listeners {
     for (const address of config.moreHttp) await main.listen(address);
     for (const [address, onlyModels] of modelsByAddress(config))
       await (await this.#add({ onlyModels })).listen(listenAddress(address));
+    if (config.pipelinesAddress !== null)
+      await (await this.#add({ pipelineRoot: true })).listen(config.pipelinesAddress);
     await this.#openGrpc(main, config);
     // Last, since this is what tells other commands that the daemon is there.
     await main.listen({ path: config.paths.adminSocket });

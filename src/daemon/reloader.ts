@@ -61,7 +61,7 @@ export class Reloader {
         const { paths, namedFiles } = current.config;
         return {
           files: [paths.configFile, ...namedFiles, ...current.engineFiles],
-          directories: [paths.modelConfigDir],
+          directories: [paths.modelConfigDir, paths.pipelinesDir],
         };
       },
       onChange: () => void this.reload().catch(() => {}),

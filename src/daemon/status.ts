@@ -105,8 +105,11 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
   };
 }
 
-const engineOf = ({ source, nodes, engine }: ModelSpec): string =>
-  source.type === "provider" || source.type === "worker" ? source.type : nodes === undefined ? engine : "remote";
+/** What runs a model, for lists. */
+function engineOf({ source, nodes, engine }: ModelSpec): string {
+  if (source.type === "provider" || source.type === "worker" || source.type === "pipeline") return source.type;
+  return nodes === undefined ? engine : "remote";
+}
 
 /** Why none of its providers can serve a model, or null. */
 function providerProblem({ source }: ModelSpec, providers: readonly ProviderStatus[]): string | null {

@@ -14,6 +14,7 @@ import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
 import type { PullOrder } from "../models/presets/named.ts";
 import type { Monitor } from "../monitor/monitor.ts";
+import type { Pipelines } from "../pipelines/pipelines.ts";
 import type { Library } from "../registry/library.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Tasks } from "../tasks/tasks.ts";
@@ -33,6 +34,7 @@ import { openAiDoor } from "./doors/openai/door.ts";
 import type { Files } from "./doors/openai/files/stored.ts";
 import type { Responses } from "./doors/openai/responses/stored.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
+import { defaultPipelineDoor, pipelinesDoor } from "./doors/pipelines/door.ts";
 import { workerFrameworkDoor } from "./doors/worker-framework/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
@@ -80,6 +82,10 @@ export interface GatewayOptions {
   readonly weights?: (model: string) => ModelWeights | null;
   /** Registers models, for `/api/v1`. Default: there is no such API. */
   readonly registry?: Registry;
+  /** Default: there are none. */
+  readonly pipelines?: Pipelines;
+  /** The listener answers with the pipeline marked `default` at its root, and with nothing else. Default: false. */
+  readonly pipelineRoot?: boolean;
   /** Durable requests, for `/api/v1`. Default: there are none. */
   readonly tasks?: Tasks;
   /** Conversations that are kept for clients, for all listeners. Default: none are. */
@@ -160,6 +166,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     conversations = null,
     monitor = null,
     socketLimits,
+    pipelines = null,
+    pipelineRoot = false,
     library = null,
     responses = null,
     files = null,
@@ -229,6 +237,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         isLocal: ({ raw }) => local.has(raw) || isFromHere(raw),
       }),
     );
+  if (pipelines !== null) doors.push(pipelinesDoor(pipelines));
+  if (pipelines !== null && pipelineRoot) doors.splice(0, doors.length, defaultPipelineDoor(pipelines));
   for (const door of doors) {
     for (const route of door.inference) {
       const entry = {
@@ -270,7 +280,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const handler = makeFront({
         inference,
         table,
-        fallback: openAi,
+        fallback: doors[0] ?? openAi,
         authorizer,
         settings,
         log,

@@ -290,7 +290,7 @@ const charactersOf = ({ operation, prompt }: InferenceCall): number | null =>
   operation === "speech" && typeof prompt.text === "string" ? prompt.text.length : null;
 
 /** These quote what they found in the body, and what a user wrote belongs in no log. */
-const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json"]);
+const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json", "stage_failed"]);
 
 const errorFields = ({ code, param, message }: AssistantError): object =>
   QUOTING.has(code) ? { code, param } : { code, error: message };

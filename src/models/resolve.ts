@@ -14,10 +14,10 @@ import { checkVoice, isVoiceFile } from "./voice.ts";
 export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
   if (source.type === "opaque") return source.reference;
   if (source.type === "file") return await existing(source.path);
-  if (source.type !== "provider" && source.type !== "worker") return await stored(source, store);
-  const names =
-    source.type === "worker" ? "registered workers" : source.offers.map(({ provider }) => provider).join(", ");
-  throw new AssistantError("model_not_pulled", `The model is served by ${names}: it has no weights on this machine.`);
+  if (source.type !== "provider" && source.type !== "worker" && source.type !== "pipeline")
+    return await stored(source, store);
+  const servers = serversOf(source);
+  throw new AssistantError("model_not_pulled", `The model is served by ${servers}: it has no weights on this machine.`);
 }
 
 /**
@@ -72,7 +72,14 @@ const explained = (file: string) => (error: NodeJS.ErrnoException) => {
 };
 
 /** Sources whose weights are in the store. */
-type Stored = Exclude<ModelSource, { type: "file" | "opaque" | "provider" | "worker" }>;
+type Stored = Exclude<ModelSource, { type: "file" | "opaque" } | WithoutWeights>;
+type WithoutWeights = Extract<ModelSource, { type: "provider" | "worker" | "pipeline" }>;
+
+/** Who serves a model without weights. */
+function serversOf(source: WithoutWeights): string {
+  if (source.type === "worker") return "registered workers";
+  return source.type === "pipeline" ? source.file : source.offers.map(({ provider }) => provider).join(", ");
+}
 
 async function existing(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);

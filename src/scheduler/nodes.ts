@@ -291,6 +291,12 @@ export function unreachable({ state, now }: Turn, model: ModelRecord): Refusal {
       "`assistant worker list` shows the workers.",
       secondsOf(2_000),
     );
+  if (model.spec.source.type === "pipeline")
+    return refusal(
+      "stage_failed",
+      `The pipeline "${model.name}" asks itself, by one of its stages or those of the pipelines that these ask`,
+      "Name another model in the stage.",
+    );
   if (model.spec.source.type === "provider")
     return refusal(
       "provider_unavailable",

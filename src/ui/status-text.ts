@@ -71,9 +71,11 @@ function modelRow(model: ModelStatus): string[] {
         ? "on a remote server"
         : model.engine === "provider" || model.engine === "worker"
           ? `at a ${model.engine}`
-          : model.instances > 0
-            ? `${plural(model.instances, "instance")} ready`
-            : "not loaded";
+          : model.engine === "pipeline"
+            ? "made of stages"
+            : model.instances > 0
+              ? `${plural(model.instances, "instance")} ready`
+              : "not loaded";
   const notes = [
     ...(model.queued > 0 ? [`${model.queued} waiting`] : []),
     ...(model.pinned ? ["pinned"] : []),

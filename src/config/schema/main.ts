@@ -6,6 +6,7 @@ import { capabilityTable } from "./capabilities.ts";
 import { ClusterSection } from "./cluster.ts";
 import { ConversationSection } from "./conversations.ts";
 import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, section, text, textOrList } from "./kit.ts";
+import { PipelineSection } from "./pipelines.ts";
 import { ProviderEntry, providersText } from "./providers.ts";
 import { TaskSection } from "./tasks.ts";
 
@@ -328,6 +329,7 @@ export const MainFile = Type.Object(
       },
       "Programs that register themselves and serve models.",
     ),
+    pipelines: PipelineSection,
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
     providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),

@@ -42,6 +42,7 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   speech: "input",
   transcription: "file",
   translation: "file",
+  infer: "Input",
   tokenize: "content",
 };
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
-import { generatedParts, withGeneratedParts } from "../../../src/config/docs.ts";
+import { generatedParts, pipelineParts, withGeneratedParts } from "../../../src/config/docs.ts";
 import { schemaNode } from "../../../src/config/schema/kit.ts";
 import { MainFile } from "../../../src/config/schema/main.ts";
 import { ModelFile } from "../../../src/config/schema/model.ts";
@@ -11,6 +11,11 @@ const page = await readFile(new URL("../../../docs/configuration.md", import.met
 
 it("docs/configuration.md is what the schema says (node src/config/generate-docs.ts)", () => {
   expect(page).toBe(withGeneratedParts(page));
+});
+
+it("docs/pipelines.md is what the schema says (node src/config/generate-docs.ts)", async () => {
+  const pipelines = await readFile(new URL("../../../docs/pipelines.md", import.meta.url), "utf8");
+  expect(pipelines).toBe(withGeneratedParts(pipelines, pipelineParts()));
 });
 
 it("a page without a marker is refused", () => {

@@ -129,6 +129,7 @@ describe("files", () => {
   const paths = () => ({
     configFile: join(folder, "config/config.toml"),
     modelConfigDir: join(folder, "config/models"),
+    pipelinesDir: join(folder, "config/pipelines"),
     dataDir: join(folder, "data"),
     weightsDir: join(folder, "data/models"),
     enginesDir: join(folder, "data/engines"),

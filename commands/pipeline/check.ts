@@ -1,0 +1,26 @@
+import { Args } from "@oclif/core";
+import { BaseCommand } from "../support/cli/base-command.ts";
+import type { CheckedPipelines } from "../support/pipelines/check.ts";
+
+export default class PipelineCheck extends BaseCommand {
+  static override summary = "Check whether the stages of pipelines fit together";
+  static override description =
+    "Reads the files as they are now, loads the modules that they name, and compares what each stage passes on with what the next one takes. No service is asked anything. Ends with a code other than 0 where something is wrong.";
+  static override examples = [
+    { description: "Check all", command: "<%= config.bin %> pipeline check" },
+    { description: "Check one", command: "<%= config.bin %> pipeline check assistant-voice --json" },
+  ];
+  static override args = { name: Args.string({ description: "name of the pipeline (default: all)" }) };
+
+  async run(): Promise<CheckedPipelines> {
+    const { args, flags } = await this.parse(PipelineCheck);
+    const { checkPipelines } = await import("../support/pipelines/check.ts");
+    const checked = await checkPipelines(this.context(flags), args.name ?? null);
+    const { pipelines, problems } = checked;
+    if (pipelines.length === 0 && problems.length === 0) this.log("No pipelines are configured.");
+    for (const problem of problems) this.log(problem);
+    for (const { name, report } of pipelines) this.log(`${name}\n${report}\n`);
+    if (problems.length > 0 || pipelines.some(({ state }) => state === "invalid")) this.endWith("pipeline_invalid");
+    return checked;
+  }
+}

@@ -1,0 +1,20 @@
+import { decodeBody } from "../gateway/canonical/decode.ts";
+import { Pipelines } from "../pipelines/pipelines.ts";
+import type { DaemonLog } from "../telemetry/log.ts";
+import type { Components } from "./components.ts";
+import type { Current } from "./current.ts";
+
+export function createPipelines(
+  current: Current,
+  { inference, remotes }: Pick<Components, "inference" | "remotes">,
+  log: DaemonLog,
+): Pipelines {
+  const pipelines = new Pipelines({
+    inference,
+    variable: (name) => current.env[name],
+    decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    log: log.part("pipelines"),
+  });
+  pipelines.onChange = remotes.add(pipelines);
+  return pipelines;
+}

@@ -1,0 +1,116 @@
+import type { FastifyInstance } from "fastify";
+import type { AssistantError } from "../../../core/errors.ts";
+import type { JsonSchema } from "../../../core/schema.ts";
+import { askStages } from "../../../pipelines/pipeline.ts";
+import type { Pipelines } from "../../../pipelines/pipelines.ts";
+import { inputCall, pipelineRequestOf, pipelineRequestSchema } from "../../../pipelines/request.ts";
+import { END_FRAME } from "../../../pipelines/writers.ts";
+import { checkContentType, parseBody } from "../../canonical/decode.ts";
+import type { RouteDescription } from "../../front/describe.ts";
+import type { Door, InferenceRoute } from "../../front/door.ts";
+import { bearerDoor, errorBody } from "../../front/error-body.ts";
+import { parametersOf } from "../../front/target.ts";
+
+/** `name` null: the pipeline marked `default`. */
+type NameOf = (parameters: Readonly<Record<string, string>>) => string | null;
+
+/** Pipelines by their names, under `/pipelines`. */
+export const pipelinesDoor = (pipelines: Pipelines): Door => ({
+  ...common,
+  name: "pipelines",
+  inference: [inputRoute(pipelines, "/pipelines/:name/input", ({ name = "" }) => name)],
+  register(app) {
+    app.get("/pipelines", { config: { describe: described.list } }, () => ({ pipelines: pipelines.list() }));
+    registerReads(app, pipelines, "/pipelines/:name", ({ name = "" }) => name);
+  },
+});
+
+/** The pipeline marked `default`, at the root of a listener of its own. */
+export const defaultPipelineDoor = (pipelines: Pipelines): Door => ({
+  ...common,
+  name: "pipeline",
+  inference: [inputRoute(pipelines, "/input", () => null)],
+  register(app) {
+    app.get("/", { config: { describe: described.hello } }, () => HELLO);
+    registerReads(app, pipelines, "", () => null);
+  },
+});
+
+const HELLO = { message: "Hello World" };
+
+/** FastAPI's shape, which the clients of this format read, with what the others have. */
+const pipelineError = (error: AssistantError, requestId: string): object => ({
+  detail: error.message,
+  ...errorBody(error, requestId),
+});
+const frame = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+
+const ERROR: JsonSchema = {
+  title: "PipelineError",
+  type: "object",
+  required: ["detail", "error"],
+  properties: { detail: { type: "string" }, error: { type: "object" } },
+};
+
+const common: Omit<Door, "name" | "register" | "inference"> = {
+  ...bearerDoor,
+  errorBody: pipelineError,
+  errorSchema: ERROR,
+  // A client that reads up to the end is not left waiting.
+  errorEvent: (error) => Buffer.from(frame({ type: "error", chunk: error.message }) + frame(END_FRAME)),
+};
+
+const inputRoute = (pipelines: Pipelines, path: string, nameOf: NameOf): InferenceRoute => ({
+  path,
+  name: "/pipelines/input",
+  operation: "infer",
+  wire: "pipeline.input",
+  describe: described.input,
+  checkHeaders: checkContentType,
+  decode: (bytes, _, target) => {
+    const { spec } = pipelines.find(nameOf(parametersOf(path, target)));
+    return { model: spec.name, ...inputCall(pipelineRequestOf(parseBody(bytes).json)) };
+  },
+});
+
+function registerReads(app: FastifyInstance, pipelines: Pipelines, base: string, nameOf: NameOf): void {
+  const find = (params: unknown) => pipelines.find(nameOf(params as Record<string, string>));
+  app.get(`${base}/schema`, { config: { describe: described.schema } }, ({ params }) => {
+    find(params);
+    return pipelineRequestSchema;
+  });
+  app.get(`${base}/heartbeat`, { config: { describe: described.heartbeat } }, async ({ params }) => {
+    await askStages(find(params), "heartbeat");
+    return { message: "Success" };
+  });
+  app.get(`${base}/startup`, { config: { describe: described.startup } }, async ({ params }) => {
+    await askStages(find(params), "startup");
+    return HELLO;
+  });
+}
+
+const MESSAGE: JsonSchema = { type: "object", required: ["message"], properties: { message: { type: "string" } } };
+const FRAME: JsonSchema = {
+  type: "object",
+  required: ["type", "chunk"],
+  properties: { type: { type: "string" }, chunk: {} },
+};
+
+const described = {
+  list: { summary: "List the pipelines", answers: { "application/json": { type: "object" } } },
+  hello: { summary: "Say that the listener answers", answers: { "application/json": MESSAGE } },
+  input: {
+    summary: "Run a pipeline",
+    body: pipelineRequestSchema,
+    answers: {
+      "text/event-stream": FRAME,
+      "application/json": {
+        type: "object",
+        properties: { status: { const: "success" }, data: { type: "array", items: FRAME } },
+      },
+    },
+  },
+  schema: { summary: "JSON Schema of the body of /input", answers: { "application/json": { type: "object" } } },
+  heartbeat: { summary: "Ask whether every stage can work", answers: { "application/json": MESSAGE } },
+  startup: { summary: "Prepare every stage", answers: { "application/json": MESSAGE } },
+} as const satisfies Readonly<Record<string, RouteDescription>>;

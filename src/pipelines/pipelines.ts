@@ -1,0 +1,180 @@
+import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import type { PipelineView } from "../api/pipelines.ts";
+import { AssistantError } from "../core/errors.ts";
+import { capabilitiesOfKind, type ModelSpec, type Operation } from "../core/model.ts";
+import { nearestNames } from "../core/nearest.ts";
+import type { PipelineSpec } from "../core/pipeline.ts";
+import { type RemoteCandidate, type RemoteSource, servedElsewhere } from "../core/remote.ts";
+import type { Upstream } from "../core/upstream.ts";
+import type { ModelCallsOptions } from "./model-calls.ts";
+import { askStages, type BuiltPipeline, buildPipeline, invalidPipeline, pipelineView } from "./pipeline.ts";
+import type { ReadVariable } from "./secrets.ts";
+import type { Source } from "./sources/source.ts";
+import { openTrigger } from "./trigger.ts";
+import { PipelineUpstream } from "./upstream.ts";
+
+export interface PipelinesOptions extends Pick<ModelCallsOptions, "inference" | "decode"> {
+  readonly variable: ReadVariable;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+}
+
+interface Running {
+  readonly built: BuiltPipeline;
+  readonly upstream: PipelineUpstream;
+  /** Null: it has none, or it cannot be used. */
+  source: Source | null;
+}
+
+/** Candidates and instances are told apart by it. */
+const PREFIX = "pipeline.";
+
+/** The pipelines of the configuration. To the scheduler each is what another node is, with one model. */
+export class Pipelines implements RemoteSource {
+  readonly #options: PipelinesOptions;
+  #running: ReadonlyMap<string, Running> = new Map();
+  #configuring: Promise<void> = Promise.resolve();
+  /** Call when candidates or models have changed. */
+  onChange: () => void = () => {};
+
+  constructor(options: PipelinesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the pipelines of a configuration over, at start and on reload. Those that are as before go on; what runs is not ended. */
+  configure(specs: readonly PipelineSpec[]): Promise<void> {
+    this.#configuring = this.#configuring.then(() => this.#configure(specs));
+    return this.#configuring;
+  }
+
+  candidates(): RemoteCandidate[] {
+    return [...this.#running.values()].map(({ built: { spec, report } }) => ({
+      name: PREFIX + spec.name,
+      nodeId: hopOf(spec),
+      weight: 1,
+      up: report.valid,
+      down: report.valid ? null : invalidPipeline(spec, report),
+      maxInFlight: spec.maxConcurrency,
+      models: new Map([[spec.name, { slots: spec.maxConcurrency, inFlight: 0, loaded: true }]]),
+    }));
+  }
+
+  models(taken: ReadonlySet<string>): ModelSpec[] {
+    return [...this.#running.values()].flatMap(({ built }) => (taken.has(built.spec.name) ? [] : [modelOf(built)]));
+  }
+
+  upstream(name: string): Upstream | null {
+    return name.startsWith(PREFIX) ? (this.#running.get(name.slice(PREFIX.length))?.upstream ?? null) : null;
+  }
+
+  list(): PipelineView[] {
+    return [...this.#running.values()].map(({ built }) => pipelineView(built));
+  }
+
+  /** Of a name; null: the one marked `default`. Throws `pipeline_not_found`. */
+  find(name: string | null): BuiltPipeline {
+    const all = [...this.#running.values()].map(({ built }) => built);
+    const found = all.find(({ spec }) => (name === null ? spec.isDefault : spec.name === name));
+    if (found !== undefined) return found;
+    if (name === null)
+      throw new AssistantError("pipeline_not_found", "No pipeline is marked `default = true`.", {
+        remedy: "Write it into the file of the pipeline that is to answer here.",
+      });
+    const names = all.map(({ spec }) => spec.name);
+    const near = nearestNames(name, names);
+    throw new AssistantError("pipeline_not_found", `No pipeline is called ${JSON.stringify(name.slice(0, 100))}.`, {
+      remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant pipeline list` shows them.",
+    });
+  }
+
+  /** What is wrong with pipelines, one sentence each. */
+  get problems(): string[] {
+    return [...this.#running.values()].flatMap(({ built: { spec, report } }) =>
+      report.valid
+        ? []
+        : [`The pipeline "${spec.name}" cannot be used; \`assistant pipeline check ${spec.name}\` says why.`],
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.configure([]);
+  }
+
+  async #configure(specs: readonly PipelineSpec[]): Promise<void> {
+    const before = this.#running;
+    const { inference, decode, variable, log } = this.#options;
+    const next = new Map<string, Running>();
+    for (const spec of specs) {
+      const known = before.get(spec.name);
+      if (known !== undefined && !usesModules(spec) && isDeepStrictEqual(known.built.spec, spec)) {
+        next.set(spec.name, known);
+        continue;
+      }
+      const built = await buildPipeline(spec, variable);
+      const { name, queueLength } = spec;
+      const { stages, report } = built;
+      if (report.valid) log.info({ pipeline: name }, report.text);
+      else log.warn({ pipeline: name }, report.text);
+      const upstream = new PipelineUpstream({ name, stages, queueLength, inference, decode, hop: hopOf(spec) });
+      next.set(name, { built, upstream, source: null });
+      // What a stage prepares is not waited for: requests that come sooner wait by themselves.
+      if (report.valid)
+        askStages(built, "startup").catch((error: Error) =>
+          log.warn({ pipeline: name, error: error.message }, "startup"),
+        );
+    }
+    this.#running = next;
+    this.onChange();
+    for (const [name, running] of before) if (next.get(name) !== running) await this.#close(running);
+    for (const running of next.values()) await this.#open(running);
+  }
+
+  /** Messages are taken only once the pipeline is known to the scheduler. */
+  async #open(running: Running): Promise<void> {
+    const { spec, report } = running.built;
+    if (spec.source === null || !report.valid || running.source !== null) return;
+    try {
+      running.source = await openTrigger(spec, spec.source, this.#options);
+    } catch (error) {
+      this.#options.log.warn({ pipeline: spec.name, error: (error as Error).message }, "its source cannot be opened");
+    }
+  }
+
+  async #close({ built, source }: Running): Promise<void> {
+    try {
+      await source?.close();
+      if (built.report.valid) await askStages(built, "close");
+    } catch (error) {
+      this.#options.log.warn({ pipeline: built.spec.name, error: (error as Error).message }, "it could not be closed");
+    }
+  }
+}
+
+/** In hop lists, whose ids are short and plain. */
+const hopOf = ({ name }: PipelineSpec): string =>
+  `pipeline-${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
+
+/** Their files may have changed with the pipeline's own as it was. */
+const usesModules = ({ stages }: PipelineSpec): boolean => stages.some(({ use }) => use.includes("/"));
+
+function modelOf({ spec, stages }: BuiltPipeline): ModelSpec {
+  const speaks = stages.some(({ emits }) => emits === "audio");
+  const operations: Operation[] = speaks ? ["chat", "speech", "infer"] : ["chat", "infer"];
+  return {
+    ...servedElsewhere({
+      name: spec.name,
+      aliases: [],
+      kind: "chat",
+      source: { type: "pipeline", file: spec.file },
+      contextTokens: 0,
+      slots: spec.maxConcurrency,
+      nodes: [PREFIX + spec.name],
+      fingerprint: `pipeline ${JSON.stringify(spec)}`,
+    }),
+    operations,
+    capabilities: { ...capabilitiesOfKind("chat", operations), pipeline: true },
+  };
+}

@@ -1,0 +1,42 @@
+import type { Redis } from "ioredis";
+import { AssistantError } from "../core/errors.ts";
+import { failed } from "./service.ts";
+
+/** Where values are kept: exactly one of the three. */
+export interface RedisPlace {
+  readonly list?: string;
+  readonly stream?: string;
+  readonly channel?: string;
+}
+
+export const REDIS = "Redis";
+export const DEFAULT_REDIS = "redis://127.0.0.1:6379";
+
+/** Throws `pipeline_invalid` unless one is named. */
+export function placeOf({ list, stream, channel }: RedisPlace): {
+  readonly type: keyof RedisPlace;
+  readonly key: string;
+} {
+  const named = Object.entries({ list, stream, channel }).filter(
+    (entry): entry is [keyof RedisPlace, string] => !!entry[1],
+  );
+  const [first] = named;
+  if (first !== undefined && named.length === 1) return { type: first[0], key: first[1] };
+  throw new AssistantError(
+    "pipeline_invalid",
+    `Expected one of \`list\`, \`stream\` and \`channel\`; found ${named.length}.`,
+  );
+}
+
+/** A connection that is made with the first command, and made again where it breaks. */
+export async function connectRedis(address: string): Promise<Redis> {
+  const { Redis } = await import("ioredis");
+  const redis = new Redis(address, { lazyConnect: true, maxRetriesPerRequest: 2, connectTimeout: 5_000 });
+  // Commands report it.
+  redis.on("error", () => {});
+  return redis;
+}
+
+/** What a command failed of. */
+export const redisFailed = (error: unknown): AssistantError =>
+  failed({ service: REDIS }, `failed: ${(error as Error).message}`, error);

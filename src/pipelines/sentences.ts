@@ -1,0 +1,67 @@
+/** Where texts are divided. */
+export interface SentenceMarks {
+  /** End a sentence. */
+  readonly marks: string;
+  /** End one that has `softLength` characters. */
+  readonly softMarks: string;
+  readonly softLength: number;
+}
+
+export const DEFAULT_MARKS: SentenceMarks = { marks: "，,!?。！？(（）)", softMarks: "、：:", softLength: 10 };
+
+/** Divides a text that comes in pieces into sentences, which together are the text. */
+export class Sentences {
+  readonly #options: SentenceMarks;
+  #pending = "";
+  /** Of `#pending`: whether it holds a letter or digit, without which there is nothing to say. */
+  #speaks = false;
+
+  constructor(options: SentenceMarks = DEFAULT_MARKS) {
+    this.#options = options;
+  }
+
+  /** The sentences that `piece` completes. */
+  push(piece: string): string[] {
+    const { marks, softMarks, softLength } = this.#options;
+    const done: string[] = [];
+    for (const character of piece) {
+      this.#pending += character;
+      this.#speaks ||= /[\p{L}\p{N}]/u.test(character);
+      const ends =
+        marks.includes(character) || (softMarks.includes(character) && [...this.#pending].length >= softLength);
+      if (ends && this.#speaks) done.push(this.#take());
+    }
+    return done;
+  }
+
+  /** What is left; null: nothing. */
+  flush(): string | null {
+    return this.#pending === "" ? null : this.#take();
+  }
+
+  #take(): string {
+    const sentence = this.#pending;
+    this.#pending = "";
+    this.#speaks = false;
+    return sentence;
+  }
+}
+
+/** Writes a text that comes in pieces for the client as it comes, and passes it on, by sentences where `split`. */
+export async function* spoken(
+  pieces: AsyncIterable<string>,
+  split: boolean,
+): AsyncGenerator<{ next?: string; client?: { type: string; chunk: string } }> {
+  const sentences = new Sentences();
+  for await (const chunk of pieces) {
+    const client = { type: "text", chunk };
+    if (!split) {
+      yield { client, next: chunk };
+      continue;
+    }
+    yield { client };
+    for (const next of sentences.push(chunk)) yield { next };
+  }
+  const rest = sentences.flush();
+  if (rest !== null) yield { next: rest };
+}

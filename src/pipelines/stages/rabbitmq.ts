@@ -1,0 +1,57 @@
+import type { Connection, Publisher } from "rabbitmq-client";
+import type { StageSettings } from "../../config/schema/stages.ts";
+import { addressOf, type ReadVariable } from "../secrets.ts";
+import { failed } from "../service.ts";
+import type { Stage } from "../stage.ts";
+
+const SERVICE = "RabbitMQ";
+const CONNECT_MS = 10_000;
+
+/** Publishes each value, and passes it on once the broker has confirmed it. */
+export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVariable): Stage {
+  const { exchange = "", routing_key: routingKey, type = "text" } = settings;
+  const address = addressOf(settings, read, "amqp://127.0.0.1");
+  let open: Promise<{ readonly connection: Connection; readonly publisher: Publisher }> | null = null;
+  const connect = async () => {
+    const { Connection } = await import("rabbitmq-client");
+    const connection = new Connection({ url: address, acquireTimeout: CONNECT_MS });
+    // It connects again by itself; who publishes meanwhile waits, and learns of it.
+    connection.on("error", () => {});
+    return { connection, publisher: connection.createPublisher({ confirm: true, maxAttempts: 2 }) };
+  };
+  const publish = async (value: unknown): Promise<void> => {
+    open ??= connect();
+    const { publisher } = await open;
+    try {
+      await publisher.send(
+        { exchange, routingKey, durable: true },
+        value instanceof Uint8Array ? Buffer.from(value) : value,
+      );
+    } catch (error) {
+      throw failed({ service: SERVICE }, `took no message: ${(error as Error).message}`, error);
+    }
+  };
+  return {
+    accepts: type,
+    emits: type,
+    async *run(input) {
+      for await (const next of input) {
+        await publish(next);
+        yield { next };
+      }
+    },
+    async heartbeat() {
+      open ??= connect();
+      const { connection } = await open;
+      await connection.onConnect(CONNECT_MS, true).catch((error: Error) => {
+        throw failed({ service: SERVICE }, `does not answer: ${error.message}`, error);
+      });
+    },
+    async close() {
+      const opened = await open?.catch(() => null);
+      open = null;
+      await opened?.publisher.close();
+      await opened?.connection.close();
+    },
+  };
+}

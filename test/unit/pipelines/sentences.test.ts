@@ -1,0 +1,32 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Sentences } from "../../../src/pipelines/sentences.ts";
+
+function divided(pieces: readonly string[]): string[] {
+  const sentences = new Sentences();
+  const done = pieces.flatMap((piece) => sentences.push(piece));
+  const rest = sentences.flush();
+  return rest === null ? done : [...done, rest];
+}
+
+test.each([
+  ["a comma, a full stop of either width", ["你好，世界。再见"], ["你好，", "世界。", "再见"]],
+  ["question and exclamation marks", ["Really? Yes! ok"], ["Really?", " Yes!", " ok"]],
+  ["parentheses", ["one (two) three"], ["one (", "two)", " three"]],
+  ["a soft mark after ten characters", ["一二三四五六七八九、十"], ["一二三四五六七八九、", "十"]],
+  ["no soft mark before that", ["甲、乙、丙"], ["甲、乙、丙"]],
+  ["pieces that end anywhere", ["你", "好，世", "界"], ["你好，", "世界"]],
+  ["marks alone belong to what follows", ["好!!! 是"], ["好!", "!! 是"]],
+])("divides at %s", (_, pieces, expected) => {
+  expect(divided(pieces)).toEqual(expected);
+});
+
+test("the sentences together are the text, however it comes", () => {
+  const piece = fc.string({ unit: fc.constantFrom("a", "，", ",", "。", "、", "：", "(", "字", " ", "9", "😀") });
+  fc.assert(
+    fc.property(fc.array(piece), (pieces) => {
+      expect(divided(pieces).join("")).toBe(pieces.join(""));
+      expect(divided([pieces.join("")])).toEqual(divided(pieces));
+    }),
+  );
+});
