@@ -173,9 +173,9 @@ export class Daemon {
       status: () => control.status(),
     });
     this.#monitor = monitor;
-    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, observer);
-    this.#workers = createWorkers(this.#components, stores, log);
     const conversations = createConversations(current, this.#components, stores);
+    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, observer, conversations);
+    this.#workers = createWorkers(this.#components, stores, log);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
     const parts = { tasks: this.#tasks, responses: this.#responses, conversations, files, authorizer, log };

@@ -1,3 +1,4 @@
+import type { Conversations } from "../conversations/conversations.ts";
 import { systemClock } from "../core/clock.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
@@ -6,6 +7,7 @@ import { type TaskObserver, Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
+import { taskConversations } from "./task-conversations.ts";
 
 export const createTasks = (
   current: Current,
@@ -14,6 +16,7 @@ export const createTasks = (
   authorizer: Pick<Authorizer, "callerOf">,
   log: DaemonLog,
   observer: TaskObserver,
+  conversations: Conversations,
 ): Tasks =>
   new Tasks({
     store,
@@ -30,4 +33,5 @@ export const createTasks = (
     clock: systemClock,
     log: log.part("tasks"),
     observer,
+    conversations: taskConversations(conversations, directory),
   });

@@ -93,8 +93,15 @@ export class TaskLedger {
     }
   }
 
-  /** Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. */
-  async replace(before: StoredTask, task: TaskRecord): Promise<StoredTask | null> {
+  /**
+   * Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. `also`: writes of
+   * the same commit, asked for anew where what they expect has changed meanwhile.
+   */
+  async replace(
+    before: StoredTask,
+    task: TaskRecord,
+    also: () => Promise<readonly Write[]> = async () => [],
+  ): Promise<StoredTask | null> {
     const { id, tenant, revision } = before;
     const hasEnded = isEnded(task.status);
     const expiresAt = hasEnded ? this.#options.now() + this.#options.retentionMs() : null;
@@ -103,8 +110,11 @@ export class TaskLedger {
       writes.push(
         this.deliveries.put(id, newDelivery(task.webhookUrl, this.#options.now()), { tenant, expiresAt, expect: 0 }),
       );
-    const commit = await this.#options.store.commit(writes);
-    if (!commit.ok) return null;
+    for (;;) {
+      const commit = await this.#options.store.commit([...writes, ...(await also())]);
+      if (commit.ok) break;
+      if (commit.failed < writes.length) return null;
+    }
     this.#options.changed({ id, tenant, before: before.value, after: task });
     return { ...before, value: task, revision: revision + 1, expiresAt };
   }

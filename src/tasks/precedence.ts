@@ -38,9 +38,9 @@ export const withoutNulls = (body: unknown): unknown =>
     ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
     : body;
 
-/** Name or alias of the model: `provider_config.model_name`, then `model`. Throws `invalid_request` where there is none. */
-export function modelNameOf({ provider_config: config, model }: TaskBody): string {
-  const name = config?.model_name ?? model;
+/** Name or alias of the model: `provider_config.model_name`, then `model`, then the conversation's. Throws `invalid_request` where there is none. */
+export function modelNameOf({ provider_config: config, model }: TaskBody, ofConversation: string | null): string {
+  const name = config?.model_name ?? model ?? ofConversation ?? undefined;
   if (name !== undefined) return name;
   throw new AssistantError("invalid_request", "model: expected the name of a model, found nothing.", {
     param: "model",

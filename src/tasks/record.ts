@@ -1,5 +1,6 @@
 import type { JsonObject } from "../core/inference.ts";
 import type { CollectionSpec } from "../core/store.ts";
+import type { TaskConversation } from "./conversation.ts";
 
 /**
  * ```
@@ -66,6 +67,8 @@ export interface TaskOrder {
   readonly maxAttempts: number;
   readonly webhookUrl: string | null;
   readonly idempotencyKey: string | null;
+  /** The conversation that it goes on with. Missing: none. */
+  readonly conversation?: TaskConversation;
   /** Which job does it, and in which queue it waits. Missing: it is a chat request, in the queue of its model. */
   readonly job?: { readonly kind: string; readonly lane: string };
 }

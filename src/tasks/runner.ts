@@ -2,11 +2,13 @@ import { Cancellation } from "../core/cancellation.ts";
 import type { Clock } from "../core/clock.ts";
 import { AssistantError, presentable } from "../core/errors.ts";
 import type { JsonObject } from "../core/inference.ts";
+import type { Write } from "../core/store.ts";
 import { CallerGone } from "../core/upstream.ts";
 import type { Log } from "../inference/ports.ts";
 import type { TextAnswer } from "./answer-sink.ts";
 import { mayFallBack, verdictOf } from "./attempts.ts";
-import { ask, type Execution } from "./execution.ts";
+import type { TaskConversations } from "./conversation.ts";
+import { ask, type Execution, ROUTE } from "./execution.ts";
 import type { Job } from "./jobs.ts";
 import type { StoredTask, TaskLedger } from "./ledger.ts";
 import type { Outputs } from "./output.ts";
@@ -25,6 +27,7 @@ export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | 
   readonly ledger: TaskLedger;
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
+  readonly conversations: TaskConversations;
   /** Tasks of one queue at once. */
   readonly concurrency: (lane: string) => number;
   /** Undefined: there is none of the kind. */
@@ -255,8 +258,15 @@ export class Runner {
     cancellation: Cancellation,
     note: (message: string) => void,
   ): Promise<TextAnswer> {
-    const { inference, decode, callerOf, requests, outputs, schemas } = this.#options;
-    const { request, schema, repair } = record.value;
+    const { inference, decode, callerOf, requests, outputs, schemas, conversations } = this.#options;
+    const { request: own, schema, repair, conversation, priority } = record.value;
+    const request =
+      conversation === undefined
+        ? own
+        : await conversations.continued(conversation.id, own, {
+            ...{ model, cancellation, route: ROUTE, priority: Math.round(priority), deadlineAt: null },
+            caller: callerOf(record.tenant),
+          });
     const once = async (json: JsonObject): Promise<{ answer: TextAnswer; problem: string | null }> => {
       const { append } = outputs.begin(record.id);
       const answer = await ask(record, model, json, {
@@ -277,10 +287,16 @@ export class Runner {
 
   /** Tries until the store takes it: an answer that cost minutes is not given up for a full disk. */
   async #store(record: StoredTask, after: TaskRecord): Promise<void> {
-    const { ledger, clock, log } = this.#options;
+    const { ledger, clock, log, conversations } = this.#options;
+    const { conversation, request, result } = after;
+    // In the commit that ends the task: whatever is restarted when, the conversation has the turn once.
+    const turn = async (): Promise<readonly Write[]> =>
+      conversation?.saves !== true || after.status !== "completed" || result === null
+        ? []
+        : await conversations.adding(record.tenant, conversation.id, request, result.text);
     for (;;) {
       try {
-        await ledger.replace(record, after);
+        await ledger.replace(record, after, turn);
         return;
       } catch (error) {
         log.warn({ err: error, task: record.id }, "the end of a task could not be stored; trying again");

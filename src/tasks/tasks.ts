@@ -4,6 +4,7 @@ import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { Caller, JsonObject } from "../core/inference.ts";
 import type { Page, Store } from "../core/store.ts";
 import type { Log } from "../inference/ports.ts";
+import { noConversations, type TaskConversations } from "./conversation.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { Execution } from "./execution.ts";
 import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
@@ -24,6 +25,8 @@ export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "
   readonly log: Log;
   /** Learns of every change, and of every piece of a running task's output. Default: nobody does. */
   readonly observer?: TaskObserver;
+  /** Default: none are kept. */
+  readonly conversations?: TaskConversations;
   /** Default: the machine's. */
   readonly random?: () => number;
 }
@@ -100,6 +103,7 @@ export class Tasks {
       outputs: this.#outputs,
       requests: this.#requests,
       schemas: this.#schemas,
+      conversations: options.conversations ?? noConversations,
       concurrency: (lane) => {
         const { model, kind } = kindOfLane(lane);
         return kind === null ? this.concurrency(model) : (this.#jobs.get(kind)?.atOnce ?? 0);

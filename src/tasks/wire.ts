@@ -41,6 +41,7 @@ export function reportOf(id: string, task: TaskRecord, delivery: DeliveryRecord 
     params: {
       ...params,
       ...(messages.length > 1 ? { messages } : {}),
+      ...(task.conversation === undefined ? {} : { conversation_id: task.conversation.id }),
       priority: task.priority,
       fallback_models: task.fallbacks,
     },

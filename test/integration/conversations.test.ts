@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../support/assistant.ts";
 import { type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 
 interface Conversation {
@@ -20,7 +21,7 @@ let url: string;
 
 beforeAll(async () => {
   assistant = await installFakes({
-    config: `${keyToml("ann")}${keyToml("bob")}\n[conversations]\nmax_messages = 40\n`,
+    config: `${keyToml("ann")}${keyToml("bob")}\n[conversations]\nmax_messages = 60\n`,
     models: { river: {}, brook: {}, narrow: { contextTokens: 2048, slots: 1 } },
   });
   url = await assistant.serve();
@@ -219,6 +220,50 @@ describe("a chat in a conversation", () => {
     expect(prompt.length).toBeGreaterThan(2);
     expect(prompt.length).toBeLessThan(8);
     expect(prompt.at(-2)?.content.startsWith("5 ")).toBe(true);
+  });
+});
+
+describe("a task in a conversation", () => {
+  const submit = (fields: object): Promise<{ status: number; body: { task_id: string; model: string } }> =>
+    call("POST", "/api/v1/tasks", { prompt: "two", max_tokens: 3, ...fields });
+  const completes = ({ task_id: id }: { task_id: string }): Promise<boolean> =>
+    eventually(`${id} completes`, async () => {
+      const { body } = await call<{ status: string }>("GET", `/api/v1/tasks/${id}`);
+      return body.status === "completed" ? true : undefined;
+    });
+
+  it("goes on with it by its model, and becomes part of it unless it says otherwise", async () => {
+    const id = await begin({ model: "brook", system_prompt: "Be brief." });
+    await call("POST", pathOf(id, "/messages"), user("one"));
+    const before = await messagesOf(id);
+    const aside = await submit({ conversation_id: id, save_to_conversation: false });
+    expect(aside).toMatchObject({ status: 201, body: { model: "brook" } });
+    await completes(aside.body);
+    expect(await lastPrompt("brook")).toEqual([{ role: "system", content: "Be brief." }, user("one"), user("two")]);
+    expect(await messagesOf(id)).toEqual(before);
+    const task = await submit({ conversation_id: id, model: "river", input_text: "more" });
+    expect(task.body.model).toBe("river");
+    await completes(task.body);
+    expect(await messagesOf(id)).toEqual([...before, "user: two\n\nmore", `assistant: ${ANSWER}`]);
+    expect((await call("GET", `/api/v1/tasks/${task.body.task_id}/report`)).body).toMatchObject({
+      params: { conversation_id: id },
+    });
+  });
+
+  it("sees the last 50 messages at most", async () => {
+    const id = await begin({ model: "river" });
+    for (let index = 0; index < 52; index++) await call("POST", pathOf(id, "/messages"), user(String(index)));
+    await completes((await submit({ conversation_id: id, prompt: "last" })).body);
+    const prompt = await lastPrompt();
+    expect(prompt).toHaveLength(51);
+    expect(prompt[0]).toEqual(user("2"));
+  });
+
+  it("is refused where there is none of its key's", async () => {
+    const refused = { status: 404, body: { error: "conversation_not_found" } };
+    expect(await submit({ model: "river", conversation_id: "conv_000000000000" })).toMatchObject(refused);
+    const foreign = await call<Conversation>("POST", "/api/v1/conversations", {}, "bob");
+    expect(await submit({ model: "river", conversation_id: foreign.body.conversation_id })).toMatchObject(refused);
   });
 });
 

@@ -90,7 +90,8 @@ describe("a task", () => {
     [{ temprature: 1 }, 400, "invalid_request", "temprature"],
     [{ output_schema: { type: "nonsense" } }, 400, "invalid_request", "output_schema.type"],
     [{ webhook_url: "ftp://example.org" }, 400, "invalid_request", "webhook_url"],
-    [{ conversation_id: "conv_00" }, 400, "invalid_request", "conversation_id"],
+    [{ conversation_id: "conv_00" }, 404, "conversation_not_found", "conversation_id"],
+    [{ conversation_id: "00" }, 400, "invalid_request", "conversation_id"],
   ])("with %j is refused with %i %s", async (fields, status, code, param) => {
     const answer = await call<object>("POST", "", { model: "river", prompt: "hello", ...fields });
     expect(answer).toMatchObject({ status, body: { error: code, details: { param }, trace_id: expect.any(String) } });
@@ -222,12 +223,17 @@ describe("assistant task", () => {
 });
 
 describe("kill -9 of the daemon", () => {
-  it("loses no task, completes none twice, and keeps the webhooks", async () => {
+  it("loses no task, completes none twice, keeps the webhooks, and adds each turn to its conversation once", async () => {
+    const conversations = `${url}/api/v1/conversations`;
+    const headers = { "content-type": "application/json" };
+    const begun = await fetch(conversations, { method: "POST", headers, body: "{}" });
+    const { conversation_id: conversation } = (await begun.json()) as { conversation_id: string };
     const order = (index: number): object => ({
+      conversation_id: conversation,
       model: index % 2 === 0 ? "river" : "brook",
       // The second one is sure to run when the daemon is killed.
       max_tokens: index === 1 ? 100 : 3,
-      prompt: fake({ decodeDelayMs: 30 }),
+      prompt: `${index} ${fake({ decodeDelayMs: 30 })}`,
       webhook_url: `${receiver.url}/killed`,
     });
     const { body } = await call<{ tasks: Task[] }>("POST", "/batch", {
@@ -252,6 +258,11 @@ describe("kill -9 of the daemon", () => {
       if (before[index]?.status === "completed") expect(finishedAt).toBe(before[index]?.finished_at);
     }
     expect(after[1]?.logs.map(({ message }) => message).join()).toContain("queued again");
+    const kept = await fetch(`${url}/api/v1/conversations/${conversation}/messages`);
+    const { messages } = (await kept.json()) as { messages: { role: string; content: string }[] };
+    expect(messages.map(({ role }) => role)).toEqual(tasks.flatMap(() => ["user", "assistant"]));
+    const asked = messages.filter(({ role }) => role === "user").map(({ content }) => Number(content.split(" ")[0]));
+    expect(asked.sort((a, b) => a - b)).toEqual(tasks.map((_, index) => index));
     await eventually("every webhook came", () => {
       const ids = receiver.received
         .filter(({ path }) => path === "/killed")

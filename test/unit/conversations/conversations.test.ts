@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Conversations } from "../../../src/conversations/conversations.ts";
 import { textMessage, textOf } from "../../../src/conversations/item.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
@@ -15,13 +15,15 @@ let store: SqliteStore;
 let settings: { ttlMs: number; maxItems: number };
 let conversations: Conversations;
 
-beforeEach(async () => {
+beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "assistant-conversations-"));
   store = new SqliteStore({ directory, report: () => {} });
+});
+beforeEach(() => {
   settings = { ttlMs: 7 * DAY_MS, maxItems: 100 };
   conversations = new Conversations({ store, settings: () => settings, now: Date.now });
 });
-afterEach(async () => {
+afterAll(async () => {
   await store.close();
   await rm(directory, { recursive: true, force: true });
 });
@@ -108,15 +110,15 @@ test("a branch has the history up to a message, and goes its own way", async () 
 
 test("lists are paged, the last changed first", async () => {
   const ids: string[] = [];
-  for (let count = 0; count < 5; count++) ids.push((await conversations.create("ann", plain)).id);
+  for (let count = 0; count < 5; count++) ids.push((await conversations.create("kim", plain)).id);
   const first = ids[0] as string;
   await expect
-    .poll(async () => (await conversations.append("ann", first, [])).conversation.updatedAt)
-    .toBeGreaterThan((await conversations.get("ann", ids[4] as string)).updatedAt);
-  const all = await conversations.list("ann", { limit: 10, offset: 0 });
+    .poll(async () => (await conversations.append("kim", first, [])).conversation.updatedAt)
+    .toBeGreaterThan((await conversations.get("kim", ids[4] as string)).updatedAt);
+  const all = await conversations.list("kim", { limit: 10, offset: 0 });
   expect(all.total).toBe(5);
   expect(all.conversations[0]?.id).toBe(first);
-  const page = await conversations.list("ann", { limit: 2, offset: 2 });
+  const page = await conversations.list("kim", { limit: 2, offset: 2 });
   expect(page.conversations.map(({ id }) => id)).toEqual(all.conversations.slice(2, 4).map(({ id }) => id));
-  expect((await conversations.list("ann", { limit: 2, offset: 9 })).conversations).toEqual([]);
+  expect((await conversations.list("kim", { limit: 2, offset: 9 })).conversations).toEqual([]);
 });

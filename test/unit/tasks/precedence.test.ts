@@ -10,9 +10,10 @@ const elsewhere = { ...local, source: { type: "provider" } } as Parameters<typeo
 const requestOf = (body: Partial<TaskBody>, model = local) => orderedOf({ prompt: "hello", ...body }, model).request;
 
 test("provider_config.model_name wins over model; without either there is an error", () => {
-  expect(modelNameOf({ model: "a", provider_config: { model_name: "b" } })).toBe("b");
-  expect(modelNameOf({ model: "a", provider_config: {} })).toBe("a");
-  expect(() => modelNameOf({})).toThrow("model: expected the name of a model");
+  expect(modelNameOf({ model: "a", provider_config: { model_name: "b" } }, "c")).toBe("b");
+  expect(modelNameOf({ model: "a", provider_config: {} }, "c")).toBe("a");
+  expect(modelNameOf({}, "c")).toBe("c");
+  expect(() => modelNameOf({}, null)).toThrow("model: expected the name of a model");
 });
 
 test("messages win over a prompt", () => {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { taskRoutes } from "../../../api/tasks.ts";
 import { choice, integer, text } from "../../../config/schema/kit.ts";
+import { conversationNotFound } from "../../../conversations/conversations.ts";
 import type { TaskSettings } from "../../../core/config.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import type { Caller } from "../../../core/inference.ts";
@@ -16,10 +17,11 @@ import { decodeBody } from "../../canonical/decode.ts";
 import { type Authorizer, ownerOf as ownerOfIdentity } from "../../front/authorize.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { RouteDescription } from "../../front/describe.ts";
+import type { ConversationRoutesOptions } from "./conversations.ts";
 import { described } from "./describe-tasks.ts";
 import { eventsOf } from "./task-events.ts";
 
-export interface TaskRoutesOptions {
+export interface TaskRoutesOptions extends Pick<ConversationRoutesOptions, "conversations"> {
   readonly directory: ModelDirectory;
   /** Null: there are none, and no routes for them. */
   readonly tasks: Tasks | null;
@@ -55,11 +57,11 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
       throw error;
     }
   };
-  const order = (body: unknown, { identity }: FastifyRequest): TaskOrder =>
+  const order = (body: unknown, { identity }: FastifyRequest): Promise<TaskOrder> =>
     orderOf(body, identity.caller, tasks.settings, options);
 
   app.post(PREFIX, open(described.create), async (request, reply) => {
-    const [created] = await create(request, reply, [order(request.body, request)]);
+    const [created] = await create(request, reply, [await order(request.body, request)]);
     if (created === undefined) return null;
     if (created.isReplay) reply.header("idempotency-replayed", "true");
     return await reply.code(201).send(taskResponse(created.id, created.task));
@@ -70,7 +72,9 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
       throw new AssistantError("invalid_request", `tasks: expected 1 to ${MAX_BATCH} tasks, found ${bodies.length}.`, {
         param: "tasks",
       });
-    const orders = bodies.map((body, index) => within(`tasks[${index}].`, () => order(body, request)));
+    const orders: TaskOrder[] = [];
+    for (const [index, body] of bodies.entries())
+      orders.push(await order(body, request).catch(within(`tasks[${index}].`)));
     const created = await create(request, reply, orders);
     return await reply.code(201).send({ tasks: created.map(({ id, task }) => taskResponse(id, task)) });
   });
@@ -123,22 +127,20 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
   });
 }
 
-/** A task as its caller means it. Throws `invalid_request`, `model_not_found`, … naming the field. */
-function orderOf(
+/** A task as its caller means it. Rejects with `invalid_request`, `model_not_found`, … naming the field. */
+async function orderOf(
   given: unknown,
   caller: Caller,
   { maxAttempts, webhooks }: TaskSettings,
-  { directory, onlyModels }: TaskRoutesOptions,
-): TaskOrder {
+  { directory, onlyModels, conversations }: TaskRoutesOptions,
+): Promise<TaskOrder> {
   const body = checkedBody(TaskBody, withoutNulls(given));
   const named = (name: string, among: readonly string[] | null) =>
     resolveModel(directory, { selector: { model: name, among }, operation: "chat", caller });
-  const model = named(modelNameOf(body), onlyModels);
-  if (body.conversation_id !== undefined)
-    throw new AssistantError("invalid_request", "conversation_id: there are no conversations here.", {
-      param: "conversation_id",
-      remedy: "Send the conversation as `messages`.",
-    });
+  const { conversation_id: conversationId, save_to_conversation: saves = true } = body;
+  if (conversationId !== undefined && conversations === null) throw conversationNotFound(conversationId);
+  const conversation = conversationId === undefined ? null : await conversations?.get(caller.tenant, conversationId);
+  const model = named(modelNameOf(body, conversation?.model ?? null), onlyModels);
   if (body.webhook_url !== undefined) checkWebhookUrl(body.webhook_url, webhooks.allowPrivate);
   const { request, schema } = orderedOf(body, model);
   // What engines would refuse is refused now, not when the task runs.
@@ -161,6 +163,7 @@ function orderOf(
     maxAttempts: body.max_attempts ?? maxAttempts,
     webhookUrl: body.webhook_url ?? null,
     idempotencyKey: body.idempotency_key ?? null,
+    ...(conversationId === undefined ? {} : { conversation: { id: conversationId, saves } }),
   };
 }
 
@@ -184,23 +187,32 @@ const inClientsNames = (body: TaskBody, check: () => unknown): unknown =>
     return param === "stop" || param.startsWith("stop[") ? param.replace("stop", "stop_sequences") : param;
   }, check);
 
-const within = <T>(prefix: string, run: () => T): T => renaming((param) => prefix + param, run);
+/** Names the task of a batch that an error is about. */
+const within =
+  (prefix: string) =>
+  (error: unknown): never => {
+    throw renamed(error, (param) => prefix + param);
+  };
 
 /** Runs what may throw, and renames the field that the error is about. */
 function renaming<T>(rename: (param: string) => string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (!isAssistantError(error)) throw error;
-    const { code, message, param, remedy, counts } = error;
-    const name = rename(param ?? "").replace(/\.$/, "");
-    throw new AssistantError(code, param === null ? message : message.replace(param, name), {
-      param: name,
-      ...(remedy === null ? {} : { remedy }),
-      ...(counts === null ? {} : { counts }),
-      cause: error,
-    });
+    throw renamed(error, rename);
   }
+}
+
+function renamed(error: unknown, rename: (param: string) => string): unknown {
+  if (!isAssistantError(error)) return error;
+  const { code, message, param, remedy, counts } = error;
+  const name = rename(param ?? "").replace(/\.$/, "");
+  return new AssistantError(code, param === null ? message : message.replace(param, name), {
+    param: name,
+    ...(remedy === null ? {} : { remedy }),
+    ...(counts === null ? {} : { counts }),
+    cause: error,
+  });
 }
 
 const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: string }).id;
