@@ -86,6 +86,7 @@ export const DeviceStatus = Type.Object({
   memoryFreeBytes: Type.Number(),
   utilizationPercent: Nullable(Type.Number()),
   temperatureCelsius: Nullable(Type.Number()),
+  reservedBytes: Type.Optional(Type.Number({ description: "bytes that models are kept from" })),
   driverVersion: Type.Optional(Type.String()),
   exclusiveRequest: Type.Optional(Type.String({ description: "request that has the device for itself now" })),
 });

@@ -23,6 +23,8 @@ export const defaults = {
   policy: "expected-time",
   maxWaitS: 60,
   maxSwapWaitS: 30,
+  maxVramPercent: 95,
+  vramReserveMib: 1024,
   startTimeoutS: 300,
   wedgeAfterS: 60,
   drainTimeoutS: 30,

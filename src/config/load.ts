@@ -166,6 +166,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,
     buildInBackground: keys.engine?.build_in_background ?? defaults.buildInBackground,
+    vramReserve: {
+      maxPercent: keys.scheduler?.max_vram_percent ?? defaults.maxVramPercent,
+      bytes: (keys.scheduler?.vram_reserve_mib ?? defaults.vramReserveMib) * 2 ** 20,
+    },
     slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,
     logLevel,
     configFileFound: found,

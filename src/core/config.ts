@@ -1,3 +1,4 @@
+import type { VramReserve } from "./device.ts";
 import type { Capabilities, ModelSpec } from "./model.ts";
 import type { PipelineSpec } from "./pipeline.ts";
 import type { Provider } from "./provider.ts";
@@ -137,6 +138,7 @@ export interface Config {
   readonly llamaServerPath: string | null;
   /** Whether install.sh may have a native engine built that nobody waits for. */
   readonly buildInBackground: boolean;
+  readonly vramReserve: VramReserve;
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
   readonly slotCacheBytes: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";

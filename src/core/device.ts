@@ -12,6 +12,8 @@ export interface Device {
   /** 0–100, or null where it cannot be read. */
   readonly utilizationPercent: number | null;
   readonly temperatureCelsius: number | null;
+  /** Bytes that models are kept from; 0 where it is missing. */
+  readonly reservedBytes?: number;
   /** Of the device's driver, where that is known. */
   readonly driverVersion?: string;
   /** Environment that makes an engine see this device alone, such as `CUDA_VISIBLE_DEVICES`. */
@@ -27,6 +29,19 @@ export interface Hardware {
   /** Probes that failed although their hardware seems present, one sentence each. */
   readonly problems: readonly string[];
 }
+
+/** What of a GPU's memory is left to others. */
+export interface VramReserve {
+  /** Share of the whole that models may take, besides what others use. */
+  readonly maxPercent: number;
+  readonly bytes: number;
+}
+
+/** The device with what of its memory is reserved. The CPU's is shared with everything, and Apple's GPU is given a part of it already. */
+export const withReserve = (device: Device, { maxPercent, bytes }: VramReserve): Device =>
+  device.vendor === "cpu" || device.vendor === "apple"
+    ? device
+    : { ...device, reservedBytes: Math.ceil(device.memoryTotalBytes * (1 - maxPercent / 100)) + bytes };
 
 /** Of the memory of a machine without GPUs, what a model may take; the rest is the system's. */
 const HOST_SHARE = 0.75;

@@ -246,6 +246,13 @@ export const errorCatalogue = {
     retry: true,
     about: "No device has room for the model and nothing may be evicted.",
   },
+  model_too_large: {
+    status: 503,
+    type: "server_error",
+    exit: 1,
+    retry: false,
+    about: "The model needs more memory than any device has for models, whatever else runs there.",
+  },
   no_gpu: {
     status: 503,
     type: "overloaded_error",

@@ -163,7 +163,7 @@ export function createComponents({ current, stores, log, metering, keys, reload 
 
   measured.add(({ devices, use }) => {
     current.replaceDevices(devices);
-    scheduler.onDevices(devices, use);
+    scheduler.onDevices(current.hardware.devices, use);
   });
   remotes.changed.add((change) => scheduler.onRemotes(change));
   // The upstream of an instance is known before the scheduler sends anything there.

@@ -1,6 +1,6 @@
 import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
-import type { Device, Hardware } from "../core/device.ts";
+import { type Device, type Hardware, withReserve } from "../core/device.ts";
 import type { Documents } from "../core/documents.ts";
 import { type EngineFolder, engineFiles } from "../engines/choice.ts";
 import { createEngines, type EngineSet } from "../engines/index.ts";
@@ -17,13 +17,14 @@ export class Current {
     this.env = env;
     this.#choices = choices;
     this.#config = config;
-    this.#hardware = hardware;
+    this.#hardware = this.#reserving(hardware);
     this.#engines = this.#findEngines();
   }
 
   get config(): Config {
     return this.#config;
   }
+  /** With what the configuration reserves of each GPU. */
   get hardware(): Hardware {
     return this.#hardware;
   }
@@ -39,6 +40,7 @@ export class Current {
   /** The engines are looked for anew: a llama-server may have been built or chosen since. */
   replaceConfig(config: Config): void {
     this.#config = config;
+    this.#hardware = this.#reserving(this.#hardware);
     this.lookForEngines();
   }
 
@@ -47,7 +49,11 @@ export class Current {
   }
 
   replaceDevices(devices: readonly Device[]): void {
-    this.#hardware = { ...this.#hardware, devices };
+    this.#hardware = this.#reserving({ ...this.#hardware, devices });
+  }
+
+  #reserving(hardware: Hardware): Hardware {
+    return { ...hardware, devices: hardware.devices.map((device) => withReserve(device, this.#config.vramReserve)) };
   }
 
   #findEngines(): EngineSet {

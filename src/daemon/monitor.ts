@@ -41,7 +41,7 @@ export function createMonitor(parts: MonitorParts): { readonly monitor: Monitor;
     gpuFacts: async () => {
       const isNvidia = current.hardware.devices.some(({ vendor }) => vendor === "nvidia");
       cuda ??= isNvidia ? cudaVersion(current.env, NVIDIA_TIMEOUT_MS) : Promise.resolve(null);
-      return { cudaVersion: await cuda, reservedBytes: () => 0, taskOf: (requestId) => tasks().taskOf(requestId) };
+      return { cudaVersion: await cuda, taskOf: (requestId) => tasks().taskOf(requestId) };
     },
     tasks: () => tasks().queue,
     clock: systemClock,

@@ -30,8 +30,6 @@ export interface GpuStats {
 
 export interface GpuFacts {
   readonly cudaVersion: string | null;
-  /** Bytes of the device that models are kept from. */
-  reservedBytes(device: Device): number;
   /** Of the task that a request is of. */
   taskOf(requestId: string): string | null;
 }
@@ -42,7 +40,7 @@ const MIB = 2 ** 20;
 export const gpusOf = ({ devices }: Pick<DaemonStatus, "devices">, facts: GpuFacts): GpuStats[] =>
   devices.filter(({ vendor }) => vendor !== "cpu").map((device, index) => statsOf(device, index, facts));
 
-function statsOf(device: Device, index: number, { cudaVersion, reservedBytes, taskOf }: GpuFacts): GpuStats {
+function statsOf(device: Device, index: number, { cudaVersion, taskOf }: GpuFacts): GpuStats {
   const { memoryTotalBytes: total, memoryFreeBytes: free, exclusiveRequest: holder = null } = device;
   const used = Math.max(0, total - free);
   return {
@@ -60,7 +58,7 @@ function statsOf(device: Device, index: number, { cudaVersion, reservedBytes, ta
       used_mb: Math.round(used / MIB),
       free_mb: Math.round(free / MIB),
       used_percent: total > 0 ? round2((used / total) * 100) : 0,
-      reserved_mb: Math.round(reservedBytes(device) / MIB),
+      reserved_mb: Math.round((device.reservedBytes ?? 0) / MIB),
     },
     is_locked: holder !== null,
     current_task_id: holder === null ? null : (taskOf(holder) ?? holder),

@@ -32,10 +32,10 @@ export function bytesOn(model: ModelRecord, device: DeviceRecord): number {
   return device.isCpu ? memory.cpuBytes : memory.gpuBytes;
 }
 
-/** Larger than the bare device: no eviction helps. */
+/** Larger than what models may have of the bare device: no eviction helps. */
 export function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
-  const total = device.device.memoryTotalBytes;
-  return total > 0 && bytesOn(model, device) > total;
+  const { memoryTotalBytes: total, reservedBytes = 0 } = device.device;
+  return total > 0 && bytesOn(model, device) > Math.min(total, (total - reservedBytes) * TOLERANCE);
 }
 
 /**
@@ -128,7 +128,8 @@ function deviceMeasured(turn: Turn, record: DeviceRecord, device: Device, use: R
 /** What our own processes use is missing in what the probe calls free, and is ours to plan with. */
 export function budgetOf(device: Device, ownBytes: number): number | null {
   const total = device.memoryTotalBytes;
-  return total > 0 ? Math.min(total, device.memoryFreeBytes + ownBytes) : null;
+  if (total <= 0) return null;
+  return Math.max(0, Math.min(total, device.memoryFreeBytes + ownBytes) - (device.reservedBytes ?? 0));
 }
 
 /** An instance counts with what it will need when full, or with what it takes where that is more. */

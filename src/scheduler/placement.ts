@@ -104,16 +104,21 @@ function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
   const largest = model.eligible.reduce((best, device) =>
     roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best,
   );
-  const total = largest.device.memoryTotalBytes;
+  const { memoryTotalBytes: total, reservedBytes: reserved = 0 } = largest.device;
+  const kept = reserved > 0 ? ` (${gigabytes(reserved)} of it reserved)` : "";
   const needs = `needs about ${gigabytes(bytesOn(model, largest))} of memory`;
-  const smaller = "Use a smaller model, a shorter context or fewer slots";
+  const smaller = `Use a smaller model, a shorter context or fewer slots${reserved > 0 ? ", or lower `[scheduler] vram_reserve_mib`" : ""}`;
   if (neverFits(model, largest))
-    return noCapacity(turn, model, `${needs}; its largest device has ${gigabytes(total)}`, `${smaller}.`);
+    return refusal(
+      "model_too_large",
+      `Model "${model.name}" ${needs}; its largest device has ${gigabytes(total)}${kept}`,
+      `${smaller}.`,
+    );
   if (pinnedBytes(largest) > 0) {
-    const message = `${needs}, and pinned models leave ${gigabytes(Math.max(0, roomOn(largest)))} of the ${gigabytes(total)} on ${largest.id}`;
+    const message = `${needs}, and pinned models leave ${gigabytes(Math.max(0, roomOn(largest)))} of the ${gigabytes(total)}${kept} on ${largest.id}`;
     return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);
   }
-  const message = `${needs}, and other programs leave ${gigabytes(roomOn(largest))} of the ${gigabytes(total)} on ${largest.id}`;
+  const message = `${needs}, and other programs leave ${gigabytes(roomOn(largest))} of the ${gigabytes(total)}${kept} on ${largest.id}`;
   return noCapacity(turn, model, message, `End what else uses the device. ${smaller}.`);
 }
 

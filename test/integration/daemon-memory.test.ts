@@ -62,7 +62,7 @@ test("a pinned instance keeps its memory; who has no room is refused with what i
   const { error } = JSON.parse(refused.text) as { error: { code: string; message: string } };
   expect(error.code).toBe("no_capacity");
   expect(error.message).toMatch(
-    /needs about (?:19|20)\.\d GB of memory, and pinned models leave 1\d\.\d GB of the 85\.5 GB on cuda:0/,
+    /needs about (?:19|20)\.\d GB of memory, and pinned models leave 7\.\d GB of the 85\.5 GB \(5\.3 GB of it reserved\) on cuda:0/,
   );
   expect(await living()).toEqual(["river"]);
 });
@@ -77,7 +77,7 @@ test("a model that is larger than the GPU is refused with both figures, and one 
   await gpu.others(75_000);
   const again = await gpu.serve();
   expect((await ask(again, "river", "hello")).text).toMatch(
-    /needs about (?:19|20)\.\d GB of memory, and other programs leave 6\.9 GB of the 85\.5 GB on cuda:0/,
+    /needs about (?:19|20)\.\d GB of memory, and other programs leave 1\.5 GB of the 85\.5 GB \(5\.3 GB of it reserved\) on cuda:0/,
   );
 });
 

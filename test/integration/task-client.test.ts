@@ -37,7 +37,6 @@ interface Seen {
   readonly events: readonly Message[];
   readonly stats: Outcome;
   readonly health: Outcome;
-  readonly gpu: Outcome;
   readonly gpu_stats: Message;
   readonly default_types: readonly string[];
   readonly root: Outcome;
@@ -54,7 +53,7 @@ beforeAll(async () => {
   assistant = await installOnGpu({
     usesMib: 1000,
     config: `[[server.api_key_sha256]]\nname = "client"\nsha256 = "${hash("sha256", KEY)}"\nscopes = ["inference", "metrics", "admin"]\n`,
-    models: { river: {}, vectors: { kind: "embedding" } },
+    models: { river: { toml: "exclusive = true" }, vectors: { kind: "embedding" } },
   });
   const url = await assistant.serve();
   const script = join(packageRoot, "test/fixtures/task-client.py");
@@ -138,7 +137,7 @@ test("models are listed, loaded and unloaded, which is reported, and embed texts
   });
 });
 
-test("health, statistics and GPU are as the tasks left them", () => {
+test("health, statistics and GPU are as the tasks make them, and the task that has the GPU for itself is named", () => {
   expect(seen.health).toMatchObject({
     status: 200,
     body: {
@@ -151,11 +150,9 @@ test("health, statistics and GPU are as the tasks left them", () => {
   expect(seen.stats.body).toMatchObject({ tasks_completed: 1, tasks_failed: 1, tokens_used: 35 });
   const gpu = {
     gpu_info: { name: "NVIDIA H100 80GB HBM3", index: 0, driver_version: "570.86.15", cuda_version: "12.8" },
-    vram_usage: { total_mb: 81559, used_mb: number, free_mb: number, used_percent: number },
-    is_locked: false,
-    current_task_id: null,
+    vram_usage: { total_mb: 81559, used_mb: number, free_mb: number, used_percent: number, reserved_mb: 5102 },
   };
-  expect(seen.gpu.body).toMatchObject(gpu);
+  expect(seen.tasks["held"]).toMatchObject({ ...gpu, is_locked: true, current_task_id: seen.tasks.id });
   expect(seen.gpu_stats.data).toMatchObject(gpu);
   expect(seen.root.body).toMatchObject({ service: "assistant", status: "running" });
   expect(seen.alive.body).toMatchObject({ status: "ok" });

@@ -15,7 +15,7 @@ export const testMonitor = (ports: Partial<MonitorPorts> = {}): Monitor =>
     status: async () => emptyStatus,
     store: noStore,
     disk: async () => ({ totalBytes: 4 * 2 ** 30, freeBytes: 2 ** 30 }),
-    gpuFacts: async () => ({ cudaVersion: null, reservedBytes: () => 0, taskOf: () => null }),
+    gpuFacts: async () => ({ cudaVersion: null, taskOf: () => null }),
     tasks: () => ({ waiting: 0, running: [] }),
     clock: systemClock,
     failed: (what, error) => {

@@ -284,6 +284,15 @@ export const MainFile = Type.Object(
             defaultText: '`"auto"`: the physical cores',
           },
         ),
+        max_vram_percent: decimal(
+          "Share of a GPU's memory that may be in use once a model is loaded, other programs' use included.",
+          { exclusiveMinimum: 0, maximum: 100, default: defaults.maxVramPercent, unit: "%" },
+        ),
+        vram_reserve_mib: integer("GPU memory that models leave free beyond that, of each GPU.", {
+          minimum: 0,
+          default: defaults.vramReserveMib,
+          unit: "MiB",
+        }),
         start_timeout_s: decimal("Time an instance may take to start before it counts as failed.", {
           exclusiveMinimum: 0,
           default: defaults.startTimeoutS,

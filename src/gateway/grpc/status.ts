@@ -28,6 +28,7 @@ function codeOf(grpc: Grpc, error: AssistantError): number {
   switch (error.code) {
     case "queue_full":
     case "no_capacity":
+    case "model_too_large":
       return status.RESOURCE_EXHAUSTED;
     case "missing_api_key":
     case "invalid_api_key":

@@ -1,12 +1,10 @@
-import type { Device, Hardware } from "../../core/device.ts";
+import { defaults } from "../../config/defaults.ts";
+import { type Device, type Hardware, withReserve } from "../../core/device.ts";
 import { type LocalPreset, type Quantization, quantizations } from "./preset.ts";
 
-/** Share of a GPU's memory that models may take. */
-const MAX_VRAM_USAGE_PERCENT = 95;
-/** Memory of a GPU that stays free, MiB. */
-const VRAM_RESERVE_MIB = 1024;
-
 const MIB = 2 ** 20;
+/** Where no configuration was read. */
+const USUAL_RESERVE = { maxPercent: defaults.maxVramPercent, bytes: defaults.vramReserveMib * MIB };
 
 /** GiB that a billion parameters take. */
 const COEFFICIENTS: Readonly<Record<Quantization, number>> = { q4_k_m: 0.5, q5_k_m: 0.6, q8_0: 0.9, fp16: 2 };
@@ -50,10 +48,9 @@ export function requiredMib({ sizeB, vramMib }: Sized, quantization: string): nu
 }
 
 /** MiB of a GPU that a further model may take. */
-export function availableMib({ memoryTotalBytes, memoryFreeBytes }: Device): number {
-  const total = memoryTotalBytes / MIB;
-  const used = total - memoryFreeBytes / MIB;
-  return Math.max(0, Math.trunc((total * MAX_VRAM_USAGE_PERCENT) / 100 - used - VRAM_RESERVE_MIB));
+export function availableMib(device: Device): number {
+  const { reservedBytes = 0 } = device.reservedBytes === undefined ? withReserve(device, USUAL_RESERVE) : device;
+  return Math.max(0, Math.trunc((device.memoryFreeBytes - reservedBytes) / MIB));
 }
 
 /** What memory is computed from. */

@@ -62,7 +62,7 @@ test("a line of the daemon's log is read without what only programs need", () =>
 
 const gpu: DaemonStatus["devices"][number] = {
   ...{ id: "cuda:1", vendor: "nvidia", name: "H100", memoryTotalBytes: 80 * 2 ** 30, memoryFreeBytes: 60 * 2 ** 30 },
-  ...{ utilizationPercent: 5, temperatureCelsius: 40, exclusiveRequest: "req_1" },
+  ...{ utilizationPercent: 5, temperatureCelsius: 40, reservedBytes: 2 ** 30, exclusiveRequest: "req_1" },
 };
 
 test("GPUs are read every 2 s while somebody watches, and asked for every 5 s at most", async () => {
@@ -73,7 +73,7 @@ test("GPUs are read every 2 s while somebody watches, and asked for every 5 s at
     return { ...emptyStatus, devices: [gpu] };
   };
   const taskOf = (id: string) => (id === "req_1" ? task.id : null);
-  const gpuFacts = async () => ({ cudaVersion: "12.8", reservedBytes: () => 2 ** 30, taskOf });
+  const gpuFacts = async () => ({ cudaVersion: "12.8", taskOf });
   const monitor = testMonitor({ clock, status, gpuFacts });
   const settled = () => new Promise((resolve) => setImmediate(resolve));
   clock.advance(10_000);

@@ -63,10 +63,25 @@ test("memory is made free on the device, by as many as it takes", () => {
   expect(world.inState("ready")).toContain("other@cpu");
 });
 
+test("what is reserved of a device counts neither for one model nor for several", () => {
+  const devices = [{ ...gpu(0, 24), reservedBytes: 4 * 2 ** 30 }];
+  const memoryGib = { a: 11, b: 11, huge: 23 };
+  const world = new World([model("a"), model("b"), model("huge")], { devices, memoryGib });
+  expect(world.refusalOf(world.arrive("huge"))).toMatchObject({
+    code: "model_too_large",
+    message: expect.stringContaining("25.8 GB (4.3 GB of it reserved)"),
+    remedy: expect.stringContaining("vram_reserve_mib"),
+    retryAfterS: null,
+  });
+  world.warm("a");
+  world.arrive("b");
+  expect(world.inState("stopping")).toEqual(["a@cuda:0"]);
+});
+
 test("a model larger than the bare device is refused with both figures", () => {
   const world = new World([model("huge")], { devices: [gpu(0, 24)], memoryGib: { huge: 40 } });
   const refusal = world.refusalOf(world.arrive("huge"));
-  expect(refusal?.code).toBe("no_capacity");
+  expect(refusal?.code).toBe("model_too_large");
   expect(refusal?.message).toContain("42.9 GB");
   expect(refusal?.message).toContain("25.8 GB");
 });
