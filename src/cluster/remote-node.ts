@@ -79,6 +79,7 @@ export class RemoteNode {
     this.#channel = channel;
     this.#upstream = new NodeUpstream({
       node: server.name,
+      address: server.address,
       nodeId,
       channel,
       onFirstByte: (ms) => {

@@ -37,6 +37,12 @@ export const defaults = {
   webhookRetries: 3,
   conversationTtlDays: 7,
   maxConversationMessages: 100,
+  serviceName: "assistant",
+  sampleRatio: 1,
+  /** As OpenTelemetry's. */
+  traceBatchDelayMs: 5_000,
+  /** As OpenTelemetry's. */
+  traceTimeoutMs: 10_000,
   buildInBackground: true,
   logLevel: "info",
   contextTokens: 4096,

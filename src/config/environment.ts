@@ -35,6 +35,39 @@ export const environmentVariables = [
     about:
       "Folder of presets that win over those in `presets/` beside config.toml and over those that come with Assistant.",
   },
+  {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    key: "telemetry.otlp_endpoint",
+    about: "Collector that traces are sent to: the base URL for all signals, or the whole URL for traces.",
+  },
+  {
+    name: "OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    key: null,
+    about: "Headers of the requests to the collector, `name=value,name=value`.",
+  },
+  { name: "OTEL_EXPORTER_OTLP_TIMEOUT", key: null, about: "Time that a request to the collector may take, ms." },
+  { name: "OTEL_SERVICE_NAME", key: "telemetry.service_name", about: "`service.name` of the traces." },
+  {
+    name: "OTEL_RESOURCE_ATTRIBUTES",
+    key: null,
+    about: "Further attributes of the resource, `name=value,name=value`.",
+  },
+  {
+    name: "OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG",
+    key: "telemetry.sample_ratio",
+    about:
+      "Which traces are recorded: `always_on`, `always_off` or `traceidratio` with the ratio, each with or without `parentbased_` before it.",
+  },
+  { name: "OTEL_BSP_SCHEDULE_DELAY", key: null, about: "Time that spans wait for others to be sent with, ms." },
+  { name: "OTEL_TRACES_EXPORTER", key: null, about: "`none`: no traces are sent to a collector." },
+  { name: "OTEL_SDK_DISABLED", key: null, about: "`true`: no traces at all, Langfuse's among them." },
+  {
+    name: "LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY",
+    key: null,
+    about: "Keys of a Langfuse project; with both, traces are sent there.",
+  },
+  { name: "LANGFUSE_BASE_URL, LANGFUSE_HOST", key: null, about: "Where Langfuse is, unless it is its cloud." },
+  { name: "LANGFUSE_ENABLED", key: null, about: "`false`: nothing is sent to Langfuse." },
   { name: "ASSISTANT_DEBUG", key: null, about: "Set to anything: errors of the command line come with their stack." },
   {
     name: "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME",

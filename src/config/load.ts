@@ -7,7 +7,7 @@ import { at, ownCapabilities, type PlacedAddress } from "./draft.ts";
 import { draftsOfEntries } from "./entries.ts";
 import { type Environment, variable } from "./environment.ts";
 import { Findings, noFile, type Place, type SourceFile } from "./findings.ts";
-import { deepFreeze } from "./fingerprint.ts";
+import { deepFreeze, fingerprint } from "./fingerprint.ts";
 import { apiKeysOf, checkKeyModels } from "./keys.ts";
 import { keepLastGood } from "./last-good.ts";
 import { machineFrom } from "./machine.ts";
@@ -22,6 +22,7 @@ import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
 import { hasStoredKeys } from "./stored-keys.ts";
 import { tasksOf } from "./tasks.ts";
+import { telemetryOf } from "./telemetry.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate, valueProblem } from "./validate.ts";
 
@@ -131,6 +132,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const pipelinesAddress = listen(findings, policy, keys.pipelines?.addr ?? "", pipelinesPlace);
   if (pipelinesAddress !== null && taken.some(({ address }) => overlap(address, pipelinesAddress)))
     findings.mistake(pipelinesPlace, `${addressText(pipelinesAddress)} is taken by another key; choose another port`);
+  const telemetry = telemetryOf(keys, findings, root, env);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -160,6 +162,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     },
     cluster,
     workerHosts: keys.workers?.allowed_hosts ?? [],
+    telemetry,
     models,
     pipelines,
     pipelinesAddress,
@@ -179,6 +182,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       "server.body_limit_mib": String(bodyLimitBytes),
       "cluster.url": cluster === null ? "" : withoutPassword(cluster.url),
       "pipelines.addr": pipelinesAddress === null ? "" : addressText(pipelinesAddress),
+      telemetry: fingerprint(telemetry),
       ...Object.fromEntries(
         models.flatMap(({ name, ownAddresses }) =>
           ownAddresses.length === 0 ? [] : [[`the address of ${name}`, ownAddresses.join(", ")]],

@@ -128,6 +128,7 @@ export interface Config {
   readonly cluster: ClusterSettings | null;
   /** Hosts that registered workers may be on, besides loopback. */
   readonly workerHosts: readonly string[];
+  readonly telemetry: TelemetrySettings;
   readonly models: readonly ModelSpec[];
   readonly pipelines: readonly PipelineSpec[];
   /** Where the default pipeline answers at the root. */
@@ -209,4 +210,36 @@ export interface WebhookSettings {
   readonly allowPrivate: boolean;
   /** What signs them; null: a secret that is made with the first one. Never shown or logged. */
   readonly secret: string | null;
+}
+
+/** Where traces go, and what is in them. */
+export interface TelemetrySettings {
+  /** A collector; null: none. */
+  readonly otlp: {
+    /** With `/v1/traces`. */
+    readonly url: string;
+    /** Never shown or logged. */
+    readonly headers: Readonly<Record<string, string>>;
+  } | null;
+  /** Langfuse; null: it gets nothing. The keys are never shown or logged. */
+  readonly langfuse: { readonly baseUrl: string; readonly publicKey: string; readonly secretKey: string } | null;
+  readonly serviceName: string;
+  /** Further attributes of the resource. */
+  readonly resource: Readonly<Record<string, string>>;
+  readonly sampling: Sampling;
+  /** Whether prompts and answers are recorded. */
+  readonly recordsContent: boolean;
+  /** How long spans wait for others to be sent with. */
+  readonly batchDelayMs: number;
+  /** Of one request to a collector. */
+  readonly timeoutMs: number;
+}
+
+/** Which traces are recorded. */
+export interface Sampling {
+  readonly root: "always_on" | "always_off" | "traceidratio";
+  /** Of `traceidratio`, 0–1. */
+  readonly ratio: number;
+  /** Whether a request that comes with a trace is recorded where its caller records it, whatever `root` says. */
+  readonly followsParent: boolean;
 }

@@ -2,6 +2,7 @@ import type { Cancellation } from "./cancellation.ts";
 import type { CapabilityQuery } from "./capability-query.ts";
 import type { AssistantError } from "./errors.ts";
 import type { Operation } from "./model.ts";
+import type { Span } from "./trace.ts";
 
 /** The exact shape of a request and its answer. */
 export type WireFormat =
@@ -75,6 +76,8 @@ export interface CallOrigin {
   readonly arrivedAt: number;
   /** Cancelled when nobody waits for the answer any longer. */
   readonly cancellation: Cancellation;
+  /** What it is a part of; null or missing: of nothing that is traced. */
+  readonly span?: Span | null;
 }
 
 /** One request for a model, whichever door or feature it comes from. */

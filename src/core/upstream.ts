@@ -2,6 +2,7 @@ import type { Cancellation } from "./cancellation.ts";
 import type { AssistantError } from "./errors.ts";
 import type { AnswerSink, InferenceCall } from "./inference.ts";
 import type { ModelSpec } from "./model.ts";
+import type { TraceHeaders } from "./trace.ts";
 
 /** What the end of an answer says about it. Null where the target did not say. */
 export interface AnswerFacts {
@@ -44,12 +45,24 @@ export interface Sending {
   readonly headers: readonly string[];
   /** Cancelled when the target dies or is stopped under the call. */
   readonly lost: Cancellation;
+  /** For requests to other machines and services; missing: the call is part of no trace. */
+  readonly trace?: TraceHeaders;
   /** Once, when part of the answer itself has come; `whole`: all of it, in one piece. */
   onFirstToken(whole: boolean): void;
 }
 
+/** What is at the other end, for traces. */
+export interface Peer {
+  /** In OpenTelemetry's list of GenAI providers, or a name like those. */
+  readonly system: string;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** The connection to one target: how a call is sent, and its answer streamed back. */
 export interface Upstream {
+  /** Missing: a process of this machine. */
+  readonly peer?: Peer;
   /**
    * Sends the call and its answer into the sink, until the answer is complete and the sink was ended. Rejects with
    * `CallerGone` or a `SendFailure`; the sink is then still open. Unless the answer is complete the target has been told

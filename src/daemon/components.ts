@@ -3,6 +3,7 @@ import { systemClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import { Signal } from "../core/signal.ts";
+import type { Tracer } from "../core/trace.ts";
 import { createEngineProbe } from "../engines/index.ts";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { Fleet } from "../fleet/fleet.ts";
@@ -64,11 +65,13 @@ export interface Ground {
   readonly log: DaemonLog;
   readonly metering: Metering;
   readonly keys: Pick<KeyRing, "keys">;
+  /** Null: nothing is traced. */
+  readonly tracer: Tracer | null;
   /** Reads the configuration again. */
   reload(): Promise<unknown>;
 }
 
-export function createComponents({ current, stores, log, metering, keys, reload }: Ground): Components {
+export function createComponents({ current, stores, log, metering, keys, tracer, reload }: Ground): Components {
   const { config, env } = current;
   const clock = systemClock;
   const fleetEvents = new Signal<FleetEvent>();
@@ -157,6 +160,7 @@ export function createComponents({ current, stores, log, metering, keys, reload 
     },
     tenancy: () => ({ apiKeys: keys.keys, sharePrefixes: current.config.sharePrefixes }),
     fingerprint: promptFacts,
+    tracer,
     log: log.part("gateway"),
     logRequest: metering.counting((level, fields) => requestLog(level, withoutQuotes(fields))),
   });

@@ -27,6 +27,7 @@ import type { Pipelines } from "../pipelines/pipelines.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
+import { openTracing, type Tracing } from "../telemetry/tracing/open.ts";
 import type { Workers } from "../workers/registry.ts";
 import { createBatches } from "./batches.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
@@ -64,6 +65,7 @@ interface Ground {
   readonly log: DaemonLog;
   readonly metering: Metering;
   readonly keys: KeyRing;
+  readonly tracing: Tracing | null;
 }
 
 /** The composition root: a list of parts that start in order and stop in the opposite one. */
@@ -122,7 +124,8 @@ export class Daemon {
         endWorkOf: (tenant) => daemon.#endWorkOf(tenant),
       });
       await keys.load();
-      const daemon: Daemon = new Daemon({ current, stores, lock, log, metering, keys });
+      const tracing = await openTracing(config.telemetry, version, log.part("telemetry"));
+      const daemon: Daemon = new Daemon({ current, stores, lock, log, metering, keys, tracing });
       await startParts(daemon.#parts);
       log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
       for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
@@ -135,6 +138,7 @@ export class Daemon {
 
   private constructor(ground: Ground) {
     const { current, stores, log, metering, keys } = ground;
+    const tracer = ground.tracing?.tracer ?? null;
     let hadKeys = hasStoredKeys(current.config.paths);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
@@ -143,7 +147,7 @@ export class Daemon {
     this.#keys = keys;
     this.#log = log.log;
     this.#setLogLevel = log.setLevel;
-    this.#components = createComponents({ current, stores, log, metering, keys, reload: () => this.reload() });
+    this.#components = createComponents({ current, stores, log, metering, keys, tracer, reload: () => this.reload() });
     this.#reloader = new Reloader({
       current,
       clock: systemClock,
@@ -174,7 +178,7 @@ export class Daemon {
     });
     this.#monitor = monitor;
     const conversations = createConversations(current, this.#components, stores);
-    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, observer, conversations);
+    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, tracer, observer, conversations);
     this.#workers = createWorkers(this.#components, stores, log);
     this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
     const files = new Files(stores.records, () => current.config.fileLimitBytes);
@@ -214,6 +218,7 @@ export class Daemon {
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new WeightsServer(() => current.config, modelStore),
       log: log.part("gateway"),
+      tracer,
       refused: metering.refused,
     });
     this.#parts = this.#listParts(ground);
@@ -258,7 +263,7 @@ export class Daemon {
     await this.#responses.cancelAllOf(tenant);
   }
 
-  #listParts({ lock, log, metering, keys, stores: { records } }: Ground): readonly Part[] {
+  #listParts({ lock, log, metering, keys, tracing, stores: { records } }: Ground): readonly Part[] {
     const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
     let tidying: Disposable | null = null;
     let watching: Disposable | null = null;
@@ -280,6 +285,7 @@ export class Daemon {
         },
       },
       { name: "monitor", stop: () => this.#monitor.close() },
+      { name: "traces", stop: () => tracing?.close() },
       { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
       // Their ends are stored.
       { name: "running tasks", stop: () => this.#tasks.settled() },

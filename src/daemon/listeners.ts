@@ -110,7 +110,7 @@ export class Listeners {
   }
 
   async #openGrpc({ routes }: Gateway, config: Config): Promise<void> {
-    const { inference, authorizer, settings, info, shelf, log, refused } = this.#options;
+    const { inference, authorizer, settings, info, shelf, log, refused, tracer = null } = this.#options;
     const endpoints = endpointsOf(routes);
     this.#grpc = await openGrpc(config, {
       routes,
@@ -121,6 +121,7 @@ export class Listeners {
       info: () => info(endpoints),
       shelf,
       maxConnections: MAX_GRPC_CONNECTIONS,
+      tracer,
       log,
     });
   }

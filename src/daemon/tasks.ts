@@ -1,5 +1,6 @@
 import type { Conversations } from "../conversations/conversations.ts";
 import { systemClock } from "../core/clock.ts";
+import type { Tracer } from "../core/trace.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
@@ -15,6 +16,7 @@ export const createTasks = (
   { records: store }: Pick<Stores, "records">,
   authorizer: Pick<Authorizer, "callerOf">,
   log: DaemonLog,
+  tracer: Tracer | null,
   observer: TaskObserver,
   conversations: Conversations,
 ): Tasks =>
@@ -31,6 +33,7 @@ export const createTasks = (
         : model.load.slots;
     },
     clock: systemClock,
+    tracer,
     log: log.part("tasks"),
     observer,
     conversations: taskConversations(conversations, directory),

@@ -9,6 +9,7 @@ import type { Voice } from "../core/engine.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RequestProgress } from "../core/request.ts";
+import type { Tracer } from "../core/trace.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import type { Log } from "../inference/ports.ts";
 import type { ModelDirectory } from "../inference/resolve.ts";
@@ -112,6 +113,8 @@ export interface GatewayOptions {
   readonly workers?: Workers;
   /** Keeps the responses of OpenAI's Responses API, for all listeners. Default: none is kept. */
   readonly responses?: Responses;
+  /** Traces requests. Default: nobody does. */
+  readonly tracer?: Tracer | null;
   /** How slow clients may be. Default: `CLIENT_PACE`. */
   readonly pace?: ClientPace;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
@@ -158,6 +161,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     progress = () => null,
     refused = () => {},
     onlyModels = null,
+    tracer = null,
     pace = CLIENT_PACE,
     maxConnections = null,
     weights = () => null,
@@ -289,6 +293,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         clientIds,
         guarded,
         pace,
+        tracer,
         answerFromMemory,
       });
       const server = createServer(

@@ -5,6 +5,7 @@ import type { ModelSpec } from "../core/model.ts";
 import type { Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
 import { adapterPart } from "./adapters.ts";
+import { AttemptSpans } from "./attempt-spans.ts";
 import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
@@ -27,6 +28,7 @@ export class InferenceCore {
       logRequest: (level, fields) => log[level](fields, "request"),
       fingerprint: fingerprintByLength,
       signalTimes: DEFAULT_SIGNAL_TIMES,
+      tracer: null,
       ...ports,
     };
   }
@@ -70,6 +72,7 @@ class Run {
   #wait: Waiting | null = null;
   #signals: WaitingSignals | null = null;
   #lease: Lease | null = null;
+  #spans: AttemptSpans | null = null;
   #firstTokenAt: number | null = null;
   #facts: AnswerFacts = NO_FACTS;
   #end: RequestOutcome["end"] | "rejected" = "rejected";
@@ -89,6 +92,8 @@ class Run {
       this.#fail(error);
     } finally {
       this.#signals?.[Symbol.dispose]();
+      this.#endSpans(this.#error);
+      if (this.#error !== null) call.span?.set({ "error.type": this.#error.code });
       this.#log(call.streamed);
     }
   }
@@ -106,11 +111,13 @@ class Run {
       this.#lease = null;
       const next = models[index + 1];
       try {
-        await this.#serveBy(call, model);
+        await this.#serveBy(call, model, index === 0 ? null : (models[0]?.name ?? null));
         return;
       } catch (error) {
         if (next === undefined || !this.#mayFallBack(error)) throw error;
-        const { code } = reasonOf(error);
+        const reason = reasonOf(error);
+        const { code } = reason;
+        this.#endSpans(reason);
         log.warn({ id: call.id, model: model.name, code, fallback: next.name }, "a fallback is asked instead");
       }
     }
@@ -123,7 +130,7 @@ class Run {
     return dispatcher.prefer?.(models, fingerprint(prompt, scope.name)) ?? models;
   }
 
-  async #serveBy(given: InferenceCall, model: ModelSpec): Promise<void> {
+  async #serveBy(given: InferenceCall, model: ModelSpec, instead: string | null): Promise<void> {
     const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
     requireFeatures(this.#ports.directory, model, call);
     requireSlot(model, call);
@@ -132,12 +139,14 @@ class Run {
     const scope = cacheScopeOf(call.caller.tenant, part, this.#ports.tenancy());
     const facts = this.#requestFacts(call, model, scope);
     let failure: unknown = null;
-    for (let tries = 1; ; tries++) {
+    for (let number = 1; ; number++) {
+      this.#spans = AttemptSpans.begin(this.#ports.tracer, { call, model, number, instead });
       const lease = await this.#acquire(call, facts).catch((error: unknown) => {
         // It was there a moment ago: why nothing is left of it says more than that it is not known.
         throw failure !== null && toAssistantError(error).code === "model_not_found" ? failure : error;
       });
       this.#lease = lease;
+      this.#spans?.leased(lease);
       try {
         this.#signals?.[Symbol.dispose]();
         this.#facts = await this.#send(call, model, scope, lease);
@@ -146,8 +155,9 @@ class Run {
       } catch (error) {
         const retry = this.#retryAfter(error);
         this.#finish(lease, retry === "elsewhere" ? "engine-error" : endOf(error), pauseAfter(error));
-        if (tries >= MAX_TRIES[retry]) throw error;
+        if (number >= MAX_TRIES[retry]) throw error;
         failure = error;
+        this.#endSpans(reasonOf(error));
       } finally {
         lease[Symbol.dispose]();
       }
@@ -185,6 +195,7 @@ class Run {
     return this.#ports.dispatcher.acquire(facts, call.cancellation, (wait) => {
       // What the wait looked like at first is what the answer's head reports.
       this.#wait ??= wait;
+      this.#spans?.waiting(wait);
       if (sink.waiting === undefined) return;
       const model = ["x-assistant-model", headerText(facts.model)];
       this.#signals ??= new WaitingSignals(
@@ -209,10 +220,13 @@ class Run {
     headers.push("x-assistant-queue-ms", String(Math.round(lease.queuedMs)), ...waitHeaders(this.#wait));
     const onFirstToken = (whole: boolean): void => {
       this.#firstTokenAt = performance.now();
+      this.#spans?.firstToken(whole);
       // Of an answer in one piece its end says everything.
       if (!whole) lease.firstToken();
     };
-    return lease.upstream.send({ call, model, scope, headers, lost: lease.lost, onFirstToken }, this.#sink);
+    const sending = { call, model, scope, headers, lost: lease.lost, onFirstToken };
+    const trace = this.#spans?.span.headers;
+    return lease.upstream.send(trace === undefined ? sending : { ...sending, trace }, this.#sink);
   }
 
   /** Until part of an answer has come another target may be tried. */
@@ -226,6 +240,11 @@ class Run {
     const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
     const outcome = { end, promptTokens, cachedTokens, completionTokens, promptMs, completionMs };
     lease.finish(pause === null ? outcome : { ...outcome, pause });
+  }
+
+  #endSpans(error: AssistantError | null): void {
+    this.#spans?.end({ end: this.#end, error, facts: this.#facts });
+    this.#spans = null;
   }
 
   /** Tells the caller, in whatever way is still open, why there is no answer or no more of it. */

@@ -1,5 +1,6 @@
 import type { Prompt } from "../core/inference.ts";
 import type { Dispatcher, FinishedRequest, PromptFacts } from "../core/request.ts";
+import type { Tracer } from "../core/trace.ts";
 import type { Tenancy } from "./cache-scope.ts";
 import type { ModelDirectory } from "./resolve.ts";
 import type { SignalTimes } from "./waiting.ts";
@@ -28,6 +29,8 @@ export interface InferencePorts {
   readonly logRequest?: RequestLog;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
+  /** Traces calls that belong to no trace yet. Default: nobody does. */
+  readonly tracer?: Tracer | null;
   /** Default: after 2 s of waiting, then every 5 s. */
   readonly signalTimes?: SignalTimes;
 }

@@ -5,11 +5,12 @@ import type { AnswerSink } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { Provider } from "../core/provider.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
-import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../core/upstream.ts";
+import { type AnswerFacts, type Peer, SendFailure, type Sending, type Upstream } from "../core/upstream.ts";
 import type { Connector, ListedModel, ProviderConnection } from "../upstreams/connector.ts";
 import type { ProviderClient } from "../upstreams/http/client.ts";
 import { offeredModels } from "./catalog.ts";
 import { Health } from "./health.ts";
+import { peerOf } from "./peer.ts";
 
 /** Lists change with releases, and looks cost nobody anything. */
 const LOOK_EVERY_MS = 5 * 60_000;
@@ -53,6 +54,10 @@ export class RemoteProvider implements Upstream {
     this.#options = options;
     this.#listed = options.listed;
     this.#models = offeredModels(options.provider, options.listed);
+  }
+
+  get peer(): Peer {
+    return peerOf(this.provider);
   }
 
   get listed(): readonly ListedModel[] {

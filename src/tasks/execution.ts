@@ -2,6 +2,7 @@ import type { Cancellation } from "../core/cancellation.ts";
 import { newRequestId } from "../core/ids.ts";
 import type { Caller, InferenceCall, JsonObject } from "../core/inference.ts";
 import type { StoredRecord } from "../core/store.ts";
+import type { Span } from "../core/trace.ts";
 import type { InferenceCore } from "../inference/core.ts";
 import { type TextAnswer, TextSink } from "./answer-sink.ts";
 import type { TaskRecord } from "./record.ts";
@@ -17,6 +18,8 @@ export interface Execution {
   readonly cancellation: Cancellation;
   /** Tasks by the ids of their running requests. */
   readonly requests: Map<string, string>;
+  /** The attempt that this is a part of. */
+  readonly span: Span | null;
   /** Sees the answer as it comes. */
   readonly onText: (text: string) => void;
 }
@@ -28,7 +31,7 @@ export async function ask(
   { id, tenant, value: task }: StoredRecord<TaskRecord>,
   model: string,
   request: JsonObject,
-  { inference, decode, callerOf, cancellation, requests, onText }: Execution,
+  { inference, decode, callerOf, cancellation, span, requests, onText }: Execution,
 ): Promise<TextAnswer> {
   const caller = callerOf(tenant);
   const sink = new TextSink(onText);
@@ -45,6 +48,7 @@ export async function ask(
         route: ROUTE,
         arrivedAt: performance.now(),
         cancellation,
+        span,
         selector: { model, among: null },
         operation: "chat",
         wire: "openai.chat",

@@ -9,6 +9,7 @@ import {
   isEnded,
   newTask,
   type TaskOrder,
+  type TaskOrigin,
   type TaskRecord,
   taskCollection,
 } from "./record.ts";
@@ -61,13 +62,13 @@ export class TaskLedger {
   /** Stores all of the orders, or none. They are durable when this resolves. `id`: of a single one. */
   async create(
     orders: readonly TaskOrder[],
-    { tenant, traceId, id: given }: { readonly tenant: string; readonly traceId: string; readonly id?: string },
+    { tenant, id: given, ...origin }: TaskOrigin & { readonly tenant: string; readonly id?: string },
   ): Promise<readonly Created[]> {
     const now = this.#options.now();
     const candidates = orders.map((order) => ({
       id: given ?? newTaskId(),
       keyId: order.idempotencyKey === null ? null : keyIdOf(tenant, order.idempotencyKey),
-      task: newTask(order, { traceId, now }),
+      task: newTask(order, { ...origin, now }),
     }));
     for (;;) {
       const known = await this.#known(candidates.flatMap(({ keyId }) => keyId ?? []));

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../core/inference.ts";
 import type { CollectionSpec } from "../core/store.ts";
+import type { TraceHeaders } from "../core/trace.ts";
 import type { TaskConversation } from "./conversation.ts";
 
 /**
@@ -85,8 +86,10 @@ export interface TaskRecord extends TaskOrder {
   readonly rank: number;
   /** Epoch milliseconds until which it does not start, while there is such a time. */
   readonly dueAt: number | null;
-  /** Id of the request that made it. */
+  /** Id of the trace of the request that made it; of one without a trace, the request's own. */
   readonly traceId: string;
+  /** What its execution is a part of; missing: of nothing that is traced. */
+  readonly trace?: TraceHeaders;
   /** Epoch milliseconds. */
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -121,9 +124,15 @@ export const idempotencyCollection: CollectionSpec<IdempotencyRecord> = { name: 
 
 const MAX_LOGS = 100;
 
+/** The request that makes a task. */
+export interface TaskOrigin {
+  readonly traceId: string;
+  readonly trace: TraceHeaders | null;
+}
+
 export const newTask = (
   order: TaskOrder,
-  { traceId, now }: { readonly traceId: string; readonly now: number },
+  { traceId, trace, now }: TaskOrigin & { readonly now: number },
 ): TaskRecord => {
   const dueAt = order.runAt !== null && order.runAt > now ? order.runAt : null;
   return {
@@ -133,6 +142,7 @@ export const newTask = (
     rank: -order.priority,
     dueAt,
     traceId,
+    ...(trace === null ? {} : { trace }),
     createdAt: now,
     updatedAt: now,
     attempts: 0,

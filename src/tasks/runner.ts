@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { AssistantError, presentable } from "../core/errors.ts";
 import type { JsonObject } from "../core/inference.ts";
 import type { Write } from "../core/store.ts";
+import type { Span, Tracer } from "../core/trace.ts";
 import { CallerGone } from "../core/upstream.ts";
 import type { Log } from "../inference/ports.ts";
 import type { TextAnswer } from "./answer-sink.ts";
@@ -14,6 +15,7 @@ import type { StoredTask, TaskLedger } from "./ledger.ts";
 import type { Outputs } from "./output.ts";
 import { laneOf, moved, type TaskLogEntry, type TaskRecord, type TaskResult } from "./record.ts";
 import type { SchemaChecker } from "./schema/checker.ts";
+import { beginTaskSpan, endTaskSpan } from "./task-span.ts";
 
 /** Over all models: each holds its prompt and its answer in memory. */
 const MAX_RUNNING = 256;
@@ -34,7 +36,14 @@ export interface RunnerOptions extends Pick<Execution, "inference" | "decode" | 
   readonly job: (kind: string) => Job | undefined;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly tracer: Tracer | null;
   readonly log: Log;
+}
+
+/** An attempt of a task. */
+interface Running {
+  readonly cancellation: Cancellation;
+  readonly span: Span | null;
 }
 
 /** The tasks of one queue, which start by priority, then in the order in which they were made. */
@@ -186,19 +195,22 @@ export class Runner {
 
   /** What the task becomes; null: it stays as it is, cancelled or to be taken up at the next start. */
   async #outcome(record: StoredTask, cancellation: Cancellation): Promise<TaskRecord | null> {
-    const { clock, random } = this.#options;
+    const { clock, random, tracer } = this.#options;
+    const span = beginTaskSpan(tracer, record);
     const task = record.value;
     const attempts = task.attempts + 1;
     const logs: TaskLogEntry[] = [];
     const told = (): TaskRecord => ({ ...task, logs: [...task.logs, ...logs] });
     try {
-      const { text, finishReason, usage, model, reasoning } = await this.#result(record, cancellation, logs);
+      const { text, finishReason, usage, model, reasoning } = await this.#result(record, { cancellation, span }, logs);
       const now = clock.now();
       const result = { text, finishReason, usage, model, reasoning };
+      endTaskSpan(span, null);
       return moved(told(), "completed", { attempts, finishedAt: now, result, error: null }, info(now, "completed"));
     } catch (thrown) {
-      if (thrown instanceof CallerGone) return null;
-      const error = presentable(thrown);
+      const error = thrown instanceof CallerGone ? null : presentable(thrown);
+      endTaskSpan(span, error);
+      if (error === null) return null;
       const { maxAttempts } = task;
       const verdict = verdictOf({
         error,
@@ -222,16 +234,22 @@ export class Runner {
   }
 
   /** What comes of the task, whoever does it. */
-  async #result(record: StoredTask, cancellation: Cancellation, logs: TaskLogEntry[]): Promise<TaskResult> {
+  async #result(record: StoredTask, running: Running, logs: TaskLogEntry[]): Promise<TaskResult> {
     const { id, tenant, value } = record;
-    if (value.job === undefined) return await this.#answer(record, cancellation, logs);
+    if (value.job === undefined) return await this.#answer(record, running, logs);
     const job = this.#options.job(value.job.kind);
     if (job === undefined) throw new AssistantError("internal", `There is no job "${value.job.kind}".`);
-    return await job.run({ id, tenant, request: value.request, cancellation, stopping: this.#stopping.signal });
+    return await job.run({
+      id,
+      tenant,
+      request: value.request,
+      cancellation: running.cancellation,
+      stopping: this.#stopping.signal,
+    });
   }
 
   /** The answer of the task's model, or of the first fallback that has one. */
-  async #answer(record: StoredTask, cancellation: Cancellation, logs: TaskLogEntry[]): Promise<TextAnswer> {
+  async #answer(record: StoredTask, running: Running, logs: TaskLogEntry[]): Promise<TextAnswer> {
     const note = (message: string): void => {
       logs.push({ at: this.#options.clock.now(), level: "warning", message });
     };
@@ -239,7 +257,7 @@ export class Runner {
     let name = model;
     for (const next of [...fallbacks, null]) {
       try {
-        return await this.#answerOf(record, name, cancellation, note);
+        return await this.#answerOf(record, name, running, note);
       } catch (thrown) {
         if (next === null || thrown instanceof CallerGone) throw thrown;
         const error = presentable(thrown);
@@ -255,7 +273,7 @@ export class Runner {
   async #answerOf(
     record: StoredTask,
     model: string,
-    cancellation: Cancellation,
+    running: Running,
     note: (message: string) => void,
   ): Promise<TextAnswer> {
     const { inference, decode, callerOf, requests, outputs, schemas, conversations } = this.#options;
@@ -264,13 +282,19 @@ export class Runner {
       conversation === undefined
         ? own
         : await conversations.continued(conversation.id, own, {
-            ...{ model, cancellation, route: ROUTE, priority: Math.round(priority), deadlineAt: null },
+            ...{
+              model,
+              cancellation: running.cancellation,
+              route: ROUTE,
+              priority: Math.round(priority),
+              deadlineAt: null,
+            },
             caller: callerOf(record.tenant),
           });
     const once = async (json: JsonObject): Promise<{ answer: TextAnswer; problem: string | null }> => {
       const { append } = outputs.begin(record.id);
       const answer = await ask(record, model, json, {
-        ...{ inference, decode, callerOf, cancellation, requests },
+        ...{ inference, decode, callerOf, ...running, requests },
         onText: append,
       });
       return { answer, problem: schema === null ? null : await schemas.check(schema, answer.text) };

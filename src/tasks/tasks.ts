@@ -3,6 +3,7 @@ import type { TaskSettings } from "../core/config.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { Caller, JsonObject } from "../core/inference.ts";
 import type { Page, Store } from "../core/store.ts";
+import type { Tracer } from "../core/trace.ts";
 import type { Log } from "../inference/ports.ts";
 import { noConversations, type TaskConversations } from "./conversation.ts";
 import type { DeliveryRecord } from "./delivery.ts";
@@ -10,7 +11,7 @@ import type { Execution } from "./execution.ts";
 import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
 import { type Created, type StoredTask, type TaskChange, TaskLedger, taskNotFound } from "./ledger.ts";
 import { type Output, Outputs } from "./output.ts";
-import { isEnded, moved, type TaskOrder, type TaskRecord, type TaskStatus } from "./record.ts";
+import { isEnded, moved, type TaskOrder, type TaskOrigin, type TaskRecord, type TaskStatus } from "./record.ts";
 import { Runner } from "./runner.ts";
 import { SchemaChecker } from "./schema/checker.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -27,6 +28,8 @@ export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "
   readonly observer?: TaskObserver;
   /** Default: none are kept. */
   readonly conversations?: TaskConversations;
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer | null;
   /** Default: the machine's. */
   readonly random?: () => number;
 }
@@ -84,7 +87,7 @@ export class Tasks {
 
   constructor(options: TasksOptions) {
     this.#options = options;
-    const { store, settings, clock, random = Math.random, observer, ...rest } = options;
+    const { store, settings, clock, random = Math.random, tracer = null, observer, ...rest } = options;
     this.#outputs = new Outputs((id, output) => observer?.progressed(id, output));
     this.#ledger = new TaskLedger({
       store,
@@ -99,6 +102,7 @@ export class Tasks {
       ...rest,
       clock,
       random,
+      tracer,
       ledger: this.#ledger,
       outputs: this.#outputs,
       requests: this.#requests,
@@ -114,6 +118,7 @@ export class Tasks {
       store,
       clock,
       log: options.log,
+      tracer,
       deliveries: this.#ledger.deliveries,
       tasks: this.#ledger.tasks,
       settings: () => settings().webhooks,
@@ -180,13 +185,13 @@ export class Tasks {
   }
 
   /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
-  async create(orders: readonly TaskOrder[], { tenant }: Caller, traceId: string): Promise<readonly Created[]> {
+  async create(orders: readonly TaskOrder[], { tenant }: Caller, origin: TaskOrigin): Promise<readonly Created[]> {
     this.#requireRoom(orders.length);
     const schemas = new Map(
       orders.flatMap(({ schema }) => (schema === null ? [] : [[JSON.stringify(schema), schema]])),
     );
     for (const schema of schemas.values()) await this.#requireUsable(schema);
-    return await this.#ledger.create(orders, { tenant, traceId });
+    return await this.#ledger.create(orders, { tenant, ...origin });
   }
 
   /** Takes a task that a job does, durably. Throws `queue_full`. */
@@ -198,7 +203,7 @@ export class Tasks {
       ...{ fallbacks: [], schema: null, repair: false, runAt: null, webhookUrl: null, idempotencyKey: null },
       maxAttempts: this.settings.maxAttempts,
     };
-    await this.#ledger.create([order], { tenant, traceId: id, id });
+    await this.#ledger.create([order], { tenant, traceId: id, trace: null, id });
   }
 
   /** How a task stands; null: it is not there any longer. */

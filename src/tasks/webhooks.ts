@@ -2,10 +2,12 @@ import type { Clock } from "../core/clock.ts";
 import type { WebhookSettings } from "../core/config.ts";
 import { version } from "../core/package.ts";
 import type { Collection, CollectionSpec, Store, StoredRecord } from "../core/store.ts";
+import type { Tracer } from "../core/trace.ts";
 import type { Log } from "../inference/ports.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { TaskRecord } from "./record.ts";
 import { newSecret, signedHeaders } from "./signature.ts";
+import { beginWebhookSpan, endWebhookSpan } from "./task-span.ts";
 import { WebhookClient } from "./webhook-post.ts";
 import { webhookBody } from "./wire.ts";
 
@@ -32,6 +34,7 @@ export interface WebhooksOptions {
   readonly settings: () => WebhookSettings;
   readonly clock: Clock;
   readonly log: Log;
+  readonly tracer: Tracer | null;
 }
 
 /** Milliseconds after so many attempts that failed. */
@@ -142,15 +145,17 @@ export class Webhooks {
   }
 
   async #send({ id, value: { url, attempts } }: StoredRecord<DeliveryRecord>): Promise<void> {
-    const { tasks, deliveries, settings, clock, log } = this.#options;
+    const { tasks, deliveries, settings, clock, log, tracer } = this.#options;
     const task = await tasks.get(id);
     const { retries, ...limits } = settings();
     const at = clock.now();
     const body = task === null ? null : JSON.stringify(webhookBody(id, task.value));
+    const span = task === null ? null : beginWebhookSpan(tracer, task);
     const { status, error } =
       body === null
         ? { status: null, error: "the task was deleted" }
-        : await this.#client.post(url, body, await this.#headers(id, body), limits);
+        : await this.#client.post(url, body, { ...(await this.#headers(id, body)), ...span?.headers }, limits);
+    endWebhookSpan(span, { status, error });
     // Its connection was closed with the daemon, which says nothing of the receiver.
     if (this.#state === "stopped" && error !== null) return;
     const number = attempts.length + 1;

@@ -3,11 +3,12 @@ import { modelKinds } from "../core/model.ts";
 import type { Sending } from "../core/upstream.ts";
 
 /** What another daemon needs to treat a call as this one would. `nodeId`: this one's id, which joins the hop list. */
-export function forwardHeaders({ call, model, scope }: Sending, nodeId: string): Record<string, string> {
+export function forwardHeaders({ call, model, scope, trace }: Sending, nodeId: string): Record<string, string> {
   const headers: Record<string, string> = {
     [requestHeaders.id]: call.clientId ?? call.id,
     [requestHeaders.hops]: [...call.hops, nodeId].join(", "),
     [requestHeaders.priority]: String(call.priority),
+    ...trace,
   };
   if (scope.name !== "" && modelKinds[model.kind].generates) headers[requestHeaders.cacheScope] = scope.name;
   if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));

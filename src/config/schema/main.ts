@@ -9,6 +9,7 @@ import { choice, decimal, flag, integer, integerOrAuto, list, requiredText, sect
 import { PipelineSection } from "./pipelines.ts";
 import { ProviderEntry, providersText } from "./providers.ts";
 import { TaskSection } from "./tasks.ts";
+import { TelemetrySection } from "./telemetry.ts";
 
 const RemoteServer = Type.Object(
   {
@@ -360,6 +361,7 @@ export const MainFile = Type.Object(
       },
       "The daemon's own log.",
     ),
+    telemetry: TelemetrySection,
   },
   { additionalProperties: false },
 );

@@ -84,6 +84,8 @@ export interface Door {
   /** The API key that a request carries, or null. */
   credential(headers: IncomingHttpHeaders): string | null;
   errorBody(error: AssistantError, requestId: string): object;
+  /** Whether `errorBody` and `errorEvent` get the id of the request's trace, where there is one. */
+  readonly namesTrace?: boolean;
   /** Of what `errorBody` returns. Default: OpenAI's. */
   readonly errorSchema?: JsonSchema;
   /** The same at the end of a stream that broke. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
 import type { CallOrigin } from "../../core/inference.ts";
+import type { Span, Tracer } from "../../core/trace.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { GatewaySettings } from "../ports.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL } from "./authorize.ts";
@@ -17,6 +18,7 @@ import { HttpSink } from "./http-sink.ts";
 import { openAiLimits } from "./limit-headers.ts";
 import type { ClientPace } from "./pace.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
+import { beginRequest, errorIdOf } from "./request-span.ts";
 import { selectorOf } from "./selector.ts";
 import { sendError } from "./send-error.ts";
 import { type Methods, methodNotAllowed, type RouteTable, routeNotFound } from "./table.ts";
@@ -37,6 +39,8 @@ export interface FrontOptions extends RefusalPorts {
   readonly guarded: boolean;
   readonly clientIds: ClientIds;
   readonly pace: ClientPace;
+  /** Null: nothing is traced here. */
+  readonly tracer: Tracer | null;
   /** Answers what is not inference. */
   readonly answerFromMemory: Handler;
 }
@@ -59,7 +63,7 @@ interface Admitted {
  * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
-  const { table, fallback, authorizer, settings, guarded, answerFromMemory } = options;
+  const { table, fallback, authorizer, settings, guarded, tracer, answerFromMemory } = options;
   const guard = makeGuard(settings);
 
   return (request, response) => {
@@ -69,6 +73,7 @@ export function makeFront(options: FrontOptions): Handler {
     const headers = ["x-request-id", clientId ?? id];
     let path = request.url ?? "/";
     let found: Door | null = null;
+    let span: Span | null = null;
     try {
       const target = parseTarget(path);
       path = target.path;
@@ -78,6 +83,7 @@ export function makeFront(options: FrontOptions): Handler {
       const [nearest] = entry === undefined ? (methods?.values() ?? []) : [entry];
       const door = nearest?.door ?? table.nearest(path) ?? fallback;
       found = door;
+      span = beginRequest(tracer, { request, response, id, path, route: nearest?.path, arrivedAt });
       if (door.requestIdHeader !== undefined) headers.push(door.requestIdHeader, clientId ?? id);
       if (guarded) headers.push(...guard(request, target));
       if (method === "OPTIONS")
@@ -98,14 +104,14 @@ export function makeFront(options: FrontOptions): Handler {
       const { limitHeaders = openAiLimits } = door;
       const ended = authorizer.admit(identity, (states) => void headers.push(...limitHeaders(states)));
       const { inference: route } = entry;
-      const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt };
+      const origin = { id, clientId, caller: identity.caller, route: route.name, arrivedAt, span };
       const served = serve(options, { request, response, door, route, target, identity, origin, headers });
       if (ended !== null) void served.then(ended);
     } catch (thrown) {
       const error = presentable(thrown);
       const door = found ?? table.nearest(path) ?? fallback;
       noteRefusal(options, { id, clientId, method: request.method, path }, error);
-      sendError(response, error, door.errorBody(error, clientId ?? id), headers);
+      sendError(response, error, door.errorBody(error, errorIdOf(door, span, clientId ?? id)), headers);
     }
   };
 }
@@ -116,11 +122,11 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   const { request, response, door, route, target, headers } = admitted;
   const cancellation = new Disconnect(request.socket);
   const origin = { ...admitted.origin, cancellation };
-  const { id, clientId = null } = origin;
+  const { id, clientId = null, span = null } = origin;
   const { tenant } = origin.caller;
   if (clientId !== null) clientIds.begin(tenant, clientId, id);
   const sinkFor = (streamed: boolean): HttpSink =>
-    new HttpSink({ response, door, requestId: clientId ?? id, headers, streamed, pace });
+    new HttpSink({ response, door, requestId: errorIdOf(door, span, clientId ?? id), headers, streamed, pace });
   try {
     route.checkHeaders(request.headers);
     checkContentEncoding(request.headers);

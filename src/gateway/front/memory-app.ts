@@ -15,6 +15,7 @@ import { bearerDoor } from "./error-body.ts";
 import { isLoopback } from "./hosts.ts";
 import { readJson } from "./json-body.ts";
 import { noteRefusal, type RefusalPorts } from "./refusals.ts";
+import { errorIdOf, spanOfRequest } from "./request-span.ts";
 import { compileSchemasLate } from "./route-schemas.ts";
 import { sendError } from "./send-error.ts";
 import { type RouteTable, routeNotFound } from "./table.ts";
@@ -82,7 +83,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     }
   });
   auditRoutes(app, { audit: options.audit, isLocal: ({ raw }) => options.isLocal(raw) });
-  const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody">): void => {
+  const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody" | "namesTrace">): void => {
     scoped.setErrorHandler((error: FastifyError, request, reply) => {
       const id = idOf(reply);
       if (hasLeft(request.raw, error)) {
@@ -94,7 +95,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       if (shown.code === "internal")
         log.error({ id, err: error, path: pathOf(request) }, "a request failed inside the daemon");
       reply.hijack();
-      sendError(reply.raw, shown, door.errorBody(shown, id), []);
+      sendError(reply.raw, shown, door.errorBody(shown, errorIdOf(door, spanOfRequest(request.raw), id)), []);
     });
   };
   for (const door of doors) {

@@ -6,6 +6,8 @@ import type { RequestTarget } from "./target.ts";
 
 /** What answers a method on a path. */
 export interface Entry {
+  /** As its door wrote it, with parameters. */
+  readonly path: string;
   readonly door: Door;
   /** What a key needs for it; null: not even a key. */
   readonly scope: KeyScope | null;
@@ -30,8 +32,8 @@ export class RouteTable {
   readonly #plain = new Map<string, Map<string, Entry>>();
   readonly #patterns = new Map<string, { readonly matches: RegExp; readonly methods: Map<string, Entry> }>();
 
-  add(method: string, path: string, entry: Entry): void {
-    this.#methodsOf(path).set(method, entry);
+  add(method: string, path: string, entry: Omit<Entry, "path">): void {
+    this.#methodsOf(path).set(method, { ...entry, path });
   }
 
   /** Undefined: there is no such path. */

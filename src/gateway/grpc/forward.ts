@@ -5,6 +5,7 @@ import { requestHeaders } from "../../api/headers.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError, presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
+import type { Span, Tracer } from "../../core/trace.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { Authorizer, Identity } from "../front/authorize.ts";
@@ -19,6 +20,7 @@ import { type Methods, methodNotAllowed, routeNotFound } from "../front/table.ts
 import { parseTarget, type RequestTarget } from "../front/target.ts";
 import type { GatewayRoutes } from "../gateway.ts";
 import type { GatewaySettings } from "../ports.ts";
+import { beginCall, traceOf } from "./call-span.ts";
 import { GrpcSink, type Reply } from "./sink.ts";
 import { errorOf, isFailure } from "./status.ts";
 
@@ -27,6 +29,8 @@ export interface ForwardOptions extends RefusalPorts {
   readonly inference: InferenceCore;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
+  /** Null: nothing is traced here. */
+  readonly tracer: Tracer | null;
 }
 
 export type ForwardCall =
@@ -52,7 +56,8 @@ export const endpointsOf = ({ table, openAi }: GatewayRoutes): string[] =>
  * The caller's disconnecting and its deadline end the work, in every phase.
  */
 export async function forward(options: ForwardOptions, call: ForwardCall, reply: Reply): Promise<void> {
-  const { routes, authorizer } = options;
+  const { routes, authorizer, tracer } = options;
+  let span: Span | null = null;
   let answer: GrpcSink | null = null;
   let id = "";
   let clientId: string | null = null;
@@ -63,6 +68,7 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     if (!isOfApi(routes.openAi, target, methods)) throw notForwarded(call.request.path);
     id = newRequestId();
     clientId = clientIdOf(incoming.headers);
+    span = beginCall(tracer, call.getPath(), incoming.headers, { route: target.path, id });
     answer = new GrpcSink({ reply, door: routes.openAi, requestId: clientId ?? id, streamed: false });
     const entry = methods?.get(incoming.method);
     if (entry?.inference === null) {
@@ -84,15 +90,19 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
       identity,
       id,
       clientId,
+      span,
       reply,
     }).finally(() => ended?.());
   } catch (thrown) {
     const error = presentable(thrown);
+    span?.set({ "error.type": error.code });
     const { method, path } = call.request;
     noteRefusal(options, { id, clientId, method, path: path.split("?")[0] ?? "" }, error);
     // Until a call is known to be a request of the API, what is wrong with it is a gRPC status.
     if (answer === null) reply.fail(error);
     else answer.fail(error, [], true);
+  } finally {
+    span?.end();
   }
 }
 
@@ -113,6 +123,7 @@ interface Admitted {
   readonly identity: Identity;
   readonly id: string;
   readonly clientId: string | null;
+  readonly span: Span | null;
   readonly reply: Reply;
 }
 
@@ -122,14 +133,14 @@ async function serve(
   { headers, body: written }: Incoming,
   admitted: Admitted,
 ): Promise<void> {
-  const { door, route, target, identity, id, clientId, reply } = admitted;
+  const { door, route, target, identity, id, clientId, span, reply } = admitted;
   const { caller } = identity;
   const { operation, wire, name } = route;
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new CallerGone());
   call.once("cancelled", leave);
   if (call.cancelled) leave();
-  const origin = { id, clientId, caller, route: name, arrivedAt: performance.now(), cancellation };
+  const origin = { id, clientId, caller, route: name, arrivedAt: performance.now(), cancellation, span };
   const sinkFor = (streamed: boolean): GrpcSink => new GrpcSink({ reply, door, requestId: clientId ?? id, streamed });
   if (clientId !== null) clientIds.begin(caller.tenant, clientId, id);
   try {
@@ -202,6 +213,8 @@ function incomingOf(call: ForwardCall): Incoming {
   // gRPC's clients send their credential in the metadata; the map is what HTTP bridges have.
   const [authorization] = call.metadata.get("authorization");
   if (typeof authorization === "string") headers["authorization"] = authorization;
+  // The nearest is what the caller does now.
+  Object.assign(headers, traceOf(call.metadata));
   if (body.length > 0) headers["content-type"] ??= "application/json";
   stateDeadline(call, headers);
   return { method, headers, body };

@@ -14,6 +14,7 @@ import { callHeaders } from "../front/call-headers.ts";
 import { clientIdOf } from "../front/client-ids.ts";
 import { noteRefusal } from "../front/refusals.ts";
 import { selectorOf } from "../front/selector.ts";
+import { beginCall } from "./call-span.ts";
 import { type ForwardOptions, stateDeadline } from "./forward.ts";
 import { inferRequestOf, inferResponseOf } from "./inference-wire.ts";
 
@@ -86,14 +87,17 @@ async function served<T>(
   streams: boolean,
   answer: (decoded: Decoded) => Promise<T>,
 ): Promise<T> {
-  const { authorizer, routes } = options;
+  const { authorizer, routes, tracer } = options;
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new CallerGone());
   const headers = headersOf(call);
   const clientId = clientIdOf(headers);
   const { caller } = identity;
+  const id = newRequestId();
+  const span = beginCall(tracer, call.getPath(), headers, { id });
   const origin = {
-    id: newRequestId(),
+    id,
+    span,
     clientId,
     caller,
     route: call.getPath(),
@@ -110,6 +114,7 @@ async function served<T>(
     call.off("cancelled", leave);
     if (clientId !== null) routes.clientIds.end(caller.tenant, clientId, origin.id);
     ended?.();
+    span?.end();
   }
 }
 

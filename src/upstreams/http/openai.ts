@@ -50,7 +50,7 @@ class OpenAiUpstream implements Upstream {
         headers: {
           "content-type": contentTypeOf(call),
           ...authorization(this.#context),
-          ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : {}),
+          ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : sending.trace),
         },
         body: bodyFor(call, withUsage(call, model), providerModel),
       },

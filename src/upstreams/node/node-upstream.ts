@@ -1,7 +1,15 @@
 import type { ForwardRequest, ForwardResponse } from "../../api/assistant-service.ts";
+import type { ListenAddress } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
-import { type AnswerFacts, type Retry, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
+import {
+  type AnswerFacts,
+  type Peer,
+  type Retry,
+  SendFailure,
+  type Sending,
+  type Upstream,
+} from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
@@ -15,6 +23,7 @@ const END_GRACE_MS = 1_000;
 export interface NodeUpstreamOptions {
   /** The name of its `[[remote_servers]]` entry. */
   readonly node: string;
+  readonly address: ListenAddress;
   /** This daemon's own id, which joins the hop list. */
   readonly nodeId: string;
   readonly channel: NodeChannel;
@@ -26,11 +35,13 @@ export interface NodeUpstreamOptions {
 
 /** The daemon of another machine, over gRPC. Closing a call cancels the work there; a slow sink slows the machine down. */
 export class NodeUpstream implements Upstream {
+  readonly peer: Peer;
   readonly #options: NodeUpstreamOptions;
   #inFlight = 0;
 
   constructor(options: NodeUpstreamOptions) {
     this.#options = options;
+    this.peer = { system: "assistant", address: options.address.host, port: options.address.port };
   }
 
   /** Calls that the machine works on for us. */

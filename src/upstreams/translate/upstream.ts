@@ -1,12 +1,13 @@
 import { AssistantError, presentable } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
+import type { TraceHeaders } from "../../core/trace.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import type { ConnectorContext } from "../connector.ts";
 import { retryOf } from "../http/failure.ts";
 import type { TranslatedCall } from "./call.ts";
 import { chatCall } from "./chat.ts";
-import type { AskedModel, Dialect, Service } from "./dialect.ts";
+import type { AskedModel, Dialect, Fetch, Service } from "./dialect.ts";
 import { embeddingCall } from "./embeddings.ts";
 import { failureOf } from "./failure.ts";
 import { TranslatedReceiver } from "./receiver.ts";
@@ -57,11 +58,18 @@ export class TranslatingUpstream implements Upstream {
       );
     const dialect = this.#dialect;
     this.#service ??= dialect.load(this.#context);
-    const fetch = guardedFetch(this.#context.client.fetch, dialect, asked);
+    const fetch = guardedFetch(traced(this.#context.client.fetch, sending.trace), dialect, asked);
     const translation = { sending, dialect, service: await this.#service, asked, fetch };
     return wire === "openai.chat" ? chatCall(translation) : embeddingCall(translation);
   }
 }
+
+/** The same fetch, whose requests name the trace that they are a part of. */
+const traced = (fetch: Fetch, trace: TraceHeaders | undefined): Fetch =>
+  trace === undefined
+    ? fetch
+    : (input, init) =>
+        fetch(input, { ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...trace } });
 
 /** Carries an answer into its delivery, no faster than it is taken. */
 function pump(

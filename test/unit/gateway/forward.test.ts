@@ -109,12 +109,15 @@ beforeEach(async () => {
     log,
     refused: count,
   });
-  const options = { routes: gateway.routes, inference, authorizer, settings, log, refused: count };
+  const options = { routes: gateway.routes, inference, authorizer, settings, log, refused: count, tracer: null };
   ask = (request, { key: credential, deadlineMs } = {}) => {
     const listeners: (() => void)[] = [];
     const call = {
       request: { path: "", method: "", headers: {}, body: Buffer.alloc(0), ...request },
-      metadata: { get: () => (credential === undefined ? [] : [`Bearer ${credential}`]) },
+      metadata: {
+        get: (name: string) => (name === "authorization" && credential !== undefined ? [`Bearer ${credential}`] : []),
+      },
+      getPath: () => "/assistant.AssistantService/ForwardRequest",
       cancelled: false,
       getDeadline: () => (deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + deadlineMs),
       once: (_: string, listener: () => void) => void listeners.push(listener),

@@ -13,7 +13,8 @@ const order: TaskOrder = {
   webhookUrl: null,
   idempotencyKey: null,
 };
-const made = (more: Partial<TaskOrder> = {}) => newTask({ ...order, ...more }, { traceId: "req_1", now: 1_000 });
+const made = (more: Partial<TaskOrder> = {}) =>
+  newTask({ ...order, ...more }, { traceId: "req_1", trace: null, now: 1_000 });
 const entry = { at: 2_000, level: "info", message: "moved" } as const;
 
 test("a new task waits in the lane of its model, by priority", () => {

@@ -86,7 +86,7 @@ const create = async (...orders: Partial<TaskOrder>[]): Promise<string[]> =>
     await tasks.create(
       orders.map((more) => ({ ...order, ...more })),
       caller,
-      "req_1",
+      { traceId: "req_1", trace: null },
     )
   ).map(({ id }) => id);
 const ended = async (id: string): Promise<string> => {

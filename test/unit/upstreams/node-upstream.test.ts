@@ -18,6 +18,7 @@ function setUp(changes: Parameters<typeof chatCall>[0] = {}) {
   const firstBytes: number[] = [];
   const upstream = new NodeUpstream({
     node: "far",
+    address: { host: "far.example", port: 50051 },
     nodeId: "node_1",
     channel,
     onFirstByte: (ms) => firstBytes.push(ms),

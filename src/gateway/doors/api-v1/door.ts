@@ -21,6 +21,7 @@ export const apiV1Door = (
   name: "api-v1",
   errorBody,
   errorSchema: ERROR,
+  namesTrace: true,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
   register(app) {
     // Clients name the type of a body on every request, of those too that have none.

@@ -11,6 +11,7 @@ import { callHeaders } from "../../front/call-headers.ts";
 import { checkedBody, statedBody } from "../../front/checked-body.ts";
 import type { RouteDescription } from "../../front/describe.ts";
 import { cancellationOf } from "../../front/disconnect.ts";
+import { spanOfRequest } from "../../front/request-span.ts";
 
 export interface EmbeddingRoutesOptions {
   readonly directory: ModelDirectory;
@@ -95,6 +96,7 @@ async function vectorsOf(
       route: request.routeOptions.url ?? "/api/v1/embeddings",
       arrivedAt: performance.now(),
       cancellation,
+      span: spanOfRequest(request.raw),
       selector: { model, among: onlyModels },
       operation: "embedding",
       wire: "openai.embedding",

@@ -9,7 +9,7 @@ import { Type } from "../../../core/schema.ts";
 import { type ModelDirectory, resolveModel } from "../../../inference/resolve.ts";
 import { TaskBody } from "../../../tasks/body.ts";
 import { modelNameOf, orderedOf, withoutNulls } from "../../../tasks/precedence.ts";
-import { type TaskOrder, type TaskStatus, taskStatuses } from "../../../tasks/record.ts";
+import { type TaskOrder, type TaskOrigin, type TaskStatus, taskStatuses } from "../../../tasks/record.ts";
 import type { Owner, Tasks } from "../../../tasks/tasks.ts";
 import { checkWebhookUrl } from "../../../tasks/webhook-post.ts";
 import { reportOf, taskResponse } from "../../../tasks/wire.ts";
@@ -17,6 +17,7 @@ import { decodeBody } from "../../canonical/decode.ts";
 import { type Authorizer, ownerOf as ownerOfIdentity } from "../../front/authorize.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { RouteDescription } from "../../front/describe.ts";
+import { spanOfRequest } from "../../front/request-span.ts";
 import type { ConversationRoutesOptions } from "./conversations.ts";
 import { described } from "./describe-tasks.ts";
 import { eventsOf } from "./task-events.ts";
@@ -47,11 +48,12 @@ const Query = Type.Object({
 export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOptions): void {
   const { tasks, authorizer } = options;
   if (tasks === null) return;
-  const create = async ({ identity }: FastifyRequest, reply: FastifyReply, orders: readonly TaskOrder[]) => {
+  const create = async (request: FastifyRequest, reply: FastifyReply, orders: readonly TaskOrder[]) => {
+    const { identity } = request;
     // Each counts as a request that has begun, if they are accepted.
     const takeBack = authorizer.admitLater(identity, orders.length);
     try {
-      return await tasks.create(orders, identity.caller, requestIdOf(reply));
+      return await tasks.create(orders, identity.caller, originOf(request, reply));
     } catch (error) {
       takeBack();
       throw error;
@@ -110,7 +112,7 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
       .type("text/event-stream")
       .header("cache-control", "no-cache")
       .header("x-accel-buffering", "no")
-      .send(eventsOf(tasks.follow(idOf(request), ownerOf(request)), requestIdOf(reply)));
+      .send(eventsOf(tasks.follow(idOf(request), ownerOf(request)), originOf(request, reply).traceId));
   });
   app.post(`${PREFIX}/:id/cancel`, open(described.cancel), async (request) => {
     const { id, value } = await tasks.cancel(idOf(request), ownerOf(request));
@@ -217,7 +219,13 @@ function renamed(error: unknown, rename: (param: string) => string): unknown {
 
 const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: string }).id;
 
-const requestIdOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
+/** The request's trace; of one that has none, its id. */
+function originOf({ raw }: FastifyRequest, reply: FastifyReply): TaskOrigin {
+  const span = spanOfRequest(raw);
+  return span === null
+    ? { traceId: String(reply.raw.getHeader("x-request-id") ?? ""), trace: null }
+    : { traceId: span.traceId, trace: span.headers };
+}
 
 /** Whose tasks a request may see. */
 const ownerOf = ({ identity }: FastifyRequest): Owner => ownerOfIdentity(identity);
