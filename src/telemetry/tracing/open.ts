@@ -1,12 +1,6 @@
 import type { TelemetrySettings } from "../../core/config.ts";
-import type { Tracer } from "../../core/trace.ts";
+import type { Tracing } from "./start.ts";
 import type { ExportLog } from "./watched-exporter.ts";
-
-export interface Tracing {
-  readonly tracer: Tracer;
-  /** Sends what has not been sent, as far as that takes no time to speak of. Never rejects. */
-  close(): Promise<void>;
-}
 
 /** Null where nothing is to be traced: then nothing of OpenTelemetry is loaded. */
 export async function openTracing(

@@ -11,9 +11,15 @@ import {
   TraceIdRatioBasedSampler,
 } from "@opentelemetry/sdk-trace-base";
 import type { Sampling, TelemetrySettings } from "../../core/config.ts";
-import type { Tracing } from "./open.ts";
+import type { Tracer } from "../../core/trace.ts";
 import { OtelTracer } from "./otel.ts";
 import { type ExportLog, WatchedExporter } from "./watched-exporter.ts";
+
+export interface Tracing {
+  readonly tracer: Tracer;
+  /** Sends what has not been sent, as far as that takes no time to speak of. Never rejects. */
+  close(): Promise<void>;
+}
 
 /** Spans that wait to be sent; further ones are dropped. */
 const MAX_QUEUED_SPANS = 2_048;
