@@ -12,9 +12,6 @@ import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
-import type { Batches } from "../gateway/doors/openai/batches/batches.ts";
-import { Files } from "../gateway/doors/openai/files/stored.ts";
-import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import type { AuditPort } from "../gateway/ports.ts";
 import type { Log } from "../inference/ports.ts";
@@ -30,11 +27,11 @@ import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { openTracing } from "../telemetry/tracing/open.ts";
 import type { Tracing } from "../telemetry/tracing/start.ts";
 import type { Workers } from "../workers/registry.ts";
-import { createBatches } from "./batches.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
 import { createConversations } from "./conversations.ts";
 import { Current } from "./current.ts";
+import { createDeferred, type Deferred } from "./deferred.ts";
 import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
@@ -81,8 +78,7 @@ export class Daemon {
   readonly #listeners: Listeners;
   readonly #monitor: Monitor;
   readonly #tasks: Tasks;
-  readonly #responses: Responses;
-  readonly #batches: Batches;
+  readonly #deferred: Deferred;
   readonly #workers: Workers;
   readonly #pipelines: Pipelines;
   readonly #parts: readonly Part[];
@@ -122,7 +118,7 @@ export class Daemon {
         store: stores.records,
         paths,
         configured: () => current.config.apiKeys,
-        endWorkOf: (tenant) => daemon.#endWorkOf(tenant),
+        endWorkOf: (tenant) => daemon.#deferred.endAllOf(tenant),
       });
       await keys.load();
       const tracing = await openTracing(config.telemetry, version, log.part("telemetry"));
@@ -181,10 +177,9 @@ export class Daemon {
     const conversations = createConversations(current, this.#components, stores);
     this.#tasks = createTasks(current, this.#components, stores, authorizer, log, tracer, observer, conversations);
     this.#workers = createWorkers(this.#components, stores, log);
-    this.#responses = new Responses(stores.records, () => current.config.keepResponsesMs);
-    const files = new Files(stores.records, () => current.config.fileLimitBytes);
-    const parts = { tasks: this.#tasks, responses: this.#responses, conversations, files, authorizer, log };
-    this.#batches = createBatches(current, this.#components, stores, parts);
+    const parts = { tasks: this.#tasks, conversations, authorizer, log };
+    this.#deferred = createDeferred(current, this.#components, stores, parts);
+    const { files, responses, batches } = this.#deferred;
     this.#pipelines = createPipelines(current, this.#components, log);
     this.#listeners = new Listeners({
       inference,
@@ -199,8 +194,8 @@ export class Daemon {
       monitor,
       pulls: this.#components.pulls,
       files,
-      batches: this.#batches,
-      responses: this.#responses,
+      responses,
+      batches,
       workers: this.#workers,
       keys,
       audit: auditing(new AuditTrail(stores.records), log.part("audit")),
@@ -255,13 +250,6 @@ export class Daemon {
   /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
   reload(): Promise<ReloadReport> {
     return this.#reloader.reload();
-  }
-
-  /** Durable work of a tenant that is to be forgotten. */
-  async #endWorkOf(tenant: string): Promise<void> {
-    await this.#batches.endAllOf(tenant);
-    await this.#tasks.cancelAllOf(tenant);
-    await this.#responses.cancelAllOf(tenant);
   }
 
   #listParts({ lock, log, metering, keys, tracing, stores: { records } }: Ground): readonly Part[] {

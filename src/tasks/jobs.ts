@@ -28,6 +28,8 @@ export interface JobOrder {
   readonly model: string;
   readonly request: JsonObject;
   readonly priority: number;
+  /** Default: `[tasks] max_attempts`. */
+  readonly maxAttempts?: number;
 }
 
 const SEPARATOR = "\n";

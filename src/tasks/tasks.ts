@@ -195,13 +195,16 @@ export class Tasks {
   }
 
   /** Takes a task that a job does, durably. Throws `queue_full`. */
-  async enqueue({ id, kind, model, request, priority }: JobOrder, { tenant }: Pick<Caller, "tenant">): Promise<void> {
+  async enqueue(
+    { id, kind, model, request, priority, maxAttempts = this.settings.maxAttempts }: JobOrder,
+    { tenant }: Pick<Caller, "tenant">,
+  ): Promise<void> {
     this.#requireRoom(1);
     const lane = this.#jobs.get(kind)?.atOnce === undefined ? model : laneOfKind(kind, model);
     const order: TaskOrder = {
       ...{ model, request, priority, job: { kind, lane } },
       ...{ fallbacks: [], schema: null, repair: false, runAt: null, webhookUrl: null, idempotencyKey: null },
-      maxAttempts: this.settings.maxAttempts,
+      maxAttempts,
     };
     await this.#ledger.create([order], { tenant, traceId: id, trace: null, id });
   }

@@ -147,3 +147,62 @@ describe("a batch", () => {
     expect(ids).toEqual(Array.from({ length: count }, (_, index) => `line-${index}`));
   });
 });
+
+describe("a response of the background", () => {
+  const order = (prompt: string, tokens = 3) =>
+    ({ model: "river", input: prompt, background: true, max_output_tokens: tokens }) as const;
+  const ends = (id: string): Promise<OpenAI.Responses.Response> =>
+    eventually("the response has ended", async () => {
+      const response = await client.responses.retrieve(id);
+      return response.status === "queued" || response.status === "in_progress" ? undefined : response;
+    });
+
+  it("outlives kill -9 of the daemon, and its stream can be read from its start", async () => {
+    const slow = fake({ decodeDelayMs: 100 });
+    const whole = await client.responses.create(order(slow, 500));
+    const streamed = await client.responses.create({ ...order(slow, 500), stream: true });
+    let id = "";
+    for await (const event of streamed) {
+      if (event.type === "response.created") id = event.response.id;
+      if (event.type === "response.output_text.delta") break;
+    }
+    streamed.controller.abort();
+    await killAndRestart();
+    expect(["queued", "in_progress"]).toContain((await client.responses.retrieve(whole.id)).status);
+    const types: string[] = [];
+    const read = (async () => {
+      for await (const event of await client.responses.retrieve(id, { stream: true })) types.push(event.type);
+    })();
+    await eventually("it is made again", async () => types.includes("response.output_text.delta"));
+    expect(types.slice(0, 3)).toEqual(["response.created", "response.queued", "response.in_progress"]);
+    for (const one of [whole.id, id]) expect((await client.responses.cancel(one)).status).toBe("cancelled");
+    await read;
+  });
+
+  it("is complete after a while, and a task meanwhile", async () => {
+    const { id } = await client.responses.create(order("hello"));
+    expect(await ends(id)).toMatchObject({ status: "incomplete", usage: { output_tokens: 3 } });
+    const { body } = await fetch(`${client.baseURL.replace("/v1", "/api/v1")}/tasks/${id}`).then(async (answer) => ({
+      body: (await answer.json()) as object,
+    }));
+    expect(body).toMatchObject({ task_id: id, status: "completed", result: { usage: { completion_tokens: 3 } } });
+    await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400 });
+  });
+
+  it("fails as its request does", async () => {
+    const { id } = await client.responses.create(order(fake({ failStatus: 400 })));
+    expect(await ends(id)).toMatchObject({ status: "failed", error: { message: expect.any(String) } });
+  });
+
+  it("can be cancelled while it waits, and deleted", async () => {
+    const slow = fake({ decodeDelayMs: 100 });
+    const made = [];
+    for (let index = 0; index < 3; index++) made.push(await client.responses.create(order(slow, 500)));
+    const [first, , last] = made;
+    expect((await client.responses.retrieve(last?.id ?? "")).status).toBe("queued");
+    expect((await client.responses.cancel(last?.id ?? "")).status).toBe("cancelled");
+    await client.responses.delete(first?.id ?? "");
+    await expect(client.responses.retrieve(first?.id ?? "")).rejects.toMatchObject({ status: 404 });
+    await client.responses.cancel(made[1]?.id ?? "");
+  });
+});

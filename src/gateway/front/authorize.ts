@@ -98,6 +98,11 @@ export class Authorizer {
     return identity;
   }
 
+  /** Whether anything may still be kept for a tenant, for which a request may have begun with a key that is gone. */
+  isKnown(tenant: string): boolean {
+    return tenant === LOCAL.caller.tenant || this.#keys().some((key) => key.name === tenant && key.isRevoked !== true);
+  }
+
   /** The same, for what runs within no limits of the key. */
   callerOf(tenant: string): Caller {
     return this.tenantIdentity(tenant).caller;

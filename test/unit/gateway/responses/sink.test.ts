@@ -35,7 +35,7 @@ function answering({
   };
   const kept: unknown[] = [];
   const sink = responseSink(client, {
-    ...{ answer, streamed, isAccepted: false, taken },
+    ...{ answer, streamed, taken },
     keep: async () => {
       await keep();
       kept.push(answer.response["status"]);

@@ -7,6 +7,7 @@ import { ResponseAnswer } from "../../../../src/gateway/doors/openai/responses/a
 import { type ResponseRequest, readRequest } from "../../../../src/gateway/doors/openai/responses/request.ts";
 import { Responses } from "../../../../src/gateway/doors/openai/responses/stored.ts";
 import { SqliteStore } from "../../../../src/store/sqlite/store.ts";
+import type { TaskRecord, TaskStatus } from "../../../../src/tasks/record.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -81,18 +82,38 @@ describe("stored responses", () => {
     await expect(asked({ previous_response_id: second.id })).rejects.toMatchObject({ param: "previous_response_id" });
   });
 
-  it("are failed where the daemon that made them is no more", async () => {
+  const standing = (status: TaskStatus | null): Responses => {
+    const task =
+      status === null ? null : ({ status, error: { code: "engine_lost", message: "It died." } } as TaskRecord);
+    const queue = { enqueue: async () => {}, find: async () => task, cancel: () => Promise.reject(new Error()) };
+    return new Responses(store, () => DAY_MS, { queue });
+  };
+
+  it.each([
+    ["pending", "queued", null],
+    ["processing", "queued", null],
+    ["cancelled", "cancelled", null],
+    ["failed", "failed", { code: "server_error", message: "It died." }],
+    [null, "failed", { code: "server_error", message: expect.stringContaining("daemon ended") }],
+  ] as const)("of the background whose task is %s are %s", async (status, expected, error) => {
     const request = await asked({ background: true });
-    await responses.begin("kim", request, answerOf(request), []);
-    expect((await responses.find("kim", request.id))?.response["status"]).toBe("queued");
-    const next = new Responses(store, () => DAY_MS);
-    expect((await next.find("kim", request.id))?.response).toMatchObject({
-      status: "failed",
-      error: { code: "server_error" },
-    });
+    await responses.keep("kim", request, answerOf(request));
+    const found = await standing(status).find("kim", request.id);
+    expect(found?.response).toMatchObject({ status: expected, error });
+  });
+
+  it("are not gone on from while they are not there", async () => {
+    const request = await asked({ background: true });
+    await responses.keep("kim", request, answerOf(request));
     await expect(
-      readRequest({ input: "x", previous_response_id: request.id }, next.historyOf("kim")),
+      readRequest({ input: "x", previous_response_id: request.id }, standing(null).historyOf("kim")),
     ).rejects.toMatchObject({ param: "previous_response_id", message: expect.stringContaining("failed") });
+  });
+
+  it("are not kept for a key that was revoked meanwhile", async () => {
+    const request = await asked();
+    await new Responses(store, () => DAY_MS, { mayKeep: () => false }).keep("kim", request, answerOf(request));
+    expect(await responses.find("kim", request.id)).toBeNull();
   });
 
   it("are not kept where nothing is to be", async () => {

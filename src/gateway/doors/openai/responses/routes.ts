@@ -4,7 +4,7 @@ import type { JsonObject } from "../../../../core/inference.ts";
 import { type Body, invalid } from "../../../canonical/rules.ts";
 import { described } from "./describe.ts";
 import { numberOf, pageOf } from "./page.ts";
-import { type Responses, type Running, responseNotFound } from "./stored.ts";
+import { isPending, type Responses, responseNotFound } from "./stored.ts";
 
 /** Stored responses: one, its stream, its input items; cancel and delete. A tenant sees its own alone. */
 export function registerResponseRoutes(app: FastifyInstance, responses: Responses): void {
@@ -29,8 +29,8 @@ export function registerResponseRoutes(app: FastifyInstance, responses: Response
     });
     app.post(`${prefix}/responses/:id/cancel`, { config: { describe: described.cancel } }, async (request) => {
       const { tenant, id } = asked(request);
-      const running = responses.running(tenant, id);
-      if (running !== null) await responses.cancel(running);
+      const before = await responses.find(tenant, id);
+      if (before !== null && isPending(before)) await responses.cancel(tenant, id);
       const response = await found(request);
       if (response["status"] === "cancelled") return response;
       throw invalid("response_id", `The response "${id}" cannot be cancelled: ${whyNot(response)}.`);
@@ -58,24 +58,10 @@ async function eventsOf(
   after: number,
 ): Promise<AsyncIterable<string> | Iterable<string>> {
   const { tenant, id } = asked(request);
-  const running = responses.running(tenant, id);
-  if (running?.request.streamed) return following(running, after + 1);
   const stored = await responses.find(tenant, id);
   if (stored === null) throw responseNotFound(id);
-  if (stored.events !== null) return stored.events.slice(after + 1);
-  throw invalid("stream", `The response "${id}" has no stream: it was not made with "background" and "stream".`);
-}
-
-async function* following({ answer, events, watchers }: Running, from: number): AsyncIterable<string> {
-  for (let next = from; ; ) {
-    for (; next < events.length; next++) yield events[next] as string;
-    if (answer.hasEnded) return;
-    await new Promise<void>((resolve) => {
-      const watch = (): void => {
-        watchers.delete(watch);
-        resolve();
-      };
-      watchers.add(watch);
-    });
-  }
+  const { events } = stored;
+  if (events === null)
+    throw invalid("stream", `The response "${id}" has no stream: it was not made with "background" and "stream".`);
+  return isPending(stored) ? responses.follow(tenant, id, responses.live(id), after + 1) : events.slice(after + 1);
 }

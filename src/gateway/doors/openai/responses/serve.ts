@@ -1,20 +1,19 @@
-import { isAssistantError } from "../../../../core/errors.ts";
+import type { Cancellation } from "../../../../core/cancellation.ts";
 import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inference.ts";
 import { resolveModel } from "../../../../inference/resolve.ts";
-import { decodeBody, modelOf, parseBody, withoutCapability } from "../../../canonical/decode.ts";
+import { SSE_HEADERS } from "../../../../upstreams/answer/receivers.ts";
+import { modelOf, parseBody, withoutCapability } from "../../../canonical/decode.ts";
 import { serviceTiers } from "../../../canonical/field-table.ts";
+import { invalid } from "../../../canonical/rules.ts";
 import type { DecodedBody } from "../../../front/door.ts";
-import { type ConversationPorts, continuationOf, unlessDeleted } from "../conversations/ports.ts";
-import { ResponseAnswer } from "./answer.ts";
-import { DetachedSink } from "./detached-sink.ts";
-import { inClientsNames, type ResponseRequest, readRequest } from "./request.ts";
-import { eventText, responseSink } from "./sink.ts";
-import type { Responses, Running } from "./stored.ts";
+import { type ConversationPorts, continuationOf } from "../conversations/ports.ts";
+import { accept } from "./background.ts";
+import { type KeepingPorts, kept } from "./keeping.ts";
+import { chatOf, newAnswer } from "./plan.ts";
+import { readRequest } from "./request.ts";
+import { responseSink } from "./sink.ts";
 
-export interface ResponsePorts extends ConversationPorts {
-  /** Null: none is kept. */
-  readonly responses: Responses | null;
-}
+export interface ResponsePorts extends ConversationPorts, KeepingPorts {}
 
 /** `POST /v1/responses`. Throws `empty_body`, `invalid_json` or `invalid_request`. */
 export function decodeResponse(bytes: Buffer, ports: ResponsePorts): DecodedBody {
@@ -41,83 +40,44 @@ async function serve(ports: ResponsePorts, json: JsonObject, asked: InferenceCal
   const given = continuation?.call ?? asked;
   const request = await readRequest(json, responses?.historyOf(tenant) ?? null, continuation?.history ?? null);
   const { streamed, isBackground } = request;
-  const { model: _, ...chat } = decodeBody("chat", Buffer.from(JSON.stringify(request.chat)));
-  const call: InferenceCall = { ...given, ...chat, checked: () => named(request, () => chat.checked?.() ?? chat) };
-  const events: string[] = [];
-  const answer = answerOf(request, given.selector.model, (text) => events.push(text));
-  if (isBackground && responses !== null) {
+  const call: InferenceCall = { ...given, ...chatOf(request) };
+  if (isBackground) {
+    if (responses?.queue == null) throw invalid("background", 'There is no "background" here.');
     // Nobody would see later what can be refused now.
-    resolveModel(directory, call);
-    const running = await responses.begin(tenant, request, answer, events);
-    const sink = new DetachedSink(client, given.cancellation);
-    await inference.run(
-      { ...call, cancellation: running.cancellation, deadlineAt: null },
-      backgroundSink(ports, running, sink),
-    );
-    return;
+    const { name } = resolveModel(directory, call);
+    const live = streamed ? responses.live(request.id) : null;
+    const { response } = await accept(responses, request, call, name);
+    if (live === null) return sendJson(client, response);
+    return await relay(responses.follow(tenant, request.id, live, 0), client, given.cancellation);
   }
+  const events: string[] = [];
+  const answer = newAnswer(request, given.selector.model, Math.floor(Date.now() / 1000), (text) => events.push(text));
   const taken = (): string => events.splice(0).join("");
   const keep = (): Promise<void> => kept(ports, tenant, request, answer);
-  await inference.run(call, responseSink(client, { answer, streamed, isAccepted: false, taken, keep }));
+  await inference.run(call, responseSink(client, { answer, streamed, taken, keep }));
 }
 
-/** Answers the client at once, and keeps whatever comes of the response. */
-function backgroundSink(ports: ResponsePorts, running: Running, client: DetachedSink): AnswerSink {
-  const { tenant, request, answer, events, watchers } = running;
-  const { streamed } = request;
-  let written = 0;
-  const taken = (): string => {
-    for (const watch of watchers) watch();
-    const fresh = events.slice(written).join("");
-    written = events.length;
-    return fresh;
-  };
-  const keep = async (): Promise<void> => {
-    try {
-      await kept(ports, tenant, request, answer, streamed ? events : null);
-    } finally {
-      running.end();
-    }
-  };
-  answer.created();
-  if (streamed) client.open(taken());
-  else client.answer(answer.response);
-  return responseSink(client, { answer, streamed: true, isAccepted: true, taken, keep });
+const OK = 200;
+
+function sendJson(client: AnswerSink, value: object): void {
+  const body = Buffer.from(JSON.stringify(value));
+  client.head(OK, ["Content-Type", "application/json"], body.length);
+  client.end(body);
 }
 
-/** Keeps what has ended, and adds a turn that is complete to its conversation. */
-async function kept(
-  { responses, conversations }: ResponsePorts,
-  tenant: string,
-  request: ResponseRequest,
-  answer: ResponseAnswer,
-  events: readonly string[] | null = null,
-): Promise<void> {
-  const { conversationId, isStored, input } = request;
-  const { output } = answer.response;
-  const also = isStored && responses !== null ? [responses.keeping(tenant, request, answer, events)] : [];
-  const isAdded =
-    conversationId !== null &&
-    conversations !== null &&
-    answer.isAnswered &&
-    (await unlessDeleted(conversations.append(tenant, conversationId, [...input, ...output], { also })));
-  if (!isAdded && isStored) await responses?.keep(tenant, request, answer, events);
-}
-
-function answerOf(request: ResponseRequest, model: string, onEvent: (text: string) => void): ResponseAnswer {
-  const { id, repeated, summarizes, input, streamed, isBackground } = request;
-  return new ResponseAnswer({
-    ...{ id, repeated, summarizes, model },
-    createdAt: Math.floor(Date.now() / 1000),
-    inputItems: input.length,
-    ...(streamed || isBackground ? { onEvent: (event) => onEvent(eventText(event)) } : {}),
-  });
-}
-
-function named<T>({ places }: ResponseRequest, check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
-    throw isAssistantError(error) ? inClientsNames(error, places) : error;
+/** Sends events as they come. A client that disconnects ends nothing but this. */
+async function relay(events: AsyncGenerator<string>, client: AnswerSink, gone: Cancellation): Promise<void> {
+  const left = Promise.withResolvers<void>();
+  gone.onCancel = () => left.resolve();
+  client.head(OK, ["Content-Type", "text/event-stream", ...SSE_HEADERS]);
+  for (const isGone = left.promise.then(() => null); !gone.cancelled; ) {
+    const next = await Promise.race([events.next(), isGone]);
+    if (next === null || next.done === true) break;
+    if (client.chunk(Buffer.from(next.value))) continue;
+    await Promise.race([new Promise<void>((resolve) => client.onDrain(resolve)), isGone]);
   }
+  gone.onCancel = null;
+  void events.return(undefined);
+  if (gone.cancelled) client.abort();
+  else client.end();
 }

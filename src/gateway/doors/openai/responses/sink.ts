@@ -9,10 +9,14 @@ const EVENT_STREAM = "text/event-stream";
 export const eventText = (event: JsonObject): string =>
   `event: ${String(event["type"])}\ndata: ${JSON.stringify(event)}\n\n`;
 
+/** The model that an answer's head names; null: it does not. `headers`: name, value, … */
+export function modelIn(headers: readonly string[]): string | null {
+  const at = headers.indexOf("x-assistant-model");
+  return at < 0 ? null : decodeURIComponent(headers[at + 1] ?? "");
+}
+
 export interface ResponseSinkOptions extends KeptSinkOptions {
   readonly answer: ResponseAnswer;
-  /** The client has the response already: whatever comes of it is kept. */
-  readonly isAccepted: boolean;
   /** Events that were not taken yet, as they are written. */
   readonly taken: () => string;
 }
@@ -52,30 +56,29 @@ class KeepingSink extends KeptSink {
   override head(status: number, headers: readonly string[], length?: number): void {
     if (length === undefined) super.head(status, headers);
     else super.head(status, headers, length);
-    const { answer, taken, isAccepted, streamed } = this.#options;
+    const { answer, taken, streamed } = this.#options;
     // Another target may have begun before, and failed.
     if (!streamed || this.#begun) return;
     this.#begun = true;
-    const model = headers[headers.indexOf("x-assistant-model") + 1];
-    if (!isAccepted) answer.created();
-    answer.begin(headers.includes("x-assistant-model") && model !== undefined ? decodeURIComponent(model) : null);
+    answer.created();
+    answer.begin(modelIn(headers));
     this.client.chunk(Buffer.from(taken()));
   }
   override fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
-    const { answer, streamed, taken, isAccepted } = this.#options;
+    const { answer, streamed, taken } = this.#options;
     // Without a head there is no response, but a request that was refused.
-    if (!isAccepted && (!streamed || this.client.status === null)) {
+    if (!streamed || this.client.status === null) {
       super.fail(error, headers, betweenEvents);
       return;
     }
-    if (!this.#begun && !isAccepted) answer.created();
+    if (!this.#begun) answer.created();
     answer.fail(error);
     void this.kept(() => this.client.end(Buffer.from(taken())));
   }
   override abort(): void {
-    const { answer, keep, isAccepted } = this.#options;
+    const { answer, keep } = this.#options;
     super.abort();
-    if (!this.#begun && !isAccepted) return;
+    if (!this.#begun) return;
     answer.cancel();
     void keep().catch(() => {});
   }

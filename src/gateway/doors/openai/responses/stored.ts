@@ -1,12 +1,12 @@
 import type { Item } from "../../../../conversations/item.ts";
-import { Cancellation } from "../../../../core/cancellation.ts";
-import { AssistantError } from "../../../../core/errors.ts";
+import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import type { Collection, CollectionSpec, Store, Write } from "../../../../core/store.ts";
-import { CallerGone } from "../../../../core/upstream.ts";
+import type { Tasks } from "../../../../tasks/tasks.ts";
 import { invalid } from "../../../canonical/rules.ts";
 import type { ResponseAnswer } from "./answer.ts";
 import { isResponseId, responseOfItem } from "./ids.ts";
+import { Live } from "./live.ts";
 import type { History, ResponseRequest } from "./request.ts";
 
 /** A response as it is kept. */
@@ -26,36 +26,35 @@ const MAX_CHAIN = 1_000;
 /** Of the events of one response; a longer stream can be read while it runs, and not again. */
 const MAX_EVENT_CHARACTERS = 16 * 2 ** 20;
 
-/** A response that is being made in the background. */
-export interface Running {
-  readonly tenant: string;
-  readonly request: ResponseRequest;
-  readonly answer: ResponseAnswer;
-  /** By their sequence number. */
-  readonly events: string[];
-  readonly cancellation: Cancellation;
-  /** Called once at the next event, or at the end. */
-  readonly watchers: Set<() => void>;
-  /** Resolves when it has ended and is kept. */
-  readonly ended: Promise<void>;
-  end(): void;
+/** What of the tasks' queue responses need that are made in the background. */
+export type ResponseQueue = Pick<Tasks, "enqueue" | "find" | "cancel">;
+
+export interface ResponsesOptions {
+  /** Runs those of the background. Default: there are none. */
+  readonly queue?: ResponseQueue;
+  /** Whether a tenant's responses are kept: not those of a key that was revoked meanwhile. Default: they are. */
+  readonly mayKeep?: (tenant: string) => boolean;
 }
 
 /**
- * Responses of all tenants, in the store and in the making: one for the daemon, whatever doors it has. What a daemon was
- * making when it crashed is reported as failed.
+ * Responses of all tenants, in the store and in the making: one for the daemon, whatever doors it has. One that is made in
+ * the background is a task with its id, which knows how it stands where nobody makes it at the moment.
  */
 export class Responses {
   readonly #store: Store;
   readonly #records: Collection<StoredResponse>;
   readonly #retentionMs: () => number;
-  readonly #running = new Map<string, Running>();
+  readonly mayKeep: (tenant: string) => boolean;
+  readonly #live = new Map<string, Live>();
+  readonly queue: ResponseQueue | null;
 
   /** `retentionMs`: how long a response is kept; 0: none is. Read anew for each. */
-  constructor(store: Store, retentionMs: () => number) {
+  constructor(store: Store, retentionMs: () => number, { queue, mayKeep = () => true }: ResponsesOptions = {}) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
     this.#retentionMs = retentionMs;
+    this.mayKeep = mayKeep;
+    this.queue = queue ?? null;
   }
 
   /** Null: nothing is kept. */
@@ -81,24 +80,42 @@ export class Responses {
   /** Null: there is none of the tenant's with this id. */
   async find(tenant: string, id: string): Promise<StoredResponse | null> {
     if (!isResponseId(id)) return null;
-    const running = this.running(tenant, id);
-    if (running !== null) return storedOf(running.request, running.answer, null);
     const record = await this.#records.get(id);
     if (record === null || record.tenant !== tenant) return null;
-    const { status } = record.value.response;
-    if (status !== "queued" && status !== "in_progress") return record.value;
-    // The daemon that made it is no more.
-    const error = { code: "server_error", message: "The daemon ended while it made this response." };
-    const lost = (value: StoredResponse): StoredResponse => ({
-      ...value,
-      response: { ...value.response, status: "failed", error },
-    });
-    return (await this.#records.update(id, lost))?.value ?? null;
+    const { value } = record;
+    if (!isPending(value)) return value;
+    const answer = this.#live.get(id)?.answer ?? null;
+    if (answer !== null) return { ...value, response: answer.response };
+    const task = await this.queue?.find(id);
+    if (task?.status === "pending" || task?.status === "processing") return value;
+    const message = task?.error?.message ?? "The daemon ended while it made this response.";
+    const ending =
+      task?.status === "cancelled"
+        ? { status: "cancelled" }
+        : { status: "failed", error: { code: "server_error", message } };
+    const ended = await this.#records.update(id, (now) =>
+      isPending(now) ? { ...now, response: { ...now.response, ...ending } } : null,
+    );
+    return ended?.value ?? null;
   }
 
-  running(tenant: string, id: string): Running | null {
-    const found = this.#running.get(id);
-    return found?.tenant === tenant ? found : null;
+  /** Where the events of a response come that is made in the background, now or later. */
+  live(id: string): Live {
+    const known = this.#live.get(id);
+    if (known !== undefined) return known;
+    const live: Live = new Live(() => {
+      if (this.#live.get(id) === live) this.#live.delete(id);
+    });
+    this.#live.set(id, live);
+    return live;
+  }
+
+  /** The events of a response from a number on; those to come end with it. */
+  follow(tenant: string, id: string, live: Live, from: number): AsyncGenerator<string> {
+    return live.follow(from, async () => {
+      const stored = await this.find(tenant, id);
+      return stored === null || !isPending(stored);
+    });
   }
 
   /** Input and output items of a conversation up to and with a response; null where one of its responses is not there. */
@@ -130,7 +147,7 @@ export class Responses {
   }
 
   async keep(...kept: Parameters<Responses["keeping"]>): Promise<void> {
-    await this.#store.commit([this.keeping(...kept)]);
+    if (this.mayKeep(kept[0])) await this.#store.commit([this.keeping(...kept)]);
   }
 
   /** What keeps a response, for a commit of the caller's. */
@@ -145,50 +162,37 @@ export class Responses {
     return this.#records.put(request.id, value, { tenant, expiresAt: Date.now() + this.#retentionMs() });
   }
 
-  /** Registers a response that is made in the background; it is kept as such when this resolves. Call `end` when it has ended. */
-  async begin(tenant: string, request: ResponseRequest, answer: ResponseAnswer, events: string[]): Promise<Running> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const running = {
-      ...{ tenant, request, answer, events, ended: promise },
-      cancellation: new Cancellation(),
-      watchers: new Set<() => void>(),
-      end: () => {
-        this.#running.delete(request.id);
-        for (const watch of running.watchers) watch();
-        resolve();
-      },
-    };
-    this.#running.set(request.id, running);
+  /** Ends one that is made in the background; it has ended, so or otherwise, when this resolves. */
+  async cancel(tenant: string, id: string): Promise<void> {
     try {
-      await this.keep(tenant, request, answer);
+      await this.queue?.cancel(id, tenant);
     } catch (error) {
-      running.end();
-      throw error;
+      if (!isAssistantError(error) || !["task_finished", "task_not_found"].includes(error.code)) throw error;
     }
-    return running;
+    const live = this.#live.get(id);
+    if (live !== undefined && live.answer !== null) await live.over;
+    else live?.end();
   }
 
-  /** Ends a response that is made in the background, and resolves when it is kept so. */
-  async cancel({ cancellation, ended }: Running): Promise<void> {
-    cancellation.cancel(new CallerGone());
-    await ended;
-  }
-
-  /** Ends all that are made in the background for a tenant. */
-  async cancelAllOf(tenant: string): Promise<void> {
-    const running = [...this.#running.values()].filter((one) => one.tenant === tenant);
-    await Promise.all(running.map((one) => this.cancel(one)));
+  /** Resolves when nothing is made any more of what was cancelled for a tenant. */
+  async endedAllOf(tenant: string): Promise<void> {
+    const made = [...this.#live.values()].filter((live) => live.answer !== null && live.tenant === tenant);
+    await Promise.all(made.map(({ over }) => over));
   }
 
   /** False: there was none. One that is being made is cancelled first. */
   async delete(tenant: string, id: string): Promise<boolean> {
-    const running = this.running(tenant, id);
-    if (running !== null) await this.cancel(running);
-    if ((await this.find(tenant, id)) === null) return false;
+    const found = await this.find(tenant, id);
+    if (found === null) return false;
+    if (isPending(found)) await this.cancel(tenant, id);
     await this.#store.commit([this.#records.remove(id)]);
     return true;
   }
 }
+
+/** Whether it waits or is being made. */
+export const isPending = ({ response: { status } }: StoredResponse): boolean =>
+  status === "queued" || status === "in_progress";
 
 const storedOf = (
   { input, previousId }: ResponseRequest,

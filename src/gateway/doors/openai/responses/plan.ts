@@ -1,0 +1,36 @@
+import { isAssistantError } from "../../../../core/errors.ts";
+import type { InferenceCall } from "../../../../core/inference.ts";
+import { decodeBody } from "../../../canonical/decode.ts";
+import { ResponseAnswer } from "./answer.ts";
+import { inClientsNames, type ResponseRequest } from "./request.ts";
+import { eventText } from "./sink.ts";
+
+/** The answer to a request before there is any of it. `onEvent` takes its stream's events as they are written, where there may be a stream. */
+export function newAnswer(
+  { id, repeated, summarizes, input, streamed, isBackground }: ResponseRequest,
+  model: string,
+  createdAt: number,
+  onEvent: (text: string) => void,
+): ResponseAnswer {
+  return new ResponseAnswer({
+    ...{ id, repeated, summarizes, model, createdAt },
+    inputItems: input.length,
+    ...(streamed || isBackground ? { onEvent: (event) => onEvent(eventText(event)) } : {}),
+  });
+}
+
+/** A request as a call for a chat. `checked` throws with the client's names of fields. */
+export function chatOf(
+  request: ResponseRequest,
+): Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {
+  const { model: _, ...chat } = decodeBody("chat", Buffer.from(JSON.stringify(request.chat)));
+  return { ...chat, checked: () => named(request, () => chat.checked?.() ?? chat) };
+}
+
+function named<T>({ places }: ResponseRequest, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw isAssistantError(error) ? inClientsNames(error, places) : error;
+  }
+}
