@@ -80,6 +80,21 @@ export interface FinishedRequest {
   readonly characters?: number;
   /** Seconds of sound that were made or heard; missing where there was none, or nobody knows. */
   readonly audioSeconds?: number;
+  /** What was asked for. */
+  readonly operation?: string;
+  /** Who ran the model, in OpenTelemetry's words. */
+  readonly system?: string;
+  /** Whether the answer was a stream. */
+  readonly stream?: boolean;
+  /** As the engine measured them. */
+  readonly promptMs?: number | null;
+  readonly completionMs?: number | null;
+  /** Why the answer ended, as the engine says. */
+  readonly finish?: string | null;
+  /** Over all models that were asked; missing: one. */
+  readonly attempts?: number;
+  /** Missing: it is part of no trace. */
+  readonly traceId?: string;
   /** `rejected`: it never had a slot. */
   readonly end: RequestOutcome["end"] | "rejected";
   /** Of the error catalogue; missing where there was no error. */

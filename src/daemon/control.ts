@@ -4,6 +4,7 @@ import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { PresetShelf } from "../models/presets/shelf.ts";
+import type { Tasks } from "../tasks/tasks.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 import { engineHints } from "./engine-hints.ts";
@@ -24,6 +25,7 @@ export interface ControlParts {
   /** What is wrong with what the daemon keeps, one sentence each. */
   problems(): readonly string[];
   readonly metering: Metering;
+  readonly taskQueue: () => Tasks["queue"];
   readonly presets: Pick<PresetShelf, "look" | "notices">;
   /** They serve what this makes, and are made after it. */
   listeners(): Listeners;
@@ -87,7 +89,8 @@ export function createControl(parts: ControlParts): ControlPort {
     usage: () => metering.usage(),
     usageByDay: (query) => metering.usageByDay(query),
     metrics: async ({ engines }) => {
-      const own = await metering.metrics(await status());
+      const { waiting, running } = parts.taskQueue();
+      const own = await metering.metrics(await status(), { waiting, running: running.length });
       return engines ? `${own}\n${await engineMetrics(fleet.snapshots())}` : own;
     },
     reload: () => parts.reloader().reload(),

@@ -44,6 +44,7 @@ import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
 import { secureRunDir } from "./run-dir.ts";
 import { sweeping } from "./sweeping.ts";
+import { countingTasks } from "./task-metrics.ts";
 import { createTasks } from "./tasks.ts";
 import { createWorkers, startWorkers } from "./workers.ts";
 
@@ -159,6 +160,7 @@ export class Daemon {
       components: this.#components,
       problems: () => [...stores.records.problems, ...keys.problems, ...this.#pipelines.problems],
       metering,
+      taskQueue: () => this.#tasks.queue,
       presets,
       listeners: () => this.#listeners,
       state: () => this.#state,
@@ -175,7 +177,8 @@ export class Daemon {
     });
     this.#monitor = monitor;
     const conversations = createConversations(current, this.#components, stores);
-    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, tracer, observer, conversations);
+    const counted = countingTasks(metering.tasks, observer);
+    this.#tasks = createTasks(current, this.#components, stores, authorizer, log, tracer, counted, conversations);
     this.#workers = createWorkers(this.#components, stores, log);
     const parts = { tasks: this.#tasks, conversations, authorizer, log };
     this.#deferred = createDeferred(current, this.#components, stores, parts);

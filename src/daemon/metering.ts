@@ -5,6 +5,7 @@ import type { FinishedRequest } from "../core/request.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
 import type { RequestLog } from "../inference/ports.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import type { TaskQueueFacts } from "../telemetry/task-metrics.ts";
 import { UsageLedger, type UsageSources } from "../telemetry/usage.ts";
 
 /** A crash loses the usage of as long, milliseconds. */
@@ -31,6 +32,10 @@ export class Metering implements AsyncDisposable {
   /** `failed` is called when the usage could not be written. */
   static async open(sources: UsageSources, failed: (error: unknown) => void): Promise<Metering> {
     return new Metering(await UsageLedger.open(sources, Date.now()), failed);
+  }
+
+  get tasks(): Metrics["tasks"] {
+    return this.#metrics.tasks;
   }
 
   get refused(): Metrics["refused"] {
@@ -62,7 +67,8 @@ export class Metering implements AsyncDisposable {
   }
 
   /** In Prometheus' text format. */
-  metrics(status: DaemonStatus): Promise<string> {
+  metrics(status: DaemonStatus, taskQueue: TaskQueueFacts): Promise<string> {
+    this.#metrics.tasks.queue(taskQueue);
     return this.#metrics.text(status, this.usage());
   }
 

@@ -73,6 +73,7 @@ class Run {
   #signals: WaitingSignals | null = null;
   #lease: Lease | null = null;
   #spans: AttemptSpans | null = null;
+  #attempts = 0;
   #firstTokenAt: number | null = null;
   #facts: AnswerFacts = NO_FACTS;
   #end: RequestOutcome["end"] | "rejected" = "rejected";
@@ -140,6 +141,7 @@ class Run {
     const facts = this.#requestFacts(call, model, scope);
     let failure: unknown = null;
     for (let number = 1; ; number++) {
+      this.#attempts += 1;
       this.#spans = AttemptSpans.begin(this.#ports.tracer, { call, model, number, instead });
       const lease = await this.#acquire(call, facts).catch((error: unknown) => {
         // It was there a moment ago: why nothing is left of it says more than that it is not known.
@@ -265,16 +267,22 @@ class Run {
   }
 
   #log(stream: boolean): void {
-    const { id, clientId = null, caller, arrivedAt, route } = this.#origin;
-    const { promptTokens, cachedTokens, completionTokens, finishReason, audioSeconds } = this.#facts;
+    const { id, clientId = null, caller, arrivedAt, route, span = null } = this.#origin;
+    const { operation } = this.#origin as Partial<InferenceCall>;
+    const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
+    const { finishReason, audioSeconds } = this.#facts;
     const characters = this.#end === "complete" ? charactersOf(this.#origin as InferenceCall) : null;
     const fields = {
       id,
       ...(clientId === null ? {} : { clientId }),
+      ...(span === null ? {} : { traceId: span.traceId }),
       route,
+      ...(operation === undefined ? {} : { operation }),
       model: this.#model?.name ?? null,
       instance: this.#lease?.targetId ?? null,
+      ...(this.#model === null ? {} : { system: this.#lease?.upstream.peer?.system ?? this.#model.engine }),
       tenant: caller.tenant,
+      ...(this.#attempts > 1 ? { attempts: this.#attempts } : {}),
       status: this.#end === "cancelled" ? null : this.#sink.status,
       stream,
       queueMs: rounded(this.#lease?.queuedMs ?? null),
@@ -283,6 +291,8 @@ class Run {
       promptTokens,
       cachedTokens,
       completionTokens,
+      promptMs,
+      completionMs,
       ...(characters === null ? {} : { characters }),
       ...(audioSeconds === undefined ? {} : { audioSeconds }),
       finish: finishReason,

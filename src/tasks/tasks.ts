@@ -37,6 +37,8 @@ export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "
 export interface TaskObserver {
   changed(change: TaskChange): void;
   progressed(id: string, output: Output): void;
+  /** An attempt to send a webhook has ended. */
+  webhookSent?(accepted: boolean): void;
 }
 
 /** Whose tasks are meant; null: everybody's. */
@@ -119,6 +121,7 @@ export class Tasks {
       clock,
       log: options.log,
       tracer,
+      sent: (accepted) => observer?.webhookSent?.(accepted),
       deliveries: this.#ledger.deliveries,
       tasks: this.#ledger.tasks,
       settings: () => settings().webhooks,

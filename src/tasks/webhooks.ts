@@ -35,6 +35,8 @@ export interface WebhooksOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly tracer: Tracer | null;
+  /** Called after each attempt. */
+  readonly sent: (accepted: boolean) => void;
 }
 
 /** Milliseconds after so many attempts that failed. */
@@ -156,6 +158,7 @@ export class Webhooks {
         ? { status: null, error: "the task was deleted" }
         : await this.#client.post(url, body, { ...(await this.#headers(id, body)), ...span?.headers }, limits);
     endWebhookSpan(span, { status, error });
+    if (body !== null) this.#options.sent(error === null);
     // Its connection was closed with the daemon, which says nothing of the receiver.
     if (this.#state === "stopped" && error !== null) return;
     const number = attempts.length + 1;

@@ -8,6 +8,8 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceState } from "../core/instance.ts";
 import type { FinishedRequest } from "../core/request.ts";
+import { servedMetrics } from "./served-metrics.ts";
+import { TaskMetrics } from "./task-metrics.ts";
 
 /** Upper bounds in seconds: from an answer out of the cache to a long generation or a model's load. */
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -56,11 +58,15 @@ export class Metrics {
     "Ends of its engine, by cause: exit, signal and wedged are crashes.",
     ["instance", "cause"],
   );
+  readonly tasks = new TaskMetrics(this.registry);
+  readonly #served = servedMetrics(this.registry, DURATION_BUCKETS);
   readonly #ofStatus = statusMetrics(this.registry);
   readonly #ofUsage = usageMetrics(this.registry);
   #ofProcess: Promise<Registry> | null = null;
 
-  request({ route, end, code = "", ...fields }: FinishedRequest): void {
+  request(request: FinishedRequest): void {
+    this.#served(request);
+    const { route, end, code = "", ...fields } = request;
     const model = fields.model ?? "";
     this.#requests.inc({ model, instance: fields.instance ?? "", route, outcome: end, code });
     for (const [kind, tokens] of tokensByKind(fields)) this.#tokens.inc({ model, kind }, tokens ?? 0);

@@ -117,7 +117,9 @@ test("each scrape shows the status and the usage as they are then", async () => 
 
 test("docs/monitoring.md lists every metric, with its type, and no other", async () => {
   const page = await readFile(new URL("../../../docs/monitoring.md", import.meta.url), "utf8");
-  const listed = [...page.matchAll(/^\| `(assistant_\w+)` \| (\w+) \|/gm)].map(([, name, type]) => `${name} ${type}`);
+  const listed = [...page.matchAll(/^\| `((?:assistant|gen_ai)_\w+)` \| (\w+) \|/gm)].map(
+    ([, name, type]) => `${name} ${type}`,
+  );
   const all = (await new Metrics().registry.getMetricsAsJSON()).map(({ name, type }) => `${name} ${type}`);
   expect(listed.sort()).toEqual(all.sort());
 });
