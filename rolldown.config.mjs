@@ -15,6 +15,7 @@ const programs = [
     "src/daemon/main.ts",
     "src/**/worker/main.ts",
     "src/**/*-program.ts",
+    "src/workers/sdk/index.ts",
   ]),
 ];
 

@@ -5,6 +5,7 @@ import type { ReloadReport } from "../api/reload.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageByDay, UsageReport } from "../api/usage.ts";
+import type { WorkersReport } from "../api/workers.ts";
 import type { Paths } from "../core/config.ts";
 import { lockHolder } from "../core/daemon-lock.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
@@ -17,6 +18,8 @@ export interface DaemonClient {
   status(): Promise<DaemonStatus>;
   /** The remote servers, as the daemon sees them. */
   nodes(): Promise<NodesReport>;
+  /** The programs that have registered themselves. */
+  workers(): Promise<WorkersReport>;
   /** What each key has used. */
   usage(): Promise<UsageReport>;
   usageByDay(query: { readonly from: string; readonly key?: string }): Promise<UsageByDay>;
@@ -60,6 +63,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     audit: (query) => get(`${adminRoutes.audit}?${searchOf(query)}`),
     nodes: () =>
       callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
+    workers: () => get("/v1.0/workers"),
     usage: () =>
       callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
     status: () =>

@@ -1,0 +1,37 @@
+import { resolve } from "node:path";
+import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import { Layout, type LayoutParts, runWorker, type WorkerEnvironment } from "../../../src/workers/sdk/index.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { importModule, knowSdk } from "./module.ts";
+
+/** Runs what `worker run` names until it is stopped. Resolves with the exit code. `settings`: variables that flags set. */
+export async function runTarget(
+  target: string | null,
+  context: CommandContext,
+  settings: WorkerEnvironment,
+): Promise<number> {
+  knowSdk();
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const env = { ...context.env, ...Object.fromEntries(given) };
+  const agent = env["AGENT_ENDPOINT"] ?? (await agentOf(context));
+  const all = { ...env, ...(agent === null ? {} : { AGENT_ENDPOINT: agent }) };
+  if (target === null) return await runWorker({ env: all });
+  if (/\.ya?ml$/i.test(target)) return await runWorker({ env: { ...all, LAYOUT_CONFIG: target } });
+  return await runWorker({ env: all, layout: layoutIn(await importModule(resolve(target)), target) });
+}
+
+/** The registry of the daemon that runs here, or null. */
+async function agentOf({ paths }: CommandContext): Promise<string | null> {
+  const url = (await connectIfAnswering(paths))?.status.url ?? null;
+  return url === null ? null : `${url}/v1.0/`;
+}
+
+function layoutIn({ layout }: Readonly<Record<string, unknown>>, target: string): Layout | LayoutParts {
+  if (layout instanceof Layout) return layout;
+  if (typeof layout === "object" && layout !== null && ("llm" in layout || "process" in layout))
+    return layout as LayoutParts;
+  throw new AssistantError("config_invalid", `${target} exports no \`layout\` with an \`llm\` or a \`process\`.`, {
+    remedy: "See docs/workers for an example.",
+  });
+}

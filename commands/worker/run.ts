@@ -1,0 +1,40 @@
+import { Args, Flags } from "@oclif/core";
+import { BaseCommand } from "../support/cli/base-command.ts";
+
+export default class WorkerRun extends BaseCommand {
+  static override summary = "Run a worker until it is stopped";
+  static override description =
+    "TARGET is a layout (a YAML file) or a module that exports a `layout`. Without one, LAYOUT_CONFIG names the layout, " +
+    "or default_layout.yaml is used. The environment variables of the worker SDK hold too; flags go before them.";
+  static override examples = [
+    { description: "Run the layout of this folder", command: "<%= config.bin %> worker run layout.yaml --name echo" },
+    { description: "Run a module", command: "<%= config.bin %> worker run worker.ts --name shout --slots 4" },
+  ];
+  static override args = { target: Args.string({ description: "layout or module" }) };
+  static override flags = {
+    name: Flags.string({ description: "model that it serves (LLM_NAME)" }),
+    port: Flags.integer({ min: 0, max: 65_535, description: "port that it listens on (PORT; default: a free one)" }),
+    slots: Flags.integer({ min: 1, max: 1024, description: "requests at once (SLOTS; default: 1)" }),
+    "public-address": Flags.string({
+      helpValue: "HOST",
+      description: "host by which the daemon reaches it (PUBLIC_ADDRESS; default: localhost)",
+    }),
+    agent: Flags.string({
+      helpValue: "URL",
+      description: "registry of the daemon (AGENT_ENDPOINT; default: the daemon of this machine)",
+    }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(WorkerRun);
+    const { runTarget } = await import("../support/worker/run.ts");
+    const code = await runTarget(args.target ?? null, this.context(flags), {
+      LLM_NAME: flags.name,
+      PORT: flags.port?.toString(),
+      SLOTS: flags.slots?.toString(),
+      PUBLIC_ADDRESS: flags["public-address"],
+      AGENT_ENDPOINT: flags.agent,
+    });
+    this.exit(code);
+  }
+}
