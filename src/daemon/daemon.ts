@@ -110,7 +110,8 @@ export class Daemon {
       problems.forEach(report);
       for (const leftover of leftovers)
         log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
-      const stores: Stores = { ...documents, records: await openRecords(config, report) };
+      const records = await openRecords(config, report);
+      const stores: Stores = { ...documents, records, cluster: records.isShared ? records.connection : null };
       const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );

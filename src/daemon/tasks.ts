@@ -4,6 +4,7 @@ import type { Tracer } from "../core/trace.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
+import { kindOfLane } from "../tasks/jobs.ts";
 import { type TaskObserver, Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
@@ -13,7 +14,7 @@ import { taskConversations } from "./task-conversations.ts";
 export const createTasks = (
   current: Current,
   { inference, directory }: Pick<Components, "inference" | "directory">,
-  { records: store }: Pick<Stores, "records">,
+  { records: store, cluster: connection }: Pick<Stores, "records" | "cluster">,
   authorizer: Pick<Authorizer, "callerOf">,
   log: DaemonLog,
   tracer: Tracer | null,
@@ -32,6 +33,10 @@ export const createTasks = (
         ? null
         : model.load.slots;
     },
+    cluster:
+      connection === null
+        ? null
+        : { connection, serves: (lane) => directory.find(kindOfLane(lane).model) !== undefined },
     clock: systemClock,
     tracer,
     log: log.part("tasks"),

@@ -3,6 +3,7 @@ import type { ClusterSettings, Paths } from "../core/config.ts";
 import type { Documents } from "../core/documents.ts";
 import type { Store } from "../core/store.ts";
 import { JsonDocuments } from "./json-documents.ts";
+import type { RedisConnection } from "./redis/connection.ts";
 import type { RedisStore } from "./redis/store.ts";
 import { SqliteStore } from "./sqlite/store.ts";
 
@@ -22,6 +23,8 @@ export interface DocumentStores {
 export interface Stores extends DocumentStores {
   /** Durable records. Whoever opened the store closes it. */
   readonly records: Store;
+  /** What the daemons of a cluster share; null: this one is alone. */
+  readonly cluster: RedisConnection | null;
 }
 
 /** Where the durable records of an installation are. */

@@ -3,6 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import { newTaskId } from "../core/ids.ts";
 import type { Collection, ListQuery, Page, Store, StoredRecord, Write } from "../core/store.ts";
 import { type DeliveryRecord, deliveryCollection, newDelivery } from "./delivery.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 import {
   type IdempotencyRecord,
   idempotencyCollection,
@@ -23,6 +24,8 @@ export interface LedgerOptions {
   readonly store: Pick<Store, "collection" | "commit">;
   readonly retentionMs: () => number;
   readonly now: () => number;
+  /** Called before new tasks are stored; nothing is where it rejects. */
+  readonly announce: Dispatcher["announce"];
   /** Called for every change that was stored. */
   readonly changed: (change: TaskChange) => void;
 }
@@ -86,6 +89,7 @@ export class TaskLedger {
         }
         return made;
       });
+      await this.#options.announce(result.flatMap(({ id, task, isReplay }) => (isReplay ? [] : [{ id, order: task }])));
       // Another request was faster with one of the keys: look again.
       if (writes.length > 0 && !(await this.#options.store.commit(writes)).ok) continue;
       for (const { id, task, isReplay } of result)

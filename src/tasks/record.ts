@@ -173,3 +173,5 @@ export function moved(
     logs: [...task.logs, entry].slice(-MAX_LOGS),
   };
 }
+
+export const info = (at: number, message: string): TaskLogEntry => ({ at, level: "info", message });

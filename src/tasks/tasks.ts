@@ -5,23 +5,36 @@ import type { Caller, JsonObject } from "../core/inference.ts";
 import type { Page, Store } from "../core/store.ts";
 import type { Tracer } from "../core/trace.ts";
 import type { Log } from "../inference/ports.ts";
+import { type ClusterQueue, ClusterRunner } from "./cluster-runner.ts";
 import { noConversations, type TaskConversations } from "./conversation.ts";
 import type { DeliveryRecord } from "./delivery.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 import type { Execution } from "./execution.ts";
 import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
 import { type Created, type StoredTask, type TaskChange, TaskLedger, taskNotFound } from "./ledger.ts";
 import { type Output, Outputs } from "./output.ts";
-import { isEnded, moved, type TaskOrder, type TaskOrigin, type TaskRecord, type TaskStatus } from "./record.ts";
+import {
+  isEnded,
+  moved,
+  type TaskOrder,
+  type TaskOrigin,
+  type TaskRecord,
+  type TaskStatus,
+  taskCollection,
+} from "./record.ts";
 import { Runner } from "./runner.ts";
+import { RunningTasks } from "./running.ts";
 import { SchemaChecker } from "./schema/checker.ts";
 import { Webhooks } from "./webhooks.ts";
 
 export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "callerOf"> {
-  readonly store: Pick<Store, "collection" | "commit">;
+  readonly store: Pick<Store, "collection" | "commit" | "watch" | "isShared">;
   /** Read anew each time, so that a reload takes effect. */
   readonly settings: () => TaskSettings;
   /** Of the model that runs a task. */
   readonly slotsOf: (model: string) => number | null;
+  /** Other daemons have the same store; null: none does. */
+  readonly cluster: ClusterQueue | null;
   readonly clock: Clock;
   readonly log: Log;
   /** Learns of every change, and of every piece of a running task's output. Default: nobody does. */
@@ -63,6 +76,8 @@ export type TaskEvent =
   | { readonly type: "end"; readonly task: StoredTask };
 
 const IDLE_MS = 15_000;
+/** How long a count of what waits is good for where other daemons change it. */
+const COUNTED_FOR_MS = 1_000;
 const START_RETRY_MS = 5_000;
 /** Of a model that runs elsewhere, whose slots nobody knows. */
 const CONCURRENCY_ELSEWHERE = 4;
@@ -80,27 +95,32 @@ export class Tasks {
   readonly #outputs: Outputs;
   /** Tasks by the ids of their running requests. */
   readonly #requests = new Map<string, string>();
-  readonly #runner: Runner;
+  readonly #running: RunningTasks;
+  readonly #dispatcher: Dispatcher;
   readonly #schemas = new SchemaChecker();
   readonly #webhooks: Webhooks;
   readonly #jobs = new Map<string, Job>();
+  /** Tasks that wait; where other daemons add some, as counted a moment ago. */
   #pending = 0;
+  #countedAt = 0;
+  #watching: Disposable | null = null;
   #isClosed = false;
 
   constructor(options: TasksOptions) {
     this.#options = options;
-    const { store, settings, clock, random = Math.random, tracer = null, observer, ...rest } = options;
+    const { store, settings, clock, random = Math.random, tracer = null, observer, cluster, ...rest } = options;
     this.#outputs = new Outputs((id, output) => observer?.progressed(id, output));
     this.#ledger = new TaskLedger({
       store,
       retentionMs: () => settings().retentionMs,
       now: () => clock.now(),
+      announce: (tasks) => this.#dispatcher.announce(tasks),
       changed: (change) => {
         this.#changed(change);
         observer?.changed(change);
       },
     });
-    this.#runner = new Runner({
+    this.#running = new RunningTasks({
       ...rest,
       clock,
       random,
@@ -110,12 +130,16 @@ export class Tasks {
       requests: this.#requests,
       schemas: this.#schemas,
       conversations: options.conversations ?? noConversations,
-      concurrency: (lane) => {
-        const { model, kind } = kindOfLane(lane);
-        return kind === null ? this.concurrency(model) : (this.#jobs.get(kind)?.atOnce ?? 0);
-      },
       job: (kind) => this.#jobs.get(kind),
     });
+    const dispatch = {
+      ledger: this.#ledger,
+      running: this.#running,
+      concurrency: (lane: string) => this.#concurrencyOf(lane),
+      clock,
+      log: options.log,
+    };
+    this.#dispatcher = cluster === null ? new Runner(dispatch) : new ClusterRunner({ ...dispatch, ...cluster });
     this.#webhooks = new Webhooks({
       store,
       clock,
@@ -144,7 +168,7 @@ export class Tasks {
 
   /** Tasks that wait, and the ids of those that run, the oldest first. */
   get queue(): { readonly waiting: number; readonly running: readonly string[] } {
-    return { waiting: this.#pending, running: this.#runner.running };
+    return { waiting: this.#pending, running: this.#running.ids };
   }
 
   /** The task that a running request is of; null: it is of none. */
@@ -157,8 +181,9 @@ export class Tasks {
     const { clock, log } = this.#options;
     while (!this.#isClosed) {
       try {
-        this.#pending = await this.#ledger.tasks.count({ index: "status", equals: ["pending"] });
-        await this.#runner.start();
+        await this.#countPending();
+        this.#watching ??= this.#options.store.watch(taskCollection.name, (ids) => this.#changedElsewhere(ids));
+        await this.#dispatcher.start();
         this.#webhooks.start();
         return;
       } catch (error) {
@@ -171,13 +196,16 @@ export class Tasks {
   /** Starts nothing more, and ends the streams of those who follow a task. */
   close(): void {
     this.#isClosed = true;
-    this.#runner.stop();
+    this.#watching?.[Symbol.dispose]();
+    this.#dispatcher.stop();
+    this.#running.stop();
     this.#outputs.touchAll();
   }
 
   /** Resolves when what was running has ended and is stored. Webhooks that were not sent are at the next start. */
   async settled(): Promise<void> {
-    await this.#runner.settled();
+    await this.#running.settled();
+    await this.#dispatcher.settled();
     await this.#webhooks.stop();
     await this.#schemas.close();
   }
@@ -189,7 +217,7 @@ export class Tasks {
 
   /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
   async create(orders: readonly TaskOrder[], { tenant }: Caller, origin: TaskOrigin): Promise<readonly Created[]> {
-    this.#requireRoom(orders.length);
+    await this.#requireRoom(orders.length);
     const schemas = new Map(
       orders.flatMap(({ schema }) => (schema === null ? [] : [[JSON.stringify(schema), schema]])),
     );
@@ -202,7 +230,7 @@ export class Tasks {
     { id, kind, model, request, priority, maxAttempts = this.settings.maxAttempts }: JobOrder,
     { tenant }: Pick<Caller, "tenant">,
   ): Promise<void> {
-    this.#requireRoom(1);
+    await this.#requireRoom(1);
     const lane = this.#jobs.get(kind)?.atOnce === undefined ? model : laneOfKind(kind, model);
     const order: TaskOrder = {
       ...{ model, request, priority, job: { kind, lane } },
@@ -266,7 +294,7 @@ export class Tasks {
       const entry = { at: now, level: "info", message: "cancelled" } as const;
       return moved(task, "cancelled", { finishedAt: now }, entry);
     });
-    this.#runner.cancel(id);
+    this.#running.cancel(id);
     return cancelled;
   }
 
@@ -320,8 +348,20 @@ export class Tasks {
     }
   }
 
-  #requireRoom(count: number): void {
+  #concurrencyOf(lane: string): number {
+    const { model, kind } = kindOfLane(lane);
+    return kind === null ? this.concurrency(model) : (this.#jobs.get(kind)?.atOnce ?? 0);
+  }
+
+  async #countPending(): Promise<void> {
+    this.#countedAt = this.#options.clock.now();
+    this.#pending = await this.#ledger.tasks.count({ index: "status", equals: ["pending"] });
+  }
+
+  async #requireRoom(count: number): Promise<void> {
     const { maxPending } = this.settings;
+    const { clock, store } = this.#options;
+    if (store.isShared && clock.now() > this.#countedAt + COUNTED_FOR_MS) await this.#countPending();
     if (this.#pending + count > maxPending)
       throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
         remedy: "Try again when some have ended, or raise `[tasks] max_pending`.",
@@ -329,11 +369,17 @@ export class Tasks {
       });
   }
 
+  #changedElsewhere(ids: readonly string[] | null): void {
+    if (ids === null) this.#outputs.touchAll();
+    else for (const id of ids) this.#outputs.touch(id);
+    void this.#running.recheck(ids);
+  }
+
   #changed({ id, before, after }: TaskChange): void {
     const isPending = after?.status === "pending";
     this.#pending += Number(isPending) - Number(before?.status === "pending");
-    if (isPending && after.lane !== null) this.#runner.wake(after.lane);
-    if (isPending && after.dueAt !== null) this.#runner.wakeAt(after.dueAt);
+    if (isPending && after.lane !== null) this.#dispatcher.wake(after.lane);
+    if (isPending && after.dueAt !== null) this.#dispatcher.wakeAt(after.dueAt);
     if (after !== null && after.webhookUrl !== null && isEnded(after.status)) this.#webhooks.look();
     this.#outputs.touch(id);
   }

@@ -18,6 +18,10 @@ const FIRST_RETRY_MS = 1_000;
 const STORE_RETRY_MS = 1_000;
 const MAX_WAIT_MS = 3_600_000;
 const PAGE = 100;
+/** How soon a daemon sends what another one should have. */
+const SHARED_LOOK_MS = 5_000;
+/** Past the time that a receiver has, before another daemon sends what this one did not record. */
+const CLAIM_SLACK_MS = 5_000;
 /** Of deliveries that are due, read at one look. */
 const MAX_PAGES = 10;
 
@@ -28,7 +32,7 @@ const secretCollection: CollectionSpec<SecretRecord> = { name: "webhook_secret",
 const SECRET_ID = "current";
 
 export interface WebhooksOptions {
-  readonly store: Pick<Store, "collection" | "commit">;
+  readonly store: Pick<Store, "collection" | "commit" | "isShared">;
   readonly deliveries: Collection<DeliveryRecord>;
   readonly tasks: Pick<Collection<TaskRecord>, "get">;
   readonly settings: () => WebhookSettings;
@@ -63,6 +67,7 @@ export class Webhooks {
   start(): void {
     this.#state = "running";
     this.look();
+    if (this.#options.store.isShared) this.#lookRegularly();
   }
 
   /** Gives up what is being sent; it is sent again at the next start. */
@@ -91,6 +96,14 @@ export class Webhooks {
     this.#isLooking = true;
     void this.#lookUntilSeen().finally(() => {
       this.#isLooking = false;
+    });
+  }
+
+  #lookRegularly(): void {
+    if (this.#state === "stopped") return;
+    this.#options.clock.after(SHARED_LOOK_MS, () => {
+      this.look();
+      this.#lookRegularly();
     });
   }
 
@@ -133,12 +146,22 @@ export class Webhooks {
     const toHost = [...this.#sending.values()].filter((other) => other === host).length;
     if (this.#sending.has(record.id) || toHost >= MAX_SENDING_PER_HOST) return;
     this.#sending.set(record.id, host);
-    void this.#send(record)
+    void this.#claimed(record)
+      .then((claimed) => (claimed ? this.#send(record) : undefined))
       .then(() => this.#done(record.id))
       .catch((error: unknown) => {
         log.warn({ err: error, task: record.id }, "a webhook could not be recorded");
         clock.after(STORE_RETRY_MS, () => this.#done(record.id));
       });
+  }
+
+  /** Whether this daemon sends it. While it does, others take it for one that is not due. */
+  async #claimed({ id, tenant, revision, expiresAt, value }: StoredRecord<DeliveryRecord>): Promise<boolean> {
+    const { store, deliveries, settings, clock } = this.#options;
+    if (!store.isShared) return true;
+    const dueAt = clock.now() + settings().timeoutMs + CLAIM_SLACK_MS;
+    const write = deliveries.put(id, { ...value, dueAt }, { tenant, expiresAt, expect: revision });
+    return (await store.commit([write])).ok;
   }
 
   #done(id: string): void {

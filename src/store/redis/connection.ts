@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Redis } from "ioredis";
+import type { Redis, RedisOptions } from "ioredis";
 import { AssistantError } from "../../core/errors.ts";
 import type { Script } from "./scripts.ts";
 
@@ -110,23 +110,31 @@ export class RedisConnection {
   }
 
   /** Rejects with `store_unavailable`. */
-  async command(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
+  command(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
+    return this.use((redis) => redis.call(name, [...args]));
+  }
+
+  /** The same where the answer is bytes. */
+  bytes(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
+    return this.use((redis) => redis.callBuffer(name, [...args]));
+  }
+
+  /** Calls back with the client once it can be used. Rejects with `store_unavailable` in the place of its errors. */
+  async use<Answer>(call: (redis: Redis) => Promise<Answer>): Promise<Answer> {
     const redis = await this.#ready(WAIT_MS);
     try {
-      return await redis.call(name, [...args]);
+      return await call(redis);
     } catch (error) {
       throw this.#failure(error);
     }
   }
 
-  /** The same where the answer is bytes. */
-  async bytes(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
-    const redis = await this.#ready(WAIT_MS);
-    try {
-      return await redis.callBuffer(name, [...args]);
-    } catch (error) {
-      throw this.#failure(error);
-    }
+  /** Another connection to the same server, which the caller closes. */
+  duplicate(options: Partial<RedisOptions>): Redis {
+    const client = this.#redis.duplicate({ commandTimeout: undefined, ...options });
+    // The first connection reports the same.
+    client.on("error", () => {});
+    return client;
   }
 
   /** Channels are not divided by database as keys are. */
@@ -166,9 +174,7 @@ export class RedisConnection {
 
   #subscription(): Redis {
     if (this.#subscriber !== null) return this.#subscriber;
-    const subscriber = this.#redis.duplicate({ autoResubscribe: false, connectionName: "assistant-events" });
-    // The other connection reports the same.
-    subscriber.on("error", () => {});
+    const subscriber = this.duplicate({ autoResubscribe: false, connectionName: "assistant-events" });
     subscriber.on("message", (channel: string, message: string) => {
       for (const listener of this.#listeners.get(channel) ?? []) listener(message);
     });

@@ -45,7 +45,7 @@ export interface RedisStoreOptions {
  * read sees one state.
  */
 export class RedisStore implements Store {
-  readonly isShared = true;
+  readonly isShared = true as const;
   readonly location: string;
   readonly blobs: Blobs;
   readonly connection: RedisConnection;

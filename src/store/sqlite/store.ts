@@ -22,7 +22,7 @@ const REMOVED_AT_ONCE = 500;
 
 /** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */
 export class SqliteStore implements Store {
-  readonly isShared = false;
+  readonly isShared = false as const;
   readonly location: string;
   readonly blobs: Blobs;
   readonly #directory: string;

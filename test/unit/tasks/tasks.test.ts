@@ -62,6 +62,7 @@ function makeTasks(): Tasks {
     callerOf: (tenant) => new Authorizer(() => keys).callerOf(tenant),
     settings: () => settings,
     slotsOf: () => null,
+    cluster: null,
     clock: systemClock,
     log,
     random: () => 0,

@@ -1,0 +1,231 @@
+import type { DelayedError as DelayedErrorClass, Job, Queue, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Clock, Timer } from "../core/clock.ts";
+import type { Log } from "../inference/ports.ts";
+import type { RedisConnection } from "../store/redis/connection.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { TaskLedger } from "./ledger.ts";
+import { isEnded, laneOf, type TaskOrder } from "./record.ts";
+import type { RunningTasks } from "./running.ts";
+
+/** What daemons share beside the store. */
+export interface ClusterQueue {
+  readonly connection: RedisConnection;
+  /** Whether this daemon has the model of a queue. */
+  readonly serves: (lane: string) => boolean;
+}
+
+export interface ClusterRunnerOptions extends ClusterQueue {
+  readonly ledger: TaskLedger;
+  readonly running: RunningTasks;
+  /** Tasks of one queue that run here at once. */
+  readonly concurrency: (lane: string) => number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const PREFIX = "assistant:bull";
+/** Names of all queues that there ever were. */
+const LANES = "assistant:lanes";
+/** A daemon that does not renew its hold on a task for as long has died. */
+const LOCK_MS = 10_000;
+const STALLED_CHECK_MS = 3_000;
+/** How soon a daemon takes part in a queue that another one began, or whose model has come. */
+const LOOK_MS = 2_000;
+const STORE_RETRY_MS = 1_000;
+/** The record follows its job within milliseconds, or within this time, or never: who made it was not acknowledged. */
+const RECORD_MS = 20_000;
+const RECORD_LOOKS_MS = [5, 20, 75, 200, 500];
+/** BullMQ's priorities are whole numbers from 1, the lowest first; ours 0 to 100 with decimals, the highest first. */
+const PRIORITY_STEPS = 1_000;
+const MAX_PRIORITY = 100;
+/** Attempts and their delays are the record's: BullMQ never gives a task up. */
+const NEVER = 1_000_000;
+const EVENTS_KEPT = 100;
+
+/**
+ * Shares the queues of tasks between daemons, with BullMQ. A job is no more than the id of a task, with its priority and the
+ * time before which it is not handed out; it is there before the record, so that no acknowledged task lacks one, and whoever
+ * gets it looks at the record. A daemon that dies loses its lock on the job, which another one then gets.
+ */
+export class ClusterRunner implements Dispatcher {
+  readonly #options: ClusterRunnerOptions;
+  readonly #queues = new Map<string, Promise<Queue>>();
+  readonly #workers = new Map<string, Worker>();
+  readonly #known = new Set<string>();
+  #client: Redis | null = null;
+  #delayedError: typeof DelayedErrorClass | null = null;
+  #timer: Timer | null = null;
+  #state: "new" | "running" | "stopping" = "new";
+
+  constructor(options: ClusterRunnerOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    if (this.#state === "new") this.#state = "running";
+    await this.#look();
+    this.#lookLater();
+  }
+
+  stop(): void {
+    this.#state = "stopping";
+    this.#timer?.cancel();
+    for (const worker of this.#workers.values()) void worker.pause(true).catch(() => {});
+  }
+
+  async settled(): Promise<void> {
+    const isUp = this.#options.connection.isUp;
+    for (const worker of this.#workers.values()) await worker.close(!isUp).catch(() => {});
+    for (const queue of this.#queues.values()) await queue.then((made) => made.close()).catch(() => {});
+    this.#client?.disconnect();
+  }
+
+  async announce(tasks: readonly { readonly id: string; readonly order: TaskOrder }[]): Promise<void> {
+    const { connection, clock } = this.#options;
+    const lanes = Map.groupBy(tasks, ({ order }) => laneOf(order));
+    for (const [lane, members] of lanes) {
+      if (!this.#known.has(lane)) {
+        await connection.command("SADD", LANES, lane);
+        this.#known.add(lane);
+      }
+      const now = clock.now();
+      const jobs = members.map(({ id, order: { priority, runAt } }) => ({
+        name: "task",
+        data: null,
+        opts: {
+          jobId: id,
+          priority: 1 + Math.round((MAX_PRIORITY - priority) * PRIORITY_STEPS),
+          delay: Math.max(0, (runAt ?? now) - now),
+        },
+      }));
+      await connection
+        .use(async () => await (await this.#queue(lane)).addBulk(jobs))
+        .catch((error: unknown) => {
+          // One that was made while Redis was away never gets ready.
+          this.#queues.delete(lane);
+          throw error;
+        });
+    }
+  }
+
+  wake(lane: string): void {
+    if (this.#state === "running" && !this.#workers.has(lane)) void this.#take(lane);
+  }
+
+  /** BullMQ has the time, too. */
+  wakeAt(): void {}
+
+  #lookLater(): void {
+    if (this.#state !== "running") return;
+    const { clock, log } = this.#options;
+    this.#timer = clock.after(LOOK_MS, () => {
+      void this.#look()
+        .catch((error: unknown) => log.debug({ err: error }, "the queues could not be listed"))
+        .finally(() => this.#lookLater());
+    });
+  }
+
+  /** Takes part in the queues of all models that are here, and in no others. */
+  async #look(): Promise<void> {
+    const { connection, concurrency, serves } = this.#options;
+    const lanes = (await connection.command("SMEMBERS", LANES)) as string[];
+    for (const lane of lanes) {
+      this.#known.add(lane);
+      if (serves(lane)) await this.#take(lane);
+    }
+    for (const [lane, worker] of this.#workers) {
+      if (serves(lane)) worker.concurrency = Math.max(1, concurrency(lane));
+      else {
+        this.#workers.delete(lane);
+        void worker.close().catch(() => {});
+      }
+    }
+  }
+
+  async #take(lane: string): Promise<void> {
+    const { connection, concurrency, log } = this.#options;
+    const { Worker, DelayedError } = await import("bullmq");
+    if (this.#state !== "running" || this.#workers.has(lane) || !this.#options.serves(lane)) return;
+    this.#delayedError = DelayedError;
+    // BullMQ waits for a connection that is lost, and asks it again itself.
+    this.#client ??= connection.duplicate({ maxRetriesPerRequest: null, enableOfflineQueue: true });
+    const worker = new Worker(nameOf(lane), (job, token) => this.#work(job, token ?? ""), {
+      connection: this.#client,
+      prefix: PREFIX,
+      concurrency: Math.max(1, concurrency(lane)),
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: NEVER,
+      removeOnComplete: { count: 0 },
+    });
+    worker.on("error", (error) => log.debug({ err: error, queue: lane }, "the queue"));
+    this.#workers.set(lane, worker);
+  }
+
+  #queue(lane: string): Promise<Queue> {
+    let queue = this.#queues.get(lane);
+    if (queue === undefined) {
+      queue = this.#makeQueue(lane);
+      queue.catch(() => this.#queues.delete(lane));
+      this.#queues.set(lane, queue);
+    }
+    return queue;
+  }
+
+  async #makeQueue(lane: string): Promise<Queue> {
+    const { connection, log } = this.#options;
+    const { Queue } = await import("bullmq");
+    const queue = new Queue(nameOf(lane), {
+      connection: connection.client,
+      prefix: PREFIX,
+      streams: { events: { maxLen: EVENTS_KEPT } },
+      defaultJobOptions: { attempts: NEVER, removeOnComplete: true, removeOnFail: true },
+    });
+    queue.on("error", (error) => log.debug({ err: error, queue: lane }, "the queue"));
+    return queue;
+  }
+
+  /** Done when the task has ended; else the job comes back later. */
+  async #work(job: Job, token: string): Promise<void> {
+    const { clock, log } = this.#options;
+    let backAt: number | null;
+    try {
+      backAt = await this.#attend(job);
+    } catch (error) {
+      log.warn({ err: error, task: job.id }, "a task could not be read; trying again");
+      backAt = clock.now() + STORE_RETRY_MS;
+    }
+    if (backAt === null) return;
+    // Where that fails the lock is lost, and the job comes back without it.
+    await job.moveToDelayed(Math.max(backAt, clock.now()), token).catch(() => {});
+    throw new (this.#delayedError ?? Error)();
+  }
+
+  /** Does what there is to do for the task. Resolves with when to come back, or with null. */
+  async #attend({ id = "", timestamp }: Job): Promise<number | null> {
+    const { ledger, running, clock } = this.#options;
+    for (let looks = 0; ; ) {
+      // The lock was lost while Redis was away, and the task runs on.
+      await running.ended(id);
+      const record = await ledger.tasks.get(id);
+      const now = clock.now();
+      if (record === null) {
+        const waitMs = RECORD_LOOKS_MS[looks++];
+        if (now > timestamp + RECORD_MS) return null;
+        if (waitMs === undefined) return timestamp + RECORD_MS + 1;
+        await new Promise<void>((resolve) => clock.after(waitMs, resolve));
+        continue;
+      }
+      const { status, dueAt } = record.value;
+      if (isEnded(status)) return null;
+      if (this.#state === "stopping") return now;
+      if (dueAt !== null && dueAt > now) return dueAt;
+      const claimed = await running.claim(record);
+      if (claimed !== null) await running.run(claimed);
+    }
+  }
+}
+
+/** BullMQ divides the parts of a key with colons. */
+const nameOf = (lane: string): string => encodeURIComponent(lane);

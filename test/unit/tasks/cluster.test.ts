@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { TaskSettings } from "../../../src/core/config.ts";
+import { AssistantError } from "../../../src/core/errors.ts";
+import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
+import { RedisStore } from "../../../src/store/redis/store.ts";
+import type { TaskOrder } from "../../../src/tasks/record.ts";
+import { Tasks } from "../../../src/tasks/tasks.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
+
+const caller = { tenant: "ann", models: null };
+const order: TaskOrder = {
+  model: "river:1b",
+  fallbacks: [],
+  request: { messages: [{ role: "user", content: "hello" }] },
+  schema: null,
+  repair: false,
+  priority: 0,
+  runAt: null,
+  maxAttempts: 1,
+  webhookUrl: null,
+  idempotencyKey: null,
+};
+const settings: TaskSettings = {
+  concurrency: 1,
+  maxAttempts: 1,
+  retentionMs: 60_000,
+  maxPending: 5,
+  webhooks: { timeoutMs: 1_000, retries: 0, allowPrivate: false, secret: "whsec_AAAA" },
+};
+const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** A daemon's tasks. */
+interface Member {
+  readonly store: RedisStore;
+  readonly tasks: Tasks;
+  /** Calls that wait for their answer, in the order of their arrival. */
+  readonly calls: { readonly text: string; answer(): void; refuse(): void; readonly isCancelled: () => boolean }[];
+}
+
+let redis: TestRedis;
+let members: Member[];
+let database = 0;
+
+async function join(serves = true): Promise<Member> {
+  const store = await RedisStore.open({ url: `${redis.url}/${database}`, report: () => {} });
+  const calls: Member["calls"] = [];
+  const run = (call: InferenceCall, sink: AnswerSink): Promise<void> =>
+    new Promise((resolve) => {
+      let isCancelled = false;
+      call.cancellation.onCancel = () => {
+        isCancelled = true;
+        sink.abort();
+        resolve();
+      };
+      const answer = (): void => {
+        sink.head(200, ["x-assistant-model", call.selector.model]);
+        sink.chunk(Buffer.from('data: {"choices": [{"delta": {"content": "done"}}]}\n\n'));
+        sink.end();
+        resolve();
+      };
+      const refuse = (): void => {
+        sink.fail(new AssistantError("shutting_down", "The daemon is stopping."), [], true);
+        resolve();
+      };
+      const { messages } = call.body.json as unknown as { messages: { content: string }[] };
+      calls.push({ text: messages[0]?.content ?? "", answer, refuse, isCancelled: () => isCancelled });
+    });
+  const tasks = new Tasks({
+    store,
+    inference: { run },
+    decode: (json) => ({ body: { json, bytes: Buffer.from("") }, prompt: {}, maxTokens: null }),
+    callerOf: () => caller,
+    settings: () => settings,
+    slotsOf: () => null,
+    cluster: { connection: store.connection, serves: () => serves },
+    clock: systemClock,
+    log,
+  });
+  await tasks.start();
+  const member = { store, tasks, calls };
+  members.push(member);
+  return member;
+}
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  await redis?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  members = [];
+  database += 1;
+});
+afterEach(async () => {
+  for (const { tasks } of members) tasks.close();
+  for (const { calls } of members) for (const { answer } of calls) answer();
+  for (const { tasks, store } of members) {
+    await tasks.settled();
+    await store.close();
+  }
+});
+
+const asked = (text: string, more: Partial<TaskOrder> = {}): TaskOrder => ({
+  ...order,
+  ...more,
+  request: { messages: [{ role: "user", content: text }] },
+});
+const create = async ({ tasks }: Member, ...orders: TaskOrder[]): Promise<string[]> =>
+  (await tasks.create(orders, caller, { traceId: "req_1", trace: null })).map(({ id }) => id);
+const ended = async ({ tasks }: Member, id: string): Promise<string> => {
+  for await (const event of tasks.follow(id, null)) if (event.type === "end") return event.task.value.status;
+  return "no end";
+};
+const called = ({ calls }: Member, count: number): Promise<void> =>
+  expect.poll(() => calls.length, { interval: 5, timeout: 15_000 }).toBe(count);
+
+test("tasks start by priority, equal ones in the order in which they were made, scheduled ones at their time", async () => {
+  const one = await join();
+  const [first = ""] = await create(one, asked("first"));
+  await called(one, 1);
+  await create(
+    one,
+    asked("low a", { priority: 1 }),
+    asked("later", { priority: 100, runAt: Date.now() + 500 }),
+    asked("high", { priority: 50.5 }),
+    asked("low b", { priority: 1 }),
+  );
+  one.calls[0]?.answer();
+  expect(await ended(one, first)).toBe("completed");
+  for (let count = 2; count <= 4; count++) {
+    await called(one, count);
+    one.calls[count - 1]?.answer();
+  }
+  await called(one, 5);
+  const order = one.calls.map(({ text }) => text);
+  expect(order.filter((text) => text !== "later")).toEqual(["first", "high", "low a", "low b"]);
+  expect(order).toContain("later");
+});
+
+test("each task runs on one of the daemons that have its model, and any of them shows and follows it", async () => {
+  const [one, other, stranger] = [await join(), await join(), await join(false)];
+  const ids = await create(stranger, asked("a"), asked("b"));
+  await called(one, 1);
+  await called(other, 1);
+  for (const { calls } of [one, other]) calls[0]?.answer();
+  expect(await Promise.all(ids.map((id) => ended(stranger, id)))).toEqual(["completed", "completed"]);
+  expect([one.calls[0]?.text, other.calls[0]?.text].sort()).toEqual(["a", "b"]);
+  expect(stranger.calls).toEqual([]);
+});
+
+test("a task that is cancelled on one daemon ends on the one that runs it", async () => {
+  const one = await join();
+  const [id = ""] = await create(one, asked("long"));
+  await called(one, 1);
+  const other = await join(false);
+  await other.tasks.cancel(id, null);
+  await expect.poll(() => one.calls[0]?.isCancelled(), { timeout: 10_000 }).toBe(true);
+  expect((await one.tasks.get(id, null)).value.status).toBe("cancelled");
+});
+
+test("what runs when a daemon stops goes to another one", async () => {
+  const one = await join();
+  const [id = ""] = await create(one, asked("moved"));
+  await called(one, 1);
+  const other = await join();
+  one.tasks.close();
+  one.calls[0]?.refuse();
+  await called(other, 1);
+  other.calls[0]?.answer();
+  expect(await ended(other, id)).toBe("completed");
+});
+
+test("a daemon refuses a task when those of all daemons together are too many", async () => {
+  const [one, other] = [await join(false), await join(false)];
+  await create(one, ...Array.from({ length: 5 }, () => order));
+  await expect
+    .poll(
+      () =>
+        create(other, order).then(
+          () => "taken",
+          (error: { code: string }) => error.code,
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe("queue_full");
+});
