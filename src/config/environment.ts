@@ -30,6 +30,23 @@ export const environmentVariables = [
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   {
+    name: "LOG_LEVEL",
+    key: "log.level",
+    about: "The same where the file says nothing; `WARNING` and `CRITICAL` are understood, too.",
+  },
+  {
+    name: "MAX_VRAM_USAGE_PERCENT",
+    key: "scheduler.max_vram_percent",
+    about: "Share of a GPU's memory that may be in use, where the file says nothing.",
+  },
+  {
+    name: "VRAM_RESERVE_MB",
+    key: "scheduler.vram_reserve_mib",
+    about: "GPU memory that models leave free, where the file says nothing.",
+  },
+  { name: "HF_TOKEN", key: null, about: "Hugging Face's token, for repositories that ask for one." },
+  { name: "HF_ENDPOINT", key: null, about: "Where Hugging Face is, or its mirror." },
+  {
     name: "HF_PRESETS_DIR",
     key: null,
     about:

@@ -1,5 +1,5 @@
 import type { ApiKey, Config, ConfigNotice, ListenAddress, Paths, SchedulerSettings } from "../core/config.ts";
-import type { Hardware } from "../core/device.ts";
+import type { Hardware, VramReserve } from "../core/device.ts";
 import { assemble, overlap } from "./assemble.ts";
 import { clusterOf } from "./cluster.ts";
 import { defaultHostCacheBudgetMib, defaults, type Machine } from "./defaults.ts";
@@ -20,6 +20,7 @@ import { providersOf } from "./providers.ts";
 import { remotesOf } from "./remotes.ts";
 import { schemaNode } from "./schema/kit.ts";
 import { MainFile } from "./schema/main.ts";
+import { levelOf, sharedVariable } from "./shared-variables.ts";
 import { hasStoredKeys } from "./stored-keys.ts";
 import { tasksOf } from "./tasks.ts";
 import { telemetryOf } from "./telemetry.ts";
@@ -133,6 +134,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   if (pipelinesAddress !== null && taken.some(({ address }) => overlap(address, pipelinesAddress)))
     findings.mistake(pipelinesPlace, `${addressText(pipelinesAddress)} is taken by another key; choose another port`);
   const telemetry = telemetryOf(keys, findings, root, env);
+  const vramReserve = vramReserveOf(keys, findings, env);
   const logLevel = logLevelOf(options, keys, findings);
   findings.throwMistakes();
 
@@ -169,10 +171,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     namedFiles: [...entries.files, ...keyFiles],
     llamaServerPath,
     buildInBackground: keys.engine?.build_in_background ?? defaults.buildInBackground,
-    vramReserve: {
-      maxPercent: keys.scheduler?.max_vram_percent ?? defaults.maxVramPercent,
-      bytes: (keys.scheduler?.vram_reserve_mib ?? defaults.vramReserveMib) * 2 ** 20,
-    },
+    vramReserve,
     slotCacheBytes: (keys.scheduler?.slot_cache_mib ?? defaults.slotCacheMib) * 2 ** 20,
     logLevel,
     configFileFound: found,
@@ -274,6 +273,17 @@ function schedulerOf(
   };
 }
 
+function vramReserveOf({ scheduler }: MainFile, findings: Findings, env: Environment): VramReserve {
+  const reserved = (key: "max_vram_percent" | "vram_reserve_mib", name: string): number | null => {
+    const node = schemaNode(MainFile).properties?.scheduler?.properties?.[key];
+    return scheduler?.[key] ?? (node ? sharedVariable(name, { env, node, convert: Number }, findings) : null);
+  };
+  return {
+    maxPercent: reserved("max_vram_percent", "MAX_VRAM_USAGE_PERCENT") ?? defaults.maxVramPercent,
+    bytes: (reserved("vram_reserve_mib", "VRAM_RESERVE_MB") ?? defaults.vramReserveMib) * 2 ** 20,
+  };
+}
+
 function chosenBinary(keys: MainFile, main: SourceFile, env: Environment): string | null {
   const given = variable(env, "ASSISTANT_LLAMA_SERVER");
   if (given !== null) return pathIn(`${process.cwd()}/ASSISTANT_LLAMA_SERVER`, given, env);
@@ -283,8 +293,13 @@ function chosenBinary(keys: MainFile, main: SourceFile, env: Environment): strin
 
 function logLevelOf({ overrides, env }: LoadOptions, keys: MainFile, findings: Findings): Config["logLevel"] {
   const given = overrides?.logLevel ?? variable(env, "ASSISTANT_LOG_LEVEL");
-  if (given === null) return keys.log?.level ?? defaults.logLevel;
   const node = schemaNode(MainFile).properties?.log?.properties?.level;
+  if (given === null)
+    return (
+      keys.log?.level ??
+      (node && (sharedVariable("LOG_LEVEL", { env, node, convert: levelOf }, findings) as Config["logLevel"] | null)) ??
+      defaults.logLevel
+    );
   const problem = node === undefined ? null : valueProblem(node, given);
   if (problem !== null)
     findings.mistake(

@@ -1,4 +1,5 @@
 import type { ProviderType } from "../core/provider.ts";
+import { type Environment, variable } from "./environment.ts";
 
 /** What a ready entry stands for; every key of the entry wins over it. */
 export interface ProviderPreset {
@@ -23,6 +24,18 @@ const local = (title: string, baseUrl: string): ProviderPreset => ({
   baseUrl,
   keyVariable: null,
 });
+
+/** Variables of one service that mean the same. */
+const SAME_KEY: Readonly<Record<string, string>> = {
+  GOOGLE_API_KEY: "GEMINI_API_KEY",
+  GEMINI_API_KEY: "GOOGLE_API_KEY",
+};
+
+/** The variable that holds a service's key: this one, or another of the same meaning where that alone is set. */
+export function setKeyVariable(name: string, env: Environment): string {
+  const other = SAME_KEY[name];
+  return other !== undefined && variable(env, name) === null && variable(env, other) !== null ? other : name;
+}
 
 /** Ready entries by name: `preset = "openai"`. */
 export const providerPresets = {

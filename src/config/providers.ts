@@ -7,7 +7,7 @@ import { type Environment, variable } from "./environment.ts";
 import { type Findings, type Place, placeText } from "./findings.ts";
 import { isLoopback } from "./network.ts";
 import { pathIn } from "./paths.ts";
-import { type ProviderPreset, providerPresets } from "./provider-presets.ts";
+import { type ProviderPreset, providerPresets, setKeyVariable } from "./provider-presets.ts";
 import { SERVER_NAME } from "./remotes.ts";
 import type { MainFile } from "./schema/main.ts";
 
@@ -130,7 +130,8 @@ async function keyOf(
     if (problem !== null && enabled) findings.warning(at(place, "api_key_file"), problem);
     return { apiKey: key, keySource: `the file ${file}` };
   }
-  const name = entry.api_key_env ?? preset?.keyVariable ?? null;
+  const usual = preset?.keyVariable ?? null;
+  const name = entry.api_key_env ?? (usual === null ? null : setKeyVariable(usual, env));
   if (name === null) return { apiKey: null, keySource: null };
   const key = variable(env, name)?.trim() ?? null;
   const problem =

@@ -1,7 +1,12 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type Environment, variable } from "../config/environment.ts";
-import { type ProviderPreset, type ProviderPresetName, providerPresets } from "../config/provider-presets.ts";
+import {
+  type ProviderPreset,
+  type ProviderPresetName,
+  providerPresets,
+  setKeyVariable,
+} from "../config/provider-presets.ts";
 import { addressProblem } from "../config/providers.ts";
 import { parseToml } from "../config/toml.ts";
 import { ensureConfig, modelConfigFile, writeNew } from "../config/write.ts";
@@ -34,12 +39,6 @@ export type CloudProvider = (typeof cloudProviders)[number];
 
 export const isCloudProvider = (provider: string): provider is CloudProvider =>
   (cloudProviders as readonly string[]).includes(provider);
-
-/** Variables of one service that mean the same. */
-const SAME_KEY: Readonly<Record<string, string>> = {
-  GOOGLE_API_KEY: "GEMINI_API_KEY",
-  GEMINI_API_KEY: "GOOGLE_API_KEY",
-};
 
 const PROVIDER_NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
 const KEY = /^[\x21-\x7e]{1,4096}$/;
@@ -118,9 +117,9 @@ function targetOf({ provider, baseUrl, apiKey, apiKeyVariable }: CloudModel, env
 
 /** The variable that holds the key: this one, or another of the same meaning. Throws where neither is set. */
 function setVariable(name: string | null, env: Environment): string | null {
-  if (name === null || variable(env, name) !== null) return name;
-  const other = SAME_KEY[name];
-  if (other !== undefined && variable(env, other) !== null) return other;
+  if (name === null) return null;
+  const other = setKeyVariable(name, env);
+  if (variable(env, other) !== null) return other;
   throw new AssistantError("invalid_request", `The environment variable ${name} is not set.`, {
     param: "config.api_key",
     remedy: `Set ${name} in the daemon's environment and restart it, or give the key itself.`,

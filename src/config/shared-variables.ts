@@ -1,0 +1,27 @@
+import { type Environment, variable } from "./environment.ts";
+import { type Findings, noFile } from "./findings.ts";
+import type { SchemaNode } from "./schema/kit.ts";
+import { valueProblem } from "./validate.ts";
+
+/** Words for levels that other programs' variables have. */
+const LEVELS: Readonly<Record<string, string>> = { trace: "debug", warning: "warn", critical: "error", fatal: "error" };
+
+export const levelOf = (written: string): string => LEVELS[written.toLowerCase()] ?? written.toLowerCase();
+
+/**
+ * The value of a variable whose name is not ours alone. It holds where the file says nothing, and may be meant for another
+ * program: one that is no value of the key has no effect, which a warning says. Null: there is none.
+ */
+export function sharedVariable<T>(
+  name: string,
+  { env, node, convert }: { readonly env: Environment; readonly node: SchemaNode; convert(written: string): T },
+  findings: Findings,
+): T | null {
+  const written = variable(env, name);
+  if (written === null) return null;
+  const value = convert(written);
+  const problem = valueProblem(node, value);
+  if (problem === null) return value;
+  findings.warning({ source: noFile(name), path: [] }, `${problem}; it has no effect`);
+  return null;
+}
