@@ -7,6 +7,7 @@ import type { Store } from "../core/store.ts";
 import { cudaVersion } from "../fleet/nvidia.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { daemonLine } from "../monitor/recent-logs.ts";
+import { tracingFacts } from "../monitor/tracing-facts.ts";
 import type { TaskObserver, Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
@@ -44,6 +45,7 @@ export function createMonitor(parts: MonitorParts): { readonly monitor: Monitor;
       return { cudaVersion: await cuda, taskOf: (requestId) => tasks().taskOf(requestId) };
     },
     tasks: () => tasks().queue,
+    tracing: tracingFacts(current.config.telemetry),
     clock: systemClock,
     failed: (what, error) => own.warn({ err: error }, what),
   });

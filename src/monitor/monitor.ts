@@ -8,6 +8,7 @@ import { type Disk, type Health, healthOf } from "./health.ts";
 import { type LogLine, type LogQuery, RecentLogs } from "./recent-logs.ts";
 import { checkStore } from "./store-check.ts";
 import { dayOf, TaskStats } from "./task-stats.ts";
+import type { TracingFacts } from "./tracing-facts.ts";
 
 export interface MonitorPorts {
   status(): Promise<DaemonStatus>;
@@ -17,6 +18,8 @@ export interface MonitorPorts {
   gpuFacts(): Promise<GpuFacts>;
   /** Tasks that wait, and the ids of those that run, the oldest first. */
   tasks(): { readonly waiting: number; readonly running: readonly string[] };
+  /** Of this run of the daemon: a change takes a restart. */
+  readonly tracing: TracingFacts;
   readonly clock: Clock;
   /** Called when something could not be read or written. */
   failed(what: string, error: unknown): void;
@@ -110,6 +113,10 @@ export class Monitor {
 
   logs(query: LogQuery, viewer: Viewer): ReturnType<RecentLogs["list"]> {
     return this.#logs.list(query, viewer);
+  }
+
+  get tracing(): TracingFacts {
+    return this.#ports.tracing;
   }
 
   queue(): QueueStats {

@@ -33,6 +33,7 @@ interface Seen {
   readonly protocol: Readonly<Record<string, Message>>;
   readonly tasks: { readonly id: string } & Readonly<Record<string, unknown>>;
   readonly failures: Readonly<Record<string, unknown>>;
+  readonly conversations: Readonly<Record<string, unknown>>;
   readonly models: Readonly<Record<string, unknown>>;
   readonly events: readonly Message[];
   readonly stats: Outcome;
@@ -41,6 +42,7 @@ interface Seen {
   readonly default_types: readonly string[];
   readonly root: Outcome;
   readonly alive: Outcome;
+  readonly observability: Outcome;
   readonly no_key: number;
   readonly socket_without_key: number | null;
 }
@@ -119,6 +121,37 @@ test("what fails says why", () => {
   });
 });
 
+test("a conversation is kept, a task goes on with it, and it is emptied and deleted", () => {
+  expect(seen.conversations).toMatchObject({
+    created: {
+      status: 201,
+      body: {
+        conversation_id: expect.stringMatching(/^conv_[0-9a-f]{12}$/),
+        model: "river",
+        system_prompt: "Be brief.",
+        message_count: 1,
+        metadata: { user: "ann" },
+      },
+    },
+    added: 201,
+    task_model: "river",
+    changed: { metadata: { user: "bob" } },
+    listed: { total: 1, limit: 1, offset: 0, conversations: [{ message_count: 4 }] },
+    messages: [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "Hello" },
+      { role: "user", content: "Go on" },
+      { role: "assistant", content: "word0 word1" },
+    ],
+    last: [{ role: "assistant" }],
+    emptied: 204,
+    left: { user: "bob" },
+    removed: 204,
+    gone: 404,
+    no_conversation: 404,
+  });
+});
+
 test("models are listed, loaded and unloaded, which is reported, and embed texts", () => {
   expect(seen.models).toMatchObject({
     list: { total: 2 },
@@ -147,7 +180,7 @@ test("health, statistics and GPU are as the tasks make them, and the task that h
       gpu: { available: true, vram_used_percent: number },
     },
   });
-  expect(seen.stats.body).toMatchObject({ tasks_completed: 1, tasks_failed: 1, tokens_used: 35 });
+  expect(seen.stats.body).toMatchObject({ tasks_completed: 2, tasks_failed: 1, tokens_used: number });
   const gpu = {
     gpu_info: { name: "NVIDIA H100 80GB HBM3", index: 0, driver_version: "570.86.15", cuda_version: "12.8" },
     vram_usage: { total_mb: 81559, used_mb: number, free_mb: number, used_percent: number, reserved_mb: 5102 },
@@ -155,6 +188,7 @@ test("health, statistics and GPU are as the tasks make them, and the task that h
   expect(seen.tasks["held"]).toMatchObject({ ...gpu, is_locked: true, current_task_id: seen.tasks.id });
   expect(seen.gpu_stats.data).toMatchObject(gpu);
   expect(seen.root.body).toMatchObject({ service: "assistant", status: "running" });
+  expect(seen.observability.body).toEqual({ enabled: false, platform: null, host: null });
   expect(seen.alive.body).toMatchObject({ status: "ok" });
 });
 

@@ -17,6 +17,7 @@ export const testMonitor = (ports: Partial<MonitorPorts> = {}): Monitor =>
     disk: async () => ({ totalBytes: 4 * 2 ** 30, freeBytes: 2 ** 30 }),
     gpuFacts: async () => ({ cudaVersion: null, taskOf: () => null }),
     tasks: () => ({ waiting: 0, running: [] }),
+    tracing: { enabled: false, platform: null, host: null },
     clock: systemClock,
     failed: (what, error) => {
       throw new Error(what, { cause: error });

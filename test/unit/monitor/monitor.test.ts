@@ -3,6 +3,7 @@ import type { DaemonStatus } from "../../../src/api/status.ts";
 import { matches } from "../../../src/monitor/events.ts";
 import { type HealthFacts, healthOf } from "../../../src/monitor/health.ts";
 import { daemonLine, type LogLine, RecentLogs } from "../../../src/monitor/recent-logs.ts";
+import { tracingFacts } from "../../../src/monitor/tracing-facts.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { emptyStatus } from "../../support/gateway.ts";
 import { testMonitor } from "../../support/monitor.ts";
@@ -101,6 +102,16 @@ test("GPUs are read every 2 s while somebody watches, and asked for every 5 s at
   clock.advance(1);
   await expect(monitor.gpu(0)).rejects.toMatchObject({ code: "no_gpu", status: 503 });
   expect(reads).toBe(4);
+});
+
+test("traces go to Langfuse, else to a collector, whose address is shown without what is secret in it", () => {
+  const otlp = { url: "http://ann:secret@collector:4318/v1/traces", headers: {} };
+  const langfuse = { baseUrl: "https://cloud.langfuse.com", publicKey: "a", secretKey: "b" };
+  expect(tracingFacts({ langfuse: null, otlp })).toEqual({
+    ...{ enabled: true, platform: "opentelemetry", host: "http://collector:4318" },
+  });
+  expect(tracingFacts({ langfuse, otlp })).toMatchObject({ platform: "langfuse", host: "https://cloud.langfuse.com" });
+  expect(tracingFacts({ langfuse: null, otlp: null })).toEqual({ enabled: false, platform: null, host: null });
 });
 
 const facts: HealthFacts = {

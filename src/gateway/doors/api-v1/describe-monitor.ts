@@ -8,10 +8,11 @@ const json = (...required: string[]): NonNullable<RouteDescription["answers"]> =
 
 /** What shows how the daemon is, under `/api/v1`. */
 export const described: Readonly<
-  Record<"root" | "alive" | "health" | "gpu" | "queue" | "logs" | "stats", RouteDescription>
+  Record<"root" | "alive" | "tracing" | "health" | "gpu" | "queue" | "logs" | "stats", RouteDescription>
 > = {
   root: { summary: "Show what serves here", answers: json("service", "version", "status", "docs") },
   alive: { summary: "Tell whether the daemon answers", answers: json("status", "service", "version") },
+  tracing: { summary: "Show where traces go", answers: json("enabled", "platform", "host") },
   health: {
     summary: "Show the health of each part",
     description: "503 with the same body where one of them is not up.",

@@ -36,6 +36,8 @@ export function registerMonitorRoutes(app: FastifyInstance, { monitor, version }
   app.get(`${PREFIX}/health`, probe(described.alive), async () => ({ status: "ok", ...service }));
   if (monitor === null) return;
   const metrics = (describe: (typeof described)["root"]) => ({ config: { scope: "metrics", describe } }) as const;
+  for (const path of ["/observability", `${PREFIX}/observability`])
+    app.get(path, metrics(described.tracing), async () => monitor.tracing);
   app.get(`${PREFIX}/monitor/health`, metrics(described.health), async (_, reply) => {
     const health = await monitor.health();
     return await reply.code(health.status === "healthy" ? 200 : 503).send(health);
