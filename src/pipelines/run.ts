@@ -53,19 +53,23 @@ async function pump(
   try {
     if (context.options["enable"] === false) for await (const _ of input);
     else {
-      // What the last stage passes on is the answer, unless it writes to the client itself.
-      let writes = false;
+      // What it passes on is the answer, unless it writes to the client itself.
+      let shows =
+        index ===
+        Math.max(
+          0,
+          run.stages.findLastIndex(({ isSink }) => isSink !== true),
+        );
       for await (const { next, client } of stage.run(input, context)) {
         if (signal.aborted) throw signal.reason;
         if (client !== undefined && stage.toClient) {
-          writes = true;
+          shows = false;
           const taken = run.client(client);
           if (taken !== undefined) await taken;
         }
         if (next === undefined) continue;
-        if (output !== null) {
-          if (!output.push(next)) await output.drained();
-        } else if (!writes) await run.client({ type: stage.emits, chunk: next });
+        if (shows) await run.client({ type: stage.emits, chunk: next });
+        if (output !== null && !output.push(next)) await output.drained();
       }
     }
     signal.throwIfAborted();

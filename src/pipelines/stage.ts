@@ -45,6 +45,8 @@ export interface Stage {
   readonly emits: string;
   /** It asks a model, whose answer the parameters of a chat shape. Missing: it does not. */
   readonly asksModel?: boolean;
+  /** It passes on what it takes, as sinks do: the answer is that of the stage before it. Missing: it does not. */
+  readonly isSink?: boolean;
   /** One request. Ends once `input` has ended and everything is passed on; throws what went wrong. */
   run(input: AsyncIterable<unknown>, context: StageContext): AsyncIterable<StageOutput>;
   /** Prepares what the first request would wait for. Rejects with why the stage cannot work. */

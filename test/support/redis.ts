@@ -16,7 +16,8 @@ export interface TestRedis extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -51,6 +51,7 @@ const named = (stage: Stage, more: Pick<NamedStage, "name" | "section" | "toClie
   accepts: stage.accepts,
   emits: stage.emits,
   asksModel: stage.asksModel === true,
+  isSink: stage.isSink === true,
   run: (input, context) => stage.run(input, context),
   startup: async () => await stage.startup?.(),
   heartbeat: async () => await stage.heartbeat?.(),

@@ -34,6 +34,7 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
   return {
     accepts: type,
     emits: type,
+    isSink: true,
     async *run(input) {
       for await (const next of input) {
         await publish(next);

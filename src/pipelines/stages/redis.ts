@@ -25,6 +25,7 @@ export function redisStage(settings: StageSettings["redis"], read: ReadVariable)
   return {
     accepts: values,
     emits: values,
+    isSink: true,
     async *run(input, { requestId }) {
       for await (const next of input) {
         await send(next, requestId).catch((error: unknown) => {

@@ -8,6 +8,7 @@ export function sqlStage({ database, statement, type = "text" }: StageSettings["
   return {
     accepts: type,
     emits: type,
+    isSink: true,
     async *run(input, { user, requestId }) {
       for await (const next of input) {
         file.change(statement, { value: next, user, request_id: requestId });

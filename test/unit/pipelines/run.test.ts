@@ -68,6 +68,14 @@ test("what the last stage passes on is not repeated where it writes to the clien
   expect(await run([stage("a", written)])).toEqual(["in"]);
 });
 
+test("a sink after it does not repeat the answer", async () => {
+  const pass = mapping((value) => ({ next: value }));
+  const sinks = [stage("b", pass, { isSink: true }), stage("c", pass, { isSink: true })];
+  expect(await run([stage("a", counting(2)), ...sinks])).toEqual(["0", "1"]);
+  const written = mapping((value) => ({ client: { type: "text", chunk: value }, next: value }));
+  expect(await run([stage("a", written), ...sinks])).toEqual(["in"]);
+});
+
 test("a stage that is kept from the client still passes values on", async () => {
   const quiet = stage(
     "a",
