@@ -1,9 +1,10 @@
 import type { AssistantError } from "../core/errors.ts";
-import type { InferenceCall } from "../core/inference.ts";
+import type { AnswerSink, InferenceCall } from "../core/inference.ts";
 import type { ModelSpec, Operation } from "../core/model.ts";
 import type { Lease, RequestOutcome, Waiting } from "../core/request.ts";
 import type { Span, SpanAttributes, Tracer } from "../core/trace.ts";
 import type { AnswerFacts } from "../core/upstream.ts";
+import { inputMessages, RecordingSink } from "./recorded-content.ts";
 
 /** OpenTelemetry's names of operations, where they are not ours. */
 const operationNames: Partial<Record<Operation, string>> = { completion: "text_completion", embedding: "embeddings" };
@@ -31,6 +32,7 @@ export class AttemptSpans {
   #loadingAt: number | null = null;
   #leasedAt: number | null = null;
   #firstTokenAt: number | null = null;
+  #recording: RecordingSink | null = null;
 
   private constructor(span: Span, attempt: Attempt, startedAt: number) {
     this.span = span;
@@ -70,6 +72,15 @@ export class AttemptSpans {
     if (!whole) this.#firstTokenAt ??= performance.now();
   }
 
+  /** The sink that the answer is to go to: the given one, or one that records what it passes on to it. */
+  recorded(sink: AnswerSink): AnswerSink {
+    if (!this.span.recordsContent) return sink;
+    const { call } = this.#attempt;
+    this.span.set({ "gen_ai.input.messages": inputMessages(call) });
+    this.#recording = new RecordingSink(sink, call);
+    return this.#recording;
+  }
+
   end({ end, error, facts }: AttemptEnd): void {
     const { span } = this;
     if (!span.isRecorded) return;
@@ -80,6 +91,7 @@ export class AttemptSpans {
       "assistant.outcome": end,
       "error.type": error?.code ?? (end === "cancelled" ? "cancelled" : undefined),
       "gen_ai.response.model": end === "complete" ? this.#attempt.model.name : undefined,
+      "gen_ai.output.messages": this.#recording?.outputMessages,
       "gen_ai.response.finish_reasons": facts.finishReason === null ? undefined : [facts.finishReason],
       "gen_ai.usage.input_tokens": facts.promptTokens ?? undefined,
       "gen_ai.usage.output_tokens": facts.completionTokens ?? undefined,

@@ -227,8 +227,9 @@ class Run {
       if (!whole) lease.firstToken();
     };
     const sending = { call, model, scope, headers, lost: lease.lost, onFirstToken };
-    const trace = this.#spans?.span.headers;
-    return lease.upstream.send(trace === undefined ? sending : { ...sending, trace }, this.#sink);
+    const spans = this.#spans;
+    if (spans === null) return lease.upstream.send(sending, this.#sink);
+    return lease.upstream.send({ ...sending, trace: spans.span.headers }, spans.recorded(this.#sink));
   }
 
   /** Until part of an answer has come another target may be tried. */

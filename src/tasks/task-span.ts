@@ -13,6 +13,7 @@ export const beginTaskSpan = (tracer: Tracer | null, { id, tenant, value: task }
       "assistant.task.attempt": task.attempts + 1,
       "assistant.tenant": tenant,
       "gen_ai.request.model": task.model,
+      "gen_ai.conversation.id": task.conversation?.id,
     },
   }));
 

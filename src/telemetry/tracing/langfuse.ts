@@ -49,15 +49,16 @@ const isShown = (span: Pick<ReadableSpan, "name" | "attributes">): boolean => sp
 export function langfuseAttributes(span: Pick<ReadableSpan, "name" | "attributes">): Attributes {
   const { name, attributes } = span;
   const isTask = name === TASK_SPAN;
-  const scope = isTask ? "langfuse.trace" : "langfuse.observation";
   const model = attributes["gen_ai.response.model"] ?? attributes["gen_ai.request.model"];
   return present({
     ...attributes,
     "langfuse.observation.type": isCall(span) ? kindOf(attributes) : "span",
     "session.id": attributes["gen_ai.conversation.id"],
     "user.id": attributes["assistant.tenant"],
-    [`${scope}.input`]: attributes["gen_ai.input.messages"],
-    [`${scope}.output`]: attributes["gen_ai.output.messages"],
+    "langfuse.trace.input": attributes["gen_ai.input.messages"],
+    "langfuse.trace.output": attributes["gen_ai.output.messages"],
+    "langfuse.observation.input": attributes["gen_ai.input.messages"],
+    "langfuse.observation.output": attributes["gen_ai.output.messages"],
     ...(isTask
       ? {
           "langfuse.trace.name": TASK_SPAN,
