@@ -194,11 +194,11 @@ test("every metric of the dashboard and of the alerts is there", async () => {
 
 test("a collector that is dead, or never answers, costs requests nothing; the log has a line, and the next when it is back", async () => {
   const lines = async (message: string): Promise<number> =>
-    (await assistant.log())
+    (await assistant.daemonLog())
       .split("\n")
       .filter((line) => line.includes(message) && line.includes(new URL(collector.url).host)).length;
   for (const [round, state] of (["dead", "hanging"] as const).entries()) {
-    await collector.become(state);
+    await Promise.all([collector.become(state), langfuse.become(state)]);
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask(url, "river", "still there?")));
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
     await eventually(
@@ -207,7 +207,7 @@ test("a collector that is dead, or never answers, costs requests nothing; the lo
     );
     // More of the same is not said again.
     expect((await ask(url, "river", "and now?")).status).toBe(200);
-    await collector.become("up");
+    await Promise.all([collector.become("up"), langfuse.become("up")]);
     const traceId = newTrace();
     await eventually("it gets traces again", async () => {
       await ask(url, "river", "welcome back", { headers: traceparent(traceId) });

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { packageRoot } from "../../support/assistant.ts";
-import { promtool } from "../../support/promtool.ts";
+import { packageRoot } from "../support/assistant.ts";
+import { promtool } from "../support/promtool.ts";
 
 const templates = join(packageRoot, "templates/prometheus");
 let program: string;
