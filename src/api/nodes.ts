@@ -7,7 +7,13 @@ const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null
 export const NodeStatus = Type.Object({
   name: Type.String(),
   address: Type.String(),
-  state: Type.Union([Type.Literal("up"), Type.Literal("down"), Type.Literal("connecting"), Type.Literal("disabled")]),
+  state: Type.Union([
+    Type.Literal("up"),
+    Type.Literal("down"),
+    Type.Literal("connecting"),
+    Type.Literal("disabled"),
+    Type.Literal("drained"),
+  ]),
   version: Nullable(Type.String()),
   models: Type.Array(Type.String({ description: "models that it runs itself" })),
   weight: Type.Number(),
@@ -23,6 +29,26 @@ export type NodeStatus = Static<typeof NodeStatus>;
 export const NodesReport = Type.Object({
   nodeId: Type.String({ description: "this daemon's own id, as hop lists have it" }),
   grpc: Nullable(Type.String({ description: "address at which this daemon serves gRPC" })),
+  cluster: Nullable(
+    Type.Object({
+      name: Type.String({ description: "this machine's name in its cluster" }),
+      drained: Type.Boolean({ description: "whether the others send it nothing, and it starts no tasks" }),
+      inFlight: Type.Number({ description: "requests that it works on now" }),
+    }),
+  ),
   nodes: Type.Array(NodeStatus),
 });
 export type NodesReport = Static<typeof NodesReport>;
+
+/** Takes a machine of the cluster out of use, or back into it. */
+export const NodeAction = Type.Object(
+  {
+    action: Type.Union([Type.Literal("drain"), Type.Literal("uncordon")]),
+    node: Type.Optional(Type.String({ description: "name of a machine of the cluster; default: this one" })),
+  },
+  { additionalProperties: false },
+);
+export type NodeAction = Static<typeof NodeAction>;
+
+export const NodeActed = Type.Object({ node: Type.String(), drained: Type.Boolean() });
+export type NodeActed = Static<typeof NodeActed>;

@@ -1,6 +1,6 @@
 import type { AuditReport } from "../api/audit.ts";
 import type { KeyOrder, KeyView, NewKey } from "../api/keys.ts";
-import type { NodesReport } from "../api/nodes.ts";
+import type { NodeActed, NodeAction, NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import { adminRoutes } from "../api/routes.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
@@ -18,6 +18,7 @@ export interface DaemonClient {
   status(): Promise<DaemonStatus>;
   /** The remote servers, as the daemon sees them. */
   nodes(): Promise<NodesReport>;
+  actOnNode(action: NodeAction): Promise<NodeActed>;
   /** The programs that have registered themselves. */
   workers(): Promise<WorkersReport>;
   /** What each key has used. */
@@ -63,6 +64,7 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     audit: (query) => get(`${adminRoutes.audit}?${searchOf(query)}`),
     nodes: () =>
       callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
+    actOnNode: (action) => post(adminRoutes.nodes, action),
     workers: () => get("/v1.0/workers"),
     usage: () =>
       callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),

@@ -22,7 +22,7 @@ export interface ClusterOptions {
   onChange(): void;
 }
 
-/** The other machines of the configuration, each with the way to it and what was measured of it. */
+/** The other machines that the configuration or the cluster names, each with the way to it and what was measured of it. */
 export class Cluster {
   /** This daemon's id in hop lists, new with every start. */
   readonly nodeId = `node_${randomBytes(8).toString("hex")}`;
@@ -110,10 +110,10 @@ const isSame = (a: RemoteServer, b: RemoteServer): boolean =>
   a.address.host === b.address.host &&
   a.address.port === b.address.port;
 
-const idleStatus = ({ name, address, weight }: RemoteServer): NodeStatus => ({
+const idleStatus = ({ name, address, weight, isDrained = false }: RemoteServer): NodeStatus => ({
   name,
   address: addressText(address),
-  state: "disabled",
+  state: isDrained ? "drained" : "disabled",
   version: null,
   models: [],
   weight,

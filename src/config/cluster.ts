@@ -1,7 +1,9 @@
-import type { ClusterSettings } from "../core/config.ts";
+import { hostname } from "node:os";
+import type { ClusterSettings, ListenAddress } from "../core/config.ts";
 import { at } from "./draft.ts";
 import { type Environment, variable } from "./environment.ts";
 import { type Findings, noFile, type Place } from "./findings.ts";
+import { keyOf, reachableAddress, SERVER_NAME } from "./remotes.ts";
 import type { MainFile } from "./schema/main.ts";
 
 const VARIABLE = "ASSISTANT_CLUSTER_URL";
@@ -17,7 +19,12 @@ export function clusterOf(
   if (written === null) return null;
   const url = URL.parse(written.url);
   if (url !== null && (url.protocol === "redis:" || url.protocol === "rediss:") && url.hostname !== "")
-    return { url: written.url };
+    return {
+      url: written.url,
+      name: cluster?.name ?? hostName(),
+      advertise: cluster?.advertise === undefined ? null : reachable(cluster.advertise, findings, root),
+      apiKey: keyOf(findings, cluster ?? {}, at(root, "cluster"), true, env),
+    };
   // The text may hold a password.
   findings.mistake(written.place, "expected a URL such as `redis://127.0.0.1:6379/0`; found something else");
   return null;
@@ -42,4 +49,19 @@ function urlOf(
     return null;
   }
   return { url, place };
+}
+
+/** The machine's name, as far as it can be one of ours. */
+function hostName(): string {
+  const name = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .slice(0, 64);
+  return SERVER_NAME.test(name) ? name : "node";
+}
+
+function reachable(written: string, findings: Findings, root: Place): ListenAddress | null {
+  const address = reachableAddress(written);
+  if (typeof address !== "string") return address;
+  findings.mistake(at(root, "cluster", "advertise"), address);
+  return null;
 }

@@ -58,26 +58,35 @@ export function remotesOf(
 function addressOf(findings: Findings, entry: Entry, place: Place, enabled: boolean): ListenAddress | null {
   const { grpc_addr: written = "" } = entry;
   if (written === "" && !enabled) return null;
-  const address = parseAddress(written);
-  const problem =
-    typeof address === "string"
-      ? address
-      : address.port === 0
-        ? `expected a port from 1 to 65535, found 0`
-        : isWildcard(address.host)
-          ? `${written} names every address of a machine; write the address of the other machine`
-          : null;
-  if (problem === null) return address as ListenAddress;
+  const address = reachableAddress(written);
+  if (typeof address !== "string") return address;
   findings.mistake(
     entry.grpc_addr === undefined ? place : at(place, "grpc_addr"),
     entry.grpc_addr === undefined
       ? '`grpc_addr` is missing: expected the other machine\'s host:port, such as "192.168.1.20:50051"'
-      : problem,
+      : address,
   );
   return null;
 }
 
-function keyOf(findings: Findings, entry: Entry, place: Place, enabled: boolean, env: Environment): string | null {
+/** The address at which a machine is reached, or what is wrong with it. */
+export function reachableAddress(written: string): ListenAddress | string {
+  const address = parseAddress(written);
+  if (typeof address === "string") return address;
+  if (address.port === 0) return "expected a port from 1 to 65535, found 0";
+  return isWildcard(address.host)
+    ? `${written} names every address of a machine; write the one at which others reach it`
+    : address;
+}
+
+/** The key of a section that says it, or the variable that holds it. */
+export function keyOf(
+  findings: Findings,
+  entry: Pick<Entry, "api_key" | "api_key_env">,
+  place: Place,
+  enabled: boolean,
+  env: Environment,
+): string | null {
   if (entry.api_key !== undefined && entry.api_key_env !== undefined)
     findings.mistake(at(place, "api_key_env"), "there is an `api_key` too; keep one of the two");
   if (entry.api_key !== undefined) return entry.api_key;
@@ -86,7 +95,7 @@ function keyOf(findings: Findings, entry: Entry, place: Place, enabled: boolean,
   if (key === null && enabled)
     findings.warning(
       at(place, "api_key_env"),
-      `the environment variable ${entry.api_key_env} is not set, so the server is called without a key; set it for the daemon`,
+      `the environment variable ${entry.api_key_env} is not set, so that calls have no key; set it for the daemon`,
     );
   return key;
 }

@@ -84,12 +84,20 @@ export interface RemoteServer {
   readonly enabled: boolean;
   /** Sent with every call, or null. Never shown or logged. */
   readonly apiKey: string | null;
+  /** Set where the cluster told of it, and no file: whether it is drained. */
+  readonly isDrained?: boolean;
 }
 
 /** Daemons that work as one. */
 export interface ClusterSettings {
   /** Of Redis or Valkey, with its password. Never shown or logged. */
   readonly url: string;
+  /** Of this machine. */
+  readonly name: string;
+  /** Where the others reach it; null: where it listens. */
+  readonly advertise: ListenAddress | null;
+  /** Sent with every call to another, or null. Never shown or logged. */
+  readonly apiKey: string | null;
 }
 
 /** The whole configuration, validated and frozen. */

@@ -260,6 +260,13 @@ export const errorCatalogue = {
     retry: false,
     about: "There is no such GPU on this machine.",
   },
+  node_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No machine of the cluster has this name, or this one is in none.",
+  },
   node_unavailable: {
     status: 503,
     type: "overloaded_error",

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
+import type { Membership } from "../cluster/membership.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
@@ -29,6 +30,8 @@ export interface ControlParts {
   readonly presets: Pick<PresetShelf, "look" | "notices">;
   /** They serve what this makes, and are made after it. */
   listeners(): Listeners;
+  /** Null: the daemon is alone. */
+  membership(): Pick<Membership, "name" | "isDrained" | "setDrained"> | null;
   state(): DaemonStatus["state"];
   reloader(): Pick<Reloader, "reload" | "notices" | "restartSettings">;
   stop(options: { readonly now: boolean }): void;
@@ -85,7 +88,28 @@ export function createControl(parts: ControlParts): ControlPort {
     modelAct: async (name, action) =>
       scheduler.operate(operations[action], { model: directory.find(name)?.name ?? name }),
     keep: (name, idleTtlMs) => scheduler.keep(name, idleTtlMs),
-    nodes: () => ({ nodeId: remotes.nodeId, grpc: parts.listeners().grpc, nodes: remotes.status() }),
+    nodes: () => {
+      const member = parts.membership();
+      return {
+        nodeId: remotes.nodeId,
+        grpc: parts.listeners().grpc,
+        cluster:
+          member === null
+            ? null
+            : { name: member.name, drained: member.isDrained, inFlight: scheduler.snapshot().inFlight },
+        nodes: remotes.status(),
+      };
+    },
+    actOnNode: async ({ action, node }) => {
+      const member = parts.membership();
+      if (member === null)
+        throw new AssistantError("node_not_found", "This machine is in no cluster.", {
+          remedy: "Write the URL of a Redis as `[cluster] url` in config.toml, and restart the daemon.",
+        });
+      const drained = action === "drain";
+      return { node: await member.setDrained(node ?? null, drained), drained };
+    },
+    isDrained: () => parts.membership()?.isDrained ?? false,
     usage: () => metering.usage(),
     usageByDay: (query) => metering.usageByDay(query),
     metrics: async ({ engines }) => {

@@ -1,5 +1,6 @@
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
+import type { Membership } from "../cluster/membership.ts";
 import type { Environment } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
@@ -35,6 +36,7 @@ import { createDeferred, type Deferred } from "./deferred.ts";
 import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
+import { createMembership } from "./membership.ts";
 import { Metering } from "./metering.ts";
 import { createMonitor } from "./monitor.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
@@ -82,6 +84,7 @@ export class Daemon {
   readonly #deferred: Deferred;
   readonly #workers: Workers;
   readonly #pipelines: Pipelines;
+  readonly #membership: Membership | null;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -164,6 +167,7 @@ export class Daemon {
       taskQueue: () => this.#tasks.queue,
       presets,
       listeners: () => this.#listeners,
+      membership: () => this.#membership,
       state: () => this.#state,
       reloader: () => this.#reloader,
       stop: (options) => this.stop(options),
@@ -184,6 +188,10 @@ export class Daemon {
     const parts = { tasks: this.#tasks, conversations, authorizer, log };
     this.#deferred = createDeferred(current, this.#components, stores, parts);
     const { files, responses, batches } = this.#deferred;
+    this.#membership = createMembership(current, this.#components, stores, log, {
+      grpc: () => this.#listeners.grpc,
+      onDrained: (isDrained) => this.#tasks.pause(isDrained),
+    });
     this.#pipelines = createPipelines(current, this.#components, log);
     this.#listeners = new Listeners({
       inference,
@@ -308,6 +316,7 @@ export class Daemon {
           await drained;
         },
       },
+      { name: "cluster", start: () => this.#membership?.start(), stop: () => this.#membership?.close() },
       { name: "workers", start: () => startWorkers(this.#workers, log), stop: () => this.#workers.close() },
       { name: "pipelines", stop: () => this.#pipelines.close() },
       { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },

@@ -2,8 +2,9 @@ import type { InfoResponse } from "../api/assistant-service.ts";
 import type { NodeStatus } from "../api/nodes.ts";
 import type { ProviderStatus } from "../api/providers.ts";
 import { Cluster, type ClusterLog } from "../cluster/cluster.ts";
+import { addressText } from "../config/network.ts";
 import { systemClock } from "../core/clock.ts";
-import type { Config } from "../core/config.ts";
+import type { Config, RemoteServer } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
@@ -35,6 +36,8 @@ export class Remotes {
   #config: Config | null = null;
   /** Providers that no file names. */
   #registered: readonly Provider[] = [];
+  /** Machines that the cluster told of. */
+  #joined: readonly RemoteServer[] = [];
   readonly #sources: RemoteSource[];
 
   constructor(options: RemotesOptions) {
@@ -54,7 +57,7 @@ export class Remotes {
   async configure(config: Config): Promise<void> {
     const first = this.#config === null;
     this.#config = config;
-    this.#cluster.configure(config.remotes);
+    this.#configureCluster();
     const looked = this.#configureProviders();
     // A model that this machine has got, or lost, may be another's too.
     if (!first) this.#tell();
@@ -63,6 +66,12 @@ export class Remotes {
     const timer = systemClock.after(FIRST_LOOK_MS, late.resolve);
     await Promise.race([looked, late.promise]);
     timer.cancel();
+  }
+
+  /** Takes over what the cluster tells of other machines. Those that the configuration names stay as it says. */
+  join(servers: readonly RemoteServer[]): void {
+    this.#joined = servers;
+    this.#configureCluster();
   }
 
   /** Takes up a provider that no file names, until the daemon ends. Resolves once it was looked at; rejects with why it cannot be used, and then it is not kept. */
@@ -148,6 +157,14 @@ export class Remotes {
   close(): void {
     this.#cluster.close();
     this.#providers.close();
+  }
+
+  #configureCluster(): void {
+    const { remotes = [] } = this.#config ?? {};
+    const names = new Set(remotes.map(({ name }) => name));
+    const addresses = new Set(remotes.map(({ address }) => addressText(address)));
+    const joined = this.#joined.filter(({ name, address }) => !names.has(name) && !addresses.has(addressText(address)));
+    this.#cluster.configure([...remotes, ...joined]);
   }
 
   #configureProviders(): Promise<void> {

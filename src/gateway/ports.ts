@@ -1,5 +1,5 @@
 import type { AuditEntry } from "../api/audit.ts";
-import type { NodesReport } from "../api/nodes.ts";
+import type { NodeActed, NodeAction, NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
 import type { UsageByDay, UsageReport } from "../api/usage.ts";
@@ -21,6 +21,10 @@ export interface ControlPort {
   keep(name: string, idleTtlMs: number | null): void;
   /** Other machines, as this daemon sees them. */
   nodes(): NodesReport;
+  /** Takes a machine of the cluster out of use, or back into it. `node_not_found`, `store_unavailable` otherwise. */
+  actOnNode(action: NodeAction): Promise<NodeActed>;
+  /** This machine is out of use. */
+  isDrained(): boolean;
   /** What each key has used. */
   usage(): UsageReport;
   /** The same by day. `from`: the first one, `YYYY-MM-DD`; `tenant`: of that key alone. */

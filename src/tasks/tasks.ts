@@ -105,6 +105,7 @@ export class Tasks {
   #countedAt = 0;
   #watching: Disposable | null = null;
   #isClosed = false;
+  #isPaused = false;
 
   constructor(options: TasksOptions) {
     this.#options = options;
@@ -139,7 +140,13 @@ export class Tasks {
       clock,
       log: options.log,
     };
-    this.#dispatcher = cluster === null ? new Runner(dispatch) : new ClusterRunner({ ...dispatch, ...cluster });
+    this.#dispatcher =
+      cluster === null
+        ? new Runner(dispatch)
+        : new ClusterRunner({
+            ...{ ...dispatch, ...cluster },
+            serves: (lane) => !this.#isPaused && cluster.serves(lane),
+          });
     this.#webhooks = new Webhooks({
       store,
       clock,
@@ -191,6 +198,11 @@ export class Tasks {
         await new Promise<void>((resolve) => clock.after(START_RETRY_MS, resolve));
       }
     }
+  }
+
+  /** Leaves the tasks of a cluster to its other daemons, from the next look at the queues on. What runs goes on. */
+  pause(isPaused: boolean): void {
+    this.#isPaused = isPaused;
   }
 
   /** Starts nothing more, and ends the streams of those who follow a task. */

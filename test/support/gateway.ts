@@ -111,7 +111,9 @@ function recordedControl(): RecordedControl {
         throw new AssistantError("instance_not_found", `No instance is called "${instanceId}".`);
       calls.push(["act", instanceId, action]);
     },
-    nodes: () => ({ nodeId: "", grpc: null, nodes: [] }),
+    nodes: () => ({ nodeId: "", grpc: null, nodes: [], cluster: null }),
+    actOnNode: () => Promise.reject(new Error("there is no cluster")),
+    isDrained: () => false,
     usage: () => ({ since: 0, usage: [] }),
     usageByDay: async () => ({ days: [] }),
     metrics: async () => "# nothing is measured\n",

@@ -97,6 +97,8 @@ beforeEach(async () => {
     usageByDay: nothing,
     metrics: async () => "# measured\n",
     reload: nothing,
+    actOnNode: nothing,
+    isDrained: () => false,
     shutdown: nothing,
   };
   gateway = await createGateway({

@@ -1,6 +1,6 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
-import { NodesReport } from "../../../api/nodes.ts";
+import { NodeActed, NodeAction, NodesReport } from "../../../api/nodes.ts";
 import { adminRoutes } from "../../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../../api/status.ts";
 import { UsageByDay, UsageReport } from "../../../api/usage.ts";
@@ -48,6 +48,11 @@ function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   app.get(adminRoutes.status, status, async () => await control.status());
   const nodes = { ...described("List other machines"), schema: { response: { 200: NodesReport } } };
   app.get(adminRoutes.nodes, nodes, async () => control.nodes());
+  const actOnNode = {
+    config: { audit: "node.change", describe: { summary: "Drain a machine of the cluster, or use it again" } },
+    schema: { body: NodeAction, response: { 200: NodeActed } },
+  };
+  app.post(adminRoutes.nodes, actOnNode, async ({ body }) => await control.actOnNode(body));
   const usage = { ...described("Show what each key has used"), schema: { response: { 200: UsageReport } } };
   app.get(adminRoutes.usage, usage, async () => control.usage());
   const days = {

@@ -19,7 +19,7 @@ const OPERATIONS: readonly TensorOperation[] = ["completion", "chat", "embedding
 
 export interface KserveModelsOptions {
   readonly directory: ModelDirectory;
-  readonly control: Pick<ControlPort, "status" | "modelAct">;
+  readonly control: Pick<ControlPort, "status" | "modelAct" | "isDrained">;
   readonly version: string;
   /** The listener serves these models alone; null: all. */
   readonly onlyModels: readonly string[] | null;
@@ -66,7 +66,7 @@ export class KserveModels {
   }
 
   isReady(): boolean {
-    return !this.#options.isStopping();
+    return !this.#options.isStopping() && !this.#options.control.isDrained();
   }
 
   /** The model that a request is read for; undefined: there is none, which the core says. Throws `invalid_request` where none is named. */
