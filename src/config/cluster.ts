@@ -7,6 +7,7 @@ import { keyOf, reachableAddress, SERVER_NAME } from "./remotes.ts";
 import type { MainFile } from "./schema/main.ts";
 
 const VARIABLE = "ASSISTANT_CLUSTER_URL";
+const KEY_VARIABLE = "ASSISTANT_CLUSTER_API_KEY";
 
 /** What `[cluster]` and the environment say; null: the daemon is alone. */
 export function clusterOf(
@@ -23,7 +24,7 @@ export function clusterOf(
       url: written.url,
       name: cluster?.name ?? hostName(),
       advertise: cluster?.advertise === undefined ? null : reachable(cluster.advertise, findings, root),
-      apiKey: keyOf(findings, cluster ?? {}, at(root, "cluster"), true, env),
+      apiKey: variable(env, KEY_VARIABLE) ?? keyOf(findings, cluster ?? {}, at(root, "cluster"), true, env),
     };
   // The text may hold a password.
   findings.mistake(written.place, "expected a URL such as `redis://127.0.0.1:6379/0`; found something else");

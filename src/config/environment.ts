@@ -27,6 +27,11 @@ export const environmentVariables = [
     key: "cluster.url",
     about: "Redis or Valkey of the cluster, so that its password need not be in a file.",
   },
+  {
+    name: "ASSISTANT_CLUSTER_API_KEY",
+    key: "cluster.api_key",
+    about: "The key that the machines of the cluster ask each other for.",
+  },
   { name: "ASSISTANT_LOG_LEVEL", key: "log.level", about: "How much the daemon logs." },
   { name: "ASSISTANT_LLAMA_SERVER", key: "engine.llama_server_path", about: "Path of a llama-server binary." },
   {

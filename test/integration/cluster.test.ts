@@ -11,7 +11,6 @@ const nodes = new NodeGroup();
 /** Has no model of its own: all it serves is elsewhere. */
 let front: TestNode;
 let left: TestNode;
-let right: TestNode;
 
 const member = (name: string, models: Readonly<Record<string, string>>): Promise<TestNode> =>
   nodes.start({
@@ -36,7 +35,7 @@ const ask = async (url: string): Promise<number> => {
 beforeAll(async () => {
   redis = await startRedis();
   left = await member("left", { [MODEL]: SLOTS });
-  [right, front] = await Promise.all([member("right", { [MODEL]: SLOTS }), member("front", {})]);
+  [front] = await Promise.all([member("front", {}), member("right", { [MODEL]: SLOTS })]);
   await Promise.all([seen(front, "left", "up"), seen(front, "right", "up"), seen(left, "front", "up")]);
 });
 afterAll(async () => {
