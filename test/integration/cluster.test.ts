@@ -67,6 +67,21 @@ test("a drained machine gets nothing from the others until it is used again", as
   await seen(front, "left", "up");
 });
 
+test("tasks are done by a machine that has the model, whichever one took them", async () => {
+  const response = await fetch(`${front.url}/api/v1/tasks`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: MODEL, prompt: "Hello" }),
+  });
+  expect(response.status).toBe(201);
+  const { task_id: id } = (await response.json()) as { task_id: string };
+  const done = await eventually("the task has ended", async () => {
+    const task = (await (await fetch(`${left.url}/api/v1/tasks/${id}`)).json()) as { status: string };
+    return ["completed", "failed"].includes(task.status) && task.status;
+  });
+  expect(done).toBe("completed");
+});
+
 test("a name that no machine has is refused with those there are", async () => {
   const { exitCode, stderr } = await front.assistant.run(["node", "drain", "nowhere"]);
   expect(exitCode).toBe(4);
