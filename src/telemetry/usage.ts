@@ -37,6 +37,8 @@ export class UsageLedger {
   /** Of the days that are not over, or not saved. */
   readonly #days = new Map<string, Row>();
   readonly #dirty = new Set<Row>();
+  /** What was in the store when a row was read or saved last. Another daemon may have counted more there since. */
+  readonly #saved = new WeakMap<Row, Readonly<Row>>();
 
   private constructor(store: Store, since: number) {
     this.#store = store;
@@ -51,8 +53,8 @@ export class UsageLedger {
     if (begun === undefined) await ledger.#takeOver(documents);
     else {
       ledger.#since = begun.since ?? now;
-      for (const row of await ledger.#listed(TOTAL)) ledger.#totals.set(keyOf(row), { ...row });
-      for (const row of await ledger.#listed(dayOf(now))) ledger.#days.set(keyOf(row), { ...row });
+      for (const row of await ledger.#listed(TOTAL)) ledger.#take(ledger.#totals, row);
+      for (const row of await ledger.#listed(dayOf(now))) ledger.#take(ledger.#days, row);
     }
     return ledger;
   }
@@ -114,18 +116,10 @@ export class UsageLedger {
     if (rows.length === 0) return;
     this.#dirty.clear();
     const expiresAt = now + DAYS_KEPT * DAY_MS;
-    const records: UsageRecord[] = [...rows.map((row) => ({ ...row })), this.#begun()];
     try {
-      for (let start = 0; start < records.length; start += WRITES_AT_ONCE)
-        await this.#store.commit(
-          records.slice(start, start + WRITES_AT_ONCE).map((record) => {
-            const isDay = record.day !== TOTAL && record.day !== SINCE;
-            return this.#records.put(idOf(record), record, {
-              tenant: record.tenant,
-              expiresAt: isDay ? expiresAt : null,
-            });
-          }),
-        );
+      await this.#store.commit([this.#records.put(idOf(this.#begun()), this.#begun(), { tenant: "" })]);
+      for (let start = 0; start < rows.length; start += WRITES_AT_ONCE)
+        await this.#saveRows(rows.slice(start, start + WRITES_AT_ONCE), expiresAt);
     } catch (error) {
       for (const row of rows) this.#dirty.add(row);
       throw error;
@@ -133,12 +127,49 @@ export class UsageLedger {
     for (const [id, row] of this.#days) if (row.day !== dayOf(now) && !this.#dirty.has(row)) this.#days.delete(id);
   }
 
+  /** Adds to the store's records what was counted here since the rows were saved last. */
+  async #saveRows(rows: readonly Row[], expiresAt: number): Promise<void> {
+    for (;;) {
+      const stored = await Promise.all(rows.map((row) => this.#records.get(idOf(row))));
+      const counted = rows.map((row, index) => {
+        const before = stored[index]?.value;
+        const base = this.#saved.get(row) ?? empty(row);
+        return { row, seen: { ...row }, sum: before === undefined ? { ...row } : plus(before, minus(row, base)) };
+      });
+      const { ok } = await this.#store.commit(
+        counted.map(({ sum }, index) =>
+          this.#records.put(idOf(sum), sum, {
+            tenant: sum.tenant,
+            expiresAt: sum.day === TOTAL ? null : expiresAt,
+            expect: stored[index]?.revision ?? 0,
+          }),
+        ),
+      );
+      // Another daemon saved one of them meanwhile.
+      if (!ok) continue;
+      for (const { row, seen, sum } of counted) {
+        // What came in while it was written is counted on top.
+        Object.assign(row, plus(sum, minus(row, seen)));
+        this.#saved.set(row, sum);
+      }
+      return;
+    }
+  }
+
+  #take(rows: Map<string, Row>, { since: _, ...record }: UsageRecord): void {
+    const row = { ...record };
+    rows.set(keyOf(row), row);
+    this.#saved.set(row, record);
+  }
+
   async #takeOver(documents: Documents): Promise<void> {
     const kept = await documents.read(DOCUMENT, usageDocument);
     if (kept === null) return;
     this.#since = kept.since;
-    for (const row of kept.usage) this.#dirty.add(Object.assign(rowOf(this.#totals, { ...row, day: TOTAL }), row));
-    await this.save();
+    for (const row of kept.usage) this.#take(this.#totals, { ...row, day: TOTAL });
+    const writes = [...this.#totals.values()].map((row) => this.#records.put(idOf(row), row, { tenant: row.tenant }));
+    for (let start = 0; start < writes.length; start += WRITES_AT_ONCE)
+      await this.#store.commit(writes.slice(start, start + WRITES_AT_ONCE));
     // Even of no requests: counting began then.
     await this.#store.commit([this.#records.put(idOf(this.#begun()), this.#begun(), { tenant: "" })]);
     await documents.remove(DOCUMENT, usageDocument);
@@ -178,6 +209,26 @@ const empty = ({ day, tenant, model }: Place): Row => ({
   ...{ day, tenant, model },
   ...{ requests: 0, failed: 0, promptTokens: 0, cachedTokens: 0, completionTokens: 0 },
 });
+
+/** The counts of the second row added to those of the first, or taken from them. */
+const added = (row: Row, other: Row, sign: 1 | -1): Row => {
+  const sum = (one = 0, two = 0): number => one + sign * two;
+  const { day, tenant, model } = row;
+  const characters = row.characters ?? other.characters;
+  const audioSeconds = row.audioSeconds ?? other.audioSeconds;
+  return {
+    ...{ day, tenant, model },
+    requests: sum(row.requests, other.requests),
+    failed: sum(row.failed, other.failed),
+    promptTokens: sum(row.promptTokens, other.promptTokens),
+    cachedTokens: sum(row.cachedTokens, other.cachedTokens),
+    completionTokens: sum(row.completionTokens, other.completionTokens),
+    ...(characters === undefined ? {} : { characters: sum(row.characters, other.characters) }),
+    ...(audioSeconds === undefined ? {} : { audioSeconds: sum(row.audioSeconds, other.audioSeconds) }),
+  };
+};
+const plus = (row: Row, other: Row): Row => added(row, other, 1);
+const minus = (row: Row, other: Row): Row => added(row, other, -1);
 
 function rowOf(rows: Map<string, Row>, place: Place): Row {
   const key = keyOf(place);

@@ -114,6 +114,19 @@ test("nothing is written while nothing happens, and what could not be written is
   expect((await opened(NOON)).report()).toEqual(ledger.report());
 });
 
+test("what several daemons count on one store is added up", async () => {
+  const [one, other] = [await opened(NOON), await opened(NOON)];
+  one.note(request({}), NOON);
+  other.note(request({}), NOON);
+  other.note(request({ model: "lake" }), NOON);
+  await Promise.all([one.save(NOON), other.save(NOON)]);
+  one.note(request({}), NOON);
+  await one.save(NOON);
+  const counted = [row("anna", "lake", [1, 0, 10, 4, 5]), row("anna", "river", [3, 0, 30, 12, 15])];
+  expect((await opened(NOON)).report().usage).toEqual(counted);
+  expect((await one.byDay({ from: "2000-01-01" })).days.map(({ requests }) => requests)).toEqual([1, 3]);
+});
+
 test("the file of an earlier version is taken over, once", async () => {
   const kept = { since: 500, usage: [row("anna", "river", [7, 1, 70, 0, 35])] };
   await writeFile(file, JSON.stringify(kept));
