@@ -15,6 +15,8 @@ const layers = [
     "src/conversations",
     "src/pipelines",
     "src/workers",
+    "src/replicas",
+    "src/objects",
     "src/retrieval",
     "src/mcp",
   ],

@@ -16,6 +16,7 @@ const programs = [
     "src/**/worker/main.ts",
     "src/**/*-program.ts",
     "src/workers/sdk/index.ts",
+    "src/workers/handlers/client.ts",
   ]),
 ];
 

@@ -23,7 +23,8 @@ export type WireFormat =
   | "llamacpp.infill"
   | "llamacpp.props"
   | "llamacpp.adapters"
-  | "pipeline.input";
+  | "pipeline.input"
+  | "kserve.infer";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -34,6 +35,8 @@ export interface CallBody {
   readonly json: JsonObject;
   /** Set where the body is `multipart/form-data`. */
   readonly form?: CallForm;
+  /** Of the Open Inference Protocol: length of the JSON in `bytes`, behind which binary tensors follow. */
+  readonly headBytes?: number;
 }
 
 /** What a form has besides its fields. */

@@ -17,10 +17,12 @@ export type Operation =
   /** What a pipeline is asked in its own format. */
   | "infer"
   /** What the model's program does with its vocabulary, or says of itself: nothing is computed by the model. */
-  | "tokenize";
+  | "tokenize"
+  /** Tensors of any kind are passed to a handler, and what it makes of them comes back. */
+  | "tensors";
 
 /** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
-export type ModelKind = "chat" | "embedding" | "rerank" | "image" | "speech" | "transcription";
+export type ModelKind = "chat" | "embedding" | "rerank" | "image" | "speech" | "transcription" | "handler";
 
 export interface KindTraits {
   /** Operations that models of this kind answer. */
@@ -93,6 +95,15 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
     probe: "transcription",
     noun: "a transcription model",
     verb: "transcribe",
+  },
+  handler: {
+    operations: ["tensors"],
+    generates: false,
+    tokenizes: false,
+    engine: "auto",
+    probe: null,
+    noun: "a handler of tensors",
+    verb: "handle tensors",
   },
 };
 

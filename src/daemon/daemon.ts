@@ -22,6 +22,7 @@ import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import type { Monitor } from "../monitor/monitor.ts";
 import type { Pipelines } from "../pipelines/pipelines.ts";
+import type { Replicas } from "../replicas/replicas.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
@@ -41,6 +42,7 @@ import { Metering } from "./metering.ts";
 import { createMonitor } from "./monitor.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
 import { createPipelines } from "./pipelines.ts";
+import { createReplicas } from "./registered-replicas.ts";
 import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
@@ -85,6 +87,7 @@ export class Daemon {
   readonly #workers: Workers;
   readonly #pipelines: Pipelines;
   readonly #membership: Membership | null;
+  readonly #replicas: Replicas;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -158,6 +161,7 @@ export class Daemon {
     });
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
+    this.#replicas = createReplicas(this.#components, log);
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
     const control = createControl({
       current,
@@ -222,6 +226,14 @@ export class Daemon {
       },
       slots: engineSlots(() => fleet.snapshots()),
       servers: registeredServers(remotes),
+      replicas: {
+        replicas: this.#replicas,
+        self: () => ({
+          replicaId: remotes.nodeId,
+          endpoint: this.#listeners.grpc ?? this.#listeners.url ?? "",
+          url: this.#listeners.url,
+        }),
+      },
       version,
       info: (endpoints) => remotes.info(current.config, endpoints, scheduler.snapshot(), fleet.snapshots()),
       shelf: new WeightsServer(() => current.config, modelStore),
@@ -298,6 +310,7 @@ export class Daemon {
         start: () => this.#listeners.open(this.#current.config),
         stop: () => this.#listeners.close(),
       },
+      { name: "replicas", stop: () => this.#replicas.close() },
       { name: "fleet", stop: () => fleet.close(ENGINE_GRACE_MS) },
       {
         name: "requests",

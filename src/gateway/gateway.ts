@@ -36,6 +36,7 @@ import type { Files } from "./doors/openai/files/stored.ts";
 import type { Responses } from "./doors/openai/responses/stored.ts";
 import { pagesDoor } from "./doors/pages/door.ts";
 import { defaultPipelineDoor, pipelinesDoor } from "./doors/pipelines/door.ts";
+import { type ReplicasDoorOptions, replicasDoor } from "./doors/replicas/door.ts";
 import { workerFrameworkDoor } from "./doors/worker-framework/door.ts";
 import type { Authorizer } from "./front/authorize.ts";
 import { ClientIds } from "./front/client-ids.ts";
@@ -103,6 +104,8 @@ export interface GatewayOptions {
   readonly voices?: (model: ModelSpec) => Promise<readonly Voice[]>;
   /** Servers that join while the daemon runs. Default: none can. */
   readonly servers?: ServersPort;
+  /** Who offers which capabilities. Default: nobody can register. */
+  readonly replicas?: Pick<ReplicasDoorOptions, "replicas" | "self">;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
   /** Files that clients upload, for all listeners. Default: they cannot. */
@@ -225,6 +228,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
+  if (options.replicas !== undefined) doors.push(replicasDoor({ ...options.replicas, directory }));
   if (registry !== null)
     doors.push(
       apiV1Door({

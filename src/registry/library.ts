@@ -1,7 +1,7 @@
 import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setKeys } from "../config/edit.ts";
-import { sectionOf } from "../config/schema/model.ts";
+import { type FileKind, sectionOf } from "../config/schema/model.ts";
 import { UnreadableFile } from "../config/toml.ts";
 import { modelConfigFile, writeNew } from "../config/write.ts";
 import type { Config } from "../core/config.ts";
@@ -198,7 +198,7 @@ async function textOfDerived(
   const text = await readFile(from.file, "utf8");
   const own = { ...settings, model_name: name, ...withoutAliases(text) };
   try {
-    return setKeys(from.file, text, sectionOf[from.kind], own).text;
+    return setKeys(from.file, text, sectionOf[from.kind as FileKind], own).text;
   } catch (error) {
     // The model goes on with what the file said before.
     if (!(error instanceof UnreadableFile)) throw error;

@@ -22,6 +22,7 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
   "openai.transcription": "/v1/audio/transcriptions",
   "openai.translation": "/v1/audio/translations",
   "pipeline.input": "/input",
+  "kserve.infer": "/infer/json",
 };
 
 /** Its requests have no body. */

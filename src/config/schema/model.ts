@@ -257,6 +257,9 @@ export type CommandKeys = NonNullable<ModelFile["command"]>;
 export type TtsKeys = NonNullable<ModelFile["tts"]>;
 export type TranscriptionKeys = NonNullable<ModelFile["transcription"]>;
 
+/** A kind of models that files describe. */
+export type FileKind = Exclude<ModelKind, "handler">;
+
 /** The section that describes models of a kind. */
 export const sectionOf = {
   chat: "chat",
@@ -265,5 +268,5 @@ export const sectionOf = {
   image: "image",
   speech: "tts",
   transcription: "transcription",
-} as const satisfies Record<ModelKind, keyof ModelFile>;
-export const MODEL_KINDS = Object.keys(sectionOf) as readonly ModelKind[];
+} as const satisfies Record<FileKind, keyof ModelFile>;
+export const MODEL_KINDS = Object.keys(sectionOf) as readonly FileKind[];

@@ -22,7 +22,7 @@ import { responseFormat } from "./structure.ts";
 import { tools } from "./tools.ts";
 
 /** An operation whose fields are listed here. */
-export type Operation = Exclude<ModelOperation, "rerank" | "image" | "infer" | "tokenize">;
+export type Operation = Exclude<ModelOperation, "rerank" | "image" | "infer" | "tensors" | "tokenize">;
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
 export interface Field extends DescribedRule {

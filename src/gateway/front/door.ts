@@ -14,7 +14,7 @@ import type { RequestTarget } from "./target.ts";
 /** What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the route's where they are missing, the deadline is the one of the headers. */
 export interface DecodedBody
   extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens">,
-    Partial<Pick<InferenceCall, "operation" | "wire" | "deadlineAt" | "reservation">> {
+    Partial<Pick<InferenceCall, "operation" | "wire" | "deadlineAt" | "reservation" | "hops">> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
   /** Capabilities that what serves it has to offer. Missing: the body asks for none. */

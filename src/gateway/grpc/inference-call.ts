@@ -7,8 +7,12 @@ import type { CallOrigin, InferenceCall, JsonObject } from "../../core/inference
 import { CallerGone } from "../../core/upstream.ts";
 import { answerOf } from "../../inference/collect.ts";
 import { EventSink } from "../../inference/events.ts";
-import type { AnswerTensors, InferResponse } from "../doors/kserve/answer.ts";
+import { bodyOfMessage, messageOfAnswer, messageOfJson } from "../../upstreams/kserve/codec.ts";
+import type { AnswerTensors } from "../doors/kserve/answer.ts";
+import { headBytesIn } from "../doors/kserve/buffered-sink.ts";
 import { decodeInfer } from "../doors/kserve/decode.ts";
+import { handlerCall, isHandler } from "../doors/kserve/handler.ts";
+import { withoutCapability } from "../doors/kserve/request.ts";
 import type { Identity } from "../front/authorize.ts";
 import { callHeaders } from "../front/call-headers.ts";
 import { clientIdOf } from "../front/client-ids.ts";
@@ -16,7 +20,7 @@ import { noteRefusal } from "../front/refusals.ts";
 import { selectorOf } from "../front/selector.ts";
 import { beginCall } from "./call-span.ts";
 import { type ForwardOptions, stateDeadline } from "./forward.ts";
-import { inferRequestOf, inferResponseOf } from "./inference-wire.ts";
+import { inferRequestOf, inferResponseOf, parametersOf } from "./inference-wire.ts";
 
 export interface GrpcCall
   extends Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "cancelled" | "getDeadline" | "getPath"> {
@@ -34,7 +38,8 @@ export interface PartWriter {
 /** A request on its way into the core. */
 interface Decoded {
   readonly call: InferenceCall;
-  readonly answer: AnswerTensors;
+  /** Null: a handler's own tensors are passed on. */
+  readonly answer: AnswerTensors | null;
 }
 
 /** The answer to a request, in one piece. Rejects with why there is none, or with `CallerGone`. */
@@ -44,38 +49,44 @@ export const infer = (
   identity: Identity,
   message: WireInferRequest,
 ): Promise<WireInferResponse> =>
-  served(options, call, identity, message, false, async (decoded) =>
-    inferResponseOf(await whole(options, decoded), isRaw(message)),
-  );
+  served(options, call, identity, message, false, (decoded) => whole(options, decoded, isRaw(message)));
 
-/** The same part by part; the last one is returned. */
+/** The same part by part; the last one is returned, or null where a handler has sent all of them. */
 export const inferStreamed = (
   options: ForwardOptions,
   call: GrpcCall,
   identity: Identity,
   message: WireInferRequest,
   writer: PartWriter,
-): Promise<WireInferResponse> =>
+): Promise<WireInferResponse | null> =>
   served(options, call, identity, message, true, async (decoded) => {
+    const { answer } = decoded;
     if (!decoded.call.streamed) {
-      const response = await whole(options, decoded);
-      return inferResponseOf({ ...response, parameters: { triton_final_response: true } }, isRaw(message));
+      const response = await whole(options, decoded, isRaw(message));
+      return { ...response, parameters: { triton_final_response: { boolParam: true } } };
     }
     const event = (chunk: JsonObject): boolean => {
-      const part = decoded.answer.chunk(chunk);
+      if (answer === null) return writer.write(messageOfJson(chunk, isRaw(message)));
+      const part = answer.chunk(chunk);
       return part === null || writer.write(inferResponseOf(part, isRaw(message)));
     };
     const sink = new EventSink({ event, onDrain: (callback) => writer.onDrain(callback) });
     await options.inference.run(decoded.call, sink);
     await sink.ended;
-    return inferResponseOf(decoded.answer.end(), isRaw(message));
+    return answer === null ? null : inferResponseOf(answer.end(), isRaw(message));
   });
 
 const isRaw = ({ rawInputContents }: WireInferRequest): boolean => rawInputContents.length > 0;
 
-async function whole({ inference }: ForwardOptions, { call, answer }: Decoded): Promise<InferResponse> {
-  const { body } = await answerOf(inference, call);
-  return answer.whole(JSON.parse(body.toString()) as JsonObject);
+async function whole(
+  { inference }: ForwardOptions,
+  { call, answer }: Decoded,
+  isRaw: boolean,
+): Promise<WireInferResponse> {
+  const { body, headers } = await answerOf(inference, call);
+  return answer === null
+    ? messageOfAnswer(body, headBytesIn(headers) ?? body.length, isRaw)
+    : inferResponseOf(answer.whole(JSON.parse(body.toString()) as JsonObject), isRaw);
 }
 
 /** Admits a request, reads it and has it answered. The caller's disconnecting and its deadline end the work, in every phase. */
@@ -127,8 +138,10 @@ async function decode(
   streams: boolean,
 ): Promise<Decoded> {
   try {
-    const request = inferRequestOf(message);
-    const { call, answer } = decodeInfer(request, kserve.asked(request, headers), streams);
+    const target = kserve.target(namedIn(message), headers);
+    const { call, answer } = isHandler(target.spec)
+      ? { call: handlerCall(target, bodyOfMessage(message, parametersIn(message), streams), streams), answer: null }
+      : decodeInfer(inferRequestOf(message), target.spec, streams);
     const { model, capabilities, priority, ...decoded } = call;
     const asked = capabilities === undefined ? { model } : { model, capabilities };
     const selector = selectorOf(headers, asked, kserve.onlyModels);
@@ -141,6 +154,16 @@ async function decode(
     throw error;
   }
 }
+
+/** What a message names, before its tensors are looked at. Throws why it was not decoded. */
+function namedIn({ modelName: model, modelVersion: version, parameters, refused: reason }: WireInferRequest) {
+  if (reason !== undefined) throw reason;
+  const { capabilities } = withoutCapability(parametersOf(parameters));
+  return { model, version, ...(capabilities === undefined ? {} : { capabilities }) };
+}
+
+const parametersIn = ({ parameters }: WireInferRequest): JsonObject =>
+  withoutCapability(parametersOf(parameters)).parameters;
 
 function admit<T>(options: ForwardOptions, call: GrpcCall, work: () => T): T {
   try {

@@ -159,7 +159,7 @@ function streamInfer(
         onDrain: (callback: () => void) => void call.once("drain", callback),
       };
       const last = await inferStreamed(options, call, identity, message, writer);
-      call.write({ inferResponse: last });
+      if (last !== null) call.write({ inferResponse: last });
     } catch (thrown) {
       if (thrown instanceof CallerGone || call.cancelled) return;
       call.write({ errorMessage: errorText(presented(options, thrown)), inferResponse: { id: message.id } });

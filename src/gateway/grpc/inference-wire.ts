@@ -86,7 +86,7 @@ function refuseParameters(tensor: string, parameters: WireParameters = {}): void
     );
 }
 
-const parametersOf = (parameters: WireParameters): JsonObject =>
+export const parametersOf = (parameters: WireParameters): JsonObject =>
   Object.fromEntries(Object.entries(parameters).map(([name, parameter]) => [name, valueOfParameter(parameter)]));
 
 const valueOfParameter = ({ boolParam, int64Param, uint64Param, doubleParam, stringParam }: WireParameter): unknown => {

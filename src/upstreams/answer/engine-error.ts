@@ -44,6 +44,7 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   translation: "file",
   infer: "Input",
   tokenize: "content",
+  tensors: "inputs",
 };
 
 /** What an engine's error answer means to the client. */

@@ -5,6 +5,7 @@ import { KserveModels } from "../../../src/gateway/doors/kserve/models.ts";
 import {
   generateRequestOf,
   type InferRequest,
+  inferHeadOf,
   inferRequestOf,
   namedBy,
 } from "../../../src/gateway/doors/kserve/request.ts";
@@ -221,7 +222,11 @@ describe("an HTTP body", () => {
   const infer = (json: object, tail = Buffer.alloc(0), length?: string) => {
     const head = Buffer.from(JSON.stringify(json));
     const headers = tail.length > 0 ? { "inference-header-content-length": length ?? String(head.length) } : {};
-    return inferRequestOf(Buffer.concat([head, tail]), headers, namedBy("org/river/versions/1"));
+    return inferRequestOf(
+      Buffer.concat([head, tail]),
+      inferHeadOf(Buffer.concat([head, tail]), headers),
+      namedBy("org/river/versions/1"),
+    );
   };
   const input = { name: "text_input", datatype: "BYTES", shape: [1] };
 

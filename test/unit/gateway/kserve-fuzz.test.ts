@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isAssistantError } from "../../../src/core/errors.ts";
 import { decodeInfer } from "../../../src/gateway/doors/kserve/decode.ts";
-import { generateRequestOf, inferRequestOf, namedBy } from "../../../src/gateway/doors/kserve/request.ts";
+import { generateRequestOf, inferHeadOf, inferRequestOf, namedBy } from "../../../src/gateway/doors/kserve/request.ts";
 import { testModel } from "../../support/fake-engine.ts";
 
 const models = [testModel({ name: "river" }), testModel({ name: "vectors", kind: "embedding" }), undefined];
@@ -63,7 +63,15 @@ test("whatever an inference's body holds, it is read or refused", () => {
       const json = Buffer.from(JSON.stringify(body));
       const headers = { "inference-header-content-length": String(json.length) };
       read((model) =>
-        decodeInfer(inferRequestOf(Buffer.concat([json, tail]), headers, namedBy("river")).request, model, streams),
+        decodeInfer(
+          inferRequestOf(
+            Buffer.concat([json, tail]),
+            inferHeadOf(Buffer.concat([json, tail]), headers),
+            namedBy("river"),
+          ).request,
+          model,
+          streams,
+        ),
       );
     }),
     { numRuns: 400 },

@@ -4,12 +4,14 @@ import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { parametersOf, type RequestTarget } from "../../front/target.ts";
 import { type AnswerTranslator, RawAnswer, translatedSink } from "../../front/translated-sink.ts";
+import { capabilityRoutes } from "./capability-routes.ts";
 import { type DecodedInfer, decodeInfer } from "./decode.ts";
+import { decodeInference, EVENT_STREAM, eventOf } from "./infer.ts";
 import { registerMemoryRoutes } from "./memory-routes.ts";
 import type { KserveModels } from "./models.ts";
 import { described, errorSchema } from "./openapi.ts";
-import { generateRequestOf, inferRequestOf, type Named, namedBy } from "./request.ts";
-import { errorText, generateJson, inferJson } from "./wire.ts";
+import { generateRequestOf, type Named, namedBy } from "./request.ts";
+import { errorText, generateJson } from "./wire.ts";
 
 /** The Open Inference Protocol of KServe and Triton under `/v2`, with Triton's generate and model repository extensions. */
 export const kserveDoor = (models: KserveModels): Door => ({
@@ -18,16 +20,8 @@ export const kserveDoor = (models: KserveModels): Door => ({
   describe: described,
   errorSchema,
   inference: [
-    route("infer", (bytes, headers, named) => {
-      const { request, isBinary } = inferRequestOf(bytes, headers, named);
-      const { call, answer } = decodeInfer(request, models.asked(request, headers), false);
-      return translated(call, {
-        streamType: "",
-        chunk: () => "",
-        end: () => "",
-        whole: (whole) => inferJson(answer.whole(whole), isBinary),
-      });
-    }),
+    route("infer", (bytes, headers, named) => decodeInference(models, bytes, headers, named, false)),
+    route("infer_stream", (bytes, headers, named) => decodeInference(models, bytes, headers, named, true)),
     route("generate", (bytes, headers, named) => {
       const { call, answer } = generate(models, bytes, headers, named, false);
       return translated(call, generateTranslator(answer));
@@ -42,14 +36,12 @@ export const kserveDoor = (models: KserveModels): Door => ({
           new RawAnswer(Buffer.from(eventOf(generateJson(answer.whole(whole)))), ["Content-Type", EVENT_STREAM]),
       });
     }),
+    ...capabilityRoutes(models),
   ],
   errorBody: (error) => ({ error: errorText(error) }),
   errorEvent: (error) => Buffer.from(eventOf({ error: errorText(error) })),
   register: (app) => registerMemoryRoutes(app, models),
 });
-
-const EVENT_STREAM = "text/event-stream; charset=utf-8";
-const eventOf = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
 
 const route = (
   verb: string,

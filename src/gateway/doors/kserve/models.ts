@@ -8,6 +8,7 @@ import { actOn } from "../../../registry/act.ts";
 import { selectorOf } from "../../front/selector.ts";
 import type { ControlPort } from "../../ports.ts";
 import { MODEL_VERSION } from "./answer.ts";
+import type { Target } from "./handler.ts";
 import { type TensorMetadata, type TensorOperation, tensorsOf } from "./model-tensors.ts";
 import type { InferRequest, Named } from "./request.ts";
 
@@ -15,7 +16,7 @@ import type { InferRequest, Named } from "./request.ts";
 type Asked = Named & Pick<InferRequest, "capabilities">;
 
 /** What models are asked for here, the most usual first. */
-const OPERATIONS: readonly TensorOperation[] = ["completion", "chat", "embedding"];
+const OPERATIONS: readonly (TensorOperation | "tensors")[] = ["tensors", "completion", "chat", "embedding"];
 
 export interface KserveModelsOptions {
   readonly directory: ModelDirectory;
@@ -118,6 +119,24 @@ export class KserveModels {
     await actOn({ status: () => control.status(), act: control.modelAct }, model.name, action, { signal });
   }
 
+  /** The same with what the core is to look for. A handler may be called by the `type` of its capability, and by its `model` as version. */
+  target(request: Asked, headers: IncomingHttpHeaders): Target {
+    const { directory, onlyModels } = this.#options;
+    const { model, version } = request;
+    if (model !== "" && directory.find(model) === undefined) {
+      const { capabilities } = selectorOf(headers, request, null);
+      const query = {
+        ...capabilities,
+        type: model,
+        ...(version === "" || version === MODEL_VERSION ? {} : { model: version }),
+      };
+      const spec = anyCapable(directory, { model: "", among: onlyModels, capabilities: query }, ["tensors"]);
+      if (spec !== undefined) return { spec, model: "", capabilities: query };
+    }
+    const { capabilities } = request;
+    return { spec: this.asked(request, headers), model, ...(capabilities === undefined ? {} : { capabilities }) };
+  }
+
   #visible(caller: Caller): readonly ModelSpec[] {
     const { directory, onlyModels } = this.#options;
     const all = modelsFor(caller, directory);
@@ -125,7 +144,10 @@ export class KserveModels {
   }
 
   #find(caller: Caller, { model: name, version }: Named): ModelSpec {
-    const model = this.#options.directory.find(name);
+    const { directory } = this.#options;
+    const byType = (): ModelSpec | undefined =>
+      anyCapable(directory, { model: "", among: null, capabilities: { type: name } }, ["tensors"]);
+    const model = directory.find(name) ?? byType();
     if (model !== undefined) requireModel(caller, model);
     const visible = this.#visible(caller);
     if (model === undefined || !visible.includes(model)) throw notFound(visible, name);

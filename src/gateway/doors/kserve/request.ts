@@ -40,14 +40,24 @@ export function namedBy(rest: string): Named {
   return { model, version };
 }
 
-/** The body of `infer`: JSON, which binary tensors may follow. Throws `invalid_request` and what `parseBody` throws. */
+/** The JSON of a body, and its length in bytes. Binary tensors may follow. */
+export interface InferHead {
+  readonly json: JsonObject;
+  readonly length: number;
+}
+
+/** Throws `invalid_request` and what `parseBody` throws. */
+export function inferHeadOf(bytes: Buffer, headers: IncomingHttpHeaders): InferHead {
+  const length = headerLength(headers[HEADER_LENGTH], bytes.length);
+  return { json: parseBody(bytes.subarray(0, length)).json, length };
+}
+
+/** The body of `infer`. Throws `invalid_request`. */
 export function inferRequestOf(
   bytes: Buffer,
-  headers: IncomingHttpHeaders,
+  { json, length: headLength }: InferHead,
   named: Named,
 ): { readonly request: InferRequest; readonly isBinary: IsBinary } {
-  const headLength = headerLength(headers[HEADER_LENGTH], bytes.length);
-  const { json } = parseBody(bytes.subarray(0, headLength));
   const unknown = Object.keys(json).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined)
     throw invalid(unknown, `An inference request has no field "${unknown.slice(0, 60)}"; it has ${FIELDS.join(", ")}.`);

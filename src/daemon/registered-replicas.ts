@@ -1,0 +1,18 @@
+import { Replicas } from "../replicas/replicas.ts";
+import type { DaemonLog } from "../telemetry/log.ts";
+import type { Components } from "./components.ts";
+
+/** Workers that register themselves by capabilities, as a source of places for requests. */
+export function createReplicas(
+  { remotes, directory }: Pick<Components, "remotes" | "directory">,
+  log: DaemonLog,
+): Replicas {
+  const workers = log.part("workers");
+  const replicas = new Replicas({
+    isTaken: (name) => (directory.find(name)?.kind ?? "handler") !== "handler",
+    onChange: () => tell(),
+    log: (event, { replicaId, endpoint }) => workers.info({ replica: replicaId, endpoint }, `replica ${event}`),
+  });
+  const tell = remotes.add(replicas);
+  return replicas;
+}

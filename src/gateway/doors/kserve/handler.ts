@@ -1,0 +1,31 @@
+import type { CapabilityQuery } from "../../../core/capability-query.ts";
+import type { CallBody, InferenceCall } from "../../../core/inference.ts";
+import { answers, type ModelSpec } from "../../../core/model.ts";
+import type { DecodedBody } from "../../front/door.ts";
+
+/** Whether a model is asked with tensors of its own, which are passed on as they come. */
+export const isHandler = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, "tensors");
+
+/** What a request names. */
+export interface Target {
+  readonly spec: ModelSpec | undefined;
+  /** Its name; "": the capabilities say it. */
+  readonly model: string;
+  readonly capabilities?: CapabilityQuery;
+}
+
+/** A call of a handler, whose answer is passed on as it comes too. */
+export const handlerCall = (
+  { model, capabilities }: Target,
+  body: CallBody,
+  streamed: boolean,
+): Omit<DecodedBody, "translate"> & Pick<InferenceCall, "operation" | "wire"> => ({
+  model,
+  ...(capabilities === undefined ? {} : { capabilities }),
+  body,
+  operation: "tensors",
+  wire: "kserve.infer",
+  prompt: {},
+  streamed,
+  maxTokens: 0,
+});

@@ -1,0 +1,206 @@
+import { type CapabilityQuery, matches } from "../core/capability-query.ts";
+import { AssistantError } from "../core/errors.ts";
+import type { Capabilities, ModelSpec } from "../core/model.ts";
+import { type RemoteCandidate, type RemoteModel, type RemoteSource, servedElsewhere } from "../core/remote.ts";
+import { Signal } from "../core/signal.ts";
+import type { Upstream } from "../core/upstream.ts";
+import { KserveGrpcUpstream } from "../upstreams/kserve/grpc-upstream.ts";
+import { KserveHttpUpstream } from "../upstreams/kserve/http-upstream.ts";
+import { checkEndpoint, handlerName, isGrpc, modelNameOf, type Registration } from "./registration.ts";
+
+export interface ReplicasOptions {
+  /** Whether a model of this name is no handler. */
+  isTaken(name: string): boolean;
+  /** Candidates or models have changed. Called once for all that changes within a turn of the event loop. */
+  onChange(): void;
+  log(event: "registered" | "unregistered", registration: Registration): void;
+}
+
+/** Most that one daemon takes. */
+const MAX_REPLICAS = 20_000;
+const MAX_CAPABILITIES = 256;
+const PREFIX = "replica/";
+
+/** One registration, for whoever keeps it alive. */
+export interface Held {
+  /** Its end: another one has taken its place, somebody has unregistered it, or the daemon stops. */
+  readonly ended: Signal<void>;
+  /** Ends this registration, and no later one of the same id. */
+  leave(): void;
+}
+
+interface Replica extends Held {
+  readonly registration: Registration;
+  readonly upstream: Upstream & { close(): void };
+  readonly models: ReadonlyMap<string, RemoteModel>;
+  /** How often its address was given to a client. */
+  routed: number;
+}
+
+/** Who serves which capabilities, as told by those who do, and the way to them. A registration lives as long as its keeper holds it. */
+export class Replicas implements RemoteSource {
+  readonly #options: ReplicasOptions;
+  readonly #replicas = new Map<string, Replica>();
+  #taken: ReadonlySet<string> = new Set();
+  #isTold = true;
+
+  constructor(options: ReplicasOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a replica up; one of the same id loses its place. Throws `invalid_request`, `model_exists` or `no_capacity`. */
+  register(registration: Registration): Held {
+    const { replicaId, endpoint, capabilities } = registration;
+    checkEndpoint(endpoint);
+    if (capabilities.length === 0 || capabilities.length > MAX_CAPABILITIES)
+      throw new AssistantError("invalid_request", `"capabilities" must hold 1 to ${MAX_CAPABILITIES} of them.`, {
+        param: "capabilities",
+      });
+    if (this.#replicas.size >= MAX_REPLICAS && !this.#replicas.has(replicaId))
+      throw new AssistantError("no_capacity", `${MAX_REPLICAS} replicas are registered already.`);
+    const names = new Map(capabilities.map((capability) => [modelNameOf(capability), capability]));
+    for (const name of names.keys())
+      if (this.#options.isTaken(name))
+        throw new AssistantError("model_exists", `A model of another kind is called "${name}".`, {
+          param: "capabilities",
+          remedy: "Give the capability another `type` or `model`.",
+        });
+    this.#end(this.#replicas.get(replicaId));
+    const replica: Replica = {
+      registration,
+      upstream: upstreamOf(endpoint, names),
+      models: modelsOf(registration),
+      ended: new Signal<void>(),
+      routed: 0,
+      leave: () => {
+        // Its stream may end after another registration has taken its place.
+        if (this.#replicas.get(replicaId) === replica) this.#end(replica);
+      },
+    };
+    this.#replicas.set(replicaId, replica);
+    this.#options.log("registered", registration);
+    this.#changed();
+    return replica;
+  }
+
+  /** Throws `worker_not_found`. */
+  unregister(replicaId: string): void {
+    const replica = this.#replicas.get(replicaId);
+    if (replica === undefined)
+      throw new AssistantError(
+        "worker_not_found",
+        `No replica is registered as ${JSON.stringify(replicaId.slice(0, 100))}.`,
+        {
+          param: "replica_id",
+          remedy: "`GET /registry` lists them.",
+        },
+      );
+    this.#end(replica);
+  }
+
+  list(): readonly Registration[] {
+    return [...this.#replicas.values()].map(({ registration }) => registration);
+  }
+
+  /** A replica with an address of gRPC that offers all of it, the one that was given out least. Null: there is none. */
+  route(query: CapabilityQuery, exclude: readonly string[]): Registration | null {
+    let found: Replica | null = null;
+    for (const replica of this.#replicas.values()) {
+      const { registration } = replica;
+      if (found !== null && found.routed <= replica.routed) continue;
+      if (!isGrpc(registration.endpoint) || exclude.includes(registration.replicaId)) continue;
+      if (registration.capabilities.some((capability) => matches(query, capability))) found = replica;
+    }
+    if (found === null) return null;
+    found.routed += 1;
+    return found.registration;
+  }
+
+  candidates(): RemoteCandidate[] {
+    return [...this.#replicas.values()].map(({ registration: { replicaId, slots }, models }) => ({
+      name: PREFIX + replicaId,
+      nodeId: replicaId,
+      weight: 1,
+      up: true,
+      maxInFlight: slots,
+      models: this.#taken.size === 0 ? models : new Map([...models].filter(([name]) => !this.#taken.has(name))),
+    }));
+  }
+
+  models(taken: ReadonlySet<string>): ModelSpec[] {
+    this.#taken = taken;
+    const found = new Map<string, { readonly capabilities: Capabilities; readonly nodes: string[]; slots: number }>();
+    for (const { registration, models } of this.#replicas.values())
+      for (const [name, { capabilities = {} }] of models) {
+        if (taken.has(name)) continue;
+        const known = found.get(name) ?? { capabilities, nodes: [], slots: 0 };
+        found.set(name, known);
+        known.nodes.push(PREFIX + registration.replicaId);
+        known.slots += registration.slots;
+      }
+    return [...found].map(([name, { capabilities, nodes, slots }]) => handlerSpec(name, capabilities, nodes, slots));
+  }
+
+  upstream(name: string): Upstream | null {
+    return name.startsWith(PREFIX) ? (this.#replicas.get(name.slice(PREFIX.length))?.upstream ?? null) : null;
+  }
+
+  close(): void {
+    for (const replica of [...this.#replicas.values()]) this.#end(replica);
+  }
+
+  #end(replica: Replica | undefined): void {
+    if (replica === undefined) return;
+    this.#replicas.delete(replica.registration.replicaId);
+    replica.upstream.close();
+    this.#options.log("unregistered", replica.registration);
+    this.#changed();
+    replica.ended.emit();
+  }
+
+  #changed(): void {
+    if (!this.#isTold) return;
+    this.#isTold = false;
+    setImmediate(() => {
+      this.#isTold = true;
+      this.#options.onChange();
+    });
+  }
+}
+
+/** The model of a handler. */
+export const handlerSpec = (
+  name: string,
+  capabilities: Capabilities,
+  nodes: readonly string[],
+  slots: number,
+): ModelSpec => ({
+  ...servedElsewhere({
+    name,
+    aliases: [],
+    kind: "handler",
+    capabilities: { tensors: true, ...capabilities },
+    source: { type: "worker" },
+    contextTokens: 0,
+    slots,
+    nodes,
+    fingerprint: `handler ${name}`,
+  }),
+});
+
+function modelsOf({ capabilities, slots }: Registration): Map<string, RemoteModel> {
+  const models = new Map<string, RemoteModel>();
+  for (const capability of capabilities)
+    models.set(modelNameOf(capability), {
+      slots,
+      inFlight: 0,
+      loaded: true,
+      capabilities: { tensors: true, ...capability },
+    });
+  return models;
+}
+
+function upstreamOf(endpoint: string, names: ReadonlyMap<string, Capabilities>): Replica["upstream"] {
+  const nameOf = (model: string) => handlerName(names.get(model) ?? { type: model });
+  return isGrpc(endpoint) ? new KserveGrpcUpstream(endpoint, nameOf) : new KserveHttpUpstream(endpoint, nameOf);
+}

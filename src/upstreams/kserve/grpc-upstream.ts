@@ -1,0 +1,142 @@
+import type { Client, ClientReadableStream, ClientUnaryCall, ServiceError } from "@grpc/grpc-js";
+import {
+  INFERENCE_SERVICE_NAME,
+  loadInferenceService,
+  type WireInferRequest,
+  type WireInferResponse,
+  type WireStreamResponse,
+} from "../../api/inference-service.ts";
+import { AssistantError } from "../../core/errors.ts";
+import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
+import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
+import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import { bodyOfResponse, eventOfResponse, messageOfBody } from "./codec.ts";
+import type { NameOf } from "./http-upstream.ts";
+import { InferReceiver, refusalOf, retryOf, unreachable } from "./receiver.ts";
+
+/** The client that grpc-js makes of the service. */
+interface InferenceClient extends Client {
+  ModelInfer(
+    request: Partial<WireInferRequest>,
+    options: { deadline?: number },
+    callback: (error: ServiceError | null, answer?: WireInferResponse) => void,
+  ): ClientUnaryCall;
+  ModelStreamInfer(options: { deadline?: number }): ClientReadableStream<WireStreamResponse> & {
+    write(request: Partial<WireInferRequest>): boolean;
+    end(): void;
+  };
+}
+
+/** Statuses of gRPC that say what HTTP's do; others are faults of the worker. */
+const HTTP_STATUS: Readonly<Record<number, number>> = { 3: 400, 8: 429, 11: 400, 14: 503 };
+const UNAVAILABLE = 14;
+
+/** A worker that speaks the Open Inference Protocol over gRPC. */
+export class KserveGrpcUpstream implements Upstream {
+  readonly #address: string;
+  readonly #nameOf: NameOf;
+  #client: Promise<InferenceClient> | null = null;
+
+  constructor(address: string, nameOf: NameOf) {
+    this.#address = address.replace(/^grpc:\/\//, "");
+    this.#nameOf = nameOf;
+  }
+
+  async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    const { call, model } = sending;
+    if (call.wire !== "kserve.infer")
+      throw new SendFailure(
+        new AssistantError("wrong_model_kind", `"${model.name}" takes tensors alone.`, { param: "model" }),
+        "never",
+      );
+    const { name, version } = this.#nameOf(model.name);
+    const message = { ...messageOfBody(call.body), modelName: name, modelVersion: version };
+    this.#client ??= this.#connect();
+    const client = await this.#client;
+    return deliver({
+      sending,
+      sink,
+      retryAfter: retryOf,
+      open: (delivery) => this.#open(client, message, delivery, sending, sink),
+    });
+  }
+
+  close(): void {
+    void this.#client?.then((client) => client.close());
+  }
+
+  #open(
+    client: InferenceClient,
+    message: WireInferRequest,
+    delivery: Delivery,
+    sending: Sending,
+    sink: AnswerSink,
+  ): AnswerSource {
+    return sending.call.streamed
+      ? this.#stream(client, message, delivery, sending, sink)
+      : this.#whole(client, message, delivery, sending, sink);
+  }
+
+  #whole(
+    client: InferenceClient,
+    message: WireInferRequest,
+    delivery: Delivery,
+    { call, headers }: Sending,
+    sink: AnswerSink,
+  ): AnswerSource {
+    const running = client.ModelInfer(message, optionsOf(call), (error, answer) => {
+      if (error !== null || answer === undefined) return delivery.fail(this.#failureOf(error));
+      const { bytes, headBytes } = bodyOfResponse(answer);
+      const content = { type: "application/octet-stream", length: bytes.length, headLength: String(headBytes) };
+      delivery.head(() => new InferReceiver(sink, content, headers));
+      delivery.body(bytes);
+      delivery.closed();
+    });
+    return { resume: () => {}, close: () => running.cancel() };
+  }
+
+  #stream(
+    client: InferenceClient,
+    message: WireInferRequest,
+    delivery: Delivery,
+    { call, headers }: Sending,
+    sink: AnswerSink,
+  ): AnswerSource {
+    const stream = client.ModelStreamInfer(optionsOf(call));
+    const content = { type: "text/event-stream", length: undefined, headLength: undefined };
+    let begun = false;
+    stream.on("data", ({ errorMessage = "", inferResponse }: WireStreamResponse) => {
+      if (errorMessage !== "") return delivery.fail(refusalOf(this.#address, 500, errorMessage));
+      if (!begun) delivery.head(() => new InferReceiver(sink, content, headers));
+      begun = true;
+      if (!delivery.body(eventOfResponse(inferResponse ?? {}))) stream.pause();
+    });
+    stream.on("error", (error: ServiceError) => delivery.fail(this.#failureOf(error)));
+    stream.on("end", () => {
+      if (!begun) delivery.head(() => new InferReceiver(sink, content, headers));
+      delivery.closed();
+    });
+    stream.write(message);
+    stream.end();
+    return { resume: () => void stream.resume(), close: () => stream.cancel() };
+  }
+
+  #failureOf(error: ServiceError | null): AssistantError {
+    if (error === null || error.code === UNAVAILABLE) return unreachable(this.#address, error);
+    return refusalOf(this.#address, HTTP_STATUS[error.code] ?? 500, error.details);
+  }
+
+  async #connect(): Promise<InferenceClient> {
+    const [grpc, { service }] = await Promise.all([import("@grpc/grpc-js"), loadInferenceService()]);
+    const Constructor = grpc.makeGenericClientConstructor(service, INFERENCE_SERVICE_NAME);
+    const options = {
+      "grpc.max_receive_message_length": -1,
+      "grpc.max_send_message_length": -1,
+      "grpc.enable_http_proxy": 0,
+    };
+    return new Constructor(this.#address, grpc.credentials.createInsecure(), options) as unknown as InferenceClient;
+  }
+}
+
+const optionsOf = ({ deadlineAt }: InferenceCall): { deadline?: number } =>
+  deadlineAt === null ? {} : { deadline: deadlineAt };

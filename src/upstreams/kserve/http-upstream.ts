@@ -1,0 +1,79 @@
+import { Agent, type Dispatcher, request } from "undici";
+import { AssistantError } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
+import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
+import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import { brokenOff, HEADER_LENGTH, InferReceiver, RefusalReceiver, retryOf, unreachable } from "./receiver.ts";
+
+/** What the worker calls a model of ours; "": no version. */
+export type NameOf = (model: string) => { readonly name: string; readonly version: string };
+
+/** A worker that speaks the Open Inference Protocol over HTTP, with `infer_stream` for answers in several parts. */
+export class KserveHttpUpstream implements Upstream {
+  readonly #url: string;
+  readonly #nameOf: NameOf;
+  readonly #dispatcher: Dispatcher;
+
+  constructor(url: string, nameOf: NameOf) {
+    this.#url = url.replace(/\/+$/, "");
+    this.#nameOf = nameOf;
+    // How long a handler takes is its own affair; the caller's deadline ends the wait.
+    this.#dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } });
+  }
+
+  async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
+    if (sending.call.wire !== "kserve.infer")
+      throw new SendFailure(
+        new AssistantError("wrong_model_kind", `"${sending.model.name}" takes tensors alone.`, { param: "model" }),
+        "never",
+      );
+    return deliver({ sending, sink, retryAfter: retryOf, open: (delivery) => this.#open(sending, sink, delivery) });
+  }
+
+  close(): void {
+    void this.#dispatcher.close().catch(() => {});
+  }
+
+  #open({ call, model, headers }: Sending, sink: AnswerSink, delivery: Delivery): AnswerSource {
+    const { body, streamed, clientId, id, deadlineAt } = call;
+    const ended = new AbortController();
+    let source: Dispatcher.ResponseData["body"] | null = null;
+    const verb = streamed ? "infer_stream" : "infer";
+    const { name, version } = this.#nameOf(model.name);
+    const path = `${encodeURIComponent(name)}${version === "" ? "" : `/versions/${encodeURIComponent(version)}`}`;
+    const sent = request(`${this.#url}/v2/models/${path}/${verb}`, {
+      method: "POST",
+      dispatcher: this.#dispatcher,
+      signal: ended.signal,
+      headers: {
+        "content-type": body.headBytes === undefined ? "application/json" : "application/octet-stream",
+        ...(body.headBytes === undefined ? {} : { [HEADER_LENGTH]: String(body.headBytes) }),
+        "x-request-id": clientId ?? id,
+        ...(deadlineAt === null ? {} : { "x-assistant-timeout-ms": String(Math.max(0, deadlineAt - Date.now())) }),
+      },
+      body: body.bytes,
+    });
+    sent.then(
+      ({ statusCode, headers: head, body: answer }) => {
+        source = answer;
+        delivery.head(() => {
+          if (statusCode !== 200) return new RefusalReceiver(this.#url, statusCode);
+          const length = Number(head["content-length"] ?? Number.NaN);
+          const content = {
+            type: String(head["content-type"] ?? "application/json"),
+            length: Number.isSafeInteger(length) ? length : undefined,
+            headLength: head[HEADER_LENGTH]?.toString(),
+          };
+          return new InferReceiver(sink, content, headers);
+        });
+        answer.on("data", (bytes: Buffer) => {
+          if (!delivery.body(bytes)) answer.pause();
+        });
+        answer.on("end", () => delivery.closed());
+        answer.on("error", (error) => delivery.fail(brokenOff(this.#url, error)));
+      },
+      (error: unknown) => delivery.fail(unreachable(this.#url, error)),
+    );
+    return { resume: () => void source?.resume(), close: () => ended.abort() };
+  }
+}

@@ -1,0 +1,94 @@
+/** An object of the daemon's store, as handlers pass it to each other. */
+export interface ObjectRef {
+  readonly path: string;
+  readonly key: string;
+  readonly size: number;
+  /** Seconds since 1970. */
+  readonly created_at: number;
+  readonly content_type: "bytes" | "json";
+}
+
+export interface Objects {
+  /** Bytes are kept as they are, anything else as JSON. A key that is there already is replaced; without one it is made. */
+  create(
+    data: Uint8Array | object | string | number | boolean | null,
+    options?: { readonly key?: string },
+  ): Promise<ObjectRef>;
+  /** A copy: a buffer, or what the JSON means. Rejects where there is none. */
+  get(ref: ObjectRef | string): Promise<unknown>;
+  exists(ref: ObjectRef | string): Promise<boolean>;
+  /** False: there was none. */
+  delete(ref: ObjectRef | string): Promise<boolean>;
+  list(): Promise<readonly ObjectRef[]>;
+  /** Deletes those that are older, by default than an hour. Resolves with how many. */
+  cleanup(maxAgeSeconds?: number): Promise<number>;
+}
+
+/** The object store of a daemon. */
+export class ObjectsClient implements Objects {
+  readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
+    this.#url = `${url.replace(/\/+$/, "")}/api/v1/objects`;
+    this.#headers = headers;
+  }
+
+  async create(data: Parameters<Objects["create"]>[0], { key }: { readonly key?: string } = {}): Promise<ObjectRef> {
+    const isBytes = data instanceof Uint8Array;
+    const target = key === undefined ? this.#url : `${this.#url}/${encodeURIComponent(key)}`;
+    const answer = await this.#ask(target, {
+      method: key === undefined ? "POST" : "PUT",
+      headers: { "content-type": isBytes ? "application/octet-stream" : "application/json" },
+      body: isBytes ? data : JSON.stringify(data),
+    });
+    return (await answer.json()) as ObjectRef;
+  }
+
+  async get(ref: ObjectRef | string): Promise<unknown> {
+    const answer = await this.#ask(this.#at(ref));
+    if (answer.headers.get("content-type")?.startsWith("application/json") === true) return await answer.json();
+    return Buffer.from(await answer.arrayBuffer());
+  }
+
+  async exists(ref: ObjectRef | string): Promise<boolean> {
+    return (await this.#ask(this.#at(ref), { method: "HEAD" }, [404])).ok;
+  }
+
+  async delete(ref: ObjectRef | string): Promise<boolean> {
+    return (await this.#ask(this.#at(ref), { method: "DELETE" }, [404])).ok;
+  }
+
+  async list(): Promise<readonly ObjectRef[]> {
+    const found: ObjectRef[] = [];
+    for (let after: string | null = null; ; ) {
+      const answer = await this.#ask(after === null ? this.#url : `${this.#url}?after=${encodeURIComponent(after)}`);
+      const page = (await answer.json()) as { readonly objects: readonly ObjectRef[]; readonly next: string | null };
+      found.push(...page.objects);
+      if (page.next === null) return found;
+      after = page.next;
+    }
+  }
+
+  async cleanup(maxAgeSeconds = 3_600): Promise<number> {
+    const answer = await this.#ask(`${this.#url}/cleanup`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ max_age_seconds: maxAgeSeconds }),
+    });
+    return ((await answer.json()) as { readonly deleted: number }).deleted;
+  }
+
+  #at(ref: ObjectRef | string): string {
+    return `${this.#url}/${encodeURIComponent(typeof ref === "string" ? ref : ref.key)}`;
+  }
+
+  async #ask(url: string, init: RequestInit = {}, allowed: readonly number[] = []): Promise<Response> {
+    const answer = await fetch(url, {
+      ...init,
+      headers: { ...(init.headers as Record<string, string>), ...this.#headers },
+    });
+    if (answer.ok || allowed.includes(answer.status)) return answer;
+    throw new Error(`The object store answered with status ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
+  }
+}

@@ -1,0 +1,114 @@
+import { decodeElements, encodeElements } from "../../upstreams/kserve/codec.ts";
+
+/** Elements of a tensor: those of BYTES are buffers where they were received, and texts or buffers where they are sent. */
+export type Elements = readonly (number | boolean | string | bigint | Buffer)[];
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: Elements;
+}
+
+/** Tensors by name: a list says its datatype itself (float → FP32, integer → INT32, boolean → BOOL, text and bytes → BYTES). */
+export type TensorMap = Readonly<Record<string, Elements | Omit<Tensor, "name">>>;
+
+export interface InferMessage {
+  readonly modelName: string;
+  readonly id: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly Tensor[];
+}
+
+/** Of the header that says where an answer's JSON ends. */
+export const HEADER_LENGTH = "inference-header-content-length";
+
+const isList = (value: TensorMap[string]): value is Elements => Array.isArray(value);
+
+/** A list as a tensor of one dimension. Throws a `TypeError` for a list of several kinds. */
+export function tensorOf(name: string, value: TensorMap[string]): Tensor {
+  if (!isList(value)) return { name, ...value };
+  return { name, datatype: datatypeOf(name, value), shape: [value.length], data: value };
+}
+
+export const tensorsOf = (map: TensorMap): Tensor[] =>
+  Object.entries(map).map(([name, value]) => tensorOf(name, value));
+
+function datatypeOf(name: string, data: Elements): string {
+  if (data.every((each) => typeof each === "string" || Buffer.isBuffer(each))) return "BYTES";
+  if (data.every((each) => typeof each === "boolean")) return "BOOL";
+  if (data.every((each) => typeof each === "bigint")) return "INT64";
+  if (data.every((each) => typeof each === "number")) return data.every(isInt32) ? "INT32" : "FP32";
+  throw new TypeError(`"${name}" holds elements of several kinds; expected numbers, booleans, or texts and buffers`);
+}
+
+const isInt32 = (value: unknown): boolean => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
+
+/** A request or an answer with its tensors in binary form behind the JSON. */
+export function encodeBinary(
+  head: Readonly<Record<string, unknown>>,
+  field: "inputs" | "outputs",
+  tensors: readonly Tensor[],
+): { readonly bytes: Buffer; readonly headBytes: number } {
+  const binary = tensors.map(({ name, datatype, data }) => encodeElements(name, datatype, data));
+  const listed = tensors.map(({ name, datatype, shape }, index) => ({
+    name,
+    datatype,
+    shape,
+    parameters: { binary_data_size: binary[index]?.length },
+  }));
+  const json = Buffer.from(JSON.stringify({ ...head, [field]: listed }));
+  return { bytes: Buffer.concat([json, ...binary]), headBytes: json.length };
+}
+
+/** The same as JSON alone. Throws a `TypeError` for bytes that are not UTF-8. */
+export const encodeJson = (
+  head: Readonly<Record<string, unknown>>,
+  field: "inputs" | "outputs",
+  tensors: readonly Tensor[],
+): string =>
+  JSON.stringify({
+    ...head,
+    [field]: tensors.map((tensor) => ({ ...tensor, data: tensor.data.map((each) => jsonOf(tensor, each)) })),
+  });
+
+function jsonOf({ name }: Tensor, element: Elements[number]): number | boolean | string {
+  if (typeof element === "bigint") return Number(element);
+  if (!Buffer.isBuffer(element)) return element;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(element);
+  } catch (cause) {
+    throw new TypeError(`"${name}" holds bytes that are not UTF-8, which JSON cannot say`, { cause });
+  }
+}
+
+interface WrittenTensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data?: readonly unknown[];
+  readonly parameters?: { readonly binary_data_size?: number };
+}
+
+/** Reads a body: JSON, behind which binary tensors may follow. Throws where it is none. */
+export function decodeMessage(bytes: Buffer, headBytes: number, field: "inputs" | "outputs"): InferMessage {
+  const json = JSON.parse(bytes.toString("utf8", 0, headBytes)) as Readonly<Record<string, unknown>>;
+  const listed = json[field];
+  if (!Array.isArray(listed)) throw new TypeError(`"${field}" must be a list of tensors`);
+  let at = headBytes;
+  const tensors = (listed as readonly WrittenTensor[]).map(({ name, datatype, shape, data, parameters }) => {
+    const size = parameters?.binary_data_size;
+    const encoded =
+      size === undefined
+        ? encodeElements(name, datatype, (data ?? []).flat(Number.POSITIVE_INFINITY))
+        : bytes.subarray(at, at + size);
+    at += size ?? 0;
+    return { name, datatype, shape, data: decodeElements(name, datatype, encoded) };
+  });
+  return {
+    modelName: String(json["model_name"] ?? ""),
+    id: String(json["id"] ?? ""),
+    parameters: (json["parameters"] ?? {}) as InferMessage["parameters"],
+    tensors,
+  };
+}

@@ -1,0 +1,147 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { superviseHandlers } from "../../commands/support/worker/supervise.ts";
+import { Client, InferenceError } from "../../src/workers/handlers/client.ts";
+import { eventually, installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
+
+let assistant: TestAssistant;
+let url: string;
+const stopping = new AbortController();
+let ended: Promise<number>;
+
+beforeAll(async () => {
+  assistant = await installAssistant();
+  url = await assistant.serve();
+  ended = superviseHandlers(
+    {
+      ...{
+        target: join(packageRoot, "examples/handlers/echo.ts"),
+        host: "127.0.0.1",
+        port: 0,
+        workers: 1,
+        reload: false,
+      },
+      ...{ apiServer: url, objectStore: "", replicaId: "test", say: () => {} },
+    },
+    stopping.signal,
+  );
+  await eventually("its handlers are registered", async () => (await registry()).includes("echo"));
+});
+afterAll(async () => {
+  stopping.abort();
+  await ended;
+  await assistant[Symbol.asyncDispose]();
+});
+
+const registry = async (): Promise<string[]> => {
+  const { replicas } = (await (await fetch(`${url}/registry`)).json()) as {
+    readonly replicas: readonly { readonly capabilities: readonly { readonly type?: string }[] }[];
+  };
+  return replicas.flatMap(({ capabilities }) => capabilities.map(({ type = "" }) => type));
+};
+const json = (path: string, body: object, headers: Record<string, string> = {}, method = "POST"): Promise<Response> =>
+  fetch(`${url}${path}`, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+const text = (value: string) => ({ inputs: [{ name: "text", datatype: "BYTES", shape: [1], data: [value] }] });
+
+test("a handler is asked by capability, by its type over KServe, and by name", async () => {
+  const byCapability = await json("/infer/json", { id: "7", ...text("hi") }, { "x-capability-type": "echo" });
+  expect([byCapability.status, await byCapability.json()]).toEqual([
+    200,
+    {
+      model_name: "echo",
+      model_version: "1",
+      id: "7",
+      outputs: [{ name: "echo", datatype: "BYTES", shape: [1], data: ["hi"] }],
+    },
+  ]);
+  const two = await json("/infer/json", text("hi"), { "x-capability-gpus": "2", "x-capability-language": "en" });
+  expect(await two.json()).toMatchObject({ outputs: [{ data: ["HI"] }] });
+  const byName = await json("/v2/models/echo/infer", text("hi"));
+  expect(await byName.json()).toMatchObject({ model_name: "echo", outputs: [{ data: ["hi"] }] });
+});
+
+test("the client passes tensors of every kind, in both modes", async () => {
+  const bytes = Buffer.from([0, 255, 7]);
+  for (const client of [new Client({ endpoint: url }), new Client({ apiServer: url, capability: { type: "echo" } })]) {
+    expect(await client.infer("echo", { text: [bytes] })).toEqual({ echo: [bytes] });
+    expect(await client.infer("echo", { text: [1.5, -2.25] })).toEqual({ echo: [1.5, -2.25] });
+    expect(await client.infer("echo", { text: [1, 2 ** 30] })).toEqual({ echo: [1, 2 ** 30] });
+    expect([await client.isAlive(), await client.isModelReady("echo"), await client.isModelReady("no")]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  }
+  await expect(new Client({ apiServer: url, capability: { type: "none" } }).infer("x", {})).rejects.toThrow(
+    'No matching replica for: {"type":"none"}',
+  );
+  expect(() => new Client({ apiServer: url } as never)).toThrow(TypeError);
+});
+
+test("a stream comes part by part", async () => {
+  const inputs = [{ name: "to", datatype: "INT32", shape: [1], data: [3] }];
+  const answer = await json("/infer/stream", { inputs }, { "x-capability-type": "count" });
+  const events = (await answer.text())
+    .trim()
+    .split("\n\n")
+    .map((event) => JSON.parse(event.replace("data: ", "")));
+  expect(answer.headers.get("content-type")).toBe("text/event-stream");
+  expect(events.map(({ outputs }) => outputs[0].data)).toEqual([[1], [2], [3]]);
+  expect((await json("/infer/json", { inputs }, { "x-capability-type": "count" })).status).toBe(400);
+});
+
+test("what a handler throws is an error, what nobody offers a 404, and a request without capability a 400", async () => {
+  const failed = await json("/infer/json", text("a"), { "x-capability-type": "faulty" });
+  expect([failed.status, await failed.text()]).toEqual([502, expect.stringContaining("the handler has failed")]);
+  const missing = await json("/infer/json", { inputs: [] }, { "x-capability-type": "echo" });
+  expect([missing.status, await missing.text()]).toEqual([400, expect.stringMatching(/"text.*is missing/)]);
+  const none = await json("/infer/json", text("a"), { "x-capability-type": "echo", "x-capability-gpus": "9" });
+  expect([none.status, await none.text()]).toEqual([404, expect.stringContaining("Nearest")]);
+  expect((await json("/infer/json", text("a"))).status).toBe(400);
+});
+
+test("a request does not go back to who delegated it, and not round for ever", async () => {
+  const back = await json("/infer/json", text("a"), {
+    "x-capability-type": "echo",
+    "x-delegated-from": "test",
+    "x-delegation-depth": "1",
+  });
+  expect([back.status, await back.text()]).toEqual([404, expect.stringContaining("delegated 1 times")]);
+  const round = await json("/infer/json", text("a"), { "x-capability-type": "echo", "x-delegation-depth": "5" });
+  expect(round.status).toBe(404);
+});
+
+test("a registration lives as long as its stream, and a later one of the same id is not ended by the earlier one's end", async () => {
+  const open = async (capability: object): Promise<AbortController> => {
+    const held = new AbortController();
+    const answer = await fetch(`${url}/register`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ replica_id: "r1", endpoint: "127.0.0.1:9", capabilities: [capability] }),
+      signal: held.signal,
+    });
+    const { value } = (await answer.body?.getReader().read()) ?? {};
+    expect(Buffer.from(value ?? []).toString()).toBe('data: {"status":"registered","replica_id":"r1"}\n\n');
+    return held;
+  };
+  const first = await open({ type: "guest", version: 1 });
+  const second = await open({ type: "guest", version: 2 });
+  first.abort();
+  const route = async (query: string): Promise<unknown> => await (await fetch(`${url}/route?${query}`)).json();
+  expect(await route("type=guest&version=2")).toEqual({ endpoint: "127.0.0.1:9", replica_id: "r1" });
+  expect((await fetch(`${url}/route?type=guest&version=1`)).status).toBe(404);
+  const unreached = await json("/infer/json", text("a"), { "x-capability-type": "guest" });
+  expect(unreached.status).toBe(503);
+  second.abort();
+  await eventually("it is gone", async () => (await fetch(`${url}/route?type=guest`)).status === 404);
+  expect((await json("/unregister", { replica_id: "r1" }, {}, "DELETE")).status).toBe(404);
+});
+
+test("an error of the client says what was wrong", async () => {
+  const client = new Client({ endpoint: "http://127.0.0.1:9" });
+  await expect(client.infer("echo", { text: ["a"] })).rejects.toBeInstanceOf(InferenceError);
+});
