@@ -23,7 +23,7 @@ app.worker(
 app.capability({ type: "relay" }, async (request, context) => {
   const ref = await context.objects.create(Buffer.from(request.texts("text").join(" ")));
   const { echo } = await context.call({ capability: { type: "echo" } }, { text: [JSON.stringify(ref)] });
-  const content = await context.objects.get(JSON.parse(String(echo?.[0])).key);
+  const content = await context.objects.get(JSON.parse(String(echo?.[0])));
   return { text: [content as Buffer] };
 });
 

@@ -26,6 +26,7 @@ import { tasksOf } from "./tasks.ts";
 import { telemetryOf } from "./telemetry.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
 import { validate, valueProblem } from "./validate.ts";
+import { workerPoolsOf } from "./worker-pools.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -127,6 +128,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const paths: Paths = { ...base, modelConfigDir };
   const scheduler = { ...schedulerOf(keys, apiKeys, machine, findings, root), hostCacheBudgetMib };
   const tasks = tasksOf(keys, findings, root, env);
+  const workerPools = workerPoolsOf(keys, findings, root, env);
   const cluster = clusterOf(keys, findings, root, env);
   const pipelines = await pipelinesOf({ env, findings }, base.pipelinesDir);
   const pipelinesPlace = at(root, "pipelines", "addr");
@@ -157,6 +159,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,
     tasks,
+    workerPools,
     capabilities: ownCapabilities({ findings }, keys.capabilities, root),
     conversations: {
       ttlMs: (keys.conversations?.ttl_days ?? defaults.conversationTtlDays) * DAY_MS,

@@ -100,6 +100,23 @@ export interface ClusterSettings {
   readonly apiKey: string | null;
 }
 
+/** One `[[worker_pools]]` entry. */
+export interface WorkerPool {
+  /** Unique among them. */
+  readonly name: string;
+  /** Program and arguments, in which `{port}` stands for the port. */
+  readonly command: readonly string[];
+  readonly capabilities: readonly Capabilities[];
+  readonly workingDir: string;
+  /** Processes. */
+  readonly min: number;
+  readonly max: number;
+  /** Requests at once of one process. */
+  readonly slots: number;
+  readonly idleMs: number;
+  readonly startTimeoutMs: number;
+}
+
 /** The whole configuration, validated and frozen. */
 export interface Config {
   readonly paths: Paths;
@@ -131,6 +148,8 @@ export interface Config {
   readonly tasks: TaskSettings;
   /** What this machine offers: all of its models have it, besides their own capabilities. */
   readonly capabilities: Capabilities;
+  /** Workers that are started when they are asked for. */
+  readonly workerPools: readonly WorkerPool[];
   readonly conversations: ConversationSettings;
   /** Null: the daemon is alone, and its records are in the data directory. */
   readonly cluster: ClusterSettings | null;

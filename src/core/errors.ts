@@ -118,6 +118,13 @@ export const errorCatalogue = {
     retry: false,
     about: "The conversation has no item with this id.",
   },
+  object_not_found: {
+    status: 404,
+    type: "invalid_request_error",
+    exit: 4,
+    retry: false,
+    about: "No object has this key.",
+  },
   task_not_found: {
     status: 404,
     type: "invalid_request_error",

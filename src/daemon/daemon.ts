@@ -21,7 +21,9 @@ import { KeyRing } from "../keys/key-ring.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import type { Monitor } from "../monitor/monitor.ts";
+import { Objects } from "../objects/objects.ts";
 import type { Pipelines } from "../pipelines/pipelines.ts";
+import type { Pools } from "../replicas/pools.ts";
 import type { Replicas } from "../replicas/replicas.ts";
 import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
@@ -42,7 +44,7 @@ import { Metering } from "./metering.ts";
 import { createMonitor } from "./monitor.ts";
 import { type Part, startParts, stopParts } from "./parts.ts";
 import { createPipelines } from "./pipelines.ts";
-import { createReplicas } from "./registered-replicas.ts";
+import { createPools, createReplicas } from "./registered-replicas.ts";
 import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
@@ -88,6 +90,7 @@ export class Daemon {
   readonly #pipelines: Pipelines;
   readonly #membership: Membership | null;
   readonly #replicas: Replicas;
+  readonly #pools: Pools;
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
@@ -162,6 +165,7 @@ export class Daemon {
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     this.#replicas = createReplicas(this.#components, log);
+    this.#pools = createPools(this.#components, current.env, log);
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
     const control = createControl({
       current,
@@ -228,6 +232,7 @@ export class Daemon {
       servers: registeredServers(remotes),
       replicas: {
         replicas: this.#replicas,
+        objects: new Objects(stores.records, () => current.config.fileLimitBytes),
         self: () => ({
           replicaId: remotes.nodeId,
           endpoint: this.#listeners.grpc ?? this.#listeners.url ?? "",
@@ -311,6 +316,7 @@ export class Daemon {
         stop: () => this.#listeners.close(),
       },
       { name: "replicas", stop: () => this.#replicas.close() },
+      { name: "workers on demand", stop: () => this.#pools.close() },
       { name: "fleet", stop: () => fleet.close(ENGINE_GRACE_MS) },
       {
         name: "requests",
@@ -320,6 +326,7 @@ export class Daemon {
           void slotCache.keepOnly(this.#current.config.models);
           this.#configure(this.#current.config);
           await remotes.configure(this.#current.config);
+          this.#pools.configure(this.#current.config.workerPools);
           await this.#pipelines.configure(this.#current.config.pipelines);
         },
         // Waiters are refused at once; what runs may finish, unless there is a hurry.
@@ -399,6 +406,7 @@ export class Daemon {
     fleet.retune(fleetSettings(config));
     this.#configure(config);
     void remotes.configure(config);
+    this.#pools.configure(config.workerPools);
     void this.#pipelines.configure(config.pipelines);
     for (const snapshot of fleet.snapshots()) this.#forgetStranger(snapshot);
   }

@@ -105,7 +105,7 @@ export interface GatewayOptions {
   /** Servers that join while the daemon runs. Default: none can. */
   readonly servers?: ServersPort;
   /** Who offers which capabilities. Default: nobody can register. */
-  readonly replicas?: Pick<ReplicasDoorOptions, "replicas" | "self">;
+  readonly replicas?: Omit<ReplicasDoorOptions, "directory">;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
   /** Files that clients upload, for all listeners. Default: they cannot. */

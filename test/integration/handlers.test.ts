@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { superviseHandlers } from "../../commands/support/worker/supervise.ts";
 import { Client, InferenceError } from "../../src/workers/handlers/client.ts";
-import { eventually, installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
+import { ObjectsClient } from "../../src/workers/handlers/objects.ts";
+import { eventually, installAssistant, isRunning, packageRoot, type TestAssistant } from "../support/assistant.ts";
 
 let assistant: TestAssistant;
 let url: string;
@@ -10,7 +11,23 @@ const stopping = new AbortController();
 let ended: Promise<number>;
 
 beforeAll(async () => {
-  assistant = await installAssistant();
+  const example = join(packageRoot, "examples/handlers/on-demand.ts");
+  const program = join(packageRoot, "src/workers/handlers/run-program.ts");
+  const command = [process.execPath, program, example, "--port", "{port}"];
+  assistant = await installAssistant({
+    scheduler: "max_queued_per_model = 1",
+    config: `[[worker_pools]]
+name = "sleepers"
+command = ${JSON.stringify(command)}
+capabilities = [{ type = "pid" }]
+idle_s = 0.5
+
+[[worker_pools]]
+name = "broken"
+command = ["/bin/false", "{port}"]
+capabilities = [{ type = "broken" }]
+`,
+  });
   url = await assistant.serve();
   ended = superviseHandlers(
     {
@@ -139,6 +156,66 @@ test("a registration lives as long as its stream, and a later one of the same id
   second.abort();
   await eventually("it is gone", async () => (await fetch(`${url}/route?type=guest`)).status === 404);
   expect((await json("/unregister", { replica_id: "r1" }, {}, "DELETE")).status).toBe(404);
+});
+
+test("handlers pass objects by reference, through the daemon", async () => {
+  const client = new Client({ endpoint: url });
+  expect(await client.infer("relay", { text: ["a", "b"] })).toEqual({ text: [Buffer.from("a b")] });
+});
+
+test("objects are kept, listed, read and cleaned up; a key never becomes a path", async () => {
+  const objects = new ObjectsClient(url);
+  const bytes = Buffer.from([0, 1, 255]);
+  const ref = await objects.create(bytes, { key: "../../etc/passwd" });
+  expect(ref).toMatchObject({ key: "../../etc/passwd", size: 3, content_type: "bytes" });
+  expect(await objects.get(ref)).toEqual(bytes);
+  const made = await objects.create({ list: [1] });
+  expect([made.key, await objects.get(made.key)]).toEqual([expect.stringMatching(/^obj-[0-9a-f]{8}-/), { list: [1] }]);
+  expect([await objects.exists(ref), await objects.exists("nope")]).toEqual([true, false]);
+  expect([await objects.delete(ref), await objects.delete(ref)]).toEqual([true, false]);
+  expect((await json("/api/v1/objects/bad", {}, {}, "PUT")).status).toBe(201);
+  const broken = await fetch(`${url}/api/v1/objects`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: "{",
+  });
+  expect(broken.status).toBe(400);
+  expect((await objects.list()).map(({ key }) => key)).toEqual(expect.arrayContaining(["bad", made.key]));
+  const put = await assistant.run(["object", "put", "-", "--key", "cli", "--json"], { input: "text" });
+  expect(JSON.parse(put.stdout)).toMatchObject({ key: "cli", size: 4 });
+  expect((await assistant.run(["object", "get", "cli"])).stdout).toBe("text");
+  expect((await assistant.run(["object", "rm", "nope"])).exitCode).toBe(4);
+  expect(await objects.cleanup(3600)).toBe(0);
+  expect(await objects.cleanup(0)).toBeGreaterThanOrEqual(3);
+  expect(await objects.list()).toEqual([]);
+});
+
+test("a capability whose worker does not run starts it, and it is stopped when nobody asks", async () => {
+  const client = new Client({ apiServer: url, capability: { type: "pid" } });
+  const { pid: [pid = 0] = [] } = await client.infer("pid", { hold_ms: [0] });
+  expect(await isRunning(Number(pid))).toBe(true);
+  await eventually("it was stopped", async () => !(await isRunning(Number(pid))));
+  const { pid: [next = 0] = [] } = await client.infer("pid", { hold_ms: [0] });
+  expect(next).not.toBe(pid);
+});
+
+test("a capability takes so many requests as its queue has places for, and says when to come back", async () => {
+  const ask = () =>
+    json("/v2/models/pid/infer", { inputs: [{ name: "hold_ms", datatype: "INT32", shape: [1], data: [500] }] });
+  const answers = await Promise.all([ask(), ask(), ask(), ask()]);
+  const statuses = answers.map(({ status }) => status).sort();
+  expect(statuses).toEqual([200, 200, 429, 429]);
+  expect(answers.find(({ status }) => status === 429)?.headers.get("retry-after")).toMatch(/^\d+$/);
+});
+
+test("a worker that crashes is started again; a command that cannot run is an error that says so", async () => {
+  const client = new Client({ endpoint: url });
+  const { pid: [pid = 0] = [] } = await client.infer("pid", { hold_ms: [0] });
+  process.kill(Number(pid), "SIGKILL");
+  const after = await client.infer("pid", { hold_ms: [0] }).catch(() => client.infer("pid", { hold_ms: [0] }));
+  expect(after["pid"]?.[0]).not.toBe(pid);
+  const broken = await json("/infer/json", text("a"), { "x-capability-type": "broken" });
+  expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("could not be started")]);
 });
 
 test("an error of the client says what was wrong", async () => {

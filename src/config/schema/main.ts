@@ -10,6 +10,7 @@ import { PipelineSection } from "./pipelines.ts";
 import { ProviderEntry, providersText } from "./providers.ts";
 import { TaskSection } from "./tasks.ts";
 import { TelemetrySection } from "./telemetry.ts";
+import { WorkerPoolEntry, workerPoolsText } from "./worker-pools.ts";
 
 const RemoteServer = Type.Object(
   {
@@ -342,6 +343,7 @@ export const MainFile = Type.Object(
     pipelines: PipelineSection,
     llama_servers: Type.Optional(Type.Array(LlamaServer, { description: llamaServersText })),
     remote_servers: Type.Optional(Type.Array(RemoteServer, { description: remoteServersText })),
+    worker_pools: Type.Optional(Type.Array(WorkerPoolEntry, { description: workerPoolsText })),
     providers: Type.Optional(Type.Array(ProviderEntry, { description: providersText })),
     engine: section(
       {

@@ -1,12 +1,6 @@
-/** An object of the daemon's store, as handlers pass it to each other. */
-export interface ObjectRef {
-  readonly path: string;
-  readonly key: string;
-  readonly size: number;
-  /** Seconds since 1970. */
-  readonly created_at: number;
-  readonly content_type: "bytes" | "json";
-}
+import { OBJECTS_PATH, type ObjectPage, type ObjectRef } from "../../api/objects.ts";
+
+export type { ObjectRef };
 
 export interface Objects {
   /** Bytes are kept as they are, anything else as JSON. A key that is there already is replaced; without one it is made. */
@@ -30,7 +24,7 @@ export class ObjectsClient implements Objects {
   readonly #headers: Readonly<Record<string, string>>;
 
   constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
-    this.#url = `${url.replace(/\/+$/, "")}/api/v1/objects`;
+    this.#url = `${url.replace(/\/+$/, "")}${OBJECTS_PATH}`;
     this.#headers = headers;
   }
 
@@ -63,7 +57,7 @@ export class ObjectsClient implements Objects {
     const found: ObjectRef[] = [];
     for (let after: string | null = null; ; ) {
       const answer = await this.#ask(after === null ? this.#url : `${this.#url}?after=${encodeURIComponent(after)}`);
-      const page = (await answer.json()) as { readonly objects: readonly ObjectRef[]; readonly next: string | null };
+      const page = (await answer.json()) as ObjectPage;
       found.push(...page.objects);
       if (page.next === null) return found;
       after = page.next;

@@ -51,7 +51,7 @@ const common: Omit<HandlerContext, "signal" | "capability"> = {
     const client = new Client({ endpoint: apiServer, ...credential });
     return "model" in target
       ? await client.infer(target.model, inputs)
-      : await client.inferCapability(target.capability, inputs, replicaId);
+      : await client.inferCapability(target.capability, inputs);
   },
 };
 let isReady = false;

@@ -4,15 +4,18 @@ import { AssistantError } from "../../../core/errors.ts";
 import type { Capabilities } from "../../../core/model.ts";
 import { Type } from "../../../core/schema.ts";
 import { type ModelDirectory, mayUse, modelsFor } from "../../../inference/resolve.ts";
+import type { Objects } from "../../../objects/objects.ts";
 import { isGrpc, type Registration } from "../../../replicas/registration.ts";
 import type { Held, Replicas } from "../../../replicas/replicas.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
 import { capabilitiesOf } from "../../front/selector.ts";
+import { registerObjectRoutes } from "./objects.ts";
 
 export interface ReplicasDoorOptions {
   readonly replicas: Replicas;
+  readonly objects: Objects;
   readonly directory: ModelDirectory;
   /** This daemon among the replicas: its id, and where its models are asked. */
   readonly self: () => { readonly replicaId: string; readonly endpoint: string; readonly url: string | null };
@@ -40,10 +43,11 @@ const admin = (summary: string) => ({
 const open = (summary: string) => ({ config: { describe: { summary } } });
 
 /** Who offers which capabilities, and where. */
-export const replicasDoor = ({ replicas, directory, self }: ReplicasDoorOptions): Door => ({
+export const replicasDoor = ({ replicas, objects, directory, self }: ReplicasDoorOptions): Door => ({
   ...bearerDoor,
   name: "replicas",
   register(app) {
+    registerObjectRoutes(app, objects);
     app.get("/route", open("Find a replica by the capabilities of the query"), async (request) => {
       const { query, exclude } = routeQuery(request);
       const { caller } = request.identity;
