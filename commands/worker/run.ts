@@ -4,10 +4,14 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class WorkerRun extends BaseCommand {
   static override summary = "Run a worker until it is stopped";
   static override description =
-    "TARGET is a layout (a YAML file) or a module that exports a `layout`. Without one, LAYOUT_CONFIG names the layout, " +
+    "TARGET is a layout (a YAML file), or a module that exports a `layout`, or an `app` of handlers (MODULE:NAME for another name). Without one, LAYOUT_CONFIG names the layout, " +
     "or default_layout.yaml is used. The environment variables of the worker SDK hold too; flags go before them.";
   static override examples = [
     { description: "Run the layout of this folder", command: "<%= config.bin %> worker run layout.yaml --name echo" },
+    {
+      description: "Run the handlers of a module in two processes",
+      command: "<%= config.bin %> worker run handlers.ts --workers 2 --reload",
+    },
     { description: "Run a module", command: "<%= config.bin %> worker run worker.ts --name shout --slots 4" },
   ];
   static override args = { target: Args.string({ description: "layout or module" }) };
@@ -23,18 +27,40 @@ export default class WorkerRun extends BaseCommand {
       helpValue: "URL",
       description: "registry of the daemon (AGENT_ENDPOINT; default: the daemon of this machine)",
     }),
+    host: Flags.string({ default: "127.0.0.1", description: "of handlers: address that they listen on" }),
+    workers: Flags.integer({ min: 1, max: 256, default: 1, description: "of handlers: processes" }),
+    reload: Flags.boolean({ description: "of handlers: start the processes again when the module's folder changes" }),
+    "api-server": Flags.string({
+      helpValue: "URL",
+      description: "of handlers: daemon that they register with (default: the one of this machine)",
+    }),
+    "object-store": Flags.string({
+      helpValue: "URL",
+      description: "of handlers: daemon that keeps their objects (default: the one they register with)",
+    }),
+    "replica-id": Flags.string({ default: "auto", description: "of handlers: id under which they register" }),
   };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(WorkerRun);
     const { runTarget } = await import("../support/worker/run.ts");
-    const code = await runTarget(args.target ?? null, this.context(flags), {
-      LLM_NAME: flags.name,
-      PORT: flags.port?.toString(),
-      SLOTS: flags.slots?.toString(),
-      PUBLIC_ADDRESS: flags["public-address"],
-      AGENT_ENDPOINT: flags.agent,
-    });
+    const code = await runTarget(
+      args.target ?? null,
+      this.context(flags),
+      {
+        LLM_NAME: flags.name,
+        PORT: flags.port?.toString(),
+        SLOTS: flags.slots?.toString(),
+        PUBLIC_ADDRESS: flags["public-address"],
+        AGENT_ENDPOINT: flags.agent,
+      },
+      {
+        ...{ host: flags.host, port: flags.port ?? 0, workers: flags.workers, reload: flags.reload },
+        ...(flags["api-server"] === undefined ? {} : { apiServer: flags["api-server"] }),
+        ...{ objectStore: flags["object-store"] ?? "", replicaId: flags["replica-id"] },
+        say: (text) => this.say(text),
+      },
+    );
     this.exit(code);
   }
 }

@@ -1,4 +1,4 @@
-import { WorkerApp } from "assistant/handlers";
+import { WorkerApp } from "assistant/worker";
 
 /** Run it with `assistant worker run echo.ts`; the daemon then serves `echo`, `count` and `upper` over KServe and /infer. */
 export const app = new WorkerApp();

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { WorkerApp } from "assistant/handlers";
+import { WorkerApp } from "assistant/worker";
 
 /** For `[[worker_pools]]`: started when somebody asks for `pid`, stopped when nobody does. */
 export const app = new WorkerApp();

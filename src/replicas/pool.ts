@@ -159,7 +159,7 @@ export class Pool implements Upstream {
       cwd: workingDir,
       detached: true,
       stdio: ["ignore", "ignore", "ignore"],
-      env: { ...this.#ports.environment, PORT: String(port) },
+      env: { ...this.#ports.environment, PORT: String(port), ASSISTANT_POOL: name },
     });
     const upstream = new KserveHttpUpstream(`http://127.0.0.1:${port}`, this.#ports.nameOf);
     const process: Process = { child, port, upstream, state: "starting", inFlight: 0, idle: null };

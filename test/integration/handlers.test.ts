@@ -23,6 +23,11 @@ capabilities = [{ type = "pid" }]
 idle_s = 0.5
 
 [[worker_pools]]
+name = "snakes"
+command = ["python3", ${JSON.stringify(join(packageRoot, "examples/python/capability_worker.py"))}, "--port", "{port}"]
+capabilities = [{ type = "python-echo" }, { type = "python-count" }]
+
+[[worker_pools]]
 name = "broken"
 command = ["/bin/false", "{port}"]
 capabilities = [{ type = "broken" }]
@@ -216,6 +221,15 @@ test("a worker that crashes is started again; a command that cannot run is an er
   expect(after["pid"]?.[0]).not.toBe(pid);
   const broken = await json("/infer/json", text("a"), { "x-capability-type": "broken" });
   expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("could not be started")]);
+});
+
+test("handlers in Python take and give the same", async () => {
+  const client = new Client({ endpoint: url });
+  const bytes = Buffer.from([0, 255]);
+  expect(await client.infer("python-echo", { text: [bytes] })).toEqual({ echo: [bytes] });
+  const inputs = [{ name: "to", datatype: "INT32", shape: [1], data: [2] }];
+  const events = await (await json("/infer/stream", { inputs }, { "x-capability-type": "python-count" })).text();
+  expect([...events.matchAll(/"data": ?\[(\d)\]/g)].map(([, number]) => number)).toEqual(["1", "2"]);
 });
 
 test("an error of the client says what was wrong", async () => {

@@ -22,9 +22,10 @@ const { values, positionals } = parseArgs({
 const { host, "api-server": apiServer, "object-store": store, "replica-id": replicaId } = values;
 const [module = "", exported = "app"] = positionals;
 // Modules name the SDK as a package, wherever they are.
+const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const sdk = {
-  "assistant/handlers": new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
-  "assistant/client": new URL(import.meta.url.endsWith(".ts") ? "./client.ts" : "./client.js", import.meta.url).href,
+  "assistant/worker": new URL(`../sdk/index.${extension}`, import.meta.url).href,
+  "assistant/client": new URL(`./client.${extension}`, import.meta.url).href,
 };
 registerHooks({
   resolve: (specifier, context, next) =>
@@ -80,7 +81,8 @@ const stop = async (code: number): Promise<void> => {
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(0));
 // Whoever started it is gone.
 process.on("disconnect", () => void stop(0));
-if (apiServer !== "")
+// The daemon knows those that it has started itself.
+if (apiServer !== "" && process.env["ASSISTANT_POOL"] === undefined)
   keepRegistered(
     {
       apiServer,

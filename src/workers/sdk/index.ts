@@ -1,4 +1,19 @@
-/** Workers in TypeScript: programs that register with the daemon and serve a model (`assistant/worker`). */
+/** Workers in TypeScript: programs that register with the daemon and serve a model, or capabilities (`assistant/worker`). */
+export {
+  type Capability,
+  type Elements,
+  type Handler,
+  type HandlerContext,
+  type HandlerRequest,
+  type HandlerStream,
+  type ObjectRef,
+  type Objects,
+  type StreamHandler,
+  type Tensor,
+  type TensorMap,
+  WorkerApp,
+  type WorkerHandlers,
+} from "../handlers/worker.ts";
 export { AssistantModel } from "./assistant-model.ts";
 export { DocumentQaProcess } from "./document-qa.ts";
 export { ContextualCC, FinalUserFilter, OpenCC } from "./filters.ts";
