@@ -7,6 +7,7 @@ import { systemClock } from "../core/clock.ts";
 import type { Config, RemoteServer } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
+import type { ModelSource } from "../core/model.ts";
 import { version } from "../core/package.ts";
 import type { Provider } from "../core/provider.ts";
 import { type RemoteDelta, type RemoteSource, remoteName } from "../core/remote.ts";
@@ -24,6 +25,9 @@ export interface RemotesOptions {
 
 /** What providers offer is part of what the daemon serves when it is ready; one that is slow to tell holds it up no longer than this. */
 const FIRST_LOOK_MS = 1_000;
+
+/** Sources of models that no engine serves and that are this machine's nevertheless. */
+const OF_THIS_MACHINE: ReadonlySet<ModelSource["type"]> = new Set(["worker", "pipeline"]);
 
 /** Connects what is known of other machines and providers with those who act on it: the scheduler and the directory of models. */
 export class Remotes {
@@ -125,7 +129,7 @@ export class Remotes {
     return this.#providers.status();
   }
 
-  /** What GetInfo answers: the models of this machine's own files, and how busy their instances are. */
+  /** What GetInfo answers: the models of this machine's own files, workers and pipelines, and how busy their instances are. */
   info(
     config: Config,
     endpoints: readonly string[],
@@ -135,12 +139,15 @@ export class Remotes {
     const slots = new Map<string, number>();
     for (const { model, state, slots: more } of instances)
       if (state === "ready") slots.set(model, (slots.get(model) ?? 0) + more);
+    // What other machines and providers have is theirs to tell.
+    const served = this.#options.directory.remote().filter(({ source }) => OF_THIS_MACHINE.has(source.type));
+    const models = [...config.models, ...served];
     return {
       version,
       nodeId: this.nodeId,
       endpoints,
-      models: config.models.map(({ name }) => name),
-      modelDetails: config.models.map(({ name, aliases, kind, load, source }) => ({
+      models: models.map(({ name }) => name),
+      modelDetails: models.map(({ name, aliases, kind, load, source }) => ({
         name,
         aliases,
         kind,
@@ -148,7 +155,7 @@ export class Remotes {
         slots: slots.get(name) ?? load.slots,
         inFlight: scheduler.models.get(name)?.inFlight ?? 0,
         queued: scheduler.models.get(name)?.queued ?? 0,
-        loaded: slots.has(name) || source.type === "provider",
+        loaded: slots.has(name) || source.type === "provider" || OF_THIS_MACHINE.has(source.type),
         capabilities: JSON.stringify(this.#options.directory.find(name)?.capabilities ?? {}),
       })),
     };

@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NodesReport } from "../../src/api/nodes.ts";
 import { eventually } from "../support/assistant.ts";
@@ -80,6 +82,27 @@ test("tasks are done by a machine that has the model, whichever one took them", 
     return ["completed", "failed"].includes(task.status) && task.status;
   });
   expect(done).toBe("completed");
+});
+
+test("a worker that registers at one machine is a model of the others", async () => {
+  const worker = createServer((request, response) => {
+    if (request.method === "GET") return void response.writeHead(204).end();
+    request.resume().on("end", () => response.end("From the worker."));
+  });
+  await new Promise<void>((resolve) => void worker.listen(0, "127.0.0.1", resolve));
+  const { port } = worker.address() as AddressInfo;
+  const registered = await fetch(`${left.url}/v1.0/worker/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ name: "helper", endpoint: `http://127.0.0.1:${port}/chat` }),
+  });
+  expect(registered.status).toBe(201);
+  const text = await eventually("the other machine answers for it", async () => {
+    const response = await postChat(front.url, chatBody("helper"));
+    return response.ok && (await response.text());
+  });
+  worker.close();
+  expect(text).toContain("From the worker.");
 });
 
 test("a name that no machine has is refused with those there are", async () => {
