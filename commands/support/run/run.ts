@@ -1,5 +1,7 @@
 import type { ReadStream, WriteStream } from "node:tty";
+import type { ConversationView } from "../../../src/api/conversations.ts";
 import type { ChatTimings } from "../../../src/client/chat-stream.ts";
+import { conversationClient } from "../../../src/client/conversation-client.ts";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { printable } from "../../../src/ui/printable.ts";
@@ -21,7 +23,9 @@ export interface RunOptions {
   /** Null: see `prepareModel`. */
   readonly model: string | null;
   readonly words: readonly string[];
-  readonly settings: Omit<ChatSettings, "model">;
+  readonly settings: Omit<ChatSettings, "model" | "conversation">;
+  /** Id of a kept conversation to go on with, `NEW_CONVERSATION`, or null: nothing is kept. */
+  readonly conversation: string | null;
   readonly verbose: boolean;
   /** The answer is returned and nothing written but progress. */
   readonly json: boolean;
@@ -31,6 +35,8 @@ export interface RunOptions {
 /** What `run --json` prints. */
 export interface WholeAnswer {
   readonly model: string;
+  /** Where it is kept; missing: nowhere. */
+  readonly conversation?: string;
   readonly text: string;
   /** `stopped`: by Ctrl-C; the text is what had come until then. */
   readonly end: Answer["end"];
@@ -40,6 +46,9 @@ export interface WholeAnswer {
   /** Until the first text; null: there was none. */
   readonly firstTextMs: number | null;
 }
+
+/** Stands for a conversation that is begun. */
+export const NEW_CONVERSATION = "new";
 
 export interface RunResult {
   readonly exitCode: number;
@@ -65,16 +74,19 @@ export async function runModel(options: RunOptions): Promise<RunResult> {
         remedy: 'Write it after the model: assistant run MODEL "Name three rivers."',
       });
     }
+    const known = await knownConversation(options, say);
     const prepared = await prepareModel({
       context,
-      wanted: options.model,
+      wanted: options.model ?? known?.model ?? null,
       say,
       progress: streams.errors,
       signal: stop.signal,
     });
     const client = await runningDaemon(options, prepared.configured, say);
     await tellEngineNews(context, say);
-    const session = new ChatSession({ ...options.settings, model: prepared.name });
+    const conversation = known?.conversation_id ?? (await begunConversation(options, prepared.name));
+    if (conversation !== null && !options.json) say(`Conversation ${conversation}`);
+    const session = new ChatSession({ ...options.settings, model: prepared.name, conversation });
     if (prompt !== null) return await answerOnce(client, session, prompt, options, stop.signal);
     process.off("SIGINT", onSignal);
     await new Repl({
@@ -111,6 +123,24 @@ async function runningDaemon(
   return client;
 }
 
+/** The conversation that is named; null: none is. */
+async function knownConversation(options: RunOptions, say: (line: string) => void): Promise<ConversationView | null> {
+  const { conversation, context } = options;
+  if (conversation === null || conversation === NEW_CONVERSATION) return null;
+  await runningDaemon(options, false, say);
+  return await conversationClient(context.paths).show(conversation);
+}
+
+/** Id of a conversation that is begun; null: nothing is to be kept. */
+async function begunConversation(
+  { conversation, context, settings }: RunOptions,
+  model: string,
+): Promise<string | null> {
+  if (conversation === null) return null;
+  const begun = await conversationClient(context.paths).create({ model, system_prompt: settings.system });
+  return begun.conversation_id;
+}
+
 async function answerOnce(
   client: DaemonClient,
   session: ChatSession,
@@ -134,7 +164,9 @@ async function answerOnce(
   const exitCode = answer.end === "stopped" ? EXIT_INTERRUPTED : 0;
   if (json) {
     const { text, end, timings, clock } = answer;
-    return { exitCode, answer: { model: session.settings.model, text, end, timings, ...clock } };
+    const { model, conversation } = session.settings;
+    const kept = conversation === null ? {} : { conversation };
+    return { exitCode, answer: { model, ...kept, text, end, timings, ...clock } };
   }
   if (!answer.text.endsWith("\n")) output.write("\n");
   if (options.verbose && answer.timings !== null)

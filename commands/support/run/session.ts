@@ -8,6 +8,8 @@ export interface ChatSettings {
   readonly temperature: number | null;
   readonly seed: number | null;
   readonly maxTokens: number | null;
+  /** Id of the conversation in which the daemon keeps what is said; null: it is forgotten with the chat. */
+  readonly conversation: string | null;
 }
 
 /** One chat: its settings and what was said. Only answers that came to something become part of it. */
@@ -43,7 +45,8 @@ export class ChatSession {
   request(text: string): ChatRequest {
     const { system, ...sampling } = this.#settings;
     const first: ChatMessage[] = system === null ? [] : [{ role: "system", content: system }];
-    return { ...sampling, messages: [...first, ...this.#messages, { role: "user", content: text }] };
+    const before = sampling.conversation === null ? this.#messages : [];
+    return { ...sampling, messages: [...first, ...before, { role: "user", content: text }] };
   }
 
   /** An answer that was stopped is remembered as far as it came; one that said nothing leaves no trace. */

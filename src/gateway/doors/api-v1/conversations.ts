@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { type ConversationMessage, type ConversationView, conversationRoutes } from "../../../api/conversations.ts";
 import { choice, integer, requiredText, text } from "../../../config/schema/kit.ts";
 import type { Conversation, Conversations } from "../../../conversations/conversations.ts";
 import { isMessage, textMessage, textOf } from "../../../conversations/item.ts";
@@ -20,7 +21,7 @@ export interface ConversationRoutesOptions {
   readonly onlyModels: readonly string[] | null;
 }
 
-const PREFIX = "/api/v1/conversations";
+const PREFIX = conversationRoutes.conversations;
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
 /** Of the JSON of a conversation's metadata, which is part of every list. */
@@ -178,7 +179,7 @@ const numbersOf = ({ query }: FastifyRequest): object =>
 
 const time = (epochMs: number): string => new Date(epochMs).toISOString();
 
-const shown = (conversation: Conversation): object => ({
+const shown = (conversation: Conversation): ConversationView => ({
   conversation_id: conversation.id,
   model: conversation.model,
   system_prompt: conversation.systemPrompt,
@@ -189,7 +190,7 @@ const shown = (conversation: Conversation): object => ({
 });
 
 /** What was said; calls of tools and thoughts are left out. */
-const messagesOf = (items: readonly StoredItem[]): readonly object[] =>
+const messagesOf = (items: readonly StoredItem[]): readonly ConversationMessage[] =>
   items
     .filter(({ item }) => isMessage(item))
-    .map(({ at, item }) => ({ role: item["role"], content: textOf(item), timestamp: time(at) }));
+    .map(({ at, item }) => ({ role: String(item["role"]), content: textOf(item), timestamp: time(at) }));

@@ -10,6 +10,15 @@ describe("arguments", () => {
     expect(normaliseArguments(["--model-config", "tuna"])).toEqual(["init", "--model-config", "tuna", "--stdout"]);
   });
 
+  test("--conversation of run needs no id, and takes none that is no id", () => {
+    const begins = "--conversation=new";
+    expect(normaliseArguments(["run", "--conversation"])).toEqual(["run", begins]);
+    expect(normaliseArguments(["run", "--conversation", "tuna", "hi"])).toEqual(["run", begins, "tuna", "hi"]);
+    const known = ["run", "--conversation", "conv_0123456789ab", "tuna"];
+    expect(normaliseArguments(known)).toEqual(known);
+    expect(normaliseArguments(["task", "--conversation"])).toEqual(["task", "--conversation"]);
+  });
+
   test("-h asks for help, but not inside a prompt or behind --", () => {
     expect(normaliseArguments(["engine", "list", "-h"])).toEqual(["engine", "list", "--help"]);
     expect(normaliseArguments(["run", "m", "a", "b", "-h"])).toEqual(["run", "m", "a", "b", "-h"]);

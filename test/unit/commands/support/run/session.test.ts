@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ChatSession } from "../../../../../commands/support/run/session.ts";
 import { joinPrompt } from "../../../../../commands/support/run/stdin.ts";
 
-const settings = { model: "m", system: null, temperature: null, seed: null, maxTokens: null };
+const settings = { model: "m", system: null, temperature: null, seed: null, maxTokens: null, conversation: null };
 
 test("a request carries the system message, what was said and the question", () => {
   const session = new ChatSession({ ...settings, system: "Be brief." });
@@ -33,6 +33,7 @@ test("clear forgets the chat and keeps the settings", () => {
     temperature: 0,
     seed: null,
     maxTokens: null,
+    conversation: null,
     messages: [
       { role: "system", content: "s" },
       { role: "user", content: "c" },
@@ -45,4 +46,13 @@ test("the prompt is the words, then standard input", () => {
   expect(joinPrompt([], "piped")).toBe("piped");
   expect(joinPrompt(["word"], null)).toBe("word");
   expect(joinPrompt([], "  \n")).toBeNull();
+});
+
+test("a chat that the daemon keeps sends what is new", () => {
+  const session = new ChatSession({ ...settings, conversation: "conv_0123456789ab" });
+  session.remember("one", "1");
+  expect(session.request("two")).toMatchObject({
+    conversation: "conv_0123456789ab",
+    messages: [{ role: "user", content: "two" }],
+  });
 });
