@@ -17,15 +17,16 @@ export type CountingCall = Pick<
 export async function countTokens(
   core: Pick<InferenceCore, "run">,
   texts: readonly string[],
-  call: CountingCall,
+  // Taken one by one: a call that has more would be checked as what it was.
+  { caller, route, cancellation, selector, priority, deadlineAt, hops, cachePart }: CountingCall,
 ): Promise<readonly number[]> {
   const json = {
-    model: call.selector.model,
+    model: selector.model,
     content: texts.flatMap((text, index) => (index === 0 ? [text] : [BETWEEN, text])),
     parse_special: false,
   };
   const { body } = await answerOf(core, {
-    ...call,
+    ...{ caller, route, cancellation, selector, priority, deadlineAt, hops, cachePart },
     id: newRequestId(),
     arrivedAt: performance.now(),
     operation: "tokenize",
