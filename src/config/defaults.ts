@@ -8,6 +8,7 @@ export const defaults = {
   // As OpenAI's own clients: an answer in one piece is silent until it is whole.
   providerTimeoutS: 600,
   bodyLimitMib: 64,
+  maxMessages: 10_000,
   /** As in OpenAI's API. */
   keepResponsesDays: 30,
   /** As in OpenAI's API. */

@@ -154,6 +154,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     corsOrigins: keys.server?.cors_origins ?? [],
     allowedHosts: keys.server?.allowed_hosts ?? [],
     bodyLimitBytes,
+    maxMessages: keys.server?.max_messages ?? defaults.maxMessages,
     fileLimitBytes: (keys.server?.file_limit_mib ?? defaults.fileLimitMib) * 2 ** 20,
     keepResponsesMs: (keys.server?.keep_responses_days ?? defaults.keepResponsesDays) * DAY_MS,
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,

@@ -4,8 +4,8 @@ import { dottedKey } from "./findings.ts";
 import type { KeyPath } from "./locate.ts";
 import type { SchemaNode } from "./schema/kit.ts";
 
-/** Called for everything that does not fit. */
-type Report = (path: KeyPath, message: string) => void;
+/** Called for everything that does not fit. `missing`: the key at the path that is not there. */
+type Report = (path: KeyPath, message: string, missing?: string) => void;
 
 /** Keys that people write and that have another name here, with what to write. */
 const knownMistakes: Readonly<Record<string, string>> = {
@@ -30,9 +30,9 @@ const knownMistakes: Readonly<Record<string, string>> = {
 /** Reports every key of `source` that the schema does not know and every value that it does not allow. True if there were none. */
 export function validate(schema: SchemaNode, source: SourceFile, report: Report): boolean {
   let valid = true;
-  const counting: Report = (path, message) => {
+  const counting: Report = (path, message, missing) => {
     valid = false;
-    report(path, message);
+    report(path, message, missing);
   };
   walk({ root: schema, report: counting }, schema, source.data, []);
   return valid;
@@ -57,7 +57,7 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
     }
     for (const [key, child] of Object.entries(node.properties)) {
       if (child.required && !Object.hasOwn(value, key))
-        context.report(path, `\`${key}\` is missing: expected ${expectation(child)}`);
+        context.report(path, `\`${key}\` is missing: expected ${expectation(child)}`, key);
     }
   } else if (node.patternProperties !== undefined && isTable(value)) {
     for (const [pattern, child] of Object.entries(node.patternProperties))

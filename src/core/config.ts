@@ -138,6 +138,8 @@ export interface Config {
   /** Host names accepted besides loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
+  /** Of one chat. */
+  readonly maxMessages: number;
   /** Of one uploaded file. */
   readonly fileLimitBytes: number;
   /** How long responses of the Responses API are kept; 0: none is. */

@@ -27,6 +27,7 @@ export class InferenceCore {
     this.#ports = {
       logRequest: (level, fields) => log[level](fields, "request"),
       fingerprint: fingerprintByLength,
+      maxMessages: () => Number.POSITIVE_INFINITY,
       signalTimes: DEFAULT_SIGNAL_TIMES,
       tracer: null,
       ...ports,
@@ -105,7 +106,8 @@ class Run {
   }
 
   async #serve(call: InferenceCall): Promise<void> {
-    const { directory, log } = this.#ports;
+    const { directory, log, maxMessages } = this.#ports;
+    requireFewMessages(call, maxMessages());
     const models = resolveModels(directory, call, (capable) => this.#preferred(call, capable));
     for (const [index, model] of models.entries()) {
       this.#model = model;
@@ -302,6 +304,15 @@ class Run {
     };
     this.#ports.logRequest(this.#error !== null && this.#error.status >= 500 ? "warn" : "info", fields);
   }
+}
+
+/** Throws `invalid_request`. An engine writes a prompt of many messages before it looks at anything else. */
+function requireFewMessages({ prompt: { messages } }: InferenceCall, most: number): void {
+  if (!Array.isArray(messages) || messages.length <= most) return;
+  throw new AssistantError("invalid_request", `A chat has at most ${most} messages; found ${messages.length}.`, {
+    param: "messages",
+    remedy: "Leave out the oldest, or raise `[server] max_messages`.",
+  });
 }
 
 /** Whether whoever runs the model checks the fields of its requests: another machine, or a server with other fields. */

@@ -27,6 +27,8 @@ export interface InferencePorts {
   readonly log: Log;
   /** Default: `log`, with the message "request". */
   readonly logRequest?: RequestLog;
+  /** Most messages of a chat; read anew for every call. Default: no limit. */
+  readonly maxMessages?: () => number;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
   /** Traces calls that belong to no trace yet. Default: nobody does. */

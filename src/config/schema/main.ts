@@ -183,6 +183,11 @@ export const MainFile = Type.Object(
           default: defaults.bodyLimitMib,
           unit: "MiB",
         }),
+        max_messages: integer("Most messages of a chat. Chat templates take seconds for tens of thousands.", {
+          minimum: 1,
+          maximum: 1_000_000,
+          default: defaults.maxMessages,
+        }),
         file_limit_mib: integer("Largest file that clients may upload to `/v1/files`.", {
           minimum: 1,
           maximum: 65_536,

@@ -38,10 +38,12 @@ export function checkedBody<T extends TSchema>(schema: T, value: unknown, under:
     schemaNode(schema),
     { file: "", data: value as Record<string, unknown>, locator: { line: () => null } },
     // The first is enough: a body may have a hundred thousand mistakes.
-    (path, message) => {
-      const key = dottedKey(under === null ? path : [under, ...path]).slice(0, MAX_SHOWN);
+    (path, message, missing) => {
+      const within = under === null ? path : [under, ...path];
+      const key = dottedKey(within).slice(0, MAX_SHOWN);
+      const param = missing === undefined ? key : dottedKey([...within, missing]).slice(0, MAX_SHOWN);
       throw new AssistantError("invalid_request", `${key === "" ? "" : `${key}: `}${message.slice(0, MAX_SHOWN)}.`, {
-        ...(key === "" ? {} : { param: key }),
+        ...(param === "" ? {} : { param }),
       });
     },
   );

@@ -7,6 +7,7 @@ import { newRequestId } from "../../core/ids.ts";
 import { auditRoutes } from "./audit.ts";
 import { type Authorizer, type Identity, isHidden, LOCAL, needsAdminKey } from "./authorize.ts";
 import { clientIdOf } from "./client-ids.ts";
+import { compressed } from "./compress.ts";
 import { checkContentEncoding } from "./content-encoding.ts";
 import { isLocalOrigin } from "./cors.ts";
 import { describeMemoryRoute, type RouteDescription } from "./describe.ts";
@@ -82,6 +83,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       throw error;
     }
   });
+  app.addHook("onSend", compressed);
   auditRoutes(app, { audit: options.audit, isLocal: ({ raw }) => options.isLocal(raw) });
   const answerErrors = (scoped: FastifyInstance, door: Pick<Door, "errorBody" | "namesTrace">): void => {
     scoped.setErrorHandler((error: FastifyError, request, reply) => {

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { createHash, type Hash, hash } from "node:crypto";
 import type { Prompt } from "../../core/inference.ts";
 import type { PrefixMark, PromptFacts } from "../../core/request.ts";
 
@@ -8,6 +8,7 @@ import type { PrefixMark, PromptFacts } from "../../core/request.ts";
  */
 const FIRST_MARKS = 4;
 const LAST_MARKS = 12;
+const CHAINED_MESSAGES = 64;
 /** UTF-8 bytes of one token. English text has about 4.5, code and other languages less. */
 const BYTES_PER_TOKEN = 4;
 /** Tokens a chat template adds around a message. */
@@ -62,11 +63,20 @@ function chatMarks(before: string, messages: readonly unknown[], bytesBefore: nu
   const marks: PrefixMark[] = [];
   let link = before;
   let tokens = Math.ceil(bytesBefore / BYTES_PER_TOKEN);
+  // Beyond, a hash for each message that nobody asks for would cost more than one that is copied where it is asked for.
+  let rest: Hash | null = null;
   for (let index = 0; index < messages.length; index++) {
     const message = messages[index];
-    link = chained(link, framed(textOf(message)));
+    const text = framed(textOf(message));
     tokens += TOKENS_PER_MESSAGE + tokensOf(message);
-    if (index < FIRST_MARKS || index >= messages.length - LAST_MARKS) marks.push({ hash: link, tokens });
+    const isKept = index < FIRST_MARKS || index >= messages.length - LAST_MARKS;
+    if (index < CHAINED_MESSAGES) link = chained(link, text);
+    else {
+      rest ??= createHash("sha1").update(link);
+      rest.update(text);
+      if (isKept) link = rest.copy().digest("hex");
+    }
+    if (isKept) marks.push({ hash: link, tokens });
   }
   return marks;
 }

@@ -222,3 +222,15 @@ test("a sink that throws at a sign of waiting costs a line in the log, and its c
   await served;
   expect([sink.status, sink.ending]).toEqual([200, "end"]);
 });
+
+test("a chat of more messages than allowed is refused before anything is made of them", async () => {
+  const fingerprint = vi.fn(() => ({ promptTokens: 1, prefix: [] }));
+  const { core, sink } = setUp(new ScriptedTarget(answer), { maxMessages: () => 2, fingerprint });
+  await core.run(chatCall({ prompt: { messages: [{}, {}, {}] } }), sink);
+  expect(sink.ending).toMatchObject({
+    code: "invalid_request",
+    param: "messages",
+    message: "A chat has at most 2 messages; found 3.",
+  });
+  expect(fingerprint).not.toHaveBeenCalled();
+});

@@ -96,3 +96,13 @@ test("the length of a prompt is estimated whatever its form", () => {
   expect(tokens({})).toBe(0);
   expect(promptFacts({ text: "hello" }, "t").prefix).toEqual(fingerprintPrefix({ text: "hello" }, "t"));
 });
+
+test("a long conversation shares the marks of its beginning with its next turn", () => {
+  const messages = Array.from({ length: 300 }, (_, index) => ({ role: "user", content: `message ${index}` }));
+  const before = fingerprintPrefix({ messages }, "t").map(({ hash }) => hash);
+  const after = fingerprintPrefix({ messages: [...messages, { role: "user", content: "more" }] }, "t");
+  expect(after.filter(({ hash }) => before.includes(hash))).toHaveLength(15);
+  const edited = messages.with(100, { role: "user", content: "edited" });
+  const others = fingerprintPrefix({ messages: edited }, "t");
+  expect(others.filter(({ hash }) => before.includes(hash))).toHaveLength(4);
+});

@@ -11,6 +11,15 @@ vi.mock("node:crypto", async (load) => {
       hashed.calls += 1;
       return crypto.hash(algorithm, data, encoding);
     },
+    createHash: (algorithm: string) => {
+      const made = crypto.createHash(algorithm);
+      const update = made.update.bind(made);
+      made.update = (data: string) => {
+        hashed.bytes += Buffer.byteLength(data);
+        return update(data);
+      };
+      return made;
+    },
   };
 });
 // Other files of this process may have loaded it with the real one.
