@@ -44,10 +44,10 @@ export const SCHEMA = {
   required: ["city"],
   additionalProperties: false,
 };
-const TOOL = { name: "get_weather", description: "Weather of a city", parameters: SCHEMA };
+export const TOOL = { name: "get_weather", description: "Weather of a city", parameters: SCHEMA };
 const MAX_TOKENS = 48;
 const LONG = 400;
-const limitOf = ({ signal }: Ask): number => (signal === undefined ? MAX_TOKENS : LONG);
+export const limitOf = ({ signal }: Ask): number => (signal === undefined ? MAX_TOKENS : LONG);
 
 async function collected(pieces: AsyncIterable<string>, { onPiece }: Ask): Promise<string> {
   let text = "";

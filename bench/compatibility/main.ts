@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { packageRoot } from "../../test/support/assistant.ts";
 import { clients } from "./clients.ts";
+import { liteLlm, pythonSdks, pythonVersions } from "./python.ts";
 import { scenarios, tryOut } from "./scenarios.ts";
 import { startTargets } from "./targets.ts";
 
@@ -14,13 +15,17 @@ const versionOf = (name: string): string =>
 const shown = (names: string): string =>
   names
     .split(", ")
-    .map((name) => `\`${name}\` ${versionOf(name)}`)
+    .map(
+      (name) =>
+        `\`${name.replace(" (Python)", "")}\` ${pythonVersions[name] === undefined ? versionOf(name) : `${pythonVersions[name]} (Python)`}`,
+    )
     .join(", ");
 
 await using started = await startTargets();
 const rows: string[] = [];
 let failures = 0;
-for (const client of clients)
+const python = [...(await pythonSdks()), await liteLlm()];
+for (const client of [...clients, ...python])
   for (const target of started.targets) {
     const cells: string[] = [];
     for (const scenario of scenarios) {
@@ -52,6 +57,7 @@ ${rows.join("\n")}
 - **error**: a model that does not exist is a 404 to the client.
 - **retry**: of two requests at once with a key that may have one, the second is a 429; \`yes\`: the client comes back after \`Retry-After\` and is answered.
 `;
+for (const client of python) client[Symbol.dispose]();
 if (!values["dry-run"]) writeFileSync(join(packageRoot, "docs/compatibility.md"), page);
 console.log(`${failures} failures.`);
 process.exitCode = failures === 0 ? 0 : 1;
