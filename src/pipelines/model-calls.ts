@@ -97,6 +97,7 @@ export class ModelCalls {
         id: newRequestId(),
         clientId: call.id,
         caller: call.caller,
+        span: call.span ?? null,
         route: call.route,
         arrivedAt: performance.now(),
         selector: { model, among: null },

@@ -19,12 +19,12 @@ export class OpenAiServer implements Upstream {
   }
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
-    const { call, model, headers } = sending;
+    const { call, model, headers, trace = {} } = sending;
     const bytes = encodeRequest(
       pathOf[call.wire],
       bodyOf(sending),
       false,
-      [],
+      Object.entries(trace).map(([name, value]) => `${name}: ${value}`),
       contentTypeOf(call),
       methodOf(call.wire),
     );
