@@ -3,8 +3,8 @@ import { installAssistant, type TestAssistant } from "../support/assistant.ts";
 import { chatModelFile } from "../support/model-files.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 
-const CONTEXT_TOKENS = 1024;
-const MAX_TOKENS = 24;
+const CONTEXT_TOKENS = 512;
+const MAX_TOKENS = 8;
 
 let assistant: TestAssistant;
 let url: string;
@@ -66,12 +66,12 @@ test("a history is cut by the model's own tokens: what fits stays, and what does
   const id = await begin();
   const story = "The river runs from the mountains to the sea, and on its way it takes up many others. ".repeat(7);
   const message = (index: number) => ({ role: "user", content: `${index}. ${story}` });
-  for (let index = 0; index < 4; index++) await post(`/api/v1/conversations/${id}/messages`, message(index));
+  for (let index = 0; index < 2; index++) await post(`/api/v1/conversations/${id}/messages`, message(index));
   const fits = await say(id, "What is it about?");
   // More bytes than the context has tokens, and far fewer tokens.
-  expect(4 * story.length).toBeGreaterThan(2 * CONTEXT_TOKENS);
-  expect(fits.prompt_tokens).toBeGreaterThan(4 * 120);
-  for (let index = 4; index < 12; index++) await post(`/api/v1/conversations/${id}/messages`, message(index));
+  expect(2 * story.length).toBeGreaterThan(2 * CONTEXT_TOKENS);
+  expect(fits.prompt_tokens).toBeGreaterThan(2 * 120);
+  for (let index = 2; index < 6; index++) await post(`/api/v1/conversations/${id}/messages`, message(index));
   const cut = await say(id, "And now?");
   expect(cut.prompt_tokens).toBeGreaterThan(CONTEXT_TOKENS / 2);
   expect(cut.prompt_tokens).toBeLessThanOrEqual(CONTEXT_TOKENS - MAX_TOKENS);
