@@ -4,9 +4,9 @@ import type { AddressInfo } from "node:net";
 import { Pool } from "undici";
 import { reportArm } from "../lib/arm.ts";
 
-const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath: string };
-const pool = new Pool("http://localhost", {
-  socketPath: settings.socketPath,
+const settings = JSON.parse(process.argv[2] ?? "{}") as { socketPath?: string; origin?: string };
+const pool = new Pool(settings.origin ?? "http://localhost", {
+  ...(settings.socketPath === undefined ? {} : { socketPath: settings.socketPath }),
   connections: 256,
   pipelining: 1,
   headersTimeout: 0,

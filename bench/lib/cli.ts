@@ -10,6 +10,7 @@
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
  * `npm run bench -- compatibility [--dry-run]`, after `npm run build`, with the environment of the tests (`ASSISTANT_TEST_LLAMA_SERVER`)
+ * `npm run bench -- compose workers [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--shapes N] [--seed S] [--arms LIST] [--named] [--rounds N]`
  * `npm run bench -- forward [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
@@ -31,6 +32,7 @@ const PROGRAMS = new Map([
   ["attack", "attack.ts"],
   ["cancel-storm", "cancel-storm.ts"],
   ["compatibility", "compatibility/main.ts"],
+  ["compose", "compose.ts"],
   ["conversations", "conversations/main.ts"],
   ["embedded", "engine/embedded.ts"],
   ["engine-build", "engine/build.ts"],
@@ -166,7 +168,7 @@ async function runNamed(): Promise<void> {
     }
     default:
       console.error(
-        "usage: npm run bench -- gateway|peers|engine|embedded|engine-build|processes|calibrate|workloads|compatibility|conversations|forward|fuzz|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
+        "usage: npm run bench -- gateway|peers|engine|embedded|engine-build|processes|calibrate|workloads|compatibility|compose|conversations|forward|fuzz|swap|many-models|memory|scheduler|cancel-storm|variants|soak|sim|page [--rounds N]",
       );
       process.exitCode = 2;
   }

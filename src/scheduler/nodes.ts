@@ -24,6 +24,8 @@ const ALIKE_MS = 250;
 const MARGIN = 1.1;
 /** Places of a queue that are passed over for one that is worth sending: to list more takes long. */
 const MAX_SKIPPED = 64;
+/** Nodes with a free slot that are compared: thousands of workers may have one name. */
+const MAX_COMPARED = 32;
 /** Instances here that are looked at. */
 const LOOKED_AT = 8;
 
@@ -201,10 +203,10 @@ export function overflow(turn: Turn, model: ModelRecord): void {
 }
 
 /** Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are refused. */
-export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
+export function giveUp(turn: Turn, model: ModelRecord, refused: () => Refusal): void {
   sendAway(turn, model, model.queue.size, null);
   for (const request of [...model.queue])
-    if (!mayForward(turn, model, request.facts)) rejectWaiting(turn, request, refused);
+    if (!mayForward(turn, model, request.facts)) rejectWaiting(turn, request, refused());
 }
 
 /**
@@ -213,9 +215,7 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: Refusal): void {
  */
 function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
   // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
-  if (model.removed || most <= 0) return;
-  const hasReserved = hasReservations(model);
-  if (!hasReserved && !hasRoom(turn, model, ANY)) return;
+  if (model.removed || most <= 0 || !(hasRoom(turn, model, ANY) || hasReservations(model))) return;
   let left = most;
   let place = 0;
   let from = 0;
@@ -224,8 +224,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
     if (place < from) continue;
     const offer = choose(turn, request);
     // Nodes that are full are full for all; only hop lists, capabilities and reservations differ between requests.
-    const isAlike = (request.facts.hops ?? []).length === 0 && request.facts.capabilities === undefined && !hasReserved;
-    if (offer === null && isAlike) return;
+    if (offer === null && isUnrestricted(request.facts) && !hasReservations(model)) return;
     if (offer === null) continue;
     if (perPlaceMs !== null && offer.target.isMeasured) {
       const thereMs = offer.cost.firstTokenMs * MARGIN;
@@ -244,6 +243,9 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
 /** What says of a request where it may go. */
 type Restrictions = Pick<RequestFacts, "hops" | "capabilities" | "reservation">;
 const ANY: Restrictions = {};
+
+const isUnrestricted = ({ hops = [], capabilities }: Restrictions): boolean =>
+  hops.length === 0 && capabilities === undefined;
 
 /** Whether the request has not been there, is offered there what it asks for, and has a place there where it reserved one. */
 const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities, reservation }: Restrictions): boolean =>
@@ -393,7 +395,11 @@ function choose(turn: Turn, request: RequestRecord): Offer | null {
   const { model, facts } = request;
   const { maxLoad } = turn.state.settings;
   if (!mayForward(turn, model, facts)) return null;
-  const open = [...model.nodes.values()].filter((target) => isOpen(target, facts, turn.now));
+  const open: NodeTarget[] = [];
+  for (const target of model.nodes.values()) {
+    if (isOpen(target, facts, turn.now)) open.push(target);
+    if (open.length >= MAX_COMPARED) break;
+  }
   const weighted = open.filter(({ node }) => node.facts.weight > 0);
   const offers = (weighted.length > 0 ? weighted : open).map((target) => ({
     target,

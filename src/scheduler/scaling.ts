@@ -63,7 +63,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
     return;
   }
   if (model.isRemoteOnly) {
-    giveUp(turn, model, unreachable(turn, model));
+    giveUp(turn, model, () => unreachable(turn, model));
     return;
   }
   // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
@@ -74,7 +74,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   if (model.supply.coming.length > 0) return;
   if (model.retry.armed) {
     const refused = model.supply.serving === 0 ? failureRefusal(model, turn.now) : null;
-    if (refused !== null) giveUp(turn, model, refused);
+    if (refused !== null) giveUp(turn, model, () => refused);
     return;
   }
   const growth = model.supply.serving > 0;
@@ -83,7 +83,7 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
     if (known.refusal === null) state.blocked.add(model);
-    else giveUp(turn, model, known.refusal);
+    else giveUp(turn, model, () => known.refusal as Refusal);
     return;
   }
   seekRoom(turn, model, growth);
@@ -105,7 +105,7 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   const refused: Refusal | null = growth ? null : hopeless(turn, model);
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);
-  else giveUp(turn, model, refused);
+  else giveUp(turn, model, () => refused);
 }
 
 /** The last who waits would wait longer than a load takes. */

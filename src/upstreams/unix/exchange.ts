@@ -24,8 +24,8 @@ export interface ExchangeRequest {
   readonly bytes: Buffer;
   /**
    * The connection may serve another request afterwards. Only for answers of a stated length: their end is exact, and
-   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself. Not over TCP, where a
-   * kept connection that breaks does not say whether the request was read.
+   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself. Over TCP a kept
+   * connection that breaks does not say whether the request was read: only where it may be sent again.
    */
   readonly reusable: boolean;
 }
@@ -57,6 +57,7 @@ export class Exchange {
   #phase: ExchangePhase = "connect";
   #headBytes: Buffer | null = null;
   #bodyLeft = Number.NaN;
+  #keepsOpen = false;
   #over = false;
 
   constructor(request: ExchangeRequest, events: ExchangeEvents) {
@@ -72,12 +73,13 @@ export class Exchange {
 
   /**
    * No event follows. Unless the answer has been read to its exact end the connection is closed, which the engine
-   * takes as the order to stop.
+   * takes as the order to stop. `isWhole`: its last chunk has been read, which only who takes the framing off knows.
    */
-  close(): void {
+  close(isWhole = false): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#bodyLeft === 0) keepConnection(this.#connection);
+    if (this.#bodyLeft === 0 || (isWhole && this.#request.reusable && this.#keepsOpen))
+      keepConnection(this.#connection);
     else this.#connection.destroy();
   }
 
@@ -100,6 +102,7 @@ export class Exchange {
       this.#headBytes = null;
       this.#phase = "body";
       const { framing, keepsOpen } = parsed.head;
+      this.#keepsOpen = keepsOpen;
       if (this.#request.reusable && keepsOpen && framing.type === "length") this.#bodyLeft = framing.bytes;
       this.#events.onHead(parsed.head);
       // Nothing follows an empty body: an engine that keeps the connection open would never end it.

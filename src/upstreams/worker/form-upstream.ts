@@ -38,7 +38,7 @@ export class FormUpstream implements Upstream {
     this.#url = url;
     this.#endpoint = endpoint;
     this.#head = Buffer.from(
-      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: `,
+      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: `,
       "latin1",
     );
   }
@@ -47,19 +47,22 @@ export class FormUpstream implements Upstream {
     const { call, model, headers } = sending;
     if (call.wire !== "openai.chat" && call.wire !== "openai.completion") throw noLlamaCpp("The worker", model);
     const bytes = this.#encode(call);
-    const receiverOf = (head: EngineHead): TextReceiver | RefusalReceiver =>
-      head.status === 200
-        ? new TextReceiver(head, answerWriter({ call, sink, model: model.name, headers }), this.#url, call.streamed)
-        : new RefusalReceiver(head, (text) => refusalOf(this.#url, head.status, text));
+    let receiver: TextReceiver | null = null;
+    const receiverOf = (head: EngineHead): TextReceiver | RefusalReceiver => {
+      if (head.status !== 200) return new RefusalReceiver(head, (text) => refusalOf(this.#url, head.status, text));
+      const writer = answerWriter({ call, sink, model: model.name, headers });
+      receiver = new TextReceiver(head, writer, this.#url, call.streamed);
+      return receiver;
+    };
     let wasReached = false;
     return deliver({
       sending,
       sink,
       // What ended with the request in its hands may have done so because of it.
       retryAfter: (reason) => (wasReached && reason.code === "worker_unavailable" ? "once" : retryOf(reason)),
-      open: (delivery) =>
-        new Exchange(
-          { endpoint: this.#endpoint, bytes, reusable: false },
+      open: (delivery) => {
+        const exchange = new Exchange(
+          { endpoint: this.#endpoint, bytes, reusable: true },
           {
             onHead: (head) => delivery.head(() => receiverOf(head)),
             onBody: (body) => delivery.body(body),
@@ -70,7 +73,9 @@ export class FormUpstream implements Upstream {
               else delivery.fail(brokenOff(this.#url, failure));
             },
           },
-        ),
+        );
+        return { resume: () => exchange.resume(), close: () => exchange.close(receiver?.isWhole ?? false) };
+      },
     });
   }
 

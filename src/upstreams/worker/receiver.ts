@@ -66,6 +66,10 @@ export class TextReceiver implements Receiver {
     this.#body.closed(this.#worker);
     this.#end();
   }
+  /** Whether the connection is at the exact end of the answer. */
+  get isWhole(): boolean {
+    return this.#body.isWhole;
+  }
   facts(): AnswerFacts {
     return { ...NO_FACTS, finishReason: "stop" };
   }
