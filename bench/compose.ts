@@ -1,11 +1,15 @@
-/** `npm run bench -- compose workers [--rounds N] [--seconds N]`, after `npm run build` */
+/** `npm run bench -- compose workers [--rounds N] [--seconds N]`, or `compose pipelines [--rounds N] [--chunks N]`, after `npm run build` */
 import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "3" } },
+  options: {
+    rounds: { type: "string" },
+    seconds: { type: "string", default: "3" },
+    chunks: { type: "string", default: "200000" },
+  },
 });
-const options = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+const options = { rounds: Number(values.rounds ?? "5"), seconds: Number(values.seconds) };
 
 switch (positionals[0]) {
   case "workers": {
@@ -13,7 +17,14 @@ switch (positionals[0]) {
     await benchWorkers(options);
     break;
   }
+  case "pipelines": {
+    const { benchPipelines } = await import("./compose/pipelines.ts");
+    await benchPipelines({ rounds: Number(values.rounds ?? "500"), chunks: Number(values.chunks) });
+    break;
+  }
   default:
-    console.error("usage: npm run bench -- compose workers [--rounds N] [--seconds N]");
+    console.error(
+      "usage: npm run bench -- compose workers [--rounds N] [--seconds N] | pipelines [--rounds N] [--chunks N]",
+    );
     process.exitCode = 2;
 }

@@ -21,6 +21,7 @@
  * `npm run bench -- scheduler [INSTANCES] [QUEUED] [ROUNDS]`
  * `npm run bench -- variants NAME=CHECKOUT NAME=CHECKOUT… [--rounds N] [--seconds N]`
  * `npm run bench -- attack [--times N]`, after `npm run build`
+ * `npm run bench -- compose pipelines [--rounds N] [--chunks N]`, after `npm run build`
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- tasks [--tasks N] [--batch N] [--connections 1,16]`, after `npm run build`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed S] [--only shapes]`
