@@ -2,8 +2,8 @@ import { type CapabilityQuery, matchedKeys, matches } from "../core/capability-q
 import type { Capabilities, ModelSpec } from "../core/model.ts";
 
 /** A model, and what one of those that serve it offers. A model has several where its workers or nodes differ. */
-export interface Offer {
-  readonly model: ModelSpec;
+export interface Offer<Model = ModelSpec> {
+  readonly model: Model;
   readonly capabilities: Capabilities;
 }
 
@@ -13,33 +13,33 @@ const MAX_FOUND = 64;
 const MAX_NEAREST = 3;
 
 /** Finds the models that offer what a request asks for: by the rarest of its pairs, so that thousands of offers take microseconds. */
-export class CapabilityIndex {
-  readonly #offers: readonly Offer[];
+export class CapabilityIndex<Model = ModelSpec> {
+  readonly #offers: readonly Offer<Model>[];
   /** By key, then by the value's text. */
-  readonly #byPair = new Map<string, Map<string, Offer[]>>();
+  readonly #byPair = new Map<string, Map<string, Offer<Model>[]>>();
   /** Where the next look begins, so that of very many alike all have their turn. */
   #turn = 0;
 
-  constructor(offers: Iterable<Offer>) {
+  constructor(offers: Iterable<Offer<Model>>) {
     this.#offers = [...offers];
     for (const offer of this.#offers)
       for (const [key, value] of Object.entries(offer.capabilities)) this.#add(key, String(value), offer);
   }
 
   /** At most 64 models that match and that `accepts` takes. */
-  find(query: CapabilityQuery, accepts: (model: ModelSpec) => boolean): ModelSpec[] {
+  find(query: CapabilityQuery, accepts: (model: Model) => boolean): Model[] {
     const rarest = this.#rarest(query);
-    const found = new Set<ModelSpec>();
+    const found = new Set<Model>();
     const first = rarest.length > MAX_FOUND ? this.#turn++ % rarest.length : 0;
     for (let looked = 0; looked < rarest.length && found.size < MAX_FOUND; looked += 1) {
-      const { model, capabilities } = rarest[(first + looked) % rarest.length] as Offer;
+      const { model, capabilities } = rarest[(first + looked) % rarest.length] as Offer<Model>;
       if (matches(query, capabilities) && accepts(model)) found.add(model);
     }
     return [...found];
   }
 
   /** Those that offer most of what is asked for, but not all of it. */
-  nearest(query: CapabilityQuery, accepts: (model: ModelSpec) => boolean): readonly Offer[] {
+  nearest(query: CapabilityQuery, accepts: (model: Model) => boolean): readonly Offer<Model>[] {
     const counted = this.#offers
       .map((offer) => ({ offer, matched: matchedKeys(query, offer.capabilities) }))
       .filter(({ offer, matched }) => matched > 0 && accepts(offer.model));
@@ -50,8 +50,8 @@ export class CapabilityIndex {
       .slice(0, MAX_NEAREST);
   }
 
-  #add(key: string, value: string, offer: Offer): void {
-    const byValue = this.#byPair.get(key) ?? new Map<string, Offer[]>();
+  #add(key: string, value: string, offer: Offer<Model>): void {
+    const byValue = this.#byPair.get(key) ?? new Map<string, Offer<Model>[]>();
     this.#byPair.set(key, byValue);
     const offers = byValue.get(value);
     if (offers === undefined) byValue.set(value, [offer]);
@@ -59,8 +59,8 @@ export class CapabilityIndex {
   }
 
   /** The offers that have the pair which fewest have; none where one of the pairs is offered by nobody. */
-  #rarest(query: CapabilityQuery): readonly Offer[] {
-    let rarest: readonly Offer[] | null = null;
+  #rarest(query: CapabilityQuery): readonly Offer<Model>[] {
+    let rarest: readonly Offer<Model>[] | null = null;
     for (const key in query) {
       const offers = this.#byPair.get(key)?.get(query[key] as string) ?? [];
       if (rarest === null || offers.length < rarest.length) rarest = offers;

@@ -1,9 +1,10 @@
-import { type CapabilityQuery, matches } from "../core/capability-query.ts";
+import type { CapabilityQuery } from "../core/capability-query.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { Capabilities, ModelSpec } from "../core/model.ts";
 import { type RemoteCandidate, type RemoteModel, type RemoteSource, servedElsewhere } from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
+import { CapabilityIndex } from "../inference/capability-index.ts";
 import { KserveGrpcUpstream } from "../upstreams/kserve/grpc-upstream.ts";
 import { KserveHttpUpstream } from "../upstreams/kserve/http-upstream.ts";
 import { checkEndpoint, handlerName, isGrpc, modelNameOf, type Registration } from "./registration.ts";
@@ -43,6 +44,8 @@ export class Replicas implements RemoteSource {
   readonly #replicas = new Map<string, Replica>();
   #taken: ReadonlySet<string> = new Set();
   #isTold = true;
+  /** Of those that clients may be sent to; made when it is first asked for after a change. */
+  #routes: CapabilityIndex<Replica> | null = null;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -104,13 +107,14 @@ export class Replicas implements RemoteSource {
 
   /** A replica with an address of gRPC that offers all of it, the one that was given out least. Null: there is none. */
   route(query: CapabilityQuery, exclude: readonly string[]): Registration | null {
+    this.#routes ??= new CapabilityIndex(
+      [...this.#replicas.values()]
+        .filter(({ registration }) => isGrpc(registration.endpoint))
+        .flatMap((model) => model.registration.capabilities.map((capabilities) => ({ model, capabilities }))),
+    );
     let found: Replica | null = null;
-    for (const replica of this.#replicas.values()) {
-      const { registration } = replica;
-      if (found !== null && found.routed <= replica.routed) continue;
-      if (!isGrpc(registration.endpoint) || exclude.includes(registration.replicaId)) continue;
-      if (registration.capabilities.some((capability) => matches(query, capability))) found = replica;
-    }
+    for (const replica of this.#routes.find(query, ({ registration }) => !exclude.includes(registration.replicaId)))
+      if (found === null || replica.routed < found.routed) found = replica;
     if (found === null) return null;
     found.routed += 1;
     return found.registration;
@@ -159,6 +163,7 @@ export class Replicas implements RemoteSource {
   }
 
   #changed(): void {
+    this.#routes = null;
     if (!this.#isTold) return;
     this.#isTold = false;
     setImmediate(() => {
