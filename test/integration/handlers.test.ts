@@ -1,9 +1,20 @@
 import { join } from "node:path";
+import { credentials, makeGenericClientConstructor, Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { superviseHandlers } from "../../commands/support/worker/supervise.ts";
+import {
+  loadInferenceService,
+  type WireInferRequest,
+  type WireInferResponse,
+} from "../../src/api/inference-service.ts";
 import { Client, InferenceError } from "../../src/workers/handlers/client.ts";
 import { ObjectsClient } from "../../src/workers/handlers/objects.ts";
 import { eventually, installAssistant, isRunning, packageRoot, type TestAssistant } from "../support/assistant.ts";
+
+interface InferenceClient {
+  ModelInfer(request: object, callback: (error: Error | null, answer: WireInferResponse) => void): void;
+  close(): void;
+}
 
 let assistant: TestAssistant;
 let url: string;
@@ -15,6 +26,7 @@ beforeAll(async () => {
   const program = join(packageRoot, "src/workers/handlers/run-program.ts");
   const command = [process.execPath, program, example, "--port", "{port}"];
   assistant = await installAssistant({
+    env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
     scheduler: "max_queued_per_model = 1",
     config: `[[worker_pools]]
 name = "sleepers"
@@ -230,6 +242,73 @@ test("handlers in Python take and give the same", async () => {
   const inputs = [{ name: "to", datatype: "INT32", shape: [1], data: [2] }];
   const events = await (await json("/infer/stream", { inputs }, { "x-capability-type": "python-count" })).text();
   expect([...events.matchAll(/"data": ?\[(\d)\]/g)].map(([, number]) => number)).toEqual(["1", "2"]);
+});
+
+test("gRPC reaches handlers, whole and part by part, and workers that speak it are reached over it", async () => {
+  const { service } = await loadInferenceService();
+  const Inference = makeGenericClientConstructor(service, "inference.GRPCInferenceService");
+  const infer = (client: InferenceClient, request: object): Promise<WireInferResponse> =>
+    new Promise((resolve, reject) => {
+      client.ModelInfer(request, (error: Error | null, answer: WireInferResponse) =>
+        error ? reject(error) : resolve(answer),
+      );
+    });
+  const { endpoint } = (await (await fetch(`${url}/route?type=echo`)).json()) as { readonly endpoint: string };
+  const client = new Inference(endpoint, credentials.createInsecure()) as unknown as InferenceClient;
+  const halves = { name: "text", datatype: "FP16", shape: [2] };
+  const answer = await infer(client, {
+    modelName: "echo",
+    id: "9",
+    inputs: [{ name: "text", datatype: "INT64", shape: [1], contents: { int64Contents: ["9007199254740993"] } }],
+  });
+  expect(answer).toMatchObject({
+    modelName: "echo",
+    id: "9",
+    outputs: [{ name: "echo", datatype: "INT64", contents: { int64Contents: ["9007199254740993"] } }],
+  });
+  const whole = { name: "text", datatype: "BOOL", shape: [1], contents: { boolContents: [true] } };
+  await expect(infer(client, { modelName: "nope", inputs: [whole] })).rejects.toMatchObject({ code: 5 });
+
+  // A worker with gRPC, which answers with its input.
+  const server = new Server();
+  server.addService(service, {
+    modelInfer: ({ request }: { request: WireInferRequest }, callback: (error: null, answer: object) => void) =>
+      callback(null, {
+        modelName: request.modelName,
+        modelVersion: request.modelVersion,
+        outputs: request.inputs,
+        rawOutputContents: request.rawInputContents,
+      }),
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const held = new AbortController();
+  const body = { replica_id: "grpc-1", endpoint: `127.0.0.1:${port}`, capabilities: [{ type: "mirror", model: "v9" }] };
+  const registered = await fetch(`${url}/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal: held.signal,
+  });
+  await registered.body?.getReader().read();
+  const raw = Buffer.from([1, 2, 3, 4]);
+  expect(
+    await eventually("it is known", () =>
+      infer(client, { modelName: "mirror", modelVersion: "v9", inputs: [halves], rawInputContents: [raw] }).catch(
+        () => false as const,
+      ),
+    ),
+  ).toMatchObject({
+    modelName: "mirror",
+    modelVersion: "v9",
+    rawOutputContents: [raw],
+  });
+  held.abort();
+  client.close();
+  server.forceShutdown();
 });
 
 test("an error of the client says what was wrong", async () => {

@@ -42,6 +42,7 @@ function datatypeOf(name: string, data: Elements): string {
   throw new TypeError(`"${name}" holds elements of several kinds; expected numbers, booleans, or texts and buffers`);
 }
 
+const WIDE: ReadonlySet<string> = new Set(["INT64", "UINT64"]);
 const isInt32 = (value: unknown): boolean => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
 
 /** A request or an answer with its tensors in binary form behind the JSON. */
@@ -103,7 +104,14 @@ export function decodeMessage(bytes: Buffer, headBytes: number, field: "inputs" 
         ? encodeElements(name, datatype, (data ?? []).flat(Number.POSITIVE_INFINITY))
         : bytes.subarray(at, at + size);
     at += size ?? 0;
-    return { name, datatype, shape, data: decodeElements(name, datatype, encoded) };
+    const elements = decodeElements(name, datatype, encoded);
+    // Numbers of 64 bits are texts in JSON alone.
+    return {
+      name,
+      datatype,
+      shape,
+      data: WIDE.has(datatype) ? elements.map((each) => BigInt(String(each))) : elements,
+    };
   });
   return {
     modelName: String(json["model_name"] ?? ""),

@@ -166,6 +166,11 @@ export const described: Readonly<Record<string, RouteDescription>> = {
     body: inferRequest,
     answers: { "application/json": inferAnswer, "application/octet-stream": { type: "string", format: "binary" } },
   },
+  "POST /v2/models/*/infer_stream": {
+    summary: "The same, as a stream of events",
+    body: inferRequest,
+    answers: { "text/event-stream": inferAnswer },
+  },
   "POST /v2/models/*/generate": {
     summary: "Continue a text or answer a chat, in Triton's format",
     body: generateRequest,
@@ -175,6 +180,23 @@ export const described: Readonly<Record<string, RouteDescription>> = {
     summary: "The same, as a stream of events",
     body: generateRequest,
     answers: { "text/event-stream": generateAnswer },
+  },
+  "POST /infer": {
+    summary: "Ask whoever has the capabilities of the headers `X-Capability-*`, in protobuf",
+    description: "Body and answer are KServe's ModelInferRequest and ModelInferResponse.",
+    body: { type: "string", format: "binary" },
+    bodyType: "application/octet-stream",
+    answers: { "application/octet-stream": { type: "string", format: "binary" } },
+  },
+  "POST /infer/json": {
+    summary: "The same, in the JSON of `/v2/models/{model}/infer`",
+    body: inferRequest,
+    answers: json(inferAnswer),
+  },
+  "POST /infer/stream": {
+    summary: "The same, as a stream of events",
+    body: inferRequest,
+    answers: { "text/event-stream": inferAnswer },
   },
   "POST /v2/repository/index": {
     summary: "The models, and which are ready",
