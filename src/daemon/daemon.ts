@@ -118,7 +118,7 @@ export class Daemon {
       report = (problem) => log.log.warn({}, problem);
       problems.forEach(report);
       for (const leftover of leftovers)
-        log.log.warn({ ...leftover }, "ended an engine that an earlier daemon left behind");
+        log.log.warn({ ...leftover }, "ended a process that an earlier daemon left behind");
       const records = await openRecords(config, report);
       const stores: Stores = { ...documents, records, cluster: records.isShared ? records.connection : null };
       const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
@@ -165,7 +165,7 @@ export class Daemon {
     const { inference, directory, modelStore, weights, scheduler, remotes, fleet } = this.#components;
     const { registry, library, hub, presets } = createOffer(current, this.#components, stores, () => this.reload());
     this.#replicas = createReplicas(this.#components, log);
-    this.#pools = createPools(this.#components, current.env, log);
+    this.#pools = createPools(current, this.#components, stores, log);
     const authorizer = new Authorizer(() => keys.keys, metering.keyLimits);
     const control = createControl({
       current,

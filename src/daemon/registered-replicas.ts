@@ -1,14 +1,24 @@
-import type { Environment } from "../config/environment.ts";
+import { join } from "node:path";
 import { engineEnvironment } from "../fleet/environment.ts";
+import { RunRecord } from "../fleet/run-record.ts";
 import { Pools } from "../replicas/pools.ts";
 import { Replicas } from "../replicas/replicas.ts";
+import type { Stores } from "../store/stores.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
+import type { Current } from "./current.ts";
 
 /** Workers that are started when somebody asks for their capabilities, as a source likewise. */
-export function createPools({ remotes }: Pick<Components, "remotes">, env: Environment, log: DaemonLog): Pools {
+export function createPools(
+  { config: { paths }, env }: Pick<Current, "config" | "env">,
+  { remotes }: Pick<Components, "remotes">,
+  stores: Pick<Stores, "run">,
+  log: DaemonLog,
+): Pools {
   const pools = new Pools({
     environment: engineEnvironment(env),
+    logDir: join(paths.logDir, "instances"),
+    record: new RunRecord(stores.run, "workers"),
     log: log.part("workers"),
     onChange: () => tell(),
   });

@@ -24,7 +24,7 @@ export class Fleet implements FleetPort {
     this.#options = { ...options, onEvent: (event) => this.#tell(event) };
     this.#listener = options.onEvent;
     this.#settings = { ...defaultFleetSettings, ...options.settings };
-    this.#record = new RunRecord(options.documents);
+    this.#record = new RunRecord(options.documents, "engines");
   }
 
   /** Takes over settings of a new configuration. What is being waited for already keeps its time. */

@@ -6,30 +6,34 @@ interface Entry {
   readonly instanceId: string;
   readonly pid: number;
   readonly startTime: string;
-  readonly socketPath: string;
+  /** Null: it listens on none. */
+  readonly socketPath: string | null;
 }
 
-const NAME = "engines";
+/** Kinds of processes that the daemon starts, each with a record of its own. */
+const KINDS = ["engines", "workers"] as const;
 
 const recordDocument: DocumentType<readonly Entry[]> = {
-  title: "list of running engines",
+  title: "list of running processes",
   schema: 1,
   // After a power failure none of them runs.
   durable: false,
   parse: (value) => (Array.isArray(value) ? value.filter(isEntry) : null),
 };
 
-/** Which engines run, on disk: what the next daemon needs to end those that this one could not. */
+/** Which processes of a kind run, on disk: what the next daemon needs to end those that this one could not. */
 export class RunRecord {
   readonly #documents: Documents;
+  readonly #kind: (typeof KINDS)[number];
   readonly #entries = new Map<number, Entry>();
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(documents: Documents) {
+  constructor(documents: Documents, kind: (typeof KINDS)[number]) {
     this.#documents = documents;
+    this.#kind = kind;
   }
 
-  async add(instanceId: string, pid: number, socketPath: string): Promise<void> {
+  async add(instanceId: string, pid: number, socketPath: string | null): Promise<void> {
     const startTime = await processStartTime(pid);
     if (startTime === null) return;
     this.#entries.set(pid, { instanceId, pid, startTime, socketPath });
@@ -51,8 +55,8 @@ export class RunRecord {
       .catch(() => {})
       .then(() =>
         this.#entries.size === 0
-          ? this.#documents.remove(NAME, recordDocument)
-          : this.#documents.write(NAME, recordDocument, [...this.#entries.values()]),
+          ? this.#documents.remove(this.#kind, recordDocument)
+          : this.#documents.write(this.#kind, recordDocument, [...this.#entries.values()]),
       );
     return this.#writing;
   }
@@ -68,13 +72,18 @@ export interface Leftover {
 const END_WITHIN_MS = 5_000;
 
 /**
- * Ends the engines that an earlier daemon left running and forgets its record. Call it before the first start, while
- * holding the daemon's lock. A process that has got the pid of a dead engine is left alone: its start time differs.
+ * Ends the processes that an earlier daemon left running and forgets its records. Call it before the first start, while
+ * holding the daemon's lock. A process that has got the pid of a dead one is left alone: its start time differs.
  */
 export async function sweepLeftovers(documents: Documents): Promise<Leftover[]> {
-  const swept = await Promise.all(((await documents.read(NAME, recordDocument)) ?? []).map(endLeftover));
-  await documents.remove(NAME, recordDocument);
-  return swept.filter((leftover) => leftover !== null);
+  const swept = await Promise.all(
+    KINDS.map(async (kind) => {
+      const ended = await Promise.all(((await documents.read(kind, recordDocument)) ?? []).map(endLeftover));
+      await documents.remove(kind, recordDocument);
+      return ended;
+    }),
+  );
+  return swept.flat().filter((leftover) => leftover !== null);
 }
 
 async function endLeftover(entry: Entry): Promise<Leftover | null> {
@@ -90,7 +99,7 @@ async function endLeftover(entry: Entry): Promise<Leftover | null> {
   const deadline = performance.now() + END_WITHIN_MS;
   while (wasAlive && performance.now() < deadline && (await alive()))
     await new Promise((resolve) => setTimeout(resolve, 10));
-  await rm(entry.socketPath, { force: true });
+  if (entry.socketPath !== null) await rm(entry.socketPath, { force: true });
   return wasAlive ? { instanceId: entry.instanceId, pid: entry.pid, ended: !(await alive()) } : null;
 }
 
@@ -101,6 +110,6 @@ function isEntry(value: unknown): value is Entry {
     entry.pid > 1 &&
     typeof entry.startTime === "string" &&
     typeof entry.instanceId === "string" &&
-    typeof entry.socketPath === "string"
+    (entry.socketPath === null || typeof entry.socketPath === "string")
   );
 }

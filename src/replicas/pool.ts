@@ -1,14 +1,20 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { open } from "node:fs/promises";
 import type { WorkerPool } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { AnswerSink } from "../core/inference.ts";
 import { type AnswerFacts, CallerGone, SendFailure, type Sending, type Upstream } from "../core/upstream.ts";
+import { logFileOf, prepareLog, tailOf, tellingLine, trimLog } from "../fleet/engine-log.ts";
 import { LoopbackPorts } from "../fleet/loopback-ports.ts";
+import type { RunRecord } from "../fleet/run-record.ts";
 import { KserveHttpUpstream, type NameOf } from "../upstreams/kserve/http-upstream.ts";
 
 export interface PoolPorts {
   readonly environment: Readonly<Record<string, string>>;
   readonly nameOf: NameOf;
+  /** What the processes write goes to files there. */
+  readonly logDir: string;
+  readonly record: RunRecord;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** The number of processes that are up has changed. */
   onChange(): void;
@@ -18,6 +24,10 @@ const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 const STOP_GRACE_MS = 5_000;
+const MAX_LOG_BYTES = 10 * 2 ** 20;
+const TRIM_EVERY_MS = 60_000;
+/** Of a process that has crashed. */
+const LAST_LINES = 20;
 const ports = new LoopbackPorts();
 
 /** One process of a pool. `starting` → `ready` → `stopping`; whoever is gone is not listed. */
@@ -25,6 +35,7 @@ interface Process {
   readonly child: ChildProcess;
   readonly port: number;
   readonly upstream: KserveHttpUpstream;
+  readonly ended: Promise<void>;
   state: "starting" | "ready" | "stopping";
   inFlight: number;
   idle: NodeJS.Timeout | null;
@@ -46,6 +57,10 @@ export class Pool implements Upstream {
   readonly #ports: PoolPorts;
   readonly #processes = new Set<Process>();
   readonly #waiters = new Set<Waiter>();
+  readonly #logFile: string;
+  readonly #trimming: NodeJS.Timeout;
+  /** Processes that are about to be among them. */
+  #spawning = 0;
   #pauseMs = 0;
   #pause: NodeJS.Timeout | null = null;
   #closed = false;
@@ -53,6 +68,9 @@ export class Pool implements Upstream {
   constructor(settings: WorkerPool, poolPorts: PoolPorts) {
     this.settings = settings;
     this.#ports = poolPorts;
+    this.#logFile = logFileOf(poolPorts.logDir, `workers-${settings.name}`);
+    this.#trimming = setInterval(() => void trimLog(this.#logFile, MAX_LOG_BYTES).catch(() => {}), TRIM_EVERY_MS);
+    this.#trimming.unref();
     this.#fill();
   }
 
@@ -69,12 +87,15 @@ export class Pool implements Upstream {
     }
   }
 
-  /** Ends all processes; requests that wait are refused. */
-  close(): void {
+  /** Ends all processes; requests that wait are refused. Resolves when they are gone. */
+  async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#trimming);
     if (this.#pause !== null) clearTimeout(this.#pause);
     this.#refuse(new AssistantError("worker_unavailable", `The workers "${this.settings.name}" are being stopped.`));
-    for (const process of this.#processes) this.#stop(process);
+    const processes = [...this.#processes];
+    for (const process of processes) this.#stop(process);
+    await Promise.all(processes.map(({ ended }) => ended));
   }
 
   #acquire({ call, lost }: Sending): Promise<Process> {
@@ -141,33 +162,65 @@ export class Pool implements Upstream {
     if (this.#closed || this.#pause !== null) return;
     const { min, max, slots } = this.settings;
     const alive = [...this.#processes].filter(({ state }) => state !== "stopping");
-    const coming = alive.filter(({ state }) => state === "starting").length;
+    const coming = this.#spawning + alive.filter(({ state }) => state === "starting").length;
     const needed = Math.ceil((this.#waiters.size - coming * slots) / slots);
-    const wanted = Math.min(max, Math.max(min, alive.length + Math.max(0, needed)));
-    for (let count = alive.length; count < wanted; count += 1) void this.#start();
+    const there = this.#spawning + alive.length;
+    const wanted = Math.min(max, Math.max(min, there + Math.max(0, needed)));
+    for (let count = there; count < wanted; count += 1)
+      this.#start().catch((error: unknown) => {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#ports.log.warn({ workers: this.settings.name, why }, "worker could not be started");
+        this.#refuse(this.#unstartable(why));
+      });
   }
 
   async #start(): Promise<void> {
+    this.#spawning += 1;
+    let process: Process | null = null;
+    try {
+      process = await this.#spawn();
+    } finally {
+      this.#spawning -= 1;
+    }
+    if (process !== null) await this.#becomeReady(process);
+  }
+
+  /** Null: there is to be none any longer. */
+  async #spawn(): Promise<Process | null> {
     const { name, command, workingDir } = this.settings;
+    const from = await prepareLog(this.#logFile, MAX_LOG_BYTES);
+    await using log = await open(this.#logFile, "a", 0o600);
     const port = await ports.take();
     if (this.#closed) {
       ports.giveBack(port);
-      return;
+      return null;
     }
     const [program = "", ...args] = command.map((word) => word.replaceAll("{port}", String(port)));
     const child = spawn(program, args, {
       cwd: workingDir,
       detached: true,
-      stdio: ["ignore", "ignore", "ignore"],
+      stdio: ["ignore", log.fd, log.fd],
       env: { ...this.#ports.environment, PORT: String(port), ASSISTANT_POOL: name },
     });
     const upstream = new KserveHttpUpstream(`http://127.0.0.1:${port}`, this.#ports.nameOf);
-    const process: Process = { child, port, upstream, state: "starting", inFlight: 0, idle: null };
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const process: Process = { child, port, upstream, ended, state: "starting", inFlight: 0, idle: null };
     this.#processes.add(process);
-    this.#ports.log.info({ workers: name, pid: child.pid, port }, "worker starts");
-    child.once("error", (error) => this.#gone(process, error.message));
-    child.once("exit", (code, signal) => this.#gone(process, `it ended (${signal ?? code})`));
-    await this.#becomeReady(process);
+    const { record, log: reports } = this.#ports;
+    reports.info({ workers: name, pid: child.pid, port, log: this.#logFile }, "worker starts");
+    const gone = async (why: string): Promise<void> => {
+      const said = tellingLine(await tailOf(this.#logFile, LAST_LINES, from).catch(() => ""));
+      this.#gone(process, said === null ? why : `${why}: ${said}`);
+      if (child.pid !== undefined) await record.remove(child.pid).catch(() => {});
+      resolve();
+    };
+    child.once("error", (error) => void gone(error.message));
+    child.once("exit", (code, signal) => void gone(`it ended (${signal ?? code})`));
+    if (child.pid !== undefined)
+      await record
+        .add(`workers/${name}`, child.pid, null)
+        .catch((error: unknown) => reports.warn({ err: error }, "running workers could not be recorded"));
+    return process;
   }
 
   async #becomeReady(process: Process): Promise<void> {
@@ -217,17 +270,22 @@ export class Pool implements Upstream {
       { workers: this.settings.name, pid: process.child.pid, why, pauseMs: this.#pauseMs },
       "worker crashed",
     );
-    if (process.state === "starting")
-      this.#refuse(
-        new AssistantError("worker_unavailable", `A worker of "${this.settings.name}" could not be started: ${why}.`, {
-          remedy: "Run its `command` of `[[worker_pools]]` by hand to see why.",
-          retryAfterS: Math.ceil(this.#pauseMs / 1000),
-        }),
-      );
+    if (process.state === "starting") this.#refuse(this.#unstartable(why));
     this.#pause ??= setTimeout(() => {
       this.#pause = null;
       this.#fill();
     }, this.#pauseMs).unref();
+  }
+
+  #unstartable(why: string): AssistantError {
+    return new AssistantError(
+      "worker_unavailable",
+      `A worker of "${this.settings.name}" could not be started: ${why}.`,
+      {
+        remedy: `Run its \`command\` of \`[[worker_pools]]\` by hand to see why, or read ${this.#logFile}.`,
+        retryAfterS: Math.max(1, Math.ceil(this.#pauseMs / 1000)),
+      },
+    );
   }
 
   #refuse(error: AssistantError): void {

@@ -28,7 +28,7 @@ export class Pools implements RemoteSource {
         return [each.name, isSame ? known : new Pool(each, { ...this.#ports, nameOf: nameIn(each) })];
       }),
     );
-    for (const [name, pool] of before) if (this.#pools.get(name) !== pool) pool.close();
+    for (const [name, pool] of before) if (this.#pools.get(name) !== pool) void pool.close();
     if (before.size + this.#pools.size > 0) this.#ports.onChange();
   }
 
@@ -61,8 +61,9 @@ export class Pools implements RemoteSource {
     return name.startsWith(PREFIX) ? (this.#pools.get(name.slice(PREFIX.length)) ?? null) : null;
   }
 
-  close(): void {
-    for (const pool of this.#pools.values()) pool.close();
+  /** Resolves when no process is left. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 }
 

@@ -128,7 +128,7 @@ test("a record that cannot be read stops nothing, and is set aside with a report
   const [aside = ""] = (await readdir(dir)).filter((file) => file.startsWith("engines.json.damaged-"));
   expect(await readFile(join(dir, aside), "utf8")).toBe('[{"instanceId":"a"');
   expect(problems).toEqual([
-    expect.stringMatching(/^The list of running engines in .*engines\.json cannot be read and is ignored\.$/),
+    expect.stringMatching(/^The list of running processes in .*engines\.json cannot be read and is ignored\.$/),
     expect.stringContaining(`the file is now ${join(dir, aside)}.`),
   ]);
 });

@@ -41,7 +41,7 @@ capabilities = [{ type = "python-echo" }, { type = "python-count" }]
 
 [[worker_pools]]
 name = "broken"
-command = ["/bin/false", "{port}"]
+command = ["/bin/sh", "-c", "echo cannot find the module >&2; exit 1", "{port}"]
 capabilities = [{ type = "broken" }]
 `,
   });
@@ -232,7 +232,7 @@ test("a worker that crashes is started again; a command that cannot run is an er
   const after = await client.infer("pid", { hold_ms: [0] }).catch(() => client.infer("pid", { hold_ms: [0] }));
   expect(after["pid"]?.[0]).not.toBe(pid);
   const broken = await json("/infer/json", text("a"), { "x-capability-type": "broken" });
-  expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("could not be started")]);
+  expect([broken.status, await broken.text()]).toEqual([503, expect.stringContaining("cannot find the module")]);
 });
 
 test("handlers in Python take and give the same", async () => {
@@ -314,4 +314,13 @@ test("gRPC reaches handlers, whole and part by part, and workers that speak it a
 test("an error of the client says what was wrong", async () => {
   const client = new Client({ endpoint: "http://127.0.0.1:9" });
   await expect(client.infer("echo", { text: ["a"] })).rejects.toBeInstanceOf(InferenceError);
+});
+
+test("no worker outlives a daemon that was killed", async () => {
+  const client = new Client({ endpoint: url });
+  const { pid: [pid = 0] = [] } = await client.infer("pid", { hold_ms: [0] });
+  process.kill(Number((await assistant.status()).pid), "SIGKILL");
+  expect(await isRunning(Number(pid))).toBe(true);
+  await eventually("it is served again", async () => (await assistant.run(["serve"])).exitCode === 0);
+  await eventually("the worker has ended", async () => !(await isRunning(Number(pid))));
 });
