@@ -316,7 +316,7 @@ describe("mistakes", () => {
       400,
       "config.api_key",
     ],
-    ["POST", "/models/register", { name: "x", provider: "openai", config: { api_key: "k" } }, 400, "config"],
+    ["POST", "/models/register", { name: "x", provider: "openai", config: { api_key: "k" } }, 400, "config.model_name"],
     [
       "POST",
       "/models/register",

@@ -97,7 +97,7 @@ test("servers that register serve their models by their own names, together, unt
 test.each([
   ["url", 400, { url: "not a url", kind: "chat" }],
   ["kind", 400, { url: "http://127.0.0.1:1", kind: "chat,cooking" }],
-  [null, 400, { url: "http://127.0.0.1:1" }],
+  ["kind", 400, { url: "http://127.0.0.1:1" }],
   ["name", 400, { url: "http://127.0.0.1:1", kind: "chat", name: "x" }],
   [null, 503, { url: "http://127.0.0.1:1", kind: "chat" }],
 ])("what cannot be registered is refused, and named: %s", async (param, status, body) => {

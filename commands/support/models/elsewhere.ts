@@ -1,7 +1,7 @@
 import { connectIfAnswering } from "../../../src/client/daemon-client.ts";
 import type { CommandContext } from "../cli/context.ts";
 
-/** A model that this machine has not and other machines or providers have, as a running daemon knows it. */
+/** A model that no engine of this machine runs, as a running daemon knows it. */
 export interface ModelElsewhere {
   readonly name: string;
   readonly aliases: readonly string[];
@@ -10,30 +10,26 @@ export interface ModelElsewhere {
   readonly nodes: readonly string[];
   /** The provider that offers it, or null. */
   readonly provider: string | null;
-  /** Registered workers serve it. */
-  readonly atWorkers: boolean;
+  readonly servedBy: "remote" | "worker" | "pipeline" | "provider";
 }
 
-/** The models that requests reach only on other machines or at providers; none where no daemon runs. */
+const SERVED_BY = ["remote", "worker", "pipeline"] as const;
+
+/** The models of other machines, providers, workers and pipelines; none where no daemon runs. */
 export async function modelsElsewhere(context: CommandContext): Promise<readonly ModelElsewhere[]> {
   const status = (await connectIfAnswering(context.paths))?.status;
-  const remote = status?.models.filter(({ engine }) => engine === "remote" || engine === "worker") ?? [];
   const configured = new Set(status?.models.map(({ name }) => name));
   const offered = (status?.providers ?? []).flatMap(({ name: provider, models }) =>
     models.filter(({ name }) => !configured.has(name)).map(({ name, kind }) => ({ name, kind, provider })),
   );
   return [
-    ...remote.map(({ name, aliases, kind, engine }) => ({
-      name,
-      aliases,
-      kind,
-      nodes: (status?.nodes ?? [])
-        .filter((node) => node.state === "up" && node.models.includes(name))
-        .map((node) => node.name),
-      provider: null,
-      atWorkers: engine === "worker",
-    })),
-    ...offered.map((model) => ({ ...model, aliases: [], nodes: [], atWorkers: false })),
+    ...(status?.models ?? []).flatMap(({ name, aliases, kind, engine }) => {
+      const servedBy = SERVED_BY.find((each) => each === engine);
+      if (servedBy === undefined) return [];
+      const nodes = (status?.nodes ?? []).filter((node) => node.state === "up" && node.models.includes(name));
+      return { name, aliases, kind, nodes: nodes.map((node) => node.name), provider: null, servedBy };
+    }),
+    ...offered.map((model) => ({ ...model, aliases: [], nodes: [], servedBy: "provider" as const })),
   ];
 }
 

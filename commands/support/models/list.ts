@@ -109,10 +109,12 @@ export function listRows(models: readonly ListedModel[], now: number): string[][
   return [["NAME", "KIND", "SIZE", "QUANT", "CONTEXT", "PULLED", "STATE"], ...rows];
 }
 
-/** "On other machines: far (b)", and what each provider offers; or nothing. */
+/** "On other machines: far (b)", workers, pipelines, and what each provider offers; or nothing. */
 export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
-  const atWorkers = models.filter((model) => model.atWorkers).map(({ name }) => name);
-  const there = models.filter((model) => model.provider === null && !model.atWorkers);
+  const namesOf = (kind: ModelElsewhere["servedBy"]) =>
+    models.filter(({ servedBy }) => servedBy === kind).map(({ name }) => name);
+  const [workers, pipelines] = [namesOf("worker"), namesOf("pipeline")];
+  const there = models.filter(({ servedBy }) => servedBy === "remote");
   const offered = Map.groupBy(
     models.filter(({ provider }) => provider !== null),
     ({ provider }) => provider ?? "",
@@ -123,7 +125,8 @@ export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
       : [
           `On other machines: ${there.map(({ name, nodes }) => `${name} (${nodes.join(", ") || "away now"})`).join(", ")}`,
         ]),
-    ...(atWorkers.length === 0 ? [] : [`At workers: ${atWorkers.join(", ")}`]),
+    ...(workers.length === 0 ? [] : [`At workers: ${workers.join(", ")}`]),
+    ...(pipelines.length === 0 ? [] : [`Pipelines: ${pipelines.join(", ")}`]),
     ...offersLines([...offered].map(([name, of]) => ({ name, models: of }))),
   ];
 }

@@ -61,7 +61,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   // Whether the provider has it, the daemon says: it may have to be started first.
   if (config.providers.some(({ name, enabled }) => enabled && wanted.startsWith(`${name}/`)))
     return { name: wanted, configured: false };
-  const elsewhere = config.remotes.length === 0 ? undefined : elsewhereNamed(await modelsElsewhere(context), wanted);
+  const elsewhere = elsewhereNamed(await modelsElsewhere(context), wanted);
   if (elsewhere !== undefined) {
     needChat(elsewhere.name, elsewhere.kind);
     return { name: elsewhere.name, configured: false };

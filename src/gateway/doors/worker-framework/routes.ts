@@ -53,8 +53,11 @@ const forWorkers = (summary: string, body: object | null, status = 204) => ({
 const forClients = (summary: string, body: object | null, status = 204) => ({
   config: { describe: { summary, status, answers: {}, ...(body === null ? {} : { body: body as never }) } },
 });
-const listing = (summary: string) => ({
-  config: { scope: "worker" as const, announced: true, openOnLoopback: true, describe: { summary } },
+const listing = (summary: string, type: "object" | "array" = "object") => ({
+  config: {
+    ...{ scope: "worker" as const, announced: true, openOnLoopback: true },
+    describe: { summary, answers: { "application/json": { type } } },
+  },
 });
 
 /** What answers from memory of `/v1.0`. Bodies are JSON or forms. */
@@ -118,7 +121,7 @@ export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutes
     return await reply.code(204).send();
   });
   app.get("/v1.0/worker/debug", listing("List workers by name, with what each does"), async () => workers.debug());
-  app.get("/v1.0/worker/list", listing("List the names of workers"), async () => workers.names());
+  app.get("/v1.0/worker/list", listing("List the names of workers", "array"), async () => workers.names());
   app.post("/v1.0/chat/abort", forClients("Have workers give up chats", RESERVATION), async ({ body }, reply) => {
     const fields = fieldsOf(body);
     await workers.abort(historiesField(fields), userField(fields));
