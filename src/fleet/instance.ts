@@ -208,12 +208,8 @@ export class Instance {
     this.#update({ engine, traits, endpoint, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
     void process.exited.then(() => this.#giveBackPort(launch));
-    this.#recorded(
-      this.#record
-        .add(this.id, process.pid, this.#files.socketPath)
-        .then(() => process.exited)
-        .then(() => this.#record.remove(process.pid)),
-    );
+    const recorded = this.#recorded(this.#record.add(this.id, process.pid, this.#files.socketPath));
+    void recorded.then(() => process.exited).then(() => this.#recorded(this.#record.remove(process.pid)));
     const ready = becomeReady(
       probe,
       {
@@ -228,9 +224,10 @@ export class Instance {
       life.over.signal,
       this.#settings.lookTimeoutMs,
     );
-    // Before anybody knows that it is ready: what is restored must not meet requests.
+    // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on record.
     ready
       .then(() => this.#restoreSlots(life))
+      .then(() => recorded)
       .then(
         () => this.#tell(life, { type: "up" }),
         async (error: unknown) => {
@@ -454,8 +451,9 @@ export class Instance {
     this.#mailbox.post({ type: "news", life, news });
   }
 
-  #recorded(write: Promise<void>): void {
-    write.catch((error: unknown) =>
+  /** Resolves when it is done, or could not be: the engine runs on either way. */
+  #recorded(write: Promise<void>): Promise<void> {
+    return write.catch((error: unknown) =>
       this.#options.log.warn({ instance: this.id, err: error }, "the record of running engines could not be written"),
     );
   }
