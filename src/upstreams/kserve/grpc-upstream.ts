@@ -10,9 +10,10 @@ import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import { refusalOf, retryOf, unreachable } from "../answer/worker-failure.ts";
 import { bodyOfResponse, eventOfResponse, messageOfBody } from "./codec.ts";
 import type { NameOf } from "./http-upstream.ts";
-import { InferReceiver, refusalOf, retryOf, unreachable } from "./receiver.ts";
+import { InferReceiver } from "./receiver.ts";
 
 /** The client that grpc-js makes of the service. */
 interface InferenceClient extends Client {
@@ -106,7 +107,7 @@ export class KserveGrpcUpstream implements Upstream {
     const content = { type: "text/event-stream", length: undefined, headLength: undefined };
     let begun = false;
     stream.on("data", ({ errorMessage = "", inferResponse }: WireStreamResponse) => {
-      if (errorMessage !== "") return delivery.fail(refusalOf(this.#address, 500, errorMessage));
+      if (errorMessage !== "") return delivery.fail(refusalOf(this.#address, 500, errorMessage, "inputs"));
       if (!begun) delivery.head(() => new InferReceiver(sink, content, headers));
       begun = true;
       if (!delivery.body(eventOfResponse(inferResponse ?? {}))) stream.pause();
@@ -123,7 +124,7 @@ export class KserveGrpcUpstream implements Upstream {
 
   #failureOf(error: ServiceError | null): AssistantError {
     if (error === null || error.code === UNAVAILABLE) return unreachable(this.#address, error);
-    return refusalOf(this.#address, HTTP_STATUS[error.code] ?? 500, error.details);
+    return refusalOf(this.#address, HTTP_STATUS[error.code] ?? 500, error.details, "inputs");
   }
 
   async #connect(): Promise<InferenceClient> {

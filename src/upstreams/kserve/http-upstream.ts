@@ -3,7 +3,8 @@ import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
-import { brokenOff, HEADER_LENGTH, InferReceiver, RefusalReceiver, retryOf, unreachable } from "./receiver.ts";
+import { brokenOff, retryOf, unreachable } from "../answer/worker-failure.ts";
+import { HEADER_LENGTH, InferReceiver, RefusalReceiver } from "./receiver.ts";
 
 /** What the worker calls a model of ours; "": no version. */
 export type NameOf = (model: string) => { readonly name: string; readonly version: string };

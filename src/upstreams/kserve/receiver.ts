@@ -1,55 +1,11 @@
-import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
-import { type AnswerFacts, NO_FACTS, type Retry } from "../../core/upstream.ts";
+import { type AnswerFacts, NO_FACTS } from "../../core/upstream.ts";
 import { type Receiver, SSE_HEADERS, type Verdict } from "../answer/receivers.ts";
+import { refusalOf } from "../answer/worker-failure.ts";
 
 export const HEADER_LENGTH = "inference-header-content-length";
 /** Of what a worker says is wrong. */
 const MAX_ERROR_BYTES = 64 * 1024;
-const MAX_SHOWN = 300;
-
-/** Another worker may take what this one did not begin. */
-export const retryOf = ({ code }: AssistantError): Retry =>
-  code === "worker_busy" || code === "worker_unavailable" ? "elsewhere" : code === "worker_error" ? "once" : "never";
-
-export const unreachable = (worker: string, cause: unknown): AssistantError =>
-  new AssistantError("worker_unavailable", `The worker at ${worker} cannot be reached.`, {
-    remedy: "Start it again; `GET /registry` lists the workers.",
-    retryAfterS: 1,
-    cause,
-  });
-
-export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
-  new AssistantError("worker_unavailable", `The worker at ${worker} ended in the middle of its answer.`, {
-    remedy: "Send the request again; the worker's log says what happened.",
-    retryAfterS: 1,
-    cause,
-  });
-
-/** What an answer with another status than 200 means. */
-export function refusalOf(worker: string, status: number, text: string): AssistantError {
-  const said = messageIn(text);
-  if (status === 503 || status === 429)
-    return new AssistantError("worker_busy", `The worker at ${worker} is busy: ${said}`, { retryAfterS: 1 });
-  if (status === 400)
-    return new AssistantError("invalid_request", `The worker at ${worker} refuses the request: ${said}`, {
-      param: "inputs",
-    });
-  return new AssistantError("worker_error", `The worker at ${worker} answered with status ${status}: ${said}`, {
-    remedy: "The worker's log says more.",
-  });
-}
-
-function messageIn(text: string): string {
-  let said: unknown = text;
-  try {
-    said = (JSON.parse(text) as { readonly error?: unknown }).error ?? text;
-  } catch {
-    // A text it is.
-  }
-  const shown = String(said).replaceAll(/\s+/g, " ").trim().slice(0, MAX_SHOWN);
-  return shown === "" ? "it does not say why." : /[.!?…]$/.test(shown) ? shown : `${shown}.`;
-}
 
 /** Passes a worker's answer on as it is: JSON with binary tensors, or events. */
 export class InferReceiver implements Receiver {
@@ -112,7 +68,7 @@ export class RefusalReceiver implements Receiver {
     return "more";
   }
   closed(): void {
-    throw refusalOf(this.#worker, this.#status, Buffer.concat(this.#parts).toString());
+    throw refusalOf(this.#worker, this.#status, Buffer.concat(this.#parts).toString(), "inputs");
   }
   facts(): AnswerFacts {
     return NO_FACTS;

@@ -2,11 +2,11 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
 import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
+import { brokenOff, refusalOf, retryOf, unreachable } from "../answer/worker-failure.ts";
 import { noLlamaCpp } from "../openai-body.ts";
 import { Exchange } from "../unix/exchange.ts";
 import type { EngineHead } from "../unix/head.ts";
 import { answerWriter } from "./answer.ts";
-import { brokenOff, refusalOf, retryOf, unreachable } from "./failure.ts";
 import { historyOf } from "./history.ts";
 import { RefusalReceiver, TextReceiver } from "./receiver.ts";
 
@@ -49,7 +49,8 @@ export class FormUpstream implements Upstream {
     const bytes = this.#encode(call);
     let receiver: TextReceiver | null = null;
     const receiverOf = (head: EngineHead): TextReceiver | RefusalReceiver => {
-      if (head.status !== 200) return new RefusalReceiver(head, (text) => refusalOf(this.#url, head.status, text));
+      if (head.status !== 200)
+        return new RefusalReceiver(head, (text) => refusalOf(this.#url, head.status, text, "messages"));
       const writer = answerWriter({ call, sink, model: model.name, headers });
       receiver = new TextReceiver(head, writer, this.#url, call.streamed);
       return receiver;

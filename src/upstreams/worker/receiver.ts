@@ -2,8 +2,8 @@ import { AssistantError } from "../../core/errors.ts";
 import { type AnswerFacts, NO_FACTS } from "../../core/upstream.ts";
 import { ChunkDecoder } from "../answer/chunked.ts";
 import type { AnswerHead, Receiver, Verdict } from "../answer/receivers.ts";
+import { brokenOff } from "../answer/worker-failure.ts";
 import type { AnswerWriter } from "./answer.ts";
-import { brokenOff } from "./failure.ts";
 
 /** Longest answer that is kept whole for a client that does not stream, and longest error. */
 const MAX_WHOLE_CHARACTERS = 16 * 2 ** 20;

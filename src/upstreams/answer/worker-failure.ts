@@ -7,7 +7,7 @@ const MAX_SHOWN = 300;
 /** `cause`: of the connection; a request that was not read may be sent to another. */
 export const unreachable = (worker: string, cause: unknown): AssistantError =>
   new AssistantError("worker_unavailable", `The worker at ${worker} cannot be reached.`, {
-    remedy: "Start it again; `assistant worker list` shows the workers.",
+    remedy: "Start it again; `assistant worker list` and `GET /registry` show them.",
     retryAfterS: 1,
     cause,
   });
@@ -19,14 +19,14 @@ export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
     cause,
   });
 
-/** What an answer with another status than 200 means. */
-export function refusalOf(worker: string, status: number, text: string): AssistantError {
+/** What an answer with another status than 200 means. `param`: the field that holds what a worker refuses. */
+export function refusalOf(worker: string, status: number, text: string, param: string): AssistantError {
   const said = messageIn(text);
   if (status === 503 || status === 429)
     return new AssistantError("worker_busy", `The worker at ${worker} is busy: ${said}`, { retryAfterS: 1 });
   if (status === 400)
     return new AssistantError("invalid_request", `The worker at ${worker} refuses the request: ${said}`, {
-      param: "messages",
+      param,
     });
   return new AssistantError("worker_error", `The worker at ${worker} answered with status ${status}: ${said}`, {
     remedy: "The worker's log says more; the address it registered must be the one it answers at.",
@@ -37,12 +37,12 @@ export function refusalOf(worker: string, status: number, text: string): Assista
 export const retryOf = ({ code }: AssistantError): Retry =>
   code === "worker_busy" || code === "worker_unavailable" ? "elsewhere" : code === "worker_error" ? "once" : "never";
 
-/** Workers say what is wrong as `message`, or `msg`. */
+/** Workers say what is wrong as `message`, `msg` or `error`. */
 function messageIn(text: string): string {
   let said: unknown = text;
   try {
-    const { message, msg } = JSON.parse(text) as { readonly message?: unknown; readonly msg?: unknown };
-    said = message ?? msg ?? text;
+    const { message, msg, error } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    said = message ?? msg ?? error ?? text;
   } catch {
     // A text it is.
   }
