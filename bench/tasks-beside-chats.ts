@@ -65,7 +65,9 @@ for (let round = 1; round <= Number(values.rounds); round++) {
   while ((await queued()) > 0) await new Promise((resolve) => setTimeout(resolve, 100));
   const ratio = quantile(beside, 0.99) / quantile(alone, 0.99);
   ratios.push(ratio);
-  const cells = [alone, beside].flatMap((times) => [0.5, 0.99].map((share) => `${quantile(times, share).toFixed(1)} ms`));
+  const cells = [alone, beside].flatMap((times) =>
+    [0.5, 0.99].map((share) => `${quantile(times, share).toFixed(1)} ms`),
+  );
   rows.push([String(round), ...cells, ratio.toFixed(2)]);
 }
 printTable(rows);
