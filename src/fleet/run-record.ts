@@ -10,7 +10,7 @@ interface Entry {
   readonly socketPath: string | null;
 }
 
-/** Kinds of processes that the daemon starts, each with a record of its own. */
+/** Kinds of processes that the daemon starts, each kind with its own record. */
 const KINDS = ["engines", "workers"] as const;
 
 const recordDocument: DocumentType<readonly Entry[]> = {

@@ -105,7 +105,7 @@ export interface GatewayOptions {
   /** Servers that join while the daemon runs. Default: none can. */
   readonly servers?: ServersPort;
   /** Who offers which capabilities. Default: nobody can register. */
-  readonly replicas?: Omit<ReplicasDoorOptions, "directory">;
+  readonly replicas?: Omit<ReplicasDoorOptions, "directory" | "allowedHosts" | "isLocal">;
   /** The slots of a model's running instances. Default: none are known. */
   readonly slots?: RunningSlots;
   /** Files that clients upload, for all listeners. Default: they cannot. */
@@ -228,7 +228,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText }));
   const kserve = new KserveModels({ directory, control, version, onlyModels, isStopping: () => stopping });
   doors.push(kserveDoor(kserve));
-  if (options.replicas !== undefined) doors.push(replicasDoor({ ...options.replicas, directory }));
   if (registry !== null)
     doors.push(
       apiV1Door({
@@ -237,14 +236,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       }),
     );
   const local = new WeakSet<IncomingMessage>();
-  if (workers !== null)
-    doors.push(
-      workerFrameworkDoor({
-        workers,
-        allowedHosts: () => settings().workerHosts ?? [],
-        isLocal: ({ raw }) => local.has(raw) || isFromHere(raw),
-      }),
-    );
+  const registration: Pick<ReplicasDoorOptions, "allowedHosts" | "isLocal"> = {
+    allowedHosts: () => settings().workerHosts ?? [],
+    isLocal: ({ raw }) => local.has(raw) || isFromHere(raw),
+  };
+  if (workers !== null) doors.push(workerFrameworkDoor({ workers, ...registration }));
+  if (options.replicas !== undefined) doors.push(replicasDoor({ ...options.replicas, ...registration, directory }));
   if (pipelines !== null) doors.push(pipelinesDoor(pipelines));
   if (pipelines !== null && pipelineRoot) doors.splice(0, doors.length, defaultPipelineDoor(pipelines));
   for (const door of doors) {

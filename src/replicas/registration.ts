@@ -39,12 +39,13 @@ export function modelNameOf(capability: Capabilities): string {
 /** Whether the endpoint is one of gRPC. */
 export const isGrpc = (endpoint: string): boolean => !/^https?:\/\//.test(endpoint);
 
-/** Throws `invalid_request` for what no replica answers at. */
-export function checkEndpoint(endpoint: string): void {
+/** The host of an endpoint. Throws `invalid_request` for what no replica answers at. */
+export function hostOf(endpoint: string): string {
   const isHttp = /^https?:\/\/\S+$/.test(endpoint) && URL.canParse(endpoint);
   const url = isHttp ? new URL(endpoint) : null;
-  if (url !== null && url.username === "" && url.password === "") return;
-  if (url === null && /^(?:grpc:\/\/)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/.test(endpoint)) return;
+  if (url !== null && url.username === "" && url.password === "") return url.hostname;
+  const host = url === null ? /^(?:grpc:\/\/)?([\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/.exec(endpoint)?.[1] : undefined;
+  if (host !== undefined) return host;
   throw new AssistantError(
     "invalid_request",
     `"endpoint" must be an address such as http://127.0.0.1:9000, or 127.0.0.1:8001 for gRPC; found ${JSON.stringify(endpoint.slice(0, 80))}.`,

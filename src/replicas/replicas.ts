@@ -7,7 +7,7 @@ import type { Upstream } from "../core/upstream.ts";
 import { CapabilityIndex } from "../inference/capability-index.ts";
 import { KserveGrpcUpstream } from "../upstreams/kserve/grpc-upstream.ts";
 import { KserveHttpUpstream } from "../upstreams/kserve/http-upstream.ts";
-import { checkEndpoint, handlerName, isGrpc, modelNameOf, type Registration } from "./registration.ts";
+import { handlerName, isGrpc, modelNameOf, type Registration } from "./registration.ts";
 
 export interface ReplicasOptions {
   /** Whether a model of this name is no handler. */
@@ -54,7 +54,6 @@ export class Replicas implements RemoteSource {
   /** Takes a replica up; one of the same id loses its place. Throws `invalid_request`, `model_exists` or `no_capacity`. */
   register(registration: Registration): Held {
     const { replicaId, endpoint, capabilities } = registration;
-    checkEndpoint(endpoint);
     if (capabilities.length === 0 || capabilities.length > MAX_CAPABILITIES)
       throw new AssistantError("invalid_request", `"capabilities" must hold 1 to ${MAX_CAPABILITIES} of them.`, {
         param: "capabilities",

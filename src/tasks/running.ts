@@ -92,7 +92,7 @@ export class RunningTasks {
       try {
         const record = await ledger.tasks.get(id);
         const running = this.#running.get(id);
-        // It may have ended here meanwhile, which is a change of its own.
+        // It may have ended here meanwhile, which is another change.
         if (record?.revision !== running?.revision) running?.cancellation.cancel(new CallerGone());
       } catch (error) {
         log.debug({ err: error, task: id }, "a task could not be read");

@@ -13,7 +13,7 @@ export interface EndpointPolicy {
  * Throws where the daemon must not be made to send requests there: `invalid_request` for what is no `http:` URL,
  * `endpoint_not_allowed` for hosts that the settings do not name. Programs of this machine may register loopback addresses.
  */
-export function checkEndpoint(endpoint: string, { isLocal, allowedHosts }: EndpointPolicy): void {
+export function checkEndpoint(endpoint: string, policy: EndpointPolicy): void {
   const url = /^http:\/\/\S+$/i.test(endpoint) && endpoint.length <= MAX_LENGTH ? URL.parse(endpoint) : null;
   if (url === null || url.username !== "" || url.password !== "" || url.hash !== "")
     throw new AssistantError(
@@ -21,7 +21,12 @@ export function checkEndpoint(endpoint: string, { isLocal, allowedHosts }: Endpo
       `"endpoint" must be a URL such as http://127.0.0.1:9001/v1/completion, without user, password and fragment; found ${JSON.stringify(endpoint.slice(0, 100))}.`,
       { param: "endpoint" },
     );
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  requireAllowedHost(url.hostname, policy);
+}
+
+/** `hostname`: IPv6 addresses may be in brackets. Throws `endpoint_not_allowed`. */
+export function requireAllowedHost(hostname: string, { isLocal, allowedHosts }: EndpointPolicy): void {
+  const host = hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase();
   if ((isLocal && isLoopback(host)) || allowedHosts.some((allowed) => covers(allowed.toLowerCase(), host))) return;
   throw new AssistantError("endpoint_not_allowed", `Workers on the host "${host}" are not allowed.`, {
     param: "endpoint",

@@ -316,6 +316,13 @@ test("an error of the client says what was wrong", async () => {
   await expect(client.infer("echo", { text: ["a"] })).rejects.toBeInstanceOf(InferenceError);
 });
 
+test("a replica on another host is refused unless the settings allow it", async () => {
+  for (const endpoint of ["http://192.0.2.7:9000", "192.0.2.7:8001"]) {
+    const refused = await json("/register", { replica_id: "far", endpoint, capabilities: [{ type: "far" }] });
+    expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining("[workers] allowed_hosts")]);
+  }
+});
+
 test("no worker outlives a daemon that was killed", async () => {
   const client = new Client({ endpoint: url });
   const { pid: [pid = 0] = [] } = await client.infer("pid", { hold_ms: [0] });

@@ -4,7 +4,7 @@ import { type LocalPreset, type Quantization, quantizations } from "./preset.ts"
 
 const MIB = 2 ** 20;
 /** Where no configuration was read. */
-const USUAL_RESERVE = { maxPercent: defaults.maxVramPercent, bytes: defaults.vramReserveMib * MIB };
+const DEFAULT_RESERVE = { maxPercent: defaults.maxVramPercent, bytes: defaults.vramReserveMib * MIB };
 
 /** GiB that a billion parameters take. */
 const COEFFICIENTS: Readonly<Record<Quantization, number>> = { q4_k_m: 0.5, q5_k_m: 0.6, q8_0: 0.9, fp16: 2 };
@@ -49,7 +49,7 @@ export function requiredMib({ sizeB, vramMib }: Sized, quantization: string): nu
 
 /** MiB of a GPU that a further model may take. */
 export function availableMib(device: Device): number {
-  const { reservedBytes = 0 } = device.reservedBytes === undefined ? withReserve(device, USUAL_RESERVE) : device;
+  const { reservedBytes = 0 } = device.reservedBytes === undefined ? withReserve(device, DEFAULT_RESERVE) : device;
   return Math.max(0, Math.trunc((device.memoryFreeBytes - reservedBytes) / MIB));
 }
 

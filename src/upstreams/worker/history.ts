@@ -40,7 +40,7 @@ function promptOf({ prompt }: JsonObject): string {
   if (typeof only === "string") return only;
   throw new AssistantError("unsupported_capability", "A worker takes one prompt, as a text.", {
     param: "prompt",
-    remedy: "Send each prompt with a request of its own.",
+    remedy: "Send each prompt in a separate request.",
   });
 }
 

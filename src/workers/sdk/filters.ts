@@ -1,42 +1,8 @@
+import { isOpenCcConfig, type OpenCcConfig, openCcConfigs, openCcConverter } from "../../core/opencc.ts";
 import type { ChatRecord, TextLevelFilteringInterface } from "./records.ts";
 import { textArg } from "./records.ts";
 
 type Args = Readonly<Record<string, unknown>>;
-type Convert = (text: string) => string;
-
-/** OpenCC's configurations, as the locales that its JavaScript version knows. */
-const CONFIGS = {
-  s2t: ["cn", "t"],
-  t2s: ["t", "cn"],
-  s2tw: ["cn", "tw"],
-  tw2s: ["tw", "cn"],
-  s2twp: ["cn", "twp"],
-  tw2sp: ["twp", "cn"],
-  s2hk: ["cn", "hk"],
-  hk2s: ["hk", "cn"],
-  t2tw: ["t", "tw"],
-  tw2t: ["tw", "t"],
-  t2hk: ["t", "hk"],
-  hk2t: ["hk", "t"],
-  t2jp: ["t", "jp"],
-  jp2t: ["jp", "t"],
-} as const satisfies Readonly<Record<string, readonly [string, string]>>;
-type OpenCcConfig = keyof typeof CONFIGS;
-
-const converters = new Map<OpenCcConfig, Promise<Convert>>();
-
-/** The dictionaries take a moment and some megabytes: they are read when they are first needed. */
-function converterOf(config: OpenCcConfig): Promise<Convert> {
-  let converter = converters.get(config);
-  if (converter === undefined) {
-    const [from, to] = CONFIGS[config];
-    converter = import("opencc-js").then(({ Converter }) => Converter({ from, to }));
-    converters.set(config, converter);
-  }
-  return converter;
-}
-
-const isConfig = (name: string): name is OpenCcConfig => Object.hasOwn(CONFIGS, name);
 
 /** Converts between forms of Chinese, each record for itself. `args`: `config`, default `s2twp`. */
 export class OpenCC implements TextLevelFilteringInterface {
@@ -44,13 +10,13 @@ export class OpenCC implements TextLevelFilteringInterface {
 
   constructor(args: Args = {}) {
     const config = textArg(args, "config", "s2twp").replace(/\.json$/, "");
-    if (!isConfig(config))
-      throw new TypeError(`"config" must be one of ${Object.keys(CONFIGS).join(", ")}; found "${config}"`);
+    if (!isOpenCcConfig(config))
+      throw new TypeError(`"config" must be one of ${openCcConfigs.join(", ")}; found "${config}"`);
     this.#config = config;
   }
 
   async filter(records: readonly ChatRecord[]): Promise<readonly ChatRecord[]> {
-    const convert = await converterOf(this.#config);
+    const convert = await openCcConverter(this.#config);
     return records.map(({ role, msg }) => ({ role, msg: convert(msg) }));
   }
 }
@@ -81,7 +47,7 @@ export class ContextualCC implements TextLevelFilteringInterface {
   }
 
   async filter(records: readonly ChatRecord[]): Promise<readonly ChatRecord[]> {
-    const convert = await converterOf(this.#config);
+    const convert = await openCcConverter(this.#config);
     return records.map((record) => {
       // A message of the history is whole.
       if (record.role !== "bot") return { ...record, msg: convert(record.msg) };
@@ -95,7 +61,7 @@ export class ContextualCC implements TextLevelFilteringInterface {
   async end(): Promise<readonly ChatRecord[]> {
     const held = this.#held;
     this.#held = "";
-    return held === "" ? [] : [{ role: "bot", msg: (await converterOf(this.#config))(held) }];
+    return held === "" ? [] : [{ role: "bot", msg: (await openCcConverter(this.#config))(held) }];
   }
 }
 

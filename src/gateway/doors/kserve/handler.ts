@@ -3,7 +3,7 @@ import type { CallBody, InferenceCall } from "../../../core/inference.ts";
 import { answers, type ModelSpec } from "../../../core/model.ts";
 import type { DecodedBody } from "../../front/door.ts";
 
-/** Whether a model is asked with tensors of its own, which are passed on as they come. */
+/** Whether a model is asked with tensors that are passed on as they come. */
 export const isHandler = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, "tensors");
 
 /** What a request names. */

@@ -25,7 +25,7 @@ export const pipelinesDoor = (pipelines: Pipelines): Door => ({
   },
 });
 
-/** The pipeline marked `default`, at the root of a listener of its own. */
+/** The pipeline marked `default`, at the root of a separate listener. */
 export const defaultPipelineDoor = (pipelines: Pipelines): Door => ({
   ...common,
   name: "pipeline",

@@ -5,8 +5,9 @@ import type { Capabilities } from "../../../core/model.ts";
 import { Type } from "../../../core/schema.ts";
 import { type ModelDirectory, mayUse, modelsFor } from "../../../inference/resolve.ts";
 import type { Objects } from "../../../objects/objects.ts";
-import { isGrpc, type Registration } from "../../../replicas/registration.ts";
+import { hostOf, isGrpc, type Registration } from "../../../replicas/registration.ts";
 import type { Held, Replicas } from "../../../replicas/replicas.ts";
+import { requireAllowedHost } from "../../../workers/endpoint.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { Door } from "../../front/door.ts";
 import { bearerDoor } from "../../front/error-body.ts";
@@ -17,6 +18,10 @@ export interface ReplicasDoorOptions {
   readonly replicas: Replicas;
   readonly objects: Objects;
   readonly directory: ModelDirectory;
+  /** Hosts that replicas may be on, besides loopback addresses that programs of this machine register. */
+  readonly allowedHosts: () => readonly string[];
+  /** Came from this machine: over the Unix socket, or over loopback without a proxy. */
+  readonly isLocal: (request: FastifyRequest) => boolean;
   /** This daemon among the replicas: its id, and where its models are asked. */
   readonly self: () => { readonly replicaId: string; readonly endpoint: string; readonly url: string | null };
 }
@@ -43,7 +48,14 @@ const admin = (summary: string) => ({
 const open = (summary: string) => ({ config: { describe: { summary } } });
 
 /** Who offers which capabilities, and where. */
-export const replicasDoor = ({ replicas, objects, directory, self }: ReplicasDoorOptions): Door => ({
+export const replicasDoor = ({
+  replicas,
+  objects,
+  directory,
+  self,
+  allowedHosts,
+  isLocal,
+}: ReplicasDoorOptions): Door => ({
   ...bearerDoor,
   name: "replicas",
   register(app) {
@@ -81,6 +93,7 @@ export const replicasDoor = ({ replicas, objects, directory, self }: ReplicasDoo
       async (request, reply) => {
         const { replica_id: replicaId, slots = DEFAULT_SLOTS, ...body } = checkedBody(RegistrationBody, request.body);
         const { endpoint } = body;
+        requireAllowedHost(hostOf(endpoint), { isLocal: isLocal(request), allowedHosts: allowedHosts() });
         const capabilities = body.capabilities.map(checkedCapability);
         const held = replicas.register({ replicaId, endpoint, capabilities, slots });
         keepAlive(reply, replicaId, held);
