@@ -36,6 +36,8 @@ export interface LoadOptions {
   readonly configFile?: string | undefined;
   /** What a probe found. Without it defaults are made for a machine without GPUs, and device names are not checked. */
   readonly hardware?: Hardware | undefined;
+  /** Reads keys of providers from the system's keyring, which may ask to be unlocked; for those who send the keys. */
+  readonly keyring?: boolean | undefined;
   /** Flags that win over environment and file. */
   readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
   /** The configuration in force: models of files that are broken now go on as they are in it, and a main file that it had must still be there. */
@@ -99,7 +101,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
       `\`http_addr\` and \`grpc_addr\` are both ${addressText(grpc)}; give one of them another port`,
     );
   const remotes = remotesOf(findings, keys.remote_servers ?? [], root, env);
-  const { providers, keyFiles } = await providersOf(findings, keys.providers ?? [], remotes, root, env);
+  const { providers, keyFiles } = await providersOf(findings, keys.providers ?? [], remotes, root, {
+    env,
+    keyring: options.keyring ?? false,
+  });
 
   const chosenDir = keys.scheduler?.config_dir;
   const modelConfigDir = chosenDir ? pathIn(main.file, chosenDir, env) : base.modelConfigDir;

@@ -1,16 +1,27 @@
-import type { ModelSource, ModelSpec, ProviderOffer } from "../core/model.ts";
+import { type ModelSource, type ModelSpec, modelKinds, type ProviderOffer } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
+import type { ProviderType } from "../core/provider.ts";
 import { servedElsewhere } from "../core/remote.ts";
 import { at, type ModelDraft, ownSource, type ReadContext, UNNAMED } from "./draft.ts";
 import type { Findings, Place } from "./findings.ts";
 import { fingerprint } from "./fingerprint.ts";
-import type { SectionKeys } from "./section.ts";
+import { type SectionKeys, samplingDefaults } from "./section.ts";
 
 /** Keys of a section that mean something where a provider serves the model. */
 const MEANT: ReadonlySet<string> = new Set([
   ...["model_name", "model_alias", "aliases", "provider", "provider_model", "fallbacks", "capabilities"],
   ...["ctx_size", "include_usage"],
 ]);
+
+/** Keys of sampling that each API has a field for: they are sent where a request does not say otherwise. */
+const SAMPLING: Readonly<Record<ProviderType, ReadonlySet<string>>> = {
+  "openai-compatible": new Set([
+    ...["temp", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty"],
+    ...["n_predict", "reverse_prompt"],
+  ]),
+  anthropic: new Set(["temp", "top_p", "top_k", "n_predict", "reverse_prompt"]),
+  google: new Set(["temp", "top_p", "top_k", "presence_penalty", "frequency_penalty", "n_predict", "reverse_prompt"]),
+};
 
 const listOf = (written: string | readonly string[] | undefined): readonly string[] =>
   written === undefined ? [] : typeof written === "string" ? [written] : written;
@@ -74,15 +85,26 @@ export function providerSpec(
   { name, kind, source, keys, section }: ModelDraft & { readonly source: Extract<ModelSource, { type: "provider" }> },
   providers: ReadContext["providers"],
 ): ModelSpec | null {
-  const odd = Object.keys(keys).filter((key) => !MEANT.has(key));
-  for (const key of odd)
-    findings.error(
-      at(section, key),
-      "has no effect on a model that a provider serves; remove it",
-      `. The model ${JSON.stringify(name.name)} is left out`,
-    );
-  if (odd.length > 0) return null;
   const nodes = source.offers.map(({ provider }) => provider);
+  const asked = providers.filter((entry) => nodes.includes(entry.name));
+  let refused = false;
+  const refuse = (key: string, message: string): void => {
+    refused = true;
+    findings.error(at(section, key), message, `. The model ${JSON.stringify(name.name)} is left out`);
+  };
+  for (const key of Object.keys(keys).filter((each) => !MEANT.has(each))) {
+    const unable = asked.find(({ type }) => !SAMPLING[type].has(key));
+    if (!modelKinds[kind].generates || !SAMPLING["openai-compatible"].has(key))
+      refuse(key, "has no effect on a model that a provider serves; remove it");
+    else if (unable !== undefined)
+      refuse(
+        key,
+        `the API of the provider ${JSON.stringify(unable.name)} (${unable.type}) has no such setting; remove it`,
+      );
+  }
+  if (refused) return null;
+  const warn = (key: string, message: string): void => findings.warning(at(section, key), message);
+  const sampling = samplingDefaults({ keys, kind, refuse, warn });
   return {
     ...servedElsewhere({
       name: name.name,
@@ -90,10 +112,11 @@ export function providerSpec(
       kind,
       source,
       contextTokens: keys.ctx_size ?? 0,
-      slots: Math.max(...providers.filter((entry) => nodes.includes(entry.name)).map((entry) => entry.maxConcurrency)),
+      slots: Math.max(...asked.map((entry) => entry.maxConcurrency)),
       nodes,
       fingerprint: fingerprint({ kind, source }),
     }),
+    sampling,
     includeUsage: keys.include_usage ?? false,
     file: section.source.file,
   };

@@ -5,6 +5,7 @@ import { defaults } from "./defaults.ts";
 import { at } from "./draft.ts";
 import { type Environment, variable } from "./environment.ts";
 import { type Findings, type Place, placeText } from "./findings.ts";
+import { type KeyringAnswer, keyringEntry, readKeyring } from "./keyring.ts";
 import { isLoopback } from "./network.ts";
 import { pathIn } from "./paths.ts";
 import { type ProviderPreset, providerPresets, setKeyVariable } from "./provider-presets.ts";
@@ -16,16 +17,23 @@ type Entry = NonNullable<MainFile["providers"]>[number];
 /** A key is one line. */
 const MAX_KEY_BYTES = 8 * 1024;
 
-/** The `[[providers]]`, checked, and the files that their keys were read from. */
+/**
+ * The `[[providers]]`, checked, and the files that their keys were read from. `keyring`: whether the system's is read, which
+ * may ask somebody to unlock it.
+ */
 export async function providersOf(
   findings: Findings,
   entries: readonly Entry[],
   remotes: readonly RemoteServer[],
   root: Place,
-  env: Environment,
+  { env, keyring }: { readonly env: Environment; readonly keyring: boolean },
 ): Promise<{ readonly providers: Provider[]; readonly keyFiles: string[] }> {
   const providers: Provider[] = [];
   const keyFiles: string[] = [];
+  // All at once, so that a keyring which does not answer holds up the start only once.
+  const secrets = entries.map(({ api_key_keyring: written, enabled = true }) =>
+    written !== undefined && keyring && enabled ? readKeyring(keyringEntry(written), env) : null,
+  );
   const places = new Map<string, Place>(remotes.map(({ name }) => [name, at(root, "remote_servers")]));
   for (const [index, entry] of entries.entries()) {
     const place = at(root, "providers", index);
@@ -34,7 +42,13 @@ export async function providersOf(
     const baseUrl = baseUrlOf(findings, entry, preset, place);
     if (name === null || baseUrl === null) continue;
     const enabled = entry.enabled ?? true;
-    const key = await keyOf(findings, entry, preset, place, enabled, env);
+    const written = ["api_key_env", "api_key_file", "api_key_keyring"].filter((key) => key in entry);
+    if (written[1] !== undefined)
+      findings.mistake(at(place, written[1]), `there is an \`${written[0]}\` too; keep one of the two`);
+    const key =
+      entry.api_key_keyring === undefined
+        ? await keyOf(findings, entry, preset, place, enabled, env)
+        : keyInKeyring(findings, entry.api_key_keyring, at(place, "api_key_keyring"), await secrets[index]);
     if (entry.api_key_file !== undefined) keyFiles.push(pathIn(root.source.file, entry.api_key_file, env));
     if (entry.discovery === false && entry.models?.some((model) => model.includes("*")))
       findings.warning(
@@ -105,7 +119,7 @@ export function addressProblem(written: string): string | null {
   return url === null || (url.protocol !== "http:" && url.protocol !== "https:")
     ? `expected an address such as "https://api.openai.com/v1", found ${JSON.stringify(written.slice(0, 100))}`
     : url.username !== "" || url.password !== ""
-      ? "holds a user or a password; write the key with `api_key_env` or `api_key_file`"
+      ? "holds a user or a password; write the key with `api_key_env`, `api_key_file` or `api_key_keyring`"
       : url.search !== "" || url.hash !== ""
         ? "ends in a query or fragment; write the address up to its path"
         : /\/chat\/completions\/?$|\/models\/?$/.test(url.pathname)
@@ -122,8 +136,6 @@ async function keyOf(
   enabled: boolean,
   env: Environment,
 ): Promise<Pick<Provider, "apiKey" | "keySource">> {
-  if (entry.api_key_env !== undefined && entry.api_key_file !== undefined)
-    findings.mistake(at(place, "api_key_file"), "there is an `api_key_env` too; keep one of the two");
   if (entry.api_key_file !== undefined) {
     const file = pathIn(place.source.file, entry.api_key_file, env);
     const { key, problem } = await keyInFile(file);
@@ -142,6 +154,21 @@ async function keyOf(
       `the environment variable ${name} ${problem}`,
     );
   return { apiKey: problem === null ? key : null, keySource: `the environment variable ${name}` };
+}
+
+/** `answer`: nothing where the keyring was not to be read. */
+function keyInKeyring(
+  findings: Findings,
+  written: string,
+  place: Place,
+  answer: KeyringAnswer | null | undefined,
+): Pick<Provider, "apiKey" | "keySource"> {
+  const keySource = `the keyring entry ${written}`;
+  if (answer === null || answer === undefined) return { apiKey: null, keySource };
+  const problem = "problem" in answer ? answer.problem : flawOf(answer.secret);
+  if (problem === null) return { apiKey: "secret" in answer ? answer.secret : null, keySource };
+  findings.warning(place, `${keySource} ${problem}. The provider is called without a key`);
+  return { apiKey: null, keySource };
 }
 
 async function keyInFile(file: string): Promise<{ readonly key: string | null; readonly problem: string | null }> {

@@ -161,7 +161,12 @@ function tensorSplit({ keys, refuse, warn }: SectionContext): readonly number[] 
 }
 
 /** Sampling for requests that do not say otherwise. */
-export function samplingDefaults({ keys, kind, refuse, warn }: SectionContext): SamplingDefaults {
+export function samplingDefaults({
+  keys,
+  kind,
+  refuse,
+  warn,
+}: Pick<SectionContext, "keys" | "kind" | "refuse" | "warn">): SamplingDefaults {
   if (kind === "embedding")
     for (const key of idleKeys(keys)) warn(key, "has no effect on an embedding model; remove it");
   if (!modelKinds[kind].generates) return ENGINE_SAMPLING;

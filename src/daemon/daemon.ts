@@ -106,7 +106,7 @@ export class Daemon {
       const documents = openDocuments(paths, (problem) => report(problem));
       // Engines of a daemon that was killed would hold memory that the new ones need.
       const [leftovers, hardware] = await Promise.all([sweepLeftovers(documents.run), probeHardware(options.env)]);
-      const config = await loadConfig({ env: options.env, hardware });
+      const config = await loadConfig({ env: options.env, hardware, keyring: true });
       const log = await writing("log directory", paths.logDir, () =>
         openLog({
           level: config.logLevel,

@@ -86,7 +86,7 @@ export class Reloader {
     current.lookForEngines();
     let next: Config;
     try {
-      next = await loadConfig({ env, hardware, inForce: before });
+      next = await loadConfig({ env, hardware, inForce: before, keyring: true });
     } catch (error) {
       this.#refused = mistakesOf(error, before.paths.configFile);
       log.error({ error: String(error) }, "reload refused; the configuration stays as it was");

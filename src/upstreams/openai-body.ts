@@ -47,11 +47,33 @@ export const noLlamaCpp = (target: string, { name }: Pick<ModelSpec, "name">): A
 export const asksUsage = ({ body }: InferenceCall): boolean =>
   (body.json["stream_options"] as { include_usage?: unknown } | null | undefined)?.include_usage === true;
 
-/** The body with what the model's settings add: usage at the end of a stream. The client's own object where nothing is added. */
-export function withUsage(call: InferenceCall, model: ModelSpec): JsonObject {
-  const { json } = call.body;
+/**
+ * The body with what the model's settings add: usage at the end of a stream, and a provider's model's sampling, which other
+ * targets know themselves. The client's own object where nothing is added.
+ */
+export function withSettings(call: InferenceCall, model: ModelSpec): JsonObject {
+  const json = withSampling(call, model);
   if (!call.streamed || !model.includeUsage || asksUsage(call) || isLlamaCpp(call.wire)) return json;
   return { ...json, stream_options: { ...(json["stream_options"] as object | null), include_usage: true } };
+}
+
+const LIMITS = ["max_tokens", "max_completion_tokens", "n_predict"];
+
+function withSampling({ wire, body: { json } }: InferenceCall, { source, sampling }: ModelSpec): JsonObject {
+  if (source.type !== "provider" || (wire !== "openai.chat" && wire !== "openai.completion")) return json;
+  const isLimited = LIMITS.some((name) => json[name] !== undefined && json[name] !== null);
+  const added = Object.entries({
+    temperature: sampling.temperature,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    min_p: sampling.minP,
+    repeat_penalty: sampling.repeatPenalty,
+    presence_penalty: sampling.presencePenalty,
+    frequency_penalty: sampling.frequencyPenalty,
+    max_tokens: isLimited || sampling.maxTokens < 0 ? null : sampling.maxTokens,
+    stop: sampling.stop.length === 0 ? null : sampling.stop,
+  }).filter(([name, value]) => value !== null && (json[name] ?? null) === null);
+  return added.length === 0 ? json : { ...json, ...Object.fromEntries(added) };
 }
 
 /** As the client wrote it, wherever that will do. */

@@ -23,7 +23,7 @@ import { configFindings, daemonFindings, modelFindings } from "./setup.ts";
 export async function diagnose(context: CommandContext, version: string): Promise<Finding[]> {
   const { env, paths } = context;
   const hardware = await probeHardware(env);
-  const loaded = await loadConfig({ env, configFile: paths.configFile, hardware }).then(
+  const loaded = await loadConfig({ env, configFile: paths.configFile, hardware, keyring: true }).then(
     (config) => ({ config, exists: existsSync(paths.configFile) }),
     (error: unknown) => ({ error }),
   );

@@ -28,6 +28,10 @@ export const ProviderEntry = Type.Object(
     api_key_file: text("File that holds its key and nothing else; relative to this file. Read again when it changes.", {
       minLength: 1,
     }),
+    api_key_keyring: text(
+      "Entry of the system's keyring that holds its key, `SERVICE/ACCOUNT`; read at start and with each reload. docs/providers.md says how to store one.",
+      { pattern: "^[^/-].*/[^/]+$", patternText: 'a service and an account, such as "openai.com/me"' },
+    ),
     headers: list(
       Type.String({
         pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+: *[^\\r\\n]*$",

@@ -5,7 +5,7 @@ import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts
 import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
 import { forwardHeaders } from "../forward-headers.ts";
 import { withModel } from "../model-field.ts";
-import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withSettings } from "../openai-body.ts";
 import { type ProviderReceiver, providerReceiver } from "./answers.ts";
 import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
 import { listedModels } from "./model-list.ts";
@@ -52,7 +52,7 @@ class OpenAiUpstream implements Upstream {
           ...authorization(this.#context),
           ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : sending.trace),
         },
-        body: bodyFor(call, withUsage(call, model), providerModel),
+        body: bodyFor(call, withSettings(call, model), providerModel),
       },
       {
         onHead: (status, head) =>

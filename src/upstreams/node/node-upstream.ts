@@ -13,7 +13,7 @@ import {
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withSettings } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
 
@@ -116,7 +116,7 @@ export class NodeUpstream implements Upstream {
   /** By the model's own name, with what the daemon there needs to treat the call as this one would. */
   #requestOf(sending: Sending): ForwardRequest {
     const { call, model } = sending;
-    const json = withUsage(call, model);
+    const json = withSettings(call, model);
     // A name that is an alias here may be another model there.
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
     const headers = { "content-type": contentTypeOf(call), ...forwardHeaders(sending, this.#options.nodeId) };

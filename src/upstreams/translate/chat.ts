@@ -1,11 +1,12 @@
 import { Aggregate } from "../answer/aggregate.ts";
 import { brokenOff } from "../http/failure.ts";
-import { asksUsage } from "../openai-body.ts";
+import { asksUsage, withSettings } from "../openai-body.ts";
 import type { TranslatedCall, Translation } from "./call.ts";
 import { type Chunk, ChunkWriter } from "./chunks.ts";
 import { isUnknownEvent } from "./failure.ts";
 import { callOptions } from "./options.ts";
-import { refuseWarnings } from "./warnings.ts";
+import type { CallOptions } from "./sdk.ts";
+import { refusedFields, refuseWarnings } from "./warnings.ts";
 
 /** How long a provider may keep the connection open after the end of an answer, which frees it for the next. */
 const END_GRACE_MS = 1_000;
@@ -15,9 +16,7 @@ export async function chatCall(translation: Translation): Promise<TranslatedCall
   const { sending, dialect, service, asked, fetch } = translation;
   const { providerModel } = asked;
   const { call, model } = sending;
-  const { options, extras } = callOptions(call.body.json, dialect, asked);
-  const shaped = service.shape(providerModel, options, extras);
-  refuseWarnings(await service.warnings(providerModel, shaped), shaped, asked);
+  const shaped = await shapedOptions(translation);
   const writer = new ChunkWriter({ asked, id: `chatcmpl-${call.id}`, created: Math.floor(Date.now() / 1000) });
 
   async function* chunks(signal: AbortSignal): AsyncGenerator<Chunk> {
@@ -53,6 +52,24 @@ export async function chatCall(translation: Translation): Promise<TranslatedCall
   }
 
   return { answer: call.streamed ? events : whole, facts: () => writer.facts };
+}
+
+/** What is sent. A setting of the model's file that its model cannot take beside this request is left out; the client's own fields are not. */
+async function shapedOptions({ sending, dialect, service, asked }: Translation): Promise<CallOptions> {
+  const { call, model } = sending;
+  const own = call.body.json;
+  let json = withSettings(call, model);
+  for (;;) {
+    const { options, extras } = callOptions(json, dialect, asked);
+    const shaped = service.shape(asked.providerModel, options, extras);
+    const warnings = await service.warnings(asked.providerModel, shaped);
+    const added = refusedFields(warnings, shaped).filter((name) => (own[name] ?? null) === null && name in json);
+    if (added.length === 0) {
+      refuseWarnings(warnings, shaped, asked);
+      return shaped;
+    }
+    json = Object.fromEntries(Object.entries(json).filter(([name]) => !added.includes(name)));
+  }
 }
 
 const eventOf = (data: string): Buffer => Buffer.from(`data: ${data}\n\n`);

@@ -31,6 +31,10 @@ export function refuseWarnings(warnings: readonly Warning[], options: CallOption
   }
 }
 
+/** The fields that `refuseWarnings` would refuse. */
+export const refusedFields = (warnings: readonly Warning[], options: CallOptions): string[] =>
+  warnings.filter((warning) => isRefusal(warning, options)).map(({ feature }) => FIELD_OF[feature] ?? feature);
+
 type Refusal = Extract<Warning, { feature: string }>;
 
 function isRefusal(warning: Warning, options: CallOptions): warning is Refusal {

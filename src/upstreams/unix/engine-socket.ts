@@ -6,7 +6,7 @@ import { modelKinds } from "../../core/model.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { contentTypeOf, encodeBody, methodOf, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../openai-body.ts";
 import { Abilities, needsAbilities } from "./abilities.ts";
 import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot, refuseWhole } from "./driven.ts";
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
@@ -43,7 +43,7 @@ export class EngineSocket implements Upstream {
     if (!this.traits.separatesCaches) refuseAdapters(call.body.json);
     const driven = driveOf(call, model, this.traits);
     const scoped = scope.name !== "" && modelKinds[model.kind].generates;
-    let json = driven === null ? withUsage(call, model) : driveBody(call.body.json, driven);
+    let json = driven === null ? withSettings(call, model) : driveBody(call.body.json, driven);
     if (scoped && scope.isContested && !this.traits.separatesCaches) json = { ...json, cache_prompt: false };
     // Looked at before: it is the model's own.
     if (operation === "embedding" && json["dimensions"] !== undefined) json = { ...json, dimensions: undefined };

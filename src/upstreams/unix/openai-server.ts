@@ -4,7 +4,7 @@ import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
 import { withModel } from "../model-field.ts";
-import { contentTypeOf, encodeBody, methodOf, pathOf, withUsage } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../openai-body.ts";
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
 /**
@@ -42,7 +42,7 @@ export class OpenAiServer implements Upstream {
 }
 
 function bodyOf({ call, model }: Sending): Buffer {
-  const json = withUsage(call, model);
+  const json = withSettings(call, model);
   const name = model.command?.servedModel ?? "";
   if (name === "" || json["model"] === name) return encodeBody(call, json);
   // Of a form the fields are written anew, of JSON nothing else changes.

@@ -169,8 +169,12 @@ it.each([
   ],
   ['provider_model = "a"\nsource = "smollm2"', "chat.provider_model: there is no `provider`"],
   [
-    'provider = "ollama"\nprovider_model = "a"\ntemp = 0.5',
-    "chat.temp: has no effect on a model that a provider serves; remove it",
+    'provider = "ollama"\nprovider_model = "a"\nn_gpu_layers = 5',
+    "chat.n_gpu_layers: has no effect on a model that a provider serves; remove it",
+  ],
+  [
+    'provider = ["ollama", "anthropic"]\nprovider_model = "a"\nmin_p = 0.1',
+    'chat.min_p: the API of the provider "anthropic" (anthropic) has no such setting; remove it',
   ],
   [
     'provider = ["ollama"]\nprovider_model = ["a", "b"]',
@@ -178,12 +182,23 @@ it.each([
   ],
 ])("[chat] with %j is refused", async (section, expected) => {
   await using at = await site({
-    "config.toml": '[[providers]]\npreset = "ollama"\n',
+    "config.toml": '[[providers]]\npreset = "ollama"\n[[providers]]\npreset = "anthropic"\n',
     "models/a.toml": `[chat]\n${section}\n`,
   });
   const config = await at.load();
   expect(config.models.filter(({ source }) => source.type === "provider")).toEqual([]);
   expect(noticeLines(config, at).join("\n")).toContain(expected);
+});
+
+it("sampling of a provider's model is kept for requests that do not say otherwise", async () => {
+  await using at = await site({
+    "config.toml": '[[providers]]\npreset = "ollama"\n',
+    "models/a.toml":
+      '[chat]\nprovider = "ollama"\nprovider_model = "a"\ntemp = 0.5\ntop_p = 0.9\nn_predict = 9\nreverse_prompt = "END"\n',
+  });
+  const config = await at.load();
+  expect(config.notices).toEqual([]);
+  expect(model(config, "a").sampling).toMatchObject({ temperature: 0.5, topP: 0.9, maxTokens: 9, stop: ["END"] });
 });
 
 it("a local model has fallbacks; those that can never stand in are told of", async () => {

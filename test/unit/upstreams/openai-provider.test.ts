@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import type { InferenceCall } from "../../../src/core/inference.ts";
+import { ENGINE_SAMPLING } from "../../../src/core/model.ts";
 import type { Provider } from "../../../src/core/provider.ts";
 import { CallerGone, SendFailure } from "../../../src/core/upstream.ts";
 import type { ProviderConnection } from "../../../src/upstreams/connector.ts";
@@ -18,6 +19,7 @@ import {
 } from "../../fakes/provider.ts";
 import { eventually } from "../../support/assistant.ts";
 import { chatCall, RecordingSink, sendingOf } from "../../support/calls.ts";
+import { testModel } from "../../support/fake-engine.ts";
 import { testProvider } from "../../support/providers.ts";
 
 let fake: FakeProvider;
@@ -132,6 +134,22 @@ test("usage is asked for where the model's settings say so, and embeddings are a
   const facts = await upstream.send(sendingOf(call), new RecordingSink());
   expect(facts.promptTokens).toBe(4);
   expect(fake.to("/embeddings")[0]?.body).toBe('{"model":"theirs","input":"Rhine"}');
+});
+
+test("sampling of the model's file is sent where the request does not say otherwise", async () => {
+  const provider = { type: "provider", offers: [{ provider: "cloud", model: "theirs" }] } as const;
+  const sampling = { ...ENGINE_SAMPLING, temperature: 0.2, topP: 0.9, maxTokens: 9, stop: ["END"] };
+  const model = testModel({ name: "river", source: provider, sampling });
+  const sent = async (body: object): Promise<unknown> => {
+    fake.script(CHAT, json(WHOLE));
+    await connection().upstream.send(sendingOf(callOf(body), { model }), new RecordingSink());
+    const { messages, ...others } = JSON.parse(fake.to(CHAT).at(-1)?.body.toString() ?? "") as Record<string, unknown>;
+    return others;
+  };
+  expect(await sent({})).toEqual({ model: "theirs", temperature: 0.2, top_p: 0.9, max_tokens: 9, stop: ["END"] });
+  expect(await sent({ temperature: 1, max_completion_tokens: 5, stop: "x", top_p: null })).toEqual({
+    ...{ model: "theirs", temperature: 1, top_p: 0.9, max_completion_tokens: 5, stop: "x" },
+  });
 });
 
 test("sound passes through with its type", async () => {

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import { ENGINE_SAMPLING } from "../../../../src/core/model.ts";
 import { anthropicWire } from "../../../fakes/dialects/anthropic-wire.ts";
 import { plays } from "../../../fakes/dialects/server.ts";
+import { testModel } from "../../../support/fake-engine.ts";
 import { type AskOptions, ask, type Fields, WEATHER } from "../../../support/translated.ts";
 
 /** What the provider was sent. */
@@ -228,4 +230,14 @@ test("values that ask for nothing are left out", async () => {
     ...{ top_k: 0, stop: null, response_format: { type: "text" }, tools: [], parallel_tool_calls: true, store: false },
   };
   expect(Object.keys(await sent(fields)).sort()).toEqual(["max_tokens", "messages", "model", "stream"]);
+});
+
+test("sampling of the model's file gives way to what the model cannot do beside the request", async () => {
+  const source = { type: "provider", offers: [] } as const;
+  const sampling = { ...ENGINE_SAMPLING, temperature: 0.2, topK: 5 };
+  const sending = { model: testModel({ name: "river", source, sampling }) };
+  expect(await sent({}, { sending })).toMatchObject({ temperature: 0.2, top_k: 5 });
+  const thinking = await sent({ reasoning_effort: "medium", max_tokens: 10_000 }, { sending });
+  expect(thinking).not.toHaveProperty("temperature");
+  expect(thinking).not.toHaveProperty("top_k");
 });
