@@ -62,6 +62,7 @@ export function featuresOf({
   prompt,
 }: Pick<InferenceCall, "operation" | "wire" | "body" | "prompt">): readonly Feature[] {
   if (wire === "llamacpp.infill") return [infill];
+  if (operation === "completion" && asksGap(json["suffix"])) return [{ ...infill, param: "suffix" }];
   if (operation !== "chat") return [];
   const found = new Set<Feature>();
   if (asksTools(json["tools"], json["tool_choice"])) found.add(tools);
@@ -72,6 +73,7 @@ export function featuresOf({
   return [...found];
 }
 
+const asksGap = (suffix: unknown): boolean => typeof suffix === "string" && suffix !== "";
 const asksTools = (list: unknown, choice: unknown): boolean =>
   Array.isArray(list) && list.length > 0 && choice !== "none";
 

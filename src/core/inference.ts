@@ -13,6 +13,7 @@ export type WireFormat =
   | "openai.speech"
   | "openai.transcription"
   | "openai.translation"
+  | "openai.moderation"
   | "jina.rerank"
   | "vllm.score"
   | "llamacpp.tokenize"

@@ -18,11 +18,21 @@ export type Operation =
   | "infer"
   /** What the model's program does with its vocabulary, or says of itself: nothing is computed by the model. */
   | "tokenize"
+  /** Texts and images are judged by the categories of the model that does it. */
+  | "moderation"
   /** Tensors of any kind are passed to a handler, and what it makes of them comes back. */
   | "tensors";
 
 /** What a model is for. Callers ask `modelKinds` for the trait that matters to them and compare no kinds. */
-export type ModelKind = "chat" | "embedding" | "rerank" | "image" | "speech" | "transcription" | "handler";
+export type ModelKind =
+  | "chat"
+  | "embedding"
+  | "rerank"
+  | "image"
+  | "speech"
+  | "transcription"
+  | "moderation"
+  | "handler";
 
 export interface KindTraits {
   /** Operations that models of this kind answer. */
@@ -95,6 +105,15 @@ export const modelKinds: Readonly<Record<ModelKind, KindTraits>> = {
     probe: "transcription",
     noun: "a transcription model",
     verb: "transcribe",
+  },
+  moderation: {
+    operations: ["moderation"],
+    generates: false,
+    tokenizes: false,
+    engine: "auto",
+    probe: null,
+    noun: "a moderation model",
+    verb: "moderate",
   },
   handler: {
     operations: ["tensors"],

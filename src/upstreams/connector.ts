@@ -7,7 +7,7 @@ import type { ProviderClient } from "./http/client.ts";
 export interface ListedModel {
   /** The provider's name for it. */
   readonly id: string;
-  /** Null: it is none that this version can ask (video, moderation). */
+  /** Null: it is none that this version can ask (video, live audio). */
   readonly kind: ModelKind | null;
   /** Tokens of prompt and answer together; null where the list does not say. */
   readonly contextTokens: number | null;

@@ -21,6 +21,7 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
   "openai.speech": "/v1/audio/speech",
   "openai.transcription": "/v1/audio/transcriptions",
   "openai.translation": "/v1/audio/translations",
+  "openai.moderation": "/v1/moderations",
   "pipeline.input": "/input",
   "kserve.infer": "/infer/json",
 };

@@ -110,6 +110,43 @@ test("a gap is filled by models that can, and by no others", async () => {
   expect(upstream.requests.at(-1)?.head).toMatch(/^POST \/infill HTTP/);
 });
 
+test("a completion with a suffix fills the gap, whole and as a stream, in OpenAI's format", async () => {
+  const events = [
+    'data: {"index":0,"content":"Rhi","tokens":[5],"stop":false}\n\n',
+    'data: {"index":0,"content":"ne","tokens":[6],"stop":false}\n\n',
+    'data: {"index":0,"content":"","stop":true,"stop_type":"limit","timings":{"cache_n":2,"prompt_n":3,"predicted_n":2}}\n\n',
+  ];
+  const { upstream } = await start(`${sseHead}${events.map(chunk).join("")}${LAST_CHUNK}`, { models: [coder, plain] });
+  const asked = { prompt: "The ", suffix: " flows.", max_tokens: 2, stop: "\n" };
+  const refused = await post("/v1/completions", { ...asked, model: "plain" });
+  expect([refused.status, await refused.json()]).toMatchObject([
+    400,
+    { error: { code: "unsupported_capability", param: "suffix", message: expect.stringContaining('use "coder"') } },
+  ]);
+  const usage = {
+    ...{ completion_tokens: 2, prompt_tokens: 5, total_tokens: 7 },
+    prompt_tokens_details: { cached_tokens: 2 },
+  };
+  const whole = await (await post("/v1/completions", { ...asked, model: "coder" })).json();
+  const choice = { text: "Rhine", index: 0, logprobs: null, finish_reason: "length" };
+  expect(whole).toMatchObject({ object: "text_completion", model: "coder", choices: [choice], usage });
+  expect(upstream.requests.at(-1)?.head).toMatch(/^POST \/infill HTTP/);
+  expect(JSON.parse(upstream.requests.at(-1)?.body ?? "")).toEqual({
+    ...{ model: "coder", input_prefix: "The ", input_suffix: " flows.", max_tokens: 2, stop: ["\n"] },
+    ...{ stream: true, return_progress: true },
+  });
+  const stream = await post("/v1/completions", { ...asked, model: "coder", stream: true });
+  const datas = [...(await stream.text()).matchAll(/^data: (.*)$/gm)].map(([, data = ""]) => data);
+  expect(datas.at(-1)).toBe("[DONE]");
+  const chunks = datas.slice(0, -1).map((data) => JSON.parse(data) as { choices: [object]; usage?: object });
+  expect(chunks.map(({ choices: [one] }) => one)).toMatchObject([
+    { text: "Rhi", finish_reason: null },
+    { text: "ne", finish_reason: null },
+    { text: "", finish_reason: "length" },
+  ]);
+  expect(chunks.some((one) => one.usage !== undefined)).toBe(false);
+});
+
 test("a token that there is not is the client's mistake", async () => {
   const message = "vector::_M_range_check: __n (which is 99999) >= this->size() (which is 49152)";
   await start(jsonAnswer(JSON.stringify({ error: { code: 500, message, type: "server_error" } }), "500 Oh"));

@@ -201,6 +201,36 @@ test("another Assistant is a provider, and two that name each other do not list 
   expect([response.status, response.headers.get("x-assistant-instance")]).toEqual([200, "remote:back"]);
 });
 
+test("a provider's moderation models moderate, and no other model does", async () => {
+  await fake[Symbol.asyncDispose]();
+  fake = await startProvider(["large", "omni-moderation-latest"]);
+  const answer = {
+    id: "modr-1",
+    model: "omni-moderation-latest",
+    results: [{ flagged: true, categories: { violence: true }, category_scores: { violence: 0.91 } }],
+  };
+  fake.script("/moderations", json(answer));
+  await start();
+  const moderate = (body: object): Promise<Response> =>
+    fetch(`${url}/v1/moderations`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  await eventually("the provider is up", async () => (await provider("cloud"))?.state === "up");
+  expect(await (await moderate({ input: "I will hit you." })).json()).toEqual(answer);
+  expect(JSON.parse(fake.to("/moderations")[0]?.body ?? "")).toEqual({
+    model: "omni-moderation-latest",
+    input: "I will hit you.",
+  });
+  expect(await errorOf(await moderate({ input: ["a"], model: "cloud/large" }))).toMatchObject({
+    status: 400,
+    code: "wrong_model_kind",
+    message: expect.stringMatching(/"cloud\/large" is a chat model and does not moderate\..*omni-moderation-latest/),
+  });
+  expect(await errorOf(await moderate({ model: "cloud/large" }))).toMatchObject({ status: 400, param: "input" });
+});
+
 test("a provider speaks and transcribes: sound and forms pass through, by its own names of the models", async () => {
   await start("", {
     voice: '[tts]\nprovider = "cloud"\nprovider_model = "tts-1"\n',

@@ -85,6 +85,7 @@ const PATHS: Readonly<Record<ModelKind, string>> = {
   image: "/v1/images/generations",
   speech: "/v1/audio/speech",
   transcription: "/v1/audio/transcriptions",
+  moderation: "/v1/moderations",
   handler: "/infer/json",
 };
 

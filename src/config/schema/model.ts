@@ -257,8 +257,8 @@ export type CommandKeys = NonNullable<ModelFile["command"]>;
 export type TtsKeys = NonNullable<ModelFile["tts"]>;
 export type TranscriptionKeys = NonNullable<ModelFile["transcription"]>;
 
-/** A kind of models that files describe. */
-export type FileKind = Exclude<ModelKind, "handler">;
+/** A kind of models that files describe. No engine moderates; providers do. */
+export type FileKind = Exclude<ModelKind, "handler" | "moderation">;
 
 /** The section that describes models of a kind. */
 export const sectionOf = {

@@ -22,7 +22,7 @@ import { responseFormat } from "./structure.ts";
 import { tools } from "./tools.ts";
 
 /** An operation whose fields are listed here. */
-export type Operation = Exclude<ModelOperation, "rerank" | "image" | "infer" | "tensors" | "tokenize">;
+export type Operation = Exclude<ModelOperation, "rerank" | "image" | "moderation" | "infer" | "tensors" | "tokenize">;
 
 /** A field that OpenAI's API or an engine defines. docs/request-fields.md is generated from the table. */
 export interface Field extends DescribedRule {
@@ -256,10 +256,9 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   suffix: [
     refused(CHAT, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""]),
-    refused(COMPLETION, "A text to come after the answer.", "Use /infill, with a model that was trained for it.", [
-      null,
-      "",
-    ]),
+    field(COMPLETION, text, "The text after the gap that the answer fills, of models that can (`infill`).", {
+      dropped: [null, ""],
+    }),
   ],
   service_tier: [
     field(

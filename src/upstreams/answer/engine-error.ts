@@ -42,6 +42,7 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   speech: "input",
   transcription: "file",
   translation: "file",
+  moderation: "input",
   infer: "Input",
   tokenize: "content",
   tensors: "inputs",

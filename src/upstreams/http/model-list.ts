@@ -42,7 +42,8 @@ const NAMES: readonly (readonly [pattern: RegExp, kind: ModelKind | null])[] = [
   [/rerank/i, "rerank"],
   [/embed|minilm|\bbge\b|\be5\b|\bgte\b/i, "embedding"],
   [/dall-e|gpt-image|\bflux\b|stable-diffusion/i, "image"],
-  [/realtime|\baudio\b|sora|veo|moderation|guard|\bocr\b/i, null],
+  [/moderation/i, "moderation"],
+  [/realtime|\baudio\b|sora|veo|guard|\bocr\b/i, null],
   [/whisper|transcri/i, "transcription"],
   [/\btts\b|orpheus/i, "speech"],
 ];
@@ -61,7 +62,7 @@ const TYPES: Readonly<Record<string, ModelKind | null>> = {
   image: "image",
   video: null,
   audio: "speech",
-  moderation: null,
+  moderation: "moderation",
   rerank: "rerank",
   transcribe: "transcription",
 };

@@ -19,6 +19,7 @@ import {
 import { readFacts, Tail } from "../answer/tail.ts";
 import { Tally } from "../answer/tally.ts";
 import { asksUsage, isLlamaCpp } from "../openai-body.ts";
+import { type GapEvent, type GapHead, gapBody, gapChunk, gapHeadOf } from "./gap.ts";
 
 /**
  * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the stream
@@ -26,7 +27,8 @@ import { asksUsage, isLlamaCpp } from "../openai-body.ts";
  * - the engine is a stock llama-server, which looks whether its client is still there only when it has something to write:
  *   it sends a progress event for every batch of the prompt;
  * - there are several answers, of which the engine counts each by itself, and begins with an event of `null`;
- * - a text completion has `logprobs`, which the engine gives in the shape of a chat's.
+ * - a text completion has `logprobs`, which the engine gives in the shape of a chat's;
+ * - a text completion has a `suffix`: llama-server's own route fills gaps, in its own format.
  */
 export interface Drive {
   readonly operation: "chat" | "completion";
@@ -40,6 +42,8 @@ export interface Drive {
   readonly answersPerPrompt: number | null;
   /** Alternatives in the `logprobs` of a text completion; null: none are asked for. */
   readonly logprobs: number | null;
+  /** The head of the chunks of an answer that fills a gap; null: it fills none. */
+  readonly gap: GapHead | null;
 }
 
 /** Null where the engine's own answer is what the client asked for. */
@@ -54,9 +58,10 @@ export function driveOf(
   const answersPerPrompt = Number(json["n_cmpl"] ?? json["n"] ?? 1);
   const isSingle = answersPerPrompt * promptCount(call) === 1;
   const logprobs = operation === "completion" && typeof json["logprobs"] === "number" ? json["logprobs"] : null;
-  if (noticesDisconnects && isSingle && logprobs === null) return null;
+  const gap = operation === "completion" ? gapHeadOf(call, model) : null;
+  if (noticesDisconnects && isSingle && logprobs === null && gap === null) return null;
   return {
-    ...{ operation, streamed, logprobs },
+    ...{ operation, streamed, logprobs, gap },
     wantsUsage: asksUsage(call) || model.includeUsage,
     wantsProgress: json["return_progress"] === true,
     answersPerPrompt: isSingle ? null : answersPerPrompt,
@@ -69,7 +74,8 @@ function promptCount({ operation, body: { json } }: InferenceCall): number {
 }
 
 /** What the engine is asked: a stream with usage and progress. */
-export function driveBody(body: JsonObject, { logprobs }: Drive): JsonObject {
+export function driveBody(body: JsonObject, { logprobs, gap }: Drive): JsonObject {
+  if (gap !== null) return gapBody(body);
   const options =
     typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
   // Of no alternatives it would give no probabilities at all.
@@ -194,7 +200,10 @@ export class DrivenReceiver implements Receiver {
       if (this.#drive.streamed) this.#send(data);
       return;
     }
-    const parsed = this.#parse(data);
+    const sent = this.#parse(data);
+    const { gap } = this.#drive;
+    const parsed: ParsedEvent | null =
+      gap === null || sent === null || sent.error !== undefined ? sent : gapChunk(gap, sent);
     // So begins a stream of answers to several prompts.
     if (parsed === null) return;
     if (parsed.error !== undefined) {
@@ -208,10 +217,12 @@ export class DrivenReceiver implements Receiver {
     else if (!this.#drive.wantsProgress) return;
     const event = this.#rewritten(parsed);
     if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
-    else if (event === parsed && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
+    else if (event === sent && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
     // Usage that nobody asked for, or that is sent at the end: a separate chunk in a chat, a field of the last chunk in a completion.
     else if (event.choices?.length !== 0)
       this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
+    // So ends what llama-server writes in its own format.
+    if (gap !== null && (sent as GapEvent).stop === true) this.#event("[DONE]");
   }
 
   #rewritten(event: ParsedEvent): ParsedEvent {

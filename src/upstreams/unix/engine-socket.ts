@@ -50,7 +50,7 @@ export class EngineSocket implements Upstream {
     // Only an answer of stated length ends exactly; a stream has its connection to itself.
     const reusable = !streamed && driven === null;
     const bytes = encodeRequest(
-      pathOf[call.wire],
+      driven !== null && driven.gap !== null ? pathOf["llamacpp.infill"] : pathOf[call.wire],
       encodeBody(call, json),
       reusable,
       scoped ? [`${requestHeaders.cacheScope}: ${scope.name}`] : [],

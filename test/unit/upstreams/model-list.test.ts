@@ -24,7 +24,7 @@ test("kinds and contexts are read where an API states them, else kinds from name
     { id: "text-embedding-3-small", kind: "embedding", contextTokens: null },
     { id: "whisper-1", kind: "transcription", contextTokens: null },
     { id: "gpt-4o-mini-tts", kind: "speech", contextTokens: null },
-    { id: "omni-moderation-latest", kind: null, contextTokens: null },
+    { id: "omni-moderation-latest", kind: "moderation", contextTokens: null },
     { id: "vllm/model", kind: "chat", contextTokens: 8192 },
     { id: "router/x", kind: "chat", contextTokens: 131072 },
     { id: "router/painter", kind: null, contextTokens: null },

@@ -25,6 +25,7 @@ import { registerFileRoutes } from "./files/routes.ts";
 import type { Files } from "./files/stored.ts";
 import { decodeImage, imageBody } from "./images.ts";
 import { type MemoryRoutesOptions, registerMemoryRoutes } from "./memory-routes.ts";
+import { decodeModeration, moderationAnswer, moderationBody } from "./moderations.ts";
 import { decodeRerank, decodeScore, rerankBody, scoreBody } from "./rerank.ts";
 import { described } from "./responses/describe.ts";
 import { registerResponseRoutes } from "./responses/routes.ts";
@@ -103,6 +104,12 @@ const routes: readonly Route[] = [
     summary: "Generate images",
     description: "Body and answer are those of the program that runs the model.",
     body: imageBody,
+  }),
+  json("/v1/moderations", "moderation", "openai.moderation", decodeModeration, {
+    summary: "Judge whether texts and images may be harmful",
+    description: "Of models of providers that do this.",
+    body: moderationBody,
+    answers: { "application/json": moderationAnswer },
   }),
   json("/v1/rerank", "rerank", "jina.rerank", decodeRerank, {
     summary: "Order documents by how well they answer a query",
