@@ -2,7 +2,9 @@
  * What chats of people wait beside a busy queue of tasks: two clients chat, with nothing else to do and while tasks run in
  * all places that they may have, in turns. The fake engine decodes at a fixed pace, so that all that differs is waiting.
  *
- *   npm run bench -- tasks-beside-chats [--rounds 4] [--chats 150]      (after `npm run build`)
+ * With `--sync-ms 50` each commit takes as long as on a disk whose syncs take 50 ms.
+ *
+ *   npm run bench -- tasks-beside-chats [--rounds 4] [--chats 150] [--sync-ms 0]      (after `npm run build`)
  */
 import { parseArgs } from "node:util";
 import { fake, installFakes } from "../test/support/fake-installation.ts";
@@ -10,7 +12,11 @@ import { printTable } from "./lib/report.ts";
 import { quantile, shown, spread } from "./lib/statistics.ts";
 
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "4" }, chats: { type: "string", default: "150" } },
+  options: {
+    rounds: { type: "string", default: "4" },
+    chats: { type: "string", default: "150" },
+    "sync-ms": { type: "string", default: "0" },
+  },
 });
 const CLIENTS = 2;
 const pace = { decodeDelayMs: 10 };
@@ -19,6 +25,13 @@ const TOKENS = 4;
 await using assistant = await installFakes({
   config: "[tasks]\nmax_pending = 100000\n",
   models: { river: { slots: 8, toml: "preload = true" } },
+  env:
+    values["sync-ms"] === "0"
+      ? {}
+      : {
+          NODE_OPTIONS: `--import=${new URL("lib/slow-sync.ts", import.meta.url).href}`,
+          BENCH_SYNC_MS: values["sync-ms"],
+        },
 });
 const url = await assistant.serve();
 await assistant.ready("river");

@@ -3,7 +3,7 @@
  * over connections that are kept alive. One task runs on the fake engine meanwhile, so that all others are queued. With
  * `--redis` the records are in a Redis that syncs every write, and BullMQ used directly on the same server stands beside.
  *
- *   npm run bench -- tasks [--redis] [--tasks 20000] [--batch 500] [--connections 1,16]      (after `npm run build`)
+ *   npm run bench -- tasks [--redis | --sync always] [--tasks 20000] [--batch 500] [--connections 1,16]      (after `npm run build`)
  */
 import { Agent, request } from "node:http";
 import { parseArgs } from "node:util";
@@ -17,13 +17,14 @@ const { values } = parseArgs({
     tasks: { type: "string", default: "20000" },
     batch: { type: "string", default: "500" },
     connections: { type: "string", default: "1,16" },
+    sync: { type: "string", default: "always" },
   },
 });
 const total = Number(values.tasks);
 
 await using redis = values.redis ? await startRedis() : null;
 await using assistant = await installFakes({
-  config: `[tasks]\nconcurrency = 1\nmax_pending = 1000000\n${redis === null ? "" : `[cluster]\nurl = "${redis.url}"\n`}`,
+  config: `[tasks]\nconcurrency = 1\nmax_pending = 1000000\n${redis === null ? `[store]\nsync = "${values.sync}"\n` : `[cluster]\nurl = "${redis.url}"\n`}`,
   models: { river: { knobs: { decodeDelayMs: 1_000 }, toml: "preload = true" } },
 });
 const { port, hostname } = new URL(await assistant.serve());

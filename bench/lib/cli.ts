@@ -24,7 +24,8 @@
  * `npm run bench -- compose pipelines [--rounds N] [--chunks N]`, after `npm run build`
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- tasks [--tasks N] [--batch N] [--connections 1,16]`, after `npm run build`
- * `npm run bench -- tasks-beside-chats [--rounds N] [--chats N]`, after `npm run build`
+ * `npm run bench -- tasks-beside-chats [--rounds N] [--chats N] [--sync-ms N]`, after `npm run build`
+ * `npm run bench -- tasks-history [--finished 1000,100000,1000000] [--rounds N] [--requests N] [--sync everysec]`, after `npm run build`
  * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed S] [--only shapes]`
  */
 import { parseArgs } from "node:util";
@@ -47,6 +48,7 @@ const PROGRAMS = new Map([
   ["swap", "swap.ts"],
   ["tasks", "tasks.ts"],
   ["tasks-beside-chats", "tasks-beside-chats.ts"],
+  ["tasks-history", "tasks-history.ts"],
   ["variants", "variants.ts"],
 ]);
 

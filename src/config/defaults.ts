@@ -16,6 +16,8 @@ export const defaults = {
   /** As in OpenAI's API. */
   speechInputCharacters: 4096,
   unknownModel: "refuse",
+  // What was acknowledged is not lost, whatever happens to the machine.
+  storeSync: "always",
   sharePrefixes: false,
   maxInstances: 10,
   maxLoad: 0.8,

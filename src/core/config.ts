@@ -88,6 +88,10 @@ export interface RemoteServer {
   readonly isDrained?: boolean;
 }
 
+/** Before a write is acknowledged, or every second. */
+export const storeSyncs = ["always", "everysec"] as const;
+export type StoreSync = (typeof storeSyncs)[number];
+
 /** Daemons that work as one. */
 export interface ClusterSettings {
   /** Of Redis or Valkey, with its password. Never shown or logged. */
@@ -153,6 +157,8 @@ export interface Config {
   /** Workers that are started when they are asked for. */
   readonly workerPools: readonly WorkerPool[];
   readonly conversations: ConversationSettings;
+  /** When the embedded store waits for the disk. */
+  readonly storeSync: StoreSync;
   /** Null: the daemon is alone, and its records are in the data directory. */
   readonly cluster: ClusterSettings | null;
   /** Hosts that registered workers may be on, besides loopback. */

@@ -1,49 +1,47 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { SQLInputValue } from "node:sqlite";
 import { AssistantError } from "../core/errors.ts";
+import { TimedThread } from "../core/timed-thread.ts";
 
-/** How long a statement waits for another program's lock. The daemon waits with it. */
-const BUSY_MS = 250;
+export interface SqlRequest {
+  readonly text: string;
+  readonly values: Readonly<Record<string, SQLInputValue>>;
+  /** Most rows of the answer; null: the statement changes something, and none are wanted. */
+  readonly limit: number | null;
+}
 
-/** A database file of the user's. Statements are prepared once. */
+export type SqlAnswer = { readonly rows: Record<string, unknown>[] } | { readonly error: string };
+
+const TIMEOUT_MS = 10_000;
+const PROGRAM = "src/pipelines/sql-program";
+
+/** A database file of the user's, in a thread of its own: neither a long statement nor another program's lock holds up the daemon. */
 export class SqliteFile {
   readonly #file: string;
-  readonly #statements = new Map<string, StatementSync>();
-  #database: DatabaseSync | null = null;
+  readonly #thread: TimedThread<SqlRequest, SqlAnswer>;
 
-  constructor(file: string) {
+  constructor(file: string, { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
     this.#file = file;
+    this.#thread = new TimedThread({ program: PROGRAM, name: "sql", timeoutMs, data: file });
   }
 
-  /** The rows of a query. `values` that the statement does not name are left out. Throws `stage_failed`. */
-  rows(text: string, values: Readonly<Record<string, unknown>> = {}): Record<string, unknown>[] {
-    return this.#run(text, (statement) => statement.all(boundTo(text, values)));
+  /** The first rows of a query. Throws `stage_failed`. */
+  rows(text: string, limit: number): Promise<Record<string, unknown>[]> {
+    return this.#run({ text, values: {}, limit });
   }
 
-  /** Throws `stage_failed`. */
-  change(text: string, values: Readonly<Record<string, unknown>>): void {
-    this.#run(text, (statement) => statement.run(boundTo(text, values)));
+  /** `values` that the statement does not name are left out. Throws `stage_failed`. */
+  async change(text: string, values: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#run({ text, values: boundTo(text, values), limit: null });
   }
 
   close(): void {
-    this.#database?.close();
-    this.#database = null;
-    this.#statements.clear();
+    this.#thread.close();
   }
 
-  #run<Result>(text: string, action: (statement: StatementSync) => Result): Result {
-    try {
-      this.#database ??= new DatabaseSync(this.#file, { timeout: BUSY_MS });
-      let statement = this.#statements.get(text);
-      if (statement === undefined) {
-        statement = this.#database.prepare(text);
-        this.#statements.set(text, statement);
-      }
-      return action(statement);
-    } catch (error) {
-      throw new AssistantError("stage_failed", `The database ${this.#file}: ${(error as Error).message}.`, {
-        cause: error,
-      });
-    }
+  async #run(request: SqlRequest): Promise<Record<string, unknown>[]> {
+    const answer = await this.#thread.ask(request).catch((error: Error): SqlAnswer => ({ error: error.message }));
+    if ("rows" in answer) return answer.rows;
+    throw new AssistantError("stage_failed", `The database ${this.#file}: ${answer.error}.`);
   }
 }
 

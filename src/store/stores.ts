@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { ClusterSettings, Paths } from "../core/config.ts";
+import type { ClusterSettings, Paths, StoreSync } from "../core/config.ts";
 import type { Documents } from "../core/documents.ts";
 import type { Store } from "../core/store.ts";
 import { JsonDocuments } from "./json-documents.ts";
@@ -49,15 +49,22 @@ export function openDocuments(
   };
 }
 
+export interface RecordsOptions {
+  readonly paths: Pick<Paths, "dataDir">;
+  readonly cluster: ClusterSettings | null;
+  /** Default: `always`. */
+  readonly storeSync?: StoreSync;
+}
+
 /**
  * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made yet.
  * The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached.
  */
 export async function openRecords(
-  { paths, cluster }: { readonly paths: Pick<Paths, "dataDir">; readonly cluster: ClusterSettings | null },
+  { paths, cluster, storeSync = "always" }: RecordsOptions,
   report: (problem: string) => void,
 ): Promise<SqliteStore | RedisStore> {
-  if (cluster === null) return new SqliteStore({ directory: storeDirectory(paths), report });
+  if (cluster === null) return new SqliteStore({ directory: storeDirectory(paths), sync: storeSync, report });
   const { RedisStore } = await import("./redis/store.ts");
   return await RedisStore.open({ url: cluster.url, report });
 }

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Log } from "../inference/ports.ts";
 import type { RedisConnection } from "../store/redis/connection.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import type { Announcement, Dispatcher } from "./dispatcher.ts";
 import type { TaskLedger } from "./ledger.ts";
 import { isEnded, laneOf, type TaskOrder } from "./record.ts";
 import type { RunningTasks } from "./running.ts";
@@ -81,32 +81,25 @@ export class ClusterRunner implements Dispatcher {
     this.#client?.disconnect();
   }
 
-  async announce(tasks: readonly { readonly id: string; readonly order: TaskOrder }[]): Promise<void> {
-    const { connection, clock } = this.#options;
+  async announce(tasks: readonly { readonly id: string; readonly order: TaskOrder }[]): Promise<Announcement> {
+    const { connection } = this.#options;
     const lanes = Map.groupBy(tasks, ({ order }) => laneOf(order));
+    const additions: (() => Promise<void>)[] = [];
     for (const [lane, members] of lanes) {
       if (!this.#known.has(lane)) {
         await connection.command("SADD", LANES, lane);
         this.#known.add(lane);
       }
-      const now = clock.now();
-      const jobs = members.map(({ id, order: { priority, runAt } }) => ({
-        name: "task",
-        data: null,
-        opts: {
-          jobId: id,
-          priority: 1 + Math.round((MAX_PRIORITY - priority) * PRIORITY_STEPS),
-          delay: Math.max(0, (runAt ?? now) - now),
-        },
-      }));
-      await connection
-        .use(async () => await (await this.#queue(lane)).addBulk(jobs))
-        .catch((error: unknown) => {
-          // One that was made while Redis was away never gets ready.
-          this.#queues.delete(lane);
-          throw error;
-        });
+      const queue = await connection.use(() => this.#queue(lane));
+      additions.push(() => this.#add(lane, queue, members));
     }
+    const done = Promise.all(additions.map((add) => add())).then(() => {});
+    done.catch(() => {});
+    // By then BullMQ has written to the connection that the store writes to as well, so that the records follow their jobs on
+    // it, and both are one wait for Redis' disk. A connection that is not there now keeps no order.
+    if (connection.isUp) await new Promise(setImmediate);
+    else await done;
+    return { done };
   }
 
   wake(lane: string): void {
@@ -115,6 +108,30 @@ export class ClusterRunner implements Dispatcher {
 
   /** BullMQ has the time, too. */
   wakeAt(): void {}
+
+  async #add(
+    lane: string,
+    queue: Queue,
+    tasks: readonly { readonly id: string; readonly order: TaskOrder }[],
+  ): Promise<void> {
+    const now = this.#options.clock.now();
+    const jobs = tasks.map(({ id, order: { priority, runAt } }) => ({
+      name: "task",
+      data: null,
+      opts: {
+        jobId: id,
+        priority: 1 + Math.round((MAX_PRIORITY - priority) * PRIORITY_STEPS),
+        delay: Math.max(0, (runAt ?? now) - now),
+      },
+    }));
+    try {
+      await this.#options.connection.use(() => queue.addBulk(jobs));
+    } catch (error) {
+      // One that was made while Redis was away never gets ready.
+      this.#queues.delete(lane);
+      throw error;
+    }
+  }
 
   #lookLater(): void {
     if (this.#state !== "running") return;
@@ -183,6 +200,7 @@ export class ClusterRunner implements Dispatcher {
       defaultJobOptions: { attempts: NEVER, removeOnComplete: true, removeOnFail: true },
     });
     queue.on("error", (error) => log.debug({ err: error, queue: lane }, "the queue"));
+    await queue.waitUntilReady();
     return queue;
   }
 

@@ -89,9 +89,16 @@ export class TaskLedger {
         }
         return made;
       });
-      await this.#options.announce(result.flatMap(({ id, task, isReplay }) => (isReplay ? [] : [{ id, order: task }])));
+      const fresh = result.filter(({ isReplay }) => !isReplay);
+      const { done } = await this.#options.announce(fresh.map(({ id, task }) => ({ id, order: task })));
+      const commit = writes.length === 0 ? null : await this.#options.store.commit(writes);
       // Another request was faster with one of the keys: look again.
-      if (writes.length > 0 && !(await this.#options.store.commit(writes)).ok) continue;
+      if (commit?.ok === false) continue;
+      await done.catch(async (error: unknown) => {
+        // Nobody would ever start them.
+        await this.#options.store.commit(writes.map(undone)).catch(() => {});
+        throw error;
+      });
       for (const { id, task, isReplay } of result)
         if (!isReplay) this.#options.changed({ id, tenant, before: null, after: task });
       return result;
@@ -163,6 +170,9 @@ export class TaskLedger {
     return new Map(found);
   }
 }
+
+/** Of a record that was made a moment ago. */
+const undone = ({ collection, id }: Write): Write => ({ op: "remove", collection, id, expect: null });
 
 const keyIdOf = (tenant: string, key: string): string =>
   createHash("sha256")

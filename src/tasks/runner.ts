@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../inference/ports.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import type { Announcement, Dispatcher } from "./dispatcher.ts";
 import type { StoredTask, TaskLedger } from "./ledger.ts";
 import { laneOf } from "./record.ts";
 import { leftBehind, type RunningTasks } from "./running.ts";
@@ -68,7 +68,9 @@ export class Runner implements Dispatcher {
   async settled(): Promise<void> {}
 
   /** The records are the queue. */
-  async announce(): Promise<void> {}
+  async announce(): Promise<Announcement> {
+    return { done: Promise.resolve() };
+  }
 
   /** A task of the queue may start. */
   wake(name: string): void {

@@ -219,7 +219,7 @@ export class Tasks {
     await this.#running.settled();
     await this.#dispatcher.settled();
     await this.#webhooks.stop();
-    await this.#schemas.close();
+    this.#schemas.close();
   }
 
   /** What signs webhooks. */

@@ -2,9 +2,13 @@
 import { openSync, writeSync } from "node:fs";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
 
-const [directory = "", acknowledged = "", writers = "1"] = process.argv.slice(2);
+const [directory = "", acknowledged = "", writers = "1", sync] = process.argv.slice(2);
 const file = openSync(acknowledged, "a");
-const store = new SqliteStore({ directory, report: (problem) => process.stderr.write(`${problem}\n`) });
+const store = new SqliteStore({
+  directory,
+  sync: sync === "everysec" ? sync : "always",
+  report: (problem) => process.stderr.write(`${problem}\n`),
+});
 const records = store.collection<{ padding: string }>({ name: "records", indexes: {} });
 
 async function write(writer: number): Promise<never> {

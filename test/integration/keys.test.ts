@@ -1,5 +1,4 @@
-import { execFile } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AuditReport } from "../../src/api/audit.ts";
@@ -141,9 +140,14 @@ test("a backup made beside the daemon is sound, and serves in the store's place"
   expect((await assistant.run(["store", "backup", backup])).exitCode).toBe(1);
   expect(await run("store", "check")).toMatchObject({ problems: [] });
   expect(await readdir(backup)).toEqual(["records.db"]);
+  expect((await assistant.run(["store", "restore", backup])).stderr).toContain("assistant stop");
   await assistant.run(["stop"]);
-  const place = join(assistant.env["ASSISTANT_DATA_DIR"] ?? "", "store");
-  await new Promise((resolve) => execFile("sh", ["-c", `rm -r "${place}" && cp -r "${backup}" "${place}"`], resolve));
+  const damaged = join(assistant.root, "damaged");
+  await mkdir(damaged);
+  await writeFile(join(damaged, "records.db"), "no database ".repeat(500));
+  expect((await assistant.run(["store", "restore", damaged])).stderr).toContain("The backup is damaged");
+  const { replaced } = await run<{ replaced: string }>("store", "restore", backup);
+  expect(await readdir(replaced)).toContain("records.db");
   url = await assistant.serve();
   expect((await chat(secrets[0] ?? "")).status).toBe(200);
 });

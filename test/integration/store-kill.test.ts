@@ -8,15 +8,21 @@ import { expect, test } from "vitest";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
 
 const writer = fileURLToPath(new URL("../fakes/store-writer.ts", import.meta.url));
-const KILL_AFTER_RECORDS = [1, 400, 3_000];
+const ROUNDS = [
+  { killAfter: 1, sync: "always" },
+  { killAfter: 400, sync: "always" },
+  { killAfter: 3_000, sync: "everysec" },
+];
 
 test("a writer that is killed loses no record that was acknowledged, and the store stays sound", async () => {
   const directory = await mkdtemp(join(tmpdir(), "assistant-store-kill-"));
   try {
-    for (const [round, killAfter] of KILL_AFTER_RECORDS.entries()) {
+    for (const [round, { killAfter, sync }] of ROUNDS.entries()) {
       const place = join(directory, String(round));
       const file = `${place}.acknowledged`;
-      const child = spawn(process.execPath, [writer, place, file, "40"], { stdio: ["ignore", "pipe", "inherit"] });
+      const child = spawn(process.execPath, [writer, place, file, "40", sync], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       let signs = 0;
       for await (const chunk of child.stdout) {
         signs += chunk.length;

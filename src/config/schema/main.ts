@@ -1,5 +1,5 @@
 import type { Static } from "typebox";
-import { keyScopes, routingPolicies } from "../../core/config.ts";
+import { keyScopes, routingPolicies, storeSyncs } from "../../core/config.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { capabilityTable } from "./capabilities.ts";
@@ -334,6 +334,16 @@ export const MainFile = Type.Object(
       'What this machine offers, such as `gpus = 2` or `zone = "eu"`: requests may ask for it, and all models here have it besides their own capabilities.',
     ),
     conversations: ConversationSection,
+    store: section(
+      {
+        sync: choice(
+          [...storeSyncs],
+          "When the embedded store waits for the disk. `always`: before a write is acknowledged, so that it outlives a power failure. `everysec`: every second, as Redis' `appendfsync everysec` does; a write is acknowledged sooner and outlives every crash of the daemon, but not a power failure within about a second.",
+          { default: defaults.storeSync },
+        ),
+      },
+      "Where tasks, keys, conversations and files are kept. With `[cluster] url`, Redis' own settings decide instead.",
+    ),
     cluster: ClusterSection,
     workers: section(
       {

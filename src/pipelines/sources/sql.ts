@@ -15,17 +15,17 @@ export function sqlSource(settings: SourceSettings["sql"], ports: SourcePorts): 
   const settle = async (row: Record<string, unknown>): Promise<void> => {
     try {
       const answer = await ports.answer({ ...requestOf(""), ...row });
-      if (!signal.aborted) file.change(done, { ...row, answer });
+      if (!signal.aborted) await file.change(done, { ...row, answer });
     } catch (error) {
       if (failed !== undefined && isHopeless(error) && !signal.aborted)
-        file.change(failed, { ...row, error: (error as Error).message });
+        await file.change(failed, { ...row, error: (error as Error).message });
       throw error;
     }
   };
   const loop = async (): Promise<void> => {
     while (!signal.aborted)
       try {
-        const rows = file.rows(query).slice(0, ports.concurrency);
+        const rows = await file.rows(query, ports.concurrency);
         if (rows.length === 0) await pause(pollS * 1000, signal);
         else {
           const settled = await Promise.allSettled(rows.map(settle));

@@ -11,12 +11,12 @@ export function sqlStage({ database, statement, type = "text" }: StageSettings["
     isSink: true,
     async *run(input, { user, requestId }) {
       for await (const next of input) {
-        file.change(statement, { value: next, user, request_id: requestId });
+        await file.change(statement, { value: next, user, request_id: requestId });
         yield { next };
       }
     },
     async heartbeat() {
-      file.rows("SELECT 1");
+      await file.rows("SELECT 1", 1);
     },
     async close() {
       file.close();

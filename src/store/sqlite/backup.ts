@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
 import { writeFailure } from "../../core/writing.ts";
@@ -24,6 +24,8 @@ export async function backUp(from: string, to: string, store: SqliteStore): Prom
     await mkdir(partial, { recursive: true, mode: 0o700 });
     const database = join(partial, "records.db");
     await store.copyTo(database);
+    // Whoever copies it elsewhere copies this too: it holds prompts and answers.
+    await chmod(database, 0o600);
     await synced(database);
     // After the records: what they name is there, since a content is older than the record that names it.
     const blobs = await copyBlobs(join(from, "blobs"), join(partial, "blobs"));

@@ -41,7 +41,8 @@ export function storeFailure(file: string, error: unknown): unknown {
     case CODES.corrupt:
     case CODES.notADatabase:
       return new AssistantError("store_unavailable", `The store ${file} is damaged: ${message}.`, {
-        remedy: "Restart the daemon, which sets the file aside, and restore a backup.",
+        remedy:
+          "Stop the daemon and restore a backup with `assistant store restore`; without one, restart the daemon, which sets the file aside and begins with an empty store.",
         ...details,
       });
     case CODES.io:

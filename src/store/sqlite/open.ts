@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { AssistantError } from "../../core/errors.ts";
+import type { StoreSync } from "../../core/config.ts";
+import { AssistantError, isAssistantError } from "../../core/errors.ts";
 import { writeFailure } from "../../core/writing.ts";
 import { isDamage, storeFailure } from "./failure.ts";
 
@@ -9,6 +10,7 @@ import { isDamage, storeFailure } from "./failure.ts";
 const BUSY_TIMEOUT_MS = 5_000;
 /** Files up to this size are checked page by page when they are opened, which takes about a second for it. */
 const CHECKED_AT_START_BYTES = 256 * 2 ** 20;
+const SQLITE_CORRUPT = 11;
 const CACHE_KIB = 8_192;
 const MAX_WAL_BYTES = 64 * 2 ** 20;
 
@@ -18,6 +20,7 @@ const MIGRATIONS: readonly string[] = ["CREATE TABLE collections (name TEXT PRIM
 export interface OpenOptions {
   /** A daemon may have the file too: nothing is set aside. */
   readonly guest: boolean;
+  readonly sync: StoreSync;
   readonly report: (problem: string) => void;
 }
 
@@ -25,7 +28,7 @@ export interface OpenOptions {
  * Opens the file, or makes it, readable for its owner alone. A damaged one is set aside under another name, which is
  * reported, and replaced by a new one. Throws `data_newer`, `not_writable` or `store_unavailable`.
  */
-export function openDatabase(file: string, { guest, report }: OpenOptions): DatabaseSync {
+export function openDatabase(file: string, { guest, sync, report }: OpenOptions): DatabaseSync {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // SQLite gives the files beside it the same mode.
@@ -35,31 +38,34 @@ export function openDatabase(file: string, { guest, report }: OpenOptions): Data
     throw writeFailure("store", file, error);
   }
   try {
-    return opened(file);
+    return opened(file, sync);
   } catch (error) {
     if (guest || !isDamage(error)) throw storeFailure(file, error);
     const aside = setAside(file);
     report(
-      `The store ${file} was damaged (${(error as Error).message}). It is now ${aside}, and an empty one has taken its place: restore a backup.`,
+      `The store ${file} was damaged (${(error as Error).message}). It is now ${aside}, and an empty one has taken its place: restore a backup with \`assistant store restore\`.`,
     );
-    return opened(file);
+    return opened(file, sync);
   }
 }
 
-function opened(file: string): DatabaseSync {
+function opened(file: string, sync: StoreSync): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   try {
     database.exec(`
       PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
+      PRAGMA synchronous = ${sync === "always" ? "FULL" : "NORMAL"};
       PRAGMA cache_size = -${CACHE_KIB};
       PRAGMA journal_size_limit = ${MAX_WAL_BYTES};
       PRAGMA temp_store = MEMORY;
     `);
-    migrate(database, file);
-    if (statSync(file).size <= CHECKED_AT_START_BYTES) {
-      const [problem] = problemsOf(database, 1);
-      if (problem !== undefined) throw Object.assign(new Error(problem), { errcode: 11 });
+    // Before anything is read of it: a damaged table can look like an empty one.
+    if (statSync(file).size <= CHECKED_AT_START_BYTES) requireSound(database);
+    try {
+      migrate(database, file);
+    } catch (error) {
+      if (!isAssistantError(error)) requireSound(database);
+      throw error;
     }
     return database;
   } catch (error) {
@@ -68,10 +74,17 @@ function opened(file: string): DatabaseSync {
   }
 }
 
+function requireSound(database: DatabaseSync): void {
+  const [problem] = problemsOf(database, 1);
+  if (problem !== undefined) throw Object.assign(new Error(problem), { errcode: SQLITE_CORRUPT });
+}
+
 /** What SQLite finds wrong with the file. */
 export function problemsOf(database: DatabaseSync, limit: number): string[] {
   const rows = database.prepare(`PRAGMA quick_check(${limit})`).all();
-  return rows.map(({ quick_check: found }) => String(found)).filter((found) => found !== "ok");
+  return rows
+    .map(({ quick_check: found }) => String(found).replace(/^\*\*\* in database main \*\*\*\n/, ""))
+    .filter((found) => found !== "ok");
 }
 
 function migrate(database: DatabaseSync, file: string): void {

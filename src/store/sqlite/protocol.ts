@@ -1,3 +1,4 @@
+import type { StoreSync } from "../../core/config.ts";
 import type { Commit, Write } from "../../core/store.ts";
 import type { RawListQuery, RawQuery, RawRecord } from "../records.ts";
 
@@ -63,4 +64,6 @@ export interface ThreadData {
   readonly file: string;
   /** The file belongs to another process too, which sees to it when it is damaged. */
   readonly guest: boolean;
+  /** When writes reach the disk. */
+  readonly sync: StoreSync;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../core/clock.ts";
+import type { StoreSync } from "../../core/config.ts";
 import type { Blobs, Collection, CollectionSpec, Commit, Store, Write } from "../../core/store.ts";
 import { BlobFolder } from "../blobs.ts";
 import { type RecordBackend, RecordCollection } from "../records.ts";
@@ -14,6 +15,8 @@ export interface SqliteStoreOptions {
   readonly report: (problem: string) => void;
   /** A daemon may use the directory too: a damaged database is an error, and stays where it is. Default: no. */
   readonly guest?: boolean;
+  /** When writes reach the disk. Default: before they are acknowledged. */
+  readonly sync?: StoreSync;
   readonly clock?: Pick<Clock, "now">;
 }
 
@@ -50,11 +53,11 @@ export class SqliteStore implements Store {
   };
   #exists = false;
 
-  constructor({ directory, report, guest = false, clock = systemClock }: SqliteStoreOptions) {
+  constructor({ directory, report, guest = false, sync = "always", clock = systemClock }: SqliteStoreOptions) {
     this.#directory = directory;
     this.location = join(directory, DATABASE);
     this.#clock = clock;
-    this.#channel = new Channel({ file: this.location, guest }, clock, report);
+    this.#channel = new Channel({ file: this.location, guest, sync }, clock, report);
     this.#folder = new BlobFolder(join(directory, "blobs"));
     this.blobs = this.#folder;
   }
@@ -65,7 +68,7 @@ export class SqliteStore implements Store {
       .filter((name) => name.startsWith(`${DATABASE}.damaged-`) && !/-(wal|shm)$/.test(name))
       .map(
         (name) =>
-          `The store was damaged and set aside as ${join(this.#directory, name)}: restore a backup, or move the file away.`,
+          `The store was damaged and set aside as ${join(this.#directory, name)}: restore a backup with \`assistant store restore\`, or move the file away.`,
       );
   }
 

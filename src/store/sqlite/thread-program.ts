@@ -2,12 +2,14 @@ import type { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { toAssistantError } from "../../core/errors.ts";
 import { storeFailure } from "./failure.ts";
+import { LateSync } from "./late-sync.ts";
 import { openDatabase, problemsOf } from "./open.ts";
 import type { Batch, BatchReply, Reply, Request, ThreadData } from "./protocol.ts";
 import { Tables } from "./tables.ts";
 
 const MAX_PROBLEMS = 20;
-const { file, guest } = workerData as ThreadData;
+const { file, guest, sync } = workerData as ThreadData;
+const lateSync = sync === "always" ? null : new LateSync(`${file}-wal`);
 let problems: string[] = [];
 let open: Opened | null = null;
 
@@ -19,6 +21,7 @@ interface Opened {
 /** Owns the database. One batch is one transaction, so that many writers share the wait for the disk. */
 parentPort?.on("message", (batch: Batch | null) => {
   if (batch === null) {
+    lateSync?.close();
     open?.database.close();
     parentPort?.close();
     return;
@@ -47,7 +50,7 @@ function serve({ requests, now }: Batch): Reply[] {
 }
 
 function opened(): Opened {
-  const database = openDatabase(file, { guest, report: (problem) => problems.push(problem) });
+  const database = openDatabase(file, { guest, sync, report: (problem) => problems.push(problem) });
   return { database, tables: new Tables(database) };
 }
 
@@ -67,10 +70,12 @@ function alone(store: Opened, request: Request, now: number): Reply {
 
 function transaction(store: Opened, requests: readonly Request[], now: number): Reply[] {
   const { database } = store;
-  database.exec(requests.every(({ call }) => READING.has(call)) ? "BEGIN" : "BEGIN IMMEDIATE");
+  const isWriting = !requests.every(({ call }) => READING.has(call));
+  database.exec(isWriting ? "BEGIN IMMEDIATE" : "BEGIN");
   try {
     const replies = requests.map((request) => ({ answer: answerTo(store, request, now) }));
     database.exec("COMMIT");
+    if (isWriting) lateSync?.wanted();
     return replies;
   } catch (error) {
     if (database.isTransaction) database.exec("ROLLBACK");

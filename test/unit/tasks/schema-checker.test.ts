@@ -24,5 +24,5 @@ test("a pattern that takes for ever is given up, and the next check works", asyn
   const found = await impatient.check({ type: "string", pattern: "^(a+)+$" }, JSON.stringify(`${"a".repeat(40)}!`));
   expect(found).toContain("takes longer than 1 s");
   expect(await impatient.check(person, null)).toBeNull();
-  await impatient.close();
+  impatient.close();
 });

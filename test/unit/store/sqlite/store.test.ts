@@ -64,7 +64,7 @@ describe("the file", () => {
     expect(await readdir(directory)).toEqual(["records.db"]);
   });
 
-  test.each(["no database", "damaged within"])(
+  test.each(["no database", "damaged within", "damaged where its versions are"])(
     "that is %s is set aside whole, reported, and replaced",
     async (damage) => {
       const store = opened();
@@ -75,7 +75,8 @@ describe("the file", () => {
         await writeFile(file, "this is no database at all, and long enough to see it".repeat(50));
       else {
         const handle = await open(file, "r+");
-        await handle.write(Buffer.alloc(40_000, 0x5a), 0, 40_000, 8_192);
+        if (damage === "damaged within") await handle.write(Buffer.alloc(40_000, 0x5a), 0, 40_000, 8_192);
+        else await handle.write(Buffer.alloc(30, 0x5a), 0, 30, 4_100);
         await handle.close();
       }
       const content = await readFile(file);

@@ -1,0 +1,79 @@
+import { type ResourceLimits, Worker } from "node:worker_threads";
+import { programFile } from "./package.ts";
+
+export interface TimedThreadOptions {
+  /** The source of the program, without extension, as `programFile` takes it. */
+  readonly program: string;
+  readonly name: string;
+  /** Of one request. */
+  readonly timeoutMs: number;
+  readonly data?: unknown;
+  readonly resourceLimits?: ResourceLimits;
+}
+
+interface Running {
+  readonly worker: Worker;
+  /** Rejects the request that it is at; null: it is at none. */
+  fail: ((error: Error) => void) | null;
+  answer: ((answer: unknown) => void) | null;
+}
+
+/**
+ * A program in a thread that answers one request at a time, with one message for each. The thread starts with the first
+ * request, does not keep the process alive, and is replaced when a request takes too long.
+ */
+export class TimedThread<Request, Answer> {
+  readonly #options: TimedThreadOptions;
+  #running: Running | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: TimedThreadOptions) {
+    this.#options = options;
+  }
+
+  /** After the requests that were made before. Rejects where there is no answer within the time, or the thread ends. */
+  ask(request: Request): Promise<Answer> {
+    const asked = this.#last.then(() => this.#ask(request));
+    this.#last = asked.catch(() => {});
+    return asked;
+  }
+
+  /** Ends the thread, once it comes out of what it is at. */
+  close(): void {
+    if (this.#running !== null) this.#giveUp(this.#running, new Error("the thread has ended"));
+  }
+
+  #ask(request: Request): Promise<Answer> {
+    const { timeoutMs } = this.#options;
+    const running = this.#running ?? this.#start();
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const late = new Error(`it takes longer than ${timeoutMs / 1000} s`);
+    const timer = setTimeout(() => this.#giveUp(running, late), timeoutMs);
+    running.answer = (answer) => resolve(answer as Answer);
+    running.fail = reject;
+    running.worker.postMessage(request);
+    return promise.finally(() => {
+      clearTimeout(timer);
+      running.answer = null;
+      running.fail = null;
+    });
+  }
+
+  #start(): Running {
+    const { program, name, data, resourceLimits = {} } = this.#options;
+    const worker = new Worker(programFile(program), { name, workerData: data, resourceLimits });
+    const running: Running = { worker, answer: null, fail: null };
+    worker.unref();
+    worker.on("message", (answer: unknown) => running.answer?.(answer));
+    worker.once("error", (error) => this.#giveUp(running, error));
+    worker.once("exit", () => this.#giveUp(running, new Error("the thread has ended")));
+    this.#running = running;
+    return running;
+  }
+
+  #giveUp(running: Running, error: Error): void {
+    if (this.#running === running) this.#running = null;
+    running.fail?.(error);
+    void running.worker.terminate();
+  }
+}
