@@ -78,7 +78,7 @@ describe("a mistake in the main file names line, key, expectation, value and the
     ],
     [
       "quux = 1979-05-27",
-      "config.toml:1: quux: unknown key or section; known are server, gateway, scheduler, tasks, capabilities, conversations, cluster, workers, pipelines, llama_servers, remote_servers, worker_pools, providers, engine, log, telemetry",
+      "config.toml:1: quux: unknown key or section; known are server, gateway, scheduler, tasks, capabilities, conversations, store, cluster, workers, pipelines, llama_servers, remote_servers, worker_pools, providers, engine, log, telemetry",
     ],
   ])("%j", async (text, expected) => {
     const message = await complaint(text);

@@ -27,9 +27,9 @@ test("a statement gets the values that it names, and a query no more rows than a
 });
 
 test("a wrong statement is an error that names the database", async () => {
-  await expect(file.rows("SELECT * FROM nothing", 1)).rejects.toMatchObject({
+  await expect(file.rows("SELECT * FROM missing", 1)).rejects.toMatchObject({
     code: "stage_failed",
-    message: expect.stringContaining("log.db: no such table: nothing"),
+    message: expect.stringContaining("log.db: no such table: missing"),
   });
 });
 
