@@ -4,7 +4,7 @@
  *   node .fit-lock.cjs write  LOCK_FOLDER OUT_FOLDER   writes package.json and package-lock.json without what this machine cannot use
  *   node .fit-lock.cjs check  LOCK_FOLDER              exits 0 when node_modules holds what the fitted lock says
  *
- * Options: --dev (development packages too), --own-node (this machine's Node serves, bring none), --cuda (add the CUDA binaries).
+ * Options: --dev (development packages too), --own-node (this machine's Node serves, bring none).
  * Every package keeps the version and the digest of the lock; npm has no option to leave a single one out.
  */
 const { existsSync, mkdirSync, readFileSync, writeFileSync } = require("node:fs");
@@ -36,13 +36,7 @@ function wantedBinaries() {
   engine["darwin-x64"] = "mac-x64";
   const names = new Set([`${engineBinaries}${engine[machine]}`]);
   if (!option("--own-node")) names.add(`${nodeBinaries}${process.arch}`);
-  if (option("--cuda")) for (const name of cudaPackages()) names.add(name);
   return names;
-}
-
-/** Those for Vulkan are for `assistant engine build`, which gets them itself. */
-function cudaPackages() {
-  return Object.keys(manifest.gpuBinaries.integrity).filter((name) => name.endsWith("-cuda"));
 }
 
 function fitLock() {
@@ -56,7 +50,6 @@ function fitLock() {
       else if (!locked(path, name)) completeOptional(entry, name, version);
     }
   }
-  if (option("--cuda")) addCuda();
 }
 
 /** Whether the lock has `name` where Node would find it from the package at `path`. */
@@ -74,24 +67,6 @@ function locked(path, name) {
 function completeOptional(entry, name, version) {
   if (wanted.has(name)) lock.packages[`node_modules/${name}`] = { version, optional: true };
   else delete entry.optionalDependencies[name];
-}
-
-/** The lock holds an empty package in the place of each CUDA binary; here the real one takes it. */
-function addCuda() {
-  const { version, integrity } = manifest.gpuBinaries;
-  const engineVersion = lock.packages["node_modules/node-llama-cpp"].version;
-  if (version !== engineVersion)
-    throw new Error(`package.json: gpuBinaries is for node-llama-cpp ${version}, and the lock says ${engineVersion}`);
-  for (const name of cudaPackages()) {
-    delete manifest.overrides["node-llama-cpp"][name];
-    lock.packages[`node_modules/${name}`] = {
-      version,
-      integrity: integrity[name],
-      os: ["linux"],
-      cpu: ["x64"],
-      optional: true,
-    };
-  }
 }
 
 function write() {

@@ -18,7 +18,7 @@ Options:
   --prefix DIR   put the launcher at DIR/bin/assistant (default: ~/.local)
   --native       build llama-server now and wait for it (minutes; needs git, cmake and a C++ compiler)
   --no-native    do not build it in the background, at low priority, where these tools are installed
-  --no-cuda      leave GPUs out: do not add the CUDA binaries (180 MB), and build llama-server for the CPU
+  --no-cuda      leave GPUs out: build llama-server for the CPU
   --dev          only the packages, with those for tests and lint, and the compiled program; no launcher
   --uninstall    remove the launcher, the packages and the compiled program
   --purge        with --uninstall: also remove settings, pulled models, built engines and logs
@@ -105,10 +105,6 @@ outside_path() {
 }
 system_node=$(PATH=$(outside_path) command -v node 2>/dev/null || true)
 system_major=$([ -z "$system_node" ] && echo 0 || node_major "$system_node")
-
-has_nvidia_gpu() {
-  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q '^GPU'
-}
 
 tilde() {
   case $1 in
@@ -244,25 +240,22 @@ packages_wanted() {
 
 packages_current() {
   [ -f "$stamp" ] || return 1
-  read -r stamp_sum stamp_kind stamp_cuda <"$stamp" || return 1
+  read -r stamp_sum stamp_kind _ <"$stamp" || return 1
   [ "$stamp_sum" = "$sum" ] || return 1
   [ "$dev" = no ] || [ "$stamp_kind" = dev ] || return 1
-  [ "$stamp_cuda" = cuda ] || [ "$cuda" = no ] || ! has_nvidia_gpu || return 1
   choose_node
 }
 
 write_stamp() {
   kind=user
   [ "$dev" = no ] || kind=dev
-  case $fitting in *--cuda*) with=cuda ;; *) with=no-cuda ;; esac
-  printf '%s %s %s\n' "$sum" "$kind" "$with" >"$stamp"
+  printf '%s %s\n' "$sum" "$kind" >"$stamp"
 }
 
 install_packages() {
   packages_wanted
   packages_current && return 0
   require_npm
-  if [ "$cuda" = auto ] && has_nvidia_gpu; then fitting="$fitting --cuda"; fi
   # Unquoted on purpose: $fitting is a list of options.
   # shellcheck disable=SC2086
   if "$system_node" "$root/.fit-lock.cjs" check "$root" $fitting && choose_node; then

@@ -57,9 +57,10 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const where = onGpu ? `${gigabytes(memory)} GB of GPU memory` : `${gigabytes(memory)} GB of memory`;
   return {
     machine: machineText(hardware),
-    devices: (onGpu ? gpus.map((gpu) => gpu.id) : ["cpu"]).map((id) => JSON.stringify(id)).join(", "),
+    // Not fixed: the GPU is used as soon as an engine can use it.
+    devices: onGpu ? `# devices = [${gpus.map((gpu) => JSON.stringify(gpu.id)).join(", ")}]` : 'devices = ["cpu"]',
     devicesReason: onGpu
-      ? `Where it may run: ${gpus.length === 1 ? "the GPU of this machine" : `each of the ${gpus.length} GPUs of this machine; busy ones get help from the next`}.`
+      ? `Where it may run; by default on ${gpus.length === 1 ? "the GPU of this machine" : `each of the ${gpus.length} GPUs of this machine; busy ones get help from the next`}, on the CPU while no engine here can use it.`
       : "Where it runs: no GPU was found on this machine.",
     gpuLayers: onGpu ? defaults.gpuLayers : 0,
     layersReason: onGpu

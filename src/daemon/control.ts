@@ -50,7 +50,7 @@ export function createControl(parts: ControlParts): ControlPort {
       measuredAt = now;
       await Promise.all([memory.measure(), weights.look(), presets.look()]);
     }
-    const hints = await engineHints(current.engines, current.config.models, fleet.snapshots());
+    const hints = await engineHints(current, fleet.snapshots());
     const { url, grpc, problems } = parts.listeners();
     return assembleStatus({
       version,

@@ -2,8 +2,10 @@ import type { Environment } from "../config/environment.ts";
 import type { Config } from "../core/config.ts";
 import { type Device, type Hardware, withReserve } from "../core/device.ts";
 import type { Documents } from "../core/documents.ts";
+import type { ModelSpec } from "../core/model.ts";
 import { type EngineFolder, engineFiles } from "../engines/choice.ts";
 import { createEngines, type EngineSet } from "../engines/index.ts";
+import { devicesThatFit } from "./device-fit.ts";
 
 /** What holds now: the configuration, the machine and its engines. The daemon replaces them, everybody else reads. */
 export class Current {
@@ -12,6 +14,7 @@ export class Current {
   #config: Config;
   #hardware: Hardware;
   #engines: EngineSet;
+  #fitting: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(env: Environment, config: Config, hardware: Hardware, choices: Documents) {
     this.env = env;
@@ -37,11 +40,32 @@ export class Current {
     return engineFiles(this.#engineFolder());
   }
 
+  /** The configured models, each with the devices that its engine can use where its file names none. */
+  get models(): readonly ModelSpec[] {
+    return this.#config.models.map((model) => {
+      const devices = this.#fitting.get(model.name);
+      return devices === undefined || model.devices.length > 0 ? model : { ...model, devices };
+    });
+  }
+
+  /** Names of models that are kept to the CPU although there are GPUs. */
+  get keptFromGpus(): readonly string[] {
+    return [...this.#fitting].flatMap(([name, devices]) => (devices.includes("cpu") ? [name] : []));
+  }
+
+  /** Before the scheduler is told of the first configuration; `replaceConfig` does it for others. */
+  async fitDevices(): Promise<void> {
+    this.#fitting = await devicesThatFit(this.#config.models, this.#hardware.devices, this.#engines);
+  }
+
   /** The engines are looked for anew: a llama-server may have been built or chosen since. */
-  replaceConfig(config: Config): void {
+  async replaceConfig(config: Config): Promise<void> {
+    const engines = this.#findEngines(config);
+    const fitting = await devicesThatFit(config.models, this.#hardware.devices, engines);
     this.#config = config;
     this.#hardware = this.#reserving(this.#hardware);
-    this.lookForEngines();
+    this.#engines = engines;
+    this.#fitting = fitting;
   }
 
   lookForEngines(): void {
@@ -56,14 +80,14 @@ export class Current {
     return { ...hardware, devices: hardware.devices.map((device) => withReserve(device, this.#config.vramReserve)) };
   }
 
-  #findEngines(): EngineSet {
-    const { llamaServerPath } = this.#config;
-    const folder = this.#engineFolder();
+  #findEngines(config = this.#config): EngineSet {
+    const { llamaServerPath } = config;
+    const folder = this.#engineFolder(config);
     const { env } = this;
     return createEngines({ folder, llamaServerPath, pathVariable: env["PATH"] ?? "", env, nodePath: process.execPath });
   }
 
-  #engineFolder(): EngineFolder {
-    return { enginesDir: this.#config.paths.enginesDir, choices: this.#choices };
+  #engineFolder(config = this.#config): EngineFolder {
+    return { enginesDir: config.paths.enginesDir, choices: this.#choices };
   }
 }

@@ -308,7 +308,13 @@ export class Daemon {
       // Their ends are stored.
       { name: "running tasks", stop: () => this.#tasks.settled() },
       // Engines of `preload` start when nothing can refuse the start any more.
-      { name: "models", start: () => this.#configure(withoutPreload(this.#current.config)) },
+      {
+        name: "models",
+        start: async () => {
+          await this.#current.fitDevices();
+          this.#configure(this.#current.config, { preload: false });
+        },
+      },
       { name: "remotes", stop: () => remotes.close() },
       {
         name: "listeners",
@@ -382,11 +388,12 @@ export class Daemon {
     if (!this.#current.config.models.some(({ name }) => name === model)) this.#components.fleet.forget(id);
   }
 
-  #configure(config: Config): void {
+  #configure(config: Config, { preload } = { preload: true }): void {
     const { directory, scheduler, memory } = this.#components;
     directory.replace(config, Date.now());
+    const { models } = this.#current;
     scheduler.configure({
-      models: config.models,
+      models: preload ? models : models.map((model) => ({ ...model, preload: false })),
       devices: this.#current.hardware.devices,
       settings: { ...config.scheduler, tenantWeights: weightsOf(this.#keys.keys) },
       memoryBytes: memory.needs,
@@ -423,8 +430,3 @@ const auditing = (trail: AuditTrail, log: Log): AuditPort => ({
 
 const weightsOf = (keys: readonly ApiKey[]): ReadonlyMap<string, number> =>
   new Map(keys.flatMap(({ name, weight }) => (weight === undefined ? [] : [[name, weight] as const])));
-
-const withoutPreload = (config: Config): Config => ({
-  ...config,
-  models: config.models.map((model) => ({ ...model, preload: false })),
-});

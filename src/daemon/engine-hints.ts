@@ -1,27 +1,32 @@
 import type { InstanceSnapshot } from "../core/instance.ts";
-import type { ModelSpec } from "../core/model.ts";
-import type { EngineSet } from "../engines/index.ts";
+import type { Current } from "./current.ts";
 
 /**
  * What people should know of the engines: that there is a faster one to be had, or that one is there now which some
  * instances do not run on yet.
  */
 export async function engineHints(
-  engines: EngineSet,
-  models: readonly ModelSpec[],
+  { engines, models, keptFromGpus }: Pick<Current, "engines" | "models" | "keptFromGpus">,
   instances: readonly InstanceSnapshot[],
 ): Promise<string[]> {
   const hint = await engines.hint();
-  if (hint !== null) return [hint];
+  const idle =
+    keptFromGpus.length === 0
+      ? []
+      : [
+          `No GPU is used for ${keptFromGpus.join(", ")}: the engine that runs here has no support for it. \`assistant engine build\` makes one that has.`,
+        ];
+  if (hint !== null) return [...idle, hint];
   const now = await engines.choose({ engine: "auto" }).catch(() => null);
-  if (now === null) return [];
+  if (now === null) return idle;
   const automatic = new Set(models.filter(({ engine }) => engine === "auto").map(({ name }) => name));
   const behind = instances.filter(
     ({ model, engine, pid }) => pid !== null && automatic.has(model) && engine !== now.id,
   );
   const names = [...new Set(behind.map(({ model }) => model))];
-  if (names.length === 0) return [];
+  if (names.length === 0) return idle;
   return [
+    ...idle,
     `The engine ${now.id} is used now; ${names.join(", ")} ${names.length === 1 ? "runs" : "run"} on it from the next start (\`assistant restart MODEL\`).`,
   ];
 }

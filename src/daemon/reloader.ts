@@ -93,7 +93,7 @@ export class Reloader {
       throw error;
     }
     this.#refused = [];
-    current.replaceConfig(next);
+    await current.replaceConfig(next);
     apply(next);
     const report = {
       ...reportOf(before, next),

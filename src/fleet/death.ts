@@ -24,18 +24,18 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
       signal: null,
     };
   }
+  const refusal = phase === "starting" ? refusalIn(log) : null;
   if (exit.signal !== null) {
     // Nobody here sent it, so the likeliest sender of a SIGKILL is the kernel.
     const hint = exit.signal === "SIGKILL" ? " (perhaps by the system, for lack of memory)" : "";
     return {
       at,
       cause: "signal",
-      message: `The engine was killed by ${exit.signal}${hint} ${when}.${why}`,
+      message: refusal ?? `The engine was killed by ${exit.signal}${hint} ${when}.${why}`,
       exitCode: null,
       signal: exit.signal,
     };
   }
-  const refusal = phase === "starting" ? refusalIn(log) : null;
   return {
     at,
     cause: "exit",

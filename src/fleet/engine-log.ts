@@ -60,14 +60,23 @@ const telling =
 const general =
   /exiting due to|cleaning up before exit|failed to load model|unable to load model|failed to initialize/i;
 
+// What a GPU's library says of itself; where it happened comes after it.
+const named = /\b(?:CUDA|ROCm|HIP|MUSA|Vulkan) error: \S/;
+// A place in the program, as llama.cpp prints them when it aborts.
+const frame = /\(.*\+0x[0-9a-f]+\)\s*\[0x[0-9a-f]+\]$/;
+
 /** The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where it said nothing. */
 export function tellingLine(log: string): string | null {
   const lines = log
     .split("\n")
     .map((line) => line.replace(/^[\d.:\-TZ ]+ ?([A-Z] )?/, "").trim())
-    .filter((line) => line !== "");
+    .filter((line) => line !== "" && !frame.test(line));
   const complaints = lines.filter((line) => telling.test(line));
-  const line = complaints.findLast((text) => !general.test(text)) ?? complaints.at(-1) ?? lines.at(-1);
+  const line =
+    complaints.findLast((text) => named.test(text)) ??
+    complaints.findLast((text) => !general.test(text)) ??
+    complaints.at(-1) ??
+    lines.at(-1);
   if (line === undefined) return null;
   return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
 }

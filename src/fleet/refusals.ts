@@ -19,6 +19,11 @@ const refusals: readonly Refusal[] = [
     sentence: (file, what) => `${file} has the tokenizer ${what}, which this engine does not know. ${UPDATE}`,
   },
   {
+    pattern: /CUDA error: (.*(?:unsupported toolchain|no kernel image is available).*)/,
+    sentence: (_file, what) =>
+      `CUDA's library of this engine does not fit the GPU and its driver (${what.replace(/\.$/u, "")}). Update the NVIDIA driver, or run \`assistant engine build\`, which looks for a library that fits.`,
+  },
+  {
     pattern: /chat_templates_init: error: (.*)/,
     sentence: (file, what) =>
       `The chat template of ${file} cannot be used (${what}). Write \`prompt_template = "chatml"\`, or another built-in one, into its model file.`,

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type BuildOptions, buildLlamaServer } from "../../src/engines/llama-server/build/build.ts";
+import { pinnedBinaries } from "../../src/engines/llama-server/build/gpu.ts";
 import { DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
 import type { BuildProgress } from "../../src/engines/llama-server/build/progress.ts";
 import type { Source } from "../../src/engines/llama-server/build/source.ts";
@@ -25,6 +26,8 @@ beforeAll(async () => {
   small = { bundle: join(smallRoot, "small.bundle"), tag: "v0", commit: "0123456789ab", patches: [], libraries: null };
 });
 afterAll(() => rm(smallRoot, { recursive: true, force: true }));
+
+const binaries = await pinnedBinaries();
 
 /** Real git; compilers that take no time. */
 let root: string;
@@ -164,6 +167,53 @@ describe("assistant engine build", () => {
     });
     expect(await calls()).toEqual([]);
     expect(await currentVersion(enginesDir())).toBe(cpu.version);
+  });
+
+  describe("for a GPU of NVIDIA's", () => {
+    const cached = (name: string, folder: string): string =>
+      join(enginesDir(), ".packages", `${name}-${binaries.version}`, "package", "bins", folder);
+    let source: Source;
+
+    beforeEach(async () => {
+      const libraries = join(root, "libraries");
+      await mkdir(libraries);
+      await writeFile(join(libraries, "libllama.v1.so"), "library");
+      source = { ...small, libraries };
+      await program("ldd", "true");
+      await program("cmake", cmake().replace('version: test"', 'version: test"; echo "  CUDA0: NVIDIA H200"'));
+      for (const [name, folder] of [
+        ["linux-x64-cuda", "linux-x64-cuda"],
+        ["linux-x64-cuda-ext", "linux-x64-cuda/fallback"],
+      ] as const) {
+        await mkdir(cached(name, folder), { recursive: true });
+        await writeFile(join(cached(name, folder), "libggml-cuda.so"), name);
+      }
+    });
+    const libraryOf = (path: string): Promise<string> => readFile(join(dirname(path), "libggml-cuda.so"), "utf8");
+
+    it("takes the library for CUDA 12 where its driver cannot run the one for CUDA 13", async () => {
+      const tried: string[] = [];
+      const probe = async (path: string): Promise<void> => {
+        tried.push(await libraryOf(path));
+        if (tried.length === 1) throw new Error("unsupported toolchain");
+      };
+      const { path, manifest } = await buildLlamaServer(options({ source, gpus: ["nvidia"], probe }));
+      expect(tried).toEqual(["linux-x64-cuda", "linux-x64-cuda-ext"]);
+      expect(await libraryOf(path)).toBe("linux-x64-cuda-ext");
+      expect(manifest.backends).toEqual(["cpu", "cuda"]);
+    });
+
+    it("fails with what each of the libraries did where none works", async () => {
+      const probe = async (path: string): Promise<void> => {
+        throw new Error(`${await libraryOf(path)} does not run`);
+      };
+      await expect(buildLlamaServer(options({ source, gpus: ["nvidia"], probe }))).rejects.toMatchObject({
+        code: "engine_build_failed",
+        message: expect.stringMatching(/CUDA 13: .*cuda does not run.*CUDA 12: .*cuda-ext does not run/u),
+        remedy: expect.stringContaining("driver"),
+      });
+      expect(await currentVersion(enginesDir())).toBe(null);
+    });
   });
 
   it("compiles everything where the libraries do not fit this machine", async () => {

@@ -84,6 +84,9 @@ export async function engineFindings(
 }
 
 function engineFinding(engine: Engine, availability: EngineAvailability): Finding {
+  // What the user's own programs are stands in the model files.
+  if (availability.available && availability.path === "")
+    return finding(engine.id, "ok", "runs the programs that model files name");
   if (availability.available)
     return finding(
       engine.id,

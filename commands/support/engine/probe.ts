@@ -1,4 +1,6 @@
-import { stat } from "node:fs/promises";
+import { mkdir, mkdtempDisposable, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { Device, Hardware } from "../../../src/core/device.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
@@ -7,6 +9,7 @@ import { supportsDevice } from "../../../src/engines/backends.ts";
 import { createLlamaServerEngine } from "../../../src/engines/llama-server/engine.ts";
 import { inspectLlamaServer } from "../../../src/engines/llama-server/installation.ts";
 import { createEngineProbe } from "../../../src/engines/surface.ts";
+import { writeTinyModel } from "../../../src/engines/tiny-model.ts";
 import { withTrialEngine } from "../../../src/fleet/trial.ts";
 import { checkWeights, resolveWeights } from "../../../src/models/resolve.ts";
 import type { CommandContext } from "../cli/context.ts";
@@ -24,16 +27,16 @@ interface ProbeModel {
 }
 
 /**
- * The check of a new llama-server: it starts, and answers one token with the smallest configured model whose weights are
- * here. Without such a model its start is all that is tried. The returned function rejects with the reason.
+ * The check of a new llama-server: it answers one token with the smallest configured model whose weights are here, on a
+ * GPU if it was built for one. Without such a model it does so with one that is made for it. The returned function
+ * rejects with the reason.
  */
 export function probeWith(context: CommandContext, hardware: Hardware, signal: AbortSignal) {
   return async (program: string): Promise<void> => {
     const found = await inspectLlamaServer(program, "other build");
     if (!found.available) throw new AssistantError("engine_unavailable", found.reason);
-    const chosen = await smallestModel(context);
-    if (chosen === null) return;
-    const { model, file, bytes } = chosen;
+    await using check = await mkdtempDisposable(join(tmpdir(), "assistant-check-"));
+    const { model, file, bytes } = (await smallestModel(context)) ?? (await tinyModel(check.path, context));
     const engine = createLlamaServerEngine(async () => found);
     await engine.availability();
     const hasRoom = (device: Device): boolean =>
@@ -44,6 +47,16 @@ export function probeWith(context: CommandContext, hardware: Hardware, signal: A
     // Ready means that it has answered one token.
     await withTrialEngine(trial, signal, async () => {});
   };
+}
+
+async function tinyModel(folder: string, { env }: CommandContext): Promise<ProbeModel> {
+  const [file, configFile] = [join(folder, "check.gguf"), join(folder, "config.toml")];
+  await Promise.all([writeTinyModel(file), mkdir(join(folder, "models")), writeFile(configFile, "")]);
+  const settings = ["[chat]", `source = ${JSON.stringify(file)}`, "ctx_size = 256", "slots = 1", "n_gpu_layers = 100"];
+  await writeFile(join(folder, "models", "check.toml"), `${settings.join("\n")}\n`);
+  const [model] = (await loadConfig({ env, configFile })).models;
+  if (model === undefined) throw new AssistantError("internal", "The settings of the model for checks cannot be read.");
+  return { model, file, bytes: (await stat(file)).size };
 }
 
 async function smallestModel({ env, paths }: CommandContext): Promise<ProbeModel | null> {

@@ -58,7 +58,8 @@ it("values fit the machine", async () => {
   });
   expect(cpu.scheduler).toMatchObject({ threadBudget: 2, maxInstances: 12 });
   const gpu = await load(withGpus(8));
-  expect(gpu.spec.devices).toEqual(Array.from({ length: 8 }, (_, index) => `cuda:${index}`));
+  // Any GPU, and the CPU while no engine can use one.
+  expect(gpu.spec.devices).toEqual([]);
   expect(gpu.spec.load).toMatchObject({ threads: 4, contextTokens: 8192, slots: 8, batchTokens: 2048, gpuLayers: 100 });
   expect(gpu.scheduler.maxInstances).toBeGreaterThanOrEqual(8);
   expect((await load(cpuOnly(1, 2))).spec.load).toMatchObject({ contextTokens: 2048, slots: 2 });

@@ -30,3 +30,26 @@ test("other ends keep the engine's own words, and so does one that has served al
   expect(deathByExit(exit, "up", line, 0).message).toContain("while it was serving");
   expect(deathByExit(exit, "starting", "error: no memory", 0).message).toContain("Its last words: error: no memory");
 });
+
+// As llama.cpp printed it on an H200 whose driver is of CUDA 13.0, with a library compiled by CUDA 13.1.
+const aborted = [
+  "0.00.612.327 E CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+  "0.00.612.338 E   current device: 0, in function ggml_cuda_kernel_can_use_pdl at common.cuh:1679",
+  "0.00.612.339 E   cudaFuncGetAttributes(&attr, kernel)",
+  "/opt/engines/libggml-base.so(ggml_abort+0x152)[0x7f841bb4df42]",
+  "/lib/x86_64-linux-gnu/libc.so.6(+0x2a1ca)[0x7f841b82a1ca]",
+].join("\n");
+const killed = { code: null, signal: "SIGABRT", spawnError: null } as const;
+
+test("a library for CUDA that does not fit the driver is named, with what to do", () => {
+  expect(deathByExit(killed, "starting", aborted, 0).message).toBe(
+    "CUDA's library of this engine does not fit the GPU and its driver (the provided PTX was compiled with an unsupported toolchain). Update the NVIDIA driver, or run `assistant engine build`, which looks for a library that fits.",
+  );
+});
+
+test("of an abort the error of the GPU is told, not the places in the program", () => {
+  const log = aborted.replace("the provided PTX was compiled with an unsupported toolchain.", "out of memory");
+  expect(deathByExit(killed, "up", log, 0).message).toBe(
+    "The engine was killed by SIGABRT while it was serving. Its last words: CUDA error: out of memory",
+  );
+});

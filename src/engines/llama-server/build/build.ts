@@ -8,7 +8,7 @@ import type { DeviceVendor } from "../../../core/device.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import { type Build, chooseBuild, compiledAlike, listBuilds, migrateBuilds, placeBuild } from "../builds.ts";
 import { buildsFolder } from "../layout.ts";
-import { gpuBackendFor } from "./gpu.ts";
+import { type GpuBackend, type GpuLibrary, gpuBackendFor, gpuLibraries } from "./gpu.ts";
 import { checkDevices, installFiles, writeManifest } from "./install.ts";
 import { type BuildManifest, readManifest } from "./manifest.ts";
 import { type BuildPlan, jobCount, linkFlags, planBuild, sameSource } from "./plan.ts";
@@ -213,15 +213,34 @@ class Builder {
     await toolRunner(this.#options)(program, ["--version"]);
   }
 
-  /** Whether the new program can be used: with the GPUs it is for, and with a model. */
+  /** Whether the new program can be used: with the GPUs it is for, and with a model. Of the libraries for a GPU the first that does is taken. */
   async #check(libraries: string | null): Promise<void> {
-    const { gpu, source } = this.#plan;
-    const run = toolRunner(this.#options);
-    if (gpu !== null && libraries !== null) {
-      this.#report("fetch", null);
-      const cache = join(this.#options.enginesDir, ".packages");
-      await checkDevices(run, gpu, { tag: source.tag, cache, folder: this.#staging });
+    const { gpu } = this.#plan;
+    if (gpu === null || libraries === null) return this.#probe();
+    const reasons: string[] = [];
+    for (const library of gpuLibraries[gpu]) {
+      try {
+        await this.#addLibrary(gpu, library);
+        return await this.#probe();
+      } catch (error) {
+        if (this.#options.signal?.aborted || gpuLibraries[gpu].length === 1) throw error;
+        reasons.push(`With ${library.title}: ${(error as Error).message}`);
+      }
     }
+    throw new AssistantError("engine_build_failed", `llama-server was built, and no GPU works. ${reasons.join(" ")}`, {
+      remedy:
+        "Update the GPU's driver; or, with the CUDA toolkit installed, compile all of it: `assistant engine build --from-source`. `--no-gpu` builds for the CPU alone.",
+    });
+  }
+
+  async #addLibrary(gpu: GpuBackend, library: GpuLibrary): Promise<void> {
+    this.#report("fetch", null);
+    const cache = join(this.#options.enginesDir, ".packages");
+    const place = { tag: this.#plan.source.tag, cache, folder: this.#staging };
+    await checkDevices(toolRunner(this.#options), gpu, library, place);
+  }
+
+  async #probe(): Promise<void> {
     this.#report("check", null);
     try {
       await this.#options.probe(join(this.#staging, "llama-server"));

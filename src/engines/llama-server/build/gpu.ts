@@ -38,22 +38,43 @@ export const pinnedBinaries = async (): Promise<GpuBinaries> =>
 /** A quarter of an hour for 140 MB is slow; CUDA's own libraries are three times as much. */
 const FETCH_TIMEOUT_MS = 60 * 60_000;
 
-/** Puts ggml's library for `backend` into `folder`: the installed package's, else one that is fetched and kept in `cache`. */
+/** ggml's library for a backend, in one of node-llama-cpp's packages. */
+export interface GpuLibrary {
+  readonly package: string;
+  /** Below the package's `bins`. */
+  readonly folder: string;
+  /** For people. */
+  readonly title: string;
+}
+
+/**
+ * The better one first. Each of CUDA's holds machine code for some GPUs and PTX, which the driver has to understand, for
+ * the rest; only trying says whether it does.
+ */
+export const gpuLibraries: Readonly<Record<GpuBackend, readonly GpuLibrary[]>> = {
+  cuda: [
+    { package: "linux-x64-cuda", folder: "linux-x64-cuda", title: "the library for CUDA 13" },
+    { package: "linux-x64-cuda-ext", folder: "linux-x64-cuda/fallback", title: "the library for CUDA 12" },
+  ],
+  vulkan: [{ package: "linux-x64-vulkan", folder: "linux-x64-vulkan", title: "the library for Vulkan" }],
+};
+
+/** Puts `library` into `folder`: the installed package's, else one that is fetched and kept in `cache`. */
 export async function addGpuLibrary(
   run: RunTool,
   backend: GpuBackend,
+  library: GpuLibrary,
   { tag, cache, folder }: { readonly tag: string; readonly cache: string; readonly folder: string },
 ): Promise<void> {
-  const name = `linux-x64-${backend}`;
-  const installed = packageFolder(name);
+  const installed = packageFolder(library.package);
   const from =
     (installed && (await librariesIn(installed, tag, backend))) ??
-    (await fetchPackage(run, name, cache, await pinnedBinaries()));
+    join(await fetchPackage(run, library.package, cache, await pinnedBinaries()), library.folder);
   const file = `libggml-${backend}.so`;
   await linkOrCopy(join(from, file), join(folder, file));
 }
 
-/** Gets a package of libraries from npm's registry, as the machine's own npm is set up to, and checks it against its digest. Returns their folder. */
+/** Gets a package of libraries from npm's registry, as the machine's own npm is set up to, and checks it against its digest. Returns its `bins`. */
 export async function fetchPackage(
   run: RunTool,
   name: string,
@@ -64,7 +85,7 @@ export async function fetchPackage(
   const wanted = integrity[packageName];
   if (wanted === undefined) throw new AssistantError("internal", `package.json pins no digest of ${packageName}.`);
   const home = join(cache, `${name}-${version}`);
-  const libraries = join(home, "package", "bins", name);
+  const libraries = join(home, "package", "bins");
   if (existsSync(libraries)) return libraries;
   const partial = `${home}.partial`;
   await rm(partial, { recursive: true, force: true });
@@ -101,7 +122,7 @@ async function checkDigest(file: string, wanted: string, specifier: string): Pro
   );
 }
 
-/** Python packages with the libraries of CUDA that ggml's library wants, by what it asks for. */
+/** Python packages with the libraries of CUDA that ggml's library wants, by what it asks for; those of CUDA 12 have its version in their name. */
 const cudaRuntimes: readonly (readonly [library: RegExp, requirement: string])[] = [
   [/^libcudart\.so\.(\d+)$/u, "nvidia-cuda-runtime"],
   [/^libcublas(?:Lt)?\.so\.(\d+)$/u, "nvidia-cublas"],
@@ -121,12 +142,15 @@ export async function addCudaRuntime(run: RunTool, cache: string, folder: string
     missing.flatMap((library) =>
       cudaRuntimes.flatMap(([pattern, name]) => {
         const major = pattern.exec(library)?.[1];
-        return major === undefined ? [] : [`${name}>=${major},<${Number(major) + 1}`];
+        return major === undefined ? [] : [requirementFor(name, Number(major))];
       }),
     ),
   );
   for (const requirement of requirements) await addFromWheel(run, requirement, cache, folder);
 }
+
+const requirementFor = (name: string, major: number): string =>
+  `${name}${major < 13 ? `-cu${major}` : ""}>=${major},<${major + 1}`;
 
 async function addFromWheel(run: RunTool, requirement: string, cache: string, folder: string): Promise<void> {
   const home = join(cache, requirement.replaceAll(/[^\w.-]+/gu, "-"));

@@ -4,7 +4,7 @@ import { AssistantError } from "../../../core/errors.ts";
 import { backendsOf } from "../installation.ts";
 import { PROGRAM } from "../layout.ts";
 import { linkOrCopy } from "./copy.ts";
-import { addCudaRuntime, addGpuLibrary, type GpuBackend, missingLibraries } from "./gpu.ts";
+import { addCudaRuntime, addGpuLibrary, type GpuBackend, type GpuLibrary, missingLibraries } from "./gpu.ts";
 import { type BuildManifest, MANIFEST_NAME } from "./manifest.ts";
 import type { BuildPlan } from "./plan.ts";
 import type { RunTool } from "./tool.ts";
@@ -26,9 +26,10 @@ export async function installFiles(staging: string, built: string, libraries: st
 export async function checkDevices(
   run: RunTool,
   backend: GpuBackend,
+  library: GpuLibrary,
   place: { readonly tag: string; readonly cache: string; readonly folder: string },
 ): Promise<void> {
-  await addGpuLibrary(run, backend, place);
+  await addGpuLibrary(run, backend, library, place);
   if (backend === "cuda") await addCudaRuntime(run, place.cache, place.folder);
   const devices = await run(join(place.folder, PROGRAM), ["--list-devices"]);
   if (backendsOf(devices).includes(backend)) return;

@@ -3,7 +3,12 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { fetchPackage, gpuBackendFor, missingLibraries } from "../../../../src/engines/llama-server/build/gpu.ts";
+import {
+  addCudaRuntime,
+  fetchPackage,
+  gpuBackendFor,
+  missingLibraries,
+} from "../../../../src/engines/llama-server/build/gpu.ts";
 import { type RunTool, toolRunner } from "../../../../src/engines/llama-server/build/tool.ts";
 
 it("CUDA comes compiled for NVIDIA's GPUs and Vulkan for the others, on Linux on x64", () => {
@@ -18,6 +23,26 @@ it("libraries that the linker misses are read from ldd", () => {
   const ldd =
     "\tlinux-vdso.so.1 (0x1)\n\tlibcudart.so.13 => not found\n\tlibm.so.6 => /lib/libm.so.6 (0x2)\n\tlibcublas.so.13 => not found\n";
   expect(missingLibraries(ldd)).toEqual(["libcudart.so.13", "libcublas.so.13"]);
+});
+
+it("what the machine lacks of CUDA is got from NVIDIA's Python packages, those of CUDA 12 under their own names", async () => {
+  const asked: string[] = [];
+  const run =
+    (major: number): RunTool =>
+    async (program, args) => {
+      if (program === "ldd") return `libcudart.so.${major} => not found\nlibcublas.so.${major} => not found\n`;
+      asked.push(args.at(-1) ?? "");
+      return "";
+    };
+  const root = await mkdtemp(join(tmpdir(), "assistant-cuda-"));
+  for (const major of [12, 13]) await addCudaRuntime(run(major), root, root);
+  await rm(root, { recursive: true });
+  expect(asked).toEqual([
+    "nvidia-cuda-runtime-cu12>=12,<13",
+    "nvidia-cublas-cu12>=12,<13",
+    "nvidia-cuda-runtime>=13,<14",
+    "nvidia-cublas>=13,<14",
+  ]);
 });
 
 describe("a package for a GPU", () => {
@@ -55,7 +80,7 @@ describe("a package for a GPU", () => {
 
   it("is fetched at its version, unpacked and kept", async () => {
     const folder = await fetched(integrity);
-    expect(await readFile(join(folder, "libggml-cuda.so"), "utf8")).toBe("kernels");
+    expect(await readFile(join(folder, "linux-x64-cuda", "libggml-cuda.so"), "utf8")).toBe("kernels");
     expect(await fetched(integrity)).toBe(folder);
     expect(calls).toEqual([expect.stringMatching(/^pack .* @node-llama-cpp\/linux-x64-cuda@1\.2\.3$/u)]);
     expect(await readdir(join(root, "cache"))).toEqual(["linux-x64-cuda-1.2.3"]);
