@@ -12,7 +12,10 @@ export function sweeping(store: Pick<Store, "sweep">, clock: Clock, log: Log): D
     timer = clock.after(SWEEP_EVERY_MS, () => {
       void store
         .sweep()
-        .catch((error: unknown) => log.warn({ err: error }, "expired records could not be deleted"))
+        .catch((error: unknown) => {
+          // The store may be closed in the middle of it.
+          if (!isOver) log.warn({ err: error }, "expired records could not be deleted");
+        })
         .finally(() => {
           if (!isOver) wait();
         });

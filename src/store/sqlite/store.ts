@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { StoreSync } from "../../core/config.ts";
 import type { Blobs, Collection, CollectionSpec, Commit, Store, Write } from "../../core/store.ts";
@@ -22,6 +23,10 @@ export interface SqliteStoreOptions {
 
 const DATABASE = "records.db";
 const REMOVED_AT_ONCE = 500;
+/** What others ask for waits for one such part. */
+const EXPIRED_AT_ONCE = 50;
+/** After each part, as many times as long as it took: a day's tasks that expire together do not keep the thread busy. */
+const REST_AFTER_EXPIRING = 3;
 
 /** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */
 export class SqliteStore implements Store {
@@ -100,12 +105,13 @@ export class SqliteStore implements Store {
 
   async removeRecordsOf(tenant: string, { except }: { readonly except: readonly string[] }): Promise<void> {
     if (!this.exists) return;
-    await removeAll((limit) => this.#channel.call("removeRecordsOf", { tenant, except, limit }));
+    for (let removed = REMOVED_AT_ONCE; removed === REMOVED_AT_ONCE; )
+      removed = await this.#channel.call("removeRecordsOf", { tenant, except, limit: REMOVED_AT_ONCE });
   }
 
   async sweep(): Promise<{ records: number; blobs: number }> {
     if (!this.exists) return { records: 0, blobs: 0 };
-    const records = await removeAll((limit) => this.#channel.call("expire", { limit }));
+    const records = await this.#expireAll();
     const unreferenced = (digests: readonly string[]): Promise<string[]> =>
       this.#channel.call("unreferenced", { digests });
     return { records, blobs: await this.#folder.sweep(unreferenced, this.#clock.now()) };
@@ -125,6 +131,16 @@ export class SqliteStore implements Store {
     return this.#channel.close();
   }
 
+  async #expireAll(): Promise<number> {
+    for (let all = 0; ; ) {
+      const beganAt = performance.now();
+      const removed = await this.#channel.call("expire", { limit: EXPIRED_AT_ONCE });
+      all += removed;
+      if (removed < EXPIRED_AT_ONCE) return all;
+      await setTimeout((performance.now() - beganAt) * REST_AFTER_EXPIRING);
+    }
+  }
+
   /** Goes ahead of the first call for the collection, in the same batch. */
   #define(name: string): void {
     const known = this.#collections.get(name);
@@ -135,12 +151,4 @@ export class SqliteStore implements Store {
       known.isDefined = false;
     });
   }
-}
-
-/** In parts, so that other calls go on between them. Resolves with how many there were. */
-async function removeAll(removeSome: (limit: number) => Promise<number>): Promise<number> {
-  let all = 0;
-  for (let removed = REMOVED_AT_ONCE; removed === REMOVED_AT_ONCE; all += removed)
-    removed = await removeSome(REMOVED_AT_ONCE);
-  return all;
 }
