@@ -22,25 +22,25 @@ const engines = (backends: string[] | null) =>
     }),
   }) as unknown as EngineSet;
 const model = testModel({ name: "river" });
-const fit = async (devices: Device[], backends: string[] | null, spec = model) => [
+const devicesOf = async (devices: Device[], backends: string[] | null, spec = model) => [
   ...(await devicesThatFit([spec], devices, engines(backends))),
 ];
 
 test("a model goes to the CPU while its engine can use no GPU", async () => {
-  expect(await fit([cuda, cpu], ["cpu"])).toEqual([["river", ["cpu"]]]);
+  expect(await devicesOf([cuda, cpu], ["cpu"])).toEqual([["river", ["cpu"]]]);
 });
 
 test("of several GPUs it gets those that its engine can use", async () => {
-  expect(await fit([cuda, intel, cpu], ["cpu", "cuda"])).toEqual([["river", ["cuda:0"]]]);
+  expect(await devicesOf([cuda, intel, cpu], ["cpu", "cuda"])).toEqual([["river", ["cuda:0"]]]);
 });
 
 test("nothing is said where all GPUs will do, there are none, or the file names devices", async () => {
-  expect(await fit([cuda, cpu], ["cpu", "cuda"])).toEqual([]);
-  expect(await fit([cpu], ["cpu"])).toEqual([]);
-  expect(await fit([cuda, cpu], ["cpu"], testModel({ name: "river", devices: ["cuda:0"] }))).toEqual([]);
+  expect(await devicesOf([cuda, cpu], ["cpu", "cuda"])).toEqual([]);
+  expect(await devicesOf([cpu], ["cpu"])).toEqual([]);
+  expect(await devicesOf([cuda, cpu], ["cpu"], testModel({ name: "river", devices: ["cuda:0"] }))).toEqual([]);
 });
 
 test("programs of the user's own, and engines that are missing, are left alone", async () => {
-  expect(await fit([cuda, cpu], [])).toEqual([]);
-  expect(await fit([cuda, cpu], null)).toEqual([]);
+  expect(await devicesOf([cuda, cpu], [])).toEqual([]);
+  expect(await devicesOf([cuda, cpu], null)).toEqual([]);
 });
