@@ -27,7 +27,7 @@ const JOBS_AT_ONCE = 32;
 const MAX_KEPT = 1_000;
 const NAME = "memory-estimates";
 /** Raised when the formula of fit.ts changes. */
-const FORMULA_VERSION = 3;
+const FORMULA_VERSION = 4;
 
 const program = programFile("src/models/estimate-program");
 
