@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 500;
 export default class NodeDrain extends BaseCommand {
   static override summary = "Take a machine of the cluster out of use, for maintenance";
   static override description =
-    "The other machines send it no more requests, and it starts no more tasks; what runs goes on. It stays drained over restarts, until `node uncordon`. Clients that ask it directly are still answered, and `GET /v2/health/ready` tells load balancers that it is not ready.";
+    "The other machines send it no more requests, and it starts no more tasks; what runs may end, then its engines stop. Requests that still come to it go to other machines, or are refused with 503 where none has the model. `GET /v2/health/ready` tells load balancers that it is not ready. It stays drained over restarts, until `node uncordon`.";
   static override examples = [
     { description: "This machine, until nothing runs on it", command: "<%= config.bin %> node drain --wait" },
     { description: "Another one", command: "<%= config.bin %> node drain gpu-2" },

@@ -3,6 +3,7 @@ import type { TaskView } from "../../src/api/tasks.ts";
 import { taskClient } from "../../src/client/task-client.ts";
 import { AssistantError } from "../../src/core/errors.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { jsonFile } from "../support/cli/json-file.ts";
 import { temperatureOf } from "../support/run/options.ts";
 
 export default class TaskSubmit extends BaseCommand {
@@ -25,6 +26,14 @@ export default class TaskSubmit extends BaseCommand {
   };
   static override flags = {
     system: Flags.string({ helpValue: "TEXT", description: "system message" }),
+    conversation: Flags.string({
+      helpValue: "ID",
+      description:
+        "conversation that it goes on with, and is added to when it completes (see `assistant conversation`)",
+    }),
+    "no-save": Flags.boolean({ dependsOn: ["conversation"], description: "leave the conversation as it is" }),
+    schema: Flags.string({ helpValue: "FILE", description: "JSON Schema that the answer must match" }),
+    seed: Flags.integer({ min: 0, description: "random seed" }),
     temperature: Flags.string({
       helpValue: "NUMBER",
       description: "sampling temperature (default: the model's, else 0.1)",
@@ -51,6 +60,7 @@ export default class TaskSubmit extends BaseCommand {
     if (words.length === 0) throw new AssistantError("usage", "The prompt is missing.");
     const temperature = temperatureOf(flags.temperature);
     const prompt = words.join(" ");
+    const schema = flags.schema === undefined ? undefined : await jsonFile("--schema", flags.schema);
     const task = await taskClient(this.context(flags).paths).submit({
       model,
       ...(flags.system === undefined
@@ -62,6 +72,10 @@ export default class TaskSubmit extends BaseCommand {
             ],
           }),
       ...(temperature === null ? {} : { temperature }),
+      conversation_id: flags.conversation,
+      save_to_conversation: flags["no-save"] ? false : undefined,
+      output_schema: schema,
+      seed: flags.seed,
       max_tokens: flags["max-tokens"],
       priority: flags.priority,
       run_at: flags["run-at"],

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { ClusterSettings, ListenAddress } from "../core/config.ts";
+import { defaults } from "./defaults.ts";
 import { at } from "./draft.ts";
 import { type Environment, variable } from "./environment.ts";
 import { type Findings, noFile, type Place } from "./findings.ts";
@@ -25,6 +26,7 @@ export function clusterOf(
       name: cluster?.name ?? hostName(),
       advertise: cluster?.advertise === undefined ? null : reachable(cluster.advertise, findings, root),
       apiKey: variable(env, KEY_VARIABLE) ?? keyOf(findings, cluster ?? {}, at(root, "cluster"), true, env),
+      lostAfterMs: (cluster?.lost_after_s ?? defaults.clusterLostAfterS) * 1_000,
     };
   // The text may hold a password.
   findings.mistake(written.place, "expected a URL such as `redis://127.0.0.1:6379/0`; found something else");

@@ -36,6 +36,7 @@ export const defaults = {
   taskMaxAttempts: 3,
   taskRetentionH: 24,
   maxPendingTasks: 1_000_000,
+  clusterLostAfterS: 10,
   webhookTimeoutS: 30,
   webhookRetries: 3,
   conversationTtlDays: 7,

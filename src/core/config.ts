@@ -102,6 +102,8 @@ export interface ClusterSettings {
   readonly advertise: ListenAddress | null;
   /** Sent with every call to another, or null. Never shown or logged. */
   readonly apiKey: string | null;
+  /** Milliseconds without a sign of life after which others take up its tasks. */
+  readonly lostAfterMs: number;
 }
 
 /** One `[[worker_pools]]` entry. */
@@ -216,6 +218,8 @@ export interface SchedulerSettings {
   readonly wedgeAfterMs: number;
   /** Milliseconds that running requests get when an instance drains. */
   readonly drainTimeoutMs: number;
+  /** This machine starts nothing more: what comes goes to other ones, or is refused. Missing: false. */
+  readonly isDrained?: boolean;
 }
 
 export interface TaskSettings {

@@ -653,9 +653,20 @@ export function toAssistantError(error: unknown): AssistantError {
   return new AssistantError("internal", message, { cause: error });
 }
 
-/** What is shown of anything thrown: the text of a fault of ours may hold what is nobody's business. */
+/**
+ * What clients are shown of anything thrown: the text of a fault of ours may hold what is nobody's business, and what would
+ * be an argument of a command is a field of a request.
+ */
 export function presentable(thrown: unknown): AssistantError {
   const error = toAssistantError(thrown);
+  if (error.code === "usage") {
+    const { message, param, remedy, cause } = error;
+    return new AssistantError("invalid_request", message, {
+      ...(param === null ? {} : { param }),
+      ...(remedy === null ? {} : { remedy }),
+      cause,
+    });
+  }
   if (error.code !== "internal" || error === thrown) return error;
   return new AssistantError(
     "internal",

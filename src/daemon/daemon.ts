@@ -25,7 +25,7 @@ import { Objects } from "../objects/objects.ts";
 import type { Pipelines } from "../pipelines/pipelines.ts";
 import type { Pools } from "../replicas/pools.ts";
 import type { Replicas } from "../replicas/replicas.ts";
-import { openDocuments, openRecords, type Stores } from "../store/stores.ts";
+import { installationId, openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
 import { openTracing } from "../telemetry/tracing/open.ts";
@@ -94,6 +94,8 @@ export class Daemon {
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
+  /** Taken out of use, until somebody says otherwise. */
+  #isDrained = false;
 
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
   static async start(options: DaemonOptions): Promise<Daemon> {
@@ -119,8 +121,10 @@ export class Daemon {
       problems.forEach(report);
       for (const leftover of leftovers)
         log.log.warn({ ...leftover }, "ended a process that an earlier daemon left behind");
-      const records = await openRecords(config, report);
-      const stores: Stores = { ...documents, records, cluster: records.isShared ? records.connection : null };
+      const records = await openRecords(config, report, { isRequired: false });
+      const cluster = records.isShared ? records.connection : null;
+      const installation = cluster === null ? null : await installationId(documents);
+      const stores: Stores = { ...documents, records, cluster, installation };
       const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
         log.log.warn({ err: error }, "the usage of keys could not be saved"),
       );
@@ -128,10 +132,11 @@ export class Daemon {
       const keys = new KeyRing({
         store: stores.records,
         paths,
+        documents: stores.data,
         configured: () => current.config.apiKeys,
         endWorkOf: (tenant) => daemon.#deferred.endAllOf(tenant),
       });
-      await keys.load();
+      await keys.open();
       const tracing = await openTracing(config.telemetry, version, log.part("telemetry"));
       const daemon: Daemon = new Daemon({ current, stores, lock, log, metering, keys, tracing });
       await startParts(daemon.#parts);
@@ -183,7 +188,7 @@ export class Daemon {
     const { monitor, observer } = createMonitor({
       current,
       components: this.#components,
-      store: stores.records,
+      stores,
       log,
       tasks: () => this.#tasks,
       status: () => control.status(),
@@ -198,7 +203,12 @@ export class Daemon {
     const { files, responses, batches } = this.#deferred;
     this.#membership = createMembership(current, this.#components, stores, log, {
       grpc: () => this.#listeners.grpc,
-      onDrained: (isDrained) => this.#tasks.pause(isDrained),
+      onDrained: (isDrained) => {
+        if (isDrained === this.#isDrained) return;
+        this.#isDrained = isDrained;
+        this.#tasks.pause(isDrained);
+        this.#configure(this.#current.config);
+      },
     });
     this.#pipelines = createPipelines(current, this.#components, log);
     this.#listeners = new Listeners({
@@ -287,6 +297,7 @@ export class Daemon {
     let watching: Disposable | null = null;
     let sweeper: Disposable | null = null;
     let keysOfOthers: Disposable | null = null;
+    let usageOfOthers: Disposable | null = null;
     return [
       { name: "lock", stop: () => lock.release() },
       { name: "log", stop: () => this.#closeLog(log) },
@@ -295,10 +306,12 @@ export class Daemon {
         start: () => {
           sweeper = sweeping(records, systemClock, log.part("store"));
           keysOfOthers = keys.watch((error) => this.#log.error({ err: error }, "the API keys could not be read"));
+          usageOfOthers = metering.watch(records);
         },
         stop: async () => {
           sweeper?.[Symbol.dispose]();
           keysOfOthers?.[Symbol.dispose]();
+          usageOfOthers?.[Symbol.dispose]();
           await records.close();
         },
       },
@@ -343,7 +356,7 @@ export class Daemon {
         },
       },
       { name: "cluster", start: () => this.#membership?.start(), stop: () => this.#membership?.close() },
-      { name: "workers", start: () => startWorkers(this.#workers, log), stop: () => this.#workers.close() },
+      { name: "workers", start: () => startWorkers(this.#workers), stop: () => this.#workers.close() },
       { name: "pipelines", stop: () => this.#pipelines.close() },
       { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },
       {
@@ -395,7 +408,11 @@ export class Daemon {
     scheduler.configure({
       models: preload ? models : models.map((model) => ({ ...model, preload: false })),
       devices: this.#current.hardware.devices,
-      settings: { ...config.scheduler, tenantWeights: weightsOf(this.#keys.keys) },
+      settings: {
+        ...config.scheduler,
+        tenantWeights: weightsOf(this.#keys.keys),
+        isDrained: this.#isDrained,
+      },
       memoryBytes: memory.needs,
       cacheTokens: memory.cacheTokens,
       memoryPending: memory.pending,

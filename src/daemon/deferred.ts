@@ -7,6 +7,7 @@ import { Background, RESPONSE_JOB } from "../gateway/doors/openai/responses/back
 import { Responses } from "../gateway/doors/openai/responses/stored.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
+import { Relay } from "../tasks/relay.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
@@ -31,7 +32,7 @@ export interface DeferredParts {
 export function createDeferred(
   current: Current,
   { inference, directory }: Pick<Components, "inference" | "directory">,
-  { records: store }: Pick<Stores, "records">,
+  { records: store, cluster: connection }: Pick<Stores, "records" | "cluster">,
   { tasks, conversations, authorizer, log }: DeferredParts,
 ): Deferred {
   const callerOf = (tenant: string) => authorizer.callerOf(tenant);
@@ -39,6 +40,8 @@ export function createDeferred(
   const responses = new Responses(store, () => current.config.keepResponsesMs, {
     queue: tasks,
     mayKeep: (tenant) => authorizer.isKnown(tenant),
+    relay: (read) =>
+      connection === null ? null : new Relay({ connection, kind: "response", read, clock: systemClock }),
   });
   const batches = new Batches({
     ...{ store, files, tasks, inference, directory, authorizer },

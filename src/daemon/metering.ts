@@ -2,11 +2,12 @@ import type { DaemonStatus } from "../api/status.ts";
 import type { UsageByDay, UsageReport } from "../api/usage.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { FinishedRequest } from "../core/request.ts";
+import type { Store } from "../core/store.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
 import type { RequestLog } from "../inference/ports.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { TaskQueueFacts } from "../telemetry/task-metrics.ts";
-import { UsageLedger, type UsageSources } from "../telemetry/usage.ts";
+import { UsageLedger, type UsageSources, usageCollection } from "../telemetry/usage.ts";
 
 /** A crash loses the usage of as long, milliseconds. */
 const SAVE_EVERY_MS = 60_000;
@@ -32,6 +33,13 @@ export class Metering implements AsyncDisposable {
   /** `failed` is called when the usage could not be written. */
   static async open(sources: UsageSources, failed: (error: unknown) => void): Promise<Metering> {
     return new Metering(await UsageLedger.open(sources, Date.now()), failed);
+  }
+
+  /** Reads what was saved where that could not be done at the start, once the store is there. */
+  watch(store: Pick<Store, "watch">): Disposable {
+    return store.watch(usageCollection.name, (ids) => {
+      if (ids === null) this.#usage.load().catch(this.#failed);
+    });
   }
 
   get tasks(): Metrics["tasks"] {

@@ -3,11 +3,12 @@ import type { DaemonStatus } from "../api/status.ts";
 import { systemClock } from "../core/clock.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
-import type { Store } from "../core/store.ts";
 import { cudaVersion } from "../fleet/nvidia.ts";
+import { Elsewhere } from "../monitor/elsewhere.ts";
 import { Monitor } from "../monitor/monitor.ts";
 import { daemonLine } from "../monitor/recent-logs.ts";
 import { tracingFacts } from "../monitor/tracing-facts.ts";
+import type { Stores } from "../store/stores.ts";
 import type { TaskObserver, Tasks } from "../tasks/tasks.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
@@ -20,7 +21,7 @@ const NVIDIA_TIMEOUT_MS = 5_000;
 export interface MonitorParts {
   readonly current: Current;
   readonly components: Components;
-  readonly store: Store;
+  readonly stores: Pick<Stores, "records" | "cluster">;
   readonly log: DaemonLog;
   /** They report to what this makes, and are made after it. */
   tasks(): Tasks;
@@ -29,7 +30,8 @@ export interface MonitorParts {
 
 /** What happens in the daemon's parts, brought together for those who watch. */
 export function createMonitor(parts: MonitorParts): { readonly monitor: Monitor; readonly observer: TaskObserver } {
-  const { current, components, store, log, tasks, status } = parts;
+  const { current, components, stores, log, tasks, status } = parts;
+  const { records: store, cluster: connection } = stores;
   let cuda: Promise<string | null> | null = null;
   const own = log.part("monitor");
   const monitor = new Monitor({
@@ -46,6 +48,7 @@ export function createMonitor(parts: MonitorParts): { readonly monitor: Monitor;
     },
     tasks: () => tasks().queue,
     tracing: tracingFacts(current.config.telemetry),
+    elsewhere: connection === null ? null : new Elsewhere({ connection, clock: systemClock }),
     clock: systemClock,
     failed: (what, error) => own.warn({ err: error }, what),
   });

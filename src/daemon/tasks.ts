@@ -1,3 +1,4 @@
+import { defaults } from "../config/defaults.ts";
 import type { Conversations } from "../conversations/conversations.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Tracer } from "../core/trace.ts";
@@ -36,7 +37,11 @@ export const createTasks = (
     cluster:
       connection === null
         ? null
-        : { connection, serves: (lane) => directory.find(kindOfLane(lane).model) !== undefined },
+        : {
+            connection,
+            serves: (lane) => directory.find(kindOfLane(lane).model) !== undefined,
+            lostAfterMs: current.config.cluster?.lostAfterMs ?? defaults.clusterLostAfterS * 1_000,
+          },
     clock: systemClock,
     tracer,
     log: log.part("tasks"),

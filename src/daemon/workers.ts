@@ -7,24 +7,22 @@ import type { Components } from "./components.ts";
 /** Those of an earlier daemon are models again when this one is ready; ones that are slow to show how they are hold it up no longer than this. */
 const FIRST_LOOK_MS = 1_000;
 
-export async function startWorkers(workers: Workers, log: DaemonLog): Promise<void> {
+export async function startWorkers(workers: Workers): Promise<void> {
   const late = Promise.withResolvers<void>();
   const timer = systemClock.after(FIRST_LOOK_MS, late.resolve);
-  const started = workers
-    .start()
-    .catch((error: unknown) => log.log.warn({ err: error }, "the workers of the last run could not be read"));
-  await Promise.race([started, late.promise]);
+  await Promise.race([workers.start(), late.promise]);
   timer.cancel();
 }
 
 /** The registered workers, as one more source of models. */
 export function createWorkers(
   { remotes, directory }: Pick<Components, "remotes" | "directory">,
-  { records: store }: Pick<Stores, "records">,
+  { records: store, installation }: Pick<Stores, "records" | "installation">,
   log: DaemonLog,
 ): Workers {
   const workers = new Workers({
     store,
+    installation,
     clock: systemClock,
     log: log.part("workers"),
     isTaken: (name) => (directory.find(name)?.source.type ?? "worker") !== "worker",

@@ -2,7 +2,8 @@ import type { KeyOrder, KeyView, NewKey } from "../api/keys.ts";
 import { hasStoredKeys, markStoredKeys, storedKeysFile } from "../config/stored-keys.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { ApiKey, Paths } from "../core/config.ts";
-import { AssistantError } from "../core/errors.ts";
+import type { Documents, DocumentType } from "../core/documents.ts";
+import { AssistantError, isAssistantError } from "../core/errors.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { Signal } from "../core/signal.ts";
 import type { Collection, Store, StoredRecord } from "../core/store.ts";
@@ -20,6 +21,8 @@ import {
 export interface KeyRingOptions {
   readonly store: Store;
   readonly paths: Pick<Paths, "dataDir">;
+  /** Where those of a shared store are kept beside it. Default: nowhere. */
+  readonly documents?: Pick<Documents, "read" | "write"> | null;
   /** The keys of the configuration, which stored ones stand beside. */
   readonly configured: () => readonly ApiKey[];
   readonly clock?: Pick<Clock, "now">;
@@ -29,6 +32,21 @@ export interface KeyRingOptions {
 
 /** What is kept of a key that is gone: what was used, and who changed what. */
 const KEPT = { except: ["usage", "audit"] } as const;
+
+/** The keys of a shared store as they were read last: hashes, as in the store. */
+type Kept = readonly { readonly id: string; readonly value: KeyRecord }[];
+const KEPT_KEYS = "cluster-keys";
+const keptDocument: DocumentType<{ readonly keys: Kept }> = {
+  title: "API keys of the cluster",
+  schema: 1,
+  durable: true,
+  parse(value) {
+    const { keys } = (value ?? {}) as { readonly keys?: Partial<Kept[number]>[] };
+    if (!Array.isArray(keys)) return null;
+    const isWhole = keys.every((key) => typeof key?.id === "string" && typeof key.value?.sha256 === "string");
+    return isWhole ? { keys: keys as Kept } : null;
+  },
+};
 
 const PAGE = 500;
 const TENANT = "local";
@@ -41,11 +59,15 @@ export class KeyRing {
   readonly #options: Required<KeyRingOptions>;
   readonly #records: Collection<KeyRecord>;
   #stored: readonly ApiKey[] = [];
+  /** Whether the store could be read once. */
+  #isRead = false;
+  /** Of the document, as JSON. */
+  #kept: string | null = null;
   /** Everything that doors accept, and of which configuration. The same array as long as nothing changes. */
   #all: { readonly configured: readonly ApiKey[]; readonly keys: readonly ApiKey[] } | null = null;
 
   constructor(options: KeyRingOptions) {
-    this.#options = { clock: systemClock, endWorkOf: async () => {}, ...options };
+    this.#options = { clock: systemClock, documents: null, endWorkOf: async () => {}, ...options };
     this.#records = options.store.collection(keyCollection);
   }
 
@@ -59,7 +81,11 @@ export class KeyRing {
 
   /** What somebody should know, one sentence each. */
   get problems(): readonly string[] {
-    const { paths } = this.#options;
+    const { paths, store } = this.#options;
+    if (this.#stored[0] === NOBODY && !this.#isRead)
+      return [
+        `The API keys in ${store.location} cannot be read; requests that have one of them are refused until then.`,
+      ];
     return this.#stored[0] === NOBODY
       ? [
           `The store had API keys and has none now, so requests over the network are refused: restore a backup, create keys anew, or delete ${storedKeysFile(paths)} and restart to serve without keys.`,
@@ -67,9 +93,30 @@ export class KeyRing {
       : [];
   }
 
+  /** The same at the start, when keys that other daemons share may be out of reach: those that were read last hold until then. */
+  async open(): Promise<void> {
+    const { store, documents } = this.#options;
+    try {
+      await this.load();
+    } catch (error) {
+      if (!store.isShared || !isAssistantError(error) || error.code !== "store_unavailable") throw error;
+      await this.#take((await documents?.read(KEPT_KEYS, keptDocument))?.keys ?? []);
+    }
+  }
+
   /** Reads the keys as they are in the store now: at start, and where another process may have changed them. */
   async load(): Promise<void> {
-    const records = await this.#list();
+    const { store, documents } = this.#options;
+    const records = (await this.#list()).map(({ id, value }) => ({ id, value }));
+    this.#isRead = true;
+    await this.#take(records);
+    const text = JSON.stringify(records);
+    if (!store.isShared || documents === null || text === this.#kept) return;
+    await documents.write(KEPT_KEYS, keptDocument, { keys: records });
+    this.#kept = text;
+  }
+
+  async #take(records: Kept): Promise<void> {
     const stored = records.flatMap(({ id, value }) => apiKeysOf(id, value));
     // Another daemon may have made the first one.
     if (stored.length > 0) await markStoredKeys(this.#options.paths, true);

@@ -13,7 +13,7 @@ export function checkModelName(name: string): string {
     `A model's name must begin with a letter or digit and hold only letters, digits, ".", "_" and "-" (at most 100); found ${JSON.stringify(name)}.`,
     {
       param: "name",
-      remedy: "Choose another name with `--name`.",
+      remedy: "Choose another name.",
     },
   );
 }

@@ -2,6 +2,7 @@ import type { DaemonStatus } from "../api/status.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
+import type { Elsewhere } from "./elsewhere.ts";
 import { type EventType, envelope, type Happening, maySee, type Viewer } from "./events.ts";
 import { type GpuFacts, type GpuStats, gpusOf } from "./gpu.ts";
 import { type Disk, type Health, healthOf } from "./health.ts";
@@ -20,6 +21,8 @@ export interface MonitorPorts {
   tasks(): { readonly waiting: number; readonly running: readonly string[] };
   /** Of this run of the daemon: a change takes a restart. */
   readonly tracing: TracingFacts;
+  /** What happens to tasks on other daemons; null: there are none. */
+  readonly elsewhere: Pick<Elsewhere, "isWatched" | "tell" | "follow"> | null;
   readonly clock: Clock;
   /** Called when something could not be read or written. */
   failed(what: string, error: unknown): void;
@@ -43,6 +46,8 @@ export interface QueueStats {
 interface Watcher {
   readonly viewer: Viewer;
   readonly take: (message: Message) => void;
+  /** Some events of other daemons were missed; null: nobody knows how many. */
+  readonly lost: (count: number | null) => void;
 }
 
 /** Between two reports of GPUs, while somebody watches. */
@@ -56,6 +61,7 @@ export class Monitor {
   readonly #logs = new RecentLogs();
   readonly #watchers = new Set<Watcher>();
   #gpuTimer: Timer | null = null;
+  #following: Disposable | null = null;
   #gpus: { readonly at: number; readonly found: Promise<readonly GpuStats[]> } | null = null;
 
   constructor(ports: MonitorPorts) {
@@ -69,32 +75,46 @@ export class Monitor {
 
   /** Somebody watches: what is only made for them is not made otherwise. */
   get isWatched(): boolean {
-    return this.#watchers.size > 0;
+    return this.#watchers.size > 0 || this.#ports.elsewhere?.isWatched === true;
   }
 
   /** Has `take` called with every event that the viewer may see, until it is disposed of. */
-  watch(viewer: Viewer, take: Watcher["take"]): Disposable {
-    const watcher = { viewer, take };
+  watch(viewer: Viewer, take: Watcher["take"], lost: Watcher["lost"] = () => {}): Disposable {
+    const watcher = { viewer, take, lost };
     this.#watchers.add(watcher);
+    this.#following ??=
+      this.#ports.elsewhere?.follow({
+        happened: (event, at) => this.#show(event, at),
+        lost: (count) => {
+          for (const each of this.#watchers) each.lost(count);
+        },
+      }) ?? null;
     if (this.#gpuTimer === null) this.#reportGpusLater();
     return {
       [Symbol.dispose]: () => {
         this.#watchers.delete(watcher);
-        if (this.isWatched) return;
+        if (this.#watchers.size > 0) return;
+        this.#following?.[Symbol.dispose]();
+        this.#following = null;
         this.#gpuTimer?.cancel();
         this.#gpuTimer = null;
       },
     };
   }
 
-  /** Reports what has happened to those who watch. */
-  tell({ type, data, task, forOthers }: Happening): void {
-    if (!this.isWatched) return;
+  /** Reports what has happened to those who watch; what is about a task, on all daemons of the cluster. */
+  tell(event: Happening): void {
     const now = this.#ports.clock.now();
+    if (event.task !== null) this.#ports.elsewhere?.tell(event, now);
+    this.#show(event, now);
+  }
+
+  #show({ type, data, task, forOthers }: Happening, at: number): void {
+    if (this.#watchers.size === 0) return;
     const message = (shown: object): Message => ({
       type,
       taskId: task?.id ?? null,
-      text: envelope(type, now, { data: shown }),
+      text: envelope(type, at, { data: shown }),
     });
     const whole = message(data);
     const part = forOthers === undefined ? whole : forOthers === null ? null : message(forOthers);

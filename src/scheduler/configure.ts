@@ -18,6 +18,7 @@ import { disarm, refusal, type Turn } from "./turn.ts";
  */
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
+  const wasDrained = state.settings.isDrained === true;
   state.settings = config.settings;
   state.hasExclusive = config.models.some((spec) => spec.exclusive);
   const policy = policies[config.settings.policy];
@@ -39,6 +40,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     const wasWanted =
       known !== undefined &&
       !known.removed &&
+      !wasDrained &&
       known.spec.fingerprint === spec.fingerprint &&
       (known.spec.preload || (!spec.preload && known.spec.replicasMin === spec.replicasMin));
     const model = known ?? new ModelRecord(spec);
@@ -48,6 +50,11 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
     if ((spec.preload || (spec.replicasMin ?? 0) > 0) && !wasWanted) toPreload.push(model);
   }
+  // They finish what they do, however long it takes; what waits for them goes elsewhere.
+  if (config.settings.isDrained === true)
+    for (const instance of [...state.instances.values()]) leave(turn, instance, "evicted");
+  if (wasDrained || config.settings.isDrained === true)
+    for (const model of state.models.values()) if (model.queue.size > 0) state.dirty.add(model);
   shareAccounts(state);
   roomChanged(turn);
   for (const model of toPreload) preload(turn, model, model.wantedInstances);

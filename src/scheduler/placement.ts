@@ -19,6 +19,7 @@ interface Option {
  * no room now, or when more has to be known first (`uninformed`). Only the first instance of a model that is waited for may push others out (`mayEvict`).
  */
 export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict: boolean): boolean {
+  if (turn.state.settings.isDrained) return false;
   if (!isInformed(turn, model)) {
     turn.state.uninformed.set(model, purpose === "demand" ? 0 : 1);
     return false;

@@ -10,7 +10,9 @@ import { hopeless, place } from "./placement.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { failureRefusal } from "./requests.ts";
 import { hasThread } from "./threads.ts";
-import { arm, disarm, type Turn } from "./turn.ts";
+import { arm, disarm, refusal, type Turn } from "./turn.ts";
+
+const DRAINED_RETRY_S = 10;
 
 /**
  * Draws the conclusions of what an event changed: free slots go to who waits, models that are waited for get instances,
@@ -62,8 +64,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
       if (instance.life.phase === "planned" && instance.purpose === "demand") remove(turn, instance);
     return;
   }
-  if (model.isRemoteOnly) {
-    giveUp(turn, model, () => unreachable(turn, model));
+  if (model.isRemoteOnly || state.settings.isDrained) {
+    giveUp(turn, model, () => (model.isRemoteOnly ? unreachable(turn, model) : drained(model)));
     return;
   }
   // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
@@ -88,6 +90,14 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   }
   seekRoom(turn, model, growth);
 }
+
+const drained = (model: ModelRecord): Refusal =>
+  refusal(
+    "node_unavailable",
+    `This machine is drained, and no other one takes a request for model "${model.name}" now`,
+    "Ask another machine, or use this one again: `assistant node uncordon`.",
+    DRAINED_RETRY_S,
+  );
 
 function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   const { state } = turn;

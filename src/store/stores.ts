@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { ClusterSettings, Paths, StoreSync } from "../core/config.ts";
-import type { Documents } from "../core/documents.ts";
+import type { Documents, DocumentType } from "../core/documents.ts";
 import type { Store } from "../core/store.ts";
 import { JsonDocuments } from "./json-documents.ts";
 import type { RedisConnection } from "./redis/connection.ts";
@@ -25,6 +26,27 @@ export interface Stores extends DocumentStores {
   readonly records: Store;
   /** What the daemons of a cluster share; null: this one is alone. */
   readonly cluster: RedisConnection | null;
+  /** Which of those it is that share the records; null: this one is alone. */
+  readonly installation: string | null;
+}
+
+const installationDocument: DocumentType<{ readonly id: string }> = {
+  title: "installation's id",
+  schema: 1,
+  durable: true,
+  parse(value) {
+    const { id } = (value ?? {}) as { readonly id?: unknown };
+    return typeof id === "string" && id !== "" ? { id } : null;
+  },
+};
+
+/** The id of an installation, made when it is first asked for. Whoever asks has the lock of its data directory. */
+export async function installationId({ data }: Pick<DocumentStores, "data">): Promise<string> {
+  const known = await data.read("installation", installationDocument);
+  if (known !== null) return known.id;
+  const id = randomUUID();
+  await data.write("installation", installationDocument, { id });
+  return id;
 }
 
 /** Where the durable records of an installation are. */
@@ -58,13 +80,15 @@ export interface RecordsOptions {
 
 /**
  * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made yet.
- * The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached.
+ * The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached, unless it is not
+ * required now: then whatever is asked of it rejects until it can be.
  */
 export async function openRecords(
   { paths, cluster, storeSync = "always" }: RecordsOptions,
   report: (problem: string) => void,
+  { isRequired = true }: { readonly isRequired?: boolean } = {},
 ): Promise<SqliteStore | RedisStore> {
   if (cluster === null) return new SqliteStore({ directory: storeDirectory(paths), sync: storeSync, report });
   const { RedisStore } = await import("./redis/store.ts");
-  return await RedisStore.open({ url: cluster.url, report });
+  return await RedisStore.open({ url: cluster.url, report, isRequired });
 }

@@ -13,6 +13,8 @@ export interface ClusterQueue {
   readonly connection: RedisConnection;
   /** Whether this daemon has the model of a queue. */
   readonly serves: (lane: string) => boolean;
+  /** Milliseconds without a sign of life after which others take up what it runs. */
+  readonly lostAfterMs: number;
 }
 
 export interface ClusterRunnerOptions extends ClusterQueue {
@@ -27,9 +29,8 @@ export interface ClusterRunnerOptions extends ClusterQueue {
 const PREFIX = "assistant:bull";
 /** Names of all queues that there ever were. */
 const LANES = "assistant:lanes";
-/** A daemon that does not renew its hold on a task for as long has died. */
-const LOCK_MS = 10_000;
-const STALLED_CHECK_MS = 3_000;
+/** How often it is looked whether a daemon has died. */
+const MAX_STALLED_CHECK_MS = 3_000;
 /** How soon a daemon takes part in a queue that another one began, or whose model has come. */
 const LOOK_MS = 2_000;
 const STORE_RETRY_MS = 1_000;
@@ -161,7 +162,7 @@ export class ClusterRunner implements Dispatcher {
   }
 
   async #take(lane: string): Promise<void> {
-    const { connection, concurrency, log } = this.#options;
+    const { connection, concurrency, lostAfterMs, log } = this.#options;
     const { Worker, DelayedError } = await import("bullmq");
     if (this.#state !== "running" || this.#workers.has(lane) || !this.#options.serves(lane)) return;
     this.#delayedError = DelayedError;
@@ -171,8 +172,8 @@ export class ClusterRunner implements Dispatcher {
       connection: this.#client,
       prefix: PREFIX,
       concurrency: Math.max(1, concurrency(lane)),
-      lockDuration: LOCK_MS,
-      stalledInterval: STALLED_CHECK_MS,
+      lockDuration: lostAfterMs,
+      stalledInterval: Math.min(MAX_STALLED_CHECK_MS, lostAfterMs / 2),
       maxStalledCount: NEVER,
       removeOnComplete: { count: 0 },
     });

@@ -1,29 +1,44 @@
+import { randomUUID } from "node:crypto";
+import type { Growing, Mirror } from "./relay.ts";
+
+/** Of a message to another daemon. */
+const MAX_MESSAGE_CHARACTERS = 64 * 1024;
+
 /** What the running tasks have answered so far, and who waits for a change of a task. */
 export class Outputs {
   readonly #running = new Map<string, Output>();
-  readonly #grown: (taskId: string, output: Output) => void;
+  /** Of tasks that run on other daemons and are followed here. */
+  readonly #elsewhere = new Map<string, Mutable>();
+  readonly #changed: (taskId: string, output: Output | null) => void;
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  /** `grown` is called with each piece of an output. */
-  constructor(grown: (taskId: string, output: Output) => void = () => {}) {
-    this.#grown = grown;
+  /** `changed` is called with each piece of an output, and with null at its end. */
+  constructor(changed: (taskId: string, output: Output | null) => void = () => {}) {
+    this.#changed = changed;
   }
 
   /** Of the attempt that runs now; null: none does. */
   get(taskId: string): Output | null {
-    return this.#running.get(taskId) ?? null;
+    return this.#running.get(taskId) ?? this.#elsewhere.get(taskId) ?? null;
+  }
+
+  /** The same for daemons that follow it, unless they run the task. */
+  growing(taskId: string): Growing | null {
+    const output = this.#running.get(taskId);
+    return output === undefined ? null : growingOf(output);
   }
 
   /** An attempt begins, maybe after another one whose output is void. */
   begin(taskId: string): { append(text: string): void } {
-    const output = { text: "", pieces: 0 };
+    const output = newOutput();
     this.#running.set(taskId, output);
+    this.#elsewhere.delete(taskId);
     this.touch(taskId);
     return {
       append: (text) => {
         output.text += text;
         output.pieces += 1;
-        this.#grown(taskId, output);
+        this.#changed(taskId, output);
         this.touch(taskId);
       },
     };
@@ -32,7 +47,33 @@ export class Outputs {
   /** No attempt runs any longer. */
   end(taskId: string): void {
     this.#running.delete(taskId);
+    this.#changed(taskId, null);
     this.touch(taskId);
+  }
+
+  /** Shows what another daemon's attempt answers. */
+  mirror(taskId: string): Mirror {
+    const running = this.#running;
+    const end = (): void => {
+      if (this.#elsewhere.delete(taskId)) this.touch(taskId);
+    };
+    return {
+      get isHere() {
+        return running.has(taskId);
+      },
+      begin: () => {
+        this.#elsewhere.set(taskId, newOutput());
+        this.touch(taskId);
+      },
+      take: (parts) => {
+        const output = this.#elsewhere.get(taskId);
+        if (output === undefined) return;
+        output.text += parts.join("");
+        this.touch(taskId);
+      },
+      end,
+      lost: end,
+    };
   }
 
   /** Something of the task has changed. */
@@ -60,9 +101,26 @@ export class Outputs {
   }
 }
 
+const growingOf = (output: Output): Growing => ({
+  attempt: output.attempt,
+  get length() {
+    return output.text.length;
+  },
+  slice: (from) => {
+    const text = output.text.slice(from, from + MAX_MESSAGE_CHARACTERS);
+    return { parts: [text], next: from + text.length };
+  },
+});
+
 /** Grows at its end alone. */
 export interface Output {
+  /** Id of the attempt, or of the part of one, that it comes from. */
+  readonly attempt: string;
   readonly text: string;
   /** In how many it came: one for each token, where the model's server sends them one by one. */
   readonly pieces: number;
 }
+
+type Mutable = { -readonly [Field in keyof Output]: Output[Field] };
+
+const newOutput = (): Mutable => ({ attempt: randomUUID(), text: "", pieces: 0 });

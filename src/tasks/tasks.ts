@@ -22,6 +22,7 @@ import {
   type TaskStatus,
   taskCollection,
 } from "./record.ts";
+import { Relay } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import { RunningTasks } from "./running.ts";
 import { SchemaChecker } from "./schema/checker.ts";
@@ -93,6 +94,8 @@ export class Tasks {
   readonly #options: TasksOptions;
   readonly #ledger: TaskLedger;
   readonly #outputs: Outputs;
+  /** Null: there are no other daemons. */
+  readonly #relay: Relay | null;
   /** Tasks by the ids of their running requests. */
   readonly #requests = new Map<string, string>();
   readonly #running: RunningTasks;
@@ -110,7 +113,14 @@ export class Tasks {
   constructor(options: TasksOptions) {
     this.#options = options;
     const { store, settings, clock, random = Math.random, tracer = null, observer, cluster, ...rest } = options;
-    this.#outputs = new Outputs((id, output) => observer?.progressed(id, output));
+    this.#outputs = new Outputs((id, output) => {
+      if (output !== null) observer?.progressed(id, output);
+      this.#relay?.grown(id);
+    });
+    this.#relay =
+      cluster === null
+        ? null
+        : new Relay({ connection: cluster.connection, kind: "task", read: (id) => this.#outputs.growing(id), clock });
     this.#ledger = new TaskLedger({
       store,
       retentionMs: () => settings().retentionMs,
@@ -209,6 +219,7 @@ export class Tasks {
   close(): void {
     this.#isClosed = true;
     this.#watching?.[Symbol.dispose]();
+    this.#relay?.close();
     this.#dispatcher.stop();
     this.#running.stop();
     this.#outputs.touchAll();
@@ -328,7 +339,8 @@ export class Tasks {
     let shown: TaskStatus | null = null;
     let output: ReturnType<Outputs["get"]> = null;
     let sent = "";
-    await this.get(id, owner);
+    const { value: first } = await this.get(id, owner);
+    using _elsewhere = isEnded(first.status) ? null : (this.#relay?.follow(id, () => this.#outputs.mirror(id)) ?? null);
     for (;;) {
       using next = this.#outputs.next(id);
       const running = this.#outputs.get(id);

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import type { UsageByDay, UsageDay, UsageReport, UsageRow } from "../api/usage.ts";
 import type { Documents, DocumentType } from "../core/documents.ts";
+import { isAssistantError } from "../core/errors.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import type { Collection, CollectionSpec, Store } from "../core/store.ts";
 
@@ -17,7 +18,7 @@ const DAYS_KEPT = 400;
 const PAGE = 1_000;
 const WRITES_AT_ONCE = 500;
 
-const usageCollection: CollectionSpec<UsageRecord> = {
+export const usageCollection: CollectionSpec<UsageRecord> = {
   name: "usage",
   indexes: { byDay: ["day"], ofTenant: ["@tenant", "day"] },
 };
@@ -40,23 +41,41 @@ export class UsageLedger {
   /** What was in the store when a row was read or saved last. Another daemon may have counted more there since. */
   readonly #saved = new WeakMap<Row, Readonly<Row>>();
 
-  private constructor(store: Store, since: number) {
+  readonly #documents: Documents;
+  #isLoaded = false;
+
+  private constructor({ store, documents }: UsageSources, since: number) {
     this.#store = store;
+    this.#documents = documents;
     this.#records = store.collection(usageCollection);
     this.#since = since;
   }
 
-  /** Continues what was saved; counting starts again where that is missing or damaged. `now`: epoch milliseconds. Throws `data_newer`. */
-  static async open({ store, documents }: UsageSources, now: number): Promise<UsageLedger> {
-    const ledger = new UsageLedger(store, now);
-    const [begun] = await ledger.#listed(SINCE);
-    if (begun === undefined) await ledger.#takeOver(documents);
-    else {
-      ledger.#since = begun.since ?? now;
-      for (const row of await ledger.#listed(TOTAL)) ledger.#take(ledger.#totals, row);
-      for (const row of await ledger.#listed(dayOf(now))) ledger.#take(ledger.#days, row);
-    }
+  /**
+   * Continues what was saved; counting starts again where that is missing or damaged. What cannot be reached now is added to
+   * what is counted meanwhile, before that is saved. `now`: epoch milliseconds. Throws `data_newer`.
+   */
+  static async open(sources: UsageSources, now: number): Promise<UsageLedger> {
+    const ledger = new UsageLedger(sources, now);
+    await ledger.load(now).catch((error: unknown) => {
+      if (!sources.store.isShared || !isAssistantError(error) || error.code !== "store_unavailable") throw error;
+    });
     return ledger;
+  }
+
+  /** Reads what was saved, unless that has been done. */
+  async load(now: number = Date.now()): Promise<void> {
+    if (this.#isLoaded) return;
+    const [begun] = await this.#listed(SINCE);
+    if (begun === undefined) await this.#takeOver(this.#documents);
+    else {
+      const [totals, today] = [await this.#listed(TOTAL), await this.#listed(dayOf(now))];
+      if (this.#isLoaded) return;
+      this.#since = begun.since ?? now;
+      for (const row of totals) this.#take(this.#totals, row);
+      for (const row of today) this.#take(this.#days, row);
+    }
+    this.#isLoaded = true;
   }
 
   note(request: FinishedRequest, now: number = Date.now()): void {
@@ -114,6 +133,7 @@ export class UsageLedger {
   async save(now: number = Date.now()): Promise<void> {
     const rows = [...this.#dirty];
     if (rows.length === 0) return;
+    await this.load(now);
     this.#dirty.clear();
     const expiresAt = now + DAYS_KEPT * DAY_MS;
     try {
@@ -157,8 +177,9 @@ export class UsageLedger {
   }
 
   #take(rows: Map<string, Row>, { since: _, ...record }: UsageRecord): void {
-    const row = { ...record };
-    rows.set(keyOf(row), row);
+    const row = rowOf(rows, record);
+    // With what was counted before it could be read.
+    Object.assign(row, plus(record, row));
     this.#saved.set(row, record);
   }
 

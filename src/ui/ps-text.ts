@@ -4,7 +4,7 @@ import { columns, sortRows, visibleRows } from "./rows.ts";
 import { brokenModels, deathSentence, idleSentence } from "./summary.ts";
 import { plainTable } from "./table.ts";
 
-/** `ps` as plain lines: the table with nothing cut, then what died and why, and what is wrong with the configuration. */
+/** `ps` as plain lines: the table with nothing cut, then what died and why, what is wrong with the configuration, and hints. */
 export function psText(status: DaemonStatus): string[] {
   const [byName] = columns;
   const rows = byName === undefined ? [] : sortRows(visibleRows(status), byName);
@@ -17,6 +17,7 @@ export function psText(status: DaemonStatus): string[] {
     ...short,
     ...status.notices.map(noticeLine),
     ...restartLines(status.restartSettings),
+    ...status.hints.map((hint) => `Hint: ${hint}`),
   ];
   const table = rows.length === 0 ? [idleSentence(status)] : plainTable(columns, rows);
   const atWorkers = status.models.filter(({ engine }) => engine === "worker").map(({ name }) => name);

@@ -12,6 +12,8 @@ import { capabilitiesOf, type DebugRow, Worker, type WorkerEvents } from "./work
 
 export interface WorkersPorts {
   readonly store: Store;
+  /** Which of those it is that share the store; null: there is no other. */
+  readonly installation: string | null;
   readonly clock: Clock;
   readonly log: {
     info(fields: object, message: string): void;
@@ -33,6 +35,7 @@ const MAX_REGISTRATIONS = 20_000;
 /** A place that was reserved and not used is free again after this. */
 const RESERVED_MS = 10 * 60_000;
 const LOOK_EVERY_MS = 30_000;
+const START_RETRY_MS = 5_000;
 /** Workers that are asked how they are at once. */
 const LOOKS_AT_ONCE = 16;
 /** Nothing is there any longer that could answer. Other failures, such as too many open files, may be our own. */
@@ -55,12 +58,21 @@ export class Workers implements RemoteSource, WorkerEvents {
 
   constructor(ports: WorkersPorts) {
     this.#ports = ports;
-    this.#stored = new StoredWorkers(ports.store);
+    this.#stored = new StoredWorkers(ports.store, ports.installation);
   }
 
-  /** Takes up those of an earlier daemon that are well; the others are forgotten. */
+  /** Takes up those of an earlier daemon that are well; the others are forgotten. Tries until the store can be read. Never rejects. */
   async start(): Promise<void> {
-    this.#lookAgain();
+    if (this.#timer === null) this.#lookAgain();
+    const { clock, log } = this.#ports;
+    await this.#takeUp().catch((error: unknown) => {
+      if (this.#closed) return;
+      log.warn({ err: error }, "the workers of the last run could not be read; trying again");
+      clock.after(START_RETRY_MS, () => void this.start());
+    });
+  }
+
+  async #takeUp(): Promise<void> {
     const before = await this.#stored.all();
     const health = new Map<string, boolean>();
     await forEachOf(new Map(before.map((one) => [one.endpoint, one])).values(), async ({ endpoint, protocol }) => {

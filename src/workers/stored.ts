@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { Collection, Store } from "../core/store.ts";
 import type { WorkerRegistration } from "../core/worker.ts";
 
-/** `host`: an address of loopback means something on the machine alone where it was registered. */
+/** `host`: an address of loopback means something on the machine alone where it was registered, and to its daemon. */
 type StoredWorker = WorkerRegistration & { readonly host: string };
 
 const TENANT = "local";
@@ -14,29 +14,35 @@ export class StoredWorkers {
   readonly #store: Store;
   readonly #workers: Collection<StoredWorker>;
 
-  constructor(store: Store) {
+  readonly #installation: string | null;
+  readonly #host: string;
+
+  /** `installation`: which of those it is that share the store; null: there is no other. */
+  constructor(store: Store, installation: string | null) {
     this.#store = store;
+    this.#installation = installation;
+    this.#host = installation ?? hostname();
     this.#workers = store.collection<StoredWorker>({ name: "workers", indexes: { host: ["host"] } });
   }
 
   async add(registration: WorkerRegistration): Promise<void> {
-    const value = { ...registration, host: hostname() };
-    await this.#store.commit([this.#workers.put(idOf(registration), value, { tenant: TENANT })]);
+    const value = { ...registration, host: this.#host };
+    await this.#store.commit([this.#workers.put(this.#idOf(registration), value, { tenant: TENANT })]);
   }
 
   async remove(registrations: readonly WorkerRegistration[]): Promise<void> {
     if (registrations.length === 0) return;
-    await this.#store.commit(registrations.map((registration) => this.#workers.remove(idOf(registration))));
+    await this.#store.commit(registrations.map((registration) => this.#workers.remove(this.#idOf(registration))));
   }
 
-  /** Those of this machine, in the order in which they registered. */
+  /** Those of this installation, in the order in which they registered. */
   async all(): Promise<WorkerRegistration[]> {
     const found: WorkerRegistration[] = [];
     let after: string | undefined;
     do {
       const page = await this.#workers.list({
         index: "host",
-        equals: [hostname()],
+        equals: [this.#host],
         limit: PAGE,
         ...(after === undefined ? {} : { after }),
       });
@@ -48,10 +54,9 @@ export class StoredWorkers {
     } while (after !== undefined);
     return found;
   }
-}
 
-const idOf = ({ name, endpoint }: WorkerRegistration): string =>
-  createHash("sha256")
-    .update(JSON.stringify([name, endpoint]))
-    .digest("hex")
-    .slice(0, 32);
+  #idOf({ name, endpoint }: WorkerRegistration): string {
+    const place = this.#installation === null ? [name, endpoint] : [this.#installation, name, endpoint];
+    return createHash("sha256").update(JSON.stringify(place)).digest("hex").slice(0, 32);
+  }
+}

@@ -307,6 +307,7 @@ describe("embeddings", () => {
 describe("mistakes", () => {
   it.each([
     ["POST", "/models/register", { name: "../x", provider: "local", config: {} }, 400, "name"],
+    ["POST", "/models/register", { name: ".x", provider: "local", config: {} }, 400, "name"],
     ["POST", "/models/register", { name: "x", provider: "nobody", config: {} }, 400, "provider"],
     ["POST", "/models/register", { name: "x", provider: "custom", config: {} }, 400, "provider"],
     [
@@ -347,7 +348,12 @@ describe("mistakes", () => {
     const answer = await call(method, path, body);
     expect(answer).toMatchObject({
       status,
-      body: { error: expect.any(String), message: expect.any(String), trace_id: expect.any(String) },
+      body: {
+        // What a command would call a wrong argument is a field here.
+        error: status === 400 ? "invalid_request" : expect.any(String),
+        message: expect.any(String),
+        trace_id: expect.any(String),
+      },
     });
     if (param !== null) expect(answer.body["details"]).toMatchObject({ param });
   });

@@ -16,6 +16,7 @@ import {
 } from "../../src/api/inference-service.ts";
 import { daemonClient } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
+import { type FakeCollector, startCollector } from "../fakes/otlp-collector.ts";
 import { eventually } from "../support/assistant.ts";
 import { keyed, startNode, type TestNode } from "../support/nodes.ts";
 
@@ -23,6 +24,7 @@ const section = (name: string, more = ""): string =>
   `[[server.api_key_sha256]]\nname = "${name}"\nsha256 = "${createHash("sha256").update(name).digest("hex")}"\n${more}\n`;
 
 let node: TestNode;
+let collector: FakeCollector;
 let client: Client & Record<"ModelStreamInfer", (metadata: Metadata) => InferStream>;
 type InferStream = import("@grpc/grpc-js").ClientDuplexStream<Partial<WireInferRequest>, StreamMessage>;
 interface StreamMessage {
@@ -35,7 +37,9 @@ beforeAll(async () => {
     section("ann", 'models = ["river"]') +
     section("ben", "requests_per_minute = 1") +
     section("eve", 'scopes = ["inference", "admin"]');
-  node = await startNode({ models: { river: "slots = 2\n", lake: "" }, server });
+  collector = await startCollector();
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: "50" };
+  node = await startNode({ models: { river: "slots = 2\n", lake: "" }, server, env });
   const { service } = await loadInferenceService();
   const address = node.grpc;
   client = new (makeGenericClientConstructor(service, "GRPCInferenceService"))(
@@ -46,6 +50,7 @@ beforeAll(async () => {
 afterAll(async () => {
   client?.close();
   await node?.[Symbol.asyncDispose]();
+  await collector?.[Symbol.asyncDispose]();
 });
 
 /** A call of the service by the name of its method. */
@@ -107,6 +112,25 @@ describe("over gRPC", () => {
     const rawInputContents = [Buffer.concat([length, prompt({ tokens: 3 })])];
     const raw = await call<WireInferResponse>("ModelInfer", { modelName: "river", inputs, rawInputContents });
     expect(raw.rawOutputContents?.[0]?.subarray(4).toString()).toBe(textOf(typed));
+  });
+
+  test("a call is a part of its caller's trace, and what the model does a part of the call", async () => {
+    const traceId = `${"b".repeat(31)}1`;
+    const metadata = keyed("ann");
+    metadata.set("traceparent", `00-${traceId}-b7ad6b7169203331-01`);
+    await call("ModelInfer", infer({ tokens: 2 }), { metadata });
+    const [server, spans] = await eventually("the call's span has come", () => {
+      const found = collector.spans().filter((span) => span.traceId === traceId);
+      const own = found.find(({ kind }) => kind === "server");
+      return own && ([own, found] as const);
+    });
+    expect(server).toMatchObject({
+      name: "inference.GRPCInferenceService/ModelInfer",
+      parentSpanId: "b7ad6b7169203331",
+      attributes: { "rpc.system": "grpc", "rpc.method": "ModelInfer" },
+    });
+    const asked = spans.find(({ kind }) => kind === "client");
+    expect(asked).toMatchObject({ parentSpanId: server.spanId, attributes: { "gen_ai.request.model": "river" } });
   });
 
   test("numbers that are not finite, and no model, are refused by their names", async () => {

@@ -108,7 +108,7 @@ test.concurrent.each(["SQLite", "Redis"])(
     await using receiver = await startReceiver();
     const redis = kind === "Redis" ? await startRedis() : null;
     await using assistant = await installFakes({
-      config: `[tasks]\nconcurrency = 8\nmax_pending = 100000\nwebhook_allow_private = true\nwebhook_retries = 20\nwebhook_secret_env = "HOOK_SECRET"\n${redis === null ? "" : '[cluster]\nurl_env = "REDIS_URL"\n'}`,
+      config: `[tasks]\nconcurrency = 8\nmax_pending = 100000\nwebhook_allow_private = true\nwebhook_retries = 20\nwebhook_timeout_s = 3\nwebhook_secret_env = "HOOK_SECRET"\n${redis === null ? "" : '[cluster]\nurl_env = "REDIS_URL"\nlost_after_s = 3\n'}`,
       env: { HOOK_SECRET: SECRET, REDIS_URL: redis?.url ?? "" },
       models: { river: { slots: 8, toml: "preload = true" } },
     });

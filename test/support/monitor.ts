@@ -18,6 +18,7 @@ export const testMonitor = (ports: Partial<MonitorPorts> = {}): Monitor =>
     gpuFacts: async () => ({ cudaVersion: null, taskOf: () => null }),
     tasks: () => ({ waiting: 0, running: [] }),
     tracing: { enabled: false, platform: null, host: null },
+    elsewhere: null,
     clock: systemClock,
     failed: (what, error) => {
       throw new Error(what, { cause: error });

@@ -1,4 +1,5 @@
-import { section, text } from "./kit.ts";
+import { defaults } from "../defaults.ts";
+import { decimal, section, text } from "./kit.ts";
 
 /** `[cluster]` of config.toml. */
 export const ClusterSection = section(
@@ -27,6 +28,10 @@ export const ClusterSection = section(
       pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
       patternText: "the name of an environment variable",
     }),
+    lost_after_s: decimal(
+      "A machine that gives no sign of life for as long has died: another one takes up the tasks that it ran.",
+      { minimum: 2, maximum: 600, default: defaults.clusterLostAfterS, unit: "s" },
+    ),
   },
   "Several daemons as one service.",
 );

@@ -8,8 +8,9 @@ export const KEY_PREFIX = "assistant:";
 
 /** A call that meets a lost connection waits as long for it to come back. */
 const WAIT_MS = 2_000;
-/** Of the first connection. */
-const START_MS = 10_000;
+/** Of the first connection: where it must be had, and where the caller goes on without. */
+const REQUIRED_MS = 10_000;
+const START_MS = 3_000;
 const COMMAND_MS = 15_000;
 const CONNECT_MS = 5_000;
 const MAX_RETRY_MS = 5_000;
@@ -21,15 +22,27 @@ export interface RedisConnectionOptions {
   readonly url: string;
   /** Called with a sentence for people when the connection is lost, and when it is back. */
   readonly report: (event: string) => void;
+  /** Done once, before anything else is asked of the server. Where it rejects so does whatever is asked. */
+  readonly prepare: (server: RedisCommands) => Promise<void>;
+  /** False: a server that cannot be reached now is no failure; it is used once it is there. */
+  readonly isRequired: boolean;
+}
+
+/** Sends single commands. */
+export interface RedisCommands {
+  /** The URL without its password. */
+  readonly location: string;
+  /** Rejects with `store_unavailable`. */
+  command(name: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown>;
 }
 
 /**
  * One connection to Redis or Valkey, and one for subscriptions once there are any. They come back by themselves. No command
  * is sent twice: whoever asked for one that was under way when the connection was lost learns that its fate is not known.
  */
-export class RedisConnection {
+export class RedisConnection implements RedisCommands {
   /** Of this process, among those on the same Redis. */
-  readonly id = randomUUID();
+  readonly id: string = randomUUID();
   /** The URL without its password. */
   readonly location: string;
   readonly #options: RedisConnectionOptions;
@@ -38,6 +51,9 @@ export class RedisConnection {
   #subscriber: Redis | null = null;
   #lastError: Error | null = null;
   #state: "new" | "up" | "lost" = "new";
+  /** Monotonic milliseconds. */
+  #lostAt = performance.now();
+  #prepared: Promise<void> | null = null;
   #isClosed = false;
 
   private constructor(options: RedisConnectionOptions, redis: Redis) {
@@ -53,6 +69,7 @@ export class RedisConnection {
     redis.on("close", () => {
       if (this.#state !== "up" || this.#isClosed) return;
       this.#state = "lost";
+      this.#lostAt = performance.now();
       options.report(`The connection to ${this.location} is lost. What needs it fails until it is back.`);
     });
     redis.on("ready", () => {
@@ -62,7 +79,10 @@ export class RedisConnection {
     });
   }
 
-  /** Resolves when it can be used. Rejects with `store_unavailable` where it cannot be had within 10 s, or is older than Redis 7. */
+  /**
+   * Resolves when it can be used, or where it need not be had, after 3 s. Rejects with `store_unavailable` where it is
+   * required and cannot be had within 10 s, where the server refuses its user, or is older than Redis 7.
+   */
   static async open(options: RedisConnectionOptions): Promise<RedisConnection> {
     const { Redis } = await import("ioredis");
     const redis = new Redis(options.url, {
@@ -78,13 +98,16 @@ export class RedisConnection {
     });
     const connection = new RedisConnection(options, redis);
     try {
-      await connection.#ready(START_MS);
-      await connection.#requireVersion();
-      return connection;
+      await connection.#ready(options.isRequired ? REQUIRED_MS : START_MS);
     } catch (error) {
-      await connection.close();
-      throw error;
+      if (options.isRequired || !maySucceedLater(error)) {
+        await connection.close();
+        throw error;
+      }
+      connection.#state = "lost";
+      options.report(`${(error as Error).message} What needs it fails until it is there.`);
     }
+    return connection;
   }
 
   /** Whether commands can be sent now. */
@@ -142,6 +165,11 @@ export class RedisConnection {
     return `${KEY_PREFIX}${this.#redis.options.db ?? 0}:${name}`;
   }
 
+  /** Resolves with how many have got it. Rejects with `store_unavailable`. */
+  async publish(channel: string, message: string): Promise<number> {
+    return Number(await this.command("PUBLISH", channel, message));
+  }
+
   /** Calls back with what comes on a channel, and with null after messages may have been missed. */
   subscribe(channel: string, listener: (message: string | null) => void): Disposable {
     const known = this.#listeners.get(channel);
@@ -178,30 +206,52 @@ export class RedisConnection {
     subscriber.on("message", (channel: string, message: string) => {
       for (const listener of this.#listeners.get(channel) ?? []) listener(message);
     });
+    const missed = (): void => {
+      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(null);
+    };
     subscriber.on("ready", () => {
       const channels = [...this.#listeners.keys()];
       if (channels.length === 0) return;
-      subscriber.subscribe(...channels).then(
-        () => {
-          for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(null);
-        },
-        () => {},
-      );
+      // Whoever hears of it reads the store, over the other connection.
+      const whenBoth = (): void => void (this.isUp ? missed() : this.#redis.once("ready", missed));
+      subscriber.subscribe(...channels).then(whenBoth, () => {});
     });
     this.#subscriber = subscriber;
     return subscriber;
   }
 
   async #ready(waitMs: number): Promise<Redis> {
+    const redis = await this.#connected(waitMs);
+    this.#prepared ??= this.#prepare(redis).catch((error: unknown) => {
+      this.#prepared = null;
+      throw error;
+    });
+    await this.#prepared;
+    return redis;
+  }
+
+  async #prepare(redis: Redis): Promise<void> {
+    const { location } = this;
+    const command: RedisCommands["command"] = (name, ...args) =>
+      redis.call(name, [...args]).catch((error: unknown) => {
+        throw this.#failure(error);
+      });
+    const server = { location, command };
+    await requireVersion(server);
+    await this.#options.prepare(server);
+  }
+
+  /** Whoever asks long after the connection was lost does not wait for it. */
+  async #connected(patienceMs: number): Promise<Redis> {
     const redis = this.#redis;
     if (redis.status === "ready") return redis;
+    const waitMs = Math.max(0, this.#lostAt + patienceMs - performance.now());
     if (this.#isClosed)
       throw new AssistantError("store_unavailable", `The store ${this.location} is closed: the daemon is stopping.`);
     const { promise, resolve, reject } = Promise.withResolvers<Redis>();
     const ready = (): void => resolve(redis);
-    // Waiting does not mend them.
     const refused = (error: Error): void => {
-      if (/^(WRONGPASS|NOAUTH|NOPERM)/.test(error.message)) reject(this.#failure(error));
+      if (REFUSED.test(error.message)) reject(this.#failure(error));
     };
     redis.once("ready", ready);
     redis.on("error", refused);
@@ -213,17 +263,6 @@ export class RedisConnection {
       redis.off("ready", ready);
       redis.off("error", refused);
     }
-  }
-
-  async #requireVersion(): Promise<void> {
-    const info = String(await this.command("INFO", "server"));
-    const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? "";
-    if (Number.parseInt(version, 10) >= MIN_MAJOR) return;
-    throw new AssistantError(
-      "store_unavailable",
-      `Expected Redis or Valkey ${MIN_MAJOR} or newer at ${this.location}; found version ${version || "unknown"}.`,
-      { remedy: "Update the server, or point `[cluster] url` to another one." },
-    );
   }
 
   #why(): string {
@@ -256,6 +295,25 @@ export class RedisConnection {
     );
   }
 }
+
+async function requireVersion({ location, command }: RedisCommands): Promise<void> {
+  const info = String(await command("INFO", "server"));
+  const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? "";
+  if (Number.parseInt(version, 10) >= MIN_MAJOR) return;
+  throw new AssistantError(
+    "store_unavailable",
+    `Expected Redis or Valkey ${MIN_MAJOR} or newer at ${location}; found version ${version || "unknown"}.`,
+    { remedy: "Update the server, or point `[cluster] url` to another one." },
+  );
+}
+
+/** Errors of Redis that waiting does not mend. */
+const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM)/;
+
+const maySucceedLater = (error: unknown): boolean =>
+  error instanceof AssistantError &&
+  error.retryAfterS !== null &&
+  !(error.cause instanceof Error && REFUSED.test(error.cause.message));
 
 /** By the first word of Redis' error. */
 const REMEDIES: Readonly<Record<string, string>> = {

@@ -1,9 +1,9 @@
-import type { RedisConnection } from "./connection.ts";
+import type { RedisCommands } from "./connection.ts";
 
 const SETTINGS = ["appendonly", "appendfsync", "maxmemory", "maxmemory-policy"];
 
 /** What of the server's settings lets acknowledged writes be lost, one sentence each. */
-export async function durabilityProblems(connection: RedisConnection): Promise<string[]> {
+export async function durabilityProblems(connection: RedisCommands): Promise<string[]> {
   const { location } = connection;
   const found = await connection.command("CONFIG", "GET", ...SETTINGS).then(settingsOf, () => null);
   if (found === null)

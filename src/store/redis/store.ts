@@ -3,7 +3,7 @@ import { AssistantError } from "../../core/errors.ts";
 import type { Blobs, Collection, CollectionSpec, Commit, FieldValue, Store, Write } from "../../core/store.ts";
 import { indexedFields, type RawListQuery, type RawQuery, type RawRecord, RecordCollection } from "../records.ts";
 import { RedisBlobs } from "./blobs.ts";
-import { KEY_PREFIX, RedisConnection } from "./connection.ts";
+import { KEY_PREFIX, type RedisCommands, RedisConnection } from "./connection.ts";
 import { durabilityProblems } from "./durability.ts";
 import { lexRange, valuesText } from "./ordering.ts";
 import { scripts } from "./scripts.ts";
@@ -37,6 +37,8 @@ export interface RedisStoreOptions {
   readonly url: string;
   /** Called with a sentence for people: what is wrong with the server's settings, and when the connection is lost or back. */
   readonly report: (problem: string) => void;
+  /** False: what is asked fails until the server can be reached. Default: it must be there now. */
+  readonly isRequired?: boolean;
   readonly clock?: Pick<Clock, "now">;
 }
 
@@ -62,17 +64,15 @@ export class RedisStore implements Store {
   }
 
   /** Throws `store_unavailable`, or `data_newer` where a newer version has written there. */
-  static async open({ url, report, clock = systemClock }: RedisStoreOptions): Promise<RedisStore> {
-    const connection = await RedisConnection.open({ url, report });
-    try {
-      await requireFormat(connection);
-      const problems = await durabilityProblems(connection);
+  static async open({ url, report, isRequired = true, clock = systemClock }: RedisStoreOptions): Promise<RedisStore> {
+    const problems: string[] = [];
+    const prepare = async (server: RedisCommands): Promise<void> => {
+      await requireFormat(server);
+      problems.splice(0, problems.length, ...(await durabilityProblems(server)));
       problems.forEach(report);
-      return new RedisStore(connection, clock, problems);
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    };
+    const connection = await RedisConnection.open({ url, report, prepare, isRequired });
+    return new RedisStore(connection, clock, problems);
   }
 
   get problems(): readonly string[] {
@@ -267,7 +267,7 @@ export class RedisStore implements Store {
   }
 }
 
-async function requireFormat(connection: RedisConnection): Promise<void> {
+async function requireFormat(connection: RedisCommands): Promise<void> {
   const key = `${KEY_PREFIX}format`;
   await connection.command("SET", key, FORMAT, "NX");
   const format = Number(await connection.command("GET", key));

@@ -21,7 +21,12 @@ it("a machine says its name, its address and the key of the others", async () =>
   const text = `[cluster]\nurl = "${URL}"\nname = "gpu-1"\nadvertise = "10.0.0.7:50051"\napi_key_env = "KEY"`;
   await using at = await site({ "config.toml": text });
   const own = { name: "gpu-1", advertise: { host: "10.0.0.7", port: 50051 } };
-  expect((await at.load({ env: { KEY: "one" } })).cluster).toEqual({ url: URL, ...own, apiKey: "one" });
+  expect((await at.load({ env: { KEY: "one" } })).cluster).toEqual({
+    url: URL,
+    ...own,
+    apiKey: "one",
+    lostAfterMs: 10_000,
+  });
   expect((await at.load({ env: { ASSISTANT_CLUSTER_API_KEY: "two" } })).cluster?.apiKey).toBe("two");
 });
 

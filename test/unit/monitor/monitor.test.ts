@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { DaemonStatus } from "../../../src/api/status.ts";
+import { Elsewhere } from "../../../src/monitor/elsewhere.ts";
 import { matches } from "../../../src/monitor/events.ts";
 import { type HealthFacts, healthOf } from "../../../src/monitor/health.ts";
 import { daemonLine, type LogLine, RecentLogs } from "../../../src/monitor/recent-logs.ts";
@@ -43,6 +44,51 @@ test("what a task says is for its owner, and others learn that it happened", () 
   });
   const all = { level: null, taskId: null, limit: 10 };
   expect([monitor.logs(all, "bob").matching, monitor.logs(all, "ann").matching]).toEqual([0, 1]);
+});
+
+test("events of tasks reach who watches on another daemon; of those that wait too long he learns how many there were", async () => {
+  const listeners = new Map<string, Set<(message: string | null) => void>>();
+  let gate = Promise.resolve();
+  const elsewhere = (id: string): Elsewhere =>
+    new Elsewhere({
+      clock: new FakeClock(),
+      connection: {
+        id,
+        channel: (name) => name,
+        async publish(channel, message) {
+          await gate;
+          for (const listener of listeners.get(channel) ?? []) listener(message);
+          return 1;
+        },
+        subscribe(channel, listener) {
+          const known = listeners.get(channel) ?? new Set();
+          listeners.set(channel, known.add(listener));
+          return { [Symbol.dispose]: () => void known.delete(listener) };
+        },
+      },
+    });
+  const [here, there] = [testMonitor({ elsewhere: elsewhere("a") }), testMonitor({ elsewhere: elsewhere("b") })];
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const seen: string[] = [];
+  const lost: (number | null)[] = [];
+  const watching = there.watch(
+    "ann",
+    ({ text }) => seen.push(text),
+    (count) => lost.push(count),
+  );
+  await settle();
+  expect([here.isWatched, there.isWatched]).toEqual([true, true]);
+  const opened = Promise.withResolvers<void>();
+  gate = opened.promise;
+  here.tell({ type: "model.loaded", data: {}, task: null });
+  here.tell({ type: "task.queued", data: {}, task: { id: "task-2", tenant: "bob" }, forOthers: null });
+  for (let count = 0; count < 1_200; count++) here.tell({ type: "task.queued", data: { count }, task });
+  opened.resolve();
+  await settle();
+  expect([seen.length, lost]).toEqual([1_000, [200]]);
+  expect(JSON.parse(seen.at(-1) ?? "")).toMatchObject({ type: "task.queued", data: { count: 999 } });
+  watching[Symbol.dispose]();
+  expect(there.isWatched).toBe(false);
 });
 
 test("recent lines are bounded, and found by level and task, newest first", () => {

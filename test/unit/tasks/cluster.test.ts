@@ -5,7 +5,7 @@ import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { RedisStore } from "../../../src/store/redis/store.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
-import { Tasks } from "../../../src/tasks/tasks.ts";
+import { type TaskEvent, Tasks } from "../../../src/tasks/tasks.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 
 const caller = { tenant: "ann", models: null };
@@ -35,7 +35,13 @@ interface Member {
   readonly store: RedisStore;
   readonly tasks: Tasks;
   /** Calls that wait for their answer, in the order of their arrival. */
-  readonly calls: { readonly text: string; answer(): void; refuse(): void; readonly isCancelled: () => boolean }[];
+  readonly calls: {
+    readonly text: string;
+    say(text: string): void;
+    answer(): void;
+    refuse(): void;
+    readonly isCancelled: () => boolean;
+  }[];
 }
 
 let redis: TestRedis;
@@ -53,9 +59,12 @@ async function join(serves = true): Promise<Member> {
         sink.abort();
         resolve();
       };
-      const answer = (): void => {
+      const say = (content: string): void => {
         sink.head(200, ["x-assistant-model", call.selector.model]);
-        sink.chunk(Buffer.from('data: {"choices": [{"delta": {"content": "done"}}]}\n\n'));
+        sink.chunk(Buffer.from(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`));
+      };
+      const answer = (): void => {
+        say("done");
         sink.end();
         resolve();
       };
@@ -64,7 +73,7 @@ async function join(serves = true): Promise<Member> {
         resolve();
       };
       const { messages } = call.body.json as unknown as { messages: { content: string }[] };
-      calls.push({ text: messages[0]?.content ?? "", answer, refuse, isCancelled: () => isCancelled });
+      calls.push({ text: messages[0]?.content ?? "", say, answer, refuse, isCancelled: () => isCancelled });
     });
   const tasks = new Tasks({
     store,
@@ -73,7 +82,7 @@ async function join(serves = true): Promise<Member> {
     callerOf: () => caller,
     settings: () => settings,
     slotsOf: () => null,
-    cluster: { connection: store.connection, serves: () => serves },
+    cluster: { connection: store.connection, serves: () => serves, lostAfterMs: 10_000 },
     clock: systemClock,
     log,
   });
@@ -113,6 +122,16 @@ const ended = async ({ tasks }: Member, id: string): Promise<string> => {
   for await (const event of tasks.follow(id, null)) if (event.type === "end") return event.task.value.status;
   return "no end";
 };
+/** What comes of an output up to and with some words; a restart is a fault. */
+async function until(events: AsyncGenerator<TaskEvent>, last: string): Promise<string> {
+  let text = "";
+  while (!text.endsWith(last)) {
+    const { value } = await events.next();
+    if (value?.type === "end" || value?.type === "restart") throw new Error(`${value.type} after ${text}`);
+    if (value?.type === "text") text += value.text;
+  }
+  return text;
+}
 const called = ({ calls }: Member, count: number): Promise<void> =>
   expect.poll(() => calls.length, { interval: 5, timeout: 15_000 }).toBe(count);
 
@@ -148,6 +167,24 @@ test("each task runs on one of the daemons that have its model, and any of them 
   expect(await Promise.all(ids.map((id) => ended(stranger, id)))).toEqual(["completed", "completed"]);
   expect([one.calls[0]?.text, other.calls[0]?.text].sort()).toEqual(["a", "b"]);
   expect(stranger.calls).toEqual([]);
+});
+
+test("whoever follows a task on another daemon gets its text from the start and as it comes", async () => {
+  const [one, other] = [await join(), await join(false)];
+  const [id = ""] = await create(other, asked("long"));
+  const early = other.tasks.follow(id, null);
+  expect((await early.next()).value).toMatchObject({ type: "status" });
+  await called(one, 1);
+  one.calls[0]?.say("Once ");
+  expect(await until(early, "Once ")).toBe("Once ");
+  one.calls[0]?.say("upon a time ");
+  const late = other.tasks.follow(id, null);
+  expect(await until(late, "time ")).toBe("Once upon a time ");
+  one.calls[0]?.answer();
+  expect(await until(late, "done")).toBe("done");
+  expect((await late.next()).value).toMatchObject({ type: "status", task: { value: { status: "completed" } } });
+  expect((await late.next()).value).toMatchObject({ type: "end" });
+  await early.return(undefined);
 });
 
 test("a task that is cancelled on one daemon ends on the one that runs it", async () => {

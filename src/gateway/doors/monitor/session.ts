@@ -26,7 +26,11 @@ export class MonitorSession implements SocketSession {
       message: "Connected to the monitor.",
       available_events: eventTypes,
     });
-    this.#watching = monitor.watch(viewer, (message) => this.#take(message));
+    this.#watching = monitor.watch(
+      viewer,
+      (message) => this.#take(message),
+      (count) => this.#lost(count),
+    );
   }
 
   message(text: string): void {
@@ -50,6 +54,13 @@ export class MonitorSession implements SocketSession {
     }
     this.#tellDropped();
     this.#peer.send(text);
+  }
+
+  /** Of events of other daemons. */
+  #lost(count: number | null): void {
+    if (count === null) this.#reply("dropped", { data: { count } });
+    else this.#dropped += count;
+    this.#tellDropped();
   }
 
   #tellDropped(): void {

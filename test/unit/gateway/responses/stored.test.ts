@@ -91,7 +91,7 @@ describe("stored responses", () => {
 
   it.each([
     ["pending", "queued", null],
-    ["processing", "queued", null],
+    ["processing", "in_progress", null],
     ["cancelled", "cancelled", null],
     ["failed", "failed", { code: "server_error", message: "It died." }],
     [null, "failed", { code: "server_error", message: expect.stringContaining("daemon ended") }],

@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 const KEPT_MS = 30 * DAY_MS;
 
 export interface BatchesOptions {
-  readonly store: Pick<Store, "collection" | "commit">;
+  readonly store: Pick<Store, "collection" | "commit" | "watch">;
   readonly files: Files;
   readonly tasks: Pick<Tasks, "enqueue" | "find" | "concurrency" | "settings">;
   readonly inference: InferenceCore;
@@ -165,6 +165,9 @@ export class Batches implements Job {
     cancellation.onCancel = () => this.#stop(id, "cancelled");
     const left = record.value.deadlineAt - this.#options.clock.now();
     using _timer = this.#options.clock.after(Math.max(0, left), () => this.#stop(id, "expired"));
+    using _elsewhere = this.#options.store.watch(batchCollection.name, (ids) => {
+      if (ids === null || ids.includes(id)) void this.#changedElsewhere(id);
+    });
     try {
       return resultOf(await this.#work(record, running));
     } finally {
@@ -172,6 +175,16 @@ export class Batches implements Job {
       cancellation.onCancel = null;
       this.#running.delete(id);
       resolve();
+    }
+  }
+
+  /** Another daemon may have been asked to cancel it. */
+  async #changedElsewhere(id: string): Promise<void> {
+    try {
+      const record = await this.#records.get(id);
+      if (record === null || record.value.status === "cancelling") this.#stop(id, "cancelled");
+    } catch (error) {
+      this.#options.log.debug({ err: error, batch: id }, "a batch could not be read");
     }
   }
 
@@ -300,7 +313,12 @@ export class Batches implements Job {
     const counts = this.#running.get(id)?.lines?.counts;
     if (counts !== undefined) return { ...record, value: { ...value, counts } };
     const task = await this.#options.tasks.find(id);
-    if (this.#running.has(id) || task?.status === "pending" || task?.status === "processing") return record;
+    if (this.#running.has(id) || task?.status === "pending") return record;
+    // It runs on another daemon.
+    if (task?.status === "processing") {
+      const answered = await this.#results.counts(id);
+      return { ...record, value: { ...value, counts: { ...answered, total: value.counts.total } } };
+    }
     const message = task?.error?.message ?? "The batch's task is not there any longer.";
     const errors = [{ code: task?.error?.code ?? "internal", message, param: null, line: null }];
     const status = task?.status === "cancelled" ? "cancelled" : "failed";

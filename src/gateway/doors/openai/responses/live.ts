@@ -1,6 +1,10 @@
+import { randomUUID } from "node:crypto";
+import type { Growing, Mirror } from "../../../../tasks/relay.ts";
 import type { ResponseAnswer } from "./answer.ts";
 
 const IDLE_MS = 15_000;
+/** Of a message to another daemon; an event that is longer has one of its own. */
+const MAX_MESSAGE_CHARACTERS = 64 * 1024;
 
 /** The events of a response that is made in the background, for those who follow it. */
 export class Live {
@@ -14,14 +18,18 @@ export class Live {
   readonly #watchers = new Set<() => void>();
   readonly #resolve: () => void;
   readonly #forget: () => void;
+  readonly #grown: () => void;
+  #attempt = "";
   #isOver = false;
   #followers = 0;
 
-  constructor(forget: () => void) {
+  /** `grown` is called for each event, and at the end, after `forget`. */
+  constructor(forget: () => void, grown: () => void) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#resolve = resolve;
     this.#forget = forget;
+    this.#grown = grown;
   }
 
   get isOver(): boolean {
@@ -32,18 +40,58 @@ export class Live {
   begin(tenant: string, answer: ResponseAnswer): void {
     this.tenant = tenant;
     this.answer = answer;
+    this.#attempt = randomUUID();
     this.events.length = 0;
+  }
+
+  /** For daemons that follow it; null: it is not made here. */
+  get growing(): Growing | null {
+    const { events } = this;
+    if (this.answer === null) return null;
+    return {
+      attempt: this.#attempt,
+      get length() {
+        return events.length;
+      },
+      slice(from) {
+        let next = from;
+        for (let size = 0; next < events.length && (size === 0 || size < MAX_MESSAGE_CHARACTERS); next++)
+          size += events[next]?.length ?? 0;
+        return { parts: events.slice(from, next), next };
+      },
+    };
+  }
+
+  /** Shows what another daemon makes. */
+  get mirror(): Mirror {
+    const isHere = (): boolean => this.answer !== null;
+    return {
+      get isHere() {
+        return isHere();
+      },
+      begin: () => {
+        this.events.length = 0;
+      },
+      take: (events) => {
+        for (const event of events) this.push(event);
+      },
+      end: () => this.end(),
+      // Whoever follows looks from time to time how it stands.
+      lost: () => {},
+    };
   }
 
   push(event: string): void {
     this.events.push(event);
     for (const watch of this.#watchers) watch();
+    this.#grown();
   }
 
   /** No more will come, of this daemon. */
   end(): void {
     this.#isOver = true;
     this.#forget();
+    this.#grown();
     for (const watch of this.#watchers) watch();
     this.#resolve();
   }

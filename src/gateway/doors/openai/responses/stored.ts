@@ -2,6 +2,7 @@ import type { Item } from "../../../../conversations/item.ts";
 import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import type { Collection, CollectionSpec, Store, Write } from "../../../../core/store.ts";
+import type { Growing, Relay } from "../../../../tasks/relay.ts";
 import type { Tasks } from "../../../../tasks/tasks.ts";
 import { invalid } from "../../../canonical/rules.ts";
 import type { ResponseAnswer } from "./answer.ts";
@@ -34,6 +35,8 @@ export interface ResponsesOptions {
   readonly queue?: ResponseQueue;
   /** Whether a tenant's responses are kept: not those of a key that was revoked meanwhile. Default: they are. */
   readonly mayKeep?: (tenant: string) => boolean;
+  /** Lets other daemons follow what `read` finds. Default: there are none. */
+  readonly relay?: (read: (id: string) => Growing | null) => Relay | null;
 }
 
 /**
@@ -47,14 +50,16 @@ export class Responses {
   readonly mayKeep: (tenant: string) => boolean;
   readonly #live = new Map<string, Live>();
   readonly queue: ResponseQueue | null;
+  readonly #relay: Relay | null;
 
   /** `retentionMs`: how long a response is kept; 0: none is. Read anew for each. */
-  constructor(store: Store, retentionMs: () => number, { queue, mayKeep = () => true }: ResponsesOptions = {}) {
+  constructor(store: Store, retentionMs: () => number, { queue, mayKeep = () => true, relay }: ResponsesOptions = {}) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
     this.#retentionMs = retentionMs;
     this.mayKeep = mayKeep;
     this.queue = queue ?? null;
+    this.#relay = relay?.((id) => this.#live.get(id)?.growing ?? null) ?? null;
   }
 
   /** Null: nothing is kept. */
@@ -87,7 +92,8 @@ export class Responses {
     const answer = this.#live.get(id)?.answer ?? null;
     if (answer !== null) return { ...value, response: answer.response };
     const task = await this.queue?.find(id);
-    if (task?.status === "pending" || task?.status === "processing") return value;
+    if (task?.status === "processing") return { ...value, response: { ...value.response, status: "in_progress" } };
+    if (task?.status === "pending") return value;
     const message = task?.error?.message ?? "The daemon ended while it made this response.";
     const ending =
       task?.status === "cancelled"
@@ -103,16 +109,20 @@ export class Responses {
   live(id: string): Live {
     const known = this.#live.get(id);
     if (known !== undefined) return known;
-    const live: Live = new Live(() => {
-      if (this.#live.get(id) === live) this.#live.delete(id);
-    });
+    const live: Live = new Live(
+      () => {
+        if (this.#live.get(id) === live) this.#live.delete(id);
+      },
+      () => this.#relay?.grown(id),
+    );
     this.#live.set(id, live);
     return live;
   }
 
   /** The events of a response from a number on; those to come end with it. */
-  follow(tenant: string, id: string, live: Live, from: number): AsyncGenerator<string> {
-    return live.follow(from, async () => {
+  async *follow(tenant: string, id: string, live: Live, from: number): AsyncGenerator<string> {
+    using _elsewhere = this.#relay?.follow(id, () => live.mirror) ?? null;
+    yield* live.follow(from, async () => {
       const stored = await this.find(tenant, id);
       return stored === null || !isPending(stored);
     });
@@ -147,7 +157,12 @@ export class Responses {
   }
 
   async keep(...kept: Parameters<Responses["keeping"]>): Promise<void> {
-    if (this.mayKeep(kept[0])) await this.#store.commit([this.keeping(...kept)]);
+    const [tenant, request, answer, events = null] = kept;
+    if (!this.mayKeep(tenant)) return;
+    // One that was deleted meanwhile, maybe through another daemon, stays so.
+    if (request.isBackground && answer.hasEnded)
+      await this.#records.update(request.id, () => storedOf(request, answer, withinLimit(events)));
+    else await this.#store.commit([this.keeping(...kept)]);
   }
 
   /** What keeps a response, for a commit of the caller's. */
@@ -157,21 +172,23 @@ export class Responses {
     answer: ResponseAnswer,
     events: readonly string[] | null = null,
   ): Write {
-    const length = events?.reduce((sum, event) => sum + event.length, 0) ?? 0;
-    const value = storedOf(request, answer, length > MAX_EVENT_CHARACTERS ? null : events);
+    const value = storedOf(request, answer, withinLimit(events));
     return this.#records.put(request.id, value, { tenant, expiresAt: Date.now() + this.#retentionMs() });
   }
 
   /** Ends one that is made in the background; it has ended, so or otherwise, when this resolves. */
   async cancel(tenant: string, id: string): Promise<void> {
+    let wasMade = false;
     try {
-      await this.queue?.cancel(id, tenant);
+      const task = await this.queue?.cancel(id, tenant);
+      wasMade = task !== undefined && task.value.startedAt !== null;
     } catch (error) {
       if (!isAssistantError(error) || !["task_finished", "task_not_found"].includes(error.code)) throw error;
     }
     const live = this.#live.get(id);
     if (live !== undefined && live.answer !== null) await live.over;
-    else live?.end();
+    // Else its end comes from the daemon that made it.
+    else if (!wasMade || this.#relay === null) live?.end();
   }
 
   /** Resolves when nothing is made any more of what was cancelled for a tenant. */
@@ -189,6 +206,11 @@ export class Responses {
     return true;
   }
 }
+
+const withinLimit = (events: readonly string[] | null): readonly string[] | null => {
+  const length = events?.reduce((sum, event) => sum + event.length, 0) ?? 0;
+  return length > MAX_EVENT_CHARACTERS ? null : events;
+};
 
 /** Whether it waits or is being made. */
 export const isPending = ({ response: { status } }: StoredResponse): boolean =>
