@@ -42,7 +42,7 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     checksRequests: false,
     // Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by
     // tens of MB.
-    programBytes: { chat: 240e6, embedding: 160e6 },
+    programBytes: { chat: 240e6, embedding: 160e6, rerank: 160e6 },
   },
   command: {
     bundled: true,

@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AssistantError } from "../core/errors.ts";
 import { type Capabilities, type CapabilityFacts, capabilitiesOf } from "./capabilities.ts";
+import { checkMagic, KNOWN_VERSIONS, unknownVersion } from "./gguf-magic.ts";
 
 /** What the header of a GGUF file says that is worth knowing before anything is loaded. Null: it does not say. */
 export interface GgufHeader {
@@ -165,7 +166,6 @@ async function parseHeader(handle: FileHandle, size: number, shownAs: string): P
   }
 }
 
-const KNOWN_VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 const MAX_DIMENSIONS = 8;
 /** llama.cpp's names of the layers of a classification head. */
@@ -174,17 +174,7 @@ const HEAD_TENSOR = /^cls(?:\.output)?\.weight$/;
 function parse(reader: Reader, shownAs: string): ParsedHeader {
   reader.skip(4);
   const version = reader.u32();
-  if (!KNOWN_VERSIONS.includes(version))
-    throw new AssistantError(
-      "model_invalid",
-      `${shownAs} is a GGUF file of version ${version}; expected version ${KNOWN_VERSIONS.join(" or ")}.`,
-      {
-        remedy:
-          version === 1
-            ? "Convert the model again with a newer llama.cpp."
-            : "The file is damaged, or made for machines with another byte order.",
-      },
-    );
+  if (!KNOWN_VERSIONS.includes(version)) throw unknownVersion(version, shownAs);
   const tensors = reader.u64();
   const pairs = reader.u64();
   const values = new Map<string, unknown>();
@@ -377,32 +367,4 @@ class Reader {
     }
     return found;
   }
-}
-
-/** Throws `model_invalid` unless the bytes begin as every GGUF file does; the message says what they look like instead. */
-function checkMagic(head: Buffer, shownAs: string): void {
-  if (head.subarray(0, 4).toString("latin1") === "GGUF") return;
-  throw new AssistantError(
-    "model_invalid",
-    `${shownAs} is not a GGUF file: expected it to begin with "GGUF", found ${looksLike(head)}.`,
-    {
-      remedy: isLfsPointer(head)
-        ? "Run `git lfs pull` in that repository, or pull the model with `assistant pull`."
-        : "Use weights in GGUF format; repositories on Hugging Face with GGUF in their name have them.",
-    },
-  );
-}
-
-const isLfsPointer = (head: Buffer): boolean => head.toString("latin1", 0, 24) === "version https://git-lfs.";
-
-function looksLike(head: Buffer): string {
-  if (head.length === 0) return "an empty file";
-  const text = head.toString("latin1", 0, 64);
-  if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return "a web page";
-  if (isLfsPointer(head)) return "a Git LFS pointer (the repository was cloned without its large files)";
-  if (text.startsWith("PK\u0003\u0004")) return "a zip archive";
-  // The header of a safetensors file: an eight-byte length, then JSON.
-  if (text[8] === "{" && text[9] === '"') return "what seems to be a safetensors file";
-  if (head.every((byte) => byte === 0)) return "nothing but zero bytes";
-  return JSON.stringify(text.slice(0, 16));
 }

@@ -55,6 +55,19 @@ describe.each(bothEngines)("generation by %s", (id) => {
     expect(new Set(asked.map((event) => event.id)).size).toBe(1);
   });
 
+  test("DRY ends repetitions, and each event has timings where they are asked for", async () => {
+    const prompt = "The sea, the sea, the sea, the sea, the sea, the sea,";
+    const request = { prompt, max_tokens: 20, temperature: 0, ignore_eos: true, stream: true };
+    const textOf = (events: { choices: { text: string }[] }[]): string =>
+      events.map((event) => event.choices[0]?.text ?? "").join("");
+    const looped = await engine.stream("/v1/completions", request);
+    const dry = { dry_multiplier: 5, dry_base: 2, dry_allowed_length: 2, dry_sequence_breakers: ["\n"] };
+    const events = await engine.stream("/v1/completions", { ...request, ...dry, timings_per_token: true });
+    expect(textOf(looped)).toMatch(/( the sea,){6}/);
+    expect(textOf(events)).not.toMatch(/( the sea,){6}/);
+    expect(events.slice(1, -1).every((event) => event.timings.predicted_n > 0)).toBe(true);
+  });
+
   test("a text completion continues its prompt, streamed and whole", async () => {
     const request = { prompt: "One, two, three,", max_tokens: 6, temperature: 0 };
     const whole = await engine.post("/v1/completions", request);

@@ -81,6 +81,10 @@ describe("refusals of the embedded engine alone", () => {
     ["tools that the template has no place for", { tools: [{ type: "function", function: { name: "f" } }] }],
     ["probabilities after sampling", { n_probs: 1, post_sampling_probs: true }],
     ["mirostat", { mirostat: 2 }],
+    ["adaptive sampling", { adaptive_target: 0.5 }],
+    ["another order of samplers", { samplers: ["top_k"] }],
+    ["a limit of thinking", { reasoning_budget_tokens: 5 }],
+    ["an answer that ends after some time", { t_max_predict_ms: 10 }],
     [
       "a schema keyword it cannot keep",
       { response_format: { type: "json_schema", json_schema: { schema: { type: "string", pattern: "^a" } } } },

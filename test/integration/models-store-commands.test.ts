@@ -71,6 +71,9 @@ it("prune deletes unfinished downloads, and models that are not configured where
   expect((await assistant.run(["prune", "--unused", "--dry-run"])).stdout).toMatch(
     /^unfinished download of half \(4 B\)\nmodel stray \(.*\), not configured$/,
   );
+  expect((await assistant.run(["rm", "half", "--yes"])).stderr).toMatch(
+    /The download of "half" was not finished.*`assistant prune` deletes/s,
+  );
   expect(await assistant.run(["prune"])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--yes") });
   expect(await json("prune", "--yes")).toMatchObject({ deleted: true, leftovers: [{ name: "half" }], models: [] });
   expect((await readdir(inStore())).sort()).toEqual(["m-Q8_0", "m-Q8_0.json", "stray.gguf"]);

@@ -134,7 +134,7 @@ export async function weightsOf(
     return { facts: await (stored === null ? readModelFacts(file) : factsOfStored(stored, store)), problem: null };
   } catch (error) {
     if (!isAssistantError(error)) throw error;
-    return { facts: null, problem: error.message };
+    return { facts: null, problem: [error.message, error.remedy ?? []].flat().join(" ") };
   }
 }
 

@@ -4,6 +4,7 @@ import { connectIfRunning } from "../../../src/client/daemon-client.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
+import { findLeftovers, type Leftover } from "../../../src/models/leftovers.ts";
 import { removeModel, type StoredModel } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
@@ -30,9 +31,13 @@ export interface Removal {
 export async function planRemoval(names: readonly string[], context: CommandContext): Promise<readonly Removal[]> {
   // One that runs and does not answer may hold any of them.
   await connectIfRunning(context.paths);
-  const [inventory, presets] = await Promise.all([takeInventory(context), presetsOf(context)]);
+  const [inventory, presets, leftovers] = await Promise.all([
+    takeInventory(context),
+    presetsOf(context),
+    findLeftovers(modelStore(context.paths)),
+  ]);
   return [...new Set(names)].map((name) => {
-    const entry = find(name, inventory);
+    const entry = find(name, inventory, leftovers);
     const { stored } = entry;
     if (stored === null) throw notOurs(entry);
     const users = inventory.entries.filter(({ file }) => file === stored.file);
@@ -94,11 +99,16 @@ export async function storedNamed(name: string, context: CommandContext): Promis
   return entry.stored;
 }
 
-function find(name: string, { entries }: Inventory): InventoryEntry {
+function find(name: string, { entries }: Inventory, leftovers: readonly Leftover[] = []): InventoryEntry {
   const found =
     entries.find((entry) => entry.stored?.name === name) ??
     entries.find((entry) => entry.name === name || entry.aliases.includes(name));
   if (found !== undefined) return found;
+  if (leftovers.some((leftover) => leftover.kind === "download" && leftover.name === name))
+    throw new AssistantError("model_not_found", `The download of ${JSON.stringify(name)} was not finished.`, {
+      param: name,
+      remedy: "`assistant prune` deletes what there is of it, another pull goes on with it.",
+    });
   const near = nearestNames(name, new Set(entries.map((entry) => entry.name)));
   throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)} here.`, {
     param: name,

@@ -202,7 +202,7 @@ const RerankSection = section(
     ...rerankLoading,
     ...placement,
   },
-  "A reranking model: it says how well each of several documents answers a query. Needs llama-server, or `command`.",
+  "A reranking model: it says how well each of several documents answers a query.",
 );
 
 const ImageSection = section(

@@ -42,8 +42,9 @@ describe("arguments of llama-server", () => {
     expect(args).toContain("--reranking");
     expect(valueAfter(args, "--ubatch-size")).toBe("512");
     expect(args).not.toContain("--jinja");
-    expect(refusal(() => workerConfig(plan({ kind: "rerank" }), ["cpu"]))).toMatch(
-      /^config_invalid engine: .*does not rank documents.*engine build/,
+    expect(workerConfig(plan({ kind: "rerank" }), ["cpu"]).kind).toBe("rerank");
+    expect(refusal(() => workerConfig(plan({ kind: "transcription" }), ["cpu"]))).toMatch(
+      /^config_invalid engine: .*does not transcribe.*engine build/,
     );
   });
 

@@ -128,16 +128,21 @@ test.each([
   ["\0".repeat(100_000), "nothing but zero bytes"],
   ["version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a Git LFS pointer"],
   ["<!doctype html><html>", "a web page"],
+  ["lmgg\u0001", "a file of the format that came before GGUF"],
+  [Buffer.from([0x80, 2, 0x8a]), "what seems to be a PyTorch checkpoint"],
 ])("what is no GGUF file is called by its name: %j", async (content, name) => {
   await writeFile(join(dir, "x.gguf"), content);
   expect(await refusal(join(dir, "x.gguf"))).toContain(`found ${name}`);
 });
 
-test("a version that nobody knows, as in a file for the other byte order", async () => {
+test("a version that nobody knows, and a file for the other byte order", async () => {
   const bytes = Buffer.from(emptyGguf);
+  bytes.writeUInt32LE(9, 4);
+  await writeFile(join(dir, "x.gguf"), bytes);
+  expect(await refusal(join(dir, "x.gguf"))).toContain("version 9; expected version 2 or 3");
   bytes.writeUInt32BE(3, 4);
   await writeFile(join(dir, "x.gguf"), bytes);
-  expect(await refusal(join(dir, "x.gguf"))).toContain("version 50331648; expected version 2 or 3");
+  expect(await refusal(join(dir, "x.gguf"))).toContain("is a big-endian GGUF file; expected a little-endian one");
 });
 
 describe("a model in several parts", () => {

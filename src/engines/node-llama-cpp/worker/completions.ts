@@ -43,6 +43,7 @@ interface Request {
   /** Whether a stream ends with a separate event for the usage. */
   readonly includeUsage: boolean;
   readonly returnProgress: boolean;
+  readonly timingsPerToken: boolean;
   /** Whether to say, as llama-server does in its `__verbose`, which text ended the answer. */
   readonly verbose: boolean;
   readonly sampling: Sampling;
@@ -114,6 +115,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
     stream,
     includeUsage: streamOptions !== null && (flagOf(streamOptions, "include_usage") ?? false),
     returnProgress: stream && (flagOf(body, "return_progress") ?? false),
+    timingsPerToken: flagOf(body, "timings_per_token") ?? false,
     verbose: flagOf(body, "verbose") ?? false,
     sampling,
     logprobs,
@@ -167,13 +169,14 @@ async function one(
     return events;
   };
   const answer = await generate(held, request.job(place.prompt, place.answer), loaded.evaluation, signal, {
-    pieces(pieces, logprobs) {
+    pieces(pieces, logprobs, timings) {
       choice.logprobs?.push(...logprobs);
       for (const piece of pieces) take(choice, piece);
       if (!request.stream) return undefined;
       const events = pieces.map((piece, at) => {
         const added = { delta: deltaOf(piece, choice.calls), text: piece.type === "content" ? piece.text : "" };
-        return chunk(envelope, index, added, null, at === 0 && choice.logprobs !== null ? logprobs : null);
+        const event = chunk(envelope, index, added, null, at === 0 && choice.logprobs !== null ? logprobs : null);
+        return request.timingsPerToken ? { ...event, timings: timingsBody(timings()) } : event;
       });
       return output.event(...opening(), ...events);
     },

@@ -1,7 +1,8 @@
-import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";
+import type { LlamaModel, Token } from "node-llama-cpp";
 import type { WorkerConfig } from "./config.ts";
 import { contextExceeded, invalid, unsupported } from "./errors.ts";
 import { type Body, nameOfType, textOf } from "./fields.ts";
+import { Serial } from "./serial.ts";
 import type { HeldSlot } from "./slots.ts";
 
 export interface Embedder {
@@ -34,31 +35,22 @@ export async function loadEmbedder(model: LlamaModel, config: WorkerConfig): Pro
     threads: config.threads,
     ignoreMemorySafetyChecks: true,
   });
-  return serial(context, config.contextTokens);
+  const serial = new Serial();
+  return {
+    contextTokens: config.contextTokens,
+    embed: (input, signal) =>
+      serial.run(signal, async () => {
+        const tokens = context.calculateInputLength(input);
+        if (tokens > config.contextTokens) throw contextExceeded(tokens, config.contextTokens);
+        const { vector } = await context.getEmbeddingFor(input);
+        return { vector: normalized(vector), tokens };
+      }),
+  };
 }
 
 function poolingOf(model: LlamaModel): string {
   const metadata = model.fileInfo.metadata as Readonly<Record<string, { readonly pooling_type?: number } | undefined>>;
   return poolings[metadata[model.architecture]?.pooling_type ?? 0] ?? "none";
-}
-
-function serial(context: LlamaEmbeddingContext, contextTokens: number): Embedder {
-  let turn: Promise<unknown> = Promise.resolve();
-  const compute = async (input: EmbeddingInput, signal: AbortSignal) => {
-    signal.throwIfAborted();
-    const tokens = context.calculateInputLength(input);
-    if (tokens > contextTokens) throw contextExceeded(tokens, contextTokens);
-    const { vector } = await context.getEmbeddingFor(input);
-    return { vector: normalized(vector), tokens };
-  };
-  return {
-    contextTokens,
-    embed(input, signal) {
-      const result = turn.then(() => compute(input, signal));
-      turn = result.catch(() => undefined);
-      return result;
-    },
-  };
 }
 
 function normalized(vector: readonly number[]): number[] {

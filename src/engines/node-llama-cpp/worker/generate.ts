@@ -52,7 +52,11 @@ export interface Answer {
 
 export interface Listener {
   /** What may be shown, with the probabilities of its tokens where they are wanted. A promise delays the next token: the client is slow. */
-  pieces(pieces: readonly Piece[], logprobs: readonly TokenLogprob[]): Promise<void> | undefined;
+  pieces(
+    pieces: readonly Piece[],
+    logprobs: readonly TokenLogprob[],
+    timings: () => Timings,
+  ): Promise<void> | undefined;
   /** Prompt tokens done so far, cached ones included. */
   progress(done: number, elapsedMs: number): void;
 }
@@ -111,9 +115,16 @@ async function answer(
     if (pieces.length === 0) return;
     const shown = logprobs;
     logprobs = [];
-    await listener.pieces(pieces, shown);
+    await listener.pieces(pieces, shown, timings);
   };
   let firstAt = 0;
+  const timings = (): Timings => ({
+    cached,
+    prompt: job.tokens.length - cached,
+    promptMs: firstAt - started,
+    predicted: work.decoded,
+    predictedMs: performance.now() - firstAt,
+  });
   let finish: Answer["finish"] = "length";
   try {
     for (;;) {
@@ -149,18 +160,7 @@ async function answer(
     await tokens.return();
   }
   await show([...reader.push(text.finish()), ...reader.finish()]);
-  const ended = performance.now();
-  return {
-    finish,
-    stoppedBy: reader.stoppedBy,
-    timings: {
-      cached,
-      prompt: job.tokens.length - cached,
-      promptMs: firstAt - started,
-      predicted: work.decoded,
-      predictedMs: ended - firstAt,
-    },
-  };
+  return { finish, stoppedBy: reader.stoppedBy, timings: timings() };
 }
 
 /** Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of them. */

@@ -26,10 +26,11 @@ server.listen(config.socketPath, () => void load(config));
 async function load(config: WorkerConfig): Promise<void> {
   const started = performance.now();
   try {
-    const [{ loadModel }, { complete }, { embeddingsResponse }] = await Promise.all([
+    const [{ loadModel }, { complete }, { embeddingsResponse }, { rankingResponse }] = await Promise.all([
       import("./model.ts"),
       import("./completions.ts"),
       import("./embeddings.ts"),
+      import("./ranking.ts"),
     ]);
     let shown = 0;
     const onProgress = (share: number): void => {
@@ -37,7 +38,7 @@ async function load(config: WorkerConfig): Promise<void> {
       shown = share;
       log(`loading ${Math.round(share * 100)} %`);
     };
-    serving = { loaded: await loadModel(config, onProgress, log), complete, embeddingsResponse };
+    serving = { loaded: await loadModel(config, onProgress, log), complete, embeddingsResponse, rankingResponse };
     const { contextTokens } = serving.loaded.evaluation;
     const took = ((performance.now() - started) / 1000).toFixed(2);
     log(

@@ -10,6 +10,7 @@ import type { WorkerConfig } from "./config.ts";
 import { type Embedder, loadEmbedder } from "./embeddings.ts";
 import type { Evaluation } from "./generate.ts";
 import { Prompts } from "./prompt.ts";
+import { loadRanker, type Ranker } from "./ranking.ts";
 import { Slots } from "./slots.ts";
 import { Steps } from "./steps.ts";
 import { ThreadGovernor } from "./threads.ts";
@@ -22,8 +23,10 @@ export interface LoadedModel {
   readonly prompts: Prompts;
   readonly slots: Slots;
   readonly evaluation: Evaluation;
-  /** Null in a chat instance. */
+  /** Set in an instance of an embedding model. */
   readonly embedder: Embedder | null;
+  /** Set in an instance of a reranking model. */
+  readonly ranker: Ranker | null;
 }
 
 /** Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an error. */
@@ -56,11 +59,13 @@ export async function loadModel(
     log(`the model was trained for ${contextTokens} tokens of context; ${config.contextTokens} were asked for`);
   const prompts = new Prompts(model, config.chatTemplate);
   const embedder = config.kind === "embedding" ? await loadEmbedder(model, { ...config, contextTokens }) : null;
-  const sequences = embedder
-    ? Array.from({ length: config.slots }, () => null)
-    : await chatSequences(model, config, contextTokens);
+  const ranker = config.kind === "rerank" ? await loadRanker(model, { ...config, contextTokens }) : null;
+  const generates = embedder === null && ranker === null;
+  const sequences = generates
+    ? await chatSequences(model, config, contextTokens)
+    : Array.from({ length: config.slots }, () => null);
   const slots = new Slots(sequences);
-  const governor = new ThreadGovernor(embedder ? 1 : config.threads, (threads) => {
+  const governor = new ThreadGovernor(generates ? config.threads : 1, (threads) => {
     llama.maxThreads = threads;
   });
   const evaluation: Evaluation = {
@@ -72,7 +77,7 @@ export async function loadModel(
     steps: new Steps(),
     textOf: (token) => prompts.detokenizeMarks([token]),
   };
-  return { config, llama, model, prompts, slots, evaluation, embedder };
+  return { config, llama, model, prompts, slots, evaluation, embedder, ranker };
 }
 
 /** Steps take as long as the whole batch they are part of: only those with equal company can be compared. */

@@ -1,7 +1,7 @@
 import { Template } from "@huggingface/jinja";
 import type { LlamaModel, Token } from "node-llama-cpp";
 import { invalid, unsupported } from "./errors.ts";
-import { type Body, flagOf, isObject, nameOfType, objectOf } from "./fields.ts";
+import { type Body, flagOf, isObject, nameOfType, objectOf, textOf } from "./fields.ts";
 import { type ToolTemplate, toolsOf, toolTemplate, withCalls } from "./tools.ts";
 
 /** The plainest template there is, for models that bring none. */
@@ -29,6 +29,7 @@ export class Prompts {
   render(body: Body): string {
     const tools = toolsOf(body);
     const messages = messagesOf(body).map((message) => withCalls(message, this.tools?.wantsText ?? false));
+    const effort = textOf(body, "reasoning_effort");
     const last = messages.at(-1);
     // An answer that has begun is continued: the template ends where the model's own words would start.
     const begun = last?.role === "assistant" && flagOf(body, "add_generation_prompt") !== true ? last.content : null;
@@ -41,6 +42,7 @@ export class Prompts {
         bos_token: this.#model.tokens.bosString ?? "",
         eos_token: this.#model.tokens.eosString ?? "",
         ...(tools === null ? {} : { tools: tools.given }),
+        ...(effort === null ? {} : effort === "none" ? { enable_thinking: false } : { reasoning_effort: effort }),
         ...objectOf(body, "chat_template_kwargs"),
       });
       return this.#withoutBos(text) + (begun ?? "");

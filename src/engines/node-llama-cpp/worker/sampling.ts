@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import {
   type GbnfJsonSchema,
   type Llama,
+  type LlamaContextSequenceDryRepeatPenalty,
   LlamaGrammar,
   LlamaGrammarEvaluationState,
   LlamaJsonSchemaGrammar,
@@ -12,7 +13,7 @@ import {
 } from "node-llama-cpp";
 import type { SamplingDefaults } from "../../../core/model.ts";
 import { invalid, unsupported } from "./errors.ts";
-import { type Body, isObject, numberOf, objectOf, textOf } from "./fields.ts";
+import { type Body, isObject, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
 import type { Constraint } from "./reader.ts";
 import { grammarSchema } from "./schema.ts";
 import type { ToolRequest } from "./tools.ts";
@@ -36,19 +37,32 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   mirostat: [0],
   dynatemp_range: [0],
   top_n_sigma: [-1],
-  dry_multiplier: [0],
+  adaptive_target: [-1],
   samplers: [],
+  min_keep: [0, 1],
   lora: [],
   suffix: [""],
   echo: [false],
   best_of: [1],
   audio: [],
+  n_indent: [0],
+  t_max_predict_ms: [-1],
+  response_fields: [],
+  backend_sampling: [false],
+  continue_final_message: [false],
+  reasoning_format: ["none", "auto"],
+  reasoning_budget_tokens: [-1],
+  thinking_budget_tokens: [-1],
+  reasoning_budget_message: [""],
+  reasoning_control: [false],
 };
 
 export function refuseUnsupported(body: Body): void {
   for (const [field, neutral] of Object.entries(neutralValues)) {
     const value = body[field];
-    if (value !== undefined && value !== null && !neutral.includes(value)) throw unsupported(`\`${field}\``);
+    const isEmpty = Array.isArray(value) && value.length === 0;
+    if (value !== undefined && value !== null && !isEmpty && !neutral.includes(value))
+      throw unsupported(`\`${field}\``);
   }
 }
 
@@ -75,7 +89,7 @@ export function samplingOf(
   const topP = numberOf(body, "top_p", { min: 0 }) ?? defaults.topP ?? engineDefaults.topP;
   const minP = numberOf(body, "min_p", { min: 0, max: 1 }) ?? defaults.minP ?? engineDefaults.minP;
   const seed = seedOf(body);
-  const penalties = penaltiesOf(body, defaults);
+  const penalties = penaltiesOf(body, defaults, model.trainContextSize);
   const bias = biasOf(body, model);
   const grammar = grammarOf(body, defaults, llama);
   if (tools !== null && grammar !== null)
@@ -85,6 +99,7 @@ export function samplingOf(
     probability: numberOf(body, "xtc_probability", { min: 0, max: 1 }) ?? 0,
     threshold: numberOf(body, "xtc_threshold", { min: 0, max: 1 }) ?? 0.1,
   };
+  const dry = dryOf(body);
   return {
     structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
     options: (answer, tokens, constraint) => ({
@@ -96,6 +111,7 @@ export function samplingOf(
       ...(grammar === null ? {} : { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
       ...(calls === null ? {} : { grammarEvaluationState: calls(constraint) }),
       ...(xtc.probability > 0 ? { xtc } : {}),
+      ...(dry === null ? {} : { dryRepeatPenalty: dry }),
     }),
   };
 }
@@ -105,7 +121,7 @@ function seedOf(body: Body): number {
   return seed === null || seed < 0 ? randomInt(2 ** 32) : seed % 2 ** 32;
 }
 
-function penaltiesOf(body: Body, defaults: SamplingDefaults) {
+function penaltiesOf(body: Body, defaults: SamplingDefaults, contextTokens: number) {
   const penalty =
     numberOf(body, "repeat_penalty", { min: 0 }) ?? defaults.repeatPenalty ?? engineDefaults.repeatPenalty;
   const presencePenalty =
@@ -116,9 +132,25 @@ function penaltiesOf(body: Body, defaults: SamplingDefaults) {
     numberOf(body, "frequency_penalty", { min: -2, max: 2 }) ??
     defaults.frequencyPenalty ??
     engineDefaults.frequencyPenalty;
-  const maxPunishTokens = numberOf(body, "repeat_last_n", { min: 0, integer: true }) ?? engineDefaults.repeatLastN;
+  const lookBack = numberOf(body, "repeat_last_n", { min: -1, integer: true }) ?? engineDefaults.repeatLastN;
+  const maxPunishTokens = lookBack === -1 ? contextTokens : lookBack;
   const none = maxPunishTokens === 0 || (penalty === 1 && presencePenalty === 0 && frequencyPenalty === 0);
   return none ? null : { penalty, presencePenalty, frequencyPenalty, maxPunishTokens };
+}
+
+/** Repeated sequences of the answer; llama-server counts those of the prompt, too. */
+function dryOf(body: Body): LlamaContextSequenceDryRepeatPenalty | null {
+  const strength = numberOf(body, "dry_multiplier", { min: 0 }) ?? 0;
+  const base = numberOf(body, "dry_base", { min: 0 }) ?? 1.75;
+  const allowedLength = numberOf(body, "dry_allowed_length", { min: 0, integer: true }) ?? 2;
+  const lastTokens = numberOf(body, "dry_penalty_last_n", { min: -1, integer: true }) ?? -1;
+  const sequenceBreakers = textsOf(body, "dry_sequence_breakers") ?? ["\n", ":", '"', "*"];
+  // As llama-server: a base below 1 is no growth at all.
+  if (strength === 0 || lastTokens === 0) return null;
+  return {
+    ...{ strength, base: base < 1 ? 1.75 : base, allowedLength, sequenceBreakers },
+    lastTokens: lastTokens === -1 ? null : lastTokens,
+  };
 }
 
 /** OpenAI's object of token ids, or llama-server's list of pairs; false means never. */

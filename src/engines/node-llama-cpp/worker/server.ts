@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type ModelKind, modelKinds } from "../../../core/model.ts";
 import type { Output } from "./completions.ts";
 import type { WorkerConfig } from "./config.ts";
 import { invalid, SurfaceError, unsupported } from "./errors.ts";
@@ -12,6 +13,7 @@ export interface Serving {
   readonly loaded: LoadedModel;
   readonly complete: typeof import("./completions.ts").complete;
   readonly embeddingsResponse: typeof import("./embeddings.ts").embeddingsResponse;
+  readonly rankingResponse: typeof import("./ranking.ts").rankingResponse;
 }
 
 interface Call {
@@ -78,12 +80,7 @@ function fail(response: ServerResponse, error: unknown, log: (line: string) => v
 
 function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<string, Route> {
   const chatOnly = (): void => {
-    if (config.kind !== "chat")
-      throw new SurfaceError(
-        501,
-        "not_supported_error",
-        "This instance serves an embedding model, which does not generate text.",
-      );
+    if (config.kind !== "chat") throw notServed(config, "chat");
   };
   const generating =
     (dialect: "chat" | "text"): Route =>
@@ -128,19 +125,30 @@ function table(config: WorkerConfig, log: (line: string) => void): ReadonlyMap<s
     ["POST /chat/completions", generating("chat")],
     ["POST /completions", generating("text")],
     ["POST /embeddings", embeddings],
+    ["POST /rerank", ranking],
   ]);
 }
 
 const embeddings: Route = async ({ loaded, embeddingsResponse }, { body, signal, response }) => {
-  if (!loaded.embedder)
-    throw new SurfaceError(
-      501,
-      "not_supported_error",
-      "This instance serves a chat model, which does not make embeddings.",
-    );
-  using held = await loaded.slots.acquire([], signal);
-  json(response, await embeddingsResponse(loaded.embedder, body, held, loaded.config.modelName, signal));
+  const { embedder, config, slots } = loaded;
+  if (!embedder) throw notServed(config, "embedding");
+  using held = await slots.acquire([], signal);
+  json(response, await embeddingsResponse(embedder, body, held, config.modelName, signal));
 };
+
+const ranking: Route = async ({ loaded, rankingResponse }, { body, signal, response }) => {
+  const { ranker, config, slots } = loaded;
+  if (!ranker) throw notServed(config, "rerank");
+  using held = await slots.acquire([], signal);
+  json(response, await rankingResponse(ranker, body, held, config.modelName, signal));
+};
+
+const notServed = ({ kind }: WorkerConfig, asked: ModelKind): SurfaceError =>
+  new SurfaceError(
+    501,
+    "not_supported_error",
+    `This instance serves ${modelKinds[kind].noun}, which does not ${modelKinds[asked].verb}.`,
+  );
 
 /** As llama-server tells it, so that one reader understands both. */
 function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
