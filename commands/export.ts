@@ -30,6 +30,8 @@ export default class Export extends BaseCommand {
     using progress = showProgress(this.jsonEnabled() ? silent : process.stderr, `copying ${args.name}`);
     const exported = await exportModel(model, resolve(args.path), {
       force: flags.force,
+      // As `cp` has it, a path that ends in a slash is a folder.
+      asFolder: args.path.endsWith("/"),
       onFile: (file, index, count) => progress.update(`copying ${file} (${index + 1} of ${count})`),
     });
     progress.stop();

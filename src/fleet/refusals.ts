@@ -24,15 +24,21 @@ const refusals: readonly Refusal[] = [
       `CUDA's library of this engine does not fit the GPU and its driver (${what.replace(/\.$/u, "")}). Update the NVIDIA driver, or run \`assistant engine build\`, which looks for a library that fits.`,
   },
   {
-    pattern: /chat_templates_init: error: (.*)/,
+    pattern: /(?:chat_templates_init: error|chat template of the model): (.*)/,
     sentence: (file, what) =>
       `The chat template of ${file} cannot be used (${what}). Write \`prompt_template = "chatml"\`, or another built-in one, into its model file.`,
+  },
+  {
+    pattern:
+      /(?:error loading model[^:\n]*: )+(.*(?:missing tensor|number of tensors|wrong shape|not found in model|in model file|file bounds).*)/,
+    sentence: (file, what) =>
+      `${file} is damaged or was not converted whole (${what}). Pull the model again, or from another repository.`,
   },
 ];
 
 /** What is wrong with a model that llama.cpp did not take, and what to do about it; null where its output names nothing of the kind. */
 export function refusalIn(log: string): string | null {
-  const file = /failed to load model,? '([^']+)'/.exec(log)?.[1];
+  const file = /failed to load model,? '([^']+)'|cannot load (\/.*?\.gguf):/.exec(log)?.slice(1).find(Boolean);
   for (const { pattern, sentence } of refusals) {
     const what = pattern.exec(log)?.[1];
     if (what !== undefined)

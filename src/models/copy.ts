@@ -76,18 +76,27 @@ export interface Exported {
 export async function exportModel(
   model: StoredModel,
   to: string,
-  { force, onFile }: { readonly force: boolean; onFile?(file: string, index: number, count: number): void },
+  {
+    force,
+    asFolder = false,
+    onFile,
+  }: {
+    readonly force: boolean;
+    /** `to` is a folder, which is made where it is not there. */
+    readonly asFolder?: boolean;
+    onFile?(file: string, index: number, count: number): void;
+  },
 ): Promise<Exported> {
   const { name, files, bytes } = model;
   const [first] = files;
-  const isFolder = (await stat(to).catch(() => null))?.isDirectory() === true;
+  const isFolder = asFolder || (await stat(to).catch(() => null))?.isDirectory() === true;
   const several = files.length > 1;
   // A file of several keeps its name: the others are found by it.
   const folder = isFolder || several ? to : join(to, "..");
   const nameOf = (file: string): string =>
     several ? basename(file) : isFolder ? `${name}${extname(file)}` : basename(to);
   const targets = files.map((file) => join(folder, nameOf(file)));
-  if (several) await mkdir(folder, { recursive: true });
+  if (several || asFolder) await mkdir(folder, { recursive: true });
   for (const target of targets) {
     const taken = await access(target).then(
       () => true,

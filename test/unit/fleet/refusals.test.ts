@@ -21,8 +21,23 @@ test.each([
     "common_chat_templates_init: error: Unknown statement: bad",
     'The chat template of odd.gguf cannot be used (Unknown statement: bad). Write `prompt_template = "chatml"`, or another built-in one, into its model file.',
   ],
+  [
+    "llama_model_load: error loading model: error loading model vocabulary: cannot find tokenizer merges in model file",
+    "odd.gguf is damaged or was not converted whole (cannot find tokenizer merges in model file). Pull the model again, or from another repository.",
+  ],
+  [
+    "llama_model_load: error loading model: missing tensor 'blk.3.attn_q.weight'",
+    "odd.gguf is damaged or was not converted whole (missing tensor 'blk.3.attn_q.weight'). Pull the model again, or from another repository.",
+  ],
 ])("%s is explained", (line, message) => {
   expect(deathByExit(exit, "starting", `${line}\n${failed}\n`, 0).message).toBe(message);
+});
+
+test("the embedded engine's words are understood too", () => {
+  const line = "cannot load /data/models/odd.gguf: chat template of the model: Unknown statement type: fox\n";
+  expect(deathByExit(exit, "starting", line, 0).message).toMatch(
+    /^The chat template of odd\.gguf cannot be used \(Unknown statement type: fox\)\. Write `prompt_template/,
+  );
 });
 
 test("other ends keep the engine's own words, and so does one that has served already", () => {

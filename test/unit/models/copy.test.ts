@@ -69,8 +69,11 @@ it("an export goes to a file or into a folder, and replaces nothing unasked", as
   expect(await exportModel(one, elsewhere, { force: false })).toMatchObject({ files: [at("one.gguf")] });
   await expect(exportModel(one, at("x.gguf"), { force: false })).rejects.toMatchObject({ code: "file_exists" });
   await exportModel(one, at("x.gguf"), { force: true });
+  expect(await exportModel(one, at("new"), { force: false, asFolder: true })).toMatchObject({
+    files: [at("new/one.gguf")],
+  });
   await exportModel(await required("two"), at("folder"), { force: false });
-  expect((await readdir(elsewhere)).sort()).toEqual(["folder", "one.gguf", "x.gguf"]);
+  expect((await readdir(elsewhere)).sort()).toEqual(["folder", "new", "one.gguf", "x.gguf"]);
   expect(await readdir(at("folder"))).toEqual(parts);
   expect(await readFile(at("x.gguf"))).toEqual(body);
 });

@@ -21,7 +21,7 @@ export class Prompts {
     this.#model = model;
     const own = model.fileInfo.metadata.tokenizer?.chat_template;
     this.templateText = chatTemplate === "" ? (own ?? CHATML) : CHATML;
-    this.#template = new Template(this.templateText);
+    this.#template = templateOf(this.templateText);
     this.tools = toolTemplate(this.templateText, this.#template);
   }
 
@@ -106,6 +106,14 @@ export class Prompts {
   #withoutBos(text: string): string {
     const { bosString, shouldPrependBosToken } = this.#model.tokens;
     return shouldPrependBosToken && bosString && text.startsWith(bosString) ? text.slice(bosString.length) : text;
+  }
+}
+
+function templateOf(text: string): Template {
+  try {
+    return new Template(text);
+  } catch (error) {
+    throw new Error(`chat template of the model: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
