@@ -18,11 +18,11 @@ export function checkModelName(name: string): string {
   );
 }
 
-/** A valid name made from a file name or the last part of a URL: without `.gguf` and the number of a part, other characters become "-". */
+/** A valid name made from a file name or the last part of a URL: without `.gguf` or `.onnx` and the number of a part, other characters become "-". */
 export function nameFromFile(file: string): string {
   const base = file
     .slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1)
-    .replace(/\.gguf$/i, "")
+    .replace(/\.(gguf|onnx)$/i, "")
     .replace(/-\d{5}-of-\d{5}$/, "");
   const cleaned = base
     .replace(/[^A-Za-z0-9._-]+/g, "-")

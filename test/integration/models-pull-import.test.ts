@@ -1,6 +1,8 @@
-import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readPiperVoice } from "../../src/core/piper-voice.ts";
+import { onnxLike, piperConfig } from "../support/onnx.ts";
 import { ggufLike, sha256, type TestStore, testStore } from "../support/store.ts";
 
 let store: TestStore;
@@ -49,6 +51,26 @@ describe("importing a local file", () => {
       message: expect.stringContaining("is a folder without GGUF files"),
     });
     expect(await store.files()).toEqual([]);
+  });
+
+  it("makes one file of a Piper voice and its config, and leaves one that is whole as it is", async () => {
+    const path = join(elsewhere.dir, "en_US-joe.onnx");
+    await writeFile(path, onnxLike());
+    await expect(store.pull(path)).rejects.toMatchObject({
+      code: "model_invalid",
+      remedy: expect.stringContaining("NAME.onnx.json"),
+    });
+    await writeFile(`${path}.json`, piperConfig());
+    const pulled = await store.pull(path);
+    expect(pulled.name).toBe("en_US-joe");
+    expect((await readPiperVoice(pulled.file)).config.dataset).toBe("joe");
+    expect((await store.pull(path)).alreadyPresent).toBe(true);
+    await copyFile(pulled.file, join(elsewhere.dir, "whole.onnx"));
+    const whole = await store.pull(join(elsewhere.dir, "whole.onnx"));
+    expect([whole.sha256, await store.files()]).toEqual([
+      pulled.sha256,
+      ["en_US-joe.json", "en_US-joe.onnx", "whole.json", "whole.onnx"],
+    ]);
   });
 
   it("lets no other file take a name of the catalog or of another model", async () => {

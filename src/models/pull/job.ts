@@ -4,6 +4,7 @@ import { checkFileName, partsOf } from "../file-set.ts";
 import { checkModelName, nameFromFile } from "../names.ts";
 import { canonicalReference, isLocal, parseReference, type Reference } from "../reference.ts";
 import { findByReference } from "../store.ts";
+import { isVoiceFile } from "../voice.ts";
 import { urlSource } from "./http.ts";
 import { besides, findHubFiles, type HubPath, hubSource } from "./huggingface.ts";
 import { localFiles, localSource } from "./local.ts";
@@ -135,7 +136,8 @@ async function factsOf(text: string, options: PullOptions, signal: AbortSignal):
         reference: canonicalReference(reference),
         licence: null,
         files: [first, ...others, ...(projector === null ? [] : [wanted("projector")(projector)])],
-        path: weights[0],
+        // A voice and its config become one file, whose digest no file here has.
+        ...(isVoiceFile(first.name) ? {} : { path: weights[0] }),
       };
     }
   }

@@ -1,9 +1,10 @@
 import { createReadStream } from "node:fs";
-import { open, readdir, realpath, stat } from "node:fs/promises";
+import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
 import { type FileSet, modelsAmong, partsOf } from "../file-set.ts";
 import { readGguf } from "../gguf-header.ts";
+import { isVoiceFile, voicePart } from "../voice.ts";
 import { ownerOfFolderReads } from "./modes.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 
@@ -43,13 +44,30 @@ export function localSource(path: string): Source {
     },
     async deliver(delivery) {
       const { file, bytes } = await locate(path);
-      await readGguf(file, path).catch((error: NodeJS.ErrnoException) => {
-        throw error.code === "EACCES" ? unreadable(path, error) : error;
-      });
+      const config = isVoiceFile(file) ? await voiceConfig(file) : null;
+      if (config !== null) {
+        await copied(file, bytes, delivery);
+        await delivery.into.append(config);
+        return nothingKnown;
+      }
+      if (!isVoiceFile(file))
+        await readGguf(file, path).catch((error: NodeJS.ErrnoException) => {
+          throw error.code === "EACCES" ? unreadable(path, error) : error;
+        });
       if (!(await linked(file, bytes, delivery))) await copied(file, bytes, delivery);
       return nothingKnown;
     },
   };
+}
+
+/** What makes a Piper voice one file, of the config beside it; null where there is none, as with one that was exported. Throws `model_invalid`. */
+async function voiceConfig(file: string): Promise<Buffer | null> {
+  const beside = `${file}.json`;
+  const text = await readFile(beside, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  return text === null ? null : voicePart(text, beside);
 }
 
 async function locate(path: string): Promise<{ file: string; bytes: number }> {
