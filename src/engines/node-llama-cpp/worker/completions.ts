@@ -96,7 +96,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
   }
   const tools = dialect === "chat" ? toolsOf(body) : null;
   if (tools !== null && reader.tools === null) throw unsupported("`tools` with the chat template of this model");
-  const sampling = samplingOf(body, tools, config.sampling, loaded.llama, loaded.model);
+  const sampling = samplingOf(body, tools, loaded);
   const requested =
     numberOf(body, "max_completion_tokens", { integer: true }) ??
     numberOf(body, "max_tokens", { integer: true }) ??

@@ -14,6 +14,7 @@ import {
 import type { SamplingDefaults } from "../../../core/model.ts";
 import { invalid, unsupported } from "./errors.ts";
 import { type Body, isObject, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
+import type { LoadedModel } from "./model.ts";
 import type { Constraint } from "./reader.ts";
 import { grammarSchema } from "./schema.ts";
 import type { ToolRequest } from "./tools.ts";
@@ -77,19 +78,16 @@ export interface Sampling {
   options(answer: number, tokens: readonly Token[], constraint: () => Constraint | null): SequenceEvaluateOptions;
 }
 
-export function samplingOf(
-  body: Body,
-  tools: ToolRequest | null,
-  defaults: SamplingDefaults,
-  llama: Llama,
-  model: LlamaModel,
-): Sampling {
+export function samplingOf(body: Body, tools: ToolRequest | null, loaded: LoadedModel): Sampling {
+  const { llama, model } = loaded;
+  const defaults = loaded.config.sampling;
+  const { contextTokens } = loaded.evaluation;
   const temperature = numberOf(body, "temperature", { min: 0 }) ?? defaults.temperature ?? engineDefaults.temperature;
   const topK = numberOf(body, "top_k", { integer: true }) ?? defaults.topK ?? engineDefaults.topK;
   const topP = numberOf(body, "top_p", { min: 0 }) ?? defaults.topP ?? engineDefaults.topP;
   const minP = numberOf(body, "min_p", { min: 0, max: 1 }) ?? defaults.minP ?? engineDefaults.minP;
   const seed = seedOf(body);
-  const penalties = penaltiesOf(body, defaults, model.trainContextSize);
+  const penalties = penaltiesOf(body, defaults, contextTokens);
   const bias = biasOf(body, model);
   const grammar = grammarOf(body, defaults, llama);
   if (tools !== null && grammar !== null)
@@ -99,7 +97,7 @@ export function samplingOf(
     probability: numberOf(body, "xtc_probability", { min: 0, max: 1 }) ?? 0,
     threshold: numberOf(body, "xtc_threshold", { min: 0, max: 1 }) ?? 0.1,
   };
-  const dry = dryOf(body);
+  const dry = dryOf(body, contextTokens);
   return {
     structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
     options: (answer, tokens, constraint) => ({
@@ -139,7 +137,7 @@ function penaltiesOf(body: Body, defaults: SamplingDefaults, contextTokens: numb
 }
 
 /** Repeated sequences of the answer; llama-server counts those of the prompt, too. */
-function dryOf(body: Body): LlamaContextSequenceDryRepeatPenalty | null {
+function dryOf(body: Body, contextTokens: number): LlamaContextSequenceDryRepeatPenalty | null {
   const strength = numberOf(body, "dry_multiplier", { min: 0 }) ?? 0;
   const base = numberOf(body, "dry_base", { min: 0 }) ?? 1.75;
   const allowedLength = numberOf(body, "dry_allowed_length", { min: 0, integer: true }) ?? 2;
@@ -149,7 +147,8 @@ function dryOf(body: Body): LlamaContextSequenceDryRepeatPenalty | null {
   if (strength === 0 || lastTokens === 0) return null;
   return {
     ...{ strength, base: base < 1 ? 1.75 : base, allowedLength, sequenceBreakers },
-    lastTokens: lastTokens === -1 ? null : lastTokens,
+    // Without a number node-llama-cpp passes on -1, which llama.cpp reads as 0: off.
+    lastTokens: lastTokens === -1 ? contextTokens : lastTokens,
   };
 }
 
