@@ -103,6 +103,10 @@ const armsTable = (rows: readonly Row[], columns: readonly (readonly [title: str
     rows.map((row) => [...columns.map(([, field]) => String(row[field])), spread(row), String(row["goal"] ?? "")]),
   );
 
+/** Measured on 2026-11-29 with a load of 4 to 16 on two cores. */
+const WHY_EMBEDDED_IS_SLOWER =
+  "Where the difference comes from, measured in turns by CPU time, which a busy machine does not distort as much: with one thread, both spend 15 ms on a token of one stream, and 83 ms (embedded) and 96 ms (native) on a token of each of eight. JavaScript, sampling and the hand-overs between threads are 1 to 2 ms of a step. With two threads on cores that others use too, a token costs the native engine 39 ms and the embedded one 67 ms: the threads of the prebuilt kernels spin while they wait for each other, and only a program that is linked with them can bring a barrier that sleeps, as ours does (732 waits for a token, against 7). The embedded engine can only go on with one thread, which it does where two are slower. Dispatching each batch at once instead of in the next turn of the event loop, and 1, 2 or 4 threads for sampling, made no difference beyond the noise.";
+
 const embeddedPart = ({ rows, model }: Results): string =>
   [
     `The native engine and the embedded one with ${model ?? "the chat model"}, both loaded and asked in turns.`,
@@ -111,6 +115,7 @@ const embeddedPart = ({ rows, model }: Results): string =>
       ["engine", "arm"],
       ["measure", "measure"],
     ]),
+    WHY_EMBEDDED_IS_SLOWER,
   ].join("\n\n");
 
 const buildPart = ({ rows }: Results): string =>
