@@ -39,6 +39,8 @@ export interface RequestFacts extends PromptFacts {
   readonly capabilities?: CapabilityQuery;
   /** Only the target that this is a reservation of may take it; missing: any. */
   readonly reservation?: string;
+  /** The model's program answers it without computing: it takes none of an instance's slots. */
+  readonly slotless?: true;
 }
 
 /** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */

@@ -148,6 +148,8 @@ export interface GatewayRoutes {
   readonly memory: FastifyInstance;
   /** The door of OpenAI's API. */
   readonly openAi: Door;
+  /** The doors whose routes other daemons may ask for. */
+  readonly forwarded: readonly Door[];
   readonly kserve: KserveModels;
   /** What clients call the requests that run. */
   readonly clientIds: ClientIds;
@@ -222,7 +224,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     pages,
   ];
   doors.push(anthropicDoor({ directory, onlyModels }));
-  doors.push(llamaCppDoor({ directory, inference, authorizer, onlyModels, slots }));
+  const llamaCpp = llamaCppDoor({ directory, inference, authorizer, onlyModels, slots });
+  doors.push(llamaCpp);
   const fileText = async (tenant: string, id: string, maxBytes: number): Promise<string | null> =>
     (await files?.text(tenant, id, maxBytes)) ?? null;
   doors.push(llamaEdgeDoor({ servers: downstream, directory, inference, authorizer, onlyModels, fileText }));
@@ -274,7 +277,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   return {
-    routes: { table, memory, openAi, kserve, clientIds, audit: record },
+    routes: { table, memory, openAi, forwarded: [openAi, llamaCpp], kserve, clientIds, audit: record },
     async listen(address) {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {

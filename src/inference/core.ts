@@ -1,6 +1,6 @@
 import { traitsOf } from "../core/engine.ts";
 import { AssistantError, presentable, toAssistantError } from "../core/errors.ts";
-import type { AnswerSink, CallOrigin, InferenceCall } from "../core/inference.ts";
+import type { AnswerSink, CallOrigin, InferenceCall, WireFormat } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
@@ -14,6 +14,16 @@ import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts"
 
 /** How often a call is sent, first and again, while nothing of an answer has come. */
 const MAX_TRIES: Readonly<Record<Retry, number>> = { never: 1, once: 2, elsewhere: 5 };
+
+/** What a model's program answers while all its slots are busy: about its vocabulary and its template, and of itself. */
+const SLOTLESS: ReadonlySet<WireFormat> = new Set([
+  "llamacpp.tokenize",
+  "llamacpp.detokenize",
+  "llamacpp.template",
+  "llamacpp.tokens",
+  "llamacpp.props",
+  "llamacpp.adapters",
+]);
 
 /** Tokens of an answer whose call sets no limit, for the scheduler's estimate of the work. */
 const DEFAULT_ANSWER_TOKENS = 256;
@@ -191,6 +201,7 @@ class Run {
       hops,
       ...(call.selector.capabilities === undefined ? {} : { capabilities: call.selector.capabilities }),
       ...(reservation === undefined ? {} : { reservation }),
+      ...(SLOTLESS.has(call.wire) ? { slotless: true as const } : {}),
     };
   }
 

@@ -2,6 +2,7 @@ import { claim, occupy } from "./exclusive.ts";
 import { unqueue } from "./lifecycle.ts";
 import { refresh } from "./places.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
+import { readAtOnce, readable } from "./reads.ts";
 import { isReserved } from "./reserve.ts";
 import { Work } from "./target.ts";
 import { arm, disarm, type Turn } from "./turn.ts";
@@ -19,6 +20,12 @@ export function serve(turn: Turn, model: ModelRecord): void {
   disarm(turn, model.serveDue);
   if (state.hasExclusive) claim(turn, model);
   model.queue.drainMs = model.drainMs;
+  if (model.waitingReads.size > 0 && readable(model) !== null) {
+    for (const request of [...model.waitingReads]) {
+      unqueue(turn, request);
+      readAtOnce(turn, request);
+    }
+  }
   let parked = 0;
   for (let dispatched = 0; model.available.size > 0; ) {
     const overdue = model.queue.overdue(now);

@@ -141,6 +141,7 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
 export function unqueue(turn: Turn, request: RequestRecord): void {
   const { model, stage, tenant } = request;
   if (!model.queue.remove(request)) return;
+  model.waitingReads.delete(request);
   if (stage.type === "parked") stage.on.parked.delete(request);
   const { queuedByTenant } = turn.state;
   const left = (queuedByTenant.get(tenant) ?? 1) - 1;

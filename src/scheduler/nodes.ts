@@ -154,6 +154,14 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
   return true;
 }
 
+/** Sends a request that takes no slot to another node, full or not. False: none may take it now. */
+export function readElsewhere(turn: Turn, request: RequestRecord): boolean {
+  const offer = choose(turn, request);
+  if (offer === null) return false;
+  give(turn, request, offer.target);
+  return true;
+}
+
 /** Until the first token of the request, if it takes a free slot here; null where nothing was measured. */
 function hereMs({ available }: ModelRecord, request: RequestRecord, now: number): number | null {
   const measured = available.items.slice(0, LOOKED_AT).filter(({ isMeasured }) => isMeasured);
@@ -241,7 +249,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
 }
 
 /** What says of a request where it may go. */
-type Restrictions = Pick<RequestFacts, "hops" | "capabilities" | "reservation">;
+type Restrictions = Pick<RequestFacts, "hops" | "capabilities" | "reservation" | "slotless">;
 const ANY: Restrictions = {};
 
 const isUnrestricted = ({ hops = [], capabilities }: Restrictions): boolean =>
@@ -377,7 +385,7 @@ interface Offer {
 /** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. Who reserved a place has it. */
 const isOpen = (target: NodeTarget, request: Restrictions, now: number): boolean => {
   const { node, pause, load } = target;
-  const isFree = request.reservation !== undefined || (load < 1 && !node.isFull);
+  const isFree = request.reservation !== undefined || ((load < 1 || request.slotless === true) && !node.isFull);
   return node.facts.up && isFree && !(pause.armed && pause.at > now) && suits(target, request);
 };
 

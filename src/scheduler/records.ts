@@ -98,6 +98,8 @@ export class ModelRecord {
   idleTtlOverride: number | null | undefined;
   noticedAt = 0;
   #inFlight = 0;
+  /** Of the queue, those that take no slot: the first instance that is up gets them. */
+  readonly waitingReads = new Set<RequestRecord>();
   readonly #inFlightByTenant = new Map<string, number>();
   #supply: Supply | null = null;
 
@@ -313,11 +315,11 @@ export class InstanceRecord extends Target {
   }
 
   get hasFreeSlot(): boolean {
-    return this.inFlight.size < this.slots;
+    return this.inFlight.size - this.reads < this.slots;
   }
 
   get busyShare(): number {
-    return (this.inFlight.size - this.unanswered) / Math.max(1, this.slots);
+    return (this.inFlight.size - this.reads - this.unanswered) / Math.max(1, this.slots);
   }
 
   /** Milliseconds until one of its slots is usually free. */
@@ -342,7 +344,7 @@ export class InstanceRecord extends Target {
 
   override enter(work: Work): void {
     super.enter(work);
-    this.model.count(work.facts.tenant, 1);
+    if (!work.facts.slotless) this.model.count(work.facts.tenant, 1);
   }
 
   override answered(work: Work, tookMs: number): void {
@@ -352,7 +354,7 @@ export class InstanceRecord extends Target {
 
   override leave(work: Work): void {
     super.leave(work);
-    this.model.count(work.facts.tenant, -1);
+    if (!work.facts.slotless) this.model.count(work.facts.tenant, -1);
   }
 
   /** A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more. */
@@ -360,7 +362,7 @@ export class InstanceRecord extends Target {
     if (this.slots === 0) return 0;
     return Math.max(
       (this.prefillTokens + this.decodeTokens) / (this.slots * this.model.usualWork),
-      this.inFlight.size / this.slots,
+      (this.inFlight.size - this.reads) / this.slots,
     );
   }
 }

@@ -8,6 +8,7 @@ import { queueRefusal, secondsOf } from "./limits.ts";
 import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
 import { refresh, roomChanged, unpark } from "./places.ts";
 import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
+import { readAtOnce, readable } from "./reads.ts";
 import { noteTenant } from "./reserve.ts";
 import { learn } from "./structures/average.ts";
 import type { Work } from "./target.ts";
@@ -27,12 +28,29 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
     if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
     return;
   }
+  if (facts.slotless && !facts.reservation) return readArrived(turn, model, facts);
   if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
   model.lastArrivedAt = now;
   noteTenant(model, facts.tenant, now);
   const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
   state.requests.set(facts.id, request);
   if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;
+  enqueue(turn, request);
+}
+
+/** Says nothing about the work that is to come, nor about how long requests hold a slot. */
+function readArrived(turn: Turn, model: ModelRecord, facts: RequestFacts): void {
+  const { state, now } = turn;
+  const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
+  state.requests.set(facts.id, request);
+  if (readAtOnce(turn, request)) return;
+  model.waitingReads.add(request);
+  enqueue(turn, request);
+}
+
+function enqueue(turn: Turn, request: RequestRecord): void {
+  const { state } = turn;
+  const { model, facts } = request;
   model.queue.push(request);
   state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
   if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
@@ -59,6 +77,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
     if (failed !== null) return failed;
   }
   // A request that needs not wait is not kept out by a queue's limit.
+  if (facts.slotless && readable(model) !== null) return null;
   const isTaken = model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, model, facts));
   return isTaken ? null : queueRefusal(state, model, facts.tenant, now);
 }
@@ -133,7 +152,7 @@ function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outc
   turn.state.dirty.add(instance.model);
   instance.lastUsedAt = turn.now;
   instance.served += 1;
-  learnFrom(turn, work, instance, outcome);
+  if (!work.facts.slotless) learnFrom(turn, work, instance, outcome);
   if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
   refresh(turn, instance);
   unpark(turn, instance);

@@ -13,6 +13,8 @@ export abstract class Target {
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
   readonly inFlight = new Set<Work>();
+  /** Of these, those that take no slot. */
+  reads = 0;
   /** Tokens to do for what is in flight: of prompts without a first token, and of answers. */
   prefillTokens = 0;
   decodeTokens = 0;
@@ -70,6 +72,7 @@ export abstract class Target {
   /** A request begins or ends here. */
   enter(work: Work): void {
     this.inFlight.add(work);
+    if (work.facts.slotless) this.reads += 1;
   }
 
   /** Its first token came after `tookMs`. */
@@ -77,6 +80,7 @@ export abstract class Target {
 
   leave(work: Work): void {
     this.inFlight.delete(work);
+    if (work.facts.slotless) this.reads -= 1;
     if (this.inFlight.size > 0) return;
     // Sums of fractions leave a rest that would grow over a million requests.
     this.prefillTokens = 0;
@@ -114,9 +118,10 @@ export class Work {
       facts.promptTokens + decodeTokens,
       target.cacheTokens,
     );
-    this.alone = target.unanswered === 0;
+    this.alone = target.unanswered === 0 && facts.slotless === undefined;
     if (this.alone) target.busySince = now;
     target.enter(this);
+    if (facts.slotless) return;
     target.prefillTokens += this.prefillTokens;
     target.decodeTokens += this.decodeTokens;
     target.unanswered += 1;
@@ -143,7 +148,7 @@ export class Work {
   /** The first token has come. */
   answer(now: number): void {
     const { target } = this;
-    if (this.#answeredAt !== null) return;
+    if (this.#answeredAt !== null || this.facts.slotless) return;
     this.#answeredAt = now;
     this.#prefillEnded();
     this.#prefillMs = Math.max(0, now - Math.max(this.startedAt, target.busySince));
@@ -160,8 +165,10 @@ export class Work {
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
-    if (!this.answering) this.#prefillEnded();
-    this.target.decodeTokens -= this.decodeTokens;
+    if (!this.facts.slotless) {
+      if (!this.answering) this.#prefillEnded();
+      this.target.decodeTokens -= this.decodeTokens;
+    }
     this.target.leave(this);
   }
 

@@ -97,6 +97,34 @@ test("another machine gets what comes while all instances here are busy, and not
   expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
 });
 
+test("tokens are counted here and on another machine while all slots are busy", async () => {
+  const b = await start({ models: { river: "slots = 1\n" } });
+  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
+  await allUp(a);
+  const abort = new AbortController();
+  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+    () => null,
+  );
+  await eventually("the slot is busy", async () => (await inFlight(b)) === 1);
+  const post = (url: string, path: string, body: object): Promise<Response> =>
+    fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "river", ...body }),
+    });
+  const chat = { messages: [{ role: "user", content: "Name three rivers." }] };
+  for (const url of [b.url, a.url]) {
+    const tokens = await post(url, "/tokenize", { content: "Name a river" });
+    expect([tokens.status, await tokens.json()]).toEqual([200, { tokens: [expect.any(Number), expect.any(Number), expect.any(Number)] }]);
+    expect(await (await post(url, "/v1/chat/completions/input_tokens", chat)).json()).toMatchObject({ input_tokens: 4 });
+    expect(await (await post(url, "/v1/messages/count_tokens", chat)).json()).toEqual({ input_tokens: 4 });
+    expect(await (await fetch(`${url}/props?model=river`)).json()).toMatchObject({ total_slots: 1 });
+  }
+  expect(await inFlight(b)).toBe(1);
+  abort.abort();
+  await long;
+});
+
 test("work is shared out by weight, and a disabled server gets none", async () => {
   const [b, c, d] = await Promise.all([
     start({ models: { river: "preload = true\n" } }),

@@ -65,7 +65,7 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
     const incoming = incomingOf(call);
     const target = parseTarget(call.request.path);
     const methods = routes.table.find(target);
-    if (!isOfApi(routes.openAi, target, methods)) throw notForwarded(call.request.path);
+    if (!isOfApi(routes.forwarded, target, methods)) throw notForwarded(call.request.path);
     id = newRequestId();
     clientId = clientIdOf(incoming.headers);
     span = beginCall(tracer, call.getPath(), incoming.headers, { route: target.path, id });
@@ -107,13 +107,13 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
 }
 
 /** Whatever a path is written like, it leads to no other door. */
-const isOfApi = (openAi: Door, { path }: RequestTarget, methods: Methods | undefined): boolean =>
-  methods === undefined ? path.startsWith("/v1/") : [...methods.values()].every(({ door }) => door === openAi);
+const isOfApi = (doors: readonly Door[], { path }: RequestTarget, methods: Methods | undefined): boolean =>
+  methods === undefined ? path.startsWith("/v1/") : [...methods.values()].every(({ door }) => doors.includes(door));
 
 const notForwarded = (path: string): AssistantError =>
   new AssistantError(
     "route_not_found",
-    `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions; found ${JSON.stringify(path.slice(0, 100))}.`,
+    `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions, and llama-server's; found ${JSON.stringify(path.slice(0, 100))}.`,
   );
 
 interface Admitted {

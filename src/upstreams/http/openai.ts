@@ -30,7 +30,9 @@ class OpenAiUpstream implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { provider } = this.#context;
-    if (isLlamaCpp(sending.call.wire))
+    // Beneath the version there is but one of llama-server's routes, and another daemon has it.
+    const isKnown = provider.isAssistant && sending.call.wire === "llamacpp.tokens";
+    if (isLlamaCpp(sending.call.wire) && !isKnown)
       throw new SendFailure(noLlamaCpp(`The provider "${provider.name}"`, sending.model), "never");
     return deliver({ sending, sink, retryAfter: retryOf, open: (delivery) => this.#open(sending, sink, delivery) });
   }

@@ -13,7 +13,7 @@ import {
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withSettings } from "../openai-body.ts";
+import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
 
@@ -50,8 +50,6 @@ export class NodeUpstream implements Upstream {
   }
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
-    if (isLlamaCpp(sending.call.wire))
-      throw new SendFailure(noLlamaCpp(`The remote server "${this.#options.node}"`, sending.model), "never");
     const request = this.#requestOf(sending);
     return deliver({ sending, sink, retryAfter, open: (delivery) => this.#open(request, delivery, sending, sink) });
   }
@@ -116,11 +114,17 @@ export class NodeUpstream implements Upstream {
   /** By the model's own name, with what the daemon there needs to treat the call as this one would. */
   #requestOf(sending: Sending): ForwardRequest {
     const { call, model } = sending;
+    const method = methodOf(call.wire);
+    const path = pathOf[call.wire];
+    const forwarded = forwardHeaders(sending, this.#options.nodeId);
+    if (method === "GET") {
+      const asked = `${path}?model=${encodeURIComponent(model.name)}`;
+      return { path: asked, method, body: Buffer.alloc(0), headers: forwarded };
+    }
     const json = withSettings(call, model);
     // A name that is an alias here may be another model there.
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
-    const headers = { "content-type": contentTypeOf(call), ...forwardHeaders(sending, this.#options.nodeId) };
-    return { path: pathOf[call.wire], method: "POST", body, headers };
+    return { path, method, body, headers: { "content-type": contentTypeOf(call), ...forwarded } };
   }
 }
 

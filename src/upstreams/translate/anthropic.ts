@@ -27,6 +27,9 @@ const UNENFORCED: ReadonlySet<string> = new Set([
   ...["not", "if", "contains", "patternProperties", "propertyNames", "prefixItems"],
 ]);
 
+/** Fields of a request that its route for counting takes. */
+const COUNTED: ReadonlySet<string> = new Set(["model", "messages", "system", "tools", "tool_choice", "thinking"]);
+
 const STATUS_OF: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
   authentication_error: 401,
@@ -81,6 +84,12 @@ export const anthropic: Dialect = {
       warnings: async (model, options) => {
         const stated = { ...options, stream: true, userSuppliedBetas: new Set<string>() };
         return (await sdk.AnthropicLanguageModel.prepareRequest({ modelId: model, config, options: stated })).warnings;
+      },
+      counting: async (model, options) => {
+        const stated = { ...options, stream: false, userSuppliedBetas: new Set<string>() };
+        const { args } = await sdk.AnthropicLanguageModel.prepareRequest({ modelId: model, config, options: stated });
+        const counted = Object.entries(args).filter(([name]) => COUNTED.has(name));
+        return { path: "/messages/count_tokens", body: Object.fromEntries(counted), field: "input_tokens" };
       },
       stream: async (model, options, fetch) =>
         (await new sdk.AnthropicLanguageModel(model, { ...config, fetch }).doStream(options)).stream,

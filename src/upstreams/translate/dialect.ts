@@ -29,8 +29,18 @@ export interface Service {
   /** What the SDK would leave out of the request or change in it. Nothing is sent. */
   warnings(model: string, options: CallOptions): Promise<readonly Warning[]>;
   stream(model: string, options: CallOptions, fetch: Fetch): Promise<PartStream>;
+  /** What the service's own route for counting the tokens of a request is asked, and where its answer has the count. */
+  counting(model: string, options: CallOptions): Promise<Counting>;
   /** Missing: the provider has no embeddings. */
   embed?(model: string, request: EmbeddingRequest, fetch: Fetch): Promise<number[][]>;
+}
+
+export interface Counting {
+  /** Behind the base URL. */
+  readonly path: string;
+  readonly body: object;
+  /** Of the answer. */
+  readonly field: string;
 }
 
 export interface EmbeddingRequest {

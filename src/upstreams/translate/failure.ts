@@ -45,6 +45,16 @@ function ofAnswer(error: SdkError, asked: AskedModel): AssistantError {
   if (status === undefined) return transportFailure(asked.provider, cause);
   if (status < 300)
     return isSdkError(cause) ? malformed(asked, "sent JSON of another form") : brokenOff(asked.provider, cause);
+  return refusedBy(status, headers, body, asked);
+}
+
+/** An answer whose status says that it is none. */
+export function refusedBy(
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  asked: AskedModel,
+): AssistantError {
   const delay = /"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"/.exec(body)?.[1];
   const all = delay === undefined ? headers : { "retry-after": delay, ...headers };
   return tooLong(body, asked) ?? errorAnswer(meantStatus(status, body), all, body, asked);

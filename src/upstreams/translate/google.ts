@@ -71,6 +71,12 @@ export const google: Dialect = {
       shape: (model, options, extras) => shape(sdk, model, options, extras),
       warnings: async (model, options) =>
         (await sdk.GoogleLanguageModel.prepareRequest({ modelId: model, config, options, isStreaming: true })).warnings,
+      counting: async (model, options) => {
+        const { args } = await sdk.GoogleLanguageModel.prepareRequest({ modelId: model, config, options });
+        const name = model.includes("/") ? model : `models/${model}`;
+        const body = { generateContentRequest: { model: name, ...args } };
+        return { path: `/${name}:countTokens`, body, field: "totalTokens" };
+      },
       stream: async (model, options, fetch) =>
         (await new sdk.GoogleLanguageModel(model, { ...config, fetch }).doStream(options)).stream,
       embed: async (model, { inputs, dimensions, signal }, fetch) => {

@@ -14,8 +14,13 @@ const CARRIAGE_RETURN = 13;
  * A fetch whose good answers are what was asked for: the SDKs take any answer with status 200 for one, and read a web page as
  * a stream without events. It also ends what stays silent for too long.
  */
-export function guardedFetch(fetch: Fetch, dialect: Dialect, asked: AskedModel): Fetch {
-  const { provider, operation } = asked;
+export function guardedFetch(
+  fetch: Fetch,
+  dialect: Dialect,
+  asked: AskedModel,
+  expected: "JSON" | "an event stream",
+): Fetch {
+  const { provider } = asked;
   return async (input, init) => {
     const silence = new AbortController();
     const patient = async <T>(work: Promise<T>, limitMs: number): Promise<T> => {
@@ -37,15 +42,14 @@ export function guardedFetch(fetch: Fetch, dialect: Dialect, asked: AskedModel):
     const { headers, status } = response;
     const type = headers.get("content-type") ?? "";
     const isStream = /^text\/event-stream\b/i.test(type);
-    if (!response.ok || (operation === "embedding" && /^application\/json\b/i.test(type)))
+    if (!response.ok || (expected === "JSON" && /^application\/json\b/i.test(type)))
       return new Response(pulled(read, reader), { status, headers });
-    if (operation !== "embedding" && isStream)
+    if (expected !== "JSON" && isStream)
       return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
     const text = await textOf(read, reader);
     // An error that came with the status of an answer gets the one that it should have had.
     const should = dialect.statusOf(parsed(text));
     if (should !== null) return new Response(text, { status: should, headers });
-    const expected = operation === "embedding" ? "JSON" : "an event stream";
     throw malformed(
       asked,
       `answered with the content type ${JSON.stringify(type.slice(0, 60))} instead of ${expected}`,

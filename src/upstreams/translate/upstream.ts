@@ -7,6 +7,7 @@ import type { ConnectorContext } from "../connector.ts";
 import { retryOf } from "../http/failure.ts";
 import type { TranslatedCall } from "./call.ts";
 import { chatCall } from "./chat.ts";
+import { countCall } from "./count.ts";
 import type { AskedModel, Dialect, Fetch, Service } from "./dialect.ts";
 import { embeddingCall } from "./embeddings.ts";
 import { failureOf } from "./failure.ts";
@@ -50,7 +51,7 @@ export class TranslatingUpstream implements Upstream {
 
   async #translate(sending: Sending, asked: AskedModel): Promise<TranslatedCall> {
     const { wire } = sending.call;
-    if (wire !== "openai.chat" && wire !== "openai.embedding")
+    if (wire !== "openai.chat" && wire !== "openai.embedding" && wire !== "llamacpp.tokens")
       throw new AssistantError(
         "wrong_model_kind",
         `The provider "${asked.provider.name}" of "${asked.model}" cannot do the operation "${asked.operation}".`,
@@ -58,8 +59,10 @@ export class TranslatingUpstream implements Upstream {
       );
     const dialect = this.#dialect;
     this.#service ??= dialect.load(this.#context);
-    const fetch = guardedFetch(traced(this.#context.client.fetch, sending.trace), dialect, asked);
+    const sender = traced(this.#context.client.fetch, sending.trace);
+    const fetch = guardedFetch(sender, dialect, asked, wire === "openai.chat" ? "an event stream" : "JSON");
     const translation = { sending, dialect, service: await this.#service, asked, fetch };
+    if (wire === "llamacpp.tokens") return countCall(translation);
     return wire === "openai.chat" ? chatCall(translation) : embeddingCall(translation);
   }
 }

@@ -46,6 +46,8 @@ const promptOf = (body: CompletionBody): string =>
         .join("\n")
     : String(body.prompt ?? "");
 
+export const promptTokens = (body: CompletionBody): number => tokenize(promptOf(body)).length;
+
 /** Serves one chat or text completion, faults included. */
 export async function complete(job: Job, base: Knobs, pool: SlotPool, record: RecordBook): Promise<void> {
   const { response, body } = job;

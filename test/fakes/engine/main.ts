@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { embed, errorBody, tokenId } from "./answers.ts";
-import { type CompletionBody, complete, sendJson } from "./inference.ts";
+import { type CompletionBody, complete, promptTokens, sendJson } from "./inference.ts";
 import { readKnobs, withKnobs } from "./knobs.ts";
 import { RecordBook } from "./record.ts";
 import { describeSlot, SlotPool, tokenize } from "./slots.ts";
@@ -122,6 +122,8 @@ async function posting(path: string, request: IncomingMessage, response: ServerR
       const words = tokenize(String(body["content"] ?? ""));
       return sendJson(response, 200, { tokens: words.map(tokenId) });
     }
+    case "/v1/chat/completions/input_tokens":
+      return sendJson(response, 200, { object: "response.input_tokens", input_tokens: promptTokens(body) });
     default:
       return sendJson(response, 404, errorBody(404, "File Not Found", "not_found_error"));
   }

@@ -74,6 +74,16 @@ test("a call goes out by the model's own name, with what the daemon there must k
   expect(upstream.inFlight).toBe(1);
 });
 
+test.each([
+  ["llamacpp.tokenize", "POST", "/tokenize"],
+  ["llamacpp.tokens", "POST", "/v1/chat/completions/input_tokens"],
+  ["llamacpp.props", "GET", "/props?model=river"],
+] as const)("%s goes where the daemon there answers it", (wire, method, path) => {
+  const { call } = setUp({ wire, body: { bytes: Buffer.from(""), json: { model: "river" } } });
+  expect(call.request).toMatchObject({ path, method });
+  expect(call.request.headers["content-type"]).toBe(method === "GET" ? undefined : "application/json");
+});
+
 test("a whole answer arrives with its length, its facts and our headers, and the call is left to end by itself", async () => {
   const { call, answer, sink, sending, ends, firstBytes, upstream } = setUp();
   const body = '{"usage":{"prompt_tokens":7,"completion_tokens":3}}';
