@@ -4,7 +4,7 @@ import { newConversationId, newItemId } from "../core/ids.ts";
 import type { JsonObject } from "../core/inference.ts";
 import type { Collection, Store, StoredRecord, Write } from "../core/store.ts";
 import { type HistoryAsk, HistoryWindow, type TokenCounter } from "./history.ts";
-import { type Item, isMessage, kindOf, textMessage } from "./item.ts";
+import { type Item, isCall, isCallOutput, isMessage, kindOf, textMessage } from "./item.ts";
 import {
   type ConversationHead,
   type ConversationItems,
@@ -174,8 +174,8 @@ export class Conversations {
       if (systemPrompt !== null && itemId === systemItemId(id)) return { systemPrompt: null };
       const removed = items.find(({ item }) => item.id === itemId)?.item;
       if (removed === undefined) throw itemNotFound(itemId);
-      const isOutput = ({ type, call_id: callId }: Item): boolean =>
-        removed.type === "function_call" && type === "function_call_output" && callId === removed["call_id"];
+      const isOutput = (item: Item): boolean =>
+        isCall(removed) && isCallOutput(item) && item["call_id"] === removed["call_id"];
       return { items: items.filter(({ item }) => item !== removed && !isOutput(item)) };
     });
     return conversation;

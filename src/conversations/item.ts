@@ -11,11 +11,19 @@ const KINDS: Readonly<Record<string, string>> = {
   message: "msg",
   function_call: "fc",
   function_call_output: "fco",
+  custom_tool_call: "ctc",
+  custom_tool_call_output: "ctco",
   reasoning: "rs",
 };
 export const kindOf = (type: string): string => KINDS[type] ?? "item";
 
 const INSTRUCTING: ReadonlySet<unknown> = new Set(["system", "developer"]);
+
+const CALLS: ReadonlySet<string> = new Set(["function_call", "custom_tool_call"]);
+
+/** A tool is called; `isCallOutput`: what it returned. */
+export const isCall = ({ type }: Item): boolean => CALLS.has(type);
+export const isCallOutput = ({ type }: Item): boolean => CALLS.has(type.replace(/_output$/, "")) && !CALLS.has(type);
 
 export const isMessage = ({ type }: Item): boolean => type === "message";
 export const isInstructing = (role: unknown): boolean => INSTRUCTING.has(role);

@@ -53,14 +53,16 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
         break;
       }
       case "function_call":
+      case "custom_tool_call":
         called.add(item["call_id"]);
         callsOf(open(at, () => true)).push({
           id: item["call_id"],
           type: "function",
-          function: { name: item["name"], arguments: item["arguments"] },
+          function: { name: item["name"], arguments: argumentsOf(item) },
         });
         break;
       case "function_call_output":
+      case "custom_tool_call_output":
         if (!called.has(item["call_id"])) {
           // Of what was kept somebody has deleted the call.
           if (at === "") break;
@@ -79,6 +81,10 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
   }
   return withoutMereThoughts(messages, places);
 }
+
+/** A custom tool is to a model a function of one text. */
+const argumentsOf = ({ type, input, arguments: args }: Item): unknown =>
+  type === "custom_tool_call" ? JSON.stringify({ input }) : args;
 
 const isUnsaid = ({ content, tool_calls: calls }: Message): boolean => content === undefined && calls === undefined;
 

@@ -1,4 +1,4 @@
-import { beginsTurn, type Item, isInstruction } from "./item.ts";
+import { beginsTurn, type Item, isCall, isCallOutput, isInstruction } from "./item.ts";
 
 /** What instructs at the beginning, and the rest in turns: each begins with a message of the user. */
 export interface Turns<T> {
@@ -47,9 +47,9 @@ export function newest<T>(elements: readonly T[], itemOf: (element: T) => Item, 
 function withoutOrphans<T>(elements: readonly T[], itemOf: (element: T) => Item): readonly T[] {
   const called = new Set<unknown>();
   return elements.filter((element) => {
-    const { type, call_id: id } = itemOf(element);
-    if (type === "function_call") called.add(id);
-    return type !== "function_call_output" || called.has(id);
+    const item = itemOf(element);
+    if (isCall(item)) called.add(item["call_id"]);
+    return !isCallOutput(item) || called.has(item["call_id"]);
   });
 }
 

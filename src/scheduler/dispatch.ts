@@ -1,8 +1,8 @@
 import { claim, occupy } from "./exclusive.ts";
 import { unqueue } from "./lifecycle.ts";
 import { refresh } from "./places.ts";
-import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
 import { readAtOnce, readable } from "./reads.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
 import { isReserved } from "./reserve.ts";
 import { Work } from "./target.ts";
 import { arm, disarm, type Turn } from "./turn.ts";

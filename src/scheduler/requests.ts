@@ -7,8 +7,8 @@ import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
 import { queueRefusal, secondsOf } from "./limits.ts";
 import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
 import { refresh, roomChanged, unpark } from "./places.ts";
-import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
 import { readAtOnce, readable } from "./reads.ts";
+import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
 import { noteTenant } from "./reserve.ts";
 import { learn } from "./structures/average.ts";
 import type { Work } from "./target.ts";
@@ -28,7 +28,10 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
     if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
     return;
   }
-  if (facts.slotless && !facts.reservation) return readArrived(turn, model, facts);
+  if (facts.slotless) {
+    readArrived(turn, model, facts);
+    return;
+  }
   if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
   model.lastArrivedAt = now;
   noteTenant(model, facts.tenant, now);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { orderFault } from "../support/anthropic-events.ts";
+import { streamFault } from "../support/anthropic-events.ts";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
 import { hermesTemplate } from "../support/chat-templates.ts";
 import { writeWithTemplate } from "../support/gguf-copy.ts";
@@ -95,7 +95,7 @@ describe.each(bothEngines)("the official Anthropic client against %s", (model) =
       ...greedy,
       ...prompt,
     });
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     const { input_tokens: counted } = await client.messages.countTokens({ model, ...prompt });
     const [start] = events;
     if (start?.type !== "message_start") throw new Error("no start");
@@ -218,7 +218,7 @@ test("a tool that is asked for is called, with its arguments in parts", async ()
   const stream = client.messages.stream({ ...called, model: "node-llama-cpp" });
   stream.on("streamEvent", (event) => events.push(event));
   const { content, stop_reason: reason } = await stream.finalMessage();
-  expect(orderFault(events)).toBeNull();
+  expect(streamFault(events)).toBeNull();
   expect(reason).toBe("tool_use");
   expect(content).toMatchObject([{ type: "tool_use", name: "get_weather", id: expect.stringMatching(/^[\w-]+$/) }]);
   const [call] = content;

@@ -1,4 +1,21 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
+import { Ajv2020 } from "ajv/dist/2020.js";
+
+const file = fileURLToPath(new URL("../fixtures/anthropic.schema.json", import.meta.url));
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+ajv.addSchema({ $id: "anthropic", ...(JSON.parse(readFileSync(file, "utf8")) as object) });
+
+/** What is wrong with an event, or with a `Message`, by the published types of Anthropic's API; empty: nothing. */
+export function schemaErrors(value: object & { readonly type?: string }, name = value.type ?? ""): string[] {
+  const validate = ajv.getSchema(`anthropic#/$defs/${name}`);
+  if (validate === undefined) return [`there is no event ${name}`];
+  if (validate(JSON.parse(JSON.stringify(value)))) return [];
+  return (validate.errors ?? []).map(({ instancePath, message, params }) =>
+    [instancePath, message, JSON.stringify(params)].join(" "),
+  );
+}
 
 /** The deltas that a block of each type takes. */
 const DELTAS: Readonly<Record<string, readonly string[]>> = {
@@ -9,10 +26,12 @@ const DELTAS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What is wrong with the order of a message's events, as Anthropic's documentation has it; null: nothing. Blocks follow each
- * other, numbered from 0, and each is ended before the next begins; a ping may stand anywhere behind the start.
+ * What is wrong with a message's events, each by its schema, and with their order, as Anthropic's documentation has it; null:
+ * nothing. Blocks follow each other, numbered from 0, and each is ended before the next begins; a ping may stand anywhere behind the start.
  */
-export function orderFault(events: readonly (RawMessageStreamEvent | { readonly type: "ping" })[]): string | null {
+export function streamFault(events: readonly (RawMessageStreamEvent | { readonly type: "ping" })[]): string | null {
+  const [wrong] = events.flatMap((event) => schemaErrors(event).map((error) => `${event.type}: ${error}`));
+  if (wrong !== undefined) return wrong;
   const [first, ...rest] = events;
   if (first?.type !== "message_start") return `begins with ${first?.type}`;
   let next = 0;

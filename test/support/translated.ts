@@ -5,6 +5,7 @@ import { ProviderClient } from "../../src/upstreams/http/client.ts";
 import { connectAnthropic, connectGoogle } from "../../src/upstreams/translate/connect.ts";
 import { type ProviderRequest, type ProviderScript, providerServer } from "../fakes/dialects/server.ts";
 import { chatCall, RecordingSink, sendingOf } from "./calls.ts";
+import { schemaErrors } from "./openai-schema.ts";
 
 export type DialectName = "anthropic" | "google";
 
@@ -96,8 +97,15 @@ export async function ask(
     failure = error;
   }
   const events = options.streamed === false ? (sink.text === "" ? [] : [JSON.parse(sink.text)]) : eventsOf(sink.text);
+  const schema = `CreateChatCompletion${options.streamed === false ? "" : "Stream"}Response`;
+  const wrong = events.filter(isAnswer).flatMap((event) => schemaErrors(schema, event).filter(isWrong));
+  if (wrong.length > 0) throw new Error(`not as OpenAI's API has it: ${wrong.join("; ")}`);
   return { sink, failure, request: server.requests[0] ?? null, events };
 }
+
+const isAnswer = (event: unknown): boolean => typeof event === "object" && event !== null && !("error" in event);
+/** Like the engines here, answers leave out what is null. */
+const isWrong = (error: string): boolean => !/must have required property '(?:logprobs|refusal)'/.test(error);
 
 export const eventsOf = (text: string): unknown[] =>
   [...text.matchAll(/^data: (.*)$/gm)].map(([, data = ""]) => (data === "[DONE]" ? data : JSON.parse(data)));

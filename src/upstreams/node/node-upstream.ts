@@ -2,14 +2,7 @@ import type { ForwardRequest, ForwardResponse } from "../../api/assistant-servic
 import type { ListenAddress } from "../../core/config.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
-import {
-  type AnswerFacts,
-  type Peer,
-  type Retry,
-  SendFailure,
-  type Sending,
-  type Upstream,
-} from "../../core/upstream.ts";
+import type { AnswerFacts, Peer, Retry, Sending, Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";

@@ -23,8 +23,7 @@ export async function countCall({ sending, dialect, service, asked, fetch }: Tra
       throw isAssistantError(error) ? error : transportFailure(provider, (error as Error).cause ?? error);
     });
     const text = await response.text();
-    if (response.status !== 200)
-      throw refusedBy(response.status, Object.fromEntries(response.headers), text, asked);
+    if (response.status !== 200) throw refusedBy(response.status, Object.fromEntries(response.headers), text, asked);
     const told = parsed(text);
     const count = isObject(told) ? told[field] : null;
     if (!isNumber(count)) throw malformed(asked, `answered something without "${field}" at ${path}`);

@@ -44,8 +44,7 @@ export function guardedFetch(
     const isStream = /^text\/event-stream\b/i.test(type);
     if (!response.ok || (expected === "JSON" && /^application\/json\b/i.test(type)))
       return new Response(pulled(read, reader), { status, headers });
-    if (expected !== "JSON" && isStream)
-      return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
+    if (expected !== "JSON" && isStream) return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
     const text = await textOf(read, reader);
     // An error that came with the status of an answer gets the one that it should have had.
     const should = dialect.statusOf(parsed(text));

@@ -51,7 +51,7 @@ export class MessageTranslator implements AnswerTranslator {
       start +
       held +
       this.#close() +
-      event({ type: "message_delta", delta: this.#ending.delta, usage: this.#ending.usage }) +
+      event({ type: "message_delta", delta: { ...NO_DETAILS, ...this.#ending.delta }, usage: this.#ending.usage }) +
       event({ type: "message_stop" })
     );
   }
@@ -90,9 +90,8 @@ export class MessageTranslator implements AnswerTranslator {
       role: "assistant",
       model: isString(model) ? model : (this.#asked.json["model"] ?? ""),
       content,
-      container: null,
       diagnostics: null,
-      stop_details: null,
+      ...NO_DETAILS,
       ...ending,
       usage,
     };
@@ -181,6 +180,8 @@ export class CountTranslator implements AnswerTranslator {
   }
 }
 
+/** Of built-in tools and refusals, which no model here has. */
+const NO_DETAILS = { container: null, stop_details: null };
 const UNENDED = { stop_reason: null, stop_sequence: null };
 const EMPTY = {
   text: { type: "text", text: "", citations: null },

@@ -3,10 +3,10 @@ import { INFERENCE_SERVICE_NAME, loadInferenceService, type WireInferRequest } f
 import { AssistantError } from "../../../core/errors.ts";
 import type { AnswerSink } from "../../../core/inference.ts";
 import { bodyOfMessage, messageOfAnswer } from "../../../upstreams/kserve/codec.ts";
+import { DelegatedSink } from "../../front/delegated-sink.ts";
 import type { DecodedBody, InferenceRoute } from "../../front/door.ts";
 import { capabilityHeaders } from "../../front/selector.ts";
 import { BufferedSink } from "./buffered-sink.ts";
-import { DelegatedSink } from "./delegated-sink.ts";
 import { handlerCall, isHandler } from "./handler.ts";
 import { decodeInference } from "./infer.ts";
 import type { KserveModels } from "./models.ts";

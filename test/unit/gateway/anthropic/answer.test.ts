@@ -2,7 +2,7 @@ import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages
 import { describe, expect, test } from "vitest";
 import { MessageTranslator } from "../../../../src/gateway/doors/anthropic/answer.ts";
 import { translate } from "../../../../src/gateway/doors/anthropic/request.ts";
-import { orderFault } from "../../../support/anthropic-events.ts";
+import { streamFault } from "../../../support/anthropic-events.ts";
 
 const request = (fields: object = {}) =>
   translate({ model: "river", max_tokens: 100, messages: [{ role: "user", content: "Hi" }], ...fields });
@@ -45,7 +45,7 @@ describe("a stream", () => {
       delta({}, "stop"),
       { choices: [], usage },
     ]);
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     expect(events.map(({ type }) => type as string)).toEqual([
       ...["message_start", "content_block_start", "ping", "content_block_delta", "content_block_delta"],
       ...["content_block_stop", "message_delta", "message_stop"],
@@ -68,7 +68,7 @@ describe("a stream", () => {
 
   test("ends the block of thinking, with a signature, before the text begins", () => {
     const events = streamed([delta({ reasoning_content: "Hm." }), delta({ content: "Yes." }), delta({}, "stop")]);
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     const deltas = events.flatMap((event) => (event.type === "content_block_delta" ? [event.delta.type] : []));
     expect(deltas).toEqual(["thinking_delta", "signature_delta", "text_delta"]);
   });
@@ -76,7 +76,7 @@ describe("a stream", () => {
   test("keeps the thinking to itself where it is to be omitted", () => {
     const thinking = { type: "adaptive", display: "omitted" };
     const events = streamed([delta({ reasoning_content: "Hm." }), delta({ content: "Yes." })], { thinking });
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     expect(JSON.stringify(events)).not.toContain("Hm.");
     expect(events).toContainEqual({
       type: "content_block_start",
@@ -94,7 +94,7 @@ describe("a stream", () => {
       delta({ tool_calls: [{ index: 1, id: "b", function: { name: "g", arguments: "{}" } }] }),
       delta({}, "tool_calls"),
     ]);
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     const starts = events.flatMap((event) => (event.type === "content_block_start" ? [event.content_block] : []));
     expect(starts).toMatchObject([
       { type: "text" },
@@ -114,7 +114,7 @@ describe("a stream", () => {
     const extra = { google: { thought_signature: "c2ln" } };
     const call = { index: 0, id: "a", function: { name: "f", arguments: "{}" }, extra_content: extra };
     const events = streamed([delta({ tool_calls: [call] }), delta({}, "tool_calls")]);
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     const content = events.flatMap((event) => (event.type === "content_block_start" ? [event.content_block] : []));
     const { json } = request({ messages: [{ role: "assistant", content }] });
     expect(json["messages"]).toMatchObject([{ tool_calls: [{ id: "a", extra_content: extra }] }]);
@@ -122,7 +122,7 @@ describe("a stream", () => {
 
   test("is whole even where nothing was said", () => {
     const events = streamed([delta({}, "stop")]);
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     expect(events.map(({ type }) => type)).toEqual(["message_start", "message_delta", "message_stop"]);
   });
 
@@ -139,7 +139,7 @@ describe("a stream", () => {
       pieces.map((content) => delta({ content })),
       { messages },
     );
-    expect(orderFault(events)).toBeNull();
+    expect(streamFault(events)).toBeNull();
     expect(textOf(events)).toBe(expected);
   });
 });

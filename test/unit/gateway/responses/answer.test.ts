@@ -97,6 +97,27 @@ describe("an answer of the Responses API", () => {
     expect(responseOfItem(response.output[0]?.id ?? "")).toBe(response.id);
   });
 
+  it("gives the call of a custom tool its text, and not the arguments that a model writes", () => {
+    const tools = [{ type: "custom", name: "patch", description: "Patch a file." }];
+    const told = answerOf({ customTools: ["patch"], repeated: { ...repeated, tools } });
+    play(
+      told,
+      call(0, { id: "call_a", type: "function", function: { name: "patch", arguments: '{"input":"*** ' } }),
+      call(0, { function: { arguments: 'Begin\\n\\"x\\""}' } }),
+      call(1, { id: "call_b", type: "function", function: { name: "patch", arguments: "bare text" } }),
+      delta({}, "tool_calls"),
+    );
+    told.answer.finish();
+    const custom = ["response.custom_tool_call_input.delta", "response.custom_tool_call_input.done"];
+    const item = ["response.output_item.added", ...custom, "response.output_item.done"];
+    expect(told.types()).toEqual(["response.created", "response.in_progress", ...item, ...item, "response.completed"]);
+    expectValid(told);
+    expect(told.answer.response.output).toMatchObject([
+      { type: "custom_tool_call", call_id: "call_a", name: "patch", input: '*** Begin\n"x"', status: "completed" },
+      { type: "custom_tool_call", call_id: "call_b", input: "bare text" },
+    ]);
+  });
+
   it("gives reasoning, text and each of several calls an item, one after the other", () => {
     const told = answerOf();
     play(

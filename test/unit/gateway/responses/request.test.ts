@@ -118,6 +118,34 @@ describe("a request of the Responses API as a chat", () => {
     expect(chat).toMatchObject({ tools: [{ function: { name: "go" } }], tool_choice: "required" });
   });
 
+  it("makes a function of one text of a custom tool, and calls of it from its items", async () => {
+    const tools = [{ type: "custom", name: "patch", description: "Patch a file.", format: { type: "text" } }];
+    const input = [
+      user,
+      { type: "custom_tool_call", call_id: "call_a", name: "patch", input: "*** Begin" },
+      { type: "custom_tool_call_output", call_id: "call_a", output: "Done." },
+    ];
+    const { chat, customTools, repeated } = await read({
+      input,
+      tools,
+      tool_choice: { type: "custom", name: "patch" },
+    });
+    expect(customTools).toEqual(["patch"]);
+    expect(repeated["tools"]).toEqual(tools);
+    expect(chat).toMatchObject({
+      tools: [{ type: "function", function: { name: "patch", parameters: { required: ["input"] } } }],
+      tool_choice: { type: "function", function: { name: "patch" } },
+      messages: [
+        user,
+        {
+          role: "assistant",
+          tool_calls: [{ id: "call_a", function: { name: "patch", arguments: '{"input":"*** Begin"}' } }],
+        },
+        { role: "tool", tool_call_id: "call_a", content: "Done." },
+      ],
+    });
+  });
+
   it.each<[param: string, fields: JsonObject]>([
     ["tools[0].type", { tools: [{ type: "web_search" }] }],
     ["tool_choice", { tool_choice: { type: "web_search" } }],
@@ -128,7 +156,12 @@ describe("a request of the Responses API as a chat", () => {
     ["input", { input: 3 }],
     ["input", { input: [] }],
     ["conversation", { conversation: 5 }],
-    ["truncation", { truncation: "auto" }],
+    ["truncation", { truncation: "middle" }],
+    ["tools[0].name", { tools: [{ type: "custom" }] }],
+    [
+      "tools[0].format",
+      { tools: [{ type: "custom", name: "p", format: { type: "grammar", syntax: "lark", definition: "x" } }] },
+    ],
     ["text.format.type", { text: { format: { type: "grammar" } } }],
     ["reasoning.depth", { reasoning: { depth: 3 } }],
     ["background", { background: true, store: false }],

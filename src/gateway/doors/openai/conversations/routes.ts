@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type Conversation, type Conversations, itemNotFound } from "../../../../conversations/conversations.ts";
-import { type Item, kindOf } from "../../../../conversations/item.ts";
+import { type Item, isCall, isCallOutput, kindOf } from "../../../../conversations/item.ts";
 import { AssistantError } from "../../../../core/errors.ts";
 import { newItemId } from "../../../../core/ids.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
@@ -88,7 +88,7 @@ function metadataOf(given: unknown = {}): JsonObject {
 function newItems(given: unknown, before: readonly Item[]): readonly Item[] {
   if (!Array.isArray(given) || given.length > MAX_ADDED)
     throw invalid("items", `The field "items" must be an array of at most ${MAX_ADDED} items; found ${shown(given)}.`);
-  const calls = new Set(before.filter(({ type }) => type === "function_call").map(({ call_id: id }) => id));
+  const calls = new Set(before.filter(isCall).map(({ call_id: id }) => id));
   return checkedItems(given, "items", newItemId).map((item, index) => {
     const { type, call_id: callId } = item;
     if (type === "item_reference")
@@ -96,8 +96,8 @@ function newItems(given: unknown, before: readonly Item[]): readonly Item[] {
         `items[${index}].type`,
         `"items[${index}].type" must not be "item_reference": send the item itself.`,
       );
-    if (type === "function_call") calls.add(callId);
-    if (type === "function_call_output" && !calls.has(callId))
+    if (isCall(item)) calls.add(callId);
+    if (isCallOutput(item) && !calls.has(callId))
       throw invalid(
         `items[${index}].call_id`,
         `"items[${index}].call_id" is the output of a call that is not in the conversation.`,

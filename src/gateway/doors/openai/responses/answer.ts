@@ -3,6 +3,7 @@ import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import { type Body, isObject, isString } from "../../../canonical/rules.ts";
 import { itemId } from "./ids.ts";
+import { customInput } from "./tools.ts";
 
 type Ending = "completed" | "incomplete" | "failed" | "cancelled";
 
@@ -15,6 +16,8 @@ export interface AnswerPlan {
   readonly model: string;
   readonly repeated: JsonObject;
   readonly summarizes: boolean;
+  /** Tools whose calls have any text as their input. */
+  readonly customTools?: readonly string[];
   /** How many items came before, so that no two have the same id. */
   readonly inputItems: number;
   /** Takes each event of the stream; missing: nobody reads them. */
@@ -23,7 +26,7 @@ export interface AnswerPlan {
 
 /** An item while it grows. */
 interface Growing {
-  readonly kind: "message" | "refusal" | "reasoning" | "function_call";
+  readonly kind: "message" | "refusal" | "reasoning" | "function_call" | "custom_tool_call";
   readonly index: number;
   readonly item: Record<string, unknown> & Item;
   text: string;
@@ -174,12 +177,16 @@ export class ResponseAnswer {
       if (!isString(name) || name === "")
         throw new AssistantError("engine_error", "The engine went on with a tool call that it had ended.");
       this.#close("completed");
-      this.#open("function_call", { index, id }, { call_id: id ?? `call_${this.#output.length}`, name });
+      const isCustom = this.#plan.customTools?.includes(name) === true;
+      const kind = isCustom ? "custom_tool_call" : "function_call";
+      this.#open(kind, { index, id }, { call_id: id ?? `call_${this.#output.length}`, name });
     }
     const growing = this.#growing as unknown as Growing;
     const delta = isString(args) ? args : JSON.stringify(args);
     if (delta === "") return;
     growing.text += delta;
+    // The text is within the arguments, and whole when they are.
+    if (growing.kind === "custom_tool_call") return;
     const { output_index, item_id } = this.#place(growing);
     this.#emit("response.function_call_arguments.delta", { item_id, output_index, delta });
   }
@@ -191,12 +198,14 @@ export class ResponseAnswer {
     const item: Growing["item"] =
       kind === "function_call"
         ? { type: "function_call", id: at("fc"), status: "in_progress", arguments: "", ...called }
-        : kind === "reasoning"
-          ? { type: "reasoning", id: at("rs"), status: "in_progress", summary: [] }
-          : { type: "message", id: at("msg"), status: "in_progress", role: "assistant", content: [] };
+        : kind === "custom_tool_call"
+          ? { type: "custom_tool_call", id: at("ctc"), status: "in_progress", input: "", ...called }
+          : kind === "reasoning"
+            ? { type: "reasoning", id: at("rs"), status: "in_progress", summary: [] }
+            : { type: "message", id: at("msg"), status: "in_progress", role: "assistant", content: [] };
     this.#growing = { kind, index, item, text: "", logprobs: [], call };
     this.#emit("response.output_item.added", { output_index: index, item: { ...item } });
-    if (kind === "function_call") return;
+    if (kind === "function_call" || kind === "custom_tool_call") return;
     const place = this.#place(this.#growing);
     this.#emit(`${this.#partEvent(kind)}.added`, { ...place, part: partOf(this.#growing, this.#plan.summarizes) });
   }
@@ -211,6 +220,12 @@ export class ResponseAnswer {
       const { item_id, output_index } = at;
       const { name } = item;
       this.#emit("response.function_call_arguments.done", { item_id, output_index, name, arguments: text });
+    } else if (kind === "custom_tool_call") {
+      const input = customInput(text);
+      item["input"] = input;
+      const { item_id, output_index } = at;
+      this.#emit("response.custom_tool_call_input.delta", { item_id, output_index, delta: input });
+      this.#emit("response.custom_tool_call_input.done", { item_id, output_index, input });
     } else {
       const part = partOf(growing, this.#plan.summarizes);
       if (kind === "message") this.#emit("response.output_text.done", { ...at, text, logprobs });

@@ -14,6 +14,7 @@ import { chatOf, newAnswer } from "./plan.ts";
 import type { ResponseRequest } from "./request.ts";
 import { modelIn } from "./sink.ts";
 import { isPending, type Responses, type StoredResponse } from "./stored.ts";
+import { runFitting } from "./truncation.ts";
 
 export const RESPONSE_JOB = "response";
 
@@ -86,7 +87,7 @@ export class Background implements Job {
         ...{ cancellation, deadlineAt: null },
       };
       const core = {
-        run: (one: InferenceCall, sink: AnswerSink) => inference.run(one, answeringSink(sink, answer)),
+        run: (one: InferenceCall, sink: AnswerSink) => runFitting(inference, one, request, answeringSink(sink, answer)),
       };
       await answerOf(core, call);
       await keep();

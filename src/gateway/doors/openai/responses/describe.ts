@@ -14,7 +14,11 @@ const item: JsonSchema = {
 const tool: JsonSchema = {
   type: "object",
   required: ["type", "name"],
-  properties: { type: { const: "function" }, name: { type: "string", minLength: 1 }, parameters: { type: "object" } },
+  properties: {
+    type: { enum: ["function", "custom"] },
+    name: { type: "string", minLength: 1 },
+    parameters: { type: "object" },
+  },
 };
 
 const response: JsonSchema = { title: "Response", type: "object" };

@@ -73,7 +73,7 @@ export const rules: Readonly<Record<string, DescribedRule>> = {
   text: object,
   top_logprobs: integer(0, 20),
   top_p: number(0, 1),
-  truncation: oneOf("disabled"),
+  truncation: oneOf("auto", "disabled"),
   user: text,
 };
 /** Checked where they are translated. */

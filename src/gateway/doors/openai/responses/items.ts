@@ -28,12 +28,12 @@ const checks: Readonly<Record<string, (item: Body, at: string) => Body>> = {
     for (const name of ["call_id", "name", "arguments"]) mustBe(text, item[name], `${at}.${name}`);
     return item;
   },
-  function_call_output: (item, at) => {
-    mustBe(text, item["call_id"], `${at}.call_id`);
-    mustBe(textOrParts, item["output"], `${at}.output`);
-    if (Array.isArray(item["output"])) checkParts(item["output"], "user", `${at}.output`);
+  function_call_output: checkOutput,
+  custom_tool_call: (item, at) => {
+    for (const name of ["call_id", "name", "input"]) mustBe(text, item[name], `${at}.${name}`);
     return item;
   },
+  custom_tool_call_output: checkOutput,
   reasoning: (item, at) => {
     for (const name of ["summary", "content"]) {
       const parts = item[name] ?? [];
@@ -48,6 +48,13 @@ const checks: Readonly<Record<string, (item: Body, at: string) => Body>> = {
     return item;
   },
 };
+
+function checkOutput(item: Body, at: string): Body {
+  mustBe(text, item["call_id"], `${at}.call_id`);
+  mustBe(textOrParts, item["output"], `${at}.output`);
+  if (Array.isArray(item["output"])) checkParts(item["output"], "user", `${at}.output`);
+  return item;
+}
 
 /**
  * The field `input` as items, each with a type and an id, and messages with lists of parts. `idOf` makes ids for those that

@@ -7,13 +7,13 @@ import { eventText } from "./sink.ts";
 
 /** The answer to a request before there is any of it. `onEvent` takes its stream's events as they are written, where there may be a stream. */
 export function newAnswer(
-  { id, repeated, summarizes, input, streamed, isBackground }: ResponseRequest,
+  { id, repeated, summarizes, customTools, input, streamed, isBackground }: ResponseRequest,
   model: string,
   createdAt: number,
   onEvent: (text: string) => void,
 ): ResponseAnswer {
   return new ResponseAnswer({
-    ...{ id, repeated, summarizes, model, createdAt },
+    ...{ id, repeated, summarizes, customTools, model, createdAt },
     inputItems: input.length,
     ...(streamed || isBackground ? { onEvent: (event) => onEvent(eventText(event)) } : {}),
   });

@@ -8,7 +8,7 @@ import { type Body, invalid } from "../../../canonical/rules.ts";
 import { checkedFields } from "./fields.ts";
 import { itemId, newResponseId } from "./ids.ts";
 import { itemsOf } from "./items.ts";
-import { chatChoice, chatTools } from "./tools.ts";
+import { chatChoice, chatTools, customNames, isCustom } from "./tools.ts";
 
 /** A request of the Responses API, read. */
 export interface ResponseRequest {
@@ -29,6 +29,10 @@ export interface ResponseRequest {
   readonly streamed: boolean;
   /** The client reads reasoning as a summary. */
   readonly summarizes: boolean;
+  /** Of a conversation that is longer than the context the oldest part is left out. */
+  readonly truncates: boolean;
+  /** Names of its tools whose input is any text. */
+  readonly customTools: readonly string[];
 }
 
 /** Where earlier responses of the caller are looked up. */
@@ -95,6 +99,8 @@ export async function readRequest(
     isStored,
     isBackground,
     streamed,
+    truncates: fields["truncation"] === "auto",
+    customTools: customNames(fields["tools"]),
     summarizes: (reasoning?.["summary"] ?? reasoning?.["generate_summary"] ?? null) !== null,
   };
 }
@@ -181,10 +187,12 @@ function repeatedOf(
     temperature: or("temperature", null),
     text: { format: format ?? { type: "text" }, ...(verbosity === null ? {} : { verbosity }) },
     tool_choice: or("tool_choice", "auto"),
-    tools: tools.map((tool) => ({ ...tool, parameters: tool["parameters"] ?? null, strict: tool["strict"] ?? null })),
+    tools: tools.map((tool) =>
+      isCustom(tool) ? tool : { ...tool, parameters: tool["parameters"] ?? null, strict: tool["strict"] ?? null },
+    ),
     top_logprobs: or("top_logprobs", 0),
     top_p: or("top_p", null),
-    truncation: "disabled",
+    truncation: or("truncation", "disabled"),
     ...(fields["user"] === undefined ? {} : { user: fields["user"] }),
   };
 }

@@ -12,6 +12,7 @@ import { type KeepingPorts, kept } from "./keeping.ts";
 import { chatOf, newAnswer } from "./plan.ts";
 import { readRequest } from "./request.ts";
 import { responseSink } from "./sink.ts";
+import { runFitting } from "./truncation.ts";
 
 export interface ResponsePorts extends ConversationPorts, KeepingPorts {}
 
@@ -54,7 +55,7 @@ async function serve(ports: ResponsePorts, json: JsonObject, asked: InferenceCal
   const answer = newAnswer(request, given.selector.model, Math.floor(Date.now() / 1000), (text) => events.push(text));
   const taken = (): string => events.splice(0).join("");
   const keep = (): Promise<void> => kept(ports, tenant, request, answer);
-  await inference.run(call, responseSink(client, { answer, streamed, taken, keep }));
+  await runFitting(inference, call, request, responseSink(client, { answer, streamed, taken, keep }));
 }
 
 const OK = 200;

@@ -2,16 +2,55 @@ import { type Body, invalid, isObject, isString, mustBe, oneOf, shown, text } fr
 
 const FUNCTION = ["name", "description", "parameters", "strict"] as const;
 
-/** `tools` in OpenAI's chat format. Throws `invalid_request` for those that are not functions: nothing here could run them. */
+/** What a custom tool is to a model: a function of one text. */
+const CUSTOM_PARAMETERS = {
+  type: "object",
+  properties: { input: { type: "string" } },
+  required: ["input"],
+  additionalProperties: false,
+};
+
+export const isCustom = (tool: unknown): boolean => isObject(tool) && tool["type"] === "custom";
+
+/** Names of the custom tools. */
+export const customNames = (tools: unknown): readonly string[] =>
+  (Array.isArray(tools) ? tools : []).filter(isCustom).map(({ name }) => String(name));
+
+const isGrammar = (format: unknown): boolean =>
+  format !== undefined && format !== null && !(isObject(format) && format["type"] === "text");
+
+function customTool({ name, description, format }: Body, at: string): Body {
+  mustBe(text, name, `${at}.name`);
+  if (isGrammar(format))
+    throw invalid(
+      `${at}.format`,
+      `"${at}.format" must be {"type": "text"} or missing; found ${shown(format)}. No engine here keeps to a grammar within a call.`,
+    );
+  const described = typeof description === "string" ? { description } : {};
+  return { type: "function", function: { name, ...described, parameters: CUSTOM_PARAMETERS } };
+}
+
+/** The text that a call of a custom tool has. A model that did not keep to the form has written it bare. */
+export function customInput(args: string): string {
+  try {
+    const { input } = JSON.parse(args) as { readonly input?: unknown };
+    return isString(input) ? input : args;
+  } catch {
+    return args;
+  }
+}
+
+/** `tools` in OpenAI's chat format. Throws `invalid_request` for those that the client does not run itself: nothing here could. */
 export function chatTools(tools: unknown): readonly Body[] {
   if (!Array.isArray(tools)) throw invalid("tools", `The field "tools" must be an array; found ${shown(tools)}.`);
   return tools.map((tool, index) => {
     const at = `tools[${index}]`;
     if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
+    if (isCustom(tool)) return customTool(tool, at);
     if (tool["type"] !== "function")
       throw invalid(
         `${at}.type`,
-        `"${at}.type" must be "function", which the client runs itself; found ${shown(tool["type"])}. Built-in tools are not available.`,
+        `"${at}.type" must be "function" or "custom", which the client runs itself; found ${shown(tool["type"])}. Built-in tools are not available.`,
       );
     mustBe(text, tool["name"], `${at}.name`);
     const described = FUNCTION.filter((name) => tool[name] !== undefined && tool[name] !== null);
@@ -25,14 +64,14 @@ export function chatChoice(
   tools: readonly Body[],
 ): { readonly choice: unknown; readonly tools: readonly Body[] } {
   if (choice === "none" || choice === "auto" || choice === "required") return { choice, tools };
-  if (isObject(choice) && choice["type"] === "function") {
+  if (isObject(choice) && (choice["type"] === "function" || choice["type"] === "custom")) {
     mustBe(text, choice["name"], "tool_choice.name");
     return { choice: { type: "function", function: { name: choice["name"] } }, tools };
   }
   if (isObject(choice) && choice["type"] === "allowed_tools") return allowedTools(choice, tools);
   throw invalid(
     "tool_choice",
-    `The field "tool_choice" must be "none", "auto", "required", {"type": "function", "name": …} or {"type": "allowed_tools", …}; found ${shown(choice)}.`,
+    `The field "tool_choice" must be "none", "auto", "required", {"type": "function" or "custom", "name": …} or {"type": "allowed_tools", …}; found ${shown(choice)}.`,
   );
 }
 

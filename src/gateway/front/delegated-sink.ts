@@ -1,5 +1,5 @@
-import type { AssistantError } from "../../../core/errors.ts";
-import type { AnswerSink } from "../../../core/inference.ts";
+import type { AssistantError } from "../../core/errors.ts";
+import type { AnswerSink } from "../../core/inference.ts";
 
 /** Passes an answer on as it is, and its failure as `failure` says it. */
 export class DelegatedSink implements AnswerSink {
@@ -7,7 +7,7 @@ export class DelegatedSink implements AnswerSink {
   readonly #client: AnswerSink;
   readonly #failure: (error: AssistantError) => AssistantError;
 
-  constructor(client: AnswerSink, failure: (error: AssistantError) => AssistantError) {
+  constructor(client: AnswerSink, failure: (error: AssistantError) => AssistantError = (error) => error) {
     this.#client = client;
     this.#failure = failure;
   }

@@ -1,0 +1,74 @@
+import type { AssistantError } from "../../../../core/errors.ts";
+import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inference.ts";
+import type { InferenceCore } from "../../../../inference/core.ts";
+import { DelegatedSink } from "../../../front/delegated-sink.ts";
+import { chatOf } from "./plan.ts";
+import type { ResponseRequest } from "./request.ts";
+
+/** Each try leaves out at least an eighth of what is left, so that a conversation of thousands of messages needs no more. */
+const MAX_TRIES = 32;
+const LEAST_SHARE = 1 / 8;
+
+/** Has a request answered, where it asks for it without the oldest messages that its model's context has no room for. */
+export async function runFitting(
+  core: Pick<InferenceCore, "run">,
+  call: InferenceCall,
+  request: ResponseRequest,
+  sink: AnswerSink,
+): Promise<void> {
+  if (!request.truncates) return await core.run(call, sink);
+  let asked = request;
+  for (let tries = 1; ; tries++) {
+    const trial = new TrialSink(sink);
+    await core.run({ ...call, ...chatOf(asked) }, trial);
+    if (trial.tooLong === null) return;
+    const shorter = tries < MAX_TRIES ? withoutOldest(asked, trial.tooLong.error) : null;
+    if (shorter === null) return sink.fail(trial.tooLong.error, trial.tooLong.headers, true);
+    asked = shorter;
+  }
+}
+
+/** Keeps the failure of a conversation that is too long to itself, as long as there is nothing of an answer. */
+class TrialSink extends DelegatedSink {
+  readonly waiting?: NonNullable<AnswerSink["waiting"]>;
+  tooLong: { readonly error: AssistantError; readonly headers: readonly string[] } | null = null;
+  #begun = false;
+
+  constructor(client: AnswerSink) {
+    super(client);
+    const { waiting } = client;
+    if (waiting !== undefined) this.waiting = (wait, headers) => waiting.call(client, wait, headers);
+  }
+
+  override head(...head: Parameters<AnswerSink["head"]>): void {
+    this.#begun = true;
+    super.head(...head);
+  }
+  override fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
+    if (this.#begun || error.code !== "context_length_exceeded") super.fail(error, headers, betweenEvents);
+    else this.tooLong = { error, headers };
+  }
+}
+
+/** Without the oldest messages, as many as an engine's counts say, or an eighth of the text. Null: nothing is left that could go. */
+export function withoutOldest(
+  request: ResponseRequest,
+  { counts }: Pick<AssistantError, "counts">,
+): ResponseRequest | null {
+  const messages = request.chat["messages"] as readonly JsonObject[];
+  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+  const last = messages.findLastIndex(({ role }) => role === "user");
+  if (first < 0 || last <= first) return null;
+  const { n_prompt_tokens: tokens, n_ctx: context } = counts ?? {};
+  const over = tokens !== undefined && context !== undefined ? 1 - context / tokens : 0;
+  const total = messages.reduce((sum, message) => sum + lengthOf(message), 0);
+  let left = total * Math.max(LEAST_SHARE, over);
+  let end = first;
+  while (end < last && left > 0) left -= lengthOf(messages[end++] as JsonObject);
+  // The output of a call that is gone would be that of none.
+  while (end < last && messages[end]?.["role"] === "tool") end += 1;
+  const kept = <T>(list: readonly T[]): T[] => [...list.slice(0, first), ...list.slice(end)];
+  return { ...request, chat: { ...request.chat, messages: kept(messages) }, places: kept(request.places) };
+}
+
+const lengthOf = (message: JsonObject): number => JSON.stringify(message).length;
