@@ -49,6 +49,8 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   "POST /api/v1/models/register-from-preset",
   "GET /api/v1/models/download-status/{preset}",
 ]);
+const FORM = "multipart/form-data";
+const BOUNDARY = "fuzz";
 const AT_ONCE = 16;
 const PATIENCE_MS = 20_000;
 const MAX_SHOWN = 300;
@@ -121,7 +123,7 @@ function operationsOf(document: Record<string, unknown>): readonly Operation[] {
           method: method.toUpperCase(),
           path,
           body: content === undefined ? null : resolved(content.schema),
-          bodyType: bodyType ?? "application/json",
+          bodyType: bodyType === FORM ? `${FORM}; boundary=${BOUNDARY}` : (bodyType ?? "application/json"),
           query: parameters.filter((each) => each.in === "query"),
           isOfError: ajv.compile(resolved(error ?? {})),
           isAnswer: answer === undefined ? null : ajv.compile(resolved(answer)),
@@ -166,11 +168,13 @@ function requestsOf(operation: Operation, models: readonly string[]): fc.Arbitra
         { "content-type": bodyType, "x-assistant-priority": "-1" },
         { "content-type": bodyType, "x-assistant-timeout-ms": "1" },
         { "content-type": bodyType, accept: "text/html" },
+        { "content-type": bodyType.replace(/;.*/, "") },
       ),
     },
   );
   const named = method === "DELETE" ? ["nowhere"] : models;
-  const text = body === null ? fc.constant("") : bodiesOf(body, named);
+  const isForm = bodyType.startsWith("multipart/");
+  const text = body === null ? fc.constant("") : isForm ? formsOf(body, named) : bodiesOf(body, named);
   return fc.record({ operation: fc.constant(operation), target, headers, body: text });
 }
 
@@ -194,6 +198,34 @@ function bodiesOf(schema: JsonSchema, models: readonly string[]): fc.Arbitrary<s
     { weight: 1, arbitrary: json.map((value) => (JSON.stringify(value) ?? "").slice(0, -2)) },
     { weight: 1, arbitrary: fc.string({ maxLength: 40, unit: "binary" }) },
   );
+}
+
+/** Forms as described, with a field too many or of another kind, and cut off. */
+function formsOf(schema: JsonSchema, models: readonly string[]): fc.Arbitrary<string> {
+  const properties = (schema["properties"] ?? {}) as Readonly<Record<string, JsonSchema>>;
+  const valid = fc
+    .tuple(valuesOf(schema), fc.constantFrom(...models))
+    .map(([value, model]) => ({ ...(value as object), ...("model" in properties ? { model } : {}) }));
+  const parts = valid.map((value) =>
+    Object.entries(value).map(([name, field]) => partOf(name, field, properties[name]?.["format"] === "binary")),
+  );
+  const extra = fc
+    .tuple(fc.constantFrom("file", "model", "x", ...Object.keys(properties)), fc.string({ maxLength: 8 }), fc.boolean())
+    .map(([name, field, isFile]) => partOf(name, field, isFile));
+  const more = fc.tuple(parts, extra).map(([list, part]) => [...list, part]);
+  const form = fc.oneof({ weight: 4, arbitrary: parts }, { weight: 3, arbitrary: more });
+  const whole = form.map((list) => `${list.join("")}--${BOUNDARY}--\r\n`);
+  return fc.oneof(
+    { weight: 6, arbitrary: whole },
+    { weight: 1, arbitrary: whole.map((text) => text.slice(0, -12)) },
+    { weight: 1, arbitrary: fc.string({ maxLength: 40, unit: "binary" }) },
+  );
+}
+
+function partOf(name: string, value: unknown, isFile: boolean): string {
+  const file = isFile ? '; filename="a.jsonl"\r\nContent-Type: application/octet-stream' : "";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n${text}\r\n`;
 }
 
 function send(
