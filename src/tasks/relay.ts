@@ -30,7 +30,7 @@ export interface Mirror {
 }
 
 export interface RelayOptions {
-  readonly connection: Pick<RedisConnection, "id" | "channel" | "publish" | "subscribe">;
+  readonly connection: Pick<RedisConnection, "id" | "isUp" | "channel" | "publish" | "subscribe">;
   /** Of what is made, among other kinds. */
   readonly kind: string;
   /** What this daemon makes under an id; null: nothing. */
@@ -144,8 +144,11 @@ export class Relay {
   }
 
   #askLater(id: string, followed: Followed): void {
-    followed.timer = this.#options.clock.after(ASK_MS, () => {
-      if (!followed.hasHeard && ++followed.unanswered === MAX_UNANSWERED && !followed.mirror.isHere) {
+    const { clock, connection } = this.#options;
+    followed.timer = clock.after(ASK_MS, () => {
+      // A question that could not be asked says nothing of who would answer.
+      const isUnanswered = !followed.hasHeard && connection.isUp && !followed.mirror.isHere;
+      if (isUnanswered && ++followed.unanswered === MAX_UNANSWERED) {
         followed.attempt = "";
         followed.have = 0;
         followed.mirror.lost();

@@ -201,11 +201,25 @@ describe("assistant task", () => {
   it("submits, waits, shows, lists, cancels and prints the log", async () => {
     const run = async (...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> =>
       await assistant.run(["task", ...args]);
-    const submitted = await run("submit", "brook", "hello", "there", "--max-tokens", "2", "--priority", "7");
+    const conversations = `${url}/api/v1/conversations`;
+    const begun = await fetch(conversations, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    const { conversation_id: conversation } = (await begun.json()) as { conversation_id: string };
+    const limits = ["--max-tokens", "2", "--priority", "7"];
+    const submitted = await run("submit", "brook", "hello", "there", ...limits, "--conversation", conversation);
     expect(submitted.stdout, submitted.stderr).toMatch(/^task-[0-9a-f]{16}$/);
     const id = submitted.stdout;
     const waited = await run("wait", id);
     expect(waited).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("word") });
+    const kept = (await (await fetch(`${conversations}/${conversation}/messages`)).json()) as { messages: object[] };
+    expect(kept.messages).toMatchObject([{ role: "user", content: "hello there" }, { role: "assistant" }]);
+    expect(await run("submit", "brook", "hello", "--schema", "/nowhere.json")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("--schema: expected a file with a JSON object"),
+    });
     const shown = await run("show", id);
     expect(shown.stdout).toContain("completed");
     expect(shown.stdout).toContain(waited.stdout.trim());

@@ -9,6 +9,7 @@ function network(isLost: (message: string) => boolean = () => false) {
   const listeners = new Map<string, (message: string | null) => void>();
   const connection = (id: string) => ({
     id,
+    isUp: true,
     channel: (name: string) => `${name.startsWith("follow:") ? `${id}/` : ""}${name}`,
     async publish(channel: string, message: string) {
       const to = channel.includes("/") ? [...listeners.keys()].filter((key) => key.includes("/")) : [channel];
