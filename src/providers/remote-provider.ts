@@ -96,7 +96,14 @@ export class RemoteProvider implements Upstream {
       weight,
       maxInFlight: maxConcurrency,
       up: reason === null,
-      down: reason === null ? null : { code: reason.code, message: reason.message, remedy: reason.remedy },
+      down:
+        reason === null
+          ? null
+          : {
+              code: reason.code,
+              message: `${reason.message} No requests are sent to it until it answers again.`,
+              remedy: reason.remedy,
+            },
       models: new Map([...configured, ...this.#models].map((model) => [model.name, facts])),
     };
   }
