@@ -15,7 +15,7 @@ const ONLY_PLACEHOLDER = /^\{\{\s*([^{}]*?)\s*\}\}$/;
 export function filled(template: unknown, values: unknown): unknown {
   if (typeof template === "string") {
     const only = ONLY_PLACEHOLDER.exec(template)?.[1];
-    if (only !== undefined) return valueAt(values, only) ?? null;
+    if (only !== undefined) return readable(valueAt(values, only)) ?? null;
     return template.replace(PLACEHOLDER, (_, path: string) => textOf(valueAt(values, path)));
   }
   if (Array.isArray(template)) return template.map((item) => filled(item, values));
@@ -24,5 +24,11 @@ export function filled(template: unknown, values: unknown): unknown {
 }
 
 /** A value within a text. */
-export const textOf = (value: unknown): string =>
-  typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value);
+export function textOf(value: unknown): string {
+  const shown = readable(value);
+  return typeof shown === "string" ? shown : shown === undefined || shown === null ? "" : JSON.stringify(shown);
+}
+
+/** Sound is written in base64. */
+const readable = (value: unknown): unknown =>
+  value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;

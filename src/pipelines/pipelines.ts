@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { PipelineView } from "../api/pipelines.ts";
 import { AssistantError } from "../core/errors.ts";
@@ -31,12 +32,16 @@ interface Running {
 
 /** Candidates and instances are told apart by it. */
 const PREFIX = "pipeline.";
+/** How long requests that run may hold up the end of the daemon. */
+const CLOSE_MS = 5_000;
 
 /** The pipelines of the configuration. To the scheduler each is what another node is, with one model. */
 export class Pipelines implements RemoteSource {
   readonly #options: PipelinesOptions;
   #running: ReadonlyMap<string, Running> = new Map();
   #configuring: Promise<void> = Promise.resolve();
+  /** Pipelines of earlier configurations, as long as requests run in them. */
+  readonly #retiring = new Set<Promise<void>>();
   /** Call when candidates or models have changed. */
   onChange: () => void = () => {};
 
@@ -46,8 +51,9 @@ export class Pipelines implements RemoteSource {
 
   /** Takes the pipelines of a configuration over, at start and on reload. Those that are as before go on; what runs is not ended. */
   configure(specs: readonly PipelineSpec[]): Promise<void> {
-    this.#configuring = this.#configuring.then(() => this.#configure(specs));
-    return this.#configuring;
+    const configured = this.#configuring.then(() => this.#configure(specs));
+    this.#configuring = configured.catch(() => {});
+    return configured;
   }
 
   candidates(): RemoteCandidate[] {
@@ -101,34 +107,34 @@ export class Pipelines implements RemoteSource {
 
   async close(): Promise<void> {
     await this.configure([]);
+    await Promise.race([Promise.all(this.#retiring), sleep(CLOSE_MS, undefined, { ref: false })]);
   }
 
   async #configure(specs: readonly PipelineSpec[]): Promise<void> {
     const before = this.#running;
     const { inference, decode, variable, log } = this.#options;
-    const next = new Map<string, Running>();
-    for (const spec of specs) {
-      const known = before.get(spec.name);
-      if (known !== undefined && !usesModules(spec) && isDeepStrictEqual(known.built.spec, spec)) {
-        next.set(spec.name, known);
-        continue;
-      }
-      const built = await buildPipeline(spec, variable);
-      const { name, queueLength } = spec;
-      const { stages, report } = built;
-      if (report.valid) log.info({ pipeline: name }, report.text);
-      else log.warn({ pipeline: name }, report.text);
-      const upstream = new PipelineUpstream({ name, stages, queueLength, inference, decode, hop: hopOf(spec) });
-      next.set(name, { built, upstream, source: null });
-      // What a stage prepares is not waited for: requests that come sooner wait by themselves.
-      if (report.valid)
-        askStages(built, "startup").catch((error: Error) =>
-          log.warn({ pipeline: name, error: error.message }, "startup"),
-        );
-    }
+    const made = await Promise.all(
+      specs.map(async (spec): Promise<Running> => {
+        const known = before.get(spec.name);
+        if (known !== undefined && !usesModules(spec) && isDeepStrictEqual(known.built.spec, spec)) return known;
+        const built = await buildPipeline(spec, variable);
+        const { name, queueLength } = spec;
+        const { stages, report } = built;
+        if (report.valid) log.info({ pipeline: name }, report.text);
+        else log.warn({ pipeline: name }, report.text);
+        const upstream = new PipelineUpstream({ name, stages, queueLength, inference, decode, hop: hopOf(spec) });
+        // What a stage prepares is not waited for: requests that come sooner wait by themselves.
+        if (report.valid)
+          askStages(built, "startup").catch((error: Error) =>
+            log.warn({ pipeline: name, error: error.message }, "startup"),
+          );
+        return { built, upstream, source: null };
+      }),
+    );
+    const next = new Map(made.map((running) => [running.built.spec.name, running]));
     this.#running = next;
     this.onChange();
-    for (const [name, running] of before) if (next.get(name) !== running) await this.#close(running);
+    for (const [name, running] of before) if (next.get(name) !== running) await this.#retire(running);
     for (const running of next.values()) await this.#open(running);
   }
 
@@ -143,13 +149,18 @@ export class Pipelines implements RemoteSource {
     }
   }
 
-  async #close({ built, source }: Running): Promise<void> {
-    try {
-      await source?.close();
-      if (built.report.valid) await askStages(built, "close");
-    } catch (error) {
-      this.#options.log.warn({ pipeline: built.spec.name, error: (error as Error).message }, "it could not be closed");
-    }
+  /** Takes no more messages; its stages are closed when the requests that run in them have ended. */
+  async #retire({ built, source, upstream }: Running): Promise<void> {
+    const closing = (error: Error): void =>
+      this.#options.log.warn({ pipeline: built.spec.name, error: error.message }, "it could not be closed");
+    await source?.close().catch(closing);
+    if (!built.report.valid) return;
+    const retired = upstream
+      .idle()
+      .then(() => askStages(built, "close"))
+      .catch(closing)
+      .finally(() => this.#retiring.delete(retired));
+    this.#retiring.add(retired);
   }
 }
 

@@ -10,13 +10,16 @@ export interface StagesRun {
   readonly queueLength: number;
   /** For the stage at an index. */
   context(stage: NamedStage, index: number): StageContext;
-  /** Aborts when the request is of no use any longer; `runStages` aborts it when a stage fails. */
+  /** Aborts when the request is of no use any longer, or a stage fails. */
   readonly ending: AbortController;
   /** Takes a part for the client; the promise it returns holds the stage up. */
   client(part: ClientPart): Promise<void> | undefined;
 }
 
-/** Runs all stages of one request at once. Resolves when every stage has drained; rejects with the first failure, and then all are told to stop. */
+/**
+ * Runs all stages of one request at once. Resolves when every stage has drained. A failure aborts `ending` with its reason at
+ * once; it rejects with that when all of them have stopped.
+ */
 export async function runStages(run: StagesRun): Promise<void> {
   const { stages, ending, queueLength } = run;
   const channels = stages.map(() => new Channel<unknown>(queueLength));
@@ -28,17 +31,13 @@ export async function runStages(run: StagesRun): Promise<void> {
   channels[0]?.push(run.input);
   channels[0]?.end();
   const pumps = stages.map((stage, index) =>
-    pump(run, stage, index, channels[index] as Channel<unknown>, channels[index + 1] ?? null).catch((error) => {
-      const failure = failureOf(stage, error);
-      ending.abort(failure);
-      throw failure;
-    }),
+    pump(run, stage, index, channels[index] as Channel<unknown>, channels[index + 1] ?? null).catch((error) =>
+      ending.abort(failureOf(stage, error)),
+    ),
   );
-  try {
-    await Promise.all(pumps);
-  } finally {
-    ending.signal.removeEventListener("abort", stop);
-  }
+  await Promise.all(pumps);
+  ending.signal.removeEventListener("abort", stop);
+  ending.signal.throwIfAborted();
 }
 
 async function pump(

@@ -9,10 +9,15 @@ export interface SentenceMarks {
 
 export const DEFAULT_MARKS: SentenceMarks = { marks: "，,!?。！？(（）)", softMarks: "、：:", softLength: 10 };
 
+/** Characters after which a text without marks is divided: nobody speaks so much at once. */
+const MAX_LENGTH = 10_000;
+
 /** Divides a text that comes in pieces into sentences, which together are the text. */
 export class Sentences {
   readonly #options: SentenceMarks;
   #pending = "";
+  /** Characters of `#pending`. */
+  #length = 0;
   /** Of `#pending`: whether it holds a letter or digit, without which there is nothing to say. */
   #speaks = false;
 
@@ -26,10 +31,10 @@ export class Sentences {
     const done: string[] = [];
     for (const character of piece) {
       this.#pending += character;
+      this.#length += 1;
       this.#speaks ||= /[\p{L}\p{N}]/u.test(character);
-      const ends =
-        marks.includes(character) || (softMarks.includes(character) && [...this.#pending].length >= softLength);
-      if (ends && this.#speaks) done.push(this.#take());
+      const ends = marks.includes(character) || (softMarks.includes(character) && this.#length >= softLength);
+      if ((ends && this.#speaks) || this.#length === MAX_LENGTH) done.push(this.#take());
     }
     return done;
   }
@@ -42,6 +47,7 @@ export class Sentences {
   #take(): string {
     const sentence = this.#pending;
     this.#pending = "";
+    this.#length = 0;
     this.#speaks = false;
     return sentence;
   }

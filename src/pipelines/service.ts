@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import type { Agent, Response } from "undici";
 import { AssistantError } from "../core/errors.ts";
 import { valueAt } from "./path.ts";
 
@@ -9,7 +10,7 @@ export interface ServiceRequest {
   readonly url: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** JSON. */
+  /** Bytes as they are, anything else as JSON. */
   readonly body?: unknown;
   /** Longest silence, before the answer and within it. */
   readonly timeoutMs: number;
@@ -18,22 +19,40 @@ export interface ServiceRequest {
 
 /** Largest answer that is taken whole. */
 const MAX_BYTES = 64 * 2 ** 20;
+/** Largest value of a stream, characters. */
+const MAX_VALUE = 16 * 2 ** 20;
+/** Of the answer that says why a service refused. */
+const MAX_ERROR_BYTES = 64 * 2 ** 10;
 const MAX_ERROR_CHARACTERS = 300;
+
+let agent: Promise<Agent> | null = null;
+/** Silence is watched here: the library would count the time in which a slow client holds the stage up. */
+const agentOf = (): Promise<Agent> => {
+  agent ??= import("undici").then(({ Agent }) => new Agent({ headersTimeout: 0, bodyTimeout: 0 }));
+  return agent;
+};
+
+/** Follows no redirect, which would carry keys elsewhere, or to an address that the pipeline's file does not name. */
+async function send({ url, method = "POST", headers, body }: Omit<ServiceRequest, "service">, signal: AbortSignal) {
+  const [{ fetch }, dispatcher] = await Promise.all([import("undici"), agentOf()]);
+  const isRaw = body instanceof Uint8Array;
+  const type = body === undefined ? {} : { "content-type": isRaw ? "application/octet-stream" : "application/json" };
+  return await fetch(url, {
+    ...{ method, dispatcher, signal, redirect: "manual", headers: { ...type, ...headers } },
+    ...(body === undefined ? {} : { body: isRaw ? body : JSON.stringify(body) }),
+  });
+}
 
 /** Sends a request, and hands its answer over as bytes come. Rejects with `stage_failed` that names the service. */
 export async function* bytesFrom(request: ServiceRequest): AsyncGenerator<Uint8Array> {
   const silence = new Silence(request);
   try {
-    const response = await fetch(request.url, {
-      method: request.method ?? "POST",
-      headers: { ...(request.body === undefined ? {} : { "content-type": "application/json" }), ...request.headers },
-      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
-      signal: silence.signal,
-    });
+    const response = await send(request, silence.signal);
     if (!response.ok) throw await refusalOf(request, response);
     for await (const bytes of response.body ?? []) {
-      silence.broken();
+      silence.pause();
       yield bytes;
+      silence.resume();
     }
   } catch (error) {
     throw silence.failureOf(error);
@@ -58,7 +77,13 @@ export async function answerFrom(request: ServiceRequest): Promise<Buffer> {
 export async function* valuesFrom(request: ServiceRequest, format: "sse" | "ndjson"): AsyncGenerator<unknown> {
   const texts: string[] = [];
   const decoder = new TextDecoder();
-  const events = createParser({ onEvent: ({ data }) => void texts.push(data) });
+  const events = createParser({
+    onEvent: ({ data }) => void texts.push(data),
+    onError: ({ type }) => {
+      if (type === "max-buffer-size-exceeded") throw failed(request, "sent an event that does not end");
+    },
+    maxBufferSize: MAX_VALUE,
+  });
   let line = "";
   for await (const bytes of bytesFrom(request)) {
     const text = decoder.decode(bytes, { stream: true });
@@ -69,7 +94,7 @@ export async function* valuesFrom(request: ServiceRequest, format: "sse" | "ndjs
       texts.push(...lines);
     }
     for (const each of texts.splice(0)) if (each.trim() !== "" && each !== "[DONE]") yield jsonFrom(request, each);
-    if (line.length > MAX_BYTES) throw failed(request, "sent a line that does not end");
+    if (line.length > MAX_VALUE) throw failed(request, "sent a line that does not end");
   }
   if (line.trim() !== "") yield jsonFrom(request, line);
 }
@@ -87,16 +112,32 @@ export const failed = ({ service }: Pick<ServiceRequest, "service">, what: strin
 
 /** What the service itself says, which its owner wants to know. */
 async function refusalOf(request: ServiceRequest, response: Response): Promise<AssistantError> {
-  const text = (await response.text().catch(() => "")).slice(0, MAX_ERROR_CHARACTERS);
+  const { status, headers } = response;
+  const location = headers.get("location");
+  if (status >= 300 && status < 400 && location !== null)
+    return failed(
+      request,
+      `answered with a redirect to ${JSON.stringify(location.slice(0, 200))}, which is not followed: write that address into the pipeline's file if it is right`,
+    );
+  const text = (await beginningOf(response)).slice(0, MAX_ERROR_CHARACTERS * 10);
   let said: unknown = text;
   try {
     const json: unknown = JSON.parse(text);
     said = valueAt(json, "message") ?? valueAt(json, "error.message") ?? valueAt(json, "detail") ?? text;
   } catch {}
-  return failed(
-    request,
-    `answered with status ${response.status}: ${typeof said === "string" ? said : JSON.stringify(said)}`,
-  );
+  const reason = typeof said === "string" ? said : JSON.stringify(said);
+  return failed(request, `answered with status ${status}: ${reason.slice(0, MAX_ERROR_CHARACTERS)}`);
+}
+
+async function beginningOf({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const bytes of body ?? []) {
+    parts.push(bytes);
+    length += bytes.length;
+    if (length > MAX_ERROR_BYTES) break;
+  }
+  return Buffer.concat(parts).toString();
 }
 
 /** Ends a request that brings nothing for too long, or that nobody waits for. */
@@ -105,6 +146,7 @@ class Silence implements Disposable {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #gone: () => void;
+  #isPaused = false;
   #isOver = false;
 
   constructor(request: ServiceRequest) {
@@ -113,6 +155,7 @@ class Silence implements Disposable {
     if (request.signal.aborted) this.#gone();
     else request.signal.addEventListener("abort", this.#gone, { once: true });
     this.#timer = setTimeout(() => {
+      if (this.#isPaused) return;
       this.#isOver = true;
       this.#controller.abort();
     }, request.timeoutMs);
@@ -122,7 +165,13 @@ class Silence implements Disposable {
     return this.#controller.signal;
   }
 
-  broken(): void {
+  /** While the stage works on what came, or waits for those behind it. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
     this.#timer.refresh();
   }
 
@@ -147,11 +196,26 @@ export const timeoutMsOf = ({ timeout_s: seconds }: { readonly timeout_s?: numbe
 
 /** Whether anything answers there; a status of any kind will do. Rejects with `stage_failed`. */
 export async function requireAnswer(service: string, url: string): Promise<void> {
+  const timeoutMs = HEARTBEAT_MS;
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    await (await fetch(url, { signal: AbortSignal.timeout(HEARTBEAT_MS) })).body?.cancel();
+    await (await send({ url, method: "GET", timeoutMs, signal }, signal)).body?.cancel();
   } catch (error) {
     const { cause, message } = error as Error;
     throw failed({ service }, `does not answer: ${cause instanceof Error ? cause.message : message}`, error);
   }
 }
 const HEARTBEAT_MS = 5_000;
+
+/** Throws `pipeline_invalid` for headers that cannot be sent, without repeating values, which may be secret. */
+export function requireHeaders(headers: Readonly<Record<string, string>>, key: string): void {
+  for (const [name, value] of Object.entries(headers))
+    try {
+      new Headers({ [name]: value });
+    } catch {
+      throw new AssistantError("pipeline_invalid", `The header ${JSON.stringify(name)} (\`${key}\`) cannot be sent.`, {
+        param: key,
+        remedy: "Names of headers have no spaces, and values no line breaks and nothing but ASCII characters.",
+      });
+    }
+}

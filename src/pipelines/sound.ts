@@ -3,11 +3,15 @@ import { readWav, wavHeader } from "../engines/speech/wav.ts";
 /** What clients get, whatever the stages make. */
 export const SAMPLE_RATE = 24_000;
 const BYTES = 2;
+/** Between which sound is. A file that claims one hertz would become 24,000 times as long. */
+const MIN_RATE = 4_000;
+const MAX_RATE = 384_000;
 
 /** 16-bit samples in one channel at 24 kHz; null: it is not a WAV file of 16-bit samples. */
 export function samplesOf(file: Uint8Array): Buffer | null {
   const wav = readWav(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
-  return wav === null ? null : resampled(wav.samples, wav.sampleRate);
+  if (wav === null || wav.sampleRate < MIN_RATE || wav.sampleRate > MAX_RATE) return null;
+  return resampled(wav.samples, wav.sampleRate);
 }
 
 /** A WAV file with its length. */

@@ -1,5 +1,5 @@
 import { Cancellation } from "../core/cancellation.ts";
-import { isAssistantError, toAssistantError } from "../core/errors.ts";
+import { toAssistantError } from "../core/errors.ts";
 import { newRequestId } from "../core/ids.ts";
 import type { JsonObject } from "../core/inference.ts";
 import type { PipelineSourceSpec, PipelineSpec } from "../core/pipeline.ts";
@@ -23,6 +23,7 @@ export async function openTrigger(
   { inference, variable, log }: TriggerOptions,
 ): Promise<Source> {
   const running = new Set<Cancellation>();
+  const unanswered = new WeakSet<object>();
   const answer = async (given: JsonObject): Promise<string> => {
     const request = pipelineRequestOf({ ...given, streamly: false });
     const cancellation = new Cancellation();
@@ -43,11 +44,19 @@ export async function openTrigger(
       });
       const { data } = JSON.parse(body.toString()) as { data: readonly { type: string; chunk: unknown }[] };
       return data.flatMap(({ type, chunk }) => (type === "text" ? [String(chunk)] : [])).join("");
+    } catch (error) {
+      unanswered.add(error as Error);
+      throw error;
     } finally {
       running.delete(cancellation);
     }
   };
   const { concurrency } = source;
+  /** What is wrong with a message, or with its answer, may quote it: that belongs in no log. */
+  const loggable = (error: Error): string => {
+    const { code, param } = toAssistantError(error);
+    return unanswered.has(error) ? `${code} (${param ?? "-"})` : error.message;
+  };
   const trouble = (error: Error): void =>
     log.warn({ pipeline: name, source: source.use, error: loggable(error) }, "a message was not answered");
   const opened = await openSource(source, { answer, variable, concurrency, trouble });
@@ -58,12 +67,6 @@ export async function openTrigger(
     },
   };
 }
-
-/** What quotes the message belongs in no log. */
-const loggable = (error: Error): string =>
-  isAssistantError(error) && toAssistantError(error).status < 500
-    ? `${toAssistantError(error).code} (${toAssistantError(error).param ?? "-"})`
-    : error.message;
 
 /** As requests have that name none. */
 const SOURCE_PRIORITY = 50;

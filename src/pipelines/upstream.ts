@@ -18,6 +18,8 @@ export interface PipelineUpstreamOptions extends Pick<ModelCallsOptions, "infere
 /** The way to a pipeline: runs its stages for each call, and writes what they make in the format of the call. */
 export class PipelineUpstream implements Upstream {
   readonly #options: PipelineUpstreamOptions;
+  #running = 0;
+  #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(options: PipelineUpstreamOptions) {
     this.#options = options;
@@ -31,6 +33,20 @@ export class PipelineUpstream implements Upstream {
       retryAfter: () => "never",
       open: (delivery) => this.#open(sending, sink, delivery),
     });
+  }
+
+  /** Resolves when no stage works for a request any longer. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    return this.#idle.promise;
+  }
+
+  #ended(): void {
+    this.#running -= 1;
+    if (this.#running > 0) return;
+    this.#idle?.resolve();
+    this.#idle = null;
   }
 
   #open({ call, headers }: Sending, sink: AnswerSink, delivery: Delivery): AnswerSource {
@@ -69,7 +85,12 @@ export class PipelineUpstream implements Upstream {
       if (last.length > 0) await write(last);
       delivery.closed();
     };
-    run().catch((error: unknown) => delivery.fail(error));
+    // A stage that does not stop when it is told to holds up nobody.
+    ending.signal.addEventListener("abort", () => delivery.fail(ending.signal.reason), { once: true });
+    this.#running += 1;
+    void run()
+      .catch((error: unknown) => delivery.fail(error))
+      .finally(() => this.#ended());
     return {
       resume: () => {
         drained?.resolve();

@@ -34,28 +34,43 @@ export const frameEvents = (): AnswerWriter => ({
   end: () => eventOf(END_FRAME),
 });
 
-/** All frames in one object: texts joined to one, sound to one file. */
-export function frameObject(): AnswerWriter {
+/** Of all parts of an answer that is not a stream. */
+const MAX_WHOLE_BYTES = 64 * 2 ** 20;
+
+/** Keeps all parts, and makes one answer of them. Throws `stage_failed` where they are more than fit in one piece. */
+function wholeAnswer(make: (parts: readonly ClientPart[]) => object): AnswerWriter {
   const parts: ClientPart[] = [];
+  let bytes = 0;
   return {
     contentType: JSON_TYPE,
-    part: (part) => {
+    part(part) {
+      bytes += sizeOf(part);
+      if (bytes > MAX_WHOLE_BYTES)
+        throw new AssistantError("stage_failed", `The answer has more than ${MAX_WHOLE_BYTES / 2 ** 20} MiB.`, {
+          remedy: "Ask for a stream.",
+        });
       parts.push(part);
       return null;
     },
-    end: () => {
-      const text = textIn(parts);
-      const sound = soundIn(parts);
-      const others = parts.filter(({ type }) => type !== "text" && type !== "audio");
-      const joined = [
-        ...(text === "" ? [] : [{ type: "text", chunk: text }]),
-        ...(sound === null ? [] : [{ type: "audio", chunk: sound }]),
-        ...others,
-      ];
-      return Buffer.from(JSON.stringify({ status: "success", data: joined.map(frameOf) }));
-    },
+    end: () => Buffer.from(JSON.stringify(make(parts))),
   };
 }
+
+const sizeOf = ({ chunk }: ClientPart): number =>
+  chunk instanceof Uint8Array || typeof chunk === "string" ? chunk.length : (JSON.stringify(chunk)?.length ?? 0);
+
+/** All frames in one object: texts joined to one, sound to one file. */
+export const frameObject = (): AnswerWriter =>
+  wholeAnswer((parts) => {
+    const text = textIn(parts);
+    const sound = soundIn(parts);
+    const joined = [
+      ...(text === "" ? [] : [{ type: "text", chunk: text }]),
+      ...(sound === null ? [] : [{ type: "audio", chunk: sound }]),
+      ...parts.filter(({ type }) => !TEXTS.has(type) && type !== "audio"),
+    ];
+    return { status: "success", data: joined.map(frameOf) };
+  });
 
 /** How a chat asks for sound, beside text. */
 interface ChatAudio {
@@ -121,42 +136,30 @@ function chatEvents(head: ChatHead, audio: ChatAudio | null, usage: boolean): An
 /** The models of its stages are counted by themselves. */
 const NO_USAGE = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 
-function deltaOf({ type, chunk }: ClientPart, audio: ChatAudio | null, id: string): JsonObject | null {
-  if (type === "text") return chunk === "" ? null : { content: String(chunk) };
-  if (type === "json") return { content: JSON.stringify(chunk) };
+function deltaOf(part: ClientPart, audio: ChatAudio | null, id: string): JsonObject | null {
+  const { type, chunk } = part;
+  if (TEXTS.has(type)) return chunk === "" ? null : { content: textOf(part) };
   if (type !== "audio" || audio === null) return null;
   return { audio: { id, data: soundAs(audio, bytesOf(chunk)).toString("base64") } };
 }
 
-function chatObject(head: ChatHead, audio: ChatAudio | null): AnswerWriter {
-  const parts: ClientPart[] = [];
-  return {
-    contentType: JSON_TYPE,
-    part: (part) => {
-      parts.push(part);
-      return null;
-    },
-    end: () => {
-      const content = textIn(parts);
-      const sound = audio === null ? null : soundIn(parts);
-      const spoken =
-        audio === null || sound === null
-          ? {}
-          : {
-              audio: {
-                id: `audio_${head.id}`,
-                data: soundAs(audio, sound).toString("base64"),
-                // Nothing is kept.
-                expires_at: head.created,
-                transcript: content,
-              },
-            };
-      const message = { role: "assistant", content, ...spoken };
-      const choices = [{ index: 0, message, finish_reason: "stop" }];
-      return Buffer.from(JSON.stringify({ ...head, object: "chat.completion", choices, usage: NO_USAGE }));
-    },
-  };
-}
+const chatObject = (head: ChatHead, audio: ChatAudio | null): AnswerWriter =>
+  wholeAnswer((parts) => {
+    const content = textIn(parts);
+    const sound = audio === null ? null : soundIn(parts);
+    const spoken = audio !== null && sound !== null && { audio: spokenAs(audio, sound, head, content) };
+    const message = { role: "assistant", content, ...spoken };
+    const choices = [{ index: 0, message, finish_reason: "stop" }];
+    return { ...head, object: "chat.completion", choices, usage: NO_USAGE };
+  });
+
+const spokenAs = (audio: ChatAudio, sound: Uint8Array, { id, created }: ChatHead, transcript: string): JsonObject => ({
+  id: `audio_${id}`,
+  data: soundAs(audio, sound).toString("base64"),
+  // Nothing is kept.
+  expires_at: created,
+  transcript,
+});
 
 /** OpenAI's speech: the sound alone. Throws `invalid_request`. */
 export function speechWriter({ body: { json } }: InferenceCall): AnswerWriter {
@@ -185,10 +188,13 @@ export function speechWriter({ body: { json } }: InferenceCall): AnswerWriter {
   };
 }
 
+/** What clients of other formats see as text. */
+const TEXTS: ReadonlySet<string> = new Set(["text", "json"]);
+const textOf = ({ type, chunk }: ClientPart): string => (type === "json" ? JSON.stringify(chunk) : String(chunk));
 const textIn = (parts: readonly ClientPart[]): string =>
   parts
-    .filter(({ type }) => type === "text" || type === "json")
-    .map(({ type, chunk }) => (type === "json" ? JSON.stringify(chunk) : String(chunk)))
+    .filter(({ type }) => TEXTS.has(type))
+    .map(textOf)
     .join("");
 
 /** One file of all sounds; null: there is none. */

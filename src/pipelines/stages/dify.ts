@@ -2,7 +2,7 @@ import type { StageSettings } from "../../config/schema/stages.ts";
 import type { JsonObject } from "../../core/inference.ts";
 import { type ReadVariable, secretOf } from "../secrets.ts";
 import { Sentences } from "../sentences.ts";
-import { failed, requireAnswer, timeoutMsOf, valuesFrom } from "../service.ts";
+import { failed, requireAnswer, requireHeaders, timeoutMsOf, valuesFrom } from "../service.ts";
 import type { Stage, StageOutput } from "../stage.ts";
 
 /** The parts of Dify's events that are read. */
@@ -24,6 +24,7 @@ export function difyStage(settings: StageSettings["dify"], read: ReadVariable): 
   const base = settings.url.replace(/\/+$/, "");
   const key = variable === undefined ? null : secretOf(read, variable, "api_key_env");
   const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
+  requireHeaders(headers, "api_key_env");
 
   return {
     accepts: "text",

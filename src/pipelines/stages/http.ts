@@ -6,6 +6,7 @@ import {
   failed,
   jsonFrom,
   requireAnswer,
+  requireHeaders,
   type ServiceRequest,
   timeoutMsOf,
   valuesFrom,
@@ -21,6 +22,8 @@ export function httpStage(settings: StageSettings["http"], read: ReadVariable): 
     ([name, variable]) => [name, secretOf(read, variable, "headers_env")] as const,
   );
   const headers = { ...settings.headers, ...Object.fromEntries(secrets) };
+  requireHeaders(settings.headers ?? {}, "headers");
+  requireHeaders(Object.fromEntries(secrets), "headers_env");
   const emits = settings.emits ?? EMITS[answer];
   const service = new URL(url).origin;
 

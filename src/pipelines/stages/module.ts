@@ -1,11 +1,28 @@
 import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { AssistantError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/inference.ts";
 import type { Stage, StageFactory } from "../stage.ts";
 
+/** One that waits for ever would keep all pipelines from being loaded. */
+const LOAD_MS = 10_000;
+
 /** A stage of the user's: a TypeScript or JavaScript module that exports `createStage`. A changed file is loaded anew. */
 export async function moduleStage(file: string, settings: JsonObject): Promise<Stage> {
+  const late = new AbortController();
+  const timeout = sleep(LOAD_MS, null, { signal: late.signal }).then(() => {
+    throw invalid(`The module ${file} is not ready after ${LOAD_MS / 1000} s.`);
+  });
+  try {
+    return await Promise.race([load(file, settings), timeout]);
+  } finally {
+    timeout.catch(() => {});
+    late.abort();
+  }
+}
+
+async function load(file: string, settings: JsonObject): Promise<Stage> {
   const found = await stat(file).catch(() => null);
   if (found === null) throw invalid(`The module ${file} does not exist.`);
   const url = `${pathToFileURL(file).href}?changed=${found.mtimeMs}`;
@@ -14,7 +31,12 @@ export async function moduleStage(file: string, settings: JsonObject): Promise<S
   })) as { readonly createStage?: unknown };
   if (typeof module.createStage !== "function")
     throw invalid(`The module ${file} exports no function \`createStage\`.`);
-  const stage: Partial<Stage> | null = await (module.createStage as StageFactory)(settings);
+  let stage: Partial<Stage> | null;
+  try {
+    stage = await (module.createStage as StageFactory)(settings);
+  } catch (error) {
+    throw invalid(`\`createStage\` of ${file} failed: ${messageOf(error)}`);
+  }
   for (const [name, type] of [
     ["accepts", "string"],
     ["emits", "string"],

@@ -30,3 +30,11 @@ test("the sentences together are the text, however it comes", () => {
     }),
   );
 });
+
+test("a long row of marks takes no time of its square", () => {
+  expect(divided(["：".repeat(200_000)]).join("")).toHaveLength(200_000);
+});
+
+test("a text without marks is divided before it has no end", () => {
+  expect(Math.max(...divided(["a".repeat(50_000)]).map((text) => text.length))).toBeLessThanOrEqual(10_000);
+});

@@ -29,3 +29,9 @@ test("other formats pass as they are", () => {
   const mp3 = Buffer.from("ID3 and more");
   expect(clientSound(mp3)).toEqual(mp3);
 });
+
+test.each([1, 2_000_000_000])("a file that claims %i Hz passes as it is, and becomes no longer", (rate) => {
+  const file = wav(rate, Buffer.alloc(100));
+  expect(clientSound(file)).toEqual(file);
+  expect(samplesOf(file)).toBeNull();
+});
