@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+import { nearestNames } from "../core/nearest.ts";
 import type { PipelineSourceSpec, PipelineSpec, StageSpec } from "../core/pipeline.ts";
 import { at } from "./draft.ts";
 import type { Environment } from "./environment.ts";
@@ -9,7 +10,7 @@ import { type SchemaNode, schemaNode } from "./schema/kit.ts";
 import { commonStageKeys, PipelineFile } from "./schema/pipelines.ts";
 import { sourceSchemas, stageSchemas } from "./schema/stages.ts";
 import { readToml, UnreadableFile } from "./toml.ts";
-import { validate } from "./validate.ts";
+import { shown, validate } from "./validate.ts";
 
 const LEFT_OUT = "; the pipeline is left out";
 
@@ -103,7 +104,11 @@ function stageOf({ env, findings }: PipelineContext, stage: Record<string, unkno
       ? schemaNode(stageSchemas[use as keyof typeof stageSchemas])
       : undefined;
   if (!isModule && schema === undefined) {
-    findings.error(at(place, "use"), `expected ${kindsText()}, found ${JSON.stringify(use)}`, LEFT_OUT);
+    findings.error(
+      at(place, "use"),
+      `expected ${kindsText()}, found ${shown(use)}${nearText(use, Object.keys(stageSchemas))}`,
+      LEFT_OUT,
+    );
     return null;
   }
   const own = Object.fromEntries(Object.entries(stage).filter(([key]) => Object.hasOwn(commonStageKeys, key)));
@@ -113,7 +118,7 @@ function stageOf({ env, findings }: PipelineContext, stage: Record<string, unkno
     schema === undefined ? own : stage,
     place,
   );
-  if (!fits) return null;
+  if (!fits || !agrees(findings, stage, place)) return null;
   const { name, section, to_client: toClient } = own as { name?: string; section?: string; to_client?: boolean };
   const settings = Object.fromEntries(Object.entries(stage).filter(([key]) => !Object.hasOwn(own, key)));
   const kind = isModule ? path.basename(use).replace(/\.[cm]?[jt]s$/, "") : use;
@@ -137,12 +142,15 @@ function sourceOf(
 ): PipelineSourceSpec | null {
   const { use, concurrency, ...settings } = source;
   if (typeof use !== "string" || !Object.hasOwn(sourceSchemas, use)) {
-    const kinds = Object.keys(sourceSchemas).map((kind) => JSON.stringify(kind));
-    findings.error(place, `\`use\` must be one of ${kinds.join(", ")}`, LEFT_OUT);
+    const kinds = Object.keys(sourceSchemas);
+    const found = use === undefined ? "it is missing" : `found ${shown(use)}${nearText(String(use), kinds)}`;
+    const expected = kinds.map((kind) => JSON.stringify(kind)).join(", ");
+    findings.error(place, `\`use\` must be one of ${expected}; ${found}`, LEFT_OUT);
     return null;
   }
   const kind = use as keyof typeof sourceSchemas;
   if (!checks(findings, schemaNode(sourceSchemas[kind]), source, place)) return null;
+  if (!agrees(findings, source, place)) return null;
   const { database } = settings;
   return {
     use: kind,
@@ -156,10 +164,30 @@ function sourceOf(
 const checks = (findings: Findings, schema: SchemaNode, data: Record<string, unknown>, place: Place): boolean =>
   validate(schema, { ...place.source, data }, (keys, message) => findings.error(at(place, ...keys), message, LEFT_OUT));
 
+/** What no schema of one key says. */
+function agrees(findings: Findings, table: Readonly<Record<string, unknown>>, place: Place): boolean {
+  const places = ["list", "stream", "channel"].filter((key) => table[key] !== undefined);
+  const problem =
+    table["use"] === "redis" && places.length !== 1
+      ? `expected one of \`list\`, \`stream\` and \`channel\`, found ${places.length === 0 ? "none" : places.join(" and ")}`
+      : table["url"] !== undefined && table["url_env"] !== undefined
+        ? "expected `url` or `url_env`, found both"
+        : table["use"] === "http" && table["method"] === "GET" && table["body"] !== undefined
+          ? 'expected no `body` with `method = "GET"`, which sends none'
+          : null;
+  if (problem !== null) findings.error(place, problem, LEFT_OUT);
+  return problem === null;
+}
+
 const kindsText = (): string =>
   `one of ${Object.keys(stageSchemas)
     .map((kind) => JSON.stringify(kind))
     .join(", ")}, or the path of a module, such as "./stage.ts"`;
+
+const nearText = (name: string, names: readonly string[]): string => {
+  const [near] = nearestNames(name, names, 1);
+  return near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`;
+};
 
 /** The second `splitter` becomes `splitter-2`. */
 function withUniqueNames(stages: readonly StageSpec[]): readonly StageSpec[] {

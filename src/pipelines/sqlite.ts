@@ -1,62 +1,103 @@
-import type { SQLInputValue } from "node:sqlite";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { AssistantError } from "../core/errors.ts";
-import { TimedThread } from "../core/timed-thread.ts";
+import { programFile } from "../core/package.ts";
 
+/** One statement for the process that has the database. */
 export interface SqlRequest {
   readonly text: string;
-  readonly values: Readonly<Record<string, SQLInputValue>>;
-  /** Most rows of the answer; null: the statement changes something, and none are wanted. */
-  readonly limit: number | null;
+  /** Those that the statement does not name are left out. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** Null: it is run for what it changes. */
+  readonly maxRows: number | null;
+  /** How long it waits for another program's lock. */
+  readonly busyMs: number;
 }
 
-export type SqlAnswer = { readonly rows: Record<string, unknown>[] } | { readonly error: string };
+export type SqlReply = { readonly rows: readonly Record<string, unknown>[] } | { readonly error: string };
 
-const TIMEOUT_MS = 10_000;
-const PROGRAM = "src/pipelines/sql-program";
+const PROGRAM = programFile("src/pipelines/sqlite-program");
+const DEFAULT_TIMEOUT_S = 10;
 
-/** A database file of the user's, in a thread of its own: neither a long statement nor another program's lock holds up the daemon. */
+/** A database file of the user's, in a process that starts with the first statement and is ended by one that takes too long. */
 export class SqliteFile {
   readonly #file: string;
-  readonly #thread: TimedThread<SqlRequest, SqlAnswer>;
+  readonly #timeoutMs: number;
+  #process: ChildProcess | null = null;
+  #last: Promise<unknown> = Promise.resolve();
 
-  constructor(file: string, { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
+  constructor(file: string, { timeout_s: seconds = DEFAULT_TIMEOUT_S }: { readonly timeout_s?: number } = {}) {
     this.#file = file;
-    this.#thread = new TimedThread({ program: PROGRAM, name: "sql", timeoutMs, data: file });
+    this.#timeoutMs = seconds * 1000;
   }
 
-  /** The first rows of a query. Throws `stage_failed`. */
-  rows(text: string, limit: number): Promise<Record<string, unknown>[]> {
-    return this.#run({ text, values: {}, limit });
+  /** The first rows of a query. Rejects with `stage_failed`. */
+  rows(text: string, maxRows: number): Promise<readonly Record<string, unknown>[]> {
+    return this.#run({ text, values: {}, maxRows });
   }
 
-  /** `values` that the statement does not name are left out. Throws `stage_failed`. */
-  async change(text: string, values: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.#run({ text, values: boundTo(text, values), limit: null });
+  /** Rejects with `stage_failed`, or with the reason of `signal` where that was aborted before its turn. */
+  async change(text: string, values: SqlRequest["values"], signal?: AbortSignal): Promise<void> {
+    await this.#run({ text, values, maxRows: null }, signal);
   }
 
-  close(): void {
-    this.#thread.close();
+  /** Waits for what was asked. */
+  async close(): Promise<void> {
+    await this.#last;
+    const process = this.#process;
+    this.#process = null;
+    if (process === null) return;
+    process.disconnect();
+    await once(process, "exit");
   }
 
-  async #run(request: SqlRequest): Promise<Record<string, unknown>[]> {
-    const answer = await this.#thread.ask(request).catch((error: Error): SqlAnswer => ({ error: error.message }));
-    if ("rows" in answer) return answer.rows;
-    throw new AssistantError("stage_failed", `The database ${this.#file}: ${answer.error}.`);
+  #run(request: Omit<SqlRequest, "busyMs">, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]> {
+    const done = this.#last.then(() => {
+      signal?.throwIfAborted();
+      return this.#ask({ ...request, busyMs: this.#timeoutMs });
+    });
+    this.#last = done.catch(() => {});
+    return done;
   }
-}
 
-/** The values of the parameters that a statement names, as SQLite keeps them. */
-function boundTo(text: string, values: Readonly<Record<string, unknown>>): Record<string, SQLInputValue> {
-  const names = new Set([...text.matchAll(/[:@$](\w+)/g)].map(([, name = ""]) => name));
-  return Object.fromEntries(
-    Object.entries(values)
-      .filter(([name]) => names.has(name))
-      .map(([name, value]) => [name, storable(value)]),
-  );
-}
+  async #ask(request: SqlRequest): Promise<readonly Record<string, unknown>[]> {
+    this.#process ??= this.#start();
+    const { promise, resolve, reject } = Promise.withResolvers<SqlReply>();
+    const process = this.#process;
+    const ended = (): void => reject(this.#failed("the process that has it ended"));
+    process.once("message", resolve);
+    process.once("exit", ended);
+    const timer = setTimeout(() => {
+      reject(this.#failed(`the statement took longer than ${this.#timeoutMs / 1000} s`));
+      this.#lose(process);
+    }, this.#timeoutMs);
+    try {
+      process.send(request, (error) => {
+        if (error !== null) reject(this.#failed(error.message));
+      });
+      const reply = await promise;
+      if ("error" in reply) throw this.#failed(reply.error);
+      return reply.rows;
+    } finally {
+      clearTimeout(timer);
+      process.off("message", resolve);
+      process.off("exit", ended);
+    }
+  }
 
-function storable(value: unknown): SQLInputValue {
-  if (value === null || value === undefined) return null;
-  if (typeof value === "string" || typeof value === "number" || typeof value === "bigint") return value;
-  return value instanceof Uint8Array ? value : JSON.stringify(value);
+  #start(): ChildProcess {
+    const process = fork(PROGRAM, [this.#file], { serialization: "advanced", env: {}, execArgv: [] });
+    process.once("error", () => this.#lose(process));
+    process.once("exit", () => this.#lose(process));
+    return process;
+  }
+
+  #lose(process: ChildProcess): void {
+    if (this.#process === process) this.#process = null;
+    process.kill("SIGKILL");
+  }
+
+  #failed(what: string): AssistantError {
+    return new AssistantError("stage_failed", `The database ${this.#file}: ${what}.`);
+  }
 }

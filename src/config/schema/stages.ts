@@ -1,4 +1,5 @@
 import type { Static } from "typebox";
+import { openCcConfigs } from "../../core/opencc.ts";
 import { Type } from "../../core/schema.ts";
 import { choice, decimal, flag, freeTable, integer, requiredText, text } from "./kit.ts";
 import { commonStageKeys } from "./pipelines.ts";
@@ -13,7 +14,11 @@ const variable = (description: string) =>
 const valueType = (description: string) =>
   text(description, { pattern: "^[a-z][a-z0-9_./+-]{0,63}$", patternText: 'a type such as "text", "audio" or "json"' });
 const httpUrl = (description: string) =>
-  requiredText(description, { pattern: "^https?://[^\\s]+$", patternText: "an http or https URL" });
+  requiredText(description, {
+    pattern: "^https?://[^\\s/?#@]+([/?#]\\S*)?$",
+    patternText: "an http or https URL, without user and password, which belong into headers",
+    secret: true,
+  });
 const timeout = decimal("Longest silence of the service.", {
   exclusiveMinimum: 0,
   maximum: 3600,
@@ -24,15 +29,37 @@ const texts = (description: string) => freeTable(Type.String(), description, { p
 
 /** Keys of a message queue or database that stages and sources share. */
 const rabbitmq = {
-  url: text("Address of the broker, `amqp://host`. Default: amqp://127.0.0.1."),
+  url: text("Address of the broker, `amqp://host`. Default: amqp://127.0.0.1.", {
+    pattern: "^amqps?://\\S+$",
+    patternText: "an address that begins with amqp:// or amqps://",
+    secret: true,
+  }),
   url_env: variable("Environment variable of the daemon that holds the address with its password, instead of `url`."),
 };
 const redis = {
-  url: text("Address of the server, `redis://host:6379/0`. Default: redis://127.0.0.1:6379."),
+  url: text("Address of the server, `redis://host:6379/0`. Default: redis://127.0.0.1:6379.", {
+    pattern: "^rediss?://\\S+$",
+    patternText: "an address that begins with redis:// or rediss://",
+    secret: true,
+  }),
   url_env: variable("Environment variable of the daemon that holds the address with its password, instead of `url`."),
   list: text("Name of a list."),
   stream: text("Name of a stream."),
   channel: text("Name of a channel."),
+};
+
+const sql = {
+  database: requiredText("Path of an SQLite database; relative to this file. Other databases are not reached.", {
+    pattern: "^(?![A-Za-z][A-Za-z0-9+.-]*:).+$",
+    patternText: "the path of an SQLite database, as other databases are not reached",
+    secret: true,
+  }),
+  timeout_s: decimal("Longest time that a statement may take.", {
+    exclusiveMinimum: 0,
+    maximum: 3600,
+    default: 10,
+    unit: "s",
+  }),
 };
 
 /** What the stages of each kind take. */
@@ -48,7 +75,7 @@ export const stageSchemas = {
     soft_marks: text("Characters that end one that is long enough."),
     soft_length: integer("From how many characters on the soft ones do.", { minimum: 1, maximum: 10_000, default: 10 }),
   }),
-  opencc: stage({ config: requiredText("Direction, such as `s2twp`; docs/pipelines.md lists them.") }),
+  opencc: stage({ config: Type.Enum([...openCcConfigs], { required: true, description: "Direction." }) }),
   http: stage({
     url: httpUrl("Where each value is sent."),
     method: choice(["GET", "POST", "PUT"], "How.", { default: "POST" }),
@@ -120,7 +147,7 @@ export const stageSchemas = {
   }),
   redis: stage({ ...redis, type: valueType("Type of the values, which are passed on too. Default: text.") }),
   sql: stage({
-    database: requiredText("Path of an SQLite database; relative to this file.", { minLength: 1 }),
+    ...sql,
     statement: requiredText("Statement for each value, with `:value`, `:user` and `:request_id`.", { minLength: 1 }),
     type: valueType("Type of the values, which are passed on too. Default: text."),
   }),
@@ -151,7 +178,7 @@ export const sourceSchemas = {
     group: text("Consumer group of the stream.", { default: "assistant" }),
   }),
   sql: source({
-    database: requiredText("Path of an SQLite database; relative to this file.", { minLength: 1 }),
+    ...sql,
     query: requiredText("Query for the next rows; its columns become fields of the request, `text` among them.", {
       minLength: 1,
     }),

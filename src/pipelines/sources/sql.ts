@@ -7,7 +7,7 @@ const DEFAULT_POLL_S = 1;
 /** Rows of a query, asked again and again: `done` takes each that was answered out of it. */
 export function sqlSource(settings: SourceSettings["sql"], ports: SourcePorts): Source {
   const { database, query, done, failed, poll_s: pollS = DEFAULT_POLL_S } = settings;
-  const file = new SqliteFile(database);
+  const file = new SqliteFile(database, settings);
   const ending = new AbortController();
   const { signal } = ending;
   const pauses = new Pauses(signal);
@@ -44,7 +44,7 @@ export function sqlSource(settings: SourceSettings["sql"], ports: SourcePorts): 
     async close() {
       ending.abort();
       await ended;
-      file.close();
+      await file.close();
     },
   };
 }

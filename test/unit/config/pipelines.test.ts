@@ -31,9 +31,33 @@ test.each([
   ["an unknown key", '[[stages]]\nuse = "splitter"\nmark = "."', "unknown key or section (did you mean `marks`?)"],
   ["a missing key", '[[stages]]\nuse = "model"', "`model` is missing: expected a string that is not empty"],
   ["an unknown kind", '[[stages]]\nuse = "spliter"', 'expected one of "model", "splitter"'],
+  ["an unknown kind that is near one", '[[stages]]\nuse = "spliter"', '(did you mean "splitter"?)'],
+  ["a stage's wrong type", '[[stages]]\nuse = "model"\nmodel = 7', "expected a string that is not empty, found 7"],
+  ["a password in a URL", '[[stages]]\nuse = "http"\nurl = "http://u:p4ss@x/"', "not shown, as it may be a secret"],
+  [
+    "an address of another database",
+    '[[stages]]\nuse = "sql"\ndatabase = "postgres://u:p4ss@db/x"\nstatement = "x"',
+    "the path of an SQLite database, as other databases are not reached",
+  ],
+  ["an unknown direction", '[[stages]]\nuse = "opencc"\nconfig = "s2twpp"', '(did you mean "s2twp"?)'],
+  [
+    "two places of Redis",
+    '[[stages]]\nuse = "redis"\nlist = "a"\nstream = "b"',
+    "expected one of `list`, `stream` and `channel`, found list and stream",
+  ],
+  [
+    "an address that is none",
+    '[[stages]]\nuse = "redis"\nurl = "localhost"\nlist = "a"',
+    "an address that begins with redis://",
+  ],
+  [
+    "a body that GET does not send",
+    '[[stages]]\nuse = "http"\nurl = "http://x/"\nmethod = "GET"\nbody = { a = 1 }',
+    "expected no `body`",
+  ],
   ["no kind", '[[stages]]\nname = "x"', "`use` is missing"],
   ["a wrong value", '[[stages]]\nuse = "http"\nurl = "ftp://x"', "expected an http or https URL"],
-  ["an unknown source", '[source]\nuse = "kafka"', '`use` must be one of "rabbitmq", "redis", "sql"'],
+  ["an unknown source", '[source]\nuse = "kafka"', '`use` must be one of "rabbitmq", "redis", "sql"; found "kafka"'],
   ["what is not TOML", "[[stages", "not valid TOML"],
 ])("%s is reported with its place, and the other pipelines serve", async (_, toml, message) => {
   await using at = await site({
@@ -44,7 +68,8 @@ test.each([
   const config = await at.load();
   expect(config.pipelines.map(({ name }) => name)).toEqual(["good"]);
   const [line = ""] = noticeLines(config, at);
-  expect(line).toContain("pipelines/bad.toml");
+  expect(line).toMatch(/pipelines\/bad\.toml:\d/);
+  expect(line).not.toContain("p4ss");
   expect(line).toContain(message);
   expect(line).toContain("the pipeline is left out");
 });
