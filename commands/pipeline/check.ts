@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core";
 import { BaseCommand } from "../support/cli/base-command.ts";
-import type { CheckedPipelines } from "../support/pipelines/check.ts";
+import type { CheckedPipelines } from "../support/pipelines/problems.ts";
 
 export default class PipelineCheck extends BaseCommand {
   static override summary = "Check whether the stages of pipelines fit together";
@@ -19,7 +19,7 @@ export default class PipelineCheck extends BaseCommand {
     const { pipelines, problems } = checked;
     if (pipelines.length === 0 && problems.length === 0) this.log("No pipelines are configured.");
     for (const problem of problems) this.log(problem);
-    for (const { name, report } of pipelines) this.log(`${name}\n${report}\n`);
+    for (const { name, file, report } of pipelines) this.log(`${name} (${file})\n${report}\n`);
     if (problems.length > 0 || pipelines.some(({ state }) => state === "invalid")) this.endWith("pipeline_invalid");
     return checked;
   }

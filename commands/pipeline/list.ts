@@ -1,18 +1,21 @@
-import type { PipelineView } from "../../src/api/pipelines.ts";
+import { daemonClient } from "../../src/client/daemon-client.ts";
 import { pipelineClient } from "../../src/client/pipeline-client.ts";
 import { alignColumns } from "../../src/ui/table.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
+import { type CheckedPipelines, problemsOf } from "../support/pipelines/problems.ts";
 
 export default class PipelineList extends BaseCommand {
   static override summary = "List the pipelines of the daemon";
   static override examples = [{ description: "List them", command: "<%= config.bin %> pipeline list" }];
 
-  async run(): Promise<{ readonly pipelines: readonly PipelineView[] }> {
+  async run(): Promise<CheckedPipelines> {
     const { flags } = await this.parse(PipelineList);
-    const answer = await pipelineClient(this.context(flags).paths).list();
-    if (answer.pipelines.length === 0)
+    const { paths } = this.context(flags);
+    const [answer, { notices }] = await Promise.all([pipelineClient(paths).list(), daemonClient(paths).status()]);
+    const problems = problemsOf(notices, paths);
+    if (answer.pipelines.length === 0 && problems.length === 0)
       this.log("No pipelines are configured. docs/pipelines.md has examples of their files.");
-    else {
+    if (answer.pipelines.length > 0) {
       const rows = answer.pipelines.map((pipeline) => [
         pipeline.name,
         pipeline.default ? `${pipeline.state}, default` : pipeline.state,
@@ -21,6 +24,7 @@ export default class PipelineList extends BaseCommand {
       ]);
       for (const line of alignColumns([["NAME", "STATE", "STAGES", "DESCRIPTION"], ...rows])) this.log(line);
     }
-    return answer;
+    for (const problem of problems) this.log(problem);
+    return { ...answer, problems };
   }
 }

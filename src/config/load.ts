@@ -135,7 +135,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const tasks = tasksOf(keys, findings, root, env);
   const workerPools = workerPoolsOf(keys, findings, root, env);
   const cluster = clusterOf(keys, findings, root, env);
-  const pipelines = await pipelinesOf({ env, findings }, base.pipelinesDir);
+  const pipelines = await pipelinesOf({ env, findings, models }, base.pipelinesDir);
   const pipelinesPlace = at(root, "pipelines", "addr");
   const pipelinesAddress = listen(findings, policy, keys.pipelines?.addr ?? "", pipelinesPlace);
   if (pipelinesAddress !== null && taken.some(({ address }) => overlap(address, pipelinesAddress)))

@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+import type { ModelSpec } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import type { PipelineSourceSpec, PipelineSpec, StageSpec } from "../core/pipeline.ts";
 import { at } from "./draft.ts";
@@ -26,6 +27,8 @@ const SECTIONS: Readonly<Record<string, string>> = {
 interface PipelineContext {
   readonly env: Environment;
   readonly findings: Findings;
+  /** Whose names no pipeline may have. */
+  readonly models: readonly Pick<ModelSpec, "name" | "aliases" | "file">[];
 }
 
 /** The pipelines of every `NAME.toml` in `directory`. What is wrong with a file becomes an error notice, and the others serve. */
@@ -40,10 +43,43 @@ export async function pipelinesOf(context: PipelineContext, directory: string): 
     return [];
   }
   const read = await Promise.all(names.map((name) => readPipeline(context, path.join(directory, name))));
-  return onlyOneDefault(
-    context,
-    read.filter((pipeline) => pipeline !== null),
-  );
+  const named = read.filter((pipeline) => pipeline !== null).filter((pipeline) => isFree(context, pipeline));
+  return onlyOneDefault(context, withoutCycles(context, named));
+}
+
+function isFree({ findings, models }: PipelineContext, { name, file }: PipelineSpec): boolean {
+  const model = models.find((each) => each.name === name || each.aliases.includes(name));
+  if (model !== undefined)
+    findings.fileError(
+      file,
+      null,
+      `a model is called ${shown(name)} already, in ${model.file}: rename this file`,
+      LEFT_OUT,
+    );
+  return model === undefined;
+}
+
+/** Without those whose stages ask the pipeline itself, be it by way of others. */
+function withoutCycles({ findings }: PipelineContext, pipelines: readonly PipelineSpec[]): readonly PipelineSpec[] {
+  const asked = new Map(pipelines.map(({ name, stages }) => [name, stages.map(({ settings }) => settings["model"])]));
+  const wayBack = (name: string): readonly string[] | null => {
+    const ways: (readonly string[])[] = [[name]];
+    const seen = new Set<string>();
+    for (const way of ways)
+      for (const next of asked.get(way.at(-1) ?? "") ?? []) {
+        if (next === name) return [...way, name];
+        if (typeof next !== "string" || seen.has(next)) continue;
+        seen.add(next);
+        ways.push([...way, next]);
+      }
+    return null;
+  };
+  return pipelines.filter(({ name, file }) => {
+    const way = wayBack(name);
+    if (way === null) return true;
+    findings.fileError(file, null, `its stages ask the pipeline itself: ${way.join(" -> ")}`, LEFT_OUT);
+    return false;
+  });
 }
 
 /** Null if it cannot be used, which is reported. */
@@ -87,6 +123,12 @@ function pipelineOf(context: PipelineContext, source: SourceFile): PipelineSpec 
     maxConcurrency: keys.max_concurrency ?? 64,
     stages: withUniqueNames(stages.filter((stage) => stage !== null)),
     source: messages,
+    awake: Object.fromEntries(
+      Object.entries(keys.awake ?? {}).map(([voice, { text, audio }]) => [
+        voice,
+        { text, audio: audio === undefined ? null : pathIn(source.file, audio, context.env) },
+      ]),
+    ),
     file: source.file,
   };
 }

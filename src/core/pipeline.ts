@@ -22,6 +22,13 @@ export interface PipelineSourceSpec {
   readonly settings: JsonObject;
 }
 
+/** How a pipeline greets in one voice. */
+export interface Greeting {
+  readonly text: string;
+  /** A sound file; null: the pipeline speaks the text. */
+  readonly audio: string | null;
+}
+
 /** A chain of typed stages with a name, called like a model. One file of the configuration describes it. */
 export interface PipelineSpec {
   readonly name: string;
@@ -34,5 +41,7 @@ export interface PipelineSpec {
   readonly maxConcurrency: number;
   readonly stages: readonly StageSpec[];
   readonly source: PipelineSourceSpec | null;
+  /** By voice. */
+  readonly awake: Readonly<Record<string, Greeting>>;
   readonly file: string;
 }

@@ -210,7 +210,7 @@ export class Daemon {
         this.#configure(this.#current.config);
       },
     });
-    this.#pipelines = createPipelines(current, this.#components, log);
+    this.#pipelines = createPipelines(current, this.#components, conversations, log);
     this.#listeners = new Listeners({
       inference,
       pipelines: this.#pipelines,

@@ -1,18 +1,22 @@
+import type { Conversations } from "../conversations/conversations.ts";
 import { decodeBody } from "../gateway/canonical/decode.ts";
 import { Pipelines } from "../pipelines/pipelines.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
+import { pipelineConversations } from "./task-conversations.ts";
 
 export function createPipelines(
   current: Current,
-  { inference, remotes }: Pick<Components, "inference" | "remotes">,
+  { inference, remotes, directory }: Pick<Components, "inference" | "remotes" | "directory">,
+  conversations: Conversations,
   log: DaemonLog,
 ): Pipelines {
   const pipelines = new Pipelines({
     inference,
     variable: (name) => current.env[name],
     decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    conversations: pipelineConversations(conversations, directory),
     log: log.part("pipelines"),
   });
   pipelines.onChange = remotes.add(pipelines);

@@ -245,8 +245,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
   if (workers !== null) doors.push(workerFrameworkDoor({ workers, ...registration }));
   if (options.replicas !== undefined) doors.push(replicasDoor({ ...options.replicas, ...registration, directory }));
-  if (pipelines !== null) doors.push(pipelinesDoor(pipelines));
-  if (pipelines !== null && pipelineRoot) doors.splice(0, doors.length, defaultPipelineDoor(pipelines));
+  if (pipelines !== null) doors.push(pipelinesDoor({ pipelines, authorizer }));
+  if (pipelines !== null && pipelineRoot) doors.splice(0, doors.length, defaultPipelineDoor({ pipelines, authorizer }));
   for (const door of doors) {
     for (const route of door.inference) {
       const entry = {

@@ -63,16 +63,30 @@ const OWN: ReadonlySet<string> = new Set(
     " ",
   ),
 );
-/** A pipeline has no way to obey them. */
-const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
-  tools: (value) => Array.isArray(value) && value.length > 0,
-  n: (value) => typeof value === "number" && value > 1,
-  logprobs: (value) => value === true,
-};
+/** What a pipeline has no way to obey, and whether these stages have none. */
+const REFUSED: readonly (readonly [
+  field: string,
+  asks: (value: unknown) => boolean,
+  lacks: (stages: readonly NamedStage[]) => boolean,
+])[] = [
+  ["tools", (value) => Array.isArray(value) && value.length > 0, () => true],
+  ["n", (value) => typeof value === "number" && value > 1, () => true],
+  ["logprobs", (value) => value === true, () => true],
+  [
+    "response_format",
+    (value) => ((value as JsonObject | null | undefined)?.["type"] ?? "text") !== "text",
+    (stages) => !stages.some(({ asksModel }) => asksModel),
+  ],
+  [
+    "modalities",
+    (value) => Array.isArray(value) && value.includes("audio"),
+    (stages) => !stages.some(({ emits }) => emits === "audio"),
+  ],
+];
 
 function chatEntry({ body: { json } }: InferenceCall, stages: readonly NamedStage[], decode: ChatDecoder): Entry {
-  for (const [name, asks] of Object.entries(REFUSED))
-    if (asks(json[name]))
+  for (const [name, asks, lacks] of REFUSED)
+    if (asks(json[name]) && lacks(stages))
       throw new AssistantError("unsupported_capability", `A pipeline answers no chat with "${name}".`, {
         param: name,
         remedy: `Leave "${name}" out, or ask the model of the stage itself.`,
@@ -89,6 +103,12 @@ function chatEntry({ body: { json } }: InferenceCall, stages: readonly NamedStag
   const first = stages[0] as NamedStage;
   const recording = partOf(asked.content, "input_audio");
   const image = partOf(asked.content, "image_url");
+  const taken = first.asksModel === true || first.accepts === "image" || image === null;
+  if (!taken || (recording !== null && first.asksModel !== true && first.accepts !== "audio"))
+    throw new AssistantError("unsupported_capability", `The pipeline takes ${first.accepts}, and no other parts.`, {
+      param: "messages",
+      remedy: `Send ${first.accepts} alone.`,
+    });
   const input =
     first.accepts === "audio"
       ? soundOf((recording as { readonly data?: unknown } | null)?.data, "messages")

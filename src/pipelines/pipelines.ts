@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { PipelineView } from "../api/pipelines.ts";
@@ -8,6 +9,8 @@ import { nearestNames } from "../core/nearest.ts";
 import type { PipelineSpec } from "../core/pipeline.ts";
 import { type RemoteCandidate, type RemoteSource, servedElsewhere } from "../core/remote.ts";
 import type { Upstream } from "../core/upstream.ts";
+import { type AnsweredFrame, askPipeline, type PipelineAsk } from "./ask.ts";
+import type { PipelineConversations } from "./memory.ts";
 import type { ModelCallsOptions } from "./model-calls.ts";
 import { askStages, type BuiltPipeline, buildPipeline, invalidPipeline, pipelineView } from "./pipeline.ts";
 import type { ReadVariable } from "./secrets.ts";
@@ -17,6 +20,7 @@ import { PipelineUpstream } from "./upstream.ts";
 
 export interface PipelinesOptions extends Pick<ModelCallsOptions, "inference" | "decode"> {
   readonly variable: ReadVariable;
+  readonly conversations: PipelineConversations;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -26,6 +30,8 @@ export interface PipelinesOptions extends Pick<ModelCallsOptions, "inference" | 
 interface Running {
   readonly built: BuiltPipeline;
   readonly upstream: PipelineUpstream;
+  /** Stands for the files of its modules as they were. */
+  readonly stamp: string;
   /** Null: it has none, or it cannot be used. */
   source: Source | null;
 }
@@ -96,6 +102,11 @@ export class Pipelines implements RemoteSource {
     });
   }
 
+  /** Has a pipeline answer a request of code in this process, as whoever asks. */
+  ask(ask: PipelineAsk): Promise<readonly AnsweredFrame[]> {
+    return askPipeline(this.#options.inference, ask);
+  }
+
   /** What is wrong with pipelines, one sentence each. */
   get problems(): string[] {
     return [...this.#running.values()].flatMap(({ built: { spec, report } }) =>
@@ -112,23 +123,28 @@ export class Pipelines implements RemoteSource {
 
   async #configure(specs: readonly PipelineSpec[]): Promise<void> {
     const before = this.#running;
-    const { inference, decode, variable, log } = this.#options;
+    const { inference, decode, variable, conversations, log } = this.#options;
     const made = await Promise.all(
       specs.map(async (spec): Promise<Running> => {
         const known = before.get(spec.name);
-        if (known !== undefined && !usesModules(spec) && isDeepStrictEqual(known.built.spec, spec)) return known;
+        const stamp = await stampOf(spec);
+        const isSame = known?.stamp === stamp && isDeepStrictEqual(known.built.spec, spec);
+        // What a module failed of may have been mended elsewhere.
+        if (known !== undefined && isSame && (known.built.report.valid || stamp === "")) return known;
         const built = await buildPipeline(spec, variable);
         const { name, queueLength } = spec;
         const { stages, report } = built;
         if (report.valid) log.info({ pipeline: name }, report.text);
         else log.warn({ pipeline: name }, report.text);
-        const upstream = new PipelineUpstream({ name, stages, queueLength, inference, decode, hop: hopOf(spec) });
+        const upstream = new PipelineUpstream({
+          ...{ name, stages, queueLength, inference, decode, conversations, hop: hopOf(spec) },
+        });
         // What a stage prepares is not waited for: requests that come sooner wait by themselves.
         if (report.valid)
           askStages(built, "startup").catch((error: Error) =>
             log.warn({ pipeline: name, error: error.message }, "startup"),
           );
-        return { built, upstream, source: null };
+        return { built, upstream, stamp, source: null };
       }),
     );
     const next = new Map(made.map((running) => [running.built.spec.name, running]));
@@ -168,8 +184,10 @@ export class Pipelines implements RemoteSource {
 const hopOf = ({ name }: PipelineSpec): string =>
   `pipeline-${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
 
-/** Their files may have changed with the pipeline's own as it was. */
-const usesModules = ({ stages }: PipelineSpec): boolean => stages.some(({ use }) => use.includes("/"));
+const stampOf = async ({ stages }: PipelineSpec): Promise<string> => {
+  const files = stages.flatMap(({ use }) => (use.includes("/") ? [use] : []));
+  return (await Promise.all(files.map((file) => stat(file).catch(() => null)))).map((found) => found?.mtimeMs).join();
+};
 
 function modelOf({ spec, stages }: BuiltPipeline): ModelSpec {
   const speaks = stages.some(({ emits }) => emits === "audio");

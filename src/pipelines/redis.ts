@@ -28,10 +28,16 @@ export function placeOf({ list, stream, channel }: RedisPlace): {
   );
 }
 
+const COMMAND_MS = 10_000;
+
 /** A connection that is made with the first command, and made again where it breaks. */
 export async function connectRedis(address: string): Promise<Redis> {
   const { Redis } = await import("ioredis");
-  const redis = new Redis(address, { lazyConnect: true, maxRetriesPerRequest: 2, connectTimeout: 5_000 });
+  const redis = new Redis(address, {
+    ...{ lazyConnect: true, maxRetriesPerRequest: 2, connectTimeout: 5_000 },
+    // A server that is stopped takes commands and answers none.
+    commandTimeout: COMMAND_MS,
+  });
   // Commands report it.
   redis.on("error", () => {});
   return redis;

@@ -30,7 +30,9 @@ function answerTo({ text, values, maxRows, busyMs }: SqlRequest): SqlReply {
       statement.run(bound);
       return { rows: [] };
     }
-    return { rows: [...statement.iterate(bound).take(maxRows)] };
+    const rows: Record<string, unknown>[] = [];
+    for (const row of statement.iterate(bound)) if (rows.push(row) >= maxRows) break;
+    return { rows };
   } catch (error) {
     return { error: (error as Error).message };
   }

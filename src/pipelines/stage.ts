@@ -16,6 +16,25 @@ export interface StageOutput {
   readonly client?: ClientPart;
 }
 
+/** Conversations of whoever asks, which the service behind a stage keeps. Each rejects with `stage_failed` that says what the service said. */
+export interface StageConversations {
+  /** The newest first; `lastId`: those behind it, null: from the first on. */
+  list(user: string, lastId: string | null, limit: number): Promise<unknown>;
+  messages(user: string, id: string): Promise<unknown>;
+  /** Questions that might follow the last answer. */
+  suggested(user: string, id: string): Promise<unknown>;
+  rename(user: string, id: string, name: string): Promise<unknown>;
+  delete(user: string, id: string): Promise<unknown>;
+}
+
+/** The conversation that a request goes on with, kept by the daemon. */
+export interface StageMemory {
+  /** A chat request behind what was said before. Rejects with `conversation_not_found`. */
+  continued(request: JsonObject): Promise<JsonObject>;
+  /** Adds what was asked and answered, at once. */
+  keep(request: JsonObject, answer: string): Promise<void>;
+}
+
 /** What a stage knows of the request it works for. */
 export interface StageContext {
   readonly requestId: string;
@@ -28,6 +47,8 @@ export interface StageContext {
   readonly messages: readonly unknown[] | null;
   /** Fields of a chat that shape its answer, such as `temperature`, for the first stage that asks a model; else empty. */
   readonly generation: JsonObject;
+  /** For the first stage that asks a model, where the request names a conversation; else null. */
+  readonly memory: StageMemory | null;
   /** Aborted when the client has left, another stage has failed, or the pipeline ends. */
   readonly signal: AbortSignal;
   /** Models of this daemon, asked in the name of whoever asked the pipeline. */
@@ -47,6 +68,8 @@ export interface Stage {
   readonly asksModel?: boolean;
   /** It passes on what it takes, as sinks do: the answer is that of the stage before it. Missing: it does not. */
   readonly isSink?: boolean;
+  /** Missing: the stage's service keeps none. */
+  readonly conversations?: StageConversations;
   /** One request. Ends once `input` has ended and everything is passed on; throws what went wrong. */
   run(input: AsyncIterable<unknown>, context: StageContext): AsyncIterable<StageOutput>;
   /** Prepares what the first request would wait for. Rejects with why the stage cannot work. */

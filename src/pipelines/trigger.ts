@@ -1,12 +1,10 @@
 import { Cancellation } from "../core/cancellation.ts";
 import { toAssistantError } from "../core/errors.ts";
-import { newRequestId } from "../core/ids.ts";
 import type { JsonObject } from "../core/inference.ts";
 import type { PipelineSourceSpec, PipelineSpec } from "../core/pipeline.ts";
 import { CallerGone } from "../core/upstream.ts";
-import { answerOf } from "../inference/collect.ts";
+import { askPipeline } from "./ask.ts";
 import type { ModelCallsOptions } from "./model-calls.ts";
-import { inputCall, pipelineRequestOf } from "./request.ts";
 import type { ReadVariable } from "./secrets.ts";
 import { openSource } from "./sources/index.ts";
 import type { Source } from "./sources/source.ts";
@@ -25,25 +23,15 @@ export async function openTrigger(
   const running = new Set<Cancellation>();
   const unanswered = new WeakSet<object>();
   const answer = async (given: JsonObject): Promise<string> => {
-    const request = pipelineRequestOf({ ...given, streamly: false });
     const cancellation = new Cancellation();
     running.add(cancellation);
     try {
-      const { body } = await answerOf(inference, {
-        ...inputCall(request),
-        id: newRequestId(),
+      const frames = await askPipeline(inference, {
+        ...{ name, request: given, cancellation },
         caller: { tenant: "local", models: null },
         route: `source ${source.use}`,
-        arrivedAt: performance.now(),
-        cancellation,
-        selector: { model: name, among: null },
-        priority: SOURCE_PRIORITY,
-        deadlineAt: null,
-        hops: [],
-        cachePart: null,
       });
-      const { data } = JSON.parse(body.toString()) as { data: readonly { type: string; chunk: unknown }[] };
-      return data.flatMap(({ type, chunk }) => (type === "text" ? [String(chunk)] : [])).join("");
+      return frames.flatMap(({ type, chunk }) => (type === "text" ? [String(chunk)] : [])).join("");
     } catch (error) {
       unanswered.add(error as Error);
       throw error;
@@ -67,6 +55,3 @@ export async function openTrigger(
     },
   };
 }
-
-/** As requests have that name none. */
-const SOURCE_PRIORITY = 50;

@@ -3,16 +3,18 @@ import type { AnswerSink, InferenceCall, JsonObject } from "../core/inference.ts
 import { type AnswerFacts, CallerGone, NO_FACTS, type Sending, type Upstream } from "../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../upstreams/answer/delivery.ts";
 import { type Receiver, SSE_HEADERS, type Verdict } from "../upstreams/answer/receivers.ts";
-import { entryOf } from "./entry.ts";
+import { type Entry, entryOf } from "./entry.ts";
+import { memoryOf, type PipelineConversations } from "./memory.ts";
 import { ModelCalls, type ModelCallsOptions } from "./model-calls.ts";
 import { runStages } from "./run.ts";
-import type { NamedStage } from "./stage.ts";
+import type { NamedStage, StageMemory } from "./stage.ts";
 import { type AnswerWriter, chatWriter, EVENTS, frameEvents, frameObject, speechWriter } from "./writers.ts";
 
 export interface PipelineUpstreamOptions extends Pick<ModelCallsOptions, "inference" | "decode" | "hop"> {
   readonly name: string;
   readonly stages: readonly NamedStage[];
   readonly queueLength: number;
+  readonly conversations: PipelineConversations;
 }
 
 /** The way to a pipeline: runs its stages for each call, and writes what they make in the format of the call. */
@@ -62,6 +64,7 @@ export class PipelineUpstream implements Upstream {
     };
     const models = new ModelCalls({ ...this.#options, call, signal: ending.signal });
     const asking = stages.slice(entry.index).findIndex(({ asksModel }) => asksModel === true);
+    const memory = this.#memoryFor(entry, call, ending.signal);
     const run = async (): Promise<void> => {
       delivery.head(() => new PipelineReceiver(sink, headers, writer, call.streamed));
       await runStages({
@@ -76,6 +79,7 @@ export class PipelineUpstream implements Upstream {
           options: optionsIn(entry.request, section),
           messages: index === 0 ? entry.messages : null,
           generation: index === asking ? entry.generation : {},
+          memory: index === asking ? memory : null,
           signal: ending.signal,
           models,
         }),
@@ -101,6 +105,14 @@ export class PipelineUpstream implements Upstream {
         drained?.resolve();
       },
     };
+  }
+
+  /** Of a service that keeps conversations itself the id is none of ours. */
+  #memoryFor({ request }: Entry, call: InferenceCall, signal: AbortSignal): StageMemory | null {
+    const { stages, conversations } = this.#options;
+    const id = request["conversation_id"];
+    const isOurs = typeof id === "string" && id !== "" && !stages.some((stage) => stage.conversations !== undefined);
+    return isOurs ? memoryOf(conversations, id, call, signal) : null;
   }
 
   #writerFor(call: InferenceCall): AnswerWriter {

@@ -1,17 +1,21 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { credentials, makeGenericClientConstructor } from "@grpc/grpc-js";
 import { execa } from "execa";
 import { Redis } from "ioredis";
 import { Connection } from "rabbitmq-client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readWav } from "../../src/engines/speech/wav.ts";
+import { loadInferenceService, type WireInferResponse } from "../../src/api/inference-service.ts";
+import { readWav, wavHeader } from "../../src/engines/speech/wav.ts";
 import { type PipelineServices, startPipelineServices } from "../fakes/pipeline-services.ts";
 import { eventually, packageRoot } from "../support/assistant.ts";
 import { type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+import { openAiServer } from "../support/openai-server.ts";
 import { pythonPackages } from "../support/python.ts";
 import { startRabbit, type TestRabbit } from "../support/rabbitmq.ts";
 import { freePort, startRedis, type TestRedis } from "../support/redis.ts";
+import { startReceiver } from "../support/webhook-receiver.ts";
 
 interface Frame {
   readonly type: string;
@@ -25,10 +29,17 @@ let rabbit: TestRabbit;
 let database: string;
 let url: string;
 let root: string;
+let grpc: string;
 
 const pipelines = (): Readonly<Record<string, string>> => ({
   voice: `default = true
-    stages = [{ use = "model", model = "river", options = { max_tokens = 3 } }, { use = "speech", model = "espeak" }]`,
+    stages = [{ use = "model", model = "river", options = { max_tokens = 3 } }, { use = "speech", model = "espeak" }]
+    [awake.en]
+    text = "Here I am."
+    [awake.chime]
+    text = "Ding."
+    audio = "chime.wav"`,
+  heard: `stages = [{ use = "transcription", model = "ears", language = "en" }, { use = "./shout.ts" }]`,
   answer: `stages = [{ use = "model", model = "river" }]`,
   taiwan: `stages = [{ use = "splitter" }, { use = "opencc", config = "s2twp" }]`,
   dify: `stages = [{ use = "dify", url = "${services.url}/v1", api_key_env = "DIFY_KEY" }]`,
@@ -58,7 +69,7 @@ const pipelines = (): Readonly<Record<string, string>> => ({
   away: `stages = [{ use = "http", url = "http://127.0.0.1:1/" }]`,
   loud: `stages = [{ use = "splitter" }, { use = "./shout.ts", marks = 2 }]`,
   misfit: `stages = [{ use = "speech", model = "espeak" }, { use = "splitter" }]`,
-  loop: `stages = [{ use = "model", model = "loop" }]`,
+  loop: `stages = [{ use = "./loop.js" }]`,
   unknown: `stages = [{ use = "nothing" }]`,
   "from-list": `
     source = { use = "redis", url = "${redis.url}", list = "questions" }
@@ -83,6 +94,9 @@ const pipelines = (): Readonly<Record<string, string>> => ({
     stages = [{ use = "./once.js" }, { use = "rabbitmq", url_env = "RABBIT", routing_key = "answers" }]`,
 });
 
+/** A tenth of a second at 8 kHz. */
+const chime = Buffer.concat([wavHeader(8_000, 1_600), Buffer.alloc(1_600, 1)]);
+
 /** Fails on the first message that says so, and not on the second. */
 const ONCE = `const seen = new Set();
 export const createStage = () => ({ accepts: "text", emits: "text", async *run(input) {
@@ -92,13 +106,19 @@ export const createStage = () => ({ accepts: "text", emits: "text", async *run(i
   }
 } });`;
 
+const LOOP = `export const createStage = () => ({ accepts: "text", emits: "text", async *run(input, { models }) {
+  for await (const content of input)
+    for await (const next of models.chat({ model: "loop", messages: [{ role: "user", content }] })) yield { next };
+} });`;
+
 beforeAll(async () => {
   [services, redis, rabbit] = await Promise.all([startPipelineServices(), startRedis(), startRabbit()]);
-  const port = await freePort();
+  const [port, grpcPort] = [await freePort(), await freePort()];
   root = `http://127.0.0.1:${port}`;
+  grpc = `127.0.0.1:${grpcPort}`;
   assistant = await installFakes({
-    config: `[pipelines]\naddr = "127.0.0.1:${port}"\n`,
-    env: { DIFY_KEY: "app-secret", RABBIT: rabbit.url },
+    config: `[pipelines]\naddr = "127.0.0.1:${port}"\n[tasks]\nwebhook_allow_private = true\n`,
+    env: { DIFY_KEY: "app-secret", RABBIT: rabbit.url, ASSISTANT_GRPC_ADDR: grpc },
     models: { river: {} },
   });
   database = join(assistant.root, "questions.db");
@@ -107,10 +127,16 @@ beforeAll(async () => {
     "CREATE TABLE questions (id INTEGER PRIMARY KEY, text, user, answer, error); CREATE TABLE log (value, user)",
   );
   await assistant.writeModel("espeak", '[tts]\nsource = "espeak-ng"');
+  await assistant.writeModel(
+    "ears",
+    `[transcription]\nengine = "command"\nsource = "any"\n[command]\nrun = ${JSON.stringify(openAiServer("--port", "{port}"))}\nenv = { NODE_NO_WARNINGS = "1" }`,
+  );
   const folder = join(assistant.root, "pipelines");
   await mkdir(folder);
+  await writeFile(join(folder, "chime.wav"), chime);
   await copyFile(join(packageRoot, "examples/pipelines/shout.ts"), join(folder, "shout.ts"));
   await writeFile(join(folder, "once.js"), ONCE);
+  await writeFile(join(folder, "loop.js"), LOOP);
   for (const [name, toml] of Object.entries(pipelines())) await writeFile(join(folder, `${name}.toml`), toml);
   url = await assistant.serve();
 }, 120_000);
@@ -304,6 +330,29 @@ describe("stages", () => {
     });
   });
 
+  test("a recording is transcribed, and goes on as text", async () => {
+    const frames = await run("heard", { text: "", Input: chime.toString("base64") });
+    expect(frames).toEqual([{ type: "text", chunk: "HEARD A RECORDING!" }, END]);
+    const without = await post("/pipelines/heard/input", request());
+    expect(await without.json()).toMatchObject({ error: { code: "invalid_request", param: "Input" } });
+  });
+
+  test("a model goes on with the conversation that the request names", async () => {
+    const begun = await (await post("/api/v1/conversations", { model: "river" })).json();
+    const { conversation_id: id } = begun as { conversation_id: string };
+    await run("answer", { conversation_id: id, text: fake({ tokens: 2 }) });
+    await run("answer", { conversation_id: id, text: fake({ tokens: 1 }) });
+    const kept = await (await fetch(`${url}/api/v1/conversations/${id}?include_messages=true`)).json();
+    const { messages } = kept as { messages: { role: string; content: string }[] };
+    expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant"]);
+    expect(messages[1]?.content).toBe("word0 word1");
+    const unknown = await post("/pipelines/answer/input", request({ conversation_id: "conv_000000000000" }));
+    expect([unknown.status, (await unknown.json()) as object]).toMatchObject([
+      404,
+      { error: { code: "conversation_not_found", param: "conversation_id" } },
+    ]);
+  });
+
   test("a module of the user's, with its settings", async () => {
     expect(textIn(await run("loud", { text: "one, two" }))).toBe("ONE,!! TWO!!");
   });
@@ -349,6 +398,7 @@ describe("sources and sinks", () => {
   });
 
   test("RabbitMQ: a message is taken, tried again where it fails, and answered to whoever asks", async () => {
+    await rabbit.ready;
     const connection = new Connection(rabbit.url);
     const answers: string[] = [];
     const consumer = connection.createConsumer({ queue: "answers", queueOptions: { queue: "answers" } }, ({ body }) => {
@@ -386,6 +436,56 @@ describe("the routes beside", () => {
 
   test("POST /input at the root is the default pipeline", async () => {
     expect((await run("", { Entry: 1 }, root)).map(({ type }) => type)).toEqual(["audio/wav", "end"]);
+  });
+
+  test("a greeting is a line of text and a line of sound, from a file or spoken", async () => {
+    for (const voice of ["en", "chime"]) {
+      const answer = await post("/awake", { user: "anna", voice }, root);
+      expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
+      const [text, sound] = (await answer.text()).trim().split("\n").map((line) => JSON.parse(line) as Frame);
+      expect(text?.type).toBe("text");
+      expect(JSON.parse(String(text?.chunk))).toEqual({
+        ...{ think: "", response: voice === "en" ? "Here I am." : "Ding.", conversation_id: "", message_id: "" },
+        Is_End: true,
+      });
+      expect(sound?.type).toBe("audio/wav");
+      expect(readWav(Buffer.from(String(sound?.chunk), "base64"))?.sampleRate).toBe(24_000);
+    }
+    const unknown = await post("/awake", { user: "anna", voice: "bob" }, root);
+    expect([unknown.status, await unknown.text()]).toMatchObject([400, expect.stringContaining('expected \\"en\\"')]);
+  });
+
+  test("a text is spoken at /gpttest", async () => {
+    const answer = await fetch(`${root}/gpttest/Good%20morning`);
+    expect(answer.headers.get("content-type")).toBe("audio/wav");
+    expect(readWav(Buffer.from(await answer.arrayBuffer()))?.samples.length).toBeGreaterThan(1_000);
+    expect((await fetch(`${url}/pipelines/answer/gpttest/Hi`)).status).toBe(400);
+  });
+
+  test.each([
+    ["GET", "/messages?user=anna&conversation_id=c-1", { data: [{ id: "m-1" }] }, "/v1/messages?user=anna&conversation_id=c-1"],
+    ["GET", "/conversations?user=anna", { data: [{ id: "c-1" }] }, "/v1/conversations?user=anna&limit=20"],
+    ["GET", "/messages/suggested?user=anna&conversation_id=c-1", { data: ["Why?"] }, "/v1/messages/m-1/suggested?user=anna"],
+    ["POST", "/conversations/rename", { name: "Rivers" }, "/v1/conversations/c-1/name"],
+    ["DELETE", "/conversations/delete", { result: "success" }, "/v1/conversations/c-1"],
+  ])("%s %s asks Dify about its conversations", async (method, path, data, asked) => {
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ user: "anna", conversation_id: "c-1", name: "Rivers" });
+    const init = method === "GET" ? {} : { method, headers, body };
+    const answer = await fetch(`${url}/pipelines/dify${path}`, init);
+    expect(await answer.json()).toMatchObject({ status: "success", data });
+    expect(services.asked.at(-1)).toMatchObject({ method, path: asked, authorization: "Bearer app-secret" });
+  });
+
+  test.each([
+    ["dify", "/messages?user=anna&conversation_id=../x", 400, "conversation_id"],
+    ["dify", "/conversations?user=anna&limit=0", 400, "limit"],
+    ["dify", "/conversations", 400, "user"],
+    ["dify", "/messages?user=anna&conversation_id=gone", 502, null],
+    ["answer", "/conversations?user=anna", 400, null],
+  ])("of the pipeline %s %s is refused with %i", async (name, path, status, param) => {
+    const answer = await fetch(`${url}/pipelines/${name}${path}`);
+    expect([answer.status, await answer.json()]).toMatchObject([status, { error: { param } }]);
   });
 
   test("the root has nothing else, and says so in its own shape", async () => {
@@ -451,26 +551,88 @@ describe("as a model", () => {
     expect((await post("/v1/audio/speech", { model: "answer", input: "Hello." })).status).toBe(400);
   });
 
+  const chat = { model: "loud", messages: [{ role: "user", content: "one" }] };
+  const input = [{ name: "text_input", shape: [1], datatype: "BYTES", data: ["one"] }];
   test.each([
-    ["Ollama's API", "/api/chat", { stream: false }, { message: { content: "word0 word1 word2" } }],
-    ["Anthropic's API", "/v1/messages", { max_tokens: 3 }, { content: [{ type: "text", text: "word0 word1 word2" }] }],
-  ])("%s", async (_, path, fields, expected) => {
-    expect(await (await post(path, { model: "voice", messages, ...fields })).json()).toMatchObject(expected);
+    ["OpenAI's chat", "/v1/chat/completions", chat],
+    ["OpenAI's chat, streamed", "/v1/chat/completions", { ...chat, stream: true }],
+    ["OpenAI's responses", "/v1/responses", { model: "loud", input: "one", store: false }],
+    ["OpenAI's responses, streamed", "/v1/responses", { model: "loud", input: "one", stream: true, store: false }],
+    ["Anthropic's messages", "/v1/messages", { ...chat, max_tokens: 9 }],
+    ["Anthropic's messages, streamed", "/v1/messages", { ...chat, max_tokens: 9, stream: true }],
+    ["Ollama's chat", "/api/chat", chat],
+    ["Ollama's generate", "/api/generate", { model: "loud", prompt: "one", stream: false }],
+    ["KServe's infer", "/v2/models/loud/infer", { inputs: input }],
+    ["KServe's generate", "/v2/models/loud/generate", { text_input: "one" }],
+  ])("%s has its text", async (_, path, body) => {
+    const answer = await post(path, body);
+    expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining("ONE!!")]);
   });
 
-  test("KServe's API", async () => {
-    const body = { inputs: [{ name: "text_input", shape: [1], datatype: "BYTES", data: ["Hello."] }] };
-    const answer = await (await post("/v2/models/voice/infer", body)).text();
-    expect(answer).toContain("word0 word1 word2");
+  test("KServe over gRPC has its text", async () => {
+    const { service } = await loadInferenceService();
+    const client = new (makeGenericClientConstructor(service, "GRPCInferenceService"))(
+      grpc,
+      credentials.createInsecure(),
+    );
+    const contents = { bytesContents: [Buffer.from("one")] };
+    const asked = { modelName: "loud", inputs: [{ name: "text_input", datatype: "BYTES", shape: [1], contents }] };
+    const answer = await new Promise<WireInferResponse>((resolve, reject) =>
+      client["ModelInfer"]?.(asked, (error: Error | null, value: WireInferResponse) =>
+        error === null ? resolve(value) : reject(error),
+      ),
+    );
+    client.close();
+    expect(Buffer.concat(answer.outputs?.[0]?.contents?.bytesContents ?? []).toString()).toBe("ONE!!");
   });
 
+  const tools = [{ type: "function", function: { name: "f", parameters: {} } }];
+  const picture = [{ type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } }];
   test.each([
-    ["tools", { tools: [{ type: "function", function: { name: "f", parameters: {} } }] }],
-    ["several answers", { n: 2 }],
-  ])("%s are refused", async (_, fields) => {
-    const answer = await post("/v1/chat/completions", { model: "voice", messages, ...fields });
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ error: { code: "unsupported_capability" } });
+    ["tools", "/v1/chat/completions", { ...chat, tools }],
+    ["several answers", "/v1/chat/completions", { ...chat, n: 2 }],
+    ["a schema where no model is asked", "/v1/chat/completions", { ...chat, response_format: { type: "json_object" } }],
+    ["sound where no stage speaks", "/v1/chat/completions", { ...chat, modalities: ["text", "audio"] }],
+    ["a picture where no model is asked", "/v1/chat/completions", { model: "loud", messages: [{ role: "user", content: picture }] }],
+    ["tools", "/v1/responses", { model: "loud", input: "one", tools: [{ type: "function", name: "f", parameters: {} }] }],
+    ["tools", "/v1/messages", { ...chat, max_tokens: 9, tools: [{ name: "f", input_schema: { type: "object" } }] }],
+    ["tools", "/api/chat", { ...chat, tools }],
+    ["completions", "/v1/completions", { model: "loud", prompt: "one" }],
+    ["embeddings", "/v1/embeddings", { model: "loud", input: "one" }],
+    ["Ollama's embeddings", "/api/embed", { model: "loud", input: "one" }],
+    ["speech where no stage speaks", "/v1/audio/speech", { model: "loud", input: "one" }],
+    ["tensors that are no text", "/v2/models/loud/infer", { inputs: [{ name: "x", shape: [1], datatype: "FP32", data: [1] }] }],
+  ])("%s at %s are refused", async (_, path, body) => {
+    const answer = await post(path, body);
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringMatching(/error/)]);
+  });
+});
+
+describe("as a task's model", () => {
+  const submit = async (fields: object): Promise<string> => {
+    const answer = await post("/api/v1/tasks", { model: "answer", ...fields });
+    const body = (await answer.json()) as { task_id: string };
+    expect(answer.status, JSON.stringify(body)).toBeLessThan(300);
+    return body.task_id;
+  };
+  const stateOf = async (id: string) =>
+    (await (await fetch(`${url}/api/v1/tasks/${id}`)).json()) as { status: string };
+
+  test("it answers, and its webhook says so", async () => {
+    await using receiver = await startReceiver();
+    const id = await submit({ model: "loud", prompt: "one", priority: 7, webhook_url: receiver.url });
+    await eventually("the webhook is there", () => receiver.received.some(({ body }) => body.includes("ONE!!")));
+    expect(await stateOf(id)).toMatchObject({ status: "completed", result: { text: "ONE!!" } });
+  });
+
+  test("cancelling it reaches the engine of its stage", async () => {
+    const id = await submit({ prompt: fake({ tokens: 100_000, decodeDelayMs: 20 }), max_tokens: 100_000 });
+    const inFlight = async (): Promise<number> =>
+      (await assistant.state()).instances.reduce((sum, { model, inFlight }) => sum + (model === "river" ? inFlight : 0), 0);
+    await eventually("the engine works", async () => (await inFlight()) > 0);
+    await post(`/api/v1/tasks/${id}/cancel`, {});
+    await eventually("the engine is free", async () => (await inFlight()) === 0);
+    await eventually("it is cancelled", async () => (await stateOf(id)).status === "cancelled");
   });
 });
 
@@ -499,7 +661,11 @@ describe("commands", () => {
 
   test("list shows the state of each", async () => {
     const { stdout } = await assistant.run(["pipeline", "list", "--json"]);
-    const { pipelines: listed } = JSON.parse(stdout) as { pipelines: { name: string; state: string }[] };
+    const { pipelines: listed, problems } = JSON.parse(stdout) as {
+      pipelines: { name: string; state: string }[];
+      problems: string[];
+    };
+    expect(problems).toEqual([expect.stringMatching(/unknown\.toml:1: .*expected one of .*found "nothing"/)]);
     expect(listed.filter(({ state }) => state === "invalid").map(({ name }) => name)).toEqual(["misfit"]);
   });
 });
@@ -514,7 +680,7 @@ test("a changed file takes effect, a broken one harms no other", async () => {
 });
 
 test("httpx reads a run as it comes", async () => {
-  const packages = await pythonPackages("httpx-0.28.1", ["httpx==0.28.1"]);
+  const packages = await pythonPackages("httpx", ["httpx==0.28.1"]);
   const program = `
 import httpx, json, sys
 frames = []

@@ -8,6 +8,8 @@ import { freePort } from "./redis.ts";
 /** A real RabbitMQ of its own, on free ports of loopback. */
 export interface TestRabbit extends AsyncDisposable {
   readonly url: string;
+  /** Resolves when it answers, which takes some seconds. */
+  readonly ready: Promise<void>;
 }
 
 /** Debian's own command changes the user; what it starts is here, and runs as whoever tests. */
@@ -41,17 +43,17 @@ export async function startRabbit(): Promise<TestRabbit> {
     await ended(epmd, () => epmd.kill("SIGKILL"));
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   };
-  let output = "";
-  for await (const chunk of server.stdout) {
-    output += String(chunk);
-    if (output.includes("completed with")) break;
-  }
-  if (!output.includes("completed with")) {
-    await stop();
-    throw new Error(`RabbitMQ did not start:\n${output}`);
-  }
-  server.stdout.resume();
-  return { url: `amqp://guest:guest@127.0.0.1:${port}`, [Symbol.asyncDispose]: stop };
+  const ready = (async (): Promise<void> => {
+    let output = "";
+    for await (const chunk of server.stdout) {
+      output += String(chunk);
+      if (output.includes("completed with")) break;
+    }
+    if (!output.includes("completed with")) throw new Error(`RabbitMQ did not start:\n${output}`);
+    server.stdout.resume();
+  })();
+  ready.catch(() => {});
+  return { url: `amqp://guest:guest@127.0.0.1:${port}`, ready, [Symbol.asyncDispose]: stop };
 }
 
 async function ended(child: ChildProcess, kill: () => void): Promise<void> {

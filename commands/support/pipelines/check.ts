@@ -1,23 +1,16 @@
 import type { PipelineView } from "../../../src/api/pipelines.ts";
-import { noticeText } from "../../../src/config/findings.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { askStages, buildPipeline, pipelineView } from "../../../src/pipelines/pipeline.ts";
 import type { CommandContext } from "../cli/context.ts";
-
-export interface CheckedPipelines {
-  readonly pipelines: readonly PipelineView[];
-  /** What is wrong with files, as editors read it. */
-  readonly problems: readonly string[];
-}
+import { type CheckedPipelines, problemsOf } from "./problems.ts";
 
 /** Makes the stages of one pipeline, or of all, from the files as they are now. No service is asked anything. */
 export async function checkPipelines({ env, paths }: CommandContext, name: string | null): Promise<CheckedPipelines> {
   const config = await loadConfig({ env, configFile: paths.configFile });
-  const wrong = config.notices.filter(({ file }) => file.startsWith(paths.pipelinesDir));
   const found = config.pipelines.filter((spec) => name === null || spec.name === name);
-  const problems = wrong.filter(({ file }) => name === null || file.endsWith(`/${name}.toml`)).map(noticeText);
+  const problems = problemsOf(config.notices, paths, name);
   if (name !== null && found.length === 0 && problems.length === 0) {
     const near = nearestNames(
       name,

@@ -1,6 +1,6 @@
 import type { Static } from "typebox";
 import { Type } from "../../core/schema.ts";
-import { flag, integer, requiredText, section, text } from "./kit.ts";
+import { flag, freeTable, integer, requiredText, section, text } from "./kit.ts";
 
 /** `[pipelines]` of config.toml. */
 export const PipelineSection = section(
@@ -25,6 +25,17 @@ export const PipelineFile = Type.Object(
       default: 64,
     }),
     stages: Type.Optional(Type.Array(Type.Unsafe<Record<string, unknown>>({ type: "object" }))),
+    awake: freeTable(
+      Type.Object(
+        {
+          text: requiredText("What is said."),
+          audio: text("A sound file; relative to this file. Default: the pipeline speaks the text."),
+        },
+        { additionalProperties: false },
+      ),
+      "Greetings by voice.",
+      { pattern: "^.+$", keysText: "the name of a voice" },
+    ),
     source: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: "object" })),
   },
   { additionalProperties: false },

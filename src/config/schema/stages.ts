@@ -109,11 +109,17 @@ export const stageSchemas = {
     ref_audio: text("Path, on the service's machine, of the recording whose voice is used."),
     ref_text: text("What is said in it."),
     ref_lang: text("Its language.", { default: "zh" }),
-    voices: Type.Optional(
-      Type.Unsafe<Record<string, Record<string, { ref_audio: string; ref_text?: string }>>>({
-        type: "object",
-        description: "Recordings by voice and emotion, which a request's options name.",
-      }),
+    voices: freeTable(
+      Type.Record(
+        Type.String({ pattern: "^.+$" }),
+        Type.Object(
+          { ref_audio: requiredText("Path of the recording."), ref_text: text("What is said in it.") },
+          { additionalProperties: false },
+        ),
+        { keysText: "the name of an emotion" },
+      ),
+      "Recordings by voice and emotion, which a request's options name.",
+      { pattern: "^.+$", keysText: "the name of a voice" },
     ),
     timeout_s: timeout,
   }),

@@ -1,11 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { SourceSettings } from "../../config/schema/stages.ts";
 import { connectRedis, DEFAULT_REDIS, placeOf } from "../redis.ts";
 import { addressOf } from "../secrets.ts";
 import { isHopeless, Pauses, requestOf, type Source, type SourcePorts } from "./source.ts";
 
-/** How long a command waits for a message, so that closing is not held up. */
+/** How long a command waits for a message. */
 const WAIT_S = 1;
+/** How long closing waits for messages to be given back. */
+const GIVE_BACK_MS = 2_000;
 /** A message of a stream that was taken this long ago and not answered belongs to whoever asks. */
 const STALE_MS = 60_000;
 
@@ -37,14 +40,24 @@ export function redisSource(settings: SourceSettings["redis"], ports: SourcePort
         await pauses.failed();
       }
   };
+  /** What waits for a message need not be waited for when the source closes. */
+  const waiting = async <T>(redis: Redis, command: Promise<T>): Promise<T> => {
+    const leave = (): void => redis.disconnect();
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      return await command;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  };
   const each = { list: listLoop, stream: streamLoop, channel: channelLoop }[type];
-  const context: LoopContext = { key, group: settings.group ?? "assistant", ports, signal, connect, always };
+  const context: LoopContext = { key, group: settings.group ?? "assistant", ports, signal, connect, always, waiting };
   const loops = each(context).catch((error: Error) => ports.trouble(error));
   return {
     async close() {
       ending.abort();
+      await Promise.race([loops, sleep(GIVE_BACK_MS, undefined, { ref: false })]);
       for (const redis of connections) redis.disconnect();
-      await loops;
     },
   };
 }
@@ -56,9 +69,10 @@ interface LoopContext {
   readonly signal: AbortSignal;
   connect(): Promise<Redis>;
   always(step: () => Promise<void>): Promise<void>;
+  waiting<T>(redis: Redis, command: Promise<T>): Promise<T>;
 }
 
-async function listLoop({ key, ports, connect, always }: LoopContext): Promise<void> {
+async function listLoop({ key, ports, connect, always, waiting }: LoopContext): Promise<void> {
   const taken = `${key}:taken`;
   const first = await connect();
   let isRestored = false;
@@ -69,7 +83,7 @@ async function listLoop({ key, ports, connect, always }: LoopContext): Promise<v
   };
   const one = async (redis: Redis): Promise<void> => {
     await restore();
-    const message = await redis.blmove(key, taken, "LEFT", "RIGHT", WAIT_S);
+    const message = await waiting(redis, redis.blmove(key, taken, "LEFT", "RIGHT", WAIT_S));
     if (message === null) return;
     try {
       await ports.answer(requestOf(message));
@@ -94,7 +108,7 @@ async function listLoop({ key, ports, connect, always }: LoopContext): Promise<v
 /** As the client library has an entry: id, and field, value, … */
 type Entry = readonly [id: string, fields: readonly string[]];
 
-async function streamLoop({ key, group, ports, connect, always }: LoopContext): Promise<void> {
+async function streamLoop({ key, group, ports, connect, always, waiting }: LoopContext): Promise<void> {
   const consumer = `assistant-${process.pid}`;
   let isMade = false;
   const make = async (redis: Redis): Promise<void> => {
@@ -107,9 +121,10 @@ async function streamLoop({ key, group, ports, connect, always }: LoopContext): 
   const next = async (redis: Redis): Promise<Entry | undefined> => {
     const [, stale] = (await redis.xautoclaim(key, group, consumer, STALE_MS, "0", "COUNT", 1)) as [string, Entry[]];
     if (stale[0] !== undefined) return stale[0];
-    const read = (await redis.xreadgroup(
+    const reading = redis.xreadgroup(
       ...(["GROUP", group, consumer, "COUNT", 1, "BLOCK", WAIT_S * 1000, "STREAMS", key, ">"] as const),
-    )) as [string, Entry[]][] | null;
+    );
+    const read = (await waiting(redis, reading)) as [string, Entry[]][] | null;
     return read?.[0]?.[1][0];
   };
   /** Until it is answered: nobody else would before it is stale. */

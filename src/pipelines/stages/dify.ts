@@ -1,9 +1,19 @@
 import type { StageSettings } from "../../config/schema/stages.ts";
-import type { JsonObject } from "../../core/inference.ts";
+import { AssistantError } from "../../core/errors.ts";
+import { valueAt } from "../path.ts";
 import { type ReadVariable, secretOf } from "../secrets.ts";
 import { Sentences } from "../sentences.ts";
-import { failed, requireAnswer, requireHeaders, timeoutMsOf, valuesFrom } from "../service.ts";
-import type { Stage, StageOutput } from "../stage.ts";
+import {
+  answerFrom,
+  failed,
+  jsonFrom,
+  requireAnswer,
+  requireHeaders,
+  type ServiceRequest,
+  timeoutMsOf,
+  valuesFrom,
+} from "../service.ts";
+import type { Stage, StageConversations, StageOutput } from "../stage.ts";
 
 /** The parts of Dify's events that are read. */
 interface DifyEvent {
@@ -27,13 +37,17 @@ export function difyStage(settings: StageSettings["dify"], read: ReadVariable): 
   requireHeaders(headers, "api_key_env");
 
   return {
+    conversations: difyConversations({ service: SERVICE, headers, timeoutMs: timeoutMsOf(settings) }, base),
     accepts: "text",
     emits: "text",
     async *run(input, { request, options, user, signal }) {
+      const given = options["inputs"] ?? {};
+      if (typeof given !== "object" || Array.isArray(given))
+        throw new AssistantError("invalid_request", '"LLM.inputs" must be an object.', { param: "LLM.inputs" });
       let conversation = textOf(request["conversation_id"]);
       for await (const query of input) {
         const body = {
-          inputs: { ...inputs, ...(options["inputs"] as JsonObject | undefined) },
+          inputs: { ...inputs, ...given },
           query,
           user: user || "assistant",
           response_mode: "streaming",
@@ -65,6 +79,37 @@ export function difyStage(settings: StageSettings["dify"], read: ReadVariable): 
       }
     },
     heartbeat: () => requireAnswer(SERVICE, base),
+  };
+}
+
+/** Dify's own conversations, by its API. */
+function difyConversations(
+  request: Pick<ServiceRequest, "service" | "headers" | "timeoutMs">,
+  base: string,
+): StageConversations {
+  const ask = async (method: string, path: string, query: Record<string, string>, body?: object): Promise<unknown> => {
+    const search = new URLSearchParams(query).toString();
+    const bytes = await answerFrom({
+      ...request,
+      ...{ method, url: `${base}${path}${search === "" ? "" : `?${search}`}`, signal: new AbortController().signal },
+      ...(body === undefined ? {} : { body }),
+    });
+    // What was deleted has no answer.
+    return bytes.length === 0 ? { result: "success" } : jsonFrom(request, bytes.toString());
+  };
+  const messages = (user: string, id: string, more = {}) =>
+    ask("GET", "/messages", { user, conversation_id: id, ...more });
+  return {
+    messages,
+    list: (user, lastId, limit) =>
+      ask("GET", "/conversations", { user, limit: String(limit), ...(lastId === null ? {} : { last_id: lastId }) }),
+    async suggested(user, id) {
+      const last = valueAt(await messages(user, id, { limit: "1" }), "data[0].id");
+      if (typeof last !== "string") return { result: "success", data: [] };
+      return await ask("GET", `/messages/${encodeURIComponent(last)}/suggested`, { user });
+    },
+    rename: (user, id, name) => ask("POST", `/conversations/${id}/name`, {}, { name, auto_generate: false, user }),
+    delete: (user, id) => ask("DELETE", `/conversations/${id}`, {}, { user }),
   };
 }
 

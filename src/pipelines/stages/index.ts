@@ -52,6 +52,7 @@ const named = (stage: Stage, more: Pick<NamedStage, "name" | "section" | "toClie
   emits: stage.emits,
   asksModel: stage.asksModel === true,
   isSink: stage.isSink === true,
+  ...(stage.conversations === undefined ? {} : { conversations: stage.conversations }),
   run: (input, context) => stage.run(input, context),
   startup: async () => await stage.startup?.(),
   heartbeat: async () => await stage.heartbeat?.(),

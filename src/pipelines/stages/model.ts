@@ -1,4 +1,5 @@
 import type { StageSettings } from "../../config/schema/stages.ts";
+import type { JsonObject } from "../../core/inference.ts";
 import { spoken } from "../sentences.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
@@ -15,8 +16,22 @@ export const modelStage = ({ model, system, split = true, options }: StageSettin
     async *run(input, context) {
       for await (const text of input) {
         const request = { ...options, ...context.generation, model, messages: messagesFor(String(text), context) };
-        yield* spoken(context.models.chat(request), split);
+        yield* spoken(answered(request, context), split);
       }
     },
   };
 };
+
+async function* answered(
+  request: JsonObject & { readonly model: string },
+  { models, memory }: StageContext,
+): AsyncGenerator<string, void> {
+  if (memory === null) return yield* models.chat(request);
+  let answer = "";
+  for await (const piece of models.chat({ ...(await memory.continued(request)), model: request.model })) {
+    answer += piece;
+    yield piece;
+  }
+  // Before the client has its end, so that the next request finds it.
+  await memory.keep(request, answer);
+}

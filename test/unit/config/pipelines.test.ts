@@ -39,7 +39,7 @@ test.each([
     '[[stages]]\nuse = "sql"\ndatabase = "postgres://u:p4ss@db/x"\nstatement = "x"',
     "the path of an SQLite database, as other databases are not reached",
   ],
-  ["an unknown direction", '[[stages]]\nuse = "opencc"\nconfig = "s2twpp"', '(did you mean "s2twp"?)'],
+  ["an unknown direction", '[[stages]]\nuse = "opencc"\nconfig = "s2ttw"', 'found "s2ttw" (did you mean "s2t'],
   [
     "two places of Redis",
     '[[stages]]\nuse = "redis"\nlist = "a"\nstream = "b"',
@@ -92,4 +92,15 @@ test("stages of the same kind get names that differ", async () => {
   });
   const [spec] = (await at.load()).pipelines;
   expect(spec?.stages.map(({ name }) => name)).toEqual(["splitter", "splitter-2"]);
+});
+
+test("pipelines that ask themselves, by way of each other too, are left out", async () => {
+  const asks = (model: string): string => `[[stages]]\nuse = "model"\nmodel = "${model}"`;
+  await using at = await site({
+    ...{ "config.toml": "", "pipelines/self.toml": asks("self"), "pipelines/a.toml": asks("b") },
+    ...{ "pipelines/b.toml": asks("a"), "pipelines/c.toml": asks("a") },
+  });
+  const config = await at.load();
+  expect(config.pipelines.map(({ name }) => name)).toEqual(["c"]);
+  expect(noticeLines(config, at).join()).toContain("its stages ask the pipeline itself: a -> b -> a");
 });

@@ -19,7 +19,16 @@ const module = async (name: string, text: string): Promise<string> => {
   return file;
 };
 const spec = (name: string, use: string, settings: object = {}): PipelineSpec => ({
-  ...{ name, description: "", isDefault: false, queueLength: 2, maxConcurrency: 4, source: null, file: `${name}.toml` },
+  ...{
+    name,
+    description: "",
+    isDefault: false,
+    queueLength: 2,
+    maxConcurrency: 4,
+    source: null,
+    awake: {},
+    file: `${name}.toml`,
+  },
   stages: [{ use, name: "own", section: "own", toClient: true, settings: { ...settings } }],
 });
 const pipelines = (): Pipelines =>
@@ -29,6 +38,7 @@ const pipelines = (): Pipelines =>
       throw new Error("no chat is read here");
     },
     variable: () => undefined,
+    conversations: { continued: async (_, request) => request, add: async () => {} },
     log: { info: () => {}, warn: () => {} },
   });
 

@@ -1,38 +1,48 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { AssistantError } from "../../../core/errors.ts";
 import type { JsonSchema } from "../../../core/schema.ts";
-import { askStages } from "../../../pipelines/pipeline.ts";
+import { mayUse, requireModel } from "../../../inference/resolve.ts";
+import { askStages, type BuiltPipeline } from "../../../pipelines/pipeline.ts";
 import type { Pipelines } from "../../../pipelines/pipelines.ts";
 import { inputCall, pipelineRequestOf, pipelineRequestSchema } from "../../../pipelines/request.ts";
 import { END_FRAME } from "../../../pipelines/writers.ts";
 import { checkContentType, parseBody } from "../../canonical/decode.ts";
+import type { Authorizer } from "../../front/authorize.ts";
 import type { RouteDescription } from "../../front/describe.ts";
 import type { Door, InferenceRoute } from "../../front/door.ts";
 import { bearerDoor, errorBody } from "../../front/error-body.ts";
 import { parametersOf } from "../../front/target.ts";
+import { registerExtras } from "./extras.ts";
+
+export interface PipelineDoorOptions {
+  readonly pipelines: Pipelines;
+  readonly authorizer: Pick<Authorizer, "admit">;
+}
 
 /** `name` null: the pipeline marked `default`. */
 type NameOf = (parameters: Readonly<Record<string, string>>) => string | null;
 
 /** Pipelines by their names, under `/pipelines`. */
-export const pipelinesDoor = (pipelines: Pipelines): Door => ({
+export const pipelinesDoor = (options: PipelineDoorOptions): Door => ({
   ...common,
   name: "pipelines",
-  inference: [inputRoute(pipelines, "/pipelines/:name/input", ({ name = "" }) => name)],
+  inference: [inputRoute(options.pipelines, "/pipelines/:name/input", ({ name = "" }) => name)],
   register(app) {
-    app.get("/pipelines", { config: { describe: described.list } }, () => ({ pipelines: pipelines.list() }));
-    registerReads(app, pipelines, "/pipelines/:name", ({ name = "" }) => name);
+    app.get("/pipelines", { config: { describe: described.list } }, ({ identity: { caller } }) => ({
+      pipelines: options.pipelines.list().filter(({ name }) => mayUse(caller, { name, aliases: [] })),
+    }));
+    registerReads(app, options, "/pipelines/:name", ({ name = "" }) => name);
   },
 });
 
 /** The pipeline marked `default`, at the root of a separate listener. */
-export const defaultPipelineDoor = (pipelines: Pipelines): Door => ({
+export const defaultPipelineDoor = (options: PipelineDoorOptions): Door => ({
   ...common,
   name: "pipeline",
-  inference: [inputRoute(pipelines, "/input", () => null)],
+  inference: [inputRoute(options.pipelines, "/input", () => null)],
   register(app) {
     app.get("/", { config: { describe: described.hello } }, () => HELLO);
-    registerReads(app, pipelines, "", () => null);
+    registerReads(app, options, "", () => null);
   },
 });
 
@@ -73,20 +83,25 @@ const inputRoute = (pipelines: Pipelines, path: string, nameOf: NameOf): Inferen
   },
 });
 
-function registerReads(app: FastifyInstance, pipelines: Pipelines, base: string, nameOf: NameOf): void {
-  const find = (params: unknown) => pipelines.find(nameOf(params as Record<string, string>));
-  app.get(`${base}/schema`, { config: { describe: described.schema } }, ({ params }) => {
-    find(params);
+function registerReads(app: FastifyInstance, options: PipelineDoorOptions, base: string, nameOf: NameOf): void {
+  const find = ({ params, identity }: FastifyRequest): BuiltPipeline => {
+    const found = options.pipelines.find(nameOf(params as Record<string, string>));
+    requireModel(identity.caller, { name: found.spec.name, aliases: [] });
+    return found;
+  };
+  app.get(`${base}/schema`, { config: { describe: described.schema } }, (request) => {
+    find(request);
     return pipelineRequestSchema;
   });
-  app.get(`${base}/heartbeat`, { config: { describe: described.heartbeat } }, async ({ params }) => {
-    await askStages(find(params), "heartbeat");
+  app.get(`${base}/heartbeat`, { config: { describe: described.heartbeat } }, async (request) => {
+    await askStages(find(request), "heartbeat");
     return { message: "Success" };
   });
-  app.get(`${base}/startup`, { config: { describe: described.startup } }, async ({ params }) => {
-    await askStages(find(params), "startup");
+  app.get(`${base}/startup`, { config: { describe: described.startup } }, async (request) => {
+    await askStages(find(request), "startup");
     return HELLO;
   });
+  registerExtras(app, base, { ...options, find });
 }
 
 const MESSAGE: JsonSchema = { type: "object", required: ["message"], properties: { message: { type: "string" } } };
