@@ -43,7 +43,7 @@ export default class PipelineRun extends BaseCommand {
     using ending = interruptible();
     using progress = showProgress(process.stderr, `running ${name}`);
     const frames: PipelineFrame[] = [];
-    let sounds = 0;
+    const files: string[] = [];
     for await (const frame of pipelineClient(this.context(flags).paths).run(name, body, ending.signal)) {
       progress.stop();
       frames.push(frame);
@@ -51,13 +51,13 @@ export default class PipelineRun extends BaseCommand {
       if (frame.type === "text") process.stdout.write(String(frame.chunk));
       else if (frame.type !== "audio/wav") this.log(JSON.stringify(frame.chunk));
       else if (flags.output !== undefined) {
-        sounds += 1;
-        const file = flags.output.replace(/(\.\w+)?$/, `-${sounds}$1`);
+        const file = flags.output.replace(/(\.\w+)?$/, `-${files.length + 1}$1`);
+        files.push(file);
         await writeFile(file, Buffer.from(String(frame.chunk), "base64"));
-        this.say(`wrote ${file}`);
       }
     }
     if (frames.some(({ type }) => type === "text")) this.log();
+    if (files.length > 0) this.say(`wrote ${files.join(", ")}`);
     return { frames };
   }
 }

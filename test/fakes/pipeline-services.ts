@@ -23,7 +23,12 @@ export async function startPipelineServices(): Promise<PipelineServices> {
     void (async () => {
       const written = await text(request);
       const body = (written === "" ? {} : JSON.parse(written)) as Record<string, unknown>;
-      asked.push({ method: request.method ?? "", path: request.url ?? "", authorization: request.headers.authorization, body });
+      asked.push({
+        method: request.method ?? "",
+        path: request.url ?? "",
+        authorization: request.headers.authorization,
+        body,
+      });
       answer(request, body, response);
     })();
   }).listen(0, "127.0.0.1");
@@ -38,20 +43,23 @@ export async function startPipelineServices(): Promise<PipelineServices> {
   };
 }
 
-/** As Dify's documentation has the answers about conversations. */
-function conversations(path: string, method: string, response: ServerResponse): void {
-  if (path.includes("gone")) return json(response, 404, { code: "not_found", message: "Conversation Not Exists." });
-  if (method === "DELETE") return void response.writeHead(204).end();
-  if (path.startsWith("/v1/messages?"))
-    return json(response, 200, { limit: 20, has_more: false, data: [{ id: "m-1", query: "hi", answer: "hello" }] });
-  if (path.startsWith("/v1/messages/m-1/suggested?"))
-    return json(response, 200, { result: "success", data: ["Why?"] });
-  if (path.endsWith("/name")) return json(response, 200, { id: "c-1", name: "Rivers" });
-  return json(response, 200, { limit: 20, has_more: false, data: [{ id: "c-1", name: "New chat" }] });
+/** As Dify's documentation has the answers about conversations: status and body. */
+function conversations(path: string, method: string): readonly [status: number, body: object | null] {
+  if (path.includes("gone")) return [404, { code: "not_found", message: "Conversation Not Exists." }];
+  if (method === "DELETE") return [204, null];
+  if (path.startsWith("/v1/messages/m-1/suggested?")) return [200, { result: "success", data: ["Why?"] }];
+  if (path.endsWith("/name")) return [200, { id: "c-1", name: "Rivers" }];
+  const data = path.startsWith("/v1/messages?") ? [{ id: "m-1", query: "hi", answer: "hello" }] : [{ id: "c-1" }];
+  return [200, { limit: 20, has_more: false, data }];
 }
 
 function answer({ url, method = "" }: IncomingMessage, body: Record<string, unknown>, response: ServerResponse): void {
-  if (/^\/v1\/(messages|conversations)/.test(url ?? "")) return conversations(url ?? "", method, response);
+  if (/^\/v1\/(messages|conversations)/.test(url ?? "")) {
+    const [status, body] = conversations(url ?? "", method);
+    if (body === null) response.writeHead(status).end();
+    else json(response, status, body);
+    return;
+  }
   switch (url) {
     case "/v1/chat-messages":
       if (body["query"] === "refuse")

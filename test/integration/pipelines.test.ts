@@ -404,7 +404,7 @@ describe("sources and sinks", () => {
     const consumer = connection.createConsumer({ queue: "answers", queueOptions: { queue: "answers" } }, ({ body }) => {
       answers.push(String(body));
     });
-    const client = connection.createRPCClient({ confirm: true, timeout: 20_000 });
+    const client = connection.createRPCClient({ confirm: true, timeout: 60_000 });
     const reply = await client.send("questions", "hello");
     expect(String(reply.body)).toBe("HELLO");
     const publisher = connection.createPublisher({ confirm: true });
@@ -415,7 +415,7 @@ describe("sources and sinks", () => {
     await publisher.close();
     await consumer.close();
     await connection.close();
-  });
+  }, 90_000);
 });
 
 const connected = (): AsyncDisposable & { readonly redis: Redis } => {
@@ -442,7 +442,10 @@ describe("the routes beside", () => {
     for (const voice of ["en", "chime"]) {
       const answer = await post("/awake", { user: "anna", voice }, root);
       expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
-      const [text, sound] = (await answer.text()).trim().split("\n").map((line) => JSON.parse(line) as Frame);
+      const [text, sound] = (await answer.text())
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Frame);
       expect(text?.type).toBe("text");
       expect(JSON.parse(String(text?.chunk))).toEqual({
         ...{ think: "", response: voice === "en" ? "Here I am." : "Ding.", conversation_id: "", message_id: "" },
@@ -463,9 +466,19 @@ describe("the routes beside", () => {
   });
 
   test.each([
-    ["GET", "/messages?user=anna&conversation_id=c-1", { data: [{ id: "m-1" }] }, "/v1/messages?user=anna&conversation_id=c-1"],
+    [
+      "GET",
+      "/messages?user=anna&conversation_id=c-1",
+      { data: [{ id: "m-1" }] },
+      "/v1/messages?user=anna&conversation_id=c-1",
+    ],
     ["GET", "/conversations?user=anna", { data: [{ id: "c-1" }] }, "/v1/conversations?user=anna&limit=20"],
-    ["GET", "/messages/suggested?user=anna&conversation_id=c-1", { data: ["Why?"] }, "/v1/messages/m-1/suggested?user=anna"],
+    [
+      "GET",
+      "/messages/suggested?user=anna&conversation_id=c-1",
+      { data: ["Why?"] },
+      "/v1/messages/m-1/suggested?user=anna",
+    ],
     ["POST", "/conversations/rename", { name: "Rivers" }, "/v1/conversations/c-1/name"],
     ["DELETE", "/conversations/delete", { result: "success" }, "/v1/conversations/c-1"],
   ])("%s %s asks Dify about its conversations", async (method, path, data, asked) => {
@@ -593,15 +606,27 @@ describe("as a model", () => {
     ["several answers", "/v1/chat/completions", { ...chat, n: 2 }],
     ["a schema where no model is asked", "/v1/chat/completions", { ...chat, response_format: { type: "json_object" } }],
     ["sound where no stage speaks", "/v1/chat/completions", { ...chat, modalities: ["text", "audio"] }],
-    ["a picture where no model is asked", "/v1/chat/completions", { model: "loud", messages: [{ role: "user", content: picture }] }],
-    ["tools", "/v1/responses", { model: "loud", input: "one", tools: [{ type: "function", name: "f", parameters: {} }] }],
+    [
+      "a picture where no model is asked",
+      "/v1/chat/completions",
+      { model: "loud", messages: [{ role: "user", content: picture }] },
+    ],
+    [
+      "tools",
+      "/v1/responses",
+      { model: "loud", input: "one", tools: [{ type: "function", name: "f", parameters: {} }] },
+    ],
     ["tools", "/v1/messages", { ...chat, max_tokens: 9, tools: [{ name: "f", input_schema: { type: "object" } }] }],
     ["tools", "/api/chat", { ...chat, tools }],
     ["completions", "/v1/completions", { model: "loud", prompt: "one" }],
     ["embeddings", "/v1/embeddings", { model: "loud", input: "one" }],
     ["Ollama's embeddings", "/api/embed", { model: "loud", input: "one" }],
     ["speech where no stage speaks", "/v1/audio/speech", { model: "loud", input: "one" }],
-    ["tensors that are no text", "/v2/models/loud/infer", { inputs: [{ name: "x", shape: [1], datatype: "FP32", data: [1] }] }],
+    [
+      "tensors that are no text",
+      "/v2/models/loud/infer",
+      { inputs: [{ name: "x", shape: [1], datatype: "FP32", data: [1] }] },
+    ],
   ])("%s at %s are refused", async (_, path, body) => {
     const answer = await post(path, body);
     expect([answer.status, await answer.text()]).toEqual([400, expect.stringMatching(/error/)]);
@@ -615,8 +640,7 @@ describe("as a task's model", () => {
     expect(answer.status, JSON.stringify(body)).toBeLessThan(300);
     return body.task_id;
   };
-  const stateOf = async (id: string) =>
-    (await (await fetch(`${url}/api/v1/tasks/${id}`)).json()) as { status: string };
+  const stateOf = async (id: string) => (await (await fetch(`${url}/api/v1/tasks/${id}`)).json()) as { status: string };
 
   test("it answers, and its webhook says so", async () => {
     await using receiver = await startReceiver();
@@ -628,7 +652,10 @@ describe("as a task's model", () => {
   test("cancelling it reaches the engine of its stage", async () => {
     const id = await submit({ prompt: fake({ tokens: 100_000, decodeDelayMs: 20 }), max_tokens: 100_000 });
     const inFlight = async (): Promise<number> =>
-      (await assistant.state()).instances.reduce((sum, { model, inFlight }) => sum + (model === "river" ? inFlight : 0), 0);
+      (await assistant.state()).instances.reduce(
+        (sum, { model, inFlight }) => sum + (model === "river" ? inFlight : 0),
+        0,
+      );
     await eventually("the engine works", async () => (await inFlight()) > 0);
     await post(`/api/v1/tasks/${id}/cancel`, {});
     await eventually("the engine is free", async () => (await inFlight()) === 0);

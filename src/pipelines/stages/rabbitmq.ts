@@ -1,11 +1,11 @@
 import type { Connection, Publisher } from "rabbitmq-client";
 import type { StageSettings } from "../../config/schema/stages.ts";
+import { CONNECT_MS, rabbitOptions } from "../rabbitmq.ts";
 import { addressOf, type ReadVariable } from "../secrets.ts";
 import { failed } from "../service.ts";
 import type { Stage } from "../stage.ts";
 
 const SERVICE = "RabbitMQ";
-const CONNECT_MS = 10_000;
 
 /** Publishes each value, and passes it on once the broker has confirmed it. */
 export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVariable): Stage {
@@ -14,7 +14,7 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
   let open: Promise<{ readonly connection: Connection; readonly publisher: Publisher }> | null = null;
   const connect = async () => {
     const { Connection } = await import("rabbitmq-client");
-    const connection = new Connection({ url: address, acquireTimeout: CONNECT_MS });
+    const connection = new Connection(rabbitOptions(address));
     // It connects again by itself; who publishes meanwhile waits, and learns of it.
     connection.on("error", () => {});
     return { connection, publisher: connection.createPublisher({ confirm: true, maxAttempts: 2 }) };
