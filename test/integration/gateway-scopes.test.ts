@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import type { ApiKey } from "../../src/core/config.ts";
+import type { PipelineSpec } from "../../src/core/pipeline.ts";
+import { Pipelines } from "../../src/pipelines/pipelines.ts";
 import { testModel } from "../support/fake-engine.ts";
 import { chatBody, chatModel, embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
 import { jsonAnswer } from "../support/scripted-upstream.ts";
@@ -124,4 +126,28 @@ test("a change of a key's rights holds with the next request on the same connect
   expect((await get(url, "/v1/chat/completions", "anna", chatBody())).code).toBe("insufficient_scope");
   settings.apiKeys = [key("anna", { models: ["river"] })];
   expect((await get(url, "/v1/chat/completions", "anna", chatBody())).status).toBe(200);
+});
+
+test("a key limited to models sees and reaches the pipelines among them", async () => {
+  const nothing = (): Promise<never> => Promise.reject(new Error("nothing is asked here"));
+  const pipelines = new Pipelines({
+    ...{ inference: { run: nothing }, decode: () => ({}) as never, variable: () => undefined },
+    ...{ conversations: { continued: nothing, add: nothing }, log: { info: () => {}, warn: () => {} } },
+  });
+  const spec = (name: string): PipelineSpec => ({
+    ...{ name, description: "", isDefault: false, queueLength: 1, maxConcurrency: 1, source: null, awake: {} },
+    stages: [{ use: "splitter", name: "splitter", section: "splitter", toClient: true, settings: {} }],
+    file: `${name}.toml`,
+  });
+  await pipelines.configure([spec("open"), spec("closed")]);
+  running = await testGateway(() => {}, { pipelines });
+  running.settings.apiKeys = [key("anna", { models: ["open"] })];
+  const { url } = running;
+  const { body } = await get(url, "/pipelines", "anna");
+  expect((body["pipelines"] as { name: string }[]).map(({ name }) => name)).toEqual(["open"]);
+  for (const path of ["schema", "heartbeat", "startup"])
+    expect((await get(url, `/pipelines/open/${path}`, "anna")).status).toBe(200);
+  const query = "user=anna&conversation_id=c-1";
+  for (const path of ["schema", "heartbeat", "startup", "gpttest/hi", `messages?${query}`, `conversations?${query}`])
+    expect((await get(url, `/pipelines/closed/${path}`, "anna")).code).toBe("insufficient_scope");
 });

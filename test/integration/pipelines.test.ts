@@ -400,6 +400,8 @@ describe("sources and sinks", () => {
   test("RabbitMQ: a message is taken, tried again where it fails, and answered to whoever asks", async () => {
     await rabbit.ready;
     const connection = new Connection(rabbit.url);
+    // The daemon may not have found the broker yet.
+    await connection.queueDeclare({ queue: "questions", durable: false });
     const answers: string[] = [];
     const consumer = connection.createConsumer({ queue: "answers", queueOptions: { queue: "answers" } }, ({ body }) => {
       answers.push(String(body));
