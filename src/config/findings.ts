@@ -136,7 +136,7 @@ function notice(severity: ConfigNotice["severity"], { source, path }: Place, mes
 }
 
 /** `file:line: key: message`, the way compilers write it, so that editors can jump there. */
-export function noticeText({ file, line, key, message }: ConfigNotice): string {
+export function noticeText({ file, line, key, message }: Omit<ConfigNotice, "severity">): string {
   return [line === null ? file : `${file}:${line}`, ...(key === null ? [] : [key]), message].join(": ");
 }
 

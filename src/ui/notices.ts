@@ -5,8 +5,7 @@ import { noticeText } from "../config/findings.ts";
 type Notice = DaemonStatus["notices"][number];
 
 /** `error: /etc/assistant/models/a.toml:3: chat.slots: …` */
-export const noticeLine = (notice: Notice): string =>
-  `${notice.severity}: ${noticeText(notice as Parameters<typeof noticeText>[0])}`;
+export const noticeLine = (notice: Notice): string => `${notice.severity}: ${noticeText(notice)}`;
 
 /** The same for a narrow line: the file without its directory. */
 export const shortNoticeLine = (notice: Notice): string => noticeLine({ ...notice, file: basename(notice.file) });

@@ -10,7 +10,7 @@ export interface CheckedPipelines {
 
 /** Of the configuration's notices, those about pipelines; `name`: about the file of one. */
 export const problemsOf = (
-  notices: readonly ConfigNotice[],
+  notices: readonly Omit<ConfigNotice, "severity">[],
   { pipelinesDir }: Pick<Paths, "pipelinesDir">,
   name: string | null = null,
 ): readonly string[] =>
