@@ -5,6 +5,7 @@ import { text } from "node:stream/consumers";
 import type { Documents, DocumentType } from "../core/documents.ts";
 import { programFile, version } from "../core/package.ts";
 import type { FitSettings, MemoryEstimate } from "./fit.ts";
+import { holdsNoModel } from "./gguf-header.ts";
 
 export interface EstimateJob {
   /** Stands for the file, its bytes, the settings and the version of the formula. */
@@ -86,6 +87,9 @@ export class Estimates {
   /** Estimates for all jobs, by key; a job that took too long is missing. Rejects when the process cannot be run. */
   async of(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
     const found = await this.recall(jobs);
+    // The process would take half a second to find the same.
+    for (const { key, file } of jobs)
+      if (!found.has(key) && (await holdsNoModel(file).catch(() => false))) found.set(key, null);
     const missing = jobs.filter(
       ({ key }, index) => !found.has(key) && jobs.findIndex((job) => job.key === key) === index,
     );

@@ -49,6 +49,21 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
   return { bytes: size, ...header };
 }
 
+/**
+ * Whether a file says nothing of a model, which its first bytes tell: it is no GGUF file, or one without metadata and tensors.
+ * Rejects where it cannot be read.
+ */
+export async function holdsNoModel(file: string): Promise<boolean> {
+  await using handle = await open(file, "r");
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(COUNTS_END), 0, COUNTS_END, 0);
+  const isGguf = buffer.toString("latin1", 0, 4) === "GGUF";
+  return !isGguf || bytesRead < COUNTS_END || buffer.subarray(COUNTS_START).every((byte) => byte === 0);
+}
+
+/** Where a header counts its tensors and its metadata, behind magic and version. */
+const COUNTS_START = 8;
+const COUNTS_END = 24;
+
 const AGAIN = "Remove the file and pull or copy it again.";
 
 /** Throws `model_invalid` for one part of a model in several: a pull brings one file. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkGguf, readGguf, refusePart } from "../../../src/models/gguf-header.ts";
+import { checkGguf, holdsNoModel, readGguf, refusePart } from "../../../src/models/gguf-header.ts";
 import { emptyGguf, type GgufValue, ggufPieces } from "../../support/gguf-writer.ts";
 
 let dir = "";
@@ -95,6 +95,23 @@ test.each([
     code: "model_invalid",
     remedy: expect.stringContaining(remedy),
   });
+});
+
+test("files that say nothing of a model are told by their first bytes", async () => {
+  const { file: model } = await write("model.gguf");
+  const { file: firstPart } = await write("part.gguf", part(1, 2));
+  const told = async (bytes: Buffer) => {
+    const file = join(dir, "other");
+    await writeFile(file, bytes);
+    return holdsNoModel(file);
+  };
+  expect(await Promise.all([model, firstPart].map(holdsNoModel))).toEqual([false, false]);
+  // The first part of a model may have its metadata alone.
+  expect(await told(Buffer.concat(ggufPieces(new Map(facts), [])))).toBe(false);
+  expect(await told(emptyGguf)).toBe(true);
+  expect(await told(emptyGguf.subarray(0, 20))).toBe(true);
+  expect(await told(Buffer.from("a text of some other kind, which is long enough"))).toBe(true);
+  await expect(holdsNoModel(join(dir, "missing"))).rejects.toThrow();
 });
 
 test("a header longer than the first read", async () => {
