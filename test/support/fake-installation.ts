@@ -127,10 +127,14 @@ async function writeProgram(folder: string): Promise<string> {
   const binary = join(folder, "llama-server");
   await mkdir(folder);
   const main = join(packageRoot, "test/fakes/llama-server/main.ts");
-  // Absolute, since neither the daemon's nor the engine's PATH need hold the Node that runs the tests.
+  // Every daemon asks for the version, which Node would take fifty times as long for. Absolute, since neither the daemon's
+  // nor the engine's PATH need hold the Node that runs the tests.
   await writeFile(
     binary,
-    `#!/bin/sh\nNODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"\n`,
+    `#!/bin/sh
+[ "$1" = --version ] && { printf 'version: 1 (fake)\\nbuilt with nothing for tests\\n' >&2; exit 0; }
+NODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"
+`,
   );
   await chmod(binary, 0o755);
   return binary;

@@ -10,10 +10,6 @@ import type { Knobs } from "../engine/knobs.ts";
 import { helpText, readServerArguments } from "./arguments.ts";
 
 const argv = process.argv.slice(2);
-if (argv.includes("--version")) {
-  console.error("version: 1 (fake)\nbuilt with nothing for tests");
-  process.exit(0);
-}
 if (argv.includes("--help")) {
   console.log(helpText);
   process.exit(0);
