@@ -20,7 +20,9 @@ const start = async (hostCacheMib = 64): Promise<EngineProcess> =>
   EngineProcess.start("llama-server", await chatModelFile(), { load: { slots: 1, hostCacheMib }, slotDir: folder });
 
 const topics = ["rivers", "mountains", "bridges"] as const;
-const talk = (topic: string): string => `All about ${topic}: ${longPrompt(150 + topic.length)}`;
+/** Every token of a prompt costs 10 ms of a core. */
+const WORDS = 60;
+const talk = (topic: string): string => `All about ${topic}: ${longPrompt(WORDS + topic.length)}`;
 
 /** Asks one token, and returns how many of the prompt's were known. */
 async function cachedOf(engine: EngineProcess, prompt: string): Promise<{ cached: number; text: string }> {
@@ -38,7 +40,7 @@ test("prompts of the host cache are saved, newest first and without what a slot 
     for (let index = 0; ; index++) {
       const saved = await saveCached(first.socketPath, index, `${index}.slot`, soon());
       if (saved === null) break;
-      expect(saved.tokens).toBeGreaterThan(150);
+      expect(saved.tokens).toBeGreaterThan(WORDS);
       files.push(`${index}.slot`);
     }
     // The last one is in the only slot.
@@ -47,12 +49,12 @@ test("prompts of the host cache are saved, newest first and without what a slot 
   }
   await using second = await start();
   // From a slot into the cache, and from the cache into a slot: the files are the same.
-  expect(await loadCached(second.socketPath, "2.slot", soon())).toBeGreaterThan(150);
-  expect(await restoreSlot(second.socketPath, 0, "0.slot", soon())).toBeGreaterThan(150);
-  expect(await loadCached(second.socketPath, "1.slot", soon())).toBeGreaterThan(150);
+  expect(await loadCached(second.socketPath, "2.slot", soon())).toBeGreaterThan(WORDS);
+  expect(await restoreSlot(second.socketPath, 0, "0.slot", soon())).toBeGreaterThan(WORDS);
+  expect(await loadCached(second.socketPath, "1.slot", soon())).toBeGreaterThan(WORDS);
   for (const topic of ["rivers", "bridges", "mountains"]) {
     const answer = await cachedOf(second, `${talk(topic)}${texts.get(topic)} and so on`);
-    expect(answer.cached, topic).toBeGreaterThan(150);
+    expect(answer.cached, topic).toBeGreaterThan(WORDS);
   }
   // The state is the same: what follows is what would have followed.
   await using third = await start(0);
@@ -67,20 +69,20 @@ test("a loaded prompt never displaces another, and what is held already is no se
   await saveCached(first.socketPath, 1, "b.slot", soon());
   await saveSlot(first.socketPath, 0, "c.slot", soon());
   for (const file of ["a.slot", "b.slot", "c.slot"])
-    expect(await loadCached(first.socketPath, file, soon())).toBeGreaterThan(150);
+    expect(await loadCached(first.socketPath, file, soon())).toBeGreaterThan(WORDS);
   expect(await saveCached(first.socketPath, 2, "none.slot", soon())).toBeNull();
-  // About 3.6 MiB each: one fits.
-  await using small = await start(5);
-  expect(await loadCached(small.socketPath, "a.slot", soon())).toBeGreaterThan(150);
+  // About 1.6 MiB each: one fits.
+  await using small = await start(2);
+  expect(await loadCached(small.socketPath, "a.slot", soon())).toBeGreaterThan(WORDS);
   expect(await loadCached(small.socketPath, "b.slot", soon())).toBeNull();
-  expect((await cachedOf(small, talk("mountains"))).cached).toBeGreaterThan(150);
+  expect((await cachedOf(small, talk("mountains"))).cached).toBeGreaterThan(WORDS);
 });
 
 test("conversations with the same long beginning keep their own ends, more of them than slots", async () => {
   await using engine = await start();
-  const beginning = longPrompt(300);
+  const beginning = longPrompt(120);
   const ends = topics.map(
-    (topic) => `${beginning} ${topic}: ${Array.from({ length: 60 }, (_, index) => `${topic} ${index}`).join(" ")}`,
+    (topic) => `${beginning} ${topic}: ${Array.from({ length: 24 }, (_, index) => `${topic} ${index}`).join(" ")}`,
   );
   const lengths: number[] = [];
   for (const prompt of ends) {
@@ -135,7 +137,7 @@ test("a file that is damaged, missing or of another model is refused, and the en
     await expect(loadCached(engine.socketPath, file, soon()), file).rejects.toThrow(/cache-load with status 400/u);
   }
   await expect(saveCached(engine.socketPath, 0, "../outside.slot", soon())).rejects.toThrow(/status 400/u);
-  expect((await cachedOf(engine, talk("rivers"))).cached).toBeGreaterThan(150);
+  expect((await cachedOf(engine, talk("rivers"))).cached).toBeGreaterThan(WORDS);
 });
 
 test("a state that is cut short is computed anew", async () => {
@@ -146,8 +148,8 @@ test("a state that is cut short is computed anew", async () => {
   await using other = await start();
   const { truncate, stat } = await import("node:fs/promises");
   await truncate(file, Math.floor((await stat(file)).size / 2));
-  expect(await loadCached(other.socketPath, "cut.slot", soon())).toBeGreaterThan(150);
+  expect(await loadCached(other.socketPath, "cut.slot", soon())).toBeGreaterThan(WORDS);
   expect((await cachedOf(other, talk("rivers"))).cached).toBe(0);
   await cachedOf(other, talk("mountains"));
-  expect((await cachedOf(other, talk("rivers"))).cached).toBeGreaterThan(150);
+  expect((await cachedOf(other, talk("rivers"))).cached).toBeGreaterThan(WORDS);
 });

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEngineProbe } from "../../src/engines/index.ts";
 import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, until } from "./engine-process.ts";
@@ -22,25 +22,6 @@ describe.each(bothEngines)("the surface of %s", (id) => {
     });
   });
 
-  test("describes itself, its slots and its model", async () => {
-    await using engine = await EngineProcess.start(id, file);
-    const props = await engine.get("/props");
-    expect(props.body).toMatchObject({
-      total_slots: 2,
-      model_path: file,
-      default_generation_settings: { n_ctx: 1024 },
-    });
-    expect(props.body.chat_template).toContain("<|im_start|>");
-    const models = await engine.get("/v1/models");
-    expect(models.body).toMatchObject({
-      object: "list",
-      data: [{ id: "smol", object: "model", meta: { n_ctx: 1024 } }],
-    });
-    expect(await engine.slots()).toEqual(
-      [0, 1].map((slot) => ({ id: slot, busy: false, promptTokensDone: 0, tokensDecoded: 0 })),
-    );
-  });
-
   test("answers the fleet's probe with a real token", async () => {
     await using engine = await EngineProcess.start(id, file);
     const probe = createEngineProbe();
@@ -50,45 +31,68 @@ describe.each(bothEngines)("the surface of %s", (id) => {
     await expect(probe.token(engine.socketPath, "chat", AbortSignal.timeout(300))).rejects.toThrow();
   });
 
-  test("tokenizes and back, and shows what the template makes of messages", async () => {
-    await using engine = await EngineProcess.start(id, file);
-    const text = "Größe: 12 km — 日本 🦊!";
-    const { body } = await engine.post("/tokenize", { content: text });
-    expect(body.tokens.every(Number.isInteger)).toBe(true);
-    expect((await engine.post("/detokenize", { tokens: body.tokens })).body).toEqual({ content: text });
-    const rendered = await engine.post("/apply-template", { messages: [{ role: "user", content: "Hi" }] });
-    expect(rendered.body.prompt).toContain("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    const chat = { messages: [{ role: "user", content: "Hi" }] };
-    const seen = await engine.post("/tokenize", { content: rendered.body.prompt, add_special: true });
-    const counted = await engine.post("/v1/chat/completions/input_tokens", chat);
-    expect(counted.body).toEqual({ input_tokens: seen.body.tokens.length, object: "response.input_tokens" });
-    expect((await engine.get("/lora-adapters")).body).toEqual([]);
-  });
-
-  test("survives tokens that there are not", async () => {
-    await using engine = await EngineProcess.start(id, file);
-    for (const [path, body] of [
-      ["/detokenize", { tokens: [2_000_000_000] }],
-      ["/tokenize", { content: ["a", 2_000_000_000], with_pieces: true }],
-      ["/v1/completions", { prompt: [2_000_000_000], max_tokens: 1 }],
-    ] as const)
-      expect((await engine.post(path, body)).status, path).toBeGreaterThanOrEqual(400);
-    expect((await engine.post("/detokenize", { tokens: [1] })).body).toEqual({ content: "<|im_start|>" });
-  });
-
-  test("closes the connection when it was asked to", async () => {
-    await using engine = await EngineProcess.start(id, file);
-    const socket = engine.raw("/v1/completions", { prompt: "a", max_tokens: 1 });
-    await new Promise((resolve) => socket.once("end", resolve));
-    socket.destroy();
-  });
-
   test("ends on SIGTERM, also while it answers", async () => {
     await using engine = await EngineProcess.start(id, file);
     engine.raw("/v1/completions", { prompt: "Once", max_tokens: 900, stream: true, ignore_eos: true });
     await until(async () => (await engine.busySlots()) === 1, 20_000);
     engine.child.kill("SIGTERM");
     await engine.exited;
+  });
+
+  describe("asked by one after another", () => {
+    let engine: EngineProcess;
+    beforeAll(async () => {
+      engine = await EngineProcess.start(id, file);
+    });
+    afterAll(() => engine[Symbol.asyncDispose]());
+
+    test("describes itself, its slots and its model", async () => {
+      const props = await engine.get("/props");
+      expect(props.body).toMatchObject({
+        total_slots: 2,
+        model_path: file,
+        default_generation_settings: { n_ctx: 1024 },
+      });
+      expect(props.body.chat_template).toContain("<|im_start|>");
+      const models = await engine.get("/v1/models");
+      expect(models.body).toMatchObject({
+        object: "list",
+        data: [{ id: "smol", object: "model", meta: { n_ctx: 1024 } }],
+      });
+      expect(await engine.slots()).toEqual(
+        [0, 1].map((slot) => ({ id: slot, busy: false, promptTokensDone: 0, tokensDecoded: 0 })),
+      );
+    });
+
+    test("tokenizes and back, and shows what the template makes of messages", async () => {
+      const text = "Größe: 12 km — 日本 🦊!";
+      const { body } = await engine.post("/tokenize", { content: text });
+      expect(body.tokens.every(Number.isInteger)).toBe(true);
+      expect((await engine.post("/detokenize", { tokens: body.tokens })).body).toEqual({ content: text });
+      const rendered = await engine.post("/apply-template", { messages: [{ role: "user", content: "Hi" }] });
+      expect(rendered.body.prompt).toContain("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+      const chat = { messages: [{ role: "user", content: "Hi" }] };
+      const seen = await engine.post("/tokenize", { content: rendered.body.prompt, add_special: true });
+      const counted = await engine.post("/v1/chat/completions/input_tokens", chat);
+      expect(counted.body).toEqual({ input_tokens: seen.body.tokens.length, object: "response.input_tokens" });
+      expect((await engine.get("/lora-adapters")).body).toEqual([]);
+    });
+
+    test("survives tokens that there are not", async () => {
+      for (const [path, body] of [
+        ["/detokenize", { tokens: [2_000_000_000] }],
+        ["/tokenize", { content: ["a", 2_000_000_000], with_pieces: true }],
+        ["/v1/completions", { prompt: [2_000_000_000], max_tokens: 1 }],
+      ] as const)
+        expect((await engine.post(path, body)).status, path).toBeGreaterThanOrEqual(400);
+      expect((await engine.post("/detokenize", { tokens: [1] })).body).toEqual({ content: "<|im_start|>" });
+    });
+
+    test("closes the connection when it was asked to", async () => {
+      const socket = engine.raw("/v1/completions", { prompt: "a", max_tokens: 1 });
+      await new Promise((resolve) => socket.once("end", resolve));
+      socket.destroy();
+    });
   });
 });
 
