@@ -5,6 +5,7 @@ import { execa } from "execa";
 import { afterEach, expect, test } from "vitest";
 import { eventually, isRunning, packageRoot } from "../support/assistant.ts";
 import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
+import { ggufPieces } from "../support/gguf-writer.ts";
 import { childrenNaming } from "../support/processes.ts";
 
 let assistant: FakeInstallation;
@@ -98,6 +99,9 @@ test("a start that cannot write its lock leaves nothing of it behind", async () 
 
 test("a daemon that makes estimates ends without waiting for them", async () => {
   assistant = await installFakes({ models: { river: {} } });
+  // Of an empty file nothing is estimated.
+  const header = ggufPieces(new Map([["general.architecture", { text: "llama" }]]), []);
+  await writeFile(assistant.weights("river"), Buffer.concat(header));
   const daemon = execa(process.execPath, [join(packageRoot, "bin/assistant.js"), "serve", "--foreground"], {
     env: assistant.env,
     extendEnv: false,
