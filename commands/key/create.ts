@@ -39,6 +39,14 @@ export default class KeyCreate extends BaseCommand {
     "requests-per-day": limit("requests that begin in one day (UTC)"),
     "tokens-per-minute": limit("tokens of prompts and answers within a minute"),
     "tokens-per-day": limit("tokens of prompts and answers in one day (UTC)"),
+    "max-stored-mib": Flags.integer({
+      min: 0,
+      description: "MiB that it may have stored (default: `[server] max_stored_mib`)",
+    }),
+    "max-stored-records": Flags.integer({
+      min: 0,
+      description: "records that it may have stored (default: `[server] max_stored_records`)",
+    }),
     priority: Flags.integer({ min: 0, max: 100, description: "of requests that name none (default: 50)" }),
     weight: Flags.string({ helpValue: "N", description: "share of the machine relative to other keys (default: 1)" }),
   };
@@ -55,6 +63,8 @@ export default class KeyCreate extends BaseCommand {
       requestsPerDay: flags["requests-per-day"],
       tokensPerMinute: flags["tokens-per-minute"],
       tokensPerDay: flags["tokens-per-day"],
+      maxStoredMib: flags["max-stored-mib"],
+      maxStoredRecords: flags["max-stored-records"],
       priority: flags.priority,
       weight: flags.weight === undefined ? undefined : positive(flags.weight),
     };

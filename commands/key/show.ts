@@ -5,7 +5,7 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 import { keyAccess } from "../support/keys/access.ts";
 
 export default class KeyShow extends BaseCommand {
-  static override summary = "Show one API key's settings";
+  static override summary = "Show one API key's settings, and how much it has stored";
   static override examples = [{ description: "Show a key", command: "<%= config.bin %> key show anna" }];
   static override args = { name: Args.string({ required: true, description: "name of the key" }) };
 

@@ -15,6 +15,12 @@ const settings = {
   requestsPerDay: limit("requests that begin in one day (UTC)"),
   tokensPerMinute: limit("tokens of prompts and answers within a minute"),
   tokensPerDay: limit("tokens of prompts and answers in one day (UTC)"),
+  maxStoredMib: Type.Optional(
+    Type.Integer({ minimum: 0, description: "MiB of what it may have stored; `[server] max_stored_mib`" }),
+  ),
+  maxStoredRecords: Type.Optional(
+    Type.Integer({ minimum: 0, description: "records that it may have stored; `[server] max_stored_records`" }),
+  ),
   priority: Type.Optional(Type.Integer({ minimum: 0, maximum: 100, description: "of requests that name none; 50" })),
   weight: Type.Optional(
     Type.Number({ exclusiveMinimum: 0, description: "share of the machine relative to other keys; 1" }),
@@ -35,6 +41,12 @@ export const KeyView = Type.Object({
   source: Type.Enum(["store", "configuration"]),
   hint: Type.String({ description: "the last characters of the key; empty where they are not known" }),
   ...settings,
+  stored: Type.Optional(
+    Type.Object(
+      { bytes: Type.Integer(), records: Type.Integer() },
+      { description: "what its requests have stored; shown of a single key" },
+    ),
+  ),
   createdAt: Type.Optional(Type.Number({ description: "epoch milliseconds, as the times below" })),
   rotatedAt: Type.Optional(Type.Number()),
   revokedAt: Type.Optional(Type.Number()),

@@ -6,6 +6,8 @@ export interface ObjectRef {
   readonly size: number;
   /** Seconds since 1970. */
   readonly created_at: number;
+  /** Seconds since 1970; null: it stays until it is deleted. */
+  readonly expires_at: number | null;
   readonly content_type: "bytes" | "json";
 }
 

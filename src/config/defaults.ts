@@ -13,6 +13,10 @@ export const defaults = {
   keepResponsesDays: 30,
   /** As in OpenAI's API. */
   fileLimitMib: 512,
+  maxStoredMib: 20_480,
+  maxStoredRecords: 1_000_000,
+  minFreeDiskMib: 512,
+  keepObjectsDays: 7,
   /** As in OpenAI's API. */
   speechInputCharacters: 4096,
   unknownModel: "refuse",

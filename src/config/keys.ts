@@ -20,6 +20,8 @@ export function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[
       models,
       max_in_flight: maxInFlight,
       requests_per_minute: requestsPerMinute,
+      max_stored_mib: maxStoredMib,
+      max_stored_records: maxStoredRecords,
     }): ApiKey => ({
       name,
       sha256: sha256.toLowerCase(),
@@ -28,6 +30,8 @@ export function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[
       ...(models === undefined ? {} : { models }),
       ...(maxInFlight === undefined ? {} : { maxInFlight }),
       ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
+      ...(maxStoredMib === undefined ? {} : { maxStoredMib }),
+      ...(maxStoredRecords === undefined ? {} : { maxStoredRecords }),
     }),
   );
   const plain = variable(env, "ASSISTANT_API_KEY");

@@ -161,6 +161,14 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     bodyLimitBytes,
     maxMessages: keys.server?.max_messages ?? defaults.maxMessages,
     fileLimitBytes: (keys.server?.file_limit_mib ?? defaults.fileLimitMib) * 2 ** 20,
+    storage: {
+      perKey: {
+        bytes: (keys.server?.max_stored_mib ?? defaults.maxStoredMib) * 2 ** 20,
+        records: keys.server?.max_stored_records ?? defaults.maxStoredRecords,
+      },
+      minFreeBytes: (keys.server?.min_free_disk_mib ?? defaults.minFreeDiskMib) * 2 ** 20,
+      keepObjectsMs: (keys.server?.keep_objects_days ?? defaults.keepObjectsDays) * DAY_MS,
+    },
     keepResponsesMs: (keys.server?.keep_responses_days ?? defaults.keepResponsesDays) * DAY_MS,
     unknownModel: keys.gateway?.unknown_model ?? defaults.unknownModel,
     scheduler,

@@ -19,7 +19,7 @@ const MAX_BYTES = 32 * 2 ** 20;
 const PAGE = 1_000;
 
 export interface ConversationsOptions {
-  readonly store: Pick<Store, "collection" | "commit">;
+  readonly store: Pick<Store, "collection" | "commit" | "requireRoom">;
   /** Read anew each time, so that a reload takes effect. */
   readonly settings: () => ConversationSettings;
   /** Epoch milliseconds. */
@@ -71,6 +71,11 @@ export class Conversations {
       const { writes, head } = this.#writes({ id, tenant, revision: 0, value: before }, { items: added });
       if ((await this.#options.store.commit(writes)).ok) return shown(id, head);
     }
+  }
+
+  /** Rejects with `storage_quota_exceeded` where the tenant may begin no turn that is to be kept. */
+  async requireRoom(tenant: string): Promise<void> {
+    await this.#options.store.requireRoom(tenant);
   }
 
   async get(tenant: string, id: string): Promise<Conversation> {
@@ -128,15 +133,19 @@ export class Conversations {
 
   /**
    * Adds items at the end, under new ids where theirs are taken, and returns them. `also`: writes of the same commit, which
-   * expect nothing.
+   * expect nothing. `isTurn`: they hold an answer, which no limit takes away any more.
    */
   async append(
     tenant: string,
     id: string,
     items: readonly Item[],
-    options: { readonly systemPrompt?: string | null; readonly also?: readonly Write[] } = {},
+    options: {
+      readonly systemPrompt?: string | null;
+      readonly also?: readonly Write[];
+      readonly isTurn?: boolean;
+    } = {},
   ): Promise<{ readonly conversation: Conversation; readonly added: readonly StoredItem[] }> {
-    const { systemPrompt = null, also = [] } = options;
+    const { systemPrompt = null, also = [], isTurn = false } = options;
     const { conversation, items: all } = await this.#change(
       tenant,
       id,
@@ -145,6 +154,7 @@ export class Conversations {
         items: [...before, ...this.#added(items, before)],
       }),
       also,
+      isTurn,
     );
     return { conversation, added: all.slice(-items.length) };
   }
@@ -160,7 +170,7 @@ export class Conversations {
     if (record === null) return null;
     const before = await this.#itemsOf(id);
     const all = [...before, ...this.#added(items, before)];
-    return this.#writes(record, { ...(systemPrompt === null ? {} : { systemPrompt }), items: all }).writes;
+    return this.#writes(record, { ...(systemPrompt === null ? {} : { systemPrompt }), items: all }, true).writes;
   }
 
   /** Removes the items. The system prompt is none of them and stays. */
@@ -207,11 +217,12 @@ export class Conversations {
     id: string,
     change: (head: ConversationHead, items: readonly StoredItem[]) => Changed,
     also: readonly Write[] = [],
+    isTurn = false,
   ): Promise<{ readonly conversation: Conversation; readonly items: readonly StoredItem[] }> {
     for (;;) {
       const record = await this.#head(tenant, id);
       const before = await this.#itemsOf(id);
-      const { writes, head, items } = this.#writes(record, { items: before, ...change(record.value, before) });
+      const { writes, head, items } = this.#writes(record, { items: before, ...change(record.value, before) }, isTurn);
       if ((await this.#options.store.commit([...writes, ...also])).ok) return { conversation: shown(id, head), items };
     }
   }
@@ -220,6 +231,7 @@ export class Conversations {
   #writes(
     { id, tenant, revision, value }: Pick<StoredRecord<ConversationHead>, "id" | "tenant" | "revision" | "value">,
     { items: all = [], ...change }: Changed,
+    beyondLimits = false,
   ): { readonly writes: readonly Write[]; readonly head: ConversationHead; readonly items: readonly StoredItem[] } {
     const now = this.#options.now();
     const { ttlMs, maxItems } = this.#options.settings();
@@ -229,8 +241,8 @@ export class Conversations {
     const head = { ...changedHead, messages: items.filter(({ item }) => isMessage(item)).length };
     const expiresAt = now + ttlMs;
     const writes = [
-      this.#heads.put(id, head, { tenant, expiresAt, expect: revision }),
-      this.#items.put(id, { items }, { tenant, expiresAt }),
+      this.#heads.put(id, head, { tenant, expiresAt, expect: revision, beyondLimits }),
+      this.#items.put(id, { items }, { tenant, expiresAt, beyondLimits }),
     ];
     return { writes, head, items };
   }

@@ -29,6 +29,11 @@ export interface ConversationItems {
 export const headCollection: CollectionSpec<ConversationHead> = {
   name: "conversations",
   indexes: { tenant: ["@tenant", "updatedAt"] },
+  held: true,
 };
 
-export const itemCollection: CollectionSpec<ConversationItems> = { name: "conversation_items", indexes: {} };
+export const itemCollection: CollectionSpec<ConversationItems> = {
+  name: "conversation_items",
+  indexes: {},
+  held: true,
+};

@@ -2,6 +2,7 @@ import type { VramReserve } from "./device.ts";
 import type { Capabilities, ModelSpec } from "./model.ts";
 import type { PipelineSpec } from "./pipeline.ts";
 import type { Provider } from "./provider.ts";
+import type { Holding } from "./store.ts";
 
 /** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
 export interface Paths {
@@ -64,6 +65,9 @@ export interface ApiKey {
   /** Tokens of prompts and answers; no limit where they are missing. */
   readonly tokensPerMinute?: number;
   readonly tokensPerDay?: number;
+  /** What it may have stored; as much as the configuration has for all keys where they are missing. */
+  readonly maxStoredMib?: number;
+  readonly maxStoredRecords?: number;
   /** Of requests that name none, 0–100. */
   readonly priority?: number;
   /** From then on it opens nothing, epoch milliseconds; never where it is missing. */
@@ -72,6 +76,16 @@ export interface ApiKey {
   readonly isRevoked?: boolean;
   /** What its limits are counted by; its hash where it is missing. */
   readonly account?: string;
+}
+
+/** What clients may have stored. */
+export interface StorageSettings {
+  /** Of a key that has no limit of its own. */
+  readonly perKey: Holding;
+  /** Of the disk: below, nothing new is accepted that is to be stored. */
+  readonly minFreeBytes: number;
+  /** 0: until they are deleted. */
+  readonly keepObjectsMs: number;
 }
 
 /** One `[[remote_servers]]` entry. */
@@ -148,6 +162,7 @@ export interface Config {
   readonly maxMessages: number;
   /** Of one uploaded file. */
   readonly fileLimitBytes: number;
+  readonly storage: StorageSettings;
   /** How long responses of the Responses API are kept; 0: none is. */
   readonly keepResponsesMs: number;
   /** What becomes of a request for a model that is not configured. */

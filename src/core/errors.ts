@@ -550,6 +550,14 @@ export const errorCatalogue = {
     retry: false,
     about: "A directory or file cannot be written.",
   },
+  storage_quota_exceeded: {
+    // As OpenAI has it: its clients send a 429 or 5xx again, which helps nobody here.
+    status: 400,
+    type: "invalid_request_error",
+    exit: 1,
+    retry: false,
+    about: "The API key has as much stored as it may.",
+  },
   disk_full: {
     status: 507,
     type: "server_error",

@@ -15,7 +15,21 @@ export interface CollectionSpec<T extends object> {
   readonly indexes: Readonly<Record<string, readonly (Extract<keyof T, string> | "@tenant")[]>>;
   /** The field that holds the digest of a blob. A blob is kept as long as a record names it. */
   readonly blob?: Extract<keyof T, string>;
+  /** Its records count towards what their tenant holds. */
+  readonly held?: true;
+  /** The field that holds the blob's length in bytes, which counts too. */
+  readonly blobBytes?: Extract<keyof T, string>;
 }
+
+/** What a tenant's records come to: those of collections that are `held`. */
+export interface Holding {
+  readonly records: number;
+  /** Of their JSON, and of the blobs that they name: one that two of them name counts twice. */
+  readonly bytes: number;
+}
+
+/** How much each of some tenants may hold, by their names. */
+export type HoldingLimits = Readonly<Record<string, Holding>>;
 
 export interface StoredRecord<T extends object> {
   readonly id: string;
@@ -38,6 +52,8 @@ export interface PutOptions {
   readonly expiresAt?: number | null;
   /** The commit fails unless the record has this revision before it; 0: unless there is none. Default: any. */
   readonly expect?: number;
+  /** It is kept however much the tenant holds: it belongs to what was accepted before. Default: limits hold. */
+  readonly beyondLimits?: boolean;
 }
 
 /** One change of a commit, made by a collection. */
@@ -54,6 +70,9 @@ export type Write = {
       /** Of the fields that the collection's indexes name, in the order of `indexedFields`. */
       readonly fields: readonly (FieldValue | null)[];
       readonly expiresAt: number | null;
+      /** What it adds to what the tenant holds, in bytes; 0: it does not count. */
+      readonly heldBytes: number;
+      readonly isLimited: boolean;
     }
   | { readonly op: "remove" }
   | { readonly op: "require" }
@@ -114,9 +133,13 @@ export interface Collection<T extends object> {
 export interface Blobs {
   /**
    * Streams the content to disk; it is durable when this resolves. A record must name it within minutes. Rejects with
-   * `body_too_large` past `maxBytes`, with `disk_full`, and with what the source throws; nothing is kept then.
+   * `body_too_large` past `maxBytes`, with `disk_full`, and with what the source throws; nothing is kept then. `tenant`:
+   * whose room it takes; null: it belongs to what was accepted before.
    */
-  write(source: AsyncIterable<Uint8Array>, options: { readonly maxBytes: number }): Promise<Blob>;
+  write(
+    source: AsyncIterable<Uint8Array>,
+    options: { readonly maxBytes: number; readonly tenant: string | null },
+  ): Promise<Blob>;
   /** Null where there is none. `start` and `end` are offsets in bytes, `end` not included. */
   read(digest: string, range?: { readonly start: number; readonly end: number }): Promise<BlobContent | null>;
 }
@@ -152,8 +175,14 @@ export interface Store {
    */
   watch(collection: string, changed: (ids: readonly string[] | null) => void): Disposable;
   collection<T extends object>(spec: CollectionSpec<T>): Collection<T>;
-  /** Does all of the writes, or none. A record may occur in one of them only. */
-  commit(writes: readonly Write[]): Promise<Commit>;
+  /**
+   * Does all of the writes, or none. A record may occur in one of them only. Rejects with `storage_quota_exceeded` where a
+   * tenant's holding would grow beyond what `limits` has for it.
+   */
+  commit(writes: readonly Write[], limits?: HoldingLimits): Promise<Commit>;
+  heldBy(tenant: string): Promise<Holding>;
+  /** Rejects with `storage_quota_exceeded` or `disk_full` where nothing more may be accepted from a tenant that is to be stored. */
+  requireRoom(tenant: string): Promise<void>;
   /** Whether a tenant has records, those of the collections in `except` aside. */
   hasRecordsOf(tenant: string, options: { readonly except: readonly string[] }): Promise<boolean>;
   /** Deletes them. */

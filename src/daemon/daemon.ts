@@ -18,6 +18,7 @@ import type { AuditPort } from "../gateway/ports.ts";
 import type { Log } from "../inference/ports.ts";
 import { AuditTrail } from "../keys/audit-trail.ts";
 import { KeyRing } from "../keys/key-ring.ts";
+import { storageLimitOf } from "../keys/storage-limit.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import type { Monitor } from "../monitor/monitor.ts";
@@ -25,6 +26,8 @@ import { Objects } from "../objects/objects.ts";
 import type { Pipelines } from "../pipelines/pipelines.ts";
 import type { Pools } from "../replicas/pools.ts";
 import type { Replicas } from "../replicas/replicas.ts";
+import { DiskFloor } from "../store/disk-floor.ts";
+import { LimitedStore } from "../store/limited.ts";
 import { installationId, openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type DaemonLog, openLog } from "../telemetry/log.ts";
@@ -121,8 +124,12 @@ export class Daemon {
       problems.forEach(report);
       for (const leftover of leftovers)
         log.log.warn({ ...leftover }, "ended a process that an earlier daemon left behind");
-      const records = await openRecords(config, report, { isRequired: false });
-      const cluster = records.isShared ? records.connection : null;
+      const opened = await openRecords(config, report, { isRequired: false });
+      const records = new LimitedStore(opened, {
+        limitOf: (tenant) => storageLimitOf(tenant, keys.keys, current.config.storage),
+        disk: opened.isShared ? null : new DiskFloor(config.paths.dataDir, () => current.config.storage.minFreeBytes),
+      });
+      const cluster = opened.isShared ? opened.connection : null;
       const installation = cluster === null ? null : await installationId(documents);
       const stores: Stores = { ...documents, records, cluster, installation };
       const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
@@ -242,7 +249,10 @@ export class Daemon {
       servers: registeredServers(remotes),
       replicas: {
         replicas: this.#replicas,
-        objects: new Objects(stores.records, () => current.config.fileLimitBytes),
+        objects: new Objects(stores.records, () => ({
+          limitBytes: current.config.fileLimitBytes,
+          keepMs: current.config.storage.keepObjectsMs,
+        })),
         self: () => ({
           replicaId: remotes.nodeId,
           endpoint: this.#listeners.grpc ?? this.#listeners.url ?? "",

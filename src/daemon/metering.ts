@@ -5,6 +5,7 @@ import type { FinishedRequest } from "../core/request.ts";
 import type { Store } from "../core/store.ts";
 import { KeyLimits } from "../gateway/front/key-limits.ts";
 import type { RequestLog } from "../inference/ports.ts";
+import { BoundedNames } from "../telemetry/bounded-names.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { TaskQueueFacts } from "../telemetry/task-metrics.ts";
 import { UsageLedger, type UsageSources, usageCollection } from "../telemetry/usage.ts";
@@ -21,6 +22,8 @@ export class Metering implements AsyncDisposable {
   readonly #usage: UsageLedger;
   readonly #timer: NodeJS.Timeout;
   readonly #failed: (error: unknown) => void;
+  readonly #models = new BoundedNames();
+  readonly #instances = new BoundedNames();
   #uncounted: FinishedRequest[] = [];
 
   private constructor(usage: UsageLedger, failed: (error: unknown) => void) {
@@ -88,7 +91,13 @@ export class Metering implements AsyncDisposable {
   #count(): void {
     const requests = this.#uncounted;
     this.#uncounted = [];
-    for (const request of requests) {
+    for (const finished of requests) {
+      const { model, instance } = finished;
+      const request = {
+        ...finished,
+        model: model && this.#models.of(model),
+        instance: instance && this.#instances.of(instance),
+      };
       this.#metrics.request(request);
       this.#usage.note(request);
     }

@@ -15,6 +15,9 @@ const MODEL_KINDS: Readonly<Record<ServerKind, ModelKind>> = {
   tts: "speech",
 };
 
+/** Each is asked for its models again and again. */
+const MAX_SERVERS = 256;
+
 /** Makes servers that are registered through the API into providers, which live as long as the daemon. */
 export function registeredServers(
   remotes: Pick<Remotes, "register" | "unregister" | "registered" | "providers">,
@@ -40,6 +43,10 @@ export function registeredServers(
         throw new AssistantError("model_exists", `${url} is registered already, as ${same.name}.`, {
           param: "url",
           remedy: "Unregister it first.",
+        });
+      if (kindsOf.size >= MAX_SERVERS)
+        throw new AssistantError("no_capacity", `${MAX_SERVERS} servers are registered, and there may be no more.`, {
+          remedy: "Unregister one first.",
         });
       kindsOf.set(provider.name, kinds);
       try {

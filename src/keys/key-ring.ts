@@ -141,8 +141,11 @@ export class KeyRing {
   /** Throws `key_not_found`. */
   async show(name: string): Promise<KeyView> {
     const configured = this.#options.configured().find((key) => key.name === name);
-    if (configured !== undefined) return configuredView(configured);
-    return viewOf(name, (await this.#required(name)).value, this.#options.clock.now());
+    const view =
+      configured === undefined
+        ? viewOf(name, (await this.#required(name)).value, this.#options.clock.now())
+        : configuredView(configured);
+    return { ...view, stored: await this.#options.store.heldBy(name) };
   }
 
   /** Throws `invalid_request` and `key_exists`. The secret is returned this once and kept nowhere. */

@@ -30,7 +30,7 @@ export function newSecret(): { readonly secret: string } & Pick<KeyRecord, "sha2
 }
 
 /** The tenant of this machine's own user, whose records no key is to see. */
-const LOCAL = "local";
+export const LOCAL = "local";
 
 /** Whether a key may have the name. */
 export const isKeyName = (name: string): boolean => NAME.test(name) && name !== LOCAL;
@@ -83,7 +83,8 @@ export function viewOf(name: string, record: KeyRecord, now: number): KeyView {
 }
 
 /** A key of the configuration, in the same shape. */
-export function configuredView({ name, scopes, models, maxInFlight, requestsPerMinute, weight }: ApiKey): KeyView {
+export function configuredView(key: ApiKey): KeyView {
+  const { name, scopes, models, maxInFlight, requestsPerMinute, maxStoredMib, maxStoredRecords, weight } = key;
   return {
     name,
     state: "active",
@@ -93,6 +94,8 @@ export function configuredView({ name, scopes, models, maxInFlight, requestsPerM
     ...(models === undefined ? {} : { models: [...models] }),
     ...(maxInFlight === undefined ? {} : { maxInFlight }),
     ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
+    ...(maxStoredMib === undefined ? {} : { maxStoredMib }),
+    ...(maxStoredRecords === undefined ? {} : { maxStoredRecords }),
     ...(weight === undefined ? {} : { weight }),
   };
 }

@@ -16,23 +16,35 @@ export interface StoredObject {
   readonly contentType: ObjectContentType;
   /** Epoch milliseconds. */
   readonly createdAt: number;
+  /** From then on it is gone; null or missing: it stays. */
+  readonly expiresAt?: number | null;
+}
+
+export interface ObjectSettings {
+  /** Of one object. */
+  readonly limitBytes: number;
+  /** How long objects are kept; 0: until they are deleted. */
+  readonly keepMs: number;
 }
 
 const COLLECTION: CollectionSpec<StoredObject> = {
   name: "objects",
   indexes: { tenant: ["@tenant", "key"], age: ["@tenant", "createdAt"] },
   blob: "digest",
+  held: true,
+  blobBytes: "bytes",
 };
 const PAGE = 1_000;
 const MAX_KEY_BYTES = 256;
 /** The longest JSON, which is read whole to see that it is JSON. */
 const MAX_JSON_BYTES = 64 * 2 ** 20;
 
-export const refOf = ({ key, bytes, createdAt, contentType }: StoredObject): ObjectRef => ({
+export const refOf = ({ key, bytes, createdAt, expiresAt = null, contentType }: StoredObject): ObjectRef => ({
   path: `${OBJECTS_PATH}/${encodeURIComponent(key)}`,
   key,
   size: bytes,
   created_at: createdAt / 1000,
+  expires_at: expiresAt === null ? null : expiresAt / 1000,
   content_type: contentType,
 });
 
@@ -40,28 +52,36 @@ export const refOf = ({ key, bytes, createdAt, contentType }: StoredObject): Obj
 export class Objects {
   readonly #store: Store;
   readonly #records: Collection<StoredObject>;
-  readonly #limitBytes: () => number;
+  readonly #settings: () => ObjectSettings;
 
-  /** `limitBytes`: of one object, read anew for each. */
-  constructor(store: Store, limitBytes: () => number) {
+  /** `settings` are read anew for each object. */
+  constructor(store: Store, settings: () => ObjectSettings) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
-    this.#limitBytes = limitBytes;
+    this.#settings = settings;
   }
 
-  /** Keeps a content under a key, or one that is made; an object that has it already is replaced. Rejects with `body_too_large`, `invalid_json`, `invalid_request`. */
+  /**
+   * Keeps a content under a key, or one that is made; an object that has it already is replaced. `ttlMs`: how long, null: as
+   * long as the settings have it. Rejects with `body_too_large`, `invalid_json`, `invalid_request`, `storage_quota_exceeded`.
+   */
   async create(
     tenant: string,
     key: string | null,
     contentType: ObjectContentType,
     content: AsyncIterable<Uint8Array>,
+    ttlMs: number | null = null,
   ): Promise<ObjectRef> {
     if (key !== null) checkKey(key);
-    const source = contentType === "json" ? await checkedJson(content, this.#limitBytes()) : content;
-    const { digest, bytes } = await this.#store.blobs.write(source, { maxBytes: this.#limitBytes() });
+    const { limitBytes: maxBytes, keepMs } = this.#settings();
+    const source = contentType === "json" ? await checkedJson(content, maxBytes) : content;
+    const { digest, bytes } = await this.#store.blobs.write(source, { maxBytes, tenant });
     const named = key ?? `obj-${digest.slice(0, 8)}-${randomBytes(6).toString("hex")}`;
-    const object = { key: named, bytes, digest, contentType, createdAt: Date.now() };
-    await this.#store.commit([this.#records.put(idOf(tenant, named), object, { tenant })]);
+    const createdAt = Date.now();
+    const kept = ttlMs ?? keepMs;
+    const expiresAt = kept === 0 ? null : createdAt + kept;
+    const object = { key: named, bytes, digest, contentType, createdAt, expiresAt };
+    await this.#store.commit([this.#records.put(idOf(tenant, named), object, { tenant, expiresAt })]);
     return refOf(object);
   }
 

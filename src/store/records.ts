@@ -2,7 +2,9 @@ import { AssistantError } from "../core/errors.ts";
 import type {
   Collection,
   CollectionSpec,
+  Commit,
   FieldValue,
+  Holding,
   ListQuery,
   Page,
   PutOptions,
@@ -34,6 +36,34 @@ export interface RawListQuery extends RawQuery {
   readonly after: readonly FieldValue[] | null;
 }
 
+/** What a commit would have made of what a tenant holds. */
+export interface Exceeded {
+  readonly tenant: string;
+  readonly held: Holding;
+  readonly limit: Holding;
+}
+
+/** What a backend answers; the store makes an error of `exceeded`. */
+export type RawCommit = Commit | { readonly ok: false; readonly exceeded: Exceeded };
+
+/** Rejects with `storage_quota_exceeded` where a limit did not hold. */
+export function committed(commit: RawCommit): Commit {
+  if ("exceeded" in commit) throw quotaExceeded(commit.exceeded);
+  return commit;
+}
+
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 2 : 0);
+
+export const quotaExceeded = ({ tenant, held, limit }: Exceeded): AssistantError =>
+  new AssistantError(
+    "storage_quota_exceeded",
+    `The API key "${tenant}" has ${mib(held.bytes)} MiB stored in ${held.records} records, and may have ${mib(limit.bytes)} MiB (max_stored_mib) in ${limit.records} records (max_stored_records); this is more than what is left.`,
+    {
+      remedy:
+        "Delete files, objects, responses, conversations, batches or tasks that are not needed any more, or have the key's limits raised.",
+    },
+  );
+
 /** What differs between implementations of the store. */
 export interface RecordBackend extends Pick<Store, "commit"> {
   get(collection: string, id: string): Promise<RawRecord | null>;
@@ -45,10 +75,10 @@ const MAX_PAGE = 1_000;
 const MAX_ID_LENGTH = 512;
 
 /** The fields of values that indexes of the collection name, each once. */
-export const indexedFields = ({ indexes, blob }: CollectionSpec<never>): string[] =>
-  [...new Set([...Object.values<readonly string[]>(indexes).flat(), ...(blob === undefined ? [] : [blob])])].filter(
-    (field) => field !== "@tenant",
-  );
+export const indexedFields = ({ indexes, blob, blobBytes }: CollectionSpec<never>): string[] =>
+  [...new Set([...Object.values<readonly string[]>(indexes).flat(), blob, blobBytes])].filter(
+    (field) => field !== undefined && field !== "@tenant",
+  ) as string[];
 
 /** A collection over any backend: values to JSON and back, cursors, and updates that try again. */
 export class RecordCollection<T extends object> implements Collection<T> {
@@ -90,12 +120,16 @@ export class RecordCollection<T extends object> implements Collection<T> {
     return this.#backend.count(this.#rawQuery(query));
   }
 
-  put(id: string, value: T, { tenant, expiresAt = null, expect }: PutOptions): Write {
+  put(id: string, value: T, { tenant, expiresAt = null, expect, beyondLimits = false }: PutOptions): Write {
     if (id === "" || id.length > MAX_ID_LENGTH)
       throw new AssistantError("invalid_request", `An id has 1 to ${MAX_ID_LENGTH} characters; found ${id.length}.`);
     const fields = this.#fields.map((field) => fieldOf(value, tenant, field));
     const json = JSON.stringify(value);
-    return { op: "put", collection: this.#spec.name, id, tenant, json, fields, expiresAt, expect: expect ?? null };
+    const { name: collection, held = false, blobBytes } = this.#spec;
+    const ofBlob = blobBytes === undefined ? 0 : Number(value[blobBytes] ?? 0);
+    const heldBytes = held ? Buffer.byteLength(json) + ofBlob : 0;
+    const record = { collection, id, tenant, json, fields, expiresAt, expect: expect ?? null };
+    return { op: "put", ...record, heldBytes, isLimited: held && !beyondLimits };
   }
 
   remove(id: string, expect?: number): Write {
@@ -112,7 +146,8 @@ export class RecordCollection<T extends object> implements Collection<T> {
       const value = record === null ? null : change(record.value);
       if (record === null || value === null) return record;
       const { tenant, expiresAt, revision } = record;
-      const result = await this.#backend.commit([this.put(id, value, { tenant, expiresAt, expect: revision })]);
+      const options = { tenant, expiresAt, expect: revision, beyondLimits: true };
+      const result = await this.#backend.commit([this.put(id, value, options)]);
       if (result.ok) return { ...record, value, revision: revision + 1, updatedAt: Date.now() };
     }
   }

@@ -117,7 +117,7 @@ export class TaskLedger {
     const { id, tenant, revision } = before;
     const hasEnded = isEnded(task.status);
     const expiresAt = hasEnded ? this.#options.now() + this.#options.retentionMs() : null;
-    const writes: Write[] = [this.#tasks.put(id, task, { tenant, expiresAt, expect: revision })];
+    const writes: Write[] = [this.#tasks.put(id, task, { tenant, expiresAt, expect: revision, beyondLimits: true })];
     if (hasEnded && task.webhookUrl !== null)
       writes.push(
         this.deliveries.put(id, newDelivery(task.webhookUrl, this.#options.now()), { tenant, expiresAt, expect: 0 }),

@@ -113,6 +113,7 @@ export const taskCollection: CollectionSpec<TaskRecord> = {
     tenant: ["@tenant"],
     tenantStatus: ["@tenant", "status"],
   },
+  held: true,
 };
 
 /** Which task a key of a tenant stands for. The record's id is made of both. */
@@ -120,7 +121,7 @@ export interface IdempotencyRecord {
   readonly taskId: string;
 }
 
-export const idempotencyCollection: CollectionSpec<IdempotencyRecord> = { name: "task_keys", indexes: {} };
+export const idempotencyCollection: CollectionSpec<IdempotencyRecord> = { name: "task_keys", indexes: {}, held: true };
 
 const MAX_LOGS = 100;
 

@@ -8,6 +8,8 @@ const LIMITS = [
   ["requestsPerDay", "requests/day"],
   ["tokensPerMinute", "tokens/min"],
   ["tokensPerDay", "tokens/day"],
+  ["maxStoredMib", "MiB stored"],
+  ["maxStoredRecords", "records stored"],
 ] as const satisfies readonly (readonly [keyof KeyView, string])[];
 
 /** Keys as a table. Pure. */
@@ -37,6 +39,7 @@ export function keyText(key: KeyView): string[] {
     ["limits", limitsOf(key).join(", ") || "none"],
     ["priority", String(key.priority ?? "50 (default)")],
     ["weight", String(key.weight ?? "1 (default)")],
+    ...(key.stored === undefined ? [] : [["stored", storedText(key.stored)] satisfies [string, string]]),
     ["created", timeText(key.createdAt, "-")],
     ["expires", timeText(key.expiresAt, "never")],
   ];
@@ -62,6 +65,9 @@ export const auditText = (entries: readonly AuditEntry[]): string[] =>
 
 const limitsOf = (key: KeyView): string[] =>
   LIMITS.flatMap(([field, unit]) => (key[field] === undefined ? [] : [`${key[field]} ${unit}`]));
+
+const storedText = ({ bytes, records }: NonNullable<KeyView["stored"]>): string =>
+  `${(bytes / 2 ** 20).toFixed(1)} MiB in ${records} ${records === 1 ? "record" : "records"}`;
 
 const timeText = (time: number | undefined, missing: string): string =>
   time === undefined ? missing : `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;

@@ -89,6 +89,42 @@ test("a batch of tasks that is refused uses up nothing of the key's limit", asyn
   expect([...statuses, (await chat(gina)).status]).toEqual([200, 200, 200, 429]);
 });
 
+test("a key stores as much as it may, however many requests come at once, and what is refused says so in each dialect", async () => {
+  const hugo = await made("create", "hugo", "--max-stored-records", "3");
+  const put = async (key: string): Promise<number> =>
+    (await send(hugo, "PUT", `/api/v1/objects/${key}`, { some: key })).status;
+  const statuses = await Promise.all(["a", "b", "c", "d", "e", "f"].map(put));
+  expect(statuses.filter((status) => status === 201)).toHaveLength(3);
+  expect(statuses.filter((status) => status === 400)).toHaveLength(3);
+
+  const refusal = await send(hugo, "PUT", "/api/v1/objects/g", {});
+  expect(refusal.body).toMatchObject({ error: { code: "storage_quota_exceeded" } });
+  const form = new FormData();
+  form.append("purpose", "user_data");
+  form.append("file", new Blob(["Rhine"]), "rivers.txt");
+  const authorization = `Bearer ${hugo}`;
+  const file = await fetch(`${url}/v1/files`, { method: "POST", body: form, headers: { authorization } });
+  const told = { code: "storage_quota_exceeded", message: expect.stringContaining("max_stored_records") };
+  expect([file.status, await file.json()]).toMatchObject([400, { error: { type: "invalid_request_error", ...told } }]);
+  expect(await send(hugo, "POST", "/api/v1/tasks", later)).toMatchObject({
+    status: 400,
+    body: { error: "storage_quota_exceeded" },
+  });
+  const ask = { model: "river", input: "hello" };
+  expect(await send(hugo, "POST", "/v1/responses", ask)).toMatchObject({ status: 400, body: { error: told } });
+  expect((await send(hugo, "POST", "/v1/responses", { ...ask, store: false })).status).toBe(200);
+  expect((await chat(hugo)).status).toBe(200);
+
+  const { stored } = await run<KeyView>("key", "show", "hugo");
+  expect(stored?.records).toBe(3);
+  const { body } = await send(hugo, "GET", "/api/v1/objects");
+  const [kept] = body["objects"] as { key: string; expires_at: number }[];
+  expect(kept?.expires_at).toBeGreaterThan(Date.now() / 1000);
+  await fetch(`${url}/api/v1/objects/${kept?.key}`, { method: "DELETE", headers: { authorization } });
+  expect((await send(hugo, "POST", "/v1/responses", ask)).status).toBe(200);
+  expect((await run<KeyView>("key", "show", "hugo")).stored?.records).toBe(3);
+});
+
 test("limits are told in headers, refuse with 429, and those of a day hold over a restart", async () => {
   const dora = await made("create", "dora", "--requests-per-minute", "9", "--requests-per-day", "2");
   const emil = await made("create", "emil", "--tokens-per-day", "2");

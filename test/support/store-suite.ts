@@ -11,12 +11,20 @@ interface Job {
   readonly rank: number;
   readonly note?: string;
   readonly content?: string;
+  readonly contentBytes?: number;
 }
 
 const jobs = (number: number): CollectionSpec<Job> => ({
   name: `jobs_${number}`,
   indexes: { byState: ["state", "rank"], ofTenant: ["@tenant", "state"], byNote: ["note"] },
   blob: "content",
+});
+const held = (number: number): CollectionSpec<Job> => ({
+  name: `held_${number}`,
+  indexes: {},
+  held: true,
+  blob: "content",
+  blobBytes: "contentBytes",
 });
 
 /** What every implementation of the port `Store` does. `open` opens the store that the directory stands for, again where it was open before. */
@@ -56,6 +64,69 @@ export function storeSuite(name: string, open: (directory: string, clock: Pick<C
       store.commit([collection.put(id, { state: "new", rank: 0, ...value }, { tenant, expiresAt })]);
     const ids = async (query: Partial<Parameters<typeof collection.list>[0]> = {}): Promise<string[]> =>
       (await collection.list({ limit: 100, ...query })).records.map(({ id }) => id);
+
+    describe("what tenants hold", () => {
+      const job = (contentBytes?: number): Job => ({
+        ...{ state: "new", rank: 0 },
+        ...(contentBytes === undefined ? {} : { contentBytes }),
+      });
+      const own = JSON.stringify(job()).length;
+      let holding: Collection<Job>;
+      let anna: string;
+      let bert: string;
+
+      beforeEach(() => {
+        holding = store.collection(held(number));
+        anna = `anna ${number}`;
+        bert = `bert ${number}`;
+      });
+
+      test("is counted whichever way records come and go, blobs among them", async () => {
+        await put("not counted", {}, anna);
+        const withBlob = JSON.stringify(job(1000)).length + 1000;
+        await store.commit([holding.put("a", job(), { tenant: anna }), holding.put("b", job(1000), { tenant: anna })]);
+        expect(await store.heldBy(anna)).toEqual({ records: 2, bytes: own + withBlob });
+        await store.commit([holding.put("a", job(1000), { tenant: anna })]);
+        expect(await store.heldBy(anna)).toEqual({ records: 2, bytes: 2 * withBlob });
+        await store.commit([holding.put("a", job(), { tenant: bert })]);
+        expect(await store.heldBy(bert)).toEqual({ records: 1, bytes: own });
+        await store.commit([holding.remove("b"), holding.put("c", job(), { tenant: anna, expiresAt: now + 10 })]);
+        expect(await store.heldBy(anna)).toEqual({ records: 1, bytes: own });
+        now += 20;
+        await store.sweep();
+        expect(await store.heldBy(anna)).toEqual({ records: 0, bytes: 0 });
+        await store.removeRecordsOf(bert, { except: [] });
+        expect(await store.heldBy(bert)).toEqual({ records: 0, bytes: 0 });
+      });
+
+      test("grows to its limit and no further, however many write at once", async () => {
+        const limits = { [anna]: { records: 5, bytes: 100 * own } };
+        const commits = Array.from({ length: 20 }, (_, index) =>
+          store.commit([holding.put(`r${index}`, job(), { tenant: anna })], limits),
+        );
+        const kept = (await Promise.allSettled(commits)).filter(({ status }) => status === "fulfilled");
+        expect(kept).toHaveLength(5);
+        expect((await store.heldBy(anna)).records).toBe(5);
+        expect(await holding.count()).toBe(5);
+      });
+
+      test("is refused past its bytes with both figures, and nothing of the commit is done", async () => {
+        const limits = { [anna]: { records: 100, bytes: own + 500 } };
+        const writes = [holding.put("a", job(), { tenant: anna }), holding.put("b", job(600), { tenant: anna })];
+        await expect(store.commit(writes, limits)).rejects.toMatchObject({
+          code: "storage_quota_exceeded",
+          message: expect.stringContaining(anna),
+        });
+        expect(await holding.count()).toBe(0);
+      });
+
+      test("may shrink while it is over its limit", async () => {
+        await store.commit([holding.put("a", job(1000), { tenant: anna }), holding.put("b", job(), { tenant: anna })]);
+        const limits = { [anna]: { records: 1, bytes: 10 } };
+        expect(await store.commit([holding.put("a", job(), { tenant: anna })], limits)).toMatchObject({ ok: true });
+        expect(await store.commit([holding.remove("b")], limits)).toMatchObject({ ok: true });
+      });
+    });
 
     test("an empty store has no records", async () => {
       expect(await collection.get("a")).toBeNull();
@@ -296,7 +367,7 @@ export function storeSuite(name: string, open: (directory: string, clock: Pick<C
       });
 
       test("a content comes back whole and in parts, under its digest", async () => {
-        const blob = await store.blobs.write(chunks("hello ", "world"), { maxBytes: 11 });
+        const blob = await store.blobs.write(chunks("hello ", "world"), { maxBytes: 11, tenant: null });
         expect(blob).toEqual({ digest: digestOf("hello world"), bytes: 11 });
         expect(await textOf(blob.digest)).toBe("hello world");
         expect(await textOf(blob.digest, { start: 4, end: 7 })).toBe("o w");
@@ -305,15 +376,17 @@ export function storeSuite(name: string, open: (directory: string, clock: Pick<C
       });
 
       test("one that is too large is refused, and nothing of it is kept", async () => {
-        const wide = store.blobs.write(chunks("hello ", "world"), { maxBytes: 10 });
+        const wide = store.blobs.write(chunks("hello ", "world"), { maxBytes: 10, tenant: null });
         await expect(wide).rejects.toMatchObject({ code: "body_too_large" });
         expect(await textOf(digestOf("hello world"))).toBeNull();
       });
 
       test("a sweep deletes a blob when the last record that names it is gone", async () => {
-        const { digest } = await store.blobs.write(chunks("shared"), { maxBytes: 100 });
+        const { digest } = await store.blobs.write(chunks("shared"), { maxBytes: 100, tenant: null });
         await put("a", { content: digest });
-        await put("b", { content: (await store.blobs.write(chunks("sha", "red"), { maxBytes: 100 })).digest });
+        await put("b", {
+          content: (await store.blobs.write(chunks("sha", "red"), { maxBytes: 100, tenant: null })).digest,
+        });
         await store.commit([collection.remove("a")]);
         later();
         expect(await store.sweep()).toEqual({ records: 0, blobs: 0 });
@@ -325,7 +398,7 @@ export function storeSuite(name: string, open: (directory: string, clock: Pick<C
 
       test("a sweep leaves a blob that no record can name yet", async () => {
         await put("a");
-        const { digest } = await store.blobs.write(chunks("fresh"), { maxBytes: 100 });
+        const { digest } = await store.blobs.write(chunks("fresh"), { maxBytes: 100, tenant: null });
         expect(await store.sweep()).toEqual({ records: 0, blobs: 0 });
         expect(await textOf(digest)).toBe("fresh");
       });

@@ -124,6 +124,15 @@ const ApiKeyEntry = Type.Object(
         defaultText: "no limit",
       },
     ),
+    max_stored_mib: integer("What the key may have stored, instead of `[server] max_stored_mib`.", {
+      minimum: 0,
+      defaultText: "that of `[server]`",
+      unit: "MiB",
+    }),
+    max_stored_records: integer("The same in records, instead of `[server] max_stored_records`.", {
+      minimum: 0,
+      defaultText: "that of `[server]`",
+    }),
   },
   { additionalProperties: false, description: "One key." },
 );
@@ -194,6 +203,22 @@ export const MainFile = Type.Object(
           default: defaults.fileLimitMib,
           unit: "MiB",
         }),
+        max_stored_mib: integer(
+          "What one API key may have stored: files, objects, responses, conversations, batches and tasks. What would be more is refused; what was accepted before still ends.",
+          { minimum: 0, maximum: 2 ** 30, default: defaults.maxStoredMib, unit: "MiB" },
+        ),
+        max_stored_records: integer(
+          "The same in records: one for each file, object, response, batch and task, two for each conversation.",
+          { minimum: 0, maximum: 1_000_000_000, default: defaults.maxStoredRecords },
+        ),
+        min_free_disk_mib: integer(
+          "Free room on the disk of the data directory below which nothing new is accepted that is to be stored, from anybody.",
+          { minimum: 0, maximum: 2 ** 30, default: defaults.minFreeDiskMib, unit: "MiB" },
+        ),
+        keep_objects_days: integer(
+          "How long objects of `/api/v1/objects` are kept that are created without `ttl_seconds`; 0: until they are deleted.",
+          { minimum: 0, maximum: 3650, default: defaults.keepObjectsDays, unit: "days" },
+        ),
         keep_responses_days: integer(
           "How long responses of `/v1/responses` are kept, for clients that go on from them; 0: none is kept.",
           { minimum: 0, maximum: 3650, default: defaults.keepResponsesDays, unit: "days" },

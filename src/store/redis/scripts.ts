@@ -7,7 +7,8 @@ export interface Script {
 
 /*
  * A record is the value of `PREFIX c:COLLECTION:r:ID`: tenant, revision, position, times of making and change, expiry (0:
- * none), JSON, and pairs of an index and the record's values in it. `PREFIX c:COLLECTION:i:INDEX` are sorted sets of equal
+ * none), JSON, pairs of an index and the record's values in it, and the bytes that it counts for in `PREFIX held:TENANT`, 0 or
+ * missing: it does not count. `PREFIX c:COLLECTION:i:INDEX` are sorted sets of equal
  * scores (see ordering.ts), beside `@all`, the order of making, and `@expires`, scored by time.
  */
 const COMMON = `
@@ -21,7 +22,13 @@ local function load(c, id)
   return nil
 end
 local function isAlive(record, now) return record ~= nil and (record[6] == 0 or record[6] > now) end
+local function held(record, sign)
+  if not record[9] or record[9] == 0 then return end
+  redis.call('HINCRBY', P .. 'held:' .. record[1], 'records', sign)
+  redis.call('HINCRBY', P .. 'held:' .. record[1], 'bytes', string.format('%d', sign * record[9]))
+end
 local function drop(c, id, record)
+  held(record, -1)
   local tail = tailOf(record[3], id)
   redis.call('ZREM', indexKey(c, '@all'), tail)
   redis.call('ZREM', indexKey(c, '@expires'), id)
@@ -47,15 +54,23 @@ const script = (body: string): Script => {
 };
 
 export const scripts = {
-  /** now, sender, channel, then for each write: op, collection, id, expectation or '', and for a put: tenant, JSON, expiry, pairs, index, values … */
+  /**
+   * now, sender, channel, limits, then for each of them: tenant, records, bytes; then for each write: op, collection, id,
+   * expectation or '', and for a put: tenant, JSON, expiry, counted bytes, pairs, index, values … Answers 1 and revisions, or
+   * 0 and the write that failed, or 2, the limit that does not hold, and what is held.
+   */
   commit: script(`
 local now, sender, at = tonumber(ARGV[1]), ARGV[2], 4
 local function argument() at = at + 1; return ARGV[at - 1] end
-local writes = {}
+local limits, writes = {}, {}
+for i = 1, tonumber(argument()) do
+  limits[i] = { tenant = argument(), records = tonumber(argument()), bytes = tonumber(argument()) }
+end
 while at <= #ARGV do
   local write = { op = argument(), c = argument(), id = argument(), expect = argument() }
   if write.op == 'put' then
     write.tenant, write.json, write.expires, write.indexes = argument(), argument(), tonumber(argument()), {}
+    write.held = tonumber(argument())
     for i = 1, 2 * tonumber(argument()) do write.indexes[i] = argument() end
   end
   write.before = load(write.c, write.id)
@@ -64,6 +79,23 @@ while at <= #ARGV do
     if revision ~= tonumber(write.expect) then return { 0, #writes } end
   end
   writes[#writes + 1] = write
+end
+for i, limit in ipairs(limits) do
+  local records, bytes = 0, 0
+  for _, write in ipairs(writes) do
+    local before = write.before
+    if write.op == 'put' and write.held > 0 and write.tenant == limit.tenant then
+      records, bytes = records + 1, bytes + write.held
+    end
+    if write.op ~= 'require' and before and before[1] == limit.tenant and (before[9] or 0) > 0 then
+      records, bytes = records - 1, bytes - before[9]
+    end
+  end
+  local now_held = redis.call('HMGET', P .. 'held:' .. limit.tenant, 'records', 'bytes')
+  local has_records, has_bytes = tonumber(now_held[1] or 0), tonumber(now_held[2] or 0)
+  if (records > 0 and has_records + records > limit.records) or (bytes > 0 and has_bytes + bytes > limit.bytes) then
+    return { 2, i - 1, has_records, has_bytes }
+  end
 end
 local function put(write)
   local c, id, before = write.c, write.id, write.before
@@ -86,8 +118,12 @@ local function put(write)
   if write.expires > 0 then redis.call('ZADD', indexKey(c, '@expires'), write.expires, id)
   elseif before and before[6] > 0 then redis.call('ZREM', indexKey(c, '@expires'), id) end
   local revision = before and before[2] + 1 or 1
-  redis.call('SET', recordKey(c, id), cmsgpack.pack(
-    { write.tenant, revision, position, before and before[4] or now, now, write.expires, write.json, write.indexes }))
+  if before then held(before, -1) end
+  local created = before and before[4] or now
+  local record =
+    { write.tenant, revision, position, created, now, write.expires, write.json, write.indexes, write.held }
+  redis.call('SET', recordKey(c, id), cmsgpack.pack(record))
+  held(record, 1)
   return revision
 end
 local answer, changed = { 1 }, {}

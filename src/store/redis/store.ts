@@ -1,7 +1,24 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { AssistantError } from "../../core/errors.ts";
-import type { Blobs, Collection, CollectionSpec, Commit, FieldValue, Store, Write } from "../../core/store.ts";
-import { indexedFields, type RawListQuery, type RawQuery, type RawRecord, RecordCollection } from "../records.ts";
+import type {
+  Blobs,
+  Collection,
+  CollectionSpec,
+  Commit,
+  FieldValue,
+  Holding,
+  HoldingLimits,
+  Store,
+  Write,
+} from "../../core/store.ts";
+import {
+  committed,
+  indexedFields,
+  type RawListQuery,
+  type RawQuery,
+  type RawRecord,
+  RecordCollection,
+} from "../records.ts";
 import { RedisBlobs } from "./blobs.ts";
 import { KEY_PREFIX, type RedisCommands, RedisConnection } from "./connection.ts";
 import { durabilityProblems } from "./durability.ts";
@@ -103,19 +120,38 @@ export class RedisStore implements Store {
     });
   }
 
-  async commit(writes: readonly Write[]): Promise<Commit> {
+  async commit(writes: readonly Write[], limits: HoldingLimits = {}): Promise<Commit> {
     const { id, channel } = { id: this.connection.id, channel: this.connection.channel("changes:") };
     for (const { collection } of writes) await this.#defined(collection);
-    const args: (string | number)[] = [this.#clock.now(), id, channel];
+    const limited = Object.entries(limits);
+    const args: (string | number)[] = [this.#clock.now(), id, channel, limited.length];
+    for (const [tenant, { records, bytes }] of limited) args.push(tenant, records, bytes);
     for (const write of writes) {
       args.push(write.op, write.collection, write.id, write.expect ?? "");
       if (write.op !== "put") continue;
       const indexes = this.#indexesOf(write);
-      args.push(write.tenant, write.json, write.expiresAt ?? 0, indexes.length / 2, ...indexes);
+      const { expiresAt, heldBytes } = write;
+      args.push(write.tenant, write.json, expiresAt ?? 0, heldBytes, indexes.length / 2, ...indexes);
     }
     const [done, ...rest] = (await this.connection.run(scripts.commit, args)) as [number, ...number[]];
-    return done === 1 ? { ok: true, revisions: rest } : { ok: false, failed: rest[0] ?? 0 };
+    if (done === 1) return { ok: true, revisions: rest };
+    const [at = 0, records = 0, bytes = 0] = rest;
+    if (done === 0) return { ok: false, failed: at };
+    const [tenant, limit] = limited[at] as [string, Holding];
+    return committed({ ok: false, exceeded: { tenant, limit, held: { records, bytes } } });
   }
+
+  async heldBy(tenant: string): Promise<Holding> {
+    const held = (await this.connection.command(
+      "HMGET",
+      `${KEY_PREFIX}held:${tenant}`,
+      "records",
+      "bytes",
+    )) as unknown[];
+    return { records: Number(held[0] ?? 0), bytes: Number(held[1] ?? 0) };
+  }
+
+  async requireRoom(): Promise<void> {}
 
   async hasRecordsOf(tenant: string, { except }: { readonly except: readonly string[] }): Promise<boolean> {
     return await this.#eachPartOf(tenant, except, false);

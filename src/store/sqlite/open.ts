@@ -15,7 +15,11 @@ const CACHE_KIB = 8_192;
 const MAX_WAL_BYTES = 64 * 2 ** 20;
 
 /** The store's own tables, by version: each brings a file from the version before. Tables of collections follow their specifications. */
-const MIGRATIONS: readonly string[] = ["CREATE TABLE collections (name TEXT PRIMARY KEY, shape TEXT NOT NULL) STRICT;"];
+const MIGRATIONS: readonly string[] = [
+  "CREATE TABLE collections (name TEXT PRIMARY KEY, shape TEXT NOT NULL) STRICT;",
+  `CREATE TABLE held (tenant TEXT NOT NULL, collection TEXT NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    PRIMARY KEY (tenant, collection)) STRICT, WITHOUT ROWID;`,
+];
 
 export interface OpenOptions {
   /** A daemon may have the file too: nothing is set aside. */

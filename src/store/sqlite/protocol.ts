@@ -1,18 +1,21 @@
 import type { StoreSync } from "../../core/config.ts";
-import type { Commit, Write } from "../../core/store.ts";
-import type { RawListQuery, RawQuery, RawRecord } from "../records.ts";
+import type { Holding, HoldingLimits, Write } from "../../core/store.ts";
+import type { RawCommit, RawListQuery, RawQuery, RawRecord } from "../records.ts";
 
 /** A collection as the thread knows it: nothing of its type is left. */
 export interface CollectionShape {
   readonly name: string;
   readonly indexes: Readonly<Record<string, readonly string[]>>;
   readonly blob?: string;
+  readonly held?: true;
+  readonly blobBytes?: string;
 }
 
 /** What the thread that has the database may be asked, and what it answers. */
 export interface Calls {
   define: { request: { readonly shape: CollectionShape }; answer: null };
-  commit: { request: { readonly writes: readonly Write[] }; answer: Commit };
+  commit: { request: { readonly writes: readonly Write[]; readonly limits: HoldingLimits }; answer: RawCommit };
+  heldBy: { request: { readonly tenant: string }; answer: Holding };
   get: { request: { readonly collection: string; readonly id: string }; answer: RawRecord | null };
   list: {
     request: { readonly query: RawListQuery };

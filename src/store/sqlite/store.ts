@@ -3,9 +3,18 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { StoreSync } from "../../core/config.ts";
-import type { Blobs, Collection, CollectionSpec, Commit, Store, Write } from "../../core/store.ts";
+import type {
+  Blobs,
+  Collection,
+  CollectionSpec,
+  Commit,
+  Holding,
+  HoldingLimits,
+  Store,
+  Write,
+} from "../../core/store.ts";
 import { BlobFolder } from "../blobs.ts";
-import { type RecordBackend, RecordCollection } from "../records.ts";
+import { committed, type RecordBackend, RecordCollection } from "../records.ts";
 import { Channel } from "./channel.ts";
 import type { CollectionShape } from "./protocol.ts";
 
@@ -84,8 +93,13 @@ export class SqliteStore implements Store {
   }
 
   collection<T extends object>(spec: CollectionSpec<T>): Collection<T> {
-    const { name, indexes, blob } = spec;
-    const shape = { name, indexes, ...(blob === undefined ? {} : { blob }) };
+    const { name, indexes, blob, held, blobBytes } = spec;
+    const shape = {
+      ...{ name, indexes },
+      ...(blob === undefined ? {} : { blob }),
+      ...(held === undefined ? {} : { held }),
+      ...(blobBytes === undefined ? {} : { blobBytes }),
+    };
     this.#collections.set(name, { shape, isDefined: false });
     return new RecordCollection(spec, this.#backend);
   }
@@ -94,10 +108,16 @@ export class SqliteStore implements Store {
     return { [Symbol.dispose]: () => {} };
   }
 
-  commit(writes: readonly Write[]): Promise<Commit> {
+  async commit(writes: readonly Write[], limits: HoldingLimits = {}): Promise<Commit> {
     for (const { collection } of writes) this.#define(collection);
-    return this.#channel.call("commit", { writes });
+    return committed(await this.#channel.call("commit", { writes, limits }));
   }
+
+  async heldBy(tenant: string): Promise<Holding> {
+    return this.exists ? await this.#channel.call("heldBy", { tenant }) : { records: 0, bytes: 0 };
+  }
+
+  async requireRoom(): Promise<void> {}
 
   async hasRecordsOf(tenant: string, { except }: { readonly except: readonly string[] }): Promise<boolean> {
     return this.exists && (await this.#channel.call("hasRecordsOf", { tenant, except }));

@@ -1,7 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Commit, FieldValue, Write } from "../../core/store.ts";
-import type { RawListQuery, RawQuery, RawRecord } from "../records.ts";
+import type { FieldValue, Holding, HoldingLimits, Write } from "../../core/store.ts";
+import type { Exceeded, RawCommit, RawListQuery, RawQuery, RawRecord } from "../records.ts";
 import { indexedFields } from "../records.ts";
+import { heldSize, holdingSql } from "./holding.ts";
+import { columnOf, identifier, tableOf } from "./names.ts";
 import type { CollectionShape } from "./protocol.ts";
 
 /** A page holds no more than this of values, beyond its first record. */
@@ -53,16 +55,21 @@ export class Tables {
     this.#index(shape.name, ["expires_at"]);
     for (const fields of Object.values(shape.indexes)) this.#index(shape.name, fields.map(columnOf));
     if (shape.blob !== undefined) this.#index(shape.name, [columnOf(shape.blob)]);
+    if (shape.held === true) database.exec(holdingSql(shape));
     this.#run("INSERT OR REPLACE INTO collections VALUES (?, ?)", [shape.name, text]);
     this.#shapes.set(shape.name, shape);
     this.#statements.clear();
     return null;
   }
 
-  /** Must run within a transaction. Checks all expectations before it changes anything. */
-  commit(writes: readonly Write[], now: number): Commit {
+  /** Must run within a transaction. Checks all expectations and limits before it changes anything. */
+  commit(writes: readonly Write[], limits: HoldingLimits, now: number): RawCommit {
     for (const [index, { collection, id, expect }] of writes.entries())
       if (expect !== null && this.#revision(collection, id, now) !== expect) return { ok: false, failed: index };
+    for (const [tenant, limit] of Object.entries(limits)) {
+      const exceeded = this.#exceeded(writes, tenant, limit);
+      if (exceeded !== null) return { ok: false, exceeded };
+    }
     return { ok: true, revisions: writes.map((write) => this.#apply(write, now)) };
   }
 
@@ -100,6 +107,13 @@ export class Tables {
     return Number(this.#prepare(sql).get(...values)?.["total"]);
   }
 
+  heldBy(tenant: string): Holding {
+    const sql =
+      "SELECT coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes FROM held WHERE tenant = ?";
+    const row = this.#prepare(sql).get(tenant);
+    return { records: Number(row?.["records"]), bytes: Number(row?.["bytes"]) };
+  }
+
   hasRecordsOf(tenant: string, except: readonly string[], now: number): boolean {
     return this.#namesWithout(except).some((name) => {
       const sql = `SELECT 1 FROM ${tableOf(name)} WHERE tenant = ? AND ${ALIVE} LIMIT 1`;
@@ -131,6 +145,30 @@ export class Tables {
 
   #namesWithout(except: readonly string[]): string[] {
     return [...this.#shapes.keys()].filter((name) => !except.includes(name));
+  }
+
+  /** What the writes would have a tenant hold too much of; null: they leave it within its limit, or add nothing. */
+  #exceeded(writes: readonly Write[], tenant: string, limit: Holding): Exceeded | null {
+    let records = 0;
+    let bytes = 0;
+    for (const write of writes) {
+      const shape = this.#shape(write.collection);
+      if (shape.held !== true || write.op === "require") continue;
+      if (write.op === "put" && write.tenant === tenant) {
+        records += 1;
+        bytes += write.heldBytes;
+      }
+      const sql = `SELECT ${heldSize(shape, "c")} AS bytes FROM ${tableOf(shape.name)} AS c WHERE id = ? AND tenant = ?`;
+      const before = this.#prepare(sql).get(write.id, tenant);
+      if (before === undefined) continue;
+      records -= 1;
+      bytes -= Number(before["bytes"]);
+    }
+    if (records <= 0 && bytes <= 0) return null;
+    const held = this.heldBy(tenant);
+    const isTooMuch =
+      (records > 0 && held.records + records > limit.records) || (bytes > 0 && held.bytes + bytes > limit.bytes);
+    return isTooMuch ? { tenant, held, limit } : null;
   }
 
   /** At most so many of the records that the condition holds of; returns how many. */
@@ -240,11 +278,3 @@ const recordOf = (row: Row): RawRecord => ({
 });
 
 const fieldsOf = (shape: CollectionShape): string[] => indexedFields(shape as Parameters<typeof indexedFields>[0]);
-
-/** Names come from the code of features; what is none cannot become SQL. */
-function identifier(name: string): string {
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new TypeError(`${name} is no name for a collection or a field.`);
-  return name;
-}
-const tableOf = (collection: string): string => `"c_${identifier(collection)}"`;
-const columnOf = (field: string): string => (field === "@tenant" ? "tenant" : `"f_${identifier(field)}"`);

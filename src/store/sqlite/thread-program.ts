@@ -56,7 +56,14 @@ function opened(): Opened {
 
 /** They cannot run within a transaction. */
 const OUTSIDE: ReadonlySet<string> = new Set<Request["call"]>(["check", "backup"]);
-const READING: ReadonlySet<string> = new Set<Request["call"]>(["get", "list", "count", "hasRecordsOf", "unreferenced"]);
+const READING: ReadonlySet<string> = new Set<Request["call"]>([
+  "get",
+  "list",
+  "count",
+  "heldBy",
+  "hasRecordsOf",
+  "unreferenced",
+]);
 
 function alone(store: Opened, request: Request, now: number): Reply {
   try {
@@ -90,7 +97,9 @@ function answerTo({ database, tables }: Opened, request: Request, now: number): 
     case "define":
       return tables.define(request.shape);
     case "commit":
-      return tables.commit(request.writes, now);
+      return tables.commit(request.writes, request.limits, now);
+    case "heldBy":
+      return tables.heldBy(request.tenant);
     case "get":
       return tables.get(request.collection, request.id, now);
     case "list":

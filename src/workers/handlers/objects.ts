@@ -3,10 +3,13 @@ import { OBJECTS_PATH, type ObjectPage, type ObjectRef } from "../../api/objects
 export type { ObjectRef };
 
 export interface Objects {
-  /** Bytes are kept as they are, anything else as JSON. A key that is there already is replaced; without one it is made. */
+  /**
+   * Bytes are kept as they are, anything else as JSON. A key that is there already is replaced; without one it is made.
+   * `ttlSeconds`: how long it is kept; by default as the daemon has it.
+   */
   create(
     data: Uint8Array | object | string | number | boolean | null,
-    options?: { readonly key?: string },
+    options?: { readonly key?: string; readonly ttlSeconds?: number },
   ): Promise<ObjectRef>;
   /** A copy: a buffer, or what the JSON means. Rejects where there is none. */
   get(ref: ObjectRef | string): Promise<unknown>;
@@ -28,10 +31,10 @@ export class ObjectsClient implements Objects {
     this.#headers = headers;
   }
 
-  async create(data: Parameters<Objects["create"]>[0], { key }: { readonly key?: string } = {}): Promise<ObjectRef> {
+  async create(...[data, { key, ttlSeconds } = {}]: Parameters<Objects["create"]>): Promise<ObjectRef> {
     const isBytes = data instanceof Uint8Array;
     const target = key === undefined ? this.#url : `${this.#url}/${encodeURIComponent(key)}`;
-    const answer = await this.#ask(target, {
+    const answer = await this.#ask(ttlSeconds === undefined ? target : `${target}?ttl_seconds=${ttlSeconds}`, {
       method: key === undefined ? "POST" : "PUT",
       headers: { "content-type": isBytes ? "application/octet-stream" : "application/json" },
       body: isBytes ? data : JSON.stringify(data),

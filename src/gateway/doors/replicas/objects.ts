@@ -12,6 +12,7 @@ import type { RouteDescription } from "../../front/describe.ts";
 const MAX_PAGE = 1_000;
 const DEFAULT_MAX_AGE_S = 3_600;
 const MAX_CLEANUP_BODY_BYTES = 10_000;
+const MAX_TTL_S = 1_000_000_000;
 const Cleanup = Type.Object({
   max_age_seconds: integer("Seconds; older ones are deleted.", { minimum: 0, maximum: 1_000_000_000 }),
 });
@@ -24,12 +25,13 @@ const TYPES: Readonly<Record<ObjectContentType, string>> = {
 const reference: JsonSchema = {
   title: "ObjectRef",
   type: "object",
-  required: ["path", "key", "size", "created_at", "content_type"],
+  required: ["path", "key", "size", "created_at", "expires_at", "content_type"],
   properties: {
     path: { type: "string" },
     key: { type: "string" },
     size: { type: "integer" },
     created_at: { type: "number" },
+    expires_at: { type: ["number", "null"] },
     content_type: { enum: ["bytes", "json"] },
   },
 };
@@ -45,7 +47,7 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
     const create = (request: FastifyRequest, key: string | null) => {
       refuseContentEncoding(request.headers);
       const content = (request.body ?? []) as AsyncIterable<Uint8Array>;
-      return objects.create(tenantOf(request), key, contentTypeOf(request), content);
+      return objects.create(tenantOf(request), key, contentTypeOf(request), content, ttlMsOf(request));
     };
     const body = { bodyType: "application/octet-stream", body: { type: "string", format: "binary" } } as const;
     const limit = { bodyLimit: Number.MAX_SAFE_INTEGER };
@@ -97,6 +99,19 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
 
 const tenantOf = ({ identity }: FastifyRequest): string => identity.caller.tenant;
 const keyOf = ({ params }: FastifyRequest): string => (params as { readonly key: string }).key;
+
+/** Null: as long as objects are kept. */
+function ttlMsOf({ query }: FastifyRequest): number | null {
+  const { ttl_seconds: seconds } = query as { readonly ttl_seconds?: unknown };
+  if (seconds === undefined) return null;
+  if (typeof seconds === "string" && /^[1-9]\d{0,9}$/.test(seconds) && Number(seconds) <= MAX_TTL_S)
+    return Number(seconds) * 1000;
+  throw new AssistantError(
+    "invalid_request",
+    `"ttl_seconds" must be an integer from 1 to ${MAX_TTL_S}; found ${JSON.stringify(String(seconds).slice(0, 40))}.`,
+    { param: "ttl_seconds" },
+  );
+}
 
 const contentTypeOf = ({ headers }: FastifyRequest): ObjectContentType =>
   /^application\/(?:[\w.-]+\+)?json *(?:;|$)/i.test(headers["content-type"] ?? "") ? "json" : "bytes";

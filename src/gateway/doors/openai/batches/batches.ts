@@ -260,14 +260,10 @@ export class Batches implements Job {
     const isExpired = stop === "expired";
     const unanswered = isExpired ? counts.total - counts.completed - counts.failed : 0;
     const { tenant, value: batch } = record;
-    const write = async (name: string, content: AsyncIterable<Uint8Array>) => {
-      const written = await files.write(content, Number.MAX_SAFE_INTEGER);
+    const write = (name: string, content: AsyncIterable<Uint8Array>) => {
       const filename = `${id}_${name}.jsonl`;
-      return files.prepared(
-        tenant,
-        { filename, purpose: "batch_output", expiresAfterS: batch.outputExpiresAfterS },
-        written,
-      );
+      const file = { filename, purpose: "batch_output", expiresAfterS: batch.outputExpiresAfterS };
+      return files.made(tenant, file, content);
     };
     const output = counts.completed === 0 ? null : await write("output", this.#results.texts(id, false));
     const errors = counts.failed + unanswered === 0 ? null : await write("error", this.#failed(record, isExpired));
@@ -286,7 +282,7 @@ export class Batches implements Job {
       const { revision: expect } = now;
       const commit = await store.commit([
         ...[output, errors].flatMap((file) => (file === null ? [] : [file.write])),
-        this.#records.put(id, ended, { tenant, expiresAt: clock.now() + KEPT_MS, expect }),
+        this.#records.put(id, ended, { tenant, expiresAt: clock.now() + KEPT_MS, expect, beyondLimits: true }),
       ]);
       if (!commit.ok) continue;
       await this.#results.remove(id);

@@ -57,7 +57,11 @@ export interface BatchCounts {
   readonly failed: number;
 }
 
-export const batchCollection: CollectionSpec<StoredBatch> = { name: "batches", indexes: { tenant: ["@tenant"] } };
+export const batchCollection: CollectionSpec<StoredBatch> = {
+  name: "batches",
+  indexes: { tenant: ["@tenant"] },
+  held: true,
+};
 
 /** The answer to a line, until all of them are in the batch's files. The record's id is made of both. */
 export interface LineResult {
@@ -72,6 +76,7 @@ export interface LineResult {
 export const resultCollection: CollectionSpec<LineResult> = {
   name: "batch_results",
   indexes: { batch: ["batch", "isFailed", "line"] },
+  held: true,
 };
 
 const seconds = (epochMs: number | undefined): number | null =>

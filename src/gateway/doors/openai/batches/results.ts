@@ -22,7 +22,9 @@ export class Results {
     { tenant, expiresAt }: { readonly tenant: string; readonly expiresAt: number },
   ): Promise<void> {
     const result = { batch, line, isFailed, json };
-    await this.#store.commit([this.#records.put(`${batch}:${line}`, result, { tenant, expiresAt, expect: 0 })]);
+    await this.#store.commit([
+      this.#records.put(`${batch}:${line}`, result, { tenant, expiresAt, expect: 0, beyondLimits: true }),
+    ]);
   }
 
   async counts(batch: string): Promise<Omit<BatchCounts, "total">> {

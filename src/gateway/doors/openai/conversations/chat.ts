@@ -33,7 +33,7 @@ async function serve(given: InferenceCall, client: AnswerSink, ports: Conversati
   });
   const keep = async (): Promise<void> => {
     const added = [...items, ...answer.response.output];
-    const adding = ports.conversations?.append(call.caller.tenant, id, added, { systemPrompt });
+    const adding = ports.conversations?.append(call.caller.tenant, id, added, { systemPrompt, isTurn: true });
     await unlessDeleted(Promise.resolve(adding));
   };
   const { model: _, ...rewritten } = body;

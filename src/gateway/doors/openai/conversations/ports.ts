@@ -24,7 +24,7 @@ export interface Continuation {
   history(ask: Pick<HistoryAsk, "added" | "systemPrompt" | "tools" | "maxTokens">): Promise<readonly Item[]>;
 }
 
-/** Rejects with `invalid_request` for what is no conversation, with `conversation_not_found`, and as `resolveModel` throws. */
+/** Rejects with `invalid_request` for what is no conversation, with `conversation_not_found`, `storage_quota_exceeded`, and as `resolveModel` throws. */
 export async function continuationOf(
   given: InferenceCall,
   conversation: unknown,
@@ -34,6 +34,7 @@ export async function continuationOf(
   if (conversations === null) throw invalid("conversation", "Conversations are not kept here.");
   const { tenant } = given.caller;
   const { model: own } = await conversations.get(tenant, id);
+  await conversations.requireRoom(tenant);
   const { selector } = given;
   const asksForNone = selector.model === "" && selector.capabilities === undefined;
   const call = asksForNone && own !== null ? { ...given, selector: { ...selector, model: own } } : given;

@@ -30,6 +30,8 @@ const COLLECTION: CollectionSpec<StoredFile> = {
   name: "files",
   indexes: { tenant: ["@tenant"], purpose: ["@tenant", "purpose"] },
   blob: "digest",
+  held: true,
+  blobBytes: "bytes",
 };
 
 /** Files of all tenants: one for the daemon, whatever doors it has. A tenant sees its own alone. */
@@ -49,23 +51,34 @@ export class Files {
     return this.#limitBytes();
   }
 
-  /** Writes a content to disk; `add` gives it a name. Rejects with `body_too_large`. */
+  /** Writes a content to disk; `add` gives it a name. Rejects with `body_too_large` and `storage_quota_exceeded`. */
   write(
+    tenant: string,
     content: AsyncIterable<Uint8Array>,
-    maxBytes = this.limitBytes,
   ): Promise<{ readonly digest: string; readonly bytes: number }> {
-    return this.#store.blobs.write(content, { maxBytes });
+    return this.#store.blobs.write(content, { maxBytes: this.limitBytes, tenant });
   }
 
-  /** A file that is there once `write` is committed. */
-  prepared(
+  /** A file that the daemon has made for the tenant, within no limits; it is there once `write` is committed. */
+  async made(
+    tenant: string,
+    file: NewFile,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<{ readonly id: string; readonly write: Write }> {
+    const written = await this.#store.blobs.write(content, { maxBytes: Number.MAX_SAFE_INTEGER, tenant: null });
+    return this.#prepared(tenant, file, written, true);
+  }
+
+  #prepared(
     tenant: string,
     { filename, purpose, expiresAfterS }: NewFile,
     content: Pick<StoredFile, "digest" | "bytes">,
+    beyondLimits: boolean,
   ): { readonly id: string; readonly write: Write } {
     const id = `file-${randomBytes(16).toString("hex")}`;
     const expiresAt = expiresAfterS === null ? null : Date.now() + expiresAfterS * 1000;
-    return { id, write: this.#records.put(id, { filename, purpose, ...content }, { tenant, expiresAt }) };
+    const options = { tenant, expiresAt, beyondLimits };
+    return { id, write: this.#records.put(id, { filename, purpose, ...content }, options) };
   }
 
   async add(
@@ -73,7 +86,7 @@ export class Files {
     file: NewFile,
     content: Pick<StoredFile, "digest" | "bytes">,
   ): Promise<StoredRecord<StoredFile>> {
-    const { id, write } = this.prepared(tenant, file, content);
+    const { id, write } = this.#prepared(tenant, file, content, false);
     await this.#store.commit([write]);
     return await this.get(tenant, id);
   }

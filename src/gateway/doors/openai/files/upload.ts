@@ -24,7 +24,7 @@ export async function uploaded(request: FastifyRequest, files: Files): Promise<S
   const limits = { files: 1, fields: 16, fieldSize: 1_024, fileSize: files.limitBytes + 1 };
   try {
     for await (const part of request.parts({ limits })) {
-      if (part.type === "file") kept = await keptFile(part, files);
+      if (part.type === "file") kept = await keptFile(tenant, part, files);
       else fields.set(part.fieldname, String(part.value));
     }
   } catch (error) {
@@ -36,6 +36,7 @@ export async function uploaded(request: FastifyRequest, files: Files): Promise<S
 }
 
 async function keptFile(
+  tenant: string,
   { fieldname, filename, file }: MultipartFile,
   files: Files,
 ): Promise<{ readonly filename: string; readonly content: Pick<StoredFile, "digest" | "bytes"> }> {
@@ -43,7 +44,7 @@ async function keptFile(
     throw invalid(fieldname.slice(0, 100), `The file must be in the field "file"; found ${shown(fieldname)}.`);
   const name = basename(filename.replaceAll("\\", "/")).slice(0, MAX_NAME);
   if (name === "") throw invalid("file", 'The field "file" must have a file name.');
-  return { filename: name, content: await files.write(file) };
+  return { filename: name, content: await files.write(tenant, file) };
 }
 
 function described(fields: ReadonlyMap<string, string>): Omit<NewFile, "filename"> {

@@ -24,6 +24,6 @@ export async function kept(
     conversationId !== null &&
     conversations !== null &&
     answer.isAnswered &&
-    (await unlessDeleted(conversations.append(tenant, conversationId, [...input, ...output], { also })));
+    (await unlessDeleted(conversations.append(tenant, conversationId, [...input, ...output], { also, isTurn: true })));
   if (!isAdded && isStored) await responses?.keep(tenant, request, answer, events);
 }

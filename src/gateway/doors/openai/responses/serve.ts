@@ -40,7 +40,8 @@ async function serve(ports: ResponsePorts, json: JsonObject, asked: InferenceCal
   const continuation = conversation === null ? null : await continuationOf(asked, conversation, ports);
   const given = continuation?.call ?? asked;
   const request = await readRequest(json, responses?.historyOf(tenant) ?? null, continuation?.history ?? null);
-  const { streamed, isBackground } = request;
+  const { streamed, isBackground, isStored } = request;
+  if (isStored || isBackground) await responses?.requireRoom(tenant);
   const call: InferenceCall = { ...given, ...chatOf(request) };
   if (isBackground) {
     if (responses?.queue == null) throw invalid("background", 'There is no "background" here.');

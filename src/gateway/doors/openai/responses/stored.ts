@@ -20,7 +20,7 @@ export interface StoredResponse {
   readonly events: readonly string[] | null;
 }
 
-const COLLECTION: CollectionSpec<StoredResponse> = { name: "responses", indexes: {} };
+const COLLECTION: CollectionSpec<StoredResponse> = { name: "responses", indexes: {}, held: true };
 
 /** Longest chain of responses that a conversation may be. */
 const MAX_CHAIN = 1_000;
@@ -165,7 +165,12 @@ export class Responses {
     else await this.#store.commit([this.keeping(...kept)]);
   }
 
-  /** What keeps a response, for a commit of the caller's. */
+  /** Rejects with `storage_quota_exceeded` where no more may be begun that is to be kept. */
+  async requireRoom(tenant: string): Promise<void> {
+    await this.#store.requireRoom(tenant);
+  }
+
+  /** What keeps a response, for a commit of the caller's. It was accepted, and no limit takes its answer away. */
   keeping(
     tenant: string,
     request: ResponseRequest,
@@ -173,7 +178,8 @@ export class Responses {
     events: readonly string[] | null = null,
   ): Write {
     const value = storedOf(request, answer, withinLimit(events));
-    return this.#records.put(request.id, value, { tenant, expiresAt: Date.now() + this.#retentionMs() });
+    const options = { tenant, expiresAt: Date.now() + this.#retentionMs(), beyondLimits: true };
+    return this.#records.put(request.id, value, options);
   }
 
   /** Ends one that is made in the background; it has ended, so or otherwise, when this resolves. */

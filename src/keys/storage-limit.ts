@@ -1,0 +1,13 @@
+import type { ApiKey, StorageSettings } from "../core/config.ts";
+import type { Holding } from "../core/store.ts";
+import { LOCAL } from "./record.ts";
+
+/** How much a tenant may have stored; null: this machine's own user, who may fill the disk. */
+export function storageLimitOf(tenant: string, keys: readonly ApiKey[], { perKey }: StorageSettings): Holding | null {
+  if (tenant === LOCAL) return null;
+  const key = keys.find(({ name }) => name === tenant);
+  return {
+    bytes: key?.maxStoredMib === undefined ? perKey.bytes : key.maxStoredMib * 2 ** 20,
+    records: key?.maxStoredRecords ?? perKey.records,
+  };
+}

@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Objects } from "../../../src/objects/objects.ts";
+import { SqliteStore } from "../../../src/store/sqlite/store.ts";
+
+const DAY_MS = 86_400_000;
+
+let directory: string;
+let store: SqliteStore;
+let objects: Objects;
+let passedMs = 0;
+let keepMs = DAY_MS;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "assistant-objects-"));
+  store = new SqliteStore({ directory, report: () => {}, clock: { now: () => Date.now() + passedMs } });
+  objects = new Objects(store, () => ({ limitBytes: 1_000, keepMs }));
+});
+afterAll(async () => {
+  await store.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const make = (key: string, ttlMs: number | null = null) =>
+  objects.create("kim", key, "bytes", Readable.from([Buffer.from(key)]), ttlMs);
+
+test("an object is kept as long as the settings have it, or as it was asked for, and then its content is deleted", async () => {
+  const [short, usual] = [await make("short", 1_000), await make("usual")];
+  expect(short.expires_at).toBeCloseTo(short.created_at + 1, 3);
+  expect(usual.expires_at).toBeCloseTo(usual.created_at + DAY_MS / 1000, 3);
+  keepMs = 0;
+  expect((await make("for ever")).expires_at).toBeNull();
+  passedMs = 2_000;
+  await expect(objects.ref("kim", "short")).rejects.toMatchObject({ code: "object_not_found" });
+  expect((await objects.list("kim", { limit: 10, after: null })).objects.map(({ key }) => key)).toEqual([
+    "for ever",
+    "usual",
+  ]);
+  passedMs = 2 * DAY_MS;
+  expect(await store.sweep()).toEqual({ records: 2, blobs: 2 });
+  expect((await store.heldBy("kim")).records).toBe(1);
+});
