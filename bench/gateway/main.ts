@@ -29,8 +29,6 @@ interface Sample {
   readonly requestsPerSecond32: number;
   readonly p99At32Us: number;
   readonly cpuPerChunkUs: number;
-  /** The same of a stream that is translated, into Anthropic's events. */
-  readonly cpuPerTranslatedChunkUs: number;
   readonly gapP99Us: number;
 }
 
@@ -96,17 +94,12 @@ async function measure(arm: Arm, durationMs: number, send: Order): Promise<Sampl
   const order: Order = (wanted) => arm.whileAlive(send(wanted));
   const one = await order({ port: arm.port, key: KEY, clients: 1, durationMs, streamed: false });
   const many = await order({ port: arm.port, key: KEY, clients: 32, durationMs, streamed: false });
-  const streaming = async (path: string): Promise<{ streams: LoadResult; cpuMs: number }> => {
-    const before = arm.name === "direct" ? 0 : (await arm.usage()).cpuMs;
-    const streams = await order({ port: arm.port, key: KEY, clients: STREAMS, durationMs: 0, streamed: true, path });
-    return { streams, cpuMs: arm.name === "direct" ? 0 : (await arm.usage()).cpuMs - before };
-  };
-  const { streams, cpuMs } = await streaming("/v1/chat/completions");
+  const before = arm.name === "direct" ? 0 : (await arm.usage()).cpuMs;
+  const streams = await order({ port: arm.port, key: KEY, clients: STREAMS, durationMs: 0, streamed: true });
+  const cpuMs = arm.name === "direct" ? 0 : (await arm.usage()).cpuMs - before;
   // Every event arrives, or the figures are worth nothing: the chunks, the one with the timings, and [DONE].
   if (streams.events !== STREAMS * (CHUNKS + 2))
     throw new Error(`${arm.name} delivered ${streams.events} events of ${STREAMS * (CHUNKS + 2)}`);
-  const translates = PARTS.some((name) => name === arm.name);
-  const translated = translates ? await streaming("/v1/messages") : null;
   return {
     requestsPerSecond1: one.requests / one.seconds,
     p50Us: quantile(one.latenciesUs, 0.5),
@@ -114,7 +107,6 @@ async function measure(arm: Arm, durationMs: number, send: Order): Promise<Sampl
     requestsPerSecond32: many.requests / many.seconds,
     p99At32Us: quantile(many.latenciesUs, 0.99),
     cpuPerChunkUs: (cpuMs * 1000) / streams.events,
-    cpuPerTranslatedChunkUs: translated === null ? 0 : (translated.cpuMs * 1000) / (STREAMS * CHUNKS),
     gapP99Us: quantile(streams.latenciesUs, 0.99),
   };
 }
@@ -123,7 +115,7 @@ function report(samples: ReadonlyMap<string, readonly Sample[]>, rounds: number)
   const out = new Report("gateway");
   const of = (arm: string): readonly Sample[] => samples.get(arm) ?? [];
   const table: string[][] = [
-    ["arm", "req/s, 1", "req/s, 32", "p50 µs", "p99 µs", "p99 µs, 32", "CPU µs/chunk", "translated", "gap p99 ms"],
+    ["arm", "req/s, 1", "req/s, 32", "p50 µs", "p99 µs", "p99 µs, 32", "CPU µs/chunk", "gap p99 ms"],
   ];
   for (const [arm, rows] of samples) {
     const figures = (field: keyof Sample): ReturnType<typeof spread> => spread(rows.map((row) => row[field]));
@@ -139,7 +131,6 @@ function report(samples: ReadonlyMap<string, readonly Sample[]>, rounds: number)
       cell("p99Us"),
       cell("p99At32Us"),
       cell("cpuPerChunkUs", 1, 1),
-      cell("cpuPerTranslatedChunkUs", 1, 1),
       cell("gapP99Us", 1000, 2),
     ]);
   }

@@ -2,6 +2,7 @@
  * `npm run bench -- gateway [--rounds N] [--seconds N]`
  * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, after `npm run build`;
  *   with `--install` it only installs the peers that can be had
+ * `npm run bench -- dialects [NAME=CHECKOUT…] [--rounds N]`
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
  * `npm run bench -- embedded --model FILE.gguf --llama-server PROGRAM [--rounds N]`
  * `npm run bench -- engine-build [--jobs N] [--rounds N]`
@@ -37,6 +38,7 @@ const PROGRAMS = new Map([
   ["compatibility", "compatibility/main.ts"],
   ["compose", "compose.ts"],
   ["conversations", "conversations/main.ts"],
+  ["dialects", "gateway/dialects.ts"],
   ["embedded", "engine/embedded.ts"],
   ["engine-build", "engine/build.ts"],
   ["forward", "forward/main.ts"],

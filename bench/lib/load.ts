@@ -32,8 +32,7 @@ const messages = [
 function requestBytes({ port, key, streamed, path = "/v1/chat/completions" }: LoadOrder): Buffer {
   const body = JSON.stringify({
     model: "stub",
-    messages,
-    max_tokens: 200,
+    ...(path.endsWith("/responses") ? { input: messages, store: false } : { messages, max_tokens: 200 }),
     temperature: 0.7,
     ...(streamed ? { stream: true } : {}),
   });

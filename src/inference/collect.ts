@@ -1,7 +1,8 @@
 import type { AssistantError } from "../core/errors.ts";
-import type { AnswerSink, InferenceCall } from "../core/inference.ts";
+import type { InferenceCall } from "../core/inference.ts";
 import { CallerGone } from "../core/upstream.ts";
 import type { InferenceCore } from "./core.ts";
+import { GatheredSink } from "./gathered-sink.ts";
 
 export interface CollectedAnswer {
   /** Name of the model that gave it. */
@@ -15,25 +16,20 @@ export interface CollectedAnswer {
 export async function answerOf(core: Pick<InferenceCore, "run">, call: InferenceCall): Promise<CollectedAnswer> {
   const sink = new CollectingSink();
   await core.run(call, sink);
-  return { body: await sink.body, model: sink.model, headers: sink.headers };
+  return await sink.answer;
 }
 
 /** Keeps an answer in memory. */
-class CollectingSink implements AnswerSink {
-  readonly takesFramed = false;
-  readonly body: Promise<Buffer>;
-  readonly #parts: Buffer[] = [];
-  readonly #resolve: (body: Buffer) => void;
-  readonly #reject: (error: Error) => void;
+class CollectingSink extends GatheredSink {
+  readonly answer: Promise<CollectedAnswer>;
+  readonly #settle: { resolve(answer: CollectedAnswer): void; reject(error: Error): void };
   #status: number | null = null;
-  #model = "";
-  #headers: readonly string[] = [];
 
   constructor() {
-    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    this.body = promise;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    super();
+    const { promise, resolve, reject } = Promise.withResolvers<CollectedAnswer>();
+    this.answer = promise;
+    this.#settle = { resolve, reject };
     // Who waits for it does so after the call has ended.
     promise.catch(() => {});
   }
@@ -41,42 +37,22 @@ class CollectingSink implements AnswerSink {
   get status(): number | null {
     return this.#status;
   }
-
-  get model(): string {
-    return this.#model;
-  }
-
-  get headers(): readonly string[] {
-    return this.#headers;
-  }
-
-  head(status: number, headers: readonly string[]): void {
+  override head(status: number, headers: readonly string[]): void {
+    super.head(status, headers);
     this.#status ??= status;
-    this.#headers = headers;
-    const name = headers[headers.indexOf("x-assistant-model") + 1];
-    if (headers.includes("x-assistant-model") && name !== undefined) this.#model = decodeURIComponent(name);
-  }
-  chunk(payload: Buffer): boolean {
-    this.#parts.push(payload);
-    return true;
-  }
-  framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
-  }
-  onDrain(callback: () => void): void {
-    setImmediate(callback);
-  }
-  end(last?: Buffer): void {
-    this.#resolve(Buffer.concat(last === undefined ? this.#parts : [...this.#parts, last]));
-  }
-  endFramed(): void {
-    this.framed();
   }
   fail(error: AssistantError): void {
     this.#status ??= error.status;
-    this.#reject(error);
+    this.#settle.reject(error);
   }
   abort(): void {
-    this.#reject(new CallerGone());
+    this.#settle.reject(new CallerGone());
+  }
+
+  protected whole(body: Buffer): void {
+    const { headers } = this;
+    const at = headers.indexOf("x-assistant-model");
+    const model = at < 0 ? "" : decodeURIComponent(headers[at + 1] ?? "");
+    this.#settle.resolve({ body, model, headers });
   }
 }

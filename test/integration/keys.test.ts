@@ -175,7 +175,7 @@ test("a backup made beside the daemon is sound, and serves in the store's place"
   await run("store", "backup", backup);
   expect((await assistant.run(["store", "backup", backup])).exitCode).toBe(1);
   expect(await run("store", "check")).toMatchObject({ problems: [] });
-  expect(await readdir(backup)).toEqual(["records.db"]);
+  expect(await readdir(backup)).toEqual(["blobs", "records.db"]);
   expect((await assistant.run(["store", "restore", backup])).stderr).toContain("assistant stop");
   await assistant.run(["stop"]);
   const damaged = join(assistant.root, "damaged");

@@ -2,7 +2,9 @@ import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, JsonObject } from "../../core/inference.ts";
 import type { Waiting } from "../../core/request.ts";
+import { GatheredSink } from "../../inference/gathered-sink.ts";
 import { engineErrorOf } from "../../upstreams/answer/engine-error.ts";
+import { type ContentFrame, Splicer } from "./splicer.ts";
 
 /** Writes one answer in OpenAI's format as an answer of another dialect. One is made for each request. */
 export interface AnswerTranslator {
@@ -14,6 +16,11 @@ export interface AnswerTranslator {
   head?(headers: readonly string[]): void;
   /** What one object of the stream becomes; "": nothing. The last may hold no choice, but the usage. */
   chunk(chunk: JsonObject): string;
+  /**
+   * Writes chunks that differ from this one, which `chunk` has just written, in nothing but a content that is not empty:
+   * byte for byte what `chunk` would make of them. Null: `chunk` must see them. Missing: always.
+   */
+  likewise?(chunk: JsonObject): ContentFrame | null;
   /** What follows the last chunk of a stream; "": nothing. */
   end(): string;
   /** What an answer becomes that is not streamed. */
@@ -39,62 +46,42 @@ export const translatedSink = (client: AnswerSink, streamed: boolean, translator
   streamed ? new StreamSink(client, translator) : new WholeSink(client, translator);
 
 const NOTHING = Buffer.alloc(0);
+const MORE = { stream: true };
+const LF = 0x0a;
 const EVENT_STREAM = "text/event-stream";
 /** About the content as the target sent it. */
 const OF_CONTENT: ReadonlySet<string> = new Set(["content-type", "content-length"]);
 
-abstract class TranslatedSink implements AnswerSink {
-  protected readonly client: AnswerSink;
-  protected readonly translator: AnswerTranslator;
-  readonly takesFramed = false;
-
-  constructor(client: AnswerSink, translator: AnswerTranslator) {
-    this.client = client;
-    this.translator = translator;
-  }
-
-  get status(): number | null {
-    return this.client.status;
-  }
-  abstract head(status: number, headers: readonly string[]): void;
-  abstract chunk(payload: Buffer): boolean;
-  abstract end(last?: Buffer): void;
-  framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
-  }
-  endFramed(): void {
-    this.framed();
-  }
-  onDrain(callback: () => void): void {
-    this.client.onDrain(callback);
-  }
-  fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
-    this.client.fail(this.translator.failure?.(error) ?? error, headers, betweenEvents);
-  }
-  abort(): void {
-    this.client.abort();
-  }
-}
-
 /** Every event is passed on as soon as it is whole, so that what the client has always ends between two. */
-class StreamSink extends TranslatedSink {
+class StreamSink implements AnswerSink {
+  readonly takesFramed = false;
+  readonly #client: AnswerSink;
+  readonly #translator: AnswerTranslator;
   readonly waiting?: NonNullable<AnswerSink["waiting"]>;
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
+  readonly #splicer = new Splicer();
+  /** What came so far ends between two events, and not within a character. */
+  #isBetween = true;
   #out = "";
   #model = "";
   /** An engine that fails within its answer sends an event that says so, and ends the stream in good order. */
   #failure: AssistantError | null = null;
 
   constructor(client: AnswerSink, translator: AnswerTranslator) {
-    super(client, translator);
+    this.#client = client;
+    this.#translator = translator;
     this.#parser = createParser({
       onEvent: ({ data }) => {
         if (data === "[DONE]" || this.#failure !== null) return;
         const chunk = JSON.parse(data) as JsonObject;
-        if (isFailure(chunk))
+        if (isFailure(chunk)) {
+          this.#splicer.forget();
           this.#failure = engineErrorOf(codeOf(chunk), chunk, { model: this.#model, operation: "chat" });
-        else this.#out += translator.chunk(chunk);
+          return;
+        }
+        this.#out += translator.chunk(chunk);
+        this.#splicer.learn(data, chunk, translator.likewise?.(chunk) ?? null);
       },
     });
     const { waiting } = client;
@@ -102,27 +89,46 @@ class StreamSink extends TranslatedSink {
       this.waiting = (wait: Waiting, headers) => waiting.call(client, wait, headers);
   }
 
+  get status(): number | null {
+    return this.#client.status;
+  }
   head(status: number, headers: readonly string[]): void {
-    this.translator.head?.(headers);
+    this.#translator.head?.(headers);
     this.#model = headers[headers.indexOf("x-assistant-model") + 1] ?? "";
-    this.client.head(status, ["Content-Type", this.translator.streamType, ...withoutContent(headers)]);
+    this.#client.head(status, ["Content-Type", this.#translator.streamType, ...withoutContent(headers)]);
   }
   chunk(payload: Buffer): boolean {
-    this.#parser.feed(this.#decoder.decode(payload, { stream: true }));
+    const spliced = this.#isBetween ? this.#splicer.splice(payload) : null;
+    if (spliced !== null) return this.#client.chunk(spliced);
+    const text = this.#decoder.decode(payload, MORE);
+    this.#parser.feed(text);
+    this.#isBetween = text.endsWith("\n\n") && payload[payload.length - 1] === LF;
     const out = this.#taken();
-    return out.length === 0 || this.client.chunk(out);
+    return out.length === 0 || this.#client.chunk(out);
   }
   end(last: Buffer = NOTHING): void {
     this.#parser.feed(this.#decoder.decode(last));
-    if (this.#failure === null) this.#out += this.translator.end();
+    if (this.#failure === null) this.#out += this.#translator.end();
     const out = this.#taken();
     if (this.#failure !== null) {
-      if (out.length > 0) this.client.chunk(out);
+      if (out.length > 0) this.#client.chunk(out);
       this.fail(this.#failure, []);
-    } else this.client.end(out.length === 0 ? undefined : out);
+    } else this.#client.end(out.length === 0 ? undefined : out);
   }
-  override fail(error: AssistantError, headers: readonly string[]): void {
-    super.fail(error, headers, true);
+  framed(): boolean {
+    throw new TypeError("a sink that takes no frames was given one");
+  }
+  endFramed(): void {
+    this.framed();
+  }
+  onDrain(callback: () => void): void {
+    this.#client.onDrain(callback);
+  }
+  fail(error: AssistantError, headers: readonly string[]): void {
+    this.#client.fail(this.#translator.failure?.(error) ?? error, headers, true);
+  }
+  abort(): void {
+    this.#client.abort();
   }
 
   #taken(): Buffer {
@@ -132,30 +138,38 @@ class StreamSink extends TranslatedSink {
   }
 }
 
-class WholeSink extends TranslatedSink {
-  readonly #parts: Buffer[] = [];
-  #headers: readonly string[] = [];
+class WholeSink extends GatheredSink {
+  readonly #client: AnswerSink;
+  readonly #translator: AnswerTranslator;
 
-  head(_: number, headers: readonly string[]): void {
-    this.translator.head?.(headers);
-    this.#headers = headers;
+  constructor(client: AnswerSink, translator: AnswerTranslator) {
+    super();
+    this.#client = client;
+    this.#translator = translator;
   }
-  chunk(payload: Buffer): boolean {
-    this.#parts.push(payload);
-    return true;
+
+  get status(): number | null {
+    return this.#client.status;
   }
-  override onDrain(callback: () => void): void {
-    setImmediate(callback);
+  override head(status: number, headers: readonly string[]): void {
+    this.#translator.head?.(headers);
+    super.head(status, headers);
   }
-  end(last: Buffer = NOTHING): void {
-    const answer = JSON.parse(Buffer.concat([...this.#parts, last]).toString()) as JsonObject;
-    const written = this.translator.whole(answer);
+  fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
+    this.#client.fail(this.#translator.failure?.(error) ?? error, headers, betweenEvents);
+  }
+  abort(): void {
+    this.#client.abort();
+  }
+
+  protected whole(body: Buffer): void {
+    const written = this.#translator.whole(JSON.parse(body.toString()) as JsonObject);
     const { bytes, headers } =
       written instanceof RawAnswer
         ? written
         : { bytes: Buffer.from(JSON.stringify(written)), headers: ["Content-Type", "application/json"] };
-    this.client.head(200, [...headers, ...withoutContent(this.#headers)], bytes.length);
-    this.client.end(bytes);
+    this.#client.head(200, [...headers, ...withoutContent(this.headers)], bytes.length);
+    this.#client.end(bytes);
   }
 }
 

@@ -4,8 +4,15 @@ const CR = 13;
 const LF = 10;
 
 /** Wraps bytes as one chunk of `Transfer-Encoding: chunked`. */
-export const frameChunk = (bytes: Buffer): Buffer =>
-  Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, "latin1"), bytes, Buffer.from("\r\n", "latin1")]);
+export function frameChunk(bytes: Buffer): Buffer {
+  const size = `${bytes.length.toString(16)}\r\n`;
+  const framed = Buffer.allocUnsafe(size.length + bytes.length + 2);
+  framed.latin1Write(size);
+  framed.set(bytes, size.length);
+  framed[framed.length - 2] = CR;
+  framed[framed.length - 1] = LF;
+  return framed;
+}
 
 /** The chunk that ends a chunked body without trailers. */
 export const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
@@ -19,6 +26,14 @@ export const endsBody = (tail: Buffer): boolean => {
 };
 
 const MAX_TRAILERS = 32;
+/** Of a chunk's size. */
+const MAX_DIGITS = 8;
+const NO_DIGIT = 255;
+/** Of each byte as a hexadecimal digit. */
+const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => {
+  const digit = Number.parseInt(String.fromCharCode(code), 16);
+  return Number.isNaN(digit) ? NO_DIGIT : digit;
+});
 
 type State = "size" | "data" | "data-end" | "trailer" | "done";
 
@@ -46,10 +61,29 @@ export class ChunkDecoder {
         at = end;
         if (this.#left === 0) this.#state = "data-end";
       } else {
-        at = this.#readLine(bytes, at);
+        const next = this.#line === "" ? this.#readShort(bytes, at) : 0;
+        at = next > 0 ? next : this.#readLine(bytes, at);
       }
     }
     return payload;
+  }
+
+  /** What nearly all lines are, without making texts of them: where the next begins; 0: the line is another, or not whole. */
+  #readShort(bytes: Buffer, from: number): number {
+    let size = 0;
+    let at = from;
+    for (; at - from < MAX_DIGITS; at++) {
+      const digit = DIGITS[bytes[at] ?? 0] ?? NO_DIGIT;
+      if (digit === NO_DIGIT) break;
+      size = size * 16 + digit;
+    }
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
+    if (this.#state === "data-end" && at === from) this.#state = "size";
+    else if (this.#state === "size" && size > 0) {
+      this.#left = size;
+      this.#state = "data";
+    } else return 0;
+    return at + 2;
   }
 
   #readLine(bytes: Buffer, from: number): number {

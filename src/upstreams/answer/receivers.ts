@@ -184,6 +184,7 @@ class Reframed implements Receiver {
   readonly #sound: SoundMeter | null;
   begun: boolean;
   #left: number;
+  #isOpen = false;
 
   constructor(
     sink: AnswerSink,
@@ -202,15 +203,18 @@ class Reframed implements Receiver {
   }
 
   body(bytes: Buffer): Verdict {
-    this.#sink.head(200, this.#headers);
+    if (!this.#isOpen) this.#sink.head(200, this.#headers);
+    this.#isOpen = true;
     let flowing = true;
-    for (const piece of this.#decoder?.push(bytes) ?? [bytes.subarray(0, Math.min(bytes.length, this.#left))]) {
-      if (piece.length === 0) continue;
+    const pieces = this.#decoder?.push(bytes) ?? [bytes.subarray(0, Math.min(bytes.length, this.#left))];
+    // What came at once goes on at once.
+    const piece = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+    if (piece.length > 0) {
       this.#left -= piece.length;
       this.begun ||= hasAnswer(piece);
       this.#tail.push(piece);
       this.#sound?.push(piece);
-      flowing = this.#sink.chunk(piece) && flowing;
+      flowing = this.#sink.chunk(piece);
     }
     if (!(this.#decoder?.done || this.#left === 0)) return verdict(flowing);
     this.#sink.end();

@@ -2,6 +2,7 @@ import type { AssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
 import { renamedError } from "../../canonical/renamed.ts";
 import { isObject, isString } from "../../canonical/rules.ts";
+import { type ContentFrame, onlyContentOf } from "../../front/splicer.ts";
 import type { AnswerTranslator } from "../../front/translated-sink.ts";
 import { carry } from "./carried.ts";
 import type { Chunk, ToolCall } from "./chunk.ts";
@@ -42,6 +43,14 @@ export class MessageTranslator implements AnswerTranslator {
     if (said?.content) out += this.#text(this.#withoutPrefill(said.content));
     for (const call of said?.tool_calls ?? []) out += this.#call(call);
     return out;
+  }
+
+  likewise(chunk: JsonObject): ContentFrame | null {
+    // A block of text is open, so what the answer may repeat is over.
+    if (this.#open !== "text" || onlyContentOf(chunk) === null) return null;
+    const parts = this.#delta("text", { type: "text_delta", text: "?" }).split("?");
+    const [before, after] = parts.map((part) => Buffer.from(part)) as [Buffer, Buffer];
+    return { before: () => before, after };
   }
 
   end(): string {

@@ -51,14 +51,16 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
     };
     const body = { bodyType: "application/octet-stream", body: { type: "string", format: "binary" } } as const;
     const limit = { bodyLimit: Number.MAX_SAFE_INTEGER };
+    const ttl = { type: "integer", minimum: 1, maximum: MAX_TTL_S, description: "Seconds for which it is kept." };
+    const query = { properties: { ttl_seconds: ttl } };
     scoped.post(
       OBJECTS_PATH,
-      { ...limit, ...described({ summary: "Create an object under a new key", ...body, answers }) },
+      { ...limit, ...described({ summary: "Create an object under a new key", ...body, query, answers }) },
       async (request, reply) => reply.code(201).send(await create(request, null)),
     );
     scoped.put(
       `${OBJECTS_PATH}/:key`,
-      { ...limit, ...described({ summary: "Create or replace an object", ...body, answers }) },
+      { ...limit, ...described({ summary: "Create or replace an object", ...body, query, answers }) },
       async (request, reply) => reply.code(201).send(await create(request, keyOf(request))),
     );
     scoped.get(OBJECTS_PATH, described({ summary: "List objects" }), async (request) => {

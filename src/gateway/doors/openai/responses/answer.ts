@@ -2,6 +2,7 @@ import type { Item } from "../../../../conversations/item.ts";
 import { AssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import { type Body, isObject, isString } from "../../../canonical/rules.ts";
+import { type ContentFrame, onlyContentOf } from "../../../front/splicer.ts";
 import { itemId } from "./ids.ts";
 import { customInput } from "./tools.ts";
 
@@ -30,6 +31,8 @@ interface Growing {
   readonly index: number;
   readonly item: Record<string, unknown> & Item;
   text: string;
+  /** More of the text, a JSON string without its quotes. */
+  json: string;
   logprobs: unknown[];
   /** Which call it is, in the target's words. */
   readonly call: { readonly index: unknown; readonly id: unknown } | null;
@@ -107,6 +110,34 @@ export class ResponseAnswer {
     if (isString(choice["finish_reason"])) this.#finishReason = choice["finish_reason"];
   }
 
+  /**
+   * How further chunks are taken that differ from this one, the last, in their content alone: each is written as the event
+   * that `onEvent` would get. Null: `chunk` must see them.
+   */
+  likewise(chunk: JsonObject): ContentFrame | null {
+    const growing = this.#growing;
+    if (growing?.kind !== "message" || onlyContentOf(chunk) === null) return null;
+    const type = "response.output_text.delta";
+    const start = `event: ${type}\ndata: {"type":"${type}","sequence_number":`;
+    const place = `,${JSON.stringify(this.#place(growing)).slice(1, -1)},"delta":"`;
+    let before = Buffer.alloc(0);
+    let digits = 0;
+    return {
+      // Numbers of as many digits have the same bytes around them.
+      before: () => {
+        const number = String(this.#sequence++);
+        if (number.length === digits) before.write(number, start.length, "latin1");
+        else before = Buffer.from(start + number + place);
+        digits = number.length;
+        return before;
+      },
+      after: AFTER_DELTA,
+      seen: (json) => {
+        growing.json += json;
+      },
+    };
+  }
+
   /** A whole answer in OpenAI's chat format. Throws `engine_error`. */
   whole(answer: JsonObject): void {
     const { choices, ...rest } = answer;
@@ -159,7 +190,8 @@ export class ResponseAnswer {
       this.#open(kind, null);
     }
     const growing = this.#growing as unknown as Growing;
-    growing.text += delta;
+    growing.text = textOf(growing) + delta;
+    growing.json = "";
     growing.logprobs.push(...logprobs);
     const at = this.#place(growing);
     if (kind === "message") this.#emit("response.output_text.delta", { ...at, delta, logprobs });
@@ -203,7 +235,7 @@ export class ResponseAnswer {
           : kind === "reasoning"
             ? { type: "reasoning", id: at("rs"), status: "in_progress", summary: [] }
             : { type: "message", id: at("msg"), status: "in_progress", role: "assistant", content: [] };
-    this.#growing = { kind, index, item, text: "", logprobs: [], call };
+    this.#growing = { kind, index, item, text: "", json: "", logprobs: [], call };
     this.#emit("response.output_item.added", { output_index: index, item: { ...item } });
     if (kind === "function_call" || kind === "custom_tool_call") return;
     const place = this.#place(this.#growing);
@@ -213,7 +245,8 @@ export class ResponseAnswer {
   #close(status: "completed" | "incomplete"): void {
     const growing = this.#growing;
     if (growing === null) return;
-    const { kind, item, text, logprobs, index } = growing;
+    const { kind, item, logprobs, index } = growing;
+    const text = textOf(growing);
     const at = this.#place(growing);
     if (kind === "function_call") {
       item["arguments"] = text;
@@ -259,7 +292,13 @@ export class ResponseAnswer {
   }
 }
 
-function partOf({ kind, text, logprobs }: Growing, summarizes: boolean): Body {
+const AFTER_DELTA = Buffer.from('","logprobs":[]}\n\n');
+
+const textOf = ({ text, json }: Growing): string => (json === "" ? text : text + (JSON.parse(`"${json}"`) as string));
+
+function partOf(growing: Growing, summarizes: boolean): Body {
+  const { kind, logprobs } = growing;
+  const text = textOf(growing);
   if (kind === "refusal") return { type: "refusal", refusal: text };
   if (kind === "reasoning") return { type: summarizes ? "summary_text" : "reasoning_text", text };
   return { type: "output_text", text, annotations: [], logprobs: [...logprobs] };

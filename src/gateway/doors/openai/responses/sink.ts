@@ -30,6 +30,7 @@ export function responseSink(client: AnswerSink, options: ResponseSinkOptions): 
       answer.chunk(chunk);
       return taken();
     },
+    likewise: (chunk) => answer.likewise(chunk),
     end() {
       answer.finish();
       return taken();

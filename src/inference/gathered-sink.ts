@@ -1,0 +1,36 @@
+import type { AssistantError } from "../core/errors.ts";
+import type { AnswerSink } from "../core/inference.ts";
+
+/** Gathers the pieces of an answer, which is dealt with when it is whole. */
+export abstract class GatheredSink implements AnswerSink {
+  readonly takesFramed = false;
+  readonly #parts: Buffer[] = [];
+  /** Of its head: name, value, … */
+  protected headers: readonly string[] = [];
+
+  abstract get status(): number | null;
+  abstract fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void;
+  abstract abort(): void;
+  /** All of it has come. */
+  protected abstract whole(body: Buffer): void;
+
+  head(_status: number, headers: readonly string[]): void {
+    this.headers = headers;
+  }
+  chunk(payload: Buffer): boolean {
+    this.#parts.push(payload);
+    return true;
+  }
+  framed(): boolean {
+    throw new TypeError("a sink that takes no frames was given one");
+  }
+  endFramed(): void {
+    this.framed();
+  }
+  onDrain(callback: () => void): void {
+    setImmediate(callback);
+  }
+  end(last?: Buffer): void {
+    this.whole(Buffer.concat(last === undefined ? this.#parts : [...this.#parts, last]));
+  }
+}
