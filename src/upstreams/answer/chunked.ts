@@ -7,7 +7,7 @@ const LF = 10;
 export function frameChunk(bytes: Buffer): Buffer {
   const size = `${bytes.length.toString(16)}\r\n`;
   const framed = Buffer.allocUnsafe(size.length + bytes.length + 2);
-  framed.latin1Write(size);
+  framed.write(size, "latin1");
   framed.set(bytes, size.length);
   framed[framed.length - 2] = CR;
   framed[framed.length - 1] = LF;
