@@ -50,8 +50,8 @@ export interface RemoteDelta {
   readonly gone: readonly string[];
   /** Models that are new or differ. */
   readonly models: readonly ModelSpec[];
-  /** Models that no candidate of the source has any longer. */
-  readonly lostModels: readonly ModelSpec[];
+  /** Names of models that no candidate of the source has any longer. */
+  readonly lostModels: readonly string[];
 }
 
 /** The id under which the scheduler, leases and answers know another machine or a provider. */

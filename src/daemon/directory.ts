@@ -47,7 +47,7 @@ export class Directory {
     if (models.length + lostModels.length + gone.length > 0) this.#offers = null;
     for (const name of gone) this.#candidates.delete(name);
     for (const candidate of candidates) this.#candidates.set(candidate.name, candidate);
-    for (const { name } of lostModels) {
+    for (const name of lostModels) {
       this.#remote.delete(name);
       this.#remoteByName.delete(name);
       if (!this.#byName.has(name)) this.#createdAt.delete(name);

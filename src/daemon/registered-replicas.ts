@@ -34,7 +34,7 @@ export function createReplicas(
   const workers = log.part("workers");
   const replicas = new Replicas({
     isTaken: (name) => (directory.find(name)?.kind ?? "handler") !== "handler",
-    onChange: () => tell(),
+    onChange: (delta) => tell(delta),
     log: (event, { replicaId, endpoint }) => workers.info({ replica: replicaId, endpoint }, `replica ${event}`),
   });
   const tell = remotes.add(replicas);

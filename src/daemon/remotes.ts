@@ -43,6 +43,8 @@ export class Remotes {
   /** Machines that the cluster told of. */
   #joined: readonly RemoteServer[] = [];
   readonly #sources: RemoteSource[];
+  /** Of each model the source that has it; null: several have. */
+  readonly #owners = new Map<string, RemoteSource | null>();
 
   constructor(options: RemotesOptions) {
     this.#options = options;
@@ -105,8 +107,8 @@ export class Remotes {
   add(source: RemoteSource): (delta?: RemoteDelta) => void {
     this.#sources.push(source);
     return (delta) => {
-      if (delta === undefined || this.#isShared(delta)) this.#tell();
-      else this.#tellPart(delta);
+      if (delta === undefined || this.#isShared(source, delta)) this.#tell();
+      else this.#tellPart(source, delta);
     };
   }
 
@@ -180,26 +182,33 @@ export class Remotes {
   }
 
   /** Whether another source has one of these models too: what is known of it is then put together anew. */
-  #isShared({ models, lostModels }: RemoteDelta): boolean {
-    return [...models, ...lostModels].some(({ name, source }) => {
-      const known = this.#options.directory.find(name);
-      return known !== undefined && known.source.type !== source.type;
-    });
+  #isShared(source: RemoteSource, { models, lostModels }: RemoteDelta): boolean {
+    const isOthers = (name: string): boolean => {
+      const owner = this.#owners.get(name);
+      return owner !== undefined && owner !== source;
+    };
+    return models.some(({ name }) => isOthers(name)) || lostModels.some(isOthers);
   }
 
-  #tellPart(delta: RemoteDelta): void {
+  #tellPart(source: RemoteSource, delta: RemoteDelta): void {
     if (this.#config === null) return;
     this.#options.directory.changeRemote(delta, Date.now());
     const { candidates, gone, models, lostModels } = delta;
-    const part = { gone, lostModels: lostModels.map(({ name }) => name) };
-    this.changed.emit({ nodeId: this.nodeId, candidates, models, part });
+    for (const { name } of models) this.#owners.set(name, source);
+    for (const name of lostModels) this.#owners.delete(name);
+    this.changed.emit({ nodeId: this.nodeId, candidates, models, part: { gone, lostModels } });
   }
 
   #tell(): void {
     if (this.#config === null) return;
     const { directory } = this.#options;
     const taken = new Set(this.#config.models.flatMap((model) => [model.name, ...model.aliases]));
-    const models = this.#sources.flatMap((source) => source.models(taken));
+    this.#owners.clear();
+    const models = this.#sources.flatMap((source) => {
+      const offered = source.models(taken);
+      for (const { name } of offered) this.#owners.set(name, this.#owners.has(name) ? null : source);
+      return offered;
+    });
     const candidates = this.#sources.flatMap((source) => source.candidates());
     directory.replaceRemote(models, Date.now(), candidates);
     this.changed.emit({ nodeId: this.nodeId, candidates, models });

@@ -25,7 +25,10 @@ export function createWorkers(
     installation,
     clock: systemClock,
     log: log.part("workers"),
-    isTaken: (name) => (directory.find(name)?.source.type ?? "worker") !== "worker",
+    isTaken: (name) => {
+      const model = directory.find(name);
+      return model !== undefined && (model.source.type !== "worker" || model.kind === "handler");
+    },
   });
   workers.onChange = remotes.add(workers);
   return workers;

@@ -1,7 +1,13 @@
 import type { CapabilityQuery } from "../core/capability-query.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { Capabilities, ModelSpec } from "../core/model.ts";
-import { type RemoteCandidate, type RemoteModel, type RemoteSource, servedElsewhere } from "../core/remote.ts";
+import {
+  type RemoteCandidate,
+  type RemoteDelta,
+  type RemoteModel,
+  type RemoteSource,
+  servedElsewhere,
+} from "../core/remote.ts";
 import { Signal } from "../core/signal.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { CapabilityIndex } from "../inference/capability-index.ts";
@@ -12,8 +18,8 @@ import { handlerName, isGrpc, modelNameOf, type Registration } from "./registrat
 export interface ReplicasOptions {
   /** Whether a model of this name is no handler. */
   isTaken(name: string): boolean;
-  /** Candidates or models have changed. Called once for all that changes within a turn of the event loop. */
-  onChange(): void;
+  /** Called once for all that changes within a turn of the event loop. */
+  onChange(delta: RemoteDelta): void;
   log(event: "registered" | "unregistered", registration: Registration): void;
 }
 
@@ -30,6 +36,13 @@ export interface Held {
   leave(): void;
 }
 
+/** What several replicas serve under one name; it offers what the first of them does. */
+interface Handler {
+  readonly capabilities: Capabilities;
+  readonly replicas: Set<Replica>;
+  slots: number;
+}
+
 interface Replica extends Held {
   readonly registration: Registration;
   readonly upstream: Upstream & { close(): void };
@@ -42,8 +55,10 @@ interface Replica extends Held {
 export class Replicas implements RemoteSource {
   readonly #options: ReplicasOptions;
   readonly #replicas = new Map<string, Replica>();
+  readonly #handlers = new Map<string, Handler>();
   #taken: ReadonlySet<string> = new Set();
-  #isTold = true;
+  /** What has changed since it was last reported: ids of replicas, and names of handlers. */
+  readonly #changed = { replicas: new Set<string>(), handlers: new Set<string>() };
   /** Of those that clients may be sent to; made when it is first asked for after a change. */
   #routes: CapabilityIndex<Replica> | null = null;
 
@@ -80,8 +95,14 @@ export class Replicas implements RemoteSource {
       },
     };
     this.#replicas.set(replicaId, replica);
+    for (const [name, { capabilities: offered = {} }] of replica.models) {
+      const handler = this.#handlers.get(name) ?? { capabilities: offered, replicas: new Set(), slots: 0 };
+      this.#handlers.set(name, handler);
+      handler.replicas.add(replica);
+      handler.slots += registration.slots;
+    }
     this.#options.log("registered", registration);
-    this.#changed();
+    this.#report(replica);
     return replica;
   }
 
@@ -120,28 +141,12 @@ export class Replicas implements RemoteSource {
   }
 
   candidates(): RemoteCandidate[] {
-    return [...this.#replicas.values()].map(({ registration: { replicaId, slots }, models }) => ({
-      name: PREFIX + replicaId,
-      nodeId: replicaId,
-      weight: 1,
-      up: true,
-      maxInFlight: slots,
-      models: this.#taken.size === 0 ? models : new Map([...models].filter(([name]) => !this.#taken.has(name))),
-    }));
+    return [...this.#replicas.values()].map((replica) => this.#candidate(replica));
   }
 
   models(taken: ReadonlySet<string>): ModelSpec[] {
     this.#taken = taken;
-    const found = new Map<string, { readonly capabilities: Capabilities; readonly nodes: string[]; slots: number }>();
-    for (const { registration, models } of this.#replicas.values())
-      for (const [name, { capabilities = {} }] of models) {
-        if (taken.has(name)) continue;
-        const known = found.get(name) ?? { capabilities, nodes: [], slots: 0 };
-        found.set(name, known);
-        known.nodes.push(PREFIX + registration.replicaId);
-        known.slots += registration.slots;
-      }
-    return [...found].map(([name, { capabilities, nodes, slots }]) => handlerSpec(name, capabilities, nodes, slots));
+    return [...this.#handlers.keys()].flatMap((name) => this.#spec(name) ?? []);
   }
 
   upstream(name: string): Upstream | null {
@@ -152,23 +157,61 @@ export class Replicas implements RemoteSource {
     for (const replica of [...this.#replicas.values()]) this.#end(replica);
   }
 
+  #candidate({ registration: { replicaId, slots }, models }: Replica): RemoteCandidate {
+    return {
+      name: PREFIX + replicaId,
+      nodeId: replicaId,
+      weight: 1,
+      up: true,
+      maxInFlight: slots,
+      models: this.#taken.size === 0 ? models : new Map([...models].filter(([name]) => !this.#taken.has(name))),
+    };
+  }
+
+  /** Null: nobody serves it, or a model of another kind has its name. */
+  #spec(name: string): ModelSpec | null {
+    const handler = this.#handlers.get(name);
+    if (handler === undefined || this.#taken.has(name)) return null;
+    const { capabilities, slots } = handler;
+    return handlerSpec(name, capabilities, [], slots);
+  }
+
   #end(replica: Replica | undefined): void {
     if (replica === undefined) return;
-    this.#replicas.delete(replica.registration.replicaId);
+    const { replicaId, slots } = replica.registration;
+    this.#replicas.delete(replicaId);
+    for (const name of replica.models.keys()) {
+      const handler = this.#handlers.get(name);
+      if (handler === undefined) continue;
+      handler.replicas.delete(replica);
+      handler.slots -= slots;
+      if (handler.replicas.size === 0) this.#handlers.delete(name);
+    }
     replica.upstream.close();
     this.#options.log("unregistered", replica.registration);
-    this.#changed();
+    this.#report(replica);
     replica.ended.emit();
   }
 
-  #changed(): void {
+  /** One that takes the place of another is a change, and no end: requests that wait for its handlers go on waiting. */
+  #report({ registration: { replicaId }, models }: Replica): void {
     this.#routes = null;
-    if (!this.#isTold) return;
-    this.#isTold = false;
-    setImmediate(() => {
-      this.#isTold = true;
-      this.#options.onChange();
-    });
+    const { replicas, handlers } = this.#changed;
+    if (replicas.size === 0) setImmediate(() => this.#options.onChange(this.#delta()));
+    replicas.add(replicaId);
+    for (const name of models.keys()) handlers.add(name);
+  }
+
+  #delta(): RemoteDelta {
+    const [ids, names] = [[...this.#changed.replicas], [...this.#changed.handlers]];
+    this.#changed.replicas.clear();
+    this.#changed.handlers.clear();
+    return {
+      candidates: ids.flatMap((id) => this.#replicas.get(id) ?? []).map((replica) => this.#candidate(replica)),
+      gone: ids.filter((id) => !this.#replicas.has(id)).map((id) => PREFIX + id),
+      models: names.flatMap((name) => this.#spec(name) ?? []),
+      lostModels: names.filter((name) => !this.#handlers.has(name)),
+    };
   }
 }
 

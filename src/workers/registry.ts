@@ -238,7 +238,7 @@ export class Workers implements RemoteSource, WorkerEvents {
   }
 
   #remove(worker: Worker, registrations: readonly WorkerRegistration[]): void {
-    const lostModels: ModelSpec[] = [];
+    const lostModels: string[] = [];
     for (const { name } of registrations) {
       if (!worker.registrations.delete(name)) continue;
       this.#registrations -= 1;
@@ -246,7 +246,7 @@ export class Workers implements RemoteSource, WorkerEvents {
       named?.workers.delete(worker);
       if (named?.workers.size !== 0) continue;
       this.#byName.delete(name);
-      lostModels.push(named.model);
+      lostModels.push(name);
     }
     const isGone = worker.registrations.size === 0;
     if (isGone) this.#byEndpoint.delete(worker.endpoint);
