@@ -1,4 +1,4 @@
-/** `npm run bench -- compose workers [--rounds N] [--seconds N]`, or `compose pipelines [--rounds N] [--chunks N]`, after `npm run build` */
+/** `npm run bench -- compose workers [--rounds N] [--seconds N]`, `compose capabilities`, or `compose pipelines [--rounds N] [--chunks N]`, after `npm run build` */
 import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({
@@ -17,6 +17,11 @@ switch (positionals[0]) {
     await benchWorkers(options);
     break;
   }
+  case "capabilities": {
+    const { benchCapabilities } = await import("./compose/capabilities.ts");
+    await benchCapabilities();
+    break;
+  }
   case "pipelines": {
     const { benchPipelines } = await import("./compose/pipelines.ts");
     await benchPipelines({ rounds: Number(values.rounds ?? "500"), chunks: Number(values.chunks) });
@@ -24,7 +29,7 @@ switch (positionals[0]) {
   }
   default:
     console.error(
-      "usage: npm run bench -- compose workers [--rounds N] [--seconds N] | pipelines [--rounds N] [--chunks N]",
+      "usage: npm run bench -- compose workers [--rounds N] [--seconds N] | capabilities | pipelines [--rounds N] [--chunks N]",
     );
     process.exitCode = 2;
 }

@@ -1,67 +1,111 @@
+/** What it costs to find who offers a capability among thousands of workers: the decision, and `GET /route` over HTTP. */
+import { Agent, request } from "node:http";
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { CapabilityIndex } from "../../src/inference/capability-index.ts";
 import { handlerSpec } from "../../src/replicas/replicas.ts";
+import { type Arm, startArm } from "../lib/arm.ts";
+import { benchRoot, Report } from "../lib/report.ts";
+import { quantile } from "../lib/statistics.ts";
 
-/**
- * How long it takes to find who offers a capability among 5,000 workers and 500 capabilities: the decision in the process,
- * and, with the URL of a daemon as argument, `GET /route` over HTTP with as many workers registered there.
- */
-const [WORKERS, CAPABILITIES, LOOKS, ASKS] = [5_000, 500, 100_000, 2_000];
+const KEY = "bench-key";
+const [WORKERS, CAPABILITIES, DECISIONS, ASKS] = [5_000, 500, 100_000, 3_000];
+const AT_ONCE = 50;
+const GOAL_DECISION_US = 50;
+const GOAL_ROUTE_MS = 1;
+
 const capabilityOf = (worker: number) => ({
   type: `c${worker % CAPABILITIES}`,
   gpus: worker % 4,
   zone: worker % 2 === 0 ? "eu" : "us",
 });
-const percentiles = (times: number[]): object => {
-  times.sort((a, b) => a - b);
-  const at = (share: number): number => Math.round((times[Math.floor(times.length * share)] ?? 0) * 1000) / 1000;
-  return { p50: at(0.5), p99: at(0.99) };
-};
 
-const models = new Map(
-  Array.from({ length: CAPABILITIES }, (_, index) => [`c${index}`, handlerSpec(`c${index}`, {}, [], 1)]),
-);
-const index = new CapabilityIndex(
-  Array.from({ length: WORKERS }, (_, worker) => {
-    const capabilities = capabilityOf(worker);
-    const model = models.get(capabilities.type);
-    if (model === undefined) throw new Error("no such capability");
-    return { model, capabilities };
-  }),
-);
-const decisions: number[] = [];
-for (let look = 0; look < LOOKS; look += 1) {
-  const { type, gpus } = capabilityOf(look);
-  const begun = performance.now();
-  index.find({ type, gpus: String(gpus) }, () => true);
-  decisions.push((performance.now() - begun) * 1000);
-}
-console.log(JSON.stringify({ workers: WORKERS, capabilities: CAPABILITIES, decisionUs: percentiles(decisions) }));
-
-const [url] = process.argv.slice(2);
-if (url !== undefined) {
+export async function benchCapabilities(): Promise<void> {
+  const report = new Report("compose-capabilities");
+  const common = { bench: "compose", workers: WORKERS, capabilities: CAPABILITIES };
+  report.add({ ...common, measure: "decision", unit: "µs", goal: GOAL_DECISION_US, ...decisions() });
+  await using worker = await startArm("worker", join(benchRoot, "compose/worker-stub.ts"), {});
+  const settings = { key: KEY, endpoint: `http://127.0.0.1:${worker.port}/v1/completion` };
+  await using daemon = await startArm("daemon", join(benchRoot, "compose/worker-daemon.ts"), settings);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const route = (): Promise<object> => routes(daemon, agent);
+  await route();
   const leaving = new AbortController();
-  const register = async (worker: number): Promise<void> => {
-    const answer = await fetch(`${url}/register`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        replica_id: `w${worker}`,
-        endpoint: `127.0.0.1:${10_000 + worker}`,
-        capabilities: [capabilityOf(worker)],
-      }),
-      signal: leaving.signal,
-    });
-    await answer.body?.getReader().read();
-  };
-  for (let worker = 0; worker < WORKERS; worker += 100)
-    await Promise.all(Array.from({ length: 100 }, (_, offset) => register(worker + offset)));
-  const asked: number[] = [];
-  for (let ask = 0; ask < ASKS; ask += 1) {
-    const begun = performance.now();
-    await (await fetch(`${url}/route?type=c${ask % CAPABILITIES}`)).json();
-    asked.push(performance.now() - begun);
+  try {
+    const before = (await daemon.usage()).cpuMs;
+    await registerAll(daemon, leaving.signal);
+    const cpuUs = (((await daemon.usage()).cpuMs - before) / WORKERS) * 1000;
+    report.add({ ...common, measure: "registration", unit: "µs of CPU", mean: Math.round(cpuUs) });
+    report.add({ ...common, measure: "route over HTTP", unit: "ms", goal: GOAL_ROUTE_MS, ...(await route()) });
+  } finally {
+    leaving.abort();
+    agent.destroy();
   }
-  console.log(JSON.stringify({ registered: WORKERS, routeMs: percentiles(asked) }));
-  leaving.abort();
+  console.log(`written: ${report.save()}`);
+}
+
+function spreadOf(times: number[]): { readonly p50: number; readonly p99: number } {
+  times.sort((a, b) => a - b);
+  const at = (share: number): number => Math.round(quantile(times, share) * 1000) / 1000;
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+function decisions(): object {
+  const specs = Array.from({ length: CAPABILITIES }, (_, index) => handlerSpec(`c${index}`, {}, [], 1));
+  const index = new CapabilityIndex(
+    Array.from({ length: WORKERS }, (_, worker) => ({
+      model: specs[worker % CAPABILITIES] as (typeof specs)[number],
+      capabilities: capabilityOf(worker),
+    })),
+  );
+  const times = Array.from({ length: DECISIONS }, (_, look) => {
+    const { type, gpus } = capabilityOf(look);
+    const begun = performance.now();
+    index.find({ type, gpus: String(gpus) }, () => true);
+    return (performance.now() - begun) * 1000;
+  });
+  return spreadOf(times);
+}
+
+/** Each registration lives as long as its stream, until the signal ends them all. */
+async function registerAll({ port }: Arm, signal: AbortSignal): Promise<void> {
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let worker = next++; worker < WORKERS; worker = next++) {
+      const answer = await fetch(`http://127.0.0.1:${port}/register`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${KEY}` },
+        body: JSON.stringify({
+          replica_id: `w${worker}`,
+          endpoint: `127.0.0.1:${10_000 + worker}`,
+          capabilities: [capabilityOf(worker)],
+        }),
+        signal,
+      });
+      if (!answer.ok) throw new Error(`registering failed: ${await answer.text()}`);
+      await answer.body?.getReader().read();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+/** One client, one request after another. */
+async function routes({ port }: Arm, agent: Agent): Promise<object> {
+  const ask = (path: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${KEY}` };
+      request({ agent, host: "127.0.0.1", port, path, headers }, (answer) => {
+        answer.resume();
+        answer.once("end", resolve);
+      })
+        .once("error", reject)
+        .end();
+    });
+  const times: number[] = [];
+  for (let count = 0; count < ASKS; count += 1) {
+    const begun = performance.now();
+    await ask(`/route?type=c${count % CAPABILITIES}`);
+    times.push(performance.now() - begun);
+  }
+  return spreadOf(times);
 }

@@ -1,4 +1,4 @@
-/** The whole daemon, as `serve` starts it, with the stub worker registered as `stub`. */
+/** The whole daemon, as `serve` starts it, with the stub worker registered as `stub`; its key may register others. */
 import { createHash } from "node:crypto";
 import { installAssistant } from "../../test/support/assistant.ts";
 import { serveAsArm } from "../lib/daemon-arm.ts";
@@ -7,7 +7,7 @@ const { key, endpoint } = JSON.parse(process.argv[2] ?? "{}") as { key: string; 
 
 const sha256 = createHash("sha256").update(key).digest("hex");
 const assistant = await installAssistant({
-  config: `[[server.api_key_sha256]]\nname = "bench"\nsha256 = "${sha256}"\nscopes = ["inference", "worker"]\n`,
+  config: `[[server.api_key_sha256]]\nname = "bench"\nsha256 = "${sha256}"\nscopes = ["inference", "worker", "admin"]\n`,
 });
 await serveAsArm(assistant, async ({ url }) => {
   const answer = await fetch(`${url}/v1.0/worker/register`, {

@@ -1,6 +1,7 @@
 /** `npm run bench -- page` writes docs/performance.md from the results under bench/results. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { composedCapabilitiesPart, composedWorkersPart } from "../compose/page.ts";
 import { peersPart } from "../peers/page.ts";
 import { processesPart } from "../processes/page.ts";
 import { calibratePart, workloadsPart } from "../workloads/page.ts";
@@ -258,6 +259,8 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
     ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
     ["swap", "Swaps", "npm run bench -- swap", swapPart],
     ["many-models", "Many models", "npm run bench -- many-models", manyModelsPart],
+    ["compose-workers", "Workers", "npm run bench -- compose workers", composedWorkersPart],
+    ["compose-capabilities", "Routes by capability", "npm run bench -- compose capabilities", composedCapabilitiesPart],
     ["attack", "Under attack", "npm run bench -- attack", attackPart],
     ["soak", "A million requests", "npm run bench -- soak", soakPart],
     ["memory", "Memory estimates", "npm run bench -- memory", memoryPart],

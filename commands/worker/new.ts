@@ -15,7 +15,7 @@ export default class WorkerNew extends BaseCommand {
     const { args } = await this.parse(WorkerNew);
     const written = await writeWorker(args.name);
     this.log(`${written.folder} has ${written.files.join(", ")}.`);
-    this.log(`Run it:\n  cd ${args.name} && assistant worker run layout.yaml --name ${written.name}`);
+    this.log(`Run it:\n  assistant worker run ${args.name}`);
     return { folder: written.folder, files: written.files };
   }
 }

@@ -4,17 +4,19 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class WorkerRun extends BaseCommand {
   static override summary = "Run a worker until it is stopped";
   static override description =
-    "TARGET is a layout (a YAML file), or a module that exports a `layout`, or an `app` of handlers (MODULE:NAME for another name). Without one, LAYOUT_CONFIG names the layout, " +
-    "or default_layout.yaml is used. The environment variables of the worker SDK hold too; flags go before them.";
+    "TARGET is a folder with a layout.yaml, whose name the model then has, or a layout (a YAML file), or a module that exports a `layout`, or an `app` of handlers (MODULE:NAME for another name). " +
+    "Without one, LAYOUT_CONFIG names the layout, or default_layout.yaml or layout.yaml of this folder is used. " +
+    "The environment variables of the worker SDK hold too; flags go before them.";
   static override examples = [
-    { description: "Run the layout of this folder", command: "<%= config.bin %> worker run layout.yaml --name echo" },
+    { description: "Run a folder that `worker new` wrote", command: "<%= config.bin %> worker run shout" },
+    { description: "Run a layout", command: "<%= config.bin %> worker run layout.yaml --name echo" },
     {
       description: "Run the handlers of a module in two processes",
       command: "<%= config.bin %> worker run handlers.ts --workers 2 --reload",
     },
     { description: "Run a module", command: "<%= config.bin %> worker run worker.ts --name shout --slots 4" },
   ];
-  static override args = { target: Args.string({ description: "layout or module" }) };
+  static override args = { target: Args.string({ description: "folder, layout or module" }) };
   static override flags = {
     name: Flags.string({ description: "model that it serves (LLM_NAME)" }),
     port: Flags.integer({ min: 0, max: 65_535, description: "port that it listens on (PORT; default: a free one)" }),

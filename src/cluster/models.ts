@@ -61,7 +61,8 @@ function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<st
     name: info.name,
     aliases: info.aliases.filter((alias) => !taken.has(alias)),
     kind,
-    capabilities: { ...capabilitiesTold(info), ...capabilitiesOfKind(kind) },
+    // The type of a handler is what it says it is.
+    capabilities: { ...capabilitiesOfKind(kind), ...capabilitiesTold(info) },
     // Never looked at: nothing is started for a model with nodes.
     source: { type: "catalog", name: info.name },
     contextTokens: info.contextTokens,

@@ -16,7 +16,9 @@ export interface WorkerDriver {
 
 const HEALTH_TIMEOUT_MS = 3_000;
 const ABORT_TIMEOUT_MS = 5_000;
-const WELL = 204;
+/** Who answers that it has no such route is there all the same: a worker need not have one. */
+const NO_ROUTE: ReadonlySet<number> = new Set([404, 405, 501]);
+const isWell = (status: number): boolean => (status >= 200 && status < 300) || NO_ROUTE.has(status);
 
 /** A worker speaks one of these. Another protocol is one more entry here, and its name in `workerProtocols`. */
 export const workerDrivers: Readonly<Record<WorkerProtocol, WorkerDriver>> = {
@@ -24,7 +26,7 @@ export const workerDrivers: Readonly<Record<WorkerProtocol, WorkerDriver>> = {
     upstream: (endpoint) => new FormUpstream(endpoint),
     async health(endpoint) {
       const status = await getStatus(new URL("/health", endpoint).href, HEALTH_TIMEOUT_MS);
-      if (typeof status === "number") return status === WELL ? "well" : "unwell";
+      if (typeof status === "number") return isWell(status) ? "well" : "unwell";
       return status.code === "ETIMEDOUT" ? "silent" : "unwell";
     },
     async abort(endpoint) {

@@ -274,7 +274,7 @@ export class Workers implements RemoteSource, WorkerEvents {
   async #look(worker: Worker): Promise<void> {
     const health = await workerDrivers[worker.protocol].health(worker.endpoint);
     if (this.#closed) return;
-    if (health === "unwell") this.#evict(worker, "GET /health did not answer 204");
+    if (health === "unwell") this.#evict(worker, "GET /health failed");
     else if (health === "well") worker.seenAt = this.#ports.clock.now();
   }
 

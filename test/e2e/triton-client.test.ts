@@ -5,27 +5,7 @@ import { installAssistant, packageRoot, type TestAssistant } from "../support/as
 import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
-import { pythonPackages } from "../support/python.ts";
-
-/** The client with what it needs for one thread, which is half of what pip would choose. */
-const PACKAGES = [
-  "tritonclient==2.73.0",
-  "numpy==2.4.6",
-  "ml-dtypes==0.6.0",
-  "grpcio==1.85.3",
-  "protobuf==6.33.6",
-  "python-rapidjson==1.25",
-  "geventhttpclient==2.6.1",
-  "gevent==26.9.0",
-  "greenlet==3.5.6",
-  "zope.event==6.2",
-  "zope.interface==8.7",
-  "packaging==26.4",
-  "typing-extensions==4.16.0",
-  "brotli==1.2.1",
-  "certifi==2026.10.19.post1",
-  "urllib3==2.8.0",
-];
+import { tritonClient } from "../support/triton.ts";
 
 interface Common {
   readonly text: readonly string[];
@@ -46,7 +26,7 @@ let assistant: TestAssistant;
 let seen: Seen;
 
 beforeAll(async () => {
-  const packages = await pythonPackages("tritonclient", PACKAGES, ["--no-deps"]);
+  const packages = await tritonClient();
   assistant = await installAssistant({
     env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
     models: {

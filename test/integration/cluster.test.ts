@@ -2,6 +2,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NodesReport } from "../../src/api/nodes.ts";
+import { Client } from "../../src/workers/handlers/client.ts";
+import { keepRegistered } from "../../src/workers/handlers/registration.ts";
+import { serveApp } from "../../src/workers/handlers/server.ts";
+import { type HandlerContext, WorkerApp } from "../../src/workers/handlers/worker-app.ts";
 import { type CollectedSpan, type FakeCollector, startCollector } from "../fakes/otlp-collector.ts";
 import { eventually } from "../support/assistant.ts";
 import { chatBody, NodeGroup, postChat, type TestNode } from "../support/nodes.ts";
@@ -258,6 +262,38 @@ test("a worker that registers at one machine is a model of the others", async ()
   });
   worker.close();
   expect(text).toContain("From the worker.");
+});
+
+test("handlers that register at one machine serve requests of the others, in one part or several", async () => {
+  const app = new WorkerApp()
+    .capability({ type: "mirror", gpus: 2 }, (request) => ({ out: request.get("in") }))
+    .capability({ type: "twice" }, { stream: true }, async (request, _, stream) => {
+      for (const _ of [1, 2]) await stream.send({ out: request.get("in") });
+    });
+  const context = {} as HandlerContext;
+  const { server, port } = await serveApp({ app, host: "127.0.0.1", port: 0, context, isReady: () => true });
+  const leaving = new AbortController();
+  const registration = { apiServer: left.url, headers: {}, replicaId: "far", slots: 2, report: () => {} };
+  const capabilities = app.handlers.map(({ capability }) => capability);
+  const endpoint = `http://127.0.0.1:${port}`;
+  const kept = keepRegistered({ ...registration, endpoint, capabilities }, leaving.signal);
+  const client = new Client({ endpoint: front.url });
+  const bytes = Buffer.from([0, 255]);
+  const ask = () => client.inferCapability({ type: "mirror", gpus: 2 }, { in: [bytes] });
+  expect(await eventually("the other machine answers for it", () => ask().catch(() => false as const))).toEqual({
+    out: [bytes],
+  });
+  await expect(client.infer("mirror", { other: [1] })).rejects.toThrow(/status 400.*"in.*is missing/);
+  const inputs = [{ name: "in", datatype: "INT32", shape: [1], data: [7] }];
+  const parts = await fetch(`${front.url}/infer/stream`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-capability-type": "twice" },
+    body: JSON.stringify({ inputs }),
+  });
+  expect([...(await parts.text()).matchAll(/"data":\[(\d)\]/g)].map(([, element]) => element)).toEqual(["7", "7"]);
+  leaving.abort();
+  await kept;
+  server.close();
 });
 
 test("a name that no machine has is refused with those there are", async () => {

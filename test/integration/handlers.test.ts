@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { credentials, makeGenericClientConstructor, Server, ServerCredentials } from "@grpc/grpc-js";
+import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { superviseHandlers } from "../../commands/support/worker/supervise.ts";
 import {
@@ -10,6 +11,7 @@ import {
 import { Client, InferenceError } from "../../src/workers/handlers/client.ts";
 import { ObjectsClient } from "../../src/workers/handlers/objects.ts";
 import { eventually, installAssistant, isRunning, packageRoot, type TestAssistant } from "../support/assistant.ts";
+import { tritonClient } from "../support/triton.ts";
 
 interface InferenceClient {
   ModelInfer(request: object, callback: (error: Error | null, answer: WireInferResponse) => void): void;
@@ -55,7 +57,7 @@ capabilities = [{ type = "broken" }]
         workers: 1,
         reload: false,
       },
-      ...{ apiServer: url, objectStore: "", replicaId: "test", say: () => {} },
+      ...{ apiServer: url, objectStore: "", replicaId: "test", env: process.env, say: () => {} },
     },
     stopping.signal,
   );
@@ -98,9 +100,14 @@ test("a handler is asked by capability, by its type over KServe, and by name", a
   expect(await byName.json()).toMatchObject({ model_name: "echo", outputs: [{ data: ["hi"] }] });
 });
 
-test("the client passes tensors of every kind, in both modes", async () => {
+test("the client passes tensors of every kind, in both modes, over HTTP and gRPC", async () => {
   const bytes = Buffer.from([0, 255, 7]);
-  for (const client of [new Client({ endpoint: url }), new Client({ apiServer: url, capability: { type: "echo" } })]) {
+  const { grpc = "" } = await assistant.status();
+  for (const client of [
+    new Client({ endpoint: url }),
+    new Client({ endpoint: grpc ?? "" }),
+    new Client({ apiServer: url, capability: { type: "echo" } }),
+  ]) {
     expect(await client.infer("echo", { text: [bytes] })).toEqual({ echo: [bytes] });
     expect(await client.infer("echo", { text: [1.5, -2.25] })).toEqual({ echo: [1.5, -2.25] });
     expect(await client.infer("echo", { text: [1, 2 ** 30] })).toEqual({ echo: [1, 2 ** 30] });
@@ -109,6 +116,8 @@ test("the client passes tensors of every kind, in both modes", async () => {
       true,
       false,
     ]);
+    await expect(client.infer("nobody", { text: [1] })).rejects.toMatchObject({ status: 404 });
+    client.close();
   }
   await expect(new Client({ apiServer: url, capability: { type: "none" } }).infer("x", {})).rejects.toThrow(
     'No matching replica for: {"type":"none"}',
@@ -306,9 +315,34 @@ test("gRPC reaches handlers, whole and part by part, and workers that speak it a
     modelVersion: "v9",
     rawOutputContents: [raw],
   });
+  // Who looks for it is sent to it, past the daemon.
+  const found = new Client({ apiServer: url, capability: { type: "mirror" } });
+  expect(await found.infer("mirror", { text: [1, 2] })).toEqual({ text: [1, 2] });
+  expect(found.endpoint).toBe(`127.0.0.1:${port}`);
+  found.close();
   held.abort();
   client.close();
   server.forceShutdown();
+});
+
+test("the official Triton client reaches handlers over HTTP, gRPC, its stream and protobuf", async () => {
+  const { grpc } = await assistant.status();
+  const script = join(packageRoot, "test/fixtures/triton-handlers.py");
+  const env = { PYTHONPATH: await tritonClient(), no_proxy: "*" };
+  const example = join(packageRoot, "examples/python/kserve_client.py");
+  const [{ stdout }, ofExample] = await Promise.all([
+    execa("python3", [script, new URL(url).host, grpc ?? ""], { env }),
+    execa("python3", [example, url, "Hello"], { env }),
+  ]);
+  expect(ofExample.stdout).toBe("Hello");
+  const answered = { ready: true, same: [true, true, true, true] };
+  const missing = expect.stringMatching(/"text.*is missing/);
+  expect(JSON.parse(stdout)).toEqual({
+    http: { ...answered, refusal: ["400", missing] },
+    grpc: { ...answered, refusal: ["StatusCode.INVALID_ARGUMENT", missing] },
+    stream: { numbers: [1, 2, 3], failure: expect.stringContaining("the handler has failed") },
+    infer: { model: "echo", id: "p", output: "echo", data: [4, 5] },
+  });
 });
 
 test("an error of the client says what was wrong", async () => {

@@ -256,25 +256,27 @@ test("a page named with /url is read, and its text goes to the model", async () 
   expect(answer).not.toContain("menu");
 });
 
-test("a new worker's folder runs as it is", async () => {
-  const worker = run(["layout.yaml"], { LLM_NAME: "loud", SLOTS: "2" }, "shout");
-  await registered("loud");
-  expect(await ask("loud", "hello")).toBe("HELLO!");
+test("a new worker's folder runs as it is, under its own name", async () => {
+  const worker = run(["shout"], { SLOTS: "2" });
+  await registered("shout");
+  expect(await ask("shout", "hello")).toBe("HELLO!");
   worker.kill("SIGTERM");
   expect((await worker.ended).exitCode).toBe(0);
-  expect(await names()).not.toContain("loud");
-  expect(await ask("loud", "hello")).toBe("model_not_found");
+  expect(await names()).not.toContain("shout");
+  expect(await ask("shout", "hello")).toBe("model_not_found");
 });
 
 test("a worker that cannot register ends with an error, and one with a wrong layout does not start", async () => {
-  const [alone, wrong] = await Promise.all([
+  const [alone, wrong, empty] = await Promise.all([
     run(["reflect.yaml"], { AGENT_ENDPOINT: "http://127.0.0.1:1/v1.0/", RETRY_COUNT: "0" }).ended,
     run(["nothing.yaml"]).ended,
+    run(["models"]).ended,
   ]);
   expect(alone.exitCode).toBe(1);
   expect(alone.stderr).toContain("Registration failed. The program will exit now.");
   expect(wrong.exitCode).not.toBe(0);
   expect(wrong.stderr).toContain("nothing.yaml cannot be read");
+  expect(empty.stderr).toContain("has no layout.yaml");
 });
 
 test("a stock httpx client speaks the protocol", async () => {

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { watch } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { Environment } from "../../../src/config/environment.ts";
 import { programFile } from "../../../src/core/package.ts";
 
 export interface HandlersOrder {
@@ -18,6 +19,8 @@ export interface HandlersOrder {
   readonly objectStore: string;
   /** `auto`: made from the port. */
   readonly replicaId: string;
+  /** Of the processes. */
+  readonly env: Environment;
   say(text: string): void;
 }
 
@@ -59,7 +62,7 @@ export async function superviseHandlers(order: HandlersOrder, signal: AbortSigna
           ...["--api-server", order.apiServer, "--object-store", order.objectStore],
           ...["--replica-id", workers === 1 ? id : `${id}-${index}`],
         ],
-        { stdio: ["ignore", "inherit", "inherit", "ipc"], env: { ...process.env, NODE_NO_WARNINGS: "1" } },
+        { stdio: ["ignore", "inherit", "inherit", "ipc"], env: { ...order.env, NODE_NO_WARNINGS: "1" } },
       );
       running.add(child);
       const stop = (): void => void child.kill("SIGTERM");

@@ -106,14 +106,20 @@ export async function forward(options: ForwardOptions, call: ForwardCall, reply:
   }
 }
 
-/** Whatever a path is written like, it leads to no other door. */
+/** Whatever a path is written like, it leads to no other door. Handlers take tensors, which those doors have not. */
 const isOfApi = (doors: readonly Door[], { path }: RequestTarget, methods: Methods | undefined): boolean =>
-  methods === undefined ? path.startsWith("/v1/") : [...methods.values()].every(({ door }) => doors.includes(door));
+  methods === undefined
+    ? path.startsWith("/v1/")
+    : [...methods.values()].every(
+        ({ door, inference }) => doors.includes(door) || (inference !== null && INFERENCES.has(inference.name)),
+      );
+
+const INFERENCES: ReadonlySet<string> = new Set(["/v2/models/{model}/infer", "/v2/models/{model}/infer_stream"]);
 
 const notForwarded = (path: string): AssistantError =>
   new AssistantError(
     "route_not_found",
-    `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions, and llama-server's; found ${JSON.stringify(path.slice(0, 100))}.`,
+    `ForwardRequest takes paths of the OpenAI-compatible API, such as /v1/chat/completions, llama-server's, and /v2/models/MODEL/infer; found ${JSON.stringify(path.slice(0, 100))}.`,
   );
 
 interface Admitted {

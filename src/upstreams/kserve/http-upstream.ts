@@ -4,7 +4,7 @@ import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { brokenOff, retryOf, unreachable } from "../answer/worker-failure.ts";
-import { HEADER_LENGTH, InferReceiver, RefusalReceiver } from "./receiver.ts";
+import { contentHeaders, HEADER_LENGTH, InferReceiver, RefusalReceiver } from "./receiver.ts";
 
 /** What the worker calls a model of ours; "": no version. */
 export type NameOf = (model: string) => { readonly name: string; readonly version: string };
@@ -47,8 +47,7 @@ export class KserveHttpUpstream implements Upstream {
       dispatcher: this.#dispatcher,
       signal: ended.signal,
       headers: {
-        "content-type": body.headBytes === undefined ? "application/json" : "application/octet-stream",
-        ...(body.headBytes === undefined ? {} : { [HEADER_LENGTH]: String(body.headBytes) }),
+        ...contentHeaders(body),
         "x-request-id": clientId ?? id,
         ...(deadlineAt === null ? {} : { "x-assistant-timeout-ms": String(Math.max(0, deadlineAt - Date.now())) }),
       },

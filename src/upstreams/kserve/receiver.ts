@@ -1,9 +1,16 @@
-import type { AnswerSink } from "../../core/inference.ts";
+import type { AnswerSink, CallBody } from "../../core/inference.ts";
 import { type AnswerFacts, NO_FACTS } from "../../core/upstream.ts";
 import { type Receiver, SSE_HEADERS, type Verdict } from "../answer/receivers.ts";
 import { refusalOf } from "../answer/worker-failure.ts";
 
 export const HEADER_LENGTH = "inference-header-content-length";
+
+/** What a request's head says of its body. */
+export const contentHeaders = ({ headBytes }: CallBody): Record<string, string> =>
+  headBytes === undefined
+    ? { "content-type": "application/json" }
+    : { "content-type": "application/octet-stream", [HEADER_LENGTH]: String(headBytes) };
+
 /** Of what a worker says is wrong. */
 const MAX_ERROR_BYTES = 64 * 1024;
 

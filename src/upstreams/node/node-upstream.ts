@@ -6,6 +6,7 @@ import type { AnswerFacts, Peer, Retry, Sending, Upstream } from "../../core/ups
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import { type AnswerHead, receiverFor } from "../answer/receivers.ts";
 import { forwardHeaders } from "../forward-headers.ts";
+import { contentHeaders, HEADER_LENGTH, InferReceiver } from "../kserve/receiver.ts";
 import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../openai-body.ts";
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
@@ -67,7 +68,11 @@ export class NodeUpstream implements Upstream {
       if (isFirst) {
         const head = headOf(message);
         if (head.framing.type === "length") bytesLeft = head.framing.bytes;
-        delivery.head(() => receiverFor(head, target));
+        delivery.head(() =>
+          call.wire === "kserve.infer" && head.status === 200
+            ? new InferReceiver(sink, tensorsIn(message), headers)
+            : receiverFor(head, target),
+        );
       }
       isFirst = false;
       if (message.body.length === 0) return;
@@ -114,6 +119,11 @@ export class NodeUpstream implements Upstream {
       const asked = `${path}?model=${encodeURIComponent(model.name)}`;
       return { path: asked, method, body: Buffer.alloc(0), headers: forwarded };
     }
+    if (call.wire === "kserve.infer") {
+      const verb = call.streamed ? "infer_stream" : "infer";
+      const headers = { ...contentHeaders(call.body), ...forwarded };
+      return { path: `/v2/models/${encodeURIComponent(model.name)}/${verb}`, method, body: call.body.bytes, headers };
+    }
     const json = withSettings(call, model);
     // A name that is an alias here may be another model there.
     const body = encodeBody(call, json["model"] === model.name ? json : { ...json, model: model.name });
@@ -148,6 +158,16 @@ function headOf({ status, headers }: ForwardResponse): AnswerHead {
       ? ({ type: "length", bytes: Number(length) } as const)
       : ({ type: "until-close" } as const);
   return { status, contentType: headers["content-type"] ?? "", framing };
+}
+
+/** What the head of an inference response says of its tensors. */
+function tensorsIn({ headers }: ForwardResponse): ConstructorParameters<typeof InferReceiver>[1] {
+  const length = Number(headers["content-length"] ?? Number.NaN);
+  return {
+    type: headers["content-type"] ?? "application/json",
+    length: Number.isSafeInteger(length) ? length : undefined,
+    headLength: headers[HEADER_LENGTH],
+  };
 }
 
 /** The machine is away, busy, refused us or no longer has the model. What it says about the call itself holds anywhere. */

@@ -31,16 +31,14 @@ export function workerAddress(url: string): WorkerAddress {
 export class FormUpstream implements Upstream {
   readonly #url: string;
   readonly #endpoint: Endpoint;
-  readonly #head: Buffer;
+  /** Up to the length of the body. */
+  readonly #head: string;
 
   constructor(url: string) {
     const { endpoint, host, path } = workerAddress(url);
     this.#url = url;
     this.#endpoint = endpoint;
-    this.#head = Buffer.from(
-      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: `,
-      "latin1",
-    );
+    this.#head = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: `;
   }
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
@@ -81,7 +79,7 @@ export class FormUpstream implements Upstream {
   }
 
   #encode(call: InferenceCall): Buffer {
-    const body = Buffer.from(new URLSearchParams({ input: JSON.stringify(historyOf(call)) }).toString());
-    return Buffer.concat([this.#head, Buffer.from(`${body.length}\r\n\r\n`), body]);
+    const form = `input=${encodeURIComponent(JSON.stringify(historyOf(call)))}`;
+    return Buffer.from(`${this.#head}${form.length}\r\n\r\n${form}`, "latin1");
   }
 }

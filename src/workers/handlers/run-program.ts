@@ -1,6 +1,7 @@
 import { registerHooks } from "node:module";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { readEnvironment, variable } from "../../config/environment.ts";
 import { Client } from "./client.ts";
 import { ObjectsClient } from "./objects.ts";
 import { keepRegistered } from "./registration.ts";
@@ -41,14 +42,15 @@ if (app === undefined || !Array.isArray(app.handlers) || app.handlers.length ===
   console.error(`${module} exports no app with a capability as "${exported}".`);
   process.exit(2);
 }
-const key = process.env["ASSISTANT_API_KEY"];
-const headers: Record<string, string> = key === undefined || key === "" ? {} : { authorization: `Bearer ${key}` };
+const env = readEnvironment();
+const key = variable(env, "ASSISTANT_API_KEY");
+const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
 const common: Omit<HandlerContext, "signal" | "capability"> = {
   replicaId,
   objects: new ObjectsClient(store === "" ? apiServer : store, headers),
   async call(target, inputs) {
     if (apiServer === "") throw new Error("context.call needs a daemon: start the worker with --api-server URL");
-    const credential = key === undefined || key === "" ? {} : { apiKey: key };
+    const credential = key === null ? {} : { apiKey: key };
     const client = new Client({ endpoint: apiServer, ...credential });
     return "model" in target
       ? await client.infer(target.model, inputs)
@@ -82,7 +84,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => vo
 // Whoever started it is gone.
 process.on("disconnect", () => void stop(0));
 // The daemon knows those that it has started itself.
-if (apiServer !== "" && process.env["ASSISTANT_POOL"] === undefined)
+if (apiServer !== "" && variable(env, "ASSISTANT_POOL") === null)
   keepRegistered(
     {
       apiServer,

@@ -18,7 +18,7 @@ export { AssistantModel } from "./assistant-model.ts";
 export { DocumentQaProcess } from "./document-qa.ts";
 export { ContextualCC, FinalUserFilter, OpenCC } from "./filters.ts";
 export { Layout, type LayoutParts } from "./layout.ts";
-export { defaultLayout, type LayoutOptions, loadLayout } from "./layout-file.ts";
+export { DEFAULT_LAYOUT, defaultLayout, type LayoutOptions, loadLayout } from "./layout-file.ts";
 export { DummyModel, ReflectModel, SlowReflectProcess } from "./models.ts";
 export type {
   ChatRecord,

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import { AssistantError } from "../../core/errors.ts";
@@ -44,7 +44,7 @@ const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 const KEYS = ["version", "llm", "ingress-filters", "egress-filters", "override-process"];
 
 export interface LayoutOptions {
-  /** Modules of classes are looked for here. */
+  /** Modules of classes are looked for here, and then beside the layout. */
   readonly cwd: string;
   readonly context: ClassContext;
 }
@@ -70,7 +70,7 @@ export async function loadLayout(file: string, options: LayoutOptions): Promise<
   if (version !== 1) throw invalid(`version: expected 1, found ${JSON.stringify(version) ?? "nothing"}`);
   const unknown = Object.keys(read).find((key) => !KEYS.includes(key));
   if (unknown !== undefined) throw invalid(`${unknown}: unknown key; known are ${KEYS.join(", ")}`);
-  const loader = new ClassLoader(options, invalid);
+  const loader = new ClassLoader(options, [...new Set([resolve(options.cwd), dirname(path)])], invalid);
   const { llm, "override-process": override } = read;
   if (override !== undefined && override !== null) {
     const { name, made } = await loader.make<GeneralProcessInterface>(
@@ -94,10 +94,12 @@ export async function loadLayout(file: string, options: LayoutOptions): Promise<
 
 class ClassLoader {
   readonly #options: LayoutOptions;
+  readonly #folders: readonly string[];
   readonly #invalid: (message: string) => AssistantError;
 
-  constructor(options: LayoutOptions, invalid: (message: string) => AssistantError) {
+  constructor(options: LayoutOptions, folders: readonly string[], invalid: (message: string) => AssistantError) {
     this.#options = options;
+    this.#folders = folders;
     this.#invalid = invalid;
   }
 
@@ -144,7 +146,7 @@ class ClassLoader {
       const near = nearestNames(name, Object.keys(BUILT_IN));
       const hint = near.length > 0 ? ` Did you mean ${near.join(" or ")}?` : "";
       throw this.#invalid(
-        `${at}: unknown class "${name}": there is no ${parts.join("/") || name}${EXTENSIONS.join(" or ")} in ${this.#options.cwd}, and the SDK has none of this name.${hint}`,
+        `${at}: unknown class "${name}": there is no ${parts.join("/") || name}${EXTENSIONS.join(" or ")} in ${this.#folders.join(" or ")}, and the SDK has none of this name.${hint}`,
       );
     }
     const module = (await import(pathToFileURL(file).href).catch((error: unknown) => {
@@ -158,8 +160,8 @@ class ClassLoader {
   }
 
   #fileOf(parts: readonly string[]): string | null {
-    const base = join(this.#options.cwd, ...parts);
-    return EXTENSIONS.map((extension) => `${base}${extension}`).find((file) => existsSync(file)) ?? null;
+    const bases = this.#folders.map((folder) => join(folder, ...parts));
+    return bases.flatMap((base) => EXTENSIONS.map((extension) => `${base}${extension}`)).find(existsSync) ?? null;
   }
 }
 
