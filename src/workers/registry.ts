@@ -31,6 +31,13 @@ export interface WorkerView extends WorkerRegistration {
   readonly seenAt: number;
 }
 
+/** The workers of one name: a model, which offers what the first of them does and has the places of all. */
+interface Named {
+  readonly first: WorkerRegistration;
+  readonly workers: Set<Worker>;
+  slots: number;
+}
+
 const MAX_REGISTRATIONS = 20_000;
 /** A place that was reserved and not used is free again after this. */
 const RESERVED_MS = 10 * 60_000;
@@ -49,7 +56,7 @@ export class Workers implements RemoteSource, WorkerEvents {
   readonly #ports: WorkersPorts;
   readonly #stored: StoredWorkers;
   readonly #byEndpoint = new Map<string, Worker>();
-  readonly #byName = new Map<string, { readonly model: ModelSpec; readonly workers: Set<Worker> }>();
+  readonly #byName = new Map<string, Named>();
   #registrations = 0;
   #timer: Timer | null = null;
   #closed = false;
@@ -195,7 +202,7 @@ export class Workers implements RemoteSource, WorkerEvents {
   }
 
   models(): ModelSpec[] {
-    return [...this.#byName.values()].map(({ model }) => model).filter(({ name }) => this.#isOffered(name));
+    return [...this.#byName.values()].flatMap((named) => this.#offered(named));
   }
 
   upstream(endpoint: string): Upstream | null {
@@ -216,6 +223,10 @@ export class Workers implements RemoteSource, WorkerEvents {
 
   readonly #isOffered = (name: string): boolean => !this.#ports.isTaken(name);
 
+  #offered({ first, slots }: Named): ModelSpec[] {
+    return this.#isOffered(first.name) ? [modelOf(first, slots)] : [];
+  }
+
   #find({ name, endpoint }: WorkerRegistration): WorkerRegistration | null {
     return this.#byEndpoint.get(endpoint)?.registrations.get(name) ?? null;
   }
@@ -226,34 +237,36 @@ export class Workers implements RemoteSource, WorkerEvents {
     this.#byEndpoint.set(endpoint, worker);
     worker.registrations.set(name, registration);
     this.#registrations += 1;
-    const named = this.#byName.get(name) ?? { model: modelOf(registration), workers: new Set() };
+    const named = this.#byName.get(name) ?? { first: registration, workers: new Set(), slots: 0 };
     this.#byName.set(name, named);
     named.workers.add(worker);
+    named.slots += registration.slots;
     this.onChange({
       candidates: [worker.candidate(this.#isOffered)],
       gone: [],
-      models: this.#isOffered(name) ? [named.model] : [],
+      models: this.#offered(named),
       lostModels: [],
     });
   }
 
   #remove(worker: Worker, registrations: readonly WorkerRegistration[]): void {
+    const models: ModelSpec[] = [];
     const lostModels: string[] = [];
-    for (const { name } of registrations) {
-      if (!worker.registrations.delete(name)) continue;
-      this.#registrations -= 1;
+    for (const { name, slots } of registrations) {
       const named = this.#byName.get(name);
-      named?.workers.delete(worker);
-      if (named?.workers.size !== 0) continue;
-      this.#byName.delete(name);
-      lostModels.push(name);
+      if (!worker.registrations.delete(name) || named === undefined) continue;
+      this.#registrations -= 1;
+      named.workers.delete(worker);
+      named.slots -= slots;
+      if (named.workers.size > 0) models.push(...this.#offered(named));
+      else if (this.#byName.delete(name)) lostModels.push(name);
     }
     const isGone = worker.registrations.size === 0;
     if (isGone) this.#byEndpoint.delete(worker.endpoint);
     this.onChange({
       candidates: isGone ? [] : [worker.candidate(this.#isOffered)],
       gone: isGone ? [worker.endpoint] : [],
-      models: [],
+      models,
       lostModels,
     });
   }
@@ -299,14 +312,14 @@ const isOf = (reservation: Reservation, historyId: string | number, userId: stri
   String(reservation.historyId) === String(historyId) &&
   (userId === null || String(reservation.userId) === String(userId));
 
-const modelOf = (registration: WorkerRegistration): ModelSpec => ({
+const modelOf = (registration: WorkerRegistration, slots: number): ModelSpec => ({
   ...servedElsewhere({
     name: registration.name,
     aliases: [],
     kind: "chat",
     source: { type: "worker" },
     contextTokens: 0,
-    slots: registration.slots,
+    slots,
     nodes: [],
     fingerprint: `worker ${registration.name}`,
   }),
