@@ -69,7 +69,7 @@ afterAll(async () => {
   stopping.abort();
   await Promise.all(workers);
   page.close();
-  await assistant[Symbol.asyncDispose]();
+  await assistant?.[Symbol.asyncDispose]();
 });
 
 test("a worker answers with a model of the daemon behind it", async () => {
