@@ -59,7 +59,10 @@ beforeAll(async () => {
   await layout("mirror", "llm: { class: ReflectModel }");
   const args = "embedding_model: minilm, allow_private: true";
   await layout("passages", `override-process: { class: DocumentQaProcess, args: { model: mirror, ${args} } }`);
-  await layout("reader", `override-process: { class: DocumentQaProcess, args: { model: smol, ${args} } }`);
+  await layout(
+    "reader",
+    `override-process: { class: DocumentQaProcess, args: { model: smol, max_characters: 600, ${args} } }`,
+  );
   await eventually("all are registered", async () => {
     const names = (await (await fetch(`${url}/v1.0/worker/list`)).json()) as string[];
     return names.length === workers.length;
@@ -73,7 +76,7 @@ afterAll(async () => {
 });
 
 test("a worker answers with a model of the daemon behind it", async () => {
-  expect(await ask("helper", "What is the capital of France?")).toMatch(/Paris/);
+  expect(await ask("helper", "Say hello.")).toMatch(/hello/i);
 });
 
 test("questions about a page are answered from the passages that an embedding model finds nearest", async () => {
