@@ -11,7 +11,7 @@ test("a model has the places of all its workers, and is lost with the last", asy
   const directory = await mkdtemp(join(tmpdir(), "assistant-workers-"));
   const store = new SqliteStore({ directory, report: () => {} });
   const log = { info: () => {}, warn: () => {} };
-  const workers = new Workers({ store, clock: new FakeClock(), log, isTaken: () => false });
+  const workers = new Workers({ store, installation: "test", clock: new FakeClock(), log, isTaken: () => false });
   const deltas: RemoteDelta[] = [];
   workers.onChange = (delta) => deltas.push(delta);
   const register = (port: number, slots: number): Promise<void> =>
