@@ -70,6 +70,7 @@ export const ModelStatus = Type.Object({
   engine: Type.String(),
   queued: Type.Number(),
   instances: Type.Number({ description: "instances that are ready" }),
+  coming: Type.Optional(Type.Boolean({ description: "whether an instance runs, starts or is planned" })),
   pinned: Type.Boolean(),
   replicasNote: Type.Optional(
     Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" })),

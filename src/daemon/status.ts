@@ -84,6 +84,7 @@ export function assembleStatus(parts: StatusParts): DaemonStatus {
         engine: engineOf(model),
         queued: view?.queued ?? 0,
         instances: instances.filter((instance) => instance.model === model.name && instance.state === "ready").length,
+        coming: view?.coming ?? false,
         pinned: view?.pinned ?? model.pinned,
         replicasNote: model.nodes === undefined ? missingReplicas(replicaFacts(model)) : null,
         error:

@@ -12,6 +12,8 @@ export interface ActingDaemon {
 }
 
 const POLL_MS = 100;
+/** Looks at which nothing was on the way before a load counts as undone: one may come between two states. */
+const IDLE_POLLS = 3;
 /** States of an instance that has a process, or is about to. */
 const UP = ["starting", "ready", "draining", "stopping"];
 
@@ -28,6 +30,7 @@ export async function actOn(
   const status = await daemon.status();
   const before = new Set(instancesOf(status, model).flatMap(({ pid }) => pid ?? []));
   await daemon.act(model, action);
+  let idlePolls = 0;
   for (;;) {
     await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
     const now = await daemon.status();
@@ -36,6 +39,11 @@ export async function actOn(
     if (isDone(action, instances, before)) return instances;
     const failure = action === "unload" ? null : failureOf(now, model, instances, status.now);
     if (failure !== null) throw failure;
+    idlePolls = action === "unload" || isComing(now, model, instances) ? 0 : idlePolls + 1;
+    if (idlePolls >= IDLE_POLLS)
+      throw new AssistantError("model_failed", `${model} was unloaded by another request while it was loading.`, {
+        remedy: "Load it again.",
+      });
   }
 }
 
@@ -57,6 +65,10 @@ export function isDone(
     ? ready.length > 0
     : ready.length > 0 && !up.some(({ pid }) => pid !== null && before.has(pid));
 }
+
+const isComing = (status: DaemonStatus, model: string, instances: readonly InstanceStatus[]): boolean =>
+  instances.some(({ state }) => UP.includes(state)) ||
+  status.models.find(({ name }) => name === model)?.coming !== false;
 
 /** Why it will not be up: a start that has failed since, or no place for it. */
 function failureOf(

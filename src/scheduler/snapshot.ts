@@ -8,6 +8,8 @@ export interface ModelLoad {
   readonly inFlight: number;
   /** Instances that are ready and take work. */
   readonly serving: number;
+  /** Whether an instance runs, starts or is planned, or will be as soon as its memory is known. */
+  readonly coming: boolean;
   readonly pinned: boolean;
   /** Milliseconds a request that joins now would wait; 0 where a slot is free; null where nothing was measured. */
   readonly expectedWaitMs: number | null;
@@ -48,7 +50,7 @@ export interface SchedulerSnapshot {
 /** A copy for readers; looks at every model and instance, so it is for people and metrics, not for requests. */
 export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapshot {
   const models = new Map<string, ModelLoad>();
-  for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(model, now));
+  for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(state, model, now));
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
   const { queued, requests, served } = state;
@@ -69,12 +71,13 @@ function holders(state: SchedulerState): Map<string, string> {
   return new Map(held);
 }
 
-function modelLoad(model: ModelRecord, now: number): ModelLoad {
+function modelLoad(state: SchedulerState, model: ModelRecord, now: number): ModelLoad {
   const free = model.queue.size === 0 && model.available.size > 0;
   return {
     queued: model.queue.size,
     inFlight: model.inFlight,
     serving: model.supply.serving,
+    coming: model.supply.future > 0 || state.uninformed.has(model),
     pinned: model.isPinned,
     expectedWaitMs: free ? 0 : expectedWaitMs(waitEstimate(model, now), model.queue.size + 1),
     error: model.supply.serving > 0 ? null : (model.failure?.message ?? model.placement?.refusal?.message ?? null),

@@ -130,9 +130,6 @@ function typesOf(definition: Readonly<Record<string, unknown>>): Types {
   return found;
 }
 
-/** Whoever loads a model meanwhile would wait for what another has undone. */
-const UNLOAD = "/RepositoryModelUnload";
-
 function callsOf(
   method: MethodDefinition<unknown, unknown>,
   types: Types,
@@ -140,7 +137,7 @@ function callsOf(
 ): fc.Arbitrary<Call> {
   const { type } = (method as unknown as { readonly requestType: { readonly type: MessageType } }).requestType;
   const message = fc.oneof(
-    { weight: 8, arbitrary: messagesOf(type, types, method.path.endsWith(UNLOAD) ? ["nowhere"] : models, 3) },
+    { weight: 8, arbitrary: messagesOf(type, types, models, 3) },
     { weight: 1, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 20 }).map((bytes) => Buffer.from(bytes)) },
   );
   const messages = fc.array(message, { minLength: 1, maxLength: method.requestStream ? 3 : 1 });
