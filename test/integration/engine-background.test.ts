@@ -26,8 +26,9 @@ beforeEach(async () => {
     `[ "$1" = --version ] && { echo "cmake version 3.25.1"; exit 0; }
 [ "$1" = --build ] || exit 0
 mkdir -p "$2/bin"
-printf '#!/bin/sh\\necho "version: test"\\n' > "$2/bin/llama-server"`,
+cat "${tools}/made/llama-server" > "$2/bin/llama-server"`,
   );
+  await fakeEngineBuild(join(tools, "made"));
   assistant = await installAssistant({ env: { PATH: tools } });
 });
 afterEach(async () => {

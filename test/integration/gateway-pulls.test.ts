@@ -82,7 +82,7 @@ it("a pull is joined, listed and cancelled by its id", async () => {
 
 it("what cannot be pulled is refused before there is a pull", async () => {
   for (const [body, status, code] of [
-    [{ reference: "/etc/passwd" }, 400, "usage"],
+    [{ reference: "/etc/passwd" }, 400, "invalid_request"],
     [{ reference: "smolm2" }, 404, "unknown_source"],
     [{ reference: "hf:acme/tiny", sha: "x" }, 400, "invalid_request"],
     [{}, 400, "invalid_request"],
