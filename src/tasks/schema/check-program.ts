@@ -16,7 +16,8 @@ parentPort?.on("message", (request: CheckRequest) => {
 });
 
 function problemOf({ schema, text }: CheckRequest): string | null {
-  const { $schema: dialect, $id: _, ...rest } = schema as { readonly $schema?: unknown; readonly $id?: unknown };
+  // `$async` is Ajv's own: it would answer with a promise, which says nothing.
+  const { $schema: dialect, $id: _, $async: __, ...rest } = schema;
   const Dialect = typeof dialect === "string" && OLDER.test(dialect) ? Ajv : Ajv2020;
   const ajv = new Dialect({ strict: false, allErrors: false, logger: false });
   formats.default(ajv);

@@ -13,6 +13,7 @@ test.each([
   [{ $ref: "#/$defs/a", $defs: { a: { type: "string" } } }, '"x"', null],
   [{ $schema: "http://json-schema.org/draft-07/schema#", items: [{ type: "string" }] }, "[1]", "/0 must be string"],
   [{ type: "nonsense" }, null, "the JSON Schema cannot be used"],
+  [{ ...person, $async: true }, "{}", "the answer does not match: it must have required property 'age'"],
 ])("%j of %s: %s", async (schema, text, problem) => {
   const found = await checker.check(schema, text);
   if (problem === null) expect(found).toBeNull();
