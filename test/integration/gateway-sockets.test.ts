@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { connect } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { ApiKey } from "../../src/core/config.ts";
 import { SOCKET_LIMITS, type SocketLimits } from "../../src/gateway/front/sockets.ts";
@@ -153,14 +153,15 @@ const logs = ({ messages }: Client): Client["messages"] => messages.filter(({ ty
 test("a client that asks and never reads is not heard until it does", async () => {
   const url = await start({ bufferedBytes: 64 * 1024 });
   let asked = 0;
-  const stats = { ...monitor.queue(), processing_task: "x".repeat(20_000) };
+  const stats = { ...monitor.queue(), processing_task: "x".repeat(5_000) };
   monitor.queue = () => {
     asked += 1;
     return stats;
   };
   const { socket } = await open(url);
   socket.pause();
-  const ASKED = 2_000;
+  // More than one read of a connection brings.
+  const ASKED = 10_000;
   for (let index = 0; index < ASKED; index++) socket.send('{"type":"get_queue_stats"}');
   let before = -1;
   await eventually("it is not heard", async () => {
@@ -172,6 +173,25 @@ test("a client that asks and never reads is not heard until it does", async () =
   expect(asked).toBeLessThan(ASKED);
   socket.resume();
   await eventually("all is answered", () => asked === ASKED);
+});
+
+test("a client that asks a lot at once is heard in turn with everybody else", async () => {
+  const url = await start();
+  const { socket, messages } = await open(url);
+  let heard = 0;
+  let most = 0;
+  vi.spyOn(monitor, "queue").mockImplementation(() => {
+    if (++heard === 1)
+      setImmediate(() => {
+        most = Math.max(most, heard);
+        heard = 0;
+      });
+    return { queue_size: 0, processing_task: null, processing_tasks: [], recent_logs_count: 0 };
+  });
+  for (let index = 0; index < 200; index++) socket.send('{"type": "get_queue_stats"}');
+  await eventually("all are answered", () => messages.length > 200);
+  // A callback of one turn may meet the message of the next.
+  expect(most).toBeLessThanOrEqual(2);
 });
 
 test("a daemon that stops says so", async () => {

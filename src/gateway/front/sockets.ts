@@ -145,6 +145,8 @@ export class Sockets {
       perMessageDeflate: false,
       // Answers are sent through `answering`, which knows when there are too many.
       autoPong: false,
+      // One message of a client at a time: whoever sends many leaves the daemon to the others between them.
+      allowSynchronousEvents: false,
       clientTracking: false,
     });
     server.handleUpgrade(request, stream, head, (socket) => this.#opened(socket, stream, { route, identity, check }));
