@@ -69,7 +69,7 @@ function walk(context: Walk, node: SchemaNode, value: unknown, path: KeyPath): v
             `${shown(key)} cannot be a key of [${dottedKey(path)}]: expected ${node.keysText}`,
           );
       }
-  } else if (node.items !== undefined && Array.isArray(value)) {
+  } else if (node.items !== undefined && Array.isArray(value) && value.length <= (node.maxItems ?? Infinity)) {
     for (const [index, item] of value.entries()) walk(context, node.items, item, [...path, index]);
   } else if (!fits(node, value)) context.report(path, mismatch(node, value) + bracketsHint(node, value, path));
 }
@@ -117,6 +117,7 @@ export function fits(node: SchemaNode, value: unknown): boolean {
       return (
         typeof value === "string" &&
         value.length >= (node.minLength ?? 0) &&
+        value.length <= (node.maxLength ?? Infinity) &&
         (node.pattern === undefined || new RegExp(node.pattern, "u").test(value))
       );
     case "integer":
@@ -127,7 +128,11 @@ export function fits(node: SchemaNode, value: unknown): boolean {
         inRange(node, value)
       );
     case "array":
-      return Array.isArray(value) && value.every((item) => node.items === undefined || fits(node.items, item));
+      return (
+        Array.isArray(value) &&
+        value.length <= (node.maxItems ?? Infinity) &&
+        value.every((item) => node.items === undefined || fits(node.items, item))
+      );
     default:
       return isTable(value);
   }
@@ -147,18 +152,28 @@ export function expectation(node: SchemaNode): string {
     case "boolean":
       return "true or false";
     case "string":
-      return (node.minLength ?? 0) > 0 ? "a string that is not empty" : "a string";
+      return stringOf(node);
     case "integer":
       return `an integer${range(node)}`;
     case "number":
       return `a number${range(node)}`;
     case "array":
-      return node.items === undefined || node.items.properties !== undefined
-        ? "an array of tables"
-        : `an array, each ${expectation(node.items)}`;
+      return arrayOf(node);
     default:
       return "a table";
   }
+}
+
+function stringOf({ minLength = 0, maxLength }: SchemaNode): string {
+  if (maxLength !== undefined)
+    return `a string of ${minLength > 0 ? `${minLength} to` : "at most"} ${maxLength} characters`;
+  return minLength > 0 ? "a string that is not empty" : "a string";
+}
+
+function arrayOf({ items, maxItems }: SchemaNode): string {
+  const most = maxItems === undefined ? "" : `at most ${maxItems} `;
+  if (items === undefined || items.properties !== undefined) return `an array of ${most}tables`;
+  return most === "" ? `an array, each ${expectation(items)}` : `an array of ${most}items, each ${expectation(items)}`;
 }
 
 function range({ minimum, maximum, exclusiveMinimum }: SchemaNode): string {

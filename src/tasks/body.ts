@@ -4,6 +4,8 @@ import { Type } from "../core/schema.ts";
 
 const MAX_TOKENS = 128_000;
 const MAX_PRIORITY = 100;
+const MAX_URL_CHARACTERS = 2_000;
+const MAX_FALLBACKS = 16;
 
 /** How a model is asked, under the same names wherever it is said. */
 const sampling = {
@@ -43,7 +45,7 @@ export const TaskBody = Type.Object({
   grammar: text("GBNF text that the answer must match.", { minLength: 1 }),
   repair: flag("Ask the model once more where its answer does not match the schema."),
   stream: flag("No effect: the output of every task can be streamed."),
-  webhook_url: text("Gets the result.", { minLength: 1 }),
+  webhook_url: text("Gets the result.", { minLength: 1, maxLength: MAX_URL_CHARACTERS }),
   idempotency_key: text("Orders with the same key are one task.", {
     pattern: "^[^\\u0000]{1,255}$",
     patternText: "a text of 1 to 255 characters",
@@ -54,7 +56,9 @@ export const TaskBody = Type.Object({
     patternText: "a time with its zone, such as 2026-01-31T18:00:00Z",
   }),
   max_attempts: integer("How often it is tried.", { minimum: 1, maximum: 100 }),
-  fallback_models: list(Type.String({ minLength: 1 }), "Models that are asked where the first cannot answer."),
+  fallback_models: list(Type.String({ minLength: 1 }), "Models that are asked where the first cannot answer.", {
+    maxItems: MAX_FALLBACKS,
+  }),
   provider_config: Type.Optional(
     Type.Object({ model_name: text("Name or alias of the model.", { minLength: 1 }), ...sampling }),
   ),

@@ -89,6 +89,7 @@ describe("a task", () => {
     [{ temperature: 3 }, 400, "invalid_request", "temperature"],
     [{ temprature: 1 }, 400, "invalid_request", "temprature"],
     [{ output_schema: { type: "nonsense" } }, 400, "invalid_request", "output_schema.type"],
+    [{ run_at: "2026-02-31T12:00:00Z" }, 400, "invalid_request", "run_at"],
     [{ webhook_url: "ftp://example.org" }, 400, "invalid_request", "webhook_url"],
     [{ conversation_id: "conv_00" }, 404, "conversation_not_found", "conversation_id"],
     [{ conversation_id: "00" }, 400, "invalid_request", "conversation_id"],

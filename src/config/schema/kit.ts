@@ -32,6 +32,8 @@ export interface SchemaNode extends KeyFacts {
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;
   readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly maxItems?: number;
   readonly pattern?: string;
   readonly patternText?: string;
   readonly const?: string;
@@ -47,7 +49,7 @@ export interface SchemaNode extends KeyFacts {
 
 export const text = (
   description: string,
-  options: Common & { pattern?: string; patternText?: string; minLength?: number } = {},
+  options: Common & { pattern?: string; patternText?: string; minLength?: number; maxLength?: number } = {},
 ) => Type.Optional(Type.String({ description, ...options }));
 export const requiredText = (
   description: string,
@@ -61,7 +63,7 @@ export const decimal = (
   description: string,
   options: Common & { minimum?: number; maximum?: number; exclusiveMinimum?: number } = {},
 ) => Type.Optional(Type.Number({ description, ...options }));
-export const list = <T extends TSchema>(items: T, description: string, options: Common = {}) =>
+export const list = <T extends TSchema>(items: T, description: string, options: Common & { maxItems?: number } = {}) =>
   Type.Optional(Type.Array(items, { description, ...options }));
 export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));

@@ -171,7 +171,10 @@ async function orderOf(
 
 function timeOf(written: string): number {
   const time = Date.parse(written);
-  if (!Number.isNaN(time)) return time;
+  // The 31st of February would be taken for a day in March.
+  const [year, month, day] = written.slice(0, 10).split("-").map(Number) as [number, number, number];
+  const isDay = new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
+  if (!Number.isNaN(time) && isDay) return time;
   throw new AssistantError(
     "invalid_request",
     `run_at: expected a time that exists, found ${JSON.stringify(written)}.`,
