@@ -6,7 +6,7 @@ import type { Store } from "../core/store.ts";
 import type { SendFailure, Upstream } from "../core/upstream.ts";
 import type { WorkerRegistration } from "../core/worker.ts";
 import { workerDrivers } from "./protocols.ts";
-import { type Reservation, reservationKey } from "./reservation.ts";
+import { type Reservation, type ReservationQuery, reservationKey } from "./reservation.ts";
 import { StoredWorkers } from "./stored.ts";
 import { capabilitiesOf, type DebugRow, Worker, type WorkerEvents } from "./worker.ts";
 
@@ -151,12 +151,11 @@ export class Workers implements RemoteSource, WorkerEvents {
     return most === null ? "busy" : "reserved";
   }
 
-  /** Gives a place back that was not used, of whichever user where none is named. */
-  revoke(name: string, historyId: string | number, userId: string | number | null): void {
+  /** Gives a place back that was not used. */
+  revoke(name: string, asked: ReservationQuery): void {
     for (const worker of this.#byName.get(name)?.workers ?? [])
       for (const reservation of worker.reservations)
-        if (isOf(reservation, historyId, userId) && reservation.name === name)
-          worker.giveBack(reservationKey(reservation));
+        if (isOf(reservation, asked) && reservation.name === name) worker.giveBack(reservationKey(reservation));
   }
 
   /** What was reserved for a chat: the key for its call, and whether that runs already; null: nothing. */
@@ -170,9 +169,9 @@ export class Workers implements RemoteSource, WorkerEvents {
   }
 
   /** Has the workers give up what they do for these chats. Resolves with how many were asked. */
-  async abort(historyIds: readonly (string | number)[], userId: string | number | null): Promise<number> {
+  async abort(asked: readonly ReservationQuery[]): Promise<number> {
     const busy = [...this.#byEndpoint.values()].filter((worker) =>
-      worker.reservations.some((one) => historyIds.some((historyId) => isOf(one, historyId, userId))),
+      worker.reservations.some((one) => asked.some((query) => isOf(one, query))),
     );
     await forEachOf(busy, async ({ protocol, endpoint }) => void (await workerDrivers[protocol].abort(endpoint)));
     return busy.length;
@@ -308,9 +307,10 @@ export class Workers implements RemoteSource, WorkerEvents {
 const duplicated = (): AssistantError =>
   new AssistantError("invalid_request", "Duplicated worker endpoint.", { param: "endpoint" });
 
-const isOf = (reservation: Reservation, historyId: string | number, userId: string | number | null): boolean =>
+const isOf = (reservation: Reservation, { historyId, userId, owner }: ReservationQuery): boolean =>
   String(reservation.historyId) === String(historyId) &&
-  (userId === null || String(reservation.userId) === String(userId));
+  (userId === null || String(reservation.userId) === String(userId)) &&
+  (owner === null || reservation.tenant === owner);
 
 const modelOf = (registration: WorkerRegistration, slots: number): ModelSpec => ({
   ...servedElsewhere({

@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import type { CapabilityQuery } from "../../core/capability-query.ts";
 import type { KeyScope } from "../../core/config.ts";
 import type { AssistantError } from "../../core/errors.ts";
-import type { AnswerSink, InferenceCall, WireFormat } from "../../core/inference.ts";
+import type { AnswerSink, Caller, InferenceCall, WireFormat } from "../../core/inference.ts";
 import type { Operation } from "../../core/model.ts";
 import type { JsonSchema } from "../../core/schema.ts";
 import type { Identity } from "./authorize.ts";
@@ -42,7 +42,12 @@ export interface InferenceRoute {
   /** Throws `unsupported_media_type`. Called before the body is read. */
   checkHeaders(headers: IncomingHttpHeaders): void;
   /** Throws an AssistantError that names the field, or rejects with one. */
-  decode(bytes: Buffer, headers: IncomingHttpHeaders, target: RequestTarget): DecodedBody | Promise<DecodedBody>;
+  decode(
+    bytes: Buffer,
+    headers: IncomingHttpHeaders,
+    target: RequestTarget,
+    caller: Caller,
+  ): DecodedBody | Promise<DecodedBody>;
 }
 
 /** One client's end of a WebSocket, as the door sees it. */

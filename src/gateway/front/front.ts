@@ -138,6 +138,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
       bytes,
       request.headers,
       target,
+      origin.caller,
     );
     const { operation, wire } = route;
     const asked = capabilities === undefined ? { model } : { model, capabilities };

@@ -155,7 +155,12 @@ async function serve(
     const { bodyLimitBytes } = settings();
     if (written.length > bodyLimitBytes) throw tooLarge(bodyLimitBytes);
     const bytes = await decodeContent(written, headers, bodyLimitBytes);
-    const { model, capabilities, translate, answer, priority, ...decoded } = await route.decode(bytes, headers, target);
+    const { model, capabilities, translate, answer, priority, ...decoded } = await route.decode(
+      bytes,
+      headers,
+      target,
+      caller,
+    );
     const selector = selectorOf(headers, capabilities === undefined ? { model } : { model, capabilities }, null);
     const sink = sinkFor(decoded.streamed);
     const headed = callHeaders(headers, decoded.streamed, priority ?? identity.caller.priority);

@@ -12,7 +12,7 @@ import type { DecodedBody } from "../../../src/gateway/front/door.ts";
 import { parseTarget } from "../../../src/gateway/front/target.ts";
 
 const decoded = (decode: typeof decodeTokenize, body: object, url = "/tokenize"): DecodedBody =>
-  decode(Buffer.from(JSON.stringify(body)), {}, parseTarget(url)) as DecodedBody;
+  decode(Buffer.from(JSON.stringify(body)), {}, parseTarget(url), { tenant: "local", models: null }) as DecodedBody;
 
 /** The field that is refused; null: none. */
 function refusal(decode: typeof decodeTokenize, body: object): string | null {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { RemoteDelta } from "../../../src/core/remote.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { Workers } from "../../../src/workers/registry.ts";
@@ -36,4 +36,27 @@ test("a model has the places of all its workers, and is lost with the last", asy
   ]);
   await store.close();
   await rm(directory, { recursive: true });
+});
+
+test("a place that a tenant has reserved is no other's to use, give back or abort", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "assistant-workers-"));
+  const store = new SqliteStore({ directory, report: () => {} });
+  onTestFinished(async () => {
+    await store.close();
+    await rm(directory, { recursive: true });
+  });
+  const log = { info: () => {}, warn: () => {} };
+  const workers = new Workers({ store, installation: "test", clock: new FakeClock(), log, isTaken: () => false });
+  const endpoint = "http://127.0.0.1:1/";
+  await workers.register({ name: "echo", endpoint, protocol: "form", slots: 1, capabilities: {} });
+  const chat = { name: "echo", historyId: 7, userId: 1 };
+  const asked = { historyId: "7", userId: null };
+  expect(workers.schedule({ ...chat, tenant: "anna" })).toBe("reserved");
+  expect(workers.schedule({ ...chat, tenant: "ben" })).toBe("busy");
+  expect(workers.reservationOf({ ...chat, tenant: "ben" })).toBeNull();
+  workers.revoke("echo", { ...asked, owner: "ben" });
+  expect(await workers.abort([{ ...asked, owner: "ben" }])).toBe(0);
+  expect(workers.reservationOf({ ...chat, tenant: "anna" })).not.toBeNull();
+  workers.revoke("echo", { ...asked, owner: null });
+  expect(workers.reservationOf({ ...chat, tenant: "anna" })).toBeNull();
 });

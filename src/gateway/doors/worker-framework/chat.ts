@@ -26,9 +26,9 @@ export const chatRoute = (workers: Workers): InferenceRoute => ({
   checkHeaders(headers) {
     if (!isForm(headers["content-type"])) checkContentType(headers);
   },
-  decode(bytes, headers) {
+  decode(bytes, headers, _, { tenant }) {
     const fields = isForm(headers["content-type"]) ? formFields(bytes.toString()) : parseBody(bytes).json;
-    return decoded(fields, workers);
+    return decoded(fields, tenant, workers);
   },
 });
 
@@ -43,9 +43,10 @@ const CHAT_BODY = {
   required: ["name", "input", "history_id"],
 };
 
-function decoded(fields: Fields, workers: Workers): DecodedBody {
+function decoded(fields: Fields, tenant: string, workers: Workers): DecodedBody {
   const name = nameField(fields);
-  const reservation = workers.reservationOf({ name, historyId: historyField(fields), userId: userOrNobody(fields) });
+  const chat = { name, tenant, historyId: historyField(fields), userId: userOrNobody(fields) };
+  const reservation = workers.reservationOf(chat);
   const messages = messagesOf(textField(fields, "input"));
   const json = { model: name, messages, stream: true };
   const body = decodedBody("chat", { json, bytes: Buffer.from(JSON.stringify(json)) });

@@ -9,6 +9,7 @@ export type Fields = JsonObject;
 
 const MAX_NAME_CHARACTERS = 200;
 const MAX_ID_CHARACTERS = 200;
+const MAX_IDS = 1_000;
 const MAX_SLOTS = 1024;
 const MAX_CAPABILITIES = 64;
 
@@ -63,8 +64,8 @@ export function historiesField({ history_id: value }: Fields): readonly (string 
   const list = typeof value === "string" && value.startsWith("[") ? parsed(value) : value;
   if (list === undefined || list === null || list === "") throw missing();
   const ids: readonly unknown[] = Array.isArray(list) ? list : [list];
-  if (ids.every(isId)) return ids;
-  throw invalid("history_id", "a list of ids");
+  if (ids.length <= MAX_IDS && ids.every(isId)) return ids;
+  throw invalid("history_id", `a list of at most ${MAX_IDS} ids`);
 }
 
 export function slotsField({ slots = 1 }: Fields): number {

@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { AssistantError } from "../../../core/errors.ts";
+import { requireModel } from "../../../inference/resolve.ts";
 import { checkEndpoint } from "../../../workers/endpoint.ts";
 import type { Workers } from "../../../workers/registry.ts";
+import { ownerOf } from "../../front/authorize.ts";
 import {
   capabilitiesField,
   fieldsOf,
@@ -107,24 +109,29 @@ export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutes
     async (request, reply) => {
       const fields = fieldsOf(request.body);
       const name = nameField(fields);
-      const outcome = workers.schedule({ name, historyId: historyField(fields), userId: userOrNobody(fields) });
+      const { caller } = request.identity;
+      requireModel(caller, { name, aliases: [] });
+      const { tenant } = caller;
+      const outcome = workers.schedule({ name, tenant, historyId: historyField(fields), userId: userOrNobody(fields) });
       if (outcome === "reserved") return await reply.code(202).send();
       throw outcome === "busy"
         ? new AssistantError("worker_busy", `BUSY: every worker of ${JSON.stringify(name)} is busy or reserved.`)
         : new AssistantError("worker_unavailable", `NOMACHINE: no worker is registered as ${JSON.stringify(name)}.`);
     },
   );
-  app.post("/v1.0/worker/revoke", forClients("Give a reserved worker back", RESERVATION), async ({ body }, reply) => {
-    const { name, history_id: history, user_id: user } = fieldsOf(body);
-    const isNamed = typeof name === "string" && (typeof history === "string" || typeof history === "number");
-    if (isNamed) workers.revoke(name, history, userField({ user_id: user }));
+  app.post("/v1.0/worker/revoke", forClients("Give a reserved worker back", RESERVATION), async (request, reply) => {
+    const { name, history_id: historyId, user_id: user } = fieldsOf(request.body);
+    const owner = ownerOf(request.identity);
+    if (typeof name === "string" && (typeof historyId === "string" || typeof historyId === "number"))
+      workers.revoke(name, { historyId, userId: userField({ user_id: user }), owner });
     return await reply.code(204).send();
   });
   app.get("/v1.0/worker/debug", listing("List workers by name, with what each does"), async () => workers.debug());
   app.get("/v1.0/worker/list", listing("List the names of workers", "array"), async () => workers.names());
-  app.post("/v1.0/chat/abort", forClients("Have workers give up chats", RESERVATION), async ({ body }, reply) => {
-    const fields = fieldsOf(body);
-    await workers.abort(historiesField(fields), userField(fields));
+  app.post("/v1.0/chat/abort", forClients("Have workers give up chats", RESERVATION), async (request, reply) => {
+    const fields = fieldsOf(request.body);
+    const asked = { userId: userField(fields), owner: ownerOf(request.identity) };
+    await workers.abort(historiesField(fields).map((historyId) => ({ historyId, ...asked })));
     return await reply.code(204).send();
   });
   app.get("/v1.0/workers", listing("List workers, with their settings"), async () => ({ workers: workers.list() }));

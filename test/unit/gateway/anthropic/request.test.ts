@@ -24,7 +24,7 @@ const decoded = async (fields: object) => {
   const route = routes.find(({ path }) => path === "/v1/messages");
   if (route === undefined) throw new Error("no route");
   const bytes = Buffer.from(JSON.stringify({ model: "river", max_tokens: 9, messages: hi, ...fields }));
-  return route.decode(bytes, {}, {} as never);
+  return route.decode(bytes, {}, {} as never, { tenant: "local", models: null });
 };
 
 test.each([

@@ -54,7 +54,13 @@ async function answered(
   bytes: Buffer,
   { inference, route, identity, cancellation, deadlineAt }: Asking,
 ): Promise<Buffer> {
-  const { model, translate, answer, priority: _, ...decoded } = await route.decode(bytes, {}, parseTarget(route.path));
+  const {
+    model,
+    translate,
+    answer,
+    priority: _,
+    ...decoded
+  } = await route.decode(bytes, {}, parseTarget(route.path), identity.caller);
   const call: InferenceCall = {
     ...{ id, cancellation, route: route.name, operation: route.operation, wire: route.wire },
     ...decoded,
