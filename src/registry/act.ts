@@ -57,13 +57,13 @@ export function isDone(
   before: ReadonlySet<number>,
 ): boolean {
   const up = instances.filter(({ state }) => UP.includes(state));
-  if (action === "unload") return up.length === 0;
+  const stays = up.some(({ pid }) => pid !== null && before.has(pid));
+  // Requests that wait may have started it again by now: what was asked for has happened all the same.
+  if (action === "unload") return !stays && !up.some(({ state }) => state === "draining" || state === "stopping");
   const ready = up.filter(
     ({ state, pid }) => state === "ready" && pid !== null && (action === "load" || !before.has(pid)),
   );
-  return action === "load"
-    ? ready.length > 0
-    : ready.length > 0 && !up.some(({ pid }) => pid !== null && before.has(pid));
+  return ready.length > 0 && (action === "load" || !stays);
 }
 
 const isComing = (status: DaemonStatus, model: string, instances: readonly InstanceStatus[]): boolean =>

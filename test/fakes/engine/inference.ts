@@ -205,7 +205,8 @@ const newAnswer = (job: Job): Answer => ({
 
 function limitOf(body: CompletionBody, knobs: Knobs): number {
   const asked = body.max_tokens ?? body.max_completion_tokens ?? -1;
-  return asked < 0 ? knobs.tokens : asked;
+  // A full context ends the answer of a real engine, too.
+  return asked < 0 ? knobs.tokens : Math.min(asked, Math.max(knobs.contextTokens, knobs.tokens));
 }
 
 /** "length" where the request's own limit ended it, "stop" where the answer was over. */

@@ -31,3 +31,9 @@ test("a load that another request undoes ends with an error instead of never", a
     message: "lake was unloaded by another request while it was loading.",
   });
 });
+
+test("an unload is done when what ran has gone, though requests have started the model again", async () => {
+  const [old, next] = [lake(true, { state: "stopping", pid: 7 }), lake(true, { state: "starting", pid: 8 })];
+  const instances = await actOn(daemon(lake(true, { state: "ready", pid: 7 }), old, next), "lake", "unload");
+  expect(instances.map(({ pid }) => pid)).toEqual([8]);
+});
