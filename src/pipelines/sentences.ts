@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 /** Where texts are divided. */
 export interface SentenceMarks {
   /** End a sentence. */
@@ -52,6 +54,23 @@ export class Sentences {
     return sentence;
   }
 }
+
+/** Of a piece that is worked on without a pause. */
+const TURN_LENGTH = 16 * 1024;
+
+/** A long text in pieces, between which the daemon does other work. */
+export async function* inTurns(text: string): AsyncGenerator<string> {
+  for (let at = 0; at < text.length; ) {
+    if (at > 0) await setImmediate();
+    const end = at + TURN_LENGTH;
+    // A character of two units stays in one piece.
+    const next = isHighSurrogate(text.charCodeAt(end - 1)) ? end + 1 : end;
+    yield text.slice(at, next);
+    at = next;
+  }
+}
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 
 /** Writes a text that comes in pieces for the client as it comes, and passes it on, by sentences where `split`. */
 export async function* spoken(

@@ -1,5 +1,5 @@
 import type { StageSettings } from "../../config/schema/stages.ts";
-import { DEFAULT_MARKS, Sentences } from "../sentences.ts";
+import { DEFAULT_MARKS, inTurns, Sentences } from "../sentences.ts";
 import type { Stage } from "../stage.ts";
 
 /** Passes a text on by sentences. */
@@ -12,7 +12,8 @@ export const splitterStage = (settings: StageSettings["splitter"]): Stage => ({
       softMarks: settings.soft_marks ?? DEFAULT_MARKS.softMarks,
       softLength: settings.soft_length ?? DEFAULT_MARKS.softLength,
     });
-    for await (const text of input) for (const next of sentences.push(String(text))) yield { next };
+    for await (const text of input)
+      for await (const piece of inTurns(String(text))) for (const next of sentences.push(piece)) yield { next };
     const rest = sentences.flush();
     if (rest !== null) yield { next: rest };
   },

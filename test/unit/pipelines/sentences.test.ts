@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Sentences } from "../../../src/pipelines/sentences.ts";
+import type { StageContext } from "../../../src/pipelines/stage.ts";
+import { splitterStage } from "../../../src/pipelines/stages/splitter.ts";
 
 function divided(pieces: readonly string[]): string[] {
   const sentences = new Sentences();
@@ -37,4 +39,24 @@ test("a long row of marks takes no time of its square", () => {
 
 test("a text without marks is divided before it has no end", () => {
   expect(Math.max(...divided(["a".repeat(50_000)]).map((text) => text.length))).toBeLessThanOrEqual(10_000);
+});
+
+test("a long text is divided in turns with other work, and its characters stay whole", async () => {
+  const text = `.${"😀".repeat(100_000)}`;
+  let turns = 0;
+  let done = false;
+  const count = (): void => {
+    turns++;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  const sentences: unknown[] = [];
+  const input = (async function* () {
+    yield text;
+  })();
+  for await (const { next } of splitterStage({ use: "splitter" }).run(input, {} as StageContext)) sentences.push(next);
+  done = true;
+  expect(turns).toBeGreaterThan(5);
+  expect(sentences.join("")).toBe(text);
+  expect(sentences.every((each) => String(each).isWellFormed())).toBe(true);
 });
