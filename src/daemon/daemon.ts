@@ -13,6 +13,7 @@ import { version } from "../core/package.ts";
 import { writing } from "../core/writing.ts";
 import { probeHardware } from "../fleet/hardware.ts";
 import { sweepLeftovers } from "../fleet/run-record.ts";
+import { findExcess } from "../gateway/canonical/json-text.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import type { AuditPort } from "../gateway/ports.ts";
 import type { Log } from "../inference/ports.ts";
@@ -249,10 +250,11 @@ export class Daemon {
       servers: registeredServers(remotes),
       replicas: {
         replicas: this.#replicas,
-        objects: new Objects(stores.records, () => ({
-          limitBytes: current.config.fileLimitBytes,
-          keepMs: current.config.storage.keepObjectsMs,
-        })),
+        objects: new Objects(
+          stores.records,
+          () => ({ limitBytes: current.config.fileLimitBytes, keepMs: current.config.storage.keepObjectsMs }),
+          (json) => findExcess(json) !== null,
+        ),
         self: () => ({
           replicaId: remotes.nodeId,
           endpoint: this.#listeners.grpc ?? this.#listeners.url ?? "",

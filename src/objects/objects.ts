@@ -53,12 +53,14 @@ export class Objects {
   readonly #store: Store;
   readonly #records: Collection<StoredObject>;
   readonly #settings: () => ObjectSettings;
+  readonly #isHeavy: (json: Buffer) => boolean;
 
-  /** `settings` are read anew for each object. */
-  constructor(store: Store, settings: () => ObjectSettings) {
+  /** `settings` are read anew for each object. `isHeavy`: whether a parser would take too long for a JSON, or too much memory. */
+  constructor(store: Store, settings: () => ObjectSettings, isHeavy: (json: Buffer) => boolean) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
     this.#settings = settings;
+    this.#isHeavy = isHeavy;
   }
 
   /**
@@ -74,7 +76,7 @@ export class Objects {
   ): Promise<ObjectRef> {
     if (key !== null) checkKey(key);
     const { limitBytes: maxBytes, keepMs } = this.#settings();
-    const source = contentType === "json" ? await checkedJson(content, maxBytes) : content;
+    const source = contentType === "json" ? await this.#checkedJson(content, maxBytes) : content;
     const { digest, bytes } = await this.#store.blobs.write(source, { maxBytes, tenant });
     const named = key ?? `obj-${digest.slice(0, 8)}-${randomBytes(6).toString("hex")}`;
     const createdAt = Date.now();
@@ -137,6 +139,38 @@ export class Objects {
       remedy: `\`GET ${OBJECTS_PATH}\` lists yours.`,
     });
   }
+
+  /** The content, once it is known to be JSON. */
+  async #checkedJson(content: AsyncIterable<Uint8Array>, limitBytes: number): Promise<AsyncIterable<Uint8Array>> {
+    const most = Math.min(limitBytes, MAX_JSON_BYTES);
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const part of content) {
+      bytes += part.length;
+      if (bytes > most)
+        throw new AssistantError("body_too_large", `The JSON is larger than the ${most} bytes that are allowed.`, {
+          remedy: "Send it as application/octet-stream.",
+        });
+      parts.push(part);
+    }
+    const whole = Buffer.concat(parts);
+    if (this.#isHeavy(whole))
+      throw new AssistantError(
+        "invalid_json",
+        "The JSON has too many values, or is nested too deeply, to be checked.",
+        {
+          remedy: "Send it as application/octet-stream.",
+        },
+      );
+    try {
+      JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(whole));
+    } catch {
+      throw new AssistantError("invalid_json", "The object is not JSON.", {
+        remedy: "Send it as application/octet-stream.",
+      });
+    }
+    return Readable.from([whole]);
+  }
 }
 
 const idOf = (tenant: string, key: string): string => `${tenant}\n${key}`;
@@ -152,28 +186,4 @@ function checkKey(key: string): void {
     `"key" must be 1 to ${MAX_KEY_BYTES} bytes of text without control characters; found ${JSON.stringify(key.slice(0, 60))}.`,
     { param: "key" },
   );
-}
-
-/** The content, once it is known to be JSON. */
-async function checkedJson(content: AsyncIterable<Uint8Array>, limitBytes: number): Promise<AsyncIterable<Uint8Array>> {
-  const most = Math.min(limitBytes, MAX_JSON_BYTES);
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of content) {
-    bytes += part.length;
-    if (bytes > most)
-      throw new AssistantError("body_too_large", `The JSON is larger than the ${most} bytes that are allowed.`, {
-        remedy: "Send it as application/octet-stream.",
-      });
-    parts.push(part);
-  }
-  const whole = Buffer.concat(parts);
-  try {
-    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(whole));
-  } catch {
-    throw new AssistantError("invalid_json", "The object is not JSON.", {
-      remedy: "Send it as application/octet-stream.",
-    });
-  }
-  return Readable.from([whole]);
 }

@@ -17,7 +17,11 @@ let keepMs = DAY_MS;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "assistant-objects-"));
   store = new SqliteStore({ directory, report: () => {}, clock: { now: () => Date.now() + passedMs } });
-  objects = new Objects(store, () => ({ limitBytes: 1_000, keepMs }));
+  objects = new Objects(
+    store,
+    () => ({ limitBytes: 1_000, keepMs }),
+    (json) => json.length > 100,
+  );
 });
 afterAll(async () => {
   await store.close();
@@ -42,4 +46,11 @@ test("an object is kept as long as the settings have it, or as it was asked for,
   passedMs = 2 * DAY_MS;
   expect(await store.sweep()).toEqual({ records: 2, blobs: 2 });
   expect((await store.heldBy("kim")).records).toBe(1);
+});
+
+test("JSON that a parser would choke on is refused before one sees it", async () => {
+  const sent = (length: number): Promise<unknown> =>
+    objects.create("kim", null, "json", Readable.from([Buffer.from(JSON.stringify(Array(length).fill(1)))]));
+  await sent(40);
+  await expect(sent(60)).rejects.toMatchObject({ code: "invalid_json" });
 });
