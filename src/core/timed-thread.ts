@@ -2,7 +2,7 @@ import { type ResourceLimits, Worker } from "node:worker_threads";
 import { programFile } from "./package.ts";
 
 export interface TimedThreadOptions {
-  /** The source of the program, without extension, as `programFile` takes it. */
+  /** The source of the program, without extension, as `programFile` takes it. It posts `THREAD_READY` once it listens. */
   readonly program: string;
   readonly name: string;
   /** Of one request. */
@@ -11,8 +11,16 @@ export interface TimedThreadOptions {
   readonly resourceLimits?: ResourceLimits;
 }
 
+/** The first message of a thread: from then on it answers. */
+export const THREAD_READY = "ready";
+
+/** What loading a program may take on a busy machine; no part of a request's time. */
+const START_TIMEOUT_MS = 30_000;
+
 interface Running {
   readonly worker: Worker;
+  isReady: boolean;
+  ready: (() => void) | null;
   /** Rejects the request that it is at; null: it is at none. */
   fail: ((error: Error) => void) | null;
   answer: ((answer: unknown) => void) | null;
@@ -47,13 +55,19 @@ export class TimedThread<Request, Answer> {
     const { timeoutMs } = this.#options;
     const running = this.#running ?? this.#start();
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const late = new Error(`it takes longer than ${timeoutMs / 1000} s`);
-    const timer = setTimeout(() => this.#giveUp(running, late), timeoutMs);
+    const giveUpAfter = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => this.#giveUp(running, new Error(`it takes longer than ${ms / 1000} s`)), ms);
+    let timer = giveUpAfter(running.isReady ? timeoutMs : START_TIMEOUT_MS);
+    running.ready = () => {
+      clearTimeout(timer);
+      timer = giveUpAfter(timeoutMs);
+    };
     running.answer = (answer) => resolve(answer as Answer);
     running.fail = reject;
     running.worker.postMessage(request);
     return promise.finally(() => {
       clearTimeout(timer);
+      running.ready = null;
       running.answer = null;
       running.fail = null;
     });
@@ -62,9 +76,13 @@ export class TimedThread<Request, Answer> {
   #start(): Running {
     const { program, name, data, resourceLimits = {} } = this.#options;
     const worker = new Worker(programFile(program), { name, workerData: data, resourceLimits });
-    const running: Running = { worker, answer: null, fail: null };
+    const running: Running = { worker, isReady: false, ready: null, answer: null, fail: null };
     worker.unref();
-    worker.on("message", (answer: unknown) => running.answer?.(answer));
+    worker.on("message", (message: unknown) => {
+      if (running.isReady) return running.answer?.(message);
+      running.isReady = true;
+      running.ready?.();
+    });
     worker.once("error", (error) => this.#giveUp(running, error));
     worker.once("exit", () => this.#giveUp(running, new Error("the thread has ended")));
     this.#running = running;

@@ -6,6 +6,7 @@ import { parentPort } from "node:worker_threads";
 import { Ajv, type ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
+import { THREAD_READY } from "../../core/timed-thread.ts";
 import type { CheckAnswer, CheckRequest } from "./checker.ts";
 
 const MAX_NAMED = 5;
@@ -14,6 +15,7 @@ const OLDER = /draft-0[4-7]/;
 parentPort?.on("message", (request: CheckRequest) => {
   parentPort?.postMessage({ problem: problemOf(request) } satisfies CheckAnswer);
 });
+parentPort?.postMessage(THREAD_READY);
 
 function problemOf({ schema, text }: CheckRequest): string | null {
   // `$async` is Ajv's own: it would answer with a promise, which says nothing.
