@@ -294,7 +294,7 @@ test("the usual address, taken by another program, keeps nobody from starting; a
     await using usual = await installAssistant();
     await usual.serve();
     const found = await usual.status();
-    return found.grpc === null && found;
+    return other.listening && found.grpc === null && found;
   });
   expect(status.hints.join("\n")).toMatch(/gRPC is not served: Another program listens on 127\.0\.0\.1:50051/);
   await using chosen = await installAssistant({ config: 'grpc_addr = "127.0.0.1:50051"' });
