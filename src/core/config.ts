@@ -80,7 +80,7 @@ export interface ApiKey {
 
 /** What clients may have stored. */
 export interface StorageSettings {
-  /** Of a key that has no limit of its own. */
+  /** Of a key without a limit. */
   readonly perKey: Holding;
   /** Of the disk: below, nothing new is accepted that is to be stored. */
   readonly minFreeBytes: number;

@@ -169,6 +169,17 @@ export interface SamplingDefaults {
   readonly jsonSchema: string;
 }
 
+/** Those that are numbers, by the names that requests have for them; null: not set. */
+export const samplingFields = (sampling: SamplingDefaults): Readonly<Record<string, number | null>> => ({
+  temperature: sampling.temperature,
+  top_p: sampling.topP,
+  top_k: sampling.topK,
+  min_p: sampling.minP,
+  repeat_penalty: sampling.repeatPenalty,
+  presence_penalty: sampling.presencePenalty,
+  frequency_penalty: sampling.frequencyPenalty,
+});
+
 /** Nothing set: what the engine does of itself. */
 export const ENGINE_SAMPLING: SamplingDefaults = {
   temperature: null,

@@ -7,7 +7,6 @@ export interface TimedThreadOptions {
   readonly name: string;
   /** Of one request. */
   readonly timeoutMs: number;
-  readonly data?: unknown;
   readonly resourceLimits?: ResourceLimits;
 }
 
@@ -74,8 +73,8 @@ export class TimedThread<Request, Answer> {
   }
 
   #start(): Running {
-    const { program, name, data, resourceLimits = {} } = this.#options;
-    const worker = new Worker(programFile(program), { name, workerData: data, resourceLimits });
+    const { program, name, resourceLimits = {} } = this.#options;
+    const worker = new Worker(programFile(program), { name, resourceLimits });
     const running: Running = { worker, isReady: false, ready: null, answer: null, fail: null };
     worker.unref();
     worker.on("message", (message: unknown) => {

@@ -8,7 +8,7 @@ import type { RedisConnection } from "./redis/connection.ts";
 import type { RedisStore } from "./redis/store.ts";
 import { SqliteStore } from "./sqlite/store.ts";
 
-/** What an installation remembers in files of its own, however many daemons share its records. */
+/** What an installation keeps in files, however many daemons share its records. */
 export interface DocumentStores {
   /** Usage of API keys, memory estimates. */
   readonly data: Documents;

@@ -1,6 +1,6 @@
 import { AssistantError } from "../core/errors.ts";
 import type { CallForm, InferenceCall, JsonObject, WireFormat } from "../core/inference.ts";
-import type { ModelSpec } from "../core/model.ts";
+import { type ModelSpec, samplingFields } from "../core/model.ts";
 
 /** Where llama-server, and every daemon like this one, answers a wire format. */
 export const pathOf: Readonly<Record<WireFormat, string>> = {
@@ -64,13 +64,7 @@ function withSampling({ wire, body: { json } }: InferenceCall, { source, samplin
   if (source.type !== "provider" || (wire !== "openai.chat" && wire !== "openai.completion")) return json;
   const isLimited = LIMITS.some((name) => json[name] !== undefined && json[name] !== null);
   const added = Object.entries({
-    temperature: sampling.temperature,
-    top_p: sampling.topP,
-    top_k: sampling.topK,
-    min_p: sampling.minP,
-    repeat_penalty: sampling.repeatPenalty,
-    presence_penalty: sampling.presencePenalty,
-    frequency_penalty: sampling.frequencyPenalty,
+    ...samplingFields(sampling),
     max_tokens: isLimited || sampling.maxTokens < 0 ? null : sampling.maxTokens,
     stop: sampling.stop.length === 0 ? null : sampling.stop,
   }).filter(([name, value]) => value !== null && (json[name] ?? null) === null);

@@ -204,7 +204,14 @@ export class RedisConnection implements RedisCommands {
     if (this.#subscriber !== null) return this.#subscriber;
     const subscriber = this.duplicate({ autoResubscribe: false, connectionName: "assistant-events" });
     subscriber.on("message", (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+      for (const listener of this.#listeners.get(channel) ?? []) {
+        try {
+          listener(message);
+        } catch {
+          // Another program or another version sent it: it counts as one that was missed.
+          listener(null);
+        }
+      }
     });
     const missed = (): void => {
       for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(null);

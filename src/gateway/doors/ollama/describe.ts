@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { InstanceStatus } from "../../../api/status.ts";
 import type { JsonObject } from "../../../core/inference.ts";
-import type { ModelSpec } from "../../../core/model.ts";
+import { type ModelSpec, samplingFields } from "../../../core/model.ts";
 import type { ModelDetails } from "../../../registry/library.ts";
 import { displayed } from "./names.ts";
 
@@ -81,13 +81,7 @@ export function parametersOf({
   const values: Readonly<Record<string, string | number | null>> = {
     num_ctx: load.contextTokens === 0 ? null : load.contextTokens,
     num_predict: sampling.maxTokens < 0 ? null : sampling.maxTokens,
-    temperature: sampling.temperature,
-    top_p: sampling.topP,
-    top_k: sampling.topK,
-    min_p: sampling.minP,
-    repeat_penalty: sampling.repeatPenalty,
-    presence_penalty: sampling.presencePenalty,
-    frequency_penalty: sampling.frequencyPenalty,
+    ...samplingFields(sampling),
   };
   const set = Object.entries(values).filter((entry): entry is [string, string | number] => entry[1] !== null);
   return [...set, ...sampling.stop.map((text) => ["stop", JSON.stringify(text)] as const)];

@@ -51,6 +51,18 @@ test("what one process changes others see, and learn of", async () => {
   expect(seen.flat()).not.toContain("own");
 });
 
+test("what no daemon has sent counts as a message that was missed", async () => {
+  const store = await opened();
+  const seen: (readonly string[] | null)[] = [];
+  using _watching = store.watch("notes", (ids) => seen.push(ids));
+  await eventually("it listens", () => seen.length > 0);
+  const { connection } = store;
+  const channels = (await connection.command("PUBSUB", "CHANNELS", "*notes*")) as string[];
+  for (const channel of channels) await connection.publish(channel, "no JSON");
+  await eventually("it is told", () => seen.length > 1);
+  expect(seen).toEqual([null, null]);
+});
+
 test("a server that may lose what it has acknowledged is a problem that names the settings", async () => {
   await using careless = await startRedis({ appendfsync: "everysec" });
   const store = await opened(careless.url);

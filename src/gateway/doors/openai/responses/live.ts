@@ -3,7 +3,7 @@ import type { Growing, Mirror } from "../../../../tasks/relay.ts";
 import type { ResponseAnswer } from "./answer.ts";
 
 const IDLE_MS = 15_000;
-/** Of a message to another daemon; an event that is longer has one of its own. */
+/** Of a message to another daemon; a longer event is sent alone. */
 const MAX_MESSAGE_CHARACTERS = 64 * 1024;
 
 /** The events of a response that is made in the background, for those who follow it. */
