@@ -1,7 +1,6 @@
+import type { ListedModel, ModelElsewhere } from "../src/api/models.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 import { showProgress } from "./support/cli/progress.ts";
-import type { ModelElsewhere } from "./support/models/elsewhere.ts";
-import type { ListedModel } from "./support/models/list.ts";
 
 export default class List extends BaseCommand {
   static override aliases = ["ls"];
@@ -22,7 +21,7 @@ export default class List extends BaseCommand {
       progress.update(`Reading model files, ${done} of ${all}`),
     );
     progress.stop();
-    if (problem !== null) this.say(`The configuration cannot be read; only files are listed:\n${problem}`);
+    if (problem !== null) this.say(problem);
     this.log(models.length === 0 ? NO_MODELS : alignColumns(listRows(models, Date.now())).join("\n"));
     for (const line of remarkLines(models)) this.log(line);
     for (const line of elsewhereLines(elsewhere)) this.log(line);

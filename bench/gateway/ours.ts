@@ -47,6 +47,7 @@ const gateway = await createGateway({
   authorizer: new Authorizer(() => apiKeys),
   control: {
     status: () => Promise.reject(new Error("not measured")),
+    models: () => Promise.reject(new Error("not measured")),
     act: async () => {},
     keep: () => {},
     modelAct: async () => {},

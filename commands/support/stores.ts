@@ -1,7 +1,7 @@
 import type { ClusterSettings, Paths } from "../../src/core/config.ts";
 import type { Store } from "../../src/core/store.ts";
 import type { EngineFolder } from "../../src/engines/choice.ts";
-import { FactsCache } from "../../src/models/facts-cache.ts";
+import { HeaderCache } from "../../src/models/header-cache.ts";
 import type { ModelStore } from "../../src/models/store.ts";
 import { openDocuments, openRecords } from "../../src/store/stores.ts";
 import { printable } from "../../src/ui/printable.ts";
@@ -21,8 +21,8 @@ export const engineFolder = (paths: Paths): EngineFolder => ({
   choices: openDocuments(paths, warn).engines,
 });
 
-/** What an installation remembers of model files outside its store. */
-export const factsCache = (paths: Paths): FactsCache => new FactsCache(openDocuments(paths, warn).data);
+/** What an installation remembers of model files. */
+export const headerCache = (paths: Paths): HeaderCache => new HeaderCache(openDocuments(paths, warn).data);
 
 /** The durable records of an installation whose daemon does not run. The caller closes it. */
 export const records = (config: { readonly paths: Paths; readonly cluster: ClusterSettings | null }): Promise<Store> =>

@@ -2,6 +2,7 @@
 export const adminRoutes = {
   status: "/admin/status",
   instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,
+  models: "/admin/models",
   model: (name: string): string => `/admin/models/${encodeURIComponent(name)}`,
   nodes: "/admin/nodes",
   usage: "/admin/usage",

@@ -1,5 +1,6 @@
 import type { AuditReport } from "../api/audit.ts";
 import type { KeyOrder, KeyView, NewKey } from "../api/keys.ts";
+import type { ModelList } from "../api/models.ts";
 import type { NodeActed, NodeAction, NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import { adminRoutes } from "../api/routes.ts";
@@ -16,6 +17,8 @@ import { callJson } from "./unix-http.ts";
 export interface DaemonClient {
   readonly socketPath: string;
   status(): Promise<DaemonStatus>;
+  /** Everything that is configured or pulled. */
+  models(): Promise<ModelList>;
   /** The remote servers, as the daemon sees them. */
   nodes(): Promise<NodesReport>;
   actOnNode(action: NodeAction): Promise<NodeActed>;
@@ -45,6 +48,8 @@ export interface DaemonClient {
 
 // The admin routes read memory; a daemon that needs longer than this is stuck.
 const ADMIN_SILENCE_MS = 10_000;
+/** Of those that may have to read many model files from a slow disk. */
+const READING_SILENCE_MS = 60_000;
 
 /** A client for the daemon of these paths. Nothing is sent yet. */
 export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
@@ -72,9 +77,16 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
       callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
     actOnModel: async (name, action) => void (await post(adminRoutes.model(name), { action })),
-    // A reload may have to wait for model files to be read from a slow disk.
+    models: () =>
+      callJson<ModelList>({ socketPath, method: "GET", path: adminRoutes.models, silenceMs: READING_SILENCE_MS }),
     reload: () =>
-      callJson<ReloadReport>({ socketPath, method: "POST", path: adminRoutes.reload, body: {}, silenceMs: 60_000 }),
+      callJson<ReloadReport>({
+        socketPath,
+        method: "POST",
+        path: adminRoutes.reload,
+        body: {},
+        silenceMs: READING_SILENCE_MS,
+      }),
     shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),
     chat: (request, signal) => streamChat(socketPath, request, signal),
   };
@@ -119,6 +131,16 @@ export async function connectIfAnswering(paths: Place): Promise<Connection | nul
     return await connect(paths);
   } catch (error) {
     if (isAssistantError(error) && ["daemon_not_running", "daemon_not_answering"].includes(error.code)) return null;
+    throw error;
+  }
+}
+
+/** What the daemon lists; null where none answers, or one of an earlier version. */
+export async function modelsOfDaemon(paths: Pick<Paths, "adminSocket">): Promise<ModelList | null> {
+  try {
+    return await daemonClient(paths).models();
+  } catch (error) {
+    if (isAssistantError(error) && ["daemon_not_running", "route_not_found"].includes(error.code)) return null;
     throw error;
   }
 }

@@ -12,6 +12,7 @@ import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { checkAdapters } from "../models/companions.ts";
+import { HeaderCache } from "../models/header-cache.ts";
 import type { PullService } from "../models/pull-service.ts";
 import { checkProjector, resolveWeights } from "../models/resolve.ts";
 import type { ModelStore } from "../models/store.ts";
@@ -46,6 +47,7 @@ export interface Components {
   readonly directory: Directory;
   /** The weights of this machine. */
   readonly modelStore: ModelStore;
+  readonly headers: HeaderCache;
   readonly fleet: Fleet;
   readonly slotCache: SlotCache;
   readonly memory: Memory;
@@ -80,6 +82,7 @@ export function createComponents({ current, stores, log, metering, keys, tracer,
   const directory = new Directory((model) => weights.capabilities(model));
   const upstreams = new InstanceUpstreams();
   const modelStore = { weightsDir: config.paths.weightsDir, manifests: stores.manifests };
+  const headers = new HeaderCache(stores.data);
   const probe = createEngineProbe();
   const slotCache = new SlotCache({
     directory: join(config.paths.dataDir, "slots"),
@@ -136,6 +139,7 @@ export function createComponents({ current, stores, log, metering, keys, tracer,
   const weights = new Weights({
     clock,
     store: modelStore,
+    headers,
     models: () => current.config.models,
     onMended: (name) => {
       // What failed for want of them is not to wait for the end of its pause.
@@ -181,6 +185,7 @@ export function createComponents({ current, stores, log, metering, keys, tracer,
   return {
     directory,
     modelStore,
+    headers,
     fleet,
     slotCache,
     memory,

@@ -1,10 +1,13 @@
 import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
 import type { Membership } from "../cluster/membership.ts";
+import { noticeText } from "../config/findings.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
 import type { PresetShelf } from "../models/presets/shelf.ts";
+import { elsewhereIn } from "../registry/elsewhere.ts";
+import { describeEntries, inventoryOf, loadedIn } from "../registry/inventory.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
@@ -33,14 +36,14 @@ export interface ControlParts {
   /** Null: the daemon is alone. */
   membership(): Pick<Membership, "name" | "isDrained" | "setDrained"> | null;
   state(): DaemonStatus["state"];
-  reloader(): Pick<Reloader, "reload" | "notices" | "restartSettings">;
+  reloader(): Pick<Reloader, "reload" | "refused" | "notices" | "restartSettings">;
   stop(options: { readonly now: boolean }): void;
 }
 
 /** What the admin API asks of the daemon. */
 export function createControl(parts: ControlParts): ControlPort {
   const { current, components, metering, presets } = parts;
-  const { fleet, scheduler, remotes, memory, weights, directory } = components;
+  const { fleet, scheduler, remotes, memory, weights, directory, modelStore, headers } = components;
   const startedAt = Date.now();
   let measuredAt = 0;
 
@@ -77,6 +80,21 @@ export function createControl(parts: ControlParts): ControlPort {
 
   return {
     status,
+    models: async () => {
+      const { models, paths } = current.config;
+      const entries = await inventoryOf(models, modelStore, loadedIn(fleet.snapshots()));
+      const described = await describeEntries(entries, headers.read);
+      const [refused] = parts.reloader().refused;
+      return {
+        configFile: paths.configFile,
+        models: described,
+        elsewhere: elsewhereIn(await status()),
+        problem:
+          refused === undefined
+            ? null
+            : `The configuration cannot be read; the daemon goes on with what it said before:\n${noticeText(refused)}`,
+      };
+    },
     act: async (instanceId, action) => {
       if (!fleet.snapshots().some((snapshot) => snapshot.id === instanceId)) {
         throw new AssistantError("instance_not_found", `There is no instance ${JSON.stringify(instanceId)}.`, {

@@ -12,7 +12,7 @@ import { companionBytes } from "../models/companions.ts";
 import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts";
 import type { MemoryEstimate } from "../models/fit.ts";
 import { locateWeights } from "../models/resolve.ts";
-import type { ModelStore } from "../models/store.ts";
+import { listedOnce, type ModelStore } from "../models/store.ts";
 import type { MemoryNeed } from "../scheduler/memory.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -145,10 +145,11 @@ export class Memory {
       const need = bytes === null ? null : { cpuBytes: bytes, gpuBytes: bytes };
       this.#byModel.set(name, { fingerprint, need, cacheTokens: null });
     }
+    const store = listedOnce(this.#ports.store);
     const voices = config.models.filter(({ engine }) => engine === "speech");
-    await Promise.all(voices.map((model) => this.#learnVoice(model)));
+    await Promise.all(voices.map((model) => this.#learnVoice(model, store)));
     const estimated = config.models.filter((model) => model.command === undefined && !voices.includes(model));
-    const jobs = await Promise.all(estimated.map((model) => this.#jobsOf(model)));
+    const jobs = await Promise.all(estimated.map((model) => this.#jobsOf(model, store)));
     const all = jobs.filter((job) => job !== null);
     const known = await this.#estimates.recall(all.flatMap((job) => job.jobs));
     if (round !== this.#round) return;
@@ -162,8 +163,8 @@ export class Memory {
   }
 
   /** A voice is held whole, twice while it computes. */
-  async #learnVoice({ name, fingerprint, source, kind }: ModelSpec): Promise<void> {
-    const file = source.type === "opaque" ? null : await locateWeights(source, this.#ports.store).catch(() => "");
+  async #learnVoice({ name, fingerprint, source, kind }: ModelSpec, store: ModelStore): Promise<void> {
+    const file = source.type === "opaque" ? null : await locateWeights(source, store).catch(() => "");
     const found = file === null ? { size: 0 } : await stat(file).catch(() => null);
     if (found === null) return;
     const bytes = (traitsOf("speech").programBytes[kind] ?? 0) + VOICE_COPIES * found.size;
@@ -199,9 +200,9 @@ export class Memory {
   }
 
   /** Null where the weights are not here, or cannot be read: nothing can be estimated then, and nothing started. */
-  async #jobsOf(model: ModelSpec): Promise<ModelJobs | null> {
+  async #jobsOf(model: ModelSpec, store: ModelStore): Promise<ModelJobs | null> {
     // Not their headers: those of many models at once would take gigabytes.
-    const file = await locateWeights(model.source, this.#ports.store).catch(() => null);
+    const file = await locateWeights(model.source, store).catch(() => null);
     if (file === null) return null;
     const { contextTokens, slots, microBatchTokens, gpuLayers, cacheTypeK, cacheTypeV, llama } = model.load;
     const engine = await this.#ports.engineOf(model).catch(() => DEFAULT_ENGINE);
@@ -216,7 +217,7 @@ export class Memory {
         companionBytes(model.load),
       ]);
       if (draft === null || speculation === null) return { model, engine, jobs: [cpu, gpu], companionBytes: more };
-      const draftFile = await locateWeights(draft, this.#ports.store);
+      const draftFile = await locateWeights(draft, store);
       const draftLayers = hasGpu && !speculation.draftOnCpu ? (speculation.draftGpuLayers ?? -1) : 0;
       const onDevice = { ...settings, cacheTypeK: "f16", cacheTypeV: "f16" };
       const jobs = await Promise.all([

@@ -17,7 +17,7 @@ export interface Offer {
 
 export function createOffer(
   current: Current,
-  { modelStore: store, memory, pulls }: Pick<Components, "modelStore" | "memory" | "pulls">,
+  { modelStore: store, headers, memory, pulls }: Pick<Components, "modelStore" | "headers" | "memory" | "pulls">,
   stores: Pick<Stores, "data">,
   reload: () => Promise<unknown>,
 ): Offer {
@@ -40,6 +40,7 @@ export function createOffer(
   });
   const library = new Library({
     store,
+    readHeader: headers.read,
     uploads: new Uploads(store),
     registry,
     config: () => current.config,

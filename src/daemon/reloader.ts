@@ -34,6 +34,11 @@ export class Reloader {
     this.#build = currentVersion(this.#started.paths.enginesDir);
   }
 
+  /** Why the main file could not be read the last time; nothing where it was. */
+  get refused(): readonly ConfigNotice[] {
+    return this.#refused;
+  }
+
   /** What is wrong with the files as they are now, or honoured differently from how it is written. */
   get notices(): readonly ConfigNotice[] {
     return [...this.#refused, ...this.#options.current.config.notices];

@@ -6,12 +6,14 @@ import type { Capabilities, ModelSpec } from "../core/model.ts";
 import { offeredBy, withProjector } from "../models/capabilities.ts";
 import { aboveTrained } from "../models/context.ts";
 import type { GgufHeader } from "../models/gguf-header.ts";
+import type { HeaderCache } from "../models/header-cache.ts";
 import { checkProjector, checkWeights, locateWeights } from "../models/resolve.ts";
-import type { ModelStore } from "../models/store.ts";
+import { listedOnce, type ModelStore } from "../models/store.ts";
 
 export interface WeightsOptions {
   readonly clock: Clock;
   readonly store: ModelStore;
+  readonly headers: HeaderCache;
   models(): readonly ModelSpec[];
   /** The weights of a model were missing or unusable, and are there now. */
   onMended(model: string): void;
@@ -92,25 +94,28 @@ export class Weights implements Disposable {
     const names = new Set(models.map(({ name }) => name));
     for (const name of [...this.#found.keys()]) if (!names.has(name)) this.#found.delete(name);
     const before = [...names].map((name) => ({ name, header: this.header(name) }));
-    for (const model of models) await this.#lookAt(model);
+    const store = listedOnce(this.#options.store);
+    for (const model of models) await this.#lookAt(model, store);
+    await this.#options.headers.save();
     if (before.some(({ name, header }) => this.header(name) !== header)) this.#options.onChanged();
     this.#next?.cancel();
     const incomplete = [...this.#found.values()].some(({ problem }) => problem !== null);
     if (incomplete && !this.#stopped) this.#next = this.#options.clock.after(LOOK_MS, () => void this.look());
   }
 
-  async #lookAt({ name, source, kind, load }: ModelSpec): Promise<void> {
+  async #lookAt({ name, source, kind, load }: ModelSpec, store: ModelStore): Promise<void> {
     // Its own program knows where it is, and brings it where it is not.
     if (source.type === "opaque") return void this.#found.set(name, { identity: null, header: null, problem: null });
     const before = this.#found.get(name);
     let identity: string | null = null;
     let found: Found;
     try {
-      const file = await locateWeights(source, this.#options.store);
+      const file = await locateWeights(source, store);
       identity = `${await identityOf(file)} ${load.projectorPath === "" ? "" : await identityOf(load.projectorPath)}`;
       if (before?.identity === identity && before.problem === null) return;
-      const projector = await checkProjector(load.projectorPath);
-      const header = await checkWeights(file, kind);
+      const { read } = this.#options.headers;
+      const projector = await checkProjector(load.projectorPath, read);
+      const header = await checkWeights(file, kind, read);
       found = { identity, header: header === null ? null : withCapabilities(header, projector), problem: null };
     } catch (error) {
       const { message, remedy } = toAssistantError(error);

@@ -1,4 +1,5 @@
 import type { AuditEntry } from "../api/audit.ts";
+import type { ModelList } from "../api/models.ts";
 import type { NodeActed, NodeAction, NodesReport } from "../api/nodes.ts";
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus, InstanceAction } from "../api/status.ts";
@@ -13,6 +14,8 @@ export type ModelVerb = "load" | "unload" | "restart";
 /** What the admin API may ask of the daemon. Rejections are AssistantErrors. */
 export interface ControlPort {
   status(): Promise<DaemonStatus>;
+  /** Everything that is configured or pulled, with what its weights say. */
+  models(): Promise<ModelList>;
   /** Resolves once accepted; `instance_not_found` otherwise. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Resolves once accepted; `model_not_found` otherwise. */

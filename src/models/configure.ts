@@ -5,10 +5,10 @@ import type { Hardware } from "../core/device.ts";
 import { isAssistantError } from "../core/errors.ts";
 import type { ModelKind, ModelSource } from "../core/model.ts";
 import { catalogEntry } from "./catalog.ts";
-import { factsOfStored } from "./known-facts.ts";
+import { readStoredFacts } from "./facts.ts";
 import type { PulledModel } from "./pull.ts";
 import { locateWeights } from "./resolve.ts";
-import { getModel, type ModelStore } from "./store.ts";
+import { getModel, listedOnce, type ModelStore } from "./store.ts";
 import { isVoiceFile } from "./voice.ts";
 
 export interface Configured {
@@ -68,7 +68,8 @@ const notConfigured = (file: string | null, problem: string): Configured => ({
 
 /** The configured models whose weights are this file. */
 async function usersOf(config: Config, file: string, store: ModelStore): Promise<readonly Config["models"][number][]> {
-  const used = await Promise.all(config.models.map(async (model) => (await fileOf(model.source, store)) === file));
+  const once = listedOnce(store);
+  const used = await Promise.all(config.models.map(async (model) => (await fileOf(model.source, once)) === file));
   return config.models.filter((_, index) => used[index]);
 }
 
@@ -81,5 +82,5 @@ async function kindOf(pulled: PulledModel, store: ModelStore): Promise<ModelKind
   if (entry !== null) return entry.kind;
   if (isVoiceFile(pulled.file)) return "speech";
   const stored = await getModel(store, pulled.name);
-  return stored === null ? "chat" : (await factsOfStored(stored, store)).kind;
+  return stored === null ? "chat" : (await readStoredFacts(stored)).kind;
 }

@@ -1,7 +1,7 @@
 import type { GgmlType, GgufFileInfo } from "node-llama-cpp";
 import { traitsOf } from "../core/engine.ts";
 import { type EngineId, type LoadSettings, type ModelKind, modelKinds } from "../core/model.ts";
-import { readHeader } from "./facts.ts";
+import { readWholeHeader } from "./whole-header.ts";
 
 /** The settings that decide how much memory an instance takes. `gpuLayers` 0: all on the CPU. */
 export type FitSettings = Pick<
@@ -45,7 +45,7 @@ const GPU_CONTEXT_BYTES = process.platform === "darwin" ? 0 : 550e6;
  * Throws `model_invalid`.
  */
 export async function estimateMemory(file: string, settings: FitSettings): Promise<MemoryEstimate> {
-  const { info } = await readHeader(file);
+  const info = await readWholeHeader(file);
   const { GgufInsights } = await import("node-llama-cpp");
   const insights = await GgufInsights.from(info);
   const layers = Math.min(settings.gpuLayers, insights.totalLayers);

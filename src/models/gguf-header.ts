@@ -2,7 +2,9 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AssistantError } from "../core/errors.ts";
 import { type Capabilities, type CapabilityFacts, capabilitiesOf } from "./capabilities.ts";
+import { partsOf } from "./file-set.ts";
 import { checkMagic, KNOWN_VERSIONS, unknownVersion } from "./gguf-magic.ts";
+import { GgufReader, INFILL } from "./gguf-reader.ts";
 
 /** What the header of a GGUF file says that is worth knowing before anything is loaded. Null: it does not say. */
 export interface GgufHeader {
@@ -10,12 +12,22 @@ export interface GgufHeader {
   readonly bytes: number;
   /** llama.cpp's name, such as `llama` or `bert`. */
   readonly architecture: string | null;
+  /** Name that its makers gave it. */
+  readonly title: string | null;
+  /** SPDX id, or what the file says instead. */
+  readonly licence: string | null;
+  /** The file's own word for it, such as `Q4_K_M`. */
+  readonly quantization: string | null;
+  /** Repeating blocks; an engine that offloads all of them and the output offloads one more. */
+  readonly layers: number | null;
+  /** Length of a hidden state, which is that of an embedding. */
+  readonly embeddingLength: number | null;
   readonly hasChatTemplate: boolean;
   readonly pooling: CapabilityFacts["pooling"];
   /** Without those that a projector adds (`withProjector`). */
   readonly capabilities: Capabilities;
   readonly trainContextTokens: number | null;
-  /** Counted from the tensors of this file. */
+  /** Counted from the tensors, of this file alone or (`checkGguf`, `readModelFacts`) of all parts. */
   readonly parameters: number;
   /** It has a classification head, with which it ranks documents. */
   readonly ranks: boolean;
@@ -23,12 +35,24 @@ export interface GgufHeader {
   readonly part: { readonly number: number; readonly count: number } | null;
 }
 
-/** Like `readGguf`; it must be a language model too, and the other parts of one in several must be there. */
-export async function checkGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
-  const header = await readGguf(file, shownAs);
-  refuseOther(header, shownAs);
-  if (header.part !== null) await checkParts(file, shownAs, header.part);
-  return header;
+/** Reads the header of a file: `readGguf`, or the cache in front of it. */
+export type ReadHeader = (file: string) => Promise<GgufHeader>;
+
+/** Like `readGguf`; it must be a language model too, and the other parts of one in several must be there and whole. */
+export async function checkGguf(file: string, read: ReadHeader = readGguf): Promise<GgufHeader> {
+  const header = await read(file);
+  refuseOther(header, file);
+  if (header.part === null) return header;
+  await checkParts(file, header.part);
+  return await withOtherParts(file, header, read);
+}
+
+/** The header with the parameters of all parts of the model. Throws `model_invalid` where one is not whole. */
+export async function withOtherParts(file: string, header: GgufHeader, read: ReadHeader): Promise<GgufHeader> {
+  let { parameters } = header;
+  for (const part of header.part === null ? [] : partsOf(file))
+    if (part !== file) parameters += (await read(part)).parameters;
+  return { ...header, parameters };
 }
 
 /**
@@ -100,17 +124,13 @@ export function refuseOther({ architecture, capabilities }: GgufHeader, shownAs:
     );
 }
 
-async function checkParts(
-  file: string,
-  shownAs: string,
-  { number, count }: NonNullable<GgufHeader["part"]>,
-): Promise<void> {
+async function checkParts(file: string, { number, count }: NonNullable<GgufHeader["part"]>): Promise<void> {
   const five = (value: number): string => String(value).padStart(5, "0");
   const ending = `-${five(number)}-of-${five(count)}.gguf`;
   const name = basename(file);
   const named = (index: number): string =>
     join(dirname(file), `${name.slice(0, -ending.length)}-${five(index)}-of-${five(count)}.gguf`);
-  const what = `${shownAs} is part ${number} of ${count} of a model`;
+  const what = `${file} is part ${number} of ${count} of a model`;
   const wanted = `expected its name to end in ${ending}, as llama.cpp finds the other parts by it`;
   if (!name.endsWith(ending))
     throw new AssistantError("model_invalid", `${what}; ${wanted}.`, {
@@ -134,7 +154,7 @@ async function checkParts(
 /** Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what is no GGUF file. */
 export function headerBytes(head: Buffer, shownAs: string): number | null {
   checkMagic(head, shownAs);
-  const reader = new Reader(head);
+  const reader = new GgufReader(head);
   try {
     parse(reader, shownAs);
     return reader.at;
@@ -165,7 +185,7 @@ async function parseHeader(handle: FileHandle, size: number, shownAs: string): P
     const head = buffer.subarray(0, bytesRead);
     checkMagic(head, shownAs);
     try {
-      return parse(new Reader(head), shownAs);
+      return parse(new GgufReader(head), shownAs);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       if (length >= Math.min(size, MAX_HEADER_BYTES))
@@ -186,7 +206,7 @@ const MAX_DIMENSIONS = 8;
 /** llama.cpp's names of the layers of a classification head. */
 const HEAD_TENSOR = /^cls(?:\.output)?\.weight$/;
 
-function parse(reader: Reader, shownAs: string): ParsedHeader {
+function parse(reader: GgufReader, shownAs: string): ParsedHeader {
   reader.skip(4);
   const version = reader.u32();
   if (!KNOWN_VERSIONS.includes(version)) throw unknownVersion(version, shownAs);
@@ -198,6 +218,7 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
     values.set(key, reader.value(reader.u32()));
   }
   const number = (key: string): number | null => typed(values, key, "number");
+  const text = (key: string): string | null => typed(values, key, "string");
   let end = 0;
   let parameters = 0;
   let ranks = false;
@@ -216,6 +237,11 @@ function parse(reader: Reader, shownAs: string): ParsedHeader {
   const facts = capabilityFacts(values);
   return {
     architecture: facts.architecture,
+    title: text("general.name"),
+    licence: text("general.license"),
+    quantization: fileTypes[number("general.file_type") ?? -1] ?? null,
+    layers: number(`${facts.architecture}.block_count`),
+    embeddingLength: number(`${facts.architecture}.embedding_length`),
     hasChatTemplate: facts.chatTemplate !== null,
     pooling: facts.pooling,
     capabilities: capabilitiesOf(facts),
@@ -293,93 +319,9 @@ const tensorTypes: Readonly<Record<number, readonly [block: number, bytes: numbe
   39: [32, 17], // MXFP4
 };
 
-/** Bytes of metadata values by their type; texts (8) and arrays (9) have no fixed size. */
-const valueBytes: Readonly<Record<number, number>> = {
-  0: 1,
-  1: 1,
-  2: 2,
-  3: 2,
-  4: 4,
-  5: 4,
-  6: 4,
-  7: 1,
-  10: 8,
-  11: 8,
-  12: 8,
-};
-const UNSIGNED = [0, 2, 4];
-const BOOLEAN = 7;
-const TEXT = 8;
-const ARRAY = 9;
-const U64 = 10;
-
-/** Stands for an array of texts with a token that begins what is before a gap, by which llama.cpp knows models that fill gaps. */
-const INFILL = Symbol("infill");
-const INFILL_TOKENS = ["<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<｜fim▁begin｜>"].map(
-  (token) => Buffer.from(token),
-);
-
-/** Reads a header's parts one after another. Throws RangeError where the bytes end. */
-class Reader {
-  readonly #bytes: Buffer;
-  at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  skip(count: number): void {
-    if (count > this.#bytes.length - this.at) throw new RangeError("the header goes on");
-    this.at += count;
-  }
-
-  u32(): number {
-    this.skip(4);
-    return this.#bytes.readUInt32LE(this.at - 4);
-  }
-
-  u64(): number {
-    const low = this.u32();
-    return this.u32() * 2 ** 32 + low;
-  }
-
-  text(): string {
-    const length = this.u64();
-    this.skip(length);
-    return this.#bytes.toString("utf8", this.at - length, this.at);
-  }
-
-  /** A text, an unsigned number, a flag, or `INFILL`; other values are passed over. */
-  value(type: number): string | number | boolean | symbol | null {
-    if (type === TEXT) return this.text();
-    if (type === U64) return this.u64();
-    if (type === BOOLEAN) {
-      this.skip(1);
-      return this.#bytes[this.at - 1] !== 0;
-    }
-    if (type !== ARRAY) {
-      const bytes = valueBytes[type];
-      if (bytes === undefined) throw new RangeError(`there is no metadata of type ${type}`);
-      this.skip(bytes);
-      return UNSIGNED.includes(type) ? this.#bytes.readUIntLE(this.at - bytes, bytes) : null;
-    }
-    const itemType = this.u32();
-    const count = this.u64();
-    const bytes = valueBytes[itemType];
-    if (bytes !== undefined) this.skip(count * bytes);
-    else if (itemType === TEXT) return this.#texts(count);
-    else for (let index = 0; index < count; index++) this.value(itemType);
-    return null;
-  }
-
-  #texts(count: number): symbol | null {
-    let found: symbol | null = null;
-    for (let index = 0; index < count; index++) {
-      const length = this.u64();
-      this.skip(length);
-      for (const token of INFILL_TOKENS)
-        if (token.length === length && token.compare(this.#bytes, this.at - length, this.at) === 0) found = INFILL;
-    }
-    return found;
-  }
-}
+/** By llama.cpp's number of the file type. */
+export const fileTypes: readonly string[] = [
+  ..."F32 F16 Q4_0 Q4_1 Q4_1_SOME_F16 Q4_2 Q4_3 Q8_0 Q5_0 Q5_1 Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M".split(" "),
+  ..."Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M".split(" "),
+  ..."IQ4_XS IQ1_M BF16 Q4_0_4_4 Q4_0_4_8 Q4_0_8_8 TQ1_0 TQ2_0 MXFP4_MOE NVFP4 Q1_0 Q2_0".split(" "),
+];

@@ -1,5 +1,4 @@
 import type { DocumentType } from "../core/documents.ts";
-import type { ModelFacts } from "./facts.ts";
 import { isFileName, type ModelFileFacts } from "./file-set.ts";
 
 /** What is known of a stored model: `<name>.json` beside `<name>.gguf` or, for a model of several files, the folder `<name>`. */
@@ -19,8 +18,6 @@ export interface Manifest {
   readonly licence: string | null;
   /** ISO 8601. */
   readonly pulledAt: string;
-  /** What the file's header says, kept from the first time it was read; listing models need not load the reader then. */
-  readonly facts?: ModelFacts;
 }
 
 export const manifestDocument: DocumentType<Manifest> = {

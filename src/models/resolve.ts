@@ -3,7 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { ModelKind, ModelSource } from "../core/model.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { catalog, catalogEntry } from "./catalog.ts";
-import { checkGguf, type GgufHeader, readGguf } from "./gguf-header.ts";
+import { checkGguf, type GgufHeader, type ReadHeader, readGguf } from "./gguf-header.ts";
 import { findByReference, listModels, type ModelStore } from "./store.ts";
 import { checkVoice, isVoiceFile } from "./voice.ts";
 
@@ -32,12 +32,16 @@ export async function resolveWeights(source: ModelSource, store: ModelStore, kin
 }
 
 /** What the header of weights says; null of a voice, which has none. Throws `model_invalid`, also where they are not made for that kind of model. */
-export async function checkWeights(file: string, kind?: ModelKind): Promise<GgufHeader | null> {
+export async function checkWeights(
+  file: string,
+  kind?: ModelKind,
+  read: ReadHeader = readGguf,
+): Promise<GgufHeader | null> {
   if (isVoiceFile(file)) {
     await checkVoice(file).catch(explained(file));
     return null;
   }
-  const header = await checkGguf(file).catch(explained(file));
+  const header = await checkGguf(file, read).catch(explained(file));
   // Without the head llama.cpp ranks by whatever number comes first in a vector.
   if (kind === "rerank" && !header.ranks)
     throw new AssistantError("model_invalid", `${file} is not a reranking model: it has no classification head.`, {
@@ -48,14 +52,14 @@ export async function checkWeights(file: string, kind?: ModelKind): Promise<Gguf
 }
 
 /** What the header of a projector says; null for no path. Throws `model_not_pulled` and `model_invalid`. */
-export async function checkProjector(path: string): Promise<GgufHeader | null> {
+export async function checkProjector(path: string, read: ReadHeader = readGguf): Promise<GgufHeader | null> {
   if (path === "") return null;
   if ((await stat(path).catch(() => null)) === null)
     throw new AssistantError("model_not_pulled", `The projector ${path} is not there.`, {
       param: "llava_mmproj",
       remedy: "Correct `llava_mmproj` in the model's file, or pull the model again.",
     });
-  const header = await readGguf(path).catch(explained(path));
+  const header = await read(path).catch(explained(path));
   if (header.capabilities["type"] === "projector") return header;
   throw new AssistantError("model_invalid", `${path} is not a multimodal projector.`, {
     param: "llava_mmproj",

@@ -11,6 +11,18 @@ export interface ModelStore {
   readonly weightsDir: string;
   /** A document for each model that was pulled, under the model's name. */
   readonly manifests: Documents;
+  /** What is in it, where it was listed once for all that follows (`listedOnce`). */
+  readonly listed?: () => Promise<readonly StoredModel[]>;
+}
+
+/** The store as it is when it is first asked: for looking up many models, each of which would list all of it. */
+export function listedOnce(store: ModelStore): ModelStore {
+  let listed: Promise<readonly StoredModel[]> | null = null;
+  const list = (): Promise<readonly StoredModel[]> => {
+    listed ??= listModels(store);
+    return listed;
+  };
+  return { ...store, listed: list };
 }
 
 /** A model in the store. Files that somebody put there by hand have no manifest and count all the same. */
@@ -102,7 +114,8 @@ async function stored(
 }
 
 /** All models of the store, the newest first. An absent directory holds none. */
-export async function listModels(store: ModelStore): Promise<StoredModel[]> {
+export async function listModels(store: ModelStore): Promise<readonly StoredModel[]> {
+  if (store.listed !== undefined) return await store.listed();
   const entries = (await readdir(store.weightsDir, { withFileTypes: true }).catch(nullIfMissing)) ?? [];
   const names = entries.flatMap((entry) => {
     if (entry.isDirectory()) return [entry.name];
@@ -123,8 +136,14 @@ export async function listModels(store: ModelStore): Promise<StoredModel[]> {
 
 /** The model that was pulled for this canonical reference, or null. A name equal to the reference wins. */
 export async function findByReference(store: ModelStore, reference: string): Promise<StoredModel | null> {
-  const named = isModelName(reference) ? await getModel(store, reference) : null;
-  return named ?? (await listModels(store)).find((model) => model.manifest?.reference === reference) ?? null;
+  const named = isModelName(reference) && store.listed === undefined ? await getModel(store, reference) : null;
+  if (named !== null) return named;
+  const models = await listModels(store);
+  return (
+    models.find(({ name }) => name === reference) ??
+    models.find(({ manifest }) => manifest?.reference === reference) ??
+    null
+  );
 }
 
 /** A file of the store with this digest, by what its manifest says, or null. `source`: where its bytes came from. */

@@ -8,17 +8,18 @@ import type { Config } from "../core/config.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { fileOf } from "../models/configure.ts";
-import type { ModelFacts } from "../models/facts.ts";
-import { factsOfStored } from "../models/known-facts.ts";
+import { type ModelFacts, readModelFacts, readStoredFacts } from "../models/facts.ts";
+import type { ReadHeader } from "../models/gguf-header.ts";
 import { checkModelName } from "../models/names.ts";
 import type { PulledModel } from "../models/pull.ts";
-import { getModel, listModels, type ModelStore, removeModel, type StoredModel } from "../models/store.ts";
+import { getModel, listedOnce, listModels, type ModelStore, removeModel, type StoredModel } from "../models/store.ts";
 import type { Uploads } from "../models/uploads.ts";
 import { holdsOnly, occupied, taken } from "./model-file.ts";
 import type { Registry } from "./registry.ts";
 
 export interface LibraryPorts {
   readonly store: ModelStore;
+  readonly readHeader: ReadHeader;
   readonly uploads: Uploads;
   readonly registry: Pick<Registry, "bring" | "configure" | "unregister">;
   config(): Config;
@@ -51,8 +52,6 @@ export type ModelSettings = Readonly<Record<string, string | number | boolean>>;
 export class Library {
   readonly uploads: Uploads;
   readonly #ports: LibraryPorts;
-  /** Of weights that no pull brought, by path; a store keeps the facts of the others. */
-  readonly #facts = new Map<string, { readonly identity: string; readonly facts: ModelFacts | null }>();
 
   constructor(ports: LibraryPorts) {
     this.#ports = ports;
@@ -61,7 +60,7 @@ export class Library {
 
   /** What is known of the models' weights, by name. */
   async details(models: readonly ModelSpec[]): Promise<ReadonlyMap<string, ModelDetails>> {
-    const { store } = this.#ports;
+    const store = listedOnce(this.#ports.store);
     const stored = await listModels(store);
     const entries: [string, ModelDetails][] = [];
     for (const model of models) {
@@ -110,7 +109,7 @@ export class Library {
 
   /** Makes a model of a file that was sent. Throws `model_exists`, `model_invalid`, `invalid_request`. */
   async create(name: string, sha256: string, settings: ModelSettings): Promise<void> {
-    const { store, uploads, registry, importFile } = this.#ports;
+    const { store, readHeader, uploads, registry, importFile } = this.#ports;
     // Before anything is brought into the store for it.
     const { file: ownFile, before } = await this.replaceable(name, name);
     if (before !== null) throw taken(name, ownFile);
@@ -123,7 +122,7 @@ export class Library {
     const { alreadyPresent } = await importFile(file, name);
     try {
       const stored = await getModel(store, name);
-      const { kind = "chat" } = stored === null ? {} : await factsOfStored(stored, store);
+      const { kind = "chat" } = stored === null ? {} : await readStoredFacts(stored, readHeader);
       await registry.configure({ name, kind, source: name, contextTokens: null, gpuLayers: null, settings });
     } catch (error) {
       if (!alreadyPresent) await removeModel(store, name);
@@ -142,7 +141,8 @@ export class Library {
     await rm(join(paths.dataDir, "slots", name), { recursive: true, force: true });
     const owner = file === null ? undefined : (await listModels(store)).find((stored) => stored.file === file);
     if (owner === undefined) return;
-    const users = await Promise.all(models.map(async (model) => (await fileOf(model.source, store)) === file));
+    const once = listedOnce(store);
+    const users = await Promise.all(models.map(async (model) => (await fileOf(model.source, once)) === file));
     if (!users.includes(true)) await removeModel(store, owner.name);
   }
 
@@ -151,10 +151,9 @@ export class Library {
     const found = await stat(file).catch(() => null);
     // Gone since it was located.
     if (found === null) return NOT_HERE;
-    const facts =
-      model?.manifest == null
-        ? await this.#factsOf(file, `${found.size} ${found.mtimeMs}`)
-        : await factsOfStored(model, this.#ports.store).catch(nothingIfInvalid);
+    const { readHeader } = this.#ports;
+    const reading = model === undefined ? readModelFacts(file, readHeader) : readStoredFacts(model, readHeader);
+    const facts = await reading.catch(nothingIfInvalid);
     return {
       file,
       bytes: model?.bytes ?? found.size,
@@ -164,15 +163,6 @@ export class Library {
       licence: model?.manifest?.licence ?? facts?.licence ?? null,
       facts,
     };
-  }
-
-  async #factsOf(file: string, identity: string): Promise<ModelFacts | null> {
-    const known = this.#facts.get(file);
-    if (known?.identity === identity) return known.facts;
-    const { readModelFacts } = await import("../models/facts.ts");
-    const facts = await readModelFacts(file).catch(nothingIfInvalid);
-    this.#facts.set(file, { identity, facts });
-    return facts;
   }
 }
 

@@ -106,6 +106,7 @@ function recordedControl(): RecordedControl {
   return {
     calls,
     status: async () => emptyStatus,
+    models: async () => ({ configFile: "", models: [], elsewhere: [], problem: null }),
     act: async (instanceId, action) => {
       if (instanceId !== "river@cpu")
         throw new AssistantError("instance_not_found", `No instance is called "${instanceId}".`);

@@ -6,9 +6,10 @@ import { nearestNames } from "../../../src/core/nearest.ts";
 import { catalogEntry } from "../../../src/models/catalog.ts";
 import { findLeftovers, type Leftover } from "../../../src/models/leftovers.ts";
 import { removeModel, type StoredModel } from "../../../src/models/store.ts";
+import type { InventoryEntry } from "../../../src/registry/inventory.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
-import { type Inventory, type InventoryEntry, takeInventory } from "./inventory.ts";
+import { type Inventory, takeInventory } from "./inventory.ts";
 import { presetsOf } from "./presets.ts";
 
 /** A model that may be deleted. */

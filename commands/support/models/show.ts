@@ -1,4 +1,6 @@
 import { basename } from "node:path";
+import type { ModelElsewhere } from "../../../src/api/models.ts";
+import type { DaemonStatus } from "../../../src/api/status.ts";
 import type { Voice } from "../../../src/core/engine.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
@@ -9,19 +11,20 @@ import { catalogEntry } from "../../../src/models/catalog.ts";
 import { companionBytes } from "../../../src/models/companions.ts";
 import { estimateApart } from "../../../src/models/estimates.ts";
 import type { FitSettings, MemoryEstimate, MemoryShare } from "../../../src/models/fit.ts";
-import type { CommandContext } from "../cli/context.ts";
-import { enginesOf } from "../engines.ts";
-import { modelStore } from "../stores.ts";
-import { elsewhereNamed, type ModelElsewhere, modelsElsewhere } from "./elsewhere.ts";
+import { elsewhereIn } from "../../../src/registry/elsewhere.ts";
 import {
   capabilitiesIn,
   type InventoryEntry,
-  instancesOf,
+  isHolding,
   programOf,
   providersOf,
-  takeInventory,
   weightsOf,
-} from "./inventory.ts";
+} from "../../../src/registry/inventory.ts";
+import type { CommandContext } from "../cli/context.ts";
+import { enginesOf } from "../engines.ts";
+import { headerCache } from "../stores.ts";
+import { elsewhereNamed } from "./elsewhere.ts";
+import { type Inventory, takeInventory } from "./inventory.ts";
 import { loadOf } from "./load-settings.ts";
 import { presetsOf } from "./presets.ts";
 import type { ShownModel } from "./shown.ts";
@@ -35,12 +38,16 @@ const REFERENCE = /[/:]/;
  */
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const hardware = await probeHardware(context.env);
-  const { entries, config } = await takeInventory(context, hardware);
+  const inventory = await takeInventory(context, hardware);
+  const { entries, config, status } = inventory;
   const entry =
     entries.find((known) => known.name === name || known.aliases.includes(name)) ??
     entries.find((known) => known.stored?.name === name);
-  if (entry === undefined) return await ofOthers(name, entries, context);
-  const { facts, problem } = await weightsOf(entry, modelStore(context.paths));
+  if (entry === undefined) return await ofOthers(name, inventory, context);
+  const headers = headerCache(context.paths);
+  const { facts, problem } = await weightsOf(entry, headers.read);
+  const capabilities = await capabilitiesIn(entry, facts, headers.read);
+  await headers.save();
   const load = facts === null ? null : await loadOf(entry.config, facts, { hardware, config, context });
   const files = entry.stored?.files ?? [];
   const manifest = entry.stored?.manifest ?? null;
@@ -56,17 +63,23 @@ export async function shownModel(name: string, context: CommandContext): Promise
     licence: manifest?.licence ?? facts?.licence ?? null,
     origin: manifest?.source ?? null,
     facts,
-    capabilities: await capabilitiesIn(entry, facts),
+    capabilities,
     problem,
     loaded: entry.loaded,
     configFile: entry.config?.file ?? null,
     load,
     memory: load === null || entry.file === null ? null : await memoryOf(entry.file, load, entry.config),
-    instances: entry.loaded ? await instancesOf(entry.name, context) : [],
+    instances: instancesOf(entry.name, status),
     providers: providersOf(entry.config),
     voices: await voicesOf(entry, enginesOf(context, config)),
   };
 }
+
+/** The instances that hold the model's weights, with what they take on their devices. */
+const instancesOf = (name: string, status: DaemonStatus | null): ShownModel["instances"] =>
+  (status?.instances ?? [])
+    .filter((instance) => instance.model === name && isHolding(instance))
+    .map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 
 /** Who speaks in a speech model; nobody where its voice cannot be read, which `problem` explains. */
 async function voicesOf({ config, file }: InventoryEntry, engines: EngineSet): Promise<readonly Voice[]> {
@@ -92,14 +105,10 @@ async function memoryOf(file: string, load: FitSettings, config: ModelSpec | nul
   return { ...estimate, weights: plus(estimate.weights), total: plus(estimate.total) };
 }
 
-async function ofOthers(
-  name: string,
-  entries: readonly InventoryEntry[],
-  context: CommandContext,
-): Promise<ShownModel> {
+async function ofOthers(name: string, { entries, status }: Inventory, context: CommandContext): Promise<ShownModel> {
   const entry = catalogEntry(name) ?? (await ofPreset(name, context));
   if (entry === null) {
-    const elsewhere = elsewhereNamed(await modelsElsewhere(context), name);
+    const elsewhere = elsewhereNamed(status === null ? [] : elsewhereIn(status), name);
     if (elsewhere?.provider != null) return ofProvider(elsewhere, elsewhere.provider);
     const [node] = elsewhere?.nodes ?? [];
     if (elsewhere !== undefined && node !== undefined)

@@ -92,6 +92,7 @@ beforeEach(async () => {
     act: nothing,
     keep: nothing,
     modelAct: nothing,
+    models: nothing,
     nodes: nothing,
     usage: nothing,
     usageByDay: nothing,

@@ -2,7 +2,8 @@ import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkGguf, holdsNoModel, readGguf, refusePart } from "../../../src/models/gguf-header.ts";
+import { readModelFacts } from "../../../src/models/facts.ts";
+import { checkGguf, fileTypes, holdsNoModel, readGguf, refusePart } from "../../../src/models/gguf-header.ts";
 import { emptyGguf, type GgufValue, ggufPieces } from "../../support/gguf-writer.ts";
 
 let dir = "";
@@ -52,6 +53,39 @@ test("a whole file tells its trained context and its parameters", async () => {
     ranks: false,
     part: null,
   });
+});
+
+test("a header tells what its makers wrote of it", async () => {
+  const { file } = await write("a.gguf", [
+    ["general.name", { text: "River 1B" }],
+    ["general.license", { text: "apache-2.0" }],
+    ["general.file_type", { u32: 15 }],
+    ["llama.block_count", { u16: 22 }],
+    ["llama.embedding_length", { u32: 2048 }],
+  ]);
+  expect(await readModelFacts(file)).toMatchObject({
+    ...{ architecture: "llama", kind: "chat", title: "River 1B", licence: "apache-2.0" },
+    ...{ quantization: "Q4_K_M", layers: 22, embeddingLength: 2048 },
+  });
+  const { file: plain } = await write("b.gguf", [["general.file_type", { u32: 999 }]]);
+  expect(await readModelFacts(plain)).toMatchObject({
+    ...{ title: null, licence: null, quantization: null, layers: null, embeddingLength: null },
+  });
+});
+
+test("llama.cpp's file types have the names that node-llama-cpp gives them", async () => {
+  const { GgufFileType } = await import("node-llama-cpp");
+  const names = Object.entries(GgufFileType).filter(([, number]) => typeof number === "number");
+  expect(names.map(([name]) => name.replace(/^(MOSTLY|ALL)_/, ""))).toEqual(fileTypes);
+});
+
+test("the parameters of a model in parts are those of all, and a part that is cut off is named", async () => {
+  const first = await write("m-00001-of-00002.gguf", part(1, 2));
+  const { file, bytes } = await write("m-00002-of-00002.gguf", part(2, 2));
+  expect((await checkGguf(first.file)).parameters).toBe(34);
+  expect((await readModelFacts(first.file)).parameters).toBe(34);
+  await truncate(file, bytes - 32);
+  expect(await refusal(first.file)).toContain("m-00002-of-00002.gguf is cut off");
 });
 
 test.each([

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
+import { readGguf } from "../../../src/models/gguf-header.ts";
 import { Uploads } from "../../../src/models/uploads.ts";
 import { Library } from "../../../src/registry/library.ts";
 import { Registry } from "../../../src/registry/registry.ts";
@@ -53,6 +54,7 @@ beforeEach(async () => {
   });
   library = new Library({
     store,
+    readHeader: readGguf,
     uploads: new Uploads(store),
     registry,
     config: () => current,

@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
+import { ModelList } from "../../../api/models.ts";
 import { NodeActed, NodeAction, NodesReport } from "../../../api/nodes.ts";
 import { adminRoutes } from "../../../api/routes.ts";
 import { DaemonStatus, InstanceAction } from "../../../api/status.ts";
@@ -46,6 +47,11 @@ function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   const status = { ...described("Show what runs"), schema: { response: { 200: DaemonStatus } } };
   app.get(adminRoutes.status, status, async () => await control.status());
+  const models = {
+    ...described("List the models that are configured or pulled"),
+    schema: { response: { 200: ModelList } },
+  };
+  app.get(adminRoutes.models, models, async () => await control.models());
   const nodes = { ...described("List other machines"), schema: { response: { 200: NodesReport } } };
   app.get(adminRoutes.nodes, nodes, async () => control.nodes());
   const actOnNode = {

@@ -12,12 +12,12 @@ export async function weightsInfo(
   verbose: boolean,
 ): Promise<{ readonly info: JsonObject; readonly template: string }> {
   if (file === null) return { info: {}, template: "" };
-  const { readHeader } = await import("../../../models/facts.ts");
-  const header = await readHeader(file).catch((error: unknown) => {
+  const { readWholeHeader } = await import("../../../models/whole-header.ts");
+  const header = await readWholeHeader(file).catch((error: unknown) => {
     if (isAssistantError(error)) return null;
     throw error;
   });
-  const values = new Map(header === null ? [] : flattened("", header.info.metadata));
+  const values = new Map(header === null ? [] : flattened("", header.metadata));
   const template = values.get(TEMPLATE);
   const shown = [...values].filter(([key]) => !SKIPPED.has(key));
   return {
