@@ -1,4 +1,4 @@
-import type { ProviderType } from "../core/provider.ts";
+import type { LimitField, ProviderType } from "../core/provider.ts";
 import { type Environment, variable } from "./environment.ts";
 
 /** What a ready entry stands for; every key of the entry wins over it. */
@@ -8,21 +8,24 @@ export interface ProviderPreset {
   readonly baseUrl: string;
   /** The environment variable that the provider's own documentation names; null: it asks for no key unless told to. */
   readonly keyVariable: string | null;
+  /** The only name that it has for the limit of a chat's answer, or the one that all its models take; null: it takes both. */
+  readonly limitField: LimitField | null;
   /** Another daemon like this one. */
   readonly isAssistant?: true;
 }
 
-const cloud = (title: string, baseUrl: string, keyVariable: string): ProviderPreset => ({
-  title,
-  type: "openai-compatible",
-  baseUrl,
-  keyVariable,
-});
-const local = (title: string, baseUrl: string): ProviderPreset => ({
+const cloud = (
+  title: string,
+  baseUrl: string,
+  keyVariable: string,
+  limitField: LimitField | null = "max_tokens",
+): ProviderPreset => ({ title, type: "openai-compatible", baseUrl, keyVariable, limitField });
+const local = (title: string, baseUrl: string, limitField: LimitField | null = "max_tokens"): ProviderPreset => ({
   title,
   type: "openai-compatible",
   baseUrl,
   keyVariable: null,
+  limitField,
 });
 
 /** Variables of one service that mean the same. */
@@ -39,24 +42,24 @@ export function setKeyVariable(name: string, env: Environment): string {
 
 /** Ready entries by name: `preset = "openai"`. */
 export const providerPresets = {
-  openai: cloud("OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+  openai: cloud("OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", "max_completion_tokens"),
   mistral: cloud("Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-  groq: cloud("Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+  groq: cloud("Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "max_completion_tokens"),
   deepseek: cloud("DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
   together: cloud("Together AI", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
   openrouter: cloud("OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
   anthropic: {
-    ...cloud("Anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    ...cloud("Anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", null),
     type: "anthropic",
   },
   google: {
-    ...cloud("Google Gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+    ...cloud("Google Gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY", null),
     type: "google",
   },
   ollama: local("Ollama", "http://127.0.0.1:11434/v1"),
   lmstudio: local("LM Studio", "http://127.0.0.1:1234/v1"),
-  vllm: local("vLLM", "http://127.0.0.1:8000/v1"),
-  assistant: { ...local("another Assistant", "http://127.0.0.1:8080/v1"), isAssistant: true },
+  vllm: local("vLLM", "http://127.0.0.1:8000/v1", null),
+  assistant: { ...local("another Assistant", "http://127.0.0.1:8080/v1", null), isAssistant: true },
 } as const satisfies Record<string, ProviderPreset>;
 
 export type ProviderPresetName = keyof typeof providerPresets;

@@ -55,9 +55,13 @@ export async function providersOf(
         at(place, "models"),
         "a name with `*` finds nothing where `discovery = false`; write whole names",
       );
+    const type = entry.type ?? preset?.type ?? "openai-compatible";
+    for (const key of ["llama_cpp", "limit_field"] as const)
+      if (entry[key] !== undefined && type !== "openai-compatible")
+        findings.warning(at(place, key), `has no effect on a provider of the type "${type}"; remove it`);
     providers.push({
       name,
-      type: entry.type ?? preset?.type ?? "openai-compatible",
+      type,
       baseUrl: baseUrl.href.replace(/\/+$/, ""),
       ...key,
       headers: headersOf(entry),
@@ -68,6 +72,8 @@ export async function providersOf(
       maxConcurrency: entry.max_concurrency ?? defaults.providerConcurrency,
       discovery: entry.discovery ?? true,
       models: entry.models ?? null,
+      takesLlamaFields: entry.llama_cpp ?? preset?.isAssistant ?? false,
+      limitField: entry.limit_field ?? preset?.limitField ?? null,
       isAssistant: preset?.isAssistant ?? false,
       enabled,
     });

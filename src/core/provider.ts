@@ -4,6 +4,9 @@ import type { ModelKind } from "./model.ts";
 export const providerTypes = ["openai-compatible", "anthropic", "google"] as const;
 export type ProviderType = (typeof providerTypes)[number];
 
+export const limitFields = ["max_tokens", "max_completion_tokens"] as const;
+export type LimitField = (typeof limitFields)[number];
+
 /** One `[[providers]]` entry: a service that runs models elsewhere. */
 export interface Provider {
   /** Unique among providers and remote servers. */
@@ -30,6 +33,10 @@ export interface Provider {
   readonly discovery: boolean;
   /** Models that it offers as `NAME/MODEL`, where `*` stands for any characters; null: all that it lists. */
   readonly models: readonly string[] | null;
+  /** Whether it has llama.cpp's own fields (`grammar`, `json_schema`, `n_predict`), as llama.cpp's server does. */
+  readonly takesLlamaFields: boolean;
+  /** What it calls the limit of a chat's answer; null: either name. */
+  readonly limitField: LimitField | null;
   /** Another daemon like this one, which is told which daemons a request has come through. */
   readonly isAssistant: boolean;
   readonly enabled: boolean;

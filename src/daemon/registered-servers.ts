@@ -87,6 +87,9 @@ const providerOf = (name: string, url: string, kinds: readonly ServerKind[], api
   maxConcurrency: defaults.providerConcurrency,
   discovery: true,
   models: null,
+  // Whoever registers them knows what they are, and cannot say it.
+  takesLlamaFields: true,
+  limitField: null,
   isAssistant: false,
   enabled: true,
   kinds: [...new Set(kinds.map((kind) => MODEL_KINDS[kind]))],

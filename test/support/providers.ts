@@ -15,6 +15,8 @@ export const testProvider = (baseUrl: string, changes: Partial<Provider> = {}): 
   maxConcurrency: 4,
   discovery: true,
   models: null,
+  takesLlamaFields: false,
+  limitField: null,
   isAssistant: false,
   enabled: true,
   ...changes,

@@ -26,6 +26,8 @@ export const testProvider = (type: DialectName, baseUrl: string, changes: Partia
   maxConcurrency: 8,
   discovery: true,
   models: null,
+  takesLlamaFields: false,
+  limitField: null,
   isAssistant: false,
   enabled: true,
   ...changes,

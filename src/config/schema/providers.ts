@@ -1,4 +1,4 @@
-import { providerTypes } from "../../core/provider.ts";
+import { limitFields, providerTypes } from "../../core/provider.ts";
 import { Type } from "../../core/schema.ts";
 import { defaults } from "../defaults.ts";
 import { type ProviderPresetName, providerPresetNames } from "../provider-presets.ts";
@@ -40,6 +40,17 @@ export const ProviderEntry = Type.Object(
       }),
       'Further headers of every request, `"NAME: VALUE"` each.',
       { default: [], secret: true },
+    ),
+    llama_cpp: flag(
+      "It has llama.cpp's own fields, as llama.cpp's server does: `grammar`, `json_schema` and `n_predict` reach it as they are.",
+      { default: false },
+    ),
+    limit_field: choice(
+      [...limitFields],
+      "What it calls the limit of a chat's answer; the client's word is changed to it.",
+      {
+        defaultText: "that of the preset, else the client's own word",
+      },
     ),
     models: list(
       Type.String({ minLength: 1 }),

@@ -1,14 +1,15 @@
 import { requestHeaders } from "../../api/headers.ts";
-import type { AnswerSink, InferenceCall, JsonObject } from "../../core/inference.ts";
+import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
 import type { ConnectorContext, ListedModel, ProviderConnection } from "../connector.ts";
 import { forwardHeaders } from "../forward-headers.ts";
-import { withModel } from "../model-field.ts";
+import { withModel } from "../json-members.ts";
 import { contentTypeOf, encodeBody, isLlamaCpp, noLlamaCpp, pathOf, withSettings } from "../openai-body.ts";
 import { type ProviderReceiver, providerReceiver } from "./answers.ts";
 import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
 import { listedModels } from "./model-list.ts";
+import { ownWords } from "./own-words.ts";
 
 /** Of the longest list known, some hundred models with all that is said of each, twenty times. */
 const MAX_LIST_BYTES = 16 * 1024 * 1024;
@@ -34,10 +35,26 @@ class OpenAiUpstream implements Upstream {
     const isKnown = provider.isAssistant && sending.call.wire === "llamacpp.tokens";
     if (isLlamaCpp(sending.call.wire) && !isKnown)
       throw new SendFailure(noLlamaCpp(`The provider "${provider.name}"`, sending.model), "never");
-    return deliver({ sending, sink, retryAfter: retryOf, open: (delivery) => this.#open(sending, sink, delivery) });
+    const body = this.#body(sending);
+    return deliver({
+      sending,
+      sink,
+      retryAfter: retryOf,
+      open: (delivery) => this.#open(sending, body, sink, delivery),
+    });
   }
 
-  #open(sending: Sending, sink: AnswerSink, delivery: Delivery): AnswerSource {
+  /** As the client wrote it, but for the model's name and what the provider has other words for. */
+  #body({ call, model }: Sending): Buffer {
+    const { provider, modelName } = this.#context;
+    const json = withSettings(call, model);
+    const name = modelName(model);
+    return call.body.form === undefined
+      ? withModel(encodeBody(call, json), name, ownWords(json, call.wire, provider))
+      : encodeBody(call, { ...json, model: name });
+  }
+
+  #open(sending: Sending, body: Buffer, sink: AnswerSink, delivery: Delivery): AnswerSource {
     const { call, model, headers } = sending;
     const { provider, client, nodeId, modelName } = this.#context;
     const providerModel = modelName(model);
@@ -54,7 +71,7 @@ class OpenAiUpstream implements Upstream {
           ...authorization(this.#context),
           ...(provider.isAssistant ? forwardHeaders(sending, nodeId) : sending.trace),
         },
-        body: bodyFor(call, withSettings(call, model), providerModel),
+        body,
       },
       {
         onHead: (status, head) =>
@@ -70,12 +87,6 @@ class OpenAiUpstream implements Upstream {
     return { resume: () => exchange.resume(), close: () => exchange.close(receiver?.isComplete ?? false) };
   }
 }
-
-/** As the client wrote it, but for the model's name. */
-const bodyFor = (call: InferenceCall, json: JsonObject, providerModel: string): Buffer =>
-  call.body.form === undefined
-    ? withModel(encodeBody(call, json), providerModel)
-    : encodeBody(call, { ...json, model: providerModel });
 
 /** `GET /models`. An API without it answers 404, which says nothing against it. */
 function listModels(context: ConnectorContext): Promise<readonly ListedModel[] | null> {

@@ -3,7 +3,7 @@ import type { AnswerSink } from "../../core/inference.ts";
 import type { AnswerFacts, Sending, Upstream } from "../../core/upstream.ts";
 import { deliver } from "../answer/delivery.ts";
 import { receiverFor } from "../answer/receivers.ts";
-import { withModel } from "../model-field.ts";
+import { withModel } from "../json-members.ts";
 import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../openai-body.ts";
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 

@@ -24,6 +24,8 @@ it("a preset brings address and key, and every key that is written wins over it"
       maxConcurrency: 64,
       discovery: true,
       models: null,
+      takesLlamaFields: false,
+      limitField: "max_completion_tokens",
       isAssistant: false,
       enabled: true,
     },

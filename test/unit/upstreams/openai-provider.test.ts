@@ -152,6 +152,90 @@ test("sampling of the model's file is sent where the request does not say otherw
   });
 });
 
+const SCHEMA = { type: "object", properties: { river: { type: "string" } }, required: ["river"] };
+const FORMAT = { type: "json_schema", json_schema: { name: "answer", strict: true, schema: SCHEMA } };
+
+test.each<[string, Partial<Provider>, object, object]>([
+  [
+    "max_completion_tokens for max_tokens",
+    { limitField: "max_completion_tokens" },
+    { max_tokens: 5 },
+    { max_completion_tokens: 5 },
+  ],
+  [
+    "max_tokens for max_completion_tokens",
+    { limitField: "max_tokens" },
+    { max_completion_tokens: 5 },
+    { max_tokens: 5 },
+  ],
+  [
+    "the limit that counts of several",
+    { limitField: "max_tokens" },
+    { max_tokens: 9, max_completion_tokens: 7, n_predict: 5 },
+    { max_tokens: 5 },
+  ],
+  ["no limit for -1", { limitField: "max_completion_tokens" }, { max_tokens: -1 }, {}],
+  ["max_tokens for n_predict, whichever it takes", {}, { n_predict: 5, max_tokens: null }, { max_tokens: 5 }],
+  ["the client's own limit where it takes both", {}, { max_completion_tokens: 5 }, { max_completion_tokens: 5 }],
+  ["response_format as it is", {}, { response_format: FORMAT }, { response_format: FORMAT }],
+  [
+    "response_format for json_schema",
+    {},
+    { json_schema: SCHEMA, response_format: { type: "text" } },
+    { response_format: FORMAT },
+  ],
+  ["nothing for an empty grammar", {}, { grammar: "", json_schema: null }, {}],
+  [
+    "llama.cpp's fields as they are to its server",
+    { takesLlamaFields: true, limitField: "max_tokens" },
+    { grammar: "root ::= x", n_predict: 5 },
+    { grammar: "root ::= x", n_predict: 5 },
+  ],
+])("a provider gets %s", async (_, changes, body, expected) => {
+  await connection(changes).upstream.send(sendingOf(callOf({ ...body, seed: 7 })), new RecordingSink());
+  const { messages, ...sent } = JSON.parse(fake.to(CHAT).at(-1)?.body ?? "") as Record<string, unknown>;
+  expect(sent).toEqual({ model: "theirs", ...expected, seed: 7 });
+});
+
+test("a limit is renamed without another byte being touched", async () => {
+  const text = '{"model":"river", "seed":12345678901234567890, "max_tokens" : 5, "x":1.0}';
+  const call = callOf({});
+  const body = { bytes: Buffer.from(text), json: JSON.parse(text) };
+  await connection({ limitField: "max_completion_tokens" }).upstream.send(
+    sendingOf({ ...call, body }),
+    new RecordingSink(),
+  );
+  expect(fake.to(CHAT)[0]?.body).toBe(
+    '{"model":"theirs", "seed":12345678901234567890, "max_completion_tokens" : 5, "x":1.0}',
+  );
+});
+
+test("text completions have but one name for their limit", async () => {
+  const prompt = { model: "river", prompt: "The Rhine", max_tokens: 5 };
+  const body = { bytes: Buffer.from(JSON.stringify(prompt)), json: prompt };
+  fake.script("/completions", json(WHOLE));
+  await connection({ limitField: "max_completion_tokens" }).upstream.send(
+    sendingOf(chatCall({ operation: "completion", wire: "openai.completion", body })),
+    new RecordingSink(),
+  );
+  expect(JSON.parse(fake.to("/completions")[0]?.body ?? "")).toEqual({ ...prompt, model: "theirs" });
+});
+
+test.each<[object, string, RegExp]>([
+  [
+    { grammar: "root ::= x" },
+    "grammar",
+    /"grammar" is llama\.cpp's own, and the provider "cloud" is not known to have it/,
+  ],
+  [{ json_schema: "{}" }, "json_schema", /must be a JSON Schema/],
+  [{ json_schema: SCHEMA, response_format: FORMAT }, "json_schema", /are both set/],
+])("%j is refused before anything is sent", async (body, param, message) => {
+  const { reason, retry } = await failure(json(WHOLE), body);
+  expect(reason).toMatchObject({ code: "invalid_request", param, message: expect.stringMatching(message) });
+  expect(retry).toBe("never");
+  expect(fake.to(CHAT)).toEqual([]);
+});
+
 test("sound passes through with its type", async () => {
   fake.script("/audio/speech", { headers: { "content-type": "audio/mpeg" }, parts: ["ID3", "sound"] });
   const input = { model: "river", input: "Rhine", voice: "alloy" };

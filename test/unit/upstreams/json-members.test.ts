@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { withModel } from "../../../src/upstreams/model-field.ts";
+import { withModel } from "../../../src/upstreams/json-members.ts";
 
 const replaced = (text: string): string => withModel(Buffer.from(text), "theirs").toString();
 
@@ -23,6 +23,29 @@ test("of any object nothing but the model changes", () => {
       const body = { ...fields, model };
       for (const text of [JSON.stringify(body), JSON.stringify(body, null, 2)])
         expect(JSON.parse(replaced(text))).toEqual({ ...(JSON.parse(text) as object), model: "theirs" });
+    }),
+  );
+});
+
+test.each([
+  ['{"a":1,"b":[{"a":2}],"model":"m"}', '{"c":1,"b":[{"a":2}],"model":"theirs"}'],
+  ['{"gone":{"x":"}"},  "a":1e400}', '{"model":"theirs",  "c":1e400}'],
+  ['{ "model":"m", "gone":[1,"]"] }', '{ "model":"theirs" }'],
+  ['{"gone":1,"model":"m","new":null}', '{"model":"theirs","newer":{"x":1}}'],
+])("%s has other members", (before, after) => {
+  const edits = { a: { name: "c" }, gone: null, new: { name: "newer", value: { x: 1 } } };
+  expect(withModel(Buffer.from(before), "theirs", edits).toString()).toBe(after);
+});
+
+test("of any object nothing but the edited members changes", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue(), (fields, gone) => {
+      const { old, ...others } = fields;
+      const body = { old: old ?? 1, ...others, gone };
+      const text = JSON.stringify(body, null, 1);
+      const edited = withModel(Buffer.from(text), "theirs", { gone: null, old: { name: "renamed" } }).toString();
+      const expected = JSON.stringify({ renamed: old ?? 1, ...others, model: "theirs" });
+      expect(JSON.parse(edited)).toEqual(JSON.parse(expected));
     }),
   );
 });
