@@ -4,8 +4,8 @@ import type { ModelSource } from "../core/model.ts";
 export type WrittenSource = Exclude<ModelSource, { type: "opaque" | "provider" | "worker" }>;
 
 /**
- * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
- * in `.gguf`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
+ * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (or a voice, `….onnx`; with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
+ * in `.gguf` or `.onnx`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
  */
 export function parseSource(reference: string, toPath: (written: string) => string): WrittenSource | string {
   const expected = 'expected a catalog name such as "smollm2", "hf:ORG/REPO/FILE.gguf", or the path of a GGUF file';
@@ -14,7 +14,7 @@ export function parseSource(reference: string, toPath: (written: string) => stri
     // A revision other than the main one follows the file's name.
     const [file = "", revision = "main", ...more] = (rest.pop() ?? "").split("@");
     const parts = [org ?? "", repo ?? "", ...rest, file, revision];
-    if (more.length > 0 || !parts.every((part) => /^\w[\w.-]*$/.test(part)) || !file.toLowerCase().endsWith(".gguf")) {
+    if (more.length > 0 || !parts.every((part) => /^\w[\w.-]*$/.test(part)) || !/\.(?:gguf|onnx)$/i.test(file)) {
       return `expected hf:ORG/REPO/FILE.gguf, found ${JSON.stringify(reference)}`;
     }
     return {
@@ -24,7 +24,7 @@ export function parseSource(reference: string, toPath: (written: string) => stri
     };
   }
   if (/^\w+:\/\//.test(reference))
-    return `${expected}, found the URL ${JSON.stringify(reference)}; download the file and write its path`;
+    return `${expected}, found the URL ${JSON.stringify(reference)}; run \`assistant pull\` with it, and write the name that it gets`;
   if (reference.includes("/") || /^[.~]/.test(reference) || /\.(?:gguf|onnx)$/.test(reference))
     return { type: "file", path: toPath(reference) };
   if (/^[A-Za-z0-9][\w.:-]*$/.test(reference)) return { type: "catalog", name: reference };

@@ -15,7 +15,7 @@ export interface PiperConfig {
 
 /** Where a voice that is one file keeps its config. */
 const CONFIG_KEY = "piper_config";
-const MAX_CONFIG_BYTES = 4 * 2 ** 20;
+export const MAX_PIPER_CONFIG_BYTES = 4 * 2 ** 20;
 
 export const piperConfigFile = (voiceFile: string): string => `${voiceFile}.json`;
 
@@ -32,7 +32,7 @@ export async function readPiperVoice(
 
 /** Reads and checks a config. Throws `OnnxProblem`. */
 export function parsePiperConfig(text: string): PiperConfig {
-  const parsed = text.length > MAX_CONFIG_BYTES ? null : jsonOf(text);
+  const parsed = text.length >= MAX_PIPER_CONFIG_BYTES ? null : jsonOf(text);
   const { audio, espeak, phoneme_id_map: phonemes, num_speakers: speakers, speaker_id_map: names = {} } = parsed ?? {};
   const isVoice =
     Number.isInteger(audio?.sample_rate) &&

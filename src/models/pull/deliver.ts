@@ -14,6 +14,7 @@ import {
 } from "../store.ts";
 import { checkVoice, isVoiceFile } from "../voice.ts";
 import { diskFull, freeBytes, needRoom } from "./disk.ts";
+import { fill } from "./filled.ts";
 import type { Job } from "./job.ts";
 import { makeFolder } from "./modes.ts";
 import { PartialFile } from "./partial.ts";
@@ -23,7 +24,6 @@ import {
   type Delivery,
   defaultPieces,
   defaultTiming,
-  type Expected,
   type PulledModel,
   type PullOptions,
   type PullPhase,
@@ -126,24 +126,6 @@ async function deliverFile({ job, file, index, partial, options, free, report, s
   throw refusal(job.files.length === 1 ? job.name : `${file.name} of ${job.name}`, failures);
 }
 
-/** Delivers and verifies. A continued download that turns out wrong is tried once more from the start. */
-async function fill(source: Source, delivery: Delivery): Promise<void> {
-  const { into, expected } = delivery;
-  for (let fresh = false; ; fresh = true) {
-    const told = await source.deliver(delivery);
-    const wanted: Expected = { bytes: expected.bytes ?? told.bytes, sha256: expected.sha256 ?? told.sha256 };
-    delivery.report("verify", into.bytes, into.bytes);
-    const wrong = difference(wanted, into);
-    if (wrong === null) return;
-    const { continued } = into;
-    await into.discard();
-    if (!continued || fresh)
-      throw new AssistantError("digest_mismatch", wrong, {
-        remedy: "The file was deleted. Try again; if it stays so, the source is damaged or was changed.",
-      });
-  }
-}
-
 /** Whether the file is a whole one, and the part of the model that it should be. */
 async function check({ files }: Job, index: number, { path }: PartialFile, { label }: Source): Promise<void> {
   if (isVoiceFile(files[index]?.name ?? "")) return checkVoice(path, label);
@@ -163,15 +145,6 @@ function checkNumber({ part }: GgufHeader, number: number, count: number, label:
       remedy: "The files do not belong together; look for another source of the model.",
     },
   );
-}
-
-function difference(wanted: Expected, found: PartialFile): string | null {
-  if (wanted.bytes !== null && found.bytes !== wanted.bytes)
-    return `expected ${wanted.bytes} bytes, found ${found.bytes}`;
-  const sha256 = found.sha256();
-  return wanted.sha256 !== null && sha256 !== wanted.sha256
-    ? `expected SHA-256 ${wanted.sha256}, found ${sha256}`
-    : null;
 }
 
 async function keep(job: Job, arrived: readonly Arrived[], store: ModelStore): Promise<PulledModel> {

@@ -9,7 +9,7 @@ import type { Delivery, Expected, PullOptions, Source } from "./types.ts";
 const FRUITLESS_ATTEMPTS = 3;
 
 /** A plain address. */
-export function urlSource(url: URL, options: PullOptions): Source {
+export function urlSource(url: URL, options: PullOptions): Source & Required<Pick<Source, "peek">> {
   return httpSource(url.host, url, { allowPrivate: options.allowPrivate ?? false, bearer: null });
 }
 

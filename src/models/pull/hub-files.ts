@@ -1,8 +1,10 @@
 import { basename } from "node:path";
 import { AssistantError } from "../../core/errors.ts";
 import { nearestNames } from "../../core/nearest.ts";
+import { piperConfigFile } from "../../core/piper-voice.ts";
 import { type FileSet, isPart, modelsAmong, partsOf, projectorAmong } from "../file-set.ts";
 import { formatBytes } from "../format.ts";
+import { isVoiceFile, voicesAmong } from "../voice.ts";
 
 /** A file of a repository, as the hub's API lists it. */
 export interface RepositoryFile {
@@ -38,6 +40,8 @@ export function chooseFiles(files: readonly RepositoryFile[], choice: Choice): F
   const paths = files.map(({ path }) => path);
   const { models, missing } = modelsAmong(paths);
   if (choice.file !== null) return named(choice.file, choice.repo, paths, missing);
+  const voices = models.length === 0 ? voicesAmong(paths) : [];
+  if (voices.length > 0) return { weights: [onlyVoice(voices, choice)], projector: null };
   const matching = choice.quantisation === null ? models : ofQuantization(models, choice.quantisation);
   const [first] = matching;
   if (first === undefined) {
@@ -56,10 +60,26 @@ export function chooseFiles(files: readonly RepositoryFile[], choice: Choice): F
   return { ...set, projector: projectorAmong(paths) };
 }
 
+/** A repository without GGUF files may hold Piper voices, of which a tag is the name. */
+function onlyVoice(voices: readonly string[], { repo, quantisation }: Choice): string {
+  const matching = voices.filter((file) => quantisation === null || basename(file, ".onnx") === quantisation);
+  const [voice, other] = matching;
+  if (voice !== undefined && other === undefined) return voice;
+  const near = nearestNames(quantisation ?? "", voices, 3);
+  throw unknown(
+    `${repo} has ${voices.length} Piper voices${quantisation === null ? "" : `, and not one called ${quantisation}`}.`,
+    `Name one, such as hf:${repo}/${near[0] ?? voices[0]}.`,
+  );
+}
+
 function named(file: string, repo: string, paths: readonly string[], missing: readonly string[]): FileSet {
   if (!paths.includes(file)) {
     const near = nearestNames(file, paths, 5);
     throw unknown(`${repo} has no ${file}.`, near.length > 0 ? `It has ${near.join(", ")}.` : null);
+  }
+  if (isVoiceFile(file)) {
+    if (voicesAmong(paths).includes(file)) return { weights: [file], projector: null };
+    throw unknown(`${repo} has ${file} without ${piperConfigFile(file)}, so that it is no Piper voice.`, null);
   }
   const parts = isPart(file) ? partsOf(file) : ([file] as const);
   const absent = parts.filter((part) => missing.includes(part));

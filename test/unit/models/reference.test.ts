@@ -37,6 +37,8 @@ describe("a reference", () => {
     ["huggingface.co/acme/tiny:IQ4_XS", hub("acme/tiny", null, "IQ4_XS")],
     ["https://huggingface.co/acme/tiny/blob/main/tiny.gguf", hub("acme/tiny", "tiny.gguf")],
     ["https://huggingface.co/acme/tiny/resolve/v2/tiny.gguf?download=true", hub("acme/tiny", "tiny.gguf", null, "v2")],
+    ["hf:acme/voices/en/joe.onnx", hub("acme/voices", "en/joe.onnx")],
+    ["https://huggingface.co/acme/voices/resolve/main/en/joe.onnx", hub("acme/voices", "en/joe.onnx")],
     ["https://example.com/a/b.gguf", { type: "url", url: new URL("https://example.com/a/b.gguf") }],
     ["ollama:llama3.2:1b", ollama("library/llama3.2", "1b")],
     ["ollama:me/mine", ollama("me/mine", "latest")],
