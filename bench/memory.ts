@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../src/core/device.ts";
 import type { ProcessSpec } from "../src/core/engine.ts";
-import { PLAIN_LLAMA } from "../src/core/llama.ts";
 import {
   capabilitiesOfKind,
   ENGINE_SAMPLING,
@@ -17,6 +16,7 @@ import {
   type LoadSettings,
   type ModelKind,
   type ModelSpec,
+  PLAIN_LOAD,
 } from "../src/core/model.ts";
 import { llamaServerArguments } from "../src/engines/llama-server/arguments.ts";
 import { createEmbeddedEngine } from "../src/engines/node-llama-cpp/engine.ts";
@@ -48,24 +48,9 @@ if (llamaServer === undefined || values.chat === undefined || values.embedding =
 }
 
 const base: LoadSettings = {
-  ...{
-    contextTokens: 2048,
-    slots: 1,
-    batchTokens: 512,
-    microBatchTokens: 512,
-    threads: Number(values.threads),
-    gpuLayers: 0,
-  },
-  ...{
-    splitMode: "layer",
-    mainGpu: 0,
-    tensorSplit: [],
-    mmap: true,
-    cacheTypeK: "f16",
-    cacheTypeV: "f16",
-    hostCacheMib: 0,
-  },
-  ...{ chatTemplate: "", projectorPath: "", pooling: null, llama: PLAIN_LLAMA, extraArgs: [] },
+  ...PLAIN_LOAD,
+  ...{ contextTokens: 2048, slots: 1, batchTokens: 512, microBatchTokens: 512, threads: Number(values.threads) },
+  splitMode: "layer",
 };
 const device: Device = {
   ...{ id: "cpu", vendor: "cpu", name: "CPU", memoryTotalBytes: 0, memoryFreeBytes: 0 },

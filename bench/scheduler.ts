@@ -16,7 +16,7 @@ import type { RemoteChange, SchedulerEvent } from "../src/scheduler/events.ts";
 import { Scheduler } from "../src/scheduler/loop.ts";
 import { fingerprintPrefix } from "../src/scheduler/prefix/fingerprint.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
-import { testModel } from "../test/support/fake-engine.ts";
+import { testModel, testSnapshot } from "../test/support/fake-engine.ts";
 
 const [instances = 1000, queued = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
 const MODELS = 10;
@@ -55,27 +55,7 @@ const device = (index: number): Device => ({
   env: {},
 });
 
-const baseSnapshot: InstanceSnapshot = {
-  id: "",
-  model: "",
-  device: "",
-  engine: "llama-server",
-  traits: { noticesDisconnects: true, separatesCaches: true },
-  state: "absent",
-  pid: 1,
-  endpoint: "/s",
-  slots: SLOTS,
-  contextTokens: 8192,
-  threads: 1,
-  startedAt: 0,
-  readyAt: 0,
-  attempts: 0,
-  retryAt: null,
-  lastDeath: null,
-  memoryBytes: null,
-  logFile: "",
-  loadProgress: null,
-};
+const baseSnapshot = testSnapshot({ slots: SLOTS, contextTokens: 8192 });
 
 const settings: SchedulerSettings = {
   maxInstances: instances,

@@ -6,16 +6,16 @@ import { keyAccess } from "./support/keys/access.ts";
 import { timeOf } from "./support/keys/span.ts";
 
 export default class Audit extends BaseCommand {
-  static override summary = "Show who changed models, instances and keys";
+  static override summary = "Show the audit trail: who changed models, instances and keys";
   static override description =
-    "Newest first. Requests that could change something and were let in are recorded, with their status, for 400 days; never a secret or a prompt.";
+    "Newest first. Every authorized request that could change something is recorded, with its status, for 400 days, without secrets and prompts.";
   static override examples = [
     { description: "The last changes", command: "<%= config.bin %> audit" },
     { description: "Those of the last week, as JSON", command: "<%= config.bin %> audit --since 7d --json" },
   ];
   static override flags = {
-    since: Flags.string({ helpValue: "WHEN", description: "date (2027-01-31) or time back from now (7d, 12h)" }),
-    limit: Flags.integer({ min: 1, max: 1000, default: 100, description: "most entries" }),
+    since: Flags.string({ helpValue: "WHEN", description: "date (2027-01-31) or age (7d, 12h)" }),
+    limit: Flags.integer({ min: 1, max: 1000, default: 100, description: "maximum number of entries" }),
   };
 
   async run(): Promise<AuditReport> {

@@ -6,16 +6,16 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 export default class Export extends BaseCommand {
   static override summary = "Copy a model's files to another place";
   static override description =
-    "Files appear complete or not at all. A model of several files goes into a folder, under the names by which llama.cpp finds them.";
+    "Files appear complete or not at all. A model with several files is copied to a folder, under the file names that llama.cpp expects.";
   static override examples = [
     { description: "To a file", command: "<%= config.bin %> export smollm2 ./smollm2.gguf" },
     { description: "Into a folder", command: "<%= config.bin %> export smollm2 /media/usb" },
   ];
   static override args = {
     name: Args.string({ required: true, description: "name of a pulled model (see `assistant list`)" }),
-    path: Args.string({ required: true, description: "file or folder; several files need a folder" }),
+    path: Args.string({ required: true, description: "file or folder; a folder for a model with several files" }),
   };
-  static override flags = { force: Flags.boolean({ description: "replace files that are there" }) };
+  static override flags = { force: Flags.boolean({ description: "overwrite existing files" }) };
 
   async run(): Promise<Exported> {
     const { args, flags } = await this.parse(Export);

@@ -4,9 +4,9 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import type { Imported } from "./support/models/import.ts";
 
 export default class Import extends BaseCommand {
-  static override summary = "Take over models that are on this machine already";
+  static override summary = "Import models that are already on this machine";
   static override description =
-    "From a GGUF file, a folder that holds one model, or the folder in which Ollama keeps its models. Files are linked where the file system allows it, so that they take no second room.";
+    "Imports a GGUF file, a folder with one model, or Ollama's folder of models. Files are linked if the file system allows it, so they take no additional space.";
   static override examples = [
     { description: "A file", command: "<%= config.bin %> import ./model.gguf --name mine" },
     { description: "The models of Ollama", command: "<%= config.bin %> import ~/.ollama/models" },

@@ -29,7 +29,7 @@ export default class Init extends BaseCommand {
 
   static override examples = [
     { description: "Write config.toml", command: "<%= config.bin %> init" },
-    { description: "Write settings for the default model too", command: "<%= config.bin %> init --model-config" },
+    { description: "Also write settings for the default model", command: "<%= config.bin %> init --model-config" },
     {
       description: "Settings for a local GGUF file",
       command: "<%= config.bin %> init --model-config tuna --source ~/models/tuna-7b.gguf",

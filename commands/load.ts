@@ -5,7 +5,7 @@ import { actOnModel, doneText, type ModelActionResult } from "./support/daemon/m
 export default class Load extends BaseCommand {
   static override summary = "Load a model into memory";
   static override description =
-    "Returns once it answers. A request loads a model too; this only saves the first one the wait.";
+    "Returns once the model is loaded. Requests also load models; this saves the first one the wait.";
   static override examples = [
     { description: "Load a model before it is needed", command: "<%= config.bin %> load smollm2" },
   ];

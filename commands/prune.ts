@@ -4,15 +4,15 @@ import { agreed } from "./support/cli/confirm.ts";
 import type { Pruned } from "./support/models/prune.ts";
 
 export default class Prune extends BaseCommand {
-  static override summary = "Delete what no model needs";
+  static override summary = "Delete unused files";
   static override description =
-    "Deletes what interrupted pulls and deletions have left. With --unused also models that no model file (TOML) names. What the daemon has loaded and what is being pulled stays.";
+    "Deletes leftovers of interrupted pulls and deletions and, with --unused, models that no model file (TOML) uses. Loaded models and running pulls are not touched.";
   static override examples = [
     { description: "Show what would be deleted", command: "<%= config.bin %> prune --unused --dry-run" },
-    { description: "Delete unfinished downloads, as in a script", command: "<%= config.bin %> prune --yes" },
+    { description: "Delete unfinished downloads in a script", command: "<%= config.bin %> prune --yes" },
   ];
   static override flags = {
-    unused: Flags.boolean({ description: "models that are not configured, too" }),
+    unused: Flags.boolean({ description: "also delete models that are not configured" }),
     "dry-run": Flags.boolean({ description: "delete nothing" }),
     yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }),
   };

@@ -13,7 +13,7 @@ interface PreviewFlags {
 export default class Pull extends BaseCommand {
   static override summary = "Download a model";
   static override description =
-    "From the catalog, the Hugging Face hub, Ollama, an address, a Python or npm package, a local file or folder, or another machine. Files are verified before they are put in place; an interrupted pull resumes where it stopped. " +
+    "From the catalog, the Hugging Face hub, Ollama, a URL, a Python or npm package, a local file or folder, or another machine. Files are verified before they are put in place; an interrupted pull resumes where it stopped. " +
     "Honours proxies (HTTPS_PROXY, NO_PROXY), mirrors (HF_ENDPOINT), HF_TOKEN and pip's settings.";
   static override examples = [
     { description: "From the catalog", command: "<%= config.bin %> pull smollm2" },
@@ -55,7 +55,7 @@ export default class Pull extends BaseCommand {
         "pull from this remote server, given by name or address; REFERENCE is the model's name or alias there",
     }),
     "dry-run": Flags.boolean({
-      description: "show what would be pulled, and download headers alone",
+      description: "show what would be pulled; downloads only file headers",
       exclusive: ["from"],
     }),
     "allow-private": Flags.boolean({ description: "allow addresses of this machine and of private networks" }),

@@ -8,7 +8,7 @@ export default class Reload extends BaseCommand {
   static override description =
     "Only models whose settings changed are drained and restarted; everything else keeps running. " +
     "The daemon also reloads by itself when a file changes, and on SIGHUP. " +
-    "Models of a file with a mistake keep running with their last good settings; the command then names the mistake and exits with 78.";
+    "Models whose file has an error keep running with their last valid settings; the command then prints the error and exits with 78.";
   static override examples = [{ description: "After editing a file", command: "<%= config.bin %> reload" }];
 
   async run(): Promise<ReloadReport> {

@@ -8,8 +8,8 @@ import { stopDaemon } from "./support/daemon/stop.ts";
 export default class Restart extends BaseCommand {
   static override summary = "Restart the daemon, or one model";
   static override description =
-    "Running requests may finish. Without MODEL the daemon stops and starts again, as changed addresses need it; it is started too if it was not running. " +
-    "With MODEL only its instances restart.";
+    "Running requests may finish. Without MODEL, the daemon is restarted, which changed addresses require; " +
+    "it is also started if it was not running. With MODEL, only its instances are restarted.";
   static override examples = [
     { description: "Restart the daemon", command: "<%= config.bin %> restart" },
     { description: "Restart one model", command: "<%= config.bin %> restart smollm2" },

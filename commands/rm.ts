@@ -12,7 +12,7 @@ export default class Rm extends BaseCommand {
   static override examples = [
     { description: "Delete a model; asks first on a terminal", command: "<%= config.bin %> rm smollm2" },
     {
-      description: "Delete two models without asking, as in a script",
+      description: "Delete two models without confirmation, in a script",
       command: "<%= config.bin %> rm smollm2 other --yes",
     },
   ];

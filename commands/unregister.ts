@@ -3,12 +3,10 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import { agreed } from "./support/cli/confirm.ts";
 
 export default class Unregister extends BaseCommand {
-  static override summary = "Delete a model's file (TOML), so that it is served no longer";
+  static override summary = "Remove a model from the configuration by deleting its file (TOML)";
   static override description =
-    "A running daemon lets its requests finish and stops it. The weights stay; `assistant rm` deletes those. Refuses a model that shares its file with others.";
-  static override examples = [
-    { description: "Take a model out of the configuration", command: "<%= config.bin %> unregister mine" },
-  ];
+    "A running daemon lets the model's requests finish, then stops it. The weights are kept; `assistant rm` deletes those. Fails if the file contains other models.";
+  static override examples = [{ description: "Remove a model", command: "<%= config.bin %> unregister mine" }];
   static override args = { name: Args.string({ required: true, description: "name of a configured model" }) };
   static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }) };
 

@@ -10,7 +10,7 @@ const DEFAULT_SINCE = "30d";
 export default class Usage extends BaseCommand {
   static override summary = "Show requests and tokens per API key and model";
   static override description =
-    "Counts are kept across restarts of the daemon. Requests of this machine's commands, and all requests where no keys are configured, count as `local`.";
+    "Counts are kept across restarts of the daemon. Requests of commands on this machine, and all requests while no keys are configured, count as `local`.";
   static override examples = [
     { description: "Show usage", command: "<%= config.bin %> usage" },
     {
@@ -21,13 +21,13 @@ export default class Usage extends BaseCommand {
   ];
 
   static override flags = {
-    "by-day": Flags.boolean({ description: "a line for each day (UTC), the newest first" }),
+    "by-day": Flags.boolean({ description: "one line per day (UTC), newest first" }),
     since: Flags.string({
       helpValue: "WHEN",
-      description: "first day: a date (2027-01-31) or time back from now (default: 30d)",
+      description: "first day: a date (2027-01-31) or age (default: 30d)",
       dependsOn: ["by-day"],
     }),
-    key: Flags.string({ description: "of this key alone", dependsOn: ["by-day"] }),
+    key: Flags.string({ description: "only this key", dependsOn: ["by-day"] }),
   };
 
   async run(): Promise<UsageReport | UsageByDay> {

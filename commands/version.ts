@@ -11,11 +11,11 @@ interface Versions {
 export default class Version extends BaseCommand {
   static override summary = "Show the version";
   static override description =
-    "And that of the running daemon, where it is another: after an update, until `assistant restart`.";
+    "Also shows the version of the running daemon if it differs, as after an update until `assistant restart`.";
   static override examples = [
     { description: "Show the version", command: "<%= config.bin %> version" },
     {
-      description: "With those of the daemon and of Node.js, for scripts",
+      description: "Including the daemon's and Node.js's, for scripts",
       command: "<%= config.bin %> version --json",
     },
   ];

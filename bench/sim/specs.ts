@@ -2,7 +2,7 @@ import type { SchedulerSettings } from "../../src/core/config.ts";
 import type { Device } from "../../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../../src/core/instance.ts";
 import type { ModelSpec } from "../../src/core/model.ts";
-import { testModel } from "../../test/support/fake-engine.ts";
+import { testModel, testSnapshot } from "../../test/support/fake-engine.ts";
 import type { EngineProfile } from "./engine.ts";
 
 const contextOf = ({ contextTokens = 131_072 }: EngineProfile): number => contextTokens;
@@ -57,25 +57,5 @@ export function snapshot(
   state: InstanceState,
   profile: EngineProfile,
 ): InstanceSnapshot {
-  return {
-    id,
-    model,
-    device,
-    engine: "llama-server",
-    traits: { noticesDisconnects: true, separatesCaches: true },
-    state,
-    pid: 1,
-    endpoint: "/s",
-    slots: profile.slots,
-    contextTokens: contextOf(profile),
-    threads: 1,
-    startedAt: 0,
-    readyAt: 0,
-    attempts: 0,
-    retryAt: null,
-    lastDeath: null,
-    memoryBytes: null,
-    logFile: "",
-    loadProgress: null,
-  };
+  return testSnapshot({ id, model, device, state, slots: profile.slots, contextTokens: contextOf(profile) });
 }

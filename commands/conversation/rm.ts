@@ -5,7 +5,7 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class ConversationRm extends BaseCommand {
   static override strict = false;
   static override usage = "conversation rm ID...";
-  static override summary = "Delete kept conversations";
+  static override summary = "Delete stored conversations";
   static override examples = [
     { description: "Delete one", command: "<%= config.bin %> conversation rm conv_0123456789ab" },
   ];

@@ -5,7 +5,7 @@ import { conversationText } from "../../src/ui/conversations-text.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class ConversationShow extends BaseCommand {
-  static override summary = "Show a kept conversation";
+  static override summary = "Show a stored conversation";
   static override examples = [
     { description: "One conversation", command: "<%= config.bin %> conversation show conv_0123456789ab" },
   ];

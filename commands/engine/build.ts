@@ -10,10 +10,10 @@ type Outcome = BuildResult | { readonly started: boolean; readonly reason: strin
 export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";
   static override description =
-    "Compiles llama.cpp's server from the source that is part of the installation and links it against the libraries that came compiled; " +
-    "minutes on two cores. For an NVIDIA, AMD or Intel GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
-    "Needs git, cmake, make or ninja, and a C++ compiler. The new build is used once it has answered with a model, from each model's next start; " +
-    "earlier ones stay (`assistant engine list`). An interrupted build resumes where it stopped.";
+    "Compiles llama.cpp's server from the source included in the installation and links it against precompiled libraries, " +
+    "which takes minutes on two cores. For an NVIDIA, AMD or Intel GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
+    "Needs git, cmake, make or ninja, and a C++ compiler. The new build is tested with a model, then used from each model's next start; " +
+    "earlier builds are kept (`assistant engine list`). An interrupted build resumes where it stopped.";
   static override examples = [
     { description: "Build it", command: "<%= config.bin %> engine build" },
     { description: "Rebuild although nothing has changed", command: "<%= config.bin %> engine build --force" },
@@ -29,13 +29,13 @@ export default class EngineBuild extends BaseCommand {
   static override flags = {
     force: Flags.boolean({ description: "rebuild even if the same build is installed" }),
     "from-source": Flags.boolean({
-      description: "compile all of llama.cpp, and with nvcc its CUDA code, instead of using compiled libraries",
+      description: "compile all of llama.cpp (with nvcc also its CUDA code) instead of using precompiled libraries",
     }),
     stock: Flags.boolean({
       description:
-        "leave out Assistant's patches, compiled from source; installed beside the patched build and only used if chosen with `engine use`",
+        "build without Assistant's patches, from source; installed next to the patched build and only used if selected with `engine use`",
     }),
-    gpu: Flags.boolean({ description: "build for the GPUs that are found", default: true, allowNo: true }),
+    gpu: Flags.boolean({ description: "build for the detected GPUs", default: true, allowNo: true }),
     jobs: Flags.integer({
       char: "j",
       min: 1,
@@ -43,10 +43,10 @@ export default class EngineBuild extends BaseCommand {
     }),
     keep: Flags.boolean({ description: "keep the source and object files (about 600 MB)" }),
     background: Flags.boolean({
-      description: "return at once and build at low priority, where there is no native engine yet",
+      description: "return at once and build at low priority, if there is no native engine yet",
       exclusive: ["force", "from-source", "stock", "jobs", "keep", "cancel"],
     }),
-    cancel: Flags.boolean({ description: "end the build in the background" }),
+    cancel: Flags.boolean({ description: "cancel the background build" }),
   };
 
   async run(): Promise<Outcome> {

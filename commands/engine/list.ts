@@ -38,11 +38,11 @@ const originTexts: Record<EngineEntry["origin"], string> = {
 export default class EngineListCommand extends BaseCommand {
   static override summary = "List the engines of this machine";
   static override description =
-    'The one marked with * runs the models whose engine is "auto". `assistant engine use BUILD` chooses another build, `assistant engine rm BUILD` deletes one.';
+    'The one marked with * runs models with `engine = "auto"`. `assistant engine use BUILD` selects another build, `assistant engine rm BUILD` deletes one.';
   static override examples = [
     { description: "List them", command: "<%= config.bin %> engine list" },
     {
-      description: "Name of the engine that auto means, for scripts",
+      description: 'Name of the engine that "auto" selects, for scripts',
       command: "<%= config.bin %> engine list --json | jq -r .auto",
     },
   ];

@@ -7,8 +7,8 @@ export default class EngineRm extends BaseCommand {
   static override usage = "engine rm VERSION...";
   static override summary = "Delete builds of llama-server";
   static override description =
-    "`assistant engine list` shows the builds. The one that models run on is not deleted: choose another one first. " +
-    "Instances that already run on a deleted build go on.";
+    "`assistant engine list` shows the builds. The build in use is not deleted: select another one first. " +
+    "Instances that already run on a deleted build keep running.";
   static override examples = [
     { description: "Delete a build", command: "<%= config.bin %> engine rm v0.5.0-1a2b3c4d" },
   ];

@@ -7,10 +7,11 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 import { engineFolder } from "../support/stores.ts";
 
 export default class EngineUse extends BaseCommand {
-  static override summary = 'Choose the engine of models whose engine is "auto"';
+  static override summary = 'Select the engine of models with `engine = "auto"`';
   static override description =
     "`llama-server` is the native engine, `node-llama-cpp` the embedded one; `auto` prefers the native one. " +
-    "The version of a build selects that build, a path a custom llama-server. The choice is stored in this data directory; `engine = …` in a model's file overrides it.";
+    "A version selects that build, a path a custom llama-server. " +
+    "The selection is stored in the data directory; `engine = …` in a model's file overrides it.";
   static override examples = [
     { description: "Back to the default", command: "<%= config.bin %> engine use auto" },
     {

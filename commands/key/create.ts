@@ -10,11 +10,11 @@ const limit = (description: string) => Flags.integer({ min: 1, description });
 export default class KeyCreate extends BaseCommand {
   static override summary = "Create an API key and print its secret, once";
   static override description =
-    "Only a hash of the secret is stored. From the first key on, every request over the network needs one; the commands on this machine do not. A running daemon takes the key at once.";
+    "Only a hash of the secret is stored. Once a key exists, every request over the network needs one; commands on this machine do not. A running daemon accepts the key at once.";
   static override examples = [
     { description: "A key that may use every model", command: "<%= config.bin %> key create anna" },
     {
-      description: "Limited in models, rate and time",
+      description: "Limited to a model, a rate and a time",
       command:
         "<%= config.bin %> key create ci --model smollm2 --requests-per-minute 60 --tokens-per-day 1000000 --expires 90d",
     },
@@ -24,30 +24,37 @@ export default class KeyCreate extends BaseCommand {
     },
   ];
   static override args = {
-    name: Args.string({ required: true, description: "whoever gets the key; logs and usage show it" }),
+    name: Args.string({ required: true, description: "name of the key's holder, shown in logs and usage" }),
   };
   static override flags = {
     scope: Flags.option({ options: keyScopes, multiple: true, description: "what it may do (default: inference)" })(),
-    model: Flags.string({ multiple: true, description: "name or alias of a model that it may use (default: all)" }),
+    model: Flags.string({
+      multiple: true,
+      description: "name or alias of a model that it may use; repeatable (default: all)",
+    }),
     expires: Flags.string({ helpValue: "WHEN", description: "date (2027-01-31) or time from now (90d, 12h)" }),
-    "max-in-flight": limit("requests at once, waiting ones among them"),
+    "max-in-flight": limit("concurrent requests, including waiting ones"),
     "requests-per-minute": Flags.integer({
       min: 1,
       max: 1_000_000,
-      description: "requests that begin within any minute",
+      description: "requests within any minute",
     }),
-    "requests-per-day": limit("requests that begin in one day (UTC)"),
-    "tokens-per-minute": limit("tokens of prompts and answers within a minute"),
-    "tokens-per-day": limit("tokens of prompts and answers in one day (UTC)"),
+    "requests-per-day": limit("requests per day (UTC)"),
+    "tokens-per-minute": limit("tokens of prompts and answers per minute"),
+    "tokens-per-day": limit("tokens of prompts and answers per day (UTC)"),
     "max-stored-mib": Flags.integer({
       min: 0,
-      description: "MiB that it may have stored (default: `[server] max_stored_mib`)",
+      description: "storage limit in MiB (default: `[server] max_stored_mib`)",
     }),
     "max-stored-records": Flags.integer({
       min: 0,
-      description: "records that it may have stored (default: `[server] max_stored_records`)",
+      description: "maximum number of stored records (default: `[server] max_stored_records`)",
     }),
-    priority: Flags.integer({ min: 0, max: 100, description: "of requests that name none (default: 50)" }),
+    priority: Flags.integer({
+      min: 0,
+      max: 100,
+      description: "default priority of its requests, 0 to 100 (default: 50)",
+    }),
     weight: Flags.string({ helpValue: "N", description: "share of the machine relative to other keys (default: 1)" }),
   };
 

@@ -5,9 +5,9 @@ import { agreed } from "../support/cli/confirm.ts";
 import { keyAccess } from "../support/keys/access.ts";
 
 export default class KeyRevoke extends BaseCommand {
-  static override summary = "Revoke an API key: it opens nothing from now on";
+  static override summary = "Revoke an API key";
   static override description =
-    "Answers that have begun go on to their end. The key's record stays, so that its name is not given away and requests go on needing a key; --forget deletes it, with the responses, files, tasks and conversations that the key's requests have stored.";
+    "Requests with the key are refused from now on; answers that have begun are completed. The key's record is kept, so its name stays reserved and requests still need a key; --forget deletes it, along with the key's responses, files, tasks and conversations.";
   static override examples = [
     { description: "Revoke a key", command: "<%= config.bin %> key revoke anna" },
     { description: "And delete it with all that it has stored", command: "<%= config.bin %> key revoke anna --forget" },
@@ -16,7 +16,7 @@ export default class KeyRevoke extends BaseCommand {
   static override flags = {
     forget: Flags.boolean({
       description:
-        "delete its record too, its responses, files, tasks and conversations; when no key is left, requests over the network need none again",
+        "also delete its record, responses, files, tasks and conversations; once no key is left, requests need none",
     }),
     yes: Flags.boolean({ char: "y", description: "do not ask for confirmation of --forget" }),
   };

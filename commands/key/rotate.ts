@@ -7,7 +7,7 @@ import { spanSeconds } from "../support/keys/span.ts";
 export default class KeyRotate extends BaseCommand {
   static override summary = "Give an API key a new secret and print it, once";
   static override description =
-    "Settings, limits and usage stay. The old secret stops working at once, or after the time that --grace gives clients to change.";
+    "Settings, limits and usage are kept. The old secret stops working at once, or after the grace period.";
   static override examples = [
     { description: "Replace a secret that was leaked", command: "<%= config.bin %> key rotate anna" },
     { description: "Give clients a day", command: "<%= config.bin %> key rotate anna --grace 24h" },

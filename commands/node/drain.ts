@@ -9,14 +9,14 @@ const LOOK_EVERY_MS = 500;
 export default class NodeDrain extends BaseCommand {
   static override summary = "Take a machine of the cluster out of use, for maintenance";
   static override description =
-    "The other machines send it no more requests, and it starts no more tasks; what runs may end, then its engines stop. Requests that still come to it go to other machines, or are refused with 503 where none has the model. `GET /v2/health/ready` tells load balancers that it is not ready. It stays drained over restarts, until `node uncordon`.";
+    "Other machines stop sending it requests, and it starts no more tasks; running requests finish, then its engines stop. Requests that still reach it are forwarded to other machines, or refused with 503 if none has the model. `GET /v2/health/ready` reports it as not ready to load balancers. It stays drained across restarts, until `node uncordon`.";
   static override examples = [
     { description: "This machine, until nothing runs on it", command: "<%= config.bin %> node drain --wait" },
     { description: "Another one", command: "<%= config.bin %> node drain gpu-2" },
   ];
   static override args = { node: Args.string({ description: "name of a machine of the cluster (default: this one)" }) };
   static override flags = {
-    wait: Flags.boolean({ description: "wait until no request is left, on this machine alone" }),
+    wait: Flags.boolean({ description: "wait until no request is left; for this machine only" }),
   };
 
   async run(): Promise<NodeActed> {

@@ -11,7 +11,7 @@ export default class ObjectGet extends BaseCommand {
   ];
   static override args = { key: Args.string({ description: "key of the object", required: true }) };
   static override flags = {
-    output: Flags.string({ char: "o", helpValue: "FILE", description: "file, which must not be there yet" }),
+    output: Flags.string({ char: "o", helpValue: "FILE", description: "file, which must not exist yet" }),
   };
 
   async run(): Promise<{ readonly key: string; readonly size: number; readonly output: string | null }> {

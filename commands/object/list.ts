@@ -9,11 +9,11 @@ const DEFAULT_LIMIT = 100;
 export default class ObjectList extends BaseCommand {
   static override summary = "List objects by key, with size, type and time";
   static override examples = [
-    { description: "All that a page holds", command: "<%= config.bin %> object list --json" },
+    { description: "A whole page, as JSON", command: "<%= config.bin %> object list --json" },
   ];
   static override flags = {
     limit: Flags.integer({ min: 1, max: 1000, default: DEFAULT_LIMIT, description: "how many" }),
-    after: Flags.string({ helpValue: "KEY", description: "`next` of the page before" }),
+    after: Flags.string({ helpValue: "KEY", description: "value of `next` on the previous page" }),
   };
 
   async run(): Promise<ObjectPage> {

@@ -5,7 +5,7 @@ import { objectClient } from "../../src/client/object-client.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class ObjectPut extends BaseCommand {
-  static override summary = "Keep a file as an object, and print its key";
+  static override summary = "Store a file as an object and print its key";
   static override examples = [
     { description: "A file", command: "<%= config.bin %> object put photo.png" },
     {
@@ -15,11 +15,11 @@ export default class ObjectPut extends BaseCommand {
   ];
   static override args = { file: Args.string({ description: "file, or - for standard input", required: true }) };
   static override flags = {
-    key: Flags.string({ description: "key; an object that has it is replaced (default: a new one)" }),
+    key: Flags.string({ description: "key; an existing object is replaced (default: a new one)" }),
     type: Flags.option({
       options: ["bytes", "json"] as const,
       default: "bytes",
-      description: "how it is to be read",
+      description: "how to interpret the content",
     })(),
   };
 

@@ -10,8 +10,8 @@ import { showProgress } from "../support/cli/progress.ts";
 export default class PipelineRun extends BaseCommand {
   static override strict = false;
   static override usage = "pipeline run NAME TEXT...";
-  static override summary = "Run a pipeline and print what it writes";
-  static override description = "Text goes to the standard output as it comes; sound is written to files.";
+  static override summary = "Run a pipeline and print its output";
+  static override description = "Text is printed to standard output as it arrives; sound is written to files.";
   static override examples = [
     { description: "Text in, text out", command: '<%= config.bin %> pipeline run traditional "简体中文"' },
     {
@@ -21,13 +21,16 @@ export default class PipelineRun extends BaseCommand {
   ];
   static override args = {
     name: Args.string({ description: "name of the pipeline", required: true }),
-    text: Args.string({ description: "what it works on; several words need no quotes" }),
+    text: Args.string({ description: "input text; several words need no quotes" }),
   };
   static override flags = {
-    input: Flags.string({ helpValue: "FILE", description: "file whose bytes are the input, such as a recording" }),
+    input: Flags.string({ helpValue: "FILE", description: "file to use as input, such as a recording" }),
     entry: Flags.integer({ min: 0, default: 0, description: "index of the stage to enter at" }),
-    options: Flags.string({ helpValue: "JSON", description: 'further fields, such as \'{"TTS": {"voice": "anna"}}\'' }),
-    output: Flags.string({ helpValue: "FILE", description: "name of the files for sound, which get a number" }),
+    options: Flags.string({
+      helpValue: "JSON",
+      description: 'additional fields, such as \'{"TTS": {"voice": "anna"}}\'',
+    }),
+    output: Flags.string({ helpValue: "FILE", description: "name of the sound files, to which a number is added" }),
   };
 
   async run(): Promise<{ readonly frames: readonly PipelineFrame[] }> {

@@ -9,9 +9,9 @@ import { showProgress } from "../support/cli/progress.ts";
 import { visitStore } from "../support/store/visit.ts";
 
 export default class StoreBackup extends BaseCommand {
-  static override summary = "Copy the store to a new directory, also while the daemon runs";
+  static override summary = "Back up the store to a new directory, even while the daemon is running";
   static override description =
-    "The copy has all records as they are at one moment and the contents of files. To restore it, stop the daemon and put it in the place of `store` in the data directory. The records of a cluster are backed up with Redis.";
+    "The backup contains a consistent snapshot of all records and the contents of files. Restore it with `assistant store restore`. The records of a cluster are backed up with Redis.";
   static override examples = [
     { description: "Back up", command: "<%= config.bin %> store backup /var/backups/assistant-2027-01-31" },
   ];

@@ -9,14 +9,14 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 import { showProgress } from "../support/cli/progress.ts";
 
 export default class StoreRestore extends BaseCommand {
-  static override summary = "Replace the store by a backup of it";
+  static override summary = "Restore the store from a backup";
   static override description =
-    "The daemon must not run. The backup is copied and checked first; the store that was there is kept under another name.";
+    "The daemon must not be running. The backup is copied and checked first; the current store is kept under another name.";
   static override examples = [
     { description: "Restore", command: "<%= config.bin %> store restore /var/backups/assistant-2027-01-31" },
   ];
   static override args = {
-    directory: Args.string({ required: true, description: "directory that `store backup` made" }),
+    directory: Args.string({ required: true, description: "directory created by `store backup`" }),
   };
 
   async run(): Promise<RestoreResult> {

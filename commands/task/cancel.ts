@@ -4,7 +4,7 @@ import { taskClient } from "../../src/client/task-client.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class TaskCancel extends BaseCommand {
-  static override summary = "End a task now, whether it waits or runs";
+  static override summary = "Cancel a waiting or running task";
   static override examples = [
     { description: "One task", command: "<%= config.bin %> task cancel task-0123456789abcdef" },
   ];

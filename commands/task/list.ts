@@ -13,9 +13,12 @@ export default class TaskList extends BaseCommand {
     { description: "Those that failed", command: "<%= config.bin %> task list --status failed --json" },
   ];
   static override flags = {
-    status: Flags.option({ options: taskStates, description: "those with this status alone" })(),
+    status: Flags.option({ options: taskStates, description: "only tasks with this status" })(),
     limit: Flags.integer({ min: 1, max: 1000, default: DEFAULT_LIMIT, description: "how many" }),
-    after: Flags.string({ helpValue: "CURSOR", description: "`next` of the page before, as --json prints it" }),
+    after: Flags.string({
+      helpValue: "CURSOR",
+      description: "value of `next` on the previous page, as printed with --json",
+    }),
   };
 
   async run(): Promise<TaskPage> {

@@ -11,7 +11,7 @@ export default class TaskSubmit extends BaseCommand {
   static override usage = "task submit MODEL PROMPT...";
   static override summary = "Submit a task: a request that is answered later";
   static override description =
-    "Prints the task's id as soon as the task is stored; it outlives a restart of the daemon. `assistant task wait` prints its answer.";
+    "Prints the task's id as soon as the task is stored; it survives restarts of the daemon. `assistant task wait` prints its answer.";
   static override examples = [
     { description: "Submit one", command: '<%= config.bin %> task submit smollm2 "Name three rivers."' },
     {
@@ -28,10 +28,9 @@ export default class TaskSubmit extends BaseCommand {
     system: Flags.string({ helpValue: "TEXT", description: "system message" }),
     conversation: Flags.string({
       helpValue: "ID",
-      description:
-        "conversation that it goes on with, and is added to when it completes (see `assistant conversation`)",
+      description: "conversation to continue; the answer is added to it (see `assistant conversation`)",
     }),
-    "no-save": Flags.boolean({ dependsOn: ["conversation"], description: "leave the conversation as it is" }),
+    "no-save": Flags.boolean({ dependsOn: ["conversation"], description: "do not add the answer to the conversation" }),
     schema: Flags.string({ helpValue: "FILE", description: "JSON Schema that the answer must match" }),
     seed: Flags.integer({ min: 0, description: "random seed" }),
     temperature: Flags.string({
@@ -43,15 +42,15 @@ export default class TaskSubmit extends BaseCommand {
       description: "maximum length of the answer in tokens (default: the model's, else 2048)",
     }),
     priority: Flags.integer({ min: 0, max: 100, description: "higher first (default: 0)" }),
-    "run-at": Flags.string({ helpValue: "TIME", description: "RFC 3339 time before which it does not start" }),
+    "run-at": Flags.string({ helpValue: "TIME", description: "earliest start, an RFC 3339 time" }),
     fallback: Flags.string({
       multiple: true,
       helpValue: "MODEL",
-      description: "model to ask where the first cannot answer; repeatable",
+      description: "model to use if the first one cannot answer; repeatable",
     }),
-    webhook: Flags.string({ helpValue: "URL", description: "where the result is sent" }),
-    key: Flags.string({ helpValue: "TEXT", description: "idempotency key: the same key is the same task" }),
-    "max-attempts": Flags.integer({ min: 1, max: 100, description: "how often it is tried" }),
+    webhook: Flags.string({ helpValue: "URL", description: "URL to send the result to" }),
+    key: Flags.string({ helpValue: "TEXT", description: "idempotency key: repeating it returns the same task" }),
+    "max-attempts": Flags.integer({ min: 1, max: 100, description: "maximum number of attempts" }),
   };
 
   async run(): Promise<TaskView> {

@@ -6,9 +6,9 @@ import { printable } from "../../src/ui/printable.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class TaskWait extends BaseCommand {
-  static override summary = "Wait for a task, printing its answer as it comes";
+  static override summary = "Wait for a task, printing its answer as it arrives";
   static override description =
-    "The answer is printed from its start. Ends with 1 where the task fails or is cancelled. Ctrl-C ends the wait, not the task.";
+    "Prints the answer from its start. Exits with 1 if the task fails or is cancelled. Ctrl-C stops waiting, but does not cancel the task.";
   static override examples = [
     { description: "One task", command: "<%= config.bin %> task wait task-0123456789abcdef" },
   ];

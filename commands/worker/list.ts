@@ -4,7 +4,7 @@ import { workersText } from "../../src/ui/workers-text.ts";
 import { BaseCommand } from "../support/cli/base-command.ts";
 
 export default class WorkerList extends BaseCommand {
-  static override summary = "List the workers that have registered";
+  static override summary = "List registered workers";
   static override description =
     "Workers are programs that register themselves with the daemon and serve a model under their name.";
   static override examples = [

@@ -3,13 +3,13 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 import { writeWorker } from "../support/worker/new.ts";
 
 export default class WorkerNew extends BaseCommand {
-  static override summary = "Write the folder of a new worker";
+  static override summary = "Create a new worker in a folder";
   static override description =
-    "Writes a layout, a model and a filter in TypeScript to start from, and a Dockerfile. Nothing that is there is overwritten.";
+    "Writes a layout, a sample model and filter in TypeScript, and a Dockerfile. Existing files are not overwritten.";
   static override examples = [
     { description: "Write ./shout, and run it", command: "<%= config.bin %> worker new shout" },
   ];
-  static override args = { name: Args.string({ required: true, description: "folder, and name of the worker" }) };
+  static override args = { name: Args.string({ required: true, description: "name of the folder and the worker" }) };
 
   async run(): Promise<{ folder: string; files: readonly string[] }> {
     const { args } = await this.parse(WorkerNew);

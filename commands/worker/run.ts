@@ -4,9 +4,10 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class WorkerRun extends BaseCommand {
   static override summary = "Run a worker until it is stopped";
   static override description =
-    "TARGET is a folder with a layout.yaml, whose name the model then has, or a layout (a YAML file), or a module that exports a `layout`, or an `app` of handlers (MODULE:NAME for another name). " +
-    "Without one, LAYOUT_CONFIG names the layout, or default_layout.yaml or layout.yaml of this folder is used. " +
-    "The environment variables of the worker SDK hold too; flags go before them.";
+    "TARGET is a folder with a layout.yaml, whose name becomes the model's, a layout (a YAML file), " +
+    "or a module that exports a `layout` or an `app` of handlers (MODULE:NAME for another export). " +
+    "Without TARGET, the layout is LAYOUT_CONFIG, or default_layout.yaml or layout.yaml in the current folder. " +
+    "The environment variables of the worker SDK also apply; flags override them.";
   static override examples = [
     { description: "Run a folder that `worker new` wrote", command: "<%= config.bin %> worker run shout" },
     { description: "Run a layout", command: "<%= config.bin %> worker run layout.yaml --name echo" },
@@ -18,29 +19,29 @@ export default class WorkerRun extends BaseCommand {
   ];
   static override args = { target: Args.string({ description: "folder, layout or module" }) };
   static override flags = {
-    name: Flags.string({ description: "model that it serves (LLM_NAME)" }),
-    port: Flags.integer({ min: 0, max: 65_535, description: "port that it listens on (PORT; default: a free one)" }),
-    slots: Flags.integer({ min: 1, max: 1024, description: "requests at once (SLOTS; default: 1)" }),
+    name: Flags.string({ description: "name of the model (LLM_NAME)" }),
+    port: Flags.integer({ min: 0, max: 65_535, description: "port to listen on (PORT; default: a free one)" }),
+    slots: Flags.integer({ min: 1, max: 1024, description: "concurrent requests (SLOTS; default: 1)" }),
     "public-address": Flags.string({
       helpValue: "HOST",
-      description: "host by which the daemon reaches it (PUBLIC_ADDRESS; default: localhost)",
+      description: "host at which the daemon reaches it (PUBLIC_ADDRESS; default: localhost)",
     }),
     agent: Flags.string({
       helpValue: "URL",
       description: "registry of the daemon (AGENT_ENDPOINT; default: the daemon of this machine)",
     }),
-    host: Flags.string({ default: "127.0.0.1", description: "of handlers: address that they listen on" }),
-    workers: Flags.integer({ min: 1, max: 256, default: 1, description: "of handlers: processes" }),
-    reload: Flags.boolean({ description: "of handlers: start the processes again when the module's folder changes" }),
+    host: Flags.string({ default: "127.0.0.1", description: "handlers: address to listen on" }),
+    workers: Flags.integer({ min: 1, max: 256, default: 1, description: "handlers: number of processes" }),
+    reload: Flags.boolean({ description: "handlers: restart the processes when the module's folder changes" }),
     "api-server": Flags.string({
       helpValue: "URL",
-      description: "of handlers: daemon that they register with (default: the one of this machine)",
+      description: "handlers: daemon to register with (default: the one of this machine)",
     }),
     "object-store": Flags.string({
       helpValue: "URL",
-      description: "of handlers: daemon that keeps their objects (default: the one they register with)",
+      description: "handlers: daemon that stores their objects (default: the one they register with)",
     }),
-    "replica-id": Flags.string({ default: "auto", description: "of handlers: id under which they register" }),
+    "replica-id": Flags.string({ default: "auto", description: "handlers: replica id to register" }),
   };
 
   async run(): Promise<void> {

@@ -7,7 +7,7 @@ import { ProviderStatus } from "./providers.ts";
 
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
-export const DeathStatus = Type.Object({
+const DeathStatus = Type.Object({
   at: Type.Number(),
   cause: Type.String(),
   message: Type.String(),
@@ -46,7 +46,6 @@ export const InstanceStatus = Type.Object({
       description: "its program tells neither slots nor progress: standing still shows only when requests fail",
     }),
   ),
-  loadProgress: Nullable(Type.Number()),
   inFlight: Type.Number({ description: "requests on the instance now" }),
   load: Type.Number({ description: "work in flight ÷ capacity" }),
   decodeTokensPerSecond: Nullable(Type.Number({ description: "recent output of the whole instance" })),
@@ -93,7 +92,7 @@ export const DeviceStatus = Type.Object({
 });
 export type DeviceStatus = Static<typeof DeviceStatus>;
 
-export const NoticeStatus = Type.Object({
+const NoticeStatus = Type.Object({
   severity: Type.String(),
   file: Type.String(),
   line: Nullable(Type.Number()),
@@ -151,5 +150,3 @@ export const ErrorBody = Type.Object({
   }),
 });
 export type ErrorBody = Static<typeof ErrorBody>;
-
-export { adminRoutes } from "./routes.ts";

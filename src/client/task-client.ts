@@ -4,7 +4,7 @@ import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import { callJson, callSocket, errorFromBody, explain } from "./unix-http.ts";
 
-export type TaskEvent =
+type TaskEvent =
   | { readonly type: "status"; readonly status: TaskView["status"] }
   | { readonly type: "text"; readonly text: string }
   /** What came of the output is void. */

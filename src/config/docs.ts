@@ -57,28 +57,38 @@ export function withGeneratedParts(page: string, parts = generatedParts()): stri
   return text;
 }
 
-/** One heading and table per section. */
+/** Fewer keys that a section shares with an earlier one are written again. */
+const MIN_SHARED_KEYS = 5;
+
+/** One heading and table per section. Keys that an earlier section has in the same words are named only. */
 function sections(root: SchemaNode): string {
+  const earlier: { readonly heading: string; readonly rows: ReadonlyMap<string, string> }[] = [];
   return Object.entries(root.properties ?? {})
     .map(([name, node]) => {
-      const heading = node.items === undefined ? `### \`[${name}]\`` : `### \`[[${name}]]\``;
-      const keys = node.items?.properties ?? node.properties ?? {};
-      // Sections that do nothing yet are no reading matter; the table of the reference's keys has them.
-      const rows = Object.entries(keys).filter(([, key]) => !key.description?.startsWith("No effect"));
-      const body =
-        rows.length === 0
-          ? []
-          : [
-              "",
-              table(
-                ["key", "takes", "default", "meaning"],
-                rows.flatMap(([key, facts]) => keyRows(key, facts)),
-              ),
-            ];
-      return [heading, node.description ?? "", ...body].join("\n");
+      const heading = headingOf(name, node);
+      const keys = Object.entries(node.items?.properties ?? node.properties ?? {})
+        // Keys that do nothing yet are no reading matter; the table of the reference's keys has them.
+        .filter(([, key]) => !key.description?.startsWith("No effect"))
+        .map(([key, facts]) => ({ key, rows: keyRows(key, facts) }));
+      const textOf = new Map(keys.map(({ key, rows }) => [key, JSON.stringify(rows)]));
+      const references: string[] = [];
+      let own = keys;
+      for (const { heading: there, rows } of earlier) {
+        const shared = own.filter(({ key }) => rows.get(key) === textOf.get(key));
+        if (shared.length < MIN_SHARED_KEYS) continue;
+        references.push("", `As in ${there}: ${shared.map(({ key }) => code(key)).join(", ")}.`);
+        own = own.filter((one) => !shared.includes(one));
+      }
+      earlier.push({ heading, rows: textOf });
+      const rows = own.flatMap((one) => one.rows);
+      const body = rows.length === 0 ? [] : ["", table(["key", "takes", "default", "meaning"], rows)];
+      return [`### ${heading}`, node.description ?? "", ...body, ...references].join("\n");
     })
     .join("\n\n");
 }
+
+const headingOf = (name: string, node: SchemaNode): string =>
+  node.items === undefined ? `\`[${name}]\`` : `\`[[${name}]]\``;
 
 function keyRows(key: string, node: SchemaNode): string[][] {
   const row = [
@@ -102,16 +112,19 @@ function defaultOf(node: SchemaNode): string {
   return node.default === undefined ? "none" : code(JSON.stringify(node.default));
 }
 
+/** Sections that the reference system does not have. */
+const OWN_SECTIONS = new Set(["rerank", "image", "transcription"]);
+
 /** Rows of the table of the reference system's keys, one table per section. */
 function specRows(root: SchemaNode, file: string): string[] {
   return Object.entries(root.properties ?? {}).flatMap(([name, node]) => {
+    if (OWN_SECTIONS.has(name)) return [];
     const keys = Object.entries(node.items?.properties ?? node.properties ?? {}).filter(
       ([, key]) => key.spec !== undefined,
     );
     if (keys.length === 0) return [];
-    const title = `**${file}, ${node.items === undefined ? `\`[${name}]\`` : `\`[[${name}]]\``}**`;
     return [
-      title,
+      `**${file}, ${headingOf(name, node)}**`,
       "",
       table(
         ["key", "its default", "what it becomes"],

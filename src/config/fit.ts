@@ -9,7 +9,7 @@ export type Values = Readonly<Record<string, string | number>>;
 const GIB = 2 ** 30;
 
 /** The machine in a few words: "Xeon, 2 cores, 24 GiB of memory, no GPU". */
-export function machineText({ cpu, devices, memoryTotalBytes }: Hardware): string {
+function machineText({ cpu, devices, memoryTotalBytes }: Hardware): string {
   const gpus = devices.filter((device) => device.vendor !== "cpu");
   const names = [...new Set(gpus.map((gpu) => gpu.name))];
   const graphics =

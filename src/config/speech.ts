@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import type { LoadSettings, ModelSource, SpeechSettings } from "../core/model.ts";
+import { type LoadSettings, type ModelSource, PLAIN_LOAD, type SpeechSettings } from "../core/model.ts";
 import { defaults } from "./defaults.ts";
 import type { SectionContext, SectionKeys } from "./section.ts";
 
@@ -38,28 +38,15 @@ export function speechSettings(
 }
 
 /** Voices are computed on the CPU, and have neither context nor cache. */
-export function speechLoad({ keys, machine, refuse }: SectionContext): Omit<LoadSettings, "llama"> {
+export function speechLoad({ keys, machine, refuse }: SectionContext): LoadSettings {
   if ((keys.devices ?? []).some((device) => device !== "cpu"))
     refuse("devices", 'voices are computed on the CPU; write `devices = ["cpu"]` or remove the key');
   const threads = keys.threads ?? "auto";
   return {
-    contextTokens: 0,
+    ...PLAIN_LOAD,
     slots: keys.slots ?? 1,
-    batchTokens: 0,
-    microBatchTokens: 0,
     threads: threads === "auto" ? "auto" : Math.min(threads, machine.physicalCores),
-    gpuLayers: 0,
-    splitMode: "none",
-    mainGpu: 0,
-    tensorSplit: [],
     mmap: false,
-    cacheTypeK: "f16",
-    cacheTypeV: "f16",
-    hostCacheMib: 0,
-    chatTemplate: "",
-    projectorPath: "",
-    pooling: null,
-    extraArgs: [],
   };
 }
 

@@ -5,7 +5,7 @@ const LOOPBACK = "127.0.0.1";
 
 export const loopbackEndpoint = (port: number): Endpoint => `${LOOPBACK}:${port}`;
 
-export const isSocketPath = (endpoint: Endpoint): boolean => endpoint.startsWith("/");
+const isSocketPath = (endpoint: Endpoint): boolean => endpoint.startsWith("/");
 
 const portOf = (endpoint: Endpoint): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
 

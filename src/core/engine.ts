@@ -119,7 +119,7 @@ export interface ProcessSpec {
 }
 
 /** `ownListener`: only a process that the engine has started itself may be listening on its port. */
-export type Listening = { readonly type: "socket" } | { readonly type: "port"; readonly ownListener: boolean };
+type Listening = { readonly type: "socket" } | { readonly type: "port"; readonly ownListener: boolean };
 /** Somebody who speaks. */
 export interface Voice {
   /** What requests name it by. */

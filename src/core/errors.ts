@@ -1,600 +1,150 @@
-/**
- * Every error that may reach a user, once. `status` is the HTTP status, `type` the OpenAI error type, `exit` the
- * exit code of a command that fails with it, `retry` whether the same call may succeed later.
- * docs/errors.md is generated from this table.
- */
-export const errorCatalogue = {
-  // Requests
-  invalid_request: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "A field of the request is missing or has the wrong type.",
-  },
-  invalid_json: { status: 400, type: "invalid_request_error", exit: 2, retry: false, about: "The body is not JSON." },
-  empty_body: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The request needs a body and has none.",
-  },
-  body_too_large: {
-    status: 413,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The body is over `[server] body_limit_mib`.",
-  },
-  request_timeout: {
-    status: 408,
-    type: "timeout_error",
-    exit: 1,
-    retry: true,
-    about: "The body of the request came too slowly.",
-  },
-  unsupported_media_type: {
-    status: 415,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The body's content type is not one this route reads.",
-  },
-  context_length_exceeded: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The prompt is longer than the context of the model.",
-  },
-  model_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No configured model has this name or alias.",
-  },
-  capability_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No model, worker or node offers the capabilities that the request asks for.",
-  },
-  wrong_model_kind: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The model exists but does not do this (a chat request to an embedding model, for example).",
-  },
-  unsupported_capability: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The model cannot do what the request asks for (tools or images, for example).",
-  },
-  request_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No request with this id waits or runs.",
-  },
-  batch_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No batch has this id.",
-  },
-  response_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No stored response of the Responses API has this id.",
-  },
-  file_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No uploaded file has this id.",
-  },
-  conversation_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No conversation of this key has this id, or it was deleted some days after its last change.",
-  },
-  item_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "The conversation has no item with this id.",
-  },
-  object_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No object has this key.",
-  },
-  task_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No task has this id, or it ended so long ago that it was deleted.",
-  },
-  task_not_finished: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "The task waits or runs; cancel it first.",
-  },
-  task_finished: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "The task or batch has ended; there is nothing to cancel.",
-  },
-  output_invalid: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The model's answer is not what the JSON Schema of the task asks for.",
-  },
-  route_not_found: { status: 404, type: "invalid_request_error", exit: 1, retry: false, about: "No such path." },
-  method_not_allowed: {
-    status: 405,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "The path exists, but not with this method.",
-  },
-  upgrade_required: {
-    status: 426,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "The path is for WebSockets.",
-  },
-  not_implemented: {
-    status: 501,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "An API that is followed here has this, and the daemon does not do it.",
-  },
-  missing_api_key: {
-    status: 401,
-    type: "authentication_error",
-    exit: 1,
-    retry: false,
-    about: "The daemon requires an API key and the request has none.",
-  },
-  invalid_api_key: {
-    status: 401,
-    type: "authentication_error",
-    exit: 1,
-    retry: false,
-    about: "The API key is not one of the daemon's.",
-  },
-  host_not_allowed: {
-    status: 403,
-    type: "permission_error",
-    exit: 1,
-    retry: false,
-    about: "The Host header names no address of this daemon (a guard against DNS rebinding).",
-  },
-  origin_not_allowed: {
-    status: 403,
-    type: "permission_error",
-    exit: 1,
-    retry: false,
-    about: "The page's origin is not on the list `[server] cors_origins`.",
-  },
-  insufficient_scope: {
-    status: 403,
-    type: "permission_error",
-    exit: 1,
-    retry: false,
-    about: "The API key may not do this, or not use this model.",
-  },
-  key_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No stored API key has this name.",
-  },
-  key_exists: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "An API key of this name exists already.",
-  },
-  // Capacity
-  rate_limit_exceeded: {
-    status: 429,
-    type: "rate_limit_error",
-    exit: 1,
-    retry: true,
-    about: "The API key has as many requests as its limits allow.",
-  },
-  queue_full: {
-    status: 429,
-    type: "rate_limit_error",
-    exit: 1,
-    retry: true,
-    about: "Too many requests wait for this model.",
-  },
-  deadline_exceeded: {
-    status: 504,
-    type: "timeout_error",
-    exit: 1,
-    retry: true,
-    about: "The request's own deadline passed before an answer could start.",
-  },
-  no_capacity: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "No device has room for the model and nothing may be evicted.",
-  },
-  model_too_large: {
-    status: 503,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The model needs more memory than any device has for models, whatever else runs there.",
-  },
-  no_gpu: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: false,
-    about: "There is no such GPU on this machine.",
-  },
-  node_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No machine of the cluster has this name, or this one is in none.",
-  },
-  node_unavailable: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "The remote server that the model is on cannot be reached, or takes no work now.",
-  },
-  provider_unavailable: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "The provider that serves the model cannot be reached, or failed.",
-  },
-  provider_busy: {
-    status: 429,
-    type: "rate_limit_error",
-    exit: 1,
-    retry: true,
-    about: "The provider that serves the model takes no more requests now.",
-  },
-  provider_timeout: {
-    status: 504,
-    type: "timeout_error",
-    exit: 1,
-    retry: true,
-    about: "The provider that serves the model sent nothing within `timeout_s` of its entry.",
-  },
-  provider_rejected_key: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The provider rejects the key of its `[[providers]]` entry; the key of the request was fine.",
-  },
-  provider_error: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The provider's answer is not what its API promises, or it does not know the model.",
-  },
-  worker_unavailable: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "The worker that serves the model cannot be reached, or ended in the middle of its answer.",
-  },
-  worker_busy: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "Every worker that serves the model is busy with other requests.",
-  },
-  worker_error: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The worker's answer is not what the workers' protocol promises.",
-  },
-  worker_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No worker is registered under this name and endpoint.",
-  },
-  endpoint_not_allowed: {
-    status: 403,
-    type: "permission_error",
-    exit: 1,
-    retry: false,
-    about: "The daemon may not be made to send requests to this address.",
-  },
-  shutting_down: { status: 503, type: "overloaded_error", exit: 1, retry: true, about: "The daemon is stopping." },
-  // Models and engines
-  model_failed: {
-    status: 503,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "The model's instances cannot be started; the message says why.",
-  },
-  model_not_pulled: {
-    status: 503,
-    type: "server_error",
-    exit: 4,
-    retry: false,
-    about: "The model is configured but its file is not on this machine.",
-  },
-  model_invalid: {
-    status: 422,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The model's file is not a GGUF that can be read.",
-  },
-  model_exists: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "A model of this name is configured already.",
-  },
-  model_in_use: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: true,
-    about: "The model is loaded, and what was asked for needs it not to be.",
-  },
-  engine_unavailable: {
-    status: 503,
-    type: "server_error",
-    exit: 5,
-    retry: false,
-    about: "The engine the model asks for is not on this machine.",
-  },
-  engine_lost: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "The engine could not be reached or died while it answered.",
-  },
-  engine_stopped: {
-    status: 503,
-    type: "overloaded_error",
-    exit: 1,
-    retry: true,
-    about: "The instance was stopped, by an operator or to make room, while it answered.",
-  },
-  engine_error: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "The engine answered with something that is not an answer.",
-  },
-  engine_build_failed: {
-    status: 500,
-    type: "server_error",
-    exit: 5,
-    retry: false,
-    about: "llama-server could not be built.",
-  },
-  engine_in_use: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "The build of llama-server is the one that models run on, and what was asked for needs it not to be.",
-  },
-  pull_failed: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "No source could deliver the model; each one is listed with its reason.",
-  },
-  digest_mismatch: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "What was downloaded is not what was expected.",
-  },
-  access_denied: {
-    status: 403,
-    type: "permission_error",
-    exit: 1,
-    retry: false,
-    about: "The source gives the model only to accounts that have access to it; the message says how to get it.",
-  },
-  unknown_source: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "A model reference that names nothing that can be pulled.",
-  },
-  stage_failed: {
-    status: 502,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "A stage of a pipeline failed, or what it depends on; the message says which and why.",
-  },
-  pipeline_invalid: {
-    status: 503,
-    type: "server_error",
-    exit: 78,
-    retry: false,
-    about: "The pipeline cannot be used: its stages do not fit together, or one cannot be made.",
-  },
-  pipeline_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No pipeline has this name.",
-  },
-  // Daemon and machine
-  config_invalid: {
-    status: 500,
-    type: "server_error",
-    exit: 78,
-    retry: false,
-    about: "A configuration file has a mistake; the message names file, line and key.",
-  },
-  data_newer: {
-    status: 500,
-    type: "server_error",
-    exit: 78,
-    retry: false,
-    about: "A file of the data directory was written by a newer version of Assistant.",
-  },
-  store_unavailable: {
-    status: 503,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "The store of durable records cannot be read or written now; the message says why.",
-  },
-  file_exists: {
-    status: 409,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "A file would be overwritten; `--force` allows it.",
-  },
-  daemon_not_running: {
-    status: 503,
-    type: "server_error",
-    exit: 3,
-    retry: false,
-    about: "No daemon answers for this data directory.",
-  },
-  daemon_not_answering: {
-    status: 503,
-    type: "server_error",
-    exit: 1,
-    retry: true,
-    about: "A daemon runs for this data directory, but no command reaches it.",
-  },
-  daemon_running: {
-    status: 409,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "Another daemon already serves the data directory.",
-  },
-  daemon_start_failed: {
-    status: 500,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The daemon ended before it was ready; the message says why.",
-  },
-  address_in_use: {
-    status: 500,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "Another program listens on the address.",
-  },
-  not_writable: {
-    status: 500,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "A directory or file cannot be written.",
-  },
-  storage_quota_exceeded: {
-    // As OpenAI has it: its clients send a 429 or 5xx again, which helps nobody here.
-    status: 400,
-    type: "invalid_request_error",
-    exit: 1,
-    retry: false,
-    about: "The API key has as much stored as it may.",
-  },
-  disk_full: {
-    status: 507,
-    type: "server_error",
-    exit: 1,
-    retry: false,
-    about: "The disk has no room for what is to be written.",
-  },
-  instance_not_found: {
-    status: 404,
-    type: "invalid_request_error",
-    exit: 4,
-    retry: false,
-    about: "No instance has this id.",
-  },
-  usage: {
-    status: 400,
-    type: "invalid_request_error",
-    exit: 2,
-    retry: false,
-    about: "A command was called with arguments that do not fit.",
-  },
-  internal: {
-    status: 500,
-    type: "server_error",
-    exit: 70,
-    retry: false,
-    about: "A fault in Assistant itself. Please report it.",
-  },
-} as const satisfies Record<string, ErrorKind>;
-
 interface ErrorKind {
+  /** HTTP status. */
   readonly status: number;
+  /** OpenAI's error type. */
   readonly type: string;
+  /** Exit code of a command that fails with it. */
   readonly exit: number;
+  /** Whether the same call may succeed later. */
   readonly retry: boolean;
   readonly about: string;
 }
+
+type KindOf = (about: string, unlike?: Partial<ErrorKind>) => ErrorKind;
+
+const kind =
+  (status: number, type: string, { exit = 1, retry = false } = {}): KindOf =>
+  (about, unlike = {}) => ({ status, type, exit, retry, about, ...unlike });
+
+const badRequest = kind(400, "invalid_request_error", { exit: 2 });
+const unauthenticated = kind(401, "authentication_error");
+const forbidden = kind(403, "permission_error");
+const notFound = kind(404, "invalid_request_error", { exit: 4 });
+const conflict = kind(409, "invalid_request_error");
+const limited = kind(429, "rate_limit_error", { retry: true });
+const failure = kind(500, "server_error");
+const upstreamFailure = kind(502, "server_error");
+const unavailable = kind(503, "overloaded_error", { retry: true });
+const unusable = kind(503, "server_error");
+const timeout = kind(504, "timeout_error", { retry: true });
+
+/** Every error that may reach a user, once. docs/errors.md is generated from this table. */
+export const errorCatalogue = {
+  // Requests
+  invalid_request: badRequest("A field of the request is missing or invalid."),
+  invalid_json: badRequest("The body is not valid JSON."),
+  empty_body: badRequest("The request needs a body and has none."),
+  body_too_large: badRequest("The body exceeds `[server] body_limit_mib`.", { status: 413 }),
+  request_timeout: timeout("The body of the request arrived too slowly.", { status: 408 }),
+  unsupported_media_type: badRequest("The route does not accept the content type of the body.", { status: 415 }),
+  context_length_exceeded: badRequest("The prompt exceeds the context length of the model."),
+  model_not_found: notFound("No configured model has this name or alias."),
+  capability_not_found: notFound("No model, worker or node offers the requested capabilities."),
+  wrong_model_kind: badRequest(
+    "The model does not support this operation (a chat request to an embedding model, for example).",
+  ),
+  unsupported_capability: badRequest(
+    "The model lacks a capability that the request needs (tools or images, for example).",
+  ),
+  request_not_found: notFound("No waiting or running request has this id."),
+  batch_not_found: notFound("No batch has this id."),
+  response_not_found: notFound("No stored response of the Responses API has this id."),
+  file_not_found: notFound("No uploaded file has this id."),
+  conversation_not_found: notFound("The API key has no conversation with this id, or it has expired."),
+  item_not_found: notFound("The conversation has no item with this id."),
+  object_not_found: notFound("No object has this key."),
+  task_not_found: notFound("No task has this id, or it has expired."),
+  task_not_finished: conflict("The task is waiting or running; cancel it first."),
+  task_finished: conflict("The task or batch has already ended."),
+  output_invalid: upstreamFailure("The model's answer does not match the JSON Schema of the task."),
+  route_not_found: notFound("No such path.", { exit: 1 }),
+  method_not_allowed: badRequest("The path does not support this method.", { status: 405, exit: 1 }),
+  upgrade_required: badRequest("The path accepts WebSocket connections only.", { status: 426 }),
+  not_implemented: badRequest("The API has this feature, but Assistant does not implement it.", {
+    status: 501,
+    exit: 1,
+  }),
+  missing_api_key: unauthenticated("The daemon requires an API key and the request has none."),
+  invalid_api_key: unauthenticated("The API key is unknown, expired or revoked."),
+  host_not_allowed: forbidden("The Host header names no address of this daemon (protection against DNS rebinding)."),
+  origin_not_allowed: forbidden("The origin of the page is not in `[server] cors_origins`."),
+  insufficient_scope: forbidden("The API key lacks the scope for this route, or may not use the model."),
+  key_not_found: notFound("No stored API key has this name."),
+  key_exists: conflict("An API key with this name already exists."),
+  // Capacity
+  rate_limit_exceeded: limited("The API key has reached one of its limits."),
+  queue_full: limited("Too many requests or tasks are waiting."),
+  deadline_exceeded: timeout("The deadline of the request passed before an answer began."),
+  no_capacity: unavailable("No device has room for the model, and nothing may be evicted."),
+  model_too_large: unusable(
+    "The model needs more memory than any device has for models, even with nothing else loaded.",
+  ),
+  no_gpu: unavailable("This machine has no such GPU.", { retry: false }),
+  node_not_found: notFound("No machine of the cluster has this name, or this machine is not in a cluster."),
+  node_unavailable: unavailable("The machine that serves the model is unreachable, or accepts no requests."),
+  provider_unavailable: unavailable("The provider of the model is unreachable, or failed."),
+  provider_busy: limited("The provider of the model accepts no more requests at the moment."),
+  provider_timeout: timeout("The provider of the model sent nothing within `timeout_s` of its entry."),
+  provider_rejected_key: upstreamFailure(
+    "The provider rejected the key of its `[[providers]]` entry; the client's own key is valid.",
+  ),
+  provider_error: upstreamFailure("The provider's response does not follow its API, or it does not know the model."),
+  worker_unavailable: unavailable(
+    "The worker that serves the model is unreachable, or ended in the middle of its answer.",
+  ),
+  worker_busy: unavailable("Every worker that serves the model is busy."),
+  worker_error: upstreamFailure("The worker's response does not follow the worker protocol."),
+  worker_not_found: notFound("No worker is registered with this name and endpoint."),
+  endpoint_not_allowed: forbidden("The daemon may not send requests to this address."),
+  shutting_down: unavailable("The daemon is shutting down."),
+  // Models and engines
+  model_failed: unusable("No instance of the model can be started; the message says why.", { retry: true }),
+  model_not_pulled: unusable("The model is configured, but its file is not on this machine.", { exit: 4 }),
+  model_invalid: failure("The model's file is not a readable GGUF file.", { status: 422 }),
+  model_exists: conflict("A model with this name is already configured."),
+  model_in_use: conflict("The operation is not possible while the model is loaded.", { retry: true }),
+  engine_unavailable: unusable("The engine that the model needs is not on this machine.", { exit: 5 }),
+  engine_lost: upstreamFailure("The engine could not be reached, or died while it answered.", { retry: true }),
+  engine_stopped: unavailable("The instance was stopped while it answered, by an operator or to make room."),
+  engine_error: upstreamFailure("The engine returned an invalid response.", { retry: true }),
+  engine_build_failed: failure("llama-server could not be built.", { exit: 5 }),
+  engine_in_use: conflict("The operation is not possible with the build of llama-server that models run on."),
+  pull_failed: upstreamFailure("No source could deliver the model; the message lists each with its reason.", {
+    retry: true,
+  }),
+  digest_mismatch: upstreamFailure("The downloaded data does not match what was expected.", { retry: true }),
+  access_denied: forbidden("The source serves the model only to accounts with access; the message says how to get it."),
+  unknown_source: notFound("The model reference names nothing that can be pulled."),
+  stage_failed: upstreamFailure(
+    "A stage of a pipeline, or a service it uses, failed; the message says which and why.",
+    { retry: true },
+  ),
+  pipeline_invalid: unusable("The pipeline cannot be used: its stages do not fit together, or one cannot be created.", {
+    exit: 78,
+  }),
+  pipeline_not_found: notFound("No pipeline has this name."),
+  // Daemon and machine
+  config_invalid: failure("A configuration file is invalid; the message names file, line and key.", { exit: 78 }),
+  data_newer: failure("A file in the data directory was written by a newer version of Assistant.", { exit: 78 }),
+  store_unavailable: unusable("The store cannot be read or written at the moment; the message says why.", {
+    retry: true,
+  }),
+  file_exists: conflict("A file would be overwritten; `--force` allows it."),
+  daemon_not_running: unusable("No daemon is running for this data directory.", { exit: 3 }),
+  daemon_not_answering: unusable("A daemon is running for this data directory, but commands cannot reach it.", {
+    retry: true,
+  }),
+  daemon_running: conflict("Another daemon already serves the data directory.", { type: "server_error" }),
+  daemon_start_failed: failure("The daemon exited before it was ready; the message says why."),
+  address_in_use: failure("Another program is listening on the address."),
+  not_writable: failure("A file or directory cannot be written."),
+  // 400 as in OpenAI's API: its clients retry a 429 or 5xx, which would not help.
+  storage_quota_exceeded: badRequest("The API key has reached its storage limit.", { exit: 1 }),
+  disk_full: failure("There is not enough free disk space.", { status: 507 }),
+  instance_not_found: notFound("No instance has this id."),
+  usage: badRequest("The command was called with invalid arguments."),
+  internal: failure("A bug in Assistant. Please report it.", { exit: 70 }),
+} as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorCatalogue;
 
@@ -662,8 +212,8 @@ export function toAssistantError(error: unknown): AssistantError {
 }
 
 /**
- * What clients are shown of anything thrown: the text of a fault of ours may hold what is nobody's business, and what would
- * be an argument of a command is a field of a request.
+ * The error to show to clients of the API: the message of an internal error may contain anything, so it is replaced; a
+ * command's `usage` error is a field of a request here.
  */
 export function presentable(thrown: unknown): AssistantError {
   const error = toAssistantError(thrown);
@@ -676,9 +226,7 @@ export function presentable(thrown: unknown): AssistantError {
     });
   }
   if (error.code !== "internal" || error === thrown) return error;
-  return new AssistantError(
-    "internal",
-    "Something went wrong inside Assistant; its log has the details under this request id.",
-    { cause: thrown },
-  );
+  return new AssistantError("internal", "Internal error; the daemon's log has the details under this request id.", {
+    cause: thrown,
+  });
 }

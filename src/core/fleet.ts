@@ -36,7 +36,7 @@ export interface FleetTransition {
 }
 
 /** A running instance has taken over conversations that another one of its model left. */
-export interface FleetTakeover {
+interface FleetTakeover {
   readonly type: "takeover";
   readonly snapshot: InstanceSnapshot;
   /** Names of the saved conversations, used last first. */

@@ -74,6 +74,4 @@ export interface InstanceSnapshot {
   /** Names of those that were saved when it ended, used last first; left out where there were none. */
   readonly savedConversations?: readonly string[];
   readonly logFile: string;
-  /** 0–1 while loading where the engine tells, else null. */
-  readonly loadProgress: number | null;
 }

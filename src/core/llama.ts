@@ -1,7 +1,7 @@
 import type { ModelSource } from "./source.ts";
 
 /** A LoRA adapter that is loaded with a model. Requests name adapters by their place in the list. */
-export interface LoraAdapter {
+interface LoraAdapter {
   readonly path: string;
   /** How strongly it is applied where a request says nothing; 0: not at all. */
   readonly scale: number;

@@ -1,5 +1,5 @@
 import type { CommandSettings } from "./command.ts";
-import type { LlamaSettings } from "./llama.ts";
+import { type LlamaSettings, PLAIN_LLAMA } from "./llama.ts";
 import type { ModelSource } from "./source.ts";
 
 export type { ModelSource, ProviderOffer } from "./source.ts";
@@ -225,6 +225,28 @@ export interface LoadSettings {
   /** Further arguments for llama-server, passed as they are. */
   readonly extraArgs: readonly string[];
 }
+
+/** Settings that load no weights into llama.cpp: of models that run elsewhere, or on engines of another kind. */
+export const PLAIN_LOAD: LoadSettings = {
+  contextTokens: 0,
+  slots: 0,
+  batchTokens: 0,
+  microBatchTokens: 0,
+  threads: 1,
+  gpuLayers: 0,
+  splitMode: "none",
+  mainGpu: 0,
+  tensorSplit: [],
+  mmap: true,
+  cacheTypeK: "f16",
+  cacheTypeV: "f16",
+  hostCacheMib: 0,
+  chatTemplate: "",
+  projectorPath: "",
+  pooling: null,
+  llama: PLAIN_LLAMA,
+  extraArgs: [],
+};
 
 /** How a speech model of our own engine speaks. */
 export interface SpeechSettings {

@@ -23,7 +23,7 @@ export interface PipelineSourceSpec {
 }
 
 /** How a pipeline greets in one voice. */
-export interface Greeting {
+interface Greeting {
   readonly text: string;
   /** A sound file; null: the pipeline speaks the text. */
   readonly audio: string | null;

@@ -1,6 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
-import { PLAIN_LLAMA } from "./llama.ts";
-import { type Capabilities, capabilitiesOfKind, ENGINE_SAMPLING, type LoadSettings, type ModelSpec } from "./model.ts";
+import { type Capabilities, capabilitiesOfKind, ENGINE_SAMPLING, type ModelSpec, PLAIN_LOAD } from "./model.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What another machine, or a provider, tells of one of its models. */
@@ -62,28 +61,6 @@ export const remoteName = (id: string): string | null => (id.startsWith(PREFIX) 
 
 const PREFIX = "remote:";
 
-/** Settings of a model that is loaded elsewhere. */
-const loadedElsewhere: LoadSettings = {
-  contextTokens: 0,
-  slots: 0,
-  batchTokens: 0,
-  microBatchTokens: 0,
-  threads: 1,
-  gpuLayers: 0,
-  splitMode: "none",
-  mainGpu: 0,
-  tensorSplit: [],
-  mmap: true,
-  cacheTypeK: "f16",
-  cacheTypeV: "f16",
-  hostCacheMib: 0,
-  chatTemplate: "",
-  projectorPath: "",
-  pooling: null,
-  llama: PLAIN_LLAMA,
-  extraArgs: [],
-};
-
 /** A model for which nothing is ever started here. */
 export const servedElsewhere = ({
   contextTokens,
@@ -98,7 +75,7 @@ export const servedElsewhere = ({
   capabilities: capabilitiesOfKind(facts.kind),
   ...facts,
   engine: "auto",
-  load: { ...loadedElsewhere, contextTokens, slots },
+  load: { ...PLAIN_LOAD, contextTokens, slots },
   sampling: ENGINE_SAMPLING,
   includeUsage: false,
   devices: [],

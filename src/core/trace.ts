@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 
-export type SpanValue = string | number | boolean | string[];
+type SpanValue = string | number | boolean | string[];
 /** By their names in OpenTelemetry's conventions; what is undefined is left out. */
 export type SpanAttributes = Readonly<Record<string, SpanValue | undefined>>;
 
@@ -57,7 +57,7 @@ export function traceHeadersOf({ traceparent, tracestate }: IncomingHttpHeaders)
 }
 
 /** Null for what is no `traceparent`. */
-export function traceIdOf(traceparent: string): string | null {
+function traceIdOf(traceparent: string): string | null {
   const found = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/.exec(traceparent);
   if (found === null) return null;
   const [, version = "", traceId = "", spanId = "", rest] = found;

@@ -1,88 +1,55 @@
 import type { ReloadReport } from "../api/reload.ts";
 import type { DaemonStatus } from "../api/status.ts";
 import type { Membership } from "../cluster/membership.ts";
-import type { Environment } from "../config/environment.ts";
-import { loadConfig } from "../config/load.ts";
-import { resolvePaths } from "../config/paths.ts";
 import { hasStoredKeys } from "../config/stored-keys.ts";
 import { systemClock } from "../core/clock.ts";
 import type { ApiKey, Config } from "../core/config.ts";
-import { acquireLock, type DaemonLock } from "../core/daemon-lock.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { version } from "../core/package.ts";
-import { writing } from "../core/writing.ts";
-import { probeHardware } from "../fleet/hardware.ts";
-import { sweepLeftovers } from "../fleet/run-record.ts";
-import { findExcess } from "../gateway/canonical/json-text.ts";
 import { Authorizer } from "../gateway/front/authorize.ts";
 import type { AuditPort } from "../gateway/ports.ts";
 import type { Log } from "../inference/ports.ts";
 import { AuditTrail } from "../keys/audit-trail.ts";
-import { KeyRing } from "../keys/key-ring.ts";
-import { storageLimitOf } from "../keys/storage-limit.ts";
 import { resolveWeights } from "../models/resolve.ts";
 import { WeightsServer } from "../models/weights-server.ts";
 import type { Monitor } from "../monitor/monitor.ts";
-import { Objects } from "../objects/objects.ts";
 import type { Pipelines } from "../pipelines/pipelines.ts";
 import type { Pools } from "../replicas/pools.ts";
 import type { Replicas } from "../replicas/replicas.ts";
-import { DiskFloor } from "../store/disk-floor.ts";
-import { LimitedStore } from "../store/limited.ts";
-import { installationId, openDocuments, openRecords, type Stores } from "../store/stores.ts";
 import type { Tasks } from "../tasks/tasks.ts";
-import { type DaemonLog, openLog } from "../telemetry/log.ts";
-import { openTracing } from "../telemetry/tracing/open.ts";
-import type { Tracing } from "../telemetry/tracing/start.ts";
+import type { DaemonLog } from "../telemetry/log.ts";
 import type { Workers } from "../workers/registry.ts";
 import { type Components, createComponents, fleetSettings } from "./components.ts";
 import { createControl } from "./control.ts";
 import { createConversations } from "./conversations.ts";
-import { Current } from "./current.ts";
+import type { Current } from "./current.ts";
 import { createDeferred, type Deferred } from "./deferred.ts";
 import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
 import { Listeners } from "./listeners.ts";
 import { createMembership } from "./membership.ts";
-import { Metering } from "./metering.ts";
 import { createMonitor } from "./monitor.ts";
-import { type Part, startParts, stopParts } from "./parts.ts";
+import { lasting, type Part, startParts, stopParts } from "./parts.ts";
 import { createPipelines } from "./pipelines.ts";
-import { createPools, createReplicas } from "./registered-replicas.ts";
+import { createObjects, createPools, createReplicas } from "./registered-replicas.ts";
 import { registeredServers } from "./registered-servers.ts";
 import { createOffer } from "./registry.ts";
 import { Reloader } from "./reloader.ts";
-import { secureRunDir } from "./run-dir.ts";
+import { openResources, type ResourceOptions, type Resources } from "./resources.ts";
 import { sweeping } from "./sweeping.ts";
 import { countingTasks } from "./task-metrics.ts";
 import { createTasks } from "./tasks.ts";
 import { createWorkers, startWorkers } from "./workers.ts";
 
-export interface DaemonOptions {
-  readonly env: Environment;
-  readonly foreground: boolean;
-}
-
 /** How long engines get to end after SIGTERM when the daemon stops, milliseconds. */
 const ENGINE_GRACE_MS = 5_000;
-
-/** What was there before anything of the daemon: taken in this order, and given back when it has stopped. */
-interface Ground {
-  readonly current: Current;
-  readonly stores: Stores;
-  readonly lock: DaemonLock;
-  readonly log: DaemonLog;
-  readonly metering: Metering;
-  readonly keys: KeyRing;
-  readonly tracing: Tracing | null;
-}
 
 /** The composition root: a list of parts that start in order and stop in the opposite one. */
 export class Daemon {
   readonly stopped: Promise<void>;
   readonly #resolveStopped: () => void;
   readonly #current: Current;
-  readonly #keys: KeyRing;
+  readonly #keys: Resources["keys"];
   readonly #log: DaemonLog["log"];
   readonly #setLogLevel: DaemonLog["setLevel"];
   readonly #components: Components;
@@ -102,64 +69,26 @@ export class Daemon {
   #isDrained = false;
 
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
-  static async start(options: DaemonOptions): Promise<Daemon> {
-    const paths = resolvePaths(options.env);
-    await writing("socket directory", paths.runDir, () => secureRunDir(paths.runDir));
-    const lock = await writing("data directory", paths.dataDir, () => acquireLock(paths.dataDir));
+  static async start(options: ResourceOptions): Promise<Daemon> {
+    const resources = await openResources(options, (tenant) => daemon.#deferred.endAllOf(tenant));
+    const { current, lock, log } = resources;
+    let daemon: Daemon;
     try {
-      const problems: string[] = [];
-      let report = (problem: string): void => void problems.push(problem);
-      const documents = openDocuments(paths, (problem) => report(problem));
-      // Engines of a daemon that was killed would hold memory that the new ones need.
-      const [leftovers, hardware] = await Promise.all([sweepLeftovers(documents.run), probeHardware(options.env)]);
-      const config = await loadConfig({ env: options.env, hardware, keyring: true });
-      const log = await writing("log directory", paths.logDir, () =>
-        openLog({
-          level: config.logLevel,
-          directory: paths.logDir,
-          alsoTo: options.foreground ? process.stdout : null,
-        }),
-      );
-      // From here on there is a log to report to.
-      report = (problem) => log.log.warn({}, problem);
-      problems.forEach(report);
-      for (const leftover of leftovers)
-        log.log.warn({ ...leftover }, "ended a process that an earlier daemon left behind");
-      const opened = await openRecords(config, report, { isRequired: false });
-      const records = new LimitedStore(opened, {
-        limitOf: (tenant) => storageLimitOf(tenant, keys.keys, current.config.storage),
-        disk: opened.isShared ? null : new DiskFloor(config.paths.dataDir, () => current.config.storage.minFreeBytes),
-      });
-      const cluster = opened.isShared ? opened.connection : null;
-      const installation = cluster === null ? null : await installationId(documents);
-      const stores: Stores = { ...documents, records, cluster, installation };
-      const metering = await Metering.open({ store: stores.records, documents: stores.data }, (error) =>
-        log.log.warn({ err: error }, "the usage of keys could not be saved"),
-      );
-      const current = new Current(options.env, config, hardware, stores.engines);
-      const keys = new KeyRing({
-        store: stores.records,
-        paths,
-        documents: stores.data,
-        configured: () => current.config.apiKeys,
-        endWorkOf: (tenant) => daemon.#deferred.endAllOf(tenant),
-      });
-      await keys.open();
-      const tracing = await openTracing(config.telemetry, version, log.part("telemetry"));
-      const daemon: Daemon = new Daemon({ current, stores, lock, log, metering, keys, tracing });
+      daemon = new Daemon(resources);
       await startParts(daemon.#parts);
-      log.log.info({ url: daemon.url, pid: process.pid, version, models: config.models.length }, "ready");
-      for (const notice of config.notices) log.log.warn({ ...notice }, "configuration");
-      return daemon;
     } catch (error) {
       await lock.release();
       throw error;
     }
+    const { models, notices } = current.config;
+    log.log.info({ url: daemon.url, pid: process.pid, version, models: models.length }, "ready");
+    for (const notice of notices) log.log.warn({ ...notice }, "configuration");
+    return daemon;
   }
 
-  private constructor(ground: Ground) {
-    const { current, stores, log, metering, keys } = ground;
-    const tracer = ground.tracing?.tracer ?? null;
+  private constructor(resources: Resources) {
+    const { current, stores, log, metering, keys, tracing } = resources;
+    const tracer = tracing?.tracer ?? null;
     let hadKeys = hasStoredKeys(current.config.paths);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
@@ -250,11 +179,7 @@ export class Daemon {
       servers: registeredServers(remotes),
       replicas: {
         replicas: this.#replicas,
-        objects: new Objects(
-          stores.records,
-          () => ({ limitBytes: current.config.fileLimitBytes, keepMs: current.config.storage.keepObjectsMs }),
-          (json) => findExcess(json) !== null,
-        ),
+        objects: createObjects(current, stores),
         self: () => ({
           replicaId: remotes.nodeId,
           endpoint: this.#listeners.grpc ?? this.#listeners.url ?? "",
@@ -268,7 +193,7 @@ export class Daemon {
       tracer,
       refused: metering.refused,
     });
-    this.#parts = this.#listParts(ground);
+    this.#parts = this.#listParts(resources);
     this.#followFleet();
     keys.changed.add(() => {
       this.#configure(this.#current.config);
@@ -303,30 +228,17 @@ export class Daemon {
     return this.#reloader.reload();
   }
 
-  #listParts({ lock, log, metering, keys, tracing, stores: { records } }: Ground): readonly Part[] {
+  #listParts({ lock, log, metering, keys, tracing, stores: { records } }: Resources): readonly Part[] {
     const { fleet, scheduler, remotes, memory, weights, slotCache } = this.#components;
-    let tidying: Disposable | null = null;
-    let watching: Disposable | null = null;
-    let sweeper: Disposable | null = null;
-    let keysOfOthers: Disposable | null = null;
-    let usageOfOthers: Disposable | null = null;
     return [
       { name: "lock", stop: () => lock.release() },
       { name: "log", stop: () => this.#closeLog(log) },
-      {
-        name: "store",
-        start: () => {
-          sweeper = sweeping(records, systemClock, log.part("store"));
-          keysOfOthers = keys.watch((error) => this.#log.error({ err: error }, "the API keys could not be read"));
-          usageOfOthers = metering.watch(records);
-        },
-        stop: async () => {
-          sweeper?.[Symbol.dispose]();
-          keysOfOthers?.[Symbol.dispose]();
-          usageOfOthers?.[Symbol.dispose]();
-          await records.close();
-        },
-      },
+      { name: "store", stop: () => records.close() },
+      lasting("expired records", () => sweeping(records, systemClock, log.part("store"))),
+      lasting("API keys of the store", () =>
+        keys.watch((error) => this.#log.error({ err: error }, "the API keys could not be read")),
+      ),
+      lasting("usage in the store", () => metering.watch(records)),
       { name: "monitor", stop: () => this.#monitor.close() },
       { name: "traces", stop: () => tracing?.close() },
       { name: "metering", stop: () => metering[Symbol.asyncDispose]() },
@@ -371,23 +283,11 @@ export class Daemon {
       { name: "workers", start: () => startWorkers(this.#workers), stop: () => this.#workers.close() },
       { name: "pipelines", stop: () => this.#pipelines.close() },
       { name: "tasks", start: () => void this.#tasks.start(), stop: () => this.#tasks.close() },
-      {
-        name: "memory given back",
-        start: () => {
-          tidying = tidyWhenQuiet({ clock: systemClock, work: () => scheduler.snapshot() });
-        },
-        stop: () => tidying?.[Symbol.dispose](),
-      },
+      lasting("memory given back", () => tidyWhenQuiet({ clock: systemClock, work: () => scheduler.snapshot() })),
       { name: "pulls", stop: () => this.#components.pulls.close() },
       { name: "weights", stop: () => weights[Symbol.dispose]() },
       { name: "memory", stop: () => memory.close() },
-      {
-        name: "configuration watch",
-        start: () => {
-          watching = this.#reloader.watch();
-        },
-        stop: () => watching?.[Symbol.dispose](),
-      },
+      lasting("configuration watch", () => this.#reloader.watch()),
     ];
   }
 

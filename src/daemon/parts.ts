@@ -10,6 +10,18 @@ export interface Part {
   stop?(now: boolean): void | Promise<void>;
 }
 
+/** A part that holds something from its start to its end. */
+export function lasting(name: string, start: () => Disposable): Part {
+  let held: Disposable | null = null;
+  return {
+    name,
+    start: () => {
+      held = start();
+    },
+    stop: () => held?.[Symbol.dispose](),
+  };
+}
+
 /** Starts all; when one fails, stops all and rejects with its reason. */
 export async function startParts(parts: readonly Part[]): Promise<void> {
   try {

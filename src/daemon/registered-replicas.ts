@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { RunRecord } from "../fleet/run-record.ts";
+import { findExcess } from "../gateway/canonical/json-text.ts";
+import { Objects } from "../objects/objects.ts";
 import { Pools } from "../replicas/pools.ts";
 import { Replicas } from "../replicas/replicas.ts";
 import type { Stores } from "../store/stores.ts";
@@ -40,3 +42,11 @@ export function createReplicas(
   const tell = remotes.add(replicas);
   return replicas;
 }
+
+/** What handlers and clients pass by reference, within the limits of the configuration. */
+export const createObjects = (current: Pick<Current, "config">, { records }: Pick<Stores, "records">): Objects =>
+  new Objects(
+    records,
+    () => ({ limitBytes: current.config.fileLimitBytes, keepMs: current.config.storage.keepObjectsMs }),
+    (json) => findExcess(json) !== null,
+  );

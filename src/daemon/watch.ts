@@ -11,7 +11,7 @@ const LOOK_MS = 2_000;
 const EVENT_MS = 20;
 
 /** What is watched, asked anew at every look, as a reload may change it. */
-export interface Watched {
+interface Watched {
   readonly files: readonly string[];
   /** Directories of which every `*.toml` counts. */
   readonly directories: readonly string[];

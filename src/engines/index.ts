@@ -40,8 +40,7 @@ export interface EngineSet {
 }
 
 /** Measured side by side on the default chat model and two CPU cores; docs/performance.md says how. */
-export const nativeSpeedup =
-  "about 1.7 times as fast as the embedded one with one client and 1.3 times as fast with eight";
+const nativeSpeedup = "about 1.7 times as fast as the embedded one with one client and 1.3 times as fast with eight";
 
 export function createEngines(options: EngineOptions): EngineSet {
   let search: Promise<FoundEngine> | null = null;

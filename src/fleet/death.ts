@@ -1,3 +1,4 @@
+import type { AssistantError } from "../core/errors.ts";
 import type { Death } from "../core/instance.ts";
 import { tellingLine } from "./engine-log.ts";
 import type { Exit } from "./engine-process.ts";
@@ -71,3 +72,13 @@ export function deathByTimeout(afterMs: number, at: number, lack: string | null,
   const why = lack === null ? printed : `${lack}; ${printed}`;
   return deathByUs("start-timeout", at, `no token within ${afterMs / 1000} s; ${why}`);
 }
+
+/** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
+export const notPrepared = (error: AssistantError, at: number): Death => ({
+  at,
+  cause: "spawn-error",
+  message: error.remedy ? `${error.message} ${error.remedy}` : error.message,
+  exitCode: null,
+  signal: null,
+  error: error.code,
+});

@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import type { StopSignal } from "../core/command.ts";
 import type { ProcessSpec } from "../core/engine.ts";
 
-export type EndSignal = StopSignal | "SIGKILL";
+type EndSignal = StopSignal | "SIGKILL";
 
 export interface Exit {
   readonly code: number | null;

@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
-import { type AssistantError, toAssistantError } from "../core/errors.ts";
+import { toAssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
 import type { Death, InstanceSnapshot } from "../core/instance.ts";
 import { Mailbox } from "../core/mailbox.ts";
-import { deathByExit, deathByTimeout, deathByUs } from "./death.ts";
+import { deathByExit, deathByTimeout, deathByUs, notPrepared } from "./death.ts";
 import { tailOf } from "./engine-log.ts";
 import { type EngineProcess, type Exit, spawnEngine } from "./engine-process.ts";
 import {
@@ -19,6 +19,7 @@ import {
   type Order,
   type PreparedLaunch,
   slotHolder,
+  watchedEngine,
 } from "./life.ts";
 import type { LoopbackPorts } from "./loopback-ports.ts";
 import { PortWatch } from "./port-listener.ts";
@@ -29,7 +30,7 @@ import { decideRestart, restartLimits } from "./restart-policy.ts";
 import type { RunRecord } from "./run-record.ts";
 import type { Successor } from "./slot-cache.ts";
 import { nextState, type Trigger } from "./transitions.ts";
-import { examine, type WatchedEngine, watchEngine } from "./watch.ts";
+import { examine, watchEngine } from "./watch.ts";
 
 const EXIT_NEWS_MS = 500;
 
@@ -126,7 +127,7 @@ export class Instance {
   #start(order: StartOrder, byOperator: boolean): void {
     const { state, retryAt } = this.#snapshot;
     if (this.#closing || nextState(state, "start") === null) return;
-    if (!byOperator && retryAt !== null && this.#options.clock.now() < retryAt) return;
+    if (!byOperator && retryAt !== null && this.#now < retryAt) return;
     const lingering = this.#life?.process ?? null;
     const life = newLife(order, lingering);
     this.#life = life;
@@ -135,7 +136,7 @@ export class Instance {
     this.#step("start", {
       ...loadFacts(order),
       pid: null,
-      startedAt: this.#options.clock.now(),
+      startedAt: this.#now,
       readyAt: null,
       attempts: attempts + 1,
       retryAt: null,
@@ -157,23 +158,17 @@ export class Instance {
       case "prepared":
         return starting ? this.#spawn(life, news.launch) : this.#giveBackPort(news.launch);
       case "not-prepared":
-        return starting ? this.#fail(life, notPrepared(news.error, this.#options.clock.now()), "preparing") : undefined;
+        return starting ? this.#fail(life, notPrepared(news.error, this.#now), "preparing") : undefined;
       case "up":
         return starting ? this.#up(life) : undefined;
       case "no-token":
-        return starting
-          ? this.#fail(life, deathByUs("probe-failed", this.#options.clock.now(), news.reason), "starting")
-          : undefined;
+        return starting ? this.#fail(life, deathByUs("probe-failed", this.#now, news.reason), "starting") : undefined;
       case "port-taken":
-        return this.#fail(
-          life,
-          deathByUs("port-taken", this.#options.clock.now(), news.reason),
-          starting ? "starting" : "up",
-        );
+        return this.#fail(life, deathByUs("port-taken", this.#now, news.reason), starting ? "starting" : "up");
       case "start-timeout":
         return starting ? this.#timedOut(life) : undefined;
       case "wedged":
-        return this.#fail(life, deathByUs("wedged", this.#options.clock.now(), news.evidence), "up");
+        return this.#fail(life, deathByUs("wedged", this.#now, news.evidence), "up");
       case "saved":
         return this.#saved(life, news.names);
       case "grace-over":
@@ -188,73 +183,65 @@ export class Instance {
   }
 
   #spawn(life: Life, launch: PreparedLaunch): void {
-    const { device, model } = life.order;
-    const { engine, traits, endpoint, probe } = launch;
+    const { device } = life.order;
+    const { engine, traits, endpoint } = launch;
     const spec = { ...launch.spec, env: { ...device.env, ...launch.spec.env } };
     let process: EngineProcess;
     try {
       process = (this.#options.spawn ?? spawnEngine)(spec, this.#files.logFile, this.#options.baseEnv);
     } catch (error) {
       this.#giveBackPort(launch);
-      this.#fail(life, notPrepared(toAssistantError(error), this.#options.clock.now()), "preparing");
+      this.#fail(life, notPrepared(toAssistantError(error), this.#now), "preparing");
       return;
     }
     life.process = process;
     life.launch = launch;
     life.portWatch = launch.port !== null && launch.ownListener ? new PortWatch(launch.port, process.pid) : null;
-    life.spawned = true;
-    life.logStart = launch.logStart;
-    life.slotPlace = launch.slotPlace;
     this.#update({ engine, traits, endpoint, pid: process.pid > 0 ? process.pid : null });
     this.#follow(life, process);
     void process.exited.then(() => this.#giveBackPort(launch));
     const recorded = this.#recorded(this.#record.add(this.id, process.pid, this.#files.socketPath));
     void recorded.then(() => process.exited).then(() => this.#recorded(this.#record.remove(process.pid)));
-    const ready = becomeReady(
-      probe,
-      {
-        endpoint,
-        kind: model.kind,
-        portWatch: life.portWatch,
-        note: (lack) => {
-          life.lack = lack;
-        },
-      },
-      this.#options.clock,
-      life.over.signal,
-      this.#settings.lookTimeoutMs,
-    );
-    // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on record.
-    ready
-      .then(() => this.#restoreSlots(life))
-      .then(() => recorded)
-      .then(
-        () => this.#tell(life, { type: "up" }),
-        async (error: unknown) => {
-          // A process that just died has broken the probe; its exit says more, and comes within moments.
-          await Promise.race([
-            process.exited,
-            sleep(this.#options.clock, EXIT_NEWS_MS, life.over.signal).catch(() => {}),
-          ]);
-          this.#tell(
-            life,
-            error instanceof PortTaken
-              ? { type: "port-taken", reason: error.message }
-              : { type: "no-token", reason: toAssistantError(error).message },
-          );
-        },
-      );
+    void this.#untilReady(life, process, launch, recorded).then((news) => this.#tell(life, news));
     this.#options.log.info(
       { instance: this.id, pid: process.pid, engine, threads: life.order.threads },
       "engine started",
     );
   }
 
+  /** How the start ends: with a token, or with the reason why none came. */
+  async #untilReady(
+    life: Life,
+    process: EngineProcess,
+    launch: PreparedLaunch,
+    recorded: Promise<void>,
+  ): Promise<News> {
+    const { endpoint, probe } = launch;
+    const { clock } = this.#options;
+    const note = (lack: string | null): void => {
+      life.lack = lack;
+    };
+    const starting = { endpoint, kind: life.order.model.kind, portWatch: life.portWatch, note };
+    try {
+      await becomeReady(probe, starting, clock, life.over.signal, this.#settings.lookTimeoutMs);
+      // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on record.
+      await this.#restoreSlots(life);
+      await recorded;
+      return { type: "up" };
+    } catch (error) {
+      // A process that just died has broken the probe; its exit says more, and comes within moments.
+      await Promise.race([process.exited, sleep(clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
+      return error instanceof PortTaken
+        ? { type: "port-taken", reason: error.message }
+        : { type: "no-token", reason: toAssistantError(error).message };
+    }
+  }
+
   #up(life: Life): void {
     cancelTimers(life);
     life.readySince = this.#options.clock.monotonic();
-    this.#step("up", { readyAt: this.#options.clock.now(), attempts: 0, restoredConversations: life.restored });
-    const engine = this.#watched(life);
+    this.#step("up", { readyAt: this.#now, attempts: 0, restoredConversations: life.restored });
+    const engine = watchedEngine(life, this.#files);
     if (!engine) return;
     void watchEngine(engine, this.#options.clock, this.#settings, life.over.signal, {
       seen: (found) => {
@@ -267,24 +254,11 @@ export class Instance {
 
   #suspect(): void {
     const life = this.#life;
-    const engine = life?.readySince ? this.#watched(life) : null;
+    const engine = life?.readySince ? watchedEngine(life, this.#files) : null;
     if (!life || !engine) return;
     void examine(engine, this.#settings, life.over.signal).then((evidence) => {
       if (evidence !== null) this.#tell(life, { type: "wedged", evidence });
     });
-  }
-
-  #watched(life: Life): WatchedEngine | null {
-    if (!life.process || !life.launch) return null;
-    return {
-      pid: life.process.pid,
-      endpoint: life.launch.endpoint,
-      probe: life.launch.probe,
-      portWatch: life.portWatch,
-      kind: life.order.model.kind,
-      logFile: this.#files.logFile,
-      computesOnCpu: life.order.device.vendor === "cpu",
-    };
   }
 
   #stop(cause: StopCause, graceMs: number): void {
@@ -315,13 +289,13 @@ export class Instance {
     const { slotCache, isCurrent } = this.#options;
     const comesBack =
       cause === "idle" || cause === "evicted" || (cause === "reload" && (isCurrent?.(life.order.model) ?? false));
-    if (!slotCache || !life.slotPlace || !life.launch || life.readySince === null || !comesBack || this.#closing)
-      return false;
+    const { launch } = life;
+    if (!slotCache || !launch?.slotPlace || life.readySince === null || !comesBack || this.#closing) return false;
     const saving = new AbortController();
     life.saving = saving;
     const signal = AbortSignal.any([saving.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
     void slotCache
-      .save(life.slotPlace, life.launch.endpoint, signal)
+      .save(launch.slotPlace, launch.endpoint, signal)
       .then((names) => this.#tell(life, { type: "saved", names }));
     return true;
   }
@@ -334,12 +308,10 @@ export class Instance {
 
   async #restoreSlots(life: Life): Promise<void> {
     const { slotCache } = this.#options;
-    if (!slotCache || !life.slotPlace || !life.launch) return;
-    life.restored = await slotCache.restore(
-      life.slotPlace,
-      life.launch.endpoint,
-      AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]),
-    );
+    const { launch } = life;
+    if (!slotCache || !launch?.slotPlace) return;
+    const signal = AbortSignal.any([life.over.signal, AbortSignal.timeout(this.#settings.slotsMs)]);
+    life.restored = await slotCache.restore(launch.slotPlace, launch.endpoint, signal);
   }
 
   #stopFailed(): void {
@@ -374,21 +346,21 @@ export class Instance {
     if (process !== life.process) return;
     life.process = null;
     // Only what an earlier life had left: the start goes on.
-    if (!life.spawned && this.#snapshot.state === "starting") return;
+    if (life.launch === null && this.#snapshot.state === "starting") return;
     cancelTimers(life);
     await rm(this.#files.socketPath, { force: true }).catch(() => {});
     this.#update({ pid: null, endpoint: null, memoryBytes: null, decodingTokensPerSecond: 0 });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);
     if (state === "failed") return;
-    const log = await tailOf(this.#files.logFile, 60, life.logStart).catch(() => "");
+    const log = await tailOf(this.#files.logFile, 60, life.launch?.logStart).catch(() => "");
     const phase = state === "starting" ? "starting" : "up";
-    this.#fail(life, deathByExit(exit, phase, log, this.#options.clock.now()), phase);
+    this.#fail(life, deathByExit(exit, phase, log, this.#now), phase);
   }
 
   async #timedOut(life: Life): Promise<void> {
-    const lastLine = await tailOf(this.#files.logFile, 1, life.logStart).catch(() => "");
-    const death = deathByTimeout(this.#settings.startTimeoutMs, this.#options.clock.now(), life.lack, lastLine);
+    const lastLine = await tailOf(this.#files.logFile, 1, life.launch?.logStart).catch(() => "");
+    const death = deathByTimeout(this.#settings.startTimeoutMs, this.#now, life.lack, lastLine);
     this.#fail(life, death, "starting");
   }
 
@@ -419,16 +391,15 @@ export class Instance {
     const { pid } = this.#snapshot;
     const message = `Process ${pid} does not end even by SIGKILL: it is stuck inside a system call, most likely in a driver, and may still hold its memory.`;
     this.#options.log.error({ instance: this.id, pid }, message);
-    const lastDeath: Death = { at: this.#options.clock.now(), cause: "stopped", message, exitCode: null, signal: null };
+    const lastDeath: Death = { at: this.#now, cause: "stopped", message, exitCode: null, signal: null };
     this.#startAgain = false;
-    this.#step("unkillable", { lastDeath, retryAt: this.#options.clock.now() + restartLimits.longestDelayMs });
+    this.#step("unkillable", { lastDeath, retryAt: this.#now + restartLimits.longestDelayMs });
     this.#tellGone(true);
   }
 
   #gone(life: Life): void {
     // What had failed before it was stopped keeps its own reason.
-    const lastDeath =
-      life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#options.clock.now());
+    const lastDeath = life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#now);
     this.#step("gone", { lastDeath, readyAt: null, startedAt: null, attempts: 0 });
     this.#tellGone();
     if (!this.#startAgain) return;
@@ -441,6 +412,10 @@ export class Instance {
     if (!this.#closing || (!whatever && this.#snapshot.state !== "absent")) return;
     this.#mailbox.close();
     for (const done of this.#whenGone.splice(0)) done();
+  }
+
+  get #now(): number {
+    return this.#options.clock.now();
   }
 
   #later(life: Life, delayMs: number, news: News): void {
@@ -470,13 +445,3 @@ export class Instance {
     this.#options.onEvent({ type: "transition", from, snapshot: this.#snapshot });
   }
 }
-
-/** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
-const notPrepared = (error: AssistantError, at: number): Death => ({
-  at,
-  cause: "spawn-error",
-  message: error.remedy ? `${error.message} ${error.remedy}` : error.message,
-  exitCode: null,
-  signal: null,
-  error: error.code,
-});

@@ -13,6 +13,7 @@ import type { EngineProcess, Exit } from "./engine-process.ts";
 import type { PortWatch } from "./port-listener.ts";
 import type { FleetOptions } from "./ports.ts";
 import type { SlotPlace, Successor } from "./slot-cache.ts";
+import type { WatchedEngine } from "./watch.ts";
 
 /** What others may post. Only the owner loop acts on it. */
 export type Order =
@@ -32,7 +33,9 @@ export interface PreparedLaunch {
   readonly port: number | null;
   /** Whether only a process that it started may listen there. */
   readonly ownListener: boolean;
+  /** Where its part of the log file begins. */
   readonly logStart: number;
+  /** Where its conversations are saved; null: nowhere. */
   readonly slotPlace: SlotPlace | null;
 }
 
@@ -54,8 +57,6 @@ export interface Life {
   readonly timers: Timer[];
   /** Until it has spawned one: what an earlier life left, killed and not yet gone. */
   process: EngineProcess | null;
-  spawned: boolean;
-  logStart: number;
   readySince: number | null;
   /** What it was spawned with; null before. */
   launch: PreparedLaunch | null;
@@ -63,8 +64,6 @@ export interface Life {
   portWatch: PortWatch | null;
   /** What kept it from being ready at the last look; null: nothing worth saying. */
   lack: string | null;
-  /** Where its conversations are saved; null: nowhere. */
-  slotPlace: SlotPlace | null;
   /** Names of the saved conversations that it was given. */
   restored: readonly string[];
   /** While its conversations are saved; aborted when there is no time for that. */
@@ -82,26 +81,35 @@ export const newLife = (order: StartOrder, lingering: EngineProcess | null): Lif
   over: new AbortController(),
   timers: [],
   process: lingering,
-  spawned: false,
-  logStart: 0,
   readySince: null,
   launch: null,
   portWatch: null,
   lack: null,
-  slotPlace: null,
   restored: [],
   saving: null,
   graceMs: 0,
   stopCause: null,
 });
 
-export function slotHolder({ slotPlace, over, launch }: Life, withinMs: number): Omit<Successor, "took"> | null {
-  if (slotPlace === null || launch === null) return null;
+export function slotHolder({ over, launch }: Life, withinMs: number): Omit<Successor, "took"> | null {
+  if (!launch?.slotPlace) return null;
   return {
-    place: slotPlace,
+    place: launch.slotPlace,
     endpoint: launch.endpoint,
     signal: AbortSignal.any([over.signal, AbortSignal.timeout(withinMs)]),
   };
+}
+
+/** Null while nothing of it runs. */
+export function watchedEngine(
+  { process, launch, order, portWatch }: Life,
+  { logFile }: InstanceFiles,
+): WatchedEngine | null {
+  if (process === null || launch === null) return null;
+  const { endpoint, probe } = launch;
+  const { model, device } = order;
+  const computesOnCpu = device.vendor === "cpu";
+  return { pid: process.pid, endpoint, probe, portWatch, kind: model.kind, logFile, computesOnCpu };
 }
 
 export function cancelTimers(life: Life): void {
@@ -147,5 +155,4 @@ export const blankSnapshot = (order: StartOrder, { logFile }: InstanceFiles): In
   retryAt: null,
   lastDeath: null,
   memoryBytes: null,
-  loadProgress: null,
 });

@@ -8,7 +8,7 @@ import type { SpawnEngine } from "./engine-process.ts";
 import type { SlotCache } from "./slot-cache.ts";
 
 /** The part of a logger that the fleet uses; pino's fits. */
-export interface FleetLog {
+interface FleetLog {
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;

@@ -1,12 +1,10 @@
-import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { AuditEntry } from "../api/audit.ts";
 import type { Conversations } from "../conversations/conversations.ts";
 import type { ListenAddress } from "../core/config.ts";
 import type { Voice } from "../core/engine.ts";
-import { AssistantError, type ErrorCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RequestProgress } from "../core/request.ts";
 import type { Tracer } from "../core/trace.ts";
@@ -58,6 +56,7 @@ import type {
   RunningSlots,
   ServersPort,
 } from "./ports.ts";
+import { closeServer, openServer, type UnixAddress } from "./server.ts";
 
 export interface GatewayOptions {
   readonly inference: InferenceCore;
@@ -122,10 +121,6 @@ export interface GatewayOptions {
   readonly pace?: ClientPace;
   /** Serves these models alone, one for each operation, whatever a request's `model` says. Default: all. */
   readonly onlyModels?: readonly string[];
-}
-
-export interface UnixAddress {
-  readonly path: string;
 }
 
 export interface Gateway {
@@ -323,7 +318,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         server.on("drop", () => server.closeIdleConnections());
       }
       watchDisconnects(server);
-      const where = await open(server, address);
+      const where = await openServer(server, address);
       servers.add(server);
       return where;
     },
@@ -339,60 +334,3 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
 /** Without presets a reference is what it says. */
 const asWritten = async (reference: string): Promise<PullOrder> => ({ reference, name: null });
-
-async function open(server: Server, address: ListenAddress | UnixAddress): Promise<string> {
-  if ("path" in address) {
-    // The caller holds the daemon's lock: a socket that lies there belongs to nobody.
-    await rm(address.path, { force: true });
-    await bind(server, { path: address.path }, address.path);
-    await chmod(address.path, 0o600);
-    return address.path;
-  }
-  await bind(server, { host: address.host, port: address.port }, `${address.host}:${address.port}`);
-  const { port } = server.address() as AddressInfo;
-  // 0.0.0.0 is where to listen, not where to go.
-  const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function bind(server: Server, target: { path: string } | { host: string; port: number }, shown: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(bindError(error, shown)));
-    server.listen(target, () => {
-      server.removeAllListeners("error");
-      resolve();
-    });
-  });
-}
-
-function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError {
-  switch (error.code) {
-    case "EADDRINUSE":
-      return new AssistantError("address_in_use", `Another program listens on ${shown}.`, {
-        remedy: "Stop it, or choose another address with `[server] http_addr`.",
-        cause: error,
-      });
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, {
-        remedy: "Correct `[server] http_addr`.",
-        cause: error,
-      });
-    default:
-      return new AssistantError("not_writable", `Cannot listen on ${shown}: ${error.message}`, { cause: error });
-  }
-}
-
-// Connections that were told to stay open before the end was decided become idle one by one.
-const IDLE_SWEEP_MS = 50;
-
-function closeServer(server: Server, now: boolean): Promise<void> {
-  if (now) server.closeAllConnections();
-  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-  const closed = new Promise<void>((resolve) => {
-    // A server that was told before keeps its answer to the first caller; the later ones see its connections end.
-    if (server.listening) server.close(() => resolve());
-    else server.getConnections((_, count) => (count === 0 ? resolve() : server.once("close", resolve)));
-  });
-  return closed.finally(() => clearInterval(sweep));
-}

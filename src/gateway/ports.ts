@@ -9,7 +9,7 @@ import type { KeyRing } from "../keys/key-ring.ts";
 import type { PullService } from "../models/pull-service.ts";
 
 /** Actions on a model as a whole. */
-export type ModelVerb = "load" | "unload" | "restart";
+type ModelVerb = "load" | "unload" | "restart";
 
 /** What the admin API may ask of the daemon. Rejections are AssistantErrors. */
 export interface ControlPort {

@@ -91,7 +91,7 @@ export function resolveModel(
  * The models that are asked in the place of one that cannot serve a call, in order. Those that are not there now, that do
  * not answer the operation, or that the caller's key may not use are passed over.
  */
-export const fallbacksOf = (
+const fallbacksOf = (
   directory: ModelDirectory,
   { operation, caller }: Pick<InferenceCall, "operation" | "caller">,
   { name, fallbacks = [] }: ModelSpec,

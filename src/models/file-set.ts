@@ -29,7 +29,7 @@ const NO_MODEL = /imatrix/i;
 const PROJECTOR_ORDER = [/(^|[^b])f16/i, /bf16/i, /q8_0/i, /f32/i];
 
 export const isPart = (file: string): boolean => PART.test(file);
-export const isProjector = (file: string): boolean => PROJECTOR.test(basename(file));
+const isProjector = (file: string): boolean => PROJECTOR.test(basename(file));
 
 /** The names of all parts of the model that `file` is a part of, or `file` alone. */
 export function partsOf(file: string): [string, ...string[]] {

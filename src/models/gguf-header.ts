@@ -112,7 +112,7 @@ const OTHERS: Readonly<Record<string, readonly [what: string, remedy: string]>> 
 };
 
 /** Throws `model_invalid` for GGUF files that are no language model. */
-export function refuseOther({ architecture, capabilities }: GgufHeader, shownAs: string): void {
+function refuseOther({ architecture, capabilities }: GgufHeader, shownAs: string): void {
   const other = OTHERS[String(capabilities["type"])];
   if (other !== undefined)
     throw new AssistantError(

@@ -17,7 +17,6 @@ export type {
   PullOptions,
   PullPhase,
   PullProgress,
-  PullTiming,
 } from "./pull/types.ts";
 
 /**

@@ -39,7 +39,7 @@ const MAX_KEY_BYTES = 256;
 /** The longest JSON, which is read whole to see that it is JSON. */
 const MAX_JSON_BYTES = 64 * 2 ** 20;
 
-export const refOf = ({ key, bytes, createdAt, expiresAt = null, contentType }: StoredObject): ObjectRef => ({
+const refOf = ({ key, bytes, createdAt, expiresAt = null, contentType }: StoredObject): ObjectRef => ({
   path: `${OBJECTS_PATH}/${encodeURIComponent(key)}`,
   key,
   size: bytes,

@@ -9,7 +9,7 @@ export interface RedisPlace {
   readonly channel?: string;
 }
 
-export const REDIS = "Redis";
+const REDIS = "Redis";
 export const DEFAULT_REDIS = "redis://127.0.0.1:6379";
 
 /** Throws `pipeline_invalid` unless one is named. */

@@ -11,7 +11,7 @@ import { connectors } from "../upstreams/connectors.ts";
 import { joinedModels } from "./catalog.ts";
 import { idleStatus, RemoteProvider } from "./remote-provider.ts";
 
-export interface ProvidersLog {
+interface ProvidersLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }

@@ -51,7 +51,7 @@ const instancesOf = (status: DaemonStatus, model: string): InstanceStatus[] =>
   status.instances.filter((instance) => instance.model === model);
 
 /** Pure. `before`: the processes that ran when the action was asked for. */
-export function isDone(
+function isDone(
   action: ModelAction,
   instances: readonly Pick<InstanceStatus, "state" | "pid">[],
   before: ReadonlySet<number>,

@@ -9,8 +9,7 @@ export interface TaskConversation {
 }
 
 /** What asks for a history: the model that is to see it, and for whom. */
-export interface HistoryOrigin
-  extends Pick<InferenceCall, "caller" | "cancellation" | "route" | "priority" | "deadlineAt"> {
+interface HistoryOrigin extends Pick<InferenceCall, "caller" | "cancellation" | "route" | "priority" | "deadlineAt"> {
   readonly model: string;
 }
 

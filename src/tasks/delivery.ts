@@ -1,6 +1,6 @@
 import type { CollectionSpec } from "../core/store.ts";
 
-export interface DeliveryAttempt {
+interface DeliveryAttempt {
   /** Epoch milliseconds. */
   readonly at: number;
   readonly durationMs: number;

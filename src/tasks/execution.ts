@@ -8,7 +8,7 @@ import { type TextAnswer, TextSink } from "./answer-sink.ts";
 import type { TaskRecord } from "./record.ts";
 
 /** Reads a chat request as every door does that has one. Throws `invalid_request`. */
-export type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "checked" | "prompt" | "maxTokens">;
+type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "checked" | "prompt" | "maxTokens">;
 
 export interface Execution {
   readonly inference: Pick<InferenceCore, "run">;

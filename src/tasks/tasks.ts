@@ -10,6 +10,7 @@ import { noConversations, type TaskConversations } from "./conversation.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Execution } from "./execution.ts";
+import { followTask, type TaskEvent } from "./follow.ts";
 import { type Job, type JobOrder, kindOfLane, laneOfKind } from "./jobs.ts";
 import { type Created, type StoredTask, type TaskChange, TaskLedger, taskNotFound } from "./ledger.ts";
 import { type Output, Outputs } from "./output.ts";
@@ -65,18 +66,6 @@ export interface TaskQuery {
   readonly after: string | null;
 }
 
-/** What happens to a task, for somebody who follows it. */
-export type TaskEvent =
-  | { readonly type: "status"; readonly task: StoredTask }
-  /** More of the output. */
-  | { readonly type: "text"; readonly text: string }
-  /** Another attempt begins: what came of the output is void. */
-  | { readonly type: "restart" }
-  /** Nothing has happened for a while. */
-  | { readonly type: "idle" }
-  | { readonly type: "end"; readonly task: StoredTask };
-
-const IDLE_MS = 15_000;
 /** How long a count of what waits is good for where other daemons change it. */
 const COUNTED_FOR_MS = 1_000;
 const START_RETRY_MS = 5_000;
@@ -335,41 +324,14 @@ export class Tasks {
   }
 
   /** What happens to the task until it has ended, its output from the start, however late this is called. */
-  async *follow(id: string, owner: Owner): AsyncGenerator<TaskEvent> {
-    let shown: TaskStatus | null = null;
-    let output: ReturnType<Outputs["get"]> = null;
-    let sent = "";
-    const { value: first } = await this.get(id, owner);
-    using _elsewhere = isEnded(first.status) ? null : (this.#relay?.follow(id, () => this.#outputs.mirror(id)) ?? null);
-    for (;;) {
-      using next = this.#outputs.next(id);
-      const running = this.#outputs.get(id);
-      if (running === null || running !== output) {
-        const task = await this.get(id, owner);
-        const { status, result } = task.value;
-        if (status !== shown) yield { type: "status", task };
-        shown = status;
-        if (isEnded(status)) {
-          yield* remaining(sent, result?.text ?? sent);
-          yield { type: "end", task };
-          return;
-        }
-        if (running !== null && sent !== "") yield { type: "restart" };
-        if (running !== null) sent = "";
-        output = running;
-      }
-      const text = output?.text.slice(sent.length) ?? "";
-      if (text !== "") {
-        sent += text;
-        yield { type: "text", text };
-        continue;
-      }
-      if (this.#isClosed)
-        throw new AssistantError("shutting_down", "The daemon is stopping; the task goes on when it is started again.");
-      const idle = Promise.withResolvers<"idle">();
-      using _timer = this.#options.clock.after(IDLE_MS, () => idle.resolve("idle"));
-      if ((await Promise.race([next.changed, idle.promise])) === "idle") yield { type: "idle" };
-    }
+  follow(id: string, owner: Owner): AsyncGenerator<TaskEvent> {
+    return followTask(id, {
+      read: () => this.get(id, owner),
+      outputs: this.#outputs,
+      relay: this.#relay,
+      clock: this.#options.clock,
+      isClosed: () => this.#isClosed,
+    });
   }
 
   #concurrencyOf(lane: string): number {
@@ -413,11 +375,4 @@ export class Tasks {
     if (problem === null) return;
     throw new AssistantError("invalid_request", `output_schema: ${problem}.`, { param: "output_schema" });
   }
-}
-
-/** What a reader lacks of a text; the whole text where it has another one. */
-function* remaining(sent: string, whole: string): Generator<TaskEvent> {
-  if (!whole.startsWith(sent)) yield { type: "restart" };
-  const text = whole.startsWith(sent) ? whole.slice(sent.length) : whole;
-  if (text !== "") yield { type: "text", text };
 }

@@ -64,10 +64,7 @@ function stateCell({ instance, now }: InstanceRow): Cell {
     case "ready":
       return { text: instance.pinned ? "ready*" : "ready", tone: instance.inFlight > 0 ? "busy" : "good" };
     case "starting":
-      return {
-        text: instance.loadProgress === null ? "loading" : `load ${formatPercent(instance.loadProgress)}`,
-        tone: "busy",
-      };
+      return { text: "loading", tone: "busy" };
     case "failed":
       return {
         text: instance.retryAt === null ? "failed" : `failed ↻${formatDuration(Math.max(0, instance.retryAt - now))}`,

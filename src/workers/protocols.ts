@@ -4,7 +4,7 @@ import { FormUpstream } from "../upstreams/worker/form-upstream.ts";
 import { getStatus } from "../upstreams/worker/get-status.ts";
 
 /** `silent`: it did not answer in time, as one that is busy may not. */
-export type WorkerHealth = "well" | "unwell" | "silent";
+type WorkerHealth = "well" | "unwell" | "silent";
 
 /** How workers of one protocol are asked, and asked how they are. */
 export interface WorkerDriver {

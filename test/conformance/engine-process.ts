@@ -4,33 +4,17 @@ import { type IncomingMessage, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Device } from "../../src/core/device.ts";
 import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
-import { PLAIN_LLAMA } from "../../src/core/llama.ts";
-import {
-  capabilitiesOfKind,
-  ENGINE_SAMPLING,
-  type EngineId,
-  type ModelKind,
-  type ModelSpec,
-} from "../../src/core/model.ts";
+import { ENGINE_SAMPLING, type EngineId, type ModelKind, type ModelSpec } from "../../src/core/model.ts";
 import type { SlotProgress } from "../../src/core/probe.ts";
 import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
+import { testDevice, testModel } from "../support/fake-engine.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
 import { documentsIn } from "../support/store.ts";
 
 export const bothEngines: readonly EngineId[] = ["llama-server", "node-llama-cpp"];
 
-export const cpu: Device = {
-  id: "cpu",
-  vendor: "cpu",
-  name: "CPU",
-  memoryTotalBytes: 8e9,
-  memoryFreeBytes: 4e9,
-  utilizationPercent: null,
-  temperatureCelsius: null,
-  env: {},
-};
+export const cpu = testDevice({ memoryTotalBytes: 8e9, memoryFreeBytes: 4e9 });
 
 interface ModelOverrides {
   readonly kind?: ModelKind;
@@ -43,48 +27,12 @@ interface ModelOverrides {
 }
 
 export function modelSpec(engine: EngineId, file: string, overrides: ModelOverrides = {}): ModelSpec {
-  const kind = overrides.kind ?? "chat";
-  return {
-    ...{ name: "smol", aliases: [], kind, capabilities: capabilitiesOfKind(kind) },
-    ...{ engine, source: { type: "file", path: file } },
-    load: {
-      ...{
-        contextTokens: 1024,
-        slots: 2,
-        batchTokens: 32,
-        microBatchTokens: 32,
-        threads: 2,
-        gpuLayers: 0,
-        splitMode: "layer",
-        mainGpu: 0,
-        tensorSplit: [],
-      },
-      ...{
-        mmap: true,
-        cacheTypeK: "f16",
-        cacheTypeV: "f16",
-        hostCacheMib: 0,
-        chatTemplate: "",
-        projectorPath: "",
-        pooling: null,
-        llama: PLAIN_LLAMA,
-        extraArgs: [],
-      },
-      ...overrides.load,
-    },
-    sampling: { ...ENGINE_SAMPLING, ...overrides.sampling },
-    ...{
-      includeUsage: false,
-      devices: [],
-      replicas: 1,
-      idleTtlMs: null,
-      preload: false,
-      pinned: false,
-      ownAddresses: [],
-      file: "smol.toml",
-      fingerprint: "1",
-    },
-  };
+  const { kind = "chat", load, sampling } = overrides;
+  const facts = { name: "smol", kind, engine, source: { type: "file", path: file } } as const;
+  return testModel(
+    { ...facts, sampling: { ...ENGINE_SAMPLING, ...sampling }, file: "smol.toml", fingerprint: "1" },
+    { contextTokens: 1024, batchTokens: 32, microBatchTokens: 32, threads: 2, ...load },
+  );
 }
 
 export const planFor = (model: ModelSpec, modelPath: string, socketPath: string): LaunchPlan => ({
@@ -92,7 +40,7 @@ export const planFor = (model: ModelSpec, modelPath: string, socketPath: string)
 });
 
 /** The engine as the product finds it, with the binary that the test run has built. */
-export async function engineFor(id: EngineId, folder: string): Promise<Engine> {
+async function engineFor(id: EngineId, folder: string): Promise<Engine> {
   const enginesDir = join(folder, "unused");
   const llamaServerPath = id === "llama-server" ? nativeEngineFile() : null;
   const engines = createEngines({

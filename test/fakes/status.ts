@@ -22,7 +22,6 @@ export const fakeInstance = (fields: Partial<InstanceStatus> = {}): InstanceStat
   memoryBytes: 412 * 1024 ** 2,
   estimatedMemoryBytes: 430 * 1024 ** 2,
   logFile: "/var/log/assistant/smollm2@cpu.log",
-  loadProgress: null,
   inFlight: 0,
   load: 0,
   decodeTokensPerSecond: null,

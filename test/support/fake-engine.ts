@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/core/device.ts";
 import { type Engine, type LaunchPlan, traitsOf } from "../../src/core/engine.ts";
-import { PLAIN_LLAMA } from "../../src/core/llama.ts";
-import { capabilitiesOfKind, ENGINE_SAMPLING, type ModelSpec } from "../../src/core/model.ts";
+import type { InstanceSnapshot } from "../../src/core/instance.ts";
+import { capabilitiesOfKind, ENGINE_SAMPLING, type ModelSpec, PLAIN_LOAD } from "../../src/core/model.ts";
 import type { Knobs } from "../fakes/engine/knobs.ts";
 import type { EngineRecord } from "../fakes/engine/record.ts";
 import { compileCache } from "./assistant.ts";
@@ -96,24 +96,13 @@ export function testModel(changes: Partial<ModelSpec> = {}, load: Partial<ModelS
     engine: "llama-server",
     source: { type: "file", path: "/nowhere/fake.gguf" },
     load: {
+      ...PLAIN_LOAD,
       contextTokens: 4096,
       slots: 2,
       batchTokens: 512,
       microBatchTokens: 512,
       threads: "auto",
-      gpuLayers: 0,
       splitMode: "layer",
-      mainGpu: 0,
-      tensorSplit: [],
-      mmap: true,
-      cacheTypeK: "f16",
-      cacheTypeV: "f16",
-      hostCacheMib: 0,
-      chatTemplate: "",
-      projectorPath: "",
-      pooling: null,
-      llama: PLAIN_LLAMA,
-      extraArgs: [],
       ...load,
     },
     sampling: ENGINE_SAMPLING,
@@ -129,6 +118,28 @@ export function testModel(changes: Partial<ModelSpec> = {}, load: Partial<ModelS
     ...changes,
   };
 }
+
+export const testSnapshot = (changes: Partial<InstanceSnapshot> = {}): InstanceSnapshot => ({
+  id: "fake@cpu",
+  model: "fake",
+  device: "cpu",
+  engine: "llama-server",
+  traits: { noticesDisconnects: true, separatesCaches: true },
+  state: "ready",
+  pid: 1,
+  endpoint: "/run/fake.sock",
+  slots: 2,
+  contextTokens: 4096,
+  threads: 1,
+  startedAt: 0,
+  readyAt: 0,
+  attempts: 0,
+  retryAt: null,
+  lastDeath: null,
+  memoryBytes: null,
+  logFile: "",
+  ...changes,
+});
 
 export const testDevice = (changes: Partial<Device> = {}): Device => ({
   id: "cpu",

@@ -19,13 +19,13 @@ interface DescribedFlag {
 
 const INTRODUCTION = `# Commands
 
-This page is generated from the commands; a test keeps it up to date. \`assistant help COMMAND\` shows the same in a terminal.
+This page is generated from the commands; a test keeps it up to date. \`assistant help COMMAND\` prints the same in a terminal.
 
-Options of every command: \`--config FILE\` chooses the configuration file, \`--help\` explains the command and, where a command prints
-data, \`--json\` prints it as JSON; an error is then \`{"error": {"code", "message", "remedy"}}\` on standard output.
+All commands accept \`--config FILE\`, which selects the configuration file, and \`--help\`. Commands that print data accept \`--json\`,
+which prints it as JSON; errors are then printed to standard output as \`{"error": {"code", "message", "remedy"}}\`.
 
-Exit codes: 0 done · 1 failed · 2 wrong arguments · 3 the daemon is not running · 4 no such model or instance · 5 no such engine here ·
-70 a bug in Assistant · 78 a mistake in the configuration · 130 interrupted.
+Exit codes: 0 success · 1 failure · 2 invalid arguments · 3 daemon not running · 4 model or instance not found · 5 engine not available ·
+70 bug in Assistant · 78 invalid configuration · 130 interrupted.
 `;
 
 /** docs/commands.md: every command with usage, arguments, options and examples, in the order of their names. Pure. */

@@ -41,8 +41,7 @@ function describe(action: ModelAction, model: string, instances: readonly Instan
   const running = instances.reduce((sum, { state, inFlight }) => (state === "draining" ? sum + inFlight : sum), 0);
   if (running > 0)
     return `${GERUNDS[action]} ${model}: ${running} running ${running === 1 ? "request" : "requests"} may finish`;
-  const loading = instances.find(({ state }) => state === "starting")?.loadProgress ?? null;
-  return loading === null ? `${GERUNDS[action]} ${model}` : `loading ${model}, ${Math.round(loading * 100)} %`;
+  return `${GERUNDS[action]} ${model}`;
 }
 
 function findModel(name: string, { models }: DaemonStatus): ModelStatus {

@@ -82,11 +82,7 @@ export function describeWait(status: DaemonStatus, model: string): string {
   if (instances.some((instance) => instance.state === "ready")) {
     return known !== undefined && known.queued > 1
       ? `${model}: ${known.queued} requests in the queue`
-      : `${model} reads the prompt`;
+      : `${model} is processing the prompt`;
   }
-  const starting = instances.find((instance) => instance.state === "starting");
-  if (starting === undefined) return `waiting for ${model}`;
-  return starting.loadProgress === null
-    ? `loading ${model}`
-    : `loading ${model}, ${Math.round(starting.loadProgress * 100)} %`;
+  return instances.some(({ state }) => state === "starting") ? `loading ${model}` : `waiting for ${model}`;
 }

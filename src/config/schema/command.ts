@@ -13,39 +13,37 @@ export const CommandSection = section(
     ),
     operations: list(
       Type.Enum(["chat", "completion", "embedding", "rerank", "image", "speech", "transcription", "translation"]),
-      "What the program answers.",
-      {
-        defaultText: "all that the section's kind of model does",
-      },
+      "Operations that the program supports.",
+      { defaultText: "all that the section's kind of model does" },
     ),
     served_model: text(
-      "Written as `model` into every request, for programs that know one name only; `{name}` is the model's. Without it requests are passed on as they are.",
+      "Value of `model` in every request, for programs that accept a single name; `{name}` is the model's name. If empty, requests are passed on unchanged.",
       { default: "" },
     ),
-    health_path: text("Answers GET with a status of 200 to 299 once the program is ready.", {
+    health_path: text("Path that answers GET with status 200 to 299 once the program is ready.", {
       default: "/health",
       pattern: "^/[\\x21-\\x7e]*$",
       patternText: 'a path such as "/health"',
     }),
-    env: freeTable(Type.String({ secret: true }), "Environment of the program, where placeholders may be used too.", {
+    env: freeTable(Type.String({ secret: true }), "Environment variables of the program. Placeholders may be used.", {
       pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
       keysText: "the name of a variable",
     }),
     pass_env: list(
       Type.String({ minLength: 1 }),
-      "Variables that it inherits of the daemon's environment, such as `HF_TOKEN`. Others than `PATH`, `HOME` and those of GPUs are kept from it.",
+      "Variables to inherit from the daemon's environment, such as `HF_TOKEN`, in addition to `PATH`, `HOME` and those of GPUs.",
       { default: [] },
     ),
-    working_dir: text("Directory it runs in; relative to this file.", { defaultText: "the daemon's" }),
-    stop_signal: choice([...stopSignals], "Asks the program to end.", { default: "SIGTERM" }),
-    stop_grace_s: integer("From that signal to SIGKILL.", { minimum: 0, maximum: 60, default: 10, unit: "s" }),
-    memory_mib: integer("Memory that one instance takes on its device, as far as is known before it runs.", {
+    working_dir: text("Working directory; relative to this file.", { defaultText: "the daemon's" }),
+    stop_signal: choice([...stopSignals], "Signal that asks the program to exit.", { default: "SIGTERM" }),
+    stop_grace_s: integer("Time between that signal and SIGKILL.", { minimum: 0, maximum: 60, default: 10, unit: "s" }),
+    memory_mib: integer("Memory of one instance on its device, before it has been measured.", {
       minimum: 1,
       unit: "MiB",
       defaultText: "as measured, once an instance has run",
     }),
     own_listener: flag(
-      "Take only a process that the program has started for the one behind `{port}`. `false` for containers, whose port is opened by another program.",
+      "Whether the program itself (or a process that it starts) must listen on `{port}`. Use `false` for containers, whose port is opened by another program.",
       { default: true },
     ),
   },

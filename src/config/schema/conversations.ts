@@ -9,11 +9,11 @@ export const ConversationSection = section(
       default: defaults.conversationTtlDays,
       unit: "d",
     }),
-    max_messages: integer("Messages that are kept of a conversation, calls of tools and their results among them.", {
+    max_messages: integer("Messages kept per conversation, including tool calls and their results.", {
       minimum: 2,
       maximum: 10_000,
       default: defaults.maxConversationMessages,
     }),
   },
-  "Conversations that the daemon keeps for its clients.",
+  "Conversations that the daemon stores for its clients.",
 );

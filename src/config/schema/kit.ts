@@ -9,7 +9,7 @@ export interface SpecNote {
 }
 
 /** Facts of a key that JSON Schema has no word for. */
-export interface KeyFacts {
+interface KeyFacts {
   /** Shown as the default, where it is no constant. */
   readonly defaultText?: string;
   readonly unit?: string;
@@ -51,6 +51,13 @@ export const text = (
   description: string,
   options: Common & { pattern?: string; patternText?: string; minLength?: number; maxLength?: number } = {},
 ) => Type.Optional(Type.String({ description, ...options }));
+/** The name of an environment variable of the daemon. */
+export const variableName = (description: string, options: Common = {}) =>
+  text(description, {
+    pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
+    patternText: "the name of an environment variable",
+    ...options,
+  });
 export const requiredText = (
   description: string,
   options: Common & { pattern?: string; patternText?: string; minLength?: number } = {},
@@ -67,6 +74,10 @@ export const list = <T extends TSchema>(items: T, description: string, options: 
   Type.Optional(Type.Array(items, { description, ...options }));
 export const section = <T extends TProperties>(properties: T, description: string, options: Common = {}) =>
   Type.Optional(Type.Object(properties, { description, additionalProperties: false, ...options }));
+
+/** An array of tables. */
+export const entries = <T extends TSchema>(entry: T, description: string) =>
+  Type.Optional(Type.Array(entry, { description }));
 
 /** A table whose keys the user chooses, as `pattern` allows; `keysText` says that in words. */
 export const freeTable = <T extends TSchema>(

@@ -16,16 +16,16 @@ export const llamaLoading = {
           minLength: 1,
           required: true,
         }),
-        scale: decimal("How strongly it is applied where a request says nothing; 0: loaded, and not applied.", {
+        scale: decimal("Default strength; 0: loaded, but not applied.", {
           default: 1,
         }),
       },
       { additionalProperties: false },
     ),
-    "LoRA adapters, one table each: `[[chat.lora]]`. A request's `lora` field gives them other scales, by their place in the list from 0.",
+    "LoRA adapters, one table each: `[[chat.lora]]`. A request's `lora` field overrides their scales, by their index from 0.",
     { default: [] },
   ),
-  rope_scaling: choice(["none", "linear", "yarn"], "How positions beyond the trained context are made.", {
+  rope_scaling: choice(["none", "linear", "yarn"], "How positions beyond the trained context are scaled.", {
     defaultText: fromWeights,
   }),
   rope_scale: decimal("Factor by which the context is stretched.", { exclusiveMinimum: 0, defaultText: fromWeights }),
@@ -52,7 +52,7 @@ export const llamaLoading = {
       pattern: "^[^,=]+=[^,=]+$",
       patternText: 'a string such as "blk\\\\.[0-9]\\\\.ffn_.*=CPU", without commas',
     }),
-    "Where tensors are kept whose names match: `PATTERN=BUFFER`. Memory estimates do not know of it.",
+    "Where tensors with matching names are stored: `PATTERN=BUFFER`. Memory estimates ignore it.",
     { default: [] },
   ),
 };
@@ -61,25 +61,25 @@ export const llamaLoading = {
 export const llamaSpeculation = {
   speculation: choice(
     ["none", ...speculationMethods],
-    "How tokens are guessed ahead, to be checked together: by a smaller model (`draft-…`) or from the text so far (`ngram-…`).",
-    { defaultText: "`draft-simple` where `draft_model` is set, else `none`" },
+    "Speculative decoding, with a smaller model (`draft-…`) or from the text so far (`ngram-…`).",
+    { defaultText: "`draft-simple` if `draft_model` is set, else `none`" },
   ),
   draft_model: text(
-    "Weights that guess tokens: a name, `hf:…` or a path, as in `source`. It needs the same vocabulary. A file on this machine: `assistant pull` brings it.",
+    "Weights of the draft model: a name, `hf:…` or a path, as in `source`. It must have the same vocabulary and be on this machine (`assistant pull`).",
   ),
   draft_device: choice(["same", "cpu"], "Where the draft model runs.", { default: "same" }),
-  draft_n_gpu_layers: integer("Layers of the draft model that the GPU holds; -1: all.", {
+  draft_n_gpu_layers: integer("Layers of the draft model on the GPU; -1: all.", {
     minimum: -1,
     defaultText: "all",
   }),
-  draft_max: integer("Most tokens guessed at once.", { minimum: 1, maximum: 1024, defaultText: engineDefault }),
-  draft_min: integer("Fewest tokens guessed at once.", { minimum: 0, maximum: 1024, defaultText: engineDefault }),
-  draft_p_min: decimal("A token that the draft model holds less probable than this ends its guess.", {
+  draft_max: integer("Maximum number of draft tokens.", { minimum: 1, maximum: 1024, defaultText: engineDefault }),
+  draft_min: integer("Minimum number of draft tokens.", { minimum: 0, maximum: 1024, defaultText: engineDefault }),
+  draft_p_min: decimal("Minimum probability of a draft token; a less probable one ends the draft.", {
     minimum: 0,
     maximum: 1,
     defaultText: engineDefault,
   }),
-  ngram_size: integer("Tokens at the end of the text that are looked for in what came before.", {
+  ngram_size: integer("Length of the n-gram at the end of the text that is looked up in earlier text.", {
     minimum: 1,
     maximum: 1024,
     defaultText: engineDefault,

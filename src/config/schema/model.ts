@@ -11,29 +11,31 @@ import { engineDefault, identity, kept, loading, placement } from "./sections.ts
 
 const batchSpec = "honoured; the default is chosen so that one batch takes about 200 ms on the device";
 const microSpec =
-  "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp itself, and a warning says so";
+  "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp, with a warning";
 
 const ChatSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
+    model_name: text("Name that clients use.", {
       defaultText: "the file's name without `.toml`",
       spec: kept(
         '"default"',
         "the model's name; `\"default\"` stands for the file's name (for `name` of the `[[llama_servers]]` entry)",
       ),
     }),
-    model_alias: text("A further name.", { spec: kept('"default"', 'an alias; `"default"` stands for none') }),
+    model_alias: text("Additional name of the model.", {
+      spec: kept('"default"', 'an alias; `"default"` stands for none'),
+    }),
     ...identity,
     ctx_size: integer(
-      "Context of each single request, prompt and answer together. An instance holds `slots` times as much.",
+      "Context of a single request, prompt and answer together. An instance allocates `slots` times as much.",
       {
         minimum: 32,
         default: defaults.contextTokens,
         unit: "tokens",
-        spec: kept("4096", "honoured as what one request may use, however many slots there are"),
+        spec: kept("4096", "honoured as the context of one request, regardless of the number of slots"),
       },
     ),
-    batch_size: integer("Tokens of one prefill batch. A request whose client left is given up between batches.", {
+    batch_size: integer("Tokens per prefill batch. A request whose client disconnects is cancelled between batches.", {
       minimum: 1,
       unit: "tokens",
       defaultText: "2048 on a GPU; on a CPU 12 per core, 24 to 512",
@@ -56,41 +58,41 @@ const ChatSection = section(
       default: "",
       spec: kept('""', "a stop string of every request"),
     }),
-    n_predict: integer("Most tokens of one answer; -1: until the context is full.", {
+    n_predict: integer("Maximum number of tokens per answer; -1: until the context is full.", {
       minimum: -1,
       default: -1,
       unit: "tokens",
       spec: kept("-1"),
     }),
-    temp: decimal("Sampling temperature where a request gives none.", {
+    temp: decimal("Default sampling temperature.", {
       minimum: 0,
       defaultText: engineDefault,
       spec: kept("1.0"),
     }),
-    top_p: decimal("Nucleus sampling where a request gives none.", {
+    top_p: decimal("Default for nucleus sampling.", {
       minimum: 0,
       maximum: 1,
       defaultText: engineDefault,
       spec: kept("1.0"),
     }),
-    top_k: integer("Candidates kept where a request does not say; 0: all.", { minimum: 0, defaultText: engineDefault }),
-    min_p: decimal("Least probability, relative to the best candidate, where a request gives none.", {
+    top_k: integer("Default number of candidates; 0: all.", { minimum: 0, defaultText: engineDefault }),
+    min_p: decimal("Default minimum probability, relative to the best candidate.", {
       minimum: 0,
       maximum: 1,
       defaultText: engineDefault,
     }),
-    repeat_penalty: decimal("Penalty of repeated tokens where a request gives none; 1: none.", {
+    repeat_penalty: decimal("Default penalty for repeated tokens; 1: none.", {
       exclusiveMinimum: 0,
       defaultText: engineDefault,
       spec: kept("1.1"),
     }),
-    presence_penalty: decimal("OpenAI's presence penalty where a request gives none.", {
+    presence_penalty: decimal("Default presence penalty, as in OpenAI's API.", {
       minimum: -2,
       maximum: 2,
       defaultText: engineDefault,
       spec: kept("0"),
     }),
-    frequency_penalty: decimal("OpenAI's frequency penalty where a request gives none.", {
+    frequency_penalty: decimal("Default frequency penalty, as in OpenAI's API.", {
       minimum: -2,
       maximum: 2,
       defaultText: engineDefault,
@@ -105,14 +107,14 @@ const ChatSection = section(
       default: "",
       spec: kept('""'),
     }),
-    include_usage: flag("End every streamed answer with its usage, even if the request did not ask.", {
+    include_usage: flag("End every streamed answer with its usage, even if the request did not ask for it.", {
       default: false,
       spec: kept("false"),
     }),
-    host_cache_mib: integer("Host memory that keeps the KV state of conversations which lost their slot; 0: none.", {
+    host_cache_mib: integer("Host memory for the KV state of conversations that lost their slot; 0: none.", {
       minimum: 0,
       unit: "MiB",
-      defaultText: "an eighth of the memory, divided by the GPUs, at most 8192",
+      defaultText: "an eighth of the memory divided by the number of GPUs, at most 8192",
     }),
     ...loading,
     ...llamaSpeculation,
@@ -123,35 +125,35 @@ const ChatSection = section(
 
 // What the reference's [embedding] section carries only because it shares its keys with [chat].
 const chatOnly = (value: string | null): { spec: SpecNote } => ({
-  spec: { value, becomes: "accepted, without effect on embeddings; a warning says so where it is set to something" },
+  spec: { value, becomes: "accepted without effect, with a warning if set" },
 });
 
 const EmbeddingSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
-      defaultText: "the file's name, or that and `-embedding` where the file has a chat model too",
+    model_name: text("Name that clients use.", {
+      defaultText: "the file's name, with `-embedding` if the file also has a chat model",
       spec: kept('"default"', 'the model\'s name; `"default"` stands for the default'),
     }),
-    model_alias: text("A further name.", {
+    model_alias: text("Additional name of the model.", {
       spec: kept(
         '"embedding"',
-        'an alias; `"default"` stands for none. Where two models have the same alias, the first keeps it and a warning says so',
+        'an alias; `"default"` stands for none. If two models have the same alias, the first keeps it, with a warning',
       ),
     }),
     ...identity,
-    ctx_size: integer("Longest input.", {
+    ctx_size: integer("Maximum length of an input.", {
       minimum: 8,
       default: defaults.embeddingContextTokens,
       unit: "tokens",
       spec: kept("384"),
     }),
-    batch_size: integer("Tokens of one batch.", {
+    batch_size: integer("Tokens per batch.", {
       minimum: 1,
       unit: "tokens",
       defaultText: "`ctx_size`, at least 512",
       spec: kept("512"),
     }),
-    ubatch_size: integer("Tokens computed at once; an input must fit in it, so a smaller one limits the inputs.", {
+    ubatch_size: integer("Tokens computed at once; also limits the length of an input.", {
       minimum: 1,
       unit: "tokens",
       defaultText: "`batch_size`",
@@ -179,22 +181,22 @@ const { pooling: _, ...rerankLoading } = loading;
 
 const RerankSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
-      defaultText: "the file's name, or that and `-rerank` where the file has another model too",
+    model_name: text("Name that clients use.", {
+      defaultText: "the file's name, with `-rerank` if the file also has another model",
     }),
-    model_alias: text("A further name."),
+    model_alias: text("Additional name of the model."),
     ...identity,
-    ctx_size: integer("Longest query and document together.", {
+    ctx_size: integer("Maximum length of a query and a document together.", {
       minimum: 8,
       default: defaults.embeddingContextTokens,
       unit: "tokens",
     }),
-    batch_size: integer("Tokens of one batch.", {
+    batch_size: integer("Tokens per batch.", {
       minimum: 1,
       unit: "tokens",
       defaultText: "`ctx_size`, at least 512",
     }),
-    ubatch_size: integer("Tokens computed at once; a query and a document must fit in it together.", {
+    ubatch_size: integer("Tokens computed at once; a query and a document together must fit.", {
       minimum: 1,
       unit: "tokens",
       defaultText: "`batch_size`",
@@ -202,21 +204,21 @@ const RerankSection = section(
     ...rerankLoading,
     ...placement,
   },
-  "A reranking model: it says how well each of several documents answers a query.",
+  "A reranking model, which scores how well documents answer a query.",
 );
 
 const ImageSection = section(
   {
-    model_name: text("Name by which clients ask for it.", {
-      defaultText: "the file's name, or that and `-image` where the file has another model too",
+    model_name: text("Name that clients use.", {
+      defaultText: "the file's name, with `-image` if the file also has another model",
     }),
-    model_alias: text("A further name."),
+    model_alias: text("Additional name of the model."),
     ...identity,
     slots: loading.slots,
     threads: loading.threads,
     ...placement,
   },
-  'An image model, for `engine = "command"` alone.',
+  'An image model, for `engine = "command"` only.',
 );
 
 /** One model file, `NAME.toml`. */
@@ -225,20 +227,20 @@ export const ModelFile = Type.Object(
     server: section(
       {
         socket_addr: text(
-          "Address, `host:port`, at which this file's models alone answer, whatever a request's `model` says; `\"\"`: none.",
+          "Address, `host:port`, that serves only this file's models, regardless of a request's `model`; `\"\"`: none.",
           {
             default: "",
             spec: kept(
               '"0.0.0.0:8010"',
-              "honoured; 0.0.0.0 is narrowed to loopback, with a warning, until a key exists or `[server] allow_remote = true` is written in config.toml",
+              "honoured; 0.0.0.0 is restricted to loopback, with a warning, until a key exists or `[server] allow_remote = true` is set in config.toml",
             ),
           },
         ),
       },
-      "An address of this file's models.",
+      "A separate address for this file's models.",
     ),
     capabilities: capabilityTable(
-      'What this file\'s models offer besides what is known of them, such as `gpus = 2` or `language = "de"`. `vision`, `audio`, `tools`, `reasoning` and `infill` follow from the weights, and may be corrected here; `type` and the operations follow from the section.',
+      'Additional capabilities of this file\'s models, such as `gpus = 2` or `language = "de"`. `vision`, `audio`, `tools`, `reasoning` and `infill` are detected from the weights and can be corrected here; `type` and the operations follow from the section.',
     ),
     chat: ChatSection,
     embedding: EmbeddingSection,

@@ -6,20 +6,24 @@ import { flag, freeTable, integer, requiredText, section, text } from "./kit.ts"
 export const PipelineSection = section(
   {
     addr: text(
-      'Address at whose root the pipeline marked `default` answers, `host:port`, such as "127.0.0.1:3421"; `""`: none.',
+      'Address, `host:port`, that serves the pipeline marked `default` at its root, such as "127.0.0.1:3421"; `""`: none.',
       { default: "" },
     ),
   },
-  "Pipelines: models made of stages; docs/pipelines.md has their files.",
+  "Pipelines, models built from stages; docs/pipelines.md describes their files.",
 );
 
 /** `pipelines/NAME.toml`. Stages and the source are checked against the schema of their kind. */
 export const PipelineFile = Type.Object(
   {
-    description: text("What the pipeline is for; shown in lists."),
+    description: text("Description, shown in lists."),
     default: flag("Answer at the root of the pipelines' own listener (`[pipelines] addr`).", { default: false }),
-    queue: integer("Values that may wait between two stages.", { minimum: 1, maximum: 10_000, default: 16 }),
-    max_concurrency: integer("Requests that the pipeline answers at once; further ones wait.", {
+    queue: integer("Values that may wait between two stages before the first one is held up.", {
+      minimum: 1,
+      maximum: 10_000,
+      default: 16,
+    }),
+    max_concurrency: integer("Maximum number of concurrent requests; more wait.", {
       minimum: 1,
       maximum: 10_000,
       default: 64,
@@ -28,7 +32,7 @@ export const PipelineFile = Type.Object(
     awake: freeTable(
       Type.Object(
         {
-          text: requiredText("What is said."),
+          text: requiredText("Text of the greeting."),
           audio: text("A sound file; relative to this file. Default: the pipeline speaks the text."),
         },
         { additionalProperties: false },
@@ -44,13 +48,13 @@ export type PipelineFile = Static<typeof PipelineFile>;
 
 /** Keys that every stage has. */
 export const commonStageKeys = {
-  use: requiredText("The kind of stage, or the path of a module."),
-  name: text("What reports and errors call the stage. Default: its kind.", {
+  use: requiredText("Kind of stage, or path of a module."),
+  name: text("Name of the stage in reports and errors. Default: its kind.", {
     pattern: "^[\\p{L}\\p{N}_.-]{1,64}$",
     patternText: "letters, digits, `_`, `.` and `-`",
   }),
   section: text(
-    "The object of a request that holds the stage's options, such as `TTS`; `enable = false` in it turns the stage off.",
+    "Name of the object in a request that holds the stage's options, such as `TTS`; `enable = false` in it disables the stage.",
   ),
-  to_client: flag("Whether what the stage writes for the client reaches the client.", { default: true }),
+  to_client: flag("Whether the stage's frames are sent to the client.", { default: true }),
 };

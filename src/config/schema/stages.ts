@@ -1,7 +1,7 @@
 import type { Static } from "typebox";
 import { openCcConfigs } from "../../core/opencc.ts";
 import { Type } from "../../core/schema.ts";
-import { choice, decimal, flag, freeTable, integer, requiredText, text } from "./kit.ts";
+import { choice, decimal, flag, freeTable, integer, requiredText, text, variableName } from "./kit.ts";
 import { commonStageKeys } from "./pipelines.ts";
 
 const stage = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
@@ -9,8 +9,6 @@ const stage = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
 
 const anyTable = (description: string) =>
   Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: "object", description }));
-const variable = (description: string) =>
-  text(description, { pattern: "^[A-Za-z_][A-Za-z0-9_]*$", patternText: "the name of an environment variable" });
 const valueType = (description: string) =>
   text(description, { pattern: "^[a-z][a-z0-9_./+-]{0,63}$", patternText: 'a type such as "text", "audio" or "json"' });
 const httpUrl = (description: string) =>
@@ -19,7 +17,7 @@ const httpUrl = (description: string) =>
     patternText: "an http or https URL, without user and password, which belong into headers",
     secret: true,
   });
-const timeout = decimal("Longest silence of the service.", {
+const timeout = decimal("Maximum time without data from the service.", {
   exclusiveMinimum: 0,
   maximum: 3600,
   default: 120,
@@ -34,7 +32,7 @@ const rabbitmq = {
     patternText: "an address that begins with amqp:// or amqps://",
     secret: true,
   }),
-  url_env: variable("Environment variable of the daemon that holds the address with its password, instead of `url`."),
+  url_env: variableName("Environment variable of the daemon that holds the URL with its password, instead of `url`."),
 };
 const redis = {
   url: text("Address of the server, `redis://host:6379/0`. Default: redis://127.0.0.1:6379.", {
@@ -42,19 +40,19 @@ const redis = {
     patternText: "an address that begins with redis:// or rediss://",
     secret: true,
   }),
-  url_env: variable("Environment variable of the daemon that holds the address with its password, instead of `url`."),
+  url_env: variableName("Environment variable of the daemon that holds the URL with its password, instead of `url`."),
   list: text("Name of a list."),
   stream: text("Name of a stream."),
   channel: text("Name of a channel."),
 };
 
 const sql = {
-  database: requiredText("Path of an SQLite database; relative to this file. Other databases are not reached.", {
+  database: requiredText("Path of an SQLite database; relative to this file.", {
     pattern: "^(?![A-Za-z][A-Za-z0-9+.-]*:).+$",
     patternText: "the path of an SQLite database, as other databases are not reached",
     secret: true,
   }),
-  timeout_s: decimal("Longest time that a statement may take.", {
+  timeout_s: decimal("Maximum duration of a statement.", {
     exclusiveMinimum: 0,
     maximum: 3600,
     default: 10,
@@ -65,97 +63,105 @@ const sql = {
 /** What the stages of each kind take. */
 export const stageSchemas = {
   model: stage({
-    model: requiredText("Name or alias of a model of this daemon that answers chats.", { minLength: 1 }),
-    system: text("Instructions before each message."),
-    split: flag("Pass the answer on sentence by sentence; false: as it comes.", { default: true }),
-    options: anyTable("Further fields of the chat request, such as `temperature`."),
+    model: requiredText("Name or alias of a chat model of this daemon.", { minLength: 1 }),
+    system: text("System prompt."),
+    split: flag("Pass the answer on sentence by sentence; false: as it is generated.", { default: true }),
+    options: anyTable("Additional fields of the chat request, such as `temperature`."),
   }),
   splitter: stage({
     marks: text("Characters that end a sentence.", { minLength: 1 }),
-    soft_marks: text("Characters that end one that is long enough."),
-    soft_length: integer("From how many characters on the soft ones do.", { minimum: 1, maximum: 10_000, default: 10 }),
+    soft_marks: text("Characters that end a sentence of at least `soft_length`."),
+    soft_length: integer("Minimum length, in characters, at which `soft_marks` end a sentence.", {
+      minimum: 1,
+      maximum: 10_000,
+      default: 10,
+    }),
   }),
   opencc: stage({ config: Type.Enum([...openCcConfigs], { required: true, description: "Direction." }) }),
   http: stage({
-    url: httpUrl("Where each value is sent."),
-    method: choice(["GET", "POST", "PUT"], "How.", { default: "POST" }),
+    url: httpUrl("URL that each value is sent to."),
+    method: choice(["GET", "POST", "PUT"], "HTTP method.", { default: "POST" }),
     headers: texts("Headers."),
-    headers_env: texts("Headers whose values are in environment variables of the daemon: header = VARIABLE."),
+    headers_env: texts("Headers whose values are read from environment variables of the daemon: header = VARIABLE."),
     body: anyTable(
-      "The JSON body; `{{input}}`, `{{request.user}}` and `{{options.…}}` are filled in. Default: the value itself.",
+      "JSON body; `{{input}}`, `{{request.user}}` and `{{options.…}}` are replaced. Default: the value itself.",
     ),
     answer: choice(
       ["json", "text", "bytes", "sse", "ndjson"],
-      "What the service answers with; `sse` and `ndjson` are taken value by value.",
-      {
-        default: "json",
-      },
+      "Format of the response; `sse` and `ndjson` are read value by value.",
+      { default: "json" },
     ),
-    pick: text("Path of what is passed on within each JSON value, such as `data.choices[0].text`."),
-    accepts: valueType("Type of the values taken. Default: text."),
-    emits: valueType("Type of the values passed on. Default: that of `answer`."),
+    pick: text("Path of the part to pass on within each JSON value, such as `data.choices[0].text`."),
+    accepts: valueType("Type of the input values. Default: text."),
+    emits: valueType("Type of the output values. Default: that of `answer`."),
     timeout_s: timeout,
   }),
   dify: stage({
-    url: httpUrl("Dify's API, with its version: https://api.dify.ai/v1."),
-    api_key_env: variable("Environment variable of the daemon that holds the application's key."),
+    url: httpUrl("URL of Dify's API, including the version: https://api.dify.ai/v1."),
+    api_key_env: variableName("Environment variable of the daemon that holds the application's API key."),
     inputs: anyTable("Variables of the application."),
-    split: flag("Pass the answer on sentence by sentence; false: as it comes.", { default: true }),
+    split: flag("Pass the answer on sentence by sentence; false: as it is generated.", { default: true }),
     timeout_s: timeout,
   }),
   "gpt-sovits": stage({
-    url: httpUrl("Its API (api_v2.py), such as http://127.0.0.1:9880."),
+    url: httpUrl("URL of its API (api_v2.py), such as http://127.0.0.1:9880."),
     text_lang: text("Language of the text.", { default: "zh" }),
-    ref_audio: text("Path, on the service's machine, of the recording whose voice is used."),
-    ref_text: text("What is said in it."),
-    ref_lang: text("Its language.", { default: "zh" }),
+    ref_audio: text("Path, on the service's machine, of the reference recording."),
+    ref_text: text("Transcript of the reference recording."),
+    ref_lang: text("Language of the reference recording.", { default: "zh" }),
     voices: freeTable(
       Type.Record(
         Type.String({ pattern: "^.+$" }),
         Type.Object(
-          { ref_audio: requiredText("Path of the recording."), ref_text: text("What is said in it.") },
+          {
+            ref_audio: requiredText("Path of the recording."),
+            ref_text: text("Transcript of the reference recording."),
+          },
           { additionalProperties: false },
         ),
         { keysText: "the name of an emotion" },
       ),
-      "Recordings by voice and emotion, which a request's options name.",
+      "Reference recordings by voice and emotion, selected by a request's options.",
       { pattern: "^.+$", keysText: "the name of a voice" },
     ),
     timeout_s: timeout,
   }),
   speech: stage({
-    model: requiredText("Name or alias of a model of this daemon that speaks.", { minLength: 1 }),
-    voice: text("Who speaks. A request's options may name another `voice`."),
-    speed: decimal("How fast; 1: as the voice does by itself.", { minimum: 0.25, maximum: 4 }),
+    model: requiredText("Name or alias of a speech model of this daemon.", { minLength: 1 }),
+    voice: text("Voice. A request's options may set another `voice`."),
+    speed: decimal("Speed; 1: the voice's normal speed.", { minimum: 0.25, maximum: 4 }),
   }),
   transcription: stage({
-    model: requiredText("Name or alias of a model of this daemon that transcribes.", { minLength: 1 }),
+    model: requiredText("Name or alias of a transcription model of this daemon.", { minLength: 1 }),
     language: text("Language of the recordings, such as `en`."),
   }),
   json: stage({
-    pick: text("Path of what is taken out of the value, such as `items[0].title`."),
+    pick: text("Path of the part to extract from the value, such as `items[0].title`."),
     template: Type.Optional(
       Type.Unsafe<unknown>({
         anyOf: [{ type: "string" }, { type: "object" }, { type: "array" }],
         description:
-          "What is made of it: `{{input}}`, `{{input.title}}`, `{{request.user}}` and `{{options.…}}` are filled in.",
+          "Template of the output; `{{input}}`, `{{input.title}}`, `{{request.user}}` and `{{options.…}}` are replaced.",
       }),
     ),
-    parse: flag("Read values of the type text as JSON first.", { default: false }),
-    accepts: valueType("Type of the values taken. Default: text."),
-    emits: valueType("Type of the values passed on. Default: json, or text where the template is a text."),
+    parse: flag("Parse text values as JSON first.", { default: false }),
+    accepts: valueType("Type of the input values. Default: text."),
+    emits: valueType("Type of the output values. Default: json, or text if the template is a string."),
   }),
   rabbitmq: stage({
     ...rabbitmq,
-    exchange: text('Exchange to which each value is published. Default: the default one, `""`.'),
-    routing_key: requiredText("Routing key; of the default exchange, the name of a queue.", { minLength: 1 }),
-    type: valueType("Type of the values, which are passed on too. Default: text."),
+    exchange: text('Exchange that each value is published to. Default: the default exchange, `""`.'),
+    routing_key: requiredText("Routing key; for the default exchange, the name of a queue.", { minLength: 1 }),
+    type: valueType("Type of the values, which are also passed on. Default: text."),
   }),
-  redis: stage({ ...redis, type: valueType("Type of the values, which are passed on too. Default: text.") }),
+  redis: stage({ ...redis, type: valueType("Type of the values, which are also passed on. Default: text.") }),
   sql: stage({
     ...sql,
-    statement: requiredText("Statement for each value, with `:value`, `:user` and `:request_id`.", { minLength: 1 }),
-    type: valueType("Type of the values, which are passed on too. Default: text."),
+    statement: requiredText(
+      "Statement to run for each value, with the parameters `:value`, `:user` and `:request_id`.",
+      { minLength: 1 },
+    ),
+    type: valueType("Type of the values, which are also passed on. Default: text."),
   }),
 } as const;
 
@@ -166,7 +172,7 @@ const source = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
   Type.Object(
     {
       use: requiredText("The kind of source."),
-      concurrency: integer("Messages that are worked on at once.", { minimum: 1, maximum: 1000, default: 1 }),
+      concurrency: integer("Messages processed at once.", { minimum: 1, maximum: 1000, default: 1 }),
       ...properties,
     },
     { additionalProperties: false },
@@ -176,8 +182,8 @@ const source = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
 export const sourceSchemas = {
   rabbitmq: source({
     ...rabbitmq,
-    queue: requiredText("Queue whose messages are taken; it is made where it is missing.", { minLength: 1 }),
-    durable: flag("Whether the queue outlives the broker.", { default: true }),
+    queue: requiredText("Queue to consume, which is created if it does not exist.", { minLength: 1 }),
+    durable: flag("Whether the queue survives a restart of the broker.", { default: true }),
   }),
   redis: source({
     ...redis,
@@ -185,14 +191,16 @@ export const sourceSchemas = {
   }),
   sql: source({
     ...sql,
-    query: requiredText("Query for the next rows; its columns become fields of the request, `text` among them.", {
+    query: requiredText("Query for the next rows, whose columns become fields of the request, such as `text`.", {
       minLength: 1,
     }),
-    done: requiredText("Statement for each row that was answered; it has the columns as `:column`, and `:answer`.", {
+    done: requiredText("Statement to run for each answered row, with the row's columns as `:column`, and `:answer`.", {
       minLength: 1,
     }),
-    failed: text("Statement for each row that can never be answered; it has `:error` too. Default: it is tried again."),
-    poll_s: decimal("How often it is asked while there is nothing.", {
+    failed: text(
+      "Statement to run for each row that can never be answered, also with `:error`. Default: the row is retried.",
+    ),
+    poll_s: decimal("Polling interval while there are no rows.", {
       minimum: 0.05,
       maximum: 3600,
       default: 1,
@@ -200,5 +208,5 @@ export const sourceSchemas = {
     }),
   }),
 } as const;
-export type SourceKind = keyof typeof sourceSchemas;
+type SourceKind = keyof typeof sourceSchemas;
 export type SourceSettings = { readonly [Kind in SourceKind]: Static<(typeof sourceSchemas)[Kind]> };

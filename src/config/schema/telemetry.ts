@@ -10,13 +10,13 @@ export const TelemetrySection = section(
     ),
     service_name: text("`service.name` of the traces.", { default: defaults.serviceName, minLength: 1 }),
     sample_ratio: decimal(
-      "Share of the traces that are recorded. A request that comes with a trace is recorded where its caller records it.",
+      "Share of traces that are recorded. A request that is part of a trace follows its caller's decision.",
       { minimum: 0, maximum: 1, default: defaults.sampleRatio },
     ),
     record_content: flag(
-      "Record prompts and answers in traces, too: whoever may see the traces may read them. The first 64 KiB of each.",
+      "Also record prompts and answers, the first 64 KiB of each. Anybody with access to the traces can read them.",
       { default: false },
     ),
   },
-  "Traces, for OpenTelemetry and Langfuse. Off without an endpoint and without Langfuse's keys.",
+  "Traces for OpenTelemetry and Langfuse. Disabled unless an endpoint or Langfuse's keys are set.",
 );

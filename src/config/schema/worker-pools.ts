@@ -1,8 +1,7 @@
 import { Type } from "../../core/schema.ts";
-import { decimal, integer, list, requiredText, text } from "./kit.ts";
+import { decimal, entries, integer, list, requiredText, text } from "./kit.ts";
 
-/** One `[[worker_pools]]` entry of config.toml. */
-export const WorkerPoolEntry = Type.Object(
+const WorkerPoolEntry = Type.Object(
   {
     name: requiredText("Name in messages.", {
       pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
@@ -10,7 +9,7 @@ export const WorkerPoolEntry = Type.Object(
     }),
     command: list(
       Type.String({ minLength: 1 }),
-      "Program and arguments. It serves the Open Inference Protocol over HTTP on 127.0.0.1 at the port that stands for `{port}`, as `assistant worker run MODULE --port {port}` does.",
+      "Program and arguments. It serves the Open Inference Protocol over HTTP on 127.0.0.1 at the port given by `{port}`, as `assistant worker run MODULE --port {port}` does.",
       { required: true },
     ),
     capabilities: Type.Optional(
@@ -25,17 +24,17 @@ export const WorkerPoolEntry = Type.Object(
             keysText: "up to 64 lower-case letters, digits and _ . -, beginning with a letter",
           },
         ),
-        { description: 'What its handlers offer, such as `[{ type = "echo" }]`.', required: true },
+        { description: 'Capabilities of its handlers, such as `[{ type = "echo" }]`.', required: true },
       ),
     ),
-    working_dir: text("Directory that it runs in; relative to this file.", { defaultText: "the one of this file" }),
-    min: integer("Processes that are kept up although nobody asks.", { minimum: 0, maximum: 64, default: 0 }),
-    max: integer("Most processes; one more is started while all that there are have as many requests as `slots`.", {
+    working_dir: text("Working directory; relative to this file.", { defaultText: "the directory of this file" }),
+    min: integer("Processes that keep running while idle.", { minimum: 0, maximum: 64, default: 0 }),
+    max: integer("Maximum number of processes; another one is started while all are busy with `slots` requests each.", {
       minimum: 1,
       maximum: 64,
       default: 1,
     }),
-    slots: integer("Requests that one process works on at once. More wait, up to `[scheduler] max_queued_per_model`.", {
+    slots: integer("Concurrent requests of one process. More wait, up to `[scheduler] max_queued_per_model`.", {
       minimum: 1,
       maximum: 1_000,
       default: 1,
@@ -45,7 +44,7 @@ export const WorkerPoolEntry = Type.Object(
       default: 300,
       unit: "s",
     }),
-    start_timeout_s: decimal("Time that a process may take until `/v2/health/ready` answers 200.", {
+    start_timeout_s: decimal("How long a process may take until `/v2/health/ready` answers 200.", {
       exclusiveMinimum: 0,
       default: 60,
       unit: "s",
@@ -53,5 +52,9 @@ export const WorkerPoolEntry = Type.Object(
   },
   { additionalProperties: false },
 );
-export const workerPoolsText =
-  "Workers that are started when somebody asks for their capabilities, and stopped when nobody does.";
+
+/** `[[worker_pools]]` of config.toml. */
+export const WorkerPools = entries(
+  WorkerPoolEntry,
+  "Workers that are started when a request asks for their capabilities, and stopped when idle.",
+);

@@ -5,7 +5,7 @@ import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 import { settingArguments } from "./settings.ts";
 
 /** Names that `--chat-template` knows. A wrong one would only be found after the weights were loaded. */
-export const chatTemplates = [
+const chatTemplates = [
   ..."bailing bailing-think bailing2 chatglm3 chatglm4 chatml command-r deepseek deepseek-ocr deepseek2 deepseek3".split(
     " ",
   ),

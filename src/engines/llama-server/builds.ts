@@ -44,7 +44,7 @@ export async function currentVersion(enginesDir: string): Promise<string | null>
 }
 
 /** The build called `version`. Throws `engine_unavailable` with the nearest names. */
-export async function findBuild(enginesDir: string, version: string): Promise<Build> {
+async function findBuild(enginesDir: string, version: string): Promise<Build> {
   const builds = await listBuilds(enginesDir);
   const found = builds.find((build) => build.version === version);
   if (found) return found;

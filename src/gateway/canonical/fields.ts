@@ -85,5 +85,3 @@ function wrong(name: string, { expected, about, remedy }: Field, value: unknown)
     });
   return invalid(name, `The field "${name}" must be ${expected}; found ${shown(value)}.`);
 }
-
-export type { Body };

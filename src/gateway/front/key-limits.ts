@@ -39,7 +39,7 @@ export interface LimitStates {
 }
 
 /** What a key has used of a day already. */
-export interface DayUse {
+interface DayUse {
   readonly requests: number;
   readonly tokens: number;
 }

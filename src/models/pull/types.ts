@@ -160,7 +160,7 @@ export interface Source {
   peek?(bytes: number, context: Pick<Delivery, "env" | "timing" | "signal" | "expected">): Promise<Peeked>;
 }
 
-export interface Peeked {
+interface Peeked {
   readonly head: Buffer;
   /** Null where the source does not tell. */
   readonly totalBytes: number | null;

@@ -14,7 +14,7 @@ const ALL_BITS = (1n << 64n) - 1n;
 /** Follows the first character of every value and every digit of a position. */
 const AFTER_VALUES = "t";
 /** Between position and id, and what follows it. */
-export const BEFORE_ID = ":";
+const BEFORE_ID = ":";
 const AFTER_IDS = ";";
 
 const bits = new DataView(new ArrayBuffer(8));

@@ -1,23 +1,22 @@
 /**
- * Checks texts against JSON Schemas, in a thread: a pattern can take for ever, and must not hold up the daemon. Gets
- * `{schema, text}`, a null text for the schema alone, and answers `{problem}`.
+ * Checks texts against JSON Schemas, in a thread: a pattern may never finish, and must not block the daemon. Receives
+ * `CheckRequest`s and answers each with a `CheckAnswer`.
  */
 import { parentPort } from "node:worker_threads";
 import { Ajv, type ErrorObject } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
-import { THREAD_READY } from "../../core/timed-thread.ts";
-import type { CheckAnswer, CheckRequest } from "./checker.ts";
+import { type CheckAnswer, type CheckRequest, THREAD_READY } from "./checker.ts";
 
 const MAX_NAMED = 5;
 const OLDER = /draft-0[4-7]/;
 
 parentPort?.on("message", (request: CheckRequest) => {
-  parentPort?.postMessage({ problem: problemOf(request) } satisfies CheckAnswer);
+  parentPort?.postMessage(problemOf(request));
 });
 parentPort?.postMessage(THREAD_READY);
 
-function problemOf({ schema, text }: CheckRequest): string | null {
+function problemOf({ schema, text }: CheckRequest): CheckAnswer {
   // `$async` is Ajv's own: it would answer with a promise, which says nothing.
   const { $schema: dialect, $id: _, $async: __, ...rest } = schema;
   const Dialect = typeof dialect === "string" && OLDER.test(dialect) ? Ajv : Ajv2020;

@@ -1,5 +1,6 @@
+import { Worker } from "node:worker_threads";
 import type { JsonObject } from "../../core/inference.ts";
-import { TimedThread } from "../../core/timed-thread.ts";
+import { programFile } from "../../core/package.ts";
 
 export interface CheckRequest {
   readonly schema: JsonObject;
@@ -7,37 +8,76 @@ export interface CheckRequest {
   readonly text: string | null;
 }
 
-export interface CheckAnswer {
-  /** Null: there is none. */
-  readonly problem: string | null;
-}
+/** What is wrong; null: nothing. */
+export type CheckAnswer = string | null;
+
+/** The first message of the thread: from then on it answers each request with one message. */
+export const THREAD_READY = "ready";
 
 const TIMEOUT_MS = 5_000;
+/** Loading the program on a busy machine; not part of a request's time. */
+const START_TIMEOUT_MS = 30_000;
 const HEAP_MIB = 128;
 
-/** Checks answers against JSON Schemas, one at a time, in a thread: a pattern can take for ever. */
+/**
+ * Checks answers against JSON Schemas, one at a time, in a thread: a pattern may never finish. The thread starts with the
+ * first request, does not keep the process alive, and is replaced when a request takes too long.
+ */
 export class SchemaChecker {
-  readonly #thread: TimedThread<CheckRequest, CheckAnswer>;
+  readonly #timeoutMs: number;
+  #thread: Worker | null = null;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor({ timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
-    this.#thread = new TimedThread({
-      program: "src/tasks/schema/check-program",
-      name: "schemas",
-      timeoutMs,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
-    });
+    this.#timeoutMs = timeoutMs;
   }
 
   /** What is wrong with the text, or with the schema; null: nothing. */
-  async check(schema: JsonObject, text: string | null): Promise<string | null> {
+  check(schema: JsonObject, text: string | null): Promise<string | null> {
+    const checked = this.#last.then(() => this.#ask({ schema, text }));
+    this.#last = checked;
+    return checked;
+  }
+
+  close(): void {
+    void this.#thread?.terminate();
+    this.#thread = null;
+  }
+
+  async #ask(request: CheckRequest): Promise<string | null> {
     try {
-      return (await this.#thread.ask({ schema, text })).problem;
+      const thread = this.#thread ?? (await this.#start());
+      thread.postMessage(request);
+      return (await messageFrom(thread, this.#timeoutMs)) as CheckAnswer;
     } catch (error) {
+      this.close();
       return `it cannot be checked against the JSON Schema: ${(error as Error).message}`;
     }
   }
 
-  close(): void {
-    this.#thread.close();
+  async #start(): Promise<Worker> {
+    const thread = new Worker(programFile("src/tasks/schema/check-program"), {
+      name: "schemas",
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+    });
+    thread.unref();
+    // One that is given up may still run out of memory, which nobody waits for any more.
+    thread.on("error", () => {});
+    this.#thread = thread;
+    await messageFrom(thread, START_TIMEOUT_MS);
+    return thread;
   }
+}
+
+/** The next message of a thread. Rejects when the thread ends, or sends none in time. */
+function messageFrom(thread: Worker, timeoutMs: number): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const ended = (): void => reject(new Error("the thread has ended"));
+  const tooLong = new Error(`it takes longer than ${timeoutMs / 1000} s`);
+  const timer = setTimeout(() => reject(tooLong), timeoutMs);
+  thread.once("message", resolve).once("error", reject).once("exit", ended);
+  return promise.finally(() => {
+    clearTimeout(timer);
+    thread.off("message", resolve).off("error", reject).off("exit", ended);
+  });
 }

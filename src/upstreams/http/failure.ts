@@ -211,7 +211,7 @@ const fieldIn = (text: string): string | null =>
     .find((name) => name !== undefined) ?? null;
 
 /** On one line, short, and without our key: some providers quote what they reject. */
-export function shown(text: string, { provider: { apiKey } }: Pick<Asked, "provider">): string {
+function shown(text: string, { provider: { apiKey } }: Pick<Asked, "provider">): string {
   const clean = (apiKey === null ? text : text.replaceAll(apiKey, "…")).replaceAll(/\s+/g, " ").trim();
   return clean.length > MAX_TEXT ? `${clean.slice(0, MAX_TEXT)}…` : clean;
 }

@@ -103,16 +103,8 @@ const datatypes: Readonly<Record<string, Datatype>> = {
 };
 const LENGTH_BYTES = 4;
 
-/** A tensor in binary form. */
-export interface BinaryTensor {
-  readonly name: string;
-  readonly datatype: string;
-  readonly shape: readonly number[];
-  readonly bytes: Buffer;
-}
-
 /** Throws `invalid_request` for a datatype that there is not. */
-export function datatypeOf({ name, datatype }: Pick<WireTensor, "name" | "datatype">): Datatype {
+function datatypeOf({ name, datatype }: Pick<WireTensor, "name" | "datatype">): Datatype {
   const found = Object.hasOwn(datatypes, datatype) ? datatypes[datatype] : undefined;
   if (found !== undefined) return found;
   throw invalid(

@@ -35,7 +35,7 @@ export interface Service {
   embed?(model: string, request: EmbeddingRequest, fetch: Fetch): Promise<number[][]>;
 }
 
-export interface Counting {
+interface Counting {
   /** Behind the base URL. */
   readonly path: string;
   readonly body: object;
@@ -43,7 +43,7 @@ export interface Counting {
   readonly field: string;
 }
 
-export interface EmbeddingRequest {
+interface EmbeddingRequest {
   readonly inputs: readonly string[];
   /** Length of the vectors; null: the model's own. */
   readonly dimensions: number | null;

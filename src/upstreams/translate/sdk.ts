@@ -5,7 +5,7 @@ import type { AnthropicLanguageModel } from "@ai-sdk/anthropic/internal";
 /** A request in the AI SDK's provider interface. */
 export type CallOptions = Parameters<AnthropicLanguageModel["doStream"]>[0];
 export type Prompt = CallOptions["prompt"];
-export type PromptMessage = Prompt[number];
+type PromptMessage = Prompt[number];
 export type UserPart = Extract<PromptMessage, { role: "user" }>["content"][number];
 export type FilePart = Extract<UserPart, { type: "file" }>;
 export type AssistantPart = Extract<PromptMessage, { role: "assistant" }>["content"][number];
@@ -14,7 +14,7 @@ export type ToolResultPart = Extract<
   Extract<PromptMessage, { role: "tool" }>["content"][number],
   { type: "tool-result" }
 >;
-export type Tools = NonNullable<CallOptions["tools"]>;
+type Tools = NonNullable<CallOptions["tools"]>;
 export type FunctionTool = Extract<Tools[number], { type: "function" }>;
 export type ToolChoice = NonNullable<CallOptions["toolChoice"]>;
 export type ResponseFormat = NonNullable<CallOptions["responseFormat"]>;

@@ -26,7 +26,7 @@ export const HEADER_LENGTH = "inference-header-content-length";
 const isList = (value: TensorMap[string]): value is Elements => Array.isArray(value);
 
 /** A list as a tensor of one dimension. Throws a `TypeError` for a list of several kinds. */
-export function tensorOf(name: string, value: TensorMap[string]): Tensor {
+function tensorOf(name: string, value: TensorMap[string]): Tensor {
   if (!isList(value)) return { name, ...value };
   return { name, datatype: datatypeOf(name, value), shape: [value.length], data: value };
 }

@@ -34,7 +34,7 @@ export class HandlerRequest {
 }
 
 /** Whom `context.call` asks: a model by its name, or whoever offers the capability. */
-export type CallTarget = { readonly model: string } | { readonly capability: Capability };
+type CallTarget = { readonly model: string } | { readonly capability: Capability };
 
 export interface HandlerContext {
   readonly replicaId: string;

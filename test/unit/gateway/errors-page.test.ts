@@ -15,18 +15,18 @@ function page(): string {
 
 Generated from \`src/core/errors.ts\`; a test compares the two.
 
-Every error has a code, the same everywhere: in the \`error.code\` of an HTTP answer, in the log, and in what a command
-prints. Answers have OpenAI's shape:
+Every error has a code, which is the same in the \`error.code\` of an HTTP response, in the log, and in the output of a
+command. HTTP responses have OpenAI's shape:
 
 \`\`\`json
 {"error": {"message": "…", "type": "invalid_request_error", "param": "messages", "code": "invalid_request", "remedy": "…", "request_id": "req_…"}}
 \`\`\`
 
-\`message\` says what was expected and what was found, \`param\` names the field or option (or is \`null\`), \`remedy\`, where
-there is one, says what to do. \`Retry-After\` comes with every 429 and 503. In a stream whose answer has begun the same
-object arrives as an event, \`data: {"error": …}\`, and the connection ends.
+\`message\` says what was expected and what was found, \`param\` names the field or option (or is \`null\`), and \`remedy\`, if
+present, says what to do. Every 429 and 503 has a \`Retry-After\` header. If a stream has already begun, the same object is
+sent as an event, \`data: {"error": …}\`, and the connection is closed.
 
-| code | HTTP | type | exit code of a command | worth a retry | meaning |
+| code | HTTP | type | exit code of commands | retry | meaning |
 |---|---|---|---|---|---|
 ${rows.join("\n")}
 `;

@@ -7,6 +7,7 @@ import type { Lease, RequestFacts, Waiting } from "../../../src/core/request.ts"
 import type { Upstream } from "../../../src/core/upstream.ts";
 import { Scheduler } from "../../../src/scheduler/loop.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
+import { testSnapshot } from "../../support/fake-engine.ts";
 import { cpu, defaultSettings, type ModelOptions, model, outcome } from "./support.ts";
 
 /** Answers each order at once, in the middle of the call, as the worst of fleets would. */
@@ -41,28 +42,10 @@ class HastyFleet implements FleetPort {
     this.states.set(id, state);
     const order = this.orders.get(id);
     if (order === undefined) throw new Error(`${id} was never ordered`);
-    const snapshot: InstanceSnapshot = {
-      id,
-      model: order.model.name,
-      device: order.device.id,
-      engine: "llama-server",
-      traits: { noticesDisconnects: true, separatesCaches: true },
-      state,
-      pid: 1,
-      endpoint: "/run/a.sock",
-      slots: order.model.load.slots,
-      contextTokens: order.model.load.contextTokens,
-      threads: order.threads,
-      startedAt: null,
-      readyAt: null,
-      attempts: 0,
-      retryAt: null,
-      lastDeath: null,
-      memoryBytes: null,
-      logFile: "",
-      loadProgress: null,
-      ...changes,
-    };
+    const { model, device, threads } = order;
+    const { slots, contextTokens } = model.load;
+    const facts = { id, model: model.name, device: device.id, slots, contextTokens, threads };
+    const snapshot = testSnapshot({ ...facts, state, ...changes });
     this.listener({ type: "transition", from, snapshot });
   }
 }

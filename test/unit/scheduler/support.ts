@@ -14,7 +14,7 @@ import type {
 } from "../../../src/scheduler/events.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
-import { testModel } from "../../support/fake-engine.ts";
+import { testModel, testSnapshot } from "../../support/fake-engine.ts";
 
 export const GIB = 2 ** 30;
 
@@ -329,27 +329,12 @@ export class World {
   }
 
   #snapshot(id: string, instance: FakeInstance): InstanceSnapshot {
-    const { order } = instance;
-    return {
-      id,
-      model: order.model.name,
-      device: order.device.id,
-      engine: "llama-server",
-      traits: { noticesDisconnects: true, separatesCaches: true },
-      state: instance.state,
-      pid: null,
-      endpoint: null,
-      slots: order.model.load.slots,
-      contextTokens: order.model.load.contextTokens,
-      threads: order.threads,
-      startedAt: null,
-      readyAt: null,
-      attempts: 1,
-      retryAt: instance.retryAt,
-      lastDeath: instance.lastDeath,
-      memoryBytes: null,
-      logFile: "",
-      loadProgress: null,
-    };
+    const { order, state, retryAt, lastDeath } = instance;
+    const { model, device, threads } = order;
+    const { slots, contextTokens } = model.load;
+    return testSnapshot({
+      ...{ id, model: model.name, device: device.id, slots, contextTokens, threads, attempts: 1 },
+      ...{ state, retryAt, lastDeath },
+    });
   }
 }

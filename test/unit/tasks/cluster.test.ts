@@ -4,8 +4,9 @@ import type { TaskSettings } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { RedisStore } from "../../../src/store/redis/store.ts";
+import type { TaskEvent } from "../../../src/tasks/follow.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
-import { type TaskEvent, Tasks } from "../../../src/tasks/tasks.ts";
+import { Tasks } from "../../../src/tasks/tasks.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 
 const caller = { tenant: "ann", models: null };

@@ -55,7 +55,6 @@ describe("rows", () => {
       const [row] = visibleRows(fakeStatus({ instances: [fakeInstance(fields)] }));
       return row && columns[1]?.cell(row).text;
     };
-    expect(text({ state: "starting", loadProgress: 0.4 })).toBe("load 40%");
     expect(text({ state: "starting" })).toBe("loading");
     expect(text({ pinned: true })).toBe("ready*");
     expect(text({ state: "draining" })).toBe("draining");

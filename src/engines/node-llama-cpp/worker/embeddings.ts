@@ -11,7 +11,7 @@ export interface Embedder {
   embed(input: EmbeddingInput, signal: AbortSignal): Promise<{ vector: readonly number[]; tokens: number }>;
 }
 
-export type EmbeddingInput = string | Token[];
+type EmbeddingInput = string | Token[];
 
 /** Names of GGUF's `pooling_type`. */
 const poolings = ["none", "mean", "cls", "last", "rank"];
@@ -91,7 +91,7 @@ export async function embeddingsResponse(
   };
 }
 
-export function embeddingInputs(body: Body): EmbeddingInput[] {
+function embeddingInputs(body: Body): EmbeddingInput[] {
   const input = body.input ?? body.content;
   if (input === undefined || input === null) throw invalid("'input' is required");
   const isTokens = (value: unknown): value is Token[] =>

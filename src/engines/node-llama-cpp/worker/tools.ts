@@ -4,7 +4,7 @@ import type { CallSyntax } from "./calls.ts";
 import { invalid } from "./errors.ts";
 import { type Body, flagOf, isObject } from "./fields.ts";
 
-export interface ToolFunction {
+interface ToolFunction {
   readonly name: string;
   /** JSON Schema of its arguments; null: any object. */
   readonly parameters: Body | null;

@@ -5,10 +5,10 @@ import { Duplex, PassThrough } from "node:stream";
 import { wavHeader } from "../wav.ts";
 import { Resampler } from "./resample.ts";
 
-export type FormatName = "wav" | "pcm" | "mp3" | "opus" | "flac" | "aac";
+type FormatName = "wav" | "pcm" | "mp3" | "opus" | "flac" | "aac";
 
 /** What is encoded: 16-bit samples in one channel. */
-export interface Samples {
+interface Samples {
   readonly sampleRate: number;
   /** Bytes of all of them; null where that is not known yet. */
   readonly bytes: number | null;

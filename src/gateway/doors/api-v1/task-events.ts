@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { presentable } from "../../../core/errors.ts";
-import type { TaskEvent } from "../../../tasks/tasks.ts";
+import type { TaskEvent } from "../../../tasks/follow.ts";
 import { taskResponse } from "../../../tasks/wire.ts";
 import { errorBody } from "./error-body.ts";
 

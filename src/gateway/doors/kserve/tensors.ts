@@ -19,7 +19,7 @@ const elementBytes = {
 /** Datatypes of the Open Inference Protocol that tensors here may have: all but FP16 and BF16. */
 export type Datatype = keyof typeof elementBytes;
 export const datatypes = Object.keys(elementBytes);
-export type Element = string | number | boolean;
+type Element = string | number | boolean;
 
 export interface TensorHead {
   readonly name: string;

@@ -37,7 +37,7 @@ const tokens: Rule = {
 const text: Rule = { passes: isString, expected: "a string" };
 
 /** The body's `model`, else the one of the query; "": the default one. */
-export const modelIn = (inBody: string, target: RequestTarget): string =>
+const modelIn = (inBody: string, target: RequestTarget): string =>
   inBody === "" ? (queryOf(target).get("model") ?? "") : inBody;
 
 /** `POST /tokenize`. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request` naming the first wrong field. */

@@ -8,7 +8,7 @@ import type { CollectionSpec } from "../../../../core/store.ts";
  *     +--> failed                            (its file is not one)
  * ```
  */
-export type BatchStatus =
+type BatchStatus =
   | "validating"
   | "in_progress"
   | "finalizing"

@@ -81,7 +81,7 @@ const idOf = ({ params: given }: FastifyRequest): string => (given as { readonly
 const shownRecord = ({ id, value, createdAt }: StoredRecord<StoredBatch>): object => shownBatch(id, value, createdAt);
 
 /** Throws `invalid_request` naming the field. */
-export function orderOf(body: unknown, endpoints: readonly string[]): NewBatch {
+function orderOf(body: unknown, endpoints: readonly string[]): NewBatch {
   if (!isObject(body)) throw invalid("", `The body must be a JSON object; found ${shown(body)}.`);
   const unknown = Object.keys(body).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined)

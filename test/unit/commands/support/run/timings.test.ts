@@ -24,13 +24,11 @@ test("what the engine did not tell is left out", () => {
 });
 
 test("says what a request waits for", () => {
-  const starting = (loadProgress: number | null) =>
-    fakeStatus({ instances: [fakeInstance({ state: "starting", loadProgress })] });
-  expect(describeWait(starting(0.421), "smollm2")).toBe("loading smollm2, 42 %");
-  expect(describeWait(starting(null), "default")).toBe("loading default");
+  const starting = fakeStatus({ instances: [fakeInstance({ state: "starting" })] });
+  expect(describeWait(starting, "default")).toBe("loading default");
   expect(describeWait(fakeStatus({ instances: [] }), "smollm2")).toBe("waiting for smollm2");
   expect(describeWait(fakeStatus({ models: [fakeModel({ queued: 5 })] }), "smollm2")).toBe(
     "smollm2: 5 requests in the queue",
   );
-  expect(describeWait(fakeStatus(), "smollm2")).toBe("smollm2 reads the prompt");
+  expect(describeWait(fakeStatus(), "smollm2")).toBe("smollm2 is processing the prompt");
 });
