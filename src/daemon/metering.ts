@@ -91,16 +91,24 @@ export class Metering implements AsyncDisposable {
   #count(): void {
     const requests = this.#uncounted;
     this.#uncounted = [];
-    for (const finished of requests) {
-      const { model, instance } = finished;
-      const request = {
-        ...finished,
-        model: model && this.#models.of(model),
-        instance: instance && this.#instances.of(instance),
-      };
-      this.#metrics.request(request);
-      this.#usage.note(request);
+    const groups = new Map<string, [FinishedRequest, ...FinishedRequest[]]>();
+    for (const request of requests) {
+      const named = this.#named(request);
+      const labels = labelsOf(named);
+      const group = groups.get(labels);
+      if (group === undefined) groups.set(labels, [named]);
+      else group.push(named);
     }
+    for (const alike of groups.values()) {
+      this.#metrics.requests(alike);
+      this.#usage.note(alike);
+    }
+  }
+
+  #named(request: FinishedRequest): FinishedRequest {
+    const model = request.model && this.#models.of(request.model);
+    const instance = request.instance && this.#instances.of(request.instance);
+    return model === request.model && instance === request.instance ? request : { ...request, model, instance };
   }
 
   async #save(): Promise<void> {
@@ -108,3 +116,9 @@ export class Metering implements AsyncDisposable {
     await this.#usage.save().catch(this.#failed);
   }
 }
+
+/** Equal for requests that differ in figures alone. */
+const labelsOf = (request: FinishedRequest): string => {
+  const { tenant, model, instance, route, operation, system, end, code, finish, attempts } = request;
+  return [tenant, model, instance, route, operation, system, end, code, finish, attempts].join("\0");
+};

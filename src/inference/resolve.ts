@@ -20,6 +20,8 @@ export interface ModelDirectory {
 
 type Named = Pick<ModelSpec, "name" | "aliases">;
 
+const NONE: readonly ModelSpec[] = [];
+
 /** Serves requests that name no model, where several models answer the operation. */
 const DEFAULT_NAME = "default";
 
@@ -96,9 +98,12 @@ const fallbacksOf = (
   { operation, caller }: Pick<InferenceCall, "operation" | "caller">,
   { name, fallbacks = [] }: ModelSpec,
 ): readonly ModelSpec[] =>
-  fallbacks
-    .flatMap((other) => directory.find(other) ?? [])
-    .filter((model) => model.name !== name && answers(model, operation) && mayUse(caller, model));
+  // Most have none, and are asked for at every request.
+  fallbacks.length === 0
+    ? NONE
+    : fallbacks
+        .flatMap((other) => directory.find(other) ?? [])
+        .filter((model) => model.name !== name && answers(model, operation) && mayUse(caller, model));
 
 /** Throws `unsupported_capability` where the model is known not to have what the call asks for. */
 export function requireFeatures(

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import client, { Counter, Gauge, Histogram, Registry } from "prom-client";
+import client, { Counter, Gauge, Registry } from "prom-client";
 import type { NodeStatus } from "../api/nodes.ts";
 import type { ProviderStatus } from "../api/providers.ts";
 import type { DaemonStatus } from "../api/status.ts";
-import type { UsageReport, UsageRow } from "../api/usage.ts";
+import type { UsageReport } from "../api/usage.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceState } from "../core/instance.ts";
 import type { FinishedRequest } from "../core/request.ts";
+import { LabelledHistogram, type Series } from "./histogram.ts";
 import { servedMetrics } from "./served-metrics.ts";
 import { TaskMetrics } from "./task-metrics.ts";
 
@@ -64,17 +65,22 @@ export class Metrics {
   readonly #ofUsage = usageMetrics(this.registry);
   #ofProcess: Promise<Registry> | null = null;
 
-  request(request: FinishedRequest): void {
-    this.#served(request);
-    const { route, end, code = "", ...fields } = request;
+  /** Counts requests that differ in figures alone. */
+  requests(alike: readonly [FinishedRequest, ...FinishedRequest[]]): void {
+    this.#served(alike);
+    const [{ route, end, code = "", ...fields }] = alike;
     const model = fields.model ?? "";
-    this.#requests.inc({ model, instance: fields.instance ?? "", route, outcome: end, code });
-    for (const [kind, tokens] of tokensByKind(fields)) this.#tokens.inc({ model, kind }, tokens ?? 0);
-    if (fields.characters !== undefined) this.#characters.inc({ model }, fields.characters);
-    if (fields.audioSeconds !== undefined) this.#audioSeconds.inc({ model }, fields.audioSeconds);
-    observe(this.#queueSeconds, model, fields.queueMs);
-    observe(this.#firstTokenSeconds, model, fields.ttftMs);
-    observe(this.#requestSeconds, model, fields.totalMs);
+    this.#requests.inc({ model, instance: fields.instance ?? "", route, outcome: end, code }, alike.length);
+    for (const kind of TOKEN_KINDS) this.#tokens.inc({ model, kind }, total(alike, `${kind}Tokens`));
+    const labels = { model };
+    for (const [counter, amount] of [
+      [this.#characters, total(alike, "characters")],
+      [this.#audioSeconds, total(alike, "audioSeconds")],
+    ] as const)
+      if (amount > 0) counter.inc(labels, amount);
+    observe(this.#queueSeconds.of(labels), alike, "queueMs");
+    observe(this.#firstTokenSeconds.of(labels), alike, "ttftMs");
+    observe(this.#requestSeconds.of(labels), alike, "totalMs");
   }
 
   readonly refused = (code: ErrorCode): void => this.#refused.inc({ code });
@@ -100,23 +106,25 @@ export class Metrics {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
   }
 
-  #histogram(name: string, help: string): Histogram<"model"> {
-    return new Histogram({ name, help, labelNames: ["model"], buckets: DURATION_BUCKETS, registers: [this.registry] });
+  #histogram(name: string, help: string): LabelledHistogram<"model"> {
+    const registers = [this.registry];
+    return new LabelledHistogram({ name, help, labelNames: ["model"], buckets: DURATION_BUCKETS, registers });
   }
 }
 
-function observe(histogram: Histogram<"model">, model: string, milliseconds: number | null): void {
-  if (milliseconds !== null) histogram.observe({ model }, milliseconds / 1000);
+type Figure = "promptTokens" | "cachedTokens" | "completionTokens" | "characters" | "audioSeconds";
+const total = (requests: readonly FinishedRequest[], figure: Figure): number =>
+  requests.reduce((sum, { [figure]: value }) => sum + (value ?? 0), 0);
+
+function observe(
+  series: Series,
+  requests: readonly FinishedRequest[],
+  milliseconds: "queueMs" | "ttftMs" | "totalMs",
+): void {
+  for (const { [milliseconds]: value } of requests) if (value !== null) series.observe(value / 1000);
 }
 
-type TokenCounts = Pick<FinishedRequest | UsageRow, "promptTokens" | "cachedTokens" | "completionTokens">;
-
-const tokensByKind = ({ promptTokens, cachedTokens, completionTokens }: TokenCounts) =>
-  [
-    ["prompt", promptTokens],
-    ["cached", cachedTokens],
-    ["completion", completionTokens],
-  ] as const;
+const TOKEN_KINDS = ["prompt", "cached", "completion"] as const;
 
 /** Metrics of this process (`process_*`, `nodejs_*`), collected from the first scrape on: they wake an idle process fifty times a second. */
 async function processMetrics(): Promise<Registry> {
@@ -148,7 +156,7 @@ function usageMetrics(registry: Registry): (report: UsageReport) => void {
     for (const row of usage) {
       const { tenant, model } = row;
       requests.inc({ tenant, model }, row.requests);
-      for (const [kind, count] of tokensByKind(row)) tokens.inc({ tenant, model, kind }, count ?? 0);
+      for (const kind of TOKEN_KINDS) tokens.inc({ tenant, model, kind }, row[`${kind}Tokens`]);
     }
   };
 }

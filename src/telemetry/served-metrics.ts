@@ -1,5 +1,6 @@
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
 import type { FinishedRequest } from "../core/request.ts";
+import { LabelledHistogram } from "./histogram.ts";
 
 /** Of OpenTelemetry's conventions for model servers, seconds. */
 const REQUEST_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -14,20 +15,21 @@ const SERVED: ReadonlySet<FinishedRequest["end"]> = new Set(["complete"]);
 const genAi = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"] as const;
 type GenAi = (typeof genAi)[number];
 
-/** Defines the metrics that vLLM and OpenTelemetry's GenAI conventions have of served requests; returns what counts one. */
+/** Defines the metrics that vLLM and OpenTelemetry's GenAI conventions have of served requests; returns what counts requests that differ in figures alone. */
 export function servedMetrics(
   registry: Registry,
   durationBuckets: readonly number[],
-): (request: FinishedRequest) => void {
+): (alike: readonly [FinishedRequest, ...FinishedRequest[]]) => void {
   const registers = [registry];
-  const ofModel = (name: string, help: string, buckets: readonly number[]): Histogram<"model"> =>
-    new Histogram({ name, help, labelNames: ["model"], buckets: [...buckets], registers });
+  const ofModel = (name: string, help: string, buckets: readonly number[]): LabelledHistogram<"model"> =>
+    new LabelledHistogram({ name, help, labelNames: ["model"], buckets, registers });
   const ofGenAi = <Extra extends string = never>(
     name: string,
     help: string,
     buckets: number[],
     ...extra: Extra[]
-  ): Histogram<GenAi | Extra> => new Histogram({ name, help, labelNames: [...genAi, ...extra], buckets, registers });
+  ): LabelledHistogram<GenAi | Extra> =>
+    new LabelledHistogram({ name, help, labelNames: [...genAi, ...extra], buckets, registers });
 
   const prefill = ofModel("assistant_prefill_seconds", "Computation of a prompt.", durationBuckets);
   const decode = ofModel("assistant_decode_seconds", "From the first token of an answer to its last.", durationBuckets);
@@ -62,28 +64,32 @@ export function servedMetrics(
     TOKEN_BUCKETS,
   );
 
-  return (request) => {
-    const { model: name, end, finish = null, attempts = 1, promptTokens, completionTokens } = request;
-    const { operation = "", system = "", code = end, totalMs } = request;
+  return (alike) => {
+    const [{ model: name, end, finish = null, attempts = 1, operation = "", system = "", code = end }] = alike;
     const model = name ?? "";
-    const labels = {
-      gen_ai_operation_name: operation,
-      gen_ai_provider_name: system,
-      gen_ai_request_model: model,
-    };
-    if (attempts > 1) retries.inc({ model }, attempts - 1);
-    if (operation !== "" && totalMs !== null)
-      duration.observe({ ...labels, error_type: SERVED.has(end) ? "" : code }, totalMs / 1000);
+    const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: system, gen_ai_request_model: model };
+    if (attempts > 1) retries.inc({ model }, (attempts - 1) * alike.length);
+    if (operation !== "") {
+      const series = duration.of({ ...labels, error_type: SERVED.has(end) ? "" : code });
+      for (const { totalMs } of alike) if (totalMs !== null) series.observe(totalMs / 1000);
+    }
     if (!SERVED.has(end)) return;
-    finished.inc({ model, reason: finish === null || FINISH_REASONS.has(finish) ? (finish ?? "none") : "other" });
-    if (promptTokens !== null) prompts.observe({ model }, promptTokens);
-    if (completionTokens !== null) answers.observe({ model }, completionTokens);
-    const { prefillMs, decodeMs, firstTokenMs } = timesOf(request);
-    if (prefillMs !== null) prefill.observe({ model }, prefillMs / 1000);
-    if (firstTokenMs !== null) firstToken.observe(labels, firstTokenMs / 1000);
-    if (decodeMs === null || completionTokens === null || completionTokens < 1) return;
-    decode.observe({ model }, decodeMs / 1000);
-    if (completionTokens > 1) perToken.observe(labels, decodeMs / (completionTokens - 1) / 1000);
+    const reason = finish === null || FINISH_REASONS.has(finish) ? (finish ?? "none") : "other";
+    finished.inc({ model, reason }, alike.length);
+    const [prefills, decodes] = [prefill.of({ model }), decode.of({ model })];
+    const [promptLengths, answerLengths] = [prompts.of({ model }), answers.of({ model })];
+    const [firstTokens, perTokens] = [firstToken.of(labels), perToken.of(labels)];
+    for (const request of alike) {
+      const { promptTokens, completionTokens } = request;
+      const { prefillMs, decodeMs, firstTokenMs } = timesOf(request);
+      if (promptTokens !== null) promptLengths.observe(promptTokens);
+      if (completionTokens !== null) answerLengths.observe(completionTokens);
+      if (prefillMs !== null) prefills.observe(prefillMs / 1000);
+      if (firstTokenMs !== null) firstTokens.observe(firstTokenMs / 1000);
+      if (decodeMs === null || completionTokens === null || completionTokens < 1) continue;
+      decodes.observe(decodeMs / 1000);
+      if (completionTokens > 1) perTokens.observe(decodeMs / (completionTokens - 1) / 1000);
+    }
   };
 }
 

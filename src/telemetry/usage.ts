@@ -78,20 +78,23 @@ export class UsageLedger {
     this.#isLoaded = true;
   }
 
-  note(request: FinishedRequest, now: number = Date.now()): void {
-    const { tenant, model, code, promptTokens, cachedTokens, completionTokens, characters, audioSeconds } = request;
+  /** Adds requests of one tenant and model that all failed, or all did not. */
+  note(alike: readonly [FinishedRequest, ...FinishedRequest[]], now: number = Date.now()): void {
+    const [{ tenant, model, code }] = alike;
     for (const [rows, day] of [
       [this.#totals, TOTAL],
       [this.#days, dayOf(now)],
     ] as const) {
       const row = rowOf(rows, { day, tenant, model: model ?? "" });
-      row.requests += 1;
-      if (code !== undefined) row.failed += 1;
-      row.promptTokens += promptTokens ?? 0;
-      row.cachedTokens += cachedTokens ?? 0;
-      row.completionTokens += completionTokens ?? 0;
-      if (characters !== undefined) row.characters = (row.characters ?? 0) + characters;
-      if (audioSeconds !== undefined) row.audioSeconds = (row.audioSeconds ?? 0) + audioSeconds;
+      row.requests += alike.length;
+      if (code !== undefined) row.failed += alike.length;
+      for (const { promptTokens, cachedTokens, completionTokens, characters, audioSeconds } of alike) {
+        row.promptTokens += promptTokens ?? 0;
+        row.cachedTokens += cachedTokens ?? 0;
+        row.completionTokens += completionTokens ?? 0;
+        if (characters !== undefined) row.characters = (row.characters ?? 0) + characters;
+        if (audioSeconds !== undefined) row.audioSeconds = (row.audioSeconds ?? 0) + audioSeconds;
+      }
       this.#dirty.add(row);
     }
   }

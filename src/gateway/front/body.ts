@@ -28,7 +28,7 @@ export function readBody(
       if (settled) return false;
       settled = true;
       cancellation.onCancel = null;
-      endWatch();
+      endWatch?.();
       if (drainTimer) clearTimeout(drainTimer);
       return true;
     };
@@ -37,11 +37,16 @@ export function readBody(
       request.off("data", onData);
       reject(error);
     };
-    const endWatch = watchPace(
-      () => length,
-      bodyMs,
-      () => fail(tooSlow()),
-    );
+    let endWatch: (() => void) | null = null;
+    // Most bodies have come whole with their heads.
+    process.nextTick(() => {
+      if (settled || request.complete) return;
+      endWatch = watchPace(
+        () => length,
+        bodyMs,
+        () => fail(tooSlow()),
+      );
+    });
     const refuse = (): void => fail(tooLarge(limitBytes));
     const onData = (part: Buffer): void => {
       length += part.length;

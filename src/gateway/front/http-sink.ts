@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { Waiting } from "../../core/request.ts";
+import { atTurnEnd } from "../../core/turn-end.ts";
 import { waitingComment } from "../../inference/waiting.ts";
 import { frameChunk, LAST_CHUNK } from "../../upstreams/answer/chunked.ts";
 import { SSE_HEADERS } from "../../upstreams/answer/receivers.ts";
@@ -97,9 +98,10 @@ export class HttpSink implements AnswerSink {
   }
 
   endFramed(last: Buffer): void {
+    const response = this.#response;
+    if (this.#written || last.length >= ONE_PIECE_BYTES) response.end(last);
     // A short answer that is seen whole leaves with its head in one string, which node writes in one piece.
-    if (!this.#written && last.length < ONE_PIECE_BYTES) this.#response.end(last.toString("latin1"), "latin1");
-    else this.#response.end(last);
+    else atTurnEnd(() => response.end(last.toString("latin1"), "latin1"));
   }
 
   end(last?: Buffer): void {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { connectOptions, type Endpoint } from "../../core/endpoint.ts";
-import { writeAtTurnEnd } from "./turn-end.ts";
+import { writeAtTurnEnd } from "../../core/turn-end.ts";
 
 /** Who has a connection at the moment. */
 export interface ConnectionUser {

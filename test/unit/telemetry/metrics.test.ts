@@ -27,7 +27,7 @@ const request = (fields: Partial<FinishedRequest>): FinishedRequest => ({
 
 test("a duration counts in every bucket whose bound it does not exceed", async () => {
   const metrics = new Metrics();
-  for (const totalMs of [5, 5.1, 400_000]) metrics.request(request({ totalMs }));
+  for (const totalMs of [5, 5.1, 400_000]) metrics.requests([request({ totalMs })]);
   const text = await metrics.text(emptyStatus, usage);
   const buckets = [...text.matchAll(/^assistant_request_seconds_bucket\{le="([^"]+)",model="river"\} (\d+)$/gm)].map(
     ([, bound, count]) => [bound, Number(count)],
@@ -47,7 +47,7 @@ test("a duration counts in every bucket whose bound it does not exceed", async (
 
 test("what did not happen is no observation", async () => {
   const metrics = new Metrics();
-  metrics.request(request({ queueMs: null, ttftMs: null }));
+  metrics.requests([request({ queueMs: null, ttftMs: null })]);
   const text = await metrics.text(emptyStatus, usage);
   expect(text).toContain('assistant_request_seconds_count{model="river"} 1');
   expect(text).not.toMatch(/^assistant_(queue|first_token)_seconds_count/m);
@@ -88,7 +88,7 @@ test("each end of an engine is counted once, by its cause, and each start", asyn
 
 test("names with quotes, backslashes and line ends are escaped", async () => {
   const metrics = new Metrics();
-  metrics.request(request({ model: 'a"b\\c\nd' }));
+  metrics.requests([request({ model: 'a"b\\c\nd' })]);
   expect(await metrics.text(emptyStatus, usage)).toContain('model="a\\"b\\\\c\\nd"');
 });
 

@@ -26,7 +26,7 @@ const request = (fields: Partial<FinishedRequest> = {}): FinishedRequest => ({
 async function counted(...requests: FinishedRequest[]): Promise<string> {
   const registry = new Registry();
   const count = servedMetrics(registry, [1]);
-  for (const each of requests) count(each);
+  for (const each of requests) count([each]);
   return registry.metrics();
 }
 

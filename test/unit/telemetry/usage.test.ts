@@ -52,10 +52,10 @@ const row = (tenant: string, model: string, counts: readonly number[]): object =
 
 test("requests and tokens are added up by tenant and model; what the engine did not tell counts as none", async () => {
   const ledger = await opened(1_000);
-  ledger.note(request({ tenant: "ben" }));
-  ledger.note(request({}));
-  ledger.note(request({ promptTokens: 1, cachedTokens: null, completionTokens: null, end: "cancelled" }));
-  ledger.note(
+  ledger.note([request({ tenant: "ben" })]);
+  ledger.note([request({})]);
+  ledger.note([request({ promptTokens: 1, cachedTokens: null, completionTokens: null, end: "cancelled" })]);
+  ledger.note([
     request({
       model: null,
       promptTokens: null,
@@ -64,7 +64,7 @@ test("requests and tokens are added up by tenant and model; what the engine did 
       end: "rejected",
       code: "model_not_found",
     }),
-  );
+  ]);
   expect(ledger.report()).toEqual({
     since: 1_000,
     usage: [
@@ -77,15 +77,15 @@ test("requests and tokens are added up by tenant and model; what the engine did 
 
 test("what was saved is taken up, in all and by day, with the time since which it was counted", async () => {
   const before = await opened(1_000);
-  before.note(request({}), NOON - DAY_MS);
-  before.note(request({ tenant: "ben" }), NOON);
+  before.note([request({})], NOON - DAY_MS);
+  before.note([request({ tenant: "ben" })], NOON);
   await before.save(NOON);
   await store.close();
   reopen();
   const after = await opened(NOON);
   expect(after.ofToday("ben", NOON)).toEqual({ requests: 1, tokens: 15 });
   expect(after.ofToday("anna", NOON)).toEqual({ requests: 0, tokens: 0 });
-  after.note(request({}), NOON);
+  after.note([request({})], NOON);
   expect(after.report()).toEqual({
     since: 1_000,
     usage: [row("anna", "river", [2, 0, 20, 8, 10]), row("ben", "river", [1, 0, 10, 4, 5])],
@@ -107,7 +107,7 @@ test("nothing is written while nothing happens, and what could not be written is
   await ledger.save();
   expect(await readdir(folder)).toEqual([]);
   await writeFile(join(folder, "store"), "a file where the directory should be");
-  ledger.note(request({}), NOON);
+  ledger.note([request({})], NOON);
   await expect(ledger.save(NOON)).rejects.toThrow();
   await rm(join(folder, "store"));
   await ledger.save(NOON);
@@ -116,11 +116,11 @@ test("nothing is written while nothing happens, and what could not be written is
 
 test("what several daemons count on one store is added up", async () => {
   const [one, other] = [await opened(NOON), await opened(NOON)];
-  one.note(request({}), NOON);
-  other.note(request({}), NOON);
-  other.note(request({ model: "lake" }), NOON);
+  one.note([request({})], NOON);
+  other.note([request({})], NOON);
+  other.note([request({ model: "lake" })], NOON);
   await Promise.all([one.save(NOON), other.save(NOON)]);
-  one.note(request({}), NOON);
+  one.note([request({})], NOON);
   await one.save(NOON);
   const counted = [row("anna", "lake", [1, 0, 10, 4, 5]), row("anna", "river", [3, 0, 30, 12, 15])];
   expect((await opened(NOON)).report().usage).toEqual(counted);

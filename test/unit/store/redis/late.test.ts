@@ -25,7 +25,7 @@ test("a daemon that starts without its Redis has the keys that it read last, and
   await ring.open();
   const { secret } = await ring.create({ name: "anna" });
   const usage = await UsageLedger.open({ store: before, documents }, Date.now());
-  usage.note(request as FinishedRequest);
+  usage.note([request as FinishedRequest]);
   await usage.save();
   await redis.kill();
   await before.close();
@@ -37,7 +37,7 @@ test("a daemon that starts without its Redis has the keys that it read last, and
   expect(new Authorizer(() => lateRing.keys).authorize(secret, "inference").caller.tenant).toBe("anna");
   expect(() => new Authorizer(() => lateRing.keys).authorize(null, "inference")).toThrow();
   const lateUsage = await UsageLedger.open({ store: late, documents }, Date.now());
-  lateUsage.note(request as FinishedRequest);
+  lateUsage.note([request as FinishedRequest]);
   await expect(lateUsage.save()).rejects.toMatchObject({ code: "store_unavailable", retryAfterS: 5 });
 
   let heard = 0;
