@@ -66,6 +66,8 @@ export interface Pause {
 /** The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or nobody knows. */
 export interface FinishedRequest {
   readonly id: string;
+  /** The client's own id for it; missing: it has none. */
+  readonly clientId?: string;
   readonly route: string;
   readonly model: string | null;
   readonly instance: string | null;

@@ -1,6 +1,7 @@
 import { AssistantError } from "../core/errors.ts";
 import type { FleetEvent, FleetPort, StartOrder, StopCause } from "../core/fleet.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
+import type { Mutable } from "../core/mutable.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { tailOf } from "./engine-log.ts";
 import { Instance } from "./instance.ts";
@@ -14,7 +15,7 @@ export class Fleet implements FleetPort {
   readonly #options: FleetOptions;
   readonly #listener: FleetOptions["onEvent"];
   /** One object for all instances, so that a change reaches those that run. */
-  readonly #settings: { -readonly [Key in keyof FleetSettings]: FleetSettings[Key] };
+  readonly #settings: Mutable<FleetSettings>;
   readonly #record: RunRecord;
   readonly #ports = new LoopbackPorts();
   readonly #instances = new Map<string, Instance>();

@@ -2,7 +2,8 @@ import { traitsOf } from "../core/engine.ts";
 import { AssistantError, presentable, toAssistantError } from "../core/errors.ts";
 import type { AnswerSink, CallOrigin, InferenceCall, WireFormat } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
-import type { Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
+import type { Mutable } from "../core/mutable.ts";
+import type { FinishedRequest, Lease, Pause, RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import { type AnswerFacts, type CacheScope, CallerGone, NO_FACTS, type Retry, SendFailure } from "../core/upstream.ts";
 import { adapterPart } from "./adapters.ts";
 import { AttemptSpans } from "./attempt-spans.ts";
@@ -144,7 +145,8 @@ class Run {
   }
 
   async #serveBy(given: InferenceCall, model: ModelSpec, instead: string | null): Promise<void> {
-    const call = checksRequests(model) ? given : { ...given, ...given.checked?.() };
+    const checked = checksRequests(model) ? undefined : given.checked?.();
+    const call = checked === undefined ? given : { ...given, body: checked.body, prompt: checked.prompt };
     requireFeatures(this.#ports.directory, model, call);
     requireSlot(model, call);
     const adapters = adapterPart(call, model);
@@ -189,7 +191,7 @@ class Run {
   #requestFacts(call: InferenceCall, model: ModelSpec, scope: CacheScope): RequestFacts {
     const { id, caller, priority, deadlineAt, hops, reservation } = call;
     const { promptTokens, prefix } = this.#ports.fingerprint(call.prompt, scope.name);
-    return {
+    const facts: Mutable<RequestFacts> = {
       id,
       model: model.name,
       tenant: caller.tenant,
@@ -199,10 +201,12 @@ class Run {
       prefix,
       deadlineAt,
       hops,
-      ...(call.selector.capabilities === undefined ? {} : { capabilities: call.selector.capabilities }),
-      ...(reservation === undefined ? {} : { reservation }),
-      ...(SLOTLESS.has(call.wire) ? { slotless: true as const } : {}),
     };
+    const { capabilities } = call.selector;
+    if (capabilities !== undefined) facts.capabilities = capabilities;
+    if (reservation !== undefined) facts.reservation = reservation;
+    if (SLOTLESS.has(call.wire)) facts.slotless = true;
+    return facts;
   }
 
   #acquire(call: InferenceCall, facts: RequestFacts): Promise<Lease> {
@@ -286,17 +290,12 @@ class Run {
     const { promptTokens, cachedTokens, completionTokens, promptMs, completionMs } = this.#facts;
     const { finishReason, audioSeconds } = this.#facts;
     const characters = this.#end === "complete" ? charactersOf(this.#origin as InferenceCall) : null;
-    const fields = {
+    const fields: Mutable<FinishedRequest> = {
       id,
-      ...(clientId === null ? {} : { clientId }),
-      ...(span === null ? {} : { traceId: span.traceId }),
       route,
-      ...(operation === undefined ? {} : { operation }),
       model: this.#model?.name ?? null,
       instance: this.#lease?.targetId ?? null,
-      ...(this.#model === null ? {} : { system: this.#lease?.upstream.peer?.system ?? this.#model.engine }),
       tenant: caller.tenant,
-      ...(this.#attempts > 1 ? { attempts: this.#attempts } : {}),
       status: this.#end === "cancelled" ? null : this.#sink.status,
       stream,
       queueMs: rounded(this.#lease?.queuedMs ?? null),
@@ -307,12 +306,17 @@ class Run {
       completionTokens,
       promptMs,
       completionMs,
-      ...(characters === null ? {} : { characters }),
-      ...(audioSeconds === undefined ? {} : { audioSeconds }),
       finish: finishReason,
       end: this.#end,
-      ...(this.#error === null ? {} : errorFields(this.#error)),
     };
+    if (clientId !== null) fields.clientId = clientId;
+    if (span !== null) fields.traceId = span.traceId;
+    if (operation !== undefined) fields.operation = operation;
+    if (this.#model !== null) fields.system = this.#lease?.upstream.peer?.system ?? this.#model.engine;
+    if (this.#attempts > 1) fields.attempts = this.#attempts;
+    if (characters !== null) fields.characters = characters;
+    if (audioSeconds !== undefined) fields.audioSeconds = audioSeconds;
+    if (this.#error !== null) Object.assign(fields, errorFields(this.#error));
     this.#ports.logRequest(this.#error !== null && this.#error.status >= 500 ? "warn" : "info", fields);
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Mutable } from "../core/mutable.ts";
 import type { Growing, Mirror } from "./relay.ts";
 
 /** Of a message to another daemon. */
@@ -8,7 +9,7 @@ const MAX_MESSAGE_CHARACTERS = 64 * 1024;
 export class Outputs {
   readonly #running = new Map<string, Output>();
   /** Of tasks that run on other daemons and are followed here. */
-  readonly #elsewhere = new Map<string, Mutable>();
+  readonly #elsewhere = new Map<string, Mutable<Output>>();
   readonly #changed: (taskId: string, output: Output | null) => void;
   readonly #waiting = new Map<string, Set<() => void>>();
 
@@ -121,6 +122,4 @@ export interface Output {
   readonly pieces: number;
 }
 
-type Mutable = { -readonly [Field in keyof Output]: Output[Field] };
-
-const newOutput = (): Mutable => ({ attempt: randomUUID(), text: "", pieces: 0 });
+const newOutput = (): Mutable<Output> => ({ attempt: randomUUID(), text: "", pieces: 0 });

@@ -2,10 +2,11 @@ import { hash } from "node:crypto";
 import type { UsageByDay, UsageDay, UsageReport, UsageRow } from "../api/usage.ts";
 import type { Documents, DocumentType } from "../core/documents.ts";
 import { isAssistantError } from "../core/errors.ts";
+import type { Mutable } from "../core/mutable.ts";
 import type { FinishedRequest } from "../core/request.ts";
 import type { Collection, CollectionSpec, Store } from "../core/store.ts";
 
-type Counts = { -readonly [Name in keyof UsageRow]: UsageRow[Name] };
+type Counts = Mutable<UsageRow>;
 
 /** One day of a tenant and model, or with `TOTAL` all days of them; with `SINCE`, and nothing counted, when counting began. */
 type UsageRecord = UsageRow & { readonly day: string; readonly since?: number };

@@ -1,7 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { presentable } from "../../core/errors.ts";
 import { newRequestId } from "../../core/ids.ts";
-import type { CallOrigin } from "../../core/inference.ts";
+import type { CallOrigin, InferenceCall } from "../../core/inference.ts";
+import type { Mutable } from "../../core/mutable.ts";
 import type { Span, Tracer } from "../../core/trace.ts";
 import type { InferenceCore } from "../../inference/core.ts";
 import type { GatewaySettings } from "../ports.ts";
@@ -12,7 +13,7 @@ import { type ClientIds, clientIdOf } from "./client-ids.ts";
 import { checkContentEncoding, decodeContent } from "./content-encoding.ts";
 import { preflightHeaders } from "./cors.ts";
 import { Disconnect } from "./disconnect.ts";
-import type { Door, InferenceRoute } from "./door.ts";
+import type { DecodedBody, Door, InferenceRoute } from "./door.ts";
 import { makeGuard } from "./guard.ts";
 import { HttpSink } from "./http-sink.ts";
 import { openAiLimits } from "./limit-headers.ts";
@@ -134,23 +135,10 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     const written = await readBody(request, bodyLimitBytes, cancellation, pace);
     const isEncoded = request.headers["content-encoding"] !== undefined;
     const bytes = isEncoded ? await decodeContent(written, request.headers, bodyLimitBytes) : written;
-    const { model, capabilities, translate, answer, priority, ...decoded } = await route.decode(
-      bytes,
-      request.headers,
-      target,
-      origin.caller,
-    );
-    const { operation, wire } = route;
-    const asked = capabilities === undefined ? { model } : { model, capabilities };
-    const selector = selectorOf(request.headers, asked, onlyModels);
-    const call = {
-      ...origin,
-      selector,
-      operation,
-      wire,
-      ...callHeaders(request.headers, decoded.streamed, priority ?? origin.caller.priority),
-      ...decoded,
-    };
+    const decoding = route.decode(bytes, request.headers, target, origin.caller);
+    const decoded = decoding instanceof Promise ? await decoding : decoding;
+    const { translate, answer } = decoded;
+    const call = callOf(request.headers, origin, route, decoded, selectorOf(request.headers, decoded, onlyModels));
     const sink = sinkFor(decoded.streamed);
     if (answer === undefined) await inference.run(call, translate?.(sink) ?? sink);
     else await answer(call, sink, admitted.identity);
@@ -161,6 +149,41 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     cancellation.done();
     if (clientId !== null) clientIds.end(tenant, clientId, id);
   }
+}
+
+/** Every field by its name: to spread several objects into one costs more than all else that is done here. */
+function callOf(
+  headers: IncomingHttpHeaders,
+  { id, clientId, caller, route: name, arrivedAt, span, cancellation }: CallOrigin,
+  route: InferenceRoute,
+  decoded: DecodedBody,
+  selector: InferenceCall["selector"],
+): InferenceCall {
+  const { body, checked, prompt, streamed, maxTokens, reservation } = decoded;
+  const told = callHeaders(headers, streamed, decoded.priority ?? caller.priority);
+  const call: Mutable<InferenceCall> = {
+    id,
+    clientId: clientId ?? null,
+    caller,
+    route: name,
+    arrivedAt,
+    span: span ?? null,
+    cancellation,
+    selector,
+    operation: decoded.operation ?? route.operation,
+    wire: decoded.wire ?? route.wire,
+    body,
+    prompt,
+    streamed,
+    maxTokens,
+    priority: told.priority,
+    deadlineAt: decoded.deadlineAt === undefined ? told.deadlineAt : decoded.deadlineAt,
+    hops: decoded.hops ?? told.hops,
+    cachePart: told.cachePart,
+  };
+  if (checked !== undefined) call.checked = checked;
+  if (reservation !== undefined) call.reservation = reservation;
+  return call;
 }
 
 const allowed = (methods: Methods | ReadonlyMap<string, null>): string => [...methods.keys(), "OPTIONS"].join(", ");

@@ -147,8 +147,6 @@ export class Exchange {
 const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
   failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
 
-const requestHeads = new Map<string, Buffer>();
-
 /** The bytes of a whole request. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
 export function encodeRequest(
   path: string,
@@ -158,16 +156,12 @@ export function encodeRequest(
   contentType = "application/json",
   method: "GET" | "POST" = "POST",
 ): Buffer {
-  const name = `${method} ${path} ${keep}`;
-  let head = requestHeads.get(name);
-  if (head === undefined) {
-    const connection = keep ? "keep-alive" : "close";
-    head = Buffer.from(
-      `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nContent-Length: `,
-      "latin1",
-    );
-    requestHeads.set(name, head);
-  }
-  const rest = [body.length, `Content-Type: ${contentType}`, ...headers].join("\r\n");
-  return Buffer.concat([head, Buffer.from(`${rest}\r\n\r\n`, "latin1"), body]);
+  let head = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${keep ? "keep-alive" : "close"}\r\n`;
+  head += `Content-Length: ${body.length}\r\nContent-Type: ${contentType}\r\n`;
+  for (const header of headers) head += `${header}\r\n`;
+  head += "\r\n";
+  const bytes = Buffer.allocUnsafe(head.length + body.length);
+  bytes.write(head, "latin1");
+  body.copy(bytes, head.length);
+  return bytes;
 }

@@ -145,11 +145,10 @@ test("a wait is signalled to the sink until the call is served", async () => {
   const { core, dispatcher, sink } = setUp(new ScriptedTarget(answer), { signalTimes: { firstMs: 1, everyMs: 1 } });
   dispatcher.hold();
   const run = core.run(chatCall({ streamed: true }), sink);
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await vi.waitFor(() => expect(sink.waits.length).toBeGreaterThan(1));
   dispatcher.release();
   await run;
   const { length } = sink.waits;
-  expect(length).toBeGreaterThan(1);
   expect(sink.waits[0]).toBe("loading 1");
   expect(sink.headers).toEqual(expect.arrayContaining(["x-assistant-queue-place", "1"]));
   await new Promise((resolve) => setTimeout(resolve, 20));
