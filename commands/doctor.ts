@@ -1,4 +1,5 @@
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { showsColour } from "./support/cli/colour.ts";
 import type { Finding } from "./support/doctor/finding.ts";
 
 export default class Doctor extends BaseCommand {
@@ -21,7 +22,7 @@ export default class Doctor extends BaseCommand {
       import("./support/doctor/text.ts"),
     ]);
     const findings = await diagnose(this.context(flags), this.config.version);
-    for (const line of doctorText(findings, process.stdout.isTTY === true)) this.logPainted(line);
+    for (const line of doctorText(findings, showsColour(process.stdout))) this.logPainted(line);
     const broken = findings.some((finding) => finding.level === "broken");
     if (broken) process.exitCode = 1;
     return { broken, findings };

@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core";
 import { AssistantError } from "../src/core/errors.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { showsColour } from "./support/cli/colour.ts";
 import { findLogFile, lastEntries, printLog } from "./support/logs/print.ts";
 
 export default class Logs extends BaseCommand {
@@ -39,7 +40,7 @@ export default class Logs extends BaseCommand {
       file,
       lines: flags.lines,
       follow: flags.follow,
-      format: flags.raw || args.instance !== undefined ? "raw" : process.stdout.isTTY === true ? "colour" : "plain",
+      format: flags.raw || args.instance !== undefined ? "raw" : showsColour(process.stdout) ? "colour" : "plain",
       print: (line) => process.stdout.write(`${line}\n`),
       signal: stop.signal,
     });

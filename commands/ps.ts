@@ -5,6 +5,7 @@ import { watchStatus } from "../src/client/watch.ts";
 import { printable, printableTexts } from "../src/ui/printable.ts";
 import { psText } from "../src/ui/ps-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { showsColour } from "./support/cli/colour.ts";
 import { tellEngineNews } from "./support/engine/news.ts";
 import { watchTail } from "./support/logs/tail.ts";
 
@@ -34,6 +35,8 @@ export default class Ps extends BaseCommand {
       for (const line of psText(status)) this.log(line);
       return undefined;
     }
+    // Ink knows this variable alone.
+    if (!showsColour(process.stdout)) process.env["FORCE_COLOR"] = "0";
     // Loaded here and not above: ink's import takes longer than all of the rest.
     const { showPs } = await import("../src/ui/ps/mount.tsx");
     await showPs({

@@ -2,6 +2,7 @@ import type { DaemonStatus } from "../src/api/status.ts";
 import { connectIfRunning } from "../src/client/daemon-client.ts";
 import { statusText } from "../src/ui/status-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
+import { showsColour } from "./support/cli/colour.ts";
 import { tellEngineNews } from "./support/engine/news.ts";
 
 export default class Status extends BaseCommand {
@@ -21,7 +22,7 @@ export default class Status extends BaseCommand {
     const running = await connectIfRunning(paths);
     if (!this.jsonEnabled()) await tellEngineNews(context, (line) => this.say(line));
     if (running !== null) {
-      for (const line of statusText(running.status, process.stdout.isTTY === true)) this.logPainted(line);
+      for (const line of statusText(running.status, showsColour(process.stdout))) this.logPainted(line);
       return running.status;
     }
     this.endWith("daemon_not_running");

@@ -52,8 +52,13 @@ export async function readToml(file: string): Promise<SourceFile | null> {
 export function parseToml(file: string, given: string): SourceFile {
   // Editors on other systems leave a byte order mark, which the parser takes for a key.
   const text = given.replace(/^\ufeff/, "");
+  // The line endings of Windows, of which it refuses the half in comments.
   try {
-    return { file, data: plain(parse(text)) as Record<string, unknown>, locator: locate(text) };
+    return {
+      file,
+      data: plain(parse(text.replaceAll("\r\n", "\n"))) as Record<string, unknown>,
+      locator: locate(text),
+    };
   } catch (error) {
     if (!(error instanceof Error && "fromTOML" in error)) throw error;
     const { line, message } = error as Error & { line?: number };

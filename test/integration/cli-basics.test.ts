@@ -29,6 +29,14 @@ describe("without a daemon", () => {
     },
   );
 
+  test("an output that cannot be written is an error in a sentence", async () => {
+    const { env } = fake.assistant;
+    const command = [process.execPath, join(packageRoot, "bin/assistant.js"), "status"];
+    const result = await execa("sh", ["-c", 'exec "$@" > /dev/full', "sh", ...command], { env, reject: false });
+    expect(result).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("no space left") });
+    expect(result.stderr).not.toMatch(/^\s+at /mu);
+  });
+
   test("stopping what is stopped is fine", async () => {
     expect(await fake.assistant.run(["stop"])).toMatchObject({ exitCode: 0, stdout: "The daemon was not running." });
   });

@@ -53,6 +53,7 @@ describe("origins", () => {
     "https://localhost",
     "http://127.0.0.1:8000",
     "http://[::1]:3000",
+    "http://0.0.0.0:3000",
     "http://chat.localhost",
     "file://",
     "tauri://localhost",

@@ -1,6 +1,7 @@
 import { Command, Flags, ux } from "@oclif/core";
 import { errorCatalogue } from "../../../src/core/errors.ts";
 import { printable, printableJson } from "../../../src/ui/printable.ts";
+import { showsColour } from "./colour.ts";
 import { type CommandContext, loadContext } from "./context.ts";
 import { exitCodeOf, reportJson, reportText, toReportable } from "./report.ts";
 
@@ -69,7 +70,7 @@ export abstract class BaseCommand extends Command {
     if (this.jsonEnabled()) this.logJson(reportJson(error));
     else
       process.stderr.write(
-        reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }),
+        reportText(error, { colour: showsColour(process.stderr), debug: loadContext({ configFile: null }).debug }),
       );
   }
 }

@@ -6,6 +6,7 @@ import { Config, flush, type Interfaces, run, settings } from "@oclif/core";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { printableJson } from "../../../src/ui/printable.ts";
+import { showsColour } from "./colour.ts";
 import { loadContext } from "./context.ts";
 import { reportJson, reportText, toReportable } from "./report.ts";
 
@@ -47,9 +48,9 @@ export function unknownCommand(id: string, known: readonly string[]): AssistantE
 
 /** Runs one command line to its end. Sets `process.exitCode`; prints every error itself and never throws. */
 export async function main(argv: readonly string[], root: URL): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
-  process.stdout.on("error", quietOnClosedPipe);
-  process.stderr.on("error", quietOnClosedPipe);
+  // Before oclif's own, which throws.
+  process.stdout.prependListener("error", endWithoutOutput);
+  process.stderr.prependListener("error", endWithoutOutput);
   settings.enableAutoTranspile = false;
   const args = normaliseArguments(argv);
   try {
@@ -62,7 +63,7 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
     if (args.includes("--json")) process.stdout.write(`${printableJson(JSON.stringify(reportJson(error), null, 2))}\n`);
     else
       process.stderr.write(
-        reportText(error, { colour: process.stderr.isTTY === true, debug: loadContext({ configFile: null }).debug }),
+        reportText(error, { colour: showsColour(process.stderr), debug: loadContext({ configFile: null }).debug }),
       );
   }
 }
@@ -111,7 +112,14 @@ function namesCommand(args: readonly string[], config: Config): boolean {
   return second === undefined || second.startsWith("-") || config.commandIDs.some((id) => id === `${first}:${second}`);
 }
 
-function quietOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
-  throw error;
+/** A reader that has seen enough (`| head`) is no error; that what was asked for cannot be written is one. */
+function endWithoutOutput(this: NodeJS.WriteStream, thrown: NodeJS.ErrnoException): never {
+  if (thrown.code === "EPIPE") process.exit(process.exitCode ?? 0);
+  const error = new AssistantError(
+    thrown.code === "ENOSPC" ? "disk_full" : "not_writable",
+    `The output cannot be written: ${thrown.message}.`,
+    { cause: thrown },
+  );
+  if (this !== process.stderr) process.stderr.write(reportText(error, { colour: false, debug: false }));
+  process.exit(error.exitCode);
 }

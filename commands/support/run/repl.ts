@@ -2,6 +2,7 @@ import type { ReadStream, WriteStream } from "node:tty";
 import type { DaemonClient } from "../../../src/client/daemon-client.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
 import { printable } from "../../../src/ui/printable.ts";
+import { showsColour } from "../cli/colour.ts";
 import { reportText } from "../cli/report.ts";
 import { streamAnswer } from "./answer.ts";
 import { appendHistory, readHistory } from "./history.ts";
@@ -103,7 +104,7 @@ export class Repl {
       if (this.#verbose && answer.timings !== null)
         this.#print(`${timingLines(answer.timings, answer.clock).join("\n")}\n`);
     } catch (error) {
-      errors.write(reportText(toAssistantError(error), { colour: true, debug }));
+      errors.write(reportText(toAssistantError(error), { colour: showsColour(errors), debug }));
     } finally {
       process.off("SIGINT", onSignal);
     }

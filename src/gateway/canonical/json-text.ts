@@ -96,11 +96,14 @@ export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
   return null;
 }
 
-/** A body as text. Bytes that are not UTF-8 are replaced by U+FFFD, and `exact` is then false. */
-export const textOf = (bytes: Buffer): { readonly text: string; readonly exact: boolean } => ({
-  text: bytes.toString("utf8"),
-  exact: isUtf8(bytes),
-});
+/** What programs for Windows write at the beginning of a file, and not all engines read. */
+const BYTE_ORDER_MARK = "\ufeff";
+
+/** A body as text, without a byte order mark. Bytes that are not UTF-8 are replaced by U+FFFD. `exact`: nothing was changed. */
+export function textOf(bytes: Buffer): { readonly text: string; readonly exact: boolean } {
+  const text = bytes.toString("utf8");
+  return text.startsWith(BYTE_ORDER_MARK) ? { text: text.slice(1), exact: false } : { text, exact: isUtf8(bytes) };
+}
 
 /** Whether text may hold an escaped half of a surrogate pair. */
 export const mayHoldHalves = (text: string): boolean => /\\u[dD]/.test(text);

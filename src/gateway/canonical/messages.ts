@@ -54,8 +54,10 @@ function checkMessage(message: unknown, index: number): unknown {
     const value = message[name];
     if (value === undefined) continue;
     if (value === null) kept = without(kept, name);
-    else if (name === "tool_calls") checkCalls(value, `messages[${index}].tool_calls`);
-    else mustBe(text, value, `messages[${index}].${name}`);
+    else if (name === "tool_calls") {
+      const calls = checkCalls(value, `messages[${index}].tool_calls`);
+      if (calls !== value) kept = { ...kept, tool_calls: calls };
+    } else mustBe(text, value, `messages[${index}].${name}`);
   }
   return kept;
 }
@@ -170,9 +172,11 @@ function checkPart(part: unknown, at: string): void {
   );
 }
 
-function checkCalls(calls: unknown, at: string): void {
+/** The calls as every engine can read them. */
+function checkCalls(calls: unknown, at: string): readonly unknown[] {
   mustBe(listOfCalls, calls, at);
-  for (const [index, call] of (calls as readonly unknown[]).entries()) {
+  const given = calls as readonly unknown[];
+  const checked = given.map((call, index) => {
     const here = `${at}[${index}]`;
     if (!isObject(call)) throw invalid(here, `"${here}" must be an object; found ${shown(call)}.`);
     mustBe(oneOf("function"), call.type, `${here}.type`);
@@ -180,5 +184,8 @@ function checkCalls(calls: unknown, at: string): void {
     const called = isObject(call.function) ? call.function : {};
     mustBe(text, called.name, `${here}.function.name`);
     mustBe(arguments_, called.arguments, `${here}.function.arguments`);
-  }
+    // Clients write so that a function was called with nothing, which is no JSON.
+    return called.arguments === "" ? { ...call, function: { ...called, arguments: "{}" } } : call;
+  });
+  return checked.every((call, index) => call === given[index]) ? given : checked;
 }

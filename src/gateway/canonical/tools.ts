@@ -80,6 +80,28 @@ export const tools: DescribedRule = {
   },
 };
 
+/** Keywords whose values are schemas by name, lists of schemas, or a schema. */
+const HOLDERS = ["properties", "$defs", "definitions", "anyOf", "oneOf", "allOf", "prefixItems"];
+
+/** A schema with `{}` for each schema that is `true`, as generators write "anything" and engines do not read it; itself where there is none. */
+function withoutTrue(schema: unknown): unknown {
+  if (schema === true) return {};
+  if (!isObject(schema)) return schema;
+  let result: Body = schema;
+  const set = (name: string, value: unknown): void => {
+    if (value !== result[name]) result = { ...result, [name]: value };
+  };
+  if (schema.items !== undefined) set("items", withoutTrue(schema.items));
+  for (const name of HOLDERS) {
+    const held = schema[name];
+    if (typeof held !== "object" || held === null) continue;
+    const entries = Object.entries(held).map(([key, value]) => [key, withoutTrue(value)] as const);
+    if (entries.every(([key, value]) => value === (held as Body)[key])) continue;
+    set(name, Array.isArray(held) ? entries.map(([, value]) => value) : Object.fromEntries(entries));
+  }
+  return result;
+}
+
 function checkTool(tool: unknown, index: number): Body {
   const at = `tools[${index}]`;
   if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
@@ -92,6 +114,10 @@ function checkTool(tool: unknown, index: number): Body {
     const value = described[name];
     if (value === null) given = Object.fromEntries(Object.entries(given).filter(([other]) => other !== name));
     else if (value !== undefined) mustBe(rule, value, `${at}.function.${name}`);
+  }
+  if (given.parameters !== undefined) {
+    const parameters = withoutTrue(given.parameters);
+    if (parameters !== given.parameters) given = { ...given, parameters };
   }
   // Without `strict` a call's arguments need not follow the schema, says OpenAI's API: it is a description.
   if (given.strict === true && given.parameters !== undefined) {

@@ -5,7 +5,7 @@ import { AssistantError } from "../../core/errors.ts";
  * them: a sandboxed frame on any page of the web has that origin too.
  */
 const LOCAL_ORIGIN =
-  /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
+  /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
 
 /** Whether a request comes from a page or program of this machine, or from no page at all. */
 export const isLocalOrigin = (origin: string | undefined): boolean => origin === undefined || LOCAL_ORIGIN.test(origin);

@@ -104,8 +104,9 @@ const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null]
   [/^Unsupported param: (\w+)/, null],
   [/^Unknown (reasoning) format/, "reasoning_format"],
   [/^Cannot use both json_schema and grammar|[Uu]nexpected empty grammar stack|failed to parse grammar/i, "grammar"],
+  [/^Unable to generate parser for this template.*JSON schema error/s, "tools"],
   [/JSON schema (?:conversion failed|error)/, "response_format"],
-  [/^Unable to generate parser for this template/, "messages"],
+  [/^Unable to generate parser for this template|^Failed to parse tool call arguments/, "messages"],
   [/^(tools|tool_choice) param requires/, null],
 ];
 

@@ -12,6 +12,12 @@ async function complaint(text: string): Promise<string> {
   return error.message.replaceAll(`${at.root}/`, "");
 }
 
+it("line endings of Windows are none, behind comments neither, and lines keep their numbers", async () => {
+  await using at = await site({ "config.toml": "[scheduler]\r\n# Mine\r\nmax_instances = 3 # few\r\n" });
+  expect((await at.load()).scheduler.maxInstances).toBe(3);
+  expect(await complaint("# Mine\r\n[shceduler] # off\r\n")).toContain("config.toml:2: shceduler");
+});
+
 describe("a mistake in the main file names line, key, expectation, value and the nearest name", () => {
   it.each([
     ["[server]\nhttp_adr = 1", "config.toml:2: server.http_adr: unknown key in [server] (did you mean `http_addr`?)"],

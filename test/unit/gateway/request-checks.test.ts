@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeBody } from "../../../src/gateway/canonical/decode.ts";
+import { decodeBody, parseBody } from "../../../src/gateway/canonical/decode.ts";
 
 const user = { role: "user", content: "Hi" };
 type Operation = Parameters<typeof decodeBody>[0];
@@ -164,6 +164,40 @@ describe("engines get", () => {
     expect(JSON.stringify(sent("chat", { tools: [given] }))).not.toContain("null");
   });
 
+  test("schemas of tools without `true`, which stands for anything", () => {
+    const parameters = {
+      type: "object",
+      properties: { any: true, list: { type: "array", items: true }, one: { anyOf: [true, { type: "null" }] } },
+      additionalProperties: true,
+    };
+    expect(sent("chat", { tools: [{ type: "function", function: { name: "f", parameters } }] })).toMatchObject({
+      tools: [
+        {
+          function: {
+            parameters: {
+              properties: { any: {}, list: { type: "array", items: {} }, one: { anyOf: [{}, { type: "null" }] } },
+              additionalProperties: true,
+            },
+          },
+        },
+      ],
+    });
+  });
+
+  test("an empty object where a function was called with nothing", () => {
+    const called = { ...call, function: { name: "f", arguments: "" } };
+    expect(sent("chat", { messages: [user, { role: "assistant", tool_calls: [call, called] }] })).toMatchObject({
+      messages: [user, { tool_calls: [call, { ...called, function: { name: "f", arguments: "{}" } }] }],
+    });
+  });
+
+  test("no byte order mark", () => {
+    const body = { messages: [user], model: "river" };
+    const { json, bytes } = parseBody(Buffer.from(`\ufeff${JSON.stringify(body)}`));
+    expect(json).toEqual(body);
+    expect(bytes.toString()).toBe(JSON.stringify(body));
+  });
+
   test("nothing of fields that ask for nothing", () => {
     expect(sent("embedding", { encoding_format: null })).toEqual(minimal.embedding);
     expect(sent("completion", { best_of: 1, suffix: "", echo: false })).toEqual(minimal.completion);
@@ -183,7 +217,7 @@ describe("engines get", () => {
     const bytes = Buffer.from(
       JSON.stringify({
         messages: [user, { role: "assistant", content: null, tool_calls: [call] }],
-        tools: [tool],
+        tools: [{ type: "function", function: { name: "f", parameters: { type: "object", properties: { a: {} } } } }],
         stop: null,
         unknown: { a: [null] },
       }),

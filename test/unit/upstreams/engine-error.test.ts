@@ -30,6 +30,16 @@ test.each<[string, string, string | null, Operation?]>([
   ["Unsupported param: best_of", "best_of", "best_of", "completion"],
   ["Unknown reasoning format: x", "reasoning format", "reasoning_format"],
   ["Failed to tokenize prompt", "tokenize", null, "completion"],
+  [
+    "Failed to parse tool call arguments as JSON: [json.exception.parse_error.101] parse error at line 1, column 2: syntax error",
+    "tool call arguments",
+    "messages",
+  ],
+  [
+    "Unable to generate parser for this template. Automatic parser generation failed: JSON schema error at #/properties/a: cannot resolve $ref",
+    "cannot resolve $ref",
+    "tools",
+  ],
   ["got exception: Unexpected empty grammar stack after accepting piece: . (30)", "grammar", "grammar"],
 ])(
   "what the request is to blame for is a 400, though the engine calls it 500: %s",

@@ -1,5 +1,6 @@
 import type { AssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
+import { Prefill } from "../../canonical/prefill.ts";
 import { renamedError } from "../../canonical/renamed.ts";
 import { isObject, isString } from "../../canonical/rules.ts";
 import { type ContentFrame, onlyContentOf } from "../../front/splicer.ts";
@@ -24,14 +25,12 @@ export class MessageTranslator implements AnswerTranslator {
   #started = false;
   #open: Source | null = null;
   #blocks = 0;
-  /** What the answer may still repeat of the message that it goes on from. */
-  #prefill: string;
-  #held = "";
+  readonly #prefill: Prefill;
 
   constructor(asked: Translated) {
     this.#asked = asked;
     this.#ending = new Ending(asked.json["max_tokens"]);
-    this.#prefill = asked.prefill;
+    this.#prefill = new Prefill(asked.prefill);
   }
 
   chunk(chunk: JsonObject): string {
@@ -40,7 +39,7 @@ export class MessageTranslator implements AnswerTranslator {
     let out = this.#started ? (progress === undefined ? "" : PING) : this.#start(chunk as Chunk);
     const said = choices?.[0]?.delta;
     if (said?.reasoning_content) out += this.#think(said.reasoning_content);
-    if (said?.content) out += this.#text(this.#withoutPrefill(said.content));
+    if (said?.content) out += this.#text(this.#prefill.rest(said.content));
     for (const call of said?.tool_calls ?? []) out += this.#call(call);
     return out;
   }
@@ -55,7 +54,7 @@ export class MessageTranslator implements AnswerTranslator {
 
   end(): string {
     const start = this.#started ? "" : this.#start({});
-    const held = this.#text(this.#held);
+    const held = this.#text(this.#prefill.end());
     return (
       start +
       held +
@@ -72,7 +71,7 @@ export class MessageTranslator implements AnswerTranslator {
     const content: JsonObject[] = [];
     const thought = said?.reasoning_content ?? "";
     if (thought !== "") content.push({ ...EMPTY.thinking, thinking: this.#asked.hidesThinking ? "" : thought });
-    const text = this.#withoutPrefill(said?.content ?? "") + this.#held;
+    const text = this.#prefill.rest(said?.content ?? "") + this.#prefill.end();
     if (text !== "") content.push({ type: "text", text, citations: null });
     for (const call of said?.tool_calls ?? []) {
       if (isObject(call.extra_content))
@@ -149,20 +148,6 @@ export class MessageTranslator implements AnswerTranslator {
     const signed = this.#open === "thinking" ? this.#delta("thinking", signature) : "";
     this.#open = null;
     return signed + event({ type: "content_block_stop", index: this.#blocks - 1 });
-  }
-
-  /** Engines say again what an answer goes on from; Anthropic's API does not. */
-  #withoutPrefill(said: string): string {
-    if (this.#prefill === "") return said;
-    const seen = this.#held + said;
-    if (this.#prefill.startsWith(seen) && seen.length < this.#prefill.length) {
-      this.#held = seen;
-      return "";
-    }
-    const rest = seen.startsWith(this.#prefill) ? seen.slice(this.#prefill.length) : seen;
-    this.#held = "";
-    this.#prefill = "";
-    return rest;
   }
 }
 
