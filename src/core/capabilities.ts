@@ -64,13 +64,12 @@ export function featuresOf({
   if (wire === "llamacpp.infill") return [infill];
   if (operation === "completion" && asksGap(json["suffix"])) return [{ ...infill, param: "suffix" }];
   if (operation !== "chat") return [];
-  const found = new Set<Feature>();
-  if (asksTools(json["tools"], json["tool_choice"])) found.add(tools);
-  for (const part of partsOf(prompt.messages)) {
+  const found: Feature[] = asksTools(json["tools"], json["tool_choice"]) ? [tools] : [];
+  for (const part of partTypesOf(prompt.messages)) {
     const feature = Object.hasOwn(media, part) ? media[part] : undefined;
-    if (feature !== undefined) found.add(feature);
+    if (feature !== undefined && !found.includes(feature)) found.push(feature);
   }
-  return [...found];
+  return found;
 }
 
 const asksGap = (suffix: unknown): boolean => typeof suffix === "string" && suffix !== "";
@@ -78,14 +77,16 @@ const asksTools = (list: unknown, choice: unknown): boolean =>
   Array.isArray(list) && list.length > 0 && choice !== "none";
 
 /** Types of the parts of all messages; messages that are plain text have none. */
-function* partsOf(messages: unknown): Generator<string> {
-  if (!Array.isArray(messages)) return;
+function partTypesOf(messages: unknown): readonly string[] {
+  const types: string[] = [];
+  if (!Array.isArray(messages)) return types;
   for (const message of messages as readonly ({ readonly content?: unknown } | null)[]) {
     const content = message?.content;
     if (!Array.isArray(content)) continue;
     for (const part of content as readonly ({ readonly type?: unknown } | null)[])
-      if (typeof part?.type === "string") yield part.type;
+      if (typeof part?.type === "string") types.push(part.type);
   }
+  return types;
 }
 
 /** `unsupported_capability`. `able`: names of models that have it, which the caller may use; null: not known. */
