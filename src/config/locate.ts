@@ -10,13 +10,17 @@ const pathKey = (path: KeyPath): string => JSON.stringify(path);
 
 /**
  * Finds the lines of keys in a TOML text, because the parser keeps no positions. The text must have parsed without
- * error; on anything else the scan stops where it no longer understands, and keeps what it found.
+ * error; on anything else the scan stops where it no longer understands, and keeps what it found. Nothing is scanned before
+ * somebody asks: of most files there is nothing to report.
  */
 export function locate(text: string): Locator {
-  const scanner = new Scanner(text);
-  scanner.document();
+  let scanner: Scanner | null = null;
   return {
     line(path) {
+      if (scanner === null) {
+        scanner = new Scanner(text);
+        scanner.document();
+      }
       for (let length = path.length; length > 0; length--) {
         const line = scanner.lines.get(pathKey(path.slice(0, length)));
         if (line !== undefined) return line;

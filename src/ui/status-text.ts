@@ -42,7 +42,7 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
     `${paint("bold", "Assistant")}: the daemon is ${status.state}`,
     ...facts.map(([name, value]) => `${name.padStart(10)}: ${value}`),
     "",
-    ...section("Models", status.models.map(modelRow), "none configured: `assistant init` writes a first one"),
+    ...modelLines(status.models),
     "",
     ...section(
       "Devices",
@@ -62,6 +62,25 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
     ...block("Hints", status.hints, (line) => line),
   ];
 }
+
+/** Of models of which there is nothing to say so many are shown; there may be hundreds. */
+const MAX_AT_REST = 10;
+
+function modelLines(models: readonly ModelStatus[]): string[] {
+  let atRest = 0;
+  const shown = models.filter((model) => !isAtRest(model) || ++atRest <= MAX_AT_REST);
+  const more = models.length - shown.length;
+  return [
+    ...section("Models", shown.map(modelRow), "none configured: `assistant init` writes a first one"),
+    ...(more === 0 ? [] : [`  and ${more} more not loaded: see \`assistant list\``]),
+  ];
+}
+
+const isAtRest = ({ error, instances, queued, pinned, replicasNote, engine }: ModelStatus): boolean =>
+  error === null && instances === 0 && queued === 0 && !pinned && !replicasNote && !ELSEWHERE.includes(engine);
+
+/** What the engine is called of models that no engine of this machine runs. */
+const ELSEWHERE = ["remote", "provider", "worker", "pipeline"];
 
 function modelRow(model: ModelStatus): string[] {
   const state =

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { piperMetadata } from "../../../src/core/piper-voice.ts";
 import type { FileRole } from "../../../src/models/file-set.ts";
 import type { Manifest } from "../../../src/models/manifest.ts";
@@ -11,6 +11,7 @@ import { resolveWeights } from "../../../src/models/resolve.ts";
 import {
   findByReference,
   getModel,
+  listedOnce,
   listModels,
   type ModelStore,
   removeModel,
@@ -48,6 +49,21 @@ const manifest = (name: string, bytes: number): Manifest => ({
 });
 
 describe("the store", () => {
+  it("is listed once for many models that are looked up in it", async () => {
+    await put("river", { reference: "hf:org/river/river.gguf" });
+    await put("lake", null);
+    const once = listedOnce(store);
+    expect((await findByReference(once, "lake"))?.file).toBe(weightsFile(weightsDir, "lake"));
+    const read = vi.spyOn(store.manifests, "read");
+    expect((await findByReference(once, "hf:org/river/river.gguf"))?.name).toBe("river");
+    expect(await findByReference(once, "hf:org/sea/sea.gguf")).toBeNull();
+    expect((await listModels(once)).length).toBe(2);
+    expect(read).not.toHaveBeenCalled();
+    await put("sea", null);
+    expect(await findByReference(once, "sea")).toBeNull();
+    expect(await findByReference(listedOnce(store), "sea")).not.toBeNull();
+  });
+
   it("holds voices beside other models, finds them by name and removes them", async () => {
     const voice = Buffer.concat([onnxLike(), piperMetadata(piperConfig())]);
     await put("smol", null);

@@ -30,6 +30,16 @@ test("status says state, address, models, devices and trouble", () => {
   expect(text).not.toContain("\u001b");
 });
 
+test("of hundreds of models at rest a few are shown, and all others that there is something to say of", () => {
+  const idle = Array.from({ length: 200 }, (_, index) => fakeModel({ name: `idle-${index}`, instances: 0 }));
+  const models = [...idle, fakeModel({ name: "ready" }), fakeModel({ name: "lost", instances: 0, error: "gone" })];
+  const lines = statusText(fakeStatus({ models }), false);
+  expect(lines.filter((line) => line.includes("idle-"))).toHaveLength(10);
+  expect(lines.some((line) => line.includes("ready"))).toBe(true);
+  expect(lines.some((line) => line.includes("gone"))).toBe(true);
+  expect(lines).toContain("  and 190 more not loaded: see `assistant list`");
+});
+
 test("an empty daemon says what to do", () => {
   const text = statusText(fakeStatus({ models: [], instances: [], devices: [], url: null }), false).join("\n");
   expect(text).toContain("assistant init");
