@@ -24,9 +24,10 @@ const programs = [
 const LEFT_AS_THEY_ARE = [
   "@grpc/grpc-js",
   "@grpc/reflection",
+  "@node-llama-cpp",
   "@oclif/plugin-autocomplete",
   "@oclif/plugin-help",
-  "node-llama-cpp",
+  "ipull",
   "react-devtools-core",
   "sherpa-onnx-node",
 ];
@@ -43,14 +44,36 @@ const lazyHttp = {
   load: (id) => (id === "\0node:http" ? 'module.exports = process.getBuiltinModule("node:http");' : null),
 };
 
+/**
+ * Six hundred small modules, which take half a second to find and read one by one. Libraries and metadata stay in the package, where
+ * the modules look for them. They would also try the library in a process first, for another second: our engine is such a process itself.
+ */
+const embeddedLibrary = {
+  name: "embedded-library",
+  transform(code, id) {
+    const [, file] = /\/node_modules\/node-llama-cpp\/(dist\/.*)$/.exec(id) ?? [];
+    if (file === undefined) return null;
+    const url = `new URL("../${file}", import.meta.resolve("node-llama-cpp")).href`;
+    const isTrial = file.endsWith("/testBindingBinary.js");
+    return {
+      code: isTrial
+        ? "export const testBindingBinary = () => Promise.resolve(true);"
+        : code.replaceAll("import.meta.url", url),
+      moduleSideEffects: false,
+    };
+  },
+};
+
 export default {
   cwd: root,
   input: Object.fromEntries(programs.map((file) => [file.replace(/\.tsx?$/, ""), file])),
   platform: "node",
   external: [ofPackage(LEFT_AS_THEY_ARE), ...builtinModules.filter((name) => name !== "http")],
-  plugins: [lazyHttp],
+  plugins: [lazyHttp, embeddedLibrary],
   // What it warns of is a package's way to hide a require from bundlers.
   checks: { eval: false },
   transform: { define: { __dirname: "import.meta.dirname", __filename: "import.meta.filename" } },
+  // Another downloader, which nothing here uses.
+  treeshake: { moduleSideEffects: [{ test: /^ipull$/, external: true, sideEffects: false }] },
   output: { dir: "dist", format: "esm", entryFileNames: "[name].js", chunkFileNames: "chunks/[name]-[hash].js" },
 };

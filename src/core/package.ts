@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { enableCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,6 +22,9 @@ const isSource = import.meta.url.endsWith(".ts");
 /** One of our own programs, named by its source without extension: the source where this code is one, else what is built of it. */
 export const programFile = (name: string): string =>
   isSource ? join(packageRoot, `${name}.ts`) : join(packageRoot, "dist", `${name}.js`);
+
+/** Keeps what Node.js makes of modules that are imported from here on, for the next start of the program. */
+export const keepCompiledCode = (): void => void enableCompileCache(join(packageRoot, "dist/.compile-cache"));
 
 /** The product's version, from package.json. */
 export const version: string = (

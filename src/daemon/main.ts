@@ -1,9 +1,7 @@
-import { enableCompileCache } from "node:module";
-import { join } from "node:path";
-import { packageRoot } from "../core/package.ts";
+import { keepCompiledCode } from "../core/package.ts";
 
 /** The program that `serve` starts in the background. */
-enableCompileCache(join(packageRoot, "dist/.compile-cache"));
+keepCompiledCode();
 // Only what is imported from here on comes from the cache.
 const [{ readEnvironment }, { toAssistantError }, { runDaemon }] = await Promise.all([
   import("../config/environment.ts"),

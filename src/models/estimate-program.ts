@@ -1,15 +1,17 @@
 import { constants, setPriority } from "node:os";
 import { text } from "node:stream/consumers";
+import { keepCompiledCode } from "../core/package.ts";
 import type { EstimateAnswer, EstimateJob } from "./estimates.ts";
-import { estimateMemory } from "./fit.ts";
 
 /**
  * A separate process for estimates: reading them loads a library that would stay in the daemon's memory for ever.
  * Jobs come as JSON on standard input, answers go as JSON to standard output; a file that cannot be read has none.
  */
+keepCompiledCode();
 if (process.argv[2] === "background") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 const jobs = JSON.parse(await text(process.stdin)) as EstimateJob[];
 const answers: EstimateAnswer[] = [];
+const { estimateMemory } = await import("./fit.ts");
 for (const { key, file, settings } of jobs) {
   const estimate = await estimateMemory(file, settings).catch(() => null);
   answers.push({ key, estimate });

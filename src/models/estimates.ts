@@ -20,7 +20,7 @@ export interface EstimateAnswer {
   readonly estimate: MemoryEstimate | null;
 }
 
-/** Of one process, which takes about 1.5 s of a core: a busy machine may give it a fraction of one. */
+/** Of one process, which takes about a second of a core: a busy machine may give it a fraction of one. */
 const TIMEOUT_MS = 60_000;
 /** Of one process, so that many models on a busy machine do not run into its time-out together. */
 const JOBS_AT_ONCE = 32;

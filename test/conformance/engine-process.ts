@@ -3,11 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import type { Engine, LaunchPlan } from "../../src/core/engine.ts";
 import { ENGINE_SAMPLING, type EngineId, type ModelKind, type ModelSpec } from "../../src/core/model.ts";
 import type { SlotProgress } from "../../src/core/probe.ts";
 import { createEngineProbe, createEngines } from "../../src/engines/index.ts";
+import { packageRoot } from "../support/assistant.ts";
 import { testDevice, testModel } from "../support/fake-engine.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
 import { documentsIn } from "../support/store.ts";
@@ -31,13 +32,19 @@ export function modelSpec(engine: EngineId, file: string, overrides: ModelOverri
   const facts = { name: "smol", kind, engine, source: { type: "file", path: file } } as const;
   return testModel(
     { ...facts, sampling: { ...ENGINE_SAMPLING, ...sampling }, file: "smol.toml", fingerprint: "1" },
-    { contextTokens: 1024, batchTokens: 32, microBatchTokens: 32, threads: 2, ...load },
+    { contextTokens: 1024, batchTokens: 32, microBatchTokens: 32, threads: 1, ...load },
   );
 }
 
 export const planFor = (model: ModelSpec, modelPath: string, socketPath: string): LaunchPlan => ({
-  ...{ instanceId: `${model.name}@cpu`, model, modelPath, device: cpu, threads: 2, socketPath },
+  ...{ instanceId: `${model.name}@cpu`, model, modelPath, device: cpu, threads: 1, socketPath },
 });
+
+/** The embedded engine's program as users run it: the test itself is source. */
+const asBuilt = (argument: string): string =>
+  argument.startsWith(join(packageRoot, "src")) ? join(packageRoot, "dist", programName(argument)) : argument;
+
+const programName = (file: string): string => relative(packageRoot, file).replace(/\.ts$/u, ".js");
 
 /** The engine as the product finds it, with the binary that the test run has built. */
 async function engineFor(id: EngineId, folder: string): Promise<Engine> {
@@ -92,11 +99,8 @@ export class EngineProcess implements AsyncDisposable {
     });
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
     // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.
-    return new EngineProcess(
-      folder,
-      spawn(spec.command, spec.args, { env, stdio: ["pipe", "pipe", "pipe"] }),
-      socketPath,
-    );
+    const child = spawn(spec.command, spec.args.map(asBuilt), { env, stdio: ["pipe", "pipe", "pipe"] });
+    return new EngineProcess(folder, child, socketPath);
   }
 
   static async start(id: EngineId, file: string, overrides: ModelOverrides = {}): Promise<EngineProcess> {

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { keepCompiledCode } from "../../../core/package.ts";
 import { endWithParent } from "../../worker/parent.ts";
 import type { WorkerConfig } from "./config.ts";
 import { createSurface, type Serving } from "./server.ts";
@@ -13,6 +14,7 @@ if (config === null) {
 }
 
 let serving: Serving | null = null;
+keepCompiledCode();
 endWithParent(log);
 
 const server = createSurface(config, () => serving, log);
