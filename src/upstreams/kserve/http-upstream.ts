@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, request } from "undici";
+import type { Agent, Dispatcher } from "undici";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
@@ -13,13 +13,11 @@ export type NameOf = (model: string) => { readonly name: string; readonly versio
 export class KserveHttpUpstream implements Upstream {
   readonly #url: string;
   readonly #nameOf: NameOf;
-  readonly #dispatcher: Dispatcher;
+  #agent: Agent | null = null;
 
   constructor(url: string, nameOf: NameOf) {
     this.#url = url.replace(/\/+$/, "");
     this.#nameOf = nameOf;
-    // How long a handler takes is its own affair; the caller's deadline ends the wait.
-    this.#dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } });
   }
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
@@ -32,7 +30,15 @@ export class KserveHttpUpstream implements Upstream {
   }
 
   close(): void {
-    void this.#dispatcher.close().catch(() => {});
+    void this.#agent?.close().catch(() => {});
+  }
+
+  async #post(path: string, options: Pick<Dispatcher.RequestOptions, "signal" | "headers" | "body">) {
+    // A daemon without such workers does without the library.
+    const { Agent, request } = await import("undici");
+    // How long a handler takes is its own affair; the caller's deadline ends the wait.
+    this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } });
+    return request(`${this.#url}${path}`, { ...options, method: "POST", dispatcher: this.#agent });
   }
 
   #open({ call, model, headers }: Sending, sink: AnswerSink, delivery: Delivery): AnswerSource {
@@ -42,9 +48,7 @@ export class KserveHttpUpstream implements Upstream {
     const verb = streamed ? "infer_stream" : "infer";
     const { name, version } = this.#nameOf(model.name);
     const path = `${encodeURIComponent(name)}${version === "" ? "" : `/versions/${encodeURIComponent(version)}`}`;
-    const sent = request(`${this.#url}/v2/models/${path}/${verb}`, {
-      method: "POST",
-      dispatcher: this.#dispatcher,
+    const sent = this.#post(`/v2/models/${path}/${verb}`, {
       signal: ended.signal,
       headers: {
         ...contentHeaders(body),
