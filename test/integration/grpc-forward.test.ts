@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { allUp, chatBody, freeAddress, NodeGroup, postChat, startNode, type TestNode } from "../support/nodes.ts";
 
@@ -12,69 +12,109 @@ const served = (response: Response): string | null => response.headers.get("x-as
 const inFlight = async (node: TestNode): Promise<number> =>
   (await node.status()).instances.reduce((sum, instance) => sum + instance.inFlight, 0);
 
-test("a model that only another machine has is listed, found by its aliases, and served from there", async () => {
-  const b = await start({ models: { river: 'model_alias = "stream"\n' } });
-  const a = await start({ models: { lake: "" }, remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  const list = (await (await fetch(`${a.url}/v1/models`)).json()) as { data: { id: string; owned_by: string }[] };
-  expect(list.data.map(({ id, owned_by: owner }) => [id, owner])).toEqual([
-    ["lake", "assistant"],
-    ["river", "b"],
-  ]);
-  const response = await postChat(a.url, chatBody("stream", one), { "x-request-id": "through-1" });
-  expect(response.status).toBe(200);
-  expect(served(response)).toBe("remote:b");
-  expect(response.headers.get("x-request-id")).toBe("through-1");
-  // The other machine is asked by the model's own name.
-  expect((await b.record()).bodies.map((body) => (JSON.parse(body) as { model: string }).model)).toContain("river");
-  const status = await a.status();
-  expect(status.models.find(({ name }) => name === "river")).toMatchObject({ engine: "remote", error: null });
-  expect(status.instances).toEqual([]);
+describe("a model that only another machine has", () => {
+  const pair = new NodeGroup();
+  let a: TestNode;
+  let b: TestNode;
+  beforeAll(async () => {
+    b = await pair.start({ models: { river: 'model_alias = "stream"\nctx_size = 512\nslots = 1\n' } });
+    a = await pair.start({ models: { lake: "" }, remotes: [{ name: "b", grpc: b.grpc }] });
+    await allUp(a);
+  });
+  afterAll(pair.end);
 
-  const listed = await a.assistant.run(["node", "list"]);
-  expect(listed.stdout).toMatch(/^b +127\.0\.0\.1:\d+ +up +\d+\.\d+\.\d+ +1 +0 +1 /m);
-  expect(listed.stdout).toContain("river");
-});
+  test("is listed, found by its aliases, and served from there", async () => {
+    const list = (await (await fetch(`${a.url}/v1/models`)).json()) as { data: { id: string; owned_by: string }[] };
+    expect(list.data.map(({ id, owned_by: owner }) => [id, owner])).toEqual([
+      ["lake", "assistant"],
+      ["river", "b"],
+    ]);
+    const response = await postChat(a.url, chatBody("stream", one), { "x-request-id": "through-1" });
+    expect(response.status).toBe(200);
+    expect(served(response)).toBe("remote:b");
+    expect(response.headers.get("x-request-id")).toBe("through-1");
+    // The other machine is asked by the model's own name.
+    expect((await b.record()).bodies.map((body) => (JSON.parse(body) as { model: string }).model)).toContain("river");
+    const status = await a.status();
+    expect(status.models.find(({ name }) => name === "river")).toMatchObject({ engine: "remote", error: null });
+    expect(status.instances).toEqual([]);
 
-test("what another machine refuses about a request is the client's to read", async () => {
-  const b = await start({ models: { river: "ctx_size = 512\n" } });
-  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  const long = JSON.stringify({ model: "river", messages: [{ role: "user", content: "word ".repeat(2_000) }] });
-  const response = await postChat(a.url, long);
-  expect(response.status).toBe(400);
-  expect(await response.json()).toMatchObject({ error: { code: "context_length_exceeded" } });
-});
+    const listed = await a.assistant.run(["node", "list"]);
+    expect(listed.stdout).toMatch(/^b +127\.0\.0\.1:\d+ +up +\d+\.\d+\.\d+ +1 +0 +1 /m);
+    expect(listed.stdout).toContain("river");
+  });
 
-test("tokens come one by one through another machine, and the client's leaving stops its engine", async () => {
-  const b = await start({ models: { river: "" } });
-  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  await postChat(a.url, chatBody("river", one));
-  const before = await b.record();
-  const abort = new AbortController();
-  const response = await postChat(
-    a.url,
-    chatBody("river", { tokens: 3_000, decodeDelayMs: 30 }, true),
-    {},
-    abort.signal,
-  );
-  const times: number[] = [];
-  const reader = response.body?.getReader();
-  while (times.length < 8) if ((await reader?.read())?.value) times.push(performance.now());
-  expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(100);
-  abort.abort();
-  await reader?.closed.catch(() => {});
-  await eventually(
-    "the engine over there has stopped",
-    async () => (await b.record()).aborted === before.aborted + 1,
-    5_000,
-  );
-  await eventually(
-    "nothing is in flight",
-    async () => (await a.nodes())[0]?.inFlight === 0 && (await inFlight(b)) === 0,
-    5_000,
-  );
+  test("what another machine refuses about a request is the client's to read", async () => {
+    const long = JSON.stringify({ model: "river", messages: [{ role: "user", content: "word ".repeat(2_000) }] });
+    const response = await postChat(a.url, long);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "context_length_exceeded" } });
+  });
+
+  test("tokens come one by one through another machine, and the client's leaving stops its engine", async () => {
+    await postChat(a.url, chatBody("river", one));
+    const before = await b.record();
+    const abort = new AbortController();
+    const response = await postChat(
+      a.url,
+      chatBody("river", { tokens: 3_000, decodeDelayMs: 30 }, true),
+      {},
+      abort.signal,
+    );
+    const times: number[] = [];
+    const reader = response.body?.getReader();
+    while (times.length < 8) if ((await reader?.read())?.value) times.push(performance.now());
+    expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(100);
+    abort.abort();
+    await reader?.closed.catch(() => {});
+    await eventually(
+      "the engine over there has stopped",
+      async () => (await b.record()).aborted === before.aborted + 1,
+      5_000,
+    );
+    await eventually(
+      "nothing is in flight",
+      async () => (await a.nodes())[0]?.inFlight === 0 && (await inFlight(b)) === 0,
+      5_000,
+    );
+  });
+
+  test("tokens are counted here and on another machine while all slots are busy", async () => {
+    const abort = new AbortController();
+    const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+      () => null,
+    );
+    await eventually("the slot is busy", async () => (await inFlight(b)) === 1);
+    const post = (url: string, path: string, body: object): Promise<Response> =>
+      fetch(url + path, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "river", ...body }),
+      });
+    const chat = { messages: [{ role: "user", content: "Name three rivers." }] };
+    for (const url of [b.url, a.url]) {
+      const tokens = await post(url, "/tokenize", { content: "Name a river" });
+      expect([tokens.status, await tokens.json()]).toEqual([
+        200,
+        { tokens: [expect.any(Number), expect.any(Number), expect.any(Number)] },
+      ]);
+      expect(await (await post(url, "/v1/chat/completions/input_tokens", chat)).json()).toMatchObject({
+        input_tokens: 4,
+      });
+      expect(await (await post(url, "/v1/messages/count_tokens", chat)).json()).toEqual({ input_tokens: 4 });
+      expect(await (await fetch(`${url}/props?model=river`)).json()).toMatchObject({ total_slots: 1 });
+    }
+    await eventually("the slot is still busy, and it alone", async () => (await inFlight(b)) === 1);
+    abort.abort();
+    await long;
+  });
+
+  test("a request that may not be forwarded again is refused where only others have the model", async () => {
+    const response = await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "n1,n2,n3,n4" });
+    expect(response.status).toBe(503);
+    expect(await response.json()).toMatchObject({ error: { code: "node_unavailable" } });
+    expect((await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "not an id!" })).status).toBe(400);
+  });
 });
 
 test("another machine gets what comes while all instances here are busy, and nothing else", async () => {
@@ -95,39 +135,6 @@ test("another machine gets what comes while all instances here are busy, and not
   await long;
   await eventually("the instance here is free", async () => (await inFlight(a)) === 0);
   expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
-});
-
-test("tokens are counted here and on another machine while all slots are busy", async () => {
-  const b = await start({ models: { river: "slots = 1\n" } });
-  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  const abort = new AbortController();
-  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
-    () => null,
-  );
-  await eventually("the slot is busy", async () => (await inFlight(b)) === 1);
-  const post = (url: string, path: string, body: object): Promise<Response> =>
-    fetch(url + path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "river", ...body }),
-    });
-  const chat = { messages: [{ role: "user", content: "Name three rivers." }] };
-  for (const url of [b.url, a.url]) {
-    const tokens = await post(url, "/tokenize", { content: "Name a river" });
-    expect([tokens.status, await tokens.json()]).toEqual([
-      200,
-      { tokens: [expect.any(Number), expect.any(Number), expect.any(Number)] },
-    ]);
-    expect(await (await post(url, "/v1/chat/completions/input_tokens", chat)).json()).toMatchObject({
-      input_tokens: 4,
-    });
-    expect(await (await post(url, "/v1/messages/count_tokens", chat)).json()).toEqual({ input_tokens: 4 });
-    expect(await (await fetch(`${url}/props?model=river`)).json()).toMatchObject({ total_slots: 1 });
-  }
-  await eventually("the slot is still busy, and it alone", async () => (await inFlight(b)) === 1);
-  abort.abort();
-  await long;
 });
 
 test("work is shared out by weight, and a disabled server gets none", async () => {
@@ -206,16 +213,6 @@ test("machines that name each other send a request in no circle", async () => {
   abort.abort();
   await long;
   expect(served(await returned)).toBe("river@cpu");
-});
-
-test("a request that may not be forwarded again is refused where only others have the model", async () => {
-  const b = await start({ models: { river: "" } });
-  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  const response = await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "n1,n2,n3,n4" });
-  expect(response.status).toBe(503);
-  expect(await response.json()).toMatchObject({ error: { code: "node_unavailable" } });
-  expect((await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "not an id!" })).status).toBe(400);
 });
 
 test("a machine that dies under load costs no request whose answer had not begun", async () => {

@@ -36,7 +36,7 @@ case "$*" in ci*--prefix*) echo "unexpected: $*" >&2; exit 9 ;; ci*) ;; *) echo 
 cp package-lock.json "${root}/fitted.json"
 mkdir -p node_modules/.bin
 cp "${packageRoot}/node_modules/.package-lock.json" node_modules/
-for package in "${packageRoot}"/node_modules/*; do ln -s "$package" node_modules/; done
+ln -s "${packageRoot}"/node_modules/* node_modules/
 ln -s "${process.execPath}" node_modules/.bin/node`);
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
