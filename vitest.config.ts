@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests against fakes mostly wait: for processes, timers and sockets. */
-const FAKES_AT_ONCE = 3;
-/** Real engines compute, on a thread or two each. */
-const ENGINES_AT_ONCE = 2;
+const FAKES_AT_ONCE = 4;
+/** Real engines compute, on a thread or two each, and rest while daemons start and stop. */
+const ENGINES_AT_ONCE = 3;
 
 /**
  * `isolate`: a process for each file; to load the modules anew for each takes more than half of what tests of pure code cost.
@@ -25,10 +25,12 @@ export default defineConfig({
     pool: "forks",
     // Tests of `.only` left behind would hide the others.
     allowOnly: false,
+    // The next file in the same process is not to see them.
+    unstubEnvs: true,
     projects: [
       // Simulations compute for seconds, beside a compiler.
       project("unit", { testTimeoutMs: 30_000, filesAtOnce: FAKES_AT_ONCE, isolate: false }),
-      project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE }),
+      project("integration", { testTimeoutMs: 60_000, filesAtOnce: FAKES_AT_ONCE, isolate: false }),
       project("conformance", { testTimeoutMs: 120_000, filesAtOnce: ENGINES_AT_ONCE }),
       project("e2e", { testTimeoutMs: 180_000, filesAtOnce: ENGINES_AT_ONCE }),
     ],
