@@ -40,11 +40,16 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const ttfts: number[] = [];
   let [prefilled, needed] = [0, 0];
   const waiting: (() => void)[] = [];
-  /** The next turn in order whose conversation is free; waits where there is none yet. */
+  /** Takes the next turn in order whose conversation is free, and makes it busy before any other client looks; waits where there is none yet. */
   const next = async (): Promise<number | null> => {
     while (order.length > 0) {
       const at = order.findIndex((index) => conversations[index]?.busy === false);
-      if (at >= 0) return order.splice(at, 1)[0] ?? null;
+      const [index] = at < 0 ? [] : order.splice(at, 1);
+      const conversation = index === undefined ? undefined : conversations[index];
+      if (index !== undefined && conversation !== undefined) {
+        conversation.busy = true;
+        return index;
+      }
       await new Promise<void>((resolve) => waiting.push(resolve));
     }
     return null;
@@ -53,7 +58,6 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
     for (let index = await next(); index !== null; index = await next()) {
       const conversation = conversations[index];
       if (conversation === undefined) throw new Error(`there is no conversation ${index}`);
-      conversation.busy = true;
       const [before, turn] = [conversation.known, conversation.turns];
       const random = seededRandom(shape.seed + 1000 * index + turn + 1);
       conversation.messages.push({
