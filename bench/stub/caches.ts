@@ -19,7 +19,7 @@ export interface CacheSlot {
 const SIMILAR = 0.1;
 /** A slot that would lose more than this share of what it holds, or more than these tokens, is saved first. */
 const WORTH_KEEPING = 0.5;
-const MAX_LOST_TOKENS = 64;
+const MAX_LOST_TOKENS = 8;
 /** Of what the host cache holds at least this share must be of use, or it is not taken out. */
 const WORTH_LOADING = 0.25;
 

@@ -78,12 +78,13 @@ test("a loaded prompt never displaces another, and what is held already is no se
   expect((await cachedOf(small, talk("mountains"))).cached).toBeGreaterThan(WORDS);
 });
 
-test("conversations with the same long beginning keep their own ends, more of them than slots", async () => {
+test("conversations with the same long beginning keep their own ends, long or short, more of them than slots", async () => {
   await using engine = await start();
   const beginning = longPrompt(120);
-  const ends = topics.map(
-    (topic) => `${beginning} ${topic}: ${Array.from({ length: 24 }, (_, index) => `${topic} ${index}`).join(" ")}`,
-  );
+  const ends = topics.map((topic, place) => {
+    const words = Array.from({ length: place === 0 ? 24 : 8 }, (_, index) => `${topic} ${index}`);
+    return `${beginning} ${topic}: ${words.join(" ")}`;
+  });
   const lengths: number[] = [];
   for (const prompt of ends) {
     const { status, body } = await engine.post("/v1/completions", { prompt, max_tokens: 1, temperature: 0 });

@@ -1,5 +1,5 @@
 import { costOf, MISS_WEIGHT } from "../cost.ts";
-import type { HeldPrefix } from "../prefix/prefix-index.ts";
+import { type HeldPrefix, heldTokens } from "../prefix/prefix-index.ts";
 import { type InstanceRecord, lessWork, type ModelRecord } from "../records.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
@@ -103,18 +103,19 @@ function candidates(
 ): Map<InstanceRecord, number> {
   const found = new Map<InstanceRecord, number>();
   const add = (instance: InstanceRecord): void => {
-    const tokens = held.find(({ holders }) => holders.counts.has(instance))?.tokens ?? 0;
-    found.set(instance, Math.min(tokens, promptTokens));
+    const prefix = held.find(({ holders }) => holders.counts.has(instance));
+    found.set(instance, prefix === undefined ? 0 : Math.min(heldTokens(instance, prefix), promptTokens));
   };
   if (model.instances.size <= FEW) {
     for (const instance of model.instances) if (isServing(instance)) add(instance);
     return found;
   }
-  for (const { tokens, holders } of held) {
-    for (const instance of holders.counts.keys()) {
+  for (const prefix of held) {
+    for (const instance of prefix.holders.counts.keys()) {
       if (found.size >= MAX_HOLDERS) break;
       // Who holds a longer part was found before, and is not better with a shorter one.
-      if (isServing(instance) && !found.has(instance)) found.set(instance, Math.min(tokens, promptTokens));
+      if (isServing(instance) && !found.has(instance))
+        found.set(instance, Math.min(heldTokens(instance, prefix), promptTokens));
     }
   }
   if (first !== null && !found.has(first)) add(first);

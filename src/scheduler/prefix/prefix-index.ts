@@ -11,6 +11,8 @@ interface Holders<Owner> {
 
 export interface HeldPrefix<Owner> {
   readonly tokens: number;
+  /** With the prompt's next message. */
+  readonly nextTokens: number;
   readonly holders: Readonly<Holders<Owner>>;
 }
 
@@ -48,6 +50,18 @@ const KEPT_SHARE = 0.75;
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
 
 /**
+ * Tokens that one of the prefix's holders has of the prompt. Where a prompt ended with the prefix it has the answer too, which is the
+ * prompt's next message.
+ */
+export function heldTokens<Owner extends { readonly prefixes: InstancePrefixes }>(
+  owner: Owner,
+  { tokens, nextTokens, holders }: HeldPrefix<Owner>,
+): number {
+  const answered = owner.prefixes.conversations.get(holders.hash);
+  return answered === undefined ? tokens : Math.max(tokens, Math.min(nextTokens, answered.tokens));
+}
+
+/**
  * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
  * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
  *
@@ -64,13 +78,14 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (let index = marks.length - 1; index >= 0; index--) {
       const mark = marks[index];
       const holders = mark && this.#holders.get(mark.hash);
-      if (mark !== undefined && holders !== undefined) yield { tokens: mark.tokens, holders };
+      if (mark !== undefined && holders !== undefined)
+        yield { tokens: mark.tokens, nextTokens: marks[index + 1]?.tokens ?? mark.tokens, holders };
     }
   }
 
   /** Tokens of the longest prefix that the instance holds. */
   cachedTokens(owner: Owner, marks: readonly PrefixMark[]): number {
-    for (const { tokens, holders } of this.held(marks)) if (holders.counts.has(owner)) return tokens;
+    for (const prefix of this.held(marks)) if (prefix.holders.counts.has(owner)) return heldTokens(owner, prefix);
     return 0;
   }
 

@@ -53,6 +53,8 @@ test("conversations with a long beginning in common come back whole, and one tha
   const turn = (agent: string, bytes: number): number => use(caches, own("s", 300) + own(agent, bytes)).bytes;
   expect([turn("a", 100), turn("b", 100), turn("c", 100)]).toEqual([0, 300, 300]);
   expect(["a", "b", "c"].map((agent) => turn(agent, 150))).toEqual([400, 400, 400]);
+  // Also where what they do not have in common is short.
+  expect([turn("d", 30), turn("e", 30), turn("d", 60)]).toEqual([300, 300, 330]);
   // Without a host cache they push each other out.
   const bare = new SlotCaches(1, 0);
   const bareTurn = (agent: string, bytes: number): number => use(bare, own("s", 300) + own(agent, bytes)).bytes;

@@ -24,7 +24,7 @@ test("the instance with the least outstanding work is chosen, whatever the count
 
 test("a conversation goes back to the instance that has its beginning", () => {
   const world = two();
-  const first = world.arrive("a", { promptTokens: 1000, prefix: marks(["s", 500], ["u1", 1000]) });
+  const first = world.arrive("a", { promptTokens: 1000, maxTokens: 150, prefix: marks(["s", 500], ["u1", 1000]) });
   const home = world.instanceOf(first);
   const other = world.arrive("a", { promptTokens: 10 });
   expect(world.instanceOf(other)).not.toBe(home);
@@ -37,7 +37,25 @@ test("a conversation goes back to the instance that has its beginning", () => {
     prefix: marks(["s", 500], ["u1", 1000], ["a1", 1100], ["u2", 1200]),
   });
   expect(world.instanceOf(next)).toBe(home);
-  expect(record(world, home).prefillTokens).toBe(200);
+  // The engine has its own answer too.
+  expect(record(world, home).prefillTokens).toBe(100);
+});
+
+test("a short turn after a long answer waits for one prompt rather than be computed anew elsewhere", () => {
+  const world = two();
+  const first = world.arrive("a", { promptTokens: 100, maxTokens: 300, prefix: marks(["u1", 100]) });
+  const home = world.instanceOf(first);
+  world.finish(first, { completionTokens: 300 });
+  const elsewhere = world.arrive("a", { promptTokens: 3000, maxTokens: 10 });
+  expect(world.instanceOf(elsewhere)).not.toBe(home);
+  expect(world.instanceOf(world.arrive("a", { promptTokens: 700, maxTokens: 10 }))).toBe(home);
+  world.finish(elsewhere);
+  const next = world.arrive("a", {
+    promptTokens: 450,
+    maxTokens: 10,
+    prefix: marks(["u1", 100], ["a1", 400], ["u2", 450]),
+  });
+  expect(world.instanceOf(next)).toBe(home);
 });
 
 test("a cached prefix does not outweigh a longer queue of work", () => {
