@@ -207,7 +207,10 @@ export function toAssistantError(error: unknown): AssistantError {
   if (code === "ENOSPC")
     return new AssistantError("disk_full", message, { remedy: "Free some room, then try again.", cause: error });
   if (code === "EACCES" || code === "EROFS" || code === "EPERM")
-    return new AssistantError("not_writable", message, { cause: error });
+    return new AssistantError("not_writable", message, {
+      remedy: "Give this user access to it, or choose other directories with ASSISTANT_DATA_DIR.",
+      cause: error,
+    });
   return new AssistantError("internal", message, { cause: error });
 }
 

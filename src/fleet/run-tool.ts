@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { statSync } from "node:fs";
+import { delimiter, join } from "node:path";
 
 export type ToolResult =
   | { readonly outcome: "ok"; readonly stdout: string }
@@ -48,7 +50,7 @@ export function runTool(
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
       end(
-        error.code === "ENOENT" || error.code === "ENOTDIR"
+        error.code === "ENOENT" || error.code === "ENOTDIR" || (error.code === "EACCES" && !isThere(command, env))
           ? { outcome: "missing" }
           : { outcome: "failed", reason: `${command} could not be run: ${error.message}` },
       );
@@ -61,5 +63,16 @@ export function runTool(
         reason: `${command} ended with ${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said}`}`,
       });
     });
+  });
+}
+
+/** A directory of the PATH that this user may not enter makes the system say "not allowed" of what is nowhere. */
+function isThere(command: string, { PATH = "" }: Readonly<Record<string, string | undefined>>): boolean {
+  return PATH.split(delimiter).some((directory) => {
+    try {
+      return statSync(join(directory, command)).isFile();
+    } catch {
+      return false;
+    }
   });
 }
