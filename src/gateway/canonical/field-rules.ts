@@ -180,6 +180,13 @@ export const streamOptions: DescribedRule = {
   schema: { type: "object", properties: { include_usage: { type: ["boolean", "null"] } } },
 };
 
+/** None at all is no answer: engines make one token of it, or as many as they can. */
+export const tokenLimit: DescribedRule = {
+  passes: (value) => value === -1 || integer(1).passes(value),
+  expected: "an integer of at least 1, or -1",
+  schema: { anyOf: [{ const: -1 }, integer(1).schema] },
+};
+
 export const pingInterval: DescribedRule = {
   passes: (value) => value === -1 || integer(1, 86_400).passes(value),
   expected: "-1 or an integer from 1 to 86400",

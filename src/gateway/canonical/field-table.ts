@@ -13,6 +13,7 @@ import {
   stop,
   streamOptions,
   textOnly,
+  tokenLimit,
   toolChoice,
   writtenShare,
 } from "./field-rules.ts";
@@ -133,8 +134,8 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(HEARING, oneOf("true", "false"), "The same."),
   ],
   stream_options: [field(GENERATING, streamOptions, "`include_usage`: end a stream with the counts of tokens.")],
-  max_tokens: [field(GENERATING, integer(-1), "Most tokens of the answer; -1: until the context is full.")],
-  max_completion_tokens: [field(GENERATING, integer(-1), "The same, in the newer word.")],
+  max_tokens: [field(GENERATING, tokenLimit, "Most tokens of the answer; -1: until the context is full.")],
+  max_completion_tokens: [field(GENERATING, tokenLimit, "The same, in the newer word.")],
   n_predict: [field(GENERATING, integer(-1), "The same, in llama.cpp's word, which counts before the others.")],
   n: [field(GENERATING, integer(1, 128), "Answers to one prompt, at most the slots of the model.")],
   n_cmpl: [field(GENERATING, integer(1, 128), "The same, in llama.cpp's word.")],

@@ -30,6 +30,8 @@ interface OurError {
 interface Asked {
   readonly model: string;
   readonly operation: Operation;
+  /** Of one slot; missing or 0: it is not known. */
+  readonly contextTokens?: number;
 }
 
 /** The field that holds what is computed. */
@@ -126,7 +128,12 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
     );
   const large = TOO_LARGE.exec(text);
   if (large !== null)
-    return contextExceeded(Number(large[1]), large[2] === undefined ? undefined : Number(large[2]), asked);
+    // A batch may hold more than the context of a slot does.
+    return contextExceeded(
+      Number(large[1]),
+      large[2] === undefined ? undefined : Math.min(Number(large[2]), asked.contextTokens || Number.POSITIVE_INFINITY),
+      asked,
+    );
   for (const [pattern, param] of REQUEST_FAULTS) {
     const found = pattern.exec(text);
     if (found !== null) return badRequest(text, asked, param ?? found[1] ?? undefined);

@@ -44,6 +44,8 @@ export interface AnswerTarget {
   readonly model: string;
   /** Which field of the request a message is about. */
   readonly operation: Operation;
+  /** Of one slot of the model; missing or 0: it is not known. */
+  readonly contextTokens?: number;
 }
 
 // Proxies in front of us must not collect tokens, and nothing may keep an answer.

@@ -57,7 +57,7 @@ export class EngineSocket implements Upstream {
       contentTypeOf(call),
       methodOf(call.wire),
     );
-    const target = { sink, headers, model: model.name, operation };
+    const target = { sink, headers, model: model.name, operation, contextTokens: model.load.contextTokens };
     return deliver({
       sending,
       sink,

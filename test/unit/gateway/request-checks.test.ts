@@ -62,6 +62,8 @@ describe("refused, naming the field", () => {
       "messages[1].tool_calls[0].function.arguments",
       { messages: [user, { role: "assistant", tool_calls: [{ ...call, function: { name: "f" } }] }] },
     ],
+    ["chat", "max_tokens", { max_tokens: 0 }],
+    ["completion", "max_completion_tokens", { max_completion_tokens: 0 }],
     ["chat", "tools[0].type", { tools: [{}] }],
     ["chat", "tools[0]", { tools: [3] }],
     ["chat", "tools[1].function.name", { tools: [tool, { type: "function", function: { name: 3 } }] }],

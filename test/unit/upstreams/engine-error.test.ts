@@ -74,6 +74,13 @@ test("an input that is longer than a batch, or than the context, is too long, wi
   }
 });
 
+test("a batch that holds more than a slot's context does not count", () => {
+  const message =
+    "input (602 tokens) is too large to process. increase the physical batch size (current batch size: 512)";
+  const asked = { model: "river", operation: "embedding", contextTokens: 256 } as const;
+  expect(engineError(500, JSON.stringify({ error: { message } }), asked).message).toContain("holds 256");
+});
+
 test("lengths stand beside the error, as llama-server gives them, also from another daemon", () => {
   const error = answered(400, "request (1500 tokens) exceeds the available context size", "chat", {
     type: "exceed_context_size_error",
