@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Config, flush, type Interfaces, run, settings } from "@oclif/core";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { type Command, Config, flush, type Interfaces, run, settings } from "@oclif/core";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { nearestNames } from "../../../src/core/nearest.ts";
 import { printableJson } from "../../../src/ui/printable.ts";
@@ -19,6 +19,8 @@ export function normaliseArguments(argv: readonly string[]): string[] {
   const end = argv.indexOf("--");
   const own = end === -1 ? [...argv] : argv.slice(0, end);
   const rest = end === -1 ? [] : argv.slice(end);
+  // As an alias alone, oclif would look for it in all commands.
+  if (own[0] === "ls") own[0] = "list";
   if (own[0] === "--model-config") return ["init", ...own, "--stdout", ...rest];
   return [
     ...own.map((argument, index) => {
@@ -54,8 +56,7 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
   settings.enableAutoTranspile = false;
   const args = normaliseArguments(argv);
   try {
-    const config = await loadConfigFor(args, fileURLToPath(root));
-    await run(args, config);
+    await runCommand(args, fileURLToPath(root));
     await flush();
   } catch (thrown) {
     const error = toReportable(thrown);
@@ -68,32 +69,43 @@ export async function main(argv: readonly string[], root: URL): Promise<void> {
   }
 }
 
-/** oclif's view of the commands, or the `usage` error for a command line that names none of them. */
-async function loadConfigFor(args: readonly string[], root: string): Promise<Config> {
+/** Runs the command that the first words name. Throws `usage` for a command line that names none. */
+async function runCommand(args: readonly string[], root: string): Promise<void> {
   const pjson = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as Interfaces.PJSON;
+  const load = (oclif: Interfaces.PJSON["oclif"]): Promise<Config> =>
+    Config.load({ root, userPlugins: false, pjson: { ...pjson, oclif } });
   const file = commandFile(args, join(root, COMMANDS));
-  if (file !== null)
-    return Config.load({
-      root,
-      userPlugins: false,
-      pjson: {
-        ...pjson,
-        oclif: {
-          ...pjson.oclif,
-          plugins: [],
-          commands: { strategy: "pattern", target: COMMANDS, globPatterns: [file] },
-        },
-      },
-    });
-  const config = await Config.load({ root, pjson, userPlugins: false });
-  if (namesCommand(args, config)) return config;
-  const given = args.slice(0, config.findTopic(args[0] ?? "") === undefined ? 1 : 2).join(" ");
-  throw unknownCommand(given, config.commandIDs);
+  if (file === null) {
+    const config = await load(pjson.oclif);
+    if (!namesCommand(args, config)) {
+      const given = args.slice(0, config.findTopic(args[0] ?? "") === undefined ? 1 : 2).join(" ");
+      throw unknownCommand(given, config.commandIDs);
+    }
+    await run([...args], config);
+    return;
+  }
+  const { commands: _, ...oclif } = pjson.oclif;
+  const words = file.replace(/\.js$/u, "").split("/");
+  if (asksForHelp(args)) {
+    const commands = { strategy: "pattern" as const, target: COMMANDS, globPatterns: [file] };
+    await run([...args], await load({ ...oclif, plugins: [], commands }));
+    return;
+  }
+  // oclif itself would search the directory for it: a tenth of what `assistant version` takes.
+  const module = (await import(pathToFileURL(join(root, COMMANDS, file)).href)) as { readonly default: Command.Class };
+  const command = module.default;
+  command.id = words.join(":");
+  await command.run(args.slice(words.length), await load({ ...oclif, plugins: [] }));
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return (end === -1 ? args : args.slice(0, end)).includes("--help");
 }
 
 /**
- * The file of the command that the first words name, relative to `directory`; null where they name none. oclif then
- * loads this one alone: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
+ * The file of the command that the first words name, relative to `directory`; null where they name none. This one alone is
+ * then loaded: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
  */
 export function commandFile(args: readonly string[], directory: string): string | null {
   const [first = "", second = ""] = args;

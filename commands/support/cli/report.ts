@@ -23,17 +23,6 @@ export function toReportable(error: unknown, options: readonly string[] = []): A
   if (isAssistantError(error)) return error;
   if (error instanceof Error && (error as OclifError).oclif !== undefined) {
     const message = error.message.replace(/\n?See more help with --help\s*$/u, "").trim();
-    // A word behind a command that takes none: oclif takes both together for the name of a command.
-    const [, command, surplus] = /^command ([^\s:]+):(\S+) not found$/u.exec(message) ?? [];
-    if (command !== undefined && surplus !== undefined)
-      return new AssistantError(
-        "usage",
-        `\`assistant ${command}\` takes no argument, found \`${surplus.replaceAll(":", " ")}\`.`,
-        {
-          remedy: "Add `--help` to the command to see what it takes.",
-          cause: error,
-        },
-      );
     const [wrong] = (error as OclifError).flags ?? [];
     const [nearest] = wrong === undefined ? [] : nearestNames(wrong.replace(/^-+/u, ""), options, 1);
     const guess = nearest === undefined ? "" : `Did you mean \`--${nearest}\`? `;

@@ -23,6 +23,8 @@ describe("arguments", () => {
     expect(normaliseArguments(["engine", "list", "-h"])).toEqual(["engine", "list", "--help"]);
     expect(normaliseArguments(["run", "m", "a", "b", "-h"])).toEqual(["run", "m", "a", "b", "-h"]);
     expect(normaliseArguments(["run", "--", "-h"])).toEqual(["run", "--", "-h"]);
+    expect(normaliseArguments(["ls", "-h"])).toEqual(["list", "--help"]);
+    expect(normaliseArguments(["run", "ls"])).toEqual(["run", "ls"]);
   });
 });
 

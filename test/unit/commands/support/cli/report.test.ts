@@ -55,13 +55,6 @@ describe("errors of a command", () => {
     expect(toReportable(error, ["temperature", "seed"]).remedy).toMatch(/^Did you mean `--temperature`\?/u);
   });
 
-  test("a word behind a command that takes none is told as such, and not as an unknown command", () => {
-    expect(toReportable(oclifError("command stop:smollm2 not found", 2))).toMatchObject({
-      code: "usage",
-      message: "`assistant stop` takes no argument, found `smollm2`.",
-    });
-  });
-
   test("anything else is internal, exit code 70, and asks for a report", () => {
     const error = toReportable(new TypeError("x is not a function"));
     expect(error.exitCode).toBe(70);
