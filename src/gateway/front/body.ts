@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError } from "../../core/errors.ts";
+import { atTurnEnd } from "../../core/turn-end.ts";
 import { CallerGone } from "../../core/upstream.ts";
 import { type ClientPace, watchPace } from "./pace.ts";
 
@@ -58,7 +59,8 @@ export function readBody(
     request.on("data", onData);
     request.on("end", () => {
       if (length > limitBytes) return refuse();
-      if (settle()) resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+      // Requests that came in one turn then go on together, step by step: the same code runs for all of them in a row.
+      if (settle()) atTurnEnd(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     });
     request.on("error", (error) => fail(cancellation.cancelled ? new CallerGone() : error));
     cancellation.onCancel = fail;
