@@ -50,12 +50,18 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   tensors: "inputs",
 };
 
+/** Statuses that blame the request, whatever the body is. */
+const REFUSING: ReadonlySet<number> = new Set([400, 413, 415, 422]);
+
 /** What an engine's error answer means to the client. */
 export function engineError(status: number, body: string, asked: Asked): AssistantError {
   let parsed: EngineErrorBody;
   try {
     parsed = (JSON.parse(body) ?? {}) as EngineErrorBody;
   } catch {
+    // whisper.cpp's server refuses in plain text.
+    if (REFUSING.has(status) && /^[^<\s][^\n]*$/.test(body.trim()))
+      return badRequest(`The engine of "${asked.model}" refuses the request: ${body.trim()}`, asked);
     return new AssistantError(
       "engine_error",
       `The engine of "${asked.model}" answered with status ${status} and ${shown(body)}.`,

@@ -54,8 +54,12 @@ export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "n
 /** Throws `engine_error` for an answer of a type that the operation does not have: JSON, an event stream, of audio also sound and text. */
 export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const { sink, headers, model } = target;
-  const { status, contentType, framing } = head;
+  const { status, framing } = head;
   if (status !== 200) return new ErrorAnswer(status, framing, target);
+  // whisper.cpp's server calls a transcript of plain text HTML.
+  const contentType = HEARING.has(target.operation)
+    ? head.contentType.replace(/^text\/html\b/, PLAIN)
+    : head.contentType;
   const streams = contentType.startsWith("text/event-stream");
   // The client's head will hold it, which takes no other characters.
   const isWritable = /^[\x20-\x7e]*$/.test(contentType);
@@ -79,6 +83,8 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
 
 /** Operations that answer with sound, or with text of other types than JSON. */
 export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
+const HEARING: ReadonlySet<Operation> = new Set(["transcription", "translation"]);
+const PLAIN = "text/plain";
 /** Whether an event other than one about the progress of the prompt begins or goes on here. Within JSON text every quote is escaped. */
 const hasAnswer = (bytes: Buffer): boolean => bytes.includes("data:") && !bytes.includes('"prompt_progress":');
 const NOTHING: Buffer = Buffer.alloc(0);

@@ -51,6 +51,20 @@ test.each<[string, string, string | null, Operation?]>([
   },
 );
 
+test("a refusal in plain text is the request's fault, a page is the engine's", () => {
+  const asked = { model: "river", operation: "transcription" } as const;
+  expect(engineError(400, "Invalid request", asked)).toMatchObject({
+    code: "invalid_request",
+    message: 'The engine of "river" refuses the request: Invalid request.',
+  });
+  for (const [status, body] of [
+    [400, "<h1>Bad request</h1>"],
+    [400, ""],
+    [500, "Invalid request"],
+  ] as const)
+    expect(engineError(status, body, asked).code).toBe("engine_error");
+});
+
 test.each(["Compute error.", "failed to process mtmd chunk", "decode failed"])(
   "a fault of the engine stays one: %s",
   (message) => {

@@ -22,3 +22,15 @@ test.each([true, false])("progress of the prompt is no beginning of the answer (
   expect(receiver.begun).toBe(true);
   receiver.dispose();
 });
+
+test("a transcript that is called HTML is passed on as plain text, a page in place of a chat is not", () => {
+  const types: (readonly string[])[] = [];
+  const target = (operation: "transcription" | "chat") => ({
+    ...{ sink: { ...sink(false), head: (_: number, headers: readonly string[]) => void types.push(headers) } },
+    ...{ headers: [], model: "river", operation },
+  });
+  const head = { status: 200, contentType: "text/html; charset=utf-8", framing: { type: "length", bytes: 3 } } as const;
+  receiverFor(head, target("transcription")).body(Buffer.from("Hi\n"));
+  expect(types).toEqual([["Content-Type", "text/plain; charset=utf-8"]]);
+  expect(() => receiverFor(head, target("chat"))).toThrow('content type "text/html');
+});
