@@ -11,7 +11,7 @@ export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";
   static override description =
     "Compiles llama.cpp's server from the source included in the installation and links it against precompiled libraries, " +
-    "which takes minutes on two cores. For an NVIDIA, AMD or Intel GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
+    "which takes minutes on two cores. For an NVIDIA or AMD GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
     "Needs git, cmake, make or ninja, and a C++ compiler. The new build is tested with a model, then used from each model's next start; " +
     "earlier builds are kept (`assistant engine list`). An interrupted build resumes where it stopped.";
   static override examples = [

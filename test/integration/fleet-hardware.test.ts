@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { probeAmd } from "../../src/fleet/amd.ts";
 import { probeHardware, refreshDevices } from "../../src/fleet/hardware.ts";
 import { probeNvidia } from "../../src/fleet/nvidia.ts";
 import { eventually, isRunning, packageRoot } from "../support/assistant.ts";
@@ -117,6 +118,30 @@ test("a refresh asks only the vendors that are there, once, and keeps what does 
   await expect(readFile(join(dir, "never"))).rejects.toThrow();
 });
 
+test("without rocm-smi AMD GPUs are those of the kernel's driver", async () => {
+  const card = async (name: string, facts: Readonly<Record<string, string>>): Promise<void> => {
+    const folder = join(dir, "drm", name, "device");
+    await mkdir(join(folder, "hwmon/hwmon3"), { recursive: true });
+    for (const [file, text] of Object.entries(facts)) await writeFile(join(folder, file), `${text}\n`);
+  };
+  await card("card0", { vendor: "0x8086" });
+  await card("card1", { vendor: "0x1002", mem_info_vram_total: "8000000000", mem_info_vram_used: "500" });
+  await card("card2", { vendor: "0x1002", mem_info_vram_total: "536870912" });
+  await card("card10", {
+    ...{ vendor: "0x1002", mem_info_vram_total: "4000000000", mem_info_vram_used: "0", gpu_busy_percent: "12" },
+    ...{ product_name: "Radeon PRO W7900", "hwmon/hwmon3/temp1_input": "48000" },
+  });
+  await card("card1-HDMI-A-1", { vendor: "0x1002", mem_info_vram_total: "8000000000" });
+  const { devices } = await probeAmd({ PATH: join(dir, "nowhere") }, 1_000, join(dir, "drm"));
+  expect(devices).toMatchObject([
+    { id: "rocm:0", name: "AMD GPU 0", memoryTotalBytes: 8e9, memoryFreeBytes: 8e9 - 500, utilizationPercent: null },
+    { id: "rocm:1", name: "Radeon PRO W7900", utilizationPercent: 12, temperatureCelsius: 48 },
+  ]);
+  expect(devices[1]?.env).toEqual({ HIP_VISIBLE_DEVICES: "1", GGML_VK_VISIBLE_DEVICES: "1" });
+  const hidden = { PATH: join(dir, "nowhere"), HIP_VISIBLE_DEVICES: "1" };
+  expect((await probeAmd(hidden, 1_000, join(dir, "drm"))).devices.map(({ id }) => id)).toEqual(["rocm:1"]);
+});
+
 test("AMD GPUs are read from rocm-smi", async () => {
   const card = (total: number, used: number) => ({
     "Card Series": "AMD Instinct MI300X",
@@ -143,7 +168,7 @@ test("AMD GPUs are read from rocm-smi", async () => {
     memoryFreeBytes: 750,
     utilizationPercent: 12,
     temperatureCelsius: 48,
-    env: { HIP_VISIBLE_DEVICES: "0" },
+    env: { HIP_VISIBLE_DEVICES: "0", GGML_VK_VISIBLE_DEVICES: "0" },
   });
   expect(devices[2]?.env).toEqual({ HIP_VISIBLE_DEVICES: "-1" });
 });
