@@ -134,6 +134,7 @@ function requestOf(loaded: LoadedModel, dialect: Dialect, body: Body): Request {
         maxTokens: maxTokens < 0 ? Number.POSITIVE_INFINITY : maxTokens,
         detokenize: calls === null ? reader.detokenize : reader.detokenizeMarks,
         options: (all) => sampling.options(answer, all, () => answerReader.constraint),
+        isGreedy: sampling.isGreedy,
       };
     },
   };

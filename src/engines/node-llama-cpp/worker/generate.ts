@@ -1,5 +1,5 @@
 import type { LlamaContextSequence, SequenceEvaluateOptions, Token } from "node-llama-cpp";
-import { logprobAt, requireLogprobs, type TokenLogprob } from "./logprobs.ts";
+import { likeliest, logprobAt, requireLogprobs, type TokenLogprob } from "./logprobs.ts";
 import type { AnswerReader, Piece } from "./reader.ts";
 import type { HeldSlot, SlotWork } from "./slots.ts";
 import type { Steps } from "./steps.ts";
@@ -20,6 +20,8 @@ export interface Job {
   /** Whether tokens that the slot still holds need no evaluation. */
   readonly cachePrompt: boolean;
   options(tokens: readonly Token[]): SequenceEvaluateOptions;
+  /** Whether the likeliest token is always taken. */
+  readonly isGreedy: boolean;
 }
 
 /** The instance's facts that generation needs. */
@@ -108,7 +110,7 @@ async function answer(
   const { steps } = evaluation;
   const text = new TokenText(job.detokenize, job.tokens);
   const most = Math.min(job.maxTokens, evaluation.contextTokens - job.tokens.length);
-  const tokens = sequence.evaluate(last, { ...job.options(all), yieldEogToken: true });
+  const tokens = tokensOf(sequence, last, job, all, evaluation);
   /** Of tokens whose text is not shown yet. */
   let logprobs: TokenLogprob[] = [];
   const show = async (pieces: readonly Piece[]): Promise<void> => {
@@ -129,8 +131,9 @@ async function answer(
   try {
     for (;;) {
       const askedAt = performance.now();
-      const { value: token, done } = await steps.run(() => tokens.next());
-      if (done === true || token === undefined) break;
+      const { value, done } = await steps.run(() => tokens.next());
+      if (done === true || value === undefined) break;
+      const [token, logprob] = value;
       if (work.decoded === 0) {
         firstAt = performance.now();
         work.promptProcessed = job.tokens.length - cached;
@@ -147,7 +150,7 @@ async function answer(
       }
       all.push(token);
       if (!isEnd && job.logprobs !== null)
-        logprobs.push(await logprobAt(sequence, token, job.logprobs, steps, evaluation.textOf));
+        logprobs.push(logprob ?? (await logprobAt(sequence, token, job.logprobs, steps, evaluation.textOf)));
       const made = isEnd ? "" : text.push(token);
       if (made !== "") await show(reader.push(made));
       if (reader.ended) {
@@ -161,6 +164,18 @@ async function answer(
   }
   await show([...reader.push(text.finish()), ...reader.finish()]);
   return { finish, stoppedBy: reader.stoppedBy, timings: timings() };
+}
+
+/** The tokens of an answer, with what is known of their probabilities without another evaluation. */
+async function* tokensOf(
+  sequence: LlamaContextSequence,
+  last: Token[],
+  { logprobs, isGreedy, options }: Job,
+  all: readonly Token[],
+  { textOf }: Evaluation,
+): AsyncGenerator<readonly [token: Token, logprob: TokenLogprob | null], void> {
+  if (logprobs !== null && isGreedy) yield* likeliest(sequence, last, logprobs, textOf);
+  else for await (const token of sequence.evaluate(last, { ...options(all), yieldEogToken: true })) yield [token, null];
 }
 
 /** Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of them. */

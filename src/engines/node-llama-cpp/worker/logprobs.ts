@@ -52,7 +52,43 @@ export async function logprobAt(
   const filter = { tokens: [token], includeTop: Math.max(1, alternatives) };
   const generateNext = { logits: { filter }, totalLogitWeight: true, options: { temperature: 0 } };
   const [result] = await steps.run(() => sequence.controlledEvaluate([[last, { generateNext }]]));
-  const { logits, totalLogitWeight } = result?.next ?? {};
+  return read(token, result, alternatives, textOf);
+}
+
+/**
+ * The likeliest token after `start`, then the likeliest after that, and so on, each with its probability out of the same evaluation: where
+ * nothing is sampled, the logits of a step are as they were.
+ */
+export async function* likeliest(
+  sequence: LlamaContextSequence,
+  start: readonly Token[],
+  alternatives: number,
+  textOf: (token: Token) => string,
+): AsyncGenerator<readonly [token: Token, logprob: TokenLogprob], void> {
+  const logits = { filter: { tokens: [], includeSelected: true, includeTop: alternatives } };
+  const generateNext = { token: true, logits, totalLogitWeight: true, options: { temperature: 0 } };
+  for (let tokens = [...start]; ; ) {
+    const last = tokens.pop();
+    if (last === undefined) return;
+    const results = await sequence.controlledEvaluate([...tokens, [last, { generateNext }]]);
+    const result = results[tokens.length];
+    const token = result?.next.token ?? null;
+    if (token === null) return;
+    yield [token, read(token, result, alternatives, textOf)];
+    tokens = [token];
+  }
+}
+
+type Evaluated = Awaited<ReturnType<LlamaContextSequence["controlledEvaluate"]>>[number];
+
+/** `evaluated` has the logits of the token, of the likeliest one and of the alternatives. */
+function read(
+  token: Token,
+  evaluated: Evaluated | undefined,
+  alternatives: number,
+  textOf: (token: Token) => string,
+): TokenLogprob {
+  const { logits, totalLogitWeight } = evaluated?.next ?? {};
   const own = logits?.get(token);
   if (logits === undefined || totalLogitWeight === undefined || own === undefined)
     throw new Error("the logits of a token are missing");

@@ -71,6 +71,8 @@ export function refuseUnsupported(body: Body): void {
 export interface Sampling {
   /** Stop strings that end a structured answer; they belong to the grammar and not to the request. */
   readonly structureStops: readonly string[];
+  /** Whether the likeliest token is always taken, whatever came before. */
+  readonly isGreedy: boolean;
   /**
    * `answer` numbers the answers of one request; `tokens` is read for the repetition penalties, and `constraint` before each
    * token.
@@ -100,6 +102,10 @@ export function samplingOf(body: Body, tools: ToolRequest | null, loaded: Loaded
   const dry = dryOf(body, contextTokens);
   return {
     structureStops: grammar instanceof LlamaJsonSchemaGrammar ? ["\n\n\n\n"] : [],
+    isGreedy:
+      temperature === 0 &&
+      xtc.probability === 0 &&
+      [penalties, bias, grammar, calls, dry].every((setting) => setting === null),
     options: (answer, tokens, constraint) => ({
       ...{ temperature, topK: Math.max(0, topK), topP, minP, seed: (seed + answer) % 2 ** 32 },
       ...(penalties === null
