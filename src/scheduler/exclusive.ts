@@ -25,9 +25,10 @@ export function vacate(turn: Turn, { device }: InstanceRecord, requestId: string
  */
 export function claim(turn: Turn, model: ModelRecord): void {
   if (!model.spec.exclusive) return;
-  for (const instance of model.instances) {
-    const { device } = instance;
-    const wants = model.queue.size > 0 && instance.life.phase === "ready";
+  for (const device of new Set([...model.instances].map((instance) => instance.device))) {
+    // Of several instances of it there, one that is up will do: each for itself, they would claim and unclaim for ever.
+    const isUp = [...model.instances].some((instance) => instance.device === device && instance.life.phase === "ready");
+    const wants = model.queue.size > 0 && isUp;
     if (wants && device.claim === null && device.holder === null && !device.isQuiet) device.claim = model;
     else if (!wants && device.claim === model) device.claim = null;
     else continue;

@@ -61,3 +61,19 @@ test("a device whose exclusive request is lost is free again", () => {
   world.die("alone@cuda:0");
   expect([world.status(lost), world.status(other), holder(world)]).toEqual(["lost", "running", undefined]);
 });
+
+test("an exclusive model with one of two instances up on a busy device claims it once, and gets its turn", () => {
+  const world = new World(
+    [
+      model("alone", { exclusive: true, replicas: 2, preload: true, slots: 1 }),
+      model("other", { preload: true, slots: 1 }),
+    ],
+    { devices: [gpu(0)] },
+  );
+  for (const id of ["alone@cuda:0", "other@cuda:0"]) world.up(id);
+  const running = world.arrive("other");
+  const wanted = world.arrive("alone");
+  expect(world.status(wanted)).toBe("waiting");
+  world.finish(running);
+  expect(world.status(wanted)).toBe("running");
+});
