@@ -11,8 +11,7 @@ import type { InstanceSnapshot, InstanceState } from "../src/core/instance.ts";
 import type { ModelSpec } from "../src/core/model.ts";
 import type { PrefixMark, RequestFacts, RequestOutcome } from "../src/core/request.ts";
 import { decide } from "../src/scheduler/decide.ts";
-import type { Effect } from "../src/scheduler/effects.ts";
-import type { RemoteChange, SchedulerEvent } from "../src/scheduler/events.ts";
+import type { Effect, RemoteChange, SchedulerEvent } from "../src/scheduler/events.ts";
 import { Scheduler } from "../src/scheduler/loop.ts";
 import { fingerprintPrefix } from "../src/scheduler/prefix/fingerprint.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
@@ -138,7 +137,7 @@ const outcomeOf = (cachedTokens: number | null): RequestOutcome => ({
 
 /** A scheduler and a fleet that does at once what it is told; every decision is timed. */
 class Bench {
-  readonly state = createState(() => 1);
+  readonly state = createState();
   readonly times = new Map<string, number[]>();
   /** In flight, by model, and where. */
   readonly running: string[] = [];

@@ -34,7 +34,7 @@ export interface DecisionTimes {
 
 /** What the scheduler takes where so many workers share so many names. */
 export function decisionTimes(workers: number, names: number): DecisionTimes {
-  const state = createState(() => 1);
+  const state = createState();
   let now = 1_000_000;
   decide(state, { type: "configured", config: { models: [], devices: [], settings, memoryBytes: new Map() } }, now);
   const registrations = Array.from({ length: workers }, (_, index) => {

@@ -2,8 +2,7 @@ import type { SchedulerSettings } from "../../src/core/config.ts";
 import type { StartOrder } from "../../src/core/fleet.ts";
 import type { InstanceState } from "../../src/core/instance.ts";
 import { decide } from "../../src/scheduler/decide.ts";
-import type { Effect } from "../../src/scheduler/effects.ts";
-import type { SchedulerEvent } from "../../src/scheduler/events.ts";
+import type { Effect, SchedulerEvent } from "../../src/scheduler/events.ts";
 import { createState, nextDueAt } from "../../src/scheduler/state.ts";
 import { Agenda } from "./agenda.ts";
 import { type EngineNews, type EngineProfile, SimEngine } from "./engine.ts";
@@ -77,7 +76,7 @@ class Simulation<Request extends SimRequest> {
   readonly #fleet: SimFleet;
   readonly #source: SimSource<Request>;
   readonly #newEngine: () => Engine<Request>;
-  readonly #state = createState(() => 1);
+  readonly #state = createState();
   readonly #agenda = new Agenda<Happening<Request>>();
   readonly #engines = new Map<string, Engine<Request>>();
   readonly #orders = new Map<string, StartOrder>();

@@ -152,9 +152,9 @@ export interface ErrorDetails {
   /** The request field, config key or option that is wrong. */
   readonly param?: string;
   /** What to do about it, one sentence in the imperative. */
-  readonly remedy?: string;
+  readonly remedy?: string | null;
   /** Seconds after which a retry is worth while; rendered as `Retry-After`. */
-  readonly retryAfterS?: number;
+  readonly retryAfterS?: number | null;
   /** Numbers for programs, under the names that llama-server gives them, such as `n_ctx`. */
   readonly counts?: Readonly<Record<string, number>>;
   readonly cause?: unknown;

@@ -9,8 +9,7 @@ import { policies } from "./policies/index.ts";
 import { Accounts } from "./queue/accounts.ts";
 import { DeviceRecord, type MemoryNeed, ModelRecord } from "./records.ts";
 import { preload, shrink } from "./scaling.ts";
-import type { SchedulerState } from "./state.ts";
-import { disarm, refusal, type Turn } from "./turn.ts";
+import { type SchedulerState, disarm, refusal, type Turn } from "./state.ts";
 
 /**
  * Takes over a configuration, at start or on reload. Only models whose fingerprint differs, or that are gone, leave;

@@ -1,6 +1,5 @@
 import { configured } from "./configure.ts";
-import type { Effect } from "./effects.ts";
-import type { SchedulerEvent } from "./events.ts";
+import type { Effect, SchedulerEvent } from "./events.ts";
 import { isEvictable } from "./eviction.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
 import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
@@ -13,8 +12,7 @@ import { refresh, unpark } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
 import { informed, preload, settle } from "./scaling.ts";
-import type { Occasion, SchedulerState } from "./state.ts";
-import { arm, refusal, type Turn } from "./turn.ts";
+import { type Occasion, type SchedulerState, arm, refusal, type Turn } from "./state.ts";
 
 const IDLE_RECHECK_MS = 60_000;
 

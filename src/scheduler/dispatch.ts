@@ -4,8 +4,8 @@ import { refresh } from "./places.ts";
 import { readAtOnce, readable } from "./reads.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
 import { isReserved } from "./reserve.ts";
+import { arm, disarm, type Turn } from "./state.ts";
 import { Work } from "./target.ts";
-import { arm, disarm, type Turn } from "./turn.ts";
 
 /** A token of an answer takes more than one of a prompt: a counter of virtual tokens weighs it so. */
 export const OUTPUT_WEIGHT = 2;

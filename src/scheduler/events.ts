@@ -1,9 +1,10 @@
 import type { SchedulerSettings } from "../core/config.ts";
 import type { Device } from "../core/device.ts";
-import type { FleetEvent } from "../core/fleet.ts";
+import type { AssistantError } from "../core/errors.ts";
+import type { FleetEvent, StartOrder, StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
-import type { RequestFacts, RequestOutcome } from "../core/request.ts";
+import type { RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 
 /** What an operator may ask for. `start` of a model loads it without a request. */
@@ -56,3 +57,22 @@ export type SchedulerEvent =
   | { readonly type: "remotes"; readonly change: RemoteChange }
   /** The daemon stops: nobody waits any longer, nothing new begins. */
   | { readonly type: "closing" };
+
+/**
+ * What `decide` wants done, in order. Effects are carried out before the next event is decided, so the state already
+ * takes them as done.
+ */
+export type Effect =
+  /** The request has a slot on an instance, by its id, or goes to another node, `remote:NAME`. */
+  | { readonly type: "dispatch"; readonly requestId: string; readonly targetId: string; readonly queuedMs: number }
+  | { readonly type: "start"; readonly order: StartOrder }
+  /** The free memory of the devices is wanted; `devices` answers. */
+  | { readonly type: "measure" }
+  | { readonly type: "drain"; readonly instanceId: string }
+  | { readonly type: "resume"; readonly instanceId: string }
+  | { readonly type: "stop"; readonly instanceId: string; readonly cause: StopCause }
+  /** A waiting request ends without a slot. */
+  | { readonly type: "reject"; readonly requestId: string; readonly refusal: AssistantError }
+  /** A request that had a slot has lost it: the instance died or was stopped under it. */
+  | { readonly type: "lost"; readonly requestId: string; readonly instanceId: string; readonly refusal: AssistantError }
+  | { readonly type: "waiting"; readonly requestId: string; readonly wait: Waiting };

@@ -1,9 +1,8 @@
+import { hasThread } from "./grants.ts";
 import { Use } from "./life.ts";
 import { aloneBytes, bytesOn } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
-import { hasThread } from "./threads.ts";
-import type { Turn } from "./turn.ts";
+import type { SchedulerState, Turn } from "./state.ts";
 
 /** A model that was loaded for a stream of requests keeps its place for this many times the time of a load. */
 const RESIDENCE_LOADS = 4;

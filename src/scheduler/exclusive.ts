@@ -1,6 +1,6 @@
 import { refresh } from "./places.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
-import type { Turn } from "./turn.ts";
+import type { Turn } from "./state.ts";
 
 /** A request runs on the instance from now on. */
 export function occupy(turn: Turn, { device, model }: InstanceRecord, requestId: string): void {

@@ -4,8 +4,8 @@ import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { forgetFigures } from "./memory.ts";
 import { setLife } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
+import { arm, disarm, type Turn } from "./state.ts";
 import { learn } from "./structures/average.ts";
-import { arm, disarm, type Turn } from "./turn.ts";
 
 /** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */
 const SOON_MS = 15_000;

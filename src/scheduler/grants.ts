@@ -1,21 +1,29 @@
 import type { ModelSpec } from "../core/model.ts";
-import { hasProcess } from "./life.ts";
+import { hasProcess, type Use } from "./life.ts";
 import type { DeviceRecord, InstanceRecord } from "./records.ts";
 import type { SchedulerState } from "./state.ts";
 
-/** Threads of an instance that is about to be ordered: what the governor grants, but one is kept for each other that has a place and no order yet. */
+/** Threads of an instance on a GPU that asks for no number: one waits for it, one samples and answers. */
+const GPU_THREADS = 2;
+
+/**
+ * Threads of an instance that is about to be ordered, at least 1: the room was seen to before. On a CPU an even share of what is
+ * free for it and those that may start beside it; a number below the budget was chosen for this model, so it gets that as far as
+ * one is left for each other. Never more than is free, and one is kept for each that has a place and no order yet.
+ */
 export function threadsFor(state: SchedulerState, instance: InstanceRecord): number {
   const { device, model } = instance;
   const budget = state.settings.threadBudget;
-  const left = device.isCpu ? budget - Math.max(device.taken.live.threads, device.taken.future.threads - 1) : budget;
-  const granted = state.grantThreads({
-    budget,
-    running: [...state.instances.values()].filter((other) => other !== instance && hasProcess(other.life)),
-    computesOn: device.isCpu ? "cpu" : "gpu",
-    wanted: model.spec.load.threads,
-    furtherCpuInstances: furtherInstances(state, instance, (_spec, { isCpu }) => isCpu),
-  });
-  return Math.max(1, Math.min(Math.floor(granted), left));
+  const wanted = model.spec.load.threads;
+  let free = budget;
+  for (const other of state.instances.values()) if (other !== instance && hasProcess(other.life)) free -= other.threads;
+  if (!device.isCpu) return Math.max(1, Math.min(wanted === "auto" ? GPU_THREADS : wanted, free));
+  const further = furtherInstances(state, instance, (_spec, { isCpu }) => isCpu);
+  const share = wanted !== "auto" && wanted < budget ? Math.min(wanted, free - further) : free / (1 + further);
+  return Math.max(
+    1,
+    Math.min(Math.floor(share), budget - Math.max(device.taken.live.threads, device.taken.future.threads - 1)),
+  );
 }
 
 /**
@@ -57,4 +65,17 @@ function furtherInstances(
     else if (model.supply.future === 0) maybe = 1;
   }
   return further + maybe;
+}
+
+/** Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at work. */
+const MAX_SHARING = 2;
+
+/**
+ * Whether one more instance has a thread beside others on the same cores. Threads of one process wait for each other many times within a token, so
+ * that one that has lost its core to another process holds up all of them; processes of one thread share cores without loss. The first instance of a
+ * model may therefore start over the budget while all others have one thread, rather than push a model out; a further replica would gain nothing.
+ */
+export function hasThread(budget: number, { threads, count }: Pick<Use, "threads" | "count">, first: boolean): boolean {
+  if (threads < budget) return true;
+  return first && threads === count && count < MAX_SHARING * budget;
 }

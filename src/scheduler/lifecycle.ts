@@ -1,12 +1,11 @@
+import type { AssistantError } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
-import type { Refusal } from "./effects.ts";
 import { unclaim, vacate } from "./exclusive.ts";
 import { hostCacheFor, threadsFor } from "./grants.ts";
 import { bytesOn } from "./memory.ts";
 import { roomChanged, setLife } from "./places.ts";
 import { type DeviceRecord, InstanceRecord, type ModelRecord, type Purpose, type RequestRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
-import { arm, disarm, refusal, type Turn } from "./turn.ts";
+import { type SchedulerState, arm, disarm, refusal, type Turn } from "./state.ts";
 
 /** How much longer than its start time-out the fleet may be silent about an order before we take it as not given. */
 const ORDER_GRACE_MS = 10_000;
@@ -108,7 +107,7 @@ export function loseRequests(
   message: string,
   code: "engine_lost" | "engine_stopped" = "engine_lost",
 ): void {
-  const lost: Refusal = refusal(code, message, "Send the request again.", 1);
+  const lost: AssistantError = refusal(code, message, "Send the request again.", 1);
   for (const work of [...instance.inFlight]) {
     const { id } = work.facts;
     turn.state.requests.delete(id);
@@ -151,14 +150,14 @@ export function unqueue(turn: Turn, request: RequestRecord): void {
   if (model.queue.size === 0) demandChanged(turn, model);
 }
 
-export function rejectWaiting(turn: Turn, request: RequestRecord, refused: Refusal): void {
+export function rejectWaiting(turn: Turn, request: RequestRecord, refused: AssistantError): void {
   unqueue(turn, request);
   turn.state.dirty.add(request.model);
   turn.state.requests.delete(request.facts.id);
   turn.effects.push({ type: "reject", requestId: request.facts.id, refusal: refused });
 }
 
-export function rejectAll(turn: Turn, model: ModelRecord, refused: Refusal): void {
+export function rejectAll(turn: Turn, model: ModelRecord, refused: AssistantError): void {
   for (const request of model.queue) rejectWaiting(turn, request, refused);
 }
 

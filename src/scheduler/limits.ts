@@ -1,7 +1,6 @@
-import type { Refusal } from "./effects.ts";
+import type { AssistantError } from "../core/errors.ts";
 import type { ModelRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
-import { refusal } from "./turn.ts";
+import { type SchedulerState, refusal } from "./state.ts";
 
 /** What a request is taken to hold a slot before the first one has ended, and what a load takes before the first one has. */
 const DEFAULT_HOLD_MS = 5_000;
@@ -58,7 +57,12 @@ export function retryAfterS(model: ModelRecord, now: number): number {
 export const secondsOf = (ms: number): number => Math.min(MAX_RETRY_S, Math.max(1, Math.ceil(ms / 1000)));
 
 /** Null when one more request of the tenant may wait for the model. */
-export function queueRefusal(state: SchedulerState, model: ModelRecord, tenant: string, now: number): Refusal | null {
+export function queueRefusal(
+  state: SchedulerState,
+  model: ModelRecord,
+  tenant: string,
+  now: number,
+): AssistantError | null {
   const ofTenant = state.queuedByTenant.get(tenant) ?? 0;
   const { maxQueuedPerTenant } = state.settings;
   if (ofTenant >= maxQueuedPerTenant) {

@@ -15,15 +15,20 @@ import type {
 } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
-import type { Effect, Refusal } from "./effects.ts";
-import type { OperationTarget, OperatorAction, RemoteChange, SchedulerConfig, SchedulerEvent } from "./events.ts";
+import type {
+  Effect,
+  OperationTarget,
+  OperatorAction,
+  RemoteChange,
+  SchedulerConfig,
+  SchedulerEvent,
+} from "./events.ts";
 import { type LeaseOwner, TargetLease } from "./lease.ts";
 import type { MemoryNeed, MemoryUse } from "./memory.ts";
 import { progressOf } from "./notices.ts";
 import { preferred } from "./preference.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, type SchedulerState } from "./state.ts";
-import { type GrantThreads, grantFreeThreads } from "./threads.ts";
 
 /** The part of a logger that is used here. */
 export interface SchedulerLog {
@@ -43,8 +48,6 @@ export interface SchedulerPorts {
    * for what they are worth.
    */
   measure?(): void;
-  /** Default: what is asked for, as far as threads are free. */
-  readonly grantThreads?: GrantThreads;
   /** Told of the end of every request that gave its slot back; `answered`: a byte of the answer had come. Must not throw. */
   ended?(instanceId: string, end: RequestOutcome["end"], answered: boolean): void;
 }
@@ -90,7 +93,7 @@ export class Scheduler implements Dispatcher {
 
   constructor(ports: SchedulerPorts) {
     this.#ports = ports;
-    this.#state = createState(ports.grantThreads ?? grantFreeThreads, ports.measure !== undefined);
+    this.#state = createState(ports.measure !== undefined);
     this.#leaseOwner = {
       firstToken: (requestId) => this.#post({ type: "first-token", requestId }),
       finished: (requestId, outcome) => this.#release(requestId, outcome),
@@ -229,7 +232,7 @@ export class Scheduler implements Dispatcher {
         this.#dispatch(effect.requestId, effect.targetId, effect.queuedMs);
         break;
       case "reject":
-        this.#takeWaiter(effect.requestId)?.reject(errorOf(effect.refusal));
+        this.#takeWaiter(effect.requestId)?.reject(effect.refusal);
         break;
       case "waiting":
         this.#tellWaiter(effect.requestId, effect.wait);
@@ -300,11 +303,11 @@ export class Scheduler implements Dispatcher {
     if (tell !== undefined) queueMicrotask(() => this.#waiters.has(requestId) && tell(wait));
   }
 
-  #lose(requestId: string, refused: Refusal): void {
+  #lose(requestId: string, refused: AssistantError): void {
     const lease = this.#leases.get(requestId);
     if (lease === undefined) return;
     this.#leases.delete(requestId);
-    lease.lose(errorOf(refused));
+    lease.lose(refused);
     this.#noticeIdle();
   }
 
@@ -350,11 +353,4 @@ export class Scheduler implements Dispatcher {
       this.#armTimer();
     }
   }
-}
-
-function errorOf(refused: Refusal): AssistantError {
-  return new AssistantError(refused.code, refused.message, {
-    ...(refused.remedy === null ? {} : { remedy: refused.remedy }),
-    ...(refused.retryAfterS === null ? {} : { retryAfterS: refused.retryAfterS }),
-  });
 }

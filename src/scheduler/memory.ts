@@ -1,7 +1,7 @@
 import type { Device } from "../core/device.ts";
 import { changed, roomChanged } from "./places.ts";
 import type { DeviceRecord, InstanceRecord, MemoryNeed, ModelRecord } from "./records.ts";
-import { arm, type Turn } from "./turn.ts";
+import { arm, type Turn } from "./state.ts";
 
 export type { MemoryNeed };
 

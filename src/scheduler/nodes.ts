@@ -1,17 +1,16 @@
 import { matches } from "../core/capability-query.ts";
+import type { AssistantError } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate, RemoteModel } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { type Cost, costOf } from "./cost.ts";
-import type { Refusal } from "./effects.ts";
 import type { RemoteChange } from "./events.ts";
 import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
 import { secondsOf, waitEstimate } from "./limits.ts";
 import { ModelRecord, NodeRecord, NodeTarget, type RequestRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
+import { type SchedulerState, arm, disarm, refusal, type Turn } from "./state.ts";
 import { learn } from "./structures/average.ts";
 import { Work } from "./target.ts";
-import { arm, disarm, refusal, type Turn } from "./turn.ts";
 
 /** A request that was forwarded this often is served where it is: lists of nodes that name each other end somewhere. */
 const MAX_HOPS = 4;
@@ -211,7 +210,7 @@ export function overflow(turn: Turn, model: ModelRecord): void {
 }
 
 /** Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are refused. */
-export function giveUp(turn: Turn, model: ModelRecord, refused: () => Refusal): void {
+export function giveUp(turn: Turn, model: ModelRecord, refused: () => AssistantError): void {
   sendAway(turn, model, model.queue.size, null);
   for (const request of [...model.queue])
     if (!mayForward(turn, model, request.facts)) rejectWaiting(turn, request, refused());
@@ -283,7 +282,7 @@ export const takesNow = (turn: Turn, model: ModelRecord, facts: RequestFacts): b
   mayForward(turn, model, facts) && hasRoom(turn, model, facts);
 
 /** Why a model that only other nodes have cannot be served. */
-export function unreachable({ state, now }: Turn, model: ModelRecord): Refusal {
+export function unreachable({ state, now }: Turn, model: ModelRecord): AssistantError {
   const names = model.spec.nodes ?? [];
   const quoted = names.map((name) => `"${name}"`).join(", ");
   const nodes = names.flatMap((name) => state.nodes.get(name) ?? []);

@@ -1,8 +1,7 @@
 import type { RequestProgress, Waiting } from "../core/request.ts";
 import { expectedWaitMs, type WaitEstimate, waitEstimate } from "./limits.ts";
 import type { ModelRecord, RequestRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
-import type { Turn } from "./turn.ts";
+import type { SchedulerState, Turn } from "./state.ts";
 
 /** Waiting requests of a model are told of their places at most this often, and only when something happened. */
 const NOTICE_INTERVAL_MS = 1000;

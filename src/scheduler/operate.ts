@@ -4,7 +4,7 @@ import { leave, plan } from "./lifecycle.ts";
 import { changed, modelChanged, setLife } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { preload } from "./scaling.ts";
-import type { Turn } from "./turn.ts";
+import type { Turn } from "./state.ts";
 
 /**
  * Carries out an operator's word. A target that does not exist changes nothing; the loop has told the operator.

@@ -1,11 +1,11 @@
-import type { Refusal } from "./effects.ts";
+import type { AssistantError } from "../core/errors.ts";
 import { victimsFor } from "./eviction.ts";
+import { hasThread } from "./grants.ts";
 import { leave, plan } from "./lifecycle.ts";
 import { retryAfterS } from "./limits.ts";
 import { aloneBytes, bytesOn, isInformed, neverFits } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./records.ts";
-import { hasThread } from "./threads.ts";
-import { refusal, type Turn } from "./turn.ts";
+import { refusal, type Turn } from "./state.ts";
 
 interface Option {
   readonly device: DeviceRecord;
@@ -63,7 +63,7 @@ function isBetter(a: readonly number[], b: readonly number[]): boolean {
  * Why nothing that could happen by itself gives the model a place, or null where waiting may help. A place that is
  * busy, loading or leaving may become free; a pinned one does not.
  */
-export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
+export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null {
   const { state } = turn;
   if (model.eligible.length === 0) {
     const wanted = model.spec.devices.map((id) => `"${id}"`).join(", ");
@@ -99,7 +99,7 @@ export function hopeless(turn: Turn, model: ModelRecord): Refusal | null {
 }
 
 /** Not even with everything evicted that may be: the figures of the device that comes nearest. */
-function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
+function lacksMemory(turn: Turn, model: ModelRecord): AssistantError {
   const roomOn = (device: DeviceRecord): number =>
     (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
   const largest = model.eligible.reduce((best, device) =>
@@ -123,7 +123,7 @@ function lacksMemory(turn: Turn, model: ModelRecord): Refusal {
   return noCapacity(turn, model, message, `End what else uses the device. ${smaller}.`);
 }
 
-function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): Refusal {
+function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): AssistantError {
   return refusal("no_capacity", `Model "${model.name}" ${message}`, remedy, retryAfterS(model, turn.now));
 }
 

@@ -1,6 +1,6 @@
 import type { Life } from "./life.ts";
 import { type InstanceRecord, type ModelRecord, QUEUED } from "./records.ts";
-import { arm, disarm, type Turn } from "./turn.ts";
+import { arm, disarm, type Turn } from "./state.ts";
 
 /** The life of an instance goes on. Nothing else changes `life`. */
 export function setLife(turn: Turn, instance: InstanceRecord, life: Life): void {

@@ -1,8 +1,8 @@
 import { readElsewhere } from "./nodes.ts";
 import { refresh } from "./places.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
+import type { Turn } from "./state.ts";
 import { Work } from "./target.ts";
-import type { Turn } from "./turn.ts";
 
 /** The instance that answers what takes no slot, such as how many tokens a text has: any that is up, busy or not. Null: there is none. */
 export function readable({ instances }: ModelRecord): InstanceRecord | null {

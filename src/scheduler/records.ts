@@ -1,10 +1,9 @@
 import type { Device } from "../core/device.ts";
-import type { ErrorCode } from "../core/errors.ts";
+import type { AssistantError, ErrorCode } from "../core/errors.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../core/remote.ts";
 import type { Pause, PromptFacts, RequestFacts } from "../core/request.ts";
 import { Due } from "./due.ts";
-import type { Refusal } from "./effects.ts";
 import { isComing, type Life, stays, Taken } from "./life.ts";
 import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
 import type { Lane, Queued } from "./queue/lane.ts";
@@ -90,7 +89,8 @@ export class ModelRecord {
   readonly retry = new Due({ type: "retry", model: this } as const);
   failure: { readonly message: string; readonly code: ErrorCode; readonly waitersStay: boolean } | null = null;
   /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
-  placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: Refusal | null } | null = null;
+  placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: AssistantError | null } | null =
+    null;
   /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
   readonly sleeping = new Map<string, SleepingConversation>();
   pinOverride: boolean | null = null;

@@ -1,6 +1,6 @@
+import type { AssistantError } from "../core/errors.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
-import type { Refusal } from "./effects.ts";
 import { vacate } from "./exclusive.ts";
 import { CANCELLED } from "./lease.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
@@ -10,9 +10,9 @@ import { refresh, roomChanged, unpark } from "./places.ts";
 import { readAtOnce, readable } from "./reads.ts";
 import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
 import { noteTenant } from "./reserve.ts";
+import { arm, refusal, type Turn } from "./state.ts";
 import { learn } from "./structures/average.ts";
 import type { Work } from "./target.ts";
-import { arm, refusal, type Turn } from "./turn.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
 const SUSPECT_MS = 100;
@@ -61,7 +61,7 @@ function enqueue(turn: Turn, request: RequestRecord): void {
   if (model.queue.size === 1) demandChanged(turn, model);
 }
 
-function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFacts): Refusal | null {
+function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFacts): AssistantError | null {
   const { state, now } = turn;
   if (state.closing)
     return refusal(
@@ -86,7 +86,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
 }
 
 /** Null unless a start failed and the next one is not due yet. */
-export function failureRefusal(model: ModelRecord, now: number): Refusal | null {
+export function failureRefusal(model: ModelRecord, now: number): AssistantError | null {
   if (model.failure === null || model.failure.waitersStay || !model.retry.armed) return null;
   const { code, message } = model.failure;
   // A cause with a code says what to do about it already.
@@ -102,7 +102,7 @@ export function failureRefusal(model: ModelRecord, now: number): Refusal | null 
   );
 }
 
-const deadlineRefusal = (facts: RequestFacts, waitedMs: number): Refusal =>
+const deadlineRefusal = (facts: RequestFacts, waitedMs: number): AssistantError =>
   refusal(
     "deadline_exceeded",
     `The deadline of the request passed after it had waited ${waitedMs} ms for model "${facts.model}"`,

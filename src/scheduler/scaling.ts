@@ -1,6 +1,7 @@
+import type { AssistantError } from "../core/errors.ts";
 import { isUnfinished, serve } from "./dispatch.ts";
-import type { Refusal } from "./effects.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
+import { hasThread } from "./grants.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import { hasMemory } from "./memory.ts";
@@ -9,8 +10,7 @@ import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { failureRefusal } from "./requests.ts";
-import { hasThread } from "./threads.ts";
-import { arm, disarm, refusal, type Turn } from "./turn.ts";
+import { arm, disarm, refusal, type Turn } from "./state.ts";
 
 const DRAINED_RETRY_S = 10;
 
@@ -85,13 +85,13 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
   const known = model.placement;
   if (known !== null && known.epoch === state.roomEpoch && known.growth === growth) {
     if (known.refusal === null) state.blocked.add(model);
-    else giveUp(turn, model, () => known.refusal as Refusal);
+    else giveUp(turn, model, () => known.refusal as AssistantError);
     return;
   }
   seekRoom(turn, model, growth);
 }
 
-const drained = (model: ModelRecord): Refusal =>
+const drained = (model: ModelRecord): AssistantError =>
   refusal(
     "node_unavailable",
     `This machine is drained, and no other one takes a request for model "${model.name}" now`,
@@ -112,7 +112,7 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   }
   const at = growth ? null : lookAgainAt(turn, model);
   if (at !== null) arm(turn, model.roomDue, at);
-  const refused: Refusal | null = growth ? null : hopeless(turn, model);
+  const refused: AssistantError | null = growth ? null : hopeless(turn, model);
   model.placement = { epoch: state.roomEpoch, growth, refusal: refused };
   if (refused === null) state.blocked.add(model);
   else giveUp(turn, model, () => refused);

@@ -1,11 +1,12 @@
 import type { SchedulerSettings } from "../core/config.ts";
+import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import type { Due } from "./due.ts";
+import type { Effect } from "./events.ts";
 import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, RequestRecord } from "./records.ts";
 import { IndexedHeap } from "./structures/heap.ts";
-import type { GrantThreads } from "./threads.ts";
 
 const unconfigured: SchedulerSettings = {
   maxInstances: 0,
@@ -36,7 +37,6 @@ export class SchedulerState {
   settings = unconfigured;
   policy: RoutingPolicy = policies[unconfigured.policy];
   closing = false;
-  readonly grantThreads: GrantThreads;
   /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
   readonly measures: boolean;
   /** A `measure` effect has not been answered yet. */
@@ -74,8 +74,8 @@ export class SchedulerState {
   readonly accounts = new Map<string, Accounts>();
   /** Waiting requests by tenant, over all models; no entry for none. */
   readonly queuedByTenant = new Map<string, number>();
-  constructor(grantThreads: GrantThreads, measures: boolean) {
-    this.grantThreads = grantThreads;
+
+  constructor(measures: boolean) {
     this.measures = measures;
   }
 
@@ -95,8 +95,29 @@ export class SchedulerState {
 }
 
 /** An empty state: no models until the first `configured`. */
-export const createState = (grantThreads: GrantThreads, measures = false): SchedulerState =>
-  new SchedulerState(grantThreads, measures);
+export const createState = (measures = false): SchedulerState => new SchedulerState(measures);
 
 /** Epoch milliseconds at which a `tick` is wanted, or null. */
 export const nextDueAt = (state: SchedulerState): number | null => state.dues.peek()?.at ?? null;
+
+/** One decision under way: the state, the time it is made at, and what it has led to so far. */
+export interface Turn {
+  readonly state: SchedulerState;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly effects: Effect[];
+}
+
+export function arm(turn: Turn, due: Due<Occasion>, at: number): void {
+  due.at = at;
+  turn.state.dues.update(due);
+}
+
+export const disarm = (turn: Turn, due: Due<Occasion>): void => turn.state.dues.remove(due);
+
+export const refusal = (
+  code: ErrorCode,
+  message: string,
+  remedy: string | null = null,
+  retryAfterS: number | null = null,
+): AssistantError => new AssistantError(code, message, { remedy, retryAfterS });

@@ -1,5 +1,5 @@
 import type { RemoteCandidate } from "../../../src/core/remote.ts";
-import type { Effect } from "../../../src/scheduler/effects.ts";
+import type { Effect } from "../../../src/scheduler/events.ts";
 import { model, type World } from "./support.ts";
 
 export interface NodeOptions {

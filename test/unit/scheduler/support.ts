@@ -1,19 +1,19 @@
 import type { SchedulerSettings } from "../../../src/core/config.ts";
 import type { Device } from "../../../src/core/device.ts";
+import type { AssistantError } from "../../../src/core/errors.ts";
 import type { FleetEvent, StartOrder } from "../../../src/core/fleet.ts";
 import type { Death, InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { LoadSettings, ModelSpec } from "../../../src/core/model.ts";
 import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
 import { decide } from "../../../src/scheduler/decide.ts";
-import type { Effect, Refusal } from "../../../src/scheduler/effects.ts";
 import type {
+  Effect,
   OperationTarget,
   OperatorAction,
   SchedulerConfig,
   SchedulerEvent,
 } from "../../../src/scheduler/events.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
-import { grantFreeThreads } from "../../../src/scheduler/threads.ts";
 import { testModel, testSnapshot } from "../../support/fake-engine.ts";
 
 export const GIB = 2 ** 30;
@@ -84,7 +84,7 @@ export const outcome = (changes: Partial<RequestOutcome> = {}): RequestOutcome =
 export type RequestState =
   | { readonly status: "waiting" | "cancelled" | "done" }
   | { readonly status: "running" | "lost"; readonly instanceId: string }
-  | { readonly status: "rejected"; readonly refusal: Refusal };
+  | { readonly status: "rejected"; readonly refusal: AssistantError };
 
 interface FakeInstance {
   readonly order: StartOrder;
@@ -127,7 +127,7 @@ export class World {
       measures?: boolean;
     } = {},
   ) {
-    this.state = createState(grantFreeThreads, options.measures);
+    this.state = createState(options.measures);
     this.#config = {
       models,
       devices: options.devices ?? [cpu()],
@@ -250,7 +250,7 @@ export class World {
     return request !== undefined && "instanceId" in request ? request.instanceId : null;
   }
 
-  refusalOf(id: string): Refusal | null {
+  refusalOf(id: string): AssistantError | null {
     const request = this.requests.get(id);
     return request !== undefined && "refusal" in request ? request.refusal : null;
   }
