@@ -104,12 +104,9 @@ export class SimEngine {
       job.outputLeft -= 1;
       first.push(job.request);
       this.#decoding.push(job);
-      this.#cache.touch(
-        this.#cacheOwner,
-        job.request.blocks,
-        job.request.promptTokens + job.request.outputTokens,
-        this.profile.cacheTokens,
-      );
+      const { blocks, promptTokens, outputTokens } = job.request;
+      this.#cache.begin(this.#cacheOwner, blocks, promptTokens + outputTokens, this.profile.cacheTokens);
+      this.#cache.rest(this.#cacheOwner, blocks.at(-1)?.hash ?? "");
     }
     const ended = this.#decoding.filter((job) => job.outputLeft <= 0);
     if (ended.length > 0) this.#decoding = this.#decoding.filter((job) => job.outputLeft > 0);

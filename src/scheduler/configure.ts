@@ -3,13 +3,12 @@ import type { ModelSpec } from "../core/model.ts";
 import type { SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
 import { budgetOf, forgetFigures } from "./memory.ts";
-import { meetNodes } from "./nodes.ts";
 import { modelChanged, refresh, roomChanged, unpark } from "./places.ts";
-import { policies } from "./policies/index.ts";
 import { Accounts } from "./queue/accounts.ts";
 import { DeviceRecord, type MemoryNeed, ModelRecord } from "./records.ts";
+import { meetNodes } from "./remotes.ts";
 import { preload, shrink } from "./scaling.ts";
-import { type SchedulerState, disarm, refusal, type Turn } from "./state.ts";
+import { disarm, refusal, type SchedulerState, type Turn } from "./state.ts";
 
 /**
  * Takes over a configuration, at start or on reload. Only models whose fingerprint differs, or that are gone, leave;
@@ -18,15 +17,12 @@ import { type SchedulerState, disarm, refusal, type Turn } from "./state.ts";
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
   const wasDrained = state.settings.isDrained === true;
+  const isOtherPolicy = state.settings.policy !== config.settings.policy;
   state.settings = config.settings;
   state.hasExclusive = config.models.some((spec) => spec.exclusive);
-  const policy = policies[config.settings.policy];
-  if (state.policy !== policy) {
-    state.policy = policy;
-    for (const instance of state.instances.values()) {
-      unpark(turn, instance);
-      refresh(turn, instance);
-    }
+  for (const instance of isOtherPolicy ? state.instances.values() : []) {
+    unpark(turn, instance);
+    refresh(turn, instance);
   }
   takeDevices(turn, config.devices);
   const names = new Set(config.models.map((spec) => spec.name));
@@ -34,7 +30,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     if (!names.has(model.name) && !model.isDiscovered) removeModel(turn, model);
   const toPreload: ModelRecord[] = [];
   for (const spec of config.models) {
-    const memory = config.memoryBytes.get(spec.name) ?? null;
+    const memory = config.memoryBytes?.get(spec.name) ?? null;
     const known = state.models.get(spec.name);
     const wasWanted =
       known !== undefined &&
@@ -63,16 +59,14 @@ function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {
   const ids = new Set(devices.map((device) => device.id));
   for (const id of [...state.devices.keys()]) if (!ids.has(id)) state.devices.delete(id);
   for (const device of devices) {
-    let record = state.devices.get(device.id);
-    if (record !== undefined && state.measures) {
+    const known = state.devices.get(device.id);
+    if (known !== undefined && state.measures) {
       // What was measured since the daemon's start is newer than what comes with a reload.
-      forgetFigures(record);
+      forgetFigures(known);
       continue;
     }
-    if (record === undefined) {
-      record = new DeviceRecord(device);
-      state.devices.set(device.id, record);
-    }
+    const record = known ?? new DeviceRecord(device);
+    state.devices.set(device.id, record);
     record.device = device;
     record.budgetBytes = budgetOf(device, record.taken.live.bytes);
     record.measuredAt = now;

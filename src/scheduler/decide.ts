@@ -4,15 +4,15 @@ import { isEvictable } from "./eviction.ts";
 import { orderUnanswered, transitioned } from "./fleet-events.ts";
 import { leave, rejectAll, remove, stopNow } from "./lifecycle.ts";
 import { devicesMeasured, lookAgain } from "./memory.ts";
-import { remotesChanged } from "./nodes.ts";
-import { noticeArrival } from "./notices.ts";
 import { kept, operated } from "./operate.ts";
 import { place } from "./placement.ts";
 import { refresh, unpark } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
+import { remotesChanged } from "./remotes.ts";
 import { arrived, cancelled, deadlinePassed, finished, firstToken } from "./requests.ts";
 import { informed, preload, settle } from "./scaling.ts";
-import { type Occasion, type SchedulerState, arm, refusal, type Turn } from "./state.ts";
+import { arm, refusal, type SchedulerState, type Turn } from "./state.ts";
+import { noticeArrival } from "./waits.ts";
 
 const IDLE_RECHECK_MS = 60_000;
 
@@ -23,7 +23,8 @@ const IDLE_RECHECK_MS = 60_000;
  */
 export function decide(state: SchedulerState, event: SchedulerEvent, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
-  apply(turn, event);
+  const handle: (turn: Turn, event: never) => void = handlers[event.type];
+  handle(turn, event as never);
   settle(turn);
   if (event.type === "arrived") {
     const request = state.requests.get(event.facts.id);
@@ -32,87 +33,48 @@ export function decide(state: SchedulerState, event: SchedulerEvent, now: number
   return turn.effects;
 }
 
-function apply(turn: Turn, event: SchedulerEvent): void {
-  switch (event.type) {
-    case "arrived":
-      arrived(turn, event.facts);
-      break;
-    case "cancelled":
-      cancelled(turn, event.requestId);
-      break;
-    case "first-token":
-      firstToken(turn, event.requestId);
-      break;
-    case "finished":
-      finished(turn, event.requestId, event.outcome);
-      break;
-    case "instance":
-      transitioned(turn, event.event);
-      break;
-    case "tick":
-      tick(turn);
-      break;
-    case "devices":
-      devicesMeasured(turn, event.devices, event.use);
-      informed(turn);
-      break;
-    case "configured":
-      configured(turn, event.config);
-      informed(turn);
-      break;
-    case "operate":
-      operated(turn, event.operation, event.target);
-      break;
-    case "kept":
-      kept(turn, event.model, event.idleTtlMs);
-      break;
-    case "remotes":
-      remotesChanged(turn, event.change);
-      break;
-    case "closing":
-      closing(turn);
-      break;
-  }
-}
+/** What each kind of event does by itself. */
+const handlers: {
+  readonly [Type in SchedulerEvent["type"]]: (turn: Turn, event: Extract<SchedulerEvent, { type: Type }>) => void;
+} = {
+  arrived: (turn, { facts }) => arrived(turn, facts),
+  cancelled: (turn, { requestId }) => cancelled(turn, requestId),
+  "first-token": (turn, { requestId }) => firstToken(turn, requestId),
+  finished: (turn, { requestId, outcome }) => finished(turn, requestId, outcome),
+  instance: (turn, { event }) => transitioned(turn, event),
+  tick,
+  devices: (turn, { devices, use }) => {
+    devicesMeasured(turn, devices, use);
+    informed(turn);
+  },
+  configured: (turn, { config }) => {
+    configured(turn, config);
+    informed(turn);
+  },
+  operate: (turn, { operation, target }) => operated(turn, operation, target),
+  kept: (turn, { model, idleTtlMs }) => kept(turn, model, idleTtlMs),
+  remotes: (turn, { change }) => remotesChanged(turn, change),
+  closing,
+};
 
 /** One thing that is due. Each has its own conclusions and effects: ten models that came due together would hold all of them up to the last. */
 function tick(turn: Turn): void {
-  const { dues } = turn.state;
-  const due = dues.peek();
+  const { state } = turn;
+  const due = state.dues.peek();
   if (due === undefined || due.at > turn.now) return;
-  dues.remove(due);
-  cameDue(turn, due.what);
-}
-
-function cameDue(turn: Turn, what: Occasion): void {
-  switch (what.type) {
-    case "deadline":
-      deadlinePassed(turn, what.request);
-      break;
-    case "idle":
-      idleLongEnough(turn, what.instance);
-      break;
-    case "suspect":
-      turn.state.dirty.add(what.instance.model);
-      refresh(turn, what.instance);
-      break;
-    case "parked":
-      unpark(turn, what.instance);
-      break;
-    case "room":
-      what.model.placement = null;
-      turn.state.dirty.add(what.model);
-      break;
-    case "serve":
-    case "pause":
-      turn.state.dirty.add(what.model);
-      break;
-    case "retry":
-      retry(turn, what.model);
-      break;
-    case "phase":
-      phaseOverdue(turn, what.instance);
-      break;
+  state.dues.remove(due);
+  const { what } = due;
+  const model = what.type === "pause" ? state.models.get(what.name) : "model" in what ? what.model : undefined;
+  if (model !== undefined) state.dirty.add(model);
+  if (what.type === "deadline") deadlinePassed(turn, what.request);
+  else if (what.type === "idle") idleLongEnough(turn, what.instance);
+  else if (what.type === "parked") unpark(turn, what.instance);
+  else if (what.type === "phase") phaseOverdue(turn, what.instance);
+  else if (what.type === "retry") retry(turn, what.model);
+  else if (what.type === "room") what.model.placement = null;
+  else if (what.type === "suspect") {
+    state.dirty.add(what.instance.model);
+    refresh(turn, what.instance);
   }
 }
 
@@ -127,7 +89,6 @@ function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
 
 /** The pause after a failure is over. Waiting requests start the model by themselves; this is for who else wants it. */
 function retry(turn: Turn, model: ModelRecord): void {
-  turn.state.dirty.add(model);
   if (model.removed || turn.state.closing || model.queue.size > 0) return;
   if (model.wantedInstances > 0) preload(turn, model, model.wantedInstances);
   else if (model.failure?.waitersStay && model.supply.future === 0) place(turn, model, "restart", false);

@@ -1,7 +1,6 @@
-import { claim, occupy } from "./exclusive.ts";
-import { unqueue } from "./lifecycle.ts";
-import { refresh } from "./places.ts";
-import { readAtOnce, readable } from "./reads.ts";
+import { grant, unqueue } from "./lifecycle.ts";
+import { forward } from "./nodes.ts";
+import { claim, occupy, refresh } from "./places.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
 import { isReserved } from "./reserve.ts";
 import { arm, disarm, type Turn } from "./state.ts";
@@ -75,18 +74,12 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
   const { state, now } = turn;
   const { facts, model } = request;
   const work = new Work(instance, facts, cachedTokens, model.expectedCompletion(facts.maxTokens), now);
-  request.stage = work;
   state.dispatches += 1;
   instance.lastDispatch = state.dispatches;
   charge(turn, work, instance, work.prefillTokens + OUTPUT_WEIGHT * work.decodeTokens);
   occupy(turn, instance, facts.id);
   refresh(turn, instance);
-  turn.effects.push({
-    type: "dispatch",
-    requestId: facts.id,
-    targetId: instance.id,
-    queuedMs: now - request.arrivedAt,
-  });
+  grant(turn, request, work);
 }
 
 /**
@@ -106,4 +99,23 @@ function park(turn: Turn, request: RequestRecord, instance: InstanceRecord, unti
   request.stage = { type: "parked", on: instance };
   instance.parked.add(request);
   if (!instance.parkedDue.armed || instance.parkedDue.at > untilMs) arm(turn, instance.parkedDue, untilMs);
+}
+
+/** The instance that answers what takes no slot, such as how many tokens a text has: any that is up, busy or not. Null: there is none. */
+export function readable({ instances }: ModelRecord): InstanceRecord | null {
+  let found: InstanceRecord | null = null;
+  for (const instance of instances)
+    if (instance.life.phase === "ready" && !instance.suspect.armed && (found === null || instance.reads < found.reads))
+      found = instance;
+  return found;
+}
+
+/** Sends a request that takes no slot to whoever is up. False: it waits until somebody is. */
+export function readAtOnce(turn: Turn, request: RequestRecord): boolean {
+  const { model, facts } = request;
+  const instance = readable(model);
+  if (instance === null) return model.isRemoteOnly && forward(turn, request);
+  grant(turn, request, new Work(instance, facts, 0, 0, turn.now));
+  refresh(turn, instance);
+  return true;
 }

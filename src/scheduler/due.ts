@@ -1,4 +1,4 @@
-/** A moment at which something is to be looked at again. `arm` and `disarm` of turn.ts set it. */
+/** A moment at which something is to be looked at again. `arm` and `disarm` of state.ts set it. */
 export class Due<What> {
   readonly what: What;
   /** Epoch milliseconds. */

@@ -18,7 +18,7 @@ export interface SchedulerConfig {
   readonly devices: readonly Device[];
   readonly settings: SchedulerSettings;
   /** Bytes that one instance of a model takes on its device, by model name. A missing entry: not known, always fits. */
-  readonly memoryBytes: ReadonlyMap<string, MemoryNeed>;
+  readonly memoryBytes?: ReadonlyMap<string, MemoryNeed>;
   /** Models whose figure is on its way with another `configured`. */
   readonly memoryPending?: ReadonlySet<string>;
   /** Prompt tokens that one instance keeps in its slots and its host cache, by model name. A missing entry: what its slots hold. */

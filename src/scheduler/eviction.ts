@@ -1,6 +1,6 @@
 import { hasThread } from "./grants.ts";
 import { Use } from "./life.ts";
-import { aloneBytes, bytesOn } from "./memory.ts";
+import { bytesOn, fitsBeside } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
 import type { SchedulerState, Turn } from "./state.ts";
 
@@ -47,12 +47,7 @@ export function victimsFor(
     const left = new Use();
     left.add(future.count, future.bytes, future.threads);
     for (const victim of victims) if (victim.device === device) left.add(-1, -victim.bytes, -victim.threads);
-    if (device.isCpu && !hasThread(settings.threadBudget, left, model.supply.future === 0)) return false;
-    return (
-      device.budgetBytes === null ||
-      bytes === 0 ||
-      left.bytes + bytes <= (left.count > 0 ? device.budgetBytes : aloneBytes(turn, device))
-    );
+    return hasThread(state, device, left, model.supply.future === 0) && fitsBeside(turn, device, bytes, left);
   };
   const hasPlace = (victims: readonly InstanceRecord[]): boolean =>
     state.count("future") - victims.length < settings.maxInstances;
@@ -97,7 +92,7 @@ function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null
 
 /** What is lost with an idle instance: its load, the more likely to be needed again the more recently it was used. */
 function worth(instance: InstanceRecord, now: number): number {
-  const reloadMs = instance.model.averages.loadMs.value ?? instance.bytes / BYTES_PER_MS;
+  const reloadMs = instance.model.loadMs.value ?? instance.bytes / BYTES_PER_MS;
   return (reloadMs + 1) / (now - instance.lastUsedAt + 1);
 }
 
@@ -117,7 +112,7 @@ function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): num
  * would else swap at every request; one whose requests come further apart than a load takes gives way at once.
  */
 function keptUntil({ model, readyAt }: InstanceRecord): number {
-  const { arrivalGapMs, loadMs } = model.averages;
+  const { arrivalGapMs, loadMs } = model;
   if (arrivalGapMs.value === null || loadMs.value === null || arrivalGapMs.value > loadMs.value) return 0;
   return Math.min(readyAt + RESIDENCE_LOADS * loadMs.value, model.lastArrivedAt + DRY_GAPS * arrivalGapMs.value);
 }

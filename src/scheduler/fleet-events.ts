@@ -1,11 +1,10 @@
-import type { FleetEvent, FleetTransition } from "../core/fleet.ts";
+import type { FleetEvent } from "../core/fleet.ts";
 import type { InstanceSnapshot, InstanceState } from "../core/instance.ts";
 import { loseRequests, plan, remove } from "./lifecycle.ts";
 import { forgetFigures } from "./memory.ts";
 import { setLife } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { arm, disarm, type Turn } from "./state.ts";
-import { learn } from "./structures/average.ts";
 
 /** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */
 const SOON_MS = 15_000;
@@ -18,36 +17,25 @@ const MAX_SLEEPING = 256;
 export function transitioned(turn: Turn, event: FleetEvent): void {
   const instance = turn.state.instances.get(event.snapshot.id);
   if (instance === undefined) return;
-  const { state } = event.snapshot;
-  if (event.type === "takeover") wake(instance, event.conversations);
-  else if (state === "absent") absent(turn, instance, event);
-  else if (state === "failed") failed(turn, instance, event.from, event.snapshot);
-  else if (instance.life.phase !== "leaving") up(turn, instance, state, event.snapshot);
-}
-
-function up(
-  turn: Turn,
-  instance: InstanceRecord,
-  state: "starting" | "ready" | "draining" | "stopping",
-  snapshot: InstanceSnapshot,
-): void {
-  switch (state) {
-    case "starting":
-      turn.state.plans.delete(instance);
-      // The fleet may start again by itself what had failed.
-      if (instance.life.phase === "failed") instance.startedAt = turn.now;
-      setLife(turn, instance, { phase: "starting" });
-      break;
-    case "ready":
-      ready(turn, instance, snapshot);
-      break;
-    case "draining":
-      setLife(turn, instance, { phase: "held" });
-      break;
-    case "stopping":
-      // Somebody else stops it: the same as if we had.
-      setLife(turn, instance, { phase: "leaving", cause: "stopped", restart: false, stopping: true });
-      loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`, "engine_stopped");
+  if (event.type === "takeover") {
+    wake(instance, event.conversations);
+    return;
+  }
+  const { from, snapshot } = event;
+  if (snapshot.state === "absent") absent(turn, instance, snapshot);
+  else if (snapshot.state === "failed") failed(turn, instance, from, snapshot);
+  else if (instance.life.phase === "leaving") return;
+  else if (snapshot.state === "ready") ready(turn, instance, snapshot);
+  else if (snapshot.state === "draining") setLife(turn, instance, { phase: "held" });
+  else if (snapshot.state === "stopping") {
+    // Somebody else stops it: the same as if we had.
+    setLife(turn, instance, { phase: "leaving", cause: "stopped", restart: false, stopping: true });
+    loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`, "engine_stopped");
+  } else {
+    turn.state.plans.delete(instance);
+    // The fleet may start again by itself what had failed.
+    if (instance.life.phase === "failed") instance.startedAt = turn.now;
+    setLife(turn, instance, { phase: "starting" });
   }
 }
 
@@ -59,7 +47,7 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
   model.memory ??= snapshot.memoryBytes;
   if (instance.bytes === 0) instance.bytes = snapshot.memoryBytes ?? 0;
   if (loaded) {
-    learn(model.averages.loadMs, turn.now - instance.startedAt);
+    model.loadMs.learn(turn.now - instance.startedAt);
     Object.assign(instance, { lastUsedAt: turn.now, readyAt: turn.now });
     disarm(turn, instance.phaseDue);
     if (![...model.instances].some((other) => other.life.phase === "failed")) forgive(turn, model);
@@ -68,11 +56,11 @@ function ready(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot)
   if (loaded) wake(instance, snapshot.restoredConversations ?? []);
 }
 
-function absent(turn: Turn, instance: InstanceRecord, event: FleetTransition): void {
+function absent(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot): void {
   // The echo of an order that ended its predecessor of the same name.
   if (instance.life.phase === "ordered" || instance.life.phase === "planned") return;
-  putToSleep(instance, event.snapshot.savedConversations ?? []);
-  gone(turn, instance, event.snapshot.lastDeath?.message ?? `Instance ${instance.id} was stopped`);
+  putToSleep(instance, snapshot.savedConversations ?? []);
+  gone(turn, instance, snapshot.lastDeath?.message ?? `Instance ${instance.id} was stopped`);
 }
 
 /** The process is away. Its requests are lost, its room is free, and it comes back if that was the intention. */

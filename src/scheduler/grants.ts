@@ -75,7 +75,11 @@ const MAX_SHARING = 2;
  * that one that has lost its core to another process holds up all of them; processes of one thread share cores without loss. The first instance of a
  * model may therefore start over the budget while all others have one thread, rather than push a model out; a further replica would gain nothing.
  */
-export function hasThread(budget: number, { threads, count }: Pick<Use, "threads" | "count">, first: boolean): boolean {
-  if (threads < budget) return true;
-  return first && threads === count && count < MAX_SHARING * budget;
+export function hasThread(
+  { settings: { threadBudget } }: SchedulerState,
+  { isCpu }: DeviceRecord,
+  { threads, count }: Use,
+  first: boolean,
+): boolean {
+  return !isCpu || threads < threadBudget || (first && threads === count && count < MAX_SHARING * threadBudget);
 }

@@ -1,5 +1,4 @@
 import { Cancellation } from "../core/cancellation.ts";
-import type { AssistantError } from "../core/errors.ts";
 import type { Lease, RequestOutcome } from "../core/request.ts";
 import type { Upstream } from "../core/upstream.ts";
 
@@ -58,10 +57,5 @@ export class TargetLease implements Lease {
 
   [Symbol.dispose](): void {
     this.finish(CANCELLED);
-  }
-
-  /** For the owner: the slot is gone. The holder hears of it and still disposes the lease. */
-  lose(reason: AssistantError): void {
-    this.lost.cancel(reason);
   }
 }

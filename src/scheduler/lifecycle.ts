@@ -1,11 +1,11 @@
 import type { AssistantError } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
-import { unclaim, vacate } from "./exclusive.ts";
 import { hostCacheFor, threadsFor } from "./grants.ts";
 import { bytesOn } from "./memory.ts";
-import { roomChanged, setLife } from "./places.ts";
+import { roomChanged, setLife, unclaim, vacate } from "./places.ts";
 import { type DeviceRecord, InstanceRecord, type ModelRecord, type Purpose, type RequestRecord } from "./records.ts";
-import { type SchedulerState, arm, disarm, refusal, type Turn } from "./state.ts";
+import { arm, disarm, refusal, type SchedulerState, type Turn } from "./state.ts";
+import type { Work } from "./target.ts";
 
 /** How much longer than its start time-out the fleet may be silent about an order before we take it as not given. */
 const ORDER_GRACE_MS = 10_000;
@@ -134,6 +134,17 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   if (model.instances.size > 0) return;
   model.idleTtlOverride = undefined;
   if (model.removed) state.models.delete(model.name);
+}
+
+/** The request is in flight from now on. */
+export function grant(turn: Turn, request: RequestRecord, work: Work): void {
+  request.stage = work;
+  turn.effects.push({
+    type: "dispatch",
+    requestId: request.facts.id,
+    targetId: work.target.id,
+    queuedMs: turn.now - request.arrivedAt,
+  });
 }
 
 /** Takes a waiting request out of its queue. Who does not serve the model now marks it, because others come nearer. */

@@ -23,12 +23,12 @@ import type {
   SchedulerConfig,
   SchedulerEvent,
 } from "./events.ts";
-import { type LeaseOwner, TargetLease } from "./lease.ts";
-import type { MemoryNeed, MemoryUse } from "./memory.ts";
-import { progressOf } from "./notices.ts";
+import { TargetLease } from "./lease.ts";
+import type { MemoryUse } from "./memory.ts";
 import { preferred } from "./preference.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
-import { createState, nextDueAt, type SchedulerState } from "./state.ts";
+import { createState, nextDueAt, refusal, type SchedulerState } from "./state.ts";
+import { progressOf } from "./waits.ts";
 
 /** The part of a logger that is used here. */
 export interface SchedulerLog {
@@ -52,11 +52,6 @@ export interface SchedulerPorts {
   ended?(instanceId: string, end: RequestOutcome["end"], answered: boolean): void;
 }
 
-/** What `configure` takes. Without `memoryBytes` every model fits everywhere. */
-export type SchedulerConfiguration = Omit<SchedulerConfig, "memoryBytes"> & {
-  readonly memoryBytes?: ReadonlyMap<string, MemoryNeed>;
-};
-
 /** Things that came due which one timer sees to. */
 const MAX_TICKS = 64;
 
@@ -65,7 +60,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A call of `acquire` that has no lease yet. */
 interface Waiter {
-  readonly facts: RequestFacts;
+  readonly model: string;
   readonly cancellation: Cancellation;
   readonly onWaiting: ((wait: Waiting) => void) | undefined;
   readonly resolve: (lease: Lease) => void;
@@ -80,10 +75,9 @@ interface Waiter {
 export class Scheduler implements Dispatcher {
   readonly #ports: SchedulerPorts;
   readonly #state: SchedulerState;
-  readonly #waiters = new Map<string, Waiter>();
-  readonly #leases = new Map<string, TargetLease>();
+  /** By request id, until each is settled, lost or given back. */
+  readonly #calls = new Map<string, Waiter | TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
-  readonly #leaseOwner: LeaseOwner;
   #deciding = false;
   #closed = false;
   #timer: Timer | null = null;
@@ -94,15 +88,11 @@ export class Scheduler implements Dispatcher {
   constructor(ports: SchedulerPorts) {
     this.#ports = ports;
     this.#state = createState(ports.measure !== undefined);
-    this.#leaseOwner = {
-      firstToken: (requestId) => this.#post({ type: "first-token", requestId }),
-      finished: (requestId, outcome) => this.#release(requestId, outcome),
-    };
   }
 
   /** Takes a configuration over, at start and on reload. Starts what is to be preloaded. */
-  configure(config: SchedulerConfiguration): void {
-    this.#post({ type: "configured", config: { ...config, memoryBytes: config.memoryBytes ?? new Map() } });
+  configure(config: SchedulerConfig): void {
+    this.#post({ type: "configured", config });
   }
 
   /** Every transition of the fleet, in order. */
@@ -160,14 +150,15 @@ export class Scheduler implements Dispatcher {
   acquire(asked: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
     if (cancellation.reason !== null) return Promise.reject(cancellation.reason);
     // A client may give two requests that run at once the same id, as when it tries again; here each needs its own.
-    const isInUse = this.#waiters.has(asked.id) || this.#leases.has(asked.id);
-    const facts = isInUse ? { ...asked, id: newRequestId() } : asked;
+    const facts = this.#calls.has(asked.id) ? { ...asked, id: newRequestId() } : asked;
     return new Promise((resolve, reject) => {
-      this.#waiters.set(facts.id, { facts, cancellation, onWaiting, resolve, reject });
+      const waiter: Waiter = { model: facts.model, cancellation, onWaiting, resolve, reject };
+      this.#calls.set(facts.id, waiter);
       this.#post({ type: "arrived", facts });
-      if (!this.#waiters.has(facts.id)) return;
+      if (this.#calls.get(facts.id) !== waiter) return;
       cancellation.onCancel = (reason) => {
-        if (!this.#waiters.delete(facts.id)) return;
+        if (this.#calls.get(facts.id) !== waiter) return;
+        this.#calls.delete(facts.id);
         reject(reason);
         this.#post({ type: "cancelled", requestId: facts.id });
       };
@@ -184,7 +175,8 @@ export class Scheduler implements Dispatcher {
    */
   async close(deadlineMs: number): Promise<number> {
     this.#post({ type: "closing" });
-    if (this.#leases.size > 0) {
+    // Nobody waits any longer: what is left are leases.
+    if (this.#calls.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#whenIdle = resolve;
       const deadline = this.#ports.clock.after(deadlineMs, resolve);
@@ -193,7 +185,7 @@ export class Scheduler implements Dispatcher {
     }
     this.#closed = true;
     this.#timer?.cancel();
-    return this.#leases.size;
+    return this.#calls.size;
   }
 
   #post(event: SchedulerEvent): void {
@@ -251,12 +243,9 @@ export class Scheduler implements Dispatcher {
         this.#ports.measure?.();
         break;
       case "drain":
-        log.debug({ instance: effect.instanceId }, "drain");
-        fleet.drain(effect.instanceId);
-        break;
       case "resume":
-        log.debug({ instance: effect.instanceId }, "resume");
-        fleet.resume(effect.instanceId);
+        log.debug({ instance: effect.instanceId }, effect.type);
+        fleet[effect.type](effect.instanceId);
         break;
       case "stop":
         log.info({ instance: effect.instanceId, cause: effect.cause }, "stop");
@@ -270,59 +259,64 @@ export class Scheduler implements Dispatcher {
     const upstream = this.#ports.upstreamOf(targetId);
     if (waiter === undefined || upstream === null) {
       // The client left while this was being decided, or the fleet knows better than its last event: the slot goes back.
-      waiter?.reject(
-        new AssistantError("engine_lost", `Instance ${targetId} is gone`, {
-          remedy: "Send the request again.",
-          retryAfterS: 1,
-        }),
-      );
+      waiter?.reject(refusal("engine_lost", `Instance ${targetId} is gone`, "Send the request again.", 1));
       this.#post({ type: "cancelled", requestId });
       return;
     }
-    const lease = new TargetLease(this.#leaseOwner, {
-      requestId,
-      targetId,
-      model: waiter.facts.model,
-      upstream,
-      queuedMs,
-    });
-    this.#leases.set(requestId, lease);
+    const lease = new TargetLease(this, { requestId, targetId, model: waiter.model, upstream, queuedMs });
+    this.#calls.set(requestId, lease);
     waiter.resolve(lease);
   }
 
+  #waiterOf(requestId: string): Waiter | undefined {
+    const call = this.#calls.get(requestId);
+    return call instanceof TargetLease ? undefined : call;
+  }
+
   #takeWaiter(requestId: string): Waiter | undefined {
-    const waiter = this.#waiters.get(requestId);
-    this.#waiters.delete(requestId);
-    if (waiter !== undefined) waiter.cancellation.onCancel = null;
+    const waiter = this.#waiterOf(requestId);
+    if (waiter === undefined) return undefined;
+    this.#calls.delete(requestId);
+    waiter.cancellation.onCancel = null;
     return waiter;
   }
 
   #tellWaiter(requestId: string, wait: Waiting): void {
-    const tell = this.#waiters.get(requestId)?.onWaiting;
+    const waiter = this.#waiterOf(requestId);
     // The listener is the gateway's; what it does must not run in the middle of our effects.
-    if (tell !== undefined) queueMicrotask(() => this.#waiters.has(requestId) && tell(wait));
+    if (waiter?.onWaiting !== undefined)
+      queueMicrotask(() => this.#waiterOf(requestId) === waiter && waiter.onWaiting?.(wait));
   }
 
-  #lose(requestId: string, refused: AssistantError): void {
-    const lease = this.#leases.get(requestId);
-    if (lease === undefined) return;
-    this.#leases.delete(requestId);
-    lease.lose(refused);
+  /** A lease that was lost, or given back, is known to nobody here: its slot went with the instance. */
+  #takeLease(requestId: string): TargetLease | null {
+    const lease = this.#calls.get(requestId);
+    if (!(lease instanceof TargetLease)) return null;
+    this.#calls.delete(requestId);
+    return lease;
+  }
+
+  #lose(requestId: string, reason: AssistantError): void {
+    this.#takeLease(requestId)?.lost.cancel(reason);
     this.#noticeIdle();
   }
 
-  #release(requestId: string, outcome: RequestOutcome): void {
-    // A lease that was lost is known to nobody here: its slot went with the instance.
-    const lease = this.#leases.get(requestId);
-    if (lease === undefined) return;
-    this.#leases.delete(requestId);
+  /** For leases. */
+  firstToken(requestId: string): void {
+    this.#post({ type: "first-token", requestId });
+  }
+
+  /** For leases. */
+  finished(requestId: string, outcome: RequestOutcome): void {
+    const lease = this.#takeLease(requestId);
+    if (lease === null) return;
     this.#ports.ended?.(lease.targetId, outcome.end, lease.answering);
     this.#post({ type: "finished", requestId, outcome });
     this.#noticeIdle();
   }
 
   #noticeIdle(): void {
-    if (this.#leases.size === 0) this.#whenIdle?.();
+    if (this.#calls.size === 0) this.#whenIdle?.();
   }
 
   /**
@@ -342,12 +336,11 @@ export class Scheduler implements Dispatcher {
     // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer, so that sockets have their turn.
     this.#timerAt = Number.NEGATIVE_INFINITY;
     try {
-      for (
-        let ticks = 0;
-        ticks < MAX_TICKS && (nextDueAt(this.#state) ?? Number.POSITIVE_INFINITY) <= this.#now();
-        ticks++
-      )
+      for (let ticks = 0; ticks < MAX_TICKS; ticks++) {
+        const at = nextDueAt(this.#state);
+        if (at === null || at > this.#now()) break;
         this.#post({ type: "tick" });
+      }
     } finally {
       this.#timerAt = null;
       this.#armTimer();

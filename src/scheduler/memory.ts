@@ -1,4 +1,5 @@
 import type { Device } from "../core/device.ts";
+import type { Use } from "./life.ts";
 import { changed, roomChanged } from "./places.ts";
 import type { DeviceRecord, InstanceRecord, MemoryNeed, ModelRecord } from "./records.ts";
 import { arm, type Turn } from "./state.ts";
@@ -39,12 +40,17 @@ export function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
 }
 
 /**
- * Bytes that may be used by an instance that is alone on the device. Figures that were read at start only may be long
- * out of date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good for.
+ * Whether the device has memory for so many bytes beside what is used. Figures that were read at start only may be long out of
+ * date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good for.
  */
-export function aloneBytes(turn: Pick<Turn, "state">, device: DeviceRecord): number {
-  if (device.budgetBytes === null || !turn.state.measures) return Number.POSITIVE_INFINITY;
-  return device.budgetBytes * TOLERANCE;
+export function fitsBeside(
+  { state }: Turn,
+  { budgetBytes }: DeviceRecord,
+  bytes: number,
+  used: Pick<Use, "count" | "bytes">,
+): boolean {
+  if (budgetBytes === null || bytes === 0 || (used.count === 0 && !state.measures)) return true;
+  return used.bytes + bytes <= budgetBytes * (used.count === 0 ? TOLERANCE : 1);
 }
 
 /**
@@ -67,8 +73,7 @@ export function isInformed(turn: Turn, model: ModelRecord): boolean {
 export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
   const { device, bytes, life } = instance;
   if (device.budgetBytes === null || bytes === 0) return true;
-  const { live } = device.taken;
-  const enough = live.bytes + bytes <= (live.count === 0 ? aloneBytes(turn, device) : device.budgetBytes);
+  const enough = fitsBeside(turn, device, bytes, device.taken.live);
   if (!turn.state.measures) return enough;
   if (!isFresh(turn, device)) {
     askFigures(turn);

@@ -1,21 +1,20 @@
 import { matches } from "../core/capability-query.ts";
 import type { AssistantError } from "../core/errors.ts";
-import type { ModelSpec } from "../core/model.ts";
-import type { RemoteCandidate, RemoteModel } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { type Cost, costOf } from "./cost.ts";
-import type { RemoteChange } from "./events.ts";
-import { rejectAll, rejectWaiting, unqueue } from "./lifecycle.ts";
-import { secondsOf, waitEstimate } from "./limits.ts";
-import { ModelRecord, NodeRecord, NodeTarget, type RequestRecord } from "./records.ts";
-import { type SchedulerState, arm, disarm, refusal, type Turn } from "./state.ts";
-import { learn } from "./structures/average.ts";
-import { Work } from "./target.ts";
+import { grant, rejectWaiting, unqueue } from "./lifecycle.ts";
+import type { NodeTarget } from "./node.ts";
+import type { InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
+import { arm, disarm, refusal, type Turn } from "./state.ts";
+import { type Target, Work } from "./target.ts";
+import { secondsOf, waitEstimate } from "./waits.ts";
 
 /** A request that was forwarded this often is served where it is: lists of nodes that name each other end somewhere. */
 const MAX_HOPS = 4;
 const MIN_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 8_000;
+/** After how many seconds a client may find a node up that is not. */
+const RETRY_S = 2;
 /** Nodes that would be about as quick share the work by weight: within this factor and these milliseconds of the quickest. */
 const ALIKE = 1.25;
 const ALIKE_MS = 250;
@@ -28,114 +27,6 @@ const MAX_COMPARED = 32;
 /** Instances here that are looked at. */
 const LOOKED_AT = 8;
 
-/** Takes over what was measured. Requests that wait for what has become free go there at the end of this decision. */
-export function remotesChanged(turn: Turn, { nodeId, candidates, models, part }: RemoteChange): void {
-  const { state } = turn;
-  state.nodeId = nodeId;
-  const wanted = part === undefined ? new Set(models.map(({ name }) => name)) : null;
-  loseModels(turn, part?.lostModels ?? [...state.models.keys()].filter((name) => wanted?.has(name) === false));
-  takeModels(turn, models);
-  const names = part === undefined ? new Set(candidates.map(({ name }) => name)) : null;
-  const changed = new Set<ModelRecord>();
-  for (const name of part?.gone ?? [...state.nodes.keys()].filter((known) => names?.has(known) === false))
-    for (const model of forgetNode(state, name)) changed.add(model);
-  for (const facts of candidates) for (const model of takeNode(state, facts)) changed.add(model);
-  for (const model of part === undefined ? state.models.values() : changed)
-    if (model.queue.size > 0) state.dirty.add(model);
-}
-
-/** Returns the models that it had. A target whose node or model there is gone is forgotten; its requests end all the same. */
-function forgetNode(state: SchedulerState, name: string): ModelRecord[] {
-  const node = state.nodes.get(name);
-  state.nodes.delete(name);
-  return [...(node?.facts.models.keys() ?? [])].flatMap((modelName) => {
-    const model = state.models.get(modelName);
-    if (model !== undefined) forgetTarget(model, name);
-    return model ?? [];
-  });
-}
-
-function forgetTarget(model: ModelRecord, node: string): void {
-  const target = model.nodes.get(node);
-  if (target === undefined) return;
-  model.nodePrefixes.clear(target);
-  model.nodes.delete(node);
-}
-
-/** Returns the models that it has. */
-function takeNode(state: SchedulerState, facts: RemoteCandidate): ModelRecord[] {
-  const node = state.nodes.get(facts.name) ?? new NodeRecord(facts);
-  state.nodes.set(facts.name, node);
-  const before = node.facts;
-  // Who was away has no claim on what the others got meanwhile.
-  if (facts.up && (!before.up || node.turns === 0)) node.turns = Math.max(node.turns, leastTurns(state, node, facts));
-  // Another daemon, or one that was away, has nothing of what it had.
-  const isFresh = !facts.up || facts.nodeId !== before.nodeId;
-  node.facts = facts;
-  for (const name of before.models.keys()) {
-    const model = state.models.get(name);
-    if (model !== undefined && !facts.models.has(name)) forgetTarget(model, node.name);
-  }
-  return [...facts.models].flatMap(([name, offered]) => {
-    const model = state.models.get(name);
-    if (model === undefined) return [];
-    const target = meet(model, node, offered);
-    if (isFresh) model.nodePrefixes.clear(target);
-    return model;
-  });
-}
-
-/** Of the nodes that are up and share a model with this one, the fewest turns; 0: there are none. */
-function leastTurns(state: SchedulerState, node: NodeRecord, { models }: RemoteCandidate): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (const name of models.keys())
-    for (const { node: other } of state.models.get(name)?.nodes.values() ?? [])
-      if (other !== node && other.facts.up) least = Math.min(least, other.turns);
-  return Number.isFinite(least) ? least : 0;
-}
-
-/** Brings what other nodes have of a model that is new here up to date. */
-export function meetNodes(state: SchedulerState, model: ModelRecord): void {
-  for (const node of state.nodes.values()) {
-    const facts = node.facts.models.get(model.name);
-    if (facts !== undefined) meet(model, node, facts);
-  }
-}
-
-function meet(model: ModelRecord, node: NodeRecord, facts: RemoteModel): NodeTarget {
-  const known = model.nodes.get(node.name);
-  const target = known?.node === node ? known : new NodeTarget(node, model, facts);
-  model.nodes.set(node.name, target);
-  target.facts = facts;
-  target.others = Math.max(0, facts.inFlight - target.inFlight.size);
-  return target;
-}
-
-/** Models that only other nodes had, and none has any longer. */
-function loseModels(turn: Turn, names: readonly string[]): void {
-  const { state } = turn;
-  for (const name of names) {
-    const model = state.models.get(name);
-    if (model === undefined || !model.isDiscovered) continue;
-    rejectAll(
-      turn,
-      model,
-      refusal("model_not_found", `No remote server, provider or worker has the model "${name}" any longer`),
-    );
-    state.models.delete(name);
-  }
-}
-
-/** Models that only other nodes have. Those are met afterwards. */
-function takeModels({ state }: Turn, specs: readonly ModelSpec[]): void {
-  for (const spec of specs) {
-    const model = state.models.get(spec.name) ?? new ModelRecord(spec);
-    state.models.set(spec.name, model);
-    if (model.isDiscovered) model.spec = spec;
-    model.queue.maxWaitMs = state.settings.maxWaitMs;
-  }
-}
-
 /**
  * Sends a request that has just come to another node, if even the best instance here is at max_load and, as far as
  * both were measured, the other node gives the first token sooner all the same. False: it stays.
@@ -147,51 +38,29 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
   if (least === undefined || least.load < turn.state.settings.maxLoad) return false;
   const offer = choose(turn, request);
   if (offer === null) return false;
-  const here = offer.target.isMeasured ? hereMs(model, request, turn.now) : null;
-  if (here !== null && here < offer.cost.firstTokenMs * MARGIN) return false;
-  give(turn, request, offer.target);
+  const { target, cost } = offer;
+  const isSooner = (instance: InstanceRecord): boolean =>
+    instance.isMeasured && estimate(turn, instance, request).firstTokenMs < cost.firstTokenMs * MARGIN;
+  if (target.isMeasured && model.available.items.slice(0, LOOKED_AT).some(isSooner)) return false;
+  give(turn, request, target);
   return true;
 }
 
-/** Sends a request that takes no slot to another node, full or not. False: none may take it now. */
-export function readElsewhere(turn: Turn, request: RequestRecord): boolean {
+/** Sends the request to another node. False: none may take it now. */
+export function forward(turn: Turn, request: RequestRecord): boolean {
   const offer = choose(turn, request);
-  if (offer === null) return false;
-  give(turn, request, offer.target);
-  return true;
+  if (offer !== null) give(turn, request, offer.target);
+  return offer !== null;
 }
 
-/** Until the first token of the request, if it takes a free slot here; null where nothing was measured. */
-function hereMs({ available }: ModelRecord, request: RequestRecord, now: number): number | null {
-  const measured = available.items.slice(0, LOOKED_AT).filter(({ isMeasured }) => isMeasured);
-  const times = measured.map(
-    (instance) => costOf(instance, request, instance.cachedTokens(request.facts), now).firstTokenMs,
-  );
-  return times.length > 0 ? Math.min(...times) : null;
-}
-
-/** Turns that a node will have had with one more; of two without any, the one with more weight comes first. */
-const turnAfter = ({ turns, facts }: NodeRecord): number => turns + 1 / Math.max(1, facts.weight);
+const estimate = (turn: Turn, target: Target, request: RequestRecord): Cost =>
+  costOf(target, request, target.cachedTokens(request.facts), turn.now);
 
 function give(turn: Turn, request: RequestRecord, target: NodeTarget): void {
-  target.node.turns = turnAfter(target.node);
-  request.stage = new NodeWork(target, request, turn.now);
-  turn.effects.push({
-    type: "dispatch",
-    requestId: request.facts.id,
-    targetId: target.id,
-    queuedMs: turn.now - request.arrivedAt,
-  });
-}
-
-/** A request on another node; whether that had the model loaded when it came says what its time there means. */
-class NodeWork extends Work {
-  readonly wasLoaded: boolean;
-
-  constructor(target: NodeTarget, { facts, model }: RequestRecord, now: number) {
-    super(target, facts, target.cachedTokens(facts), model.expectedCompletion(facts.maxTokens), now);
-    this.wasLoaded = target.facts.loaded;
-  }
+  const { facts, model } = request;
+  target.node.turns = target.node.turnsAfter;
+  const decodeTokens = model.expectedCompletion(facts.maxTokens);
+  grant(turn, request, new Work(target, facts, target.cachedTokens(facts), decodeTokens, turn.now));
 }
 
 /**
@@ -201,12 +70,8 @@ class NodeWork extends Work {
 export function overflow(turn: Turn, model: ModelRecord): void {
   const { serving, coming, slots } = model.supply;
   const kept = serving === 0 ? coming.reduce((sum, instance) => sum + instance.slots, 0) : 0;
-  sendAway(
-    turn,
-    model,
-    model.queue.size - kept,
-    slots > 0 ? (waitEstimate(model, turn.now)?.perPlaceMs ?? null) : null,
-  );
+  const perPlaceMs = slots > 0 ? (waitEstimate(model, turn.now)?.perPlaceMs ?? null) : null;
+  sendAway(turn, model, model.queue.size - kept, perPlaceMs);
 }
 
 /** Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are refused. */
@@ -283,97 +148,58 @@ export const takesNow = (turn: Turn, model: ModelRecord, facts: RequestFacts): b
 
 /** Why a model that only other nodes have cannot be served. */
 export function unreachable({ state, now }: Turn, model: ModelRecord): AssistantError {
-  const names = model.spec.nodes ?? [];
-  const quoted = names.map((name) => `"${name}"`).join(", ");
-  const nodes = names.flatMap((name) => state.nodes.get(name) ?? []);
-  const down = nodes.map(({ facts }) => (facts.up ? null : (facts.down ?? null))).find((reason) => reason !== null);
-  if (down !== undefined) return refusal(down.code, down.message, down.remedy, secondsOf(2_000));
+  const { name, spec } = model;
+  const names = spec.nodes ?? [];
+  const nodes = names.flatMap((node) => state.nodes.get(node)?.facts ?? []);
+  const down = nodes.find(({ up, down: reason }) => !up && reason)?.down;
+  if (down) return refusal(down.code, down.message, down.remedy, RETRY_S);
   const paused = [...model.nodes.values()].filter((target) => pauseMs(target, now) > MAX_PAUSE_MS);
   const [soonest] = paused.sort((a, b) => pauseMs(a, now) - pauseMs(b, now));
   const reason = soonest?.pauseReason;
   if (soonest !== undefined && reason)
     return refusal(reason.code, reason.message, reason.remedy, secondsOf(pauseMs(soonest, now)));
-  if (model.spec.source.type === "worker")
-    return refusal(
-      "worker_unavailable",
-      `No worker serves "${model.name}" to this request now`,
-      "`assistant worker list` shows the workers.",
-      secondsOf(2_000),
-    );
-  if (model.spec.source.type === "pipeline")
-    return refusal(
-      "stage_failed",
-      `The pipeline "${model.name}" asks itself, by one of its stages or those of the pipelines that these ask`,
-      "Name another model in the stage.",
-    );
-  if (model.spec.source.type === "provider")
-    return refusal(
-      "provider_unavailable",
-      `Model "${model.name}" is served by ${quoted}, which is not in use`,
-      "`assistant provider list` shows the providers.",
-      secondsOf(2_000),
-    );
-  const why = nodes.some(({ facts }) => facts.up)
-    ? "and the request has been forwarded already"
-    : "which cannot be reached now";
-  return refusal(
-    "node_unavailable",
-    `Model "${model.name}" is on the remote server ${quoted} alone, ${why}`,
-    "`assistant node list` says how the servers are.",
-    secondsOf(2_000),
-  );
+  const quoted = names.map((node) => `"${node}"`).join(", ");
+  switch (spec.source.type) {
+    case "worker": {
+      const message = `No worker serves "${name}" to this request now`;
+      return refusal("worker_unavailable", message, "`assistant worker list` shows the workers.", RETRY_S);
+    }
+    case "pipeline": {
+      const message = `The pipeline "${name}" asks itself, by one of its stages or those of the pipelines that these ask`;
+      return refusal("stage_failed", message, "Name another model in the stage.");
+    }
+    case "provider": {
+      const message = `Model "${name}" is served by ${quoted}, which is not in use`;
+      return refusal("provider_unavailable", message, "`assistant provider list` shows the providers.", RETRY_S);
+    }
+    default: {
+      const isUp = nodes.some(({ up }) => up);
+      const why = isUp ? "and the request has been forwarded already" : "which cannot be reached now";
+      const message = `Model "${name}" is on the remote server ${quoted} alone, ${why}`;
+      return refusal("node_unavailable", message, "`assistant node list` says how the servers are.", RETRY_S);
+    }
+  }
 }
 
 /** The answer of another node has ended, one way or the other. */
-export function nodeFinished(
-  turn: Turn,
-  work: Work,
-  target: NodeTarget,
-  outcome: RequestOutcome,
-  wasAnswering: boolean,
-): void {
-  turn.state.dirty.add(target.model);
+export function nodeFinished(turn: Turn, work: Work, target: NodeTarget, outcome: RequestOutcome): void {
+  const { state, now } = turn;
+  const { facts } = target.node;
   // One that counts over all its models may have been full for the others.
-  if (target.node.facts.maxInFlight !== undefined)
-    for (const name of target.node.facts.models.keys()) {
-      const model = turn.state.models.get(name);
-      if (model !== undefined && model.queue.size > 0) turn.state.dirty.add(model);
+  if (facts.maxInFlight !== undefined)
+    for (const name of facts.models.keys()) {
+      const model = state.models.get(name);
+      if (model !== undefined && model.queue.size > 0) state.dirty.add(model);
     }
   if (outcome.end === "engine-error") {
     target.pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, 2 * target.pauseMs));
-    arm(turn, target.pause, turn.now + Math.max(target.pauseMs, outcome.pause?.ms ?? 0));
+    arm(turn, target.pause, now + Math.max(target.pauseMs, outcome.pause?.ms ?? 0));
     target.pauseReason = outcome.pause ?? null;
   } else if (outcome.end === "complete") {
     target.pauseMs = 0;
     disarm(turn, target.pause);
-    learnFrom(turn, work, target, outcome, wasAnswering);
+    target.learnFrom(work, outcome, now);
   }
-}
-
-/** Rates and the way there and back are learned from what the engine there reports, else from when bytes came. */
-function learnFrom(
-  { now }: Turn,
-  work: Work,
-  target: NodeTarget,
-  outcome: RequestOutcome,
-  wasAnswering: boolean,
-): void {
-  const { completionTokens } = outcome;
-  const { facts } = work;
-  const streamedMs =
-    wasAnswering && work.answeredAt !== null && now > work.answeredAt ? work.answeredAt - work.startedAt : null;
-  const promptMs = outcome.promptMs ?? streamedMs;
-  const completionMs = outcome.completionMs ?? (streamedMs === null ? null : now - work.startedAt - streamedMs);
-  const prefilled =
-    outcome.promptTokens === null
-      ? facts.promptTokens - work.promisedTokens
-      : outcome.promptTokens - (outcome.cachedTokens ?? 0);
-  if (promptMs !== null) target.learnPrefill(prefilled, promptMs);
-  if (completionMs !== null && completionTokens !== null) target.decodeRate.learn(completionTokens, completionMs);
-  if (completionTokens !== null) learn(target.model.averages.completionTokens, completionTokens);
-  if (outcome.promptMs === null || outcome.completionMs === null) return;
-  const otherMs = Math.max(0, now - work.startedAt - outcome.promptMs - outcome.completionMs);
-  learn(work instanceof NodeWork && !work.wasLoaded ? target.loadMs : target.overheadMs, otherMs);
 }
 
 interface Offer {
@@ -410,14 +236,14 @@ function choose(turn: Turn, request: RequestRecord): Offer | null {
   const weighted = open.filter(({ node }) => node.facts.weight > 0);
   const offers = (weighted.length > 0 ? weighted : open).map((target) => ({
     target,
-    cost: costOf(target, request, target.cachedTokens(request.facts), turn.now),
+    cost: estimate(turn, target, request),
   }));
   const least = Math.min(...offers.map(({ cost }) => cost.weighedMs));
   const alike = offers.filter(({ cost }) => cost.weighedMs <= least * ALIKE + ALIKE_MS);
   alike.sort(
     (a, b) =>
       Number(a.target.load >= maxLoad) - Number(b.target.load >= maxLoad) ||
-      turnAfter(a.target.node) - turnAfter(b.target.node),
+      a.target.node.turnsAfter - b.target.node.turnsAfter,
   );
   return alike[0] ?? null;
 }

@@ -54,14 +54,10 @@ function operateInstance(turn: Turn, operation: OperatorAction, instance: Instan
       else leave(turn, instance, "stopped", true);
       return;
     case "drain":
-      if (instance.life.phase !== "ready") return;
-      turn.effects.push({ type: "drain", instanceId: instance.id });
-      setLife(turn, instance, { phase: "held" });
-      return;
     case "resume":
-      if (instance.life.phase !== "held") return;
-      turn.effects.push({ type: "resume", instanceId: instance.id });
-      setLife(turn, instance, { phase: "ready" });
+      if (instance.life.phase !== (operation === "drain" ? "ready" : "held")) return;
+      turn.effects.push({ type: operation, instanceId: instance.id });
+      setLife(turn, instance, { phase: operation === "drain" ? "held" : "ready" });
       return;
     case "pin":
     case "unpin":

@@ -2,10 +2,10 @@ import type { AssistantError } from "../core/errors.ts";
 import { victimsFor } from "./eviction.ts";
 import { hasThread } from "./grants.ts";
 import { leave, plan } from "./lifecycle.ts";
-import { retryAfterS } from "./limits.ts";
-import { aloneBytes, bytesOn, isInformed, neverFits } from "./memory.ts";
+import { bytesOn, fitsBeside, isInformed, neverFits } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord, Purpose } from "./records.ts";
 import { refusal, type Turn } from "./state.ts";
+import { retryAfterS } from "./waits.ts";
 
 interface Option {
   readonly device: DeviceRecord;
@@ -65,68 +65,48 @@ function isBetter(a: readonly number[], b: readonly number[]): boolean {
  */
 export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null {
   const { state } = turn;
+  const { maxInstances, threadBudget } = state.settings;
+  const noCapacity = (what: string, remedy: string): AssistantError =>
+    refusal("no_capacity", `Model "${model.name}" ${what}`, remedy, retryAfterS(model, turn.now));
   if (model.eligible.length === 0) {
-    const wanted = model.spec.devices.map((id) => `"${id}"`).join(", ");
-    const found = [...state.devices.keys()].map((id) => `"${id}"`).join(", ");
+    const list = (ids: Iterable<string>, none: string): string => [...ids].map((id) => `"${id}"`).join(", ") || none;
+    const wanted = list(model.spec.devices, "(none)");
     return noCapacity(
-      turn,
-      model,
-      `is bound to the devices ${wanted || "(none)"}; this machine has ${found || "none"}`,
+      `is bound to the devices ${wanted}; this machine has ${list(state.devices.keys(), "none")}`,
       `Change \`devices\` in ${model.spec.file}.`,
     );
   }
-  if (state.settings.maxInstances <= state.count("pinned")) {
-    const message = `has no place: all ${state.settings.maxInstances} instances that [scheduler] max_instances allows are pinned`;
-    return noCapacity(turn, model, message, "Unpin a model, or raise max_instances.");
-  }
-  const fitting = model.eligible.filter((device) => !neverFits(model, device));
-  const hasMemory = (device: DeviceRecord): boolean =>
-    device.budgetBytes === null ||
-    pinnedBytes(device) + bytesOn(model, device) <=
-      (pinnedBytes(device) > 0 ? device.budgetBytes : aloneBytes(turn, device));
-  const hasThreads = (device: DeviceRecord): boolean =>
-    !device.isCpu || hasThread(state.settings.threadBudget, device.taken.pinned, model.supply.future === 0);
-  if (fitting.some((device) => hasMemory(device) && hasThreads(device))) return null;
-  if (fitting.some(hasMemory)) {
+  if (maxInstances <= state.count("pinned"))
     return noCapacity(
-      turn,
-      model,
-      `has no CPU thread left: pinned models use all ${state.settings.threadBudget}`,
+      `has no place: all ${maxInstances} instances that [scheduler] max_instances allows are pinned`,
+      "Unpin a model, or raise max_instances.",
+    );
+  const fitting = model.eligible.filter(
+    (device) => !neverFits(model, device) && fitsBeside(turn, device, bytesOn(model, device), device.taken.pinned),
+  );
+  if (fitting.some((device) => hasThread(state, device, device.taken.pinned, model.supply.future === 0))) return null;
+  if (fitting.length > 0)
+    return noCapacity(
+      `has no CPU thread left: pinned models use all ${threadBudget}`,
       "Unpin a model, or give it fewer threads.",
     );
-  }
-  return lacksMemory(turn, model);
-}
-
-/** Not even with everything evicted that may be: the figures of the device that comes nearest. */
-function lacksMemory(turn: Turn, model: ModelRecord): AssistantError {
-  const roomOn = (device: DeviceRecord): number =>
-    (device.budgetBytes ?? device.device.memoryTotalBytes) - pinnedBytes(device);
-  const largest = model.eligible.reduce((best, device) =>
-    roomOn(device) - bytesOn(model, device) > roomOn(best) - bytesOn(model, best) ? device : best,
-  );
+  // Not even with everything evicted that may be: the figures of the device that comes nearest.
+  const roomOn = ({ budgetBytes, device, taken }: DeviceRecord): number =>
+    (budgetBytes ?? device.memoryTotalBytes) - taken.pinned.bytes;
+  const spare = (device: DeviceRecord): number => roomOn(device) - bytesOn(model, device);
+  const largest = model.eligible.reduce((best, device) => (spare(device) > spare(best) ? device : best));
   const { memoryTotalBytes: total, reservedBytes: reserved = 0 } = largest.device;
-  const kept = reserved > 0 ? ` (${gigabytes(reserved)} of it reserved)` : "";
+  const all = `${gigabytes(total)}${reserved > 0 ? ` (${gigabytes(reserved)} of it reserved)` : ""}`;
   const needs = `needs about ${gigabytes(bytesOn(model, largest))} of memory`;
-  const smaller = `Use a smaller model, a shorter context or fewer slots${reserved > 0 ? ", or lower `[scheduler] vram_reserve_mib`" : ""}`;
+  const smaller = `Use a smaller model, a shorter context or fewer slots${reserved > 0 ? ", or lower `[scheduler] vram_reserve_mib`" : ""}.`;
   if (neverFits(model, largest))
-    return refusal(
-      "model_too_large",
-      `Model "${model.name}" ${needs}; its largest device has ${gigabytes(total)}${kept}`,
-      `${smaller}.`,
-    );
-  if (pinnedBytes(largest) > 0) {
-    const message = `${needs}, and pinned models leave ${gigabytes(Math.max(0, roomOn(largest)))} of the ${gigabytes(total)}${kept} on ${largest.id}`;
-    return noCapacity(turn, model, message, `Unpin a model. ${smaller}.`);
-  }
-  const message = `${needs}, and other programs leave ${gigabytes(roomOn(largest))} of the ${gigabytes(total)}${kept} on ${largest.id}`;
-  return noCapacity(turn, model, message, `End what else uses the device. ${smaller}.`);
+    return refusal("model_too_large", `Model "${model.name}" ${needs}; its largest device has ${all}`, smaller);
+  const isPinned = largest.taken.pinned.bytes > 0;
+  const left = gigabytes(isPinned ? Math.max(0, roomOn(largest)) : roomOn(largest));
+  return noCapacity(
+    `${needs}, and ${isPinned ? "pinned models" : "other programs"} leave ${left} of the ${all} on ${largest.id}`,
+    `${isPinned ? "Unpin a model." : "End what else uses the device."} ${smaller}`,
+  );
 }
-
-function noCapacity(turn: Turn, model: ModelRecord, message: string, remedy: string): AssistantError {
-  return refusal("no_capacity", `Model "${model.name}" ${message}`, remedy, retryAfterS(model, turn.now));
-}
-
-const pinnedBytes = ({ taken }: DeviceRecord): number => taken.pinned.bytes;
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

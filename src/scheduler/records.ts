@@ -1,15 +1,13 @@
 import type { Device } from "../core/device.ts";
 import type { AssistantError, ErrorCode } from "../core/errors.ts";
-import type { ModelSpec } from "../core/model.ts";
-import { type RemoteCandidate, type RemoteModel, remoteInstanceId } from "../core/remote.ts";
-import type { Pause, PromptFacts, RequestFacts } from "../core/request.ts";
+import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { Due } from "./due.ts";
 import { isComing, type Life, stays, Taken } from "./life.ts";
+import { ModelMeasures } from "./measures.ts";
+import type { NodeTarget } from "./node.ts";
 import { PrefixIndex, type SleepingConversation } from "./prefix/prefix-index.ts";
 import type { Lane, Queued } from "./queue/lane.ts";
 import { RequestQueue } from "./queue/queue.ts";
-import { Rate } from "./rates.ts";
-import { average } from "./structures/average.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 import { TokenMeter } from "./structures/token-meter.ts";
 import { Target, type Work } from "./target.ts";
@@ -17,18 +15,6 @@ import { Target, type Work } from "./target.ts";
 /** Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among devices. */
 const GUESS_GPU = 4;
 const GUESS_CPU = 0.2;
-
-/** Tokens per millisecond where nobody has measured any: only the differences between nodes count then. */
-const GUESS = 1;
-/** What a load takes there before one was seen, where none was seen here either. */
-const DEFAULT_LOAD_MS = 5_000;
-/** Shorter beginnings are no reason to go where they are cached: all work would, whatever the weights. */
-const MIN_CACHED_TOKENS = 256;
-
-/** What an answer is taken to be long where neither the client nor experience says so, tokens. */
-const DEFAULT_COMPLETION_TOKENS = 256;
-/** What a request is taken to be worth before the first one of its model has ended, tokens. */
-const DEFAULT_WORK_TOKENS = 512;
 
 /** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
 export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
@@ -43,8 +29,7 @@ interface Supply {
   readonly coming: readonly InstanceRecord[];
 }
 
-export class ModelRecord {
-  spec: ModelSpec;
+export class ModelRecord extends ModelMeasures {
   /** No longer configured; kept while instances of it are leaving. */
   removed = false;
   /** What one instance takes; null: not known. `memoryPending`: an estimate of it is being made. */
@@ -61,21 +46,6 @@ export class ModelRecord {
   /** Which prefixes instances hold, and which other nodes do. */
   readonly prefixes = new PrefixIndex<InstanceRecord>();
   readonly nodePrefixes = new PrefixIndex<NodeTarget>();
-  /** Of all instances, and of all nodes; for those that have not worked yet. */
-  readonly prefillRate = new Rate();
-  readonly decodeRate = new Rate();
-  readonly nodePrefillRate = new Rate();
-  readonly averages = {
-    /** Milliseconds a request holds a slot. */
-    holdMs: average(),
-    completionTokens: average(),
-    /** Prompt tokens not cached plus completion tokens of one request. */
-    workTokens: average(),
-    /** Milliseconds from the order to ready. */
-    loadMs: average(),
-    /** Milliseconds between two arrivals. */
-    arrivalGapMs: average(),
-  };
   /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
   cacheTokens: number | null = null;
   lastArrivedAt = 0;
@@ -102,10 +72,6 @@ export class ModelRecord {
   readonly waitingReads = new Set<RequestRecord>();
   readonly #inFlightByTenant = new Map<string, number>();
   #supply: Supply | null = null;
-
-  constructor(spec: ModelSpec) {
-    this.spec = spec;
-  }
 
   get name(): string {
     return this.spec.name;
@@ -142,20 +108,9 @@ export class ModelRecord {
     return this.isPinned ? Math.max(1, least) : least;
   }
 
-  /** Uncached prompt tokens plus completion tokens of a usual request. */
-  get usualWork(): number {
-    return Math.max(1, this.averages.workTokens.value ?? DEFAULT_WORK_TOKENS);
-  }
-
-  /** Tokens an answer will probably have: the recent mean, never more than the client allows; a negative `maxTokens` allows all. */
-  expectedCompletion(maxTokens: number): number {
-    const usual = this.averages.completionTokens.value ?? DEFAULT_COMPLETION_TOKENS;
-    return maxTokens >= 0 ? Math.min(maxTokens, usual) : usual;
-  }
-
   /** Milliseconds until everybody who waits now has a slot, as far as it can be told: 0 before anything was measured. */
   get drainMs(): number {
-    return (this.queue.size * (this.averages.holdMs.value ?? 0)) / Math.max(1, this.supply.slots);
+    return (this.queue.size * (this.holdMs.value ?? 0)) / Math.max(1, this.supply.slots);
   }
 
   get supply(): Supply {
@@ -242,7 +197,6 @@ export class DeviceRecord {
 export type Purpose = "demand" | "preload" | "restart";
 
 export class InstanceRecord extends Target {
-  readonly id: string;
   readonly model: ModelRecord;
   readonly device: DeviceRecord;
   /** Order of creation; breaks ties, so that equal histories decide equally. */
@@ -281,37 +235,21 @@ export class InstanceRecord extends Target {
   readonly phaseDue = new Due({ type: "phase", instance: this } as const);
   readonly decodeMeter = new TokenMeter();
   readonly prefillMeter = new TokenMeter();
-  readonly similar: readonly Rate[];
   /** The wait for a slot does not count: a conversation that goes elsewhere because of it is computed anew, there and later here. */
   readonly delayMs = 0;
 
   constructor(id: string, serial: number, model: ModelRecord, device: DeviceRecord, purpose: Purpose) {
-    super();
+    super(id, model.prefixes, [model.prefillRate], device.isCpu ? GUESS_CPU : GUESS_GPU);
     this.model = model;
-    this.id = id;
     this.serial = serial;
     this.device = device;
     this.purpose = purpose;
     this.slots = model.spec.load.slots;
     this.contextTokens = model.spec.load.contextTokens;
-    this.similar = [model.prefillRate];
-  }
-
-  get index(): PrefixIndex<InstanceRecord> {
-    return this.model.prefixes;
-  }
-
-  protected get guessedPerMs(): number {
-    return this.device.isCpu ? GUESS_CPU : GUESS_GPU;
   }
 
   get isPinned(): boolean {
     return this.pinOverride ?? this.model.isPinned;
-  }
-
-  /** Whether its speed is more than a guess. */
-  get isMeasured(): boolean {
-    return this.prefillRate.perMs !== null || this.model.prefillRate.perMs !== null;
   }
 
   get hasFreeSlot(): boolean {
@@ -324,7 +262,7 @@ export class InstanceRecord extends Target {
 
   /** Milliseconds until one of its slots is usually free. */
   get slotWaitMs(): number {
-    return this.hasFreeSlot ? 0 : (this.model.averages.holdMs.value ?? 0) / Math.max(1, this.slots);
+    return this.hasFreeSlot ? 0 : (this.model.holdMs.value ?? 0) / Math.max(1, this.slots);
   }
 
   get expectedTokens(): number {
@@ -357,6 +295,27 @@ export class InstanceRecord extends Target {
     if (!work.facts.slotless) this.model.count(work.facts.tenant, -1);
   }
 
+  learnFrom(work: Work, outcome: RequestOutcome, now: number): void {
+    const { model } = this;
+    const { promptTokens, promptMs, completionTokens, completionMs } = outcome;
+    const prefilled = work.prefilled(outcome);
+    model.holdMs.learn(now - work.startedAt);
+    if (promptTokens !== null && promptMs !== null) {
+      this.prefillMeter.add(prefilled, promptMs, now - (completionMs ?? 0));
+      // Prompts that were before it are in the engine's figure, but not in its work on this one.
+      this.learnPrefill(prefilled, work.prefillMs ? Math.min(promptMs, work.prefillMs) : promptMs);
+    }
+    if (completionTokens === null) return;
+    if (completionMs !== null) {
+      this.decodeMeter.add(completionTokens, completionMs, now);
+      this.decodeRate.learn(completionTokens, completionMs);
+      model.decodeRate.learn(completionTokens, completionMs);
+    }
+    if (outcome.end !== "complete") return;
+    model.completionTokens.learn(completionTokens);
+    model.workTokens.learn(prefilled + completionTokens);
+  }
+
   /** A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more. */
   get load(): number {
     if (this.slots === 0) return 0;
@@ -364,111 +323,6 @@ export class InstanceRecord extends Target {
       (this.prefillTokens + this.decodeTokens) / (this.slots * this.model.usualWork),
       (this.inFlight.size - this.reads) / this.slots,
     );
-  }
-}
-
-/** Another machine, or a provider, that takes requests. */
-export class NodeRecord {
-  readonly name: string;
-  facts: RemoteCandidate;
-  /** Requests it got ÷ weight: who is furthest behind its share has the least. */
-  turns = 0;
-  /** Requests of ours there, over all models. */
-  inFlight = 0;
-
-  constructor(facts: RemoteCandidate) {
-    this.name = facts.name;
-    this.facts = facts;
-  }
-
-  get isFull(): boolean {
-    return this.inFlight >= (this.facts.maxInFlight ?? Number.POSITIVE_INFINITY);
-  }
-}
-
-/** A model on another node. */
-export class NodeTarget extends Target {
-  readonly id: string;
-  readonly model: ModelRecord;
-  readonly node: NodeRecord;
-  facts: RemoteModel;
-  /** Requests of others there, at the last measurement. */
-  others = 0;
-  /** What an answer takes longer than its engine's work, milliseconds: the way there and back, and waits there. */
-  readonly overheadMs = average();
-  /** The same where the model was not loaded. */
-  readonly loadMs = average();
-  /** Armed after a refusal or a failure: no work before then; and how long that was. */
-  readonly pause: Due<{ readonly type: "pause"; readonly model: ModelRecord }>;
-  pauseMs = 0;
-  /** What requests are told while it lasts longer than they are to wait; null: nothing is known. */
-  pauseReason: Pause | null = null;
-  readonly similar: readonly Rate[];
-  protected readonly guessedPerMs = GUESS;
-
-  constructor(node: NodeRecord, model: ModelRecord, facts: RemoteModel) {
-    super();
-    this.model = model;
-    this.id = remoteInstanceId(node.name);
-    this.node = node;
-    this.facts = facts;
-    this.pause = new Due({ type: "pause", model });
-    this.similar = [model.nodePrefillRate, model.prefillRate];
-  }
-
-  get index(): PrefixIndex<NodeTarget> {
-    return this.model.nodePrefixes;
-  }
-
-  get isMeasured(): boolean {
-    return this.prefillRate.perMs !== null;
-  }
-
-  /** Unlike instances, nodes differ: what others take says little once this one was measured. */
-  override get prefillPerMs(): number {
-    return this.prefillRate.perMs ?? this.similarPerMs;
-  }
-
-  get slots(): number {
-    return Math.max(1, this.facts.slots);
-  }
-
-  get busyShare(): number {
-    return Math.min(1, this.load);
-  }
-
-  get load(): number {
-    return (this.inFlight.size + this.others + (this.facts.reservations?.size ?? 0)) / this.slots;
-  }
-
-  get delayMs(): number {
-    const { model, facts } = this;
-    return (
-      (this.overheadMs.value ?? 0) +
-      (facts.loaded ? 0 : (this.loadMs.value ?? model.averages.loadMs.value ?? DEFAULT_LOAD_MS))
-    );
-  }
-
-  readonly expectedTokens = 0;
-
-  /** How much it keeps is for it to decide; the least is what its slots hold. */
-  get cacheTokens(): number {
-    return this.slots * this.model.spec.load.contextTokens;
-  }
-
-  override enter(work: Work): void {
-    super.enter(work);
-    this.node.inFlight += 1;
-  }
-
-  override leave(work: Work): void {
-    super.leave(work);
-    this.node.inFlight -= 1;
-  }
-
-  override cachedTokens(facts: PromptFacts): number {
-    const tokens = super.cachedTokens(facts);
-    return tokens < MIN_CACHED_TOKENS ? 0 : tokens;
   }
 }
 

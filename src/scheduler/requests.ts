@@ -1,18 +1,16 @@
 import type { AssistantError } from "../core/errors.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
-import { charge, dispatchAtOnce, OUTPUT_WEIGHT } from "./dispatch.ts";
-import { vacate } from "./exclusive.ts";
+import { charge, dispatchAtOnce, OUTPUT_WEIGHT, readAtOnce, readable } from "./dispatch.ts";
 import { CANCELLED } from "./lease.ts";
 import { demandChanged, rejectWaiting, stopNow, unqueue } from "./lifecycle.ts";
-import { queueRefusal, secondsOf } from "./limits.ts";
+import { NodeTarget } from "./node.ts";
 import { forwardAtOnce, mayForward, nodeFinished, takesNow, unreachable } from "./nodes.ts";
-import { refresh, roomChanged, unpark } from "./places.ts";
-import { readAtOnce, readable } from "./reads.ts";
-import { InstanceRecord, type ModelRecord, NodeTarget, RequestRecord } from "./records.ts";
-import { noteTenant } from "./reserve.ts";
+import { refresh, roomChanged, unpark, vacate } from "./places.ts";
+import { InstanceRecord, type ModelRecord, RequestRecord } from "./records.ts";
+import { noteArrival } from "./reserve.ts";
 import { arm, refusal, type Turn } from "./state.ts";
-import { learn } from "./structures/average.ts";
 import type { Work } from "./target.ts";
+import { queueRefusal, secondsOf } from "./waits.ts";
 
 /** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
 const SUSPECT_MS = 100;
@@ -24,36 +22,22 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   const { state, now } = turn;
   const model = state.models.get(facts.model);
   const refused = refusalOf(turn, model, facts);
-  if (refused !== null || model === undefined) {
-    if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
-    return;
-  }
-  if (facts.slotless) {
-    readArrived(turn, model, facts);
-    return;
-  }
-  if (model.lastArrivedAt > 0) learn(model.averages.arrivalGapMs, now - model.lastArrivedAt);
-  model.lastArrivedAt = now;
-  noteTenant(model, facts.tenant, now);
+  if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
+  if (refused !== null || model === undefined) return;
+  // What takes no slot says nothing about the work that is to come.
+  if (!facts.slotless) noteArrival(model, facts.tenant, now);
   const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
   state.requests.set(facts.id, request);
-  if (model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request))) return;
-  enqueue(turn, request);
-}
-
-/** Says nothing about the work that is to come, nor about how long requests hold a slot. */
-function readArrived(turn: Turn, model: ModelRecord, facts: RequestFacts): void {
-  const { state, now } = turn;
-  const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
-  state.requests.set(facts.id, request);
-  if (readAtOnce(turn, request)) return;
-  model.waitingReads.add(request);
-  enqueue(turn, request);
+  const isServed = facts.slotless
+    ? readAtOnce(turn, request)
+    : model.queue.size === 0 && (forwardAtOnce(turn, request) || dispatchAtOnce(turn, request));
+  if (!isServed) enqueue(turn, request);
 }
 
 function enqueue(turn: Turn, request: RequestRecord): void {
   const { state } = turn;
   const { model, facts } = request;
+  if (facts.slotless) model.waitingReads.add(request);
   model.queue.push(request);
   state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
   if (request.deadline !== null) arm(turn, request.deadline, facts.deadlineAt ?? 0);
@@ -139,23 +123,29 @@ export function firstToken(turn: Turn, requestId: string): void {
 
 /** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
 export function finished(turn: Turn, requestId: string, outcome: RequestOutcome): void {
-  const work = turn.state.requests.get(requestId)?.stage;
-  if (work?.type !== "running") return;
+  const request = turn.state.requests.get(requestId);
+  const work = request?.stage;
+  if (request === undefined || work?.type !== "running") return;
   const { target } = work;
   turn.state.requests.delete(requestId);
   turn.state.served += 1;
-  const wasAnswering = work.answering;
   work.end(outcome, turn.now);
+  if (target instanceof InstanceRecord) vacate(turn, target, requestId);
+  // After who waited for the device: they have their turn first.
+  turn.state.dirty.add(request.model);
   if (target instanceof InstanceRecord) instanceFinished(turn, work, target, outcome);
-  else if (target instanceof NodeTarget) nodeFinished(turn, work, target, outcome, wasAnswering);
+  else if (target instanceof NodeTarget) nodeFinished(turn, work, target, outcome);
 }
 
 function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outcome: RequestOutcome): void {
-  vacate(turn, instance, work.facts.id);
-  turn.state.dirty.add(instance.model);
   instance.lastUsedAt = turn.now;
   instance.served += 1;
-  if (!work.facts.slotless) learnFrom(turn, work, instance, outcome);
+  if (!work.facts.slotless) {
+    instance.learnFrom(work, outcome, turn.now);
+    const { completionTokens } = outcome;
+    if (completionTokens !== null)
+      charge(turn, work, instance, work.prefilled(outcome) + OUTPUT_WEIGHT * completionTokens);
+  }
   if (outcome.end === "engine-error") arm(turn, instance.suspect, turn.now + SUSPECT_MS);
   refresh(turn, instance);
   unpark(turn, instance);
@@ -163,31 +153,6 @@ function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outc
   // It may be evicted now.
   roomChanged(turn);
   stopNow(turn, instance);
-}
-
-function learnFrom(turn: Turn, work: Work, instance: InstanceRecord, outcome: RequestOutcome): void {
-  const { model } = instance;
-  const { facts } = work;
-  const { averages } = model;
-  const { promptTokens, promptMs, completionTokens, completionMs } = outcome;
-  learn(averages.holdMs, turn.now - work.startedAt);
-  const measured = promptTokens === null ? null : promptTokens - (outcome.cachedTokens ?? 0);
-  if (measured !== null && promptMs !== null) {
-    instance.prefillMeter.add(measured, promptMs, turn.now - (completionMs ?? 0));
-    // Prompts that were before it are in the engine's figure, but not in its work on this one.
-    instance.learnPrefill(measured, work.prefillMs ? Math.min(promptMs, work.prefillMs) : promptMs);
-  }
-  if (completionTokens === null) return;
-  if (completionMs !== null) {
-    instance.decodeMeter.add(completionTokens, completionMs, turn.now);
-    instance.decodeRate.learn(completionTokens, completionMs);
-    model.decodeRate.learn(completionTokens, completionMs);
-  }
-  const prefilled = measured ?? facts.promptTokens - work.promisedTokens;
-  charge(turn, work, instance, prefilled + OUTPUT_WEIGHT * completionTokens);
-  if (outcome.end !== "complete") return;
-  learn(averages.completionTokens, completionTokens);
-  learn(averages.workTokens, prefilled + completionTokens);
 }
 
 /** Where a request belongs among those of its lane; queue/lane.ts says what the figures mean. */

@@ -7,8 +7,10 @@ const LOOKED_AT = 8;
 /** For how long others are expected back. */
 const EXPECTED_MS = 60_000;
 
-/** Keeps account of who asks for the model. */
-export function noteTenant(model: ModelRecord, tenant: string, now: number): void {
+/** Keeps account of how often and by whom the model is asked for. */
+export function noteArrival(model: ModelRecord, tenant: string, now: number): void {
+  if (model.lastArrivedAt > 0) model.arrivalGapMs.learn(now - model.lastArrivedAt);
+  model.lastArrivedAt = now;
   if (model.lastTenant !== tenant && model.lastTenant !== null) model.othersUntil = now + EXPECTED_MS;
   model.lastTenant = tenant;
 }

@@ -3,14 +3,13 @@ import { isUnfinished, serve } from "./dispatch.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
 import { hasThread } from "./grants.ts";
 import { leave, order, remove } from "./lifecycle.ts";
-import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import { hasMemory } from "./memory.ts";
 import { giveUp, overflow, unreachable } from "./nodes.ts";
-import { noticeQueue } from "./notices.ts";
 import { hopeless, place } from "./placement.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { failureRefusal } from "./requests.ts";
 import { arm, disarm, refusal, type Turn } from "./state.ts";
+import { expectedWaitMs, noticeQueue, waitEstimate } from "./waits.ts";
 
 const DRAINED_RETRY_S = 10;
 
@@ -120,7 +119,7 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
 
 /** The last who waits would wait longer than a load takes. */
 function isBacklogged(turn: Turn, model: ModelRecord): boolean {
-  const { loadMs } = model.averages;
+  const { loadMs } = model;
   const wait = expectedWaitMs(waitEstimate(model, turn.now), model.queue.size);
   return loadMs.value !== null && wait !== null && wait > loadMs.value;
 }
@@ -136,12 +135,10 @@ function isSaturated(turn: Turn, model: ModelRecord): boolean {
 /** Whether a planned instance can start now: its place and its memory are really free, the victims gone. */
 function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
-  const { device } = instance;
+  const { device, model } = instance;
   if (state.closing || state.count("live") >= state.settings.maxInstances) return false;
   // It counts among those to come itself.
-  if (device.isCpu && !hasThread(state.settings.threadBudget, device.taken.live, instance.model.supply.future === 1))
-    return false;
-  return hasMemory(turn, instance);
+  return hasThread(state, device, device.taken.live, model.supply.future === 1) && hasMemory(turn, instance);
 }
 
 /** Highest priority first, then who has waited longest. */

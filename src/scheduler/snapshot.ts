@@ -1,6 +1,6 @@
-import { expectedWaitMs, waitEstimate } from "./limits.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import type { SchedulerState } from "./state.ts";
+import { expectedWaitMs, waitEstimate } from "./waits.ts";
 
 /** What the scheduler knows of one model now. Times are epoch milliseconds. */
 export interface ModelLoad {
@@ -53,22 +53,10 @@ export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapsho
   for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(state, model, now));
   const instances = new Map<string, InstanceLoad>();
   for (const instance of state.instances.values()) instances.set(instance.id, instanceLoad(instance, now));
+  const exclusive = new Map<string, string>();
+  for (const { id, holder } of state.devices.values()) if (holder !== null) exclusive.set(id, holder);
   const { queued, requests, served } = state;
-  return {
-    queued,
-    inFlight: requests.size - queued,
-    requestsServed: served,
-    models,
-    instances,
-    exclusive: holders(state),
-  };
-}
-
-function holders(state: SchedulerState): Map<string, string> {
-  const held = [...state.devices.values()].flatMap(({ id, holder }) =>
-    holder === null ? [] : [[id, holder] as const],
-  );
-  return new Map(held);
+  return { queued, inFlight: requests.size - queued, requestsServed: served, models, instances, exclusive };
 }
 
 function modelLoad(state: SchedulerState, model: ModelRecord, now: number): ModelLoad {

@@ -2,10 +2,11 @@ import type { SchedulerSettings } from "../core/config.ts";
 import { AssistantError, type ErrorCode } from "../core/errors.ts";
 import type { Due } from "./due.ts";
 import type { Effect } from "./events.ts";
+import type { NodeRecord } from "./node.ts";
 import { policies } from "./policies/index.ts";
 import type { RoutingPolicy } from "./policies/policy.ts";
 import type { Accounts } from "./queue/accounts.ts";
-import type { DeviceRecord, InstanceRecord, ModelRecord, NodeRecord, RequestRecord } from "./records.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord, RequestRecord } from "./records.ts";
 import { IndexedHeap } from "./structures/heap.ts";
 
 const unconfigured: SchedulerSettings = {
@@ -27,7 +28,8 @@ const unconfigured: SchedulerSettings = {
 export type Occasion =
   | { readonly type: "deadline"; readonly request: RequestRecord }
   | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
-  | { readonly type: "retry" | "serve" | "room" | "pause"; readonly model: ModelRecord };
+  | { readonly type: "retry" | "serve" | "room"; readonly model: ModelRecord }
+  | { readonly type: "pause"; readonly name: string };
 
 /**
  * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it
@@ -35,7 +37,6 @@ export type Occasion =
  */
 export class SchedulerState {
   settings = unconfigured;
-  policy: RoutingPolicy = policies[unconfigured.policy];
   closing = false;
   /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
   readonly measures: boolean;
@@ -84,6 +85,10 @@ export class SchedulerState {
     let count = 0;
     for (const { taken } of this.inUse) count += taken[which].count;
     return count;
+  }
+
+  get policy(): RoutingPolicy {
+    return policies[this.settings.policy];
   }
 
   /** Waiting requests of all models. */

@@ -1,6 +1,6 @@
 import type { PromptFacts, RequestFacts, RequestOutcome } from "../core/request.ts";
+import { Rate } from "./measures.ts";
 import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
-import { Rate } from "./rates.ts";
 
 /**
  * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it is
@@ -8,10 +8,15 @@ import { Rate } from "./rates.ts";
  */
 export abstract class Target {
   /** As effects and leases name it. */
-  abstract readonly id: string;
+  readonly id: string;
+  /** Which targets of the model and of this kind hold which prefixes. */
+  readonly index: PrefixIndex<Target>;
   readonly prefixes = emptyPrefixes();
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
+  /** Rates of others that stand in while this one has none, the nearest first; and tokens per millisecond before anything was measured. */
+  readonly #similar: readonly Rate[];
+  readonly #guessedPerMs: number;
   readonly inFlight = new Set<Work>();
   /** Of these, those that take no slot. */
   reads = 0;
@@ -22,12 +27,6 @@ export abstract class Target {
   unanswered = 0;
   busySince = 0;
 
-  /** Which targets of the model and of this kind hold which prefixes. */
-  abstract readonly index: PrefixIndex<Target>;
-  /** Rates of others that stand in while this one has none, the nearest first. */
-  abstract readonly similar: readonly Rate[];
-  /** Tokens per millisecond before anything was measured. */
-  protected abstract readonly guessedPerMs: number;
   abstract readonly slots: number;
   /** Tokens of conversations that it keeps. */
   abstract readonly cacheTokens: number;
@@ -38,14 +37,34 @@ export abstract class Target {
   /** Tokens of prompts that wait for it in particular. */
   abstract readonly expectedTokens: number;
 
+  constructor(id: string, index: PrefixIndex<Target>, similar: readonly Rate[], guessedPerMs: number) {
+    this.id = id;
+    this.index = index;
+    this.#similar = similar;
+    this.#guessedPerMs = guessedPerMs;
+  }
+
+  /** What an answer that has ended says of the target and its model. */
+  abstract learnFrom(work: Work, outcome: RequestOutcome, now: number): void;
+
   get prefillPerMs(): number {
     return this.prefillRate.besides(this.similarPerMs);
   }
 
   /** The same of the model's targets of this kind altogether. */
   get similarPerMs(): number {
-    for (const rate of this.similar) if (rate.perMs !== null) return rate.perMs;
-    return this.guessedPerMs;
+    for (const rate of this.#similar) if (rate.perMs !== null) return rate.perMs;
+    return this.#guessedPerMs;
+  }
+
+  /** Whether its speed is more than a guess. */
+  get isMeasured(): boolean {
+    return this.prefillRate.perMs !== null || this.#similar[0]?.perMs !== null;
+  }
+
+  /** The model is there and need not be loaded. */
+  get isLoaded(): boolean {
+    return true;
   }
 
   /** When it will have worked off the prompts that it has, if it is as quick as ever; 0 where it has none. */
@@ -66,7 +85,7 @@ export abstract class Target {
 
   learnPrefill(tokens: number, ms: number): void {
     this.prefillRate.learn(tokens, ms);
-    this.similar[0]?.learn(tokens, ms);
+    this.#similar[0]?.learn(tokens, ms);
   }
 
   /** A request begins or ends here. */
@@ -74,9 +93,6 @@ export abstract class Target {
     this.inFlight.add(work);
     if (work.facts.slotless) this.reads += 1;
   }
-
-  /** Its first token came after `tookMs`. */
-  answered(_work: Work, _tookMs: number): void {}
 
   leave(work: Work): void {
     this.inFlight.delete(work);
@@ -86,31 +102,38 @@ export abstract class Target {
     this.prefillTokens = 0;
     this.decodeTokens = 0;
   }
+
+  /** Its first token came after `tookMs`. */
+  answered(_work: Work, _tookMs: number): void {}
 }
 
-/** A request in flight on a target: counts there from its making until it is given back, once. */
+/** A request in flight on a target: counts there from its making until it is given back, once. It alone writes its fields. */
 export class Work {
   readonly type = "running";
   readonly target: Target;
   readonly facts: RequestFacts;
   readonly startedAt: number;
-  /** Cached tokens the index promised, and the conversation's last turn there. */
-  readonly promisedTokens: number;
-  readonly #previousTurn: PreviousTurn | null;
+  /** Of the prompt, what the index did not promise; and of the answer, what is expected. */
+  readonly prefillTokens: number;
   readonly decodeTokens: number;
+  readonly #previousTurn: PreviousTurn | null;
   /** No other prompt was there when it came. */
   readonly alone: boolean;
+  readonly wasLoaded: boolean;
   /** What the tenant was charged for it; dispatch.ts counts. */
   charged = 0;
-  #answeredAt: number | null = null;
-  #prefillMs: number | null = null;
+  /** When its first token came, and what the engine took for the prompt without those before it; null before. */
+  answeredAt: number | null = null;
+  prefillMs: number | null = null;
+  /** The first token came before the answer had ended. */
+  streamed = false;
   #open = true;
 
   constructor(target: Target, facts: RequestFacts, cachedTokens: number, decodeTokens: number, now: number) {
     this.target = target;
     this.facts = facts;
     this.startedAt = now;
-    this.promisedTokens = cachedTokens;
+    this.prefillTokens = facts.promptTokens - cachedTokens;
     this.decodeTokens = decodeTokens;
     this.#previousTurn = target.index.begin(
       target,
@@ -118,40 +141,32 @@ export class Work {
       facts.promptTokens + decodeTokens,
       target.cacheTokens,
     );
+    this.wasLoaded = target.isLoaded;
     this.alone = target.unanswered === 0 && facts.slotless === undefined;
     if (this.alone) target.busySince = now;
     target.enter(this);
     if (facts.slotless) return;
     target.prefillTokens += this.prefillTokens;
-    target.decodeTokens += this.decodeTokens;
+    target.decodeTokens += decodeTokens;
     target.unanswered += 1;
   }
 
-  get prefillTokens(): number {
-    return this.facts.promptTokens - this.promisedTokens;
-  }
-
-  /** When its first token came; null before. */
-  get answeredAt(): number | null {
-    return this.#answeredAt;
-  }
-
-  /** What the engine took for the prompt without those before it; null before the first token. */
-  get prefillMs(): number | null {
-    return this.#prefillMs;
-  }
-
   get answering(): boolean {
-    return this.#answeredAt !== null;
+    return this.answeredAt !== null;
+  }
+
+  /** Prompt tokens that were computed, as the engine says, else as they were expected. */
+  prefilled({ promptTokens, cachedTokens }: RequestOutcome): number {
+    return promptTokens === null ? this.prefillTokens : promptTokens - (cachedTokens ?? 0);
   }
 
   /** The first token has come. */
   answer(now: number): void {
     const { target } = this;
-    if (this.#answeredAt !== null || this.facts.slotless) return;
-    this.#answeredAt = now;
+    if (this.answering || this.facts.slotless) return;
+    this.answeredAt = now;
     this.#prefillEnded();
-    this.#prefillMs = Math.max(0, now - Math.max(this.startedAt, target.busySince));
+    this.prefillMs = Math.max(0, now - Math.max(this.startedAt, target.busySince));
     target.busySince = now;
     target.answered(this, now - this.startedAt);
   }
@@ -174,19 +189,15 @@ export class Work {
 
   /** The answer has ended, one way or the other. */
   end(outcome: RequestOutcome, now: number): void {
-    const wasAnswering = this.answering;
+    this.streamed = this.answering;
     // An answer that came in one piece: its prompt was done when its first token was, long before its first byte.
-    if (!wasAnswering && outcome.end === "complete") this.answer(now - (outcome.completionMs ?? 0));
+    if (outcome.end === "complete") this.answer(now - (outcome.completionMs ?? 0));
     this[Symbol.dispose]();
-    this.#mendPrefixes(outcome, wasAnswering);
-  }
-
-  #mendPrefixes({ end, promptTokens, cachedTokens }: RequestOutcome, wasAnswering: boolean): void {
     const { index } = this.target;
     const tip = this.facts.prefix.at(-1);
     if (tip === undefined) return;
-    index.reported(this.target, tip.hash, this.#previousTurn, promptTokens, cachedTokens);
+    index.reported(this.target, tip.hash, this.#previousTurn, outcome.promptTokens, outcome.cachedTokens);
     // A prompt that was given up, or that broke the engine, is not in the cache.
-    if (end !== "complete" && !wasAnswering) index.forget(this.target, tip.hash);
+    if (outcome.end !== "complete" && !this.streamed) index.forget(this.target, tip.hash);
   }
 }

@@ -11,7 +11,6 @@ const MARK = 1;
  * one for which the hash of both is highest (rendezvous hashing).
  */
 export const boundedHash: RoutingPolicy = {
-  name: "bounded-hash",
   shortestFirst: false,
   rank: (instance) => instance.inFlight.size / Math.max(1, instance.slots),
   route(model, request) {

@@ -32,7 +32,6 @@ interface Candidate {
  * quicker than to start cold now, and all wait while every instance has prompts enough.
  */
 export const expectedTime: RoutingPolicy = {
-  name: "expected-time",
   shortestFirst: true,
   rank: (instance) => instance.prefilledAt,
   route(model, request, now, urgent) {
@@ -40,6 +39,8 @@ export const expectedTime: RoutingPolicy = {
     // Where it takes no prompt now, none does, and nothing more need be looked at.
     if (first !== null && !urgent && !takesNow(first, now))
       return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
+    // With nothing to compare, the comparison would be most of what a request costs here.
+    if (model.instances.size === 1) return firstFree(model, request);
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
     const { prefix, promptTokens } = request.facts;

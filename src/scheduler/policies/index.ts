@@ -5,7 +5,6 @@ import { firstFree, type RoutingPolicy } from "./policy.ts";
 
 /** The instance with the fewest requests for its slots, as load balancers do that know nothing of prompts. */
 const leastOutstanding: RoutingPolicy = {
-  name: "least-outstanding",
   shortestFirst: false,
   rank: (instance) => instance.inFlight.size / Math.max(1, instance.slots),
   route: firstFree,
@@ -13,7 +12,6 @@ const leastOutstanding: RoutingPolicy = {
 
 /** The instance that has gone longest without a new request. */
 const roundRobin: RoutingPolicy = {
-  name: "round-robin",
   shortestFirst: false,
   rank: (instance) => instance.lastDispatch,
   route: firstFree,

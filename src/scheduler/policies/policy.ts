@@ -1,4 +1,3 @@
-import type { RoutingPolicyName } from "../../core/config.ts";
 import type { InstanceRecord, ModelRecord, RequestRecord } from "../records.ts";
 
 /** What is to become of a request that could be served. */
@@ -15,7 +14,6 @@ export type Routing =
  * with the least work.
  */
 export interface RoutingPolicy {
-  readonly name: RoutingPolicyName;
   /** Whether, within a tenant and a priority, short prompts go before long ones. */
   readonly shortestFirst: boolean;
   rank(instance: InstanceRecord): number;

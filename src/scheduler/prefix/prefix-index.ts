@@ -123,14 +123,6 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       conversation.holders = this.#hold(owner, conversation.marks);
   }
 
-  /** `begin` and `rest`. */
-  touch(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
-    const previous = this.begin(owner, marks, promptTokens, capacityTokens);
-    const tip = marks[marks.length - 1];
-    if (tip !== undefined) this.rest(owner, tip.hash);
-    return previous;
-  }
-
   /**
    * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by the engine
    * both times: our own estimates are half or twice the truth for some texts, and would have it lose what it has.

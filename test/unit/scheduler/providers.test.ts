@@ -68,7 +68,7 @@ test("a long one is an answer: in the provider's words, with the rest of the wai
   tell(world, [cloud()]);
   world.finish(world.arrive("a"), { end: "engine-error", pause: pause(60_000) });
   const next = world.arrive("a");
-  expect(world.requests.get(next)).toEqual({
+  expect(world.requests.get(next)).toMatchObject({
     status: "rejected",
     refusal: { code: "provider_busy", message: "slow down", remedy: "Try again later.", retryAfterS: 60 },
   });

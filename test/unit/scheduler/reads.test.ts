@@ -33,7 +33,7 @@ test("its instance is not stopped under it, and it says nothing about how long r
   expect(world.status(read)).toBe("running");
   world.now += 5_000;
   world.finish(read, { promptTokens: null, completionTokens: null, promptMs: null, completionMs: null });
-  expect(world.state.models.get("a")?.averages.holdMs.value).toBeNull();
+  expect(world.state.models.get("a")?.holdMs.value).toBeNull();
 });
 
 test("without an instance it loads the model, and then waits behind nobody", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
-import { cpu, gpu, model, World } from "./support.ts";
+import { cpu, gpu, model, touch, World } from "./support.ts";
 
 const mark = (index: number) => [{ hash: `conversation ${index}`, tokens: 100 * index }];
 const marks = [1, 2, 3].map(mark);
@@ -53,7 +53,7 @@ test("a running instance that took conversations over gets the requests that go 
   const [other = ""] = world.instancesOf("a").filter((id) => id !== successor);
   const instance = world.state.instances.get(other);
   if (instance === undefined) throw new Error("no second instance");
-  for (const prefix of marks) instance.model.prefixes.touch(instance, prefix, 300, 10_000);
+  for (const prefix of marks) touch(instance.model.prefixes, instance, prefix, 300, 10_000);
   world.operate("stop", { instance: other });
   world.step(other, ["stopping"], "absent", { saved: ["new", "mid", "old"] });
   expect(heldBy(world, successor)).toEqual([0, 0, 0]);
@@ -70,7 +70,7 @@ test("a running instance that took conversations over gets the requests that go 
 test("what is given is older than all that an instance has worked on, and displaces none of it", () => {
   const index = new PrefixIndex<{ prefixes: ReturnType<typeof emptyPrefixes> }>();
   const owner = { prefixes: emptyPrefixes() };
-  index.touch(owner, mark(1), 400, 1_000);
+  touch(index, owner, mark(1), 400, 1_000);
   index.remember(
     owner,
     [2, 3, 4].map((number) => ({ marks: mark(number), tokens: 300 })),
@@ -81,7 +81,7 @@ test("what is given is older than all that an instance has worked on, and displa
   expect(owner.prefixes.tokens).toBe(1_000);
   expect(index.latest(owner, 2).map(({ marks: [tip] }) => tip?.tokens)).toEqual([200, 100]);
   // Of what was given the one used longest ago goes first.
-  index.touch(owner, mark(5), 200, 1_000);
+  touch(index, owner, mark(5), 200, 1_000);
   expect([1, 2, 3, 5].map((number) => index.cachedTokens(owner, mark(number)))).toEqual([100, 200, 0, 500]);
   // What it has already is not counted twice.
   index.remember(owner, [{ marks: mark(2), tokens: 300 }], 10_000);

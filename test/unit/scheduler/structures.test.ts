@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { Average } from "../../../src/scheduler/measures.ts";
 import { emptyPrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
-import { average, learn } from "../../../src/scheduler/structures/average.ts";
 import { IndexedHeap } from "../../../src/scheduler/structures/heap.ts";
 import { TokenMeter } from "../../../src/scheduler/structures/token-meter.ts";
+import { touch } from "./support.ts";
 
 interface Item {
   heapIndex: number;
@@ -40,7 +41,7 @@ test("the prefix index keeps no trace of what was forgotten", () => {
         const marks = path.map((_, length) => ({ hash: path.slice(0, length + 1).join("/"), tokens: length + 1 }));
         for (const mark of marks) seen.add(mark.hash);
         const holder = owners[owner] as (typeof owners)[number];
-        index.touch(holder, marks, tokens, 60);
+        touch(index, holder, marks, tokens, 60);
         expect(index.cachedTokens(holder, marks)).toBe(marks.length);
         const held = [...holder.prefixes.conversations.values()];
         expect(holder.prefixes.tokens).toBe(held.reduce((sum, conversation) => sum + conversation.tokens, 0));
@@ -65,10 +66,10 @@ test("the meter spreads an answer over its time and forgets it after the window"
 });
 
 test("an average follows what it is told and refuses what is no number", () => {
-  const mean = average();
-  learn(mean, Number.NaN);
-  learn(mean, -1);
+  const mean = new Average();
+  mean.learn(Number.NaN);
+  mean.learn(-1);
   expect(mean.value).toBeNull();
-  for (let count = 0; count < 100; count++) learn(mean, 30);
+  for (let count = 0; count < 100; count++) mean.learn(30);
   expect(mean.value).toBeCloseTo(30, 5);
 });

@@ -4,7 +4,7 @@ import type { AssistantError } from "../../../src/core/errors.ts";
 import type { FleetEvent, StartOrder } from "../../../src/core/fleet.ts";
 import type { Death, InstanceSnapshot, InstanceState } from "../../../src/core/instance.ts";
 import type { LoadSettings, ModelSpec } from "../../../src/core/model.ts";
-import type { RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
+import type { PrefixMark, RequestFacts, RequestOutcome } from "../../../src/core/request.ts";
 import { decide } from "../../../src/scheduler/decide.ts";
 import type {
   Effect,
@@ -13,8 +13,21 @@ import type {
   SchedulerConfig,
   SchedulerEvent,
 } from "../../../src/scheduler/events.ts";
+import type { InstancePrefixes, PrefixIndex } from "../../../src/scheduler/prefix/prefix-index.ts";
 import { createState, nextDueAt, type SchedulerState } from "../../../src/scheduler/state.ts";
 import { testModel, testSnapshot } from "../../support/fake-engine.ts";
+
+/** The instance has worked on a prompt and is done with it. */
+export function touch<Owner extends { readonly prefixes: InstancePrefixes }>(
+  index: PrefixIndex<Owner>,
+  owner: Owner,
+  marks: readonly PrefixMark[],
+  promptTokens: number,
+  capacityTokens: number,
+): void {
+  index.begin(owner, marks, promptTokens, capacityTokens);
+  index.rest(owner, marks.at(-1)?.hash ?? "");
+}
 
 export const GIB = 2 ** 30;
 
