@@ -13,7 +13,7 @@ import { type EstimateJob, Estimates, estimateJob } from "../models/estimates.ts
 import type { MemoryEstimate } from "../models/fit.ts";
 import { locateWeights } from "../models/resolve.ts";
 import { listedOnce, type ModelStore } from "../models/store.ts";
-import type { MemoryNeed } from "../scheduler/memory.ts";
+import type { MemoryNeed } from "../scheduler/events.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** Fresh figures. */

@@ -1,11 +1,11 @@
 import type { Device } from "../core/device.ts";
 import type { ModelSpec } from "../core/model.ts";
-import type { SchedulerConfig } from "./events.ts";
+import type { MemoryNeed, SchedulerConfig } from "./events.ts";
 import { leave, rejectAll } from "./lifecycle.ts";
 import { budgetOf, forgetFigures } from "./memory.ts";
 import { modelChanged, refresh, roomChanged, unpark } from "./places.ts";
 import { Accounts } from "./queue/accounts.ts";
-import { DeviceRecord, type MemoryNeed, ModelRecord } from "./records.ts";
+import { DeviceRecord, ModelRecord } from "./records.ts";
 import { meetNodes } from "./remotes.ts";
 import { preload, shrink } from "./scaling.ts";
 import { disarm, refusal, type SchedulerState, type Turn } from "./state.ts";

@@ -5,7 +5,20 @@ import type { FleetEvent, StartOrder, StopCause } from "../core/fleet.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { RemoteCandidate } from "../core/remote.ts";
 import type { RequestFacts, RequestOutcome, Waiting } from "../core/request.ts";
-import type { MemoryNeed, MemoryUse } from "./memory.ts";
+
+/** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
+export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
+
+/** What an instance was measured to use. */
+export interface MemoryUse {
+  /** All that is resident on its device, weights included. */
+  readonly bytes: number;
+  /**
+   * What of it is missing in the device's free memory. On a CPU less than `bytes`: pages of a mapped weights file count as
+   * available to whoever else needs them.
+   */
+  readonly heldBytes: number;
+}
 
 /** What an operator may ask for. `start` of a model loads it without a request. */
 export type OperatorAction = "start" | "stop" | "restart" | "drain" | "resume" | "pin" | "unpin";

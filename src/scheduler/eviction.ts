@@ -52,28 +52,20 @@ export function victimsFor(
   const hasPlace = (victims: readonly InstanceRecord[]): boolean =>
     state.count("future") - victims.length < settings.maxInstances;
 
-  if (fits([]) && hasPlace([])) return [];
-  if (!mayEvict) return null;
   const victims: InstanceRecord[] = [];
-  if (!fits([])) {
-    for (const victim of candidates(turn, model, device)) {
-      victims.push(victim);
-      if (fits(victims)) break;
+  const gather = (from: DeviceRecord | null, isEnough: (victims: readonly InstanceRecord[]) => boolean): boolean => {
+    if (isEnough(victims)) return true;
+    for (const victim of mayEvict ? candidates(turn, model, from) : []) {
+      if (!victims.includes(victim)) victims.push(victim);
+      if (isEnough(victims)) return true;
     }
-    if (!fits(victims)) return null;
-    // A small one that went first may not be needed beside the large one that came last.
-    for (const victim of [...victims]) {
-      const others = victims.filter((other) => other !== victim);
-      if (fits(others)) victims.splice(victims.indexOf(victim), 1);
-    }
-  }
-  if (hasPlace(victims)) return victims;
-  for (const victim of candidates(turn, model, null)) {
-    if (victims.includes(victim)) continue;
-    victims.push(victim);
-    if (hasPlace(victims)) return victims;
-  }
-  return null;
+    return false;
+  };
+  if (!gather(device, fits)) return null;
+  // A small one that went first may not be needed beside the large one that came last.
+  for (const victim of [...victims])
+    if (fits(victims.filter((other) => other !== victim))) victims.splice(victims.indexOf(victim), 1);
+  return gather(null, hasPlace) ? victims : null;
 }
 
 /** Who may go now for `waiter`, least worth first: idle ones, then, when it has waited too long, busy ones. */

@@ -17,6 +17,7 @@ import type { Upstream } from "../core/upstream.ts";
 import { decide } from "./decide.ts";
 import type {
   Effect,
+  MemoryUse,
   OperationTarget,
   OperatorAction,
   RemoteChange,
@@ -24,7 +25,6 @@ import type {
   SchedulerEvent,
 } from "./events.ts";
 import { TargetLease } from "./lease.ts";
-import type { MemoryUse } from "./memory.ts";
 import { preferred } from "./preference.ts";
 import { type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import { createState, nextDueAt, refusal, type SchedulerState } from "./state.ts";

@@ -1,21 +1,9 @@
 import type { Device } from "../core/device.ts";
+import type { MemoryUse } from "./events.ts";
 import type { Use } from "./life.ts";
 import { changed, roomChanged } from "./places.ts";
-import type { DeviceRecord, InstanceRecord, MemoryNeed, ModelRecord } from "./records.ts";
+import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
 import { arm, type Turn } from "./state.ts";
-
-export type { MemoryNeed };
-
-/** What an instance was measured to use. */
-export interface MemoryUse {
-  /** All that is resident on its device, weights included. */
-  readonly bytes: number;
-  /**
-   * What of it is missing in the device's free memory. On a CPU less than `bytes`: pages of a mapped weights file count as
-   * available to whoever else needs them.
-   */
-  readonly heldBytes: number;
-}
 
 /** Other programs come and go; figures of a device are good for so long. */
 const FRESH_MS = 2_000;

@@ -2,6 +2,7 @@ import type { Device } from "../core/device.ts";
 import type { AssistantError, ErrorCode } from "../core/errors.ts";
 import type { RequestFacts, RequestOutcome } from "../core/request.ts";
 import { Due } from "./due.ts";
+import type { MemoryNeed } from "./events.ts";
 import { isComing, type Life, stays, Taken } from "./life.ts";
 import { ModelMeasures } from "./measures.ts";
 import type { NodeTarget } from "./node.ts";
@@ -15,9 +16,6 @@ import { Target, type Work } from "./target.ts";
 /** Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among devices. */
 const GUESS_GPU = 4;
 const GUESS_CPU = 0.2;
-
-/** Bytes that one instance takes: one figure where it is the same everywhere, else by where it runs. */
-export type MemoryNeed = number | { readonly cpuBytes: number; readonly gpuBytes: number };
 
 /** What a model's instances come to. */
 interface Supply {
@@ -338,10 +336,10 @@ export class RequestRecord implements Queued<RequestRecord> {
   readonly priority: number;
   readonly tenant: string;
   readonly arrivedAt: number;
-  readonly turnAt: number;
-  readonly startBy: number;
-  /** Prompt tokens that were cached nowhere when it came. */
-  readonly expectedPrefill: number;
+  /** Its place in its lane, and prompt tokens that were cached nowhere, as they were when it began to wait. */
+  turnAt = 0;
+  startBy = Number.POSITIVE_INFINITY;
+  expectedPrefill = 0;
   readonly deadline: Due<{ readonly type: "deadline"; readonly request: RequestRecord }> | null;
   stage: Stage = QUEUED;
   /** Has been told its place at least once. */
@@ -352,20 +350,12 @@ export class RequestRecord implements Queued<RequestRecord> {
   heapIndex = -1;
   pressIndex = -1;
 
-  constructor(
-    facts: RequestFacts,
-    model: ModelRecord,
-    now: number,
-    place: Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill">,
-  ) {
+  constructor(facts: RequestFacts, model: ModelRecord, now: number) {
     this.facts = facts;
     this.model = model;
     this.priority = facts.priority;
     this.tenant = facts.tenant;
     this.arrivedAt = now;
-    this.turnAt = place.turnAt;
-    this.startBy = place.startBy;
-    this.expectedPrefill = place.expectedPrefill;
     this.deadline = facts.deadlineAt === null ? null : new Due({ type: "deadline", request: this } as const);
   }
 }

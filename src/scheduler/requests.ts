@@ -26,7 +26,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   if (refused !== null || model === undefined) return;
   // What takes no slot says nothing about the work that is to come.
   if (!facts.slotless) noteArrival(model, facts.tenant, now);
-  const request = new RequestRecord(facts, model, now, placeInLane(facts, model, now, state.policy.shortestFirst));
+  const request = new RequestRecord(facts, model, now);
   state.requests.set(facts.id, request);
   const isServed = facts.slotless
     ? readAtOnce(turn, request)
@@ -37,6 +37,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
 function enqueue(turn: Turn, request: RequestRecord): void {
   const { state } = turn;
   const { model, facts } = request;
+  placeInLane(request, state.policy.shortestFirst);
   if (facts.slotless) model.waitingReads.add(request);
   model.queue.push(request);
   state.queuedByTenant.set(request.tenant, (state.queuedByTenant.get(request.tenant) ?? 0) + 1);
@@ -156,33 +157,17 @@ function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outc
 }
 
 /** Where a request belongs among those of its lane; queue/lane.ts says what the figures mean. */
-function placeInLane(
-  facts: RequestFacts,
-  model: ModelRecord,
-  now: number,
-  shortestFirst: boolean,
-): Pick<RequestRecord, "turnAt" | "startBy" | "expectedPrefill"> {
+function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
+  const { facts, model, arrivedAt } = request;
   const { maxWaitMs } = model.queue;
-  const expectedPrefill = facts.promptTokens - longestCached(model, facts);
-  const setBackMs = shortestFirst ? Math.min(maxWaitMs, SET_BACK * model.prefillRate.msFor(expectedPrefill)) : 0;
-  return { turnAt: now + setBackMs, startBy: startBy(model, facts, expectedPrefill, now + maxWaitMs), expectedPrefill };
-}
-
-/**
- * When the request has to begin so that its answer is whole by its deadline, by the model's measured rates. A time after
- * `until` says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes
- * with every request.
- */
-function startBy(
-  model: ModelRecord,
-  { deadlineAt, maxTokens }: RequestFacts,
-  prefillTokens: number,
-  until: number,
-): number {
-  if (deadlineAt === null) return Number.POSITIVE_INFINITY;
-  const at =
-    deadlineAt - model.prefillRate.msFor(prefillTokens) - model.decodeRate.msFor(model.expectedCompletion(maxTokens));
-  return at <= until ? at : Number.POSITIVE_INFINITY;
+  request.expectedPrefill = facts.promptTokens - longestCached(model, facts);
+  const prefillMs = model.prefillRate.msFor(request.expectedPrefill);
+  request.turnAt = arrivedAt + (shortestFirst ? Math.min(maxWaitMs, SET_BACK * prefillMs) : 0);
+  if (facts.deadlineAt === null) return;
+  // When it has to begin so that its answer is whole by then, by the model's measured rates.
+  const startBy = facts.deadlineAt - prefillMs - model.decodeRate.msFor(model.expectedCompletion(facts.maxTokens));
+  // A later time says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes with every request.
+  if (startBy <= arrivedAt + maxWaitMs) request.startBy = startBy;
 }
 
 /** Tokens of the longest beginning that any instance holds. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Device } from "../../../src/core/device.ts";
-import type { MemoryUse } from "../../../src/scheduler/memory.ts";
+import type { MemoryUse } from "../../../src/scheduler/events.ts";
 import { cpu, GIB, gpu, model, World } from "./support.ts";
 
 /** A world whose fleet measures: every question is answered with what is free and what each instance uses, in GiB. */
