@@ -6,7 +6,6 @@
 import { Cancellation } from "../src/core/cancellation.ts";
 import { systemClock } from "../src/core/clock.ts";
 import type { SchedulerSettings } from "../src/core/config.ts";
-import type { Device } from "../src/core/device.ts";
 import type { InstanceSnapshot, InstanceState } from "../src/core/instance.ts";
 import type { ModelSpec } from "../src/core/model.ts";
 import type { PrefixMark, RequestFacts, RequestOutcome } from "../src/core/request.ts";
@@ -16,6 +15,7 @@ import { Scheduler } from "../src/scheduler/loop.ts";
 import { fingerprintPrefix } from "../src/scheduler/prefix/fingerprint.ts";
 import { createState, nextDueAt } from "../src/scheduler/state.ts";
 import { testModel, testSnapshot } from "../test/support/fake-engine.ts";
+import { gpu } from "./sim/specs.ts";
 
 const [instances = 1000, queued = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
 const MODELS = 10;
@@ -42,17 +42,6 @@ const spec = (index: number): ModelSpec =>
     },
     { contextTokens: 8192, slots: SLOTS, threads: 1, gpuLayers: 99 },
   );
-
-const device = (index: number): Device => ({
-  id: `cuda:${index}`,
-  vendor: "nvidia",
-  name: "GPU",
-  memoryTotalBytes: 80 * 2 ** 30,
-  memoryFreeBytes: 80 * 2 ** 30,
-  utilizationPercent: null,
-  temperatureCelsius: null,
-  env: {},
-});
 
 const baseSnapshot = testSnapshot({ slots: SLOTS, contextTokens: 8192 });
 
@@ -233,7 +222,7 @@ function round(): Map<string, number[]> {
   const bench = new Bench();
   const { state } = bench;
   const models = Array.from({ length: MODELS }, (_, index) => spec(index));
-  const devices = Array.from({ length: 64 }, (_, index) => device(index));
+  const devices = Array.from({ length: 64 }, (_, index) => gpu(index));
   bench.post({ type: "configured", config: { models, devices, settings, memoryBytes: new Map() } }, null);
   bench.post({ type: "remotes", change: remotesNow() }, null);
   const perModel = Math.ceil(instances / MODELS) * SLOTS;
@@ -301,7 +290,7 @@ async function acquireTimes(): Promise<number[]> {
     log: { debug: () => {}, info: () => {}, error: () => {} },
     upstreamOf: () => ({ send: () => Promise.reject(new Error("nothing is sent")) }),
   });
-  scheduler.configure({ models: [spec(0)], devices: [device(0)], settings });
+  scheduler.configure({ models: [spec(0)], devices: [gpu(0)], settings });
   const client = new Cancellation();
   const times: number[] = [];
   for (let index = 0; index < EVENTS; index++) {

@@ -98,7 +98,7 @@ export default class EngineBuild extends BaseCommand {
     const { cancelBackground, startInBackground } = await import("../support/engine/start-background.ts");
     if (cancel) {
       const ended = await cancelBackground(context);
-      this.log(ended.cancelled ? "Ended the build in the background." : "No build runs in the background.");
+      this.log(ended.cancelled ? "Cancelled the background build." : "No build is running in the background.");
       return ended;
     }
     const { started, reason } = await startInBackground(context, { gpu });
@@ -115,7 +115,7 @@ export default class EngineBuild extends BaseCommand {
     const what = `llama-server ${sourceTag} (${backends.join(", ")}${stock ? ", without patches" : ""})`;
     if (!built) this.log(`${what} is already installed, built ${builtAt}: ${path}\n\`--force\` rebuilds it.`);
     else this.log(`Built ${what} in ${buildSeconds} s: ${path}`);
-    if (stock) this.log(`\`assistant engine use ${version}\` has models run on it.`);
+    if (stock) this.log(`\`assistant engine use ${version}\` selects it.`);
     else if (built) this.log('Models with engine = "auto" use it from their next start.');
   }
 }

@@ -77,7 +77,7 @@ export default class KeyCreate extends BaseCommand {
     };
     const settings = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     const made = await keys.create({ name: args.name, ...settings });
-    this.say(`The key of ${args.name}. It is shown this once and cannot be shown again:`);
+    this.say(`The key of ${args.name}, which cannot be shown again:`);
     this.log(made.secret);
     return made;
   }

@@ -22,7 +22,7 @@ export default class KeyRotate extends BaseCommand {
     const graceS = flags.grace === undefined ? 0 : spanSeconds(flags.grace, "grace");
     await using access = await keyAccess(this.context(flags));
     const made = await access.rotate(args.name, graceS);
-    this.say(`The new key of ${args.name}. It is shown this once and cannot be shown again:`);
+    this.say(`The new key of ${args.name}, which cannot be shown again:`);
     this.log(made.secret);
     return made;
   }

@@ -26,7 +26,7 @@ export default class NodeDrain extends BaseCommand {
     this.log(`${acted.node} is drained. \`assistant node uncordon ${acted.node}\` uses it again.`);
     const { cluster } = await client.nodes();
     if (acted.node !== cluster?.name) {
-      if (flags.wait) this.error(`--wait is for this machine alone; ask on ${acted.node} itself.`, { exit: 2 });
+      if (flags.wait) this.error(`--wait only works for this machine; run the command on ${acted.node}.`, { exit: 2 });
       return acted;
     }
     let shown = -1;

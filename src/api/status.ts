@@ -33,22 +33,19 @@ export const InstanceStatus = Type.Object({
   lastDeath: Nullable(DeathStatus),
   memoryBytes: Nullable(
     Type.Number({
-      description:
-        "bytes it takes on its device, as measured: resident memory on a CPU, what the driver tells on a GPU",
+      description: "measured bytes on its device: resident memory on a CPU, as reported by the driver on a GPU",
     }),
   ),
-  estimatedMemoryBytes: Nullable(
-    Type.Number({ description: "estimated bytes it takes there when every slot is full" }),
-  ),
+  estimatedMemoryBytes: Nullable(Type.Number({ description: "estimated bytes on its device with all slots full" })),
   logFile: Type.String(),
   onlyOpenAi: Type.Optional(
     Type.Boolean({
-      description: "its program tells neither slots nor progress: standing still shows only when requests fail",
+      description: "its program reports neither slots nor progress, so a hang only shows when requests fail",
     }),
   ),
-  inFlight: Type.Number({ description: "requests on the instance now" }),
+  inFlight: Type.Number({ description: "running requests" }),
   load: Type.Number({ description: "work in flight ÷ capacity" }),
-  decodeTokensPerSecond: Nullable(Type.Number({ description: "recent output of the whole instance" })),
+  decodeTokensPerSecond: Nullable(Type.Number({ description: "recent output of the instance, all slots together" })),
   prefillTokensPerSecond: Nullable(Type.Number()),
   requestsServed: Type.Number(),
   lastUsedAt: Nullable(Type.Number()),
@@ -63,18 +60,16 @@ export const ModelStatus = Type.Object({
   kind: Type.String(),
   capabilities: Type.Optional(
     Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
-      description: "what it offers, as far as that is known",
+      description: "capabilities, as far as known",
     }),
   ),
   engine: Type.String(),
   queued: Type.Number(),
-  instances: Type.Number({ description: "instances that are ready" }),
+  instances: Type.Number({ description: "ready instances" }),
   coming: Type.Optional(Type.Boolean({ description: "whether an instance runs, starts or is planned" })),
   pinned: Type.Boolean(),
-  replicasNote: Type.Optional(
-    Nullable(Type.String({ description: "why it has fewer instances than `replicas` says" })),
-  ),
-  error: Nullable(Type.String({ description: "why the model cannot be served now" })),
+  replicasNote: Type.Optional(Nullable(Type.String({ description: "why it has fewer instances than `replicas`" }))),
+  error: Nullable(Type.String({ description: "why the model cannot be served at the moment" })),
 });
 export type ModelStatus = Static<typeof ModelStatus>;
 
@@ -86,9 +81,9 @@ export const DeviceStatus = Type.Object({
   memoryFreeBytes: Type.Number(),
   utilizationPercent: Nullable(Type.Number()),
   temperatureCelsius: Nullable(Type.Number()),
-  reservedBytes: Type.Optional(Type.Number({ description: "bytes that models are kept from" })),
+  reservedBytes: Type.Optional(Type.Number({ description: "bytes reserved from models" })),
   driverVersion: Type.Optional(Type.String()),
-  exclusiveRequest: Type.Optional(Type.String({ description: "request that has the device for itself now" })),
+  exclusiveRequest: Type.Optional(Type.String({ description: "request that currently uses the device exclusively" })),
 });
 export type DeviceStatus = Static<typeof DeviceStatus>;
 
@@ -106,9 +101,9 @@ export const DaemonStatus = Type.Object({
   startedAt: Type.Number(),
   now: Type.Number(),
   state: Type.Union([Type.Literal("running"), Type.Literal("stopping")]),
-  url: Nullable(Type.String({ description: "where OpenAI clients connect, without /v1" })),
+  url: Nullable(Type.String({ description: "URL for OpenAI clients, without /v1" })),
   configFile: Type.String(),
-  configFileFound: Type.Optional(Type.Boolean({ description: "without the file, defaults hold" })),
+  configFileFound: Type.Optional(Type.Boolean({ description: "whether the file exists; otherwise defaults apply" })),
   dataDir: Type.String(),
   logFile: Type.String(),
   rssBytes: Type.Number(),
@@ -120,13 +115,13 @@ export const DaemonStatus = Type.Object({
   notices: Type.Array(NoticeStatus),
   restartSettings: Type.Optional(
     Type.Array(Type.String(), {
-      description: "settings that have changed and take effect when the daemon is restarted",
+      description: "changed settings that take effect when the daemon is restarted",
     }),
   ),
-  grpc: Type.Optional(Nullable(Type.String({ description: "where gRPC is served, host:port" }))),
+  grpc: Type.Optional(Nullable(Type.String({ description: "address of gRPC, host:port" }))),
   nodes: Type.Optional(Type.Array(NodeStatus, { description: "remote servers" })),
   providers: Type.Optional(Type.Array(ProviderStatus, { description: "services that run models elsewhere" })),
-  hints: Type.Array(Type.String({ description: "what would make things better, one sentence each" })),
+  hints: Type.Array(Type.String({ description: "suggestions for improvement, one sentence each" })),
 });
 export type DaemonStatus = Static<typeof DaemonStatus>;
 

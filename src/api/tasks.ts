@@ -1,4 +1,4 @@
-/** Routes of tasks, as client and gateway share them. */
+/** Routes of tasks, shared by client and gateway. */
 const PREFIX = "/api/v1/tasks";
 const task = (id: string): string => `${PREFIX}/${encodeURIComponent(id)}`;
 export const taskRoutes = {
@@ -46,6 +46,6 @@ export interface TaskReportView extends TaskView {
 
 export interface TaskPage {
   readonly tasks: readonly TaskView[];
-  /** For `after`; null on the last page. */
+  /** Value for `after` to get the next page; null on the last page. */
   readonly next: string | null;
 }

@@ -1,17 +1,17 @@
 import type { Static } from "typebox";
 import { Type } from "../core/schema.ts";
 
-/** What one tenant (API key) has used of one model. */
+/** Usage of one model by one tenant (API key). */
 export const UsageRow = Type.Object({
-  tenant: Type.String({ description: "the key's name; `local` where none is asked for" }),
+  tenant: Type.String({ description: "the key's name; `local` for requests without a key" }),
   model: Type.String({ description: "empty for requests that were refused before their model was known" }),
   requests: Type.Number(),
-  failed: Type.Number({ description: "those among them that ended with an error" }),
-  promptTokens: Type.Number({ description: "cached ones among them" }),
-  cachedTokens: Type.Number({ description: "prompt tokens that were not computed again" }),
+  failed: Type.Number({ description: "requests that ended with an error" }),
+  promptTokens: Type.Number({ description: "including cached ones" }),
+  cachedTokens: Type.Number({ description: "prompt tokens that were read from the cache" }),
   completionTokens: Type.Number(),
-  characters: Type.Optional(Type.Number({ description: "characters that were spoken" })),
-  audioSeconds: Type.Optional(Type.Number({ description: "seconds of sound that were made or heard" })),
+  characters: Type.Optional(Type.Number({ description: "spoken characters" })),
+  audioSeconds: Type.Optional(Type.Number({ description: "seconds of generated or transcribed sound" })),
 });
 export type UsageRow = Static<typeof UsageRow>;
 

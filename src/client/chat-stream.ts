@@ -7,18 +7,18 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** One chat call. What is null is left to the model's own settings. */
+/** A chat request. For null fields, the model's own settings apply. */
 export interface ChatRequest {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
   readonly temperature: number | null;
   readonly seed: number | null;
   readonly maxTokens: number | null;
-  /** Id of the conversation that the messages go on with. */
+  /** Id of the stored conversation to continue. */
   readonly conversation: string | null;
 }
 
-/** Counts and times of one answer, as far as the engine told them. Milliseconds. */
+/** Token counts and durations (milliseconds) of an answer; null: not reported by the engine. */
 export interface ChatTimings {
   readonly promptTokens: number | null;
   readonly cachedTokens: number | null;
@@ -28,7 +28,7 @@ export interface ChatTimings {
 }
 
 export type ChatEvent =
-  /** The daemon shows that the request is alive: it waits in the queue or for the model to load. */
+  /** The request is waiting in the queue or for the model to load; `note` says which. */
   | { readonly type: "waiting"; readonly note: string }
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "done"; readonly finishReason: string | null; readonly timings: ChatTimings };
@@ -62,7 +62,7 @@ const NO_TIMINGS: ChatTimings = {
   completionMs: null,
 };
 
-/** Asks for a streamed answer and yields it as it arrives. See `DaemonClient.chat`. */
+/** Requests a streamed answer and yields it as it arrives. See `DaemonClient.chat`. */
 export async function* streamChat(
   socketPath: string,
   request: ChatRequest,
@@ -136,13 +136,9 @@ class AnswerReader {
 
   end(): ChatEvent {
     if (!this.#complete && this.#finishReason === null) {
-      throw new AssistantError(
-        "engine_lost",
-        "The answer broke off: the connection ended before the model had finished.",
-        {
-          remedy: "Try again; `assistant ps` says what became of the instance.",
-        },
-      );
+      throw new AssistantError("engine_lost", "The connection was closed before the answer was complete.", {
+        remedy: "Try again; `assistant ps` shows what happened to the instance.",
+      });
     }
     return { type: "done", finishReason: this.#finishReason, timings: this.#timings };
   }

@@ -7,7 +7,7 @@ import {
 import type { Paths } from "../core/config.ts";
 import { callJson } from "./unix-http.ts";
 
-/** The conversations of this machine's user, in the daemon of these paths. Every call throws AssistantErrors. */
+/** Conversations of this machine's user. Every call rejects with an AssistantError. */
 export interface ConversationClient {
   create(fields: { readonly model: string; readonly system_prompt: string | null }): Promise<ConversationView>;
   list(query: Readonly<Record<"limit" | "offset", number>>): Promise<ConversationPage>;

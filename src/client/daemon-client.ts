@@ -13,36 +13,45 @@ import { AssistantError, isAssistantError } from "../core/errors.ts";
 import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
 import { callJson } from "./unix-http.ts";
 
-/** The daemon as commands see it. Every call throws AssistantError; `daemon_not_running` when nobody answers. */
+/**
+ * The daemon as commands see it. Every call rejects with the daemon's own AssistantError, or with `daemon_not_running` if
+ * nothing answers on the socket. Calls give up after 10 s without data, those that read model files after 60 s.
+ */
 export interface DaemonClient {
   readonly socketPath: string;
   status(): Promise<DaemonStatus>;
-  /** Everything that is configured or pulled. */
+  /** All configured and pulled models. */
   models(): Promise<ModelList>;
   /** The remote servers, as the daemon sees them. */
   nodes(): Promise<NodesReport>;
+  /** Drains or uncordons a machine of the cluster. */
   actOnNode(action: NodeAction): Promise<NodeActed>;
-  /** The programs that have registered themselves. */
+  /** The registered workers. */
   workers(): Promise<WorkersReport>;
-  /** What each key has used. */
+  /** Usage per API key and model. */
   usage(): Promise<UsageReport>;
+  /** `from`: first day, `YYYY-MM-DD` in UTC; `key`: default all. Newest first. */
   usageByDay(query: { readonly from: string; readonly key?: string }): Promise<UsageByDay>;
   keys(): Promise<{ readonly keys: readonly KeyView[] }>;
+  /** Rejects with `key_not_found`. */
   key(name: string): Promise<KeyView>;
+  /** Rejects with `key_exists`. */
   createKey(order: KeyOrder): Promise<NewKey>;
+  /** `graceS`: seconds for which the old secret still works. */
   rotateKey(name: string, graceS: number): Promise<NewKey>;
+  /** `forget`: also deletes the key's record and everything that it has stored. */
   revokeKey(name: string, options: { readonly forget: boolean }): Promise<{ readonly key: KeyView }>;
-  /** Who changed what, newest first. */
+  /** The audit trail, newest first. `since`: epoch milliseconds; `after`: `next` of the previous page. */
   audit(query: { readonly since?: number; readonly limit: number; readonly after?: string }): Promise<AuditReport>;
   /** Stops, restarts, pins or unpins one instance. Returns once the daemon has accepted it. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Loads, unloads or restarts a model, named by name or alias. Returns once the daemon has accepted it. */
   actOnModel(name: string, action: "load" | "unload" | "restart"): Promise<void>;
-  /** Reads the configuration again; running instances whose settings did not change go on. */
+  /** Reloads the configuration. Rejects with `config_invalid`, and then changes nothing. */
   reload(): Promise<ReloadReport>;
-  /** Asks it to end: after running requests have finished or, with `now`, at once. Returns when it has accepted. */
+  /** Asks the daemon to stop, after running requests have finished or, with `now`, at once. Returns once it has accepted. */
   shutdown(options: { readonly now: boolean }): Promise<void>;
-  /** Streams one chat answer. Ends with `done`; leaving the loop, or aborting the signal, cancels the work. */
+  /** Streams one chat answer, which ends with `done`. Leaving the loop or aborting the signal cancels the request. */
   chat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent>;
 }
 
@@ -51,13 +60,13 @@ const ADMIN_SILENCE_MS = 10_000;
 /** Of those that may have to read many model files from a slow disk. */
 const READING_SILENCE_MS = 60_000;
 
-/** A client for the daemon of these paths. Nothing is sent yet. */
+/** A client for the daemon with this socket. Sends nothing yet. */
 export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
   const socketPath = paths.adminSocket;
-  const post = <Answer>(path: string, body: unknown): Promise<Answer> =>
-    callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs: ADMIN_SILENCE_MS });
-  const get = <Answer>(path: string): Promise<Answer> =>
-    callJson<Answer>({ socketPath, method: "GET", path, silenceMs: ADMIN_SILENCE_MS });
+  const post = <Answer>(path: string, body: unknown, silenceMs = ADMIN_SILENCE_MS): Promise<Answer> =>
+    callJson<Answer>({ socketPath, method: "POST", path, body, silenceMs });
+  const get = <Answer>(path: string, silenceMs = ADMIN_SILENCE_MS): Promise<Answer> =>
+    callJson<Answer>({ socketPath, method: "GET", path, silenceMs });
   return {
     socketPath,
     usageByDay: (query) => get(`${adminRoutes.usageByDay}?${searchOf(query)}`),
@@ -67,26 +76,15 @@ export function daemonClient(paths: Pick<Paths, "adminSocket">): DaemonClient {
     rotateKey: (name, graceS) => post(adminRoutes.key(name), { action: "rotate", graceS }),
     revokeKey: (name, { forget }) => post(adminRoutes.key(name), { action: "revoke", forget }),
     audit: (query) => get(`${adminRoutes.audit}?${searchOf(query)}`),
-    nodes: () =>
-      callJson<NodesReport>({ socketPath, method: "GET", path: adminRoutes.nodes, silenceMs: ADMIN_SILENCE_MS }),
+    nodes: () => get(adminRoutes.nodes),
     actOnNode: (action) => post(adminRoutes.nodes, action),
     workers: () => get("/v1.0/workers"),
-    usage: () =>
-      callJson<UsageReport>({ socketPath, method: "GET", path: adminRoutes.usage, silenceMs: ADMIN_SILENCE_MS }),
-    status: () =>
-      callJson<DaemonStatus>({ socketPath, method: "GET", path: adminRoutes.status, silenceMs: ADMIN_SILENCE_MS }),
+    usage: () => get(adminRoutes.usage),
+    status: () => get(adminRoutes.status),
     act: async (instanceId, action) => void (await post(adminRoutes.instance(instanceId), { action })),
     actOnModel: async (name, action) => void (await post(adminRoutes.model(name), { action })),
-    models: () =>
-      callJson<ModelList>({ socketPath, method: "GET", path: adminRoutes.models, silenceMs: READING_SILENCE_MS }),
-    reload: () =>
-      callJson<ReloadReport>({
-        socketPath,
-        method: "POST",
-        path: adminRoutes.reload,
-        body: {},
-        silenceMs: READING_SILENCE_MS,
-      }),
+    models: () => get(adminRoutes.models, READING_SILENCE_MS),
+    reload: () => post(adminRoutes.reload, {}, READING_SILENCE_MS),
     shutdown: async ({ now }) => void (await post(adminRoutes.shutdown, { now })),
     chat: (request, signal) => streamChat(socketPath, request, signal),
   };
@@ -102,7 +100,7 @@ const searchOf = (query: Readonly<Record<string, string | number | undefined>>):
 type Place = Pick<Paths, "adminSocket" | "dataDir">;
 type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };
 
-/** The client and a first status. Throws `daemon_not_running`, or `daemon_not_answering` where one runs that cannot be reached. */
+/** The client and a first status. Rejects with `daemon_not_running`, or `daemon_not_answering` if the running daemon cannot be reached. */
 export async function connect(paths: Place): Promise<Connection> {
   const client = daemonClient(paths);
   try {
@@ -115,7 +113,7 @@ export async function connect(paths: Place): Promise<Connection> {
   }
 }
 
-/** Like `connect`, but null where no daemon runs. Other errors are thrown. */
+/** Like `connect`, but null if no daemon is running. */
 export async function connectIfRunning(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);
@@ -125,7 +123,7 @@ export async function connectIfRunning(paths: Place): Promise<Connection | null>
   }
 }
 
-/** Like `connectIfRunning`, but null too where one runs that does not answer: for commands that tell more with a daemon and enough without. */
+/** Like `connectIfRunning`, but also null if the daemon does not answer, for commands that can do without it. */
 export async function connectIfAnswering(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);
@@ -146,7 +144,11 @@ export async function modelsOfDaemon(paths: Pick<Paths, "adminSocket">): Promise
 }
 
 const notAnswering = (pid: number, adminSocket: string, cause: unknown): AssistantError =>
-  new AssistantError("daemon_not_answering", `The daemon (pid ${pid}) runs but does not answer at ${adminSocket}.`, {
-    remedy: "If it has just been started or is being stopped, wait a moment. If not, `assistant stop --now` ends it.",
-    cause,
-  });
+  new AssistantError(
+    "daemon_not_answering",
+    `The daemon (pid ${pid}) is running but does not respond at ${adminSocket}.`,
+    {
+      remedy: "If it is just starting or stopping, wait a moment. Otherwise, `assistant stop --now` stops it.",
+      cause,
+    },
+  );

@@ -6,11 +6,13 @@ import { OBJECTS_PATH, type ObjectPage, type ObjectRef } from "../api/objects.ts
 import type { Paths } from "../core/config.ts";
 import { errorFromBody, explain } from "./unix-http.ts";
 
-/** The objects of the daemon of these paths. Every call throws AssistantErrors. */
+/** Objects of the daemon. Every call rejects with an AssistantError. */
 export interface ObjectClient {
-  /** `key` null: a new one is made. */
+  /** Creates or replaces an object; `key` null: with a new key. */
   put(key: string | null, type: ObjectRef["content_type"], content: AsyncIterable<Uint8Array>): Promise<ObjectRef>;
+  /** The response with the content. Rejects with `object_not_found`. */
   get(key: string): Promise<IncomingMessage>;
+  /** Ordered by key. `query`: `limit`, `after`. */
   list(query: Readonly<Record<string, string>>): Promise<ObjectPage>;
   remove(key: string): Promise<void>;
 }

@@ -4,10 +4,10 @@ import type { Paths } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
 import { callJson, callSocket, explain } from "./unix-http.ts";
 
-/** The pipelines of the daemon of these paths. Every call throws AssistantErrors. */
+/** Pipelines of the daemon. Every call rejects with an AssistantError. */
 export interface PipelineClient {
   list(): Promise<{ readonly pipelines: readonly PipelineView[] }>;
-  /** The frames of an answer, up to `end`. `body`: as `POST /pipelines/NAME/input` takes it. */
+  /** The frames of an answer, without `end`. `body`: that of `POST /pipelines/NAME/input`. Throws `stage_failed`. */
   run(name: string, body: object, signal: AbortSignal): AsyncGenerator<PipelineFrame>;
 }
 
@@ -46,5 +46,7 @@ async function* run(
   } finally {
     response.destroy();
   }
-  throw new AssistantError("engine_lost", "The answer broke off before its end.", { remedy: "See `assistant logs`." });
+  throw new AssistantError("engine_lost", "The connection was closed before the answer was complete.", {
+    remedy: "See `assistant logs`.",
+  });
 }

@@ -7,19 +7,22 @@ import { callJson, callSocket, errorFromBody, explain } from "./unix-http.ts";
 type TaskEvent =
   | { readonly type: "status"; readonly status: TaskView["status"] }
   | { readonly type: "text"; readonly text: string }
-  /** What came of the output is void. */
+  /** A new attempt began: discard the text so far. */
   | { readonly type: "restart" }
   | { readonly type: "end"; readonly task: TaskView };
 
-/** The tasks of the daemon of these paths. Every call throws AssistantErrors. */
+/** Tasks of the daemon. Every call rejects with an AssistantError. */
 export interface TaskClient {
-  /** `body`: as `POST /api/v1/tasks` takes it. */
+  /** `body`: that of `POST /api/v1/tasks`. Resolves once the task is stored. */
   submit(body: object): Promise<TaskView>;
+  /** Newest first. `query`: `status`, `limit`, `after`. */
   list(query: Readonly<Record<string, string>>): Promise<TaskPage>;
+  /** Rejects with `task_not_found`, as do the calls below. */
   report(id: string): Promise<TaskReportView>;
+  /** Rejects with `task_finished` if it has already ended. */
   cancel(id: string): Promise<TaskView>;
   webhookSecret(): Promise<string>;
-  /** Until the task has ended. */
+  /** Events of the task, with its output from the start, until it has ended. */
   follow(id: string): AsyncGenerator<TaskEvent>;
 }
 
@@ -58,8 +61,8 @@ async function* follow(socketPath: string, id: string): AsyncGenerator<TaskEvent
   } finally {
     response.destroy();
   }
-  throw new AssistantError("daemon_not_running", "The daemon ended while it answered.", {
-    remedy: "The task goes on when it is started again with `assistant serve`.",
+  throw new AssistantError("daemon_not_running", "The daemon exited in the middle of an answer.", {
+    remedy: "The task continues when the daemon is started again with `assistant serve`.",
   });
 }
 

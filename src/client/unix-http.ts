@@ -7,17 +7,17 @@ export interface SocketCall {
   readonly socketPath: string;
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
-  /** Sent as JSON; left out where undefined. */
+  /** Sent as JSON; undefined: no body. */
   readonly body?: unknown;
   readonly signal?: AbortSignal;
-  /** Milliseconds of silence after which the call is given up with `daemon_not_running`; null: wait as long as it takes. */
+  /** Milliseconds without data after which the call fails with `daemon_not_running`; null: no limit. */
   readonly silenceMs: number | null;
 }
 
 /**
- * Sends the call and resolves with the answer's head once it has arrived; the body is the caller's to read.
- * node:http and not undici: a command that only asks for the status starts 60 ms sooner.
- * Throws the daemon's own error for any status from 400 on, `daemon_not_running` where nobody answers, and the
+ * Sends the call and resolves once the response's headers have arrived; the caller reads the body.
+ * Uses node:http instead of undici, with which a command that only asks for the status would start 60 ms later.
+ * Rejects with the daemon's own error for statuses from 400, with `daemon_not_running` if nothing answers, and with the
  * signal's reason after an abort.
  */
 export async function callSocket(call: SocketCall): Promise<IncomingMessage> {
@@ -26,7 +26,7 @@ export async function callSocket(call: SocketCall): Promise<IncomingMessage> {
   throw errorFromBody(response.statusCode ?? 500, await readText(response));
 }
 
-/** The call's answer as JSON. The shape is the daemon's word: client and daemon come from one installation. */
+/** The response as JSON. It is not validated, because client and daemon belong to the same installation. */
 export async function callJson<Answer>(call: SocketCall): Promise<Answer> {
   const text = await readText(await callSocket(call));
   return (text === "" ? {} : JSON.parse(text)) as Answer;
@@ -63,19 +63,15 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 const silent = (socketPath: string, waitedMs: number): AssistantError =>
-  new AssistantError(
-    "daemon_not_running",
-    `The daemon behind ${socketPath} has not answered for ${waitedMs / 1000} s.`,
-    {
-      remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
-    },
-  );
+  new AssistantError("daemon_not_running", `The daemon at ${socketPath} has not responded for ${waitedMs / 1000} s.`, {
+    remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
+  });
 
-/** What a failed connection means to somebody who typed a command. */
+/** A failed connection as an error for the user of a command. */
 export function explain(error: Error, socketPath: string): Error {
   switch ((error as NodeJS.ErrnoException).code) {
     case "ENOENT":
-    // Below a file: nobody can have made it.
+    // A part of the path is a file.
     case "ENOTDIR":
     case "ECONNREFUSED":
       return new AssistantError("daemon_not_running", "The daemon is not running.", {
@@ -84,7 +80,7 @@ export function explain(error: Error, socketPath: string): Error {
       });
     case "ECONNRESET":
     case "EPIPE":
-      return new AssistantError("daemon_not_running", "The daemon ended while it answered.", {
+      return new AssistantError("daemon_not_running", "The daemon exited in the middle of an answer.", {
         remedy: "`assistant logs` shows its last lines.",
         cause: error,
       });
@@ -112,7 +108,7 @@ const ofApiV1 = ({ error: code, message, details }: ApiV1Error) => ({
   ...(details?.remedy === undefined ? {} : { remedy: details.remedy }),
 });
 
-/** The daemon's error body as the error it was before it went over the wire. */
+/** The error in a response of the daemon. */
 export function errorFromBody(status: number, text: string): AssistantError {
   try {
     const body = JSON.parse(text) as Partial<ErrorBody> | ApiV1Error;

@@ -2,13 +2,13 @@ import type { DaemonStatus } from "../api/status.ts";
 import { toAssistantError } from "../core/errors.ts";
 import type { DaemonClient } from "./daemon-client.ts";
 
-/** The latest status, and why there is no newer one (null while the daemon answers). */
+/** The latest status, and why it could not be updated (null while the daemon answers). */
 export interface StatusSnapshot {
   readonly status: DaemonStatus | null;
   readonly problem: string | null;
 }
 
-/** Polls the status every `everyMs`; a daemon that goes away is told once a poll, and found again when it is back. */
+/** Polls the status every `everyMs`, also while the daemon is not running. Returns a function that stops polling. */
 export function watchStatus(
   client: DaemonClient,
   everyMs: number,

@@ -158,7 +158,7 @@ export class Membership {
     const own = `${name}-${nodeId.slice(-4)}`;
     log.warn(
       { node: own, other: other.address },
-      `another machine of the cluster is called ${name}: write another \`[cluster] name\``,
+      `another machine of the cluster is named ${name}: set another \`[cluster] name\``,
     );
     return own;
   }

@@ -28,7 +28,7 @@ export async function openNodeStore(
       "node_unavailable",
       `The remote server "${server.name}" (${addressText(server.address)}) sent nothing for ${ms / 1000} s.`,
       {
-        remedy: "The same command goes on where it stopped.",
+        remedy: "Run the same command again to resume.",
       },
     );
   return {

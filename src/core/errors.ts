@@ -90,7 +90,7 @@ export const errorCatalogue = {
   ),
   provider_error: upstreamFailure("The provider's response does not follow its API, or it does not know the model."),
   worker_unavailable: unavailable(
-    "The worker that serves the model is unreachable, or ended in the middle of its answer.",
+    "The worker that serves the model is unreachable, or stopped in the middle of its answer.",
   ),
   worker_busy: unavailable("Every worker that serves the model is busy."),
   worker_error: upstreamFailure("The worker's response does not follow the worker protocol."),

@@ -7,7 +7,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
   ENOTDIR: "a part of the path is a file and not a directory",
   EEXIST: "a file of that name is in the way",
-  ENOENT: "the directory above it cannot be made",
+  ENOENT: "its parent directory cannot be created",
   ELOOP: "its links go round in a circle",
   ENOSPC: "the disk is full",
   EDQUOT: "the quota of disk space is used up",

@@ -92,7 +92,7 @@ export function createControl(parts: ControlParts): ControlPort {
         problem:
           refused === undefined
             ? null
-            : `The configuration cannot be read; the daemon goes on with what it said before:\n${noticeText(refused)}`,
+            : `The configuration cannot be read; the daemon keeps the previous one:\n${noticeText(refused)}`,
       };
     },
     act: async (instanceId, action) => {

@@ -83,10 +83,10 @@ export class Listeners {
           if ((await lstat(adminSocket).catch(missing)) === null && !this.#closing) {
             await secureRunDir(runDir);
             await main.listen({ path: adminSocket });
-            this.#options.log.warn({ path: adminSocket }, "the socket of the commands was deleted, and is there again");
+            this.#options.log.warn({ path: adminSocket }, "the admin socket was deleted, and has been recreated");
           }
         } catch (error) {
-          this.#options.log.error({ err: error }, "the socket of the commands was deleted and cannot be made again");
+          this.#options.log.error({ err: error }, "the admin socket was deleted and cannot be recreated");
         }
         if (!this.#closing) this.#keepSocket(main, paths);
       })();

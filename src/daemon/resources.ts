@@ -56,7 +56,7 @@ export async function openResources(
     report = (problem) => log.log.warn({}, problem);
     problems.forEach(report);
     for (const leftover of leftovers)
-      log.log.warn({ ...leftover }, "ended a process that an earlier daemon left behind");
+      log.log.warn({ ...leftover }, "terminated a process left behind by an earlier daemon");
     const opened = await openRecords(config, report, { isRequired: false });
     const records = new LimitedStore(opened, {
       limitOf: (tenant) => storageLimitOf(tenant, keys.keys, current.config.storage),

@@ -53,8 +53,8 @@ const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error
   wedged: "It was wedged",
   stopped: "Stopped",
   evicted: "Stopped to make room for another model",
-  idle: "Stopped, since nobody had used it for a while",
-  reload: "Stopped, since its configuration changed",
+  idle: "Stopped after its idle time",
+  reload: "Stopped because its configuration changed",
 };
 
 /** Why we ended an engine. `detail` follows the sentence after a colon. */

@@ -213,7 +213,7 @@ export class SlotCache {
       await this.#files.keepOnly(new Set(models.map((model) => model.name)));
       await this.#files.keepBudget();
     } catch (error) {
-      this.#options.log.warn({ err: error }, "conversations on disk that nobody needs could not be deleted");
+      this.#options.log.warn({ err: error }, "unused conversations on disk could not be deleted");
     }
   }
 

@@ -88,7 +88,7 @@ export class KeyRing {
       ];
     return this.#stored[0] === NOBODY
       ? [
-          `The store had API keys and has none now, so requests over the network are refused: restore a backup, create keys anew, or delete ${storedKeysFile(paths)} and restart to serve without keys.`,
+          `The store had API keys and has none now, so requests over the network are refused: restore a backup, create new keys, or delete ${storedKeysFile(paths)} and restart to serve without keys.`,
         ]
       : [];
   }

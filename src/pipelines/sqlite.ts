@@ -64,7 +64,7 @@ export class SqliteFile {
     this.#process ??= this.#start();
     const { promise, resolve, reject } = Promise.withResolvers<SqlReply>();
     const process = this.#process;
-    const ended = (): void => reject(this.#failed("the process that has it ended"));
+    const ended = (): void => reject(this.#failed("its process exited"));
     process.once("message", resolve);
     process.once("exit", ended);
     const timer = setTimeout(() => {

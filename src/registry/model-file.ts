@@ -80,7 +80,7 @@ export const taken = (name: string, file: string): AssistantError =>
 export const occupied = (name: string, file: string): AssistantError =>
   new AssistantError(
     "model_exists",
-    `${file} is there already and does not hold the model ${JSON.stringify(name)} alone, so it was left as it is.`,
+    `${file} already exists and does not contain only the model ${JSON.stringify(name)}, so it was not changed.`,
     { param: "name", remedy: "Choose another name, or move that file away first." },
   );
 

@@ -49,7 +49,7 @@ export interface LocalSettings {
 
 export interface PresetOrder {
   readonly preset: string;
-  /** Download it where it is not here. */
+  /** Download it if it is not on this machine. */
   readonly download: boolean;
   /** Another one than that of the preset's file; null: that one. */
   readonly quantization: string | null;
@@ -292,7 +292,7 @@ function requireFree(name: string, config: Config): void {
 /** A configuration that is sound without what was written is not the daemon's fault. */
 function asMistake(error: unknown): unknown {
   if (!isAssistantError(error) || error.code !== "config_invalid") return error;
-  return new AssistantError("invalid_request", `What was asked for cannot be configured: ${error.message}`, {
+  return new AssistantError("invalid_request", `The model cannot be configured: ${error.message}`, {
     param: "config",
     cause: error,
   });

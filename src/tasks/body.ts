@@ -31,7 +31,7 @@ const anyObject = (description: string) =>
 /** The body of `POST /api/v1/tasks`. A field that is null counts as missing. */
 export const TaskBody = Type.Object({
   model: text("Name or alias of the model.", { minLength: 1 }),
-  prompt: text("What is asked, where there are no messages.", { minLength: 1 }),
+  prompt: text("The prompt, if there are no messages.", { minLength: 1 }),
   input_text: text("Follows the prompt after an empty line."),
   messages: list(Message, "A conversation, in the place of a prompt."),
   conversation_id: text("Conversation that the task belongs to.", {
@@ -56,13 +56,13 @@ export const TaskBody = Type.Object({
     patternText: "a time with its zone, such as 2026-01-31T18:00:00Z",
   }),
   max_attempts: integer("How often it is tried.", { minimum: 1, maximum: 100 }),
-  fallback_models: list(Type.String({ minLength: 1 }), "Models that are asked where the first cannot answer.", {
+  fallback_models: list(Type.String({ minLength: 1 }), "Models to use if the first one cannot answer.", {
     maxItems: MAX_FALLBACKS,
   }),
   provider_config: Type.Optional(
     Type.Object({ model_name: text("Name or alias of the model.", { minLength: 1 }), ...sampling }),
   ),
   generation_params: Type.Optional(Type.Object(sampling)),
-  extra_params: anyObject("Further fields of the chat request, as its model's server knows them."),
+  extra_params: anyObject("Additional fields of the chat request, passed to the model's server."),
 });
 export type TaskBody = Static<typeof TaskBody>;

@@ -63,7 +63,10 @@ export async function* followTask(
       continue;
     }
     if (isClosed())
-      throw new AssistantError("shutting_down", "The daemon is stopping; the task goes on when it is started again.");
+      throw new AssistantError(
+        "shutting_down",
+        "The daemon is shutting down; the task continues when it is started again.",
+      );
     const idle = Promise.withResolvers<"idle">();
     using _timer = clock.after(IDLE_MS, () => idle.resolve("idle"));
     if ((await Promise.race([next.changed, idle.promise])) === "idle") yield { type: "idle" };

@@ -277,7 +277,7 @@ const repairing = (request: JsonObject, text: string, problem: string): JsonObje
     { role: "assistant", content: text },
     {
       role: "user",
-      content: `This is not what was asked for: ${problem}. Answer again, with the corrected JSON alone.`,
+      content: `This answer is invalid: ${problem}. Answer again, with only the corrected JSON.`,
     },
   ],
 });

@@ -205,7 +205,7 @@ function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
   ofModels("assistant_model_waiting", "Requests that wait for the model.", ({ queued }) => queued);
   ofModels(
     "assistant_model_in_flight",
-    "Requests that instances of the model work on here.",
+    "Running requests on local instances of the model.",
     ({ name }, { instances }) =>
       instances.reduce((sum, { model, inFlight }) => (model === name ? sum + inFlight : sum), 0),
   );
@@ -224,7 +224,7 @@ function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
       ),
   );
   ofInstances("assistant_instance_in_flight", "Requests on the instance.", ({ inFlight }) => inFlight);
-  ofInstances("assistant_instance_slots", "Requests that it works on at once.", ({ slots }) => slots);
+  ofInstances("assistant_instance_slots", "Concurrent requests that it can process.", ({ slots }) => slots);
   ofInstances("assistant_instance_load", "Work in flight divided by capacity.", ({ load }) => load);
   ofInstances(
     "assistant_instance_decode_tokens_per_second",
@@ -265,7 +265,7 @@ function statusMetrics(registry: Registry): (status: DaemonStatus) => void {
   ofNodes("assistant_node_up", "1 while the remote server can be used.", ({ state }) => (state === "up" ? 1 : 0));
   ofNodes(
     "assistant_node_in_flight",
-    "Requests from here that the remote server works on.",
+    "Running requests on the remote server from this daemon.",
     ({ inFlight }) => inFlight,
   );
   ofProviders("assistant_provider_up", "1 while the provider can be used.", ({ state }) => (state === "up" ? 1 : 0));

@@ -37,7 +37,7 @@ export function servedMetrics(
   const answers = ofModel("assistant_completion_tokens", "Length of answers.", COUNT_BUCKETS);
   const finished = new Counter({
     name: "assistant_finished_total",
-    help: "Answers, by why they ended.",
+    help: "Answers, by finish reason.",
     labelNames: ["model", "reason"],
     registers,
   });

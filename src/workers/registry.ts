@@ -103,7 +103,7 @@ export class Workers implements RemoteSource, WorkerEvents {
     const { name, endpoint, protocol } = registration;
     if (this.#find(registration) !== null) throw duplicated();
     if (this.#ports.isTaken(name))
-      throw new AssistantError("model_exists", `A model is called ${JSON.stringify(name)} already.`, {
+      throw new AssistantError("model_exists", `A model named ${JSON.stringify(name)} already exists.`, {
         param: "name",
         remedy: "Register under another name.",
       });

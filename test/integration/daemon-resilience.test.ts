@@ -44,7 +44,7 @@ test("a daemon that has run for a while and does not answer is named by `serve` 
       const begun = performance.now();
       const { exitCode, stderr } = await assistant.run(command.split(" "));
       expect([command, exitCode]).toEqual([command, 1]);
-      expect(stderr).toContain(`The daemon (pid ${pid}) runs but does not answer`);
+      expect(stderr).toContain(`The daemon (pid ${pid}) is running but does not respond`);
       expect(performance.now() - begun).toBeLessThan(10_000);
     }
     expect((await assistant.run(["list"])).exitCode).toBe(0);

@@ -1,22 +1,19 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { adminRoutes } from "../../src/api/routes.ts";
 import { eventually } from "../support/assistant.ts";
 import { callEngine, testModel } from "../support/fake-engine.ts";
-import { chatBody, chatModel, embeddingModel, emptyStatus, type TestGateway, testGateway } from "../support/gateway.ts";
+import {
+  chatBody,
+  chatModel,
+  embeddingModel,
+  emptyStatus,
+  startGateway,
+  type TestGateway,
+} from "../support/gateway.ts";
 import { postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
-
-let running: TestGateway | null = null;
-const start: typeof testGateway = async (...args) => {
-  running = await testGateway(...args);
-  return running;
-};
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const json = { "content-type": "application/json" };
 const streamAnswer = sseHead + chatEvents(["a", "b", "c"]).map(chunk).join("") + LAST_CHUNK;
@@ -30,7 +27,7 @@ const post = (
 
 describe("every answer", () => {
   test("says its id, model, instance and wait", async () => {
-    const { url } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     const { headers } = await post(url, chatBody({ model: "stream-chat" }));
     expect(headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{24}$/);
     expect([headers.get("x-assistant-model"), headers.get("x-assistant-instance")]).toEqual(["river", "stub@cpu"]);
@@ -38,7 +35,7 @@ describe("every answer", () => {
   });
 
   test("keeps a sane id of the client's own and replaces any other", async () => {
-    const { url } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     const idFor = async (given: string): Promise<string | null> =>
       (await post(url, chatBody(), { "x-request-id": given })).headers.get("x-request-id");
     expect(await idFor("trace-1.a:b")).toBe("trace-1.a:b");
@@ -47,7 +44,7 @@ describe("every answer", () => {
   });
 
   test("has an id of ours in the log, whatever ids clients choose", async () => {
-    const { url, lines, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url, lines, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     dispatcher.hold();
     const same = [post(url, chatBody(), { "x-request-id": "same" }), post(url, chatBody(), { "x-request-id": "same" })];
     await eventually("both wait", () => dispatcher.asked.length === 2);
@@ -61,7 +58,7 @@ describe("every answer", () => {
   });
 
   test("has one log line that tells the rest", async () => {
-    const { port, lines } = await start((socket) => socket.end(streamAnswer));
+    const { port, lines } = await startGateway((socket) => socket.end(streamAnswer));
     const client = await rawClient(port);
     client.send(postBytes("/v1/chat/completions", chatBody({ stream: true }), { headers: { "x-request-id": "mine" } }));
     await client.until(LAST_CHUNK);
@@ -85,7 +82,7 @@ describe("every answer", () => {
 
 describe("the scheduler", () => {
   test("is told what it needs of a request", async () => {
-    const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), {
+    const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')), {
       fingerprint: ({ messages }, scope) => ({
         promptTokens: 77,
         prefix: [{ hash: `${scope}/${(messages as unknown[]).length}`, tokens: 77 }],
@@ -110,7 +107,7 @@ describe("the scheduler", () => {
     [{ "x-stainless-timeout": "10" }, false, 11_000],
     [{ "x-stainless-timeout": "10" }, true, null],
   ])("is told the earliest deadline that %o states, streamed: %s", async (headers, stream, expectedMs) => {
-    const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     const before = Date.now();
     await post(url, chatBody({ stream }), headers);
     const deadlineAt = dispatcher.asked[0]?.deadlineAt ?? null;
@@ -122,7 +119,7 @@ describe("the scheduler", () => {
   });
 
   test("is told a usual length and no deadline where the client set none", async () => {
-    const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     await post(url, chatBody());
     expect(dispatcher.asked[0]).toMatchObject({ priority: 50, maxTokens: 256, deadlineAt: null });
   });
@@ -131,8 +128,8 @@ describe("the scheduler", () => {
 describe("a request without a model", () => {
   const noModel = { messages: [{ role: "user", content: "x" }] };
   const second = testModel({ name: "brook" });
-  const served = async (models: Parameters<typeof testGateway>[1]): Promise<string | null> => {
-    const { url } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), models);
+  const served = async (models: Parameters<typeof startGateway>[1]): Promise<string | null> => {
+    const { url } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')), models);
     return (await post(url, noModel)).headers.get("x-assistant-model");
   };
 
@@ -143,14 +140,14 @@ describe("a request without a model", () => {
     expect(await served({ models: [chatModel, { ...second, aliases: ["default"] }] })).toBe("brook");
   });
   test("is refused where the choice is open, with the choices", async () => {
-    const { url } = await start(() => {}, { models: [chatModel, second] });
+    const { url } = await startGateway(() => {}, { models: [chatModel, second] });
     const answer = await post(url, noModel);
     expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining('\\"river\\", \\"brook\\"')]);
   });
 });
 
 test("usage is added to streams of a model that always tells it", async () => {
-  const { port, upstream } = await start((socket) => socket.end(streamAnswer), {
+  const { port, upstream } = await startGateway((socket) => socket.end(streamAnswer), {
     models: [{ ...chatModel, includeUsage: true }],
   });
   const client = await rawClient(port);
@@ -165,15 +162,15 @@ test("usage is added to streams of a model that always tells it", async () => {
 test.each(["/chat/completions", "/v1/chat/completions/", "/v1/chat/completions?api-version=1"])(
   "%s is understood",
   async (path) => {
-    const { url, upstream } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+    const { url, upstream } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     expect((await post(url, chatBody(), {}, path)).status).toBe(200);
     expect(upstream.requests[0]?.head).toMatch(/^POST \/v1\/chat\/completions HTTP\/1\.1\r\n/);
   },
 );
 
 describe("answers from memory", () => {
-  const get = async (path: string): Promise<{ status: number; json: unknown }> => {
-    const { url } = running ?? (await start(() => {}));
+  const get = async (path: string, gateway?: TestGateway): Promise<{ status: number; json: unknown }> => {
+    const { url } = gateway ?? (await startGateway(() => {}));
     const answer = await fetch(url + path);
     return { status: answer.status, json: await answer.json() };
   };
@@ -204,9 +201,9 @@ describe("answers from memory", () => {
   });
 
   test("names with a slash are found, escaped or not", async () => {
-    await start(() => {}, { models: [testModel({ name: "org/model" })] });
-    expect((await get("/v1/models/org/model")).json).toMatchObject({ id: "org/model" });
-    expect((await get("/v1/models/org%2Fmodel")).json).toMatchObject({ id: "org/model" });
+    const gateway = await startGateway(() => {}, { models: [testModel({ name: "org/model" })] });
+    expect((await get("/v1/models/org/model", gateway)).json).toMatchObject({ id: "org/model" });
+    expect((await get("/v1/models/org%2Fmodel", gateway)).json).toMatchObject({ id: "org/model" });
   });
 
   test("an unknown one is a 404 with the nearest", async () => {
@@ -217,9 +214,9 @@ describe("answers from memory", () => {
   });
 
   test("/v1/info describes the server and its models", async () => {
-    const { port } = await start(() => {});
-    expect((await get("/v1/info")).json).toMatchObject({
-      api_server: { type: "assistant", version: "1.2.3", port: String(port) },
+    const gateway = await startGateway(() => {});
+    expect((await get("/v1/info", gateway)).json).toMatchObject({
+      api_server: { type: "assistant", version: "1.2.3", port: String(gateway.port) },
       chat_model: { name: "river", type: "chat", ctx_size: 4096 },
       embedding_model: { name: "vectors" },
       extras: {},
@@ -227,14 +224,15 @@ describe("answers from memory", () => {
   });
 
   test("/health and HEAD", async () => {
-    expect(await get("/health")).toEqual({ status: 200, json: { status: "ok" } });
-    const head = await fetch(`${running?.url}/v1/models`, { method: "HEAD" });
+    const gateway = await startGateway(() => {});
+    expect(await get("/health", gateway)).toEqual({ status: 200, json: { status: "ok" } });
+    const head = await fetch(`${gateway.url}/v1/models`, { method: "HEAD" });
     expect([head.status, await head.text()]).toEqual([200, ""]);
   });
 });
 
 test("a listener for some models serves those, whatever is asked for", async () => {
-  const { gateway, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')), {
+  const { gateway, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')), {
     models: [chatModel, testModel({ name: "brook" })],
     onlyModels: ["brook"],
   });
@@ -249,13 +247,13 @@ test("a listener for some models serves those, whatever is asked for", async () 
 
 describe("the admin API", () => {
   test("answers on the Unix socket, which is the owner's alone", async () => {
-    const { adminSocket } = await start(() => {});
+    const { adminSocket } = await startGateway(() => {});
     expect((await stat(adminSocket)).mode & 0o777).toBe(0o600);
     expect(JSON.parse((await callEngine(adminSocket, adminRoutes.status)).text)).toEqual(emptyStatus);
   });
 
   test("passes actions on", async () => {
-    const { adminSocket, control } = await start(() => {});
+    const { adminSocket, control } = await startGateway(() => {});
     expect((await callEngine(adminSocket, adminRoutes.instance("river@cpu"), { action: "restart" })).status).toBe(202);
     expect((await callEngine(adminSocket, adminRoutes.model("org/model"), { action: "unload" })).status).toBe(202);
     expect((await callEngine(adminSocket, adminRoutes.shutdown, { now: true })).status).toBe(202);
@@ -268,7 +266,7 @@ describe("the admin API", () => {
   });
 
   test("refuses what it does not know", async () => {
-    const { adminSocket, control } = await start(() => {});
+    const { adminSocket, control } = await startGateway(() => {});
     const codes = [];
     for (const [path, body] of [
       [adminRoutes.instance("nobody"), { action: "stop" }],
@@ -289,7 +287,7 @@ describe("the admin API", () => {
   });
 
   test("a full status fits its schema, field by field", async () => {
-    const { adminSocket, control } = await start(() => {});
+    const { adminSocket, control } = await startGateway(() => {});
     const full = {
       ...emptyStatus,
       url: "http://127.0.0.1:1",
@@ -304,7 +302,7 @@ describe("the admin API", () => {
 describe("closing", () => {
   test("lets the running stream end and takes no more", async () => {
     let go: () => void = () => {};
-    const { gateway, port, url } = await start((socket) => {
+    const { gateway, port, url } = await startGateway((socket) => {
       socket.write(streamAnswer.slice(0, -20));
       go = () => void socket.end(streamAnswer.slice(-20));
     });
@@ -324,7 +322,7 @@ describe("closing", () => {
   });
 
   test("in a hurry ends it", async () => {
-    const { gateway, port, dispatcher } = await start((socket) => void socket.write(streamAnswer.slice(0, -20)));
+    const { gateway, port, dispatcher } = await startGateway((socket) => void socket.write(streamAnswer.slice(0, -20)));
     const client = await rawClient(port);
     client.send(postBytes("/v1/chat/completions", chatBody({ stream: true })));
     await client.until('"content":"c"');
@@ -337,7 +335,7 @@ describe("closing", () => {
 });
 
 test("an address that is taken, and a path that cannot be written, are said", async () => {
-  const { gateway, port, directory } = await start(() => {});
+  const { gateway, port, directory } = await startGateway(() => {});
   await expect(gateway.listen({ host: "127.0.0.1", port })).rejects.toMatchObject({
     code: "address_in_use",
     message: expect.stringContaining(String(port)),

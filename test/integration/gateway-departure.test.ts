@@ -1,18 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway } from "../support/gateway.ts";
 import { postBytes, type RawClient, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, sseHead } from "../support/scripted-upstream.ts";
-
-let running: TestGateway | null = null;
-const start: typeof testGateway = async (...args) => {
-  running = await testGateway(...args);
-  return running;
-};
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const path = "/v1/chat/completions";
 const firstEvents = chatEvents(["The", " Rhine"]).slice(0, 3).map(chunk).join("");
@@ -26,7 +16,7 @@ const leavings: readonly (readonly [string, (client: RawClient) => void])[] = [
 
 describe.each(leavings)("a client that %s", (_, leave) => {
   test("while it waits in the queue causes no dispatch", async () => {
-    const { port, dispatcher, upstream } = await start(() => {});
+    const { port, dispatcher, upstream } = await startGateway(() => {});
     dispatcher.hold();
     const client = await rawClient(port);
     client.send(postBytes(path, chatBody({ stream: true })));
@@ -39,7 +29,7 @@ describe.each(leavings)("a client that %s", (_, leave) => {
   });
 
   test.each([true, false])("in prefill stops the engine (streamed: %s)", async (stream) => {
-    const { port, dispatcher, upstream } = await start(() => {});
+    const { port, dispatcher, upstream } = await startGateway(() => {});
     const client = await rawClient(port);
     client.send(postBytes(path, chatBody({ stream })));
     await eventually("the engine has the request", () => upstream.requests.length === 1);
@@ -51,7 +41,9 @@ describe.each(leavings)("a client that %s", (_, leave) => {
   });
 
   test("in decode stops the engine", async () => {
-    const { port, dispatcher, upstream, lines } = await start((socket) => void socket.write(sseHead + firstEvents));
+    const { port, dispatcher, upstream, lines } = await startGateway(
+      (socket) => void socket.write(sseHead + firstEvents),
+    );
     const client = await rawClient(port);
     client.send(postBytes(path, chatBody({ stream: true })));
     await client.until("Rhine");
@@ -64,7 +56,7 @@ describe.each(leavings)("a client that %s", (_, leave) => {
   });
 
   test("in decode of an answer that is not streamed stops the engine", async () => {
-    const { port, upstream } = await start(
+    const { port, upstream } = await startGateway(
       (socket) =>
         void socket.write(
           'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"choices":[',
@@ -79,7 +71,7 @@ describe.each(leavings)("a client that %s", (_, leave) => {
 });
 
 test("a client that half-closes while it still sends is gone", async () => {
-  const { port, dispatcher } = await start(() => {});
+  const { port, dispatcher } = await startGateway(() => {});
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody()).slice(0, -5));
   client.socket.end();
@@ -88,7 +80,7 @@ test("a client that half-closes while it still sends is gone", async () => {
 });
 
 test("the departure of one pipelining client takes all its requests along", async () => {
-  const { port, upstream } = await start(() => {});
+  const { port, upstream } = await startGateway(() => {});
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })) + postBytes(path, chatBody({ stream: true })));
   await eventually("both are at the engine", () => upstream.requests.length === 2);
@@ -97,7 +89,7 @@ test("the departure of one pipelining client takes all its requests along", asyn
 });
 
 test("a hundred clients that leave give a hundred slots back", async () => {
-  const { port, dispatcher, upstream } = await start((socket) => void socket.write(sseHead + firstEvents));
+  const { port, dispatcher, upstream } = await startGateway((socket) => void socket.write(sseHead + firstEvents));
   const clients = await Promise.all(
     Array.from({ length: 100 }, async () => {
       const client = await rawClient(port);

@@ -4,19 +4,17 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { callEngine, engineRecord, fakeEngineProgram, type Knobs } from "../support/fake-engine.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { LAST_CHUNK } from "../support/scripted-upstream.ts";
 
-let running: TestGateway | null = null;
 let stopEngine: () => Promise<void> = async () => {};
 
 /** The gateway in front of the fake engine program: HTTP as a real server speaks it, in a process that can really die. */
 async function start(
   knobs: Partial<Knobs>,
 ): Promise<{ port: number; url: string; engine: string; gateway: TestGateway }> {
-  const gateway = await testGateway(() => {});
-  running = gateway;
+  const gateway = await startGateway(() => {});
   const engine = join(gateway.directory, "fake.sock");
   const child = spawn(process.execPath, [fakeEngineProgram, "--socket", engine], {
     env: { FAKE_ENGINE: JSON.stringify(knobs), NODE_NO_WARNINGS: "1" },
@@ -37,8 +35,6 @@ async function start(
   return { port: gateway.port, url: gateway.url, engine, gateway };
 }
 afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
   await stopEngine();
 });
 
@@ -72,13 +68,13 @@ test("an engine that is killed mid-stream leaves an error and not a silence", as
 });
 
 test.each([true, false])("a hanging engine is left with its client (streamed: %s)", async (stream) => {
-  const { port, engine } = await start({ hangBeforeHeaders: true });
+  const { port, engine, gateway } = await start({ hangBeforeHeaders: true });
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream })));
   await eventually("the engine has it", async () => (await engineRecord(engine)).requests === 1);
   client.socket.end();
   await eventually("the gateway lets go", () => client.ended());
-  await eventually("the slot is back", () => running?.dispatcher.granted[0]?.disposed === true);
+  await eventually("the slot is back", () => gateway.dispatcher.granted[0]?.disposed === true);
 });
 
 test.each([true, false])("the engine counts a client that leaves in decode as gone (streamed: %s)", async (stream) => {

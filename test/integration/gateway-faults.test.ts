@@ -1,20 +1,10 @@
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { AssistantError } from "../../src/core/errors.ts";
 import { eventually } from "../support/assistant.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
-
-let running: TestGateway | null = null;
-const start: typeof testGateway = async (...args) => {
-  running = await testGateway(...args);
-  return running;
-};
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const path = "/v1/chat/completions";
 const events = chatEvents(["The", " Rhine"]);
@@ -39,7 +29,9 @@ async function post(url: string, body: object): Promise<{ status: number; header
 }
 
 test("an engine that dies between two events ends the stream with an error event", async () => {
-  const { port, dispatcher } = await start((socket) => void socket.write(sseHead + begun, () => socket.destroy()));
+  const { port, dispatcher } = await startGateway(
+    (socket) => void socket.write(sseHead + begun, () => socket.destroy()),
+  );
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   const body = bodyOf(await client.untilClosed());
@@ -52,7 +44,7 @@ test("an engine that dies between two events ends the stream with an error event
 
 test("an engine that dies within a chunk leaves the stream visibly broken", async () => {
   const half = chunk(events[3] ?? "").slice(0, 40);
-  const { port } = await start((socket) => void socket.write(sseHead + begun + half, () => socket.destroy()));
+  const { port } = await startGateway((socket) => void socket.write(sseHead + begun + half, () => socket.destroy()));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   const body = bodyOf(await client.untilClosed());
@@ -64,7 +56,7 @@ test("an engine that dies between two events of one chunk leaves the stream visi
   // Both events are announced as one chunk, of which only the first arrives.
   const both = chunk(`${events[2]}${events[3]}`);
   const cut = both.slice(0, both.indexOf("\n\n") + 2);
-  const { port } = await start((socket) => void socket.write(sseHead + cut, () => socket.destroy()));
+  const { port } = await startGateway((socket) => void socket.write(sseHead + cut, () => socket.destroy()));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   expect(bodyOf(await client.untilClosed())).toBe(cut);
@@ -74,7 +66,7 @@ test.each([false, true])(
   "an engine that dies before its answer costs nothing but time: another one gets the request, streamed: %s",
   async (stream) => {
     let died = 0;
-    const { url, dispatcher } = await start((socket) => {
+    const { url, dispatcher } = await startGateway((socket) => {
       if (died++ === 0) socket.destroy();
       else socket.end(stream ? sseHead + events.map(chunk).join("") + LAST_CHUNK : jsonAnswer('{"n":1}'));
     });
@@ -90,14 +82,14 @@ test.each([false, true])(
 );
 
 test("a request at which two engines die is a 502, and no third one gets it", async () => {
-  const { url, dispatcher } = await start((socket) => socket.destroy());
+  const { url, dispatcher } = await startGateway((socket) => socket.destroy());
   const { status, json } = await post(url, chatBody());
   expect([status, json.error.code, json.error.type]).toEqual([502, "engine_lost", "server_error"]);
   expect(dispatcher.granted).toHaveLength(2);
 });
 
 test("a request whose instance is stopped on purpose is not tried again", async () => {
-  const { url, dispatcher } = await start(() => {});
+  const { url, dispatcher } = await startGateway(() => {});
   const asked = post(url, chatBody());
   await eventually("it is at the engine", () => dispatcher.granted.length === 1);
   dispatcher.granted[0]?.lose(new AssistantError("engine_stopped", "Instance river@cpu was stopped."));
@@ -107,13 +99,13 @@ test("a request whose instance is stopped on purpose is not tried again", async 
 });
 
 test("an engine that dies after the head of a stream is a 502 as well", async () => {
-  const { url } = await start((socket) => void socket.write(sseHead, () => socket.destroy()));
+  const { url } = await startGateway((socket) => void socket.write(sseHead, () => socket.destroy()));
   const { status, json } = await post(url, chatBody({ stream: true }));
   expect([status, json.error.code]).toEqual([502, "engine_lost"]);
 });
 
 test("half an answer in one piece breaks the connection", async () => {
-  const { port } = await start(
+  const { port } = await startGateway(
     (socket) =>
       void socket.write(
         'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"choices":[',
@@ -140,7 +132,7 @@ describe("answers that are none", () => {
     ["a server error without JSON", "HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\noops"],
     ["an unexpected status", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"],
   ])("%s is an engine_error", async (_, bytes) => {
-    const { url } = await start((socket) => socket.end(bytes));
+    const { url } = await startGateway((socket) => socket.end(bytes));
     const { status, json } = await post(url, chatBody());
     expect([status, json.error.code]).toEqual([502, "engine_error"]);
     expect(json.error.request_id).toMatch(/^req_/);
@@ -151,7 +143,7 @@ test.each([503, 200])(
   "an empty answer with status %i is an error at once, although the engine keeps the connection open",
   async (engineStatus) => {
     const head = `HTTP/1.1 ${engineStatus} Any\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n`;
-    const { url, upstream } = await start((socket) => void socket.write(head));
+    const { url, upstream } = await startGateway((socket) => void socket.write(head));
     const { status, json } = await post(url, chatBody());
     expect([status, json.error.code]).toEqual([502, "engine_error"]);
     expect(upstream.requests.length).toBe(1);
@@ -161,7 +153,7 @@ test.each([503, 200])(
 test("the engine's refusal of a long prompt is context_length_exceeded, with the numbers", async () => {
   const refusal =
     '{"error":{"code":400,"message":"request (4001 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":4001,"n_ctx":512}}';
-  const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer(refusal, "400 Bad Request")));
+  const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer(refusal, "400 Bad Request")));
   const { status, json } = await post(url, chatBody({ stream: true }));
   expect([status, json.error.code]).toEqual([400, "context_length_exceeded"]);
   expect(json.error.message).toContain("4001");
@@ -173,7 +165,7 @@ test("an engine's refusal in chunks is understood too", async () => {
   const refusal = chunk(
     '{"error":{"code":400,"message":"[json.exception.type_error.302] type must be number","type":"invalid_request_error"}}',
   );
-  const { url } = await start(
+  const { url } = await startGateway(
     (socket) =>
       void socket.write(
         `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${refusal}${LAST_CHUNK}`,
@@ -184,7 +176,7 @@ test("an engine's refusal in chunks is understood too", async () => {
 });
 
 test("a request whose engine cannot be reached goes to another one, once", async () => {
-  const { url, dispatcher, upstream, directory } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+  const { url, dispatcher, upstream, directory } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
   dispatcher.socketPaths = [join(directory, "gone.sock"), upstream.socketPath];
   const answer = await fetch(url + path, {
     method: "POST",
@@ -196,7 +188,7 @@ test("a request whose engine cannot be reached goes to another one, once", async
 });
 
 test("two engines that cannot be reached are a 502", async () => {
-  const { url, dispatcher, directory } = await start(() => {});
+  const { url, dispatcher, directory } = await startGateway(() => {});
   dispatcher.socketPaths = [join(directory, "gone.sock")];
   const { status, json } = await post(url, chatBody());
   expect([status, json.error.code]).toEqual([502, "engine_lost"]);
@@ -205,7 +197,7 @@ test("two engines that cannot be reached are a 502", async () => {
 });
 
 test("an instance that is taken away under a stream ends it with the reason", async () => {
-  const { port, dispatcher, upstream } = await start((socket) => void socket.write(sseHead + begun));
+  const { port, dispatcher, upstream } = await startGateway((socket) => void socket.write(sseHead + begun));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   await client.until("Rhine");
@@ -217,7 +209,7 @@ test("an instance that is taken away under a stream ends it with the reason", as
 });
 
 test("an instance that is taken away before the request was sent is replaced", async () => {
-  const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer('{"n":1}')));
+  const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
   const acquire = dispatcher.acquire.bind(dispatcher);
   let first = true;
   dispatcher.acquire = async (...args) => {

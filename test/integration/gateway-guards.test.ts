@@ -1,25 +1,19 @@
 import { createHash } from "node:crypto";
 import { request } from "node:http";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { describe, expect, test, vi } from "vitest";
+import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
-let running: TestGateway | null = null;
 const start = async (): Promise<TestGateway> => {
-  running = await testGateway((socket, { body }) => {
+  return startGateway((socket, { body }) => {
     socket.end(
       body.includes('"stream":true')
         ? sseHead + chatEvents(["x"]).map(chunk).join("") + LAST_CHUNK
         : jsonAnswer('{"n":1}'),
     );
   });
-  return running;
 };
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 /** fetch forbids Host and Origin; node:http sends what it is told. */
 function call(

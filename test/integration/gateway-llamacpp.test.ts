@@ -1,19 +1,15 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { testModel } from "../support/fake-engine.ts";
-import { chatModel, embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatModel, embeddingModel, startGateway, type TestGateway } from "../support/gateway.ts";
 import { chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
 const coder = testModel({ name: "coder", capabilities: { type: "chat", completion: true, infill: true } });
 const plain = testModel({ name: "plain", capabilities: { type: "chat", completion: true, infill: false } });
 
 let running: TestGateway | null = null;
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
-const start = async (answer: string, options: Parameters<typeof testGateway>[1] = {}): Promise<TestGateway> => {
-  running = await testGateway((socket) => socket.end(answer), options);
+const start = async (answer: string, options: Parameters<typeof startGateway>[1] = {}): Promise<TestGateway> => {
+  running = await startGateway((socket) => socket.end(answer), options);
   return running;
 };
 const post = (path: string, body: object): Promise<Response> =>

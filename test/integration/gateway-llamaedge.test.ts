@@ -1,16 +1,12 @@
-import { afterEach, expect, test } from "vitest";
-import { chatModel, embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
+import { expect, test } from "vitest";
+import { chatModel, embeddingModel, startGateway, type TestGateway } from "../support/gateway.ts";
 import { jsonAnswer } from "../support/scripted-upstream.ts";
 
 let running: TestGateway | null = null;
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 /** An engine for which every word is one token. */
-const start = async (options: Parameters<typeof testGateway>[1] = {}): Promise<TestGateway> => {
-  running = await testGateway((socket, { body }) => {
+const start = async (options: Parameters<typeof startGateway>[1] = {}): Promise<TestGateway> => {
+  running = await startGateway((socket, { body }) => {
     const { content } = JSON.parse(body) as { content: readonly (string | number)[] };
     const tokens = content.map((part) => (typeof part === "number" ? part : 7));
     socket.end(jsonAnswer(JSON.stringify({ tokens })));

@@ -55,7 +55,7 @@ test("where keys are configured, the page shows the models of the key alone", as
   gateway.settings.apiKeys = [{ name: "me", sha256, models: ["vectors"] }];
   try {
     const anonymous = await (await fetch(`${gateway.url}/`, { headers: html })).text();
-    expect(anonymous).toContain("An API key is needed here");
+    expect(anonymous).toContain("This page requires an API key");
     expect(anonymous).not.toContain("river");
     const known = await (await fetch(`${gateway.url}/`, { headers: { ...html, "x-api-key": "secret" } })).text();
     expect(known).toContain("<code>vectors</code>");

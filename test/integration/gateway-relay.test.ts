@@ -1,25 +1,15 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
-
-let running: TestGateway | null = null;
-const start: typeof testGateway = async (...args) => {
-  running = await testGateway(...args);
-  return running;
-};
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const events = chatEvents(["The", " Rhine", ', née "Rhenus"', " 🌊"]);
 const framed = events.map(chunk).join("") + LAST_CHUNK;
 const path = "/v1/chat/completions";
 
 test("a stream reaches the client byte for byte, chunk framing included", async () => {
-  const { port } = await start((socket) => socket.end(sseHead + framed));
+  const { port } = await startGateway((socket) => socket.end(sseHead + framed));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   const answer = await client.until(LAST_CHUNK);
@@ -30,7 +20,7 @@ test("a stream reaches the client byte for byte, chunk framing included", async 
 });
 
 test("the engine gets the client's bytes unchanged", async () => {
-  const { port, upstream } = await start((socket) => socket.end(jsonAnswer('{"ok":true}')));
+  const { port, upstream } = await startGateway((socket) => socket.end(jsonAnswer('{"ok":true}')));
   const body = '{ "model":"river",\n "messages" : [{"role":"user","content":"Grüße 🌊"}], "unknown_field": [1, 2.50] }';
   const client = await rawClient(port);
   client.send(postBytes(path, body));
@@ -39,7 +29,7 @@ test("the engine gets the client's bytes unchanged", async () => {
 });
 
 test("one connection serves streamed and whole answers one after the other", async () => {
-  const { port } = await start((socket, { body }) =>
+  const { port } = await startGateway((socket, { body }) =>
     socket.end(body.includes('"stream":true') ? sseHead + framed : jsonAnswer('{"n":1}')),
   );
   const client = await rawClient(port);
@@ -55,7 +45,7 @@ test("one connection serves streamed and whole answers one after the other", asy
 
 test("pipelined requests are answered in their order, whatever the engine's order was", async () => {
   const late: (() => void)[] = [];
-  const { port, upstream } = await start((socket, { body }) => {
+  const { port, upstream } = await startGateway((socket, { body }) => {
     const which = /"seed":(\d)/.exec(body)?.[1];
     const answer = (): void => void socket.end(sseHead + chunk(`data: {"answer":${which}}\n\n`) + LAST_CHUNK);
     if (which === "1") late.push(answer);
@@ -73,7 +63,7 @@ test("a slow reader slows the engine down instead of filling the daemon's memory
   const piece = chunk(`data: ${"x".repeat(16_000)}\n\n`);
   let written = 0;
   const pieces = 1_500;
-  const { port } = await start((socket) => {
+  const { port } = await startGateway((socket) => {
     socket.write(sseHead);
     const more = (): void => {
       while (written < pieces) {
@@ -106,7 +96,7 @@ test("a slow reader slows the engine down instead of filling the daemon's memory
 });
 
 test("an HTTP/1.0 client gets plain bytes and the end of the connection", async () => {
-  const { port } = await start((socket) => socket.end(sseHead + framed));
+  const { port } = await startGateway((socket) => socket.end(sseHead + framed));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true }), { version: "1.0" }));
   const answer = await client.untilClosed();
@@ -116,7 +106,7 @@ test("an HTTP/1.0 client gets plain bytes and the end of the connection", async 
 });
 
 test("chunks that arrive byte by byte come out whole", async () => {
-  const { port } = await start((socket) => {
+  const { port } = await startGateway((socket) => {
     const bytes = Buffer.from(sseHead + framed);
     let at = 0;
     const step = (): void => {
@@ -133,7 +123,7 @@ test("chunks that arrive byte by byte come out whole", async () => {
 });
 
 test("connections to the engine are kept after whole answers and are the stream's own otherwise", async () => {
-  const { port, upstream } = await start((socket, { head, body }) => {
+  const { port, upstream } = await startGateway((socket, { head, body }) => {
     if (body.includes('"stream":true')) socket.end(sseHead + framed);
     else socket.write(jsonAnswer('{"n":1}', "200 OK", /keep-alive/.test(head) ? "keep-alive" : "close"));
   });
@@ -151,7 +141,7 @@ test("connections to the engine are kept after whole answers and are the stream'
 });
 
 test("a kept connection that the engine has closed in the meantime costs nothing but a new one", async () => {
-  const { port, upstream } = await start((socket) => {
+  const { port, upstream } = await startGateway((socket) => {
     socket.write(jsonAnswer('{"n":1}', "200 OK", "keep-alive"));
     socket.end();
   });
@@ -165,7 +155,7 @@ test("a kept connection that the engine has closed in the meantime costs nothing
 });
 
 test("bytes behind an answer's stated end never reach the next client", async () => {
-  const { port, upstream } = await start((socket) =>
+  const { port, upstream } = await startGateway((socket) =>
     socket.write(`${jsonAnswer('{"n":1}', "200 OK", "keep-alive")}{"stray":true}`),
   );
   const client = await rawClient(port);
@@ -178,7 +168,7 @@ test("bytes behind an answer's stated end never reach the next client", async ()
 });
 
 test("the outcome of a stream is read from its end", async () => {
-  const { port, dispatcher } = await start((socket) => socket.end(sseHead + framed));
+  const { port, dispatcher } = await startGateway((socket) => socket.end(sseHead + framed));
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ stream: true })));
   await client.until(LAST_CHUNK);
@@ -196,7 +186,7 @@ test("the outcome of a stream is read from its end", async () => {
 test("an engine's comments are relayed, and are not the first token", async () => {
   let answer: () => void = () => {};
   let end: () => void = () => {};
-  const { port, dispatcher } = await start((socket) => {
+  const { port, dispatcher } = await startGateway((socket) => {
     socket.write(sseHead + chunk(": ping\n\n"));
     answer = () => void socket.write(chunk('data: {"first":1}\n\n'));
     end = () => void socket.end(framed);
@@ -220,7 +210,7 @@ test("embeddings tell their usage before a long body", async () => {
     usage: { prompt_tokens: 9, total_tokens: 9 },
     data: [{ embedding: vector, index: 0, object: "embedding" }],
   });
-  const { url, dispatcher } = await start((socket) => socket.end(jsonAnswer(body)));
+  const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer(body)));
   const answer = await fetch(`${url}/v1/embeddings`, {
     method: "POST",
     headers: { "content-type": "application/json" },

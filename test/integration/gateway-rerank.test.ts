@@ -1,6 +1,6 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { testModel } from "../support/fake-engine.ts";
-import { embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
+import { embeddingModel, startGateway, type TestGateway } from "../support/gateway.ts";
 import { chunk, jsonAnswer, LAST_CHUNK } from "../support/scripted-upstream.ts";
 
 const judge = testModel({ name: "judge", kind: "rerank" });
@@ -12,13 +12,9 @@ const ranked = (...scores: readonly (number | null)[]): string =>
   });
 
 let running: TestGateway | null = null;
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const start = async (answer: string): Promise<TestGateway> => {
-  running = await testGateway((socket) => socket.end(answer), { models: [judge, embeddingModel] });
+  running = await startGateway((socket) => socket.end(answer), { models: [judge, embeddingModel] });
   return running;
 };
 const post = (path: string, body: object): Promise<Response> =>
@@ -88,7 +84,7 @@ test("scores are in the order of the texts", async () => {
 
 test("pairs of texts are ranked query by query, and their scores are in the order of the pairs", async () => {
   const answers = [ranked(1, 3), ranked(2)];
-  running = await testGateway((socket) => socket.end(jsonAnswer(answers.shift() ?? "")), { models: [judge] });
+  running = await startGateway((socket) => socket.end(jsonAnswer(answers.shift() ?? "")), { models: [judge] });
   const answer = await post("/v1/score", { text_1: ["wet?", "dry?", "wet?"], text_2: ["mud", "sand", "water"] });
   expect(await answer.json()).toMatchObject({
     data: [

@@ -1,17 +1,11 @@
 import { createHash } from "node:crypto";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { ApiKey } from "../../src/core/config.ts";
 import type { PipelineSpec } from "../../src/core/pipeline.ts";
 import { Pipelines } from "../../src/pipelines/pipelines.ts";
 import { testModel } from "../support/fake-engine.ts";
-import { chatBody, chatModel, embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, chatModel, embeddingModel, startGateway, type TestGateway } from "../support/gateway.ts";
 import { jsonAnswer } from "../support/scripted-upstream.ts";
-
-let running: TestGateway | null = null;
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
   name,
@@ -20,11 +14,11 @@ const key = (name: string, more: Partial<ApiKey> = {}): ApiKey => ({
 });
 
 async function start(...keys: ApiKey[]): Promise<TestGateway> {
-  running = await testGateway((socket) => socket.end(jsonAnswer('{"n":1}')), {
+  const gateway = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')), {
     models: [chatModel, embeddingModel, testModel({ name: "secret", aliases: ["hidden"] })],
   });
-  running.settings.apiKeys = keys;
-  return running;
+  gateway.settings.apiKeys = keys;
+  return gateway;
 }
 
 interface Told {
@@ -140,9 +134,8 @@ test("a key limited to models sees and reaches the pipelines among them", async 
     file: `${name}.toml`,
   });
   await pipelines.configure([spec("open"), spec("closed")]);
-  running = await testGateway(() => {}, { pipelines });
-  running.settings.apiKeys = [key("anna", { models: ["open"] })];
-  const { url } = running;
+  const { url, settings } = await startGateway(() => {}, { pipelines });
+  settings.apiKeys = [key("anna", { models: ["open"] })];
   const { body } = await get(url, "/pipelines", "anna");
   expect((body["pipelines"] as { name: string }[]).map(({ name }) => name)).toEqual(["open"]);
   for (const path of ["schema", "heartbeat", "startup"])

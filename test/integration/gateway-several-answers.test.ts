@@ -1,5 +1,5 @@
-import { afterEach, expect, test } from "vitest";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { expect, test } from "vitest";
+import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { chunk, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
 // Answers as llama-server streams them: each counts itself, and several prompts begin with an event of null.
@@ -49,13 +49,9 @@ const probable = [
 ];
 
 let running: TestGateway | null = null;
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 async function ask(events: readonly string[], path: string, body: object): Promise<string> {
-  running = await testGateway((socket) => socket.end(sseHead + events.map(chunk).join("") + LAST_CHUNK));
+  running = await startGateway((socket) => socket.end(sseHead + events.map(chunk).join("") + LAST_CHUNK));
   const answer = await fetch(running.url + path, {
     method: "POST",
     headers: { "content-type": "application/json" },

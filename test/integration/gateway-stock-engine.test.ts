@@ -1,6 +1,6 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
@@ -23,14 +23,10 @@ const stream = [progress, progress, ...plain, usage, done];
 
 let running: TestGateway | null = null;
 const start = async (answer: string): Promise<TestGateway> => {
-  running = await testGateway((socket) => socket.end(answer));
+  running = await startGateway((socket) => socket.end(answer));
   running.dispatcher.noticesDisconnects = false;
   return running;
 };
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const path = "/v1/chat/completions";
 const chunked = (events: readonly string[]): string => sseHead + events.map(chunk).join("") + LAST_CHUNK;

@@ -1,22 +1,17 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { AssistantError } from "../../src/core/errors.ts";
 import { eventually } from "../support/assistant.ts";
 import { testModel } from "../support/fake-engine.ts";
-import { chatBody, type TestGateway, testGateway } from "../support/gateway.ts";
+import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
 import { chatEvents, chunk, jsonAnswer, LAST_CHUNK, sseHead } from "../support/scripted-upstream.ts";
 
-let running: TestGateway | null = null;
 const framed = chatEvents(["The", " Rhine"]).map(chunk).join("") + LAST_CHUNK;
 const start = async (answer = sseHead + framed): Promise<TestGateway> => {
-  running = await testGateway((socket) => socket.end(answer), { signalTimes: { firstMs: 20, everyMs: 20 } });
-  running.dispatcher.hold();
-  return running;
+  const gateway = await startGateway((socket) => socket.end(answer), { signalTimes: { firstMs: 20, everyMs: 20 } });
+  gateway.dispatcher.hold();
+  return gateway;
 };
-afterEach(async () => {
-  await running?.[Symbol.asyncDispose]();
-  running = null;
-});
 
 const path = "/v1/chat/completions";
 const loading = ": waiting for the model to load";
@@ -46,11 +41,10 @@ test("the sign tells the place in the queue and the expected start", async () =>
 });
 
 test("a model whose name no header can hold waits and answers like any other", async () => {
-  running = await testGateway((socket) => socket.end(sseHead + framed), {
+  const { port, dispatcher } = await startGateway((socket) => socket.end(sseHead + framed), {
     signalTimes: { firstMs: 20, everyMs: 20 },
     models: [testModel({ name: "река 川" })],
   });
-  const { port, dispatcher } = running;
   dispatcher.hold();
   const client = await rawClient(port);
   client.send(postBytes(path, chatBody({ model: "река 川", stream: true })));

@@ -80,7 +80,7 @@ test("Ctrl-C ends the transfer on both sides and keeps what has arrived", async 
   pulling.kill("SIGINT");
   const { exitCode, stderr } = await pulling;
   expect(exitCode).toBe(130);
-  expect(stderr).toContain("What has arrived is kept");
+  expect(stderr).toContain("Downloaded data is kept");
   await eventually("the server has let the file go", async () => !(await open()), 5_000);
   const [, end] = await eventually("the server says so", async () => {
     const lines = await transfers(b);
@@ -131,5 +131,5 @@ test("a daemon that is stopped does not wait for a transfer", async () => {
   way.cut();
   const { exitCode, stderr } = await pulling;
   expect(exitCode).toBe(1);
-  expect(stderr).toContain("The same command goes on where it stopped.");
+  expect(stderr).toContain("Run the same command again to resume.");
 });

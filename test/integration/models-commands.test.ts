@@ -148,7 +148,7 @@ describe("pull, list, show, rm", () => {
     });
     expect(await assistant.run(["rm", "smollm2", "own"])).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining("it is left alone"),
+      stderr: expect.stringContaining("it is not deleted"),
     });
     expect(existsSync(join(assistant.root, "data/models/smollm2.gguf"))).toBe(true);
   });
@@ -180,7 +180,7 @@ describe("pull, list, show, rm", () => {
     });
     expect(await assistant.run(["pull", "smollm2"], { env })).toMatchObject({
       exitCode: 130,
-      stderr: expect.stringContaining("What has arrived is kept"),
+      stderr: expect.stringContaining("Downloaded data is kept"),
     });
   });
 });

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import type { DaemonStatus } from "../../src/api/status.ts";
 import type { Config } from "../../src/core/config.ts";
 import { AssistantError } from "../../src/core/errors.ts";
@@ -150,3 +151,10 @@ export const chatBody = (fields: object = {}): object => ({
   messages: [{ role: "user", content: "Name three rivers." }],
   ...fields,
 });
+
+/** A gateway that is closed when the test ends. */
+export async function startGateway(...options: Parameters<typeof testGateway>): Promise<TestGateway> {
+  const gateway = await testGateway(...options);
+  onTestFinished(() => gateway[Symbol.asyncDispose]());
+  return gateway;
+}

@@ -6,32 +6,12 @@ import { connectAnthropic, connectGoogle } from "../../src/upstreams/translate/c
 import { type ProviderRequest, type ProviderScript, providerServer } from "../fakes/dialects/server.ts";
 import { chatCall, RecordingSink, sendingOf } from "./calls.ts";
 import { schemaErrors } from "./openai-schema.ts";
+import { testProvider } from "./providers.ts";
 
 export type DialectName = "anthropic" | "google";
 
 const connectors: Readonly<Record<DialectName, Connector>> = { anthropic: connectAnthropic, google: connectGoogle };
 const MODELS: Readonly<Record<DialectName, string>> = { anthropic: "claude-sonnet-4-5", google: "gemini-2.5-flash" };
-
-export const testProvider = (type: DialectName, baseUrl: string, changes: Partial<Provider> = {}): Provider => ({
-  name: "cloud",
-  type,
-  baseUrl,
-  apiKey: "secret-key",
-  keySource: "the environment variable CLOUD_KEY",
-  headers: {},
-  proxy: null,
-  connectTimeoutMs: 10_000,
-  silenceTimeoutMs: 20_000,
-  weight: 1,
-  maxConcurrency: 8,
-  discovery: true,
-  models: null,
-  takesLlamaFields: false,
-  limitField: null,
-  isAssistant: false,
-  enabled: true,
-  ...changes,
-});
 
 export const HELLO = [{ role: "user", content: "Name three rivers." }];
 
@@ -63,7 +43,7 @@ export function connected(
   baseUrl: string,
   { model = MODELS[dialect], provider: changes = {}, fetch }: AskOptions = {},
 ): ProviderConnection & Disposable {
-  const provider = testProvider(dialect, baseUrl, changes);
+  const provider = testProvider(baseUrl, { type: dialect, apiKey: "secret-key", ...changes });
   const client = new ProviderClient(provider);
   const used = fetch === undefined ? client : ({ provider, fetch } as ProviderClient);
   const connection = connectors[dialect]({ provider, client: used, nodeId: "here", modelName: () => model });

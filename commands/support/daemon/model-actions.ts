@@ -59,7 +59,7 @@ function findModel(name: string, { models }: DaemonStatus): ModelStatus {
       remedy: "There is nothing to load or to stop: `assistant provider list` shows how the provider is.",
     });
   if (found.engine !== "remote") return found;
-  throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} runs on other machines alone.`, {
+  throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} only runs on other machines.`, {
     param: name,
     remedy: "Run the command there.",
   });

@@ -164,7 +164,7 @@ async function withLastLines(exit: EarlyExit, logFile: string): Promise<Assistan
     .filter((line) => line !== "");
   const said =
     lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
-  return new AssistantError("daemon_start_failed", `The daemon ended before it was ready (${exit.message}). ${said}`, {
+  return new AssistantError("daemon_start_failed", `The daemon exited before it was ready (${exit.message}). ${said}`, {
     remedy:
       "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",
     cause: exit,
@@ -172,6 +172,6 @@ async function withLastLines(exit: EarlyExit, logFile: string): Promise<Assistan
 }
 
 const diedAfterwards = (logDir: string): AssistantError =>
-  new AssistantError("daemon_start_failed", "The daemon was ready and ended right after.", {
+  new AssistantError("daemon_start_failed", "The daemon was ready, but exited right away.", {
     remedy: `Its last words are in ${startupLog(logDir)} and in \`assistant logs\`.`,
   });

@@ -56,7 +56,7 @@ export async function engineFindings(
       finding(
         device.id,
         "warning",
-        `no engine here was built for it, so it stays idle`,
+        `no installed engine supports it, so it is not used`,
         "`assistant engine build` makes one for it.",
       ),
     );

@@ -45,7 +45,7 @@ export async function findLogFile(
   if (running === null) {
     throw new AssistantError(
       "daemon_not_running",
-      `The daemon is not running, so it cannot say where the log of ${name} is.`,
+      `The daemon is not running, so the log of ${name} cannot be located.`,
       {
         remedy: `Start it with \`assistant serve\`, or look into ${paths.logDir}.`,
       },

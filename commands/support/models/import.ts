@@ -19,7 +19,7 @@ export async function importModels(
   const references = await modelsOfOllama(path);
   if (references === null) return { models: [await pullAndConfigure(path, order)], problems: [] };
   if (request.name !== null || request.sha256 !== null)
-    throw new AssistantError("usage", `${path} holds the models of Ollama, which keep their names.`, {
+    throw new AssistantError("usage", `${path} contains Ollama's models, which keep their names.`, {
       param: request.name === null ? "sha256" : "name",
       remedy: `Import one of them: \`OLLAMA_MODELS=${path} assistant pull ollama:NAME --name …\`.`,
     });

@@ -55,7 +55,7 @@ export async function pullAndConfigure(
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
     progress.stop();
-    request.progress?.write("Stopped. What has arrived is kept; the same command goes on from there.\n");
+    request.progress?.write("Stopped. Downloaded data is kept; the same command resumes the download.\n");
     await drained();
     process.exit(EXIT_INTERRUPTED);
   } finally {
@@ -91,7 +91,9 @@ const PATHS: Readonly<Record<ModelKind, string>> = {
 
 /** Where it is and how to run it. */
 export function pulledText({ configuration, ...pulled }: PulledModel & { configuration: Configured }): string {
-  const head = pulled.alreadyPresent ? `${pulled.name} is here already` : `Pulled ${pulled.name} from ${pulled.source}`;
+  const head = pulled.alreadyPresent
+    ? `${pulled.name} is already on this machine`
+    : `Pulled ${pulled.name} from ${pulled.source}`;
   const lines = [`${head} (${formatBytes(pulled.bytes)}): ${pulled.file}`];
   if (configuration.written) lines.push(`Wrote ${configuration.file}`);
   const { model, kind, problem } = configuration;

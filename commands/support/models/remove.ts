@@ -111,7 +111,7 @@ function find(name: string, { entries }: Inventory, leftovers: readonly Leftover
       remedy: "`assistant prune` deletes what there is of it, another pull goes on with it.",
     });
   const near = nearestNames(name, new Set(entries.map((entry) => entry.name)));
-  throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(name)} here.`, {
+  throw new AssistantError("model_not_found", `This machine has no model ${JSON.stringify(name)}.`, {
     param: name,
     remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
   });
@@ -123,7 +123,7 @@ function notOurs(entry: InventoryEntry): AssistantError {
       param: entry.name,
       remedy: `Its configuration is ${entry.config?.file}.`,
     });
-  return new AssistantError("usage", `${entry.name} uses ${entry.file}, which no pull put there; it is left alone.`, {
+  return new AssistantError("usage", `${entry.name} uses ${entry.file}, which was not pulled; it is not deleted.`, {
     param: entry.name,
     remedy: "Delete the file yourself if it is no longer needed.",
   });

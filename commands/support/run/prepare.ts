@@ -94,7 +94,7 @@ async function obtain(wanted: string, config: Config, options: PrepareOptions): 
   const pulled = stored ?? (await pullShown(wanted, options));
   const { model, kind, file, written, problem } = await configurePulled(pulled, placeOf(options.context));
   if (model === null || kind === null)
-    throw new AssistantError("config_invalid", `${pulled.name} is here but cannot be run: ${problem}.`, {
+    throw new AssistantError("config_invalid", `${pulled.name} is on this machine but cannot be run: ${problem}.`, {
       remedy: `Correct the file, or look at \`assistant show ${pulled.name}\`.`,
     });
   if (written) options.say(`Wrote ${file}`);

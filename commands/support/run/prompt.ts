@@ -108,7 +108,7 @@ export class TerminalPrompt {
   }
 }
 
-/** Notices the keys that go on with the next line instead of sending the message. Has to hear of them before readline does. */
+/** Notices the keys that continue on the next line instead of sending the message. Has to hear of them before readline does. */
 class KeyWatch {
   readonly #readline: Interface;
   #pasting = false;

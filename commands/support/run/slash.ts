@@ -91,13 +91,13 @@ const unquote = (text: string): string =>
 /** The lines that `/?` prints. */
 export function helpLines(topic: "all" | "set" | "shortcuts"): string[] {
   const set = [
-    "  /set system TEXT            what the model is told before the chat",
+    "  /set system TEXT            set the system message",
     "  /set parameter NAME VALUE   temperature, seed or max_tokens; without VALUE the model's own",
     "  /set verbose, /set quiet    show counts and speed after each answer, or not",
   ];
   const shortcuts = [
     '  """                         begins and ends a message of several lines',
-    "  Alt-Enter, \\ at line end    go on with the next line",
+    "  Alt-Enter, \\ at line end    continue on the next line",
     "  ↑ ↓                         earlier messages",
     "  Ctrl-C                      stop the answer; twice at the prompt: leave",
     "  Ctrl-D                      leave",

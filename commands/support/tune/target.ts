@@ -30,14 +30,10 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
     config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
   if (model === undefined) throw notConfigured(name, config);
   if (model.engine === "command") {
-    throw new AssistantError(
-      "config_invalid",
-      `${model.name} is run by another program, whose settings are unknown here.`,
-      {
-        param: name,
-        remedy: `They are in \`run\` under [command] of ${model.file}.`,
-      },
-    );
+    throw new AssistantError("config_invalid", `${model.name} runs on another program, whose settings are unknown.`, {
+      param: name,
+      remedy: `They are in \`run\` under [command] of ${model.file}.`,
+    });
   }
   if (model.kind === "speech" || model.kind === "transcription")
     throw new AssistantError(

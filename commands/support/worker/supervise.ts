@@ -77,7 +77,7 @@ export async function superviseHandlers(order: HandlersOrder, signal: AbortSigna
       if (code === REFUSED) return REFUSED;
       if (performance.now() - startedAt > WELL_AFTER_MS) pauseMs = FIRST_PAUSE_MS;
       if (code === 0 && reload) continue;
-      say(`worker-${port}-${index} ended (${by ?? code}); starting it again in ${pauseMs / 1000} s`);
+      say(`worker-${port}-${index} exited (${by ?? code}); restarting it in ${pauseMs / 1000} s`);
       await pause(pauseMs, signal);
       pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
     }

@@ -94,7 +94,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   messages: [field(CHAT, messages, "The conversation so far.", { required: true })],
   conversation: [
-    field(CHAT, conversation, "A [conversation](conversations.md) of the daemon's that the messages go on with.", {
+    field(CHAT, conversation, "The stored [conversation](conversations.md) that the messages continue.", {
       dropped: [null],
     }),
   ],
@@ -165,7 +165,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   dry_allowed_length: [field(GENERATING, integer(0), "Longest sequence that may be repeated.")],
   dry_penalty_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "How many tokens it looks back on.")],
   dry_sequence_breakers: [field(GENERATING, texts(256, 40), "Texts at which sequences end.")],
-  xtc_probability: [field(GENERATING, number(0, 1), "How often the likeliest tokens are left out; 0: never.")],
+  xtc_probability: [field(GENERATING, number(0, 1), "Probability of removing the most likely tokens; 0: never.")],
   xtc_threshold: [field(GENERATING, number(0, 1), "How probable those are.")],
   dynatemp_range: [field(GENERATING, number(0, 100), "How far the temperature varies; 0: not at all.")],
   dynatemp_exponent: [field(GENERATING, number(0, 100), "How it depends on entropy.")],
@@ -191,7 +191,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   n_discard: [field(GENERATING, integer(0), "Of no effect, likewise.")],
   n_indent: [field(GENERATING, integer(0), "Fewest spaces at the beginning of lines.")],
   t_max_predict_ms: [
-    field(GENERATING, integer(-1), "Milliseconds after which the answer ends at the next line; -1: never."),
+    field(GENERATING, integer(-1), "Time in milliseconds after which the answer ends at the next line; -1: never."),
   ],
   return_tokens: [field(GENERATING, boolean, "Send token numbers too.")],
   return_progress: [field(GENERATING, boolean, "Send events while the prompt is evaluated.")],
@@ -205,7 +205,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(
       CHAT,
       tools,
-      "Functions that the model may call. Refused where the model's chat template has no place for them.",
+      "Functions that the model may call. Refused if the model's chat template does not support tools.",
     ),
     refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
   ],
@@ -248,8 +248,8 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   reasoning_budget_tokens: [field(CHAT, integer(-1), "Most tokens of reasoning; -1: no limit.")],
   thinking_budget_tokens: [field(CHAT, integer(-1), "The same.")],
-  reasoning_budget_message: [field(CHAT, text, "What ends reasoning that is over it.")],
-  reasoning_control: [field(CHAT, boolean, "Reasoning can be ended while it runs.")],
+  reasoning_budget_message: [field(CHAT, text, "Text that ends reasoning over the budget.")],
+  reasoning_control: [field(CHAT, boolean, "Allow reasoning to be ended while it runs.")],
 
   echo: [
     refused(CHAT, "The prompt before the answer.", NO_SUCH_ENGINE, [null, false]),
@@ -281,7 +281,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   metadata: [field(CHAT, object, "Of no effect here.")],
   safety_identifier: [field(CHAT, text, "Of no effect here.")],
-  prompt_cache_key: [field(CHAT, text, "Of no effect here: what is cached is found by its text.")],
+  prompt_cache_key: [field(CHAT, text, "No effect: cached prompts are found by their text.")],
   best_of: [refused(GENERATING, "The best of several answers.", "Use `n`, and choose among the answers.", [null, 1])],
   audio: [refused(CHAT, "Answers that are spoken.", NO_SUCH_ENGINE)],
   modalities: [field(CHAT, textOnly, "What the answer is.")],

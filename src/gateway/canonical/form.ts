@@ -72,7 +72,7 @@ async function parse(
     } else if (value.length > MAX_FIELD_CHARACTERS || Object.keys(fields).length >= MAX_FIELDS) {
       throw invalid(
         name.slice(0, 60),
-        `A form has at most ${MAX_FIELDS} fields of ${MAX_FIELD_CHARACTERS} characters besides its file.`,
+        `A form may have at most ${MAX_FIELDS} fields of ${MAX_FIELD_CHARACTERS} characters in addition to its file.`,
       );
     } else if (Object.hasOwn(fields, name)) fields[name] = [fields[name] ?? [], value].flat();
     else fields[name] = value;

@@ -82,7 +82,7 @@ function refuseParameters(tensor: string, parameters: WireParameters = {}): void
     throw new AssistantError(
       "invalid_request",
       `The parameter "${name.slice(0, 60)}" of the tensor "${tensor.slice(0, 60)}" is not supported.`,
-      { param: tensor.slice(0, 60), remedy: "Send tensors in the request itself, and take answers as they are." },
+      { param: tensor.slice(0, 60), remedy: "Send tensors in the request itself." },
     );
 }
 

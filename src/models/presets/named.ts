@@ -41,7 +41,7 @@ function unknownName(written: string, presets: Presets): AssistantError {
   const near = nearestNames(written, new Set([...catalog, ...presets.all].map(({ name }) => name)));
   return new AssistantError(
     "unknown_source",
-    `${JSON.stringify(written)} is neither a model that is known by name nor a file here.`,
+    `${JSON.stringify(written)} is neither a known model nor a file on this machine.`,
     {
       param: "reference",
       remedy: `${near.length > 0 ? `Did you mean ${near.join(" or ")}? ` : ""}\`assistant search\` lists the names; others are pulled by hf:ORG/REPO/FILE.gguf, by an https:// address, or from a local file.`,

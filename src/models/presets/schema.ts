@@ -11,11 +11,11 @@ const named = {
 
 const repository = {
   ...named,
-  huggingface_repo: requiredText("Repository of the Hugging Face hub that holds GGUF files.", {
+  huggingface_repo: requiredText("Repository of the Hugging Face hub that contains GGUF files.", {
     pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$",
     patternText: "ORG/REPO",
   }),
-  filename: text("GGUF file that is pulled where no quantization is asked for.", {
+  filename: text("GGUF file to pull if no quantization is requested.", {
     pattern: "^(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_][A-Za-z0-9._-]*\\.(?:gguf|GGUF)$",
     patternText: "the name of a GGUF file of the repository",
   }),

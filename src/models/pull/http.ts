@@ -145,10 +145,7 @@ function rangeHeaders({ into, expected }: Delivery): Record<string, string> {
 async function placeOf(answer: Answer, url: URL, { into }: Delivery): Promise<number | "complete"> {
   if (answer.status === 206) {
     if (answer.rangeStart !== into.bytes)
-      throw new HttpFailure(
-        206,
-        `it was asked for bytes from ${into.bytes} on and sent those from ${answer.rangeStart} on`,
-      );
+      throw new HttpFailure(206, `expected the bytes from ${into.bytes}, received those from ${answer.rangeStart}`);
     into.continued ||= into.bytes > 0;
     return into.bytes;
   }

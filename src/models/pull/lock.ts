@@ -46,7 +46,7 @@ const takenOver = (cause: Error): AssistantError =>
     "pull_failed",
     "This pull was halted for so long (the machine slept, or its disk hung) that another one may have taken over.",
     {
-      remedy: "Run the same command again; it goes on where this one stopped.",
+      remedy: "Run the same command again to resume.",
       cause,
     },
   );

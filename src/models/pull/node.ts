@@ -41,7 +41,7 @@ async function receive(store: NodeStore, model: NodeFile, { into, signal, timing
   for await (const part of store.fetch(model, into.bytes, timing, signal)) {
     await into.append(part);
     if (into.bytes > model.bytes)
-      throw new AssistantError("pull_failed", `it sent more than the ${model.bytes} bytes that it told of`);
+      throw new AssistantError("pull_failed", `it sent more than the announced ${model.bytes} bytes`);
     report("download", into.bytes, model.bytes);
   }
   signal.throwIfAborted();

@@ -82,7 +82,7 @@ async function read(
     let filled = 0;
     for await (const chunk of body as AsyncIterable<Buffer>) {
       if (filled + chunk.length > piece.length)
-        throw new HttpFailure(status, `it sent more than the bytes ${from} to ${to - 1} that it was asked for`);
+        throw new HttpFailure(status, `it sent more than the requested bytes ${from} to ${to - 1}`);
       filled += chunk.copy(piece, filled);
       arrived(chunk.length);
     }

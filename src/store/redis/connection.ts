@@ -328,7 +328,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   MISCONF: "Redis cannot write to its disk: make room, or look into its log.",
   READONLY: "Let `[cluster] url` name the primary server.",
   LOADING: "Redis is reading its data: try again.",
-  BUSY: "A script of another program holds Redis up: try again.",
+  BUSY: "Redis is busy with a script of another program: try again.",
   NOAUTH: "Put the password into `[cluster] url`.",
   WRONGPASS: "Correct the password in `[cluster] url`.",
   NOPERM: "Let the user of `[cluster] url` use all commands on keys and channels that begin with `assistant:`.",

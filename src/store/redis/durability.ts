@@ -13,7 +13,7 @@ export async function durabilityProblems(connection: RedisCommands): Promise<str
   const problems: string[] = [];
   const fix = "set `appendonly yes` and `appendfsync always`";
   if (found.get("appendonly") !== "yes")
-    problems.push(`${location} keeps changes in memory alone between snapshots: a crash of it loses tasks; ${fix}.`);
+    problems.push(`${location} only keeps changes in memory between snapshots: a crash loses tasks; ${fix}.`);
   else if (found.get("appendfsync") !== "always")
     problems.push(
       `${location} writes changes to disk with \`appendfsync ${found.get("appendfsync")}\`: a power failure loses the last of them; ${fix}.`,

@@ -268,8 +268,8 @@ const HELP: readonly (readonly [string, string])[] = [
   ["p", "pin it (never evicted, never stopped for idleness), or undo that; pinned ones show ready*"],
   ["l  Enter", "its log, live; again: back"],
   ["Esc", "back to the table"],
-  ["q  Ctrl-C", "leave; the daemon goes on"],
-  ["SLOTS", "requests that run ÷ requests it can run at once"],
+  ["q  Ctrl-C", "quit; the daemon keeps running"],
+  ["SLOTS", "running requests ÷ concurrent requests it can process"],
   ["LOAD", "work in flight ÷ capacity"],
   ["QUEUE", "requests that wait for the model"],
 ];

@@ -95,7 +95,7 @@ const endsWith = (bytes: Buffer, ending: string): boolean =>
 const verdict = (flowing: boolean): Verdict => (flowing ? "more" : "pause");
 
 export const truncated = (): AssistantError =>
-  new AssistantError("engine_lost", "The engine ended in the middle of its answer.", {
+  new AssistantError("engine_lost", "The engine exited in the middle of its answer.", {
     remedy: "Try again; `assistant ps` shows the instance.",
   });
 

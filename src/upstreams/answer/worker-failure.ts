@@ -13,7 +13,7 @@ export const unreachable = (worker: string, cause: unknown): AssistantError =>
   });
 
 export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
-  new AssistantError("worker_unavailable", `The worker at ${worker} ended in the middle of its answer.`, {
+  new AssistantError("worker_unavailable", `The worker at ${worker} stopped in the middle of its answer.`, {
     remedy: "Send the request again; the worker's log says what happened.",
     retryAfterS: 1,
     cause,

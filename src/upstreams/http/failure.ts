@@ -126,7 +126,10 @@ function statedError(status: number, body: unknown, asked: Asked, waitS: number 
       ...wait,
     });
   if (status === 429 || status === 529 || (status === 503 && waitS !== null))
-    return make("provider_busy", "takes no more requests now", { retryAfterS: waitS ?? 1, remedy: "Try again later." });
+    return make("provider_busy", "accepts no more requests at the moment", {
+      retryAfterS: waitS ?? 1,
+      remedy: "Try again later.",
+    });
   if (status === 408 || status === 504) return make("provider_timeout", "did not answer in time", wait);
   if (status >= 500) return make("provider_unavailable", `failed with status ${status}`, wait);
   if (status === 404 || status === 405 || status === 410) return notThere(status, body, asked, make);

@@ -33,8 +33,7 @@ function structureEdits(json: JsonObject, wire: WireFormat, provider: Provider):
   if (grammar !== null && grammar !== "")
     throw refusal("grammar", provider, "Send a JSON Schema as `response_format`, or use a model that runs here.");
   if (schema === null) return { grammar: null, json_schema: null };
-  if (wire !== "openai.chat")
-    throw refusal("json_schema", provider, "Use /v1/chat/completions, or a model that runs here.");
+  if (wire !== "openai.chat") throw refusal("json_schema", provider, "Use /v1/chat/completions, or a local model.");
   if (typeof schema !== "object" || Array.isArray(schema))
     throw invalid("json_schema", 'The field "json_schema" must be a JSON Schema, an object.');
   if (format !== null && (format as JsonObject)["type"] !== "text")

@@ -98,7 +98,7 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
     "node_unavailable",
     `The remote server "${node}" cannot be reached, or broke off: ${text}`,
     {
-      remedy: "`assistant node list` says how the servers are. The same command goes on where it stopped.",
+      remedy: "`assistant node list` says how the servers are. Run the same command again to resume.",
       cause: error,
     },
   );

@@ -10,7 +10,7 @@ const both = (use: string): FieldUse => ({ anthropic: use, google: use });
 export const fieldUses: Readonly<Record<string, FieldUse>> = {
   model: both("the provider's name of the model"),
   messages: { anthropic: "`system`, `messages`", google: "`systemInstruction`, `contents`" },
-  stream: both("always a stream at the provider, put together where the client wants one piece"),
+  stream: both("always streamed from the provider; reassembled if the client does not stream"),
   stream_options: both("`include_usage`"),
   max_tokens: { anthropic: "`max_tokens`, thinking included", google: "`maxOutputTokens`" },
   max_completion_tokens: both("the same"),
@@ -97,7 +97,7 @@ export function refuseFields(json: JsonObject, dialect: Dialect["id"], asked: As
     throw refused(
       name,
       `The field "${name.slice(0, 100)}" is not supported by "${asked.model}": the provider "${asked.provider.name}" has no such setting.`,
-      "Leave it out, or use a model that runs here.",
+      "Remove it, or use a local model.",
     );
   }
 }

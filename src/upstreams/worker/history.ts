@@ -10,7 +10,7 @@ export function historyOf(call: InferenceCall): WorkerMessage[] {
       throw new AssistantError(
         "unsupported_capability",
         `A worker answers with one plain text, and cannot obey the field "${name}" of this request.`,
-        { param: name, remedy: "Leave it out, or use a model that runs here." },
+        { param: name, remedy: "Remove it, or use a local model." },
       );
   return call.operation === "completion" ? [userMessage(promptOf(json))] : messagesOf(json);
 }
@@ -54,8 +54,8 @@ function messageOf(message: unknown, index: number): WorkerMessage {
   if (role === "system" || role === "developer") return { isbot: false, msg, role: "system" };
   throw new AssistantError(
     "unsupported_capability",
-    `A worker knows messages of user, assistant and system; found ${JSON.stringify(role)?.slice(0, 40)}.`,
-    { param: `messages[${index}].role`, remedy: "Leave the message out, or use a model that runs here." },
+    `A worker supports the roles user, assistant and system; found ${JSON.stringify(role)?.slice(0, 40)}.`,
+    { param: `messages[${index}].role`, remedy: "Remove the message, or use a local model." },
   );
 }
 
@@ -66,7 +66,7 @@ function textOf(content: unknown, at: string): string {
   const parts = content as readonly { readonly type?: unknown; readonly text?: unknown }[];
   const other = parts.findIndex(({ type, text }) => type !== "text" || typeof text !== "string");
   if (other < 0) return parts.map(({ text }) => text).join("");
-  throw new AssistantError("unsupported_capability", "A worker takes texts alone.", {
+  throw new AssistantError("unsupported_capability", "A worker only accepts text.", {
     param: `${at}[${other}].type`,
     remedy: "Leave the part out, or use a model that takes it.",
   });

@@ -4,7 +4,7 @@ import type { Capability } from "./worker-app.ts";
 
 export { InferenceError };
 
-/** Either where to ask (`http://HOST:PORT`, or `HOST:PORT` for gRPC), or where to find out who offers a capability. */
+/** Either an endpoint (`http://HOST:PORT`, or `HOST:PORT` for gRPC), or a daemon that finds one for a capability. */
 export type ClientOptions = { readonly apiKey?: string } & (
   | { readonly endpoint: string; readonly apiServer?: undefined; readonly capability?: undefined }
   | { readonly apiServer: string; readonly capability: Capability; readonly endpoint?: undefined }
@@ -14,7 +14,7 @@ type Outputs = Readonly<Record<string, Tensor["data"]>>;
 
 const DISCOVERY_TIMEOUT_MS = 5_000;
 
-/** Calls handlers and models over the Open Inference Protocol: at an address, or wherever a capability is offered. */
+/** Calls handlers and models over the Open Inference Protocol, at an endpoint or wherever a capability is offered. */
 export class Client {
   readonly mode: "direct" | "discovery";
   readonly #options: ClientOptions;
@@ -38,7 +38,7 @@ export class Client {
     this.#endpoint = options.endpoint === undefined ? null : plain(options.endpoint);
   }
 
-  /** Where requests go; null before it was found out. */
+  /** Where requests are sent; null before the first look-up. */
   get endpoint(): string | null {
     return this.#endpoint;
   }
@@ -47,8 +47,8 @@ export class Client {
   }
 
   /**
-   * Asks a model, and returns its outputs by name; those of BYTES are buffers. In discovery mode a server that cannot be
-   * reached, or has failed, is looked for again, once. Rejects with an `InferenceError`.
+   * Calls a model and resolves with its outputs by name; BYTES are buffers. With an `apiServer`, the endpoint is looked up
+   * again once if a server cannot be reached or fails. Rejects with an `InferenceError`.
    */
   async infer(
     model: string,
@@ -69,7 +69,7 @@ export class Client {
     });
   }
 
-  /** Asks whoever offers a capability, through a daemon. `from`: a replica that does not get it back. */
+  /** Calls a replica with a capability through a daemon. `from`: the calling replica, which is excluded. */
   async inferCapability(capability: Capability, inputs: TensorMap, from?: string): Promise<Outputs> {
     const headers: Record<string, string> = {};
     for (const [key, value] of Object.entries(capability))
@@ -92,7 +92,7 @@ export class Client {
     );
   }
 
-  /** Closes the connection, and forgets what was found out. The next call opens it again. */
+  /** Closes the connection and forgets the endpoint. The next call opens it again. */
   close(): void {
     this.#connection?.then((connection) => connection.close()).catch(() => {});
     this.#connection = null;
@@ -104,7 +104,7 @@ export class Client {
     return Object.fromEntries(tensors.map(({ name, data }) => [name, data]));
   }
 
-  /** One that could not be opened is tried again by the next call. */
+  /** If it cannot be opened, the next call tries again. */
   #connect(): Promise<Connection> {
     if (this.#connection !== null) return this.#connection;
     const opening = this.#open();

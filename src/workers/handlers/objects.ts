@@ -4,20 +4,20 @@ export type { ObjectRef };
 
 export interface Objects {
   /**
-   * Bytes are kept as they are, anything else as JSON. A key that is there already is replaced; without one it is made.
-   * `ttlSeconds`: how long it is kept; by default as the daemon has it.
+   * Stores a buffer as bytes and anything else as JSON. An existing key is replaced; by default, a new key is created.
+   * `ttlSeconds`: how long the object is kept; default: `[server] keep_objects_days` of the daemon.
    */
   create(
     data: Uint8Array | object | string | number | boolean | null,
     options?: { readonly key?: string; readonly ttlSeconds?: number },
   ): Promise<ObjectRef>;
-  /** A copy: a buffer, or what the JSON means. Rejects where there is none. */
+  /** The content: a buffer, or the parsed JSON. Rejects if there is no such object. */
   get(ref: ObjectRef | string): Promise<unknown>;
   exists(ref: ObjectRef | string): Promise<boolean>;
-  /** False: there was none. */
+  /** Resolves with false if there was no such object. */
   delete(ref: ObjectRef | string): Promise<boolean>;
   list(): Promise<readonly ObjectRef[]>;
-  /** Deletes those that are older, by default than an hour. Resolves with how many. */
+  /** Deletes objects older than `maxAgeSeconds` (default 3,600). Resolves with their number. */
   cleanup(maxAgeSeconds?: number): Promise<number>;
 }
 

@@ -68,7 +68,7 @@ async function hold(options: RegistrationOptions, signal: AbortSignal, registere
       clearTimeout(timer);
       timer = setTimeout(() => silent.abort(new Error("it is silent")), SILENCE_MS);
     }
-    throw new Error("the daemon has ended the registration");
+    throw new Error("the daemon closed the registration");
   } finally {
     clearTimeout(timer);
   }

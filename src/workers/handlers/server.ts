@@ -53,7 +53,8 @@ async function answer(options: ServerOptions, request: IncomingMessage, response
     /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|infer_stream))?$/.exec(path) ?? [];
   const name = decodeURIComponent(written);
   const handler = app.find(name, decodeURIComponent(version));
-  if (handler === undefined) throw new Refused(404, `There is no handler ${JSON.stringify(name.slice(0, 100))} here.`);
+  if (handler === undefined)
+    throw new Refused(404, `This process has no handler ${JSON.stringify(name.slice(0, 100))}.`);
   if (verb === "ready") return json(response, isReady() ? 200 : 503, { name, ready: isReady() });
   if (verb === "")
     return json(response, 200, { name, versions: ["1"], platform: "assistant", inputs: [], outputs: [] });

@@ -1,6 +1,6 @@
 import { decodeElements, encodeElements } from "../../upstreams/kserve/codec.ts";
 
-/** Elements of a tensor: those of BYTES are buffers where they were received, and texts or buffers where they are sent. */
+/** Elements of a tensor. BYTES are buffers when received, and strings or buffers when sent. */
 export type Elements = readonly (number | boolean | string | bigint | Buffer)[];
 
 export interface Tensor {
@@ -10,7 +10,7 @@ export interface Tensor {
   readonly data: Elements;
 }
 
-/** Tensors by name: a list says its datatype itself (float → FP32, integer → INT32, boolean → BOOL, text and bytes → BYTES). */
+/** Tensors by name. The datatype of a list follows from its elements: float → FP32, integer → INT32, boolean → BOOL, string and buffer → BYTES. */
 export type TensorMap = Readonly<Record<string, Elements | Omit<Tensor, "name">>>;
 
 export interface InferMessage {
@@ -25,7 +25,7 @@ export const HEADER_LENGTH = "inference-header-content-length";
 
 const isList = (value: TensorMap[string]): value is Elements => Array.isArray(value);
 
-/** A list as a tensor of one dimension. Throws a `TypeError` for a list of several kinds. */
+/** A list as a one-dimensional tensor. Throws a `TypeError` if its elements have different types. */
 function tensorOf(name: string, value: TensorMap[string]): Tensor {
   if (!isList(value)) return { name, ...value };
   return { name, datatype: datatypeOf(name, value), shape: [value.length], data: value };
@@ -45,7 +45,7 @@ function datatypeOf(name: string, data: Elements): string {
 const WIDE: ReadonlySet<string> = new Set(["INT64", "UINT64"]);
 const isInt32 = (value: unknown): boolean => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
 
-/** A request or an answer with its tensors in binary form behind the JSON. */
+/** A request or answer as JSON, followed by its tensors in binary form. */
 export function encodeBinary(
   head: Readonly<Record<string, unknown>>,
   field: "inputs" | "outputs",
@@ -62,7 +62,7 @@ export function encodeBinary(
   return { bytes: Buffer.concat([json, ...binary]), headBytes: json.length };
 }
 
-/** The same as JSON alone. Throws a `TypeError` for bytes that are not UTF-8. */
+/** The same as JSON only. Throws a `TypeError` for bytes that are not UTF-8. */
 export const encodeJson = (
   head: Readonly<Record<string, unknown>>,
   field: "inputs" | "outputs",
@@ -91,7 +91,7 @@ interface WrittenTensor {
   readonly parameters?: { readonly binary_data_size?: number };
 }
 
-/** Reads a body: JSON, behind which binary tensors may follow. Throws where it is none. */
+/** Decodes a body: JSON, optionally followed by binary tensors. Throws if it is invalid. */
 export function decodeMessage(bytes: Buffer, headBytes: number, field: "inputs" | "outputs"): InferMessage {
   const json = JSON.parse(bytes.toString("utf8", 0, headBytes)) as Readonly<Record<string, unknown>>;
   const listed = json[field];

@@ -1,10 +1,10 @@
 import type { Objects } from "./objects.ts";
 import type { InferMessage, Tensor, TensorMap } from "./tensors.ts";
 
-/** What a handler offers, by name. `type` is the name by which clients call it, `model` its version. */
+/** Capabilities of a handler, by name. `type` is the name that clients use, `model` its version. */
 export type Capability = Readonly<Record<string, string | number | boolean>>;
 
-/** A request as handlers get it. */
+/** A request, as passed to handlers. */
 export class HandlerRequest {
   readonly id: string;
   readonly modelName: string;
@@ -18,7 +18,7 @@ export class HandlerRequest {
     this.inputs = tensors;
   }
 
-  /** Elements of an input; those of BYTES are buffers. Throws a `TypeError`, which the client gets as a 400, where there is none. */
+  /** Elements of an input; BYTES are buffers. Throws a `TypeError` (a 400 for the client) if there is no such input. */
   get(name: string): Tensor["data"] {
     const found = this.inputs.find((input) => input.name === name);
     if (found !== undefined) return found.data;
@@ -27,13 +27,13 @@ export class HandlerRequest {
     );
   }
 
-  /** The same as texts. */
+  /** The same, with buffers decoded as UTF-8. */
   texts(name: string): string[] {
     return this.get(name).map((element) => element.toString());
   }
 }
 
-/** Whom `context.call` asks: a model by its name, or whoever offers the capability. */
+/** Target of `context.call`: a model by name, or any model or handler with the capability. */
 type CallTarget = { readonly model: string } | { readonly capability: Capability };
 
 export interface HandlerContext {
@@ -41,17 +41,17 @@ export interface HandlerContext {
   readonly capability: Capability;
   /** Aborted when the client has disconnected. */
   readonly signal: AbortSignal;
-  /** The object store of the daemon. */
+  /** The daemon's object store. */
   readonly objects: Objects;
-  /** Asks a model or another handler, through the daemon. */
+  /** Calls a model or another handler through the daemon. Rejects with an `InferenceError`. */
   call(target: CallTarget, inputs: TensorMap): Promise<Readonly<Record<string, Tensor["data"]>>>;
 }
 
-/** Where a streaming handler sends the parts of its answer. */
+/** Receives the parts of a streaming handler's answer. */
 export interface HandlerStream {
-  /** Resolves when the client can take more. Throws after `close` or `error`. */
+  /** Resolves when the client can receive more. Throws after `close` or `error`. */
   send(outputs: TensorMap): Promise<void>;
-  /** Ends the answer with what went wrong. Throws after `close` or `error`. */
+  /** Ends the answer with an error. Throws after `close` or `error`. */
   error(message: string): void;
   close(): void;
 }
@@ -63,7 +63,7 @@ export type StreamHandler = (
   stream: HandlerStream,
 ) => Promise<void> | void;
 
-/** A worker that holds something between its requests, such as a loaded model. */
+/** Handlers with state that is kept between requests, such as a loaded model. */
 export interface WorkerHandlers {
   onStart?(context: Pick<HandlerContext, "replicaId" | "objects" | "call">): Promise<void> | void;
   onStop?(): Promise<void> | void;
@@ -75,11 +75,11 @@ export type Registered = { readonly capability: Capability } & (
   | { readonly streams: true; readonly handle: StreamHandler }
 );
 
-/** What a module serves. `assistant worker run module.ts` runs the `app` that it exports. */
+/** The handlers of a module. `assistant worker run module.ts` runs the `app` that the module exports. */
 export class WorkerApp {
   readonly #handlers: Registered[] = [];
   readonly #workers: WorkerHandlers[] = [];
-  /** Requests that each process works on at once. */
+  /** Concurrent requests of each process. */
   readonly concurrency: number;
 
   constructor({ concurrency = 16 }: { readonly concurrency?: number } = {}) {
@@ -93,7 +93,7 @@ export class WorkerApp {
     return this.#workers;
   }
 
-  /** Serves a capability; with `stream: true` in several parts. */
+  /** Serves a capability; with `stream: true`, answers are streamed in parts. */
   capability(capability: Capability, handler: Handler): this;
   capability(capability: Capability, options: { readonly stream: true }, handler: StreamHandler): this;
   capability(capability: Capability, ...rest: [Handler] | [{ readonly stream: true }, StreamHandler]): this {
@@ -118,7 +118,7 @@ export class WorkerApp {
     return this;
   }
 
-  /** The handler that a name and version mean: `type` and `model` of its capability, else its `model` alone. */
+  /** The handler for a name and version: those with that `type` and `model`, else with that `model`. */
   find(name: string, version: string): Registered | undefined {
     const means = ({ capability: { type, model } }: Registered): boolean =>
       type === undefined

@@ -6,7 +6,7 @@ type Args = Readonly<Record<string, unknown>>;
 
 const ROLES = { user: "user", bot: "assistant", system: "system" } as const;
 
-/** Asks a model of the daemon, or of any server with OpenAI's API. `args`: `model`, `url` (with `/v1`; default: the daemon's). */
+/** Calls a model of the daemon, or of any server with an OpenAI-compatible API. `args`: `model`, `url` (with `/v1`; default: the daemon's). */
 export class AssistantModel implements CompletionInterface {
   readonly #model: string;
   readonly #url: string;
@@ -34,7 +34,7 @@ export class AssistantModel implements CompletionInterface {
     throw new Error(`the answer of "${this.#model}" ended too early`);
   }
 
-  /** Vectors of texts, in order. `model`: an embedding model. */
+  /** The embeddings of texts, in order. `model`: an embedding model. */
   async embed(model: string, input: readonly string[], signal: AbortSignal): Promise<readonly (readonly number[])[]> {
     const { data } = (await (await this.#post("/embeddings", { model, input }, signal)).json()) as {
       readonly data: readonly { readonly index: number; readonly embedding: readonly number[] }[];

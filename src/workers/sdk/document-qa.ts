@@ -13,7 +13,7 @@ const PASSAGES_SHOWN = 4;
 const MAX_PASSAGES = 256;
 const KEPT_DOCUMENTS = 8;
 
-/** A page, with the vectors of its passages where an embedding model chooses among them. */
+/** A page, with the vectors of its passages if an embedding model selects them. */
 interface Indexed extends Document {
   readonly passages: readonly string[];
   readonly vectors: readonly (readonly number[])[] | null;
@@ -58,7 +58,7 @@ export class DocumentQaProcess implements GeneralProcessInterface {
     yield* this.#model.complete(await this.#prompt(document, question, context.signal), context);
   }
 
-  /** Read once for all questions about it; one that could not be read is tried again. */
+  /** Read once for all questions about it; a page that could not be read is tried again. */
   #documentAt(url: string, signal: AbortSignal): Promise<Indexed> {
     const known = this.#documents.get(url);
     if (known !== undefined) return known;
@@ -85,13 +85,13 @@ export class DocumentQaProcess implements GeneralProcessInterface {
     return [
       {
         role: "system",
-        msg: "Answer from the document alone. Say so where it does not hold the answer.",
+        msg: "Answer only from the document. Say so if it does not contain the answer.",
       },
       { role: "user", msg: `Document "${title}":\n${text}\n\nQuestion: ${question}` },
     ];
   }
 
-  /** The passages that are nearest to the question, in the page's order; without vectors its beginning. */
+  /** The passages most similar to the question, in the page's order; without vectors, its beginning. */
   async #excerpt({ text, passages, vectors }: Indexed, question: string, signal: AbortSignal): Promise<string> {
     if (vectors === null || this.#embeddingModel === null) return text;
     const [wanted = []] = await this.#model.embed(this.#embeddingModel, [question], signal);

@@ -4,7 +4,7 @@ import { textArg } from "./records.ts";
 
 type Args = Readonly<Record<string, unknown>>;
 
-/** Converts between forms of Chinese, each record for itself. `args`: `config`, default `s2twp`. */
+/** Converts between variants of Chinese, each record separately. `args`: `config`, default `s2twp`. */
 export class OpenCC implements TextLevelFilteringInterface {
   readonly #config: OpenCcConfig;
 
@@ -22,14 +22,14 @@ export class OpenCC implements TextLevelFilteringInterface {
 }
 
 const REGIONS: Readonly<Record<string, OpenCcConfig>> = { tw: "s2twp", cn: "tw2sp" };
-/** The end of a text behind which no word can go on: anything but a Han character. */
+/** A prefix that no word extends beyond: it ends with anything but a Han character. */
 const UP_TO_BOUNDARY = /^[\s\S]*[^\p{Script=Han}]/u;
-/** Words are shorter by far: more than this is not held back. */
+/** Words are much shorter: more than this is not buffered. */
 const MAX_HELD_CHARACTERS = 64;
 
 /**
- * Converts to the words of a region, `dst_region` `tw` or `cn`, by context: in an answer that comes in pieces a word may
- * be cut anywhere, so that Chinese text is held back until it ends or a sign follows it.
+ * Converts to the vocabulary of a region, `dst_region` `tw` or `cn`. A word may be split between pieces of an answer, so
+ * Chinese text is buffered until it ends or punctuation follows.
  */
 export class ContextualCC implements TextLevelFilteringInterface {
   readonly #config: OpenCcConfig;

@@ -21,7 +21,7 @@ export const DEFAULT_LAYOUT = "default_layout.yaml";
 
 type Class = new (args: Readonly<Record<string, unknown>>, context: ClassContext) => unknown;
 
-/** The classes that come with the SDK, by the names that layouts give them. */
+/** The classes included in the SDK, by their names in layouts. */
 const BUILT_IN: Readonly<Record<string, Class>> = {
   "models.dummy.DummyModel": DummyModel,
   "models.reflect.ReflectModel": ReflectModel,
@@ -33,7 +33,7 @@ const BUILT_IN: Readonly<Record<string, Class>> = {
   "filters.history.FinalUserFilter": FinalUserFilter,
 };
 
-/** What a class must have to stand at a place of a layout. */
+/** The method that a class needs for each place in a layout. */
 const INTERFACES = {
   CompletionInterface: "complete",
   TextLevelFilteringInterface: "filter",
@@ -44,12 +44,12 @@ const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 const KEYS = ["version", "llm", "ingress-filters", "egress-filters", "override-process"];
 
 export interface LayoutOptions {
-  /** Modules of classes are looked for here, and then beside the layout. */
+  /** Modules of classes are searched here, then next to the layout. */
   readonly cwd: string;
   readonly context: ClassContext;
 }
 
-/** The layout of a worker that has none: it says one sentence. */
+/** The layout of a worker without one: always the same sentence. */
 export const defaultLayout = (): Layout => new Layout({ llm: new DummyModel() }, { isDefault: true });
 
 /** Throws `config_invalid` with file and field. */
@@ -135,7 +135,7 @@ class ClassLoader {
     }
   }
 
-  /** A module of the worker's folder goes before a class of the SDK. */
+  /** Modules in the worker's folder take precedence over classes of the SDK. */
   async #find(name: string, at: string): Promise<Class> {
     const parts = name.split(".");
     const exported = parts.pop() ?? "";

@@ -6,7 +6,7 @@ import type {
   TextLevelFilteringInterface,
 } from "./records.ts";
 
-/** What a layout is made of: a flow around `llm`, or a process in its place. */
+/** Parts of a layout: a flow around `llm`, or a process that replaces it. */
 export type LayoutParts =
   | {
       readonly llm: CompletionInterface;
@@ -15,10 +15,10 @@ export type LayoutParts =
     }
   | { readonly process: GeneralProcessInterface };
 
-/** What a worker does with a chat: ingress filters, the LLM, egress filters. Nothing of a request outlives it. */
+/** How a worker processes a chat: ingress filters, the LLM, egress filters. No state is kept between requests. */
 export class Layout {
   readonly #parts: LayoutParts;
-  /** The class that answers, for metrics and logs. */
+  /** Class of the LLM or process, for metrics and logs. */
   readonly mainClass: string;
   readonly isDefault: boolean;
 

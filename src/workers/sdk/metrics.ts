@@ -17,7 +17,7 @@ export class WorkerMetrics {
   readonly accepted = this.#counter("api_accepted_requests_total", "Requests that were worked on.");
   readonly rejected = this.#counter("api_rejected_requests_total", "Requests that were refused.");
   readonly failed = this.#counter("layout_failed_total", "Requests that failed while they were worked on.");
-  readonly #agentState = this.#enum("agc_state", "Where registering stands.", AGENT_STATES);
+  readonly #agentState = this.#enum("agc_state", "State of the registration.", AGENT_STATES);
   readonly #layoutState = this.#enum("layout_state", "Whether a request is worked on.", LAYOUT_STATES);
   readonly #registration = this.#info("agc_registration_info", "What was registered.", ["llm_name", "public_endpoint"]);
   readonly #layout = this.#info("layout_config_info", "The layout.", ["default_layout", "main_class"]);

@@ -13,7 +13,7 @@ async function* slowly(text: string, pauseMs: number, { signal }: RequestContext
   }
 }
 
-/** Says the same always, a character every 20 ms. `args`: `content`. */
+/** Always returns the same text, a character every 20 ms. `args`: `content`. */
 export class DummyModel implements CompletionInterface {
   readonly #content: string;
 

@@ -1,4 +1,4 @@
-/** Who a message is from. */
+/** Author of a message. */
 export type Role = "user" | "system" | "bot";
 
 /** One message of a chat, or a piece of an answer. */
@@ -7,39 +7,39 @@ export interface ChatRecord {
   readonly msg: string;
 }
 
-/** What a running request offers to those that work on it. */
+/** Context of a running request. */
 export interface RequestContext {
   /** Aborted when the client has disconnected or the chat was aborted: stop working. */
   readonly signal: AbortSignal;
 }
 
-/** Several, in order, as they come. A text is a record of the bot. */
+/** Pieces of an answer, in order. A string is a record of the bot. */
 export type Pieces<T> = Iterable<T> | AsyncIterable<T>;
 
-/** Answers a chat history (`llm` of a layout). Pieces of the role `user` reach no client. */
+/** Answers a chat history (`llm` of a layout). Pieces with the role `user` are not sent to the client. */
 export interface CompletionInterface {
   complete(history: readonly ChatRecord[], context: RequestContext): Pieces<ChatRecord | string>;
 }
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** Changes texts: as an ingress filter the whole history at once, as an egress filter each piece of an answer. */
+/** Transforms text: an ingress filter gets the whole history at once, an egress filter each piece of an answer. */
 export interface TextLevelFilteringInterface {
   filter(records: readonly ChatRecord[]): MaybePromise<readonly ChatRecord[]>;
-  /** What it held back, at the end of a history or an answer. */
+  /** Buffered text, at the end of a history or an answer. */
   end?(): MaybePromise<readonly ChatRecord[]>;
-  /** For one history or answer, where it remembers something in between. Missing: it does not. */
+  /** A filter for a single history or answer, if the filter keeps state between pieces. Missing: the filter itself. */
   session?(): TextLevelFilteringInterface;
 }
 
-/** Takes the place of the whole flow (`override-process` of a layout). */
+/** Replaces the whole flow (`override-process` of a layout). */
 export interface GeneralProcessInterface {
   process(history: readonly ChatRecord[], context: RequestContext): Pieces<string>;
 }
 
 /** Passed to the constructor of every class of a layout, after its `args`. */
 export interface ClassContext {
-  /** Where the daemon's APIs are, without `/v1`, and the key that it asks for. */
+  /** URL of the daemon without `/v1`, and the API key to use; null: none. */
   readonly daemonUrl: string;
   readonly apiKey: string | null;
 }
@@ -47,14 +47,14 @@ export interface ClassContext {
 export const lastUserText = (history: readonly ChatRecord[]): string =>
   history.findLast(({ role }) => role === "user")?.msg ?? "";
 
-/** `args` of a layout that must be texts. Throws a TypeError that names the argument. */
+/** A string in a layout's `args`. Throws a TypeError that names the argument. */
 export function textArg(args: Readonly<Record<string, unknown>>, name: string, fallback?: string): string {
   const value = args[name] ?? fallback;
   if (typeof value === "string") return value;
   throw new TypeError(`"${name}" must be a text; found ${JSON.stringify(value) ?? "nothing"}`);
 }
 
-/** The same for numbers from `least` on. */
+/** The same for a number of at least `least`. */
 export function numberArg(
   args: Readonly<Record<string, unknown>>,
   name: string,

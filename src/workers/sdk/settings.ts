@@ -1,32 +1,32 @@
 import { isLoopback } from "../../config/network.ts";
 import { AssistantError } from "../../core/errors.ts";
 
-/** What a worker is told by its environment; each variable is the field's name in capitals. */
+/** Settings from a worker's environment; each variable is the field's name in upper case. */
 export interface WorkerSettings {
-  /** The daemon's registry, with a slash at its end. */
+  /** URL of the daemon's registry, with a trailing slash. */
   readonly agentEndpoint: string;
   readonly llmName: string;
-  /** The host by which the daemon reaches this worker. */
+  /** Host at which the daemon reaches this worker. */
   readonly publicAddress: string;
   /** 0: the system chooses one. */
   readonly port: number;
-  /** The path at which it answers. */
+  /** Path of the worker's endpoint. */
   readonly endpoint: string;
-  /** Whether it goes on where it cannot register. */
+  /** Whether to continue if registration fails permanently. */
   readonly ignoreAgent: boolean;
-  /** How often registering is tried again. */
+  /** Retries of the registration. */
   readonly retryCount: number;
-  /** Null: the default layout or logging, unless the file of the default name is there. */
+  /** Null: the file with the default name if it exists, else the default layout or logging. */
   readonly layoutConfig: string | null;
   readonly loggingConfig: string | null;
   readonly debug: boolean;
-  /** Requests that it works on at once. */
+  /** Concurrent requests that it can process. */
   readonly slots: number;
   /** Seconds between two heartbeats; 0: none. */
   readonly heartbeatS: number;
-  /** Seconds that running requests have when it stops. */
+  /** Seconds that running requests may take to finish when the worker stops. */
   readonly drainTimeoutS: number;
-  /** Key with the scope `worker`, where the daemon asks for one. */
+  /** API key with the scope `worker`, if the daemon requires one. */
   readonly apiKey: string | null;
 }
 
@@ -66,11 +66,11 @@ export function workerSettings(env: WorkerEnvironment): WorkerSettings {
   };
 }
 
-/** The address to listen on: one that only this machine reaches, where only this machine is told of it. */
+/** The address to listen on: loopback if the public address is loopback, else all addresses. */
 export const listenHost = ({ publicAddress }: WorkerSettings): string =>
   publicAddress === "localhost" ? "127.0.0.1" : isLoopback(publicAddress) ? publicAddress : "0.0.0.0";
 
-/** What the worker registers. */
+/** The endpoint that the worker registers. */
 export function publicEndpoint({ publicAddress, endpoint }: WorkerSettings, port: number): string {
   const host = publicAddress.includes(":") ? `[${publicAddress}]` : publicAddress;
   return `http://${host}:${port}${endpoint}`;

@@ -11,19 +11,19 @@ import { WorkerServer } from "./server.ts";
 import { publicEndpoint, type WorkerEnvironment, type WorkerSettings, workerSettings } from "./settings.ts";
 
 export interface RunOptions {
-  /** Default: what `LAYOUT_CONFIG` names, or else a dummy. */
+  /** Default: the layout in `LAYOUT_CONFIG`, or else a dummy. */
   readonly layout?: Layout | LayoutParts;
   /** Default: the process's. */
   readonly env?: WorkerEnvironment;
-  /** Modules of a layout's classes are looked for here. Default: the current directory. */
+  /** Directory of the modules of a layout's classes. Default: the current directory. */
   readonly cwd?: string;
-  /** Ends the worker. Default: SIGTERM and SIGINT do. */
+  /** Stops the worker. Default: SIGTERM and SIGINT do. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs a worker until it is told to end: listens, registers, answers, and unregisters. Resolves with the exit code: 0, or 1
- * where registering failed for good. Rejects with `config_invalid` or `address_in_use`.
+ * Runs a worker until it is stopped: listens, registers, answers requests, and unregisters. Resolves with the exit code: 0,
+ * or 1 if registration failed permanently. Rejects with `config_invalid` or `address_in_use`.
  */
 export async function runWorker(options: RunOptions = {}): Promise<number> {
   const { env = readEnvironment(), cwd = process.cwd() } = options;
@@ -64,7 +64,7 @@ async function layoutOf({ layout }: RunOptions, settings: WorkerSettings, cwd: s
   return await loadLayout(layoutConfig ?? DEFAULT_LAYOUT, { cwd, context });
 }
 
-/** Resolves with the exit code when the worker is to end. */
+/** Resolves with the exit code when the worker has to stop. */
 function endOf(signal: AbortSignal | null): { readonly ended: Promise<number>; exit(code: number): void } {
   const { promise, resolve: exit } = Promise.withResolvers<number>();
   const end = (): void => exit(0);

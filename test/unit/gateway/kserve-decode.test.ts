@@ -167,7 +167,7 @@ test.each<[string, Partial<InferRequest>, ModelSpec, boolean, string, string]>([
     chatOnly,
     false,
     "text_input",
-    "answers chats alone",
+    "only supports chats",
   ],
   [
     "several texts in a stream",
@@ -178,7 +178,7 @@ test.each<[string, Partial<InferRequest>, ModelSpec, boolean, string, string]>([
     "where the answer is streamed",
   ],
   ["several answers in a stream", { parameters: { n: 2 } }, chat, true, "n", "must be 1"],
-  ["a stream where there is none", { parameters: { stream: true } }, chat, false, "stream", "in one piece"],
+  ["a stream where there is none", { parameters: { stream: true } }, chat, false, "stream", "does not stream"],
   [
     "a setting given twice",
     { parameters: { top_k: 1 }, inputs: [texts("a"), tensor("top_k", "INT32", 2)] },

@@ -106,7 +106,9 @@ test("bytes that are wrong, too few or too many never become a model", async () 
   await expect(store.pull("river", { from: wrong, ...quickly })).rejects.toMatchObject({ code: "digest_mismatch" });
   expect(await store.files()).toEqual([]);
   const more = fakeNode([], { bytes: Buffer.concat([body, Buffer.alloc(10)]) });
-  await expect(store.pull("river", { from: more, ...quickly })).rejects.toThrow(`more than the ${body.length} bytes`);
+  await expect(store.pull("river", { from: more, ...quickly })).rejects.toThrow(
+    `more than the announced ${body.length} bytes`,
+  );
   const less = fakeNode([], { bytes: body.subarray(0, 40_000) });
   await expect(store.pull("other", { from: less, ...quickly })).rejects.toThrow(
     `ended at 40000 of ${body.length} bytes`,

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
-import type { TaskSettings } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { RedisStore } from "../../../src/store/redis/store.ts";
@@ -8,27 +7,11 @@ import type { TaskEvent } from "../../../src/tasks/follow.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
 import { Tasks } from "../../../src/tasks/tasks.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { taskOrder, taskSettings } from "../../support/tasks.ts";
 
 const caller = { tenant: "ann", models: null };
-const order: TaskOrder = {
-  model: "river:1b",
-  fallbacks: [],
-  request: { messages: [{ role: "user", content: "hello" }] },
-  schema: null,
-  repair: false,
-  priority: 0,
-  runAt: null,
-  maxAttempts: 1,
-  webhookUrl: null,
-  idempotencyKey: null,
-};
-const settings: TaskSettings = {
-  concurrency: 1,
-  maxAttempts: 1,
-  retentionMs: 60_000,
-  maxPending: 5,
-  webhooks: { timeoutMs: 1_000, retries: 0, allowPrivate: false, secret: "whsec_AAAA" },
-};
+const order = taskOrder("river:1b");
+const settings = taskSettings(1);
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** A daemon's tasks. */

@@ -3,34 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
-import type { ApiKey, TaskSettings } from "../../../src/core/config.ts";
+import type { ApiKey } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { Authorizer } from "../../../src/gateway/front/authorize.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
 import { Tasks } from "../../../src/tasks/tasks.ts";
+import { taskOrder, taskSettings } from "../../support/tasks.ts";
 
 const caller = { tenant: "ann", models: null };
-const order: TaskOrder = {
-  model: "river",
-  fallbacks: [],
-  request: { messages: [{ role: "user", content: "hello" }] },
-  schema: null,
-  repair: false,
-  priority: 0,
-  runAt: null,
-  maxAttempts: 1,
-  webhookUrl: null,
-  idempotencyKey: null,
-};
-const settings: TaskSettings = {
-  concurrency: 2,
-  maxAttempts: 1,
-  retentionMs: 60_000,
-  maxPending: 5,
-  webhooks: { timeoutMs: 1_000, retries: 0, allowPrivate: false, secret: "whsec_AAAA" },
-};
+const order = taskOrder("river");
+const settings = taskSettings(2);
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 let directory: string;

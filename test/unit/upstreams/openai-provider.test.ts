@@ -316,7 +316,7 @@ test.each<[string, Script, object, { code: string; retry: string; message: RegEx
     "an error inside 200",
     json({ error: { message: "Overloaded", code: 529 } }),
     {},
-    { code: "provider_busy", retry: "elsewhere", message: /takes no more requests now: Overloaded\./ },
+    { code: "provider_busy", retry: "elsewhere", message: /accepts no more requests at the moment: Overloaded\./ },
   ],
   [
     "an error as the first event",

@@ -78,7 +78,7 @@ function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
     await control.modelAct(request.params.name, request.body.action);
     return await reply.code(202).send(accepted);
   });
-  app.post(adminRoutes.reload, described("Load the configuration anew"), async () => await control.reload());
+  app.post(adminRoutes.reload, described("Reload the configuration"), async () => await control.reload());
   const shutdown = { ...accepting("Stop the daemon"), schema: { body: Shutdown } };
   app.post(adminRoutes.shutdown, shutdown, async (request, reply) => {
     control.shutdown({ now: request.body.now ?? false });

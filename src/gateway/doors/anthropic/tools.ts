@@ -21,7 +21,7 @@ function toolOf(tool: unknown, at: string): JsonObject {
   if (Array.isArray(callers) && !callers.includes("direct"))
     throw unsupported(
       `${at}.allowed_callers`,
-      "Tools are called by the model itself alone.",
+      "Tools can only be called by the model itself.",
       'Add "direct", or leave it out.',
     );
   mustBe(text, name, `${at}.name`);

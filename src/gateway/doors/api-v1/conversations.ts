@@ -84,7 +84,7 @@ const described = {
   messages: { summary: "List the messages, or the newest of them", query: page },
   clear: { summary: "Delete the messages but for the system prompt", status: 204 },
   branch: {
-    summary: "Begin a conversation with the history of another",
+    summary: "Branch a conversation",
     body: statedBody(BranchBody),
     bodyOptional: true,
     status: 201,

@@ -120,10 +120,14 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
   const act = async (request: FastifyRequest, action: "load" | "unload") => {
     const model = named(request, modelName(request));
     if (model.nodes !== undefined || model.source.type === "provider")
-      throw new AssistantError("invalid_request", `${model.name} runs elsewhere; it cannot be ${action}ed here.`, {
-        param: "model_name",
-        remedy: "Models of this machine alone are loaded and unloaded.",
-      });
+      throw new AssistantError(
+        "invalid_request",
+        `${model.name} runs elsewhere; it cannot be ${action}ed on this machine.`,
+        {
+          param: "model_name",
+          remedy: "Only models of this machine can be loaded and unloaded.",
+        },
+      );
     const daemon = { status: () => control.status(), act: control.modelAct };
     const before = vramMb((await control.status()).instances, model);
     const startedAt = performance.now();

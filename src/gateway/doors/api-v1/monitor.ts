@@ -24,8 +24,8 @@ const StatsQuery = Type.Object({
 });
 const LogsQuery = Type.Object({
   limit: integer("Most lines.", { minimum: 1, maximum: MAX_LOGS }),
-  level: text("Lines of this level alone.", { minLength: 1 }),
-  task_id: text("Lines of this task alone.", { minLength: 1 }),
+  level: text("Only lines of this level.", { minLength: 1 }),
+  task_id: text("Only lines of this task.", { minLength: 1 }),
 });
 
 /** How the daemon is, and what it has done. */

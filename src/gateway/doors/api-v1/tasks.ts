@@ -39,7 +39,7 @@ const DEFAULT_PAGE = 100;
 
 const Batch = Type.Object({ tasks: Type.Array(Type.Unsafe<object>({ type: "object" }), { required: true }) });
 const Query = Type.Object({
-  status: choice([...taskStatuses], "Those with this status alone."),
+  status: choice([...taskStatuses], "Only tasks with this status."),
   limit: integer("Most tasks of a page.", { minimum: 1, maximum: MAX_PAGE }),
   after: text("`next` of the page before.", { minLength: 1 }),
 });

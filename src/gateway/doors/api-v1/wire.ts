@@ -34,7 +34,7 @@ export const CloudConfig = Type.Object({
 
 export const PresetRegistration = Type.Object({
   preset_name: requiredText("Name of the preset.", { minLength: 1 }),
-  auto_download: flag("Download it where it is not here."),
+  auto_download: flag("Download it if it is not on this machine."),
   quantization: text("Another quantization.", {
     pattern: "^[A-Za-z0-9_]{1,40}$",
     patternText: "a name such as q4_k_m",

@@ -65,7 +65,7 @@ function delegation(headers: IncomingHttpHeaders): { readonly hops: readonly str
   if (depth > MAX_DEPTH)
     throw new AssistantError(
       "capability_not_found",
-      `The request was delegated ${depth} times, and nobody served it.`,
+      `The request was delegated ${depth} times, and no replica served it.`,
       {
         param: DELEGATION_DEPTH,
       },

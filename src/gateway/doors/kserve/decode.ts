@@ -51,7 +51,7 @@ export function decodeInfer(request: InferRequest, model: ModelSpec | undefined,
     request.inputs.filter(({ name }) => !PROMPTS.includes(name)),
   );
   if (settings.stream === true && !streams)
-    throw new AssistantError("invalid_request", "The answer comes in one piece here.", {
+    throw new AssistantError("invalid_request", "This route does not stream answers.", {
       param: "stream",
       remedy: "Use ModelStreamInfer of gRPC, or generate_stream.",
     });
@@ -114,7 +114,7 @@ function promptOf(operation: TensorOperation, inputs: readonly Tensor[], isStrea
   if (texts.length > 1 && (isStreamed || operation === "chat"))
     throw invalidTensor(
       "text_input",
-      `has ${texts.length} elements; expected one ${isStreamed ? "where the answer is streamed" : "for a model that answers chats alone"}`,
+      `has ${texts.length} elements; expected one ${isStreamed ? "where the answer is streamed" : "for a model that only supports chats"}`,
     );
   if (operation === "chat") return { messages: [{ role: "user", content: first }] };
   return { prompt: texts.length === 1 ? first : texts };

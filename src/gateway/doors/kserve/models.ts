@@ -112,10 +112,14 @@ export class KserveModels {
     const { control } = this.#options;
     const model = this.#find(caller, { model: name, version: "" });
     if (model.nodes !== undefined || model.source.type === "provider")
-      throw new AssistantError("invalid_request", `${model.name} runs elsewhere; it cannot be ${action}ed here.`, {
-        param: "model_name",
-        remedy: "Models of this machine alone are loaded and unloaded.",
-      });
+      throw new AssistantError(
+        "invalid_request",
+        `${model.name} runs elsewhere; it cannot be ${action}ed on this machine.`,
+        {
+          param: "model_name",
+          remedy: "Only models of this machine can be loaded and unloaded.",
+        },
+      );
     await actOn({ status: () => control.status(), act: control.modelAct }, model.name, action, { signal });
   }
 
@@ -160,7 +164,7 @@ function requireVersion(name: string, version: string): void {
   if (version === "" || version === MODEL_VERSION) return;
   throw new AssistantError(
     "model_not_found",
-    `${JSON.stringify(name.slice(0, 100))} has no version ${JSON.stringify(version.slice(0, 20))}; every model has the version ${MODEL_VERSION} alone.`,
+    `${JSON.stringify(name.slice(0, 100))} has no version ${JSON.stringify(version.slice(0, 20))}; every model only has the version ${MODEL_VERSION}.`,
     { param: "model_version" },
   );
 }

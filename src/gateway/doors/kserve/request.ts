@@ -193,6 +193,6 @@ function refuseOthers(parameters: JsonObject, at: string): void {
   if (name === undefined) return;
   throw new AssistantError("invalid_request", `"${at}.${name.slice(0, 60)}" is not supported.`, {
     param: at,
-    remedy: "Send tensors in the request itself, and take answers as they are.",
+    remedy: "Send tensors in the request itself.",
   });
 }

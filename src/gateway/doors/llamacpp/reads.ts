@@ -50,12 +50,12 @@ export function registerReadRoutes(app: FastifyInstance, options: ReadRoutesOpti
   );
   refuse(
     "/lora-adapters",
-    "The adapters of a running engine are not changed for everybody by a request.",
+    "A request cannot change the adapters of a running engine for other clients.",
     "Send `lora` with each request, or change `[[chat.lora]]` in the model's file.",
   );
   refuse(
     "/slots/:id",
-    "Slots are saved, restored and erased by the daemon alone.",
+    "Only the daemon saves, restores and erases slots.",
     "Leave it to the daemon, which keeps conversations by itself; `cache_prompt: false` leaves the cache out.",
   );
 }

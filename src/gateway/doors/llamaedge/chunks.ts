@@ -78,7 +78,7 @@ async function textOf(
   if (text.length > MAX_CHARACTERS)
     throw new AssistantError(
       "invalid_request",
-      `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are divided at once.`,
+      `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are allowed.`,
       { param: "id" },
     );
   return text;

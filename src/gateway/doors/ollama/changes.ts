@@ -20,7 +20,7 @@ const admin = { config: { scope: "admin", announced: true, openOnLoopback: true 
 export function registerChanges(app: FastifyInstance, options: OllamaOptions): void {
   const { pulls, orderOf, library, directory } = options;
   app.post("/api/push", admin, async () => {
-    throw new AssistantError("not_implemented", "Models are not pushed from here.", {
+    throw new AssistantError("not_implemented", "Pushing models is not supported.", {
       remedy: "`assistant export NAME` copies the files of a model.",
     });
   });

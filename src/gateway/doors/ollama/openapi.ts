@@ -116,10 +116,10 @@ export const described = {
   "GET /api/tags": { summary: "List the models, in Ollama's format" },
   "GET /api/ps": { summary: "List the models that are loaded, in Ollama's format" },
   "POST /api/show": { summary: "Show a model, in Ollama's format", body: named({ verbose: FLAG }) },
-  "POST /api/push": { summary: "Refused: models are not pushed from here", body: named({}) },
+  "POST /api/push": { summary: "Refused: pushing models is not supported", body: named({}) },
   "POST /api/pull": { summary: "Download a model", body: named({ stream: FLAG }), answers: WHOLE_OR_LINES },
   "POST /api/create": {
-    summary: "Make a model of another one, or of an uploaded file",
+    summary: "Create a model from another one, or from an uploaded file",
     body: named({
       from: TEXT,
       files: { type: "object", additionalProperties: TEXT, description: "Digest of the file by its name." },

@@ -49,7 +49,7 @@ export function decodeGenerate(bytes: Buffer, options: OllamaOptions): DecodedBo
   );
   refuse(json, "system", "Leave `raw` out, or write it into the prompt.", isRaw && textOf(json, "system") !== "");
   for (const name of ["width", "height", "steps"])
-    refuse(json, name, "Models here write text; POST /v1/images/generations makes images.");
+    refuse(json, name, "This route only generates text; POST /v1/images/generations generates images.");
   const isText = isRaw || suffix !== "";
   return decodeText(json, options, {
     isEmpty: prompt === "",

@@ -62,8 +62,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     // Another tenant's request is as little there as one that has ended.
     if (found === null || found.tenant !== identity.caller.tenant) {
       throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
-        remedy:
-          "Send an id of your own as x-request-id with the request, and ask for it while the request has not ended.",
+        remedy: "Set x-request-id on the request, and query that id before the request has ended.",
       });
     }
     return describeProgress(id, found);

@@ -50,7 +50,7 @@ const json = (summary: string, schema: JsonSchema): RouteDescription => ({
 
 /** The routes that answer from memory. */
 export const described = {
-  request: json("Show where a request stands that has not ended", Progress),
+  request: json("Show the progress of an unfinished request", Progress),
   health: json("Show whether the daemon takes requests", schemaOf("Health", { status: Type.Literal("ok") })),
   models: json("List the models", listOf("ModelList", Model)),
   model: json("Show a model", Model),

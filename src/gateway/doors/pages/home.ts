@@ -41,7 +41,7 @@ ${examples(base, example, keyed)}
 `;
 }
 
-const LOCKED = "<p>An API key is needed here. With one, <code>GET /v1/models</code> lists what it may use.</p>";
+const LOCKED = "<p>This page requires an API key. <code>GET /v1/models</code> lists the models that a key may use.</p>";
 
 /** Null: keys are configured, and the request has none that may use models. */
 function callerOf(headers: IncomingHttpHeaders, authorizer: HomeOptions["authorizer"]): Caller | null {

@@ -37,7 +37,9 @@ const RegistrationBody = Type.Object({
   capabilities: Type.Array(Type.Unsafe<Record<string, string | number | boolean>>({ type: "object" }), {
     required: true,
   }),
-  slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000, description: "Requests at once; default 10." })),
+  slots: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 100_000, description: "Concurrent requests; default: 10." }),
+  ),
 });
 const Departure = Type.Object({ replica_id: text(200) });
 

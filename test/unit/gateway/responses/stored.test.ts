@@ -94,7 +94,7 @@ describe("stored responses", () => {
     ["processing", "in_progress", null],
     ["cancelled", "cancelled", null],
     ["failed", "failed", { code: "server_error", message: "It died." }],
-    [null, "failed", { code: "server_error", message: expect.stringContaining("daemon ended") }],
+    [null, "failed", { code: "server_error", message: expect.stringContaining("daemon exited") }],
   ] as const)("of the background whose task is %s are %s", async (status, expected, error) => {
     const request = await asked({ background: true });
     await responses.keep("kim", request, answerOf(request));

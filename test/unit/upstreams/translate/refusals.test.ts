@@ -51,7 +51,7 @@ test("a refusal names model, provider and field, and what to do", async () => {
   expect(failure?.reason.message).toBe(
     'The field "seed" is not supported by "river": the provider "cloud" has no such setting.',
   );
-  expect(failure?.reason.remedy).toBe("Leave it out, or use a model that runs here.");
+  expect(failure?.reason.remedy).toBe("Remove it, or use a local model.");
 });
 
 test.each<[string, Fields, string | undefined, string]>([

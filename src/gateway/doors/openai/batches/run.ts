@@ -134,4 +134,4 @@ export class Lines {
 }
 
 export const stoppedByShutdown = (): AssistantError =>
-  new AssistantError("shutting_down", "The daemon is stopping; the batch goes on when it is started again.");
+  new AssistantError("shutting_down", "The daemon is shutting down; the batch continues when it is started again.");

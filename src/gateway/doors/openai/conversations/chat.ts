@@ -64,7 +64,7 @@ function aboutHistory<T>(check: () => T): T {
   } catch (error) {
     if (!isAssistantError(error) || error.param?.startsWith("messages") !== true) throw error;
     const { code, message, remedy } = error;
-    throw new AssistantError(code, `The conversation cannot go on: ${message}`, {
+    throw new AssistantError(code, `The conversation cannot be continued: ${message}`, {
       param: "conversation",
       ...(remedy === null ? {} : { remedy }),
       cause: error,

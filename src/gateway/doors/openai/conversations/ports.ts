@@ -31,7 +31,7 @@ export async function continuationOf(
   { directory, conversations }: ConversationPorts,
 ): Promise<Continuation> {
   const id = conversationIdOf(conversation);
-  if (conversations === null) throw invalid("conversation", "Conversations are not kept here.");
+  if (conversations === null) throw invalid("conversation", "This daemon does not store conversations.");
   const { tenant } = given.caller;
   const { model: own } = await conversations.get(tenant, id);
   await conversations.requireRoom(tenant);

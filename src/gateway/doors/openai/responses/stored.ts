@@ -94,7 +94,7 @@ export class Responses {
     const task = await this.queue?.find(id);
     if (task?.status === "processing") return { ...value, response: { ...value.response, status: "in_progress" } };
     if (task?.status === "pending") return value;
-    const message = task?.error?.message ?? "The daemon ended while it made this response.";
+    const message = task?.error?.message ?? "The daemon exited while it generated this response.";
     const ending =
       task?.status === "cancelled"
         ? { status: "cancelled" }
@@ -138,7 +138,7 @@ export class Responses {
       if (conversation !== undefined)
         throw invalid(
           "previous_response_id",
-          `The response "${next}" is part of a conversation; go on with the field "conversation".`,
+          `The response "${next}" is part of a conversation; continue it with the field "conversation".`,
         );
       if (status !== "completed" && status !== "incomplete")
         throw invalid("previous_response_id", `The response "${next}" cannot be continued: it is ${String(status)}.`);
