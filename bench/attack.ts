@@ -1,6 +1,6 @@
 /**
- * What big broken bodies on one connection do to a stream on another: the gaps between the stream's chunks, without an attack and
- * during each. The attacker runs in a thread of its own, the daemon in its own process over the fake engine.
+ * What big broken bodies on one connection do to a stream on another: the gaps between the stream's chunks, without an
+ * attack and during each. The attacker runs in a thread of its own, the daemon in its own process over the fake engine.
  *
  *   npm run bench -- attack [--times 5]      (after `npm run build`)
  */

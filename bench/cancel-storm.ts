@@ -1,6 +1,6 @@
 /**
- * Ten thousand requests through a real daemon, most of them left at random moments, over the fake engine: what is still held
- * afterwards. Prints one JSON line per kind of engine and a table. Needs a build (`npm run build`).
+ * Ten thousand requests through a real daemon, most of them left at random moments, over the fake engine: what is still
+ * held afterwards. Prints one JSON line per kind of engine and a table. Needs a build (`npm run build`).
  *
  *   node bench/cancel-storm.ts [--requests 10000] [--clients 64] [--seed 1]
  */

@@ -1,4 +1,7 @@
-/** `npm run bench -- compose workers [--rounds N] [--seconds N]`, `compose capabilities`, or `compose pipelines [--rounds N] [--chunks N]`, after `npm run build` */
+/**
+ * `npm run bench -- compose workers [--rounds N] [--seconds N]`, `compose capabilities`, or `compose pipelines
+ * [--rounds N] [--chunks N]`, after `npm run build`
+ */
 import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({

@@ -1,8 +1,8 @@
 /**
- * What it costs to have many models: `npm run bench -- many-models [--configured 200] [--loaded 30] [--weights FILE.gguf]`
- * (after `npm run build`). Writes bench/results/many-models.json. A daemon with one configured model stands beside one with many;
- * then many are loaded at once. Engines are fakes; the weights are links to one file, by default a header with the vocabulary of
- * a usual model.
+ * What it costs to have many models: `npm run bench -- many-models [--configured 200] [--loaded 30] [--weights
+ * FILE.gguf]` (after `npm run build`). Writes bench/results/many-models.json. A daemon with one configured model stands
+ * beside one with many; then many are loaded at once. Engines are fakes; the weights are links to one file, by default
+ * a header with the vocabulary of a usual model.
  */
 import { link, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -31,7 +31,10 @@ const { values } = parseArgs({
 const configured = Number(values.configured);
 const loaded = Number(values.loaded);
 
-/** So many calls of each kind, this far apart: some of them meet the daemon's look at devices and files every two seconds. */
+/**
+ * So many calls of each kind, this far apart: some of them meet the daemon's look at devices and files every two
+ * seconds.
+ */
 const CALLS = 50;
 const PAUSE_MS = 100;
 const COMMANDS = 5;

@@ -1,6 +1,7 @@
 /**
- * How near memory estimates come to what engines take: `npm run bench -- memory --llama-server PROGRAM --chat FILE.gguf --embedding FILE.gguf`.
- * Starts each case, fills its slots, and compares the resident memory of the process with the estimate. Writes bench/results/memory.json.
+ * How near memory estimates come to what engines take: `npm run bench -- memory --llama-server PROGRAM --chat
+ * FILE.gguf --embedding FILE.gguf`. Starts each case, fills its slots, and compares the resident memory of the process
+ * with the estimate. Writes bench/results/memory.json.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";

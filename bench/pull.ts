@@ -1,6 +1,6 @@
 /**
- * What several connections buy a pull: `npm run bench -- pull [--mb N] [--mb-per-second N]`. A local server limits the rate of
- * each connection; the same file is pulled over one and over four. Writes bench/results/pull.json.
+ * What several connections buy a pull: `npm run bench -- pull [--mb N] [--mb-per-second N]`. A local server limits the
+ * rate of each connection; the same file is pulled over one and over four. Writes bench/results/pull.json.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";

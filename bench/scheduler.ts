@@ -76,7 +76,10 @@ function prefixOf(conversation: { index: number; turns: number }): PrefixMark[] 
 const prefixes = conversations.map(prefixOf);
 
 let count = 0;
-/** Three in four ask for what everybody asks for; a quarter has a deadline that is far away, as official clients set it, and some a near one. */
+/**
+ * Three in four ask for what everybody asks for; a quarter has a deadline that is far away, as official clients set it,
+ * and some a near one.
+ */
 function facts(model: string, now: number): RequestFacts {
   count += 1;
   const prefix = prefixes[Math.floor(random() * prefixes.length)] ?? [];

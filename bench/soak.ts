@@ -1,4 +1,7 @@
-/** `npm run bench -- soak`: a million requests through the whole daemon in front of the stub, and what has grown with their number. */
+/**
+ * `npm run bench -- soak`: a million requests through the whole daemon in front of the stub, and what has grown with
+ * their number.
+ */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";

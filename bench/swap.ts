@@ -1,7 +1,8 @@
 /**
  * What a conversation waits for when its model was swapped out meanwhile, with and without saved slots:
- * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf` (after `npm run build`). Writes bench/results/swap.json.
- * Two models share one place; each conversation has a first turn and comes back after the other model was up.
+ * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf` (after `npm run build`). Writes
+ * bench/results/swap.json. Two models share one place; each conversation has a first turn and comes back after the
+ * other model was up.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";

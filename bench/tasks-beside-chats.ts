@@ -1,6 +1,7 @@
 /**
- * What chats of people wait beside a busy queue of tasks: two clients chat, with nothing else to do and while tasks run in
- * all places that they may have, in turns. The fake engine decodes at a fixed pace, so that all that differs is waiting.
+ * What chats of people wait beside a busy queue of tasks: two clients chat, with nothing else to do and while tasks run
+ * in all places that they may have, in turns. The fake engine decodes at a fixed pace, so that all that differs is
+ * waiting.
  *
  * With `--sync-ms 50` each commit takes as long as on a disk whose syncs take 50 ms.
  *

@@ -1,7 +1,7 @@
 /**
- * What finished tasks in the store cost: a daemon with a few of them is compared with daemons that have many. All run at once
- * and are asked in turns, request by request, so that what else the machine does meets all of them. One task runs on the fake
- * engine, so that those that are made meanwhile are queued.
+ * What finished tasks in the store cost: a daemon with a few of them is compared with daemons that have many. All run
+ * at once and are asked in turns, request by request, so that what else the machine does meets all of them. One task
+ * runs on the fake engine, so that those that are made meanwhile are queued.
  *
  *   npm run bench -- tasks-history [--finished 1000,100000,1000000] [--rounds 5] [--requests 100] [--sync everysec]      (after `npm run build`)
  */

@@ -1,7 +1,9 @@
 /**
- * How many tasks a second the daemon accepts, each durable before it is acknowledged: one client, in batches and one by one
- * over connections that are kept alive. One task runs on the fake engine meanwhile, so that all others are queued. With
- * `--redis` the records are in a Redis that syncs every write, and BullMQ used directly on the same server stands beside.
+ * How many tasks a second the daemon accepts, each durable before it is acknowledged: one client, in batches and one by
+ * one over connections that are kept alive. One task runs on the fake engine meanwhile, so that all others are queued.
+ * With
+ * `--redis` the records are in a Redis that syncs every write, and BullMQ used directly on the same server stands
+ * beside.
  *
  *   npm run bench -- tasks [--redis | --sync always] [--tasks 20000] [--batch 500] [--connections 1,16]      (after `npm run build`)
  */

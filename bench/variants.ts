@@ -1,8 +1,8 @@
 /**
  * Compares daemons of several checkouts, such as one with and one without an optimisation: requests per second, p99 and
  * CPU per request with 32 clients, CPU per streamed chunk, and memory while idle and after the load. All run at once
- * and are measured in turns. Each checkout must be compiled (`./install.sh --dev`); the first one is what the others are
- * compared with.
+ * and are measured in turns. Each checkout must be compiled (`./install.sh --dev`); the first one is what the others
+ * are compared with.
  *
  *   npm run bench -- variants now=. other=../other-checkout [--rounds N] [--seconds N]
  */

@@ -73,7 +73,10 @@ const MESSAGE_LINES = 12;
 
 const shorten = (message: string): string => message.split("\n").slice(0, MESSAGE_LINES).join("\n  ");
 
-/** `verdict.ts FILE FAILED-CHECKS [REPORT EXIT-CODE]…`: prints the count as the last line, and writes it to the file too. */
+/**
+ * `verdict.ts FILE FAILED-CHECKS [REPORT EXIT-CODE]…`: prints the count as the last line, and writes it to the file
+ * too.
+ */
 function main([verdictFile = "", failedChecks = "", ...rest]: readonly string[]): void {
   const runs: Run[] = [];
   for (let at = 0; at < rest.length; at += 2)

@@ -1,4 +1,6 @@
-/** Runs official clients as they are through one list of scenarios, and writes what was seen to docs/compatibility.md. */
+/**
+ * Runs official clients as they are through one list of scenarios, and writes what was seen to docs/compatibility.md.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";

@@ -22,7 +22,10 @@ export type Scenario = (typeof scenarios)[number];
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
 const PATIENCE_MS = 60_000;
 
-/** Runs one scenario. Returns what is seen: "yes", "refused (400)", or "–" for what the client does not have. Rejects with what is wrong. */
+/**
+ * Runs one scenario. Returns what is seen: "yes", "refused (400)", or "–" for what the client does not have. Rejects
+ * with what is wrong.
+ */
 export async function tryOut(scenario: Scenario, client: Client, target: Target): Promise<string> {
   target.prepare(scenario);
   const base = { url: target.url, key: target.key, model: target.model, text: "Say hello." };

@@ -1,4 +1,6 @@
-/** What it costs to find who offers a capability among thousands of workers: the decision, and `GET /route` over HTTP. */
+/**
+ * What it costs to find who offers a capability among thousands of workers: the decision, and `GET /route` over HTTP.
+ */
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";

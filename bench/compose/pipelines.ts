@@ -1,6 +1,6 @@
 /**
- * What a pipeline costs: the first token of a chat through three pass-through stages beside the same model asked directly, in
- * turns, and how many chunks a second three such stages relay to a client. The engine is the fake one.
+ * What a pipeline costs: the first token of a chat through three pass-through stages beside the same model asked
+ * directly, in turns, and how many chunks a second three such stages relay to a client. The engine is the fake one.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";

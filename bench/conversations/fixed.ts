@@ -1,10 +1,10 @@
 /**
  * More conversations than slots, on a real model with two replicas: how many tokens are prefilled again in later turns,
- * as a multiple of the new ones, by routing policy, and with other models swapped in between the turns: one that takes the
- * place of one replica (`swap`), or two that take all places (`swap-all`).
- * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--turns N] [--at-once N] [--shared SENTENCES]
- * [--arms LIST]` (after `npm run build`). With more at once than one replica has slots both are needed again after each swap.
- * Writes bench/results/conversations.json.
+ * as a multiple of the new ones, by routing policy, and with other models swapped in between the turns: one that takes
+ * the place of one replica (`swap`), or two that take all places (`swap-all`).
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--turns N] [--at-once N] [--shared
+ * SENTENCES] [--arms LIST]` (after `npm run build`). With more at once than one replica has slots both are needed again
+ * after each swap. Writes bench/results/conversations.json.
  */
 import { parseArgs } from "node:util";
 import PQueue from "p-queue";

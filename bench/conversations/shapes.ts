@@ -1,9 +1,11 @@
 /**
- * Conversations of random shapes on a real model: what one bare llama-server makes of them, and the daemon's replicas under each
- * policy. `npm run bench -- conversations --shapes 20 --llama-server PROGRAM --chat FILE.gguf [--seed S] [--arms LIST] [--named]
- * [--work TOKENS]` (after `npm run build`). `--named` adds the fixed shape, as often as `--rounds` says.
+ * Conversations of random shapes on a real model: what one bare llama-server makes of them, and the daemon's replicas
+ * under each policy. `npm run bench -- conversations --shapes 20 --llama-server PROGRAM --chat FILE.gguf [--seed S]
+ * [--arms LIST] [--named] [--work TOKENS]` (after `npm run build`). `--named` adds the fixed shape, as often as
+ * `--rounds` says.
  *
- * - *bare*: one llama-server with the slots and the contexts of all replicas together, a thread for each core, and else its defaults.
+ * - *bare*: one llama-server with the slots and the contexts of all replicas together, a thread for each core, and else
+ *   its defaults.
  * - A policy: the daemon with its defaults and so many replicas of four slots; it gives their threads.
  *
  * The arms of a shape run one after the other, in another order for each shape.

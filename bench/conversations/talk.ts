@@ -29,7 +29,10 @@ const WORDS =
 /** Of these words, with the space before each. */
 const TOKENS_PER_WORD = 1.1;
 
-/** Holds the shape's conversations: always so many requests at once, a conversation's next turn after its last answer. The same words in every run of a shape. */
+/**
+ * Holds the shape's conversations: always so many requests at once, a conversation's next turn after its last answer.
+ * The same words in every run of a shape.
+ */
 export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const order = turnOrder(shape);
   const shared = shape.shared === 0 ? [] : [{ role: "system", content: prose(shape.shared, seededRandom(shape.seed)) }];
@@ -40,7 +43,10 @@ export async function talk(target: Target, shape: Shape): Promise<Talked> {
   const ttfts: number[] = [];
   let [prefilled, needed] = [0, 0];
   const waiting: (() => void)[] = [];
-  /** Takes the next turn in order whose conversation is free, and makes it busy before any other client looks; waits where there is none yet. */
+  /**
+   * Takes the next turn in order whose conversation is free, and makes it busy before any other client looks; waits
+   * where there is none yet.
+   */
   const next = async (): Promise<number | null> => {
     while (order.length > 0) {
       const at = order.findIndex((index) => conversations[index]?.busy === false);

@@ -1,7 +1,7 @@
 /**
  * How long `assistant engine build` takes: `npm run bench -- engine-build [--jobs N] [--rounds N]`. Writes
- * bench/results/engine-build.json. All of llama.cpp compiled, and the server alone linked against compiled libraries, one after the
- * other from nothing; processor time counts, as other programs do not change it much.
+ * bench/results/engine-build.json. All of llama.cpp compiled, and the server alone linked against compiled libraries,
+ * one after the other from nothing; processor time counts, as other programs do not change it much.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { constants, setPriority, tmpdir } from "node:os";

@@ -54,7 +54,9 @@ const decodes = ({ is_processing, next_token }: Slot): boolean => {
   return is_processing && (first?.n_decoded ?? 0) > 0;
 };
 
-/** Between two looks: each is a task of the engine's one loop, and without a pause they would be most of what it does. */
+/**
+ * Between two looks: each is a task of the engine's one loop, and without a pause they would be most of what it does.
+ */
 const LOOK_EVERY_MS = 4;
 
 /** Asks the engine again and again; it answers between two batches. */

@@ -1,6 +1,7 @@
 /**
- * The two engines side by side on a real model: `npm run bench -- embedded --model FILE.gguf --llama-server PROGRAM [--rounds N]`
- * (after `npm run build`). Writes bench/results/embedded.json. Both are loaded, and asked in turns, so that both meet the same noise.
+ * The two engines side by side on a real model: `npm run bench -- embedded --model FILE.gguf --llama-server PROGRAM
+ * [--rounds N]` (after `npm run build`). Writes bench/results/embedded.json. Both are loaded, and asked in turns, so
+ * that both meet the same noise.
  */
 import { parseArgs } from "node:util";
 import { installAssistant } from "../../test/support/assistant.ts";

@@ -1,4 +1,7 @@
-/** A whole daemon for the forwarding bench: with the stub engine behind its one model, or with no model and another daemon that has it. */
+/**
+ * A whole daemon for the forwarding bench: with the stub engine behind its one model, or with no model and another
+ * daemon that has it.
+ */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { installAssistant } from "../../test/support/assistant.ts";

@@ -1,7 +1,9 @@
 /**
- * What it costs that a request goes through another daemon: two daemons on this machine, the first with no model and the second
- * with the stub engine, the same requests sent to the first (which forwards them over gRPC) and to the second.
- * `node bench/forward/main.ts [--rounds N] [--seconds N]`, after `npm run build`; needs nothing but this folder and bench/lib.
+ * What it costs that a request goes through another daemon: two daemons on this machine, the first with no model and
+ * the second with the stub engine, the same requests sent to the first (which forwards them over gRPC) and to the
+ * second.
+ * `node bench/forward/main.ts [--rounds N] [--seconds N]`, after `npm run build`; needs nothing but this folder and
+ * bench/lib.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
- * CPU per chunk of streams that are translated, beside that of OpenAI's chat, which is passed on as it is: the front of the
- * daemon before the stub, one dialect after the other in each round. The first round warms up and is not counted.
+ * CPU per chunk of streams that are translated, beside that of OpenAI's chat, which is passed on as it is: the front of
+ * the daemon before the stub, one dialect after the other in each round. The first round warms up and is not counted.
  *
  *   npm run bench -- dialects [NAME=CHECKOUT…] [--rounds N]
  *

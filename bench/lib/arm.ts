@@ -3,11 +3,17 @@ import { once } from "node:events";
 import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A program under measurement, in a process of its own. It says `{port}` once it serves, and `{cpuMs, rssBytes}` when asked. */
+/**
+ * A program under measurement, in a process of its own. It says `{port}` once it serves, and `{cpuMs, rssBytes}` when
+ * asked.
+ */
 export interface Arm extends AsyncDisposable {
   readonly name: string;
   readonly port: number;
-  /** Milliseconds of CPU it has used since its start, user and system, and its memory. Rejects when it has ended or does not answer. */
+  /**
+   * Milliseconds of CPU it has used since its start, user and system, and its memory. Rejects when it has ended or does
+   * not answer.
+   */
   usage(): Promise<{ readonly cpuMs: number; readonly rssBytes: number }>;
   /** `work`, or an error with the arm's last output as soon as the arm ends before `work` does. */
   whileAlive<T>(work: Promise<T>): Promise<T>;
@@ -20,8 +26,8 @@ const LAST_OUTPUT_MS = 300;
 const KEPT_OUTPUT = 4000;
 
 /**
- * Starts `program` with `settings` as its one argument (JSON). Rejects, with what the program printed last, when it ends before
- * it serves or does not serve within `readyWithinMs` (default: a minute); no process is left then.
+ * Starts `program` with `settings` as its one argument (JSON). Rejects, with what the program printed last, when it
+ * ends before it serves or does not serve within `readyWithinMs` (default: a minute); no process is left then.
  */
 export async function startArm(
   name: string,
@@ -40,7 +46,8 @@ export async function startArm(
   const failure = (what: string): Error =>
     new Error(`the arm "${name}" ${what}; its last output:\n${output.trim() || "(none)"}`);
   const crashed = once(child, "exit").then(async ([code, signal]) => {
-    // The last output may come after the end; what the child started may hold its streams open for ever. (There is no "close" after `disconnect`.)
+    // The last output may come after the end; what the child started may hold its streams open for ever. (There is no
+    // "close" after `disconnect`.)
     await Promise.race([Promise.all(streams.map((stream) => finished(stream))), sleep(LAST_OUTPUT_MS)]).catch(() => {});
     throw failure(`ended with ${signal ?? `code ${String(code)}`}`);
   });

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- gateway [--rounds N] [--seconds N]`
- * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, after `npm run build`;
+ * `npm run bench -- peers [--rounds N] [--seconds N] [--arms nginx,olla] [--llama-server PROGRAM]`, after `npm run
+ * build`;
  *   with `--install` it only installs the peers that can be had
  * `npm run bench -- dialects [NAME=CHECKOUT…] [--rounds N]`
  * `npm run bench -- engine --model FILE.gguf --llama-server PROGRAM [--rounds N] [--departures N]`
@@ -10,9 +11,11 @@
  * `npm run bench -- calibrate --model FILE.gguf --llama-server PROGRAM [--rounds N] [--threads N]`
  * `npm run bench -- workloads [--only W3,W4,…] [--trace FILE.jsonl] [--rounds N]`
  * `npm run bench -- soak [--requests N]`
- * `npm run bench -- compatibility [--dry-run]`, after `npm run build`, with the environment of the tests (`ASSISTANT_TEST_LLAMA_SERVER`)
+ * `npm run bench -- compatibility [--dry-run]`, after `npm run build`, with the environment of the tests
+ * (`ASSISTANT_TEST_LLAMA_SERVER`)
  * `npm run bench -- compose workers [--rounds N] [--seconds N]`, after `npm run build`
- * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--shapes N] [--seed S] [--arms LIST] [--named] [--rounds N]`
+ * `npm run bench -- conversations --llama-server PROGRAM --chat FILE.gguf [--shapes N] [--seed S] [--arms LIST]
+ * [--named] [--rounds N]`
  * `npm run bench -- forward [--rounds N] [--seconds N]`, after `npm run build`
  * `npm run bench -- swap --llama-server PROGRAM --chat FILE.gguf [--rounds N]`
  * `npm run bench -- fuzz [--requests N] [--seed N]`, after `npm run build`
@@ -26,8 +29,10 @@
  * `npm run bench -- cancel-storm [--requests N] [--clients N] [--seed N]`
  * `npm run bench -- tasks [--tasks N] [--batch N] [--connections 1,16]`, after `npm run build`
  * `npm run bench -- tasks-beside-chats [--rounds N] [--chats N] [--sync-ms N]`, after `npm run build`
- * `npm run bench -- tasks-history [--finished 1000,100000,1000000] [--rounds N] [--requests N] [--sync everysec]`, after `npm run build`
- * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed S] [--only shapes]`
+ * `npm run bench -- tasks-history [--finished 1000,100000,1000000] [--rounds N] [--requests N] [--sync everysec]`,
+ * after `npm run build`
+ * `npm run bench -- sim [--trace FILE.jsonl] [--instances 4,64] [--load 0.8,1] [--most REQUESTS] [--shapes N] [--seed
+ * S] [--only shapes]`
  */
 import { parseArgs } from "node:util";
 

@@ -1,6 +1,7 @@
 /**
  * Loaded into a daemon under soak (`--import …/soak-probe.ts?out=FILE`): at SIGUSR2 it collects garbage, counts what is
- * left, and writes that to FILE. A count of `process.getActiveResourcesInfo` would lack the timers that keep no process alive.
+ * left, and writes that to FILE. A count of `process.getActiveResourcesInfo` would lack the timers that keep no process
+ * alive.
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { queryObjects } from "node:v8";

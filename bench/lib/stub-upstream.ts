@@ -2,7 +2,8 @@
  * An upstream that costs next to nothing: a raw socket server that answers a chat request with bytes made in advance,
  * whole, or as an SSE stream of `chunks` events every `everyMs`. Listens on a Unix socket (for the arms) and on TCP
  * (for the direct baseline). Tells its parent when it is ready. Called with llama-server's flags it is an engine that a
- * daemon can start: idle whenever it is asked. Every event of a stream is another one, so that a lost or moved one shows.
+ * daemon can start: idle whenever it is asked. Every event of a stream is another one, so that a lost or moved one
+ * shows.
  */
 import { createServer, type Socket } from "node:net";
 
@@ -75,7 +76,10 @@ function serve(socket: Socket): void {
   });
 }
 
-/** Of the body after a head that ends at `end`; null while that cannot be known. Some proxies send what they read on in chunks. */
+/**
+ * Of the body after a head that ends at `end`; null while that cannot be known. Some proxies send what they read on in
+ * chunks.
+ */
 function lengthOfBody(seen: string, end: number): number | null {
   const head = seen.slice(0, end);
   const length = /content-length: *(\d+)/i.exec(head)?.[1];

@@ -6,7 +6,10 @@ export interface Usage {
   readonly rssBytes: number;
 }
 
-/** From /proc, to the nanosecond: the times of `stat` are in ticks of 10 ms, a tenth of what a second of streams costs. Zero for a process that has gone. */
+/**
+ * From /proc, to the nanosecond: the times of `stat` are in ticks of 10 ms, a tenth of what a second of streams costs.
+ * Zero for a process that has gone.
+ */
 export function usageOf(pid: number): Usage {
   let nanoseconds = 0;
   for (const thread of threadsOf(pid))

@@ -56,7 +56,8 @@ export function programOf(
 ): { readonly program: string } | { readonly missing: string } {
   const name = programs[peer];
   const named = peer === "llama-server-router" && llamaServer !== null ? [llamaServer] : [];
-  // Where Debian puts what a user's PATH need not have. Portkey's program is a script of its package, called by nobody's PATH.
+  // Where Debian puts what a user's PATH need not have. Portkey's program is a script of its package, called by
+  // nobody's PATH.
   const folders =
     peer === "portkey" ? [] : [...path.split(delimiter).filter(Boolean), ...(peer === "nginx" ? ["/usr/sbin"] : [])];
   const candidates = [...named, ...folders.map((folder) => join(folder, name)), ...(own[peer] ? [own[peer]] : [])];

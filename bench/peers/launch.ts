@@ -1,6 +1,6 @@
 /**
- * How each peer is started in front of the stub. Every one is set up as somebody would who wants it to be quick: one worker, no log
- * of requests, no limit on requests, room for all the clients.
+ * How each peer is started in front of the stub. Every one is set up as somebody would who wants it to be quick: one
+ * worker, no log of requests, no limit on requests, room for all the clients.
  */
 import { dirname } from "node:path";
 

@@ -1,6 +1,7 @@
 /**
- * Load from a process of its own, over raw sockets, against servers that each have their own way of answering: with a length
- * or in chunks, keeping the connection or closing it. Takes `PeerOrder` messages and answers each with a `PeerResult`.
+ * Load from a process of its own, over raw sockets, against servers that each have their own way of answering: with a
+ * length or in chunks, keeping the connection or closing it. Takes `PeerOrder` messages and answers each with a
+ * `PeerResult`.
  */
 import { connect } from "node:net";
 import { AnswerReader, contentOf, EventCounter } from "./wire.ts";

@@ -128,7 +128,10 @@ function startLoad(): { readonly run: Load; end(): Promise<void> } {
   };
 }
 
-/** Whether each arm gives what the stub gives: the same bytes, or the same text in another form. What gives neither is not measured. */
+/**
+ * Whether each arm gives what the stub gives: the same bytes, or the same text in another form. What gives neither is
+ * not measured.
+ */
 async function checkAnswers(entries: Entry[], direct: Entry, load: Load, out: Report): Promise<void> {
   const ask = async (entry: Entry, streamed: boolean): Promise<string> => {
     const result = await entry.arm.whileAlive(load(entry, { clients: 1, durationMs: 0, streamed }));

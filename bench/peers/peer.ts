@@ -1,6 +1,6 @@
 /**
- * One peer as an arm: starts the program, says when it answers, tells what its processes use, and ends them all when the bench
- * goes, however it goes.
+ * One peer as an arm: starts the program, says when it answers, tells what its processes use, and ends them all when
+ * the bench goes, however it goes.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
- * What a llama-server in router mode starts in place of an engine: the stub, on the port that the router names, which tells the
- * router in its own words that it is ready, and goes when the router does.
+ * What a llama-server in router mode starts in place of an engine: the stub, on the port that the router names, which
+ * tells the router in its own words that it is ready, and goes when the router does.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * Two to four models, or replicas, on one machine under the same concurrent streams: the daemon with its thread governor against
- * the best single process and against as many processes as somebody starts who leaves everything at its default.
+ * Two to four models, or replicas, on one machine under the same concurrent streams: the daemon with its thread
+ * governor against the best single process and against as many processes as somebody starts who leaves everything at
+ * its default.
  */
 
 import { seededRandom } from "../../test/support/random.ts";

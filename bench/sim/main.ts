@@ -48,7 +48,10 @@ const heading = [
   "fairness",
 ];
 
-/** Runs everything, prints a table for each workload and a JSON line for each figure, and keeps them in bench/results/sim.json. */
+/**
+ * Runs everything, prints a table for each workload and a JSON line for each figure, and keeps them in
+ * bench/results/sim.json.
+ */
 export function benchSim(options: SimOptions): void {
   const report = new Report("sim");
   benchShapes(report, { count: options.shapes, seed: options.seed });

@@ -17,7 +17,10 @@ export interface Measures {
   /** Good answers a second, and as a share of all. */
   readonly goodputPerSecond: number;
   readonly goodShare: number;
-  /** Jain's index of the tenants' mean slowdown (TTFT ÷ best TTFT of its size is not known, so TTFT per prompt token): 1 is even. */
+  /**
+   * Jain's index of the tenants' mean slowdown (TTFT ÷ best TTFT of its size is not known, so TTFT per prompt token): 1
+   * is even.
+   */
   readonly fairness: number;
   readonly busyShare: number;
   readonly starts: number;

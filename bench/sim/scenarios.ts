@@ -72,7 +72,10 @@ export interface InTime {
   readonly othersP99S: number;
 }
 
-/** One tenant's requests in a queue of some seconds, a third of them to be answered within twenty seconds. `heeded`: whether the scheduler is told of that. */
+/**
+ * One tenant's requests in a queue of some seconds, a third of them to be answered within twenty seconds. `heeded`:
+ * whether the scheduler is told of that.
+ */
 export function deadlines(policy: RoutingPolicyName, instances: number, perSecond: number, heeded: boolean): InTime {
   const usual: Stream = { tenant: "t", perSecond: perSecond * instances, promptTokens: 4000, outputTokens: 200 };
   const pressed: Stream = { ...usual, perSecond: (perSecond * instances) / 2, deadlineMs: DEADLINE_MS };
@@ -106,7 +109,10 @@ export const SMALL: EngineProfile = {
   loadMs: 1_000,
 };
 
-/** The same on instances of four slots, of a large GPU or a small CPU; `overlapping`: the light client's requests come at random, else one at a time. */
+/**
+ * The same on instances of four slots, of a large GPU or a small CPU; `overlapping`: the light client's requests come
+ * at random, else one at a time.
+ */
 export function flooderOfFew(profile: EngineProfile, instances: number, overlapping: boolean): LightClient {
   const [prompt, answer, seconds] = profile === SMALL ? [128, 32, 7] : [2000, 200, 4];
   const light: Stream = {

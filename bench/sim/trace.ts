@@ -10,7 +10,10 @@ export interface TraceLine {
   readonly hash_ids: readonly number[];
 }
 
-/** Reads a trace: a JSON object a line, with `timestamp` (ms), `input_length`, `output_length` and `hash_ids` of blocks of 512 tokens. */
+/**
+ * Reads a trace: a JSON object a line, with `timestamp` (ms), `input_length`, `output_length` and `hash_ids` of blocks
+ * of 512 tokens.
+ */
 export function readTrace(file: string): TraceLine[] {
   return readFileSync(file, "utf8")
     .split("\n")

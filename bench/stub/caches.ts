@@ -39,9 +39,11 @@ function match(held: Buffer, prompt: Buffer): Match {
 const losesMuch = ({ tokens }: Held, keep: number): boolean => tokens * (1 - Math.max(0, keep)) > MAX_LOST_TOKENS;
 
 /**
- * The slots of an engine and its host cache, chosen and filled as llama-server with our patches does (`get_available_slot`, `server_prompt_cache`):
- * idle slots are published to the host cache whenever a request starts, and every request that gets a slot takes what the host cache has
- * that is better. A stock one does not ask it where a slot keeps half of what it holds: conversations with a common beginning lose their own there.
+ * The slots of an engine and its host cache, chosen and filled as llama-server with our patches does
+ * (`get_available_slot`, `server_prompt_cache`):
+ * idle slots are published to the host cache whenever a request starts, and every request that gets a slot takes what
+ * the host cache has that is better. A stock one does not ask it where a slot keeps half of what it holds:
+ * conversations with a common beginning lose their own there.
  */
 export class SlotCaches {
   slots: CacheSlot[];
@@ -67,7 +69,10 @@ export class SlotCaches {
     return this.#host.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
-  /** Takes the slot that is asked for, or the most similar, or the one unused for longest (the last of those never used); null while none is free. With it the bytes of the prompt it holds. */
+  /**
+   * Takes the slot that is asked for, or the most similar, or the one unused for longest (the last of those never
+   * used); null while none is free. With it the bytes of the prompt it holds.
+   */
   take(
     prompt: Buffer,
     wanted: number | null,
@@ -107,7 +112,10 @@ export class SlotCaches {
     this.#host.push(held);
   }
 
-  /** What the host cache has that is better in both respects; else what the slot holds. Taken out of it, but for another conversation's, which will need its end again. */
+  /**
+   * What the host cache has that is better in both respects; else what the slot holds. Taken out of it, but for another
+   * conversation's, which will need its end again.
+   */
   #load(held: Held, prompt: Buffer): Held {
     let best = match(held.text, prompt);
     let found: Held | null = null;

@@ -1,4 +1,7 @@
-/** Measures a real llama-server, fits the stub's parameters to it, and says how far the stub is from it on requests that the fit has not seen. */
+/**
+ * Measures a real llama-server, fits the stub's parameters to it, and says how far the stub is from it on requests that
+ * the fit has not seen.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
@@ -35,7 +38,9 @@ export interface CalibrateOptions {
 }
 
 const SLOTS = 4;
-/** No further round of measurements begins that would end later than this: three take two minutes on two quiet cores. */
+/**
+ * No further round of measurements begins that would end later than this: three take two minutes on two quiet cores.
+ */
 const MEASURE_WITHIN_MS = 210_000;
 const BATCH_TOKENS = 64;
 const MIX = { requests: 30, gapMs: 1300, seed: 7 };

@@ -37,8 +37,9 @@ export interface Job {
 }
 
 /**
- * A llama server in steps: each computes a token of every sequence that decodes and fills the batch with prompt tokens. Slots
- * are given first come, first served. It has no clock: the caller says what time it is. A request that is left stops at the end of the step.
+ * A llama server in steps: each computes a token of every sequence that decodes and fills the batch with prompt tokens.
+ * Slots are given first come, first served. It has no clock: the caller says what time it is. A request that is left
+ * stops at the end of the step.
  */
 export class StubEngine {
   readonly #settings: StubSettings;
@@ -128,7 +129,9 @@ export class StubEngine {
     this.#waiting = this.#waiting.filter((other) => other !== job);
   }
 
-  /** Ends the step under way, and begins the next one at `now` (not before its end). Returns who got a token, in order. */
+  /**
+   * Ends the step under way, and begins the next one at `now` (not before its end). Returns who got a token, in order.
+   */
   advance(now: number): Job[] {
     const step = this.#step;
     if (step === null) return [];
@@ -194,7 +197,8 @@ export class StubEngine {
     const takes = new Map<Job, number>();
     let room = Math.max(1, batchTokens - this.#decoding.length);
     let [prefillTokens, prefillPairs, prompts] = [0, 0, 0];
-    // In the order of the slots, as llama-server fills its batch: a prompt in a lower slot goes before one that came earlier.
+    // In the order of the slots, as llama-server fills its batch: a prompt in a lower slot goes before one that came
+    // earlier.
     for (const job of this.#prefilling.toSorted((a, b) => (a.slot?.id ?? 0) - (b.slot?.id ?? 0))) {
       const tokens = Math.min(room, job.prefillLeft);
       if (tokens === 0) break;

@@ -23,7 +23,10 @@ export interface MixedSample extends PrefillSample {
   readonly batchTokens: number;
 }
 
-/** Of samples that every round took in the same order, the fastest of each: what else the machine did only makes them slower. */
+/**
+ * Of samples that every round took in the same order, the fastest of each: what else the machine did only makes them
+ * slower.
+ */
 export function fastest<Sample extends { readonly ms: number }>(samples: readonly Sample[], rounds: number): Sample[] {
   const each = samples.length / rounds;
   return samples
@@ -36,8 +39,8 @@ export function fastest<Sample extends { readonly ms: number }>(samples: readonl
 }
 
 /**
- * Factors, none below 0, that make `rows · factors` come nearest to `values`, by relative error. What would be negative is left out
- * and the rest fitted again. Throws where there are fewer rows than factors.
+ * Factors, none below 0, that make `rows · factors` come nearest to `values`, by relative error. What would be negative
+ * is left out and the rest fitted again. Throws where there are fewer rows than factors.
  */
 export function fitLinear(rows: readonly (readonly number[])[], values: readonly number[]): number[] {
   const width = rows[0]?.length ?? 0;

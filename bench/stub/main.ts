@@ -1,7 +1,8 @@
 /**
- * A stub engine behind llama-server's command line, so that a real daemon runs it: it computes nothing and takes as long as a
- * calibrated model says. Its answers are the signature of the prompt and numbers. Settings lie beside the weights
- * (`MODEL.gguf.stub.json`), since engines inherit next to nothing of an environment; every launch adds a line to
+ * A stub engine behind llama-server's command line, so that a real daemon runs it: it computes nothing and takes as
+ * long as a calibrated model says. Its answers are the signature of the prompt and numbers. Settings lie beside the
+ * weights (`MODEL.gguf.stub.json`), since engines inherit next to nothing of an environment; every launch adds a line
+ * to
  * `MODEL.gguf.launches`.
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";

@@ -24,7 +24,9 @@ export const signatureOf = (prompt: string): string => createHash("sha256").upda
 const SIGNATURE_TOKENS = 4;
 const TOKEN_BYTES = 4;
 
-/** Token number `index` of the answer: the prompt's signature first, then the number itself. All are four bytes long. */
+/**
+ * Token number `index` of the answer: the prompt's signature first, then the number itself. All are four bytes long.
+ */
 export const answerToken = (signature: string, index: number): string =>
   index < SIGNATURE_TOKENS
     ? signature.slice(index * TOKEN_BYTES, (index + 1) * TOKEN_BYTES)

@@ -1,7 +1,7 @@
 /**
- * Load from a process of its own: takes a `Plan` and answers it with `Sent`, one for each request. Open loop: a request is sent
- * when it is due, whatever has become of the others, and timed from when it was due. One that follows an answer (`after`) is
- * due no earlier than that answer's end.
+ * Load from a process of its own: takes a `Plan` and answers it with `Sent`, one for each request. Open loop: a request
+ * is sent when it is due, whatever has become of the others, and timed from when it was due. One that follows an answer
+ * (`after`) is due no earlier than that answer's end.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expectedAnswer, renderPrompt } from "../stub/text.ts";

@@ -46,7 +46,10 @@ export interface StubInstallation extends AsyncDisposable {
   /** What the running engines of a model have counted. */
   records(model: string): Promise<StubRecord[]>;
   launches(model: string): Promise<number>;
-  /** Share of the engines' steps that ended over 10 ms late, and the latest: the machine was too busy for what it simulates. */
+  /**
+   * Share of the engines' steps that ended over 10 ms late, and the latest: the machine was too busy for what it
+   * simulates.
+   */
   lateness(model: string): Promise<{ readonly lateStepShare: number; readonly latestStepMs: number }>;
 }
 

@@ -27,7 +27,10 @@ export interface WorkloadsOptions {
   readonly rounds: number;
 }
 
-/** Prints a JSON line for each run and a table for each workload; keeps all in bench/results/workloads.json when none was left out. */
+/**
+ * Prints a JSON line for each run and a table for each workload; keeps all in bench/results/workloads.json when none
+ * was left out.
+ */
 export async function benchWorkloads({ only, trace, rounds }: WorkloadsOptions): Promise<void> {
   const unknown = only?.find((name) => !(name in workloads));
   if (unknown !== undefined) throw new Error(`--only names ${unknown}; there are ${Object.keys(workloads).join(", ")}`);

@@ -29,8 +29,9 @@ const planned = (tag: string, id: number, more: Partial<Planned>): Planned => ({
 });
 
 /**
- * W1: clients that come whether or not others have their answers, at shares of what the engine alone can do; through the daemon and straight
- * to the same engine. All times count from when a request was due, so that one that was held up holds up the figures of those behind it too.
+ * W1: clients that come whether or not others have their answers, at shares of what the engine alone can do; through
+ * the daemon and straight to the same engine. All times count from when a request was due, so that one that was held up
+ * holds up the figures of those behind it too.
  */
 export async function openLoop({ report, rounds }: WorkloadContext): Promise<void> {
   const results = new Map<string, Figures[]>();

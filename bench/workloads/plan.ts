@@ -37,8 +37,9 @@ export interface Sent {
   readonly id: number;
   readonly tag: string;
   /**
-   * `ok`: whole and its own. `wrong`: another's, out of order, or cut short without a word. `failed`: an error was stated, or the
-   * connection broke. `refused`: 429 or 503. `hung`: nothing within the plan's patience. `left`, `not sent`: not to be judged.
+   * `ok`: whole and its own. `wrong`: another's, out of order, or cut short without a word. `failed`: an error was
+   * stated, or the connection broke. `refused`: 429 or 503. `hung`: nothing within the plan's patience. `left`, `not
+   * sent`: not to be judged.
    */
   readonly outcome: "ok" | "wrong" | "failed" | "refused" | "hung" | "left" | "not sent";
   readonly status: number;

@@ -1,6 +1,9 @@
 import { expectedAnswer, renderPrompt } from "../stub/text.ts";
 
-/** One message of a prompt, in words that take little room: equal seeds and sizes are equal texts. Of an answer only the length is told, what it says follows from the prompt before it. */
+/**
+ * One message of a prompt, in words that take little room: equal seeds and sizes are equal texts. Of an answer only the
+ * length is told, what it says follows from the prompt before it.
+ */
 export type PromptPart =
   | { readonly role: "system" | "user"; readonly seed: string; readonly tokens: number }
   | { readonly role: "assistant"; readonly tokens: number };

@@ -35,7 +35,10 @@ const SHRINK = 8;
 /** Role and line ends of a message. */
 const FRAME_TOKENS = 2;
 
-/** Whole conversations of a trace, which is what a prefix cache lives on. One is told by its second block: the first is a system prompt. */
+/**
+ * Whole conversations of a trace, which is what a prefix cache lives on. One is told by its second block: the first is
+ * a system prompt.
+ */
 function sampled(trace: readonly TraceLine[]): TraceLine[] {
   return trace.filter(({ hash_ids: [first = 0, second = first] }) => seededRandom(second)() < TRACE_SHARE);
 }
@@ -48,7 +51,9 @@ function blocksAsMessages(request: SimRequest): PromptPart[] {
   });
 }
 
-/** W3: conversations of a real service's hour, at several rates; a rate of 1 asks for 0.7 of the prefill that there is. */
+/**
+ * W3: conversations of a real service's hour, at several rates; a rate of 1 asks for 0.7 of the prefill that there is.
+ */
 export async function traceReplay(context: WorkloadContext): Promise<void> {
   if (context.trace === null) {
     context.report.add({ bench: "workloads", measure: "W3", missing: "no --trace FILE.jsonl was given" });
@@ -125,7 +130,8 @@ export async function agents(context: WorkloadContext): Promise<void> {
     facts: { ...AGENTS, instances: INSTANCES, slots: 4 },
     more: ["prefilledOfNew"],
     run: async (policy) => {
-      // A stub's weights tell the daemon nothing of its host cache, which it would count on: so much more context stands for it.
+      // A stub's weights tell the daemon nothing of its host cache, which it would count on: so much more context
+      // stands for it.
       const { sent, all } = await underPolicy(
         policy,
         { slots: 4, contextTokens: 32_768, hostCacheMib: HOST_CACHE_MIB },

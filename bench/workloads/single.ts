@@ -120,7 +120,10 @@ export async function cancels({ report }: WorkloadContext): Promise<void> {
   for (const line of rows) report.add({ ...(JSON.parse(line) as object), bench: "workloads", measure: "W9" });
 }
 
-/** W10: engines that die, stall, reset and refuse. Whatever is said to be complete has to be right, and nobody may wait for ever. */
+/**
+ * W10: engines that die, stall, reset and refuse. Whatever is said to be complete has to be right, and nobody may wait
+ * for ever.
+ */
 export async function chaos({ report, rounds }: WorkloadContext): Promise<void> {
   const table = [["round", "requests", "ok", "told of a failure", "refused", "hung", "wrong", "launches"]];
   for (let round = 0; round < rounds; round++) {

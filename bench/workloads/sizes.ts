@@ -15,7 +15,10 @@ const at = (values: readonly number[], q: number): number =>
     q,
   );
 
-/** W8: what the daemon adds to prompts of 1k, 10k and 100k tokens, and what bodies of 400 KB do to the streams of others; each beside the engine alone. */
+/**
+ * W8: what the daemon adds to prompts of 1k, 10k and 100k tokens, and what bodies of 400 KB do to the streams of
+ * others; each beside the engine alone.
+ */
 export async function sizes({ report, rounds }: WorkloadContext): Promise<void> {
   const ratios = new Map<number, number[]>(SIZES.map((tokens) => [tokens, []]));
   const gaps = { daemon: [] as number[], direct: [] as number[] };

@@ -10,7 +10,10 @@ import type {
 import type { PackageDefinition } from "@grpc/proto-loader";
 import { packageRoot } from "../core/package.ts";
 
-/** Messages of src/api/assistant.proto, as the loader's options below make them. Every field is present in what was received. */
+/**
+ * Messages of src/api/assistant.proto, as the loader's options below make them. Every field is present in what was
+ * received.
+ */
 export interface ForwardRequest {
   readonly path: string;
   readonly method: string;

@@ -9,8 +9,9 @@ export const requestHeaders = {
   /** Ids of the daemons that forwarded the request, first to last, comma-separated. */
   hops: "x-assistant-hops",
   /**
-   * Scope of cached prompts: only those of requests with the same value are reused. A value sent by a client subdivides its
-   * own tenant's scope and never reaches another's, so a daemon that forwards for several tenants needs no special trust.
+   * Scope of cached prompts: only those of requests with the same value are reused. A value sent by a client subdivides
+   * its own tenant's scope and never reaches another's, so a daemon that forwards for several tenants needs no special
+   * trust.
    */
   cacheScope: "x-cache-scope",
 } as const;

@@ -9,7 +9,9 @@ import type {
 } from "@grpc/grpc-js";
 import type { Sent } from "./assistant-service.ts";
 
-/** Messages of ModelService in src/api/assistant.proto. 64-bit numbers come as text, as the loader's options have it. */
+/**
+ * Messages of ModelService in src/api/assistant.proto. 64-bit numbers come as text, as the loader's options have it.
+ */
 interface DescribeRequest {
   readonly model: string;
 }

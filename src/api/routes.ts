@@ -1,4 +1,7 @@
-/** Admin routes, as client and gateway share them. Apart from the schemas, so that a command need not load the schema library. */
+/**
+ * Admin routes, as client and gateway share them. Apart from the schemas, so that a command need not load the schema
+ * library.
+ */
 export const adminRoutes = {
   status: "/admin/status",
   instance: (id: string): string => `/admin/instances/${encodeURIComponent(id)}`,

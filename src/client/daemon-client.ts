@@ -14,8 +14,8 @@ import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
 import { callJson } from "./unix-http.ts";
 
 /**
- * The daemon as commands see it. Every call rejects with the daemon's own AssistantError, or with `daemon_not_running` if
- * nothing answers on the socket. Calls give up after 10 s without data, those that read model files after 60 s.
+ * The daemon as commands see it. Every call rejects with the daemon's own AssistantError, or with `daemon_not_running`
+ * if nothing answers on the socket. Calls give up after 10 s without data, those that read model files after 60 s.
  */
 export interface DaemonClient {
   readonly socketPath: string;
@@ -49,7 +49,10 @@ export interface DaemonClient {
   actOnModel(name: string, action: "load" | "unload" | "restart"): Promise<void>;
   /** Reloads the configuration. Rejects with `config_invalid`, and then changes nothing. */
   reload(): Promise<ReloadReport>;
-  /** Asks the daemon to stop, after running requests have finished or, with `now`, at once. Returns once it has accepted. */
+  /**
+   * Asks the daemon to stop, after running requests have finished or, with `now`, at once. Returns once it has
+   * accepted.
+   */
   shutdown(options: { readonly now: boolean }): Promise<void>;
   /** Streams one chat answer, which ends with `done`. Leaving the loop or aborting the signal cancels the request. */
   chat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent>;
@@ -100,7 +103,10 @@ const searchOf = (query: Readonly<Record<string, string | number | undefined>>):
 type Place = Pick<Paths, "adminSocket" | "dataDir">;
 type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };
 
-/** The client and a first status. Rejects with `daemon_not_running`, or `daemon_not_answering` if the running daemon cannot be reached. */
+/**
+ * The client and a first status. Rejects with `daemon_not_running`, or `daemon_not_answering` if the running daemon
+ * cannot be reached.
+ */
 export async function connect(paths: Place): Promise<Connection> {
   const client = daemonClient(paths);
   try {

@@ -22,7 +22,9 @@ export interface ClusterOptions {
   onChange(): void;
 }
 
-/** The other machines that the configuration or the cluster names, each with the way to it and what was measured of it. */
+/**
+ * The other machines that the configuration or the cluster names, each with the way to it and what was measured of it.
+ */
 export class Cluster {
   /** This daemon's id in hop lists, new with every start. */
   readonly nodeId = `node_${randomBytes(8).toString("hex")}`;
@@ -35,7 +37,9 @@ export class Cluster {
     this.#options = options;
   }
 
-  /** Takes a configuration over, at start and on reload: only machines whose entry differs are let go and taken up anew. */
+  /**
+   * Takes a configuration over, at start and on reload: only machines whose entry differs are let go and taken up anew.
+   */
   configure(servers: readonly RemoteServer[]): void {
     this.#servers = servers;
     const wanted = new Map(servers.filter(({ enabled }) => enabled).map((server) => [server.name, server]));

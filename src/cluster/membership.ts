@@ -92,7 +92,10 @@ export class Membership {
     if (this.#name !== "") await this.#options.store.commit([this.#members.remove(this.#name)]).catch(() => {});
   }
 
-  /** Takes a machine out of use, or back into it. Resolves with its name. Rejects with `node_not_found`, `store_unavailable`. */
+  /**
+   * Takes a machine out of use, or back into it. Resolves with its name. Rejects with `node_not_found`,
+   * `store_unavailable`.
+   */
   async setDrained(name: string | null, isDrained: boolean): Promise<string> {
     const wanted = name ?? this.name;
     const isKnown = wanted === this.name || this.#known.some((member) => member.name === wanted);

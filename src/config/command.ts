@@ -5,7 +5,10 @@ import type { ModelDraft } from "./draft.ts";
 import type { CommandKeys } from "./schema/model.ts";
 import type { SectionContext } from "./section.ts";
 
-/** Keys of a model's section that mean something whatever program runs it. The others are settings of llama.cpp's engines. */
+/**
+ * Keys of a model's section that mean something whatever program runs it. The others are settings of llama.cpp's
+ * engines.
+ */
 const GENERAL_KEYS = new Set(
   [
     "model_name model_alias source model_path aliases engine ctx_size slots threads include_usage",
@@ -15,7 +18,10 @@ const GENERAL_KEYS = new Set(
 
 const DEFAULT_STOP_GRACE_S = 10;
 
-/** The program of a model with `engine = "command"`, and what of its kind's operations it answers. `refuse`: of a key of [command]. */
+/**
+ * The program of a model with `engine = "command"`, and what of its kind's operations it answers. `refuse`: of a key of
+ * [command].
+ */
 export function commandOf(
   { command, name, source }: ModelDraft,
   { kind, keys, toPath, refuse: refuseKey }: SectionContext,

@@ -62,7 +62,10 @@ export const defaults = {
   idleTtlS: 300,
 } as const;
 
-/** The stable facts of the machine that defaults are made from. Free memory is not among them: a reload must not change what nobody changed. */
+/**
+ * The stable facts of the machine that defaults are made from. Free memory is not among them: a reload must not change
+ * what nobody changed.
+ */
 export interface Machine {
   readonly physicalCores: number;
   readonly logicalCores: number;
@@ -79,9 +82,9 @@ const LARGEST_HOST_CACHE_MIB = 8192;
 
 /**
  * Tokens of one prefill batch. A prompt whose client has left is given up between batches only, so one should last
- * about 200 ms while others decode: a 135M model then prefills about 65 tokens a second per core, hence 12 tokens a core.
- * Small batches cost next to nothing on a CPU (235, 239, 242, 242, 290 tokens/s at 16, 24, 32, 48, 64 on two cores);
- * GPUs need large ones and finish them in time.
+ * about 200 ms while others decode: a 135M model then prefills about 65 tokens a second per core, hence 12 tokens a
+ * core. Small batches cost next to nothing on a CPU (235, 239, 242, 242, 290 tokens/s at 16, 24, 32, 48, 64 on two
+ * cores); GPUs need large ones and finish them in time.
  */
 export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number; microBatch: number } {
   if (onGpu) return { batch: GPU_BATCH_TOKENS, microBatch: GPU_MICRO_BATCH_TOKENS };
@@ -89,7 +92,10 @@ export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number;
   return { batch: fitting, microBatch: fitting };
 }
 
-/** MiB of host memory that all instances together may use for the KV state of conversations that lost their slot: an eighth of the memory. */
+/**
+ * MiB of host memory that all instances together may use for the KV state of conversations that lost their slot: an
+ * eighth of the memory.
+ */
 export const defaultHostCacheBudgetMib = (machine: Machine): number =>
   Math.floor(machine.memoryTotalBytes / 2 ** 20 / 8);
 

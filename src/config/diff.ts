@@ -13,7 +13,10 @@ export interface ModelDiff {
   readonly updated: readonly ModelSpec[];
 }
 
-/** What differs and only a restart of the daemon brings into force, by name. `started`: the configuration that it began with. */
+/**
+ * What differs and only a restart of the daemon brings into force, by name. `started`: the configuration that it began
+ * with.
+ */
 export function restartSettings(started: Pick<Config, "fixed">, now: Pick<Config, "fixed">): string[] {
   const names = new Set([...Object.keys(started.fixed), ...Object.keys(now.fixed)]);
   return [...names].filter((name) => started.fixed[name] !== now.fixed[name]);

@@ -119,7 +119,9 @@ export function aliasesOf(keys: SectionKeys, section: Place, name: string, withM
   return found;
 }
 
-/** An address of an entry or file, checked and narrowed; null where there is none or it cannot be had (which is told). */
+/**
+ * An address of an entry or file, checked and narrowed; null where there is none or it cannot be had (which is told).
+ */
 export function ownAddress({ findings, policy }: ReadContext, written: string, place: Place): PlacedAddress | null {
   if (written === "") return null;
   const parsed = parseAddress(written);

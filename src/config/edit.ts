@@ -17,7 +17,8 @@ export interface EditedText {
 
 type Scalar = string | number | boolean;
 
-// One line with one key and a value that ends on it; the groups are everything before the value, the value, and what follows.
+// One line with one key and a value that ends on it; the groups are everything before the value, the value, and what
+// follows.
 const pair =
   /^(\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*[A-Za-z0-9_"'-]+)*\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'[{,]+)(\s*(?:#.*)?)$/;
 

@@ -1,7 +1,10 @@
 /** Values of environment variables; an argument everywhere else, so that tests need not touch the process's own. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables that Assistant reads, for docs/configuration.md. `key` is the configuration key that the variable overrides, if any. */
+/**
+ * Variables that Assistant reads, for docs/configuration.md. `key` is the configuration key that the variable
+ * overrides, if any.
+ */
 export const environmentVariables = [
   { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` wins over it." },
   {

@@ -43,7 +43,10 @@ export class Findings {
     this.#mistakes.push(notice("error", place, message));
   }
 
-  /** Part of the configuration cannot be used; the rest serves. `consequence` ends the message where no earlier settings of that file go on. */
+  /**
+   * Part of the configuration cannot be used; the rest serves. `consequence` ends the message where no earlier settings
+   * of that file go on.
+   */
   error(place: Place, message: string, consequence = ""): void {
     this.#found.push({ notice: notice("error", place, message), consequence });
   }
@@ -117,7 +120,10 @@ export class Mistakes extends Error {
   }
 }
 
-/** What is wrong with the configuration that could not be loaded, as notices. `configFile`: blamed for what names no file. */
+/**
+ * What is wrong with the configuration that could not be loaded, as notices. `configFile`: blamed for what names no
+ * file.
+ */
 export function mistakesOf(error: unknown, configFile: string): readonly ConfigNotice[] {
   const { cause, message } = error as Error;
   return cause instanceof Mistakes

@@ -39,7 +39,10 @@ export function fitConfig(hardware: Hardware): Values {
   };
 }
 
-/** Values of a model's file that fit the machine. The model's size is not known here: the values suit small to middling ones. */
+/**
+ * Values of a model's file that fit the machine. The model's size is not known here: the values suit small to middling
+ * ones.
+ */
 export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const machine = machineFrom(hardware);
   const gpus = hardware.devices.filter((device) => device.vendor !== "cpu");

@@ -1,7 +1,10 @@
 import { execFile } from "node:child_process";
 import type { Environment } from "./environment.ts";
 
-/** Long enough to type the password of a keyring that asks to be unlocked, short enough for a start without anybody there. */
+/**
+ * Long enough to type the password of a keyring that asks to be unlocked, short enough for a start without anybody
+ * there.
+ */
 const TIMEOUT_MS = 10_000;
 /** A key is one line. */
 const MAX_OUTPUT_BYTES = 8 * 1024;

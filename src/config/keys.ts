@@ -39,7 +39,10 @@ export function apiKeysOf(server: Server | undefined, env: Environment): ApiKey[
   return keys;
 }
 
-/** Warns of models that keys name and that there are not: such a key can do less than its writer thinks, which is no reason to refuse it. */
+/**
+ * Warns of models that keys name and that there are not: such a key can do less than its writer thinks, which is no
+ * reason to refuse it.
+ */
 export function checkKeyModels(
   findings: Findings,
   server: Server | undefined,

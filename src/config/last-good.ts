@@ -8,9 +8,9 @@ export interface Kept {
 }
 
 /**
- * What is served of `fresh`, a configuration some of whose model files may be broken, after `inForce`: a broken file is not
- * taken over in part, its models stay as they are in force. A fresh model that wants the name of one of them gives way,
- * and with it the rest of its file where that has models in force too.
+ * What is served of `fresh`, a configuration some of whose model files may be broken, after `inForce`: a broken file is
+ * not taken over in part, its models stay as they are in force. A fresh model that wants the name of one of them gives
+ * way, and with it the rest of its file where that has models in force too.
  */
 export function keepLastGood(inForce: readonly ModelSpec[], fresh: readonly ModelSpec[], findings: Findings): Kept {
   const files = new Set(inForce.map(({ file }) => file).filter((file) => findings.isBroken(file)));

@@ -40,7 +40,10 @@ export interface LoadOptions {
   readonly keyring?: boolean | undefined;
   /** Flags that win over environment and file. */
   readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
-  /** The configuration in force: models of files that are broken now go on as they are in it, and a main file that it had must still be there. */
+  /**
+   * The configuration in force: models of files that are broken now go on as they are in it, and a main file that it
+   * had must still be there.
+   */
   readonly inForce?: Pick<Config, "models" | "configFileFound"> | undefined;
 }
 
@@ -212,8 +215,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
 }
 
 /**
- * The main file, checked against its schema; an empty one if there is none. `expected`: it was there, so that its absence is a mistake, as the
- * keys in it guard the API. Throws `config_invalid`.
+ * The main file, checked against its schema; an empty one if there is none. `expected`: it was there, so that its
+ * absence is a mistake, as the keys in it guard the API. Throws `config_invalid`.
  */
 async function readMain(
   paths: Paths,

@@ -10,8 +10,8 @@ const pathKey = (path: KeyPath): string => JSON.stringify(path);
 
 /**
  * Finds the lines of keys in a TOML text, because the parser keeps no positions. The text must have parsed without
- * error; on anything else the scan stops where it no longer understands, and keeps what it found. Nothing is scanned before
- * somebody asks: of most files there is nothing to report.
+ * error; on anything else the scan stops where it no longer understands, and keeps what it found. Nothing is scanned
+ * before somebody asks: of most files there is nothing to report.
  */
 export function locate(text: string): Locator {
   let scanner: Scanner | null = null;
@@ -157,7 +157,10 @@ class Scanner {
     }
   }
 
-  /** Passes over a string of any of the four kinds and returns its content; escapes are only decoded in one-line strings, which keys are. */
+  /**
+   * Passes over a string of any of the four kinds and returns its content; escapes are only decoded in one-line
+   * strings, which keys are.
+   */
   #string(): string {
     const quote = this.#peek();
     const delimiter = this.#text.startsWith(quote.repeat(3), this.#at) ? quote.repeat(3) : quote;

@@ -2,7 +2,9 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import type { Hardware } from "../core/device.ts";
 import type { Machine } from "./defaults.ts";
 
-/** The facts that defaults are made from. Without a probe, the operating system's own figures: logical cores, no GPUs. */
+/**
+ * The facts that defaults are made from. Without a probe, the operating system's own figures: logical cores, no GPUs.
+ */
 export function machineFrom(hardware: Hardware | undefined): Machine {
   if (hardware === undefined) {
     const cores = Math.max(1, Math.min(availableParallelism(), cpus().length || 1));

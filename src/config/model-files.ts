@@ -47,7 +47,8 @@ export async function readModelFile(
 
 /**
  * The models of every `NAME.toml` in `directory`, in the order of the names, without the files that `used` says an
- * entry of the main file has already read. `chosen`: where the main file names the directory, to tell when it is missing.
+ * entry of the main file has already read. `chosen`: where the main file names the directory, to tell when it is
+ * missing.
  */
 export async function draftsOfDirectory(
   context: ReadContext,

@@ -8,7 +8,10 @@ const everywhere = new BlockList();
 everywhere.addAddress("0.0.0.0", "ipv4");
 everywhere.addAddress("::", "ipv6");
 
-/** Parses `host:port` with an IPv4 address, a bracketed IPv6 address or a name. Returns a sentence on what is wrong instead of throwing. */
+/**
+ * Parses `host:port` with an IPv4 address, a bracketed IPv6 address or a name. Returns a sentence on what is wrong
+ * instead of throwing.
+ */
 export function parseAddress(text: string): ListenAddress | string {
   const match = /^(?:\[([^\]]+)\]|([^:\s/]*)):(\d{1,5})$/.exec(text.trim());
   const port = Number(match?.[3]);

@@ -31,7 +31,10 @@ interface PipelineContext {
   readonly models: readonly Pick<ModelSpec, "name" | "aliases" | "file">[];
 }
 
-/** The pipelines of every `NAME.toml` in `directory`. What is wrong with a file becomes an error notice, and the others serve. */
+/**
+ * The pipelines of every `NAME.toml` in `directory`. What is wrong with a file becomes an error notice, and the others
+ * serve.
+ */
 export async function pipelinesOf(context: PipelineContext, directory: string): Promise<readonly PipelineSpec[]> {
   let names: string[];
   try {

@@ -26,7 +26,10 @@ const SAMPLING: Readonly<Record<ProviderType, ReadonlySet<string>>> = {
 const listOf = (written: string | readonly string[] | undefined): readonly string[] =>
   written === undefined ? [] : typeof written === "string" ? [written] : written;
 
-/** Where a section's model comes from: the providers that it names, else its weights. Null if it names neither, or wrongly (which is told). */
+/**
+ * Where a section's model comes from: the providers that it names, else its weights. Null if it names neither, or
+ * wrongly (which is told).
+ */
 export function sourceOf(context: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
   if (keys.provider !== undefined) return providerSource(context, keys, section);
   if (keys.provider_model !== undefined)
@@ -79,7 +82,10 @@ function modelsOf(keys: SectionKeys, count: number): readonly string[] | string 
     : `expected one name, or one for each of the ${count} providers, found ${written.length}`;
 }
 
-/** The model of a draft whose source is a provider; null where it has keys that a provider cannot honour (which is told). */
+/**
+ * The model of a draft whose source is a provider; null where it has keys that a provider cannot honour (which is
+ * told).
+ */
 export function providerSpec(
   findings: Findings,
   { name, kind, source, keys, section }: ModelDraft & { readonly source: Extract<ModelSource, { type: "provider" }> },

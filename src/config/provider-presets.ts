@@ -8,7 +8,10 @@ export interface ProviderPreset {
   readonly baseUrl: string;
   /** The environment variable that the provider's own documentation names; null: it asks for no key unless told to. */
   readonly keyVariable: string | null;
-  /** The only name that it has for the limit of a chat's answer, or the one that all its models take; null: it takes both. */
+  /**
+   * The only name that it has for the limit of a chat's answer, or the one that all its models take; null: it takes
+   * both.
+   */
   readonly limitField: LimitField | null;
   /** Another daemon like this one. */
   readonly isAssistant?: true;

@@ -11,7 +11,10 @@ type Entry = NonNullable<MainFile["remote_servers"]>[number];
 /** Names become parts of instance ids, headers and file names. */
 export const SERVER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** The `[[remote_servers]]`, checked. What is wrong with an enabled entry is a mistake; a disabled one without an address is left out. */
+/**
+ * The `[[remote_servers]]`, checked. What is wrong with an enabled entry is a mistake; a disabled one without an
+ * address is left out.
+ */
 export function remotesOf(
   findings: Findings,
   entries: readonly Entry[],

@@ -192,7 +192,10 @@ export function samplingDefaults({
   };
 }
 
-/** Keys of an [embedding] section that are set to something other than what the reference's default file says, yet do nothing. */
+/**
+ * Keys of an [embedding] section that are set to something other than what the reference's default file says, yet do
+ * nothing.
+ */
 function idleKeys(keys: SectionKeys): string[] {
   const idle = {
     prompt_template: "embedding",

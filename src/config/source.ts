@@ -4,8 +4,9 @@ import type { ModelSource } from "../core/model.ts";
 export type WrittenSource = Exclude<ModelSource, { type: "opaque" | "provider" | "worker" }>;
 
 /**
- * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (or a voice, `….onnx`; with `@REVISION` behind it for another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends
- * in `.gguf` or `.onnx`), or else a name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
+ * What a reference to weights means: `hf:ORG/REPO/FILE.gguf` (or a voice, `….onnx`; with `@REVISION` behind it for
+ * another one than `main`), a path (it holds a `/`, begins with `.` or `~`, or ends in `.gguf` or `.onnx`), or else a
+ * name of the catalog. `toPath` makes a written path absolute. Returns a sentence on what is wrong instead of throwing.
  */
 export function parseSource(reference: string, toPath: (written: string) => string): WrittenSource | string {
   const expected = 'expected a catalog name such as "smollm2", "hf:ORG/REPO/FILE.gguf", or the path of a GGUF file';

@@ -27,7 +27,10 @@ const knownMistakes: Readonly<Record<string, string>> = {
   chat_template: "write `prompt_template`",
 };
 
-/** Reports every key of `source` that the schema does not know and every value that it does not allow. True if there were none. */
+/**
+ * Reports every key of `source` that the schema does not know and every value that it does not allow. True if there
+ * were none.
+ */
 export function validate(schema: SchemaNode, source: SourceFile, report: Report): boolean {
   let valid = true;
   const counting: Report = (path, message, missing) => {
@@ -105,7 +108,10 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
-/** Whether a value fits a schema. The same verdict as TypeBox's own check, which a test asserts; loading that would double the start of every command. */
+/**
+ * Whether a value fits a schema. The same verdict as TypeBox's own check, which a test asserts; loading that would
+ * double the start of every command.
+ */
 export function fits(node: SchemaNode, value: unknown): boolean {
   if (node.anyOf !== undefined) return node.anyOf.some((option) => fits(option, value));
   if (node.enum !== undefined) return typeof value === "string" && node.enum.includes(value);

@@ -27,7 +27,10 @@ export interface ModelFileOrder {
   /** Anything that `source` of a model file takes; paths must be absolute. */
   readonly source: string;
   readonly kind?: ModelKind;
-  /** The multimodal projector that came with a chat model. `usable` false: no engine here takes it, and the line is a comment. */
+  /**
+   * The multimodal projector that came with a chat model. `usable` false: no engine here takes it, and the line is a
+   * comment.
+   */
   readonly projector?: { readonly file: string; readonly usable: boolean } | null;
   readonly hardware: Hardware;
 }
@@ -59,7 +62,10 @@ export async function ensureConfig(paths: Paths, hardware: Hardware): Promise<Wr
   return ensure(paths.configFile, await renderConfig(hardware));
 }
 
-/** Writes NAME.toml into the directory of the model files (`Config.paths`, as `config_dir` may have moved it) where there is none. */
+/**
+ * Writes NAME.toml into the directory of the model files (`Config.paths`, as `config_dir` may have moved it) where
+ * there is none.
+ */
 export async function ensureModelConfig(paths: Paths, order: ModelFileOrder): Promise<WrittenFile> {
   const text = await renderModelConfig(order);
   return ensure(modelConfigFile(paths, order.name), text);
@@ -78,7 +84,10 @@ async function ensure(file: string, text: string): Promise<WrittenFile> {
   }
 }
 
-/** Writes a whole file or nothing. Throws `file_exists` unless `force`; nothing is lost when the disk is full or two do it at once. */
+/**
+ * Writes a whole file or nothing. Throws `file_exists` unless `force`; nothing is lost when the disk is full or two do
+ * it at once.
+ */
 export async function writeNew(file: string, text: string, { force }: { readonly force: boolean }): Promise<void> {
   await makeDirectory(path.dirname(file));
   // With `force` a link to a file elsewhere stays one.
@@ -98,7 +107,10 @@ export async function writeNew(file: string, text: string, { force }: { readonly
   }
 }
 
-/** Unlike a rename, a link fails where the name is taken. Some file systems have no links; a copy there is not atomic, but as careful. */
+/**
+ * Unlike a rename, a link fails where the name is taken. Some file systems have no links; a copy there is not atomic,
+ * but as careful.
+ */
 async function publish(temporary: string, target: string): Promise<void> {
   try {
     await link(temporary, target);

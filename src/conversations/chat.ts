@@ -25,7 +25,10 @@ export function chatTurn(all: readonly JsonObject[]): ChatTurn {
   };
 }
 
-/** The messages of a chat that goes on: what was said before, and the turn. `before`: how many of them are not of the turn. */
+/**
+ * The messages of a chat that goes on: what was said before, and the turn. `before`: how many of them are not of the
+ * turn.
+ */
 export function continued(
   history: readonly Item[],
   { systemPrompt, messages }: Pick<ChatTurn, "systemPrompt" | "messages">,

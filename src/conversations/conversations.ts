@@ -46,8 +46,8 @@ export interface NewConversation {
 type Changed = Partial<Pick<ConversationHead, "model" | "systemPrompt" | "metadata">> & Partial<ConversationItems>;
 
 /**
- * What was said, for as long as it may go on. A conversation belongs to the tenant that made it: everything that takes an
- * id throws `conversation_not_found` for everybody else, and where there is none.
+ * What was said, for as long as it may go on. A conversation belongs to the tenant that made it: everything that takes
+ * an id throws `conversation_not_found` for everybody else, and where there is none.
  */
 export class Conversations {
   readonly #options: ConversationsOptions;
@@ -132,8 +132,8 @@ export class Conversations {
   }
 
   /**
-   * Adds items at the end, under new ids where theirs are taken, and returns them. `also`: writes of the same commit, which
-   * expect nothing. `isTurn`: they hold an answer, which no limit takes away any more.
+   * Adds items at the end, under new ids where theirs are taken, and returns them. `also`: writes of the same commit,
+   * which expect nothing. `isTurn`: they hold an answer, which no limit takes away any more.
    */
   async append(
     tenant: string,
@@ -159,7 +159,10 @@ export class Conversations {
     return { conversation, added: all.slice(-items.length) };
   }
 
-  /** The same as writes for a commit of the caller's, which fails where the conversation changes meanwhile; null: it is gone. */
+  /**
+   * The same as writes for a commit of the caller's, which fails where the conversation changes meanwhile; null: it is
+   * gone.
+   */
   async appending(
     tenant: string,
     id: string,

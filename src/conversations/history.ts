@@ -54,8 +54,8 @@ export class HistoryWindow {
   }
 
   /**
-   * What fits of the items: instructions at the beginning and the newest whole turns. Nothing is counted as long as it fits
-   * for certain, by its bytes, of which each token has at least one.
+   * What fits of the items: instructions at the beginning and the newest whole turns. Nothing is counted as long as it
+   * fits for certain, by its bytes, of which each token has at least one.
    */
   async fitting(items: readonly StoredItem[], ask: HistoryAsk): Promise<readonly Item[]> {
     const { model, added, maxItems = Number.MAX_SAFE_INTEGER } = ask;

@@ -1,6 +1,9 @@
 import type { JsonObject } from "../core/inference.ts";
 
-/** One part of a conversation, in the format of OpenAI's Responses API: a message, a call, the output of one, or reasoning. */
+/**
+ * One part of a conversation, in the format of OpenAI's Responses API: a message, a call, the output of one, or
+ * reasoning.
+ */
 export interface Item extends JsonObject {
   readonly type: string;
   readonly id: string;

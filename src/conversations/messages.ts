@@ -25,9 +25,9 @@ type Message = {
 };
 
 /**
- * Items as the messages of a chat. What an assistant thought, said and called in a row is one message; texts that instruct at
- * the beginning are one as well, because many templates take a single one. Throws `invalid_request` for the output of a
- * call that is not there.
+ * Items as the messages of a chat. What an assistant thought, said and called in a row is one message; texts that
+ * instruct at the beginning are one as well, because many templates take a single one. Throws `invalid_request` for the
+ * output of a call that is not there.
  */
 export function messagesOf(instructions: string | null, items: readonly Placed[]): Messages {
   const messages: Message[] = instructions === null ? [] : [{ role: "system", content: instructions }];

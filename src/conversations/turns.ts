@@ -26,8 +26,9 @@ export interface Limits {
 }
 
 /**
- * The newest elements within the limits. Instructions at the beginning stay, and whole turns go. Of a last turn that has
- * too many items for itself the newest stay, without outputs whose call is gone; one that has too many bytes stays whole.
+ * The newest elements within the limits. Instructions at the beginning stay, and whole turns go. Of a last turn that
+ * has too many items for itself the newest stay, without outputs whose call is gone; one that has too many bytes stays
+ * whole.
  */
 export function newest<T>(elements: readonly T[], itemOf: (element: T) => Item, limits: Limits): readonly T[] {
   const { instructions, turns } = turnsOf(elements, itemOf);

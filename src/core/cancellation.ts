@@ -1,6 +1,6 @@
 /**
- * Tells one listener, once, that something is of no use any more. Every request has two (its client leaves, its instance
- * is lost) and hardly any comes true; an AbortSignal for each would cost more than the scheduler's decision.
+ * Tells one listener, once, that something is of no use any more. Every request has two (its client leaves, its
+ * instance is lost) and hardly any comes true; an AbortSignal for each would cost more than the scheduler's decision.
  */
 export class Cancellation {
   #reason: Error | null = null;

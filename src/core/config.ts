@@ -144,7 +144,9 @@ export interface Config {
   /** Further addresses of the same API. */
   readonly moreHttp: readonly ListenAddress[];
   readonly grpc: ListenAddress | null;
-  /** Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program. */
+  /**
+   * Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program.
+   */
   readonly grpcChosen: boolean;
   /** Machines that take work when this one is busy, or that have models which this one has not. */
   readonly remotes: readonly RemoteServer[];
@@ -225,7 +227,10 @@ export interface SchedulerSettings {
   readonly tenantWeights: ReadonlyMap<string, number>;
   /** Threads that all instances together may use. */
   readonly threadBudget: number;
-  /** MiB of host memory that all instances together may use for conversations without a slot; no limit where it is missing. */
+  /**
+   * MiB of host memory that all instances together may use for conversations without a slot; no limit where it is
+   * missing.
+   */
   readonly hostCacheBudgetMib?: number;
   /** Milliseconds an instance may take to start before it counts as failed. */
   readonly startTimeoutMs: number;

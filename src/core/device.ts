@@ -37,7 +37,10 @@ export interface VramReserve {
   readonly bytes: number;
 }
 
-/** The device with what of its memory is reserved. The CPU's is shared with everything, and Apple's GPU is given a part of it already. */
+/**
+ * The device with what of its memory is reserved. The CPU's is shared with everything, and Apple's GPU is given a part
+ * of it already.
+ */
 export const withReserve = (device: Device, { maxPercent, bytes }: VramReserve): Device =>
   device.vendor === "cpu" || device.vendor === "apple"
     ? device

@@ -3,8 +3,8 @@ export interface DocumentType<T> {
   /** For messages, such as `usage of API keys`. */
   readonly title: string;
   /**
-   * Newest format this program reads. A document says which one it has in a field `schema`; without it, it has format 1.
-   * A newer one is refused, for reading and for writing.
+   * Newest format this program reads. A document says which one it has in a field `schema`; without it, it has
+   * format 1. A newer one is refused, for reading and for writing.
    */
   readonly schema: number;
   /** False: losing the last write to a power failure does no harm. A crash of the process never loses it. */
@@ -24,9 +24,15 @@ export interface DocumentType<T> {
 export interface Documents {
   /** Where the document is kept, for messages. */
   locate(name: string): string;
-  /** Null where there is none. Throws `data_newer` for a format of a newer version, and errors of the file system. Changes nothing. */
+  /**
+   * Null where there is none. Throws `data_newer` for a format of a newer version, and errors of the file system.
+   * Changes nothing.
+   */
   read<T>(name: string, type: DocumentType<T>): Promise<T | null>;
-  /** Replaces the document at once: a reader sees the old value or the new one. Throws `data_newer` and errors of the file system. */
+  /**
+   * Replaces the document at once: a reader sees the old value or the new one. Throws `data_newer` and errors of the
+   * file system.
+   */
   write<T>(name: string, type: DocumentType<T>, value: T): Promise<void>;
   /** Nothing happens where there is none. */
   remove<T>(name: string, type: DocumentType<T>): Promise<void>;

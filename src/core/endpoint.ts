@@ -1,4 +1,7 @@
-/** Where an engine or a worker answers HTTP: the absolute path of a Unix socket, or `HOST:PORT`; of engines the host is 127.0.0.1. */
+/**
+ * Where an engine or a worker answers HTTP: the absolute path of a Unix socket, or `HOST:PORT`; of engines the host
+ * is 127.0.0.1.
+ */
 export type Endpoint = string;
 
 const LOOPBACK = "127.0.0.1";

@@ -18,7 +18,10 @@ export interface EngineTraits {
   readonly takesExtraArgs: boolean;
   /** Checks the fields of requests itself, and may know others than llama.cpp's engines do. */
   readonly checksRequests: boolean;
-  /** Host memory of the program itself, without weights, cache and compute buffers, for each kind of model that it runs; measured. */
+  /**
+   * Host memory of the program itself, without weights, cache and compute buffers, for each kind of model that it runs;
+   * measured.
+   */
   readonly programBytes: Readonly<Partial<Record<ModelKind, number>>>;
 }
 
@@ -138,9 +141,14 @@ export interface Engine {
   readonly traits: EngineTraits;
   /** Looks whether it can be used here. Cheap enough for every daemon start (tens of milliseconds); cached. */
   availability(): Promise<EngineAvailability>;
-  /** Looks whether this very program knows what the plan asks for. Rejects with `config_invalid`, naming the setting. */
+  /**
+   * Looks whether this very program knows what the plan asks for. Rejects with `config_invalid`, naming the setting.
+   */
   check?(plan: LaunchPlan): Promise<void>;
-  /** Pure once `availability` said yes: the program and arguments that serve `plan`. Throws AssistantError on settings it cannot honour. */
+  /**
+   * Pure once `availability` said yes: the program and arguments that serve `plan`. Throws AssistantError on settings
+   * it cannot honour.
+   */
   launch(plan: LaunchPlan): ProcessSpec;
   /** Where instances of the model listen; missing: on the plan's socket. */
   listens?(model: ModelSpec): Listening;

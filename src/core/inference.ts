@@ -98,8 +98,8 @@ export interface InferenceCall extends CallOrigin {
   readonly wire: WireFormat;
   readonly body: CallBody;
   /**
-   * The same, checked field by field and named as llama.cpp's engines name it. Throws `invalid_request`. Targets that check
-   * requests themselves get the body as the client wrote it; missing: there is nothing to check.
+   * The same, checked field by field and named as llama.cpp's engines name it. Throws `invalid_request`. Targets that
+   * check requests themselves get the body as the client wrote it; missing: there is nothing to check.
    */
   readonly checked?: () => Pick<InferenceCall, "body" | "prompt">;
   readonly prompt: Prompt;
@@ -127,15 +127,18 @@ export interface Waiting {
 }
 
 /**
- * Where an answer goes: an HTTP client, a gRPC caller, or code in this process. Exactly one of `end`, `endFramed`, `fail`
- * and `abort` is called, once, as the last call.
+ * Where an answer goes: an HTTP client, a gRPC caller, or code in this process. Exactly one of `end`, `endFramed`,
+ * `fail` and `abort` is called, once, as the last call.
  */
 export interface AnswerSink {
   /** The status that was sent; null before the head. */
   readonly status: number | null;
   /** Takes bytes with the chunk framing of HTTP/1.1, so that an engine's answer passes through untouched. */
   readonly takesFramed: boolean;
-  /** `headers`: name, value, … `length`: bytes of the body, where they are known. There is one head: later calls do nothing. */
+  /**
+   * `headers`: name, value, … `length`: bytes of the body, where they are known. There is one head: later calls do
+   * nothing.
+   */
   head(status: number, headers: readonly string[], length?: number): void;
   /** A part of the body. False: wait for `onDrain` before the next. */
   chunk(payload: Buffer): boolean;
@@ -146,10 +149,16 @@ export interface AnswerSink {
   end(last?: Buffer): void;
   /** `last` holds the final chunk of a chunked body. */
   endFramed(last: Buffer): void;
-  /** Why there is no answer, or no more of it. `headers`: for the head, where none was sent. `betweenEvents`: one more event may be appended. */
+  /**
+   * Why there is no answer, or no more of it. `headers`: for the head, where none was sent. `betweenEvents`: one more
+   * event may be appended.
+   */
   fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void;
   /** Nobody is there any longer. */
   abort(): void;
-  /** The request still waits. Repeated from time to time, so that a long wait can be made visible. `headers`: as in `head`. */
+  /**
+   * The request still waits. Repeated from time to time, so that a long wait can be made visible. `headers`: as in
+   * `head`.
+   */
   waiting?(wait: Waiting, headers: readonly string[]): void;
 }

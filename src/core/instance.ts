@@ -34,13 +34,22 @@ export interface Death {
   readonly error?: ErrorCode;
 }
 
-/** What the program of a running instance can do. It keeps the program it was started with, whatever is built or chosen since. */
+/**
+ * What the program of a running instance can do. It keeps the program it was started with, whatever is built or chosen
+ * since.
+ */
 export interface InstanceTraits {
-  /** Stops work soon after a client has disconnected even when other clients keep it busy. A stock llama-server does not. */
+  /**
+   * Stops work soon after a client has disconnected even when other clients keep it busy. A stock llama-server does
+   * not.
+   */
   readonly noticesDisconnects: boolean;
   /** Prompts with different `x-cache-scope` headers share nothing that is cached. */
   readonly separatesCaches: boolean;
-  /** Has OpenAI's API and nothing else that can be relied on: no slots, no progress, no fields of llama.cpp's. Missing: false. */
+  /**
+   * Has OpenAI's API and nothing else that can be relied on: no slots, no progress, no fields of llama.cpp's. Missing:
+   * false.
+   */
   readonly onlyOpenAi?: boolean;
 }
 
@@ -69,7 +78,10 @@ export interface InstanceSnapshot {
   readonly memoryBytes: number | null;
   /** Of the answers that are being generated, as of the last look at its slots; left out before the first. */
   readonly decodingTokensPerSecond?: number;
-  /** Names of the saved conversations that it was given back when it started, used last first; left out where there were none. */
+  /**
+   * Names of the saved conversations that it was given back when it started, used last first; left out where there were
+   * none.
+   */
   readonly restoredConversations?: readonly string[];
   /** Names of those that were saved when it ended, used last first; left out where there were none. */
   readonly savedConversations?: readonly string[];

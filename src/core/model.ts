@@ -37,13 +37,19 @@ export type ModelKind =
 export interface KindTraits {
   /** Operations that models of this kind answer. */
   readonly operations: readonly Operation[];
-  /** Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once. */
+  /**
+   * Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once.
+   */
   readonly generates: boolean;
   /** Its engines are llama.cpp's, which turn texts into tokens and back for whoever asks: the operation `tokenize`. */
   readonly tokenizes: boolean;
-  /** The engine of a model that names none; `auto`: the one that `assistant engine use` has set, or the best there is. */
+  /**
+   * The engine of a model that names none; `auto`: the one that `assistant engine use` has set, or the best there is.
+   */
   readonly engine: EngineId | "auto";
-  /** The operation with which an instance proves that it works; null: its health has to do, as an image takes too long. */
+  /**
+   * The operation with which an instance proves that it works; null: its health has to do, as an image takes too long.
+   */
   readonly probe: "completion" | "embedding" | "rerank" | "speech" | "transcription" | null;
   /** With its article, for messages: "a chat model". */
   readonly noun: string;
@@ -140,8 +146,8 @@ export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(mo
 export type EngineId = "llama-server" | "node-llama-cpp" | "command" | "speech";
 
 /**
- * What a model offers, by name: `type` (its kind), each operation it answers, and features such as `vision` and `tools`.
- * A feature that is missing is not known: whoever serves the model decides.
+ * What a model offers, by name: `type` (its kind), each operation it answers, and features such as `vision` and
+ * `tools`. A feature that is missing is not known: whoever serves the model decides.
  */
 export type Capabilities = Readonly<Record<string, string | number | boolean>>;
 
@@ -197,7 +203,10 @@ export const ENGINE_SAMPLING: SamplingDefaults = {
 
 /** How an engine loads a model. Every value is effective: nothing here is "auto" but `threads`. */
 export interface LoadSettings {
-  /** Tokens of context that each single request may use (prompt and answer together); 0: not known, of a provider's model. */
+  /**
+   * Tokens of context that each single request may use (prompt and answer together); 0: not known, of a provider's
+   * model.
+   */
   readonly contextTokens: number;
   /** Requests decoded at once by one instance. */
   readonly slots: number;
@@ -297,12 +306,13 @@ export interface ModelSpec {
   readonly pinned: boolean;
   /**
    * Addresses (`host:port`, IPv6 in brackets) at which this model alone answers, whatever a request's `model` says. The
-   * chat and the embedding model of one configuration entry may have the same one; the kind of the request then decides.
+   * chat and the embedding model of one configuration entry may have the same one; the kind of the request then
+   * decides.
    */
   readonly ownAddresses: readonly string[];
   /**
-   * Set for a model that other machines or providers alone have: the names of their entries. Nothing is ever started for
-   * it here, and its loading settings are what those tell.
+   * Set for a model that other machines or providers alone have: the names of their entries. Nothing is ever started
+   * for it here, and its loading settings are what those tell.
    */
   readonly nodes?: readonly string[];
   /** Names of models that are asked in its place, in order, while it cannot be served. Missing: none. */

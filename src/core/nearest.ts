@@ -1,7 +1,10 @@
 /** Comparing takes as long as both are long together, and what somebody typed is short. */
 const MAX_CHARACTERS = 100;
 
-/** Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. None for what nobody has typed, such as a text in place of a name. */
+/**
+ * Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. None for what
+ * nobody has typed, such as a text in place of a name.
+ */
 export function nearestNames(given: string, candidates: Iterable<string>, limit = 3): string[] {
   if (given.length > MAX_CHARACTERS) return [];
   const wanted = given.toLowerCase();

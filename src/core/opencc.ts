@@ -22,7 +22,10 @@ export const isOpenCcConfig = (name: string): name is OpenCcConfig => Object.has
 
 const converters = new Map<OpenCcConfig, Promise<(text: string) => string>>();
 
-/** Converts Chinese between its scripts and regional words. The dictionaries take a moment and some megabytes: they are read when they are first needed. */
+/**
+ * Converts Chinese between its scripts and regional words. The dictionaries take a moment and some megabytes: they are
+ * read when they are first needed.
+ */
 export function openCcConverter(config: OpenCcConfig): Promise<(text: string) => string> {
   let converter = converters.get(config);
   if (converter === undefined) {

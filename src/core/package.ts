@@ -19,7 +19,10 @@ export const packageRoot: string = findRoot();
 
 const isSource = import.meta.url.endsWith(".ts");
 
-/** One of our own programs, named by its source without extension: the source where this code is one, else what is built of it. */
+/**
+ * One of our own programs, named by its source without extension: the source where this code is one, else what is built
+ * of it.
+ */
 export const programFile = (name: string): string =>
   isSource ? join(packageRoot, `${name}.ts`) : join(packageRoot, "dist", `${name}.js`);
 

@@ -45,7 +45,8 @@ export function parsePiperConfig(text: string): PiperConfig {
 }
 
 /**
- * What makes a Piper voice one file when it is appended: the metadata that sherpa-onnx reads, and the whole config. Throws
+ * What makes a Piper voice one file when it is appended: the metadata that sherpa-onnx reads, and the whole config.
+ * Throws
  * `OnnxProblem`.
  */
 export function piperMetadata(configText: string): Buffer {

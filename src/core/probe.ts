@@ -9,20 +9,28 @@ export interface SlotProgress {
   readonly promptTokensDone: number;
   /** Tokens generated for the current request. */
   readonly tokensDecoded: number;
-  /** Tokens whose state it holds, prompt and answer; undefined where the engine does not tell, as of a slot without a request so far. */
+  /**
+   * Tokens whose state it holds, prompt and answer; undefined where the engine does not tell, as of a slot without a
+   * request so far.
+   */
   readonly cachedTokens?: number;
   /** Number of its last request: the higher, the later. */
   readonly task?: number;
 }
 
-/** How the fleet looks at a running engine. Every call rejects when the engine cannot be reached or the signal aborts. */
+/**
+ * How the fleet looks at a running engine. Every call rejects when the engine cannot be reached or the signal aborts.
+ */
 export interface EngineProbe {
   health(endpoint: Endpoint, signal: AbortSignal): Promise<"loading" | "ready">;
   /** Missing: the engine does not tell. What it does, and whether it makes progress, is then not known. */
   slots?(endpoint: Endpoint, signal: AbortSignal): Promise<readonly SlotProgress[]>;
   /** Resolves once the engine has produced one real token (or one embedding). Costs a slot's cached prefix. */
   token(endpoint: Endpoint, kind: ModelKind, signal: AbortSignal): Promise<void>;
-  /** Writes what an idle slot holds to a file of that name in the launch plan's `slotDir`. Rejects where the engine cannot. */
+  /**
+   * Writes what an idle slot holds to a file of that name in the launch plan's `slotDir`. Rejects where the engine
+   * cannot.
+   */
   saveSlot?(
     endpoint: Endpoint,
     slot: number,
@@ -32,8 +40,8 @@ export interface EngineProbe {
   /** Reads it back into a slot; resolves with its tokens. Rejects when the file does not fit. */
   restoreSlot?(endpoint: Endpoint, slot: number, file: string, signal: AbortSignal): Promise<number>;
   /**
-   * Writes a prompt of its host-memory cache that no slot holds to such a file; 0 is the newest. Null: there are no more of
-   * them, or the engine cannot (a stock llama-server). Rejects where the file cannot be written.
+   * Writes a prompt of its host-memory cache that no slot holds to such a file; 0 is the newest. Null: there are no
+   * more of them, or the engine cannot (a stock llama-server). Rejects where the file cannot be written.
    */
   saveCached?(
     endpoint: Endpoint,
@@ -43,7 +51,8 @@ export interface EngineProbe {
   ): Promise<{ readonly tokens: number; readonly bytes: number } | null>;
   /**
    * Reads a file, of a slot or of the cache, into the host-memory cache; resolves with its tokens. It may be working
-   * meanwhile. Null: there is no room without displacing others, or the engine cannot. Rejects when the file does not fit.
+   * meanwhile. Null: there is no room without displacing others, or the engine cannot. Rejects when the file does not
+   * fit.
    */
   loadCached?(endpoint: Endpoint, file: string, signal: AbortSignal): Promise<number | null>;
 }

@@ -41,8 +41,8 @@ export interface Provider {
   readonly isAssistant: boolean;
   readonly enabled: boolean;
   /**
-   * Set for a server that was registered while the daemon runs: what for. It is asked for nothing else, and its models are
-   * offered under the names that it has for them.
+   * Set for a server that was registered while the daemon runs: what for. It is asked for nothing else, and its models
+   * are offered under the names that it has for them.
    */
   readonly kinds?: readonly ModelKind[];
 }

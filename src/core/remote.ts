@@ -32,7 +32,10 @@ export interface RemoteCandidate {
   readonly models: ReadonlyMap<string, RemoteModel>;
 }
 
-/** Whoever tells of places for requests that no engine of this machine serves: other machines, providers, workers, pipelines. */
+/**
+ * Whoever tells of places for requests that no engine of this machine serves: other machines, providers, workers,
+ * pipelines.
+ */
 export interface RemoteSource {
   candidates(): readonly RemoteCandidate[];
   /** Models that its candidates serve; `taken`: names and aliases that models of this machine's files have. */

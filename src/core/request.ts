@@ -63,7 +63,10 @@ export interface Pause {
   readonly remedy: string | null;
 }
 
-/** The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or nobody knows. */
+/**
+ * The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or
+ * nobody knows.
+ */
 export interface FinishedRequest {
   readonly id: string;
   /** The client's own id for it; missing: it has none. */
@@ -115,7 +118,9 @@ export interface Lease extends Disposable {
   readonly upstream: Upstream;
   /** Milliseconds between arrival and dispatch. */
   readonly queuedMs: number;
-  /** The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so. */
+  /**
+   * The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so.
+   */
   firstToken(): void;
   /** States the outcome and gives the slot back. Disposing without it counts as cancelled. Later calls do nothing. */
   finish(outcome: RequestOutcome): void;
@@ -126,9 +131,9 @@ export interface Lease extends Disposable {
 /** The only way to a target. */
 export interface Dispatcher {
   /**
-   * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`, `deadline_exceeded`, …),
-   * or with the reason once `cancellation` is cancelled, whose listener it is until it settles; a request that is cancelled
-   * in the queue causes no start and no dispatch.
+   * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`,
+   * `deadline_exceeded`, …), or with the reason once `cancellation` is cancelled, whose listener it is until it
+   * settles; a request that is cancelled in the queue causes no start and no dispatch.
    * `onWaiting` is told what the wait is for, so that a long one can be made visible.
    */
   acquire(facts: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;

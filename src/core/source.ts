@@ -4,7 +4,10 @@ export type ModelSource =
   | { readonly type: "catalog"; readonly name: string }
   /** `file` ends in `@REVISION` where that is not `main`. */
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
-  /** What the program of a `command` engine calls them, such as a repository or a path; "": nothing. Passed on, and never looked at. */
+  /**
+   * What the program of a `command` engine calls them, such as a repository or a path; "": nothing. Passed on, and
+   * never looked at.
+   */
   | { readonly type: "opaque"; readonly reference: string }
   /** No weights: programs that registered themselves serve it. */
   | { readonly type: "worker" }

@@ -6,8 +6,9 @@ export type FieldValue = string | number;
 /**
  * A kind of durable record: JSON objects with an id and a tenant.
  *
- * Indexes name fields at the top level of the value, or `@tenant`. A record that lacks one of an index's fields (missing
- * or null) is not in that index. New indexes may be added to a collection that has records; a field keeps one type.
+ * Indexes name fields at the top level of the value, or `@tenant`. A record that lacks one of an index's fields
+ * (missing or null) is not in that index. New indexes may be added to a collection that has records; a field keeps one
+ * type.
  */
 export interface CollectionSpec<T extends object> {
   /** `a-z`, `0-9` and `_`, at most 40 characters. Never reused for something else. */
@@ -123,8 +124,8 @@ export interface Collection<T extends object> {
   /** Changes nothing; the commit fails unless the record has this revision (0: unless there is none). */
   require(id: string, revision: number): Write;
   /**
-   * Replaces the value by what `change` makes of it, again when another writer was faster; null leaves it as it is. Keeps
-   * tenant and expiry. Resolves with the record as it is then, or null where there is none.
+   * Replaces the value by what `change` makes of it, again when another writer was faster; null leaves it as it is.
+   * Keeps tenant and expiry. Resolves with the record as it is then, or null where there is none.
    */
   update(id: string, change: (value: T) => T | null): Promise<StoredRecord<T> | null>;
 }
@@ -133,7 +134,8 @@ export interface Collection<T extends object> {
 export interface Blobs {
   /**
    * Streams the content to disk; it is durable when this resolves. A record must name it within minutes. Rejects with
-   * `body_too_large` past `maxBytes`, with `disk_full`, and with what the source throws; nothing is kept then. `tenant`:
+   * `body_too_large` past `maxBytes`, with `disk_full`, and with what the source throws; nothing is kept then.
+   * `tenant`:
    * whose room it takes; null: it belongs to what was accepted before.
    */
   write(
@@ -157,8 +159,9 @@ export interface BlobContent {
 }
 
 /**
- * Durable records of the daemon: keys, usage, responses, tasks, conversations. A commit that resolved outlives a crash of
- * the process and a power failure. Everything rejects with AssistantErrors: `data_newer`, `disk_full`, `not_writable`,
+ * Durable records of the daemon: keys, usage, responses, tasks, conversations. A commit that resolved outlives a crash
+ * of the process and a power failure. Everything rejects with AssistantErrors: `data_newer`, `disk_full`,
+ * `not_writable`,
  * `store_unavailable`. An implementation passes the suite in `test/support/store-suite.ts`.
  */
 export interface Store {
@@ -170,18 +173,21 @@ export interface Store {
   /** Whether other daemons have the same records. */
   readonly isShared: boolean;
   /**
-   * Calls back with the ids of the collection's records that another daemon has changed, or with null after changes may have
-   * been missed. Never where the store is not shared.
+   * Calls back with the ids of the collection's records that another daemon has changed, or with null after changes may
+   * have been missed. Never where the store is not shared.
    */
   watch(collection: string, changed: (ids: readonly string[] | null) => void): Disposable;
   collection<T extends object>(spec: CollectionSpec<T>): Collection<T>;
   /**
-   * Does all of the writes, or none. A record may occur in one of them only. Rejects with `storage_quota_exceeded` where a
-   * tenant's holding would grow beyond what `limits` has for it.
+   * Does all of the writes, or none. A record may occur in one of them only. Rejects with `storage_quota_exceeded`
+   * where a tenant's holding would grow beyond what `limits` has for it.
    */
   commit(writes: readonly Write[], limits?: HoldingLimits): Promise<Commit>;
   heldBy(tenant: string): Promise<Holding>;
-  /** Rejects with `storage_quota_exceeded` or `disk_full` where nothing more may be accepted from a tenant that is to be stored. */
+  /**
+   * Rejects with `storage_quota_exceeded` or `disk_full` where nothing more may be accepted from a tenant that is to be
+   * stored.
+   */
   requireRoom(tenant: string): Promise<void>;
   /** Whether a tenant has records, those of the collections in `except` aside. */
   hasRecordsOf(tenant: string, options: { readonly except: readonly string[] }): Promise<boolean>;

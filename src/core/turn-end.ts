@@ -3,9 +3,10 @@ import type { Socket } from "node:net";
 const held: (() => void)[] = [];
 
 /**
- * Does something once the event loop has seen to all that had arrived. Work of one kind is then done in a row, for which the
- * processor has code and data at hand; and whoever reads what is written is woken once for several requests or answers
- * instead of once for each. Under load that halves what a request costs; alone, it loses a microsecond. `work` must not throw.
+ * Does something once the event loop has seen to all that had arrived. Work of one kind is then done in a row, for
+ * which the processor has code and data at hand; and whoever reads what is written is woken once for several requests
+ * or answers instead of once for each. Under load that halves what a request costs; alone, it loses a microsecond.
+ * `work` must not throw.
  */
 export function atTurnEnd(work: () => void): void {
   if (held.push(work) === 1) setImmediate(letGo);

@@ -65,16 +65,16 @@ export interface Upstream {
   readonly peer?: Peer;
   /**
    * Sends the call and its answer into the sink, until the answer is complete and the sink was ended. Rejects with
-   * `CallerGone` or a `SendFailure`; the sink is then still open. Unless the answer is complete the target has been told
-   * to stop when this settles.
+   * `CallerGone` or a `SendFailure`; the sink is then still open. Unless the answer is complete the target has been
+   * told to stop when this settles.
    */
   send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts>;
 }
 
 /**
  * Whether a call may be sent again while nothing of an answer has reached its sink. `once`: the target could not be
- * reached or died, which may well be what the call did to it. `elsewhere`: this target refused it or is away, which says
- * nothing about others.
+ * reached or died, which may well be what the call did to it. `elsewhere`: this target refused it or is away, which
+ * says nothing about others.
  */
 export type Retry = "never" | "once" | "elsewhere";
 

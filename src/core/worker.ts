@@ -2,8 +2,8 @@ import type { JsonObject } from "./inference.ts";
 import type { Capabilities } from "./model.ts";
 
 /**
- * How a worker is asked. `form`: one POST to its endpoint with the form field `input`, a JSON list of `WorkerMessage`; the
- * answer is a text that is streamed.
+ * How a worker is asked. `form`: one POST to its endpoint with the form field `input`, a JSON list of `WorkerMessage`;
+ * the answer is a text that is streamed.
  */
 export const workerProtocols = ["form"] as const;
 export type WorkerProtocol = (typeof workerProtocols)[number];

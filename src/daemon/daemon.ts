@@ -223,7 +223,10 @@ export class Daemon {
     void stopParts(this.#parts, options.now).catch(failed).finally(this.#resolveStopped);
   }
 
-  /** Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when it is wrong. */
+  /**
+   * Reads the configuration again and restarts what it changes. Rejects with `config_invalid` and changes nothing when
+   * it is wrong.
+   */
   reload(): Promise<ReloadReport> {
     return this.#reloader.reload();
   }

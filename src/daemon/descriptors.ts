@@ -10,8 +10,9 @@ const PER_REQUEST = 2;
 const MIN_CONNECTIONS = 16;
 
 /**
- * HTTP connections that leave the daemon enough file descriptors for all else; null where the limit is not known. At its
- * limit a process can neither read a file nor start another one. Node.js has raised the soft limit to the hard one when it started.
+ * HTTP connections that leave the daemon enough file descriptors for all else; null where the limit is not known. At
+ * its limit a process can neither read a file nor start another one. Node.js has raised the soft limit to the hard one
+ * when it started.
  */
 export function maxConnections(limit: number | null = descriptorLimit()): number | null {
   if (limit === null) return null;

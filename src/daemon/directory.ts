@@ -3,7 +3,10 @@ import { answers, type Capabilities, type ModelSpec, type Operation } from "../c
 import type { RemoteCandidate, RemoteDelta } from "../core/remote.ts";
 import { CapabilityIndex, type Offer } from "../inference/capability-index.ts";
 
-/** The configured models by name and alias, and behind them those that only other machines have. Each replaced as a whole. */
+/**
+ * The configured models by name and alias, and behind them those that only other machines have. Each replaced as a
+ * whole.
+ */
 export class Directory {
   #byName = new Map<string, ModelSpec>();
   #models: readonly ModelSpec[] = [];
@@ -33,7 +36,10 @@ export class Directory {
     this.#offers = null;
   }
 
-  /** Other machines came, went, or told of other models. `candidates`: all that serve models, in the places that requests may go to. */
+  /**
+   * Other machines came, went, or told of other models. `candidates`: all that serve models, in the places that
+   * requests may go to.
+   */
   replaceRemote(models: readonly ModelSpec[], now: number, candidates: readonly RemoteCandidate[] = []): void {
     this.#offers = null;
     this.#candidates = new Map(candidates.map((candidate) => [candidate.name, candidate]));
@@ -64,8 +70,9 @@ export class Directory {
   }
 
   /**
-   * What serves requests for models that are not there, where that is wanted: the one called `default` if it answers the
-   * operation, else the first that does and that `canLoad`. Nothing that a provider merely offers: it may cost money.
+   * What serves requests for models that are not there, where that is wanted: the one called `default` if it answers
+   * the operation, else the first that does and that `canLoad`. Nothing that a provider merely offers: it may cost
+   * money.
    */
   substitute(operation: Operation, canLoad: (name: string) => boolean): ModelSpec | undefined {
     const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, operation);

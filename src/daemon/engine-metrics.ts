@@ -8,8 +8,9 @@ type Scraped = Pick<InstanceSnapshot, "id" | "model" | "state" | "endpoint">;
 const TIMEOUT_MS = 1_000;
 
 /**
- * The metrics that ready engines have of themselves (llama-server's `llamacpp:*`), in Prometheus' text format, each sample with
- * the labels `model` and `instance`. An engine that has none, or does not answer within a second, is left out.
+ * The metrics that ready engines have of themselves (llama-server's `llamacpp:*`), in Prometheus' text format, each
+ * sample with the labels `model` and `instance`. An engine that has none, or does not answer within a second, is left
+ * out.
  */
 export async function engineMetrics(instances: readonly Scraped[]): Promise<string> {
   const pages = await Promise.all(

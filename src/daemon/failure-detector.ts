@@ -4,8 +4,8 @@ import type { RequestOutcome } from "../core/request.ts";
 const COMPLAINTS_BEFORE_A_LOOK = 3;
 
 /**
- * Counts what came of the requests of each instance. One failure may be the request's own fault, and one client may just be
- * impatient; several in a row without a single token between them are worth a look at the engine.
+ * Counts what came of the requests of each instance. One failure may be the request's own fault, and one client may
+ * just be impatient; several in a row without a single token between them are worth a look at the engine.
  */
 export class FailureDetector {
   readonly #inARow = new Map<string, number>();

@@ -27,16 +27,17 @@ const FIRST_LOOK_MS = 2_000;
 /** Long: after a pause to read an answer the next question must not find the daemon cold. */
 const LOOK_MS = 120_000;
 /**
- * Less is not worth a collection: it stops the daemon for 60 ms after the start and for 130 ms after a burst, and with the
- * objects of requests V8 drops the machine code that was compiled for them, so that the next ten thousand cost twice as much.
+ * Less is not worth a collection: it stops the daemon for 60 ms after the start and for 130 ms after a burst, and with
+ * the objects of requests V8 drops the machine code that was compiled for them, so that the next ten thousand cost
+ * twice as much.
  */
 const WORTHWHILE_BYTES = 16 * 2 ** 20;
 
 /**
  * Gives memory back to the system when no request runs and none has ended since the last look: 2 s after the start, and
- * two to four minutes after a burst. V8 keeps what the start and every burst took (a young generation of 14 MB after the
- * start, 100 MB under load) for as long as nothing is allocated: an idle daemon would have 29 % more memory. Under load
- * nothing changes: the young generation grows again within the first few hundred requests. Ends when disposed.
+ * two to four minutes after a burst. V8 keeps what the start and every burst took (a young generation of 14 MB after
+ * the start, 100 MB under load) for as long as nothing is allocated: an idle daemon would have 29 % more memory. Under
+ * load nothing changes: the young generation grows again within the first few hundred requests. Ends when disposed.
  */
 export function tidyWhenQuiet({
   clock,

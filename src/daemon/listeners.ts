@@ -74,7 +74,9 @@ export class Listeners {
     this.#keepSocket(main, config.paths);
   }
 
-  /** Programs that tidy up temporary directories delete sockets too; without this one no command would find the daemon. */
+  /**
+   * Programs that tidy up temporary directories delete sockets too; without this one no command would find the daemon.
+   */
   #keepSocket(main: Gateway, paths: Config["paths"]): void {
     const { runDir, adminSocket } = paths;
     this.#socketCheck = this.#options.clock.after(SOCKET_CHECK_MS, () => {

@@ -111,7 +111,10 @@ export class Memory {
     return this.#measuring;
   }
 
-  /** Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is estimated after that. */
+  /**
+   * Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is
+   * estimated after that.
+   */
   take(config: Pick<Config, "models">): void {
     const round = ++this.#round;
     const current = new Map(config.models.map((model) => [model.name, model.fingerprint]));

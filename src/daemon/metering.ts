@@ -12,7 +12,10 @@ import { UsageLedger, type UsageSources, usageCollection } from "../telemetry/us
 
 /** A crash loses the usage of as long, milliseconds. */
 const SAVE_EVERY_MS = 60_000;
-/** Requests that are counted together. One by one, with other work between them, each costs the daemon several times as much. */
+/**
+ * Requests that are counted together. One by one, with other work between them, each costs the daemon several times as
+ * much.
+ */
 const COUNTED_AT_ONCE = 256;
 
 /** What is counted of requests and instances: for metrics, for what each key has used, and against its limits. */

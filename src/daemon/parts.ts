@@ -4,8 +4,8 @@ export interface Part {
   /** Rejects with the reason why the daemon cannot run. */
   start?(): void | Promise<void>;
   /**
-   * `now`: what runs is ended instead of being waited for. Called too when the daemon cannot start, whether this part has
-   * begun or not: requests come in as soon as the first address is bound.
+   * `now`: what runs is ended instead of being waited for. Called too when the daemon cannot start, whether this part
+   * has begun or not: requests come in as soon as the first address is bound.
    */
   stop?(now: boolean): void | Promise<void>;
 }
@@ -33,7 +33,10 @@ export async function startParts(parts: readonly Part[]): Promise<void> {
   }
 }
 
-/** Stops every part, even after one could not be stopped: engines and the lock must not outlive the daemon. Rejects with the first failure. */
+/**
+ * Stops every part, even after one could not be stopped: engines and the lock must not outlive the daemon. Rejects with
+ * the first failure.
+ */
 export async function stopParts(parts: readonly Part[], now: boolean): Promise<void> {
   const failures: unknown[] = [];
   for (const part of parts.toReversed()) {

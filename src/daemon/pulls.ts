@@ -31,7 +31,8 @@ export const createPulls = ({ current, store, reload }: PullsOptions): PullServi
             () => false,
           ),
       });
-      // Whoever waited for the pull may ask for the model at once. What is wrong with the configuration is in its notices.
+      // Whoever waited for the pull may ask for the model at once. What is wrong with the configuration is in its
+      // notices.
       if (configured.written) await reload().catch(() => {});
       return configured;
     },

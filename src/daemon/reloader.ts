@@ -17,7 +17,10 @@ export interface ReloaderOptions {
   apply(config: Config): void;
 }
 
-/** Reads the configuration again: when it is asked to, and when a file changes. Knows what is wrong with it until it is mended. */
+/**
+ * Reads the configuration again: when it is asked to, and when a file changes. Knows what is wrong with it until it is
+ * mended.
+ */
 export class Reloader {
   readonly #options: ReloaderOptions;
   /** What addresses and the like are as long as this daemon runs. */

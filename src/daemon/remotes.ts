@@ -23,13 +23,19 @@ export interface RemotesOptions {
   readonly directory: Directory;
 }
 
-/** What providers offer is part of what the daemon serves when it is ready; one that is slow to tell holds it up no longer than this. */
+/**
+ * What providers offer is part of what the daemon serves when it is ready; one that is slow to tell holds it up no
+ * longer than this.
+ */
 const FIRST_LOOK_MS = 1_000;
 
 /** Sources of models that no engine serves and that are this machine's nevertheless. */
 const OF_THIS_MACHINE: ReadonlySet<ModelSource["type"]> = new Set(["worker", "pipeline"]);
 
-/** Connects what is known of other machines and providers with those who act on it: the scheduler and the directory of models. */
+/**
+ * Connects what is known of other machines and providers with those who act on it: the scheduler and the directory of
+ * models.
+ */
 export class Remotes {
   /** Another machine was measured, came or went. */
   readonly changed = new Signal<RemoteChange>();
@@ -59,7 +65,10 @@ export class Remotes {
     return this.#cluster.nodeId;
   }
 
-  /** Call after the scheduler and the directory have taken the configuration over. Resolves once new providers were looked at, or after a second. */
+  /**
+   * Call after the scheduler and the directory have taken the configuration over. Resolves once new providers were
+   * looked at, or after a second.
+   */
   async configure(config: Config): Promise<void> {
     const first = this.#config === null;
     this.#config = config;
@@ -80,7 +89,10 @@ export class Remotes {
     this.#configureCluster();
   }
 
-  /** Takes up a provider that no file names, until the daemon ends. Resolves once it was looked at; rejects with why it cannot be used, and then it is not kept. */
+  /**
+   * Takes up a provider that no file names, until the daemon ends. Resolves once it was looked at; rejects with why it
+   * cannot be used, and then it is not kept.
+   */
   async register(provider: Provider): Promise<void> {
     this.#registered = [...this.#registered, provider];
     await this.#configureProviders();
@@ -103,7 +115,10 @@ export class Remotes {
     return this.#registered;
   }
 
-  /** Adds one more source. Returns what it has to call when its candidates or models have changed, with what of them has where that is not all. */
+  /**
+   * Adds one more source. Returns what it has to call when its candidates or models have changed, with what of them has
+   * where that is not all.
+   */
   add(source: RemoteSource): (delta?: RemoteDelta) => void {
     this.#sources.push(source);
     return (delta) => {
@@ -131,7 +146,10 @@ export class Remotes {
     return this.#providers.status();
   }
 
-  /** What GetInfo answers: the models of this machine's own files, workers and pipelines, and how busy their instances are. */
+  /**
+   * What GetInfo answers: the models of this machine's own files, workers and pipelines, and how busy their instances
+   * are.
+   */
   info(
     config: Config,
     endpoints: readonly string[],

@@ -14,7 +14,10 @@ export interface ReplicaFacts {
   estimate(device: string): number | null;
 }
 
-/** Why a model has fewer instances than its `replicas` says; null where it has them, or says nothing, or none has been needed yet. Pure. */
+/**
+ * Why a model has fewer instances than its `replicas` says; null where it has them, or says nothing, or none has been
+ * needed yet. Pure.
+ */
 export function missingReplicas({
   model,
   running,

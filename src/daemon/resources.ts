@@ -34,7 +34,10 @@ export interface Resources {
   readonly tracing: Tracing | null;
 }
 
-/** Takes the data directory's lock and all that it guards. Rejects with the reason, and without the lock, when that fails. */
+/**
+ * Takes the data directory's lock and all that it guards. Rejects with the reason, and without the lock, when that
+ * fails.
+ */
 export async function openResources(
   { env, foreground }: ResourceOptions,
   endWorkOf: (tenant: string) => Promise<void>,

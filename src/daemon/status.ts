@@ -142,6 +142,9 @@ function instanceStatus(
   };
 }
 
-/** Answers that have ended are counted exactly, those that are being generated from time to time: whichever is more has seen more. */
+/**
+ * Answers that have ended are counted exactly, those that are being generated from time to time: whichever is more has
+ * seen more.
+ */
 const decodeRate = (ended: number | null, generating: number): number | null =>
   generating > 0 ? Math.max(ended ?? 0, generating) : ended;

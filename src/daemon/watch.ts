@@ -5,7 +5,10 @@ import type { Clock, Timer } from "../core/clock.ts";
 
 // Editors write a file in several steps; one reload after the last of them is enough.
 const SETTLE_MS = 300;
-/** The kernel reports no change behind a link, none of a directory that took another's place, and none made by another machine. */
+/**
+ * The kernel reports no change behind a link, none of a directory that took another's place, and none made by another
+ * machine.
+ */
 const LOOK_MS = 2_000;
 /** Several events of one change come at once. */
 const EVENT_MS = 20;
@@ -70,7 +73,10 @@ export class ConfigWatch implements Disposable {
     this.#lookIn(this.#becoming === null ? lookMs : SETTLE_MS);
   }
 
-  /** Asks the kernel for events of these directories; one that is not there, or cannot be watched, is found by looking alone. */
+  /**
+   * Asks the kernel for events of these directories; one that is not there, or cannot be watched, is found by looking
+   * alone.
+   */
   async #listen(wanted: ReadonlySet<string>): Promise<void> {
     for (const directory of new Set([...wanted, ...this.#directories.keys()])) {
       const identity = wanted.has(directory) ? await identityOf(directory) : MISSING;

@@ -4,7 +4,10 @@ import type { DaemonLog } from "../telemetry/log.ts";
 import { Workers } from "../workers/registry.ts";
 import type { Components } from "./components.ts";
 
-/** Those of an earlier daemon are models again when this one is ready; ones that are slow to show how they are hold it up no longer than this. */
+/**
+ * Those of an earlier daemon are models again when this one is ready; ones that are slow to show how they are hold it
+ * up no longer than this.
+ */
 const FIRST_LOOK_MS = 1_000;
 
 export async function startWorkers(workers: Workers): Promise<void> {

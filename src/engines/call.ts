@@ -18,7 +18,10 @@ export class Payload {
 
 const jsonPayload = (body: object): Payload => new Payload("application/json", Buffer.from(JSON.stringify(body)));
 
-/** Asks an engine. A fresh connection each time: a kept one may be stale, and on this machine a new one costs microseconds. */
+/**
+ * Asks an engine. A fresh connection each time: a kept one may be stale, and on this machine a new one costs
+ * microseconds.
+ */
 export function callEngine(
   endpoint: Endpoint,
   method: string,

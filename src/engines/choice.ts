@@ -42,7 +42,10 @@ const choiceDocument: DocumentType<EngineChoice> = {
     ),
 };
 
-/** Files whose change means that `engine = "auto"` may mean another program: the choice, and the link to the build that is used. */
+/**
+ * Files whose change means that `engine = "auto"` may mean another program: the choice, and the link to the build that
+ * is used.
+ */
 export const engineFiles = ({ enginesDir, choices }: EngineFolder): readonly string[] => [
   choices.locate(NAME),
   builtBinary(enginesDir),

@@ -18,7 +18,10 @@ export interface EngineOptions {
   readonly llamaServerPath: string | null;
   /** The value of `PATH`, where a llama-server of the system's may be. */
   readonly pathVariable: string;
-  /** The environment of this process, of which programs of the user's own get what their model files name. Default: nothing. */
+  /**
+   * The environment of this process, of which programs of the user's own get what their model files name. Default:
+   * nothing.
+   */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The Node program that runs the embedded engine's worker; normally the daemon's own (`process.execPath`). */
   readonly nodePath: string;
@@ -30,9 +33,9 @@ export interface EngineSet {
   readonly all: readonly Engine[];
   get(id: EngineId): Engine;
   /**
-   * The engine that serves `spec`. `auto`: what `assistant engine use` has set, else the native engine where there is one, else the
-   * embedded one. Throws `engine_unavailable` when the engine asked for is not on this machine; an engine that somebody named and
-   * that does not run is never replaced silently.
+   * The engine that serves `spec`. `auto`: what `assistant engine use` has set, else the native engine where there is
+   * one, else the embedded one. Throws `engine_unavailable` when the engine asked for is not on this machine; an engine
+   * that somebody named and that does not run is never replaced silently.
    */
   choose(spec: Pick<ModelSpec, "engine">): Promise<Engine>;
   /** One sentence for people whose models would run faster natively, or null when they already do. */

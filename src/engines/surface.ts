@@ -87,7 +87,10 @@ interface SlotFile {
   readonly restored: number;
 }
 
-/** Saves or restores one file. `refusable`: the engine may say that it has no room for it, no such cache, or no such action. */
+/**
+ * Saves or restores one file. `refusable`: the engine may say that it has no room for it, no such cache, or no such
+ * action.
+ */
 async function slotAction(
   endpoint: string,
   path: string,

@@ -16,7 +16,10 @@ const VENDOR_ID = "0x1002";
 /** Less is no card's memory, but the part of the host's that a processor's own graphics is given. */
 const MIN_CARD_BYTES = 3 * 2 ** 30;
 
-/** All AMD GPUs that the user lets us see, by `rocm-smi`; without ROCm, which Vulkan does not need, by what the kernel's driver says. */
+/**
+ * All AMD GPUs that the user lets us see, by `rocm-smi`; without ROCm, which Vulkan does not need, by what the kernel's
+ * driver says.
+ */
 export async function probeAmd(env: Environment, timeoutMs: number, cardsFolder = CARDS): Promise<Probed> {
   const result = await runTool("rocm-smi", ARGUMENTS, env, timeoutMs);
   if (result.outcome === "missing") return visibleTo(env, await kernelCards(cardsFolder));

@@ -5,7 +5,10 @@ export class DecodeRate {
   #at: number | null = null;
   #slots = new Map<number, SlotProgress>();
 
-  /** Tokens per second since the last look, `at` in milliseconds of a monotonic clock; 0: no slot generates. The first look has nothing to compare with. */
+  /**
+   * Tokens per second since the last look, `at` in milliseconds of a monotonic clock; 0: no slot generates. The first
+   * look has nothing to compare with.
+   */
   look(at: number, slots: readonly SlotProgress[]): number {
     const tookMs = this.#at === null ? 0 : at - this.#at;
     let tokens = 0;

@@ -14,7 +14,10 @@ export function logFileOf(logDir: string, instanceId: string): string {
   return join(logDir, `${safe}${suffix}.log`);
 }
 
-/** Before a start: makes the directory and moves a file that has grown over `maxBytes` aside. Returns where new output will begin. */
+/**
+ * Before a start: makes the directory and moves a file that has grown over `maxBytes` aside. Returns where new output
+ * will begin.
+ */
 export async function prepareLog(file: string, maxBytes: number): Promise<number> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const size = await sizeOf(file);
@@ -24,7 +27,9 @@ export async function prepareLog(file: string, maxBytes: number): Promise<number
   return 0;
 }
 
-/** While the engine writes: it appends, so its file can be copied and emptied under it. Returns whether that was due. */
+/**
+ * While the engine writes: it appends, so its file can be copied and emptied under it. Returns whether that was due.
+ */
 export async function trimLog(file: string, maxBytes: number): Promise<boolean> {
   if ((await sizeOf(file)) < maxBytes) return false;
   await shift(file);
@@ -65,7 +70,10 @@ const named = /\b(?:CUDA|ROCm|HIP|MUSA|Vulkan) error: \S/;
 // A place in the program, as llama.cpp prints them when it aborts.
 const frame = /\(.*\+0x[0-9a-f]+\)\s*\[0x[0-9a-f]+\]$/;
 
-/** The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where it said nothing. */
+/**
+ * The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where
+ * it said nothing.
+ */
 export function tellingLine(log: string): string | null {
   const lines = log
     .split("\n")

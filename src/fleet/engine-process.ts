@@ -28,12 +28,13 @@ export type SpawnEngine = (
 ) => EngineProcess;
 
 /**
- * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard: a
- * shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the daemon dies, the read
- * ends, and the guard kills its own group. It ignores the signals with which the daemon asks the group to end, or it would be gone
- * before an engine that does not obey. `$$` is the first shell's pid in the subshell too; exec makes it the engine's, and
- * it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is the pipe; the engine does not get it.
- * What an engine writes is for its user alone (umask): saved slots hold conversations.
+ * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard:
+ * a shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the daemon
+ * dies, the read ends, and the guard kills its own group. It ignores the signals with which the daemon asks the group
+ * to end, or it would be gone before an engine that does not obey. `$$` is the first shell's pid in the subshell too;
+ * exec makes it the engine's, and it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is
+ * the pipe; the engine does not get it. What an engine writes is for its user alone (umask): saved slots hold
+ * conversations.
  */
 const GUARD = `umask 077
 ( trap '' TERM INT HUP QUIT; read -r _ <&3; kill -s KILL -- "-$$" ) </dev/null >/dev/null 2>&1 &

@@ -32,7 +32,10 @@ const PREFIXES = [
   "GOMP_",
 ];
 
-/** What an engine inherits: enough to find its libraries and devices, and none of the keys and tokens that the daemon may hold. */
+/**
+ * What an engine inherits: enough to find its libraries and devices, and none of the keys and tokens that the daemon
+ * may hold.
+ */
 export function engineEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {

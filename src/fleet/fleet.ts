@@ -56,7 +56,10 @@ export class Fleet implements FleetPort {
     this.#instances.get(instanceId)?.post({ type: "stop", cause, graceMs: null });
   }
 
-  /** For operators: stops a running instance and starts it again with its last order; a failed one starts without waiting. Throws `instance_not_found`. */
+  /**
+   * For operators: stops a running instance and starts it again with its last order; a failed one starts without
+   * waiting. Throws `instance_not_found`.
+   */
   restart(instanceId: string): void {
     this.#known(instanceId).post({ type: "restart" });
   }
@@ -85,7 +88,10 @@ export class Fleet implements FleetPort {
     return tailOf(this.#known(instanceId).snapshot.logFile, lines);
   }
 
-  /** Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing runs any more, or when what is left cannot be ended. */
+  /**
+   * Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing runs any more, or
+   * when what is left cannot be ended.
+   */
   async close(graceMs: number = this.#settings.stopGraceMs): Promise<void> {
     this.#closing = true;
     const ends = [...this.#instances.values()].map(

@@ -31,8 +31,9 @@ export async function probeHardware(env: Environment): Promise<Hardware> {
 }
 
 /**
- * Free memory, use and temperature of `devices`, read anew; a device that does not answer keeps its last values. Asks only the tools of the vendors
- * that are there (one short process each), so that a live view may call it every two seconds.
+ * Free memory, use and temperature of `devices`, read anew; a device that does not answer keeps its last values. Asks
+ * only the tools of the vendors that are there (one short process each), so that a live view may call it every two
+ * seconds.
  */
 export async function refreshDevices(devices: readonly Device[], env: Environment): Promise<readonly Device[]> {
   const has = (vendor: Device["vendor"]): boolean => devices.some((device) => device.vendor === vendor);

@@ -224,7 +224,8 @@ export class Instance {
     const starting = { endpoint, kind: life.order.model.kind, portWatch: life.portWatch, note };
     try {
       await becomeReady(probe, starting, clock, life.over.signal, this.#settings.lookTimeoutMs);
-      // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on record.
+      // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on
+      // record.
       await this.#restoreSlots(life);
       await recorded;
       return { type: "up" };
@@ -284,7 +285,9 @@ export class Instance {
     this.#later(life, life.graceMs, { type: "grace-over" });
   }
 
-  /** Begins to save what conversations left in the slots, where they may come back. The end waits for it, but not long. */
+  /**
+   * Begins to save what conversations left in the slots, where they may come back. The end waits for it, but not long.
+   */
   #saveSlots(life: Life, cause: StopCause): boolean {
     const { slotCache, isCurrent } = this.#options;
     const comesBack =

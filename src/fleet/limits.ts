@@ -82,7 +82,10 @@ const limitOf = (value: string | null | undefined): number | null => {
   return Number.isFinite(bytes) && bytes > 0 && bytes < 2 ** 60 ? bytes : null;
 };
 
-/** Pages of files, mapped weights among them, can be dropped and read again: the machine's own figure of what is available leaves them out too. */
+/**
+ * Pages of files, mapped weights among them, can be dropped and read again: the machine's own figure of what is
+ * available leaves them out too.
+ */
 function used(
   current: string | null | undefined,
   stat: string | null | undefined,

@@ -4,8 +4,8 @@ import { AssistantError } from "../core/errors.ts";
 const MAX_TRIES = 50;
 
 /**
- * Loopback ports for engines that need one. No two instances get the same while either is up. Another program may still take a port
- * before the engine does: `listenerOf` tells.
+ * Loopback ports for engines that need one. No two instances get the same while either is up. Another program may still
+ * take a port before the engine does: `listenerOf` tells.
  */
 export class LoopbackPorts {
   readonly #taken = new Set<number>();

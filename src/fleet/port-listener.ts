@@ -3,14 +3,16 @@ import { groupOf } from "./process-group.ts";
 import { runTool } from "./run-tool.ts";
 
 /**
- * Who answers on a loopback port: nobody yet, the engine or a process of its group, or somebody else. A request that was sent to somebody
- * else would show that program a user's prompt.
+ * Who answers on a loopback port: nobody yet, the engine or a process of its group, or somebody else. A request that
+ * was sent to somebody else would show that program a user's prompt.
  */
 export type PortListener = "nobody" | "engine" | "stranger";
 
 const LSOF_TIMEOUT_MS = 5_000;
 
-/** Tells whose a port is, for as long as an engine has it. `group`: its process group, which is the pid of its leader. */
+/**
+ * Tells whose a port is, for as long as an engine has it. `group`: its process group, which is the pid of its leader.
+ */
 export class PortWatch {
   readonly #port: number;
   readonly #group: number;
@@ -28,7 +30,10 @@ export class PortWatch {
     return look.catch(() => "stranger" as const);
   }
 
-  /** The same every few seconds while it runs: on Linux two small files, elsewhere nothing, as the look would start a program. */
+  /**
+   * The same every few seconds while it runs: on Linux two small files, elsewhere nothing, as the look would start a
+   * program.
+   */
   lookAgain(): Promise<PortListener> {
     return process.platform === "linux" ? this.look() : Promise.resolve("engine" as const);
   }

@@ -68,7 +68,10 @@ export interface FleetOptions {
   readonly settings?: Partial<FleetSettings>;
   /** What engines inherit, from `engineEnvironment`. */
   readonly baseEnv: Readonly<Record<string, string>>;
-  /** Told of every transition, in order, while nothing else of that instance can happen; of takeovers at any time. Must not throw. */
+  /**
+   * Told of every transition, in order, while nothing else of that instance can happen; of takeovers at any time. Must
+   * not throw.
+   */
   onEvent(event: FleetEvent): void;
   /** Keeps conversations of instances that are not up; without it they are lost with the instance. */
   readonly slotCache?: SlotCache;

@@ -11,7 +11,10 @@ import type { FleetOptions } from "./ports.ts";
 
 const MAX_SOCKET_PATH_BYTES = 100;
 
-/** Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that says what is missing. */
+/**
+ * Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that
+ * says what is missing.
+ */
 export async function prepareStart(
   order: StartOrder,
   files: InstanceFiles,

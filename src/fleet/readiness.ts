@@ -29,8 +29,9 @@ export interface StartingEngine {
 }
 
 /**
- * Resolves once the engine says that it is ready and has produced a real token: health alone says nothing of
- * inference. Rejects with the last reason when tokens do not come, when another program listens in its place, or when `signal` aborts.
+ * Resolves once the engine says that it is ready and has produced a real token: health alone says nothing of inference.
+ * Rejects with the last reason when tokens do not come, when another program listens in its place, or when `signal`
+ * aborts.
  */
 export async function becomeReady(
   probe: EngineProbe,

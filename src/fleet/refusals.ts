@@ -36,7 +36,10 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
-/** What is wrong with a model that llama.cpp did not take, and what to do about it; null where its output names nothing of the kind. */
+/**
+ * What is wrong with a model that llama.cpp did not take, and what to do about it; null where its output names nothing
+ * of the kind.
+ */
 export function refusalIn(log: string): string | null {
   const file = /failed to load model,? '([^']+)'|cannot load (\/.*?\.gguf):/.exec(log)?.slice(1).find(Boolean);
   for (const { pattern, sentence } of refusals) {

@@ -37,9 +37,10 @@ interface Saved {
 }
 
 /**
- * Conversations of instances that are not up, on disk: what an idle instance holds in its slots and in its host-memory cache
- * is saved before it is stopped. Running instances of the same model take copies, and the next one that starts is given
- * the rest. Every call is bounded by its signal; none rejects, since a conversation that is lost is only prefilled again.
+ * Conversations of instances that are not up, on disk: what an idle instance holds in its slots and in its host-memory
+ * cache is saved before it is stopped. Running instances of the same model take copies, and the next one that starts is
+ * given the rest. Every call is bounded by its signal; none rejects, since a conversation that is lost is only
+ * prefilled again.
  */
 export class SlotCache {
   readonly #options: SlotCacheOptions;
@@ -92,8 +93,8 @@ export class SlotCache {
   }
 
   /**
-   * Saves the conversations in all slots, then those in the host-memory cache, used last first, as far as the budget goes.
-   * Resolves to their names in that order, at the latest soon after the signal.
+   * Saves the conversations in all slots, then those in the host-memory cache, used last first, as far as the budget
+   * goes. Resolves to their names in that order, at the latest soon after the signal.
    */
   async save(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
@@ -159,8 +160,9 @@ export class SlotCache {
   }
 
   /**
-   * Gives the conversations used last to an instance that has just started and has done nothing yet: as many as it has slots,
-   * and of the others copies, as far as its host-memory cache has room. Resolves to the names of what it took, used last first.
+   * Gives the conversations used last to an instance that has just started and has done nothing yet: as many as it has
+   * slots, and of the others copies, as far as its host-memory cache has room. Resolves to the names of what it took,
+   * used last first.
    */
   async restore(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
@@ -187,7 +189,10 @@ export class SlotCache {
     return names;
   }
 
-  /** Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of it. */
+  /**
+   * Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of
+   * it.
+   */
   async share(place: SlotPlace, successors: readonly Successor[]): Promise<void> {
     const fitting = successors.filter(
       (successor) => successor.place.directory === place.directory && successor.place.key === place.key,
@@ -218,8 +223,8 @@ export class SlotCache {
   }
 
   /**
-   * Until the engine has no more room. One file at a time: requests that the engine works on come in between. With `discard`
-   * a file that it cannot read is deleted.
+   * Until the engine has no more room. One file at a time: requests that the engine works on come in between. With
+   * `discard` a file that it cannot read is deleted.
    */
   async #copy(
     place: SlotPlace,

@@ -23,7 +23,9 @@ interface SavedFile {
   readonly modifiedAt: number;
 }
 
-/** The files of saved conversations: a folder for each model; the time of a file says when its conversation was used. */
+/**
+ * The files of saved conversations: a folder for each model; the time of a file says when its conversation was used.
+ */
 export class SlotFiles {
   readonly #directory: string;
   readonly #budgetBytes: () => number;
@@ -57,7 +59,10 @@ export class SlotFiles {
     return fitting.sort((a, b) => b.modifiedAt - a.modifiedAt).map(({ name }) => name);
   }
 
-  /** The same, and the first of them, as many as there are slots, are nobody else's until `release`. Deletes what will never fit again. */
+  /**
+   * The same, and the first of them, as many as there are slots, are nobody else's until `release`. Deletes what will
+   * never fit again.
+   */
   async claim(place: SlotPlace): Promise<{ readonly own: string[]; readonly others: string[] }> {
     const settings = place.key.slice(0, place.key.indexOf("-") + 1);
     for (const { path, name, modifiedAt } of await listFiles(place.directory)) {

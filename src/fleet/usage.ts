@@ -16,8 +16,8 @@ type Running = Pick<InstanceSnapshot, "id" | "pid" | "device">;
 const TIMEOUT_MS = 2_000;
 
 /**
- * Memory of every running instance, by id: of the CPU's memory what is resident, of a GPU's what its driver tells for the
- * processes of the instance. An instance whose use cannot be told is missing. Never rejects.
+ * Memory of every running instance, by id: of the CPU's memory what is resident, of a GPU's what its driver tells for
+ * the processes of the instance. An instance whose use cannot be told is missing. Never rejects.
  */
 export async function measureUse(
   instances: readonly Running[],

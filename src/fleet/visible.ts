@@ -5,8 +5,9 @@ interface Named {
 }
 
 /**
- * The devices that a user's own `CUDA_VISIBLE_DEVICES` (or its like) leaves, in its order. As in CUDA, an entry is an index or the
- * beginning of a UUID, the list ends at the first entry that names nothing, and "" or "-1" hides everything.
+ * The devices that a user's own `CUDA_VISIBLE_DEVICES` (or its like) leaves, in its order. As in CUDA, an entry is an
+ * index or the beginning of a UUID, the list ends at the first entry that names nothing, and "" or "-1" hides
+ * everything.
  */
 export function visibleDevices<T extends Named>(
   devices: readonly T[],

@@ -9,7 +9,10 @@ export interface GroupUse {
   readonly cpuMs: number;
 }
 
-/** Resident memory and processor time of an engine and its children; null once it is gone. A few small reads on Linux, one `ps` elsewhere. */
+/**
+ * Resident memory and processor time of an engine and its children; null once it is gone. A few small reads on Linux,
+ * one `ps` elsewhere.
+ */
 export const groupUse = (pid: number): Promise<GroupUse | null> =>
   process.platform === "linux" ? treeUse(pid) : psUse(pid);
 

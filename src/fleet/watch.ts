@@ -77,8 +77,9 @@ const look = (
     .catch(() => null) ?? Promise.resolve(null);
 
 /**
- * Follows up a complaint about an engine. A token of our own costs a slot its cached prefix, and on a busy engine it would
- * only wait: so one is asked for only where every slot is idle. Returns evidence that the engine is dead, or null.
+ * Follows up a complaint about an engine. A token of our own costs a slot its cached prefix, and on a busy engine it
+ * would only wait: so one is asked for only where every slot is idle. Returns evidence that the engine is dead, or
+ * null.
  */
 export async function examine(
   engine: WatchedEngine,

@@ -95,7 +95,10 @@ export interface GatewayOptions {
   readonly monitor?: Monitor;
   /** Of WebSockets. Default: `SOCKET_LIMITS`. */
   readonly socketLimits?: SocketLimits;
-  /** The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing changed. */
+  /**
+   * The models of this machine with their weights, for Ollama's API. Default: nothing is known of weights, and nothing
+   * changed.
+   */
   readonly library?: Library;
   /** Whether the hub has a file; null where it cannot be asked. `file` null: the repository. Default: it cannot be. */
   readonly isOnHub?: (repo: string, file: string | null) => Promise<boolean | null>;
@@ -126,14 +129,16 @@ export interface GatewayOptions {
 export interface Gateway {
   /**
    * Opens a listener and returns its URL (`http://host:port`, without `/v1`) or the socket's path. A gateway may have
-   * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for; elsewhere it
-   * answers those whose key has the scope `admin`.
-   * Throws `address_in_use` or `not_writable`.
+   * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for; elsewhere
+   * it answers those whose key has the scope `admin`. Throws `address_in_use` or `not_writable`.
    */
   listen(address: ListenAddress | UnixAddress): Promise<string>;
   /** The same routes for calls that come another way than HTTP. */
   readonly routes: GatewayRoutes;
-  /** Takes no new connections and resolves when the running requests have ended; with `now`, ends them. Callable again to hurry. */
+  /**
+   * Takes no new connections and resolves when the running requests have ended; with `now`, ends them. Callable again
+   * to hurry.
+   */
   close(options?: { readonly now?: boolean }): Promise<void>;
 }
 
@@ -152,7 +157,8 @@ export interface GatewayRoutes {
   readonly audit: (entry: AuditEntry) => void;
 }
 
-// Longer than the idle time of common clients' pools: who closes first should be the client, who knows what it sends next.
+// Longer than the idle time of common clients' pools: who closes first should be the client, who knows what it sends
+// next.
 const KEEP_ALIVE_MS = 75_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {

@@ -20,7 +20,10 @@ export interface ControlPort {
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
   /** Resolves once accepted; `model_not_found` otherwise. */
   modelAct(name: string, action: ModelVerb): Promise<void>;
-  /** Has a model that is loaded stopped after this time without a request, milliseconds (null: never), until it is unloaded. */
+  /**
+   * Has a model that is loaded stopped after this time without a request, milliseconds (null: never), until it is
+   * unloaded.
+   */
   keep(name: string, idleTtlMs: number | null): void;
   /** Other machines, as this daemon sees them. */
   nodes(): NodesReport;
@@ -90,7 +93,9 @@ export type ServerKind = (typeof serverKinds)[number];
 
 /** Servers with OpenAI's API that are taken up and let go while the daemon runs. */
 export interface ServersPort {
-  /** Rejects with why the server cannot be used, and with `model_exists` where it is registered for one of the kinds. */
+  /**
+   * Rejects with why the server cannot be used, and with `model_exists` where it is registered for one of the kinds.
+   */
   register(server: {
     readonly url: string;
     readonly kinds: readonly ServerKind[];

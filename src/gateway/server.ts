@@ -55,7 +55,9 @@ function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError 
   }
 }
 
-/** Takes no new connections and resolves when the last one has ended; with `now`, ends them. Callable again to hurry. */
+/**
+ * Takes no new connections and resolves when the last one has ended; with `now`, ends them. Callable again to hurry.
+ */
 export function closeServer(server: Server, now: boolean): Promise<void> {
   if (now) server.closeAllConnections();
   const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);

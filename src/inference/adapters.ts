@@ -3,9 +3,9 @@ import type { InferenceCall } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 
 /**
- * The scales that a call gives the model's LoRA adapters, as a text; null: those of the model's file. What one set of scales has
- * cached of a prompt is wrong for another, and engines do not always notice: the text divides the caller's cache scope.
- * Throws `invalid_request` for an adapter that the model does not have.
+ * The scales that a call gives the model's LoRA adapters, as a text; null: those of the model's file. What one set of
+ * scales has cached of a prompt is wrong for another, and engines do not always notice: the text divides the caller's
+ * cache scope. Throws `invalid_request` for an adapter that the model does not have.
  */
 export function adapterPart({ body: { json } }: Pick<InferenceCall, "body">, model: ModelSpec): string | null {
   const asked = json["lora"] as readonly { readonly id: number; readonly scale: number }[] | null | undefined;

@@ -24,7 +24,9 @@ interface AttemptEnd {
   readonly facts: AnswerFacts;
 }
 
-/** The spans of one attempt to have a call answered: a client's call of a model in GenAI's conventions, and its phases. */
+/**
+ * The spans of one attempt to have a call answered: a client's call of a model in GenAI's conventions, and its phases.
+ */
 export class AttemptSpans {
   readonly span: Span;
   readonly #attempt: Attempt;
@@ -136,7 +138,9 @@ interface Moments {
   readonly generates: boolean;
 }
 
-/** How an attempt's time divides. Of an answer in one piece, only what its target said of it tells prefill from decode. */
+/**
+ * How an attempt's time divides. Of an answer in one piece, only what its target said of it tells prefill from decode.
+ */
 export function phasesOf(moments: Moments): readonly Phase[] {
   const { startedAt, loadingAt, leasedAt, firstTokenAt, endedAt, decodeMs, generates } = moments;
   const phases: Phase[] = [];

@@ -12,7 +12,10 @@ const MAX_FOUND = 64;
 /** In a message. */
 const MAX_NEAREST = 3;
 
-/** Finds the models that offer what a request asks for: by the rarest of its pairs, so that thousands of offers take microseconds. */
+/**
+ * Finds the models that offer what a request asks for: by the rarest of its pairs, so that thousands of offers take
+ * microseconds.
+ */
 export class CapabilityIndex<Model = ModelSpec> {
   readonly #offers: readonly Offer<Model>[];
   /** By key, then by the value's text. */

@@ -16,7 +16,9 @@ import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts"
 /** How often a call is sent, first and again, while nothing of an answer has come. */
 const MAX_TRIES: Readonly<Record<Retry, number>> = { never: 1, once: 2, elsewhere: 5 };
 
-/** What a model's program answers while all its slots are busy: about its vocabulary and its template, and of itself. */
+/**
+ * What a model's program answers while all its slots are busy: about its vocabulary and its template, and of itself.
+ */
 const SLOTLESS: ReadonlySet<WireFormat> = new Set([
   "llamacpp.tokenize",
   "llamacpp.detokenize",
@@ -50,7 +52,10 @@ export class InferenceCore {
     await new Run(this.#ports, call, sink).run();
   }
 
-  /** Resolves once the model of a call is ready for it, wherever that is; nothing is sent. Rejects with why it cannot be. */
+  /**
+   * Resolves once the model of a call is ready for it, wherever that is; nothing is sent. Rejects with why it cannot
+   * be.
+   */
   async load(call: InferenceCall): Promise<void> {
     const { directory, dispatcher } = this.#ports;
     const { id, caller, priority, deadlineAt, hops, cancellation } = call;
@@ -180,7 +185,10 @@ class Run {
     }
   }
 
-  /** The model could not serve the call, for reasons that say nothing against the call, and its sink has seen no part of an answer. */
+  /**
+   * The model could not serve the call, for reasons that say nothing against the call, and its sink has seen no part of
+   * an answer.
+   */
   #mayFallBack(error: unknown): boolean {
     if (this.#firstTokenAt !== null || this.#origin.cancellation.cancelled) return false;
     const isTorn = error instanceof SendFailure && this.#sink.status !== null && !error.betweenEvents;
@@ -354,7 +362,10 @@ const errorFields = ({ code, param, message }: AssistantError): object =>
 /** A name as a header may hold it: what is not ASCII is percent-encoded. */
 const headerText = (name: string): string => (/^[\x20-\x7e]*$/.test(name) ? name : encodeURIComponent(name));
 
-/** For which a provider that rejects our key, or does not know the model, is not asked again: the next request need not find out the same. */
+/**
+ * For which a provider that rejects our key, or does not know the model, is not asked again: the next request need not
+ * find out the same.
+ */
 const REJECTED_PAUSE_MS = 10_000;
 
 /** How long a provider asked to be left alone, or will say the same. */

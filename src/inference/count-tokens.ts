@@ -13,7 +13,10 @@ export type CountingCall = Pick<
   "caller" | "route" | "cancellation" | "selector" | "priority" | "deadlineAt" | "hops" | "cachePart"
 >;
 
-/** Tokens of each text for itself, counted by the model's own vocabulary in one request to it. Rejects as `answerOf` does. */
+/**
+ * Tokens of each text for itself, counted by the model's own vocabulary in one request to it. Rejects as `answerOf`
+ * does.
+ */
 export async function countTokens(
   core: Pick<InferenceCore, "run">,
   texts: readonly string[],

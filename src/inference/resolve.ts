@@ -51,8 +51,8 @@ export const modelsFor = (caller: Caller, directory: ModelDirectory): readonly M
 type Asking = Pick<InferenceCall, "selector" | "operation" | "caller">;
 
 /**
- * The model that serves a call, and behind it those that are asked in its place. Of several that offer the capabilities a
- * call asks for, `prefer` says which suits it best; the others follow. Throws as `resolveModel` does.
+ * The model that serves a call, and behind it those that are asked in its place. Of several that offer the capabilities
+ * a call asks for, `prefer` says which suits it best; the others follow. Throws as `resolveModel` does.
  */
 export function resolveModels(
   directory: ModelDirectory,
@@ -90,8 +90,8 @@ export function resolveModel(
 }
 
 /**
- * The models that are asked in the place of one that cannot serve a call, in order. Those that are not there now, that do
- * not answer the operation, or that the caller's key may not use are passed over.
+ * The models that are asked in the place of one that cannot serve a call, in order. Those that are not there now, that
+ * do not answer the operation, or that the caller's key may not use are passed over.
  */
 const fallbacksOf = (
   directory: ModelDirectory,
@@ -158,7 +158,10 @@ const offersOf = (directory: ModelDirectory): CapabilityIndex =>
   directory.offers?.() ??
   new CapabilityIndex(directory.all().map((model) => ({ model, capabilities: model.capabilities })));
 
-/** Models that answer the operation and offer what the call asks for, at least one. Throws `capability_not_found` with the nearest, and `model_not_found`. */
+/**
+ * Models that answer the operation and offer what the call asks for, at least one. Throws `capability_not_found` with
+ * the nearest, and `model_not_found`.
+ */
 function capableModels(directory: ModelDirectory, { selector, operation, caller }: Asking): readonly ModelSpec[] {
   const { model: name, among, capabilities: query = {} } = selector;
   const index = offersOf(directory);
@@ -194,7 +197,9 @@ function capableModels(directory: ModelDirectory, { selector, operation, caller 
 /** Characters of capabilities in a message. */
 const MAX_SHOWN = 200;
 
-/** The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that. */
+/**
+ * The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that.
+ */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";
 
@@ -224,7 +229,8 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
     return named;
   }
   const fitting = modelsFor(caller, directory).filter((model) => answers(model, operation));
-  // What other machines and providers tell of may be hundreds, and must not take the place of the only one that is configured.
+  // What other machines and providers tell of may be hundreds, and must not take the place of the only one that is
+  // configured.
   const configured = fitting.filter(({ file }) => file !== "");
   const candidates = configured.length > 0 ? configured : fitting;
   const [only] = candidates;

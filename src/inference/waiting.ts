@@ -10,7 +10,10 @@ export interface SignalTimes {
 /** Long enough that a call which only queues briefly keeps its status code, shorter than any client's patience. */
 export const DEFAULT_SIGNAL_TIMES: SignalTimes = { firstMs: 2_000, everyMs: 5_000 };
 
-/** Signals, from time to time, that a call waits for a slot or for a model to load: clients and proxies give up on silent connections. */
+/**
+ * Signals, from time to time, that a call waits for a slot or for a model to load: clients and proxies give up on
+ * silent connections.
+ */
 export class WaitingSignals implements Disposable {
   readonly #signal: (wait: Waiting) => void;
   readonly #times: SignalTimes;
@@ -39,7 +42,10 @@ export class WaitingSignals implements Disposable {
   }
 }
 
-/** Place and expected start, for the head of an answer that has to wait or has waited; none for one that was served at once. */
+/**
+ * Place and expected start, for the head of an answer that has to wait or has waited; none for one that was served at
+ * once.
+ */
 export function waitHeaders(wait: Waiting | null): string[] {
   if (wait === null) return [];
   const start =

@@ -93,7 +93,10 @@ export class KeyRing {
       : [];
   }
 
-  /** The same at the start, when keys that other daemons share may be out of reach: those that were read last hold until then. */
+  /**
+   * The same at the start, when keys that other daemons share may be out of reach: those that were read last hold until
+   * then.
+   */
   async open(): Promise<void> {
     const { store, documents } = this.#options;
     try {
@@ -167,7 +170,10 @@ export class KeyRing {
     return { key: viewOf(name, record, now), secret };
   }
 
-  /** Gives the key another secret; the old one works for `graceS` more. Throws `key_not_found`, and `invalid_request` for one that was revoked. */
+  /**
+   * Gives the key another secret; the old one works for `graceS` more. Throws `key_not_found`, and `invalid_request`
+   * for one that was revoked.
+   */
   async rotate(name: string, graceS: number): Promise<NewKey> {
     await this.#required(name);
     const now = this.#options.clock.now();
@@ -186,8 +192,8 @@ export class KeyRing {
   }
 
   /**
-   * The key opens nothing any more. With `forget` its record and all that its requests have stored are deleted; else they
-   * stay. Throws `key_not_found`.
+   * The key opens nothing any more. With `forget` its record and all that its requests have stored are deleted; else
+   * they stay. Throws `key_not_found`.
    */
   async revoke(name: string, { forget }: { readonly forget: boolean }): Promise<KeyView> {
     const now = this.#options.clock.now();

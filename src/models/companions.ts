@@ -21,7 +21,10 @@ export async function checkAdapters({ llama }: Pick<LoadSettings, "llama">): Pro
   }
 }
 
-/** Bytes of projector and adapters, which an instance loads whole beside its weights; those that are missing count nothing. */
+/**
+ * Bytes of projector and adapters, which an instance loads whole beside its weights; those that are missing count
+ * nothing.
+ */
 export async function companionBytes({ projectorPath, llama }: LoadSettings): Promise<number> {
   const paths = [...(projectorPath === "" ? [] : [projectorPath]), ...llama.lora.map(({ path }) => path)];
   const sizes = await Promise.all(paths.map((path) => stat(path).catch(() => null)));

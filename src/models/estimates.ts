@@ -107,7 +107,10 @@ export class Estimates {
   }
 }
 
-/** One estimate that is not kept; null for a file that cannot be read as a model. llama.cpp aborts the process that reads some damaged ones. */
+/**
+ * One estimate that is not kept; null for a file that cannot be read as a model. llama.cpp aborts the process that
+ * reads some damaged ones.
+ */
 export async function estimateApart(
   file: string,
   settings: FitSettings,

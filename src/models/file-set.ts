@@ -39,7 +39,10 @@ export function partsOf(file: string): [string, ...string[]] {
   return [named(1), ...Array.from({ length: Number(count) - 1 }, (_, index) => named(index + 2))];
 }
 
-/** The models among these files (paths or names), in order. Parts of which one is missing are left out; `missing` lists those that are. */
+/**
+ * The models among these files (paths or names), in order. Parts of which one is missing are left out; `missing` lists
+ * those that are.
+ */
 export function modelsAmong(files: readonly string[]): { readonly models: FileSet[]; readonly missing: string[] } {
   const there = new Set(files);
   const weights = files.filter((file) => /\.gguf$/i.test(file) && !isProjector(file) && !NO_MODEL.test(basename(file)));

@@ -32,8 +32,9 @@ export interface MemoryEstimate {
 }
 
 /**
- * Of a GPU's memory, what a process takes for the driver's context, kernels and cuBLAS, besides llama.cpp's own: 543 and
- * 613 MB were measured for two models on an H200 with CUDA 12. Apple's GPUs share the host's memory and need none of it.
+ * Of a GPU's memory, what a process takes for the driver's context, kernels and cuBLAS, besides llama.cpp's own: 543
+ * and 613 MB were measured for two models on an H200 with CUDA 12. Apple's GPUs share the host's memory and need none
+ * of it.
  */
 const GPU_CONTEXT_BYTES = process.platform === "darwin" ? 0 : 550e6;
 

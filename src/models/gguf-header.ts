@@ -56,8 +56,8 @@ export async function withOtherParts(file: string, header: GgufHeader, read: Rea
 }
 
 /**
- * Checks that `file` is a whole GGUF file, by comparing its length with where its tensors end. Reads the header alone, in
- * tens of milliseconds for a large vocabulary. Throws `model_invalid` with what the file is instead, or lacks.
+ * Checks that `file` is a whole GGUF file, by comparing its length with where its tensors end. Reads the header alone,
+ * in tens of milliseconds for a large vocabulary. Throws `model_invalid` with what the file is instead, or lacks.
  */
 export async function readGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
   await using handle = await open(file, "r");
@@ -74,8 +74,8 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
 }
 
 /**
- * Whether a file says nothing of a model, which its first bytes tell: it is no GGUF file, or one without metadata and tensors.
- * Rejects where it cannot be read.
+ * Whether a file says nothing of a model, which its first bytes tell: it is no GGUF file, or one without metadata and
+ * tensors. Rejects where it cannot be read.
  */
 export async function holdsNoModel(file: string): Promise<boolean> {
   await using handle = await open(file, "r");
@@ -151,7 +151,10 @@ async function checkParts(file: string, { number, count }: NonNullable<GgufHeade
     );
 }
 
-/** Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what is no GGUF file. */
+/**
+ * Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what
+ * is no GGUF file.
+ */
 export function headerBytes(head: Buffer, shownAs: string): number | null {
   checkMagic(head, shownAs);
   const reader = new GgufReader(head);

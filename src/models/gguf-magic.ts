@@ -20,7 +20,9 @@ export function unknownVersion(version: number, shownAs: string): AssistantError
   });
 }
 
-/** Throws `model_invalid` unless the bytes begin as every GGUF file does; the message says what they look like instead. */
+/**
+ * Throws `model_invalid` unless the bytes begin as every GGUF file does; the message says what they look like instead.
+ */
 export function checkMagic(head: Buffer, shownAs: string): void {
   if (head.subarray(0, 4).toString("latin1") === "GGUF") return;
   throw new AssistantError(

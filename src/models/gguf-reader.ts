@@ -19,7 +19,10 @@ const TEXT = 8;
 const ARRAY = 9;
 const U64 = 10;
 
-/** Stands for an array of texts with a token that begins what is before a gap, by which llama.cpp knows models that fill gaps. */
+/**
+ * Stands for an array of texts with a token that begins what is before a gap, by which llama.cpp knows models that fill
+ * gaps.
+ */
 export const INFILL = Symbol("infill");
 const INFILL_TOKENS = ["<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<｜fim▁begin｜>"].map(
   (token) => Buffer.from(token),

@@ -22,8 +22,8 @@ const headersDocument: DocumentType<Entries> = {
 };
 
 /**
- * What the headers of files say, kept from one process to the next: reading one takes milliseconds, of a large vocabulary tens,
- * and there may be hundreds.
+ * What the headers of files say, kept from one process to the next: reading one takes milliseconds, of a large
+ * vocabulary tens, and there may be hundreds.
  */
 export class HeaderCache {
   readonly #documents: Documents;

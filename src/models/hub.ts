@@ -72,7 +72,10 @@ export class Hub {
     this.#options = options;
   }
 
-  /** Repositories with GGUF files, those that are downloaded most first. Throws `pull_failed` where the hub cannot be asked. */
+  /**
+   * Repositories with GGUF files, those that are downloaded most first. Throws `pull_failed` where the hub cannot be
+   * asked.
+   */
   async search(text: string, limit: number): Promise<readonly FoundRepository[]> {
     const query = new URLSearchParams({ search: text, filter: "gguf", sort: "downloads", direction: "-1" });
     query.set("limit", String(limit));
@@ -81,7 +84,10 @@ export class Hub {
     return Array.isArray(found) ? found.flatMap(repositoryOf) : [];
   }
 
-  /** The files of a repository; null: there is no such repository, or it is private. Throws `pull_failed` where the hub cannot be asked and never was. */
+  /**
+   * The files of a repository; null: there is no such repository, or it is private. Throws `pull_failed` where the hub
+   * cannot be asked and never was.
+   */
   async files(repo: string): Promise<readonly HubFileFacts[] | null> {
     const { documents, now = Date.now } = this.#options;
     const kept = (await documents.read(DOCUMENT, keptDocument))?.repositories ?? {};

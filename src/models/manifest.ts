@@ -1,7 +1,10 @@
 import type { DocumentType } from "../core/documents.ts";
 import { isFileName, type ModelFileFacts } from "./file-set.ts";
 
-/** What is known of a stored model: `<name>.json` beside `<name>.gguf` or, for a model of several files, the folder `<name>`. */
+/**
+ * What is known of a stored model: `<name>.json` beside `<name>.gguf` or, for a model of several files, the folder
+ * `<name>`.
+ */
 export interface Manifest {
   readonly name: string;
   /** Canonical text of what was asked for: a catalog name, `hf:ORG/REPO/FILE`, a URL, or a path. */

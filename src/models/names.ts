@@ -18,7 +18,10 @@ export function checkModelName(name: string): string {
   );
 }
 
-/** A valid name made from a file name or the last part of a URL: without `.gguf` or `.onnx` and the number of a part, other characters become "-". */
+/**
+ * A valid name made from a file name or the last part of a URL: without `.gguf` or `.onnx` and the number of a part,
+ * other characters become "-".
+ */
 export function nameFromFile(file: string): string {
   const base = file
     .slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1)

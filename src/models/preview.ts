@@ -72,7 +72,10 @@ export async function previewModel<T>(
   }
 }
 
-/** A file as long as the real one that holds its header alone. Returns the length, which readers compare with where tensors end. */
+/**
+ * A file as long as the real one that holds its header alone. Returns the length, which readers compare with where
+ * tensors end.
+ */
 async function sparseCopy(
   { name, expected, sources }: WantedFile,
   path: string,

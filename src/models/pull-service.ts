@@ -6,7 +6,10 @@ import { Rate, secondsLeft } from "./pull/rate.ts";
 import type { PulledModel, PullOptions, PullPhase } from "./pull.ts";
 import { isLocal, parseReference } from "./reference.ts";
 
-/** What to pull, as `pull` takes it. Local paths are refused: they would let whoever may pull read any file of this machine. */
+/**
+ * What to pull, as `pull` takes it. Local paths are refused: they would let whoever may pull read any file of this
+ * machine.
+ */
 export interface PullRequest {
   readonly reference: string;
   readonly name?: string | null;
@@ -68,7 +71,9 @@ export class PullService {
     this.#options = options;
   }
 
-  /** Begins a pull, or joins the unfinished one of the same request. Throws `usage`, `unknown_source` and `queue_full`. */
+  /**
+   * Begins a pull, or joins the unfinished one of the same request. Throws `usage`, `unknown_source` and `queue_full`.
+   */
   start(request: PullRequest): PullStatus {
     // Throws for what names nothing, before there is a pull.
     if (parseReference(request.reference, { cwd: "/", home: "/" }).type === "path") throw isLocal(request.reference);
@@ -105,7 +110,10 @@ export class PullService {
     return this.#find(id).ended;
   }
 
-  /** Ends it for everybody who follows it; what has arrived is kept for the next pull. Nothing happens to one that has ended. */
+  /**
+   * Ends it for everybody who follows it; what has arrived is kept for the next pull. Nothing happens to one that has
+   * ended.
+   */
   cancel(id: string): void {
     const entry = this.#find(id);
     this.#abort(entry, new AssistantError("pull_failed", `The pull of ${entry.status.reference} was cancelled.`));

@@ -25,8 +25,8 @@ export type {
  * size and digest (where known) of all files are right.
  *
  * Throws AssistantError: `unknown_source`, `usage`, `access_denied`, `pull_failed` (every source with its reason),
- * `digest_mismatch`, `model_invalid`, `disk_full`, `not_writable`, `file_exists`; with `from` also what the other machine
- * says and `node_unavailable`; and the signal's reason once aborted.
+ * `digest_mismatch`, `model_invalid`, `disk_full`, `not_writable`, `file_exists`; with `from` also what the other
+ * machine says and `node_unavailable`; and the signal's reason once aborted.
  */
 export async function pull(reference: string, options: PullOptions): Promise<PulledModel> {
   const signal = options.signal ?? new AbortController().signal;

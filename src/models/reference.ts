@@ -48,7 +48,8 @@ const NPM = /^((?:@[a-z0-9~-][\w.~-]*\/)?[a-z0-9~-][\w.~-]*)(?:@([\w.+-]+))?(?:#
  * the nearest catalog names, or `usage` for a Hugging Face reference that cannot be one.
  *
  * `smollm2` · `hf:ORG/REPO/FILE.gguf` · `ORG/REPO:FILE.gguf` · `hf.co/ORG/REPO:Q4_K_M` · `ORG/REPO` ·
- * `https://huggingface.co/ORG/REPO/blob/main/FILE.gguf` (or a Piper voice, `NAME.onnx`) · any other `https://…` · `ollama:NAME:TAG` ·
+ * `https://huggingface.co/ORG/REPO/blob/main/FILE.gguf` (or a Piper voice, `NAME.onnx`) · any other `https://…` ·
+ * `ollama:NAME:TAG` ·
  * `pypi:PACKAGE==VERSION` · `npm:PACKAGE@VERSION` · a path
  */
 export function parseReference(text: string, base: ReferenceBase): Reference {

@@ -8,8 +8,8 @@ import { findByReference, listModels, type ModelStore } from "./store.ts";
 import { checkVoice, isVoiceFile } from "./voice.ts";
 
 /**
- * Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights` does. What only the
- * model's own program understands is returned as it is.
+ * Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights`
+ * does. What only the model's own program understands is returned as it is.
  */
 export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
   if (source.type === "opaque") return source.reference;
@@ -21,9 +21,9 @@ export async function locateWeights(source: ModelSource, store: ModelStore): Pro
 }
 
 /**
- * The absolute path of a model's weights on this machine; what an `opaque` source says, as it is. A `catalog` source is any name of the store, so that imported
- * files are configured by name too. Throws `model_not_pulled` with the command that brings it, or `model_invalid` for
- * a file that is no whole GGUF, or no model of that kind. Reads the header only.
+ * The absolute path of a model's weights on this machine; what an `opaque` source says, as it is. A `catalog` source is
+ * any name of the store, so that imported files are configured by name too. Throws `model_not_pulled` with the command
+ * that brings it, or `model_invalid` for a file that is no whole GGUF, or no model of that kind. Reads the header only.
  */
 export async function resolveWeights(source: ModelSource, store: ModelStore, kind?: ModelKind): Promise<string> {
   const file = await locateWeights(source, store);
@@ -31,7 +31,10 @@ export async function resolveWeights(source: ModelSource, store: ModelStore, kin
   return file;
 }
 
-/** What the header of weights says; null of a voice, which has none. Throws `model_invalid`, also where they are not made for that kind of model. */
+/**
+ * What the header of weights says; null of a voice, which has none. Throws `model_invalid`, also where they are not
+ * made for that kind of model.
+ */
 export async function checkWeights(
   file: string,
   kind?: ModelKind,

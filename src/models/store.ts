@@ -162,7 +162,10 @@ export async function findByDigest(
   return null;
 }
 
-/** Deletes files, manifest and what an interrupted pull left. False where there was no such model. Bytes that another name links to stay. */
+/**
+ * Deletes files, manifest and what an interrupted pull left. False where there was no such model. Bytes that another
+ * name links to stay.
+ */
 export async function removeModel(store: ModelStore, name: string): Promise<boolean> {
   const { weightsDir } = store;
   const model = await getModel(store, name);

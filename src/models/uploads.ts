@@ -29,7 +29,10 @@ export class Uploads {
     return found?.isFile() === true ? file : ((await findByDigest(this.#store, sha256))?.file ?? null);
   }
 
-  /** Takes a file over, whole and with the right digest or not at all. Throws `empty_body`, `invalid_request` and `disk_full`. `bytes`: its length, where it is known. */
+  /**
+   * Takes a file over, whole and with the right digest or not at all. Throws `empty_body`, `invalid_request` and
+   * `disk_full`. `bytes`: its length, where it is known.
+   */
   async receive(sha256: string, content: Readable | null, bytes: number | null): Promise<void> {
     const file = this.#file(sha256);
     if (content === null || bytes === 0) throw noContent();

@@ -33,7 +33,10 @@ export interface HandedOut {
 const PART_BYTES = 64 * 1024;
 const MAX_NAMES = 12;
 
-/** Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached through it. */
+/**
+ * Hands out the weights of configured models that are files of the store. Nothing else of the disk can be reached
+ * through it.
+ */
 export class WeightsServer {
   readonly #config: () => Pick<Config, "models">;
   readonly #store: ModelStore;
@@ -46,8 +49,10 @@ export class WeightsServer {
   }
 
   /**
-   * The weights of a configured model. Takes as long as hashing does for a file that was put there by hand, once. Throws
-   * `model_not_found` with the nearest names, `model_not_pulled` where the store does not hold them, and the signal's reason.
+   * The weights of a configured model. Takes as long as hashing does for a file that was put there by hand, once.
+   * Throws
+   * `model_not_found` with the nearest names, `model_not_pulled` where the store does not hold them, and the signal's
+   * reason.
    */
   async find(nameOrAlias: string, signal: AbortSignal): Promise<HandedOut> {
     const { models } = this.#config();
@@ -68,7 +73,10 @@ export class WeightsServer {
     };
   }
 
-  /** The bytes of the file with this digest from `offset` on, in parts. Ending the iteration closes the file. Throws `digest_mismatch` for a file that was exchanged. */
+  /**
+   * The bytes of the file with this digest from `offset` on, in parts. Ending the iteration closes the file. Throws
+   * `digest_mismatch` for a file that was exchanged.
+   */
   async *read({ paths, files, name, ...one }: HandedOut, sha256: string, offset: number): AsyncGenerator<Buffer> {
     const index = files?.findIndex((file) => file.sha256 === sha256) ?? 0;
     const path = paths[index];

@@ -3,8 +3,8 @@ import { AssistantError } from "../core/errors.ts";
 import { readGguf } from "./gguf-header.ts";
 
 /**
- * The header with everything in it, as node-llama-cpp reads it: tens of milliseconds, and 0.3 s once for loading the library, which
- * happens here and not at import. Throws `model_invalid` for what cannot be read as a model.
+ * The header with everything in it, as node-llama-cpp reads it: tens of milliseconds, and 0.3 s once for loading the
+ * library, which happens here and not at import. Throws `model_invalid` for what cannot be read as a model.
  */
 export async function readWholeHeader(file: string): Promise<GgufFileInfo> {
   await readGguf(file);

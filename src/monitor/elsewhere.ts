@@ -32,7 +32,9 @@ export interface ElsewhereListener {
   lost(count: number | null): void;
 }
 
-/** Events between the daemons of a cluster. They are sent while somebody watches on another one, and never waited for. */
+/**
+ * Events between the daemons of a cluster. They are sent while somebody watches on another one, and never waited for.
+ */
 export class Elsewhere {
   readonly #options: ElsewhereOptions;
   readonly #watchChannel: string;

@@ -42,7 +42,10 @@ export interface Health {
 
 const GIB = 2 ** 30;
 
-/** Pure. Without its store the daemon is unhealthy; where another part is not up it is degraded. A GPU need not be there. */
+/**
+ * Pure. Without its store the daemon is unhealthy; where another part is not up it is degraded. A GPU need not be
+ * there.
+ */
 export function healthOf({ status, store, gpu, disk, memory }: HealthFacts): Health {
   const storeState = component(store.responseMs === null ? "down" : "up", store.message, store.responseMs);
   const counted: Readonly<Record<string, Component>> = {

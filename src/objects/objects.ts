@@ -55,7 +55,10 @@ export class Objects {
   readonly #settings: () => ObjectSettings;
   readonly #isHeavy: (json: Buffer) => boolean;
 
-  /** `settings` are read anew for each object. `isHeavy`: whether a parser would take too long for a JSON, or too much memory. */
+  /**
+   * `settings` are read anew for each object. `isHeavy`: whether a parser would take too long for a JSON, or too much
+   * memory.
+   */
   constructor(store: Store, settings: () => ObjectSettings, isHeavy: (json: Buffer) => boolean) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
@@ -64,8 +67,9 @@ export class Objects {
   }
 
   /**
-   * Keeps a content under a key, or one that is made; an object that has it already is replaced. `ttlMs`: how long, null: as
-   * long as the settings have it. Rejects with `body_too_large`, `invalid_json`, `invalid_request`, `storage_quota_exceeded`.
+   * Keeps a content under a key, or one that is made; an object that has it already is replaced. `ttlMs`: how long,
+   * null: as long as the settings have it. Rejects with `body_too_large`, `invalid_json`, `invalid_request`,
+   * `storage_quota_exceeded`.
    */
   async create(
     tenant: string,

@@ -1,4 +1,6 @@
-/** A bounded queue from one writer to one reader, in order. The reader takes from it as from any async iterable, once. */
+/**
+ * A bounded queue from one writer to one reader, in order. The reader takes from it as from any async iterable, once.
+ */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #capacity: number;
   readonly #values: T[] = [];

@@ -1,4 +1,7 @@
-/** What a path such as `items[0].title` leads to within a JSON value; undefined: nothing. The empty path: the value itself. */
+/**
+ * What a path such as `items[0].title` leads to within a JSON value; undefined: nothing. The empty path: the value
+ * itself.
+ */
 export function valueAt(value: unknown, path: string): unknown {
   let found = value;
   for (const [, key = ""] of path.matchAll(/([^.[\]]+)/g)) {
@@ -11,7 +14,9 @@ export function valueAt(value: unknown, path: string): unknown {
 const PLACEHOLDER = /\{\{\s*([^{}]*?)\s*\}\}/g;
 const ONLY_PLACEHOLDER = /^\{\{\s*([^{}]*?)\s*\}\}$/;
 
-/** A template with `{{path}}` filled in: a text that is nothing but one becomes the value itself, others become text. */
+/**
+ * A template with `{{path}}` filled in: a text that is nothing but one becomes the value itself, others become text.
+ */
 export function filled(template: unknown, values: unknown): unknown {
   if (typeof template === "string") {
     const only = ONLY_PLACEHOLDER.exec(template)?.[1];

@@ -55,7 +55,10 @@ export class Pipelines implements RemoteSource {
     this.#options = options;
   }
 
-  /** Takes the pipelines of a configuration over, at start and on reload. Those that are as before go on; what runs is not ended. */
+  /**
+   * Takes the pipelines of a configuration over, at start and on reload. Those that are as before go on; what runs is
+   * not ended.
+   */
   configure(specs: readonly PipelineSpec[]): Promise<void> {
     const configured = this.#configuring.then(() => this.#configure(specs));
     this.#configuring = configured.catch(() => {});

@@ -17,8 +17,8 @@ export interface StagesRun {
 }
 
 /**
- * Runs all stages of one request at once. Resolves when every stage has drained. A failure aborts `ending` with its reason at
- * once; it rejects with that when all of them have stopped.
+ * Runs all stages of one request at once. Resolves when every stage has drained. A failure aborts `ending` with its
+ * reason at once; it rejects with that when all of them have stopped.
  */
 export async function runStages(run: StagesRun): Promise<void> {
   const { stages, ending, queueLength } = run;

@@ -19,7 +19,10 @@ export type SqlReply = { readonly rows: readonly Record<string, unknown>[] } | {
 const PROGRAM = programFile("src/pipelines/sqlite-program");
 const DEFAULT_TIMEOUT_S = 10;
 
-/** A database file of the user's, in a process that starts with the first statement and is ended by one that takes too long. */
+/**
+ * A database file of the user's, in a process that starts with the first statement and is ended by one that takes too
+ * long.
+ */
 export class SqliteFile {
   readonly #file: string;
   readonly #timeoutMs: number;

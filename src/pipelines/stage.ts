@@ -2,8 +2,8 @@ import type { JsonObject } from "../core/inference.ts";
 import type { ModelCalls } from "./model-calls.ts";
 
 /**
- * What a stage writes for the client: a frame of the answer. `text` has a string, `audio` the bytes of a sound file, other
- * types (`info`, `image`, …) whatever JSON holds.
+ * What a stage writes for the client: a frame of the answer. `text` has a string, `audio` the bytes of a sound file,
+ * other types (`info`, `image`, …) whatever JSON holds.
  */
 export interface ClientPart {
   readonly type: string;
@@ -16,7 +16,10 @@ export interface StageOutput {
   readonly client?: ClientPart;
 }
 
-/** Conversations of whoever asks, which the service behind a stage keeps. Each rejects with `stage_failed` that says what the service said. */
+/**
+ * Conversations of whoever asks, which the service behind a stage keeps. Each rejects with `stage_failed` that says
+ * what the service said.
+ */
 export interface StageConversations {
   /** The newest first; `lastId`: those behind it, null: from the first on. */
   list(user: string, lastId: string | null, limit: number): Promise<unknown>;
@@ -43,9 +46,14 @@ export interface StageContext {
   readonly request: JsonObject;
   /** The object of the request that is meant for this stage; empty where there is none. */
   readonly options: JsonObject;
-  /** The messages of a chat, for the stage that the request enters at; null: it came another way, or this is a later stage. */
+  /**
+   * The messages of a chat, for the stage that the request enters at; null: it came another way, or this is a later
+   * stage.
+   */
   readonly messages: readonly unknown[] | null;
-  /** Fields of a chat that shape its answer, such as `temperature`, for the first stage that asks a model; else empty. */
+  /**
+   * Fields of a chat that shape its answer, such as `temperature`, for the first stage that asks a model; else empty.
+   */
   readonly generation: JsonObject;
   /** For the first stage that asks a model, where the request names a conversation; else null. */
   readonly memory: StageMemory | null;
@@ -56,8 +64,9 @@ export interface StageContext {
 }
 
 /**
- * A stage of a pipeline: turns the values of the stage before it into those of the next one. All stages of a request run at
- * once, joined by bounded queues; each keeps its order. One object serves all requests, so that state belongs into `run`.
+ * A stage of a pipeline: turns the values of the stage before it into those of the next one. All stages of a request
+ * run at once, joined by bounded queues; each keeps its order. One object serves all requests, so that state belongs
+ * into `run`.
  */
 export interface Stage {
   /** Type of the values it takes, such as `text`, `audio` or `json`. Adjacent stages must agree exactly. */

@@ -14,7 +14,10 @@ export interface TriggerOptions extends Pick<ModelCallsOptions, "inference"> {
   readonly log: { warn(fields: object, message: string): void };
 }
 
-/** Has a pipeline answer what its source brings, as requests of this machine's own user. Closing it cancels those that run. */
+/**
+ * Has a pipeline answer what its source brings, as requests of this machine's own user. Closing it cancels those that
+ * run.
+ */
 export async function openTrigger(
   { name }: PipelineSpec,
   source: PipelineSourceSpec,

@@ -4,7 +4,10 @@ import { servedElsewhere } from "../core/remote.ts";
 import type { ListedModel } from "../upstreams/connector.ts";
 import { byName } from "../upstreams/http/model-list.ts";
 
-/** A model of a provider that no file names, under the name `PROVIDER/MODEL`, or its own where the provider was registered for some kinds. */
+/**
+ * A model of a provider that no file names, under the name `PROVIDER/MODEL`, or its own where the provider was
+ * registered for some kinds.
+ */
 export function offeredModels(provider: Provider, listed: readonly ListedModel[]): ModelSpec[] {
   const { kinds } = provider;
   return offersOf(provider, listed).flatMap(({ id, kind: stated, contextTokens }) => {
@@ -49,7 +52,9 @@ const joined = (one: ModelSpec, other: ModelSpec): ModelSpec => ({
   fingerprint: `${one.fingerprint}, ${other.fingerprint}`,
 });
 
-/** What `models` of its entry leaves of its list. A whole name is offered although the list lacks it, or there is none. */
+/**
+ * What `models` of its entry leaves of its list. A whole name is offered although the list lacks it, or there is none.
+ */
 function offersOf({ models }: Provider, listed: readonly ListedModel[]): readonly ListedModel[] {
   if (models === null) return listed;
   const found = listed.filter(({ id }) => models.some((pattern) => matches(pattern, id)));

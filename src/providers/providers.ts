@@ -26,7 +26,10 @@ export interface ProvidersOptions {
   onChange(): void;
 }
 
-/** The providers of the configuration, each with the way to it and what is known of it. To the scheduler each is what another node is. */
+/**
+ * The providers of the configuration, each with the way to it and what is known of it. To the scheduler each is what
+ * another node is.
+ */
 export class Providers {
   readonly #options: ProvidersOptions;
   readonly #running = new Map<string, RemoteProvider>();
@@ -37,7 +40,10 @@ export class Providers {
     this.#options = options;
   }
 
-  /** Takes a configuration over, at start and on reload: only providers whose entry differs are let go and taken up anew. Resolves once these have been looked at. */
+  /**
+   * Takes a configuration over, at start and on reload: only providers whose entry differs are let go and taken up
+   * anew. Resolves once these have been looked at.
+   */
   async configure(config: Pick<Config, "providers" | "models">): Promise<void> {
     this.#config = config;
     const wanted = new Map(config.providers.filter(({ enabled }) => enabled).map((entry) => [entry.name, entry]));

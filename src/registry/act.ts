@@ -18,8 +18,8 @@ const IDLE_POLLS = 3;
 const UP = ["starting", "ready", "draining", "stopping"];
 
 /**
- * Has the daemon act on one of its models, and returns its instances when that has happened. `onChange` hears of them in
- * between. Throws why a load failed, and the signal's reason.
+ * Has the daemon act on one of its models, and returns its instances when that has happened. `onChange` hears of them
+ * in between. Throws why a load failed, and the signal's reason.
  */
 export async function actOn(
   daemon: ActingDaemon,

@@ -47,7 +47,8 @@ const KEY = /^[\x21-\x7e]{1,4096}$/;
 const KEY_FOLDER = "provider-keys";
 
 /**
- * Writes the file of a model of a service, and a `[[providers]]` entry where none reaches the service with this key. Throws
+ * Writes the file of a model of a service, and a `[[providers]]` entry where none reaches the service with this key.
+ * Throws
  * `model_exists`, and `invalid_request` for an address or a key that is missing.
  */
 export async function writeCloudModel(

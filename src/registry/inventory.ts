@@ -81,7 +81,10 @@ export function programOf(model: ModelSpec | null): string | null {
   return model.command?.run[0] ?? (model.source.type === "opaque" ? model.source.reference : null);
 }
 
-/** What an entry's weights are; `facts` null where they are not here or not whole, and `problem` says what is wrong with them. */
+/**
+ * What an entry's weights are; `facts` null where they are not here or not whole, and `problem` says what is wrong with
+ * them.
+ */
 export interface Weights {
   readonly facts: ModelFacts | null;
   readonly problem: string | null;

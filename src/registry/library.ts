@@ -90,8 +90,8 @@ export class Library {
   }
 
   /**
-   * The file of a model that is to have this name, with its text; null: there is none. Throws `model_exists` where another
-   * file has the name, and where this one is anything but the file of that model alone.
+   * The file of a model that is to have this name, with its text; null: there is none. Throws `model_exists` where
+   * another file has the name, and where this one is anything but the file of that model alone.
    */
   async replaceable(
     name: string,
@@ -131,7 +131,10 @@ export class Library {
     await uploads.discard(sha256);
   }
 
-  /** Deletes a model's file, and its weights where a pull brought them and no other model uses them. Throws `model_not_found`, `invalid_request`. */
+  /**
+   * Deletes a model's file, and its weights where a pull brought them and no other model uses them. Throws
+   * `model_not_found`, `invalid_request`.
+   */
   async remove({ name, source }: ModelSpec): Promise<void> {
     const { store, registry, config } = this.#ports;
     const file = await fileOf(source, store);

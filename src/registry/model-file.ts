@@ -55,7 +55,9 @@ export async function writeModelFile(
   return { file, undo: () => rm(file, { force: true }) };
 }
 
-/** Deletes the file that configures a model alone. Throws `invalid_request` for what is configured together with others. */
+/**
+ * Deletes the file that configures a model alone. Throws `invalid_request` for what is configured together with others.
+ */
 export async function deleteModelFile(
   { name, file }: Pick<ModelSpec, "name" | "file">,
   { paths, models }: Config,
@@ -107,7 +109,9 @@ export function holdsOnly(file: string, text: string, name: string): boolean {
   }
 }
 
-/** The weights that a bare name stands for, as `source` of a model file: what is stored under the name; null: nothing. */
+/**
+ * The weights that a bare name stands for, as `source` of a model file: what is stored under the name; null: nothing.
+ */
 export async function storedSource(name: string, store: ModelStore): Promise<string | null> {
   if ((await getModel(store, name)) !== null) return name;
   for (const candidate of [join(store.weightsDir, name, `${name}.gguf`), join(store.weightsDir, name)]) {

@@ -48,9 +48,10 @@ interface Waiter {
 }
 
 /**
- * The processes of one `[[worker_pools]]` entry, and the way to them. A request for which none has room starts one more, within
- * `max`, and waits for whichever is ready first; who has nothing to do for long enough is stopped. A process that ends by
- * itself is started again after a pause, which doubles.
+ * The processes of one `[[worker_pools]]` entry, and the way to them. A request for which none has room starts one
+ * more, within
+ * `max`, and waits for whichever is ready first; who has nothing to do for long enough is stopped. A process that ends
+ * by itself is started again after a pause, which doubles.
  */
 export class Pool implements Upstream {
   readonly settings: WorkerPool;

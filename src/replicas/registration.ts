@@ -24,7 +24,10 @@ export function handlerName({ type, model }: Capabilities): HandlerName {
   return { name: String(type), version: model === undefined ? "" : String(model) };
 }
 
-/** The model under which a capability is listed and can be named: its `model`, else its `type`, else a name made from all of it. */
+/**
+ * The model under which a capability is listed and can be named: its `model`, else its `type`, else a name made from
+ * all of it.
+ */
 export function modelNameOf(capability: Capabilities): string {
   const { name, version } = handlerName(capability);
   const given = version === "" ? name : version;

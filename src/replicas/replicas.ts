@@ -51,7 +51,10 @@ interface Replica extends Held {
   routed: number;
 }
 
-/** Who serves which capabilities, as told by those who do, and the way to them. A registration lives as long as its keeper holds it. */
+/**
+ * Who serves which capabilities, as told by those who do, and the way to them. A registration lives as long as its
+ * keeper holds it.
+ */
 export class Replicas implements RemoteSource {
   readonly #options: ReplicasOptions;
   readonly #replicas = new Map<string, Replica>();
@@ -66,7 +69,9 @@ export class Replicas implements RemoteSource {
     this.#options = options;
   }
 
-  /** Takes a replica up; one of the same id loses its place. Throws `invalid_request`, `model_exists` or `no_capacity`. */
+  /**
+   * Takes a replica up; one of the same id loses its place. Throws `invalid_request`, `model_exists` or `no_capacity`.
+   */
   register(registration: Registration): Held {
     const { replicaId, endpoint, capabilities } = registration;
     if (capabilities.length === 0 || capabilities.length > MAX_CAPABILITIES)

@@ -2,8 +2,8 @@ import type { RequestRecord } from "./records.ts";
 import type { Target } from "./target.ts";
 
 /**
- * A token that is not cached counts this often. Its own time is what this request waits; but it also delays all who come
- * after, and what it adds to the cache pushes something else out.
+ * A token that is not cached counts this often. Its own time is what this request waits; but it also delays all who
+ * come after, and what it adds to the cache pushes something else out.
  */
 export const MISS_WEIGHT = 3;
 /** Weight of the sequences that a target decodes already: each slows down its answer a little. */

@@ -57,7 +57,10 @@ const handlers: {
   closing,
 };
 
-/** One thing that is due. Each has its own conclusions and effects: ten models that came due together would hold all of them up to the last. */
+/**
+ * One thing that is due. Each has its own conclusions and effects: ten models that came due together would hold all of
+ * them up to the last.
+ */
 function tick(turn: Turn): void {
   const { state } = turn;
   const due = state.dues.peek();

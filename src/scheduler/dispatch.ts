@@ -101,7 +101,10 @@ function park(turn: Turn, request: RequestRecord, instance: InstanceRecord, unti
   if (!instance.parkedDue.armed || instance.parkedDue.at > untilMs) arm(turn, instance.parkedDue, untilMs);
 }
 
-/** The instance that answers what takes no slot, such as how many tokens a text has: any that is up, busy or not. Null: there is none. */
+/**
+ * The instance that answers what takes no slot, such as how many tokens a text has: any that is up, busy or not. Null:
+ * there is none.
+ */
 export function readable({ instances }: ModelRecord): InstanceRecord | null {
   let found: InstanceRecord | null = null;
   for (const instance of instances)

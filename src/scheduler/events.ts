@@ -14,8 +14,8 @@ export interface MemoryUse {
   /** All that is resident on its device, weights included. */
   readonly bytes: number;
   /**
-   * What of it is missing in the device's free memory. On a CPU less than `bytes`: pages of a mapped weights file count as
-   * available to whoever else needs them.
+   * What of it is missing in the device's free memory. On a CPU less than `bytes`: pages of a mapped weights file count
+   * as available to whoever else needs them.
    */
   readonly heldBytes: number;
 }
@@ -34,7 +34,10 @@ export interface SchedulerConfig {
   readonly memoryBytes?: ReadonlyMap<string, MemoryNeed>;
   /** Models whose figure is on its way with another `configured`. */
   readonly memoryPending?: ReadonlySet<string>;
-  /** Prompt tokens that one instance keeps in its slots and its host cache, by model name. A missing entry: what its slots hold. */
+  /**
+   * Prompt tokens that one instance keeps in its slots and its host cache, by model name. A missing entry: what its
+   * slots hold.
+   */
   readonly cacheTokens?: ReadonlyMap<string, number>;
 }
 

@@ -123,8 +123,8 @@ export function forgive(turn: Turn, model: ModelRecord): void {
 }
 
 /**
- * An instance has ended, and the fleet has saved so many of its conversations under these names, used last first. Which name
- * is whose is concluded from the order: the engine and the index both know what was used when.
+ * An instance has ended, and the fleet has saved so many of its conversations under these names, used last first. Which
+ * name is whose is concluded from the order: the engine and the index both know what was used when.
  */
 function putToSleep(instance: InstanceRecord, names: readonly string[]): void {
   const { sleeping, prefixes } = instance.model;

@@ -7,9 +7,10 @@ import type { SchedulerState } from "./state.ts";
 const GPU_THREADS = 2;
 
 /**
- * Threads of an instance that is about to be ordered, at least 1: the room was seen to before. On a CPU an even share of what is
- * free for it and those that may start beside it; a number below the budget was chosen for this model, so it gets that as far as
- * one is left for each other. Never more than is free, and one is kept for each that has a place and no order yet.
+ * Threads of an instance that is about to be ordered, at least 1: the room was seen to before. On a CPU an even share
+ * of what is free for it and those that may start beside it; a number below the budget was chosen for this model, so it
+ * gets that as far as one is left for each other. Never more than is free, and one is kept for each that has a place
+ * and no order yet.
  */
 export function threadsFor(state: SchedulerState, instance: InstanceRecord): number {
   const { device, model } = instance;
@@ -27,9 +28,10 @@ export function threadsFor(state: SchedulerState, instance: InstanceRecord): num
 }
 
 /**
- * MiB of host memory that an instance which is about to be ordered may use for conversations without a slot: what its model
- * asks for, as far as the machine's budget goes. What all others were granted is taken until their processes are gone. Of
- * what is left an equal part is kept for each further instance, and one for any other model that may be asked for.
+ * MiB of host memory that an instance which is about to be ordered may use for conversations without a slot: what its
+ * model asks for, as far as the machine's budget goes. What all others were granted is taken until their processes are
+ * gone. Of what is left an equal part is kept for each further instance, and one for any other model that may be asked
+ * for.
  */
 export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): number {
   let left = state.settings.hostCacheBudgetMib ?? Number.POSITIVE_INFINITY;
@@ -44,9 +46,9 @@ export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): n
 }
 
 /**
- * Instances to leave a share for, those that `counts` says want one: those decided on, the missing replicas of this model and of models that
- * are to be up anyway, and one more where any other model may be asked for. Leaving a share for each model of a long list would
- * slow down the only one in use; leaving none would make every second model a swap.
+ * Instances to leave a share for, those that `counts` says want one: those decided on, the missing replicas of this
+ * model and of models that are to be up anyway, and one more where any other model may be asked for. Leaving a share
+ * for each model of a long list would slow down the only one in use; leaving none would make every second model a swap.
  */
 function furtherInstances(
   state: SchedulerState,
@@ -67,13 +69,17 @@ function furtherInstances(
   return further + maybe;
 }
 
-/** Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at work. */
+/**
+ * Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at
+ * work.
+ */
 const MAX_SHARING = 2;
 
 /**
- * Whether one more instance has a thread beside others on the same cores. Threads of one process wait for each other many times within a token, so
- * that one that has lost its core to another process holds up all of them; processes of one thread share cores without loss. The first instance of a
- * model may therefore start over the budget while all others have one thread, rather than push a model out; a further replica would gain nothing.
+ * Whether one more instance has a thread beside others on the same cores. Threads of one process wait for each other
+ * many times within a token, so that one that has lost its core to another process holds up all of them; processes of
+ * one thread share cores without loss. The first instance of a model may therefore start over the budget while all
+ * others have one thread, rather than push a model out; a further replica would gain nothing.
  */
 export function hasThread(
   { settings: { threadBudget } }: SchedulerState,

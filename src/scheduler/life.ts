@@ -46,7 +46,10 @@ export class Use {
   }
 }
 
-/** What is taken: by processes that live, by those there will be once everything decided has happened, and of these by the pinned. */
+/**
+ * What is taken: by processes that live, by those there will be once everything decided has happened, and of these by
+ * the pinned.
+ */
 export class Taken {
   readonly live = new Use();
   readonly future = new Use();

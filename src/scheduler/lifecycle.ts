@@ -100,7 +100,10 @@ export function stopNow(turn: Turn, instance: InstanceRecord): void {
   disarm(turn, instance.phaseDue);
 }
 
-/** Takes the slots away from all requests of an instance. `engine_stopped` where that was the intention: nobody is to try at once what was just ended. */
+/**
+ * Takes the slots away from all requests of an instance. `engine_stopped` where that was the intention: nobody is to
+ * try at once what was just ended.
+ */
 export function loseRequests(
   turn: Turn,
   instance: InstanceRecord,

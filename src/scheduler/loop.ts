@@ -41,14 +41,19 @@ export interface SchedulerPorts {
   readonly fleet: FleetPort;
   readonly clock: Clock;
   readonly log: SchedulerLog;
-  /** The way to an instance that is ready, or to another machine (`remote:NAME`); null when there is none (any more). */
+  /**
+   * The way to an instance that is ready, or to another machine (`remote:NAME`); null when there is none (any more).
+   */
   upstreamOf(targetId: string): Upstream | null;
   /**
    * Measures the devices and answers, always, with `onDevices`. Without it the figures of the configuration are taken
    * for what they are worth.
    */
   measure?(): void;
-  /** Told of the end of every request that gave its slot back; `answered`: a byte of the answer had come. Must not throw. */
+  /**
+   * Told of the end of every request that gave its slot back; `answered`: a byte of the answer had come. Must not
+   * throw.
+   */
   ended?(instanceId: string, end: RequestOutcome["end"], answered: boolean): void;
 }
 
@@ -110,7 +115,10 @@ export class Scheduler implements Dispatcher {
     this.#post({ type: "remotes", change });
   }
 
-  /** An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it has happened. */
+  /**
+   * An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it
+   * has happened.
+   */
   operate(operation: OperatorAction, target: OperationTarget): void {
     if ("instance" in target && !this.#state.instances.has(target.instance)) {
       // One that has ended is still listed; to start it means to start its model.
@@ -146,7 +154,10 @@ export class Scheduler implements Dispatcher {
     return progressOf(this.#state, requestId, this.#now());
   }
 
-  /** Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation still has to be disposed. */
+  /**
+   * Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation
+   * still has to be disposed.
+   */
   acquire(asked: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
     if (cancellation.reason !== null) return Promise.reject(cancellation.reason);
     // A client may give two requests that run at once the same id, as when it tries again; here each needs its own.
@@ -258,7 +269,8 @@ export class Scheduler implements Dispatcher {
     const waiter = this.#takeWaiter(requestId);
     const upstream = this.#ports.upstreamOf(targetId);
     if (waiter === undefined || upstream === null) {
-      // The client left while this was being decided, or the fleet knows better than its last event: the slot goes back.
+      // The client left while this was being decided, or the fleet knows better than its last event: the slot goes
+      // back.
       waiter?.reject(refusal("engine_lost", `Instance ${targetId} is gone`, "Send the request again.", 1));
       this.#post({ type: "cancelled", requestId });
       return;
@@ -333,7 +345,8 @@ export class Scheduler implements Dispatcher {
   }
 
   #tick(): void {
-    // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer, so that sockets have their turn.
+    // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer,
+    // so that sockets have their turn.
     this.#timerAt = Number.NEGATIVE_INFINITY;
     try {
       for (let ticks = 0; ticks < MAX_TICKS; ticks++) {

@@ -23,7 +23,10 @@ export class Average {
   }
 }
 
-/** Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are mostly overhead. */
+/**
+ * Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are
+ * mostly overhead.
+ */
 export class Rate {
   #tokens = 0;
   #ms = 0;
@@ -40,8 +43,8 @@ export class Rate {
   }
 
   /**
-   * Tokens per millisecond: measured, as far as enough was, else what is `usual`. Ten short prompts would else make one of
-   * equals slow, and as nothing would then be sent there, slow for ever.
+   * Tokens per millisecond: measured, as far as enough was, else what is `usual`. Ten short prompts would else make one
+   * of equals slow, and as nothing would then be sent there, slow for ever.
    */
   besides(usualPerMs: number): number {
     return (this.#tokens + DEFAULT_TOKENS) / (this.#ms + DEFAULT_TOKENS / usualPerMs);
@@ -77,7 +80,10 @@ export class ModelMeasures {
     return Math.max(1, this.workTokens.value ?? DEFAULT_WORK_TOKENS);
   }
 
-  /** Tokens an answer will probably have: the recent mean, never more than the client allows; a negative `maxTokens` allows all. */
+  /**
+   * Tokens an answer will probably have: the recent mean, never more than the client allows; a negative `maxTokens`
+   * allows all.
+   */
   expectedCompletion(maxTokens: number): number {
     const usual = this.completionTokens.value ?? DEFAULT_COMPLETION_TOKENS;
     return maxTokens >= 0 ? Math.min(maxTokens, usual) : usual;

@@ -28,8 +28,9 @@ export function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
 }
 
 /**
- * Whether the device has memory for so many bytes beside what is used. Figures that were read at start only may be long out of
- * date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good for.
+ * Whether the device has memory for so many bytes beside what is used. Figures that were read at start only may be long
+ * out of date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good
+ * for.
  */
 export function fitsBeside(
   { state }: Turn,

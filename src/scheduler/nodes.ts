@@ -15,7 +15,10 @@ const MIN_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 8_000;
 /** After how many seconds a client may find a node up that is not. */
 const RETRY_S = 2;
-/** Nodes that would be about as quick share the work by weight: within this factor and these milliseconds of the quickest. */
+/**
+ * Nodes that would be about as quick share the work by weight: within this factor and these milliseconds of the
+ * quickest.
+ */
 const ALIKE = 1.25;
 const ALIKE_MS = 250;
 /** To go elsewhere must be quicker by this factor: estimates are estimates. */
@@ -74,7 +77,10 @@ export function overflow(turn: Turn, model: ModelRecord): void {
   sendAway(turn, model, model.queue.size - kept, perPlaceMs);
 }
 
-/** Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are refused. */
+/**
+ * Nothing here will serve the model soon: its requests go to other nodes, or wait for them; those that may not are
+ * refused.
+ */
 export function giveUp(turn: Turn, model: ModelRecord, refused: () => AssistantError): void {
   sendAway(turn, model, model.queue.size, null);
   for (const request of [...model.queue])
@@ -86,7 +92,8 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: () => AssistantE
  * sooner here than a first token there stays, and the next one after him goes.
  */
 function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
-  // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy model.
+  // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy
+  // model.
   if (model.removed || most <= 0 || !(hasRoom(turn, model, ANY) || hasReservations(model))) return;
   let left = most;
   let place = 0;
@@ -119,13 +126,19 @@ const ANY: Restrictions = {};
 const isUnrestricted = ({ hops = [], capabilities }: Restrictions): boolean =>
   hops.length === 0 && capabilities === undefined;
 
-/** Whether the request has not been there, is offered there what it asks for, and has a place there where it reserved one. */
+/**
+ * Whether the request has not been there, is offered there what it asks for, and has a place there where it reserved
+ * one.
+ */
 const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities, reservation }: Restrictions): boolean =>
   !hops.includes(node.facts.nodeId) &&
   (capabilities === undefined || matches(capabilities, facts.capabilities ?? model.spec.capabilities)) &&
   (reservation === undefined || facts.reservations?.has(reservation) === true);
 
-/** Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone, and the hop list allows it. */
+/**
+ * Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone,
+ * and the hop list allows it.
+ */
 export function mayForward({ state, now }: Turn, model: ModelRecord, request: Restrictions): boolean {
   const { hops = [] } = request;
   if (model.nodes.size === 0 || hops.length >= MAX_HOPS || hops.includes(state.nodeId)) return false;
@@ -207,7 +220,10 @@ interface Offer {
   readonly cost: Cost;
 }
 
-/** Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. Who reserved a place has it. */
+/**
+ * Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. Who reserved
+ * a place has it.
+ */
 const isOpen = (target: NodeTarget, request: Restrictions, now: number): boolean => {
   const { node, pause, load } = target;
   const isFree = request.reservation !== undefined || ((load < 1 || request.slotless === true) && !node.isFull);
@@ -220,9 +236,9 @@ function hasRoom({ now }: Turn, model: ModelRecord, request: Restrictions): bool
 }
 
 /**
- * The node for a request: of those that are up, have the model and a free slot for it, the one with the least cost. Of those
- * that are about as quick, first those below max_load, then the one that is furthest behind its share by weight. A node of
- * weight 0 only where there is no other.
+ * The node for a request: of those that are up, have the model and a free slot for it, the one with the least cost. Of
+ * those that are about as quick, first those below max_load, then the one that is furthest behind its share by weight.
+ * A node of weight 0 only where there is no other.
  */
 function choose(turn: Turn, request: RequestRecord): Offer | null {
   const { model, facts } = request;

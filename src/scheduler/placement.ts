@@ -16,7 +16,8 @@ interface Option {
 
 /**
  * Finds a device for one more instance of the model, makes room there and plans the start. Returns false when there is
- * no room now, or when more has to be known first (`uninformed`). Only the first instance of a model that is waited for may push others out (`mayEvict`).
+ * no room now, or when more has to be known first (`uninformed`). Only the first instance of a model that is waited for
+ * may push others out (`mayEvict`).
  */
 export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict: boolean): boolean {
   if (turn.state.settings.isDrained) return false;

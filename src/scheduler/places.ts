@@ -8,7 +8,10 @@ export function setLife(turn: Turn, instance: InstanceRecord, life: Life): void 
   changed(turn, instance);
 }
 
-/** Call after what instances come to may have changed: life, pins, bytes, threads, slots. Everything that depends on it is looked at again. */
+/**
+ * Call after what instances come to may have changed: life, pins, bytes, threads, slots. Everything that depends on it
+ * is looked at again.
+ */
 export function changed(turn: Turn, instance: InstanceRecord): void {
   instance.device.recount();
   instance.model.recount();
@@ -71,7 +74,10 @@ export function occupy(turn: Turn, { device, model }: InstanceRecord, requestId:
   reconsider(turn, device);
 }
 
-/** A request of the instance has ended. Call before its model is looked at again, so that the others have their turn first. */
+/**
+ * A request of the instance has ended. Call before its model is looked at again, so that the others have their turn
+ * first.
+ */
 export function vacate(turn: Turn, { device }: InstanceRecord, requestId: string): void {
   if (!turn.state.hasExclusive) return;
   if (device.holder === requestId) device.holder = null;

@@ -13,7 +13,10 @@ import { IndexedHeap } from "./structures/heap.ts";
 import { TokenMeter } from "./structures/token-meter.ts";
 import { Target, type Work } from "./target.ts";
 
-/** Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among devices. */
+/**
+ * Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among
+ * devices.
+ */
 const GUESS_GPU = 4;
 const GUESS_CPU = 0.2;
 
@@ -44,7 +47,9 @@ export class ModelRecord extends ModelMeasures {
   /** Which prefixes instances hold, and which other nodes do. */
   readonly prefixes = new PrefixIndex<InstanceRecord>();
   readonly nodePrefixes = new PrefixIndex<NodeTarget>();
-  /** Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold. */
+  /**
+   * Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold.
+   */
   cacheTokens: number | null = null;
   lastArrivedAt = 0;
   /** Who asked last, and until when (epoch ms) more than one tenant is expected. */
@@ -106,7 +111,9 @@ export class ModelRecord extends ModelMeasures {
     return this.isPinned ? Math.max(1, least) : least;
   }
 
-  /** Milliseconds until everybody who waits now has a slot, as far as it can be told: 0 before anything was measured. */
+  /**
+   * Milliseconds until everybody who waits now has a slot, as far as it can be told: 0 before anything was measured.
+   */
   get drainMs(): number {
     return (this.queue.size * (this.holdMs.value ?? 0)) / Math.max(1, this.supply.slots);
   }
@@ -233,7 +240,10 @@ export class InstanceRecord extends Target {
   readonly phaseDue = new Due({ type: "phase", instance: this } as const);
   readonly decodeMeter = new TokenMeter();
   readonly prefillMeter = new TokenMeter();
-  /** The wait for a slot does not count: a conversation that goes elsewhere because of it is computed anew, there and later here. */
+  /**
+   * The wait for a slot does not count: a conversation that goes elsewhere because of it is computed anew, there and
+   * later here.
+   */
   readonly delayMs = 0;
 
   constructor(id: string, serial: number, model: ModelRecord, device: DeviceRecord, purpose: Purpose) {
@@ -314,7 +324,9 @@ export class InstanceRecord extends Target {
     model.workTokens.learn(prefilled + completionTokens);
   }
 
-  /** A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more. */
+  /**
+   * A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more.
+   */
   get load(): number {
     if (this.slots === 0) return 0;
     return Math.max(
@@ -360,7 +372,10 @@ export class RequestRecord implements Queued<RequestRecord> {
   }
 }
 
-/** Order among instances that could take a request: the policy's, then least work, then least taken slots, then the most recently used. */
+/**
+ * Order among instances that could take a request: the policy's, then least work, then least taken slots, then the most
+ * recently used.
+ */
 export function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank;
   const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;

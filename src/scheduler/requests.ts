@@ -166,7 +166,8 @@ function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
   if (facts.deadlineAt === null) return;
   // When it has to begin so that its answer is whole by then, by the model's measured rates.
   const startBy = facts.deadlineAt - prefillMs - model.decodeRate.msFor(model.expectedCompletion(facts.maxTokens));
-  // A later time says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of minutes with every request.
+  // A later time says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of
+  // minutes with every request.
   if (startBy <= arrivedAt + maxWaitMs) request.startBy = startBy;
 }
 

@@ -1,6 +1,9 @@
 import type { ModelRecord, RequestRecord } from "./records.ts";
 
-/** One slot of each instance is kept, but no larger part of all than this; of fewer slots none: one would be too large a part. */
+/**
+ * One slot of each instance is kept, but no larger part of all than this; of fewer slots none: one would be too large a
+ * part.
+ */
 const MAX_SHARE = 1 / 4;
 /** Instances that are looked at for one that has no prompt to work off. */
 const LOOKED_AT = 8;

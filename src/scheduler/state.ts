@@ -57,7 +57,9 @@ export class SchedulerState {
   readonly plans = new Set<InstanceRecord>();
   /** Models whose requests wait for room, in the order in which they found none. */
   readonly blocked = new Set<ModelRecord>();
-  /** Models whose place is chosen once more is known, and how many instances are wanted besides what requests ask for. */
+  /**
+   * Models whose place is chosen once more is known, and how many instances are wanted besides what requests ask for.
+   */
   readonly uninformed = new Map<ModelRecord, number>();
   /** Models whose supply or demand changed in this decision. */
   readonly dirty = new Set<ModelRecord>();
@@ -80,7 +82,9 @@ export class SchedulerState {
     this.measures = measures;
   }
 
-  /** Instances whose processes live, that there will be once everything decided has happened, and of these the pinned. */
+  /**
+   * Instances whose processes live, that there will be once everything decided has happened, and of these the pinned.
+   */
   count(which: "live" | "future" | "pinned"): number {
     let count = 0;
     for (const { taken } of this.inUse) count += taken[which].count;

@@ -3,8 +3,8 @@ import { Rate } from "./measures.ts";
 import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
 
 /**
- * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it is
- * believed to have cached, and what is in flight on it. A `Work` alone changes what is in flight.
+ * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it
+ * is believed to have cached, and what is in flight on it. A `Work` alone changes what is in flight.
  */
 export abstract class Target {
   /** As effects and leases name it. */
@@ -14,7 +14,10 @@ export abstract class Target {
   readonly prefixes = emptyPrefixes();
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
-  /** Rates of others that stand in while this one has none, the nearest first; and tokens per millisecond before anything was measured. */
+  /**
+   * Rates of others that stand in while this one has none, the nearest first; and tokens per millisecond before
+   * anything was measured.
+   */
   readonly #similar: readonly Rate[];
   readonly #guessedPerMs: number;
   readonly inFlight = new Set<Work>();
@@ -107,7 +110,10 @@ export abstract class Target {
   answered(_work: Work, _tookMs: number): void {}
 }
 
-/** A request in flight on a target: counts there from its making until it is given back, once. It alone writes its fields. */
+/**
+ * A request in flight on a target: counts there from its making until it is given back, once. It alone writes its
+ * fields.
+ */
 export class Work {
   readonly type = "running";
   readonly target: Target;

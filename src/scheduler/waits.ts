@@ -3,7 +3,10 @@ import type { RequestProgress, Waiting } from "../core/request.ts";
 import type { ModelRecord, RequestRecord } from "./records.ts";
 import { refusal, type SchedulerState, type Turn } from "./state.ts";
 
-/** What a request is taken to hold a slot before the first one has ended, and what a load takes before the first one has. */
+/**
+ * What a request is taken to hold a slot before the first one has ended, and what a load takes before the first one
+ * has.
+ */
 const DEFAULT_HOLD_MS = 5_000;
 const DEFAULT_LOAD_MS = 5_000;
 /** Nobody is told to stay away longer than this on the strength of an estimate. */

@@ -51,7 +51,9 @@ export class BlobFolder implements Blobs {
     return { bytes: size, stream: file.createReadStream({ start, end: end - 1 }) };
   }
 
-  /** Deletes the old ones among them that `unreferenced` returns, and what writers left behind. Resolves with how many. */
+  /**
+   * Deletes the old ones among them that `unreferenced` returns, and what writers left behind. Resolves with how many.
+   */
   async sweep(unreferenced: (digests: readonly string[]) => Promise<readonly string[]>, now: number): Promise<number> {
     const isOld = async (path: string): Promise<boolean> => {
       const found = await stat(path).catch(missing);

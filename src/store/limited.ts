@@ -23,8 +23,8 @@ export interface LimitedStoreOptions {
 const CHECKED_EVERY_BYTES = 16 * 2 ** 20;
 
 /**
- * A store in which each tenant holds no more than it may, and nobody fills the disk. Only what is new is refused: what was
- * accepted is finished, and everything can be deleted.
+ * A store in which each tenant holds no more than it may, and nobody fills the disk. Only what is new is refused: what
+ * was accepted is finished, and everything can be deleted.
  */
 export class LimitedStore implements Store {
   readonly blobs: Blobs;
@@ -113,7 +113,10 @@ export class LimitedStore implements Store {
     }
   }
 
-  /** The content, until it is more than the tenant has room for: else a key could fill the disk with what is refused in the end. */
+  /**
+   * The content, until it is more than the tenant has room for: else a key could fill the disk with what is refused in
+   * the end.
+   */
   async *#counted(
     tenant: string,
     source: AsyncIterable<Uint8Array>,

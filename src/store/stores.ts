@@ -53,8 +53,8 @@ export async function installationId({ data }: Pick<DocumentStores, "data">): Pr
 export const storeDirectory = ({ dataDir }: Pick<Paths, "dataDir">): string => join(dataDir, "store");
 
 /**
- * Opens the documents of an installation; nothing is read or made yet. `report` is called with a sentence for people when a
- * document is damaged.
+ * Opens the documents of an installation; nothing is read or made yet. `report` is called with a sentence for people
+ * when a document is damaged.
  */
 export function openDocuments(
   paths: Pick<Paths, "dataDir" | "enginesDir" | "runDir" | "weightsDir">,
@@ -79,9 +79,9 @@ export interface RecordsOptions {
 }
 
 /**
- * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made yet.
- * The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached, unless it is not
- * required now: then whatever is asked of it rejects until it can be.
+ * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made
+ * yet. The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached, unless it
+ * is not required now: then whatever is asked of it rejects until it can be.
  */
 export async function openRecords(
   { paths, cluster, storeSync = "always" }: RecordsOptions,

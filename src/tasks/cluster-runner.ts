@@ -45,9 +45,10 @@ const NEVER = 1_000_000;
 const EVENTS_KEPT = 100;
 
 /**
- * Shares the queues of tasks between daemons, with BullMQ. A job is no more than the id of a task, with its priority and the
- * time before which it is not handed out; it is there before the record, so that no acknowledged task lacks one, and whoever
- * gets it looks at the record. A daemon that dies loses its lock on the job, which another one then gets.
+ * Shares the queues of tasks between daemons, with BullMQ. A job is no more than the id of a task, with its priority
+ * and the time before which it is not handed out; it is there before the record, so that no acknowledged task lacks
+ * one, and whoever gets it looks at the record. A daemon that dies loses its lock on the job, which another one then
+ * gets.
  */
 export class ClusterRunner implements Dispatcher {
   readonly #options: ClusterRunnerOptions;
@@ -96,8 +97,8 @@ export class ClusterRunner implements Dispatcher {
     }
     const done = Promise.all(additions.map((add) => add())).then(() => {});
     done.catch(() => {});
-    // By then BullMQ has written to the connection that the store writes to as well, so that the records follow their jobs on
-    // it, and both are one wait for Redis' disk. A connection that is not there now keeps no order.
+    // By then BullMQ has written to the connection that the store writes to as well, so that the records follow their
+    // jobs on it, and both are one wait for Redis' disk. A connection that is not there now keeps no order.
     if (connection.isUp) await new Promise(setImmediate);
     else await done;
     return { done };

@@ -17,7 +17,9 @@ interface HistoryOrigin extends Pick<InferenceCall, "caller" | "cancellation" | 
 export interface TaskConversations {
   /** A chat request behind the history of a conversation. Rejects with `conversation_not_found`. */
   continued(id: string, request: JsonObject, origin: HistoryOrigin): Promise<JsonObject>;
-  /** Writes that add what was asked and answered; they fail where the conversation has changed since. None: it is gone. */
+  /**
+   * Writes that add what was asked and answered; they fail where the conversation has changed since. None: it is gone.
+   */
   adding(tenant: string, id: string, request: JsonObject, answer: string): Promise<readonly Write[]>;
 }
 

@@ -14,8 +14,8 @@ export interface Dispatcher {
   /** Resolves when nothing is taken any longer; after `stop`. */
   settled(): Promise<void>;
   /**
-   * These tasks are about to be stored. Resolves when the store may be asked to: it learns of the announcement first. Rejects
-   * with `store_unavailable`.
+   * These tasks are about to be stored. Resolves when the store may be asked to: it learns of the announcement first.
+   * Rejects with `store_unavailable`.
    */
   announce(tasks: readonly { readonly id: string; readonly order: TaskOrder }[]): Promise<Announcement>;
   /** A task of the queue may start. */

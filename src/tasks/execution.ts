@@ -13,7 +13,9 @@ type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "checked" 
 export interface Execution {
   readonly inference: Pick<InferenceCore, "run">;
   readonly decode: ChatDecoder;
-  /** Who asks for a tenant's task, with the rights of this moment. Throws where the tenant may ask for nothing any more. */
+  /**
+   * Who asks for a tenant's task, with the rights of this moment. Throws where the tenant may ask for nothing any more.
+   */
   readonly callerOf: (tenant: string) => Caller;
   readonly cancellation: Cancellation;
   /** Tasks by the ids of their running requests. */

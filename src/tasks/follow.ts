@@ -29,7 +29,9 @@ export interface FollowOptions {
 
 const IDLE_MS = 15_000;
 
-/** What happens to a task until it has ended, its output from the start. Throws `shutting_down` when the daemon stops. */
+/**
+ * What happens to a task until it has ended, its output from the start. Throws `shutting_down` when the daemon stops.
+ */
 export async function* followTask(
   id: string,
   { read, outputs, relay, clock, isClosed }: FollowOptions,

@@ -13,7 +13,9 @@ export interface JobRun {
   readonly stopping: AbortSignal;
 }
 
-/** A kind of task that is more than a chat request. The queue keeps it, starts it, and starts it again after a crash. */
+/**
+ * A kind of task that is more than a chat request. The queue keeps it, starts it, and starts it again after a crash.
+ */
 export interface Job {
   /** How many of a model run at once, apart from its other tasks. Missing: they wait in the same queue. */
   readonly atOnce?: number;

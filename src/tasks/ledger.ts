@@ -106,8 +106,8 @@ export class TaskLedger {
   }
 
   /**
-   * Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. `also`: writes of
-   * the same commit, asked for anew where what they expect has changed meanwhile.
+   * Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. `also`:
+   * writes of the same commit, asked for anew where what they expect has changed meanwhile.
    */
   async replace(
     before: StoredTask,
@@ -141,7 +141,9 @@ export class TaskLedger {
     }
   }
 
-  /** Deletes a task that has ended, with what is kept for it. Resolves with whether it was still as it had been read. */
+  /**
+   * Deletes a task that has ended, with what is kept for it. Resolves with whether it was still as it had been read.
+   */
   async remove({ id, tenant, revision, value: task }: StoredTask): Promise<boolean> {
     const writes = [this.#tasks.remove(id, revision), this.deliveries.remove(id)];
     if (task.idempotencyKey !== null) writes.push(this.#keys.remove(keyIdOf(tenant, task.idempotencyKey)));

@@ -38,7 +38,10 @@ export const withoutNulls = (body: unknown): unknown =>
     ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
     : body;
 
-/** Name or alias of the model: `provider_config.model_name`, then `model`, then the conversation's. Throws `invalid_request` where there is none. */
+/**
+ * Name or alias of the model: `provider_config.model_name`, then `model`, then the conversation's. Throws
+ * `invalid_request` where there is none.
+ */
 export function modelNameOf({ provider_config: config, model }: TaskBody, ofConversation: string | null): string {
   const name = config?.model_name ?? model ?? ofConversation ?? undefined;
   if (name !== undefined) return name;
@@ -86,7 +89,9 @@ function messagesOf({ messages, prompt, input_text: input }: TaskBody): readonly
   return [{ role: "user", content: input === undefined ? prompt : `${prompt}\n\n${input}` }];
 }
 
-/** A field of the task, then of `generation_params`, of `provider_config`, of the model's settings, then for all models. */
+/**
+ * A field of the task, then of `generation_params`, of `provider_config`, of the model's settings, then for all models.
+ */
 function samplingOf(body: TaskBody, { sampling, source }: Pick<ModelSpec, "sampling" | "source">): JsonObject {
   const ofModel: Readonly<Record<SamplingField, boolean>> = {
     temperature: sampling.temperature !== null,

@@ -80,10 +80,10 @@ interface Followed {
 }
 
 /**
- * Lets the daemons of a cluster follow what one of them makes, from its start and as it grows. Whoever follows asks all of
- * them; the one that makes it answers, and sends what comes as long as it is asked again. One message of each is under way at
- * a time, so that a slow reader gets longer ones. What was lost on the way is asked for again: nothing is kept for it but
- * what is made.
+ * Lets the daemons of a cluster follow what one of them makes, from its start and as it grows. Whoever follows asks all
+ * of them; the one that makes it answers, and sends what comes as long as it is asked again. One message of each is
+ * under way at a time, so that a slow reader gets longer ones. What was lost on the way is asked for again: nothing is
+ * kept for it but what is made.
  */
 export class Relay {
   readonly #options: RelayOptions;

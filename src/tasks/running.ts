@@ -84,7 +84,10 @@ export class RunningTasks {
     this.#running.get(taskId)?.cancellation.cancel(new CallerGone());
   }
 
-  /** Other daemons have changed these records, or maybe any (null): what is no longer this daemon's own ends. Never rejects. */
+  /**
+   * Other daemons have changed these records, or maybe any (null): what is no longer this daemon's own ends. Never
+   * rejects.
+   */
   async recheck(taskIds: readonly string[] | null): Promise<void> {
     const { ledger, log } = this.#options;
     const ids = (taskIds ?? [...this.#running.keys()]).filter((id) => this.#running.has(id));
@@ -100,7 +103,10 @@ export class RunningTasks {
     }
   }
 
-  /** Takes the task for this daemon. Null: it was changed meanwhile. One that is `processing` was left by a daemon that died. */
+  /**
+   * Takes the task for this daemon. Null: it was changed meanwhile. One that is `processing` was left by a daemon that
+   * died.
+   */
   async claim(record: StoredTask): Promise<StoredTask | null> {
     const { ledger, clock } = this.#options;
     const now = clock.now();

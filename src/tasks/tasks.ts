@@ -227,7 +227,10 @@ export class Tasks {
     return this.#webhooks.secret();
   }
 
-  /** Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be used. An order with a known key is the task that there is. */
+  /**
+   * Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be
+   * used. An order with a known key is the task that there is.
+   */
   async create(orders: readonly TaskOrder[], { tenant }: Caller, origin: TaskOrigin): Promise<readonly Created[]> {
     await this.#requireRoom(orders.length);
     const schemas = new Map(

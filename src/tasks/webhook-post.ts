@@ -14,7 +14,9 @@ export interface Posted {
   readonly error: string | null;
 }
 
-/** Throws `invalid_request` for what is no address that a webhook may reach. Names are judged when they are resolved. */
+/**
+ * Throws `invalid_request` for what is no address that a webhook may reach. Names are judged when they are resolved.
+ */
 export function checkWebhookUrl(written: string, allowPrivate: boolean): void {
   const url = URL.parse(written);
   const isWeb =

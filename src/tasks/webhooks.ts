@@ -46,7 +46,9 @@ export interface WebhooksOptions {
 /** Milliseconds after so many attempts that failed. */
 export const retryDelayMs = (attempts: number): number => FIRST_RETRY_MS * 2 ** (attempts - 1);
 
-/** Sends what the store says is due, and again what failed. An attempt is recorded after it: a crash sends it once more. */
+/**
+ * Sends what the store says is due, and again what failed. An attempt is recorded after it: a crash sends it once more.
+ */
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #secrets: Collection<SecretRecord>;

@@ -33,8 +33,8 @@ export class Series {
 }
 
 /**
- * A histogram as prom-client's registry takes it. prom-client's own looks its labels up for each value; every request has
- * eight values under the same labels, and that was a fifteenth of its CPU.
+ * A histogram as prom-client's registry takes it. prom-client's own looks its labels up for each value; every request
+ * has eight values under the same labels, and that was a fifteenth of its CPU.
  */
 export class LabelledHistogram<Label extends string> {
   readonly name: string;

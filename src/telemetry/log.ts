@@ -19,7 +19,10 @@ const KEPT_FILES = 5;
 const SECRETS: ReadonlySet<string> = new Set(["authorization", "apikey", "api_key", "token", "cookie"]);
 const CENSORED = "[redacted]";
 
-/** The fields of a line with secrets hidden, in them and in the objects they hold, whatever the case of their names: pino's `redact` compares it. */
+/**
+ * The fields of a line with secrets hidden, in them and in the objects they hold, whatever the case of their names:
+ * pino's `redact` compares it.
+ */
 function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
   let censored = fields;
   for (const name in fields) {
@@ -45,8 +48,8 @@ export interface DaemonLog {
   /** A logger whose lines name a part of the daemon. */
   part(name: string): Logger;
   /**
-   * Writes what the part's logger would write with the message "request": a line for each request, with flat fields of which
-   * none is a secret, for a third of the price.
+   * Writes what the part's logger would write with the message "request": a line for each request, with flat fields of
+   * which none is a secret, for a third of the price.
    */
   requests(part: string): (level: "info" | "warn", fields: object) => void;
   /** Of the log and of all its parts. */

@@ -126,7 +126,10 @@ function observe(
 
 const TOKEN_KINDS = ["prompt", "cached", "completion"] as const;
 
-/** Metrics of this process (`process_*`, `nodejs_*`), collected from the first scrape on: they wake an idle process fifty times a second. */
+/**
+ * Metrics of this process (`process_*`, `nodejs_*`), collected from the first scrape on: they wake an idle process
+ * fifty times a second.
+ */
 async function processMetrics(): Promise<Registry> {
   const register = new Registry();
   client.collectDefaultMetrics({ register, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });

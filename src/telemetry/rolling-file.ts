@@ -17,11 +17,12 @@ const WRITE_EVERY_MS = 50;
 const MAX_WAITING_CHARACTERS = 4 * 2 ** 20;
 
 /**
- * A log in files of a limited size. `current.log` is a link to the one being written: it is replaced by renaming, so that
- * whoever follows the log never finds it missing.
+ * A log in files of a limited size. `current.log` is a link to the one being written: it is replaced by renaming, so
+ * that whoever follows the log never finds it missing.
  *
- * What cannot be written is lost, and nothing else happens: a full disk must neither take the daemon down nor keep it from
- * ending. pino-roll was tried: while lines keep coming it does not roll (docs/decisions/2026-11-29-micro-optimisations.md).
+ * What cannot be written is lost, and nothing else happens: a full disk must neither take the daemon down nor keep it
+ * from ending. pino-roll was tried: while lines keep coming it does not roll
+ * (docs/decisions/2026-11-29-micro-optimisations.md).
  */
 export class RollingFile {
   readonly #options: RollingOptions;

@@ -15,7 +15,10 @@ const SERVED: ReadonlySet<FinishedRequest["end"]> = new Set(["complete"]);
 const genAi = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"] as const;
 type GenAi = (typeof genAi)[number];
 
-/** Defines the metrics that vLLM and OpenTelemetry's GenAI conventions have of served requests; returns what counts requests that differ in figures alone. */
+/**
+ * Defines the metrics that vLLM and OpenTelemetry's GenAI conventions have of served requests; returns what counts
+ * requests that differ in figures alone.
+ */
 export function servedMetrics(
   registry: Registry,
   durationBuckets: readonly number[],

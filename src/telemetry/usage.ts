@@ -8,7 +8,10 @@ import type { Collection, CollectionSpec, Store } from "../core/store.ts";
 
 type Counts = Mutable<UsageRow>;
 
-/** One day of a tenant and model, or with `TOTAL` all days of them; with `SINCE`, and nothing counted, when counting began. */
+/**
+ * One day of a tenant and model, or with `TOTAL` all days of them; with `SINCE`, and nothing counted, when counting
+ * began.
+ */
 type UsageRecord = UsageRow & { readonly day: string; readonly since?: number };
 type Row = Counts & { readonly day: string };
 
@@ -53,8 +56,8 @@ export class UsageLedger {
   }
 
   /**
-   * Continues what was saved; counting starts again where that is missing or damaged. What cannot be reached now is added to
-   * what is counted meanwhile, before that is saved. `now`: epoch milliseconds. Throws `data_newer`.
+   * Continues what was saved; counting starts again where that is missing or damaged. What cannot be reached now is
+   * added to what is counted meanwhile, before that is saved. `now`: epoch milliseconds. Throws `data_newer`.
    */
   static async open(sources: UsageSources, now: number): Promise<UsageLedger> {
     const ledger = new UsageLedger(sources, now);

@@ -15,7 +15,9 @@ const TITLES = [
   "MODELS",
 ];
 
-/** Remote servers as a table, with the last error of those that are not up below it. `now`: epoch milliseconds. Pure. */
+/**
+ * Remote servers as a table, with the last error of those that are not up below it. `now`: epoch milliseconds. Pure.
+ */
 export function nodesText(nodes: readonly NodeStatus[], now: number): string[] {
   const rows = nodes.map((node) => [
     node.name,

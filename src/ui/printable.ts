@@ -1,6 +1,6 @@
 /**
- * Text of others (requests, files, other machines) for a terminal: control characters, with which it could move the cursor or
- * rename the window, appear as JSON writes them. Ends of lines and tabs stay.
+ * Text of others (requests, files, other machines) for a terminal: control characters, with which it could move the
+ * cursor or rename the window, appear as JSON writes them. Ends of lines and tabs stay.
  */
 export const printable = (text: string): string => text.replace(/(?!\r?\n|\t)\p{Cc}/gu, escaped);
 

@@ -4,7 +4,10 @@ import { columns, sortRows, visibleRows } from "./rows.ts";
 import { brokenModels, deathSentence, idleSentence } from "./summary.ts";
 import { plainTable } from "./table.ts";
 
-/** `ps` as plain lines: the table with nothing cut, then what died and why, what is wrong with the configuration, and hints. */
+/**
+ * `ps` as plain lines: the table with nothing cut, then what died and why, what is wrong with the configuration, and
+ * hints.
+ */
 export function psText(status: DaemonStatus): string[] {
   const [byName] = columns;
   const rows = byName === undefined ? [] : sortRows(visibleRows(status), byName);

@@ -76,7 +76,10 @@ export function brokenModels(
 export const memoryUsed = (device: DeviceStatus): number =>
   device.memoryTotalBytes > 0 ? (device.memoryTotalBytes - device.memoryFreeBytes) / device.memoryTotalBytes : 0;
 
-/** `12.3 GB of 80.0 GB`, then what models are kept from, the request that has it for itself, then load and heat where they can be read. */
+/**
+ * `12.3 GB of 80.0 GB`, then what models are kept from, the request that has it for itself, then load and heat where
+ * they can be read.
+ */
 export function deviceFacts(device: DeviceStatus): string[] {
   return [
     `${formatBytes(device.memoryTotalBytes - device.memoryFreeBytes)} of ${formatBytes(device.memoryTotalBytes)}`,

@@ -19,9 +19,9 @@ export interface MemberEdit {
 export type MemberEdits = Readonly<Record<string, MemberEdit | null>>;
 
 /**
- * A JSON object's bytes with another value of its `model`, edited members, and every other byte as it was: numbers too large
- * for a double, duplicate keys and the order of keys reach the provider as the client wrote them. `bytes` must have parsed as
- * an object.
+ * A JSON object's bytes with another value of its `model`, edited members, and every other byte as it was: numbers too
+ * large for a double, duplicate keys and the order of keys reach the provider as the client wrote them. `bytes` must
+ * have parsed as an object.
  */
 export function withModel(bytes: Buffer, model: string, others: MemberEdits = {}): Buffer {
   const edits: MemberEdits = { ...others, model: { value: model } };

@@ -49,8 +49,8 @@ export const asksUsage = ({ body }: InferenceCall): boolean =>
   (body.json["stream_options"] as { include_usage?: unknown } | null | undefined)?.include_usage === true;
 
 /**
- * The body with what the model's settings add: usage at the end of a stream, and a provider's model's sampling, which other
- * targets know themselves. The client's own object where nothing is added.
+ * The body with what the model's settings add: usage at the end of a stream, and a provider's model's sampling, which
+ * other targets know themselves. The client's own object where nothing is added.
  */
 export function withSettings(call: InferenceCall, model: ModelSpec): JsonObject {
   const json = withSampling(call, model);

@@ -11,7 +11,8 @@ export interface EndpointPolicy {
 
 /**
  * Throws where the daemon must not be made to send requests there: `invalid_request` for what is no `http:` URL,
- * `endpoint_not_allowed` for hosts that the settings do not name. Programs of this machine may register loopback addresses.
+ * `endpoint_not_allowed` for hosts that the settings do not name. Programs of this machine may register loopback
+ * addresses.
  */
 export function checkEndpoint(endpoint: string, policy: EndpointPolicy): void {
   const url = /^http:\/\/\S+$/i.test(endpoint) && endpoint.length <= MAX_LENGTH ? URL.parse(endpoint) : null;

@@ -49,8 +49,8 @@ const LOOKS_AT_ONCE = 16;
 const GONE: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND"]);
 
 /**
- * The workers that have registered themselves. Each is one candidate for the scheduler, and each of their names a model; workers
- * of one name are its replicas. What cannot be reached, or is not well where it is asked, is forgotten.
+ * The workers that have registered themselves. Each is one candidate for the scheduler, and each of their names a
+ * model; workers of one name are its replicas. What cannot be reached, or is not well where it is asked, is forgotten.
  */
 export class Workers implements RemoteSource, WorkerEvents {
   readonly #ports: WorkersPorts;
@@ -68,7 +68,10 @@ export class Workers implements RemoteSource, WorkerEvents {
     this.#stored = new StoredWorkers(ports.store, ports.installation);
   }
 
-  /** Takes up those of an earlier daemon that are well; the others are forgotten. Tries until the store can be read. Never rejects. */
+  /**
+   * Takes up those of an earlier daemon that are well; the others are forgotten. Tries until the store can be read.
+   * Never rejects.
+   */
   async start(): Promise<void> {
     if (this.#timer === null) this.#lookAgain();
     const { clock, log } = this.#ports;
@@ -98,7 +101,10 @@ export class Workers implements RemoteSource, WorkerEvents {
     this.#timer?.cancel();
   }
 
-  /** Resolves when the registration is durable and the name is a model. Rejects with `model_exists`, and with `invalid_request` for one that is registered already. */
+  /**
+   * Resolves when the registration is durable and the name is a model. Rejects with `model_exists`, and with
+   * `invalid_request` for one that is registered already.
+   */
   async register(registration: WorkerRegistration): Promise<void> {
     const { name, endpoint, protocol } = registration;
     if (this.#find(registration) !== null) throw duplicated();

@@ -51,8 +51,8 @@ async function say(url: string, model: string, messages: readonly Message[]): Pr
 }
 
 /**
- * Long enough, and soon different enough (from the system message on), that llama-server doesn't take one conversation for the
- * beginning of another; no longer, as every token costs 10 ms of a core.
+ * Long enough, and soon different enough (from the system message on), that llama-server doesn't take one conversation
+ * for the beginning of another; no longer, as every token costs 10 ms of a core.
  */
 const opening = (topic: string): Message[] => [
   { role: "system", content: `${topic} are all you know.` },

@@ -1,7 +1,10 @@
 import { type PullProgress, pull } from "../../src/models/pull.ts";
 import { modelStoreIn } from "../support/store.ts";
 
-/** One pull in a process of its own: `pull-once.ts REFERENCE WEIGHTS_DIR`. Prints the result, and the phases it went through. */
+/**
+ * One pull in a process of its own: `pull-once.ts REFERENCE WEIGHTS_DIR`. Prints the result, and the phases it went
+ * through.
+ */
 const [reference = "", weightsDir = ""] = process.argv.slice(2);
 const phases = new Set<PullProgress["phase"]>();
 const pulled = await pull(reference, {

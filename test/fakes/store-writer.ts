@@ -1,4 +1,5 @@
-// Writes records as fast as it can until it is killed: the id of each one that was acknowledged goes to a file, a sign to stdout.
+// Writes records as fast as it can until it is killed: the id of each one that was acknowledged goes to a file, a sign
+// to stdout.
 import { openSync, writeSync } from "node:fs";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
 

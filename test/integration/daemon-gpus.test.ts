@@ -75,7 +75,8 @@ test("a request whose engine dies before the first byte is answered by the other
   // Whoever gets the next request will not survive it.
   for (const { endpoint } of instances.slice(0, 1)) await callEngine(endpoint ?? "", "/__knobs", { dieAfterTokens: 1 });
   const answers: Answer[] = [];
-  // Which instance a request goes to is up to the scheduler: new prompts are spread over both, one that came before goes where it is cached.
+  // Which instance a request goes to is up to the scheduler: new prompts are spread over both, one that came before
+  // goes where it is cached.
   const dead = await eventually("its death was seen", async () => {
     const round = answers.length;
     answers.push(...(await Promise.all([ask(url, "river", `${round} is one`), ask(url, "river", `${round} is two`)])));

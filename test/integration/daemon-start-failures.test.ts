@@ -65,7 +65,8 @@ test("the port of one model that is taken is named too", async () => {
   }
 });
 
-// Modes do not hold for root, so what cannot be written lies below a file, or in a file system that is the kernel's own.
+// Modes do not hold for root, so what cannot be written lies below a file, or in a file system that is the kernel's
+// own.
 test.each([
   ["below a file", (root: string) => join(root, "file", "data")],
   ["in a place that takes no files", () => "/sys/assistant-data"],

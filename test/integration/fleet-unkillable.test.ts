@@ -4,7 +4,9 @@ import { eventually } from "../support/assistant.ts";
 import { fakeEngine } from "../support/fake-engine.ts";
 import { order, startFleet, type TestFleet } from "../support/fleet.ts";
 
-/** A real engine of which nobody hears that it ended, as when it is stuck in a driver; `release` lets the news through. */
+/**
+ * A real engine of which nobody hears that it ended, as when it is stuck in a driver; `release` lets the news through.
+ */
 function stuckSpawner(): { spawn: typeof spawnEngine; spawned: EngineProcess[]; release: () => void } {
   let release = (): void => {};
   const held = new Promise<void>((resolve) => {

@@ -10,7 +10,9 @@ import { LAST_CHUNK } from "../support/scripted-upstream.ts";
 
 let stopEngine: () => Promise<void> = async () => {};
 
-/** The gateway in front of the fake engine program: HTTP as a real server speaks it, in a process that can really die. */
+/**
+ * The gateway in front of the fake engine program: HTTP as a real server speaks it, in a process that can really die.
+ */
 async function start(
   knobs: Partial<Knobs>,
 ): Promise<{ port: number; url: string; engine: string; gateway: TestGateway }> {

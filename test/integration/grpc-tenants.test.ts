@@ -32,7 +32,8 @@ test("another machine, which knows all tenants of this one by one key, keeps the
   const [ada, bob, again, own] = headers.slice(-4).map((all) => all["x-cache-scope"]);
   expect(new Set([ada, bob, own]).size).toBe(3);
   expect(again).toBe(ada);
-  // The engine over there is a stock one: of one machine's tenants it is to keep nothing, of its only key's own requests it may.
+  // The engine over there is a stock one: of one machine's tenants it is to keep nothing, of its only key's own
+  // requests it may.
   expect(bodies.slice(-4).map((body) => (JSON.parse(body) as { cache_prompt?: boolean }).cache_prompt)).toEqual([
     false,
     false,

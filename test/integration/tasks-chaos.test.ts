@@ -8,7 +8,8 @@ import { startRedis, type TestRedis } from "../support/redis.ts";
 import { startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
 
 /**
- * Engine, daemon and Redis are killed at random moments while tasks come in. By default few, for every run of the tests:
+ * Engine, daemon and Redis are killed at random moments while tasks come in. By default few, for every run of the
+ * tests:
  *
  *   ASSISTANT_CHAOS_TASKS=2000 ASSISTANT_CHAOS_KILLS=30 vitest run --project integration test/integration/tasks-chaos.test.ts
  */

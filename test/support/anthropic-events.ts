@@ -26,8 +26,10 @@ const DELTAS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What is wrong with a message's events, each by its schema, and with their order, as Anthropic's documentation has it; null:
- * nothing. Blocks follow each other, numbered from 0, and each is ended before the next begins; a ping may stand anywhere behind the start.
+ * What is wrong with a message's events, each by its schema, and with their order, as Anthropic's documentation has it;
+ * null:
+ * nothing. Blocks follow each other, numbered from 0, and each is ended before the next begins; a ping may stand
+ * anywhere behind the start.
  */
 export function streamFault(events: readonly (RawMessageStreamEvent | { readonly type: "ping" })[]): string | null {
   const [wrong] = events.flatMap((event) => schemaErrors(event).map((error) => `${event.type}: ${error}`));

@@ -25,8 +25,8 @@ export interface StormResult {
 const KINDS: readonly Departure[] = ["destroy", "half-close", "reset", "stays"];
 
 /**
- * Sends requests and leaves most of them at random moments: before the body is sent, in the queue, while the model loads, in
- * prefill, in decode, at the end. Resolves when every client is gone.
+ * Sends requests and leaves most of them at random moments: before the body is sent, in the queue, while the model
+ * loads, in prefill, in decode, at the end. Resolves when every client is gone.
  */
 export async function cancelStorm(port: number, plan: StormPlan): Promise<StormResult> {
   const result = {

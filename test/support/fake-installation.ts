@@ -127,8 +127,8 @@ async function writeProgram(folder: string): Promise<string> {
   const binary = join(folder, "llama-server");
   await mkdir(folder);
   const main = join(packageRoot, "test/fakes/llama-server/main.ts");
-  // Every daemon asks for the version, which Node would take fifty times as long for. Absolute, since neither the daemon's
-  // nor the engine's PATH need hold the Node that runs the tests.
+  // Every daemon asks for the version, which Node would take fifty times as long for. Absolute, since neither the
+  // daemon's nor the engine's PATH need hold the Node that runs the tests.
   await writeFile(
     binary,
     `#!/bin/sh

@@ -5,7 +5,10 @@ import { fuzzGrpc, type GrpcFuzzReport } from "./grpc-fuzz.ts";
 
 const KEY = "sk-fuzz";
 
-/** Sends random requests to every route and every gRPC method of a daemon with fake engines. Rejects unless it runs on afterwards, as the same process. */
+/**
+ * Sends random requests to every route and every gRPC method of a daemon with fake engines. Rejects unless it runs on
+ * afterwards, as the same process.
+ */
 export async function fuzzedDaemon(
   requests: number,
   seed: number,

@@ -32,7 +32,9 @@ function sized(text: string): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-/** Writes a LoRA adapter for SmolLM2-135M that changes its answers: rank 1, on the output of attention in a few layers. */
+/**
+ * Writes a LoRA adapter for SmolLM2-135M that changes its answers: rank 1, on the output of attention in a few layers.
+ */
 export async function writeAdapter(file: string): Promise<void> {
   const width = 576;
   const metadata = new Map<string, GgufValue>([

@@ -36,7 +36,9 @@ export async function giveModel(node: TestNode, name: string, weights: Buffer): 
   );
 }
 
-/** A way to an address that passes so many bytes of answers and then holds the rest back, as a network does that hangs. */
+/**
+ * A way to an address that passes so many bytes of answers and then holds the rest back, as a network does that hangs.
+ */
 export interface HeldWay extends AsyncDisposable {
   /** host:port */
   readonly address: string;

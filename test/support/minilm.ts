@@ -114,7 +114,9 @@ const NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^encoder\.layer\.(\d+)\.output\.LayerNorm\./, "blk.$1.layer_output_norm."],
 ];
 
-/** The tensors of a safetensors file (a length, a JSON table, the data) under llama.cpp's names; the pooler is not used. */
+/**
+ * The tensors of a safetensors file (a length, a JSON table, the data) under llama.cpp's names; the pooler is not used.
+ */
 function tensors(file: Buffer): GgufTensor[] {
   const start = 8 + Number(file.readBigUInt64LE(0));
   const table = JSON.parse(file.subarray(8, start).toString("utf8")) as Record<

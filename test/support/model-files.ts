@@ -17,8 +17,9 @@ const EMBEDDING_SHA256 = "7e01259cec4346ed6884939d130b8b103472ab310dc296a60cf134
 const seed = (): string | null => process.env["ASSISTANT_TEST_SEED"] || null;
 
 /**
- * The small chat model (SmolLM2-135M-Instruct, context 8192, ChatML), as a file. It comes by the product's own pull, which several
- * test processes may ask for at once; where ASSISTANT_TEST_SEED names a folder that has the file, it is imported from there.
+ * The small chat model (SmolLM2-135M-Instruct, context 8192, ChatML), as a file. It comes by the product's own pull,
+ * which several test processes may ask for at once; where ASSISTANT_TEST_SEED names a folder that has the file, it is
+ * imported from there.
  */
 export async function chatModelFile(): Promise<string> {
   const folder = seed();
@@ -31,8 +32,8 @@ export async function chatModelFile(): Promise<string> {
 export const embeddingReferenceFile = join(packageRoot, "test/fixtures/all-MiniLM-L6-v2.reference.json");
 
 /**
- * all-MiniLM-L6-v2 (384 dimensions, mean pooling, at most 256 tokens) as a file, and a JSON file with its reference vectors. In F16 from
- * the folder that ASSISTANT_TEST_SEED names; else in F32, converted from a Python package.
+ * all-MiniLM-L6-v2 (384 dimensions, mean pooling, at most 256 tokens) as a file, and a JSON file with its reference
+ * vectors. In F16 from the folder that ASSISTANT_TEST_SEED names; else in F32, converted from a Python package.
  */
 export async function embeddingModelFile(): Promise<{ model: string; reference: string }> {
   const folder = seed();

@@ -1,6 +1,8 @@
 import type { EngineId } from "../../src/core/model.ts";
 
-/** Model files for tests with real weights: small contexts, so that several instances fit two cores and little memory. */
+/**
+ * Model files for tests with real weights: small contexts, so that several instances fit two cores and little memory.
+ */
 export const chatModelToml = (file: string, engine: EngineId, extra = ""): string => `[chat]
 model_name = "smol"
 source = "${file}"

@@ -5,8 +5,8 @@ import { execa } from "execa";
 import { packageRoot } from "./assistant.ts";
 
 /**
- * Prometheus' own checker of rules: the machine's, or the one of Debian's package, out of which it alone is taken. Installing
- * the package would cost five times as long, and start a server.
+ * Prometheus' own checker of rules: the machine's, or the one of Debian's package, out of which it alone is taken.
+ * Installing the package would cost five times as long, and start a server.
  */
 export async function promtool(): Promise<string> {
   const installed = await execa("which", ["promtool"], { reject: false });

@@ -5,7 +5,8 @@ import { execa } from "execa";
 import { packageRoot } from "./assistant.ts";
 
 /**
- * A folder with Python packages, for `PYTHONPATH`: installed once by the machine's own pip and kept among what tests keep.
+ * A folder with Python packages, for `PYTHONPATH`: installed once by the machine's own pip and kept among what tests
+ * keep.
  * `name`: of the folder; it changes where the packages do.
  */
 export async function pythonPackages(

@@ -5,8 +5,9 @@ const ALIGNMENT = 32;
 const F32 = 0;
 
 /**
- * Writes the encoder at `source` with a classification head, so that a real engine ranks with it. The head is made up: what it says of
- * documents means nothing, but it is computed as a reranker's is. No small reranker comes in a package that tests could pull.
+ * Writes the encoder at `source` with a classification head, so that a real engine ranks with it. The head is made up:
+ * what it says of documents means nothing, but it is computed as a reranker's is. No small reranker comes in a package
+ * that tests could pull.
  */
 export async function withRankHead(source: string, target: string): Promise<void> {
   const file = await readFile(source);

@@ -6,7 +6,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A real `redis-server` of its own, on a free port of loopback. What it has acknowledged is on disk, unless `settings` say otherwise. */
+/**
+ * A real `redis-server` of its own, on a free port of loopback. What it has acknowledged is on disk, unless `settings`
+ * say otherwise.
+ */
 export interface TestRedis extends AsyncDisposable {
   readonly url: string;
   readonly port: number;

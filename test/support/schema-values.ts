@@ -11,8 +11,9 @@ const DEPTH = 3;
 export const anyJson: Values = fc.jsonValue({ maxDepth: 2 });
 
 /**
- * Values that a JSON Schema (the keywords that ours use) allows, few and short where it allows more. An optional property
- * is seldom there, so that bodies differ in what they hold. `examples` stand for a pattern that is too hard to follow.
+ * Values that a JSON Schema (the keywords that ours use) allows, few and short where it allows more. An optional
+ * property is seldom there, so that bodies differ in what they hold. `examples` stand for a pattern that is too hard to
+ * follow.
  */
 export function valuesOf(schema: JsonSchema, depth = DEPTH): Values {
   if (schema["const"] !== undefined) return fc.constant(schema["const"]);

@@ -27,7 +27,10 @@ const held = (number: number): CollectionSpec<Job> => ({
   blobBytes: "contentBytes",
 });
 
-/** What every implementation of the port `Store` does. `open` opens the store that the directory stands for, again where it was open before. */
+/**
+ * What every implementation of the port `Store` does. `open` opens the store that the directory stands for, again where
+ * it was open before.
+ */
 export function storeSuite(name: string, open: (directory: string, clock: Pick<Clock, "now">) => Promise<Store>): void {
   describe(name, () => {
     let directory: string;

@@ -3,7 +3,9 @@ import { largeGpu } from "../../stub/parameters.ts";
 import type { EngineNews, EngineOutcome, EngineProfile } from "../engine.ts";
 import type { TurnRequest } from "./conversations.ts";
 
-/** Real slots and a host cache, whose choice of a slot and whose losses are llama-server's: those of the stub engine. */
+/**
+ * Real slots and a host cache, whose choice of a slot and whose losses are llama-server's: those of the stub engine.
+ */
 export class SlotEngine {
   readonly #engine: StubEngine;
   readonly #requests = new Map<Job, TurnRequest>();

@@ -29,7 +29,10 @@ const regrets = {
     busiestShare * shape.replicas,
 } as const;
 
-/** Conversations of random shapes under every policy, with the worst shape of each beside the median; then one fixed shape. */
+/**
+ * Conversations of random shapes under every policy, with the worst shape of each beside the median; then one fixed
+ * shape.
+ */
 export function benchShapes(report: Report, { count, seed }: ShapesOptions): void {
   if (count === 0) return;
   for (const machine of machines) {

@@ -7,7 +7,8 @@ import { SlotEngine } from "./engine.ts";
 /**
  * Routers that know what nobody knows: every cache and all that the engines have yet to do.
  *
- * - `soonest` takes the instance that gives this request its first token soonest, as it really would if nothing else came.
+ * - `soonest` takes the instance that gives this request its first token soonest, as it really would if nothing else
+ *   came.
  * - `home` keeps a conversation where it began, and begins one where fewest have begun.
  */
 export type Oracle = "soonest" | "home";

@@ -61,7 +61,10 @@ export interface ShapeFigures {
   readonly spanMs: number;
 }
 
-/** One shape under one arm. `one machine` is a single engine with the speed, slots and caches of all, without a scheduler. */
+/**
+ * One shape under one arm. `one machine` is a single engine with the speed, slots and caches of all, without a
+ * scheduler.
+ */
 export function runShape(shape: Shape, arm: ShapeArm, { profile }: ShapeMachine): ShapeFigures {
   const source = new Conversations(shape);
   if (arm === "one machine") return figuresOf(consult("home", source, 1, together(profile, shape.replicas)));

@@ -6,8 +6,8 @@ import { type CommandContext, loadContext } from "./context.ts";
 import { exitCodeOf, reportJson, reportText, toReportable } from "./report.ts";
 
 /**
- * What every command shares: `--config`, `--json`, and one way for an error to end it: message and remedy on stderr
- * (or `{error}` on stdout with `--json`) and the exit code of the catalogue. Commands throw; nothing else prints errors.
+ * What every command shares: `--config`, `--json`, and one way for an error to end it: message and remedy on stderr (or
+ * `{error}` on stdout with `--json`) and the exit code of the catalogue. Commands throw; nothing else prints errors.
  */
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
@@ -22,7 +22,8 @@ export abstract class BaseCommand extends Command {
 
   protected override async init(): Promise<void> {
     await super.init();
-    // oclif would fill an argument that is missing from standard input, which is the prompt of `run` and a script's own elsewhere.
+    // oclif would fill an argument that is missing from standard input, which is the prompt of `run` and a script's own
+    // elsewhere.
     for (const argument of Object.values(this.ctor.args)) argument.ignoreStdin = true;
   }
 

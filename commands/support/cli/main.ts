@@ -104,8 +104,8 @@ function asksForHelp(args: readonly string[]): boolean {
 }
 
 /**
- * The file of the command that the first words name, relative to `directory`; null where they name none. This one alone is
- * then loaded: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
+ * The file of the command that the first words name, relative to `directory`; null where they name none. This one alone
+ * is then loaded: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
  */
 export function commandFile(args: readonly string[], directory: string): string | null {
   const [first = "", second = ""] = args;
@@ -115,7 +115,9 @@ export function commandFile(args: readonly string[], directory: string): string 
   return existsSync(join(directory, `${first}.js`)) ? `${first}.js` : null;
 }
 
-/** Whether the first words are a command or a topic. oclif itself would show a topic's help for a misspelt subcommand. */
+/**
+ * Whether the first words are a command or a topic. oclif itself would show a topic's help for a misspelt subcommand.
+ */
 function namesCommand(args: readonly string[], config: Config): boolean {
   const [first, second] = args;
   if (first === undefined || first === "--help" || first === "--version" || config.commandIDs.includes(first))

@@ -34,7 +34,10 @@ export function toReportable(error: unknown, options: readonly string[] = []): A
   return toAssistantError(error);
 }
 
-/** What oclif's parser complains of, the way the rest of the program says it. A complaint that is not known stays as it is. */
+/**
+ * What oclif's parser complains of, the way the rest of the program says it. A complaint that is not known stays as it
+ * is.
+ */
 export function inOurWords(complaint: string): string {
   const text = complaint.replace(/^The following errors? occurred:\s*/u, "").replace(/^Parsing (--\S+)\s+/u, "$1: ");
   for (const [pattern, sentence] of complaints) {

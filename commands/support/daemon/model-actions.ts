@@ -16,7 +16,10 @@ export interface ModelActionResult {
 
 const GERUNDS: Readonly<Record<ModelAction, string>> = { load: "loading", unload: "stopping", restart: "restarting" };
 
-/** Has the daemon act on a model, and returns when it has happened. Throws `model_not_found`, `daemon_not_running`, and why a load failed. */
+/**
+ * Has the daemon act on a model, and returns when it has happened. Throws `model_not_found`, `daemon_not_running`, and
+ * why a load failed.
+ */
 export async function actOnModel(
   name: string,
   action: ModelAction,

@@ -43,12 +43,14 @@ const daemonProgram = (): string => programFile("src/daemon/main");
 export const startupLog = (logDir: string): string => join(logDir, "startup.log");
 
 /**
- * How V8 keeps the daemon's memory; both can only be said at the start, so a daemon in the foreground does not get them.
+ * How V8 keeps the daemon's memory; both can only be said at the start, so a daemon in the foreground does not get
+ * them.
  *
- * The young generation, of which this is one half in MiB, is smaller than V8 would have it: it is collected more often, for a
- * shorter time each, which saves a fifth of the p99 under load and 60 MB. And V8 is not to shrink the heap eight seconds after
- * a burst: it throws the machine code of requests away with it, and then collects everything four times a second while the heap
- * grows again. The daemon gives its memory back when it has been quiet for longer (src/daemon/heap.ts).
+ * The young generation, of which this is one half in MiB, is smaller than V8 would have it: it is collected more often,
+ * for a shorter time each, which saves a fifth of the p99 under load and 60 MB. And V8 is not to shrink the heap eight
+ * seconds after a burst: it throws the machine code of requests away with it, and then collects everything four times a
+ * second while the heap grows again. The daemon gives its memory back when it has been quiet for longer
+ * (src/daemon/heap.ts).
  */
 const MEMORY_FLAGS = ["--max-semi-space-size=16", "--no-memory-reducer"];
 
@@ -56,7 +58,10 @@ const MEMORY_FLAGS = ["--max-semi-space-size=16", "--no-memory-reducer"];
 const OTHERS_START_MS = 60_000;
 const OTHERS_START_POLL_MS = 100;
 
-/** The running daemon, or a new one. Throws what made the start fail, `daemon_start_failed` where it died without a word. */
+/**
+ * The running daemon, or a new one. Throws what made the start fail, `daemon_start_failed` where it died without a
+ * word.
+ */
 export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon> {
   for (;;) {
     const running = await connectOnceStarted(options.paths);
@@ -74,7 +79,10 @@ export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon
   return { ...started, started: true };
 }
 
-/** The running daemon, once it answers where it has just been started; null where there is none. Throws `daemon_not_answering`. */
+/**
+ * The running daemon, once it answers where it has just been started; null where there is none. Throws
+ * `daemon_not_answering`.
+ */
 async function connectOnceStarted(paths: StartOptions["paths"]): ReturnType<typeof connectIfRunning> {
   for (;;) {
     try {

@@ -7,7 +7,10 @@ const finding = findingsOf("providers");
 /** Longest wait for one; all are asked at once. */
 const LOOK_TIMEOUT_MS = 5_000;
 
-/** Whether each provider can be reached and takes our key, as this command finds it: its environment may differ from the daemon's. */
+/**
+ * Whether each provider can be reached and takes our key, as this command finds it: its environment may differ from the
+ * daemon's.
+ */
 export const providerFindings = (providers: readonly Provider[]): Promise<Finding[]> =>
   Promise.all(providers.map(findingOf));
 

@@ -14,8 +14,8 @@ const ofModels = findingsOf("models");
 const ofDaemon = findingsOf("daemon");
 
 /**
- * The configuration as it was loaded, or the error that kept it from being. `inForce`: what a running daemon says of the
- * same files, some of whose models it may have kept. Pure.
+ * The configuration as it was loaded, or the error that kept it from being. `inForce`: what a running daemon says of
+ * the same files, some of whose models it may have kept. Pure.
  */
 export function configFindings(
   loaded: { readonly config: Config; readonly exists: boolean } | { readonly error: unknown },

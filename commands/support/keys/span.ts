@@ -9,7 +9,9 @@ export function spanSeconds(text: string, flag: string): number {
   throw wrong(text, flag, "a span such as 15m, 24h, 30d or 2w");
 }
 
-/** Epoch milliseconds of a date (`2027-01-31`, or with a time), or of a span `ahead` or back from `now`. Throws `usage`. */
+/**
+ * Epoch milliseconds of a date (`2027-01-31`, or with a time), or of a span `ahead` or back from `now`. Throws `usage`.
+ */
 export function timeOf(text: string, flag: string, now: number, direction: "ahead" | "back"): number {
   if (/^\d+[smhdw]$/.test(text)) return now + (direction === "ahead" ? 1 : -1) * spanSeconds(text, flag) * 1_000;
   const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;

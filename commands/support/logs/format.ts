@@ -11,7 +11,10 @@ const LEVELS: Readonly<Record<number, { readonly name: string; readonly style: "
     60: { name: "fatal", style: "red" },
   };
 
-/** One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are but for control characters. */
+/**
+ * One JSON line of the daemon's log as a person reads it: time, level, message, fields. Other lines stay as they are
+ * but for control characters.
+ */
 export function formatLogLine(line: string, colour: boolean): string {
   const entry = parseLogLine(line);
   if (entry === null) return printable(line);

@@ -46,8 +46,8 @@ export class LogTail implements AsyncDisposable {
   }
 
   /**
-   * Yields further lines as they come, until the signal is aborted. Goes on at the start of the new file when the log was
-   * rotated (the path, or its symbolic link, names another file) or truncated; waits for one that is not there yet.
+   * Yields further lines as they come, until the signal is aborted. Goes on at the start of the new file when the log
+   * was rotated (the path, or its symbolic link, names another file) or truncated; waits for one that is not there yet.
    */
   async *follow(signal: AbortSignal): AsyncGenerator<string[]> {
     let rest = "";
@@ -87,7 +87,10 @@ export class LogTail implements AsyncDisposable {
   }
 }
 
-/** Calls back with the last `count` lines of a file, now and whenever it grows. A file that cannot be read is said as a line. */
+/**
+ * Calls back with the last `count` lines of a file, now and whenever it grows. A file that cannot be read is said as a
+ * line.
+ */
 export function watchTail(file: string, count: number, listener: (lines: readonly string[]) => void): () => void {
   const stop = new AbortController();
   const follow = async (): Promise<void> => {

@@ -10,7 +10,10 @@ export interface Imported {
   readonly problems: readonly { readonly reference: string; readonly message: string }[];
 }
 
-/** Imports the model at an absolute path, or all models of a folder of Ollama's: one that cannot be read leaves the others. */
+/**
+ * Imports the model at an absolute path, or all models of a folder of Ollama's: one that cannot be read leaves the
+ * others.
+ */
 export async function importModels(
   path: string,
   request: Omit<PullRequest, "allowPrivate" | "from">,

@@ -5,7 +5,10 @@ import { formatAge, formatBytes } from "../../../src/models/format.ts";
 import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
 
-/** From the memory of the daemon where one runs with this configuration. `onRead`: so many of all model files have been looked at. */
+/**
+ * From the memory of the daemon where one runs with this configuration. `onRead`: so many of all model files have been
+ * looked at.
+ */
 export async function listedModels(
   context: CommandContext,
   onRead: (done: number, all: number) => void,

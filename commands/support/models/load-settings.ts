@@ -17,7 +17,10 @@ const USUAL = {
   cacheTypeV: "f16",
 };
 
-/** What would run the model here, by which its program's own memory differs; as the daemon does, the native one where none can. */
+/**
+ * What would run the model here, by which its program's own memory differs; as the daemon does, the native one where
+ * none can.
+ */
 async function engineFor(model: ModelSpec | null, config: Config | null, context: CommandContext): Promise<EngineId> {
   const engines = enginesOf(context, config);
   return (await engines.choose(model ?? { engine: "auto" }).catch(() => null))?.id ?? DEFAULT_ENGINE;

@@ -7,7 +7,10 @@ import { nearestNames } from "../../../src/core/nearest.ts";
 import type { NodeStore } from "../../../src/models/pull.ts";
 import type { CommandContext } from "../cli/context.ts";
 
-/** The store of a remote server of the configuration. Throws `config_invalid`, or `usage` with the servers that there are. */
+/**
+ * The store of a remote server of the configuration. Throws `config_invalid`, or `usage` with the servers that there
+ * are.
+ */
 export async function openStoreOf(given: string, context: CommandContext): Promise<NodeStore & Disposable> {
   const { remotes, paths } = await loadConfig({ env: context.env, configFile: context.paths.configFile });
   return openNodeStore(remoteNamed(given, remotes, paths.configFile));

@@ -15,7 +15,10 @@ export interface Pruned extends PrunePlan {
   readonly deleted: boolean;
 }
 
-/** What may be deleted. With `unused`, throws `config_invalid` where the configuration cannot be read: all models would seem unused. */
+/**
+ * What may be deleted. With `unused`, throws `config_invalid` where the configuration cannot be read: all models would
+ * seem unused.
+ */
 export async function planPrune(context: CommandContext, { unused }: { readonly unused: boolean }): Promise<PrunePlan> {
   const leftovers = await findLeftovers(modelStore(context.paths));
   const models = unused ? await planRemoval(await unusedModels(context), context) : [];

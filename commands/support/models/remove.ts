@@ -79,7 +79,10 @@ export function removalRemarks({ name, users, configFiles, pullable }: Removal):
   });
 }
 
-/** `onRemoved` is called for each when its weights are gone: of several, one that cannot be deleted leaves the later ones. */
+/**
+ * `onRemoved` is called for each when its weights are gone: of several, one that cannot be deleted leaves the later
+ * ones.
+ */
 export async function removeAll(
   removals: readonly Removal[],
   context: CommandContext,

@@ -33,8 +33,8 @@ import type { ShownModel } from "./shown.ts";
 const REFERENCE = /[/:]/;
 
 /**
- * Everything known of a configured, stored or catalog model, or of one that a reference to the hub, an address or the like
- * stands for. Throws `model_not_found`, and for references as `pull` does.
+ * Everything known of a configured, stored or catalog model, or of one that a reference to the hub, an address or the
+ * like stands for. Throws `model_not_found`, and for references as `pull` does.
  */
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const hardware = await probeHardware(context.env);

@@ -12,7 +12,10 @@ export async function readHistory(file: string): Promise<string[]> {
   return lines.slice(-KEPT).reverse();
 }
 
-/** Adds a line. What people typed is theirs alone: mode 0600. A chat goes on without its history where it cannot be written. */
+/**
+ * Adds a line. What people typed is theirs alone: mode 0600. A chat goes on without its history where it cannot be
+ * written.
+ */
 export async function appendHistory(file: string, line: string): Promise<void> {
   if (line.trim() === "") return;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch(() => undefined);

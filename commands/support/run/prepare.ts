@@ -83,7 +83,10 @@ async function prepareConfigured(model: ModelSpec, options: PrepareOptions): Pro
   return model.name;
 }
 
-/** Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run by. */
+/**
+ * Pulls a model that is not configured, or finds it in the store, and writes its file. Returns the name it can be run
+ * by.
+ */
 async function obtain(wanted: string, config: Config, options: PrepareOptions): Promise<string> {
   const isReference = catalogEntry(wanted) !== null || /[/:]|\.gguf$/iu.test(wanted);
   const stored = isReference ? null : await storedModel(wanted, config);

@@ -33,8 +33,9 @@ const PASTE_MODE_OFF = "\u001b[?2004l";
 const SHIFT_ENTER = "\u001b[13;2u";
 
 /**
- * Asks for messages on a terminal. Between two questions the terminal is in its normal mode, so that Ctrl-C is a signal,
- * which stops an answer. What came in one burst with a message (typed ahead, sent by a script) is kept for the next question.
+ * Asks for messages on a terminal. Between two questions the terminal is in its normal mode, so that Ctrl-C is a
+ * signal, which stops an answer. What came in one burst with a message (typed ahead, sent by a script) is kept for the
+ * next question.
  */
 export class TerminalPrompt {
   readonly #options: PromptOptions;
@@ -108,7 +109,10 @@ export class TerminalPrompt {
   }
 }
 
-/** Notices the keys that continue on the next line instead of sending the message. Has to hear of them before readline does. */
+/**
+ * Notices the keys that continue on the next line instead of sending the message. Has to hear of them before readline
+ * does.
+ */
 class KeyWatch {
   readonly #readline: Interface;
   #pasting = false;

@@ -1,7 +1,8 @@
 import { fstatSync } from "node:fs";
 import type { Readable } from "node:stream";
 
-// A program that starts us often leaves an open socket as stdin and writes nothing to it; a shell gives a pipe or a file.
+// A program that starts us often leaves an open socket as stdin and writes nothing to it; a shell gives a pipe or a
+// file.
 const SOCKET_PATIENCE_MS = 500;
 
 /**

@@ -14,8 +14,8 @@ const WIDE =
 const JOINED = /\p{Mark}|\p{Format}/u;
 
 /**
- * Writes text to a terminal as it comes, and lets no word run over the end of a line: one that turns out too long is taken
- * back and begun anew on the next. A word longer than a line is left to the terminal.
+ * Writes text to a terminal as it comes, and lets no word run over the end of a line: one that turns out too long is
+ * taken back and begun anew on the next. A word longer than a line is left to the terminal.
  */
 export class WordWrap {
   readonly #target: WrapTarget;

@@ -17,8 +17,9 @@ export interface PlannedEdit extends EditedText {
 const NEIGHBOURS = ["n_gpu_layers", "ctx_size"];
 
 /**
- * The edit that brings the report's settings into the model's file: those keys alone, everything else as it is. Null where there is nothing
- * to change. Throws `config_invalid`, with the lines to write by hand, where the model has no file or its layout does not allow it.
+ * The edit that brings the report's settings into the model's file: those keys alone, everything else as it is. Null
+ * where there is nothing to change. Throws `config_invalid`, with the lines to write by hand, where the model has no
+ * file or its layout does not allow it.
  */
 export async function planEdit(
   { file, section, changes, model }: TuneReport,
@@ -39,7 +40,10 @@ export async function planEdit(
   return { file, before, ...setKeys(file, before, section, values, NEIGHBOURS) };
 }
 
-/** Writes the file, whole or not at all, and has a running daemon read it. Throws where somebody else changed it since it was read. */
+/**
+ * Writes the file, whole or not at all, and has a running daemon read it. Throws where somebody else changed it since
+ * it was read.
+ */
 export async function applyEdit(edit: PlannedEdit, context: CommandContext): Promise<{ reload: ReloadReport | null }> {
   if ((await readFile(edit.file, "utf8")) !== edit.before) {
     throw new AssistantError(

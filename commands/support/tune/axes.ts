@@ -20,7 +20,8 @@ export interface Bounds {
 
 type TuneAxis = Axis<TuneSettings, Result>;
 
-// Small, as small gains add up along an axis; that the winner is no lucky one is seen at the end, when it is measured once more.
+// Small, as small gains add up along an axis; that the winner is no lucky one is seen at the end, when it is measured
+// once more.
 const MARGIN = 0.01;
 // Another cache type changes answers a little, so that it must be worth it.
 const CACHE_MARGIN = 0.1;

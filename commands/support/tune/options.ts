@@ -15,7 +15,10 @@ export function budgetOf(text: string): number {
   );
 }
 
-/** Why figures from this machine, now, are to be taken with care; null where it is quiet. `load`: processes that want a core, as of the last minute. */
+/**
+ * Why figures from this machine, now, are to be taken with care; null where it is quiet. `load`: processes that want a
+ * core, as of the last minute.
+ */
 export function noiseText(load: number, cores: number): string | null {
   if (load < cores / 2) return null;
   return `Other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} ${cores === 1 ? "core" : "cores"}): the figures will be rough. Tune again when it is quiet.`;

@@ -16,7 +16,9 @@ export interface Rates {
 export interface Measured extends Standing {
   readonly kind: "measured";
   readonly rates: Rates;
-  /** One prefill batch in the fastest run, milliseconds: for so long a request whose client left may hold the engine. */
+  /**
+   * One prefill batch in the fastest run, milliseconds: for so long a request whose client left may hold the engine.
+   */
   readonly batchMs: number;
   /** Requests of the nominal size per second; the higher the better. */
   readonly score: number;
@@ -37,7 +39,10 @@ export const nominal = { prompt: 512, answer: 64 } as const;
 /** A prompt is given up between batches only, so one should not last longer than this. */
 export const MAX_BATCH_MS = 200;
 
-/** The median of the runs, judged. `shortestBatch`: no smaller batch is possible, so its length is no reason to refuse it. */
+/**
+ * The median of the runs, judged. `shortestBatch`: no smaller batch is possible, so its length is no reason to refuse
+ * it.
+ */
 export function judge(
   runs: readonly Rates[],
   objective: Objective,

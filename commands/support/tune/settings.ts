@@ -58,8 +58,8 @@ export const changesBetween = (
 const GPU_THREADS = 2;
 
 /**
- * Most threads of one instance while `sideBySide` models run on the device, itself among them: its part of `threadBudget`, which is for all
- * instances together. On a GPU they only feed it, whoever else does.
+ * Most threads of one instance while `sideBySide` models run on the device, itself among them: its part of
+ * `threadBudget`, which is for all instances together. On a GPU they only feed it, whoever else does.
  */
 export const threadShare = (device: Pick<Device, "vendor">, threadBudget: number, sideBySide: number): number =>
   device.vendor === "cpu" ? Math.max(1, Math.floor(threadBudget / sideBySide)) : threadBudget;

@@ -91,8 +91,8 @@ const GAIN = 0.03;
 const MEMORY_SHARE = 0.9;
 
 /**
- * Finds the settings with which one instance of the model serves best: alone on its device, with all its threads or with those that it
- * has beside the others. Writes nothing.
+ * Finds the settings with which one instance of the model serves best: alone on its device, with all its threads or
+ * with those that it has beside the others. Writes nothing.
  */
 export async function tune(request: TuneRequest): Promise<TuneReport> {
   const target = await findTarget(request.model, request.context);

@@ -24,7 +24,10 @@ export interface WorkloadOrder {
 const MIN_PROMPT = 64;
 const MIN_ANSWER = 8;
 
-/** The nominal request, or as much of it as fits into the context and the time at the rates that a short look showed. Pure. */
+/**
+ * The nominal request, or as much of it as fits into the context and the time at the rates that a short look showed.
+ * Pure.
+ */
 export function planWorkload({ kind, contextTokens, streams, runMs }: WorkloadOrder, seen: Rates): Workload {
   const answer = modelKinds[kind].generates ? nominal.answer : 0;
   const requestMs = 1000 * (nominal.prompt / seen.prefill + (seen.decode === null ? 0 : answer / seen.decode));

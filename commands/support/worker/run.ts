@@ -14,7 +14,9 @@ import type { CommandContext } from "../cli/context.ts";
 import { importModule, knowSdk } from "./module.ts";
 import { type HandlersOrder, superviseHandlers } from "./supervise.ts";
 
-/** Runs what `worker run` names until it is stopped. Resolves with the exit code. `settings`: variables that flags set. */
+/**
+ * Runs what `worker run` names until it is stopped. Resolves with the exit code. `settings`: variables that flags set.
+ */
 export async function runTarget(
   target: string | null,
   context: CommandContext,
@@ -43,7 +45,10 @@ export async function runTarget(
 
 const LAYOUT = "layout.yaml";
 
-/** The folder whose layout is run: the one that is named, or the current one where nothing else is. Throws `config_invalid`. */
+/**
+ * The folder whose layout is run: the one that is named, or the current one where nothing else is. Throws
+ * `config_invalid`.
+ */
 function folderOf(target: string | null, env: WorkerEnvironment): string | null {
   const folder = resolve(target ?? ".");
   const hasLayout = existsSync(join(folder, LAYOUT));

@@ -33,7 +33,10 @@ const STOP_GRACE_MS = 5_000;
 const REFUSED = 2;
 const SETTLE_MS = 100;
 
-/** Runs so many processes of a module, each restarted with a growing pause when it ends, until the signal aborts. Resolves with the exit code. */
+/**
+ * Runs so many processes of a module, each restarted with a growing pause when it ends, until the signal aborts.
+ * Resolves with the exit code.
+ */
 export async function superviseHandlers(order: HandlersOrder, signal: AbortSignal): Promise<number> {
   const { target, workers, port, reload, say } = order;
   const [, file = target, exported = "app"] = /^(.+?)(?::([A-Za-z_$][\w$]*))?$/.exec(target) ?? [];

@@ -43,8 +43,8 @@ const questions: Readonly<Record<Exclude<KindTraits["probe"], "speech" | "transc
 };
 
 /**
- * How the fleet looks at a server of which nothing is known but that it has OpenAI's API: its health, and whether it answers. There are
- * no slots to be looked at and none to be saved.
+ * How the fleet looks at a server of which nothing is known but that it has OpenAI's API: its health, and whether it
+ * answers. There are no slots to be looked at and none to be saved.
  */
 export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }: CommandSettings): EngineProbe {
   return {
@@ -73,7 +73,10 @@ export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }
   };
 }
 
-/** A server that speaks may know none but its own voices, and asks for one: that it refuses a request without shows that it answers. */
+/**
+ * A server that speaks may know none but its own voices, and asks for one: that it refuses a request without shows that
+ * it answers.
+ */
 async function askForSound(
   endpoint: Endpoint,
   probe: "speech" | "transcription",

@@ -80,7 +80,10 @@ export async function placeBuild(enginesDir: string, staging: string, version: s
   return join(folder, PROGRAM);
 }
 
-/** Deletes builds. Throws `engine_unavailable` for an unknown one, `engine_in_use` for the one that is used, and deletes none then. */
+/**
+ * Deletes builds. Throws `engine_unavailable` for an unknown one, `engine_in_use` for the one that is used, and deletes
+ * none then.
+ */
 export async function removeBuilds(enginesDir: string, versions: readonly string[]): Promise<void> {
   const builds = await Promise.all(versions.map((version) => findBuild(enginesDir, version)));
   const used = builds.find(({ current }) => current);
@@ -93,7 +96,10 @@ export async function removeBuilds(enginesDir: string, versions: readonly string
   for (const { path } of builds) await rm(dirname(path), { recursive: true, force: true });
 }
 
-/** Moves what was built before there were versions into separate folders, under the names that it can still be reached by. */
+/**
+ * Moves what was built before there were versions into separate folders, under the names that it can still be reached
+ * by.
+ */
 export async function migrateBuilds(enginesDir: string): Promise<void> {
   const program = builtBinary(enginesDir);
   if ((await lstat(program).catch(() => null))?.isFile()) {

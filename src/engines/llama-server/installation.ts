@@ -16,8 +16,8 @@ import { builtBinary } from "./layout.ts";
 import { flagsOf } from "./settings.ts";
 
 /**
- * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `built`: the
- * build that is used; `other build`: one that only counts after `assistant engine use VERSION`.
+ * How a llama-server came to be considered. `configured`: config.toml; `chosen`: `assistant engine use PATH`; `built`:
+ * the build that is used; `other build`: one that only counts after `assistant engine use VERSION`.
  */
 export type EngineOrigin = "configured" | "chosen" | "built" | "path" | "other build";
 

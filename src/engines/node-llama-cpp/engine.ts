@@ -49,7 +49,9 @@ function look(nodePath: string): EngineAvailability {
   }
 }
 
-/** The compiled backends are separate packages; one that the machine has no use for is installed as an empty package. */
+/**
+ * The compiled backends are separate packages; one that the machine has no use for is installed as an empty package.
+ */
 function backendPackages(packageRoot: string): string[] {
   const [system, arch] = [process.platform === "darwin" ? "mac" : "linux", process.arch];
   const holds = (name: string): boolean => existsSync(join(packageRoot, "..", "@node-llama-cpp", name, "bins"));

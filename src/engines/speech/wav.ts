@@ -21,7 +21,10 @@ export function wavHeader(sampleRate: number, dataBytes: number | null): Buffer 
   return header;
 }
 
-/** The samples of such a file, which may state another length than it has. Null: it is not one of 16-bit samples in one channel. */
+/**
+ * The samples of such a file, which may state another length than it has. Null: it is not one of 16-bit samples in one
+ * channel.
+ */
 export function readWav(file: Buffer): { readonly sampleRate: number; readonly samples: Buffer } | null {
   const isWav = file.length >= HEADER_BYTES && file.toString("latin1", 0, 4) === "RIFF";
   if (!isWav || file.readUInt16LE(20) !== 1 || file.readUInt16LE(22) !== 1 || file.readUInt16LE(34) !== 16) return null;

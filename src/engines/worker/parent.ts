@@ -1,6 +1,9 @@
 import { fstatSync } from "node:fs";
 
-/** Ends this process with its parent, or when the parent says so: a daemon that was killed cannot stop its engines, so they notice. */
+/**
+ * Ends this process with its parent, or when the parent says so: a daemon that was killed cannot stop its engines, so
+ * they notice.
+ */
 export function endWithParent(log: (line: string) => void): void {
   const end = (how: string): void => {
     log(`ending: ${how}`);
@@ -8,7 +11,8 @@ export function endWithParent(log: (line: string) => void): void {
   };
   process.on("SIGTERM", () => process.exit(0));
   process.on("SIGINT", () => process.exit(0));
-  // The process group gets the terminal's signals too; without a terminal the next write must not end the engine silently.
+  // The process group gets the terminal's signals too; without a terminal the next write must not end the engine
+  // silently.
   process.stderr.on("error", () => undefined);
   process.on("disconnect", () => end("the parent's channel was closed"));
   const input = fstatSync(0, { throwIfNoEntry: false });

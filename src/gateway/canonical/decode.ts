@@ -23,8 +23,8 @@ export function checkContentType(headers: IncomingHttpHeaders): void {
 const MAX_SEARCHED = 8 * 2 ** 20;
 
 /**
- * The body as an object, and as bytes that every engine can read: the client's own, unless they hold what is not Unicode.
- * Throws `empty_body`, `invalid_json` with the position, or `invalid_request`.
+ * The body as an object, and as bytes that every engine can read: the client's own, unless they hold what is not
+ * Unicode. Throws `empty_body`, `invalid_json` with the position, or `invalid_request`.
  */
 export function parseBody(bytes: Buffer): InferenceCall["body"] {
   if (bytes.length === 0) throw new AssistantError("empty_body", "The request has no body; expected a JSON object.");

@@ -54,7 +54,9 @@ export const serviceTiers: Readonly<Record<string, number | null>> = {
   priority: 75,
 };
 
-/** Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still. */
+/**
+ * Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still.
+ */
 const MAX_LOOK_BACK = 2 ** 20;
 const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
 const INTERNAL = "Leave it out: it is the engine's own, made from the messages.";

@@ -32,9 +32,9 @@ const required: Readonly<Partial<Record<Operation, string>>> = {
 };
 
 /**
- * Checks the fields that OpenAI's API or an engine defines, and says them in the way that every engine understands. Returns
- * the client's own object where nothing had to be changed. Throws `invalid_request` naming the first wrong field, and what
- * no engine can do.
+ * Checks the fields that OpenAI's API or an engine defines, and says them in the way that every engine understands.
+ * Returns the client's own object where nothing had to be changed. Throws `invalid_request` naming the first wrong
+ * field, and what no engine can do.
  */
 export function checkFields(operation: Operation, body: JsonObject): JsonObject {
   const must = required[operation];

@@ -12,7 +12,9 @@ const FILE = "file";
 const MAX_FIELDS = 64;
 const MAX_FIELD_CHARACTERS = 64 * 1024;
 
-/** Throws `unsupported_media_type` unless the body says it is a form, and `invalid_request` for one without boundary. */
+/**
+ * Throws `unsupported_media_type` unless the body says it is a form, and `invalid_request` for one without boundary.
+ */
 export function checkFormType(headers: IncomingHttpHeaders): void {
   const type = headers["content-type"];
   if (type !== undefined && /^multipart\/form-data *(;|$)/i.test(type)) {

@@ -1,7 +1,9 @@
 import type { JsonObject } from "../../core/inference.ts";
 import { invalid } from "./rules.ts";
 
-/** An engine reads a grammar with one step of its stack for each group and each rule, on a thread that has little of it. */
+/**
+ * An engine reads a grammar with one step of its stack for each group and each rule, on a thread that has little of it.
+ */
 const MAX_GROUPS = 64;
 const MAX_LENGTH = 64 * 1024;
 /** All of them are tried with every token. */

@@ -4,8 +4,8 @@ import { isUtf8 } from "node:buffer";
 export const MAX_DEPTH = 64;
 
 /**
- * What a parser pays for: a number in a list costs one, as does a character of white space, a list, an object or a name 16. It
- * keeps parsing within half a second and 300 MiB. A text costs nothing, however long, as images are.
+ * What a parser pays for: a number in a list costs one, as does a character of white space, a list, an object or a
+ * name 16. It keeps parsing within half a second and 300 MiB. A text costs nothing, however long, as images are.
  */
 const MAX_COST = 4_000_000;
 const COST_OF_SPACE = 1;
@@ -35,8 +35,8 @@ export type Excess = "depth" | "cost";
 
 /**
  * Looks, before a parser is trusted with it, whether text may be nested too deeply or cost too much: 60 MiB of `[` take
- * `JSON.parse` 1.5 GiB, and a million names 2.5 s. One pass without memory. Text that is not JSON may pass, and so does all
- * that is small.
+ * `JSON.parse` 1.5 GiB, and a million names 2.5 s. One pass without memory. Text that is not JSON may pass, and so does
+ * all that is small.
  */
 export function findExcess(bytes: Buffer): Excess | null {
   const { length } = bytes;
@@ -78,7 +78,10 @@ function endOfText(bytes: Buffer, from: number): number {
   return bytes.length;
 }
 
-/** The path of a value that is nested more than `MAX_DEPTH` deep, such as `messages[0].content`, cut off after 5 steps; null: there is none. */
+/**
+ * The path of a value that is nested more than `MAX_DEPTH` deep, such as `messages[0].content`, cut off after 5 steps;
+ * null: there is none.
+ */
 export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
   if (typeof value !== "object" || value === null) return null;
   if (left === 0) return "";
@@ -99,7 +102,10 @@ export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
 /** What programs for Windows write at the beginning of a file, and not all engines read. */
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** A body as text, without a byte order mark. Bytes that are not UTF-8 are replaced by U+FFFD. `exact`: nothing was changed. */
+/**
+ * A body as text, without a byte order mark. Bytes that are not UTF-8 are replaced by U+FFFD. `exact`: nothing was
+ * changed.
+ */
 export function textOf(bytes: Buffer): { readonly text: string; readonly exact: boolean } {
   const text = bytes.toString("utf8");
   return text.startsWith(BYTE_ORDER_MARK) ? { text: text.slice(1), exact: false } : { text, exact: isUtf8(bytes) };
@@ -108,7 +114,10 @@ export function textOf(bytes: Buffer): { readonly text: string; readonly exact: 
 /** Whether text may hold an escaped half of a surrogate pair. */
 export const mayHoldHalves = (text: string): boolean => /\\u[dD]/.test(text);
 
-/** The value with U+FFFD for each half of a surrogate pair that is alone, which engines refuse; itself where there is none. */
+/**
+ * The value with U+FFFD for each half of a surrogate pair that is alone, which engines refuse; itself where there is
+ * none.
+ */
 export function wellFormed(value: unknown): unknown {
   if (typeof value === "string") return value.isWellFormed() ? value : value.toWellFormed();
   if (typeof value !== "object" || value === null) return value;

@@ -16,7 +16,10 @@ import {
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"];
 const role = oneOf(...ROLES);
 
-/** Of these null stands for "not given", which engines do not understand. Clients send back the messages that they got, with all their nulls. */
+/**
+ * Of these null stands for "not given", which engines do not understand. Clients send back the messages that they got,
+ * with all their nulls.
+ */
 const NULLABLE = ["name", "tool_calls", "tool_call_id", "reasoning_content"] as const;
 
 const listOfCalls: Rule = { passes: Array.isArray, expected: "an array of tool calls" };

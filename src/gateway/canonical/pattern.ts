@@ -29,7 +29,9 @@ const LINE_ENDS: Ranges = [
   [13, 13],
   [0x2028, 0x2029],
 ];
-/** What stands for itself in a text of JSON: no control characters, no quote, no backslash, no half of a surrogate pair. */
+/**
+ * What stands for itself in a text of JSON: no control characters, no quote, no backslash, no half of a surrogate pair.
+ */
 const PLAIN: Ranges = [
   [32, 33],
   [35, 91],
@@ -44,9 +46,10 @@ const MAX_COPIES = 2_000;
 const MAX_GROUPS = 32;
 
 /**
- * Rewrites a regular expression of JSON Schema, which may match anywhere in a text, as one that llama.cpp makes a grammar of
- * that lets nothing else through: whole, without classes by letter, and without what would end a text of JSON. All texts that
- * it matches match the original; of those with quotes, backslashes and control characters it may match fewer. Throws
+ * Rewrites a regular expression of JSON Schema, which may match anywhere in a text, as one that llama.cpp makes a
+ * grammar of that lets nothing else through: whole, without classes by letter, and without what would end a text of
+ * JSON. All texts that it matches match the original; of those with quotes, backslashes and control characters it may
+ * match fewer. Throws
  * `UnsupportedPattern`.
  */
 export const toGrammarPattern = (pattern: string): string => new PatternReader(pattern).whole();
@@ -260,7 +263,10 @@ const coded = (code: number): string =>
     ? String.fromCodePoint(code)
     : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
 
-/** One character as it is written within a text of JSON. In groups: llama.cpp repeats too much of what is before an escape. */
+/**
+ * One character as it is written within a text of JSON. In groups: llama.cpp repeats too much of what is before an
+ * escape.
+ */
 function literal(char: string): string {
   const written = JSON.stringify(char).slice(1, -1);
   if (written !== char) return `(${written.replace(/\\/g, "\\\\")})`;

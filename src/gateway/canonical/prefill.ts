@@ -1,4 +1,6 @@
-/** Takes off an answer what it repeats of the message that it goes on from: engines say that again, other APIs do not. */
+/**
+ * Takes off an answer what it repeats of the message that it goes on from: engines say that again, other APIs do not.
+ */
 export class Prefill {
   #text: string;
   #held = "";

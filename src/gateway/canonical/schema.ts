@@ -18,9 +18,10 @@ import {
 } from "./schema-keywords.ts";
 
 /**
- * Checks that a JSON Schema says nothing that llama.cpp's grammars would pass over in silence (common/json-schema.cpp and
- * json-schema-to-grammar.cpp decide that), and rewrites what they can follow when it is said another way: patterns, references
- * to the root. Returns the schema itself where nothing had to be rewritten. `at` is where the body has it. Throws
+ * Checks that a JSON Schema says nothing that llama.cpp's grammars would pass over in silence (common/json-schema.cpp
+ * and json-schema-to-grammar.cpp decide that), and rewrites what they can follow when it is said another way: patterns,
+ * references to the root. Returns the schema itself where nothing had to be rewritten. `at` is where the body has it.
+ * Throws
  * `invalid_request` naming keyword and path.
  */
 export function checkSchema(schema: unknown, at: string): Body {
@@ -48,7 +49,10 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
 class SchemaReader {
   readonly #root: Body;
   readonly #at: string;
-  /** Whether something refers to the root, which llama.cpp takes for no reference: the root is then moved to where one can. */
+  /**
+   * Whether something refers to the root, which llama.cpp takes for no reference: the root is then moved to where one
+   * can.
+   */
   readonly #moves: boolean;
   readonly #seen = new Set<Body>();
   readonly #references = new Map<string, string>();

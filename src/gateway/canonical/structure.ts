@@ -27,8 +27,8 @@ export const responseFormat: DescribedRule = {
 };
 
 /**
- * The body with a structure that engines keep to. Throws `invalid_request` for a `response_format` of the wrong shape, for two
- * structures at once, and for a JSON Schema that no grammar can follow.
+ * The body with a structure that engines keep to. Throws `invalid_request` for a `response_format` of the wrong shape,
+ * for two structures at once, and for a JSON Schema that no grammar can follow.
  */
 export function checkStructure(body: JsonObject): JsonObject {
   const { grammar, json_schema: schema, response_format: format } = body as Body;

@@ -25,8 +25,8 @@ const functionName: DescribedRule = {
 };
 
 /**
- * The body with tools that every engine can read, and with `tool_choice` in a word: engines ignore a choice by name, which is
- * said as well by naming that one tool alone, and requiring it. Throws `invalid_request`.
+ * The body with tools that every engine can read, and with `tool_choice` in a word: engines ignore a choice by name,
+ * which is said as well by naming that one tool alone, and requiring it. Throws `invalid_request`.
  */
 export function checkTools(body: JsonObject): JsonObject {
   const { tools, tool_choice: choice } = body as Body;
@@ -83,7 +83,10 @@ export const tools: DescribedRule = {
 /** Keywords whose values are schemas by name, lists of schemas, or a schema. */
 const HOLDERS = ["properties", "$defs", "definitions", "anyOf", "oneOf", "allOf", "prefixItems"];
 
-/** A schema with `{}` for each schema that is `true`, as generators write "anything" and engines do not read it; itself where there is none. */
+/**
+ * A schema with `{}` for each schema that is `true`, as generators write "anything" and engines do not read it; itself
+ * where there is none.
+ */
 function withoutTrue(schema: unknown): unknown {
   if (schema === true) return {};
   if (!isObject(schema)) return schema;

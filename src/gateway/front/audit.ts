@@ -19,7 +19,10 @@ const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const NAMING = ["name", "id", "*", "model_name", "preset_name", "model", "reference", "destination", "endpoint"];
 const MAX_TARGET_LENGTH = 200;
 
-/** Reports every request that was let in to a route of the scope `admin` or `worker` that may change something, when it has been answered. */
+/**
+ * Reports every request that was let in to a route of the scope `admin` or `worker` that may change something, when it
+ * has been answered.
+ */
 export function auditRoutes(app: FastifyInstance, { audit, isLocal }: AuditOptions): void {
   app.addHook("onResponse", async (request, reply) => {
     const { config, url: route = "" } = request.routeOptions;

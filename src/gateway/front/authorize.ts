@@ -17,7 +17,10 @@ export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key:
 /** What changes the daemon itself, or what it answers. */
 const CHANGING: ReadonlySet<KeyScope> = new Set(["admin", "worker"]);
 
-/** The admin API, and registering workers, are for keys that were given it: without any they are on the Unix socket alone. */
+/**
+ * The admin API, and registering workers, are for keys that were given it: without any they are on the Unix socket
+ * alone.
+ */
 export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean =>
   CHANGING.has(scope) && guarded && key === null;
 
@@ -27,7 +30,10 @@ export const needsAdminKey = (): AssistantError =>
     remedy: "Create one (`assistant key create NAME --scope inference --scope admin`), or use the command line.",
   });
 
-/** Whose durable work an identity sees: its own tenant's; null: everybody's, for this machine's own user and keys that administer. */
+/**
+ * Whose durable work an identity sees: its own tenant's; null: everybody's, for this machine's own user and keys that
+ * administer.
+ */
 export const ownerOf = ({ caller, key }: Identity): string | null =>
   key === null || (key.scopes ?? []).includes("admin") ? null : caller.tenant;
 
@@ -108,7 +114,10 @@ export class Authorizer {
     return this.tenantIdentity(tenant).caller;
   }
 
-  /** Counts requests that are answered later, all or none. Returns what takes that back where they are not accepted. Throws as `admit` does. */
+  /**
+   * Counts requests that are answered later, all or none. Returns what takes that back where they are not accepted.
+   * Throws as `admit` does.
+   */
   admitLater({ key }: Identity, count: number): () => void {
     return this.#limits.admitLater(key, count);
   }

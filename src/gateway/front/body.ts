@@ -11,7 +11,8 @@ const DRAIN_MS = 2_000;
 
 /**
  * The bytes of a request's body. Throws `body_too_large` over the limit, once the client has stopped sending or has
- * been listened to for long enough, `request_timeout` for one that comes too slowly, and `CallerGone`. Empty bodies are returned as such.
+ * been listened to for long enough, `request_timeout` for one that comes too slowly, and `CallerGone`. Empty bodies are
+ * returned as such.
  */
 export function readBody(
   request: IncomingMessage,

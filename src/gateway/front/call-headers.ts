@@ -10,7 +10,9 @@ const MAX_HOPS_LISTED = 16;
 /** What the official OpenAI clients send of their patience, and what others may: seconds. */
 const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
 
-/** The parts of a call that headers say, the same for every door. Throws `invalid_request`. `priority`: where none does. */
+/**
+ * The parts of a call that headers say, the same for every door. Throws `invalid_request`. `priority`: where none does.
+ */
 export function callHeaders(
   headers: IncomingHttpHeaders,
   streamed: boolean,

@@ -26,8 +26,9 @@ function stated({ required: _, patternText, secret, properties, items, ...rest }
 }
 
 /**
- * The body of a request as the schema describes it. Throws `invalid_request` with the first field that is missing, wrong
- * or unknown: nothing is converted, and nothing left out silently. `under`: the field that `value` is, where it is one.
+ * The body of a request as the schema describes it. Throws `invalid_request` with the first field that is missing,
+ * wrong or unknown: nothing is converted, and nothing left out silently. `under`: the field that `value` is, where it
+ * is one.
  */
 export function checkedBody<T extends TSchema>(schema: T, value: unknown, under: string | null = null): Static<T> {
   if (typeof value !== "object" || value === null || Array.isArray(value))

@@ -8,7 +8,9 @@ const COMPRESSIBLE = /^(?:application\/(?:json|javascript|yaml)|text\/(?!event-s
 
 const gzipped = promisify(gzip);
 
-/** Compresses what is answered whole and from memory, where the client takes that. Streams are never held back for it. */
+/**
+ * Compresses what is answered whole and from memory, where the client takes that. Streams are never held back for it.
+ */
 export async function compressed(
   { method, headers }: FastifyRequest,
   reply: FastifyReply,

@@ -42,8 +42,8 @@ export function refuseContentEncoding(headers: IncomingHttpHeaders): void {
 }
 
 /**
- * The body without its `Content-Encoding`, decoded in another thread and only as far as a body may be long: a kilobyte can
- * stand for a gigabyte. Throws `body_too_large`, or `invalid_request` for bytes that are encoded otherwise.
+ * The body without its `Content-Encoding`, decoded in another thread and only as far as a body may be long: a kilobyte
+ * can stand for a gigabyte. Throws `body_too_large`, or `invalid_request` for bytes that are encoded otherwise.
  */
 export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders, limitBytes: number): Promise<Buffer> {
   const decoder = decoders[encodingOf(headers) ?? ""];

@@ -1,7 +1,10 @@
 import type { RouteOptions } from "fastify";
 import type { JsonSchema } from "../../core/schema.ts";
 
-/** What a route takes and answers, as `/openapi.json` states it. A schema with a `title` is stated once, under that name. */
+/**
+ * What a route takes and answers, as `/openapi.json` states it. A schema with a `title` is stated once, under that
+ * name.
+ */
 export interface RouteDescription {
   /** One line, without a full stop. */
   readonly summary: string;

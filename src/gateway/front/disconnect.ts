@@ -48,7 +48,10 @@ export class Disconnect extends Cancellation {
   }
 }
 
-/** The disconnecting of a request's client; nothing ever cancels one that did not come over a connection, but through gRPC. */
+/**
+ * The disconnecting of a request's client; nothing ever cancels one that did not come over a connection, but through
+ * gRPC.
+ */
 export function cancellationOf(socket: Socket): Cancellation & Disposable {
   const cancellation = watched.has(socket) ? new Disconnect(socket) : new Cancellation();
   return Object.assign(cancellation, {

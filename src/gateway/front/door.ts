@@ -11,7 +11,10 @@ import type { RouteDescription } from "./describe.ts";
 import type { LimitHeaders } from "./limit-headers.ts";
 import type { RequestTarget } from "./target.ts";
 
-/** What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the route's where they are missing, the deadline is the one of the headers. */
+/**
+ * What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the
+ * route's where they are missing, the deadline is the one of the headers.
+ */
 export interface DecodedBody
   extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens">,
     Partial<Pick<InferenceCall, "operation" | "wire" | "deadlineAt" | "reservation" | "hops">> {
@@ -20,11 +23,13 @@ export interface DecodedBody
   /** Capabilities that what serves it has to offer. Missing: the body asks for none. */
   readonly capabilities?: CapabilityQuery;
   /**
-   * Where the body was translated into the route's wire format from the door's own: the sink that takes the answer in that
-   * format and writes it as the door's to the client's. Missing: they are the same.
+   * Where the body was translated into the route's wire format from the door's own: the sink that takes the answer in
+   * that format and writes it as the door's to the client's. Missing: they are the same.
    */
   readonly translate?: (client: AnswerSink) => AnswerSink;
-  /** Answers the call in the place of the core, which it may ask. Rejects with why it cannot. Missing: the core does. */
+  /**
+   * Answers the call in the place of the core, which it may ask. Rejects with why it cannot. Missing: the core does.
+   */
   readonly answer?: (call: InferenceCall, client: AnswerSink, identity: Identity) => Promise<void>;
   /** 0–100, where no header says it. Missing: the usual one. */
   readonly priority?: number;
@@ -67,7 +72,10 @@ export interface SocketPeer {
   readonly bufferedBytes: number;
 }
 
-/** A path on which a WebSocket is opened. What opens it needs the door's scope. The door has a route for plain GET there too. */
+/**
+ * A path on which a WebSocket is opened. What opens it needs the door's scope. The door has a route for plain GET there
+ * too.
+ */
 export interface SocketRoute {
   readonly path: string;
   open(peer: SocketPeer, identity: Identity): SocketSession;
@@ -80,7 +88,10 @@ export interface Door {
   readonly scope: KeyScope;
   /** A header of every answer that repeats the request's id, besides `x-request-id`. */
   readonly requestIdHeader?: string;
-  /** A header that its requests carry. Routes with `constraints: { [name]: name }` are for those alone, on paths that another door has too. */
+  /**
+   * A header that its requests carry. Routes with `constraints: { [name]: name }` are for those alone, on paths that
+   * another door has too.
+   */
   readonly marker?: string;
   /** All of them take POST. */
   readonly inference: readonly InferenceRoute[];

@@ -60,8 +60,9 @@ interface Admitted {
 }
 
 /**
- * The first to see every request of a listener: request id, target, Host, origin, key. Inference goes from here straight
- * to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to fastify.
+ * The first to see every request of a listener: request id, target, Host, origin, key. Inference goes from here
+ * straight to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to
+ * fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
   const { table, fallback, authorizer, settings, guarded, tracer, answerFromMemory } = options;

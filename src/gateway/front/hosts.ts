@@ -29,7 +29,10 @@ const refused = (header: string, remedy: string): AssistantError =>
     { remedy },
   );
 
-/** Throws `host_not_allowed` where a request has several Host headers: which one counts, each reader decides another way. */
+/**
+ * Throws `host_not_allowed` where a request has several Host headers: which one counts, each reader decides another
+ * way.
+ */
 export function requireOneHost(rawHeaders: readonly string[]): void {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -54,8 +57,8 @@ export class HostCheck {
 }
 
 /**
- * The name without port and brackets, in lower case; null where it is not `uri-host [":" port]` of RFC 9110. Of names those
- * that DNS and hosts files have: with escapes and delimiters, as RFC 3986 would allow them, no machine is called.
+ * The name without port and brackets, in lower case; null where it is not `uri-host [":" port]` of RFC 9110. Of names
+ * those that DNS and hosts files have: with escapes and delimiters, as RFC 3986 would allow them, no machine is called.
  */
 function hostName(header: string): string | null {
   const [, bracketed, name] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::\d{0,5})?$/.exec(header) ?? [];

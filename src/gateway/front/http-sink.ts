@@ -28,8 +28,8 @@ export interface HttpSinkOptions {
 }
 
 /**
- * An HTTP client as the sink of an answer. Node's own response object keeps the books of keep-alive and pipelining; once
- * its head is out, bytes go straight to the socket, which spares two layers for every token.
+ * An HTTP client as the sink of an answer. Node's own response object keeps the books of keep-alive and pipelining;
+ * once its head is out, bytes go straight to the socket, which spares two layers for every token.
  */
 export class HttpSink implements AnswerSink {
   readonly #options: HttpSinkOptions;

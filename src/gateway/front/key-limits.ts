@@ -49,7 +49,10 @@ export interface KeyLimitsOptions {
   readonly now?: () => number;
   /** Epoch milliseconds. */
   readonly wallNow?: () => number;
-  /** What the key of this name used today before this daemon started, so that a restart forgives nothing. Default: nothing. */
+  /**
+   * What the key of this name used today before this daemon started, so that a restart forgives nothing. Default:
+   * nothing.
+   */
   readonly usedToday?: (name: string) => DayUse;
 }
 
@@ -175,7 +178,9 @@ export class KeyLimits {
     return DAY_MS - (this.#options.wallNow() % DAY_MS);
   }
 
-  /** By the key itself: of two keys of the configuration with one name, as while a key is replaced, each has its own. */
+  /**
+   * By the key itself: of two keys of the configuration with one name, as while a key is replaced, each has its own.
+   */
   #stateOf({ name, sha256, account = sha256, requestsPerMinute = 0 }: ApiKey): State {
     const day = Math.floor(this.#options.wallNow() / DAY_MS);
     let state = this.#states.get(account);

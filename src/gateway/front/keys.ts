@@ -11,8 +11,8 @@ export const apiKeyOf = (header: string | readonly string[] | undefined): string
   typeof header === "string" && /^\S+$/.test(header) ? header : null;
 
 /**
- * The configured key with this text. Throws `missing_api_key` or `invalid_api_key`. Every configured key is compared, each
- * in constant time, so that the answer's delay reveals nothing.
+ * The configured key with this text. Throws `missing_api_key` or `invalid_api_key`. Every configured key is compared,
+ * each in constant time, so that the answer's delay reveals nothing.
  */
 export function keyOf(credential: string | null, keys: readonly ApiKey[]): ApiKey {
   if (credential === null) {

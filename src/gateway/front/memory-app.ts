@@ -27,7 +27,10 @@ declare module "fastify" {
     readonly scope?: KeyScope | null;
     /** Whether those who may not use it learn that it exists. Default: no. */
     readonly announced?: boolean;
-    /** Whether it takes no key of programs of this machine while none are configured, as the Unix socket does. Default: no. */
+    /**
+     * Whether it takes no key of programs of this machine while none are configured, as the Unix socket does. Default:
+     * no.
+     */
     readonly openOnLoopback?: boolean;
     /** For `/openapi.json`, beside the schemas that fastify validates by. */
     readonly describe?: RouteDescription;
@@ -49,8 +52,8 @@ export interface MemoryAppOptions extends RefusalPorts {
 }
 
 /**
- * The doors' routes that answer from memory: a fastify instance that never listens itself, behind `routing` and `inject`.
- * Each of its routes is in the table as well.
+ * The doors' routes that answer from memory: a fastify instance that never listens itself, behind `routing` and
+ * `inject`. Each of its routes is in the table as well.
  */
 export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInstance> {
   const { doors, table, log, bodyLimitBytes } = options;
@@ -147,7 +150,10 @@ const hasLeft = ({ complete, errored }: IncomingMessage, error: unknown): boolea
 const idOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-id") ?? "");
 const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
 
-/** Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes that a comparison would not. */
+/**
+ * Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes
+ * that a comparison would not.
+ */
 function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
   const { scope = "inference", announced = false, openOnLoopback = false } = request.routeOptions.config ?? {};
   const needsKey = scope !== null && !isLocal(request.raw);
@@ -159,7 +165,10 @@ function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: Fas
   return identity;
 }
 
-/** A proxy on this machine has sent what it forwards from here too; it says so. Pages of the web may ask models where they are let, no more. */
+/**
+ * A proxy on this machine has sent what it forwards from here too; it says so. Pages of the web may ask models where
+ * they are let, no more.
+ */
 export const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
   isLoopback(socket.localAddress) &&
   isLoopback(socket.remoteAddress) &&

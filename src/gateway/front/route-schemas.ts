@@ -2,8 +2,8 @@ import { Ajv, type ValidateFunction } from "ajv";
 import type { FastifyInstance, FastifySchemaCompiler } from "fastify";
 
 /**
- * Schemas are compiled when a request first needs one, and answers are written as they are: fastify would compile all of them
- * at each start of the daemon, a fifth of its CPU time, for routes that it may never be asked for.
+ * Schemas are compiled when a request first needs one, and answers are written as they are: fastify would compile all
+ * of them at each start of the daemon, a fifth of its CPU time, for routes that it may never be asked for.
  */
 export function compileSchemasLate(app: FastifyInstance): void {
   let ajv: Ajv | undefined;

@@ -9,7 +9,10 @@ const MAX_KEYS = 32;
 const KEY = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_VALUE_CHARACTERS = 256;
 
-/** What is to serve a call: the model and the capabilities that its body names, and those of its `X-Capability-*` headers, which count before the body's. Throws `invalid_request`. */
+/**
+ * What is to serve a call: the model and the capabilities that its body names, and those of its `X-Capability-*`
+ * headers, which count before the body's. Throws `invalid_request`.
+ */
 export function selectorOf(
   headers: IncomingHttpHeaders,
   { model, capabilities }: Pick<DecodedBody, "model" | "capabilities">,
@@ -32,7 +35,8 @@ export function capabilityHeaders(headers: IncomingHttpHeaders): CapabilityQuery
 }
 
 /**
- * Capabilities as a client wrote them, an object or its JSON text. Undefined: none are asked for. Throws `invalid_request`;
+ * Capabilities as a client wrote them, an object or its JSON text. Undefined: none are asked for. Throws
+ * `invalid_request`;
  * `field`: what the client calls it.
  */
 export function capabilitiesOf(written: unknown, field: string): CapabilityQuery | undefined {

@@ -76,7 +76,9 @@ export class Sockets {
     this.#routes = new Map(routes.map((each) => [each.route.path, each]));
   }
 
-  /** Whether a request asks for one of the WebSockets. Others that ask for another protocol are answered in this one. */
+  /**
+   * Whether a request asks for one of the WebSockets. Others that ask for another protocol are answered in this one.
+   */
   readonly wants = ({ method, headers, url = "" }: IncomingMessage): boolean =>
     method === "GET" && headers.upgrade?.toLowerCase() === "websocket" && this.#find(url) !== undefined;
 

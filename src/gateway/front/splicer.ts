@@ -28,8 +28,9 @@ const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\bfnrt'));
 const MAX_UNUSED = 4;
 
 /**
- * Most chunks of an answer differ in their text alone, which is JSON already. Once one of them was parsed and translated,
- * those like it are written by copying that text, which costs a tenth. Whatever else comes is left to the parser.
+ * Most chunks of an answer differ in their text alone, which is JSON already. Once one of them was parsed and
+ * translated, those like it are written by copying that text, which costs a tenth. Whatever else comes is left to the
+ * parser.
  */
 export class Splicer {
   #template: Template | null = null;
@@ -87,7 +88,9 @@ function written(frame: ContentFrame, events: Buffer, start: number, end: number
   return out;
 }
 
-/** Where a JSON string ends that is not empty and escaped as `JSON.stringify` does it; negative: it is not such a one. */
+/**
+ * Where a JSON string ends that is not empty and escaped as `JSON.stringify` does it; negative: it is not such a one.
+ */
 function endOfContent(bytes: Buffer, start: number): number {
   let isAscii = true;
   for (let at = start; at < bytes.length; at++) {
@@ -117,8 +120,8 @@ export function onlyContentOf({ choices, usage, error, prompt_progress, __verbos
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 
 /**
- * The JSON before and behind the content of a chunk; null: it cannot be known. That it is this text, and this text alone,
- * which makes the content is tried, not assumed: the same words may stand elsewhere.
+ * The JSON before and behind the content of a chunk; null: it cannot be known. That it is this text, and this text
+ * alone, which makes the content is tried, not assumed: the same words may stand elsewhere.
  */
 function partsAround(data: string, chunk: JsonObject): { readonly before: string; readonly after: string } | null {
   const content = onlyContentOf(chunk);

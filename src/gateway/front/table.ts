@@ -54,8 +54,8 @@ export class RouteTable {
   }
 
   /**
-   * The door that a path which is none was probably meant for, so that its client understands the refusal: the one with the
-   * route that begins most like it, of several the shortest. Null: none begins like it.
+   * The door that a path which is none was probably meant for, so that its client understands the refusal: the one with
+   * the route that begins most like it, of several the shortest. Null: none begins like it.
    */
   nearest(path: string): Door | null {
     const segments = segmentsOf(path);

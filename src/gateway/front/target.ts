@@ -12,7 +12,10 @@ export interface RequestTarget {
   readonly authority: string | null;
 }
 
-/** Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent escape. */
+/**
+ * Reads the target of a request line, in origin form or absolute form. Throws `invalid_request` on a broken percent
+ * escape.
+ */
 export function parseTarget(written: string): RequestTarget {
   const url = written.startsWith("/") && !written.includes("//") ? written : normalized(written);
   const query = url.indexOf("?");

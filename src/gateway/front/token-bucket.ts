@@ -1,8 +1,8 @@
 const MINUTE_MS = 60_000;
 
 /**
- * Tokens of one key within a minute. What is used drains at the rate of the limit; what runs counts as the key's requests
- * did lately, until its own number is known.
+ * Tokens of one key within a minute. What is used drains at the rate of the limit; what runs counts as the key's
+ * requests did lately, until its own number is known.
  */
 export class TokenBucket {
   #used = 0;

@@ -17,7 +17,8 @@ export interface AnswerTranslator {
   /** What one object of the stream becomes; "": nothing. The last may hold no choice, but the usage. */
   chunk(chunk: JsonObject): string;
   /**
-   * Writes chunks that differ from this one, which `chunk` has just written, in nothing but a content that is not empty:
+   * Writes chunks that differ from this one, which `chunk` has just written, in nothing but a content that is not
+   * empty:
    * byte for byte what `chunk` would make of them. Null: `chunk` must see them. Missing: always.
    */
   likewise?(chunk: JsonObject): ContentFrame | null;

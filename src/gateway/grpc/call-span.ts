@@ -3,7 +3,10 @@ import { type Span, spanOf, type Tracer } from "../../core/trace.ts";
 
 const TRACE_HEADERS = ["traceparent", "tracestate"] as const;
 
-/** The server's span of a gRPC call. Null where it is part of no trace. `path`: the method's, such as `/package.Service/Method`. */
+/**
+ * The server's span of a gRPC call. Null where it is part of no trace. `path`: the method's, such as
+ * `/package.Service/Method`.
+ */
 export function beginCall(
   tracer: Tracer | null,
   path: string,

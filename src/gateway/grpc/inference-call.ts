@@ -89,7 +89,10 @@ async function whole(
     : inferResponseOf(answer.whole(JSON.parse(body.toString()) as JsonObject), isRaw);
 }
 
-/** Admits a request, reads it and has it answered. The caller's disconnecting and its deadline end the work, in every phase. */
+/**
+ * Admits a request, reads it and has it answered. The caller's disconnecting and its deadline end the work, in every
+ * phase.
+ */
 async function served<T>(
   options: ForwardOptions,
   call: GrpcCall,

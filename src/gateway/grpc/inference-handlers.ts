@@ -125,9 +125,9 @@ export function makeInferenceHandlers(options: InferenceHandlerOptions): Inferen
 }
 
 /**
- * Serves the requests of a stream beside each other. What is wrong with one is its own answer; the others go on. Each is
- * asked for its key: when that opens nothing any more, the stream takes no other request and ends so, after the answers
- * that have begun.
+ * Serves the requests of a stream beside each other. What is wrong with one is its own answer; the others go on. Each
+ * is asked for its key: when that opens nothing any more, the stream takes no other request and ends so, after the
+ * answers that have begun.
  */
 function streamInfer(
   options: InferenceHandlerOptions,

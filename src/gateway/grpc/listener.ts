@@ -27,9 +27,9 @@ interface Loaded {
 }
 
 /**
- * The address of `assistant.AssistantService`, `assistant.ModelService` and `inference.GRPCInferenceService`. The port is
- * bound like any other; the gRPC library, which takes longer to load than the rest of the daemon and 30 MB of memory, comes
- * with the first connection.
+ * The address of `assistant.AssistantService`, `assistant.ModelService` and `inference.GRPCInferenceService`. The port
+ * is bound like any other; the gRPC library, which takes longer to load than the rest of the daemon and 30 MB of
+ * memory, comes with the first connection.
  */
 export class GrpcListener {
   readonly #options: GrpcOptions;

@@ -1,6 +1,8 @@
 import { AssistantError } from "../../core/errors.ts";
 
-/** What a message of src/api/open-inference.proto holds that can be much larger decoded than encoded, by field number. */
+/**
+ * What a message of src/api/open-inference.proto holds that can be much larger decoded than encoded, by field number.
+ */
 interface Shape {
   readonly messages: Readonly<Record<number, Shape>>;
   /** Numbers that follow each other without a tag each. */
@@ -24,8 +26,9 @@ const FIXED32 = 5;
 const MAX_VARINT_BYTES = 10;
 
 /**
- * Throws `invalid_request` where an encoded ModelInferRequest would become very many objects: two bytes can stand for one that takes a
- * hundred, and the library makes all of them before anybody can look. What models take here stays far below.
+ * Throws `invalid_request` where an encoded ModelInferRequest would become very many objects: two bytes can stand for
+ * one that takes a hundred, and the library makes all of them before anybody can look. What models take here stays far
+ * below.
  */
 export function checkInferMessage(bytes: Buffer): void {
   let fields = 0;

@@ -104,7 +104,10 @@ export class GrpcSink implements AnswerSink {
     throw new Error("a gRPC caller takes no chunk framing");
   }
 
-  /** What a model or a route refuses is an answer like any other; what the daemon refuses, or fails at, is a gRPC status. */
+  /**
+   * What a model or a route refuses is an answer like any other; what the daemon refuses, or fails at, is a gRPC
+   * status.
+   */
   fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
     const { reply, door, requestId, streamed } = this.#options;
     if (this.#status === null) {

@@ -12,8 +12,8 @@ const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
  * Reads the presets that came with Assistant, those in `presets/` beside config.toml, and those in `HF_PRESETS_DIR`; a
- * later one of the same name replaces an earlier one. Never rejects: a file or an entry that cannot be used is left out,
- * and a notice says why.
+ * later one of the same name replaces an earlier one. Never rejects: a file or an entry that cannot be used is left
+ * out, and a notice says why.
  */
 export async function loadPresets(paths: Pick<Paths, "configFile">, env: Environment): Promise<Presets> {
   const notices: ConfigNotice[] = [];

@@ -18,8 +18,8 @@ export const mayBePreset = (written: string): boolean =>
   NAME.test(written) && !/\.gguf$/i.test(written) && catalogEntry(written.replace(/:latest$/, "")) === null;
 
 /**
- * What to pull for what somebody wrote: a preset's file under the preset's name, `NAME:Q8_0` for another quantization of
- * it, and everything else as it is written. Throws `unknown_source` for a name that nothing has, and `usage` for a
+ * What to pull for what somebody wrote: a preset's file under the preset's name, `NAME:Q8_0` for another quantization
+ * of it, and everything else as it is written. Throws `unknown_source` for a name that nothing has, and `usage` for a
  * preset that has no weights.
  */
 export function pullOrder(written: string, presets: Presets): PullOrder {

@@ -163,7 +163,10 @@ async function keep(job: Job, arrived: readonly Arrived[], store: ModelStore): P
   return { ...facts, file: path, projector: null, alreadyPresent: false };
 }
 
-/** The folder gets its name when all files in it are there: a crash before leaves a download to go on with, a crash after a whole model. */
+/**
+ * The folder gets its name when all files in it are there: a crash before leaves a download to go on with, a crash
+ * after a whole model.
+ */
 async function keepAll(job: Job, arrived: readonly Arrived[], store: ModelStore): Promise<PulledModel> {
   const { name, reference, licence } = job;
   const { weightsDir } = store;

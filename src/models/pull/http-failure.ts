@@ -19,7 +19,10 @@ function hint(status: number): string {
   return status === 407 ? " (the proxy wants a password)" : "";
 }
 
-/** Whatever a transfer threw, as a reason that names the host and says what happened. A full or closed disk keeps its own code. */
+/**
+ * Whatever a transfer threw, as a reason that names the host and says what happened. A full or closed disk keeps its
+ * own code.
+ */
 export function inWords(error: unknown, url: URL, timing: Pick<PullTiming, "connectMs" | "stallMs">): unknown {
   if (isAssistantError(error)) return error;
   const { code, host, message } = error as NodeJS.ErrnoException & { readonly host?: string };

@@ -38,7 +38,10 @@ export interface HttpSession extends AsyncDisposable {
 const MAX_REDIRECTS = 10;
 const MAX_TEXT_BYTES = 64 * 2 ** 20;
 
-/** Connections through the proxies of `env`, with the limits of `timing`. Dispose it: open connections keep the process alive. */
+/**
+ * Connections through the proxies of `env`, with the limits of `timing`. Dispose it: open connections keep the process
+ * alive.
+ */
 export function httpSession(
   { env, timing, signal, expected }: Pick<Delivery, "env" | "timing" | "signal" | "expected">,
   access: HttpAccess,

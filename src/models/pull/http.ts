@@ -69,7 +69,10 @@ async function headOf(body: AsyncIterable<Buffer>, bytes: number): Promise<Buffe
   return Buffer.concat(chunks).subarray(0, bytes);
 }
 
-/** Whether another attempt may go on where this one broke. A wrong answer stays wrong, a full disk stays full, and a source that never sent a byte is not waited for again. */
+/**
+ * Whether another attempt may go on where this one broke. A wrong answer stays wrong, a full disk stays full, and a
+ * source that never sent a byte is not waited for again.
+ */
 function isBroken(error: unknown, hasBytes: boolean): boolean {
   if (isAssistantError(error)) return false;
   if (error instanceof HttpFailure) return error.status >= 500 || error.status === 429;

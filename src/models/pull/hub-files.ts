@@ -24,8 +24,8 @@ export interface Choice {
 }
 
 /**
- * Quantizations in the order in which they are preferred where none is named: what llama.cpp and Ollama take, its nearest
- * relatives, larger ones, and smaller ones for machines where these do not fit.
+ * Quantizations in the order in which they are preferred where none is named: what llama.cpp and Ollama take, its
+ * nearest relatives, larger ones, and smaller ones for machines where these do not fit.
  */
 const PREFERRED = [
   ..."Q4_K_M UD-Q4_K_XL Q4_K_L Q4_K_S Q4_1 IQ4_NL Q4_0 IQ4_XS MXFP4 Q5_K_M Q5_K_S Q6_K Q8_0".split(" "),
@@ -35,7 +35,10 @@ const PREFERRED = [
 /** Cache and buffers come on top of the weights. */
 const MEMORY_PER_BYTE = 1.15;
 
-/** The files of one model of a repository. Throws `unknown_source` with what the repository has, or what would fit. Pure. */
+/**
+ * The files of one model of a repository. Throws `unknown_source` with what the repository has, or what would fit.
+ * Pure.
+ */
 export function chooseFiles(files: readonly RepositoryFile[], choice: Choice): FileSet {
   const paths = files.map(({ path }) => path);
   const { models, missing } = modelsAmong(paths);
@@ -90,7 +93,10 @@ function named(file: string, repo: string, paths: readonly string[], missing: re
   return { weights: parts, projector: projector === file || /mmproj/i.test(basename(file)) ? null : projector };
 }
 
-/** Matches `Q4_K_M` in `tiny-Q4_K_M.gguf`, `tiny.Q4_K_M.gguf` and `Q4_K_M/tiny-00001-of-00002.gguf`; plainer names first. */
+/**
+ * Matches `Q4_K_M` in `tiny-Q4_K_M.gguf`, `tiny.Q4_K_M.gguf` and `Q4_K_M/tiny-00001-of-00002.gguf`; plainer names
+ * first.
+ */
 function ofQuantization(models: readonly FileSet[], tag: string): FileSet[] {
   const pattern = new RegExp(`(^|[-./])${tag.toLowerCase().replaceAll(".", "\\.")}([-./]|$)`);
   return models

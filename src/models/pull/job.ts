@@ -41,7 +41,9 @@ interface Facts extends Omit<Job, "path"> {
   readonly checkedBySources?: true;
 }
 
-/** Reads the reference and looks up, on the hub or the other machine, what it leaves open. Nothing is downloaded yet. */
+/**
+ * Reads the reference and looks up, on the hub or the other machine, what it leaves open. Nothing is downloaded yet.
+ */
 export async function planPull(text: string, options: PullOptions, signal: AbortSignal): Promise<Job> {
   const sha256 = checkDigest(options.sha256 ?? null);
   const facts = options.from

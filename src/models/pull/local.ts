@@ -8,7 +8,10 @@ import { isVoiceFile, voicePart } from "../voice.ts";
 import { ownerOfFolderReads } from "./modes.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 
-/** The files of the model at a path: a file, with the other parts of its model, or a folder that holds one model. Throws `unknown_source`. */
+/**
+ * The files of the model at a path: a file, with the other parts of its model, or a folder that holds one model. Throws
+ * `unknown_source`.
+ */
 export async function localFiles(path: string): Promise<FileSet> {
   const found = await stat(path).catch(() => null);
   // What is wrong with a file is said when it is read.
@@ -60,7 +63,10 @@ export function localSource(path: string): Source {
   };
 }
 
-/** What makes a Piper voice one file, of the config beside it; null where there is none, as with one that was exported. Throws `model_invalid`. */
+/**
+ * What makes a Piper voice one file, of the config beside it; null where there is none, as with one that was exported.
+ * Throws `model_invalid`.
+ */
 async function voiceConfig(file: string): Promise<Buffer | null> {
   const beside = `${file}.json`;
   const text = await readFile(beside, "utf8").catch((error: NodeJS.ErrnoException) => {

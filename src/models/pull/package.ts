@@ -5,7 +5,10 @@ import { AssistantError } from "../../core/errors.ts";
 import { seconds } from "./http-failure.ts";
 import { type Delivery, nothingKnown, type Source } from "./types.ts";
 
-/** A package of a registry, fetched by the registry's own client: the index, mirror, proxy and certificates that the user has set up hold. */
+/**
+ * A package of a registry, fetched by the registry's own client: the index, mirror, proxy and certificates that the
+ * user has set up hold.
+ */
 export interface PackageClient {
   /** For progress, errors and the manifest, with the version where one is asked for. */
   readonly label: string;
@@ -42,8 +45,8 @@ export function packageSource(client: PackageClient): Source {
     async deliver(delivery) {
       const { into, needRoom, report, signal } = delivery;
       await needRoom((client.archiveBytes ?? 0) + (delivery.expected.bytes ?? 0));
-      // On the disk of the store: the place for temporary files is often small. Of one name for each model, so that what a
-      // killed pull left behind is cleared away by the next.
+      // On the disk of the store: the place for temporary files is often small. Of one name for each model, so that
+      // what a killed pull left behind is cleared away by the next.
       const folder = `${into.path}.package`;
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder);

@@ -41,7 +41,9 @@ export class PartialFile {
     return this.#note?.validator ?? null;
   }
 
-  /** Opens it for the bytes of `key`: what is there from the same source is kept and hashed, anything else thrown away. */
+  /**
+   * Opens it for the bytes of `key`: what is there from the same source is kept and hashed, anything else thrown away.
+   */
   async begin(key: string, signal: AbortSignal, onHashed: (bytes: number) => void = () => {}): Promise<void> {
     await this.close();
     const note = await this.#readNote();
@@ -77,7 +79,10 @@ export class PartialFile {
     }
   }
 
-  /** Becomes another name of `file`, without copying. Rejects with `EXDEV` or `EPERM` where the file system cannot; it is empty then. */
+  /**
+   * Becomes another name of `file`, without copying. Rejects with `EXDEV` or `EPERM` where the file system cannot; it
+   * is empty then.
+   */
   async linkTo(file: string, signal: AbortSignal, onHashed: (bytes: number) => void): Promise<void> {
     await this.discard();
     await link(file, this.path);

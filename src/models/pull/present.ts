@@ -76,7 +76,10 @@ async function digestOfImport(job: Job, model: StoredModel, signal: AbortSignal)
   return found?.isFile() && found.size === model.bytes ? sha256Of(job.path, signal) : null;
 }
 
-/** Places of this machine that have the bytes already: another model, or a pull that was ended when all files were there. */
+/**
+ * Places of this machine that have the bytes already: another model, or a pull that was ended when all files were
+ * there.
+ */
 export async function storedSources(
   { name, expected: { sha256 } }: WantedFile,
   model: string,

@@ -12,7 +12,10 @@ export class Rate {
     this.#now = now;
   }
 
-  /** Takes what has arrived so far and returns the rate, or null while too little is known. Another `subject` begins anew. */
+  /**
+   * Takes what has arrived so far and returns the rate, or null while too little is known. Another `subject` begins
+   * anew.
+   */
   add(subject: string, bytes: number): number | null {
     const at = this.#now();
     if (subject !== this.#subject) this.#samples = [];

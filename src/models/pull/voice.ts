@@ -12,8 +12,8 @@ import { type Delivery, type Expected, nothingKnown, type Source } from "./types
 export type OpenSource = Source & Required<Pick<Source, "peek">>;
 
 /**
- * A Piper voice whose two files, `NAME.onnx` and its config, are at two addresses, and become one. `expected`: of `NAME.onnx`,
- * since of both in one no source has a digest.
+ * A Piper voice whose two files, `NAME.onnx` and its config, are at two addresses, and become one. `expected`: of
+ * `NAME.onnx`, since of both in one no source has a digest.
  */
 export function voiceSource(voice: Source, config: OpenSource, expected: Expected): Source {
   return {
@@ -39,12 +39,18 @@ async function configText(config: OpenSource, delivery: Delivery): Promise<strin
 
 const ARCHIVE = /\.(?:tar(?:\.(?:bz2|gz|xz))?|tgz|tbz2?)$/i;
 
-/** Whether the file holds a voice's files, by its name: the archives in which Piper's and sherpa-onnx's voices are given out. */
+/**
+ * Whether the file holds a voice's files, by its name: the archives in which Piper's and sherpa-onnx's voices are given
+ * out.
+ */
 export const isVoiceArchive = (file: string): boolean => ARCHIVE.test(file);
 
 export const withoutArchiveSuffix = (file: string): string => file.replace(ARCHIVE, "");
 
-/** A Piper voice in a tar archive; the machine's tar reads its two files, and unpacks nothing else. `expected`: of the archive. */
+/**
+ * A Piper voice in a tar archive; the machine's tar reads its two files, and unpacks nothing else. `expected`: of the
+ * archive.
+ */
 export function voiceArchiveSource(archive: Source, expected: Expected): Source {
   return {
     label: archive.label,

@@ -1,7 +1,10 @@
 import { type Entry, openPromise } from "yauzl";
 import { AssistantError } from "../../core/errors.ts";
 
-/** Reads one member of a zip archive in order (null: its only GGUF file), without unpacking the rest or trusting any path inside. */
+/**
+ * Reads one member of a zip archive in order (null: its only GGUF file), without unpacking the rest or trusting any
+ * path inside.
+ */
 export async function extractMember(
   archive: string,
   member: string | null,

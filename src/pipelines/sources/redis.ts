@@ -13,8 +13,8 @@ const GIVE_BACK_MS = 2_000;
 const STALE_MS = 60_000;
 
 /**
- * Messages of a list, a stream or a channel. Of lists each waits in `KEY:taken` while it is answered, and one that can never
- * be goes to `KEY:failed`; of streams the consumer group keeps account. What a channel has sent is sent once.
+ * Messages of a list, a stream or a channel. Of lists each waits in `KEY:taken` while it is answered, and one that can
+ * never be goes to `KEY:failed`; of streams the consumer group keeps account. What a channel has sent is sent once.
  */
 export function redisSource(settings: SourceSettings["redis"], ports: SourcePorts): Source {
   const { type, key } = placeOf(settings);

@@ -28,7 +28,9 @@ interface DifyEvent {
 const SERVICE = "Dify";
 const ANSWERS: ReadonlySet<string> = new Set(["message", "agent_message"]);
 
-/** Asks an application of Dify, by its API for chats. The client learns the ids with which it goes on in a frame `info`. */
+/**
+ * Asks an application of Dify, by its API for chats. The client learns the ids with which it goes on in a frame `info`.
+ */
 export function difyStage(settings: StageSettings["dify"], read: ReadVariable): Stage {
   const { api_key_env: variable, inputs = {}, split = true } = settings;
   const base = settings.url.replace(/\/+$/, "");

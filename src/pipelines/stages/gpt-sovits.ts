@@ -6,7 +6,10 @@ import type { Stage } from "../stage.ts";
 
 const SERVICE = "GPT-SoVITS";
 
-/** Has GPT-SoVITS speak each text, in the voice of a recording that the settings, or a request's `voice` and `emotion`, name. */
+/**
+ * Has GPT-SoVITS speak each text, in the voice of a recording that the settings, or a request's `voice` and `emotion`,
+ * name.
+ */
 export function gptSovitsStage(settings: StageSettings["gpt-sovits"]): Stage {
   const base = settings.url.replace(/\/+$/, "");
   return {

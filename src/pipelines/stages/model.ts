@@ -3,7 +3,10 @@ import type { JsonObject } from "../../core/inference.ts";
 import { spoken } from "../sentences.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
-/** Asks a model of this daemon: each text is a question, whose answer goes to the client as it comes and on by sentences. */
+/**
+ * Asks a model of this daemon: each text is a question, whose answer goes to the client as it comes and on by
+ * sentences.
+ */
 export const modelStage = ({ model, system, split = true, options }: StageSettings["model"]): Stage => {
   const messagesFor = (text: string, { messages }: StageContext): readonly unknown[] => {
     const asked = messages ?? [{ role: "user", content: text }];

@@ -7,8 +7,8 @@ const BOUND = 1.25;
 const MARK = 1;
 
 /**
- * Consistent hashing of a prompt's beginning, with bounded loads: of the instances that are not over 1.25 × the mean, the
- * one for which the hash of both is highest (rendezvous hashing).
+ * Consistent hashing of a prompt's beginning, with bounded loads: of the instances that are not over 1.25 × the mean,
+ * the one for which the hash of both is highest (rendezvous hashing).
  */
 export const boundedHash: RoutingPolicy = {
   shortestFirst: false,

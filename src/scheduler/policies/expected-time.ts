@@ -7,7 +7,10 @@ import { firstFree, type RoutingPolicy } from "./policy.ts";
 const MAX_HOLDERS = 16;
 /** With this many instances or fewer, all are compared. */
 const FEW = 8;
-/** Requests that may wait for one instance while they could begin elsewhere: all of them are looked at again whenever something happens there. */
+/**
+ * Requests that may wait for one instance while they could begin elsewhere: all of them are looked at again whenever
+ * something happens there.
+ */
 const MAX_PARKED = 4;
 /** Instances that are looked at for one that is free soon. */
 const LOOKED_AT = 8;
@@ -26,10 +29,11 @@ interface Candidate {
 }
 
 /**
- * The instance with the least cost (see cost.ts). A conversation so stays with the instance that had its last turn, unless to
- * wait there takes longer than to compute all of it elsewhere, three times over. For one that begins, what all begin with does
- * not tie it to the instance that was the first to hold it. A request waits for an instance that holds its beginning where that is
- * quicker than to start cold now, and all wait while every instance has prompts enough.
+ * The instance with the least cost (see cost.ts). A conversation so stays with the instance that had its last turn,
+ * unless to wait there takes longer than to compute all of it elsewhere, three times over. For one that begins, what
+ * all begin with does not tie it to the instance that was the first to hold it. A request waits for an instance that
+ * holds its beginning where that is quicker than to start cold now, and all wait while every instance has prompts
+ * enough.
  */
 export const expectedTime: RoutingPolicy = {
   shortestFirst: true,
@@ -80,7 +84,10 @@ export const expectedTime: RoutingPolicy = {
 const takesNow = (instance: InstanceRecord, now: number): boolean =>
   !instance.isMeasured || instance.prefillWaitMs(now) <= AHEAD_MS;
 
-/** The instance that has worked off its prompts first. The heap has them in the order in which they should have: one that is late is not the first. */
+/**
+ * The instance that has worked off its prompts first. The heap has them in the order in which they should have: one
+ * that is late is not the first.
+ */
 function soonest({ available }: ModelRecord, now: number): InstanceRecord | null {
   let best: InstanceRecord | null = null;
   let leastMs = Number.POSITIVE_INFINITY;
@@ -95,7 +102,10 @@ function soonest({ available }: ModelRecord, now: number): InstanceRecord | null
 
 type Held = readonly HeldPrefix<InstanceRecord>[];
 
-/** All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and how much of it each holds. */
+/**
+ * All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and
+ * how much of it each holds.
+ */
 function candidates(
   model: ModelRecord,
   held: Held,
@@ -149,7 +159,8 @@ function beginningOf(held: Held, promptTokens: number, instances: Iterable<Insta
 
 /**
  * Tokens of a common beginning that are not lost when the instance computes them: it will need them for its part of the
- * conversations to come, and while its cache has room they push nothing out. At most as many as it holds less than others.
+ * conversations to come, and while its cache has room they push nothing out. At most as many as it holds less than
+ * others.
  */
 function investedTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, cachedTokens: number): number {
   const held = instance.prefixes.tokens;
@@ -157,7 +168,10 @@ function investedTokens({ commonTokens, mostHeld }: Beginning, instance: Instanc
   return roomShare * Math.max(0, Math.min(commonTokens - cachedTokens, mostHeld - held));
 }
 
-/** A conversation that begins will come back, and finds those there that live there: its own tokens count the more, the more the instance holds. */
+/**
+ * A conversation that begins will come back, and finds those there that live there: its own tokens count the more, the
+ * more the instance holds.
+ */
 function crowdingTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, promptTokens: number): number {
   return mostHeld === 0 ? 0 : ((promptTokens - commonTokens) * instance.prefixes.tokens) / mostHeld;
 }

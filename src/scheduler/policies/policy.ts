@@ -17,7 +17,10 @@ export interface RoutingPolicy {
   /** Whether, within a tenant and a priority, short prompts go before long ones. */
   readonly shortestFirst: boolean;
   rank(instance: InstanceRecord): number;
-  /** Called only while an instance of the model has a free slot. `now` is epoch ms; an `urgent` request waits for nobody. */
+  /**
+   * Called only while an instance of the model has a free slot. `now` is epoch ms; an `urgent` request waits for
+   * nobody.
+   */
   route(model: ModelRecord, request: RequestRecord, now: number, urgent: boolean): Routing;
 }
 

@@ -100,7 +100,9 @@ function textMarks(before: string, prompt: string): PrefixMark[] {
   return marks;
 }
 
-/** Every boundary hashes the one before it and what came since: one pass over the prompt, and no hash object to keep. */
+/**
+ * Every boundary hashes the one before it and what came since: one pass over the prompt, and no hash object to keep.
+ */
 const chained = (previous: string, text: string): string => hash("sha1", previous + text, "hex");
 
 /** With its length before it, so that two texts cannot be divided another way and hash the same. */

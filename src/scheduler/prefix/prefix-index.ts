@@ -25,7 +25,10 @@ export interface InstancePrefixes {
 
 interface Conversation {
   readonly marks: readonly PrefixMark[];
-  /** Of each mark, who holds it: to be forgotten without a search among all marks of the model. Empty while a request is at work on it. */
+  /**
+   * Of each mark, who holds it: to be forgotten without a search among all marks of the model. Empty while a request is
+   * at work on it.
+   */
   holders: readonly Holders<unknown>[];
   readonly tokens: number;
   /** Grows with every use on any instance of the model; below 0 for one that was given, and not used so far. */
@@ -44,14 +47,17 @@ export interface PreviousTurn {
 export type SleepingConversation = Pick<Conversation, "marks" | "tokens">;
 
 const MAX_FORGOTTEN = 8;
-/** An engine that has less than this share of a conversation's last prompt has lost it. Templates leave some of it out of the next one. */
+/**
+ * An engine that has less than this share of a conversation's last prompt has lost it. Templates leave some of it out
+ * of the next one.
+ */
 const KEPT_SHARE = 0.75;
 
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
 
 /**
- * Tokens that one of the prefix's holders has of the prompt. Where a prompt ended with the prefix it has the answer too, which is the
- * prompt's next message.
+ * Tokens that one of the prefix's holders has of the prompt. Where a prompt ended with the prefix it has the answer
+ * too, which is the prompt's next message.
  */
 export function heldTokens<Owner extends { readonly prefixes: InstancePrefixes }>(
   owner: Owner,
@@ -65,7 +71,8 @@ export function heldTokens<Owner extends { readonly prefixes: InstancePrefixes }
  * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
  * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
  *
- * It is a belief, not a fact: set when an answer ends (`begin` at dispatch, `rest` at the end), and mended by what the engine reports.
+ * It is a belief, not a fact: set when an answer ends (`begin` at dispatch, `rest` at the end), and mended by what the
+ * engine reports.
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
   readonly #holders = new Map<string, Holders<Owner>>();
@@ -90,9 +97,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance works on a prompt with these marks from now on, and has it for nobody else: a slot that is busy cannot be
-   * copied from, and what it held before is written over. What no longer fits into `capacityTokens` is forgotten, the
-   * least recently used first. Returns the conversation's previous turn there, or null when it is new.
+   * The instance works on a prompt with these marks from now on, and has it for nobody else: a slot that is busy cannot
+   * be copied from, and what it held before is written over. What no longer fits into `capacityTokens` is forgotten,
+   * the least recently used first. Returns the conversation's previous turn there, or null when it is new.
    */
   begin(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
     const tip = marks[marks.length - 1];
@@ -124,8 +131,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by the engine
-   * both times: our own estimates are half or twice the truth for some texts, and would have it lose what it has.
+   * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by
+   * the engine both times: our own estimates are half or twice the truth for some texts, and would have it lose what it
+   * has.
    */
   reported(
     owner: Owner,
@@ -160,8 +168,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance was given these conversations, used last first, without working on them: they are older than all that it
-   * has, and displace nothing.
+   * The instance was given these conversations, used last first, without working on them: they are older than all that
+   * it has, and displace nothing.
    */
   remember(owner: Owner, conversations: readonly SleepingConversation[], capacityTokens: number): void {
     const held = owner.prefixes;
@@ -192,9 +200,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The engine had less of a conversation that it last worked on at `use` than it had then: it has thrown away more than
-   * we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are forgotten
-   * at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
+   * The engine had less of a conversation that it last worked on at `use` than it had then: it has thrown away more
+   * than we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are
+   * forgotten at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
    */
   #lost(owner: Owner, use: number): void {
     let forgotten = 0;

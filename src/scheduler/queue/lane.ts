@@ -8,7 +8,10 @@ export interface Queued<Item extends Queued<Item>> {
   readonly arrivedAt: number;
   /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
   readonly turnAt: number;
-  /** When it has to begin at the latest so that its answer is in time (epoch ms); Infinity where that is far away or not said. */
+  /**
+   * When it has to begin at the latest so that its answer is in time (epoch ms); Infinity where that is far away or not
+   * said.
+   */
   readonly startBy: number;
   lane: Lane<Item> | null;
   /** Order of arrival; equal times are told apart by it. */

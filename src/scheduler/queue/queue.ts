@@ -2,13 +2,16 @@ import { IndexedHeap } from "../structures/heap.ts";
 import { Accounts } from "./accounts.ts";
 import { Lane, type Level, type Queued } from "./lane.ts";
 
-/** What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost. */
+/**
+ * What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost.
+ */
 const TURN_WORK = 1000;
 
 /**
  * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
- * counters); within a tenant who has to begin soon because of a deadline, then the least `turnAt`. A tenant's priority that has not been served for `maxWaitMs` although
- * it waits has the next turn, with its oldest request, whatever the others' priorities.
+ * counters); within a tenant who has to begin soon because of a deadline, then the least `turnAt`. A tenant's priority
+ * that has not been served for `maxWaitMs` although it waits has the next turn, with its oldest request, whatever the
+ * others' priorities.
  *
  * Adding, taking and removing are O(log n).
  */
@@ -22,7 +25,10 @@ export class RequestQueue<Item extends Queued<Item>> {
   #size = 0;
   #serial = 0;
   maxWaitMs = 60_000;
-  /** How long it takes until all who wait now have begun: who has to begin sooner cannot wait for every turn of the others. */
+  /**
+   * How long it takes until all who wait now have begun: who has to begin sooner cannot wait for every turn of the
+   * others.
+   */
   drainMs = 0;
 
   get size(): number {
@@ -195,7 +201,10 @@ export class RequestQueue<Item extends Queued<Item>> {
   }
 }
 
-/** Highest priority first, then the least served tenant; of equals, as after a lift, the one that was served longest ago. */
+/**
+ * Highest priority first, then the least served tenant; of equals, as after a lift, the one that was served longest
+ * ago.
+ */
 function isNext<Item extends Queued<Item>>(a: Lane<Item>, b: Lane<Item>): boolean {
   if (a.level !== b.level) return a.level.priority > b.level.priority;
   return a.counter === b.counter ? a.servedAt < b.servedAt : a.counter < b.counter;

@@ -3,7 +3,8 @@ type Placed<Key extends string> = { [Name in Key]: number };
 
 /**
  * A binary heap whose items know their place in it, so that any item can be moved or removed in O(log n). An item that
- * is in several heaps at a time has a property for its place in each. Call `update` after a change of what `before` compares.
+ * is in several heaps at a time has a property for its place in each. Call `update` after a change of what `before`
+ * compares.
  */
 export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapIndex"> {
   readonly #items: Item[] = [];

@@ -9,8 +9,8 @@ const NAMES = `${KEY_PREFIX}blobs`;
 const keyOf = (name: string): string => `${KEY_PREFIX}b:${name}`;
 
 /**
- * Contents of files in Redis, where every daemon finds them: a hash of numbered pieces for each. `blobs` holds all names with
- * the time of writing; one that is being written is there too, so that what a writer left behind is swept.
+ * Contents of files in Redis, where every daemon finds them: a hash of numbered pieces for each. `blobs` holds all
+ * names with the time of writing; one that is being written is there too, so that what a writer left behind is swept.
  */
 export class RedisBlobs implements Blobs {
   readonly #connection: RedisConnection;

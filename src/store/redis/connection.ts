@@ -37,8 +37,9 @@ export interface RedisCommands {
 }
 
 /**
- * One connection to Redis or Valkey, and one for subscriptions once there are any. They come back by themselves. No command
- * is sent twice: whoever asked for one that was under way when the connection was lost learns that its fate is not known.
+ * One connection to Redis or Valkey, and one for subscriptions once there are any. They come back by themselves. No
+ * command is sent twice: whoever asked for one that was under way when the connection was lost learns that its fate is
+ * not known.
  */
 export class RedisConnection implements RedisCommands {
   /** Of this process, among those on the same Redis. */

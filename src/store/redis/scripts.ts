@@ -55,9 +55,9 @@ const script = (body: string): Script => {
 
 export const scripts = {
   /**
-   * now, sender, channel, limits, then for each of them: tenant, records, bytes; then for each write: op, collection, id,
-   * expectation or '', and for a put: tenant, JSON, expiry, counted bytes, pairs, index, values … Answers 1 and revisions, or
-   * 0 and the write that failed, or 2, the limit that does not hold, and what is held.
+   * now, sender, channel, limits, then for each of them: tenant, records, bytes; then for each write: op, collection,
+   * id, expectation or '', and for a put: tenant, JSON, expiry, counted bytes, pairs, index, values … Answers 1 and
+   * revisions, or 0 and the write that failed, or 2, the limit that does not hold, and what is held.
    */
   commit: script(`
 local now, sender, at = tonumber(ARGV[1]), ARGV[2], 4
@@ -242,7 +242,10 @@ end
 return 0
 `),
 
-  /** oldest time of writing that is kept without a record, how many to pass over, collections that have blobs; how many were deleted and kept */
+  /**
+   * oldest time of writing that is kept without a record, how many to pass over, collections that have blobs; how many
+   * were deleted and kept
+   */
   sweepBlobs: script(`
 local removed, kept = 0, 0
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'blobs', '-inf', '(' .. ARGV[1], 'LIMIT', ARGV[2], 500)) do

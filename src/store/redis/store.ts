@@ -52,7 +52,10 @@ interface Known extends Shape {
 
 export interface RedisStoreOptions {
   readonly url: string;
-  /** Called with a sentence for people: what is wrong with the server's settings, and when the connection is lost or back. */
+  /**
+   * Called with a sentence for people: what is wrong with the server's settings, and when the connection is lost or
+   * back.
+   */
   readonly report: (problem: string) => void;
   /** False: what is asked fails until the server can be reached. Default: it must be there now. */
   readonly isRequired?: boolean;
@@ -60,8 +63,8 @@ export interface RedisStoreOptions {
 }
 
 /**
- * The store of daemons that form a cluster, in Redis or Valkey. Every call is one script, so that a commit is whole and each
- * read sees one state.
+ * The store of daemons that form a cluster, in Redis or Valkey. Every call is one script, so that a commit is whole and
+ * each read sees one state.
  */
 export class RedisStore implements Store {
   readonly isShared = true as const;

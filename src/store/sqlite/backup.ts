@@ -10,8 +10,9 @@ export interface BackupResult {
 }
 
 /**
- * Copies the store in `from` to the directory `to`, which must not exist yet, while a daemon may go on writing: all records
- * as they are at one moment, and every content that they name. The copy gets its name when it is whole. Throws `file_exists`.
+ * Copies the store in `from` to the directory `to`, which must not exist yet, while a daemon may go on writing: all
+ * records as they are at one moment, and every content that they name. The copy gets its name when it is whole. Throws
+ * `file_exists`.
  */
 export async function backUp(from: string, to: string, store: SqliteStore): Promise<BackupResult> {
   const partial = `${to}.part`;

@@ -10,13 +10,16 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** Reads and written records. Copying a batch to the thread holds up the daemon, and what comes after it waits for all of it. */
+/**
+ * Reads and written records. Copying a batch to the thread holds up the daemon, and what comes after it waits for all
+ * of it.
+ */
 const MAX_BATCH = 500;
 const THREAD = programFile("src/store/sqlite/thread-program");
 
 /**
- * The way to the thread that has the database. One batch is under way at a time; what is asked meanwhile goes together in
- * the next. The thread starts with the first request, and keeps the process alive only while it has work.
+ * The way to the thread that has the database. One batch is under way at a time; what is asked meanwhile goes together
+ * in the next. The thread starts with the first request, and keeps the process alive only while it has work.
  */
 export class Channel {
   readonly #data: ThreadData;

@@ -14,7 +14,10 @@ const SQLITE_CORRUPT = 11;
 const CACHE_KIB = 8_192;
 const MAX_WAL_BYTES = 64 * 2 ** 20;
 
-/** The store's own tables, by version: each brings a file from the version before. Tables of collections follow their specifications. */
+/**
+ * The store's own tables, by version: each brings a file from the version before. Tables of collections follow their
+ * specifications.
+ */
 const MIGRATIONS: readonly string[] = [
   "CREATE TABLE collections (name TEXT PRIMARY KEY, shape TEXT NOT NULL) STRICT;",
   `CREATE TABLE held (tenant TEXT NOT NULL, collection TEXT NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,

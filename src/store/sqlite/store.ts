@@ -34,7 +34,9 @@ const DATABASE = "records.db";
 const REMOVED_AT_ONCE = 500;
 /** What others ask for waits for one such part. */
 const EXPIRED_AT_ONCE = 50;
-/** After each part, as many times as long as it took: a day's tasks that expire together do not keep the thread busy. */
+/**
+ * After each part, as many times as long as it took: a day's tasks that expire together do not keep the thread busy.
+ */
 const REST_AFTER_EXPIRING = 3;
 
 /** The embedded store: SQLite in a thread, and files. Before the first write there are neither thread nor files. */

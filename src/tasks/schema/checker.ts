@@ -20,8 +20,8 @@ const START_TIMEOUT_MS = 30_000;
 const HEAP_MIB = 128;
 
 /**
- * Checks answers against JSON Schemas, one at a time, in a thread: a pattern may never finish. The thread starts with the
- * first request, does not keep the process alive, and is replaced when a request takes too long.
+ * Checks answers against JSON Schemas, one at a time, in a thread: a pattern may never finish. The thread starts with
+ * the first request, does not keep the process alive, and is replaced when a request takes too long.
  */
 export class SchemaChecker {
   readonly #timeoutMs: number;

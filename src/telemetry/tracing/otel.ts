@@ -18,7 +18,10 @@ const kinds = { server: SpanKind.SERVER, client: SpanKind.CLIENT, internal: Span
 interface Recording {
   readonly tracer: OtelApiTracer;
   readonly recordsContent: boolean;
-  /** Epoch of the monotonic clock as it was when the trace began here: one for all, so that no span begins before its parent. */
+  /**
+   * Epoch of the monotonic clock as it was when the trace began here: one for all, so that no span begins before its
+   * parent.
+   */
   readonly originMs: number;
 }
 

@@ -14,6 +14,8 @@ export interface PsPort {
   watch(listener: (snapshot: PsSnapshot) => void): () => void;
   /** Rejects with a sentence for people. */
   act(instanceId: string, action: InstanceAction["action"]): Promise<void>;
-  /** Calls back with the last `lines` lines of a log, again whenever it grows, until the returned function is called. */
+  /**
+   * Calls back with the last `lines` lines of a log, again whenever it grows, until the returned function is called.
+   */
   followLog(file: string, lines: number, listener: (lines: readonly string[]) => void): () => void;
 }

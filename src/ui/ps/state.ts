@@ -72,7 +72,9 @@ export function selectedRow(ordered: readonly InstanceRow[], state: PsState): In
   return ordered.find((row) => row.instance.id === state.selectedId) ?? ordered[0] ?? null;
 }
 
-/** The next state, and what to do. `rows` are those of the latest status, `sortable` the columns on the screen. Pure. */
+/**
+ * The next state, and what to do. `rows` are those of the latest status, `sortable` the columns on the screen. Pure.
+ */
 export function psReduce(
   state: PsState,
   key: PsKey,

@@ -37,7 +37,9 @@ const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => {
 
 type State = "size" | "data" | "data-end" | "trailer" | "done";
 
-/** Takes the framing off a chunked body that arrives in pieces of any size. Throws `engine_error` on what is no chunk. */
+/**
+ * Takes the framing off a chunked body that arrives in pieces of any size. Throws `engine_error` on what is no chunk.
+ */
 export class ChunkDecoder {
   #state: State = "size";
   #line = "";
@@ -68,7 +70,10 @@ export class ChunkDecoder {
     return payload;
   }
 
-  /** What nearly all lines are, without making texts of them: where the next begins; 0: the line is another, or not whole. */
+  /**
+   * What nearly all lines are, without making texts of them: where the next begins; 0: the line is another, or not
+   * whole.
+   */
   #readShort(bytes: Buffer, from: number): number {
     let size = 0;
     let at = from;

@@ -102,7 +102,10 @@ export function engineErrorOf(status: number, body: EngineErrorBody, asked: Aske
   }
 }
 
-/** What llama-server answers with 500 although the request is to blame: its JSON library, its parsers and its limits throw so. */
+/**
+ * What llama-server answers with 500 although the request is to blame: its JSON library, its parsers and its limits
+ * throw so.
+ */
 const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null])[] = [
   [/^\[json\.exception\./, null],
   [/^Failed to parse (messages|tools)\b/, null],

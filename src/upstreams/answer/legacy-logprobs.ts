@@ -10,7 +10,9 @@ interface TextChoice {
   readonly logprobs?: { readonly content?: readonly TokenProbability[] } | null;
 }
 
-/** Rewrites the `logprobs` of text completions in the shape that OpenAI's API has for them, which is not that of chats. */
+/**
+ * Rewrites the `logprobs` of text completions in the shape that OpenAI's API has for them, which is not that of chats.
+ */
 export class LegacyLogprobs {
   /** Alternatives that were asked for. */
   readonly #alternatives: number;

@@ -51,7 +51,10 @@ export interface AnswerTarget {
 // Proxies in front of us must not collect tokens, and nothing may keep an answer.
 export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
-/** Throws `engine_error` for an answer of a type that the operation does not have: JSON, an event stream, of audio also sound and text. */
+/**
+ * Throws `engine_error` for an answer of a type that the operation does not have: JSON, an event stream, of audio also
+ * sound and text.
+ */
 export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const { sink, headers, model } = target;
   const { status, framing } = head;
@@ -85,7 +88,10 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
 export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
 const HEARING: ReadonlySet<Operation> = new Set(["transcription", "translation"]);
 const PLAIN = "text/plain";
-/** Whether an event other than one about the progress of the prompt begins or goes on here. Within JSON text every quote is escaped. */
+/**
+ * Whether an event other than one about the progress of the prompt begins or goes on here. Within JSON text every quote
+ * is escaped.
+ */
 const hasAnswer = (bytes: Buffer): boolean => bytes.includes("data:") && !bytes.includes('"prompt_progress":');
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Of an object or, of llama.cpp, a list. */
@@ -182,7 +188,10 @@ class FixedLength implements Receiver {
   }
 }
 
-/** For sinks that take no chunk framing, targets that end by closing, answers whose head a keep-alive comment has sent, and sound. */
+/**
+ * For sinks that take no chunk framing, targets that end by closing, answers whose head a keep-alive comment has sent,
+ * and sound.
+ */
 class Reframed implements Receiver {
   readonly #sink: AnswerSink;
   readonly #headers: readonly string[];

@@ -19,7 +19,10 @@ export interface ProviderReceiver extends Receiver {
   readonly isComplete?: boolean;
 }
 
-/** Throws `provider_error` for what is neither JSON nor an event stream nor the sound that was asked for, or the one where the other was. */
+/**
+ * Throws `provider_error` for what is neither JSON nor an event stream nor the sound that was asked for, or the one
+ * where the other was.
+ */
 export function providerReceiver(
   status: number,
   headers: IncomingHttpHeaders,

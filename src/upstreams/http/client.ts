@@ -34,7 +34,10 @@ export interface ProviderExchange {
   close(isComplete: boolean): void;
 }
 
-/** The connections to one provider: its proxy, its time-outs, its headers. Follows no redirects, as they would carry the key elsewhere. */
+/**
+ * The connections to one provider: its proxy, its time-outs, its headers. Follows no redirects, as they would carry the
+ * key elsewhere.
+ */
 export class ProviderClient {
   readonly provider: Provider;
   readonly #dispatcher: Dispatcher;

@@ -19,7 +19,10 @@ const MAX_TEXT = 300;
 
 const isOfProvider = ({ code }: AssistantError): boolean => code.startsWith("provider_");
 
-/** Whether another target may be tried: what is the provider's fault says nothing about others. An answer that is none may be an accident, once. */
+/**
+ * Whether another target may be tried: what is the provider's fault says nothing about others. An answer that is none
+ * may be an accident, once.
+ */
 export const retryOf = (reason: AssistantError): Retry =>
   !isOfProvider(reason) ? "never" : reason.code === "provider_error" && reason.param === null ? "once" : "elsewhere";
 

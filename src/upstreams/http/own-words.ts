@@ -8,8 +8,8 @@ import type { MemberEdits } from "../json-members.ts";
 const LIMITS = ["n_predict", "max_completion_tokens", "max_tokens"] as const;
 
 /**
- * What a provider has other words for: the limit of an answer, and llama.cpp's own fields. Rejects what it has none for, which
- * many servers would pass over in silence, with `invalid_request`.
+ * What a provider has other words for: the limit of an answer, and llama.cpp's own fields. Rejects what it has none
+ * for, which many servers would pass over in silence, with `invalid_request`.
  */
 export function ownWords(json: JsonObject, wire: WireFormat, provider: Provider): MemberEdits {
   if (provider.takesLlamaFields || (wire !== "openai.chat" && wire !== "openai.completion")) return {};

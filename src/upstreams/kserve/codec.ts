@@ -164,7 +164,10 @@ export function decodeElements(
   return elements;
 }
 
-/** A request over gRPC as the body that HTTP has: JSON, and every tensor in binary form behind it. `isStreamed`: outputs come as JSON. */
+/**
+ * A request over gRPC as the body that HTTP has: JSON, and every tensor in binary form behind it. `isStreamed`: outputs
+ * come as JSON.
+ */
 export function bodyOfMessage(message: WireInferRequest, parameters: JsonObject, isStreamed: boolean): CallBody {
   const { id, inputs, outputs, rawInputContents } = message;
   const binary = inputs.map(({ name, datatype, contents }, index) => {

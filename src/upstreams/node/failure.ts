@@ -59,8 +59,8 @@ export function failureOf(node: string, error: unknown): AssistantError {
 }
 
 /**
- * The same for the transfer of a model. `node_unavailable` is a transfer that broke and may go on; what the other machine
- * itself said keeps its own code.
+ * The same for the transfer of a model. `node_unavailable` is a transfer that broke and may go on; what the other
+ * machine itself said keeps its own code.
  */
 export function transferFailureOf(node: string, error: unknown): AssistantError {
   const status = statusOf(error);

@@ -23,11 +23,15 @@ export interface NodeUpstreamOptions {
   readonly channel: NodeChannel;
   /** A call has brought its first bytes, this long after it began. */
   onFirstByte(ms: number): void;
-  /** A call is over. `failure`: what gRPC reported where it did not end well; null too where its caller disconnected. */
+  /**
+   * A call is over. `failure`: what gRPC reported where it did not end well; null too where its caller disconnected.
+   */
   onEnd(failure: unknown): void;
 }
 
-/** The daemon of another machine, over gRPC. Closing a call cancels the work there; a slow sink slows the machine down. */
+/**
+ * The daemon of another machine, over gRPC. Closing a call cancels the work there; a slow sink slows the machine down.
+ */
 export class NodeUpstream implements Upstream {
   readonly peer: Peer;
   readonly #options: NodeUpstreamOptions;
@@ -170,7 +174,9 @@ function tensorsIn({ headers }: ForwardResponse): ConstructorParameters<typeof I
   };
 }
 
-/** The machine is away, busy, refused us or no longer has the model. What it says about the call itself holds anywhere. */
+/**
+ * The machine is away, busy, refused us or no longer has the model. What it says about the call itself holds anywhere.
+ */
 function retryAfter({ code, status }: AssistantError): Retry {
   if (code === "deadline_exceeded") return "never";
   return status >= 500 || status === 401 || status === 403 || status === 404 || status === 429 ? "elsewhere" : "never";

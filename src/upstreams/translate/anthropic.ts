@@ -115,7 +115,8 @@ function shape(sdk: Sdk, model: string, options: CallOptions, extras: Extras): C
   };
   return withBudget(capabilities, extras.thinkingTokens, {
     ...others,
-    // 1 is what the API does without the field; models that take no temperature, or none beside `top_p`, need not see it.
+    // 1 is what the API does without the field; models that take no temperature, or none beside `top_p`, need not see
+    // it.
     ...(temperature === undefined || temperature === 1 ? {} : { temperature }),
     ...(topP === undefined || topP === 1 ? {} : { topP }),
     providerOptions: { anthropic: own },
@@ -123,8 +124,8 @@ function shape(sdk: Sdk, model: string, options: CallOptions, extras: Extras): C
 }
 
 /**
- * The budget of thinking of models that have one. The SDK adds it to the limit of the answer, where a chat's limit includes
- * it: an answer never has more tokens than the client allows.
+ * The budget of thinking of models that have one. The SDK adds it to the limit of the answer, where a chat's limit
+ * includes it: an answer never has more tokens than the client allows.
  */
 function withBudget(capabilities: Capabilities, asked: number | null, options: CallOptions): CallOptions {
   const { reasoning, ...others } = options;

@@ -54,7 +54,10 @@ export async function chatCall(translation: Translation): Promise<TranslatedCall
   return { answer: call.streamed ? events : whole, facts: () => writer.facts };
 }
 
-/** What is sent. A setting of the model's file that its model cannot take beside this request is left out; the client's own fields are not. */
+/**
+ * What is sent. A setting of the model's file that its model cannot take beside this request is left out; the client's
+ * own fields are not.
+ */
 async function shapedOptions({ sending, dialect, service, asked }: Translation): Promise<CallOptions> {
   const { call, model } = sending;
   const own = call.body.json;

@@ -24,7 +24,9 @@ export interface Extras {
 
 /** The models of one provider, once its SDK is loaded. */
 export interface Service {
-  /** The options with what this dialect says in its own way. Throws `invalid_request` for what the model cannot obey. */
+  /**
+   * The options with what this dialect says in its own way. Throws `invalid_request` for what the model cannot obey.
+   */
   shape(model: string, options: CallOptions, extras: Extras): CallOptions;
   /** What the SDK would leave out of the request or change in it. Nothing is sent. */
   warnings(model: string, options: CallOptions): Promise<readonly Warning[]>;

@@ -94,8 +94,8 @@ function tooLong(text: string, { model }: AskedModel): AssistantError | null {
 }
 
 /**
- * Whether this is an event whose type is newer than the SDK: the services announce that there will be some, and ask clients to
- * pass over them.
+ * Whether this is an event whose type is newer than the SDK: the services announce that there will be some, and ask
+ * clients to pass over them.
  */
 export function isUnknownEvent(error: unknown, { events }: Dialect): boolean {
   const { name, value } = (error ?? {}) as SdkError;

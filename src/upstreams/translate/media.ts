@@ -34,7 +34,10 @@ const TYPE_OF_ENDING: Readonly<Record<string, string>> = {
   pdf: "application/pdf",
 };
 
-/** An image, sound, video or document of a message, as data or as an address which the provider fetches. `at`: its path in the body. */
+/**
+ * An image, sound, video or document of a message, as data or as an address which the provider fetches. `at`: its path
+ * in the body.
+ */
 export function filePart(part: Body, at: string, dialect: Dialect): FilePart {
   const type = mustBe(part["type"], isString, "a string", `${at}.type`);
   const family = Object.hasOwn(FAMILY, type) ? FAMILY[type] : undefined;

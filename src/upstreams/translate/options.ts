@@ -12,8 +12,8 @@ const BUDGETS = ["reasoning_budget_tokens", "thinking_budget_tokens"] as const;
 const EFFORTS: readonly string[] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 /**
- * A chat request in the SDK's words. Throws `invalid_request` naming the first field that the dialect has no word for. What
- * only one model cannot do is found later, by its `Service`.
+ * A chat request in the SDK's words. Throws `invalid_request` naming the first field that the dialect has no word for.
+ * What only one model cannot do is found later, by its `Service`.
  */
 export function callOptions(
   json: JsonObject,

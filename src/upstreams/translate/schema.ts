@@ -34,7 +34,10 @@ export function checkSchema(schema: unknown, at: string): JsonSchema {
   return mustBe(schema, isObject, "a JSON Schema", at) as JsonSchema;
 }
 
-/** The schema that the answer has to follow; null: there is none, or it need only try. Throws for keywords that nothing enforces. */
+/**
+ * The schema that the answer has to follow; null: there is none, or it need only try. Throws for keywords that nothing
+ * enforces.
+ */
 export function strictSchemaOf(
   { responseFormat }: CallOptions,
   extras: Extras,

@@ -2,9 +2,9 @@ import { type Body, isObject, isString } from "./refuse.ts";
 import type { AssistantPart, Metadata, ProviderOptions, StreamPart } from "./sdk.ts";
 
 /**
- * Models that think sign what they thought before they call a tool, and want it back, with its signature, in the request that
- * brings the tool's result. A chat has no place for it but `extra_content` of the tool call, where Google's own
- * OpenAI-compatible API has its signature too; clients send tool calls back as they came.
+ * Models that think sign what they thought before they call a tool, and want it back, with its signature, in the
+ * request that brings the tool's result. A chat has no place for it but `extra_content` of the tool call, where
+ * Google's own OpenAI-compatible API has its signature too; clients send tool calls back as they came.
  */
 type Thought = { thinking: string; signature?: string } | { redacted: string };
 

@@ -11,8 +11,8 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
 /**
- * A fetch whose good answers are what was asked for: the SDKs take any answer with status 200 for one, and read a web page as
- * a stream without events. It also ends what stays silent for too long.
+ * A fetch whose good answers are what was asked for: the SDKs take any answer with status 200 for one, and read a web
+ * page as a stream without events. It also ends what stays silent for too long.
  */
 export function guardedFetch(
   fetch: Fetch,

@@ -9,8 +9,8 @@ const PATIENCE_MS = 5_000;
 const MAX_BYTES = 4 * 2 ** 20;
 
 /**
- * What the model of a running engine can do, as the engine says: it has read the model's file, and knows which chat template is
- * used. Asked once, and only for requests that need it: an engine passes in silence over what it cannot do.
+ * What the model of a running engine can do, as the engine says: it has read the model's file, and knows which chat
+ * template is used. Asked once, and only for requests that need it: an engine passes in silence over what it cannot do.
  */
 export class Abilities {
   readonly #endpoint: Endpoint;

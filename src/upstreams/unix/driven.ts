@@ -22,9 +22,10 @@ import { asksUsage, isLlamaCpp } from "../openai-body.ts";
 import { type GapEvent, type GapHead, gapBody, gapChunk, gapHeadOf } from "./gap.ts";
 
 /**
- * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the stream
- * again, or the stream is put together into one answer. Done where
- * - the engine is a stock llama-server, which looks whether its client is still there only when it has something to write:
+ * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the
+ * stream again, or the stream is put together into one answer. Done where
+ * - the engine is a stock llama-server, which looks whether its client is still there only when it has something to
+ *   write:
  *   it sends a progress event for every batch of the prompt;
  * - there are several answers, of which the engine counts each by itself, and begins with an event of `null`;
  * - a text completion has `logprobs`, which the engine gives in the shape of a chat's;
@@ -83,7 +84,10 @@ export function driveBody(body: JsonObject, { logprobs, gap }: Drive): JsonObjec
   return { ...body, ...more, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
 }
 
-/** Throws `invalid_request` where a request names a slot of a stock llama-server: it loads a cached prompt over the state of whoever is in that slot. */
+/**
+ * Throws `invalid_request` where a request names a slot of a stock llama-server: it loads a cached prompt over the
+ * state of whoever is in that slot.
+ */
 export function refuseSlot(body: JsonObject): void {
   if (typeof body["id_slot"] !== "number" || body["id_slot"] < 0) return;
   throw new AssistantError(
@@ -96,7 +100,10 @@ export function refuseSlot(body: JsonObject): void {
   );
 }
 
-/** Throws `invalid_request` where a stock llama-server would go on with an answer in one piece after its client has disconnected: in its own format it is not driven. */
+/**
+ * Throws `invalid_request` where a stock llama-server would go on with an answer in one piece after its client has
+ * disconnected: in its own format it is not driven.
+ */
 export function refuseWhole({ wire, operation, streamed }: InferenceCall): void {
   if (!isLlamaCpp(wire) || operation !== "completion" || streamed) return;
   throw new AssistantError(
@@ -106,7 +113,10 @@ export function refuseWhole({ wire, operation, streamed }: InferenceCall): void 
   );
 }
 
-/** Throws `invalid_request` where a request chooses adapters on a stock llama-server: what they made of a prompt would serve requests without them. */
+/**
+ * Throws `invalid_request` where a request chooses adapters on a stock llama-server: what they made of a prompt would
+ * serve requests without them.
+ */
 export function refuseAdapters({ lora }: JsonObject): void {
   if (!Array.isArray(lora) || lora.length === 0) return;
   throw new AssistantError(
@@ -218,7 +228,8 @@ export class DrivenReceiver implements Receiver {
     const event = this.#rewritten(parsed);
     if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
     else if (event === sent && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
-    // Usage that nobody asked for, or that is sent at the end: a separate chunk in a chat, a field of the last chunk in a completion.
+    // Usage that nobody asked for, or that is sent at the end: a separate chunk in a chat, a field of the last chunk in
+    // a completion.
     else if (event.choices?.length !== 0)
       this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
     // So ends what llama-server writes in its own format.

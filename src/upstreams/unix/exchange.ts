@@ -147,7 +147,10 @@ export class Exchange {
 const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
   failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
 
-/** The bytes of a whole request. `keep`: the engine is to leave the connection open. `headers`: further ones, `name: value` each. */
+/**
+ * The bytes of a whole request. `keep`: the engine is to leave the connection open. `headers`: further ones, `name:
+ * value` each.
+ */
 export function encodeRequest(
   path: string,
   body: Buffer,

@@ -8,8 +8,8 @@ import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../op
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
 /**
- * A server on this machine that has OpenAI's API, and of which nothing else is known. Requests reach it as the client wrote them, but for the
- * model's name where it has its own, and its answers the client.
+ * A server on this machine that has OpenAI's API, and of which nothing else is known. Requests reach it as the client
+ * wrote them, but for the model's name where it has its own, and its answers the client.
  */
 export class OpenAiServer implements Upstream {
   readonly endpoint: Endpoint;

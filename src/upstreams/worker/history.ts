@@ -2,7 +2,10 @@ import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall, JsonObject } from "../../core/inference.ts";
 import type { WorkerMessage } from "../../core/worker.ts";
 
-/** The chat history that a call asks a worker about. Throws `invalid_request` or `unsupported_capability` for what a text cannot say. */
+/**
+ * The chat history that a call asks a worker about. Throws `invalid_request` or `unsupported_capability` for what a
+ * text cannot say.
+ */
 export function historyOf(call: InferenceCall): WorkerMessage[] {
   const { json } = call.body;
   for (const [name, isHarmless] of Object.entries(REFUSED))
@@ -15,7 +18,10 @@ export function historyOf(call: InferenceCall): WorkerMessage[] {
   return call.operation === "completion" ? [userMessage(promptOf(json))] : messagesOf(json);
 }
 
-/** Fields that change what an answer is made of; the others are wishes about sampling, which a worker fulfils in its own way. */
+/**
+ * Fields that change what an answer is made of; the others are wishes about sampling, which a worker fulfils in its own
+ * way.
+ */
 const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   tools: isEmpty,
   functions: isEmpty,

@@ -47,8 +47,8 @@ export class Client {
   }
 
   /**
-   * Calls a model and resolves with its outputs by name; BYTES are buffers. With an `apiServer`, the endpoint is looked up
-   * again once if a server cannot be reached or fails. Rejects with an `InferenceError`.
+   * Calls a model and resolves with its outputs by name; BYTES are buffers. With an `apiServer`, the endpoint is looked
+   * up again once if a server cannot be reached or fails. Rejects with an `InferenceError`.
    */
   async infer(
     model: string,

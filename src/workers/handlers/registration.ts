@@ -16,7 +16,10 @@ export interface RegistrationOptions {
   report(text: string): void;
 }
 
-/** Registers, and again whenever the stream that keeps the registration ends, until the signal aborts. Rejects where it is refused for good. */
+/**
+ * Registers, and again whenever the stream that keeps the registration ends, until the signal aborts. Rejects where it
+ * is refused for good.
+ */
 export async function keepRegistered(options: RegistrationOptions, signal: AbortSignal): Promise<void> {
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {

@@ -10,7 +10,10 @@ export interface Tensor {
   readonly data: Elements;
 }
 
-/** Tensors by name. The datatype of a list follows from its elements: float → FP32, integer → INT32, boolean → BOOL, string and buffer → BYTES. */
+/**
+ * Tensors by name. The datatype of a list follows from its elements: float → FP32, integer → INT32, boolean → BOOL,
+ * string and buffer → BYTES.
+ */
 export type TensorMap = Readonly<Record<string, Elements | Omit<Tensor, "name">>>;
 
 export interface InferMessage {

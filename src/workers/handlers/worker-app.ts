@@ -105,7 +105,9 @@ export class WorkerApp {
     return this;
   }
 
-  /** Serves several capabilities with one handler that starts and stops with the worker. `gpus` is part of each of them. */
+  /**
+   * Serves several capabilities with one handler that starts and stops with the worker. `gpus` is part of each of them.
+   */
   worker(
     { capabilities, gpus }: { readonly capabilities: readonly Capability[]; readonly gpus?: number },
     worker: WorkerHandlers,

@@ -6,7 +6,10 @@ type Args = Readonly<Record<string, unknown>>;
 
 const ROLES = { user: "user", bot: "assistant", system: "system" } as const;
 
-/** Calls a model of the daemon, or of any server with an OpenAI-compatible API. `args`: `model`, `url` (with `/v1`; default: the daemon's). */
+/**
+ * Calls a model of the daemon, or of any server with an OpenAI-compatible API. `args`: `model`, `url` (with `/v1`;
+ * default: the daemon's).
+ */
 export class AssistantModel implements CompletionInterface {
   readonly #model: string;
   readonly #url: string;

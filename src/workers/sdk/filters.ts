@@ -28,8 +28,8 @@ const UP_TO_BOUNDARY = /^[\s\S]*[^\p{Script=Han}]/u;
 const MAX_HELD_CHARACTERS = 64;
 
 /**
- * Converts to the vocabulary of a region, `dst_region` `tw` or `cn`. A word may be split between pieces of an answer, so
- * Chinese text is buffered until it ends or punctuation follows.
+ * Converts to the vocabulary of a region, `dst_region` `tw` or `cn`. A word may be split between pieces of an answer,
+ * so Chinese text is buffered until it ends or punctuation follows.
  */
 export class ContextualCC implements TextLevelFilteringInterface {
   readonly #config: OpenCcConfig;

@@ -1,4 +1,7 @@
-/** Workers in TypeScript: programs that register with the daemon and serve a model, or capabilities (`assistant/worker`). */
+/**
+ * Workers in TypeScript: programs that register with the daemon and serve a model, or capabilities
+ * (`assistant/worker`).
+ */
 export {
   type Capability,
   type Elements,

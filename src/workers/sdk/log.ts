@@ -25,7 +25,9 @@ export function workerLog(level: Level, write: (line: string) => void): WorkerLo
   return { debug: log("debug"), info: log("info"), warning: log("warning"), error: log("error") };
 }
 
-/** The level that `LOGGING_CONFIG` sets: `level`, or `root.level` as Python's logging has it. Throws `config_invalid`. */
+/**
+ * The level that `LOGGING_CONFIG` sets: `level`, or `root.level` as Python's logging has it. Throws `config_invalid`.
+ */
 export async function logLevel({ debug, loggingConfig }: WorkerSettings, cwd: string): Promise<Level> {
   if (debug) return "debug";
   const path = resolve(cwd, loggingConfig ?? DEFAULT_LOGGING);

@@ -22,8 +22,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a worker until it is stopped: listens, registers, answers requests, and unregisters. Resolves with the exit code: 0,
- * or 1 if registration failed permanently. Rejects with `config_invalid` or `address_in_use`.
+ * Runs a worker until it is stopped: listens, registers, answers requests, and unregisters. Resolves with the exit
+ * code: 0, or 1 if registration failed permanently. Rejects with `config_invalid` or `address_in_use`.
  */
 export async function runWorker(options: RunOptions = {}): Promise<number> {
   const { env = readEnvironment(), cwd = process.cwd() } = options;

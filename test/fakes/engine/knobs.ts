@@ -54,7 +54,10 @@ export interface Knobs {
   readonly noticesWhenWriting: boolean;
   /** Where slots are saved and restored; "": they cannot be, as without --slot-save-path. */
   readonly slotDir: string;
-  /** Prompts kept in host memory when they lose their slot, as our patched build keeps and saves them; 0: as a stock one, none can be saved. */
+  /**
+   * Prompts kept in host memory when they lose their slot, as our patched build keeps and saves them; 0: as a stock
+   * one, none can be saved.
+   */
   readonly hostCache: number;
   /** A save is never answered. */
   readonly slotSaveHang: boolean;

@@ -69,7 +69,10 @@ function reading(path: string, response: ServerResponse): void {
   else sendJson(response, 200, answer);
 }
 
-/** Saves the words that a slot or the host cache holds, one a line, as llama-server saves its state. Null: it never answers. */
+/**
+ * Saves the words that a slot or the host cache holds, one a line, as llama-server saves its state. Null: it never
+ * answers.
+ */
 function slotAction(url: string, text: string): [status: number, body: object] | null {
   const { pathname, searchParams } = new URL(url, "http://engine");
   const action = searchParams.get("action") ?? "";

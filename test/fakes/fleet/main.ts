@@ -1,4 +1,7 @@
-/** A parent that runs a fleet of fake engines, for tests that kill it: `main.ts DIR KNOBS-JSON INSTANCE-ID…`. Prints one line of JSON per ready instance. */
+/**
+ * A parent that runs a fleet of fake engines, for tests that kill it: `main.ts DIR KNOBS-JSON INSTANCE-ID…`. Prints one
+ * line of JSON per ready instance.
+ */
 import { systemClock } from "../../../src/core/clock.ts";
 import { createEngineProbe } from "../../../src/engines/surface.ts";
 import { Fleet } from "../../../src/fleet/fleet.ts";

@@ -1,4 +1,7 @@
-/** The flags of llama-server that the daemon may use, and whether each takes a value. Others are refused, as the real one does. */
+/**
+ * The flags of llama-server that the daemon may use, and whether each takes a value. Others are refused, as the real
+ * one does.
+ */
 const valued = new Set(
   [
     "--host --model --alias --parallel --ctx-size --threads --threads-batch --threads-http --poll --device --gpu-layers --load-mode",

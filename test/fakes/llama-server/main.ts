@@ -1,8 +1,9 @@
 /**
- * The fake engine behind llama-server's command line, so that a real daemon runs it. Engines inherit next to nothing of an
- * environment, so the knobs lie beside the weights: `MODEL.gguf.knobs.json` holds one set, or a list with one for each launch
- * (the last one holds for all further). Every launch adds a line to `MODEL.gguf.launches`. Where `MODEL.gguf.gpu.json` names a
- * folder and MiB, the process counts as using that much memory in the eyes of the fake nvidia-smi.
+ * The fake engine behind llama-server's command line, so that a real daemon runs it. Engines inherit next to nothing of
+ * an environment, so the knobs lie beside the weights: `MODEL.gguf.knobs.json` holds one set, or a list with one for
+ * each launch (the last one holds for all further). Every launch adds a line to `MODEL.gguf.launches`. Where
+ * `MODEL.gguf.gpu.json` names a folder and MiB, the process counts as using that much memory in the eyes of the fake
+ * nvidia-smi.
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

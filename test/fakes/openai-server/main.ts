@@ -1,6 +1,6 @@
 /**
- * A server with OpenAI's API that is not one of llama.cpp's: no slots, no timings, a name of its own for its model, and fields that nobody
- * else knows. On a loopback port or a Unix socket, and able to go wrong:
+ * A server with OpenAI's API that is not one of llama.cpp's: no slots, no timings, a name of its own for its model, and
+ * fields that nobody else knows. On a loopback port or a Unix socket, and able to go wrong:
  *   --port N | --socket PATH   where it listens
  *   --served NAME              the only name it takes as `model`; else 404
  *   --record FILE              a line of JSON for each request but those for its health, and one when it ends

@@ -58,7 +58,10 @@ export interface Site extends AsyncDisposable {
   failure(options?: Partial<LoadOptions>): Promise<AssistantError>;
 }
 
-/** Writes `files` (paths relative to the directory) and offers to load them. Hardware is a CPU with 4 cores unless a test says otherwise. */
+/**
+ * Writes `files` (paths relative to the directory) and offers to load them. Hardware is a CPU with 4 cores unless a
+ * test says otherwise.
+ */
 export async function site(files: Readonly<Record<string, string>>): Promise<Site> {
   const root = await mkdtemp(path.join(tmpdir(), "assistant-config-"));
   // Model files alone are not about the main file: an empty one keeps its absence out of the notices.

@@ -49,7 +49,8 @@ describe("text of an answer", () => {
       fc.property(text, stops, (whole, words) => {
         const { pieces } = run(whole, words);
         const places = words.map((word) => whole.indexOf(word)).filter((place) => place >= 0);
-        // The stop string that is complete first ends the text; one that began earlier but is longer may have been cut short by it.
+        // The stop string that is complete first ends the text; one that began earlier but is longer may have been cut
+        // short by it.
         const shown = pieces.join("");
         expect(whole.startsWith(shown)).toBe(true);
         if (places.length === 0) expect(shown).toBe(whole);

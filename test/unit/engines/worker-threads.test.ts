@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { ThreadGovernor } from "../../../src/engines/node-llama-cpp/worker/threads.ts";
 
-/** Decodes for `forMs` of simulated time; `stepMs` is what a step costs with so many threads. Returns the share of it with all threads. */
+/**
+ * Decodes for `forMs` of simulated time; `stepMs` is what a step costs with so many threads. Returns the share of it
+ * with all threads.
+ */
 function decode(
   governor: ThreadGovernor,
   from: number,

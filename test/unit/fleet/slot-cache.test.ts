@@ -38,7 +38,10 @@ class Engine implements EngineProbe {
     this.restored[slot] = text.replaceAll(".", "");
     return text.length;
   }
-  /** What its host cache holds, newest first, and how many prompts more it would take; null: it has no such cache, as a stock engine. */
+  /**
+   * What its host cache holds, newest first, and how many prompts more it would take; null: it has no such cache, as a
+   * stock engine.
+   */
   cached: string[] = [];
   room: number | null = 100;
   saveCached: NonNullable<EngineProbe["saveCached"]> = async (folder, index, file) => {

@@ -26,7 +26,10 @@ function measured(
   return world;
 }
 
-/** A request from its arrival to its end, by so much longer than its engine's work as is said of the machine; returns where it was served. */
+/**
+ * A request from its arrival to its end, by so much longer than its engine's work as is said of the machine; returns
+ * where it was served.
+ */
 function serve(
   world: World,
   facts: Partial<RequestFacts>,
@@ -112,7 +115,10 @@ test("a load is a cost like others: a busy machine is still better than a long o
   expect(Array.from({ length: 2 }, () => send(world, { promptTokens: 1000 }))).toContain("cold");
 });
 
-/** A model that runs here with two slots and is known to prefill a token a millisecond, and another machine that is as quick as said. */
+/**
+ * A model that runs here with two slots and is known to prefill a token a millisecond, and another machine that is as
+ * quick as said.
+ */
 function beside(perMs: number): World {
   const world = new World([model("a", { slots: 2 })], { settings: { maxLoad: 0.5 } });
   world.warm("a");

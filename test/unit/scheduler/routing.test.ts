@@ -263,6 +263,7 @@ test("of an answer in one piece the time of its tokens is not taken for time of 
   world.arrive("a", { promptTokens: 1000 });
   world.now += 5_000;
   world.finish(whole, { promptTokens: 1000, promptMs: 100, completionMs: 4_990 });
-  // The second prompt was to be done 200 ms after the first began, and has nothing to do with what the first answer took.
+  // The second prompt was to be done 200 ms after the first began, and has nothing to do with what the first answer
+  // took.
   expect(instance.prefilledAt).toBeLessThan(world.now);
 });

@@ -47,10 +47,10 @@ export interface BuildResult {
 }
 
 /**
- * Builds llama-server from the source bundle and installs it under `enginesDir`; minutes. It is used from the next start of
- * a model on, unless `stock`, and only if it passes its check: what was used before stays otherwise. What an interrupted
- * build has compiled is used by the next one. Throws `engine_build_failed` (missing tools, compiler errors, a failed
- * check), `disk_full`, `not_writable`, or the signal's reason.
+ * Builds llama-server from the source bundle and installs it under `enginesDir`; minutes. It is used from the next
+ * start of a model on, unless `stock`, and only if it passes its check: what was used before stays otherwise. What an
+ * interrupted build has compiled is used by the next one. Throws `engine_build_failed` (missing tools, compiler errors,
+ * a failed check), `disk_full`, `not_writable`, or the signal's reason.
  */
 export async function buildLlamaServer(options: BuildOptions): Promise<BuildResult> {
   const { enginesDir, stock, fromSource, force } = options;
@@ -213,7 +213,10 @@ class Builder {
     await toolRunner(this.#options)(program, ["--version"]);
   }
 
-  /** Whether the new program can be used: with the GPUs it is for, and with a model. Of the libraries for a GPU the first that does is taken. */
+  /**
+   * Whether the new program can be used: with the GPUs it is for, and with a model. Of the libraries for a GPU the
+   * first that does is taken.
+   */
   async #check(libraries: string | null): Promise<void> {
     const { gpu } = this.#plan;
     if (gpu === null || libraries === null) return this.#probe();

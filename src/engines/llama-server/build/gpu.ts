@@ -48,8 +48,8 @@ export interface GpuLibrary {
 }
 
 /**
- * The better one first. Each of CUDA's holds machine code for some GPUs and PTX, which the driver has to understand, for
- * the rest; only trying says whether it does.
+ * The better one first. Each of CUDA's holds machine code for some GPUs and PTX, which the driver has to understand,
+ * for the rest; only trying says whether it does.
  */
 export const gpuLibraries: Readonly<Record<GpuBackend, readonly GpuLibrary[]>> = {
   cuda: [
@@ -74,7 +74,10 @@ export async function addGpuLibrary(
   await linkOrCopy(join(from, file), join(folder, file));
 }
 
-/** Gets a package of libraries from npm's registry, as the machine's own npm is set up to, and checks it against its digest. Returns its `bins`. */
+/**
+ * Gets a package of libraries from npm's registry, as the machine's own npm is set up to, and checks it against its
+ * digest. Returns its `bins`.
+ */
 export async function fetchPackage(
   run: RunTool,
   name: string,
@@ -122,7 +125,10 @@ async function checkDigest(file: string, wanted: string, specifier: string): Pro
   );
 }
 
-/** Python packages with the libraries of CUDA that ggml's library wants, by what it asks for; those of CUDA 12 have its version in their name. */
+/**
+ * Python packages with the libraries of CUDA that ggml's library wants, by what it asks for; those of CUDA 12 have its
+ * version in their name.
+ */
 const cudaRuntimes: readonly (readonly [library: RegExp, requirement: string])[] = [
   [/^libcudart\.so\.(\d+)$/u, "nvidia-cuda-runtime"],
   [/^libcublas(?:Lt)?\.so\.(\d+)$/u, "nvidia-cublas"],
@@ -133,8 +139,8 @@ export const missingLibraries = (ldd: string): string[] =>
   [...ldd.matchAll(/^\s*(\S+) => not found/gmu)].map((match) => match[1] ?? "");
 
 /**
- * Puts those libraries of CUDA into `folder` that the machine lacks, from NVIDIA's Python packages as the machine's own pip
- * gets them; nothing is installed. The driver's own library is part of no package.
+ * Puts those libraries of CUDA into `folder` that the machine lacks, from NVIDIA's Python packages as the machine's own
+ * pip gets them; nothing is installed. The driver's own library is part of no package.
  */
 export async function addCudaRuntime(run: RunTool, cache: string, folder: string): Promise<void> {
   const missing = missingLibraries(await run("ldd", [join(folder, "libggml-cuda.so")]));

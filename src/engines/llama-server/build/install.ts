@@ -9,7 +9,9 @@ import { type BuildManifest, MANIFEST_NAME } from "./manifest.ts";
 import type { BuildPlan } from "./plan.ts";
 import type { RunTool } from "./tool.ts";
 
-/** Puts the program and the libraries it was linked against into the new folder `staging`. Returns where the program is. */
+/**
+ * Puts the program and the libraries it was linked against into the new folder `staging`. Returns where the program is.
+ */
 export async function installFiles(staging: string, built: string, libraries: string | null): Promise<string> {
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });

@@ -32,7 +32,10 @@ export const DEPARTED_CLIENTS_PATCH = "0001-notice-departed-clients.patch";
 /** The patch that keeps what is cached of requests with different `x-cache-scope` headers apart. */
 export const CACHE_SCOPES_PATCH = "0005-keep-scopes-apart.patch";
 
-/** The manifest beside `binary`, or beside what it is a link to; null where there is none or it describes another binary. */
+/**
+ * The manifest beside `binary`, or beside what it is a link to; null where there is none or it describes another
+ * binary.
+ */
 export async function readManifest(binary: string): Promise<BuildManifest | null> {
   try {
     const file = await realpath(binary);

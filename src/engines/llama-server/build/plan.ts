@@ -9,7 +9,10 @@ export interface BuildPlan {
   readonly source: Source;
   readonly flags: readonly string[];
   readonly backends: readonly string[];
-  /** A backend whose library comes compiled and is put beside the program; null for the CPU alone, and where it is compiled here. */
+  /**
+   * A backend whose library comes compiled and is put beside the program; null for the CPU alone, and where it is
+   * compiled here.
+   */
   readonly gpu: GpuBackend | null;
   /** Whether the server is linked against compiled libraries. */
   readonly linked: boolean;
@@ -67,7 +70,10 @@ export function planBuild(
   return { source, flags, backends, gpu, linked, version };
 }
 
-/** cmake's further arguments for linking against compiled libraries. The program finds them, and ggml's backends, in its own folder. */
+/**
+ * cmake's further arguments for linking against compiled libraries. The program finds them, and ggml's backends, in its
+ * own folder.
+ */
 export const linkFlags = (libraries: string): string[] => [
   `-DPREBUILT_LIBRARIES=${libraries}`,
   "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",

@@ -15,7 +15,10 @@ export interface Source {
   readonly tag: string;
   readonly commit: string;
   readonly patches: readonly { readonly name: string; readonly file: string; readonly sha256: string }[];
-  /** Folder with libllama-common, libllama and ggml's, compiled from this source for this platform; null where there are none. */
+  /**
+   * Folder with libllama-common, libllama and ggml's, compiled from this source for this platform; null where there are
+   * none.
+   */
   readonly libraries: string | null;
 }
 
@@ -47,7 +50,9 @@ interface LibraryMetadata {
   };
 }
 
-/** The compiled libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them. */
+/**
+ * The compiled libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them.
+ */
 async function findLibraries(tag: string): Promise<string | null> {
   if (process.platform !== "linux") return null;
   const folder = packageFolder(`linux-${process.arch}`);

@@ -1,6 +1,9 @@
 import { execa } from "execa";
 
-/** Runs a program to its end and returns its output. Rejects when it is missing, fails or takes longer than `timeoutMs` (default: 30 s). */
+/**
+ * Runs a program to its end and returns its output. Rejects when it is missing, fails or takes longer than `timeoutMs`
+ * (default: 30 s).
+ */
 export type RunTool = (program: string, args: readonly string[], timeoutMs?: number) => Promise<string>;
 
 export interface ToolOptions {

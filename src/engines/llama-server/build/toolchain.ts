@@ -71,7 +71,9 @@ const distributions: readonly (readonly [id: RegExp, packager: keyof typeof pack
   [/\balpine\b/u, "apk"],
 ];
 
-/** The sentence that tells how to install `missing`. `osRelease` is the text of /etc/os-release, "" where there is none. */
+/**
+ * The sentence that tells how to install `missing`. `osRelease` is the text of /etc/os-release, "" where there is none.
+ */
 export function installAdvice(missing: readonly ToolName[], platform: NodeJS.Platform, osRelease: string): string {
   if (platform === "darwin") {
     const lines: string[] = [];

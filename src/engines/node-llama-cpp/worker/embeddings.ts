@@ -16,7 +16,10 @@ type EmbeddingInput = string | Token[];
 /** Names of GGUF's `pooling_type`. */
 const poolings = ["none", "mean", "cls", "last", "rank"];
 
-/** Throws when the configuration asks for a pooling other than the model's own, which is the only one this engine can do. */
+/**
+ * Throws when the configuration asks for a pooling other than the model's own, which is the only one this engine can
+ * do.
+ */
 export async function loadEmbedder(model: LlamaModel, config: WorkerConfig): Promise<Embedder> {
   const own = poolingOf(model);
   if (config.pooling !== null && config.pooling !== own) {

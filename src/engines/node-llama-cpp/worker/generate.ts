@@ -53,7 +53,10 @@ export interface Answer {
 }
 
 export interface Listener {
-  /** What may be shown, with the probabilities of its tokens where they are wanted. A promise delays the next token: the client is slow. */
+  /**
+   * What may be shown, with the probabilities of its tokens where they are wanted. A promise delays the next token: the
+   * client is slow.
+   */
   pieces(
     pieces: readonly Piece[],
     logprobs: readonly TokenLogprob[],
@@ -64,8 +67,8 @@ export interface Listener {
 }
 
 /**
- * Makes one answer in a slot. Rejects with the signal's reason within one evaluation of its abort: between two chunks of the
- * prompt, or before the next token.
+ * Makes one answer in a slot. Rejects with the signal's reason within one evaluation of its abort: between two chunks
+ * of the prompt, or before the next token.
  */
 export async function generate(
   held: HeldSlot,
@@ -178,12 +181,16 @@ async function* tokensOf(
   else for await (const token of sequence.evaluate(last, { ...options(all), yieldEogToken: true })) yield [token, null];
 }
 
-/** Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of them. */
+/**
+ * Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of
+ * them.
+ */
 async function keepCommonPrefix(sequence: LlamaContextSequence, job: Job): Promise<number> {
   const common = job.cachePrompt ? sequence.compareContextTokens([...job.tokens]).firstDifferentIndex : 0;
   const kept = Math.min(common, job.tokens.length - 1);
   if (kept === sequence.nextTokenIndex) return kept;
-  // Models with recurrent state or a sliding window cannot be cut anywhere: they would evaluate all again in one go, deaf to aborts.
+  // Models with recurrent state or a sliding window cannot be cut anywhere: they would evaluate all again in one go,
+  // deaf to aborts.
   if (kept === 0 || sequence.needsCheckpoints) await sequence.clearHistory();
   else await sequence.eraseContextTokenRanges([{ start: kept, end: sequence.nextTokenIndex }]);
   return sequence.nextTokenIndex;

@@ -35,8 +35,8 @@ export function requireLogprobs(sequence: LlamaContextSequence | null): void {
 }
 
 /**
- * The probability of `token` after what the sequence holds, before any sampling. node-llama-cpp gives the logits of a step either
- * as they are or after sampling: the last token is evaluated once more for them.
+ * The probability of `token` after what the sequence holds, before any sampling. node-llama-cpp gives the logits of a
+ * step either as they are or after sampling: the last token is evaluated once more for them.
  */
 export async function logprobAt(
   sequence: LlamaContextSequence,
@@ -56,8 +56,8 @@ export async function logprobAt(
 }
 
 /**
- * The likeliest token after `start`, then the likeliest after that, and so on, each with its probability out of the same evaluation: where
- * nothing is sampled, the logits of a step are as they were.
+ * The likeliest token after `start`, then the likeliest after that, and so on, each with its probability out of the
+ * same evaluation: where nothing is sampled, the logits of a step are as they were.
  */
 export async function* likeliest(
   sequence: LlamaContextSequence,

@@ -29,7 +29,10 @@ export interface LoadedModel {
   readonly ranker: Ranker | null;
 }
 
-/** Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an error. */
+/**
+ * Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an
+ * error.
+ */
 export async function loadModel(
   config: WorkerConfig,
   onProgress: (share: number) => void,

@@ -14,7 +14,10 @@ export class Prompts {
   readonly #model: LlamaModel;
   readonly #template: Template;
   readonly templateText: string;
-  /** How its template writes calls of functions; null: it has no place for tools, or writes them in a way that is not understood. */
+  /**
+   * How its template writes calls of functions; null: it has no place for tools, or writes them in a way that is not
+   * understood.
+   */
   readonly tools: ToolTemplate | null;
 
   constructor(model: LlamaModel, chatTemplate: string) {
@@ -67,7 +70,9 @@ export class Prompts {
   detokenize = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
     this.#model.detokenize(tokens, false, preceding);
 
-  /** The text of tokens of an answer in which calls are looked for: their marks are tokens that are not shown otherwise. */
+  /**
+   * The text of tokens of an answer in which calls are looked for: their marks are tokens that are not shown otherwise.
+   */
   detokenizeMarks = (tokens: readonly Token[], preceding: readonly Token[] = []): string =>
     this.#model.detokenize(tokens, true, preceding);
 

@@ -42,8 +42,8 @@ const logit = (probability: number): number =>
   Math.log(probability) - Math.log(Math.max(1 - probability, Number.EPSILON / 2));
 
 /**
- * What llama-server makes of a query and a document where the model has no template for it: node-llama-cpp's own order of
- * marks is another, and so would the scores be. Null: the model has its template.
+ * What llama-server makes of a query and a document where the model has no template for it: node-llama-cpp's own order
+ * of marks is another, and so would the scores be. Null: the model has its template.
  */
 function templateOf({
   tokens,

@@ -31,7 +31,10 @@ const engineDefaults = {
   repeatLastN: 64,
 };
 
-/** Request fields that would change the answer and that this engine cannot honour, each with the values that ask for nothing. */
+/**
+ * Request fields that would change the answer and that this engine cannot honour, each with the values that ask for
+ * nothing.
+ */
 const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   post_sampling_probs: [false],
   typical_p: [1],
@@ -74,8 +77,8 @@ export interface Sampling {
   /** Whether the likeliest token is always taken, whatever came before. */
   readonly isGreedy: boolean;
   /**
-   * `answer` numbers the answers of one request; `tokens` is read for the repetition penalties, and `constraint` before each
-   * token.
+   * `answer` numbers the answers of one request; `tokens` is read for the repetition penalties, and `constraint` before
+   * each token.
    */
   options(answer: number, tokens: readonly Token[], constraint: () => Constraint | null): SequenceEvaluateOptions;
 }

@@ -45,8 +45,8 @@ const anything: Loose = {
 };
 
 /**
- * Rewrites a JSON Schema into the part of the language that node-llama-cpp turns into a grammar. What that part cannot express is
- * refused: an answer that only seems to fit its schema is worse than an error.
+ * Rewrites a JSON Schema into the part of the language that node-llama-cpp turns into a grammar. What that part cannot
+ * express is refused: an answer that only seems to fit its schema is worse than an error.
  */
 export function grammarSchema(schema: unknown): GbnfJsonSchema {
   if (!isObject(schema)) throw invalid("The JSON Schema must be an object.");

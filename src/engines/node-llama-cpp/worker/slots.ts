@@ -108,8 +108,9 @@ export class Slots {
 }
 
 /**
- * The idle slot whose cached text the prompt continues; else an empty one, else the one unused for longest. A slot that shares only a small part
- * of what it holds (a system prompt, say) is not taken for that: the conversation in it would be lost for little.
+ * The idle slot whose cached text the prompt continues; else an empty one, else the one unused for longest. A slot that
+ * shares only a small part of what it holds (a system prompt, say) is not taken for that: the conversation in it would
+ * be lost for little.
  */
 export function bestSlot(slots: readonly Slot[], tokens: readonly Token[], scope = ""): Slot | null {
   let best: Slot | null = null;

@@ -14,9 +14,10 @@ const CALM_MS = 2000;
 const FIRST_STEPS = 4;
 
 /**
- * Keeps the threads of an evaluation from waiting for each other in vain. They spin at every barrier, hundreds of times a token; when
- * another program takes one of their cores, the rest spin until it is given back, and two threads become twenty times slower than
- * one. So the engine watches its steps, goes on with one thread where more are slower, and tries again after a while.
+ * Keeps the threads of an evaluation from waiting for each other in vain. They spin at every barrier, hundreds of times
+ * a token; when another program takes one of their cores, the rest spin until it is given back, and two threads become
+ * twenty times slower than one. So the engine watches its steps, goes on with one thread where more are slower, and
+ * tries again after a while.
  */
 export class ThreadGovernor {
   readonly #most: number;

@@ -55,8 +55,8 @@ const PROBE = "look_up";
 const ARGUMENTS = { place: "here" };
 
 /**
- * Finds out how the template writes calls, and proves it by a call that the template writes. Null where it has no place for
- * tools, or another syntax than a name and a JSON object.
+ * Finds out how the template writes calls, and proves it by a call that the template writes. Null where it has no place
+ * for tools, or another syntax than a name and a JSON object.
  */
 export function toolTemplate(text: string, template: Template): ToolTemplate | null {
   if (!/\btools\b/u.test(text)) return null;

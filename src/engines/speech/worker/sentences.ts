@@ -1,7 +1,13 @@
-/** Longest piece that is spoken at once: a client that has gone, and one that waits for the first sound, wait no longer than for this. */
+/**
+ * Longest piece that is spoken at once: a client that has gone, and one that waits for the first sound, wait no longer
+ * than for this.
+ */
 const MAX_CHARACTERS = 300;
 
-/** A text in pieces that are spoken one after the other: sentences, and of long ones parts that end at a mark or between words. */
+/**
+ * A text in pieces that are spoken one after the other: sentences, and of long ones parts that end at a mark or between
+ * words.
+ */
 export function sentencesOf(text: string): string[] {
   const segmenter = new Intl.Segmenter(undefined, { granularity: "sentence" });
   // A line break within a paragraph ends no sentence.

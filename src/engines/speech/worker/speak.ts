@@ -78,7 +78,10 @@ function formatOf(name: string, formats: ReadonlyMap<string, Format>): Format {
   throw invalid(`Field 'response_format': must be ${[...formats.keys()].join(", ")} on this machine${missing}`);
 }
 
-/** Speaks sentence by sentence into the response, as fast as the client takes it. `spoken` is called with the samples of each. */
+/**
+ * Speaks sentence by sentence into the response, as fast as the client takes it. `spoken` is called with the samples of
+ * each.
+ */
 export async function speak(
   order: Order,
   { synthesizer }: Speaker,

@@ -9,6 +9,9 @@ export interface Synthesizer {
   readonly speeds: { readonly min: number; readonly max: number };
   /** The voice of this name, or null. */
   find(name: string): Voice | null;
-  /** Samples of one sentence: 16 bits, little-endian, one channel. Rejects with the signal's reason where it aborts, at once or after the sentence. */
+  /**
+   * Samples of one sentence: 16 bits, little-endian, one channel. Rejects with the signal's reason where it aborts, at
+   * once or after the sentence.
+   */
   speak(sentence: string, voice: Voice, speed: number, signal: AbortSignal): Promise<Buffer>;
 }

@@ -2,8 +2,9 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { isObject, isString } from "../../canonical/rules.ts";
 
 /**
- * What some providers want back with a tool call (`extra_content`: the signatures of what their models thought) has no field
- * in Anthropic's API. It travels in a block of redacted thinking before the call: clients send those back as they came.
+ * What some providers want back with a tool call (`extra_content`: the signatures of what their models thought) has no
+ * field in Anthropic's API. It travels in a block of redacted thinking before the call: clients send those back as they
+ * came.
  */
 const PREFIX = "assistant.";
 

@@ -50,7 +50,10 @@ const bodyOf = (json: DecodedBody["body"]["json"]): DecodedBody["body"] => ({
   bytes: Buffer.from(JSON.stringify(json)),
 });
 
-/** What the engines on this machine get. They say besides how long the prompt is before they answer, and which text ended the answer. */
+/**
+ * What the engines on this machine get. They say besides how long the prompt is before they answer, and which text
+ * ended the answer.
+ */
 function forEngines(
   { checked, streamed, body, prompt }: DecodedBody,
   { stops, files: [file] }: Translated,

@@ -34,7 +34,9 @@ export function errorBody(error: AssistantError, requestId: string): AnthropicEr
 export const errorEvent = (error: AssistantError, requestId: string): Buffer =>
   Buffer.from(`event: error\ndata: ${JSON.stringify(errorBody(error, requestId))}\n\n`);
 
-/** Clients show the message alone. Agents know by the words of Anthropic's API that a conversation has to be shortened. */
+/**
+ * Clients show the message alone. Agents know by the words of Anthropic's API that a conversation has to be shortened.
+ */
 function messageOf({ code, message, remedy, counts }: AssistantError): string {
   const said = remedy === null ? message : `${message} ${remedy}`;
   if (code !== "context_length_exceeded") return said;

@@ -5,7 +5,10 @@ import { carried } from "./carried.ts";
 
 const role = oneOf("user", "assistant", "system");
 
-/** Stands at the head of Claude Code's system prompt, differs in each request, and would make each prompt a new one for the cache. */
+/**
+ * Stands at the head of Claude Code's system prompt, differs in each request, and would make each prompt a new one for
+ * the cache.
+ */
 const BILLING_HEADER = /^x-anthropic-billing-header:(?:\s*\w+=[^;\s]*;?)*\s*/;
 
 /** Messages in OpenAI's format, and what each was made of. */

@@ -31,7 +31,10 @@ export interface Translated {
   readonly hidesThinking: boolean;
 }
 
-/** Fields that are read here, and those that change nothing: hints about price, place and Anthropic's own caches. Others are the engine's. */
+/**
+ * Fields that are read here, and those that change nothing: hints about price, place and Anthropic's own caches. Others
+ * are the engine's.
+ */
 const OWN: ReadonlySet<string> = new Set([
   ...["model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"],
   ...["tools", "tool_choice", "thinking", "output_config", "output_format", "metadata", "container", "mcp_servers"],
@@ -163,7 +166,9 @@ function userOf(metadata: unknown): JsonObject {
 
 export const VERSION_HEADER = "anthropic-version";
 
-/** Throws `invalid_request` for a version that is none. Clients that send none get the answers of the only one there is. */
+/**
+ * Throws `invalid_request` for a version that is none. Clients that send none get the answers of the only one there is.
+ */
 export function checkVersion(headers: Readonly<Record<string, unknown>>): void {
   const version = headers[VERSION_HEADER];
   if (version === undefined || (isString(version) && /^\d{4}-\d{2}-\d{2}$/.test(version))) return;

@@ -2,7 +2,10 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { type Body, boolean, invalid, isString, mustBe, object, oneOf, shown, text } from "../../canonical/rules.ts";
 import { unsupported } from "./errors.ts";
 
-/** Tools in OpenAI's format. Throws `invalid_request` for those that Anthropic defines: their servers run them, or their models know them. */
+/**
+ * Tools in OpenAI's format. Throws `invalid_request` for those that Anthropic defines: their servers run them, or their
+ * models know them.
+ */
 export function toolsOf(tools: unknown): readonly JsonObject[] {
   if (!Array.isArray(tools))
     throw invalid("tools", `The field "tools" must be an array of tools; found ${shown(tools)}.`);

@@ -9,7 +9,9 @@ import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
 import { type MonitorRoutesOptions, registerMonitorRoutes } from "./monitor.ts";
 import { registerTaskRoutes, type TaskRoutesOptions } from "./tasks.ts";
 
-/** The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`. */
+/**
+ * The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`.
+ */
 export const apiV1Door = (
   options: ModelRoutesOptions &
     EmbeddingRoutesOptions &

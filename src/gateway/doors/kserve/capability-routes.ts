@@ -50,7 +50,10 @@ const route = (
   },
 });
 
-/** Whoever has delegated the request does not get it back. Throws `invalid_request`, and `capability_not_found` for one that goes round. */
+/**
+ * Whoever has delegated the request does not get it back. Throws `invalid_request`, and `capability_not_found` for one
+ * that goes round.
+ */
 function delegation(headers: IncomingHttpHeaders): { readonly hops: readonly string[]; readonly depth: number } {
   const written = headers[DELEGATION_DEPTH]?.toString() ?? "0";
   if (!/^\d{1,3}$/.test(written))

@@ -22,9 +22,9 @@ const PROMPTS: readonly string[] = ["text_input", "messages"];
 const wires = { chat: "openai.chat", completion: "openai.completion", embedding: "openai.embedding" } as const;
 
 /**
- * Makes of a request's tensors the body of a completion, a chat or an embedding. `model`: undefined where there is no such
- * model, which the core refuses. `streams`: a text is streamed unless the request says otherwise. Throws `invalid_request` naming
- * the tensor or the parameter.
+ * Makes of a request's tensors the body of a completion, a chat or an embedding. `model`: undefined where there is no
+ * such model, which the core refuses. `streams`: a text is streamed unless the request says otherwise. Throws
+ * `invalid_request` naming the tensor or the parameter.
  */
 export function decodeInfer(request: InferRequest, model: ModelSpec | undefined, streams: boolean): DecodedInfer {
   if (model === undefined) return decoded(request, "completion", {}, NO_SETTINGS);

@@ -13,7 +13,9 @@ import { described, errorSchema } from "./openapi.ts";
 import { generateRequestOf, type Named, namedBy } from "./request.ts";
 import { errorText, generateJson } from "./wire.ts";
 
-/** The Open Inference Protocol of KServe and Triton under `/v2`, with Triton's generate and model repository extensions. */
+/**
+ * The Open Inference Protocol of KServe and Triton under `/v2`, with Triton's generate and model repository extensions.
+ */
 export const kserveDoor = (models: KserveModels): Door => ({
   ...bearerDoor,
   name: "kserve",

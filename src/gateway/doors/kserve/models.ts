@@ -70,7 +70,10 @@ export class KserveModels {
     return !this.#options.isStopping() && !this.#options.control.isDrained();
   }
 
-  /** The model that a request is read for; undefined: there is none, which the core says. Throws `invalid_request` where none is named. */
+  /**
+   * The model that a request is read for; undefined: there is none, which the core says. Throws `invalid_request` where
+   * none is named.
+   */
   asked(request: Asked, headers: IncomingHttpHeaders): ModelSpec | undefined {
     const { directory, onlyModels } = this.#options;
     const { model, version } = request;
@@ -92,7 +95,10 @@ export class KserveModels {
     return { name: named.model, versions: [MODEL_VERSION], platform: platformOf(model), ...tensorsOf(model) };
   }
 
-  /** Whether requests for the model are answered, though they may have to wait for it to load. Throws as `metadata` does. */
+  /**
+   * Whether requests for the model are answered, though they may have to wait for it to load. Throws as `metadata`
+   * does.
+   */
   async isModelReady(caller: Caller, named: Named): Promise<boolean> {
     const { name } = this.#find(caller, named);
     return this.isReady() && faultOf(await this.#options.control.status(), name) === null;
@@ -107,7 +113,10 @@ export class KserveModels {
     return readyOnly ? entries.filter(({ state }) => state === "READY") : entries;
   }
 
-  /** Loads or unloads a model, and resolves when that has happened. Rejects with why it has not, or with the signal's reason. */
+  /**
+   * Loads or unloads a model, and resolves when that has happened. Rejects with why it has not, or with the signal's
+   * reason.
+   */
   async act(caller: Caller, name: string, action: "load" | "unload", signal: AbortSignal): Promise<void> {
     const { control } = this.#options;
     const model = this.#find(caller, { model: name, version: "" });
@@ -123,7 +132,10 @@ export class KserveModels {
     await actOn({ status: () => control.status(), act: control.modelAct }, model.name, action, { signal });
   }
 
-  /** The same with what the core is to look for. A handler may be called by the `type` of its capability, and by its `model` as version. */
+  /**
+   * The same with what the core is to look for. A handler may be called by the `type` of its capability, and by its
+   * `model` as version.
+   */
   target(request: Asked, headers: IncomingHttpHeaders): Target {
     const { directory, onlyModels } = this.#options;
     const { model, version } = request;

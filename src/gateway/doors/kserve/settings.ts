@@ -54,8 +54,8 @@ const HIGHEST_PRIORITY = 101;
 const MICROSECONDS = 1_000;
 
 /**
- * Reads the parameters of a request and the tensors that do the same. Throws `invalid_request` for what cannot be obeyed.
- * Values of fields themselves are checked where those of every request are.
+ * Reads the parameters of a request and the tensors that do the same. Throws `invalid_request` for what cannot be
+ * obeyed. Values of fields themselves are checked where those of every request are.
  */
 export function settingsOf(operation: TensorOperation, parameters: JsonObject, tensors: readonly Tensor[]): Settings {
   const given: Record<string, unknown> = { ...parameters };
@@ -127,7 +127,9 @@ function samplingOf(value: unknown): JsonObject {
   );
 }
 
-/** A value for a field, where numbers, lists and objects were written as text: so older clients send what is no integer. */
+/**
+ * A value for a field, where numbers, lists and objects were written as text: so older clients send what is no integer.
+ */
 function asWritten(operation: TensorOperation, name: string, value: unknown): unknown {
   const fields = Object.hasOwn(fieldTable, name) ? fieldTable[name] : undefined;
   const rule = fields?.find(({ operations }) => operations.includes(operation));

@@ -40,7 +40,10 @@ const text: Rule = { passes: isString, expected: "a string" };
 const modelIn = (inBody: string, target: RequestTarget): string =>
   inBody === "" ? (queryOf(target).get("model") ?? "") : inBody;
 
-/** `POST /tokenize`. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request` naming the first wrong field. */
+/**
+ * `POST /tokenize`. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request` naming the first wrong
+ * field.
+ */
 export const decodeTokenize: Decode = (bytes, _, target) =>
   ofVocabulary(bytes, target, (json) => {
     required(json, "content", content);
@@ -66,7 +69,10 @@ function ofVocabulary(bytes: Buffer, target: RequestTarget, check: (json: JsonOb
   };
 }
 
-/** What is made of a chat's messages without answering them: `POST /apply-template` and `/v1/chat/completions/input_tokens`. Throws as a chat's body does. */
+/**
+ * What is made of a chat's messages without answering them: `POST /apply-template` and
+ * `/v1/chat/completions/input_tokens`. Throws as a chat's body does.
+ */
 export const decodeChat: Decode = (bytes, _, target) => {
   const { model, body, checked } = decodeBody("chat", bytes);
   return {
@@ -95,7 +101,9 @@ const prompt: Rule = {
     "one prompt: a string, a non-empty array of tokens, or of strings and tokens, or an object with prompt_string",
 };
 
-/** `POST /completion`: the fields of `/v1/completions` but those of OpenAI's answers, and one prompt. Throws likewise. */
+/**
+ * `POST /completion`: the fields of `/v1/completions` but those of OpenAI's answers, and one prompt. Throws likewise.
+ */
 export const decodeCompletion: Decode = (bytes, headers, target) =>
   generating(
     bytes,

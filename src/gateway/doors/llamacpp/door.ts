@@ -18,7 +18,10 @@ const route = (
 
 const COUNT = "/chat/completions/input_tokens";
 
-/** What llama-server answers besides OpenAI's routes. `/completions` stays OpenAI's, as it is without a version elsewhere. */
+/**
+ * What llama-server answers besides OpenAI's routes. `/completions` stays OpenAI's, as it is without a version
+ * elsewhere.
+ */
 export const inferenceRoutes: readonly InferenceRoute[] = [
   route("/tokenize", "tokenize", "llamacpp.tokenize", decodeTokenize),
   route("/detokenize", "tokenize", "llamacpp.detokenize", decodeDetokenize),

@@ -21,7 +21,10 @@ export interface ReadRoutesOptions {
   readonly slots: RunningSlots;
 }
 
-/** What llama-server says of itself, for one model. Its routes that would change a running engine are refused: engines are shared. */
+/**
+ * What llama-server says of itself, for one model. Its routes that would change a running engine are refused: engines
+ * are shared.
+ */
 export function registerReadRoutes(app: FastifyInstance, options: ReadRoutesOptions): void {
   app.get("/props", async (request) => withoutFolders(await ask(request, "llamacpp.props", options)));
   app.get("/lora-adapters", async (request) => {

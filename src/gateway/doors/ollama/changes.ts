@@ -13,7 +13,10 @@ import { findModel, ownName, storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { pullOrderOf, pullProgress } from "./pull.ts";
 
-/** For keys with the scope `admin`; where there are no keys, for the programs of this machine, as Ollama's users expect it. */
+/**
+ * For keys with the scope `admin`; where there are no keys, for the programs of this machine, as Ollama's users expect
+ * it.
+ */
 const admin = { config: { scope: "admin", announced: true, openOnLoopback: true } } as const;
 
 /** Pulls, makes, copies and deletes models. */
@@ -96,7 +99,9 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
 const digestIn = ({ params }: FastifyRequest): string =>
   digestOf((params as { readonly digest: string }).digest, "digest");
 
-/** Each step in a line, or of a request without a stream the end alone. What fails after the first line is a line too. */
+/**
+ * Each step in a line, or of a request without a stream the end alone. What fails after the first line is a line too.
+ */
 async function sendProgress(
   reply: FastifyReply,
   streamed: boolean,

@@ -19,7 +19,10 @@ const KEYS: Readonly<Record<string, string>> = {
   stop: "reverse_prompt",
 };
 
-/** What a request to make a model asks for besides its weights, as keys of a model file. Throws `invalid_request` for what has none. */
+/**
+ * What a request to make a model asks for besides its weights, as keys of a model file. Throws `invalid_request` for
+ * what has none.
+ */
 export function settingsOf(body: JsonObject): ModelSettings {
   const inFile = "Write it into the model's file (docs/configuration.md).";
   refuse(body, "template", "The template is in the weights; `prompt_template` of a model file names another.");

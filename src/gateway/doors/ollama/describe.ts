@@ -68,7 +68,10 @@ export function elsewhere({ name, nodes, source }: ModelSpec): JsonObject {
   return offer === undefined ? {} : { remote_model: offer.model, remote_host: offer.provider };
 }
 
-/** Clients show the first twelve digits, and fail without them: of weights whose digest is not known it is that of the model's settings. */
+/**
+ * Clients show the first twelve digits, and fail without them: of weights whose digest is not known it is that of the
+ * model's settings.
+ */
 function digestOf({ fingerprint }: ModelSpec, { sha256 }: ModelDetails): string {
   return sha256 ?? createHash("sha256").update(fingerprint).digest("hex");
 }

@@ -81,7 +81,10 @@ const MAX_CUTS = 6;
 /** Below what was counted: tokens are not evenly long. */
 const MARGIN = 0.95;
 
-/** The answer for texts of which those that do not fit into the context are cut until they do. Rejects as `answerOf` does. */
+/**
+ * The answer for texts of which those that do not fit into the context are cut until they do. Rejects as `answerOf`
+ * does.
+ */
 async function fittingAnswer(
   inference: OllamaOptions["inference"],
   input: readonly string[],

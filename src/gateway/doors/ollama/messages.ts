@@ -11,7 +11,10 @@ const IMAGE_TYPES: readonly (readonly [start: string, type: string])[] = [
   ["Qk", "image/bmp"],
 ];
 
-/** Ollama's messages in OpenAI's format. What is wrong with parts that both have in common is found later. Throws `invalid_request`. */
+/**
+ * Ollama's messages in OpenAI's format. What is wrong with parts that both have in common is found later. Throws
+ * `invalid_request`.
+ */
 export function chatMessages(messages: readonly unknown[]): readonly unknown[] {
   const calls = new OpenCalls();
   return messages.map((message, index) =>
@@ -68,7 +71,10 @@ interface OpenCall {
   readonly name: unknown;
 }
 
-/** Calls of a conversation. Ollama's have no ids, and results name the tool or nothing: the oldest call that fits has the result. */
+/**
+ * Calls of a conversation. Ollama's have no ids, and results name the tool or nothing: the oldest call that fits has
+ * the result.
+ */
 class OpenCalls {
   readonly #open: OpenCall[] = [];
   #count = 0;

@@ -15,8 +15,8 @@ interface Timings {
 }
 
 /**
- * The counts and times that end an answer: the engine's own, else what was seen from here. Of an answer in one piece, from a
- * service that measures nothing, prompt and answer are not told apart: all its time is that of the answer.
+ * The counts and times that end an answer: the engine's own, else what was seen from here. Of an answer in one piece,
+ * from a service that measures nothing, prompt and answer are not told apart: all its time is that of the answer.
  */
 export class Metrics {
   readonly #startedAt = performance.now();

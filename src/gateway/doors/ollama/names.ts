@@ -13,15 +13,18 @@ export const ownName = (written: string): string =>
   written.slice(written.lastIndexOf("/") + 1).replace(/:latest$/i, "");
 
 /**
- * The name in the store of what Ollama's users call `[HOST/][NAMESPACE/]NAME[:TAG]`: its last part, with the tag behind a
- * dash. The tag `latest` says nothing.
+ * The name in the store of what Ollama's users call `[HOST/][NAMESPACE/]NAME[:TAG]`: its last part, with the tag behind
+ * a dash. The tag `latest` says nothing.
  */
 export function storeName(written: string): string {
   const name = written.slice(written.lastIndexOf("/") + 1);
   return name.replace(/:latest$/i, "").replaceAll(":", "-");
 }
 
-/** The model that an Ollama client means: by its name or alias as written, without `:latest`, or by its name in the store, in any letter case. */
+/**
+ * The model that an Ollama client means: by its name or alias as written, without `:latest`, or by its name in the
+ * store, in any letter case.
+ */
 export function findModel(directory: ModelDirectory, written: string): ModelSpec | undefined {
   const names = [written, written.replace(/:latest$/i, ""), storeName(written)];
   const exact = names.map((name) => directory.find(name)).find((model) => model !== undefined);

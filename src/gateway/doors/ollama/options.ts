@@ -29,8 +29,8 @@ const NUM_PREDICT = "num_predict";
 const FILL_CONTEXT = -2;
 
 /**
- * The fields of OpenAI's format that `options` stands for. `model`: whose context `num_ctx` must fit into; undefined: it is
- * not known. Throws `invalid_request` for an option that is unknown, wrong, or cannot be obeyed.
+ * The fields of OpenAI's format that `options` stands for. `model`: whose context `num_ctx` must fit into; undefined:
+ * it is not known. Throws `invalid_request` for an option that is unknown, wrong, or cannot be obeyed.
  */
 export function optionFields(
   { options }: JsonObject,

@@ -12,8 +12,8 @@ const EXPLICIT = /^(?:https?:|hf:|ollama:|pypi:|npm:|(?:www\.)?(?:hf\.co|hugging
 const QUANTIZATION = /:(?:latest|I?Q\d\w*|B?F\d+)$/i;
 
 /**
- * What to pull for what an Ollama client wrote: a model that is known here by name, as `assistant pull` takes it; anything else
- * from Ollama's registry. It gets the name by which the client will ask for it.
+ * What to pull for what an Ollama client wrote: a model that is known here by name, as `assistant pull` takes it;
+ * anything else from Ollama's registry. It gets the name by which the client will ask for it.
  */
 export async function pullOrderOf(written: string, orderOf: OllamaOptions["orderOf"]): Promise<PullOrder> {
   if (EXPLICIT.test(written)) return { reference: written, name: storedAs(written) };
@@ -51,7 +51,10 @@ export async function* pullProgress(pulls: PullPort, order: PullOrder): AsyncGen
     throw new AssistantError("config_invalid", `The model was pulled, but not configured: ${problem}.`);
 }
 
-/** Clients draw one bar for each `digest`. Which files are still to come is not known here: there is one, for all of them. */
+/**
+ * Clients draw one bar for each `digest`. Which files are still to come is not known here: there is one, for all of
+ * them.
+ */
 function progressLine({ phase, reference, bytes, totalBytes }: PullStatus): JsonObject | null {
   if (phase === "verify") return { status: "verifying sha256 digest" };
   if (phase === "download" || phase === "extract")

@@ -18,8 +18,8 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 const DURATION = /^[+-]?(?:\d+(?:\.\d*)?(?:h|ms|m|s|us|µs|ns))+$/;
 
 /**
- * `keep_alive` in milliseconds, as Go writes durations ("5m", "1h30m") or in seconds; below 0: for ever. Null: not given.
- * Throws `invalid_request`.
+ * `keep_alive` in milliseconds, as Go writes durations ("5m", "1h30m") or in seconds; below 0: for ever. Null: not
+ * given. Throws `invalid_request`.
  */
 export function keepAliveOf({ keep_alive: value }: JsonObject): number | null {
   if (!isGiven(value)) return null;
@@ -66,8 +66,8 @@ export const keptAnswer =
   };
 
 /**
- * What is done about a model after an answer. Who shortens its stay makes others wait for it, which takes the scope `admin`.
- * Nothing is loaded of a model that runs elsewhere. Throws `insufficient_scope`.
+ * What is done about a model after an answer. Who shortens its stay makes others wait for it, which takes the scope
+ * `admin`. Nothing is loaded of a model that runs elsewhere. Throws `insufficient_scope`.
  */
 function settling(
   { directory, control }: OllamaOptions,

@@ -6,7 +6,10 @@ const TEMPLATE = "tokenizer.chat_template";
 /** Of a list Ollama says only with `verbose` what is in it: a vocabulary is megabytes long. */
 const SKIPPED: ReadonlySet<string> = new Set(["general.name", TEMPLATE]);
 
-/** What the header of a GGUF file says, by its keys, and the chat template in it ("": none). Nothing of one that cannot be read. */
+/**
+ * What the header of a GGUF file says, by its keys, and the chat template in it ("": none). Nothing of one that cannot
+ * be read.
+ */
 export async function weightsInfo(
   file: string | null,
   verbose: boolean,

@@ -9,7 +9,10 @@ export const imageBody: JsonSchema = {
   properties: { model: orNull(text.schema), prompt: text.schema, stream: boolean.schema },
 };
 
-/** `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws `empty_body`, `invalid_json`. */
+/**
+ * `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws
+ * `empty_body`, `invalid_json`.
+ */
 export function decodeImage(bytes: Buffer): DecodedBody {
   const asked = withoutCapability(parseBody(bytes));
   const { json } = asked.body;

@@ -46,7 +46,10 @@ export const moderationAnswer: JsonSchema = {
   },
 };
 
-/** `POST /v1/moderations`. What an input may be beyond texts is for the model's provider to say. Throws `empty_body`, `invalid_json`, `invalid_request`. */
+/**
+ * `POST /v1/moderations`. What an input may be beyond texts is for the model's provider to say. Throws `empty_body`,
+ * `invalid_json`, `invalid_request`.
+ */
 export function decodeModeration(bytes: Buffer): DecodedBody {
   const asked = withoutCapability(parseBody(bytes));
   const { input } = asked.body.json;

@@ -63,7 +63,9 @@ export const scoreBody: JsonSchema = {
   },
 };
 
-/** `POST /v1/rerank`, as of Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request`. */
+/**
+ * `POST /v1/rerank`, as of Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request`.
+ */
 export const decodeRerank = (bytes: Buffer): DecodedBody =>
   decoded(bytes, ({ query, documents }) => [query, documents], checkRerank);
 

@@ -40,8 +40,8 @@ const OPENAPI = {
 } as const;
 
 /**
- * The description of the API, and pages that show it. All of it is made and loaded when it is first asked for: the daemon
- * starts without it.
+ * The description of the API, and pages that show it. All of it is made and loaded when it is first asked for: the
+ * daemon starts without it.
  */
 export const pagesDoor = (options: PagesOptions): Door => ({
   ...bearerDoor,

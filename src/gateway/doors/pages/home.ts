@@ -18,7 +18,10 @@ export interface HomeOptions {
   readonly onlyModels: readonly string[] | null;
 }
 
-/** What is running, for those who may use it, and how to connect, for everybody. It names the address that the browser used. */
+/**
+ * What is running, for those who may use it, and how to connect, for everybody. It names the address that the browser
+ * used.
+ */
 export async function homePage(headers: IncomingHttpHeaders, options: HomeOptions): Promise<string> {
   const base = `http://${headers.host ?? "127.0.0.1:8080"}`;
   const caller = callerOf(headers, options.authorizer);

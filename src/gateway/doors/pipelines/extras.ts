@@ -26,7 +26,9 @@ const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
 const LINES = "application/x-ndjson";
 
-/** What clients of this format ask for beside runs: a greeting, a text spoken, and the conversations that Dify keeps. */
+/**
+ * What clients of this format ask for beside runs: a greeting, a text spoken, and the conversations that Dify keeps.
+ */
 export function registerExtras(app: FastifyInstance, base: string, options: ExtrasOptions): void {
   app.post(`${base}/awake`, { config: { describe: described.awake } }, (request, reply) =>
     awake(request, reply, options),

@@ -43,7 +43,10 @@ const RegistrationBody = Type.Object({
 });
 const Departure = Type.Object({ replica_id: text(200) });
 
-/** Makes the daemon send requests to an address: for keys with the scope `admin`, and without any for programs of this machine. */
+/**
+ * Makes the daemon send requests to an address: for keys with the scope `admin`, and without any for programs of this
+ * machine.
+ */
 const admin = (summary: string) => ({
   config: { scope: "admin" as const, announced: true, openOnLoopback: true, describe: { summary } },
 });

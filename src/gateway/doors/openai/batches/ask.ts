@@ -29,7 +29,10 @@ export type Answered = Pick<LineResult, "isFailed" | "json"> & {
   readonly error: AssistantError | null;
 };
 
-/** Asks for the answer to one request, through the route that it would have taken by itself. Rejects with `CallerGone` alone. */
+/**
+ * Asks for the answer to one request, through the route that it would have taken by itself. Rejects with `CallerGone`
+ * alone.
+ */
 export async function ask({ customId, body }: BatchRequest, asking: Asking): Promise<Answered> {
   const id = newRequestId();
   const line = (status: number, answer: unknown): string =>

@@ -62,7 +62,8 @@ type Batch = StoredRecord<StoredBatch>;
 
 /**
  * Files of requests that are answered later, by tasks: one for the daemon, whatever doors it has. An answer is on disk
- * before it counts, so that no line is answered twice in the output, whatever happens to the daemon. A tenant sees its own.
+ * before it counts, so that no line is answered twice in the output, whatever happens to the daemon. A tenant sees its
+ * own.
  */
 export class Batches implements Job {
   readonly atOnce = MAX_AT_ONCE;
@@ -81,7 +82,10 @@ export class Batches implements Job {
     return this.#options.routes.map(({ path }) => path);
   }
 
-  /** Accepts a batch: it is durable when this resolves. Rejects with `file_not_found`, `invalid_request` or `queue_full`. */
+  /**
+   * Accepts a batch: it is durable when this resolves. Rejects with `file_not_found`, `invalid_request` or
+   * `queue_full`.
+   */
   async create(tenant: string, { windowMs, ...order }: NewBatch): Promise<Batch> {
     const { files, tasks, clock, directory, maxLineBytes, store } = this.#options;
     const { value: file } = await files.get(tenant, order.inputFileId);

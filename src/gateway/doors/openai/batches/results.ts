@@ -14,7 +14,10 @@ export class Results {
     this.#records = store.collection(resultCollection);
   }
 
-  /** Durable when this resolves. A line has one answer: that of another attempt changes nothing. `expiresAt`: where nobody ever deletes it. */
+  /**
+   * Durable when this resolves. A line has one answer: that of another attempt changes nothing. `expiresAt`: where
+   * nobody ever deletes it.
+   */
   async add(
     batch: string,
     line: number,

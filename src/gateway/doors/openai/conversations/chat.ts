@@ -11,7 +11,10 @@ import { ResponseAnswer } from "../responses/answer.ts";
 import { newResponseId } from "../responses/ids.ts";
 import { type ConversationPorts, continuationOf, unlessDeleted } from "./ports.ts";
 
-/** A chat that goes on with a conversation: its history comes before the messages, and they and the answer are added to it. */
+/**
+ * A chat that goes on with a conversation: its history comes before the messages, and they and the answer are added to
+ * it.
+ */
 export const inConversation = (decoded: DecodedBody, ports: ConversationPorts): DecodedBody => ({
   ...decoded,
   answer: (call, client) => serve(call, decoded.translate?.(client) ?? client, ports),

@@ -24,7 +24,10 @@ export interface Continuation {
   history(ask: Pick<HistoryAsk, "added" | "systemPrompt" | "tools" | "maxTokens">): Promise<readonly Item[]>;
 }
 
-/** Rejects with `invalid_request` for what is no conversation, with `conversation_not_found`, `storage_quota_exceeded`, and as `resolveModel` throws. */
+/**
+ * Rejects with `invalid_request` for what is no conversation, with `conversation_not_found`, `storage_quota_exceeded`,
+ * and as `resolveModel` throws.
+ */
 export async function continuationOf(
   given: InferenceCall,
   conversation: unknown,

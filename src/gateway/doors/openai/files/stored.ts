@@ -120,7 +120,9 @@ export class Files {
     throw new AssistantError("internal", `The content of the file "${id}" is missing in the store.`);
   }
 
-  /** The file as text; null: there is none, or it is not UTF-8. Rejects with `body_too_large` where it has more bytes. */
+  /**
+   * The file as text; null: there is none, or it is not UTF-8. Rejects with `body_too_large` where it has more bytes.
+   */
   async text(tenant: string, id: string, maxBytes: number): Promise<string | null> {
     const found = await this.content(tenant, id).catch((error: unknown) => {
       if (isAssistantError(error) && error.code === "file_not_found") return null;

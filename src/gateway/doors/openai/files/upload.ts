@@ -14,7 +14,10 @@ const seconds = integer(3_600, 2_592_000);
 const MAX_NAME = 255;
 const FIELDS: ReadonlySet<string> = new Set(["purpose", "expires_after[anchor]", "expires_after[seconds]"]);
 
-/** Reads a form with a file, whose content goes to disk as it comes. Rejects with `invalid_request`, `body_too_large`, `unsupported_media_type`. */
+/**
+ * Reads a form with a file, whose content goes to disk as it comes. Rejects with `invalid_request`, `body_too_large`,
+ * `unsupported_media_type`.
+ */
 export async function uploaded(request: FastifyRequest, files: Files): Promise<StoredRecord<StoredFile>> {
   refuseContentEncoding(request.headers);
   const { tenant } = request.identity.caller;

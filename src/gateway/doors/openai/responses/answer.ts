@@ -40,7 +40,10 @@ interface Growing {
 
 const DONE: Readonly<Record<string, Ending>> = { length: "incomplete", content_filter: "incomplete" };
 
-/** Makes an answer of the Responses API, and the events of its stream in their order, from an answer in OpenAI's chat format. */
+/**
+ * Makes an answer of the Responses API, and the events of its stream in their order, from an answer in OpenAI's chat
+ * format.
+ */
 export class ResponseAnswer {
   readonly #plan: AnswerPlan;
   readonly #output: Item[] = [];
@@ -111,8 +114,8 @@ export class ResponseAnswer {
   }
 
   /**
-   * How further chunks are taken that differ from this one, the last, in their content alone: each is written as the event
-   * that `onEvent` would get. Null: `chunk` must see them.
+   * How further chunks are taken that differ from this one, the last, in their content alone: each is written as the
+   * event that `onEvent` would get. Null: `chunk` must see them.
    */
   likewise(chunk: JsonObject): ContentFrame | null {
     const growing = this.#growing;

@@ -25,7 +25,10 @@ interface Ordered extends Pick<InferenceCall, "selector" | "priority" | "hops" |
   readonly createdAt: number;
 }
 
-/** Accepts a response that is made in the background: it is durable when this resolves. `model`: whose queue it waits in. */
+/**
+ * Accepts a response that is made in the background: it is durable when this resolves. `model`: whose queue it waits
+ * in.
+ */
 export async function accept(
   responses: Responses,
   request: ResponseRequest,

@@ -34,7 +34,9 @@ export const metadata: DescribedRule = {
   },
 };
 
-/** What an answer may hold besides. Items of built-in tools never occur, so that those parts of them are never missing. */
+/**
+ * What an answer may hold besides. Items of built-in tools never occur, so that those parts of them are never missing.
+ */
 const INCLUDABLE = [
   "code_interpreter_call.outputs",
   "computer_call_output.output.image_url",

@@ -57,8 +57,8 @@ function checkOutput(item: Body, at: string): Body {
 }
 
 /**
- * The field `input` as items, each with a type and an id, and messages with lists of parts. `idOf` makes ids for those that
- * have none. Throws `invalid_request` naming the first wrong part.
+ * The field `input` as items, each with a type and an id, and messages with lists of parts. `idOf` makes ids for those
+ * that have none. Throws `invalid_request` naming the first wrong part.
  */
 export function itemsOf(input: unknown, idOf: (kind: string, index: number) => string): readonly Item[] {
   if (isString(input)) return itemsOf([{ role: "user", content: input }], idOf);

@@ -36,7 +36,10 @@ export class Live {
     return this.#isOver;
   }
 
-  /** Somebody makes it, from its beginning: what an earlier daemon sent of it is void, but for the events that are always first. */
+  /**
+   * Somebody makes it, from its beginning: what an earlier daemon sent of it is void, but for the events that are
+   * always first.
+   */
   begin(tenant: string, answer: ResponseAnswer): void {
     this.tenant = tenant;
     this.answer = answer;

@@ -5,7 +5,10 @@ import { ResponseAnswer } from "./answer.ts";
 import { inClientsNames, type ResponseRequest } from "./request.ts";
 import { eventText } from "./sink.ts";
 
-/** The answer to a request before there is any of it. `onEvent` takes its stream's events as they are written, where there may be a stream. */
+/**
+ * The answer to a request before there is any of it. `onEvent` takes its stream's events as they are written, where
+ * there may be a stream.
+ */
 export function newAnswer(
   { id, repeated, summarizes, customTools, input, streamed, isBackground }: ResponseRequest,
   model: string,

@@ -49,7 +49,8 @@ export type ConversationReader = (
 ) => Promise<readonly Item[]>;
 
 /**
- * Reads a body of the Responses API. `history` null: nothing is stored. `conversation` null: it names none. Rejects with
+ * Reads a body of the Responses API. `history` null: nothing is stored. `conversation` null: it names none. Rejects
+ * with
  * `invalid_request` naming the field.
  */
 export async function readRequest(

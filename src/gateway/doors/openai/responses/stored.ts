@@ -40,8 +40,8 @@ export interface ResponsesOptions {
 }
 
 /**
- * Responses of all tenants, in the store and in the making: one for the daemon, whatever doors it has. One that is made in
- * the background is a task with its id, which knows how it stands where nobody makes it at the moment.
+ * Responses of all tenants, in the store and in the making: one for the daemon, whatever doors it has. One that is made
+ * in the background is a task with its id, which knows how it stands where nobody makes it at the moment.
  */
 export class Responses {
   readonly #store: Store;
@@ -128,7 +128,9 @@ export class Responses {
     });
   }
 
-  /** Input and output items of a conversation up to and with a response; null where one of its responses is not there. */
+  /**
+   * Input and output items of a conversation up to and with a response; null where one of its responses is not there.
+   */
   async itemsThrough(tenant: string, id: string): Promise<readonly Item[] | null> {
     const turns: (readonly Item[])[] = [];
     for (let next: string | null = id; next !== null; ) {

@@ -40,7 +40,10 @@ export function customInput(args: string): string {
   }
 }
 
-/** `tools` in OpenAI's chat format. Throws `invalid_request` for those that the client does not run itself: nothing here could. */
+/**
+ * `tools` in OpenAI's chat format. Throws `invalid_request` for those that the client does not run itself: nothing here
+ * could.
+ */
 export function chatTools(tools: unknown): readonly Body[] {
   if (!Array.isArray(tools)) throw invalid("tools", `The field "tools" must be an array; found ${shown(tools)}.`);
   return tools.map((tool, index) => {

@@ -5,11 +5,16 @@ import { DelegatedSink } from "../../../front/delegated-sink.ts";
 import { chatOf } from "./plan.ts";
 import type { ResponseRequest } from "./request.ts";
 
-/** Each try leaves out at least an eighth of what is left, so that a conversation of thousands of messages needs no more. */
+/**
+ * Each try leaves out at least an eighth of what is left, so that a conversation of thousands of messages needs no
+ * more.
+ */
 const MAX_TRIES = 32;
 const LEAST_SHARE = 1 / 8;
 
-/** Has a request answered, where it asks for it without the oldest messages that its model's context has no room for. */
+/**
+ * Has a request answered, where it asks for it without the oldest messages that its model's context has no room for.
+ */
 export async function runFitting(
   core: Pick<InferenceCore, "run">,
   call: InferenceCall,
@@ -50,7 +55,10 @@ class TrialSink extends DelegatedSink {
   }
 }
 
-/** Without the oldest messages, as many as an engine's counts say, or an eighth of the text. Null: nothing is left that could go. */
+/**
+ * Without the oldest messages, as many as an engine's counts say, or an eighth of the text. Null: nothing is left that
+ * could go.
+ */
 export function withoutOldest(
   request: ResponseRequest,
   { counts }: Pick<AssistantError, "counts">,
