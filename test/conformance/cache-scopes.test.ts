@@ -29,7 +29,7 @@ async function cachedOf(engine: EngineProcess, scope: string, prompt: string, mo
 }
 
 /** Every token of a prompt costs 10 to 25 ms of a core. */
-const WORDS = 60;
+const WORDS = 30;
 const prompt = `All about rivers: ${longPrompt(WORDS)}`;
 
 describe.each(bothEngines)("%s", (id) => {
