@@ -372,16 +372,9 @@ export class RequestRecord implements Queued<RequestRecord> {
   }
 }
 
-/**
- * Order among instances that could take a request: the policy's, then least work, then least taken slots, then the most
- * recently used.
- */
+/** Order among instances that could take a request: the policy's, then least work; the older of equals. */
 export function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank;
   const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;
-  if (work !== 0) return work < 0;
-  const taken = a.inFlight.size * b.slots - b.inFlight.size * a.slots;
-  if (taken !== 0) return taken < 0;
-  if (a.lastUsedAt !== b.lastUsedAt) return a.lastUsedAt > b.lastUsedAt;
-  return a.serial < b.serial;
+  return work === 0 ? a.serial < b.serial : work < 0;
 }

@@ -18,16 +18,16 @@ const DRAINED_RETRY_S = 10;
  * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
  */
 export function settle(turn: Turn): void {
-  const touched = new Set<ModelRecord>();
+  const touched: ModelRecord[] = [];
   do {
-    touched.clear();
+    touched.length = 0;
     settleHere(turn, touched);
     // Last, so that what is started here for who waits has its order before other nodes take them.
     for (const model of touched) overflow(turn, model);
   } while (turn.state.dirty.size > 0);
 }
 
-function settleHere(turn: Turn, touched: Set<ModelRecord>): void {
+function settleHere(turn: Turn, touched: ModelRecord[]): void {
   const { state } = turn;
   while (state.dirty.size > 0 || state.roomChanged) {
     for (const model of state.dirty) {
@@ -36,7 +36,7 @@ function settleHere(turn: Turn, touched: Set<ModelRecord>): void {
       if (isUnfinished(model, turn.now)) continue;
       ensureInstances(turn, model);
       noticeQueue(turn, model);
-      if (model.nodes.size > 0) touched.add(model);
+      if (model.nodes.size > 0 && !touched.includes(model)) touched.push(model);
     }
     if (!state.roomChanged) continue;
     state.roomChanged = false;
