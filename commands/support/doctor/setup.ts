@@ -6,6 +6,7 @@ import { toAssistantError } from "../../../src/core/errors.ts";
 import { type ModelSpec, modelKinds } from "../../../src/core/model.ts";
 import { aboveTrained } from "../../../src/models/context.ts";
 import { checkWeights, locateWeights } from "../../../src/models/resolve.ts";
+import { listedOnce } from "../../../src/models/store.ts";
 import { modelStore } from "../stores.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
@@ -56,13 +57,14 @@ const sameMistake =
 export async function modelFindings(config: Config): Promise<Finding[]> {
   if (config.models.length === 0)
     return [ofModels("models", "info", "none configured", "`assistant run smollm2` sets up a small one.")];
+  const store = listedOnce(modelStore(config.paths));
   return Promise.all(
     config.models.map(async (model) => {
       if (model.source.type === "provider") return ofModels(model.name, "ok", `served by ${sourceText(model.source)}`);
       try {
         if (model.command !== undefined) return commandFinding(model, model.command.run, config);
         if (model.source.type === "opaque") return ofModels(model.name, "ok", model.source.reference);
-        const file = await locateWeights(model.source, modelStore(config.paths));
+        const file = await locateWeights(model.source, store);
         const trainContextTokens = (await checkWeights(file, model.kind))?.trainContextTokens ?? null;
         const { contextTokens } = model.load;
         return trainContextTokens !== null && contextTokens > trainContextTokens

@@ -12,6 +12,7 @@ import { createEngineProbe } from "../../../src/engines/surface.ts";
 import { writeTinyModel } from "../../../src/engines/tiny-model.ts";
 import { withTrialEngine } from "../../../src/fleet/trial.ts";
 import { checkWeights, resolveWeights } from "../../../src/models/resolve.ts";
+import { listedOnce, type ModelStore } from "../../../src/models/store.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { modelStore } from "../stores.ts";
 
@@ -61,19 +62,17 @@ async function tinyModel(folder: string, { env }: CommandContext): Promise<Probe
 
 async function smallestModel({ env, paths }: CommandContext): Promise<ProbeModel | null> {
   const config = await loadConfig({ env, configFile: paths.configFile }).catch(() => null);
-  const candidates = await Promise.all((config?.models ?? []).map((model) => weightsOf(model, { env, paths })));
+  const store = listedOnce(modelStore(paths));
+  const candidates = await Promise.all((config?.models ?? []).map((model) => weightsOf(model, store)));
   const [smallest] = candidates.filter((found) => found !== null).sort((one, other) => one.bytes - other.bytes);
   return smallest ?? null;
 }
 
 /** Null where the weights are not here, are damaged or large: none of that says anything about the engine. */
-async function weightsOf(
-  model: ModelSpec,
-  { paths }: Pick<CommandContext, "env" | "paths">,
-): Promise<ProbeModel | null> {
+async function weightsOf(model: ModelSpec, store: ModelStore): Promise<ProbeModel | null> {
   if (model.load.extraArgs.length > 0 || model.engine === "node-llama-cpp") return null;
   try {
-    const file = await resolveWeights(model.source, modelStore(paths));
+    const file = await resolveWeights(model.source, store);
     await checkWeights(file);
     const { size } = await stat(file);
     return size > MAX_PROBE_BYTES ? null : { model, file, bytes: size };
